@@ -1,0 +1,93 @@
+"""What every engine takes and gives: token ids in, token ids out.
+
+An engine knows nothing of text, languages, tasks or HTTP.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How to search for the output; each field means what it means in transformers' `GenerationConfig`.
+
+    Two generations with equal decodings may share a batch.
+    """
+
+    max_new_tokens: int
+    min_new_tokens: int = 0
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    early_stopping: bool | Literal["never"] = False
+    no_repeat_ngram_size: int = 0
+    repetition_penalty: float = 1.0
+    forced_bos_token_id: int | None = None
+    forced_eos_token_id: int | None = None
+    suppressed_token_ids: tuple[int, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    """The first of these ends the output; empty means the model's own end token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One request: the encoder's input, or a causal model's prompt, with its special tokens."""
+
+    source_ids: tuple[int, ...]
+    decoding: Decoding
+    deadline: float | None = None
+    """On `time.monotonic()`'s clock; past it the request is dropped with DeadlineExceeded."""
+    on_token: Callable[[int], None] | None = field(default=None, compare=False)
+    """Called from the engine's thread with each new token id; greedy search only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What came out for one request, without prompt, start, forced first and stop tokens."""
+
+    token_ids: tuple[int, ...]
+    score: float | None = None
+    """The hypothesis' log probability, normalized by its length as beam search ranks it."""
+    finish: Literal["stop", "length"] = "stop"
+    """`length`: the limit of new tokens ended it, so something may be missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """One batch as it was run, for metrics."""
+
+    size: int
+    source_tokens: int
+    output_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """A look at an engine: requests waiting and running, and totals since its start."""
+
+    queued: int = 0
+    running: int = 0
+    requests: int = 0
+    batches: int = 0
+    source_tokens: int = 0
+    output_tokens: int = 0
+    ready: bool = True
+
+
+class Engine(Protocol):
+    """Runs generations on one device. All methods may be called from any thread."""
+
+    def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
+        """Queue the generations, all or none, and return their futures in the same order.
+
+        A full queue raises Overloaded, or blocks until there is room if `wait`. A future ends with an
+        Output, DeadlineExceeded, InvalidInput (this request cannot fit this model) or EngineFailed;
+        `future.cancel()` before it is done frees its place.
+        """
+
+    def stats(self) -> EngineStats: ...
+
+    def close(self) -> None:
+        """Finish what is queued, then free the model."""

@@ -1,0 +1,49 @@
+"""What can go wrong, as types.
+
+Each error says in words what was wrong; `field` names the input at fault and `allowed` what it may be.
+How an error becomes an HTTP status or an exit code is the service's affair.
+"""
+
+from collections.abc import Sequence
+
+
+class DragomanError(Exception):
+    """Base of all errors that a user should read."""
+
+    def __init__(self, message: str, *, field: str | None = None, allowed: Sequence[str] | str | None = None):
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.allowed = allowed
+
+
+class InvalidInput(DragomanError):
+    """The request itself is wrong."""
+
+
+class UnknownModel(InvalidInput):
+    """No catalog entry has this name."""
+
+
+class UnsupportedLanguage(InvalidInput):
+    """The language, or the pair, is not one that the model (or any model here) has."""
+
+
+class ModelUnavailable(DragomanError):
+    """The model is known, but its weights cannot be had or read here."""
+
+
+class Overloaded(DragomanError):
+    """The queue is full; try again after `retry_after_s` seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0):
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(DragomanError):
+    """The request's time ran out; its work was cancelled."""
+
+
+class EngineFailed(DragomanError):
+    """The engine could not do this one request, or died while it waited."""

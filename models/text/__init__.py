@@ -1,0 +1,1 @@
+"""Reading text: articles, languages, sentences, windows. Knows no model and no engine."""

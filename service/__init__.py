@@ -1,0 +1,1 @@
+"""The three ways in: HTTP, command line, batch."""

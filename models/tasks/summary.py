@@ -1,0 +1,69 @@
+"""A summary as it is asked for and as it is answered. Plain data: no model, no text handling."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from models.tasks.usage import Usage
+from models.text.article import Dropped
+from models.text.language import Detection
+from models.text.span import Span
+
+Length = Literal["headline", "short", "medium", "long"]
+Format = Literal["paragraph", "bullets"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryRequest:
+    """One article to summarize. Exactly one of `text` (pasted) and `html` is given."""
+
+    text: str | None = None
+    html: str | None = None
+    length: Length = "medium"
+    max_sentences: int | None = None
+    format: Format = "paragraph"
+    model: str | None = None
+    """A name from the catalog; None means the service's default."""
+    target: str | None = None
+    """The language of the summary; None means the article's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class SummarySentence:
+    """A sentence of the summary."""
+
+    text: str
+    source: Span | None = None
+    """Where it stands in the article, if it is the article's own sentence (or the translation of one)."""
+    original: str | None = None
+    """The sentence before it was translated, if it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What was read. Spans refer to the request's `text`, or for HTML to `text` here."""
+
+    characters: int
+    sentences: int
+    title: str | None
+    dropped: tuple[Dropped, ...]
+    windows: int
+    """In how many pieces the article was summarized; all of it is read, whatever the number."""
+    text: str | None = None
+    """The article extracted from HTML; None for pasted text, which the caller has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A finished summary."""
+
+    summary: str
+    sentences: tuple[SummarySentence, ...]
+    language: str
+    model: str
+    translation_model: str | None
+    detected: Detection
+    """The article's language."""
+    source: Source
+    usage: Usage
+    notes: tuple[str, ...]
+    """What the reader should know, such as that the text was shorter than a summary of it."""

@@ -1,0 +1,20 @@
+"""How many tokens a task read and wrote, over all models that it used."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from models.engine.protocol import Generation, Output
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    source_tokens: int = 0
+    output_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(self.source_tokens + other.source_tokens, self.output_tokens + other.output_tokens)
+
+    @classmethod
+    def of(cls, generations: Iterable[Generation], outputs: Iterable[Output]) -> "Usage":
+        """Count one call to an engine."""
+        return cls(sum(len(g.source_ids) for g in generations), sum(len(o.token_ids) for o in outputs))

@@ -1,0 +1,72 @@
+"""The only place where objects are built and closed: from settings to tasks that can be run."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from models.catalog import Catalog
+from models.engine.protocol import BatchRecord
+from models.languages import Languages
+from models.loading import Store
+from models.pool import ModelPool
+from models.tasks.steps import Outcome, Steps, run_all
+from models.tasks.summarizer import Summarizer
+from models.tasks.translator import Translator
+from models.text.language import LanguageDetector
+from service.settings import Settings
+
+T = TypeVar("T")
+
+
+class Runtime:
+    """Everything that a way in (HTTP, command line, batch) needs, wired by the settings.
+
+    `on_batch(model, record)` hears of every batch that an engine ran.
+    """
+
+    def __init__(self, settings: Settings, *, on_batch: Callable[[str, BatchRecord], None] | None = None):
+        self.settings = settings
+        self.catalog = Catalog.load(settings.catalog)
+        self.languages = Languages.load()
+        self.detector = LanguageDetector()
+        self.store = Store(settings.cache_dir, offline=settings.offline)
+        self.pool = ModelPool(
+            self.catalog,
+            self.store,
+            self.languages,
+            device=settings.device,
+            threads=settings.threads,
+            max_loaded=settings.max_loaded_models,
+            max_batch_size=settings.max_batch_size,
+            on_batch=on_batch,
+        )
+        self.translator = Translator(
+            self.pool, self.languages, self.detector, default_model=settings.translate_model
+        )
+        self.summarizer = Summarizer(
+            self.pool,
+            self.languages,
+            self.detector,
+            self.translator,
+            default_model=settings.summarize_model,
+        )
+
+    def warm_up(self) -> None:
+        """Prepare and load the two default models; the first time this takes a minute or two."""
+        for name in (self.settings.summarize_model, self.settings.translate_model):
+            self.pool.load(name)
+
+    def unready(self) -> list[str]:
+        """The reasons why requests would not be served now; empty when all is well."""
+        return self.pool.unready((self.settings.summarize_model, self.settings.translate_model))
+
+    def run_all(
+        self, tasks: Sequence[Steps[T]], *, timeout_s: float | None = None, wait: bool = False
+    ) -> list[Outcome[T]]:
+        """Run tasks together; see `models.tasks.steps.run_all`."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        return run_all(tasks, deadline=deadline, wait=wait)
+
+    def close(self) -> None:
+        """Finish what runs and free the models."""
+        self.pool.close()

@@ -1,0 +1,35 @@
+"""The service's settings: environment variables that begin with DRAGOMAN_, each checked and then frozen."""
+
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every field is a setting: `request_timeout_s` is read from DRAGOMAN_REQUEST_TIMEOUT_S."""
+
+    model_config = SettingsConfigDict(env_prefix="DRAGOMAN_", frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(
+        8080, ge=0, le=65535, validation_alias=AliasChoices("port", "PORT", "DRAGOMAN_PORT")
+    )
+
+    summarize_model: str = "dragoman/extractive"
+    translate_model: str = "dragoman/gemma3-270m-translate"
+    catalog: Path | None = Field(None, description="a TOML file with models of your own")
+    cache_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_cache_dir("dragoman")))
+    offline: bool = Field(False, description="never ask the model hub")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = Field(0, ge=0, description="CPU threads of an engine; 0 means all cores")
+    max_loaded_models: int = Field(4, ge=1)
+    max_batch_size: int = Field(32, ge=1, description="generations in one batch")
+    preload: bool = Field(True, description="load the two default models at start")
+
+    max_request_characters: int = Field(200_000, ge=1, description="over all texts of a request")
+    max_texts: int = Field(128, ge=1)
+    max_queued_requests: int = Field(64, ge=1, description="requests in work or waiting; more get 429")
+    request_timeout_s: float = Field(120.0, gt=0)

@@ -1,0 +1,44 @@
+# Dragoman in a container, as a user without rights. The cache volume holds the prepared models.
+#
+#   docker build -t dragoman .
+#   docker run -p 8080:8080 -v dragoman:/var/cache/dragoman dragoman
+#
+# DEVICE is where the models run: cpu (default) or cuda (start it with `--gpus all`).
+# TORCH_INDEX_URL is the package index that torch comes from. Empty means pip's own, whose Linux wheels for
+# x86_64 carry CUDA: they run on a CPU too, but take some gigabytes. For a small CPU image, or for another
+# version of CUDA, pass the index that PyTorch's installation page gives for it.
+
+FROM python:3.11-slim AS build
+ARG TORCH_INDEX_URL=""
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/dragoman
+ENV PATH=/opt/dragoman/bin:$PATH
+# Torch alone, and first: it is the largest part and changes the least. Its version is the index's newest.
+# hadolint ignore=DL3013
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} "torch>=2.6"
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY models models
+COPY service service
+RUN --mount=type=cache,target=/root/.cache/pip pip install .
+
+FROM python:3.11-slim
+ARG DEVICE=cpu
+COPY --from=build /opt/dragoman /opt/dragoman
+RUN useradd --system --uid 10001 --create-home dragoman \
+    && install --directory --owner=dragoman /var/cache/dragoman
+USER 10001
+ENV PATH=/opt/dragoman/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    DRAGOMAN_DEVICE=$DEVICE \
+    DRAGOMAN_HOST=0.0.0.0 \
+    DRAGOMAN_CACHE_DIR=/var/cache/dragoman \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+VOLUME /var/cache/dragoman
+EXPOSE 8080
+# The first start prepares the bundled models, which takes a minute or two.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=5m \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('PORT', '8080') + '/healthz', timeout=4)"]
+ENTRYPOINT ["dragoman"]
+CMD ["serve"]

@@ -1,0 +1,146 @@
+"""Reading articles: what of a pasted text or a page is kept, what is dropped, and why."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.errors import InvalidInput
+from models.text.article import Dropped, read_html, read_pasted, read_verbatim
+
+BODY = [
+    "The harbour of Port Ellery will close for two weeks in June, the council said on Monday.",
+    "Fishermen fear for their income. “We were never asked,” said Mara Quill, who owns two boats.",
+    "The council says that the sea wall can't wait: it lost forty stones in the winter storms.",
+]
+
+
+def dropped(*lines: str) -> list[tuple[str, str]]:
+    """What is dropped of a paste with these lines between the body's paragraphs and its last one."""
+    text = "\n\n".join(["Harbour to close in June", *BODY[:2], *lines, BODY[2]])
+    article = read_pasted(text)
+    assert article.title == "Harbour to close in June"
+    assert [article.text[p.start : p.end] for p in article.paragraphs][:2] == BODY[:2]
+    assert article.content().endswith(BODY[2])
+    return [(d.text, d.reason) for d in article.dropped]
+
+
+def test_a_repeated_headline_is_dropped_wherever_it_stands():
+    text = "\n".join(["Harbour to close", "Harbour to close!", BODY[0], "HARBOUR TO CLOSE", *BODY[1:]])
+    article = read_pasted(text)
+    assert article.text == text
+    assert article.title == "Harbour to close"
+    assert article.content() == "\n\n".join(BODY)
+    assert article.dropped == (
+        Dropped("Harbour to close!", "repeated headline"),
+        Dropped("HARBOUR TO CLOSE", "repeated headline"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("For more on boats, click the link below:", "call to action"),
+        ("Follow us on Facebook for the news of the day.", "call to action"),
+        ("(Source Link)", "source link"),
+        ("Source", "source link"),
+        ("About the author", "author box"),
+        ("About Jo Fenn 212 Articles", "author box"),
+        ("Leave a Reply", "reply form"),
+        ("Your email address will not be published. Required fields are marked *", "reply form"),
+        ("This website uses cookies to give you the best experience.", "cookie banner"),
+    ],
+)
+def test_clutter_is_dropped_with_its_reason(line, reason):
+    assert dropped(line) == [(line, reason)]
+
+
+def test_the_author_box_goes_with_what_it_says_of_the_author():
+    box = ["About Jo Fenn 212 Articles", "Jo Fenn has covered the coast for ten years and loves long walks."]
+    assert dropped(*box) == [(line, "author box") for line in box]
+    box = ["About the Author", "Jo has been a reporter on the coast for ten years and loves long walks."]
+    assert dropped(*box) == [(line, "author box") for line in box]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "She told visitors to click here on the map, where the old wall stood before the storms of that "
+        "winter took it, and where, forty years on, a new one was promised by three mayors in a row, none "
+        "of whom is in office now that the money has at last been found by the government.",
+        "The source of the money is not known.",
+        "Jo Fenn has two boats.",
+        "“Leave us alone,” she said.",
+        "The cookies on the table were gone.",
+        "About 1849 people came.",
+        "Read the small print, she said.",
+        "Why now?",
+    ],
+)
+def test_sentences_of_the_article_stay(line):
+    assert dropped(line) == []
+
+
+def test_a_first_line_that_is_a_sentence_is_no_title():
+    article = read_pasted("\n".join(BODY))
+    assert article.title is None
+    assert len(article.paragraphs) == 3
+
+
+def test_a_text_of_clutter_alone_is_read_as_it_is():
+    article = read_pasted("Leave a Reply\n\nSource")
+    assert article.content() == "Leave a Reply\n\nSource"
+    assert article.dropped == ()
+
+
+def test_verbatim_keeps_every_line():
+    article = read_verbatim("Title\n\n Title \r\nLeave a Reply")
+    assert article.content() == "Title\n\nTitle\n\nLeave a Reply"
+    assert (article.title, article.dropped) == (None, ())
+
+
+@given(st.text(max_size=200))
+@settings(deadline=None)
+def test_any_text_is_accounted_for(text):
+    article = read_pasted(text)
+    parts = [text[p.start : p.end] for p in article.paragraphs] + [d.text for d in article.dropped]
+    parts += [article.title] if article.title else []
+    assert sorted("".join("".join(parts).split())) == sorted("".join(text.split()))
+
+
+PAGE = (
+    "<html><head><title>Harbour to close</title></head><body><nav><a href='/'>Home</a> <a href='/s'>Sport</a>"
+    "</nav><article><h1>Harbour to close</h1>"
+    + "".join(f"<p>{paragraph}</p>" for paragraph in BODY * 2)
+    + "</article><footer>All rights reserved by the Ellery Post</footer></body></html>"
+)
+
+
+def test_a_page_gives_its_article_and_title():
+    article = read_html(PAGE)
+    assert article.title == "Harbour to close"
+    assert article.content() == "\n\n".join(BODY * 2)
+    assert ("Home Sport", "boilerplate (trafilatura)") in [(d.text, d.reason) for d in article.dropped]
+    assert not any("Fishermen" in d.text for d in article.dropped)
+
+
+def test_a_piece_of_a_page_is_enough():
+    assert read_html("<p>It rained. It was cold.</p>").content() == "It rained. It was cold."
+
+
+@pytest.mark.parametrize(
+    "html",
+    ["", "no markup", "a < b", "<html></html>", "<p></p>", "\0<p", "<script>let a = 1</script>", "<p>12</p>"],
+)
+def test_html_without_an_article_is_invalid(html):
+    with pytest.raises(InvalidInput) as caught:
+        read_html(html)
+    assert caught.value.field == "html"
+
+
+@given(st.text(st.one_of(st.characters(), st.sampled_from(list("<>/&;\"'phtml "))), max_size=120))
+@settings(deadline=None, max_examples=60)
+def test_no_html_raises_anything_else(html):
+    try:
+        assert read_html(html).paragraphs
+    except InvalidInput as error:
+        assert error.field == "html"

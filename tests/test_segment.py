@@ -1,0 +1,86 @@
+"""Sentences as spans: where they end, and that no character is lost."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.text.segment import sentences
+from models.text.span import Span
+
+ARBITRARY = st.text(
+    st.one_of(st.characters(), st.sampled_from(list(" .?!\n\r\u2028,;“”\"'aB1。！"))), max_size=120
+)
+
+
+def parts(text: str, language: str = "en") -> list[str]:
+    return [text[s.start : s.end] for s in sentences(text, language)]
+
+
+def test_sentences_end_at_full_stops_but_not_after_titles_or_initials():
+    text = "Dr. Ada Moss lives in the U.S. today. She was born in Leeds in 1961! Was she? Yes."
+    assert parts(text) == [
+        "Dr. Ada Moss lives in the U.S. today.",
+        "She was born in Leeds in 1961!",
+        "Was she?",
+        "Yes.",
+    ]
+
+
+def test_lower_cased_text_is_split_as_well():
+    text = (
+        "mr. moss, 43, met the mayor of st. albans at 5 p.m. on friday. they spoke for 3.5 hours. it rained."
+    )
+    assert parts(text) == [
+        "mr. moss, 43, met the mayor of st. albans at 5 p.m. on friday.",
+        "they spoke for 3.5 hours.",
+        "it rained.",
+    ]
+
+
+def test_a_line_end_ends_a_sentence():
+    assert parts("A headline\nIt rained\r\nall day\n\n. Then") == [
+        "A headline",
+        "It rained",
+        "all day",
+        ".",
+        "Then",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "count"),
+    [
+        ("zh-Hant", "你好。今天天氣很好！是嗎？", 3),
+        ("hi", "यह एक घर है। वह बड़ा है।", 2),
+        ("ar", "هذا بيت. هل هو كبير؟ نعم.", 3),
+        ("und", "Ein Haus. Noch ein Haus.", 2),
+        ("", "Ein Haus. Noch ein Haus.", 2),
+    ],
+)
+def test_any_language_code_is_taken(language, text, count):
+    assert len(sentences(text, language)) == count
+
+
+def test_spans_refer_to_the_whole_text_when_a_part_is_asked_for():
+    text = "Not this one. 😀 This one here. And this. Not that."
+    within = Span(14, 40)
+    assert [text[s.start : s.end] for s in sentences(text, "en", within)] == [
+        "😀 This one here.",
+        "And this.",
+    ]
+
+
+@given(ARBITRARY, st.sampled_from(["en", "zh", "und", "fr-CA", ""]))
+@settings(max_examples=300, deadline=None)
+def test_spans_cover_every_visible_character_in_order(text, language):
+    spans = sentences(text, language)
+    end = 0
+    for span in spans:
+        assert not text[end : span.start].strip(), "characters between sentences are white space"
+        assert span.start >= end
+        content = text[span.start : span.end]
+        assert content == content.strip() != ""
+        assert "\n" not in content
+        assert "\r" not in content
+        end = span.end
+    assert not text[end:].strip()

@@ -1,0 +1,40 @@
+"""The application factory: puts the parts together that it is handed. It opens and loads nothing."""
+
+from typing import TYPE_CHECKING
+
+from flask import Flask
+
+from service.http import errors
+from service.http.access import Access
+from service.http.admission import Gate
+from service.http.body import BodyDrain, max_body_bytes
+from service.http.metrics import Metrics
+from service.http.readiness import Readiness
+from service.http.status import Status
+from service.http.v1 import V1
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+
+def create_app(
+    runtime: "Runtime", *, metrics: Metrics | None = None, readiness: Readiness | None = None
+) -> Flask:
+    """A Flask application over the runtime.
+
+    `metrics` is given by whoever also hands its `observe_batch` to the runtime, `readiness` by whoever
+    starts it; without one the runtime is taken as it is.
+    """
+    metrics = metrics or Metrics()
+    readiness = readiness or Readiness(runtime)
+    gate = Gate(runtime.settings.max_queued_requests)
+    metrics.watch(runtime.pool.stats, lambda: gate.inside)
+
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes(runtime.settings)
+    Access(metrics).install(app)
+    errors.install(app)
+    app.register_blueprint(Status(readiness, metrics).blueprint())
+    app.register_blueprint(V1(runtime, gate, readiness, metrics).blueprint())
+    app.wsgi_app = BodyDrain(app.wsgi_app)  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,131 @@
+"""From errors to answers: one table of error types, and the problem documents (RFC 9457) made by it."""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import Flask, Response, g
+from werkzeug.exceptions import (
+    ClientDisconnected,
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
+
+from models.errors import (
+    DeadlineExceeded,
+    DragomanError,
+    EngineFailed,
+    InvalidInput,
+    ModelUnavailable,
+    Overloaded,
+    UnknownModel,
+    UnsupportedLanguage,
+)
+from service.http.body import InvalidJson
+from service.http.readiness import NotReady
+from service.schemas import FieldProblem, InvalidFields, Problem, TooLong, TooManyTexts
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem: its status, its name for programs and its name for people."""
+
+    status: int
+    slug: str
+    title: str
+
+
+UNEXPECTED = Kind(500, "unexpected-error", "Something went wrong in the service")
+
+KINDS: dict[type[Exception], Kind] = {
+    InvalidJson: Kind(400, "invalid-json", "The body is not JSON"),
+    ClientDisconnected: Kind(400, "incomplete-body", "The body did not arrive whole"),
+    NotFound: Kind(404, "not-found", "There is nothing at this address"),
+    MethodNotAllowed: Kind(405, "method-not-allowed", "This address does not take this method"),
+    RequestEntityTooLarge: Kind(413, "body-too-large", "The body is too large"),
+    TooLong: Kind(413, "text-too-long", "The text is over the limit"),
+    TooManyTexts: Kind(413, "too-many-texts", "More texts than a request may have"),
+    UnsupportedMediaType: Kind(415, "unsupported-media-type", "The body is of another type"),
+    InvalidInput: Kind(422, "invalid-input", "The request cannot be done as it is"),
+    UnknownModel: Kind(422, "unknown-model", "No model has this name"),
+    UnsupportedLanguage: Kind(422, "unsupported-language", "The language is not one of the model's"),
+    Overloaded: Kind(429, "overloaded", "The service is full; try again shortly"),
+    EngineFailed: Kind(500, "engine-failed", "The model failed on this request"),
+    ModelUnavailable: Kind(503, "model-unavailable", "The model's weights cannot be had"),
+    NotReady: Kind(503, "not-ready", "The models are not loaded yet"),
+    DeadlineExceeded: Kind(504, "deadline-exceeded", "The request ran out of time"),
+    DragomanError: UNEXPECTED,
+}
+
+
+def kind_of(error: Exception) -> Kind:
+    """The table's kind for the error's type, or for the nearest of its bases."""
+    for base in type(error).__mro__:
+        if base in KINDS:
+            return KINDS[base]
+    if isinstance(error, HTTPException) and error.code:
+        return Kind(error.code, error.name.lower().replace(" ", "-"), error.name)
+    return UNEXPECTED
+
+
+def problem(error: Exception, request_id: str) -> Problem:
+    """The document for an error; one that is a bug is logged with its trace and told without it."""
+    kind = kind_of(error)
+    document = Problem(
+        type=f"/problems/{kind.slug}",
+        title=kind.title,
+        status=kind.status,
+        detail=_detail(error),
+        request_id=request_id,
+    )
+    if kind is UNEXPECTED:
+        log.error("request %s failed", request_id, exc_info=error)
+    if isinstance(error, DragomanError):
+        document.field, document.allowed = error.field, _allowed(error)
+    if isinstance(error, InvalidFields):
+        document.errors = [
+            FieldProblem(field=each.field, detail=each.message, allowed=_allowed(each))
+            for each in error.errors
+        ]
+    if isinstance(error, NotReady):
+        document.reasons = error.reasons
+    return document
+
+
+def respond(error: Exception) -> Response | HTTPException:
+    """The answer for an error that ends the whole request."""
+    if isinstance(error, HTTPException) and (error.code or 500) < 400:
+        return error  # a redirect, not a problem
+    document = problem(error, g.request_id)
+    response = Response(
+        document.model_dump_json(), status=document.status, mimetype="application/problem+json"
+    )
+    if isinstance(error, (Overloaded, NotReady)):
+        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(error.valid_methods)
+    return response
+
+
+def install(app: Flask) -> None:
+    """Answer every error of the application with a problem document."""
+    app.register_error_handler(Exception, respond)
+
+
+def _detail(error: Exception) -> str:
+    if isinstance(error, DragomanError):
+        return error.message
+    if isinstance(error, HTTPException):
+        return error.description or error.name
+    return "The service's log has the cause, under this request's id."
+
+
+def _allowed(error: DragomanError) -> list[str] | str | None:
+    allowed: Sequence[str] | str | None = error.allowed
+    return allowed if allowed is None or isinstance(allowed, str) else list(allowed)

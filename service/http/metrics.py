@@ -1,0 +1,100 @@
+"""What Prometheus reads. Labels are routes, methods, statuses, tasks and models: never keys or addresses."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from models.engine.protocol import BatchRecord, EngineStats
+from models.tasks.usage import Usage
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+BATCH_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Metrics:
+    """A registry of its own, so that two applications in one process do not share their counts."""
+
+    content_type = "text/plain; version=0.0.4; charset=utf-8"
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._requests = Counter(
+            "dragoman_http_requests",
+            "Requests answered",
+            ("method", "route", "status"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "dragoman_http_request_seconds",
+            "From a request's head to its answer",
+            ("method", "route"),
+            buckets=REQUEST_BUCKETS_S,
+            registry=registry,
+        )
+        self._in_work = Gauge("dragoman_requests_in_work", "Work requests inside now", registry=registry)
+        self._source_tokens = Counter(
+            "dragoman_source_tokens", "Tokens read", ("task", "model"), registry=registry
+        )
+        self._output_tokens = Counter(
+            "dragoman_output_tokens", "Tokens written", ("task", "model"), registry=registry
+        )
+        self._batch_size = Histogram(
+            "dragoman_batch_size",
+            "Generations in a batch",
+            ("model",),
+            buckets=BATCH_SIZE_BUCKETS,
+            registry=registry,
+        )
+        self._batch_seconds = Histogram(
+            "dragoman_batch_seconds",
+            "Time that a batch took",
+            ("model",),
+            buckets=BATCH_BUCKETS_S,
+            registry=registry,
+        )
+
+    def watch(
+        self, engine_stats: Callable[[], Mapping[str, EngineStats]], in_work: Callable[[], int]
+    ) -> None:
+        """Read these whenever the metrics are asked for."""
+        self._in_work.set_function(in_work)
+        self._registry.register(_EngineQueues(engine_stats))
+
+    def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        method = method if method in METHODS else "other"
+        self._requests.labels(method, route, status).inc()
+        self._seconds.labels(method, route).observe(seconds)
+
+    def observe_usage(self, task: str, model: str, usage: Usage) -> None:
+        self._source_tokens.labels(task, model).inc(usage.source_tokens)
+        self._output_tokens.labels(task, model).inc(usage.output_tokens)
+
+    def observe_batch(self, model: str, record: BatchRecord) -> None:
+        """Runtime's `on_batch`."""
+        self._batch_size.labels(model).observe(record.size)
+        self._batch_seconds.labels(model).observe(record.seconds)
+
+    def render(self) -> bytes:
+        """All metrics, in the text form of `content_type`."""
+        return generate_latest(self._registry)
+
+
+class _EngineQueues(Collector):
+    """Generations waiting and running, for each loaded model, as they are at the time of asking."""
+
+    def __init__(self, stats: Callable[[], Mapping[str, EngineStats]]):
+        self._stats = stats
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        queued = GaugeMetricFamily("dragoman_engine_queued", "Generations waiting", labels=["model"])
+        running = GaugeMetricFamily("dragoman_engine_running", "Generations running", labels=["model"])
+        for model, stats in self._stats().items():
+            queued.add_metric([model], stats.queued)
+            running.add_metric([model], stats.running)
+        yield queued
+        yield running

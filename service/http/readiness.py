@@ -1,0 +1,73 @@
+"""Whether requests can be served: loads the models in the background and says what is missing."""
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from models.errors import DragomanError
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+
+class NotReady(DragomanError):
+    """The models are not loaded; `reasons` says why, one line each."""
+
+    def __init__(self, reasons: list[str], *, retry_after_s: float = 5.0):
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+        self.retry_after_s = retry_after_s
+
+
+class Readiness:
+    """A runtime's way from start to ready."""
+
+    def __init__(self, runtime: "Runtime"):
+        self._runtime = runtime
+        self._thread: threading.Thread | None = None
+        self._failure: str | None = None
+
+    @property
+    def warming_up(self) -> bool:
+        """True while the models are loaded for the first time."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Load the models in a thread of their own; a failure is kept for `reasons`."""
+        # A daemon, so that a service stopped while it loads does not wait for the end of the load.
+        self._thread = threading.Thread(target=self._warm_up, name="warm-up", daemon=True)
+        self._thread.start()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait until the loading that `start` began has ended, one way or the other."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def require(self) -> None:
+        """Raise NotReady while the models are loaded for the first time.
+
+        After a failed load requests are let through: they try again, and say what is wrong.
+        """
+        if self.warming_up:
+            raise NotReady(["the models are being loaded"])
+
+    def reasons(self) -> list[str]:
+        """Why requests would not be served now; empty when all is well."""
+        if self.warming_up:
+            return ["the models are being loaded", *self._runtime.unready()]
+        reasons = self._runtime.unready()
+        return [*reasons, self._failure] if reasons and self._failure else reasons
+
+    def _warm_up(self) -> None:
+        try:
+            self._runtime.warm_up()
+        except DragomanError as error:
+            self._failure = f"loading failed: {error.message}"
+            log.error("the models could not be loaded: %s", error.message)
+        except Exception:
+            self._failure = "loading failed with an unexpected error; the log has it"
+            log.exception("the models could not be loaded")
+        else:
+            log.info("models loaded, ready for requests")

@@ -1,0 +1,120 @@
+"""The server: gunicorn with one worker process and threads, around an application that it builds itself.
+
+The models are loaded in the worker, after the fork: threads and a GPU's context do not survive one.
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.errors import AppImportError
+from gunicorn.http import message
+
+from models.engine.protocol import BatchRecord
+from models.errors import DragomanError
+from service.http.app import create_app
+from service.http.metrics import Metrics
+from service.http.readiness import Readiness
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+OnBatch = Callable[[str, BatchRecord], None]
+BuildRuntime = Callable[[Settings, OnBatch], "Runtime"]
+
+SPARE_THREADS = 8
+"""Beyond the work places: health checks, and the refusing of what is too much."""
+REQUEST_LINE_BYTES = 64 << 10
+"""LibreTranslate clients send texts of 5,000 characters in the query: up to nine bytes each, encoded."""
+CLOSING_S = 15.0
+"""What closing the runtime may take after the last request."""
+
+log = logging.getLogger(__name__)
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn's master and its one worker, configured from our settings alone."""
+
+    def __init__(self, settings: Settings, build_runtime: BuildRuntime):
+        self._settings = settings
+        self._build_runtime = build_runtime
+        self._runtime: Runtime | None = None
+        self._readiness: Readiness | None = None
+        super().__init__()
+
+    def load_config(self) -> None:
+        # gunicorn cuts its setting down to this constant; its other choice, no limit, would let a
+        # client fill the memory.
+        message.MAX_REQUEST_LINE = REQUEST_LINE_BYTES
+        for name, value in self._options().items():
+            self.cfg.set(name, value)
+
+    def _options(self) -> dict[str, Any]:
+        settings = self._settings
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        return {
+            "bind": f"{host}:{settings.port}",
+            "worker_class": "gthread",
+            "workers": 1,
+            "threads": settings.max_queued_requests + SPARE_THREADS,
+            "worker_connections": settings.max_queued_requests + 1000,
+            "limit_request_line": REQUEST_LINE_BYTES,
+            # The worker's heartbeat stops while a native library holds the interpreter, as in the first
+            # start's conversion; killing it then would never let it end.
+            "timeout": 0,
+            "graceful_timeout": int(settings.request_timeout_s + CLOSING_S),
+            "control_socket_disable": True,
+            "loglevel": "warning",
+            "when_ready": self._announce,
+            "worker_exit": self._close,
+        }
+
+    def load(self) -> Flask:
+        """Called in the worker: build the application, and let the models load behind it."""
+        metrics = Metrics()
+        try:
+            self._runtime = self._build_runtime(self._settings, metrics.observe_batch)
+        except DragomanError as error:
+            raise AppImportError(f"dragoman cannot start: {error.message}") from error
+        self._readiness = Readiness(self._runtime)
+        if self._settings.preload:
+            self._readiness.start()
+        return create_app(self._runtime, metrics=metrics, readiness=self._readiness)
+
+    def _announce(self, server: Any) -> None:
+        """Called in the master as soon as it listens."""
+        host, port = server.LISTENERS[0].sock.getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        example = """-H 'Content-Type: application/json' -d '{"text": "Good morning.", "target": "fr"}'"""
+        sys.stdout.write(f"Dragoman listens on {url} - try: curl {url}/v1/translate {example}\n")
+        sys.stdout.flush()
+
+    def _close(self, server: Any, worker: Any) -> None:
+        """Called in the worker when its last request is answered."""
+        if self._runtime is None or self._readiness is None or self._readiness.warming_up:
+            return  # in the master, or with models half loaded: nothing runs that could be finished
+        self._runtime.close()
+        log.info("closed")
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in work; it ends the process."""
+    logging.basicConfig(
+        level=logging.WARNING,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for package in ("models", "service"):
+        logging.getLogger(package).setLevel(logging.INFO)
+    Server(settings, _runtime).run()
+
+
+def _runtime(settings: Settings, on_batch: OnBatch) -> "Runtime":
+    # Imported here, in the worker: torch must not have started its threads before the fork.
+    from service.runtime import Runtime
+
+    return Runtime(settings, on_batch=on_batch)

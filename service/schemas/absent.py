@@ -1,0 +1,14 @@
+"""A field that is left out of the JSON where it has no value, rather than written as null."""
+
+from typing import Any
+
+from pydantic import Field
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+def absent(description: str) -> Any:
+    """An optional field of an answer; its default is None, and None is not written."""
+    return Field(default=None, description=description, exclude_if=_is_none)

@@ -1,0 +1,193 @@
+"""What is answered: the bodies of answers, made from the tasks' results.
+
+Spans count Unicode code points and are half-open, as Python's slices are.
+"""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.tasks.steps import Timings
+from models.tasks.summary import Summary
+from models.tasks.translation import Translation
+from models.text.language import Detection
+from service.schemas.absent import absent
+
+
+class _Part(BaseModel):
+    """Made from the dataclass of the same fields."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class SpanPart(_Part):
+    """`text[start:end]`, in Unicode code points."""
+
+    start: int
+    end: int
+
+
+class UsagePart(_Part):
+    """Tokens over all models that the answer took."""
+
+    source_tokens: int
+    output_tokens: int
+
+
+class TimingsPart(_Part):
+    """Milliseconds. The items of one request run together, so `total` is the same for all of them."""
+
+    text: float = Field(description="Reading, splitting and restoring this text.")
+    model: float = Field(description="Waiting for the models, their queue included.")
+    total: float = Field(description="From the parsed request to its last result.")
+
+    @classmethod
+    def of(cls, timings: Timings, total_s: float) -> "TimingsPart":
+        return cls(
+            text=round(timings.text_s * 1e3, 1),
+            model=round(timings.model_s * 1e3, 1),
+            total=round(total_s * 1e3, 1),
+        )
+
+
+class DroppedPart(_Part):
+    text: str
+    reason: str
+
+
+class SentencePart(_Part):
+    text: str
+    source: SpanPart | None = Field(description="Where the article says it, if the sentence is its own.")
+    original: str | None = absent("The sentence before it was translated.")
+
+
+class SourcePart(_Part):
+    """What was read of the article."""
+
+    characters: int
+    sentences: int
+    title: str | None
+    dropped: list[DroppedPart] = Field(description="What was left out as clutter, and why.")
+    windows: int = Field(description="In how many pieces it was read; nothing is cut off.")
+    text: str | None = absent("The article found in the HTML; spans refer to it.")
+
+
+class SummaryAnswer(_Part):
+    """A summary."""
+
+    summary: str
+    sentences: list[SentencePart]
+    language: str = Field(description="The summary's language.")
+    model: str
+    translation_model: str | None = absent("What translated the summary, if it was.")
+    detected: "DetectedPart" = Field(description="The article's language.")
+    source: SourcePart
+    usage: UsagePart
+    timings_ms: TimingsPart
+    notes: list[str] = Field(description="What the reader should know.")
+
+
+class DetectedPart(_Part):
+    language: str
+    confidence: float = Field(description="From 0 to 1.")
+
+
+class SegmentPart(_Part):
+    source: SpanPart
+    text: str
+    complete: bool = Field(description="False if the model ran into its length limit.")
+
+
+class SourceLanguagePart(BaseModel):
+    language: str
+    confidence: float | None = Field(description="From 0 to 1; null where the request named the language.")
+    detected: bool
+
+
+class TranslationAnswer(_Part):
+    """A translation, with paragraphs and blank lines as in the source."""
+
+    translation: str
+    segments: list[SegmentPart]
+    source: SourceLanguagePart
+    target: str
+    model: str
+    via: str | None = absent("The language in the middle, where the pair took two steps.")
+    usage: UsagePart
+    timings_ms: TimingsPart
+    notes: list[str] = Field(description="What the reader should know.")
+
+
+class DetectionAnswer(DetectedPart):
+    """The language of a text: the likeliest, and a few candidates, best first."""
+
+    candidates: list[DetectedPart]
+
+
+class ModelPart(_Part):
+    name: str
+    family: str
+    tasks: list[str]
+    languages: list[str] = Field(description="Empty where the model has no fixed list.")
+    licence: str
+    max_source_tokens: int | None
+    description: str
+    bundled: bool = Field(description="Comes with the service, so that no model hub is needed.")
+    default_for: list[str] = Field(description="The tasks that take it when no model is named.")
+    loaded: bool
+
+
+class ModelList(BaseModel):
+    models: list[ModelPart]
+
+
+class LanguagePart(BaseModel):
+    code: str
+    name: str
+    models: list[str] = Field(description="The models that translate from and into it.")
+
+
+class LanguageList(BaseModel):
+    languages: list[LanguagePart]
+
+
+def render_summary(summary: Summary, timings: Timings, total_s: float) -> SummaryAnswer:
+    """The answer for one article; `total_s` is the time of the whole request."""
+    return SummaryAnswer(
+        summary=summary.summary,
+        sentences=[SentencePart.model_validate(sentence) for sentence in summary.sentences],
+        language=summary.language,
+        model=summary.model,
+        translation_model=summary.translation_model,
+        detected=DetectedPart.model_validate(summary.detected),
+        source=SourcePart.model_validate(summary.source),
+        usage=UsagePart.model_validate(summary.usage),
+        timings_ms=TimingsPart.of(timings, total_s),
+        notes=list(summary.notes),
+    )
+
+
+def render_translation(translation: Translation, timings: Timings, total_s: float) -> TranslationAnswer:
+    """The answer for one text; `total_s` is the time of the whole request."""
+    detected = translation.detected
+    return TranslationAnswer(
+        translation=translation.translation,
+        segments=[SegmentPart.model_validate(segment) for segment in translation.segments],
+        source=SourceLanguagePart(
+            language=translation.source,
+            confidence=detected.confidence if detected else None,
+            detected=detected is not None,
+        ),
+        target=translation.target,
+        model=translation.model,
+        via=translation.via,
+        usage=UsagePart.model_validate(translation.usage),
+        timings_ms=TimingsPart.of(timings, total_s),
+        notes=list(translation.notes),
+    )
+
+
+def render_detection(candidates: Sequence[Detection]) -> DetectionAnswer:
+    """The answer for one text's candidates, best first; there is at least one."""
+    parts = [DetectedPart.model_validate(candidate) for candidate in candidates]
+    return DetectionAnswer(language=parts[0].language, confidence=parts[0].confidence, candidates=parts)

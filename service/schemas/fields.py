@@ -1,0 +1,60 @@
+"""Pydantic's validation errors in this service's words: which field, what was wrong, what is allowed."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from models.errors import InvalidInput
+
+LONGEST_ECHO = 60
+"""Characters of a user's own field name that a message repeats."""
+
+_JSON_TYPES = {str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "an array"}
+_WANTED = {"string_type": "a string", "int_type": "an integer", "list_type": "an array"}
+
+
+class InvalidFields(InvalidInput):
+    """Several fields are wrong; `errors` has one error for each."""
+
+    def __init__(self, errors: Sequence[InvalidInput]):
+        names = ", ".join(str(error.field) for error in errors)
+        super().__init__(f"{len(errors)} fields are wrong: {names}")
+        self.errors = tuple(errors)
+
+
+def wrong_fields(model: type[BaseModel], error: ValidationError) -> InvalidInput:
+    """One error to raise: the field's own, or InvalidFields where there are several."""
+    errors = [_field_error(model, details) for details in error.errors(include_url=False)]
+    return errors[0] if len(errors) == 1 else InvalidFields(errors)
+
+
+def json_type(value: object) -> str:
+    """What a JSON value is, as a noun with its article."""
+    return "null" if value is None else _JSON_TYPES.get(type(value), "an object")
+
+
+def _field_error(model: type[BaseModel], details: Any) -> InvalidInput:
+    field = ".".join(str(part) for part in details["loc"])
+    kind: str = details["type"]
+    if kind == "extra_forbidden":
+        return _unknown_field(model, field)
+    if kind == "missing":
+        return InvalidInput(f"{field} is required", field=field)
+    if kind == "literal_error":
+        allowed = [str(value) for value in get_args(model.model_fields[field].annotation)]
+        return InvalidInput(f"{field} must be one of {', '.join(allowed)}", field=field, allowed=allowed)
+    if kind in _WANTED:
+        wanted, was = _WANTED[kind], json_type(details["input"])
+        return InvalidInput(f"{field} must be {wanted}, not {was}", field=field, allowed=wanted)
+    message = str(details["msg"]).removeprefix("Input").removeprefix("String").strip()
+    return InvalidInput(f"{field} {message}", field=field, allowed=message.removeprefix("should "))
+
+
+def _unknown_field(model: type[BaseModel], field: str) -> InvalidInput:
+    known = list(model.model_fields)
+    shown = field if len(field) <= LONGEST_ECHO else field[:LONGEST_ECHO] + "…"
+    near = get_close_matches(shown, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return InvalidInput(f"{shown!r} is not a field of this request{hint}", field=shown, allowed=known)

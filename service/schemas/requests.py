@@ -1,0 +1,190 @@
+"""What may be asked: the bodies of requests, and how they become the tasks' own requests.
+
+A wrong field refuses the whole request; a wrong item of `texts` becomes an error in its own place.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+
+from models.errors import InvalidInput
+from models.tasks.summary import Format, Length, SummaryRequest
+from models.tasks.translation import TranslationRequest
+from service.schemas.fields import InvalidFields, json_type, wrong_fields
+from service.settings import Settings
+
+R = TypeVar("R")
+B = TypeVar("B", bound=BaseModel)
+
+Texts = Annotated[
+    list[Any],  # an item that is no string fails alone, so it is looked at later
+    WithJsonSchema({"type": "array", "items": {"type": "string"}, "minItems": 1}),
+]
+LanguageCode = Annotated[str, Field(min_length=1, max_length=40)]
+ModelName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class TooLong(InvalidInput):
+    """A text, or all texts together, are over the limit."""
+
+
+class TooManyTexts(InvalidInput):
+    """`texts` has more items than one request may."""
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    text: str | None = Field(None, description="One text; the answer is one object.")
+    texts: Texts | None = Field(None, description="Many texts; the answer is `results`, in the same order.")
+
+
+class SummarizeBody(_Body):
+    """Exactly one of `text`, `html` and `texts`."""
+
+    html: str | None = Field(None, description="One web page; its article is found and the rest left out.")
+    length: Length = Field("medium", description="How long the summary is to be.")
+    max_sentences: int | None = Field(None, ge=1, le=100, description="At most so many sentences.")
+    format: Format = Field("paragraph", description="Running text, or a line for each sentence.")
+    model: ModelName | None = Field(None, description="A name from /v1/models; the default if absent.")
+    target: LanguageCode | None = Field(
+        None, description="The language of the summary; the article's own if absent."
+    )
+
+
+class TranslateBody(_Body):
+    """Exactly one of `text` and `texts`."""
+
+    source: LanguageCode = Field("auto", description="The texts' language; `auto` finds it for each text.")
+    target: LanguageCode = Field(description="The language to translate into; /v1/languages lists them.")
+    model: ModelName | None = Field(None, description="A name from /v1/models; the default if absent.")
+
+
+class DetectBody(_Body):
+    """Exactly one of `text` and `texts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[R]):
+    """What was asked for, in order: a request, or what is wrong with it."""
+
+    items: tuple[R | InvalidInput, ...]
+    many: bool
+    """True if `texts` was given, so that the answer is `results` even for one item."""
+
+
+def parse_summarize(data: object, limits: Settings) -> Asked[SummaryRequest]:
+    """Read a /v1/summarize body (parsed JSON); raises InvalidInput where the whole of it is refused."""
+    body = _validated(SummarizeBody, data)
+
+    def request(field: str, text: str) -> SummaryRequest:
+        return SummaryRequest(
+            text=None if field == "html" else text,
+            html=text if field == "html" else None,
+            length=body.length,
+            max_sentences=body.max_sentences,
+            format=body.format,
+            model=body.model,
+            target=body.target,
+        )
+
+    return _asked(body, limits, request)
+
+
+def parse_translate(data: object, limits: Settings) -> Asked[TranslationRequest]:
+    """Read a /v1/translate body; raises InvalidInput where the whole of it is refused."""
+    body = _validated(TranslateBody, data)
+
+    def request(_field: str, text: str) -> TranslationRequest:
+        return TranslationRequest(text=text, source=body.source, target=body.target, model=body.model)
+
+    return _asked(body, limits, request)
+
+
+def parse_detect(data: object, limits: Settings) -> Asked[str]:
+    """Read a /v1/detect body: the texts; raises InvalidInput where the whole of it is refused."""
+    return _asked(_validated(DetectBody, data), limits, lambda _field, text: text)
+
+
+def _validated(model: type[B], data: object) -> B:
+    if not isinstance(data, dict):
+        raise InvalidInput(
+            f"the body must be a JSON object, not {json_type(data)}", allowed=list(model.model_fields)
+        )
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise wrong_fields(model, error) from None
+
+
+def _asked(body: _Body, limits: Settings, request: Callable[[str, str], R]) -> Asked[R]:
+    field = _given(body)
+    value = getattr(body, field)
+    if field != "texts":
+        return Asked((request(field, _text(field, value, limits)),), many=False)
+    if not value:
+        raise InvalidInput("texts is empty", field="texts", allowed="at least one text")
+    if len(value) > limits.max_texts:
+        raise TooManyTexts(
+            f"texts has {len(value)} items", field="texts", allowed=f"at most {limits.max_texts} texts"
+        )
+    items = tuple(_item(i, item, limits, request) for i, item in enumerate(value))
+    good = sum(
+        len(text) for text, item in zip(value, items, strict=True) if not isinstance(item, InvalidInput)
+    )
+    if good > limits.max_request_characters:
+        raise _too_long("texts", good, limits, " over all texts")
+    return Asked(items, many=True)
+
+
+def _given(body: _Body) -> str:
+    """The one field that holds the input."""
+    fields = [name for name in ("text", "html", "texts") if name in type(body).model_fields]
+    given = [name for name in fields if getattr(body, name) is not None]
+    if len(given) == 1:
+        return given[0]
+    was = " and ".join(given) or "none of them"
+    raise InvalidInput(
+        f"exactly one of {', '.join(fields)} must be given, not {was}",
+        field=given[-1] if given else "text",
+        allowed=fields,
+    )
+
+
+def _item(index: int, value: object, limits: Settings, request: Callable[[str, str], R]) -> R | InvalidInput:
+    field = f"texts[{index}]"
+    try:
+        return request(field, _text(field, value, limits))
+    except InvalidInput as error:
+        return error
+
+
+def _text(field: str, value: object, limits: Settings) -> str:
+    if not isinstance(value, str):
+        raise InvalidInput(f"{field} must be a string, not {json_type(value)}", field=field, allowed="string")
+    if not value.strip():
+        raise InvalidInput(f"{field} is empty", field=field, allowed="a text with at least one word")
+    if len(value) > limits.max_request_characters:
+        raise _too_long(field, len(value), limits)
+    return value
+
+
+def _too_long(field: str, characters: int, limits: Settings, over: str = "") -> TooLong:
+    allowed = f"at most {limits.max_request_characters} characters{over}"
+    return TooLong(f"{field} has {characters} characters", field=field, allowed=allowed)
+
+
+__all__ = [
+    "Asked",
+    "DetectBody",
+    "InvalidFields",
+    "SummarizeBody",
+    "TooLong",
+    "TooManyTexts",
+    "TranslateBody",
+    "parse_detect",
+    "parse_summarize",
+    "parse_translate",
+]

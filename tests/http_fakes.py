@@ -1,0 +1,196 @@
+"""A runtime without models: its tasks answer at once, wait, or fail, as the text tells them to.
+
+Run as a program it serves itself with the real server, for the tests that need sockets.
+"""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models.engine.protocol import EngineStats
+from models.errors import (
+    DeadlineExceeded,
+    EngineFailed,
+    InvalidInput,
+    ModelUnavailable,
+    Overloaded,
+    UnknownModel,
+    UnsupportedLanguage,
+)
+from models.tasks.steps import Outcome, run_all
+from models.tasks.summary import Source, Summary, SummaryRequest, SummarySentence
+from models.tasks.translation import Segment, Translation, TranslationRequest
+from models.tasks.usage import Usage
+from models.text.article import Dropped
+from models.text.language import Detection
+from models.text.span import Span
+from service.settings import Settings
+
+ERRORS: dict[str, Callable[[], Exception]] = {
+    "!bug": lambda: RuntimeError("a secret of the implementation"),
+    "!late": lambda: DeadlineExceeded("the request ran past its time and was cancelled"),
+    "!full": lambda: Overloaded("the queue is full", retry_after_s=2.5),
+    "!engine": lambda: EngineFailed("the model failed on this text"),
+    "!weights": lambda: ModelUnavailable("its weights cannot be had here"),
+    "!wrong": lambda: InvalidInput("the text holds no sentence", field="text"),
+}
+
+
+def settings(**given: Any) -> Settings:
+    return Settings(
+        **{"max_request_characters": 1000, "max_texts": 4, "max_queued_requests": 2, "port": 0} | given
+    )
+
+
+@dataclass(frozen=True)
+class Entry:
+    name: str
+    tasks: tuple[str, ...]
+    languages: tuple[str, ...] = ()
+    family: str = "extractive"
+    licence: str = "Apache-2.0"
+    max_source_tokens: int = 512
+    description: str = "A model."
+    bundled: bool = True
+
+
+class Tasks:
+    """Both tasks; a text that is a key of ERRORS fails so, `!wait` waits for `gate`, `!sleep` a while."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.waiting = threading.Event()
+
+    def _behave(self, text: str, model: str | None, target: str | None) -> None:
+        if model == "nobody/nothing":
+            raise UnknownModel("there is no such model", field="model", allowed=["fake/translate"])
+        if target == "xx":
+            raise UnsupportedLanguage("there is no such language", field="target", allowed="ISO codes")
+        if text in ERRORS:
+            raise ERRORS[text]()
+        if text == "!sleep":
+            time.sleep(1.5)
+        if text == "!wait":
+            self.waiting.set()
+            if not self.gate.wait(20):
+                raise AssertionError("nobody opened the gate")
+
+    def summary(self, request: SummaryRequest) -> Iterator[Any]:
+        yield from ()
+        text = request.text or request.html or ""
+        self._behave(text, request.model, request.target)
+        return Summary(
+            summary=text,
+            sentences=(SummarySentence(text, Span(0, len(text))), SummarySentence("b", None, "a")),
+            language=request.target or "en",
+            model=request.model or "fake/summarize",
+            translation_model="fake/translate" if request.target else None,
+            detected=Detection("en", 0.9),
+            source=Source(len(text), 1, None, (Dropped("Leave a reply", "form"),), 1, request.html),
+            usage=Usage(7, 3),
+            notes=(),
+        )
+
+    def translation(self, request: TranslationRequest) -> Iterator[Any]:
+        yield from ()
+        self._behave(request.text, request.model, request.target)
+        auto = request.source == "auto"
+        return Translation(
+            translation=request.text.upper(),
+            segments=(Segment(Span(0, len(request.text)), request.text.upper(), True),),
+            source="en" if auto else request.source,
+            target=request.target,
+            detected=Detection("en", 0.9) if auto else None,
+            model=request.model or "fake/translate",
+            via=None,
+            usage=Usage(5, 4),
+            notes=(),
+        )
+
+
+@dataclass
+class Task:
+    steps: Callable[[Any], Iterator[Any]]
+
+
+@dataclass
+class Catalog:
+    entries: tuple[Entry, ...] = (
+        Entry("fake/summarize", ("summarize",)),
+        Entry("fake/translate", ("translate",), ("en", "fr")),
+    )
+
+
+class Pool:
+    def stats(self) -> dict[str, EngineStats]:
+        return {"fake/translate": EngineStats(queued=3, running=2)}
+
+    def loaded(self) -> list[str]:
+        return ["fake/translate"]
+
+
+class Languages:
+    def names(self) -> dict[str, str]:
+        return {"en": "English", "fr": "French", "de": "German"}
+
+
+class Detector:
+    def candidates(self, text: str, limit: int = 3) -> list[Detection]:
+        return [Detection("en", 0.8), Detection("fr", 0.1)][:limit]
+
+
+@dataclass
+class FakeRuntime:
+    settings: Settings = field(default_factory=settings)
+    reasons: list[str] = field(default_factory=list)
+    warm_up_error: Exception | None = None
+    closed: Path | None = None
+    """A file that `close` writes."""
+
+    def __post_init__(self) -> None:
+        self.tasks = Tasks()
+        self.summarizer = Task(self.tasks.summary)
+        self.translator = Task(self.tasks.translation)
+        self.catalog, self.pool = Catalog(), Pool()
+        self.languages, self.detector = Languages(), Detector()
+        self.timeouts_s: list[float | None] = []
+        self.loading = threading.Event()
+        self.loading.set()
+
+    def warm_up(self) -> None:
+        self.loading.wait(20)
+        if self.warm_up_error:
+            raise self.warm_up_error
+
+    def unready(self) -> list[str]:
+        return self.reasons
+
+    def run_all(
+        self, tasks: Sequence[Any], *, timeout_s: float | None = None, wait: bool = False
+    ) -> list[Outcome[Any]]:
+        self.timeouts_s.append(timeout_s)
+        return run_all(tasks, deadline=None if timeout_s is None else time.monotonic() + timeout_s, wait=wait)
+
+    def close(self) -> None:
+        if self.closed:
+            self.closed.write_text("closed")
+
+
+def main() -> None:
+    import logging
+
+    from service.http.server import Server
+
+    given = json.loads(sys.argv[1])
+    closed = Path(given.pop("closed"))
+    logging.basicConfig(level=logging.INFO)
+    Server(settings(**given), lambda settings, _on_batch: FakeRuntime(settings, closed=closed)).run()
+
+
+if __name__ == "__main__":
+    main()

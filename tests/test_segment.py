@@ -37,6 +37,29 @@ def test_lower_cased_text_is_split_as_well():
     ]
 
 
+def test_a_quotation_of_several_sentences_is_one_unless_it_is_long():
+    short = "He smiled. “We won. We all won. What a day!” she said, and left."
+    assert parts(short) == ["He smiled.", short.removeprefix("He smiled. ")]
+    long = "“" + "We have waited for this for a very long time. " * 5 + "Now it is here,” she said."
+    assert len(parts(long)) == 6
+
+
+def test_a_sentence_ends_with_its_quotation_in_lower_cased_text_too():
+    text = 'he said "all of it is broken." koirala\'s group has ten homes. "who is it?" she asked.'
+    assert parts(text) == [
+        'he said "all of it is broken."',
+        "koirala's group has ten homes.",
+        '"who is it?" she asked.',
+    ]
+
+
+def test_a_mark_alone_belongs_to_the_sentence_before():
+    assert parts("it rained for hours. ' three people left. '") == [
+        "it rained for hours.",
+        "' three people left. '",
+    ]
+
+
 def test_a_line_end_ends_a_sentence():
     assert parts("A headline\nIt rained\r\nall day\n\n. Then") == [
         "A headline",

@@ -11,6 +11,10 @@ from sentencex import get_sentence_boundaries
 from models.text.span import Span
 
 _LINE = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+_QUOTE = re.compile(r"[\"“”„«»]+|(?<!\w)['‘’]+|['‘’]+(?!\w)")
+_CLOSING_AFTER_STOP = re.compile(r"(?<=[.。])[\"“”»'’]+(?=\s|$)")
+_END_IN_QUOTE = re.compile(r"(?<=\w\w\w)\.[\"“”»'’]+\s+\S")
+_LONG_QUOTATION_CHARACTERS = 200
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -30,10 +34,46 @@ def sentences(text: str, language: str, within: Span | None = None) -> list[Span
 def _line_sentences(text: str, line: Span, language: str) -> list[Span]:
     # sentencex takes UTF-8, which lone surrogates have no form in
     content = _SURROGATE.sub("\ufffd", text[line.start : line.end])
+    cuts = [line.start]
+    for start, end in _boundaries(content, language):
+        piece = content[start:end]
+        inner = _boundaries(_unquoted(piece), language) if _holds_several(piece) else [(0, end - start)]
+        cuts += [line.start + start + inner_end for _, inner_end in inner]
+    return _joined(text, [strip(text, Span(a, b)) for a, b in pairwise([*cuts, line.end])])
+
+
+def _boundaries(content: str, language: str) -> list[tuple[int, int]]:
     found = get_sentence_boundaries(language.split("-")[0].lower(), content)
-    cuts = [line.start, *(line.start + b["end_index"] for b in found), line.end]
-    spans = (strip(text, Span(a, b)) for a, b in pairwise(cuts))
-    return [span for span in spans if span.start < span.end]
+    return [(boundary["start_index"], boundary["end_index"]) for boundary in found]
+
+
+def _holds_several(piece: str) -> bool:
+    return _QUOTE.search(piece) is not None and (
+        len(piece) > _LONG_QUOTATION_CHARACTERS or _END_IN_QUOTE.search(piece) is not None
+    )
+
+
+def _unquoted(piece: str) -> str:
+    """`piece` with each quotation mark replaced, at the same place, so that it hides no sentence's end.
+
+    sentencex never ends a sentence inside a quotation, nor after one if a small letter follows. So a long
+    quotation is one sentence, and in lower-cased text, or where a mark has no partner, a whole passage is.
+    """
+    piece = _CLOSING_AFTER_STOP.sub(lambda mark: " " * len(mark[0]), piece)
+    return _QUOTE.sub(lambda mark: "x" * len(mark[0]), piece)
+
+
+def _joined(text: str, spans: list[Span]) -> list[Span]:
+    """The spans that hold something; one without letter or digit is added to the one before it."""
+    joined: list[Span] = []
+    for span in spans:
+        if span.start == span.end:
+            continue
+        if joined and not any(map(str.isalnum, text[span.start : span.end])):
+            joined[-1] = Span(joined[-1].start, span.end)
+        else:
+            joined.append(span)
+    return joined
 
 
 def strip(text: str, span: Span) -> Span:

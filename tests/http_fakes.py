@@ -4,6 +4,7 @@ Run as a program it serves itself with the real server, for the tests that need 
 """
 
 import json
+import logging
 import sys
 import threading
 import time
@@ -29,6 +30,7 @@ from models.tasks.usage import Usage
 from models.text.article import Dropped
 from models.text.language import Detection
 from models.text.span import Span
+from service.http.server import Server
 from service.settings import Settings
 
 ERRORS: dict[str, Callable[[], Exception]] = {
@@ -74,7 +76,7 @@ class Tasks:
         if text in ERRORS:
             raise ERRORS[text]()
         if text == "!sleep":
-            time.sleep(1.5)
+            time.sleep(2.5)
         if text == "!wait":
             self.waiting.set()
             if not self.gate.wait(20):
@@ -182,14 +184,20 @@ class FakeRuntime:
 
 
 def main() -> None:
-    import logging
-
-    from service.http.server import Server
-
+    """Serve; the argument is JSON: settings, `closed`, and how the start goes: `loads`, `builds`."""
     given = json.loads(sys.argv[1])
-    closed = Path(given.pop("closed"))
+    closed, loads, builds = Path(given.pop("closed")), given.pop("loads", True), given.pop("builds", True)
+
+    def build(settings: Settings, on_batch: Callable[..., None]) -> FakeRuntime:
+        if not builds:
+            raise InvalidInput("the catalog own.toml is not TOML")
+        runtime = FakeRuntime(settings, closed=closed)
+        if not loads:
+            runtime.loading.clear()
+        return runtime
+
     logging.basicConfig(level=logging.INFO)
-    Server(settings(**given), lambda settings, _on_batch: FakeRuntime(settings, closed=closed)).run()
+    Server(settings(**given), build).run()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,210 @@
+"""The real server in a process of its own, over real sockets: what a test client cannot show."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TESTS = Path(__file__).parent
+STARTS_IN_S = 30.0
+
+
+class ServerProcess:
+    """`http_fakes.py` as a program, and connections to it."""
+
+    def __init__(self, folder: Path, **given: Any):
+        self.closed, self._log = folder / "closed.txt", folder / "log.txt"
+        argument = json.dumps({"closed": str(self.closed), **given})
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(TESTS / "http_fakes.py"), argument],
+                cwd=TESTS.parent,
+                env={**os.environ, "PYTHONPATH": str(TESTS.parent)},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        assert self.process.stdout is not None
+        self.first_line = self.process.stdout.readline().decode()
+        address = re.search(r"http://127\.0\.0\.1:(\d+)", self.first_line)
+        self.port = int(address[1]) if address else 0
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def request(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[HTTPResponse, bytes]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=STARTS_IN_S)
+        try:
+            headers = {"Content-Type": "application/json", **(headers or {})}
+            connection.request(method, path, body, headers, encode_chunked="Transfer-Encoding" in headers)
+            response = connection.getresponse()
+            return response, response.read()
+        finally:
+            connection.close()
+
+    def summarize(self, text: str) -> tuple[HTTPResponse, bytes]:
+        return self.request("POST", "/v1/summarize", json.dumps({"text": text}))
+
+    def in_work(self) -> int:
+        _, metrics = self.request("GET", "/metrics")
+        (value,) = re.findall(rb"^dragoman_requests_in_work (\S+)$", metrics, re.MULTILINE)
+        return int(float(value))
+
+    def wait_for_work(self, requests: int) -> None:
+        end = time.monotonic() + 5
+        while self.in_work() != requests and time.monotonic() < end:
+            time.sleep(0.02)
+        assert self.in_work() == requests
+
+    def stop(self, sig: int = signal.SIGTERM) -> int:
+        self.process.send_signal(sig)
+        try:
+            return self.process.wait(20)
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    server = ServerProcess(tmp_path_factory.mktemp("server"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """One that the test may end."""
+    server = ServerProcess(tmp_path)
+    yield server
+    server.kill()
+
+
+def test_says_where_it_listens_and_how_to_try_it(server: ServerProcess) -> None:
+    assert server.first_line.startswith(f"Dragoman listens on http://127.0.0.1:{server.port} ")
+    assert "curl" in server.first_line
+    assert server.request("GET", "/healthz")[0].status == 200
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("path", ["/v1/summarize", "/v1/translate", "/nothing"])
+def test_a_body_over_the_limit_is_answered_not_reset(server: ServerProcess, path: str, chunked: bool) -> None:
+    body = b'{"text": "' + b"a" * 8_000_000 + b'"}'
+    headers = {"Transfer-Encoding": "chunked"} if chunked else {}
+    pieces = iter([body]) if chunked else body
+    response, answer = server.request("POST", path, pieces, headers)
+    assert response.status == (404 if path == "/nothing" else 413)
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert json.loads(answer)["status"] == response.status
+
+
+def test_twenty_kilobytes_are_read(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path, max_request_characters=20_000)
+    try:
+        response, answer = server.summarize("é" * 20_000)
+        assert (response.status, len(json.loads(answer)["summary"])) == (200, 20_000)
+    finally:
+        server.kill()
+
+
+def test_five_thousand_characters_fit_into_a_query(server: ServerProcess) -> None:
+    assert server.request("GET", "/healthz?q=" + "%E4%B8%AD" * 5000)[0].status == 200
+
+
+@pytest.mark.parametrize(
+    "raw", [b"POST /v1/detect HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n{", b"\r\n"]
+)
+def test_a_client_that_goes_away_harms_nobody(server: ServerProcess, raw: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(raw)
+    assert server.request("GET", "/healthz")[0].status == 200
+    server.wait_for_work(0)
+
+
+def test_a_malformed_chunk_is_a_problem(server: ServerProcess) -> None:
+    head = b"POST /v1/detect HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n")
+        answer = connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"application/problem+json" in answer
+
+
+def test_a_full_house_is_refused_at_once_and_stays_healthy(server: ServerProcess) -> None:
+    with ThreadPoolExecutor(2) as clients:
+        working = [clients.submit(server.summarize, "!sleep") for _ in range(2)]
+        server.wait_for_work(2)
+        response, answer = server.summarize("one too many")
+        assert server.request("GET", "/healthz")[0].status == 200
+        assert not any(future.done() for future in working), "neither waited for a place"
+        assert (response.status, response.headers["Retry-After"]) == (429, "1")
+        assert json.loads(answer)["type"] == "/problems/overloaded"
+        assert [future.result()[0].status for future in working] == [200, 200]
+    assert server.summarize("room again")[0].status == 200
+
+
+def test_one_log_line_a_request_without_texts(server: ServerProcess) -> None:
+    server.request("POST", "/v1/summarize?private=1", b'{"text": "private words"}')
+    assert re.search(r"POST /v1/summarize 200 \d+ ms", server.log)
+    assert "private" not in server.log
+
+
+def test_sigterm_finishes_what_is_in_work(own_server: ServerProcess) -> None:
+    with ThreadPoolExecutor(1) as clients:
+        working: Future[tuple[HTTPResponse, bytes]] = clients.submit(own_server.summarize, "!sleep")
+        own_server.wait_for_work(1)
+        assert own_server.stop(signal.SIGTERM) == 0
+        assert working.result()[0].status == 200
+    assert own_server.closed.read_text() == "closed"
+    assert "Traceback" not in own_server.log
+
+
+def test_sigint_ends_it_too(own_server: ServerProcess) -> None:
+    assert own_server.request("GET", "/healthz")[0].status == 200
+    os.killpg(own_server.process.pid, signal.SIGINT)  # a terminal sends it to the whole group
+    assert own_server.process.wait(20) == 0
+    assert own_server.closed.exists()
+    assert "Traceback" not in own_server.log
+
+
+def test_healthy_but_not_ready_while_it_loads(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path, loads=False)
+    try:
+        assert server.request("GET", "/healthz")[0].status == 200
+        assert server.request("GET", "/readyz")[0].status == 503
+        start = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - start < 10, "stopping does not wait for the models"
+        assert not server.closed.exists()
+    finally:
+        server.kill()
+
+
+def test_a_wrong_configuration_ends_it_with_a_word(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path, builds=False)
+    try:
+        assert server.process.wait(20) != 0
+        assert "dragoman cannot start: the catalog own.toml is not TOML" in server.log
+        assert "Traceback" not in server.log
+    finally:
+        server.kill()

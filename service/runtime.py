@@ -26,8 +26,8 @@ class Runtime:
 
     def __init__(self, settings: Settings, *, on_batch: Callable[[str, BatchRecord], None] | None = None):
         self.settings = settings
-        self.catalog = Catalog.load(settings.catalog)
         self.languages = Languages.load()
+        self.catalog = Catalog.load(self.languages, settings.catalog)
         self.detector = LanguageDetector()
         self.store = Store(settings.cache_dir, offline=settings.offline)
         self.pool = ModelPool(

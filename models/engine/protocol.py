@@ -65,7 +65,10 @@ class BatchRecord:
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """A look at an engine: requests waiting and running, and totals since its start."""
+    """A look at an engine: requests waiting and running, totals since its start, and its pace of late.
+
+    An engine that has no slots or no steps leaves their fields at zero.
+    """
 
     queued: int = 0
     running: int = 0
@@ -74,6 +77,12 @@ class EngineStats:
     source_tokens: int = 0
     output_tokens: int = 0
     ready: bool = True
+    slots: int = 0
+    slots_used: int = 0
+    tokens_per_s: float = 0.0
+    step_s: float = 0.0
+    batch_fill: float = 0.0
+    """The part of a step's rows that belonged to requests; the rest was padding."""
 
 
 class Engine(Protocol):

@@ -1,0 +1,206 @@
+"""How each family of models wants its input, and how its output becomes text again.
+
+The seam between text and token ids: a codec knows one model's tokenizer, prompts and language codes. It
+knows no engine. Codecs keep no state between calls, so threads may share one.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from models.catalog import ModelEntry, Task
+from models.engine.protocol import Decoding
+from models.errors import ModelUnavailable, UnsupportedLanguage
+from models.languages import Languages
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a text is encoded for. Languages are users' codes; `sentences` is asked of instruct models."""
+
+    task: Task
+    source: str
+    target: str | None = None
+    sentences: int | None = None
+
+
+class Codec:
+    """An encoder-decoder whose input is the text, behind a prompt if the catalog has one (BART, Pegasus, T5)."""
+
+    def __init__(self, entry: ModelEntry, tokenizer: Any, generation_config: Any, languages: Languages):
+        self.entry = entry
+        self.tokenizer = tokenizer
+        self._base = _base_decoding(entry, generation_config)
+        self._own_codes = languages.column(entry.codes, entry.languages) if entry.codes else {}
+        special = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
+        self._special = re.compile("|".join(map(re.escape, special)))
+
+    def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
+        """The ids of the model's whole input. A special token that is written in the text becomes mere text."""
+        return self._ids(self._prompt(self._plain(text), purpose))
+
+    def fits(self, text: str, purpose: Purpose) -> bool:
+        """Whether the text goes into the model's window whole."""
+        return len(self.encode(text, purpose)) <= self.entry.max_source_tokens
+
+    def decoding(self, purpose: Purpose, *, max_new_tokens: int, min_new_tokens: int = 0) -> Decoding:
+        """The model's own way of searching, the catalog's changes, and these limits."""
+        most = min(max_new_tokens, self.entry.max_new_tokens)
+        limits = {"max_new_tokens": most, "min_new_tokens": min(min_new_tokens, most)}
+        return Decoding(**{**self._base, **limits, **self._forced(purpose)})
+
+    def decode(self, ids: tuple[int, ...]) -> str:
+        """The text of an output, on one line but for instruct models' paragraphs."""
+        text: str = self.tokenizer.decode(
+            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return " ".join(text.replace("<n>", " ").split())  # <n> is Pegasus' end of a sentence
+
+    def _plain(self, text: str) -> str:
+        """The text with a space put into what the tokenizer would take for a special token."""
+        return self._special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+
+    def _ids(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer(text, verbose=False).input_ids)
+
+    def _prompt(self, text: str, purpose: Purpose) -> str:
+        template = self.entry.prompt.get(purpose.task)
+        return text if template is None else self._fill(template, purpose).replace("{text}", text)
+
+    def _fill(self, template: str, purpose: Purpose) -> str:
+        source = self._own_codes.get(purpose.source, purpose.source)
+        target = self._own_codes.get(purpose.target or "", purpose.target or "")
+        filled = template.replace("{source}", source).replace("{target}", target)
+        return filled.replace("{sentences}", str(purpose.sentences or 3))
+
+    def _forced(self, purpose: Purpose) -> Mapping[str, Any]:
+        """What the purpose changes in the decoding."""
+        return {}
+
+
+class MarianCodec(Codec):
+    """Marian: models for several targets want `>>fra<<` before the text."""
+
+    def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
+        mark = self._mark(purpose.target or "")
+        plain = self._plain(text).replace(">>", "> >")  # else a mark in the text would choose the target
+        return self._ids(f"{mark} {plain}" if mark else plain)
+
+    def _mark(self, target: str) -> str | None:
+        marks = [t for t in self.tokenizer.get_vocab() if t.startswith(">>") and t.endswith("<<")]
+        if not marks:
+            return None
+        wanted = [f">>{code}<<" for code in self._spellings(target)]
+        found = next((mark for mark in wanted if mark in marks), None)
+        if found is None and len(marks) > 1:
+            allowed = sorted(mark.strip("<>") for mark in marks)
+            raise UnsupportedLanguage(
+                f"{self.entry.name} does not translate into {target!r}", field="target", allowed=allowed
+            )
+        return found
+
+    def _spellings(self, target: str) -> list[str]:
+        """A language in the ways that opus-mt models write it: `fra`, `fr`, `cmn_Hans`."""
+        own = self._own_codes.get(target, target)
+        iso3 = own.split("_")[0]
+        chinese = {"zho_Hans": ["cmn_Hans", "zho_Hans", "cmn"], "zho_Hant": ["cmn_Hant", "zho_Hant"]}
+        return [*chinese.get(own, []), own, iso3, target]
+
+
+class LanguageTokenCodec(Codec):
+    """M2M100, NLLB, mBART-50: the source's language token first, the target's forced on the decoder."""
+
+    def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
+        ids = self.tokenizer(self._plain(text), add_special_tokens=False, verbose=False).input_ids
+        return (self._token(purpose.source, "source"), *ids, self.tokenizer.eos_token_id)
+
+    def _token(self, language: str, field: str) -> int:
+        code = self._own_codes.get(language)
+        token = f"__{code}__" if self.entry.family == "m2m100" else code
+        found = None if code is None else self.tokenizer.convert_tokens_to_ids(token)
+        if found is None or found == self.tokenizer.unk_token_id:
+            raise UnsupportedLanguage(
+                f"{self.entry.name} has no {language!r}", field=field, allowed=sorted(self._own_codes)
+            )
+        return int(found)
+
+    def _forced(self, purpose: Purpose) -> Mapping[str, Any]:
+        return {"forced_bos_token_id": self._token(purpose.target or purpose.source, "target")}
+
+
+class CompletionCodec(Codec):
+    """A causal model that goes on from a prompt on lines of its own; the catalog's `stop` ends its answer."""
+
+    def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
+        return self._ids(self._prompt(self._plain(" ".join(text.split())), purpose))
+
+    def _forced(self, purpose: Purpose) -> Mapping[str, Any]:
+        stops = tuple(self.tokenizer.convert_tokens_to_ids(token) for token in self.entry.stop)
+        if None in stops or (
+            self.tokenizer.unk_token_id is not None and self.tokenizer.unk_token_id in stops
+        ):
+            raise ModelUnavailable(f"{self.entry.name}: not all of its stop tokens are in its vocabulary")
+        return {"stop_token_ids": stops} if stops else {}
+
+
+class InstructCodec(CompletionCodec):
+    """A causal model with a chat template; the text stands inside the catalog's prompt."""
+
+    def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
+        before, _, after = self._rendered(purpose).partition("{text}")
+        return (*self._raw(before), *self._raw(self._plain(text)), *self._raw(after))
+
+    def decode(self, ids: tuple[int, ...]) -> str:
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+
+    def _raw(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        return ids
+
+    def _rendered(self, purpose: Purpose) -> str:
+        content = self._fill(self.entry.prompt.get(purpose.task, "{text}"), purpose)
+        rendered: str = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
+        return rendered
+
+
+CODECS: Mapping[str, type[Codec]] = {
+    "bart": Codec,
+    "pegasus": Codec,
+    "t5": Codec,
+    "marian": MarianCodec,
+    "m2m100": LanguageTokenCodec,
+    "nllb": LanguageTokenCodec,
+    "mbart50": LanguageTokenCodec,
+    "completion": CompletionCodec,
+    "instruct": InstructCodec,
+}
+
+
+def _base_decoding(entry: ModelEntry, config: Any) -> dict[str, Any]:
+    """The model's generation_config as far as engines know it, under the catalog's `decoding`."""
+    names = (
+        "num_beams",
+        "length_penalty",
+        "early_stopping",
+        "no_repeat_ngram_size",
+        "repetition_penalty",
+        "forced_bos_token_id",
+        "forced_eos_token_id",
+    )
+    base = {name: value for name in names if (value := getattr(config, name, None)) is not None}
+    if isinstance(base.get("forced_eos_token_id"), list):
+        base["forced_eos_token_id"] = base["forced_eos_token_id"][0]
+    words = getattr(config, "bad_words_ids", None) or []
+    suppressed = [ids[0] for ids in words if len(ids) == 1] + list(
+        getattr(config, "suppress_tokens", None) or []
+    )
+    eos = config.eos_token_id
+    return {
+        **base,
+        "suppressed_token_ids": tuple(sorted(set(suppressed))),
+        "stop_token_ids": tuple(eos) if isinstance(eos, list) else () if eos is None else (eos,),
+        **entry.decoding,
+    }

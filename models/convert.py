@@ -1,0 +1,66 @@
+"""From a transformers model in memory to a CTranslate2 folder. CTranslate2 does the work."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ctranslate2.converters import TransformersConverter
+
+EXPECTED: Mapping[str, Mapping[str, Any]] = {
+    "bart": {"normalize_before": False, "normalize_embedding": True},
+    "mbart": {"normalize_before": True, "normalize_embedding": True, "tokenizer_class": "MBart50Tokenizer"},
+    "pegasus": {"normalize_before": True, "normalize_embedding": False},
+}
+"""What CTranslate2 4.8 reads from configurations that transformers 5 no longer writes."""
+
+
+class _Vocabulary:
+    """A tokenizer whose vocabulary has exactly the model's size, each id under a name of its own.
+
+    Converters count on what transformers 4 said of added tokens, and pad or cut otherwise.
+    """
+
+    num_madeup_words = 0
+    special_tokens_map: Mapping[str, Any] = {}
+
+    def __init__(self, tokenizer: Any, size: int):
+        self._tokenizer = tokenizer
+        tokens = tokenizer.convert_ids_to_tokens(list(range(min(size, len(tokenizer)))))
+        taken = {token: i for i, token in reversed(list(enumerate(tokens))) if token is not None}
+        names = {i: token for token, i in taken.items()}
+        self._vocabulary = {names.get(i, f"<unused {i}>"): i for i in range(size)}
+
+    def get_vocab(self) -> dict[str, int]:
+        return dict(self._vocabulary)
+
+    @property
+    def bos_token(self) -> str:
+        """Never None: mBART-50 and Qwen have none and use none, but CTranslate2 wants a name."""
+        return str(self._tokenizer.bos_token or self._tokenizer.eos_token)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+
+class _FromMemory(TransformersConverter):  # type: ignore[misc]
+    """CTranslate2's converter, handed a model and a tokenizer that we loaded (safely) ourselves."""
+
+    def __init__(self, model: Any, tokenizer: Any, folder: Path):
+        super().__init__(str(folder))
+        self._loaded = (model, _Vocabulary(tokenizer, model.config.vocab_size))
+
+    def load_model(self, *_: Any, **__: Any) -> Any:
+        return self._loaded[0]
+
+    def load_tokenizer(self, *_: Any, **__: Any) -> Any:
+        return self._loaded[1]
+
+
+def to_ctranslate2(
+    model: Any, tokenizer: Any, folder: Path, output: Path, quantization: str = "int8"
+) -> None:
+    """Write `model` (a transformers model whose files are in `folder`) to `output`."""
+    for name, value in EXPECTED.get(model.config.model_type, {}).items():
+        if getattr(model.config, name, None) is None:
+            setattr(model.config, name, value)
+    _FromMemory(model, tokenizer, folder).convert(str(output), quantization=quantization, force=True)

@@ -1,0 +1,229 @@
+"""Joins requests from all threads into batches for a backend that runs one batch at a time.
+
+Whatever waits while a batch runs shares the next one, so nothing is held back to fill a batch. It knows
+neither the backend's library nor what the ids mean.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from models.engine.protocol import BatchRecord, EngineStats, Generation, Output
+from models.errors import DeadlineExceeded, DragomanError, EngineFailed, InvalidInput, Overloaded
+
+log = logging.getLogger(__name__)
+
+LOOK_AHEAD = 8
+"""How many batches' worth of the queue is sorted by length to make one batch."""
+
+
+class Backend(Protocol):
+    """What runs a batch. Called from one thread only."""
+
+    max_source_tokens: int
+
+    def vocabulary_size(self) -> int: ...
+
+    def run(self, batch: Sequence[Generation], stopped: Callable[[int], bool]) -> list[Output]:
+        """The outputs of generations with equal decodings, in order.
+
+        Between steps it asks `stopped(i)`, where it can, and gives up on item i if that is true.
+        """
+
+    def close(self) -> None: ...
+
+
+@dataclass(eq=False, slots=True)
+class _Request:
+    generation: Generation
+    future: Future[Output]
+
+    def expired(self) -> bool:
+        return self.generation.deadline is not None and time.monotonic() > self.generation.deadline
+
+    def stopped(self) -> bool:
+        return self.future.cancelled() or self.expired()
+
+    def finish(self, result: Output | Exception) -> None:
+        """Answer, unless the caller cancelled: futures stay cancellable until this moment."""
+        if not self.future.set_running_or_notify_cancel():
+            return
+        if isinstance(result, Exception):
+            self.future.set_exception(result)
+        else:
+            self.future.set_result(result)
+
+
+class BatchingEngine:
+    """An Engine over a Backend: a queue, and a thread that makes batches of it.
+
+    `max_queue` counts generations that wait; a submission is taken whole as long as fewer than that do.
+    `on_batch` is called from the engine's thread after every batch.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        max_batch_size: int = 32,
+        max_queue: int = 4096,
+        on_batch: Callable[[BatchRecord], None] | None = None,
+    ):
+        self._backend = backend
+        self._max_batch_size = max_batch_size
+        self._max_queue = max_queue
+        self._on_batch = on_batch
+        self._queue: list[_Request] = []
+        self._running: list[_Request] = []
+        self._changed = threading.Condition()
+        self._closing = False
+        self._requests = self._batches = self._source_tokens = self._output_tokens = 0
+        self._thread = threading.Thread(target=self._work, name="dragoman-engine", daemon=True)
+        self._thread.start()
+
+    # ------------------------------------------------------------------ callers' side
+
+    def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
+        """See `Engine.submit`."""
+        requests = [_Request(generation, Future()) for generation in generations]
+        with self._changed:
+            while wait and len(self._queue) >= self._max_queue and not self._closing:
+                self._changed.wait()
+            if self._closing:
+                raise EngineFailed("the engine is closed")
+            if len(self._queue) >= self._max_queue:
+                raise Overloaded(f"the queue is full ({self._max_queue} generations wait)")
+            self._requests += len(requests)
+            self._queue.extend(requests)
+            self._changed.notify_all()
+        return [request.future for request in requests]
+
+    def stats(self) -> EngineStats:
+        with self._changed:
+            return EngineStats(
+                queued=len(self._queue),
+                running=len(self._running),
+                requests=self._requests,
+                batches=self._batches,
+                source_tokens=self._source_tokens,
+                output_tokens=self._output_tokens,
+                ready=self._thread.is_alive() and not self._closing,
+            )
+
+    def close(self) -> None:
+        """Finish what is queued, then free the model."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._backend.close()
+
+    # ------------------------------------------------------------------ the engine's thread
+
+    def _work(self) -> None:
+        while (batch := self._next_batch()) is not None:
+            try:
+                self._run(batch)
+            except Exception:
+                log.exception("the engine failed outside a batch; it goes on")
+                for request in batch:
+                    if not request.future.done():
+                        request.finish(EngineFailed("the engine failed; try again"))
+            finally:
+                with self._changed:
+                    self._running = []
+
+    def _next_batch(self) -> list[_Request] | None:
+        """Wait for work and take a batch of it; None when closed and drained."""
+        with self._changed:
+            while True:
+                self._drop_stopped()
+                if self._queue:
+                    break
+                if self._closing:
+                    return None
+                self._changed.wait()
+            batch = self._choose()
+            chosen = set(map(id, batch))
+            self._queue = [request for request in self._queue if id(request) not in chosen]
+            self._running = batch
+            self._changed.notify_all()
+            return batch
+
+    def _drop_stopped(self) -> None:
+        for request in self._queue:
+            if request.stopped():
+                request.finish(DeadlineExceeded("the request ran past its time and was cancelled"))
+        self._queue = [request for request in self._queue if not request.future.done()]
+
+    def _choose(self) -> list[_Request]:
+        """The oldest request and those of its decoding that are nearest to it in length."""
+        oldest = self._queue[0]
+        alike = [r for r in self._queue if r.generation.decoding == oldest.generation.decoding]
+        alike = alike[: LOOK_AHEAD * self._max_batch_size]
+        alike.sort(key=lambda r: len(r.generation.source_ids), reverse=True)
+        start = alike.index(oldest) // self._max_batch_size * self._max_batch_size
+        return alike[start : start + self._max_batch_size]
+
+    def _run(self, batch: list[_Request]) -> None:
+        sound = []
+        for request in batch:
+            if error := self._refusal(request.generation):
+                request.finish(error)
+            else:
+                sound.append(request)
+        if sound:
+            self._run_or_halve(sound)
+
+    def _refusal(self, generation: Generation) -> DragomanError | None:
+        size, most = len(generation.source_ids), self._backend.max_source_tokens
+        if not 0 < size <= most:
+            return InvalidInput(f"the input has {size} tokens; this model takes 1 to {most}", field="text")
+        if (
+            not 0
+            <= min(generation.source_ids)
+            <= max(generation.source_ids)
+            < self._backend.vocabulary_size()
+        ):
+            return EngineFailed("the input holds a token id that this model does not have")
+        return None
+
+    def _run_or_halve(self, batch: list[_Request]) -> None:
+        """Run a batch; one that fails (out of memory, a poisoned request) is run in halves."""
+        start = time.perf_counter()
+        try:
+            outputs = self._backend.run(
+                [request.generation for request in batch], lambda i: batch[i].stopped()
+            )
+        except Exception as error:
+            if len(batch) == 1:
+                log.exception("a generation failed")
+                batch[0].finish(EngineFailed(f"the model failed on this text ({type(error).__name__})"))
+                return
+            log.warning("a batch of %d failed (%s); running it in halves", len(batch), error)
+            middle = len(batch) // 2
+            self._run_or_halve(batch[:middle])
+            self._run_or_halve(batch[middle:])
+            return
+        self._record(batch, outputs, time.perf_counter() - start)
+        for request, output in zip(batch, outputs, strict=True):
+            late = DeadlineExceeded("the request ran past its time and was cancelled")
+            request.finish(late if request.expired() else output)
+
+    def _record(self, batch: list[_Request], outputs: list[Output], seconds: float) -> None:
+        record = BatchRecord(
+            size=len(batch),
+            source_tokens=sum(len(request.generation.source_ids) for request in batch),
+            output_tokens=sum(len(output.token_ids) for output in outputs),
+            seconds=seconds,
+        )
+        with self._changed:
+            self._batches += 1
+            self._source_tokens += record.source_tokens
+            self._output_tokens += record.output_tokens
+        if self._on_batch is not None:
+            self._on_batch(record)

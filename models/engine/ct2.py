@@ -1,0 +1,119 @@
+"""The CTranslate2 backend: int8 on a CPU, encoder-decoders and causal models.
+
+CTranslate2 speaks tokens rather than ids; the folder's vocabulary, in the order of ids, translates.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+
+from models.engine.protocol import Decoding, Generation, Output
+
+
+class Ct2Backend:
+    """Runs a converted model folder. `max_source_tokens` is the model's window; `threads` 0 means all cores."""
+
+    def __init__(
+        self, folder: Path, *, causal: bool, max_source_tokens: int, threads: int = 0, device: str = "cpu"
+    ):
+        self.max_source_tokens = max_source_tokens
+        self._causal = causal
+        load = ctranslate2.Generator if causal else ctranslate2.Translator
+        self._model = load(str(folder), device=device, inter_threads=1, intra_threads=threads)
+        self._source = _vocabulary(folder, "source")
+        target = _vocabulary(folder, "target")
+        self._target = self._source if target == self._source else target
+        self._target_ids = {token: i for i, token in enumerate(self._target)}
+
+    def vocabulary_size(self) -> int:
+        return len(self._source)
+
+    def run(self, batch: Sequence[Generation], stopped: Callable[[int], bool]) -> list[Output]:
+        """See `Backend.run`. Beam search cannot be stopped midway."""
+        decoding = batch[0].decoding
+        options = self._options(decoding)
+        if decoding.num_beams == 1:
+            options["callback"] = _watcher(batch, stopped)
+        tokens = [[self._source[i] for i in generation.source_ids] for generation in batch]
+        if self._causal:
+            return self._generate(tokens, decoding, options)
+        return self._translate(tokens, decoding, options)
+
+    def close(self) -> None:
+        del self._model
+
+    def _options(self, decoding: Decoding) -> dict[str, Any]:
+        options: dict[str, Any] = {
+            "beam_size": decoding.num_beams,
+            "length_penalty": decoding.length_penalty,
+            "repetition_penalty": decoding.repetition_penalty,
+            "no_repeat_ngram_size": decoding.no_repeat_ngram_size,
+            "return_scores": True,
+        }
+        known = [i for i in decoding.suppressed_token_ids if i < len(self._target)]  # Marian's <pad> is gone
+        if known:
+            options["suppress_sequences"] = [[self._target[i]] for i in known]
+        if decoding.stop_token_ids:
+            options["end_token"] = list(decoding.stop_token_ids)
+        return options
+
+    def _generate(
+        self, prompts: list[list[str]], decoding: Decoding, options: dict[str, Any]
+    ) -> list[Output]:
+        results = self._model.generate_batch(
+            prompts,
+            max_length=decoding.max_new_tokens,
+            min_length=decoding.min_new_tokens,
+            include_prompt_in_result=False,
+            **options,
+        )
+        return [_output(r.sequences_ids[0], r.scores[0], decoding) for r in results]
+
+    def _translate(
+        self, sources: list[list[str]], decoding: Decoding, options: dict[str, Any]
+    ) -> list[Output]:
+        forced = decoding.forced_bos_token_id
+        first = 0 if forced is None else 1
+        if forced is not None:
+            options["target_prefix"] = [[self._target[forced]]] * len(sources)
+        results = self._model.translate_batch(
+            sources,
+            max_input_length=0,
+            max_decoding_length=decoding.max_new_tokens - (decoding.forced_eos_token_id is not None),
+            min_decoding_length=decoding.min_new_tokens,
+            **options,
+        )
+        return [
+            _output([self._target_ids[token] for token in r.hypotheses[0][first:]], r.scores[0], decoding)
+            for r in results
+        ]
+
+
+def _output(ids: list[int], score: float, decoding: Decoding) -> Output:
+    forced = (decoding.forced_bos_token_id is not None) + (decoding.forced_eos_token_id is not None)
+    full = len(ids) + forced >= decoding.max_new_tokens
+    return Output(tuple(ids), score, "length" if full else "stop")
+
+
+def _watcher(batch: Sequence[Generation], stopped: Callable[[int], bool]) -> Callable[[Any], bool]:
+    """What CTranslate2 calls with each new token: hands it on, and says whether to stop that item."""
+
+    def watch(step: Any) -> bool:
+        listener = batch[step.batch_id].on_token
+        if listener is not None:
+            listener(step.token_id)
+        return stopped(step.batch_id)
+
+    return watch
+
+
+def _vocabulary(folder: Path, side: str) -> list[str]:
+    """The tokens of a converted folder in the order of their ids."""
+    for name in (f"{side}_vocabulary.json", "shared_vocabulary.json", "vocabulary.json"):
+        if (folder / name).is_file():
+            tokens: list[str] = json.loads((folder / name).read_text("utf-8"))
+            return tokens
+    raise FileNotFoundError(f"{folder} holds no vocabulary")

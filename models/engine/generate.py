@@ -1,0 +1,114 @@
+"""The plain backend: transformers' own `generate`. Exact and slow; what other engines are tested against.
+
+On CUDA it serves the models that no faster engine here takes.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from transformers import StoppingCriteria, StoppingCriteriaList
+
+from models.engine.protocol import Decoding, Generation, Output
+
+
+class _Stopped(StoppingCriteria):
+    """Ends the rows whose requests were cancelled or are out of time."""
+
+    def __init__(self, rows: int, stopped: Callable[[int], bool]):
+        self._rows = rows
+        self._stopped = stopped
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        beams = input_ids.shape[0] // self._rows
+        flags = [self._stopped(row // beams) for row in range(input_ids.shape[0])]
+        return torch.tensor(flags, device=input_ids.device)
+
+
+class GenerateBackend:
+    """Runs a loaded transformers model with padding; see `Backend`."""
+
+    def __init__(self, model: Any, *, causal: bool, max_source_tokens: int):
+        self.max_source_tokens = max_source_tokens
+        self._model = model
+        self._causal = causal
+        config = model.config
+        self._pad = next(
+            i for i in (config.pad_token_id, getattr(config, "bos_token_id", None), 0) if i is not None
+        )
+
+    def vocabulary_size(self) -> int:
+        return int(self._model.get_input_embeddings().weight.shape[0])
+
+    @torch.inference_mode()
+    def run(self, batch: Sequence[Generation], stopped: Callable[[int], bool]) -> list[Output]:
+        """See `Backend.run`."""
+        decoding = batch[0].decoding
+        ids, mask = self._padded([generation.source_ids for generation in batch])
+        result = self._model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            stopping_criteria=StoppingCriteriaList([_Stopped(len(batch), stopped)]),
+            return_dict_in_generate=True,
+            pad_token_id=self._pad,
+            **_options(decoding),
+        )
+        scores = getattr(result, "sequences_scores", None)
+        skip = ids.shape[1] if self._causal else 1  # the prompt, or the decoder's start token
+        rows = result.sequences[:, skip:].tolist()
+        return [
+            _output(row, None if scores is None else float(scores[i]), decoding, self._stops(decoding))
+            for i, row in enumerate(rows)
+        ]
+
+    def close(self) -> None:
+        del self._model
+
+    def _stops(self, decoding: Decoding) -> tuple[int, ...]:
+        if decoding.stop_token_ids:
+            return decoding.stop_token_ids
+        eos = self._model.generation_config.eos_token_id
+        return tuple(eos) if isinstance(eos, list) else (eos,)
+
+    def _padded(self, rows: list[tuple[int, ...]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids and mask [rows, longest], padded on the left for a causal model, else on the right."""
+        longest = max(map(len, rows))
+        ids = torch.full((len(rows), longest), self._pad)
+        mask = torch.zeros((len(rows), longest), dtype=torch.long)
+        for i, row in enumerate(rows):
+            where = slice(longest - len(row), longest) if self._causal else slice(0, len(row))
+            ids[i, where] = torch.tensor(row)
+            mask[i, where] = 1
+        return ids.to(self._model.device), mask.to(self._model.device)
+
+
+def _options(decoding: Decoding) -> dict[str, Any]:
+    """A decoding as `generate`'s arguments; all of them, so that the model's own defaults play no part."""
+    options: dict[str, Any] = {
+        "do_sample": False,
+        "max_new_tokens": decoding.max_new_tokens,
+        "min_new_tokens": decoding.min_new_tokens or None,
+        "min_length": 0,
+        "num_beams": decoding.num_beams,
+        "no_repeat_ngram_size": decoding.no_repeat_ngram_size,
+        "repetition_penalty": decoding.repetition_penalty,
+        "forced_bos_token_id": decoding.forced_bos_token_id,
+        "forced_eos_token_id": decoding.forced_eos_token_id,
+        "suppress_tokens": list(decoding.suppressed_token_ids) or None,
+        "bad_words_ids": None,
+        "output_scores": False,
+    }
+    if decoding.num_beams > 1:
+        options |= {"length_penalty": decoding.length_penalty, "early_stopping": decoding.early_stopping}
+        options["output_scores"] = True
+    if decoding.stop_token_ids:
+        options["eos_token_id"] = list(decoding.stop_token_ids)
+    return options
+
+
+def _output(row: list[int], score: float | None, decoding: Decoding, stops: tuple[int, ...]) -> Output:
+    """Cut a row of `generate`'s result at its end token and take the forced first token off."""
+    end = next((i for i, token in enumerate(row) if token in stops), len(row))
+    natural = decoding.max_new_tokens - (decoding.forced_eos_token_id is not None)
+    start = 0 if decoding.forced_bos_token_id is None else 1
+    return Output(tuple(row[start:end]), score, "stop" if end < natural else "length")

@@ -1,0 +1,263 @@
+"""From a catalog entry to files on disk and weights in memory.
+
+A hub's repository, a local folder or a package's weights all end as a folder in transformers' layout.
+Weights are safetensors; a repository that has only a `.bin` is read with torch's `weights_only`. A model's
+own code is never run.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from models import packaged
+from models.catalog import ModelEntry
+from models.errors import ModelUnavailable
+
+log = logging.getLogger(__name__)
+
+PATTERNS = ("*.json", "*.model", "*.spm", "*.txt", "*.safetensors", "*.jinja")
+"""What is fetched from a repository; `pytorch_model*.bin` only where it has no safetensors."""
+
+DONE = "complete.json"
+"""Written last into a folder that we made, so that a half-made one is never used."""
+
+MODEL_CLASSES = {"completion": "AutoModelForCausalLM", "instruct": "AutoModelForCausalLM"}
+"""By family; all others are encoder-decoders."""
+
+
+class RepositoryNotFound(ModelUnavailable):
+    """The hub was reached and has no such repository (or revision)."""
+
+
+class Store:
+    """Keeps models under `cache`; with `offline`, the hub is never asked."""
+
+    def __init__(self, cache: Path, *, offline: bool = False):
+        self.cache = cache
+        self.offline = offline
+
+    # ------------------------------------------------------------------ folders
+
+    def folder(self, entry: ModelEntry) -> Path:
+        """The entry's files in transformers' layout; fetched or built the first time.
+
+        Raises ModelUnavailable, and its RepositoryNotFound, with the reason.
+        """
+        if entry.path is not None:
+            if not (entry.path / "config.json").is_file():
+                raise ModelUnavailable(f"{entry.name}: {entry.path} holds no config.json")
+            return entry.path
+        if entry.package is not None:
+            return self._packaged(entry)
+        return self._from_hub(entry, revision=self.revision(entry))
+
+    def ct2_folder(self, entry: ModelEntry) -> Path:
+        """The entry converted to CTranslate2's int8; converted the first time."""
+        source = self.folder(entry)
+        folder = self._home(entry) / f"ct2-int8-{source.name}"
+        with self._made_once(folder, entry) as scratch:
+            if scratch is not None:
+                from models.convert import to_ctranslate2
+
+                log.info("%s: converting to int8, once", entry.name)
+                to_ctranslate2(self.load(entry, dtype="float32"), self.tokenizer(entry), source, scratch)
+        return folder
+
+    def _packaged(self, entry: ModelEntry) -> Path:
+        package = entry.package
+        assert package is not None  # noqa: S101 - the caller looked
+        if package.folder is not None:
+            with self._made_once(self._home(entry) / "verified", entry) as scratch:
+                if scratch is not None:
+                    packaged.verify(package)
+            return packaged.module_folder(package.module) / package.folder
+        folder = self._home(entry) / "merged"
+        with self._made_once(folder, entry) as scratch:
+            if scratch is not None:
+                log.info("%s: putting the bundled weights together, once", entry.name)
+                packaged.verify(package)
+                packaged.build(package, scratch)
+        return folder
+
+    def _from_hub(self, entry: ModelEntry, revision: str) -> Path:
+        import huggingface_hub as hub
+        from huggingface_hub import errors
+
+        repository = entry.repository or entry.name
+
+        def fetch(patterns: tuple[str, ...], *, local: bool) -> Path:
+            return Path(
+                hub.snapshot_download(
+                    repository,
+                    revision=revision,
+                    cache_dir=self.cache / "hub",
+                    allow_patterns=list(patterns),
+                    local_files_only=local,
+                )
+            )
+
+        try:
+            folder = fetch(PATTERNS, local=True)
+            if _has_weights(folder):
+                return folder
+        except errors.LocalEntryNotFoundError:
+            pass
+        if self.offline:
+            raise ModelUnavailable(
+                f"{entry.name} is not in the cache, and the hub may not be asked (offline)"
+            )
+        try:
+            folder = fetch(PATTERNS, local=False)
+            if not _has_weights(folder):
+                folder = fetch((*PATTERNS, "pytorch_model*.bin"), local=False)
+        except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
+            raise RepositoryNotFound(
+                f"the hub has no {repository} at revision {revision}, or it asks for a login"
+            ) from error
+        except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
+            raise ModelUnavailable(
+                f"{entry.name} is not in the cache and the model hub cannot be reached"
+            ) from error
+        if not _has_weights(folder):
+            raise ModelUnavailable(f"{repository} holds neither safetensors nor a pytorch_model.bin")
+        return folder
+
+    # ------------------------------------------------------------------ loading
+
+    def tokenizer(self, entry: ModelEntry) -> Any:
+        """The entry's tokenizer, without running any code of its repository."""
+        from transformers import AutoTokenizer
+
+        folder = self.folder(entry)
+        with _named(entry, "tokenizer"):
+            return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+    def load(self, entry: ModelEntry, *, dtype: str = "auto", device: str = "cpu") -> Any:
+        """The entry's transformers model, in evaluation mode on `device`."""
+        import transformers
+
+        folder = self.folder(entry)
+        cls = getattr(transformers, MODEL_CLASSES.get(entry.family, "AutoModelForSeq2SeqLM"))
+        with _named(entry, "model"):
+            model = cls.from_pretrained(
+                folder,
+                dtype=dtype,
+                local_files_only=True,
+                trust_remote_code=False,
+                weights_only=True,
+                use_safetensors=any(folder.glob("*.safetensors")),
+            )
+        return model.to(device).eval()
+
+    def generation_config(self, entry: ModelEntry) -> Any:
+        """The entry's generation defaults; older repositories keep them in config.json."""
+        from transformers import AutoConfig, GenerationConfig
+
+        folder = self.folder(entry)
+        with _named(entry, "configuration"):
+            if (folder / "generation_config.json").is_file():
+                return GenerationConfig.from_pretrained(folder, local_files_only=True)
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            return GenerationConfig.from_model_config(config)
+
+    # ------------------------------------------------------------------ models pull | check
+
+    def pull(self, entry: ModelEntry) -> str:
+        """Fetch or build the entry and record the revision it resolved to, which is used from then on."""
+        if entry.path is not None or entry.package is not None:
+            self.folder(entry)
+            return self.revision(entry)
+        folder = self._from_hub(entry, revision=entry.revision)
+        home = self._home(entry)
+        home.mkdir(parents=True, exist_ok=True)
+        record = {"repository": entry.repository or entry.name, "revision": folder.name}
+        (home / "pulled.json").write_text(json.dumps(record), "utf-8")
+        return folder.name
+
+    def revision(self, entry: ModelEntry) -> str:
+        """Which version of the weights is used: a commit, a digest, or the entry's own word for it."""
+        if entry.package is not None:
+            return "sha256:" + packaged.combined(entry.package)
+        if entry.path is not None:
+            return "local"
+        record = self._home(entry) / "pulled.json"
+        return str(json.loads(record.read_text("utf-8"))["revision"]) if record.is_file() else entry.revision
+
+    def state(self, entry: ModelEntry) -> str:
+        """`ready` if using the entry needs no network, else `not pulled`."""
+        if entry.is_pattern:
+            return "by pair"
+        try:
+            Store(self.cache, offline=True).quick_folder(entry)
+        except ModelUnavailable:
+            return "not pulled"
+        return "ready"
+
+    def quick_folder(self, entry: ModelEntry) -> Path | None:
+        """Like `folder`, but builds nothing."""
+        if entry.package is not None:
+            return packaged.module_folder(entry.package.module)
+        return self.folder(entry)
+
+    def check(self, entry: ModelEntry) -> list[str]:
+        """What is wrong with the entry's files; empty if they are sound."""
+        try:
+            if entry.package is not None:
+                return packaged.problems(entry.package)
+            folder = Store(self.cache, offline=True).folder(entry)
+            return [] if _has_weights(folder) else [f"{folder} holds no weights"]
+        except ModelUnavailable as error:
+            return [error.message]
+
+    # ------------------------------------------------------------------ inside
+
+    def _home(self, entry: ModelEntry) -> Path:
+        return self.cache / "models" / entry.name.replace("/", "--")
+
+    @contextmanager
+    def _made_once(self, folder: Path, entry: ModelEntry) -> Iterator[Path | None]:
+        """Yields a scratch folder that becomes `folder`, or None if `folder` is already there.
+
+        Safe between processes. What was made from other weights (another revision) is made anew.
+        """
+        made_from = {"revision": self.revision(entry)}
+        if entry.path is not None:
+            made_from["weights"] = _fingerprint(entry.path)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            done = folder / DONE
+            if done.is_file() and json.loads(done.read_text("utf-8")) == made_from:
+                yield None
+                return
+            scratch = folder.with_name(folder.name + ".making")
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir()
+            yield scratch
+            (scratch / DONE).write_text(json.dumps(made_from), "utf-8")
+            shutil.rmtree(folder, ignore_errors=True)
+            scratch.rename(folder)
+
+
+def _has_weights(folder: Path) -> bool:
+    return any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin"))
+
+
+def _fingerprint(folder: Path) -> str:
+    """Changes when a local folder's weights are replaced."""
+    files = sorted(p for p in folder.iterdir() if p.suffix in {".safetensors", ".bin", ".json"})
+    return ";".join(f"{p.name}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in files)
+
+
+@contextmanager
+def _named(entry: ModelEntry, part: str) -> Iterator[None]:
+    """Turns whatever a library raises over a model's files into ModelUnavailable with the model's name."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise ModelUnavailable(f"{entry.name}: its {part} cannot be read: {error}") from error

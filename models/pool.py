@@ -1,0 +1,213 @@
+"""Loaded models: which engine each gets, who uses it, and which goes when there are too many."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from models.catalog import Catalog, ModelEntry
+from models.codec import CODECS, Codec
+from models.engine.batching import Backend, BatchingEngine
+from models.engine.protocol import BatchRecord, Engine, EngineStats
+from models.errors import DragomanError, ModelUnavailable
+from models.extractive.encoder import SentenceEncoder
+from models.languages import Languages
+from models.loading import Store
+
+Device = Literal["auto", "cpu", "cuda"]
+
+CAUSAL_FAMILIES = ("completion", "instruct")
+
+
+@dataclass(frozen=True, slots=True)
+class TextModel:
+    """A model that writes: a codec between text and ids, an engine between ids and ids."""
+
+    entry: ModelEntry
+    codec: Codec
+    engine: Engine
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractiveModel:
+    """A model that only reads: it embeds sentences, so that the best can be picked."""
+
+    entry: ModelEntry
+    encoder: SentenceEncoder
+
+
+Model = TextModel | ExtractiveModel
+
+
+@dataclass(slots=True)
+class _Place:
+    """One model's place in the pool. `lock` is held while it loads."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    model: Model | None = None
+    users: int = 0
+    error: str | None = None
+
+
+class ModelPool:
+    """Loads models when they are first used and keeps the `max_loaded` last used of them.
+
+    A model in use is never unloaded, so for a while there may be more.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        store: Store,
+        languages: Languages,
+        *,
+        device: Device = "auto",
+        threads: int = 0,
+        max_loaded: int = 4,
+        max_batch_size: int = 32,
+        on_batch: Callable[[str, BatchRecord], None] | None = None,
+    ):
+        self.catalog = catalog
+        self.store = store
+        self._languages = languages
+        self._device = device
+        self._threads = threads
+        self._max_loaded = max_loaded
+        self._max_batch_size = max_batch_size
+        self._on_batch = on_batch
+        self._places: dict[str, _Place] = {}  # in order of use, the last used last
+        self._lock = threading.Lock()
+
+    # ------------------------------------------------------------------ use
+
+    @contextmanager
+    def use(self, entry: ModelEntry) -> Iterator[Model]:
+        """The entry's model, loaded if need be, and kept while in this context.
+
+        Raises ModelUnavailable if it cannot be loaded.
+        """
+        place = self._enter(entry)
+        try:
+            yield self._loaded(place, entry)
+        finally:
+            with self._lock:
+                place.users -= 1
+            self._shrink()
+
+    def load(self, name: str) -> None:
+        """Load a model ahead of its first use."""
+        with self.use(self.catalog.get(name)):
+            pass
+
+    def loaded(self) -> list[str]:
+        """Names of the models in memory, the last used last."""
+        with self._lock:
+            return [name for name, place in self._places.items() if place.model is not None]
+
+    def stats(self) -> dict[str, EngineStats]:
+        """What each loaded engine does now."""
+        with self._lock:
+            models = {name: place.model for name, place in self._places.items()}
+        return {name: m.engine.stats() for name, m in models.items() if isinstance(m, TextModel)}
+
+    def unready(self, names: Sequence[str]) -> list[str]:
+        """Why any of these models could not serve a request now."""
+        stats = self.stats()
+        reasons = []
+        for name in names:
+            with self._lock:
+                place = self._places.get(name)
+            if place is None or place.model is None:
+                error = place.error if place is not None else None
+                reasons.append(f"{name} is not loaded" + (f": {error}" if error else " yet"))
+            elif name in stats and not stats[name].ready:
+                reasons.append(f"{name}: its engine does not run")
+        return reasons
+
+    def close(self) -> None:
+        """Let every engine finish, then free all models."""
+        with self._lock:
+            places, self._places = list(self._places.values()), {}
+        for place in places:
+            _close(place)
+
+    # ------------------------------------------------------------------ inside
+
+    def _enter(self, entry: ModelEntry) -> _Place:
+        with self._lock:
+            place = self._places.pop(entry.name, None) or _Place()
+            self._places[entry.name] = place
+            place.users += 1
+            return place
+
+    def _loaded(self, place: _Place, entry: ModelEntry) -> Model:
+        with place.lock:
+            if place.model is None:
+                try:
+                    place.model = self._load(entry)
+                    place.error = None
+                except DragomanError as error:
+                    place.error = error.message
+                    raise
+            return place.model
+
+    def _shrink(self) -> None:
+        """Unload the least lately used models beyond the limit that nobody uses."""
+        with self._lock:
+            idle = [
+                name for name, place in self._places.items() if place.users == 0 and place.model is not None
+            ]
+            loaded = sum(place.model is not None for place in self._places.values())
+            gone = [self._places.pop(name) for name in idle[: max(0, loaded - self._max_loaded)]]
+        for place in gone:
+            _close(place)
+
+    def _load(self, entry: ModelEntry) -> Model:
+        if entry.family == "extractive":
+            device = "cuda" if self._on_cuda() else "cpu"
+            return ExtractiveModel(entry, SentenceEncoder(self.store.folder(entry), device))
+        codec = CODECS[entry.family](
+            entry, self.store.tokenizer(entry), self.store.generation_config(entry), self._languages
+        )
+        return TextModel(entry, codec, self._engine(entry))
+
+    def _engine(self, entry: ModelEntry) -> Engine:
+        causal = entry.family in CAUSAL_FAMILIES
+        backend = (
+            self._generate_backend(entry, causal) if self._on_cuda() else self._ct2_backend(entry, causal)
+        )
+        on_batch = self._on_batch
+        return BatchingEngine(
+            backend,
+            max_batch_size=self._max_batch_size,
+            on_batch=None if on_batch is None else lambda record: on_batch(entry.name, record),
+        )
+
+    def _ct2_backend(self, entry: ModelEntry, causal: bool) -> Backend:
+        from models.engine.ct2 import Ct2Backend
+
+        folder = self.store.ct2_folder(entry)
+        return Ct2Backend(
+            folder, causal=causal, max_source_tokens=entry.max_source_tokens, threads=self._threads
+        )
+
+    def _generate_backend(self, entry: ModelEntry, causal: bool) -> Backend:
+        from models.engine.generate import GenerateBackend
+
+        model = self.store.load(entry, dtype="bfloat16", device="cuda")
+        return GenerateBackend(model, causal=causal, max_source_tokens=entry.max_source_tokens)
+
+    def _on_cuda(self) -> bool:
+        import torch
+
+        if self._device == "cuda" and not torch.cuda.is_available():
+            raise ModelUnavailable("device is set to cuda, but torch finds no CUDA device")
+        return self._device != "cpu" and torch.cuda.is_available()
+
+
+def _close(place: _Place) -> None:
+    with place.lock:
+        model, place.model = place.model, None
+    if isinstance(model, TextModel):
+        model.engine.close()

@@ -12,6 +12,7 @@ from service.http.metrics import Metrics
 from service.http.readiness import Readiness
 from service.http.status import Status
 from service.http.v1 import V1
+from service.http.work import Work
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -35,6 +36,6 @@ def create_app(
     Access(metrics).install(app)
     errors.install(app)
     app.register_blueprint(Status(readiness, metrics).blueprint())
-    app.register_blueprint(V1(runtime, gate, readiness, metrics).blueprint())
+    app.register_blueprint(V1(runtime, Work(runtime, gate, readiness, metrics)).blueprint())
     app.wsgi_app = BodyDrain(app.wsgi_app)  # type: ignore[method-assign]
     return app

@@ -1,21 +1,18 @@
 """The service's own interface: /v1. Requests are parsed and answers rendered by `service.schemas`."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from flask import Blueprint, Response, g, request
 from pydantic import BaseModel
 
-from models.errors import DeadlineExceeded, InvalidInput, Overloaded
-from models.tasks.steps import Outcome, Steps, Timings
+from models.errors import InvalidInput
+from models.tasks.steps import Timings
 from models.tasks.summary import Summary
 from models.tasks.translation import Translation
-from service.http.admission import Gate
 from service.http.body import read_json
 from service.http.errors import problem
-from service.http.metrics import Metrics
-from service.http.readiness import Readiness
+from service.http.work import Done, Work
 from service.schemas import (
     Asked,
     LanguageList,
@@ -43,12 +40,10 @@ CANDIDATES = 3
 class V1:
     """The views of /v1 over a runtime."""
 
-    def __init__(self, runtime: "Runtime", gate: Gate, readiness: Readiness, metrics: Metrics):
+    def __init__(self, runtime: "Runtime", work: Work):
         self._runtime = runtime
         self._settings = runtime.settings
-        self._gate = gate
-        self._readiness = readiness
-        self._metrics = metrics
+        self._work = work
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("v1", __name__, url_prefix="/v1")
@@ -60,21 +55,22 @@ class V1:
         return routes
 
     def summarize(self) -> Response:
-        with self._gate.enter():
-            self._readiness.require()
+        with self._work.place():
             asked = parse_summarize(read_json(request), self._settings)
-            return self._work("summarize", asked, self._runtime.summarizer.steps, render_summary)
+            return _answer(asked, _rendered(self._work.summarize(asked.good), render_summary))
 
     def translate(self) -> Response:
-        with self._gate.enter():
-            self._readiness.require()
+        with self._work.place():
             asked = parse_translate(read_json(request), self._settings)
-            return self._work("translate", asked, self._runtime.translator.steps, render_translation)
+            return _answer(asked, _rendered(self._work.translate(asked.good), render_translation))
 
     def detect(self) -> Response:
-        with self._gate.enter():
+        with self._work.place():
             asked = parse_detect(read_json(request), self._settings)
-            return _answer(asked, [self._detected(item) for item in asked.items])
+            candidates = self._runtime.detector.candidates
+            return _answer(
+                asked, (render_detection(candidates(text, limit=CANDIDATES)) for text in asked.good)
+            )
 
     def models(self) -> Response:
         settings, loaded = self._settings, set(self._runtime.pool.loaded())
@@ -106,59 +102,22 @@ class V1:
         ]
         return _json(LanguageList(languages=parts))
 
-    def _work(
-        self,
-        task: str,
-        asked: Asked[R],
-        steps: Callable[[R], Steps[T]],
-        render: Callable[[T, Timings, float], BaseModel],
-    ) -> Response:
-        """Run what can be run of what was asked for, all of it together."""
-        start = time.perf_counter()
-        tasks = [steps(item) for item in asked.items if not isinstance(item, InvalidInput)]
-        outcomes = self._runtime.run_all(tasks, timeout_s=self._settings.request_timeout_s)
-        total_s = time.perf_counter() - start
-        _raise_if_all(outcomes)
-        results: Iterator[BaseModel | Exception] = (
-            self._rendered(task, outcome, total_s, render) for outcome in outcomes
-        )
-        return _answer(
-            asked, [item if isinstance(item, InvalidInput) else next(results) for item in asked.items]
-        )
 
-    def _rendered(
-        self,
-        task: str,
-        outcome: Outcome[T],
-        total_s: float,
-        render: Callable[[T, Timings, float], BaseModel],
-    ) -> BaseModel | Exception:
-        if outcome.error is not None:
-            return outcome.error
-        value = outcome.unwrap()
-        self._metrics.observe_usage(task, value.model, value.usage)
-        return render(value, outcome.timings, total_s)
-
-    def _detected(self, text: str | InvalidInput) -> BaseModel | Exception:
-        if isinstance(text, InvalidInput):
-            return text
-        return render_detection(self._runtime.detector.candidates(text, limit=CANDIDATES))
+def _rendered(
+    done: Done[T], render: Callable[[T, Timings, float], BaseModel]
+) -> Iterator[BaseModel | Exception]:
+    for outcome in done.outcomes:
+        yield outcome.error or render(outcome.unwrap(), outcome.timings, done.total_s)
 
 
-def _raise_if_all(outcomes: Sequence[Outcome[T]]) -> None:
-    """A queue that is full, or a time that is up, for every item is the whole request's affair."""
-    errors = [outcome.error for outcome in outcomes]
-    for kind in (Overloaded, DeadlineExceeded):
-        if errors and errors[0] is not None and all(isinstance(error, kind) for error in errors):
-            raise errors[0]
+def _answer(asked: Asked[R], good: Iterator[BaseModel | Exception]) -> Response:
+    """The one result itself (an error is raised), or `results`, each with its own errors.
 
-
-def _answer(asked: Asked[R], results: Sequence[BaseModel | Exception]) -> Response:
-    """The one result itself (an error is raised), or `results`, each with its own errors."""
+    `good` are the results of `asked.good`; they are put between the items that were wrong from the start.
+    """
+    results = [item if isinstance(item, InvalidInput) else next(good) for item in asked.items]
     if asked.many:
-        items = [
-            _item_problem(i, each) if isinstance(each, Exception) else each for i, each in enumerate(results)
-        ]
+        items = [_item_problem(i, r) if isinstance(r, Exception) else r for i, r in enumerate(results)]
         body = ",".join(item.model_dump_json() for item in items)
         return Response(f'{{"results":[{body}]}}', mimetype="application/json")
     if isinstance(results[0], Exception):

@@ -13,11 +13,11 @@ from service.schemas.answers import (
     render_summary,
     render_translation,
 )
+from service.schemas.fields import InvalidFields
 from service.schemas.problem import FieldProblem, Problem
 from service.schemas.requests import (
     Asked,
     DetectBody,
-    InvalidFields,
     SummarizeBody,
     TooLong,
     TooManyTexts,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSche
 from models.errors import InvalidInput
 from models.tasks.summary import Format, Length, SummaryRequest
 from models.tasks.translation import TranslationRequest
-from service.schemas.fields import InvalidFields, json_type, wrong_fields
+from service.schemas.fields import json_type, wrong_fields
 from service.settings import Settings
 
 R = TypeVar("R")
@@ -73,6 +73,11 @@ class Asked(Generic[R]):
     items: tuple[R | InvalidInput, ...]
     many: bool
     """True if `texts` was given, so that the answer is `results` even for one item."""
+
+    @property
+    def good(self) -> list[R]:
+        """The items that can be done, in order."""
+        return [item for item in self.items if not isinstance(item, InvalidInput)]
 
 
 def parse_summarize(data: object, limits: Settings) -> Asked[SummaryRequest]:
@@ -174,17 +179,3 @@ def _text(field: str, value: object, limits: Settings) -> str:
 def _too_long(field: str, characters: int, limits: Settings, over: str = "") -> TooLong:
     allowed = f"at most {limits.max_request_characters} characters{over}"
     return TooLong(f"{field} has {characters} characters", field=field, allowed=allowed)
-
-
-__all__ = [
-    "Asked",
-    "DetectBody",
-    "InvalidFields",
-    "SummarizeBody",
-    "TooLong",
-    "TooManyTexts",
-    "TranslateBody",
-    "parse_detect",
-    "parse_summarize",
-    "parse_translate",
-]

@@ -1,0 +1,73 @@
+"""Requests' work, for every interface alike: a place, models that are loaded, a deadline, counted tokens."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from models.errors import DeadlineExceeded, Overloaded
+from models.tasks.steps import Outcome, Steps
+from models.tasks.summary import Summary, SummaryRequest
+from models.tasks.translation import Translation, TranslationRequest
+from service.http.admission import Gate
+from service.http.metrics import Metrics
+from service.http.readiness import Readiness
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+R = TypeVar("R")
+T = TypeVar("T", Summary, Translation)
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    """What became of the items of one request, in order, and how long they took together."""
+
+    outcomes: list[Outcome[T]]
+    total_s: float
+
+
+class Work:
+    """Runs the items of one HTTP request together.
+
+    Where the queue is full, or the time is up, for every item, that is the whole request's affair:
+    Overloaded and DeadlineExceeded are raised, and NotReady while the models are loaded for the first time.
+    All other failures are in the outcomes.
+    """
+
+    def __init__(self, runtime: "Runtime", gate: Gate, readiness: Readiness, metrics: Metrics):
+        self._runtime = runtime
+        self._gate = gate
+        self._readiness = readiness
+        self._metrics = metrics
+
+    def place(self) -> AbstractContextManager[None]:
+        """To be held from before the body is read until the answer is made; raises Overloaded."""
+        return self._gate.enter()
+
+    def summarize(self, requests: Sequence[SummaryRequest]) -> Done[Summary]:
+        return self._run("summarize", self._runtime.summarizer.steps, requests)
+
+    def translate(self, requests: Sequence[TranslationRequest]) -> Done[Translation]:
+        return self._run("translate", self._runtime.translator.steps, requests)
+
+    def _run(self, task: str, steps: Callable[[R], Steps[T]], requests: Sequence[R]) -> Done[T]:
+        self._readiness.require()
+        start = time.perf_counter()
+        outcomes = self._runtime.run_all(
+            [steps(request) for request in requests], timeout_s=self._runtime.settings.request_timeout_s
+        )
+        total_s = time.perf_counter() - start
+        for outcome in outcomes:
+            if outcome.value is not None:
+                self._metrics.observe_usage(task, outcome.value.model, outcome.value.usage)
+        _raise_if_all([outcome.error for outcome in outcomes])
+        return Done(outcomes, total_s)
+
+
+def _raise_if_all(errors: Sequence[Exception | None]) -> None:
+    for kind in (Overloaded, DeadlineExceeded):
+        if errors and errors[0] is not None and all(isinstance(error, kind) for error in errors):
+            raise errors[0]

@@ -1,0 +1,92 @@
+"""Whether a generation fits the model and the engine's limits, before anything is queued.
+
+Knows the limits as numbers; knows nothing of tensors, and never looks at what the tokens mean.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.engine.protocol import Decoding, Generation
+from models.engine.seq2seq.scheduler import Lane
+from models.errors import InvalidInput
+
+MAX_STOP_TOKENS = 4
+MAX_SUPPRESSED_TOKENS = 64
+MAX_NGRAM_SIZE = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestChecks:
+    """Limits of one model in one engine."""
+
+    max_source_tokens: int
+    max_new_tokens: int
+    max_beams: int
+    source_vocabulary: int
+    target_vocabulary: int
+    end_token_ids: tuple[int, ...]
+
+    def check(self, generation: Generation) -> None:
+        """InvalidInput, with the field and what it may be, if this generation cannot run here."""
+        source, decoding = generation.source_ids, generation.decoding
+        _between("source_ids", len(source), 1, self.max_source_tokens, what="number of source tokens")
+        _all_below("source_ids", source, self.source_vocabulary)
+        _between("max_new_tokens", decoding.max_new_tokens, 1, self.max_new_tokens)
+        _between("num_beams", decoding.num_beams, 1, self.max_beams)
+        _between("no_repeat_ngram_size", decoding.no_repeat_ngram_size, 0, MAX_NGRAM_SIZE)
+        self._check_token_lists(decoding)
+        if not decoding.repetition_penalty > 0:
+            raise InvalidInput(
+                f"repetition_penalty is {decoding.repetition_penalty}",
+                field="repetition_penalty",
+                allowed="above 0",
+            )
+        if generation.on_token is not None and decoding.num_beams > 1:
+            raise InvalidInput("tokens are streamed in greedy search only", field="num_beams", allowed="1")
+
+    def _check_token_lists(self, decoding: Decoding) -> None:
+        _between(
+            "stop_token_ids", len(self.stop_token_ids(decoding)), 0, MAX_STOP_TOKENS, what="number of tokens"
+        )
+        suppressed = decoding.suppressed_token_ids
+        _between("suppressed_token_ids", len(suppressed), 0, MAX_SUPPRESSED_TOKENS, what="number of tokens")
+        _all_below("stop_token_ids", decoding.stop_token_ids, self.target_vocabulary)
+        _all_below("suppressed_token_ids", suppressed, self.target_vocabulary)
+        for field in ("forced_bos_token_id", "forced_eos_token_id"):
+            token = getattr(decoding, field)
+            if token is None:
+                continue
+            _all_below(field, (token,), self.target_vocabulary)
+            if token in suppressed:
+                raise InvalidInput(f"token {token} is both forced and suppressed", field=field)
+
+    def stop_token_ids(self, decoding: Decoding) -> tuple[int, ...]:
+        """The tokens that end this generation."""
+        return decoding.stop_token_ids or self.end_token_ids
+
+    def lane(self, decoding: Decoding) -> Lane:
+        """The lane this generation runs in; the candidates are as many as transformers' beam search keeps."""
+        return _lane(decoding.num_beams, len(self.stop_token_ids(decoding)))
+
+    def usual_lane(self, num_beams: int) -> Lane:
+        """The lane of generations with so many beams that end with the model's own end tokens."""
+        return _lane(num_beams, len(self.end_token_ids))
+
+
+def _lane(num_beams: int, num_stop_tokens: int) -> Lane:
+    return Lane(num_beams, max(2, 1 + num_stop_tokens) * num_beams if num_beams > 1 else 1)
+
+
+def _between(field: str, value: int, low: int, high: int, *, what: str | None = None) -> None:
+    if not low <= value <= high:
+        raise InvalidInput(f"{what or field} is {value}", field=field, allowed=f"{low} to {high}")
+
+
+def _all_below(field: str, token_ids: Sequence[int], vocabulary: int) -> None:
+    if token_ids and not (min(token_ids) >= 0 and max(token_ids) < vocabulary):
+        wrong = next(token for token in token_ids if not 0 <= token < vocabulary)
+        raise InvalidInput(
+            f"token id {wrong} is not in the model's vocabulary",
+            field=field,
+            allowed=f"0 to {vocabulary - 1}",
+        )

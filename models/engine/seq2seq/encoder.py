@@ -1,0 +1,104 @@
+"""Sources through transformers' encoder into the cross-attention cache.
+
+Batches are sorted by length and bounded in tokens, so that little is padding and running requests do not wait
+long. A batch that fails is halved until the source at fault stands alone. Knows nothing of search.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.engine.seq2seq.decoder import Decoder
+from models.engine.seq2seq.search import to_device
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Token ids, and the slot that is to hold their keys and values."""
+
+    slot: int
+    token_ids: tuple[int, ...]
+
+
+class Encoder:
+    """Fills the cross cache [layers, 2, slots, H, S, D]."""
+
+    def __init__(
+        self, model: Any, decoder: Decoder, cross_cache: Tensor, *, max_batch_tokens: int, one_by_one: bool
+    ):
+        self._encode = model.get_encoder()
+        self._decoder = decoder
+        self._cache = cross_cache
+        self._padding = model.config.pad_token_id or 0
+        self._one_by_one = one_by_one
+        self.max_batch_tokens = max_batch_tokens
+        """Padding counted in; halved when the device's memory does not suffice."""
+
+    def encode(self, sources: Sequence[Source]) -> dict[int, Exception]:
+        """Encode all sources; returns the slots whose source could not be encoded, and why."""
+        failed: dict[int, Exception] = {}
+        groups = list(self._groups(sources))[::-1]
+        while groups:
+            group = groups.pop()
+            try:
+                self._encode_group(group)
+                continue
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must hit the source at fault alone
+                if len(group) == 1:
+                    failed[group[0].slot] = error
+                    continue
+                if isinstance(error, torch.OutOfMemoryError):
+                    self._halve_batches(group)
+            middle = len(group) // 2
+            groups += [group[middle:], group[:middle]]
+        return failed
+
+    def _halve_batches(self, group: Sequence[Source]) -> None:
+        self.max_batch_tokens = max(1, len(group) * len(group[0].token_ids) // 2)
+        if self._cache.is_cuda:
+            torch.cuda.empty_cache()
+
+    def _groups(self, sources: Sequence[Source]) -> Iterator[list[Source]]:
+        """The longest sources first, as many as `max_batch_tokens` allows together."""
+        group: list[Source] = []
+        for source in sorted(sources, key=lambda source: -len(source.token_ids)):
+            full = group and (len(group) + 1) * len(group[0].token_ids) > self.max_batch_tokens
+            if full or (group and self._one_by_one):
+                yield group
+                group = []
+            group.append(source)
+        if group:
+            yield group
+
+    def _encode_group(self, group: Sequence[Source]) -> None:
+        lengths = [len(source.token_ids) for source in group]
+        ids = self._padded_ids(group, max(lengths))
+        slots = to_device(torch.tensor([source.slot for source in group]), self._cache.device)
+        encoded = self._encode(input_ids=ids, attention_mask=self._mask(lengths, ids)).last_hidden_state
+        for index, cache in enumerate(self._cache):
+            fresh = self._decoder.cross_keys_values(index, encoded)
+            cache[:, :, :, : ids.shape[1]].index_copy_(1, slots, fresh)
+
+    def _padded_ids(self, group: Sequence[Source], longest: int) -> Tensor:
+        if self._cache.is_cuda and len(group) > 1:
+            # Fused attention with a mask wants lengths in steps of 8.
+            longest = min(-(-longest // 8) * 8, self._cache.shape[4])
+        rows = [(*source.token_ids, *[self._padding] * (longest - len(source.token_ids))) for source in group]
+        return to_device(torch.tensor(rows), self._cache.device)
+
+    def _mask(self, lengths: list[int], ids: Tensor) -> Tensor | None:
+        """None where nothing is padding, else an additive mask [b, 1, s, s].
+
+        Four dimensions, because transformers inspects a mask of two, and the host would wait for the device.
+        """
+        longest = ids.shape[1]
+        if min(lengths) == longest:
+            return None
+        mask = torch.zeros(len(lengths), longest, dtype=self._cache.dtype)
+        mask.masked_fill_(
+            torch.arange(longest) >= torch.tensor(lengths)[:, None], torch.finfo(mask.dtype).min
+        )
+        return to_device(mask, ids.device)[:, None, None].expand(-1, 1, longest, -1)

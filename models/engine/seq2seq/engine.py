@@ -1,0 +1,217 @@
+"""The native seq2seq engine: one thread, one device, requests that join and leave between decoding steps.
+
+Checks and queues what is submitted, and keeps the thread alive that does the work. Token ids only: knows
+nothing of text or tasks.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+import torch
+
+from models.engine.protocol import EngineStats, Generation, Output
+from models.engine.seq2seq.checks import RequestChecks
+from models.engine.seq2seq.loop import Loop, answer
+from models.engine.seq2seq.runner import Limits, Runner
+from models.engine.seq2seq.scheduler import Request
+from models.errors import EngineFailed, InvalidInput, Overloaded
+
+
+class Seq2SeqEngine:
+    """Generates with an encoder-decoder of transformers, many requests at a time.
+
+    The model (BART, mBART, Pegasus, Marian, M2M100, NLLB, T5, mT5 or Flan-T5, with a language head) becomes
+    the engine's own: it is moved to the device and its decoder's weights are rearranged in place.
+
+    `max_slots` requests run at a time, fewer where `memory_fraction` of the device's free memory does not
+    hold their caches: a slot has room for `max_source_tokens`, and for the widest of `beam_widths` hypotheses
+    of `max_new_tokens`. CUDA graphs for the beam widths are captured here; for others, up to `max_beams`,
+    when they first run. `batch_invariant` gives up speed so that no rounding depends on the other requests.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        max_slots: int = 512,
+        beam_widths: Sequence[int] = (4, 1),
+        max_beams: int = 8,
+        max_source_tokens: int | None = None,
+        max_new_tokens: int = 256,
+        max_encoder_tokens: int = 16384,
+        max_queued: int = 4096,
+        memory_fraction: float = 0.8,
+        batch_invariant: bool = False,
+    ):
+        self._device = torch.device(device)
+        self._dtype = dtype
+        self._model = model.to(self._device, dtype).eval()
+        self._limits = Limits(
+            max_slots=max_slots,
+            beam_widths=tuple(beam_widths),
+            max_beams=max(max_beams, *beam_widths),
+            max_source_tokens=max_source_tokens or _source_limit(model),
+            max_new_tokens=min(max_new_tokens, _target_limit(model)),
+            max_encoder_tokens=max_encoder_tokens,
+            memory_fraction=memory_fraction,
+            batch_invariant=batch_invariant,
+        )
+        self._checks = _checks(model, self._limits)
+        self._max_queued = max_queued
+        self._changed = threading.Condition()
+        self._inbox: deque[Request] = deque()
+        self._cancelled: deque[Request] = deque()
+        self._closing = False
+        self._loop = self._new_loop()
+        self._ready = True
+        self._thread = threading.Thread(target=self._run, name="seq2seq-engine", daemon=True)
+        self._thread.start()
+
+    def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
+        """Queue the generations; see `Engine.submit`. EngineFailed once the engine is closed or dead."""
+        requests = [self._request(generation) for generation in generations]
+        sound = [request for request in requests if not request.over]
+        with self._changed:
+            self._make_room(len(sound), wait)
+            self._inbox.extend(sound)
+            self._changed.notify_all()
+        for request in sound:
+            request.future.add_done_callback(partial(self._when_done, request))
+        return [request.future for request in requests]
+
+    def stats(self) -> EngineStats:
+        """A look at the engine, taken without stopping it."""
+        loop, counts = self._loop, self._loop.counts
+        return EngineStats(
+            queued=self._num_queued(),
+            running=len(loop.scheduler.by_slot),
+            requests=counts.requests,
+            batches=counts.batches,
+            source_tokens=counts.source_tokens,
+            output_tokens=counts.output_tokens,
+            ready=self._ready,
+            slots=loop.scheduler.slots.num_slots,
+            slots_used=loop.scheduler.slots.used,
+            tokens_per_s=counts.tokens_per_s,
+            step_s=counts.step_s,
+            batch_fill=counts.batch_fill,
+        )
+
+    def close(self) -> None:
+        """Finish what is queued, then stop. The memory goes with the engine object."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._ready = False
+
+    def _request(self, generation: Generation) -> Request:
+        """The request; already answered and over if it cannot run here."""
+        decoding = generation.decoding
+        stop_token_ids = self._checks.stop_token_ids(decoding)
+        request = Request(generation, Future(), self._checks.lane(decoding), stop_token_ids)
+        try:
+            self._checks.check(generation)
+        except InvalidInput as error:
+            request.over = True
+            answer(request, error)
+        return request
+
+    def _make_room(self, num_requests: int, wait: bool) -> None:
+        """Return once the queue can take so many more, or raise."""
+        while True:
+            if self._closing or not self._ready:
+                raise EngineFailed("the engine is closed" if self._closing else "the engine is not ready")
+            queued = self._num_queued()
+            if queued + num_requests <= self._max_queued or (wait and queued == 0):
+                return
+            if not wait:
+                raise Overloaded(f"{queued} requests are queued, and {self._max_queued} is the most")
+            self._changed.wait()
+
+    def _num_queued(self) -> int:
+        return len(self._inbox) + len(self._loop.scheduler.waiting)
+
+    def _when_done(self, request: Request, future: Future[Output]) -> None:
+        if future.cancelled():
+            with self._changed:
+                self._cancelled.append(request)
+                self._changed.notify_all()
+
+    @torch.inference_mode()
+    def _new_loop(self) -> Loop:
+        runner = Runner(self._model, device=self._device, dtype=self._dtype, limits=self._limits)
+        runner.warm_up([self._checks.usual_lane(width) for width in self._limits.beam_widths])
+        return Loop(runner)
+
+    def _run(self) -> None:
+        """The thread: serve until closed; after a failure answer everyone, and start afresh."""
+        while True:
+            try:
+                with torch.inference_mode():
+                    self._serve()
+                return
+            except Exception as error:  # noqa: BLE001 - whatever kills the loop must reach those who wait
+                self._ready = False
+                self._fail_everyone(EngineFailed(f"the engine died: {error!r}"))
+            try:
+                self._loop = self._new_loop()
+            except Exception:  # noqa: BLE001 - the device is lost; `ready` stays off and submit says so
+                return
+            self._ready = True
+
+    def _serve(self) -> None:
+        while self._take_in():
+            self._loop.turn()
+
+    def _take_in(self) -> bool:
+        """Wait for something to do and hand it to the loop; False once closed and nothing is left."""
+        with self._changed:
+            while self._loop.idle and not self._inbox and not self._cancelled:
+                if self._closing:
+                    return False
+                self._changed.wait()
+            self._loop.add(self._inbox)
+            self._inbox.clear()
+            self._loop.drop(self._cancelled)
+            self._cancelled.clear()
+            self._changed.notify_all()
+        return True
+
+    def _fail_everyone(self, error: EngineFailed) -> None:
+        self._loop.fail_all(error)
+        with self._changed:
+            waiting = list(self._inbox)
+            self._inbox.clear()
+            self._changed.notify_all()
+        for request in waiting:
+            answer(request, error)
+
+
+def _checks(model: Any, limits: Limits) -> RequestChecks:
+    end = model.generation_config.eos_token_id
+    ends = () if end is None else tuple(end) if isinstance(end, list) else (end,)
+    return RequestChecks(
+        max_source_tokens=limits.max_source_tokens,
+        max_new_tokens=limits.max_new_tokens,
+        max_beams=limits.max_beams,
+        source_vocabulary=model.get_encoder().get_input_embeddings().num_embeddings,
+        target_vocabulary=model.lm_head.out_features,
+        end_token_ids=ends,
+    )
+
+
+def _source_limit(model: Any) -> int:
+    """As many positions as the encoder has; T5's bias has no limit, but 512 is what it was trained on."""
+    return int(getattr(model.config, "max_position_embeddings", None) or 512)
+
+
+def _target_limit(model: Any) -> int:
+    """As many new tokens as the decoder has positions for."""
+    return int(getattr(model.config, "max_position_embeddings", None) or 1 << 20)

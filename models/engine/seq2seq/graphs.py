@@ -1,0 +1,94 @@
+"""Decoding steps, replayed from CUDA graphs: one graph for each lane and bucket of slots.
+
+A bucket is a number of slots that a step is padded to; all graphs share one pool of memory. Off CUDA the
+steps simply run. Knows nothing of what a step does.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.engine.seq2seq.scheduler import Lane
+from models.engine.seq2seq.search import to_device
+
+Step = Callable[[Tensor, Lane], None]
+
+
+class Graphs:
+    """Runs `step(active, lane)` for the slots that are active in a lane.
+
+    `one_bucket` pads every step of a lane to the same number of slots: the matrix products then have one
+    shape, and a row's result does not depend on how many others there are.
+    """
+
+    def __init__(
+        self, step: Step, *, num_slots: int, num_rows: int, device: torch.device, one_bucket: bool = False
+    ):
+        self._step = step
+        self._num_slots = num_slots
+        self._num_rows = num_rows
+        self._device = device
+        self._one_bucket = one_bucket
+        self._graphs: dict[tuple[Lane, int], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
+        self._pool: Any = None
+        self._replay: dict[Lane, Callable[[], None]] = {}
+
+    def set_active(self, lane: Lane, slots: Sequence[int]) -> float:
+        """From the next step on the lane runs these slots; returns which part of the bucket they fill."""
+        bucket = self._bucket(lane, len(slots))
+        # The slot after the last is the spare one: what it computes is thrown away.
+        padded = [*slots, *[self._num_slots] * (bucket - len(slots))]
+        active = to_device(torch.tensor(padded, dtype=torch.int32), self._device)
+        if self._device.type != "cuda":
+            self._replay[lane] = lambda: self._step(active, lane)
+        else:
+            graph, graph_active = self._graph(lane, bucket)
+            graph_active.copy_(active)
+            self._replay[lane] = graph.replay
+        return len(slots) / bucket
+
+    def run(self, lane: Lane) -> None:
+        """One step of the lane's active slots."""
+        self._replay[lane]()
+
+    def capture_all(self, lane: Lane) -> None:
+        """Capture the lane's graph for every bucket, the largest first: the others fit into its memory."""
+        if self._device.type == "cuda":
+            for bucket in reversed(self._buckets(lane)):
+                self._graph(lane, bucket)
+
+    def _buckets(self, lane: Lane) -> list[int]:
+        """1, 2, 4, 8, 12, then in steps of about an eighth up to all that the lane can hold."""
+        most = min(self._num_slots, self._num_rows // lane.num_beams)
+        if self._one_bucket:
+            return [most]
+        buckets, size = [1, 2, 4, 8, 12], 16
+        while size < most:
+            buckets.append(size)
+            size += max(8, 1 << (size.bit_length() - 3))
+        return [*(bucket for bucket in buckets if bucket < most), most]
+
+    def _bucket(self, lane: Lane, num_active: int) -> int:
+        if self._device.type != "cuda" and not self._one_bucket:
+            return num_active  # nothing is captured, so nothing need be padded
+        return next(bucket for bucket in self._buckets(lane) if bucket >= num_active)
+
+    def _graph(self, lane: Lane, bucket: int) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+        if (lane, bucket) not in self._graphs:
+            self._graphs[lane, bucket] = self._capture(lane, bucket)
+        return self._graphs[lane, bucket]
+
+    def _capture(self, lane: Lane, bucket: int) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+        active = torch.full((bucket,), self._num_slots, dtype=torch.int32, device=self._device)
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):  # libraries and Triton set themselves up outside the capture
+            self._step(active, lane)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            self._step(active, lane)
+        self._pool = self._pool or graph.pool()
+        return graph, active

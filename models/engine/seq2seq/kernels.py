@@ -1,0 +1,5 @@
+import torch
+
+
+def usable_on(device: torch.device) -> bool:
+    return False

@@ -1,0 +1,200 @@
+"""The engine's turn: admit, step, and learn what the step before has brought.
+
+Ties the scheduler to the device's runner. Called by one thread; never waits but for the device, and for that
+only once the next step is under way. Knows nothing of threads.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from models.engine.protocol import Output
+from models.engine.seq2seq.encoder import Source
+from models.engine.seq2seq.runner import Readback, Results, Runner
+from models.engine.seq2seq.scheduler import Request, Scheduler
+from models.engine.seq2seq.search import Start
+from models.engine.seq2seq.slots import Slots
+from models.errors import DeadlineExceeded, DragomanError, EngineFailed
+
+
+@dataclass(slots=True)
+class Counts:
+    """Totals since the start, and averages over about the last twenty steps."""
+
+    requests: int = 0
+    batches: int = 0
+    source_tokens: int = 0
+    output_tokens: int = 0
+    step_s: float = 0.0
+    tokens_per_s: float = 0.0
+    batch_fill: float = 0.0
+
+    def stepped(self, seconds: float, num_tokens: int) -> None:
+        weight = 0.05 if self.step_s else 1.0
+        self.step_s += weight * (seconds - self.step_s)
+        self.tokens_per_s += weight * (num_tokens / seconds - self.tokens_per_s)
+
+
+class Loop:
+    """All requests between their submission and their answer."""
+
+    def __init__(self, runner: Runner):
+        self.scheduler = Scheduler(Slots(runner.plan.num_slots, runner.plan.num_rows))
+        self.counts = Counts()
+        self._runner = runner
+        # On CUDA the host looks at a step one step late; on a CPU there is nothing to overlap.
+        self._lag = 1 if runner.device.type == "cuda" else 0
+        self._step = 0
+        self._stepped_at: float | None = None
+        self._readbacks: deque[Readback] = deque()
+        self._fetched: deque[tuple[list[Request], Results]] = deque()
+        self._streaming: list[Request] = []
+
+    @property
+    def idle(self) -> bool:
+        return self.scheduler.idle and not self._readbacks and not self._fetched
+
+    def add(self, requests: Iterable[Request]) -> None:
+        self.scheduler.add(requests)
+
+    def drop(self, requests: Iterable[Request]) -> None:
+        """Free what cancelled requests hold."""
+        self.scheduler.end(request for request in requests if not request.over)
+
+    def turn(self) -> None:
+        """Admit who can be admitted, run one step of each lane, answer who has finished."""
+        for request in self.scheduler.expired(time.monotonic()):
+            self._fail(request, DeadlineExceeded("the request's time ran out"))
+        self._admit()
+        self._run_step()
+        self._learn()
+
+    def fail_all(self, error: DragomanError) -> None:
+        """Answer everyone with this error."""
+        unanswered = [request for requests, _ in self._fetched for request in requests]
+        for request in [*unanswered, *self.scheduler.drop_all()]:
+            answer(request, error)
+
+    def _admit(self) -> None:
+        admitted = self.scheduler.admit()
+        if not admitted:
+            return
+        failed = self._runner.begin(*_sources_and_starts(admitted))
+        self.counts.batches += 1
+        for request in admitted:
+            self.counts.source_tokens += len(request.generation.source_ids)
+            error = failed.get(request.place.slot)
+            if error is not None:
+                self._fail(request, EngineFailed(f"the source could not be encoded: {error}"))
+                continue
+            self.scheduler.start(request, self._step + 1)
+            if request.generation.on_token is not None:
+                self._streaming.append(request)
+
+    def _run_step(self) -> None:
+        running = self.scheduler.running
+        if not running:
+            self._stepped_at = None
+            return
+        for lane in running:
+            if lane in self.scheduler.changed:
+                self.counts.batch_fill = self._runner.set_active(lane, _slots(running[lane]))
+            self._runner.step(lane)
+        self.scheduler.changed.clear()
+        self._step += 1
+        self._readbacks.append(self._runner.read_back(self._step))
+        self._time_step(sum(map(len, running.values())))
+
+    def _time_step(self, num_tokens: int) -> None:
+        now = time.perf_counter()
+        if self._stepped_at is not None:
+            self.counts.stepped(now - self._stepped_at, num_tokens)
+        self._stepped_at = now
+
+    def _learn(self) -> None:
+        lag = self._lag if self.scheduler.running else 0
+        while len(self._fetched) > lag:
+            requests, results = self._fetched.popleft()
+            for request, (token_ids, score) in zip(requests, results.wait(), strict=True):
+                self._answer(request, token_ids, score)
+        while len(self._readbacks) > lag:
+            self._learn_from(self._readbacks.popleft())
+
+    def _learn_from(self, readback: Readback) -> None:
+        finished, tokens = readback.wait()
+        if self._streaming:
+            self._stream(readback.step, tokens)
+        by_slot = self.scheduler.by_slot
+        # A slot may have a new request by now, about which this readback says nothing.
+        ended = [
+            by_slot[slot]
+            for slot in finished
+            if slot in by_slot and by_slot[slot].first_step <= readback.step
+        ]
+        if ended:
+            self._fetched.append((ended, self._runner.fetch(_slots(ended))))
+            self.scheduler.end(ended)
+
+    def _stream(self, step: int, tokens: Tensor) -> None:
+        self._streaming = [request for request in self._streaming if not request.over]
+        for request in self._streaming:
+            on_token = request.generation.on_token
+            if on_token is None or request.first_step > step:
+                continue
+            request.num_seen += 1
+            token = int(tokens[request.place.slot])
+            if not request.is_content(request.num_seen, token):
+                continue
+            try:
+                on_token(token)
+            except Exception as error:  # noqa: BLE001 - the caller's own code; it must not hurt the others
+                self._fail(request, EngineFailed(f"on_token raised {error!r}"))
+
+    def _answer(self, request: Request, token_ids: list[int], score: float) -> None:
+        kept = [token for place, token in enumerate(token_ids, 1) if request.is_content(place, token)]
+        decoding = request.generation.decoding
+        at_limit = len(token_ids) == decoding.max_new_tokens
+        stopped = token_ids[-1] in request.stop_token_ids
+        # A forced last token is the limit's doing, whatever it is.
+        cut = at_limit and (not stopped or decoding.forced_eos_token_id is not None)
+        self.counts.requests += 1
+        self.counts.output_tokens += len(token_ids)
+        answer(request, Output(tuple(kept), score, "length" if cut else "stop"))
+
+    def _fail(self, request: Request, error: DragomanError) -> None:
+        self.scheduler.end([request])
+        answer(request, error)
+
+
+def answer(request: Request, outcome: Output | DragomanError) -> None:
+    """Resolve the request's future, unless its owner has cancelled it."""
+    if not request.future.set_running_or_notify_cancel():
+        return
+    if isinstance(outcome, Output):
+        request.future.set_result(outcome)
+    else:
+        request.future.set_exception(outcome)
+
+
+def _slots(requests: Sequence[Request]) -> list[int]:
+    return [request.place.slot for request in requests]
+
+
+def _sources_and_starts(requests: Sequence[Request]) -> tuple[list[Source], list[Start]]:
+    sources, starts = [], []
+    for request in requests:
+        ids = request.generation.source_ids
+        sources.append(Source(request.place.slot, ids))
+        starts.append(
+            Start(
+                slot=request.place.slot,
+                rows=request.place.rows,
+                source_length=len(ids),
+                decoding=request.generation.decoding,
+                stop_token_ids=request.stop_token_ids,
+            )
+        )
+    return sources, starts

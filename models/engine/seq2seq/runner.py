@@ -1,0 +1,190 @@
+"""All that happens on the device: caches, encoding, decoding steps, and what is read back of them.
+
+Never waits for the device but in `Readback.wait` and `Results.wait`, which the engine calls a step late.
+Knows nothing of queues, futures or time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.engine.seq2seq import search
+from models.engine.seq2seq.attention import Batch
+from models.engine.seq2seq.decoder import decoder_of
+from models.engine.seq2seq.encoder import Encoder, Source
+from models.engine.seq2seq.graphs import Graphs
+from models.engine.seq2seq.memory import Shapes, plan
+from models.engine.seq2seq.scheduler import Lane
+from models.engine.seq2seq.search import SearchState, Start
+
+
+@dataclass(frozen=True, slots=True)
+class Readback:
+    """Every slot's state after a step, on its way to the host."""
+
+    step: int
+    numbers: Tensor  # [2, slots + 1]: finished, the token just chosen
+    arrived: torch.cuda.Event | None
+
+    def wait(self) -> tuple[list[int], Tensor]:
+        """The slots that are finished, and each slot's last token (of its first beam)."""
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        finished, tokens = self.numbers
+        return finished[:-1].nonzero()[:, 0].tolist(), tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The best hypotheses of some slots, on their way to the host."""
+
+    lengths: Tensor  # [n]
+    scores: Tensor  # [n]
+    tokens: Tensor  # [n, T]
+    arrived: torch.cuda.Event | None
+
+    def wait(self) -> list[tuple[list[int], float]]:
+        """Token ids and score, slot by slot."""
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        rows = zip(self.lengths.tolist(), self.scores.tolist(), self.tokens.tolist(), strict=True)
+        return [(tokens[:length], score) for length, score, tokens in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the engine was built for."""
+
+    max_slots: int
+    beam_widths: tuple[int, ...]
+    max_beams: int
+    max_source_tokens: int
+    max_new_tokens: int
+    max_encoder_tokens: int
+    memory_fraction: float
+    batch_invariant: bool
+
+
+class Runner:
+    """One model's caches and graphs on one device; used by one thread."""
+
+    def __init__(self, model: Any, *, device: torch.device, dtype: torch.dtype, limits: Limits):
+        self.device = device
+        self.decoder = decoder_of(model, device, limits.max_new_tokens)
+        shapes = Shapes(
+            num_layers=len(self.decoder.layers),
+            num_heads=self.decoder.num_heads,
+            head_width=self.decoder.head_width,
+            max_source_tokens=limits.max_source_tokens,
+            max_new_tokens=limits.max_new_tokens,
+            vocabulary=self.decoder.vocabulary,
+            bytes_per_value=dtype.itemsize,
+            max_beams=limits.max_beams,
+        )
+        self.plan = plan(
+            shapes,
+            max_slots=limits.max_slots,
+            beams_per_slot=max(limits.beam_widths),
+            free_bytes=_free_bytes(device, limits.memory_fraction),
+        )
+        self._allocate(model, shapes, dtype, limits)
+        self._graphs = Graphs(
+            self._step,
+            num_slots=self.plan.num_slots,
+            num_rows=self.plan.num_rows,
+            device=device,
+            one_bucket=limits.batch_invariant,
+        )
+
+    def _allocate(self, model: Any, shapes: Shapes, dtype: torch.dtype, limits: Limits) -> None:
+        # One slot and one row more than planned: padding of a step's bucket writes there.
+        slots, rows = self.plan.num_slots + 1, self.plan.num_rows + 1
+        layers, heads, width = shapes.num_layers, shapes.num_heads, shapes.head_width
+        self.cross_cache = torch.zeros(
+            layers, 2, slots, heads, shapes.max_source_tokens, width, dtype=dtype, device=self.device
+        )
+        self.self_cache = torch.zeros(
+            layers, 2, rows, shapes.max_new_tokens, heads, width, dtype=dtype, device=self.device
+        )
+        self.state = SearchState(
+            num_slots=self.plan.num_slots,
+            num_rows=self.plan.num_rows,
+            max_beams=shapes.max_beams,
+            max_new_tokens=shapes.max_new_tokens,
+            start_token_id=_start_token_id(model),
+            device=self.device,
+        )
+        self.encoder = Encoder(
+            model,
+            self.decoder,
+            self.cross_cache,
+            max_batch_tokens=limits.max_encoder_tokens,
+            one_by_one=limits.batch_invariant,
+        )
+
+    def warm_up(self, lanes: Sequence[Lane]) -> None:
+        """Capture the graphs of these lanes; others are captured when they first run."""
+        for lane in lanes:
+            self._graphs.capture_all(lane)
+
+    def begin(self, sources: Sequence[Source], starts: Sequence[Start]) -> dict[int, Exception]:
+        """Encode the sources and reset their slots; returns the slots that failed, and why."""
+        failed = self.encoder.encode(sources)
+        well = [start for start in starts if start.slot not in failed]
+        if well:
+            self.state.begin(well)
+        return failed
+
+    def set_active(self, lane: Lane, slots: Sequence[int]) -> float:
+        return self._graphs.set_active(lane, slots)
+
+    def step(self, lane: Lane) -> None:
+        """One decoding step of the lane's active slots."""
+        self._graphs.run(lane)
+
+    def _step(self, active: Tensor, lane: Lane) -> None:
+        state = self.state
+        batch = Batch(active, lane.num_beams, state.position, state.table, state.source_length)
+        tokens = state.token[active.long(), : lane.num_beams].reshape(-1)
+        logits = self.decoder.logits(tokens, batch, self.self_cache, self.cross_cache)
+        search.advance(state, active, lane, logits)
+
+    def read_back(self, step: int) -> Readback:
+        """Start copying every slot's state to the host."""
+        numbers = torch.stack((self.state.finished, self.state.token[:, 0]))
+        (host,), arrived = self._to_host(numbers)
+        return Readback(step, host, arrived)
+
+    def fetch(self, slots: Sequence[int]) -> Results:
+        """Start copying these slots' best hypotheses to the host; the slots may be used anew at once."""
+        index = search.to_device(torch.tensor(slots), self.device)
+        state = self.state
+        found = (state.done_length[index, 0], state.done_score[index, 0], state.done_tokens[index, 0])
+        (lengths, scores, tokens), arrived = self._to_host(*found)
+        return Results(lengths, scores, tokens, arrived)
+
+    def _to_host(self, *tensors: Tensor) -> tuple[list[Tensor], torch.cuda.Event | None]:
+        if self.device.type != "cuda":
+            return list(tensors), None
+        hosts = [torch.empty_like(tensor, device="cpu", pin_memory=True) for tensor in tensors]
+        for host, tensor in zip(hosts, tensors, strict=True):
+            host.copy_(tensor, non_blocking=True)
+        arrived = torch.cuda.Event()
+        arrived.record()
+        return hosts, arrived
+
+
+def _start_token_id(model: Any) -> int:
+    start = model.generation_config.decoder_start_token_id
+    return int(model.config.decoder_start_token_id if start is None else start)
+
+
+def _free_bytes(device: torch.device, fraction: float) -> int | None:
+    """What caches may take of the device's memory; the rest is for encoder and steps to work in."""
+    if device.type != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free * fraction)

@@ -1,0 +1,146 @@
+"""Who runs next: the queue, the running requests by lane, deadlines and cancellations.
+
+A lane is what one decoding step can treat alike: the same number of beams and of candidates a step.
+Knows nothing of tensors or models; the engine's thread is its only caller.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from models.engine.protocol import Generation, Output
+from models.engine.seq2seq.slots import NOWHERE, Place, Slots
+
+
+class Lane(NamedTuple):
+    """Requests that share a decoding step."""
+
+    num_beams: int
+    num_candidates: int
+    """Continuations looked at in a step: enough that `num_beams` stay even if the others all end."""
+
+
+@dataclass(eq=False, slots=True)
+class Request:
+    """A generation on its way through the engine."""
+
+    generation: Generation
+    future: Future[Output]
+    lane: Lane
+    stop_token_ids: tuple[int, ...]
+    place: Place = NOWHERE
+    first_step: int = 0
+    """The engine's step that was the first to include this request."""
+    num_seen: int = 0
+    """Tokens already looked at for `on_token`."""
+    over: bool = False
+    """Answered, cancelled, expired or about to be answered: it holds nothing any more."""
+
+    def is_content(self, place: int, token_id: int) -> bool:
+        """Whether this token, the `place`-th from 1 on, is output: not forced first, nor the end."""
+        decoding = self.generation.decoding
+        if place == 1 and decoding.forced_bos_token_id is not None:
+            return False
+        forced_last = place == decoding.max_new_tokens and token_id == decoding.forced_eos_token_id
+        return not forced_last and token_id not in self.stop_token_ids
+
+
+class Scheduler:
+    """First come, first served, in groups worth an encoder call.
+
+    While others run, newcomers wait until an eighth of all slots can be filled at once or `patience_steps`
+    have passed: an encoder call costs as much for one source as for many.
+    """
+
+    def __init__(self, slots: Slots, *, patience_steps: int = 8):
+        self.slots = slots
+        self.patience_steps = patience_steps
+        self.waiting: deque[Request] = deque()
+        self.running: dict[Lane, list[Request]] = {}
+        self.by_slot: dict[int, Request] = {}
+        self.changed: set[Lane] = set()
+        """Lanes whose requests are not those that the device was last told."""
+        self._deadlines: list[tuple[float, int, Request]] = []
+        self._num_added = 0
+        self._steps_since_admission = 0
+
+    def add(self, requests: Iterable[Request]) -> None:
+        for request in requests:
+            self._num_added += 1
+            self.waiting.append(request)
+            if request.generation.deadline is not None:
+                heapq.heappush(self._deadlines, (request.generation.deadline, self._num_added, request))
+
+    def admit(self) -> list[Request]:
+        """Take the requests whose turn it is off the queue and give each a place."""
+        self._steps_since_admission += 1
+        if not self._worth_admitting():
+            return []
+        admitted = []
+        while self.waiting:
+            request = self.waiting[0]
+            if request.over:
+                self.waiting.popleft()
+                continue
+            place = self.slots.take(request.lane.num_beams)
+            if place is None:
+                break
+            self.waiting.popleft()
+            request.place = place
+            admitted.append(request)
+        if admitted:
+            self._steps_since_admission = 0
+        return admitted
+
+    def _worth_admitting(self) -> bool:
+        if not self.running or self._steps_since_admission > self.patience_steps:
+            return bool(self.waiting)
+        free = self.slots.num_slots - self.slots.used
+        return min(len(self.waiting), free) >= max(1, self.slots.num_slots // 8)
+
+    def start(self, request: Request, step: int) -> None:
+        """The request's source is encoded: from `step` on its lane includes it."""
+        request.first_step = step
+        self.running.setdefault(request.lane, []).append(request)
+        self.by_slot[request.place.slot] = request
+        self.changed.add(request.lane)
+
+    def end(self, requests: Iterable[Request]) -> None:
+        """Free what these requests hold, wherever they are on their way."""
+        left: set[Lane] = set()
+        for request in requests:
+            request.over = True
+            place, request.place = request.place, NOWHERE
+            if place is not NOWHERE:
+                self.slots.give_back(place)
+                if self.by_slot.pop(place.slot, None):
+                    left.add(request.lane)
+        self.changed |= left
+        for lane in left:
+            self.running[lane] = [request for request in self.running[lane] if not request.over]
+            if not self.running[lane]:
+                del self.running[lane]
+
+    def expired(self, now: float) -> list[Request]:
+        """Requests whose deadline has passed, and that are not over yet."""
+        late = []
+        while self._deadlines and self._deadlines[0][0] <= now:
+            request = heapq.heappop(self._deadlines)[2]
+            if not request.over:
+                late.append(request)
+        return late
+
+    @property
+    def idle(self) -> bool:
+        return not self.running and not self.waiting
+
+    def drop_all(self) -> list[Request]:
+        """Everyone that waits or runs, ended; for an engine that died."""
+        everyone = [*self.waiting, *self.by_slot.values()]
+        self.end(everyone)
+        self.waiting.clear()
+        self._deadlines.clear()
+        return everyone

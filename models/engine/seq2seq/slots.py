@@ -1,0 +1,49 @@
+"""Places in the device's memory, as numbers: which slot and which rows a request holds.
+
+A slot keeps one source (its cross-attention keys and values, its search state); a row keeps the
+self-attention cache of one hypothesis. Knows nothing of tensors, tokens or time.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One request's slot and its rows, one row a beam."""
+
+    slot: int
+    rows: tuple[int, ...]
+
+
+NOWHERE = Place(-1, ())
+"""Where a request is that waits, or that is over."""
+
+
+class Slots:
+    """Hands out places and takes them back; never grows."""
+
+    def __init__(self, num_slots: int, num_rows: int):
+        self.num_slots = num_slots
+        self.num_rows = num_rows
+        self._free_slots = list(range(num_slots - 1, -1, -1))
+        self._free_rows = list(range(num_rows - 1, -1, -1))
+
+    @property
+    def used(self) -> int:
+        """Slots that are held."""
+        return self.num_slots - len(self._free_slots)
+
+    @property
+    def free_rows(self) -> int:
+        return len(self._free_rows)
+
+    def take(self, num_beams: int) -> Place | None:
+        """A slot with `num_beams` rows, or None while too few are free."""
+        if not self._free_slots or len(self._free_rows) < num_beams:
+            return None
+        rows = tuple(self._free_rows.pop() for _ in range(num_beams))
+        return Place(self._free_slots.pop(), rows)
+
+    def give_back(self, place: Place) -> None:
+        self._free_slots.append(place.slot)
+        self._free_rows.extend(place.rows)

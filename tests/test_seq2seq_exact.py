@@ -1,0 +1,153 @@
+"""The engine against transformers' `generate` in float32: token for token, whatever else is running."""
+
+import functools
+import random
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from seq2seq_models import ARCHITECTURES, VOCABULARY, content, reference, tiny_model
+
+from models.engine.protocol import Decoding, Generation
+from models.engine.seq2seq import Seq2SeqEngine
+
+MAX_SOURCE = 24
+MAX_NEW = 16
+
+
+@functools.cache
+def oracle(architecture):
+    return tiny_model(architecture)
+
+
+@functools.cache
+def expected(architecture, source_ids, decoding):
+    return reference(oracle(architecture), source_ids, decoding)
+
+
+def engine_of(architecture, **options):
+    options = {"max_slots": 5, "max_source_tokens": MAX_SOURCE, "max_new_tokens": MAX_NEW, **options}
+    return Seq2SeqEngine(tiny_model(architecture), **options)
+
+
+def random_decoding(rng, num_beams):
+    choose = rng.choice
+    max_new_tokens = choose([1, 5, 10, MAX_NEW])
+    return Decoding(
+        max_new_tokens=max_new_tokens,
+        min_new_tokens=min(choose([0, 0, 4]), max_new_tokens),
+        num_beams=num_beams,
+        length_penalty=choose([0.0, 0.6, 1.0, 2.0, -0.5]) if num_beams > 1 else 1.0,
+        early_stopping=choose([True, False, "never"]) if num_beams > 1 else False,
+        no_repeat_ngram_size=choose([0, 0, 3, 2, 1]),
+        repetition_penalty=choose([1.0, 1.0, 1.4, 0.8]),
+        forced_bos_token_id=choose([None, None, 7]),
+        forced_eos_token_id=choose([None, None, 9]),
+        suppressed_token_ids=choose([(), (), (11, 12, 30, 31)]),
+        stop_token_ids=choose([(), (), (21, 40), (5,)]),
+    )
+
+
+def random_source(rng):
+    return tuple(rng.randrange(3, VOCABULARY) for _ in range(rng.randint(1, MAX_SOURCE)))
+
+
+def assert_as_expected(architecture, generation, output):
+    tokens, score = expected(architecture, generation.source_ids, generation.decoding)
+    assert list(output.token_ids) == content(oracle(architecture), tokens, generation.decoding)
+    assert output.score == pytest.approx(score, abs=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_as_generate(architecture):
+    rng = random.Random(architecture)
+    generations = [
+        Generation(random_source(rng), random_decoding(rng, num_beams))
+        for num_beams in (1, 4, 5, 8)
+        for _ in range(10)
+    ]
+    rng.shuffle(generations)
+    engine = engine_of(architecture)
+    outputs = [future.result(60) for future in engine.submit(generations)]
+    engine.close()
+    for generation, output in zip(generations, outputs, strict=True):
+        assert_as_expected(architecture, generation, output)
+
+
+REQUESTS = st.lists(
+    st.tuples(st.integers(0, 30), st.sampled_from([1, 1, 4, 5])), min_size=1, max_size=7, unique=True
+)
+
+
+@settings(max_examples=25, deadline=None, database=None)
+@given(requests=REQUESTS, actions=st.lists(st.integers(-3, 3), max_size=30))
+def test_joining_and_leaving_changes_nothing(requests, actions):
+    """Positive actions submit so many, negative ones run turns, zero cancels one."""
+    loop, submit = LoopDriver.shared()
+    pending, running = list(requests), []
+    for action in actions:
+        running += [submit(*pending.pop()) for _ in range(min(action, len(pending)))]
+        for _ in range(-action):
+            loop.turn()
+        if action == 0 and running:
+            LoopDriver.cancel(running.pop(0))
+    running += [submit(*request) for request in pending]
+    while not loop.idle:
+        loop.turn()
+    for request in running:
+        assert_as_expected("marian", request.generation, request.future.result(0))
+    assert loop.scheduler.slots.used == 0
+    assert loop.scheduler.slots.free_rows == loop.scheduler.slots.num_rows
+
+
+class LoopDriver:
+    """An engine's loop without its thread, so that a test decides the order of everything."""
+
+    @staticmethod
+    @functools.cache
+    def shared():
+        engine = engine_of("marian", max_slots=3)
+        engine.close()
+        loop = engine._loop
+        loop.turn = torch.inference_mode()(loop.turn)
+        LoopDriver.loop = loop
+
+        def submit(seed, num_beams):
+            rng = random.Random(seed)
+            request = engine._request(Generation(random_source(rng), random_decoding(rng, num_beams)))
+            loop.add([request])
+            return request
+
+        return loop, submit
+
+    @staticmethod
+    def cancel(request):
+        if request.future.cancel():
+            LoopDriver.loop.drop([request])
+
+
+def test_a_request_does_not_depend_on_its_batch_mates():
+    rng = random.Random(1)
+    decoding = Decoding(max_new_tokens=MAX_NEW, num_beams=4)
+    generations = [Generation(random_source(rng), decoding) for _ in range(7)]
+    engine = engine_of("bart", batch_invariant=True)
+    together = [future.result(60) for future in engine.submit(generations)]
+    alone = [engine.submit([generation])[0].result(60) for generation in generations]
+    engine.close()
+    assert together == alone
+
+
+def test_several_end_tokens_of_the_model():
+    model, twin = tiny_model("bart"), tiny_model("bart")
+    for each in (model, twin):
+        each.generation_config.eos_token_id = [each.generation_config.eos_token_id, 13]
+    engine = Seq2SeqEngine(model, max_slots=2, max_source_tokens=MAX_SOURCE, max_new_tokens=MAX_NEW)
+    decoding = Decoding(max_new_tokens=MAX_NEW, num_beams=4)
+    source = random_source(random.Random(3))
+    output = engine.submit([Generation(source, decoding)])[0].result(60)
+    engine.close()
+    tokens, score = reference(twin, source, decoding)
+    ended = tokens[-1] in twin.generation_config.eos_token_id
+    assert list(output.token_ids) == (tokens[:-1] if ended else tokens)
+    assert output.score == pytest.approx(score, abs=1e-4)

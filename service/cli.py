@@ -1,0 +1,132 @@
+"""`dragoman`: the program's start, its exit codes, and how errors are told.
+
+An error is one line on stderr that names the field and what is allowed; a trace is shown only if asked for.
+"""
+
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from models.errors import DragomanError, InvalidInput
+from service.commands.batch import batch
+from service.commands.models import models
+from service.commands.session import Session, note, silence
+from service.commands.text import detect, summarize, translate
+
+DONE = 0
+FAILED = 1
+WRONG_USAGE = 2
+INTERRUPTED = 130
+
+SHOWN_ALLOWED = 20
+"""Of more allowed values than this the rest is counted."""
+
+
+class Program(click.Group):
+    """The commands' parent. A command returns its exit code, if not 0; what it raises becomes one line."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        session = extra.setdefault("obj", Session())
+        try:
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            code = WRONG_USAGE
+        except click.Abort:
+            note("interrupted")
+            code = INTERRUPTED
+        except Exception as error:  # noqa: BLE001 - the last place where it can be told
+            if session.debug:
+                traceback.print_exception(error)
+            message, code = _told(error)
+            note("error: " + " ".join(message.split()))
+        if standalone_mode:
+            sys.exit(code or DONE)
+        return code
+
+
+@click.group(cls=Program)
+@click.option("--debug", is_flag=True, envvar="DRAGOMAN_DEBUG", help="Show traces. Also DRAGOMAN_DEBUG=1.")
+@click.version_option(package_name="dragoman", prog_name="dragoman", message="%(prog)s %(version)s")
+@click.pass_obj
+def cli(session: Session, debug: bool) -> None:
+    """Summarize and translate articles.
+
+    Settings are environment variables that begin with DRAGOMAN_ (the README lists them). Results go to
+    standard output, everything else to standard error.
+
+    \b
+    Exit codes: 0    done
+                1    failed, for instance because a model cannot be had
+                2    wrong usage or wrong input
+                3    a batch came to its end, and some of its records are errors
+                130  interrupted
+    """
+    session.debug = debug
+    if debug:
+        logging.basicConfig(level=logging.WARNING, force=True)
+        logging.getLogger("service").setLevel(logging.DEBUG)
+
+
+@cli.command(epilog="Example: dragoman serve --port 9000")
+@click.option("--host", help="The address to listen on; else DRAGOMAN_HOST, else 127.0.0.1.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Else DRAGOMAN_PORT or PORT, else 8080.")
+@click.pass_obj
+def serve(session: Session, host: str | None, port: int | None) -> None:
+    """Serve over HTTP until stopped."""
+    settings = session.settings(host=host, port=port)
+    from service.http.server import serve as serve_http
+
+    serve_http(settings)
+
+
+for command in (summarize, translate, detect, batch, models):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """The program."""
+    silence()
+    cli()
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """An error in words, and its exit code."""
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx else "dragoman"
+        return f"{error.format_message()} (`{path} --help` tells more)", WRONG_USAGE
+    if isinstance(error, click.ClickException):
+        return error.format_message(), FAILED
+    if isinstance(error, DragomanError):
+        return _with_field(error), WRONG_USAGE if isinstance(error, InvalidInput) else FAILED
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror, FAILED
+    return f"a bug in dragoman, {type(error).__name__}: {error}; --debug shows where", FAILED
+
+
+def _with_field(error: DragomanError) -> str:
+    said = error.message
+    if error.field is not None and error.field not in said:
+        said = f"{error.field}: {said}"
+    if error.allowed is None:
+        return said
+    if isinstance(error.allowed, str):
+        return said if error.allowed in said else f"{said}; allowed: {error.allowed}"
+    shown = ", ".join(error.allowed[:SHOWN_ALLOWED])
+    more = len(error.allowed) - SHOWN_ALLOWED
+    return f"{said}; allowed: {shown}" + (f" and {more} more" if more > 0 else "")
+
+
+if __name__ == "__main__":
+    main()

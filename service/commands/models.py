@@ -1,0 +1,133 @@
+"""`dragoman models`: what the catalog has, fetching it ahead of use, and checking its files."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from models.errors import DragomanError, InvalidInput
+from service.commands.session import Session, note, write
+
+if TYPE_CHECKING:
+    from models.catalog import ModelEntry
+    from service.runtime import Runtime
+
+SHOWN_LANGUAGES = 8
+"""A longer list is shown by its number."""
+
+WIDE = 1000
+"""Columns of a table that goes into a pipe or a file: enough for any row."""
+
+FIELDS = (
+    "name",
+    "family",
+    "tasks",
+    "languages",
+    "licence",
+    "max_source_tokens",
+    "description",
+    "bundled",
+)
+
+JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+
+
+@click.group()
+def models() -> None:
+    """List, fetch and check the models of the catalog."""
+
+
+@models.command("list", epilog="Example: dragoman models list --json")
+@JSON
+@click.pass_obj
+def list_models(session: Session, as_json: bool) -> None:
+    """Show every model that can be used by its name, and whether it is here."""
+    with session.runtime() as runtime:
+        rows = [
+            {**{field: getattr(entry, field) for field in FIELDS}, "state": runtime.store.state(entry)}
+            for entry in runtime.catalog.entries
+        ]
+    write(json.dumps(rows, ensure_ascii=False, indent=2) if as_json else _table(rows))
+
+
+@models.command(epilog="Example: dragoman models pull facebook/bart-large-cnn Helsinki-NLP/opus-mt-en-fr")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.pass_obj
+def pull(session: Session, names: Sequence[str]) -> int:
+    """Fetch models, or put bundled ones together, and print the revision of each.
+
+    The revision is kept: that one is used from then on. Exit code 1 if one could not be had.
+    """
+    failed = False
+    with session.runtime() as runtime:
+        entries = [_entry(runtime, name) for name in names]
+        for entry in entries:
+            try:
+                with session.waiting(f"pulling {entry.name}"):
+                    revision = runtime.store.pull(entry)
+            except DragomanError as error:
+                failed = True
+                note(f"error: {error.message}")
+            else:
+                write(f"{entry.name} {revision}")
+    return int(failed)
+
+
+@models.command(epilog="Example: dragoman models check")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@JSON
+@click.pass_obj
+def check(session: Session, names: Sequence[str], as_json: bool) -> int:
+    """Verify the files of models: those named, or all that are here.
+
+    Exit code 1 if anything is wrong.
+    """
+    with session.runtime() as runtime:
+        entries = [_entry(runtime, name) for name in names] or [
+            entry for entry in runtime.catalog.entries if runtime.store.state(entry) == "ready"
+        ]
+        with session.waiting("checking"):
+            problems = {entry.name: runtime.store.check(entry) for entry in entries}
+    lines = [f"{name}: {'; '.join(found) or 'sound'}" for name, found in problems.items()]
+    write(json.dumps(problems, ensure_ascii=False, indent=2) if as_json else "\n".join(lines))
+    return int(any(problems.values()))
+
+
+def _entry(runtime: "Runtime", name: str) -> "ModelEntry":
+    entry = runtime.catalog.get(name)
+    if entry.is_pattern:
+        raise InvalidInput(
+            f"{name} stands for one model a language pair",
+            field="NAME",
+            allowed=f"a pair, such as {name.replace('*', 'en-fr')}",
+        )
+    return entry
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    """A table that fits the terminal; where there is none, as wide as it needs to be."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("name", no_wrap=True)
+    for title in ("tasks", "languages", "licence", "state"):
+        table.add_column(title)
+    for row in rows:
+        state = "bundled" if row["bundled"] else row["state"]
+        table.add_row(
+            row["name"], ", ".join(row["tasks"]), _languages(row["languages"]), row["licence"], state
+        )
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def _languages(languages: Sequence[str]) -> str:
+    if not languages:
+        return "any"
+    return " ".join(languages) if len(languages) <= SHOWN_LANGUAGES else f"{len(languages)} languages"

@@ -1,0 +1,112 @@
+"""What commands share: the settings, a runtime while they work, and where their words go.
+
+The result goes to stdout in UTF-8, everything else to stderr.
+"""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+    from service.settings import Settings
+
+OpenRuntime = Callable[["Settings"], "Runtime"]
+
+QUIET = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TQDM_DISABLE": "1",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+"""What keeps the libraries from talking; set before they are imported, and not over a user's own choice."""
+
+
+def _open_runtime(settings: "Settings") -> "Runtime":
+    from service.runtime import Runtime
+
+    return Runtime(settings)
+
+
+class Session:
+    """One call of the program. `open_runtime` is what tests put in."""
+
+    def __init__(self, open_runtime: OpenRuntime = _open_runtime):
+        self._open_runtime = open_runtime
+        self.debug = False
+
+    def settings(self, **given: Any) -> "Settings":
+        """The settings, with those of the command line over the environment's.
+
+        Raises click.UsageError, naming the variable, its value and what is allowed.
+        """
+        from pydantic import ValidationError
+
+        from service.settings import Settings
+
+        try:
+            return Settings(**{name: value for name, value in given.items() if value is not None})
+        except ValidationError as error:
+            wrong = "; ".join(_setting_error(detail) for detail in error.errors())
+            raise click.UsageError(f"in the environment, {wrong}") from error
+
+    @contextmanager
+    def runtime(self) -> Iterator["Runtime"]:
+        """Everything that commands work with; models are loaded when they are first used."""
+        settings = self.settings()
+        with self.waiting("starting"):
+            runtime = self._open_runtime(settings)
+        try:
+            yield runtime
+        finally:
+            runtime.close()
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Says on a terminal that something takes its time."""
+        if not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console
+
+        with Console(stderr=True).status(f"{what} ..."):
+            yield
+
+
+def silence() -> None:
+    """Keep the libraries, not yet imported, from writing to the terminal. For the start of a process."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())
+
+
+def write(text: str) -> None:
+    """Put a result on stdout, in UTF-8 whatever the locale, on a line of its own."""
+    click.echo(text.encode())
+
+
+def count(number: int, noun: str) -> str:
+    """`1 record`, `2,000 records`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def note(text: str) -> None:
+    """Tell the user something that is not the result."""
+    click.echo(text, err=True)
+
+
+def _setting_error(detail: Any) -> str:
+    field = str(detail["loc"][0])
+    names = [f"DRAGOMAN_{field.upper()}", field.upper()]
+    name = next((name for name in names if os.environ.get(name) == detail["input"]), names[0])
+    message = str(detail["msg"]).replace("Input should", "it should")
+    return f"{name} is {detail['input']!r}: {message}"

@@ -1,0 +1,122 @@
+"""`dragoman summarize`, `translate` and `detect`: one text in, its result on stdout."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from service.commands.options import (
+    summary_options,
+    summary_request,
+    translation_options,
+    translation_request,
+)
+from service.commands.session import Session, note, write
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from models.tasks.steps import Outcome, Steps
+    from service.runtime import Runtime
+
+T = TypeVar("T")
+
+HTML_NAMES = (".html", ".htm", ".xhtml")
+
+FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+HTML = click.option(
+    "--html/--text",
+    "is_html",
+    default=None,
+    help="What FILE is. If not given, its name tells; standard input is text.",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Everything that is known, as JSON.")
+
+
+@click.command(epilog="Example: dragoman summarize article.html --length short --to fr")
+@FILE
+@summary_options
+@HTML
+@JSON
+@click.pass_obj
+def summarize(session: Session, /, file: str, is_html: bool | None, as_json: bool, **options: Any) -> None:
+    """Summarize the article in FILE (`-` is standard input)."""
+    from service.schemas import render_summary
+
+    content = _read(file)
+    name = "html" if _is_html(file, is_html) else "text"
+    request = summary_request(options, **{name: content})
+    with session.runtime() as runtime:
+        outcome, total_s = _run(session, runtime, runtime.summarizer.steps(request))
+    summary = outcome.unwrap()
+    _show(summary.summary, summary.notes, as_json, lambda: render_summary(summary, outcome.timings, total_s))
+
+
+@click.command(epilog="Example: dragoman translate --to fr article.txt")
+@FILE
+@translation_options
+@HTML
+@JSON
+@click.pass_obj
+def translate(session: Session, /, file: str, is_html: bool | None, as_json: bool, **options: Any) -> None:
+    """Translate the text in FILE (`-` is standard input). Of HTML the article's text is translated."""
+    from models.text.article import read_html
+    from service.schemas import render_translation
+
+    content = _read(file)
+    text = read_html(content).content() if _is_html(file, is_html) else content
+    request = translation_request(options, text)
+    with session.runtime() as runtime:
+        outcome, total_s = _run(session, runtime, runtime.translator.steps(request))
+    done = outcome.unwrap()
+    _show(done.translation, done.notes, as_json, lambda: render_translation(done, outcome.timings, total_s))
+
+
+@click.command(epilog="Example: dragoman detect article.txt")
+@FILE
+@JSON
+@click.pass_obj
+def detect(session: Session, file: str, as_json: bool) -> None:
+    """Say which language the text in FILE is in, and with which confidence (0 to 1)."""
+    from service.schemas import render_detection
+
+    content = _read(file)
+    with session.runtime() as runtime:
+        candidates = runtime.detector.candidates(content)
+    best = candidates[0]
+    _show(f"{best.language} {best.confidence:.2f}", (), as_json, lambda: render_detection(candidates))
+
+
+def _read(file: str) -> str:
+    """The file's text. Raises click.UsageError if it is not UTF-8."""
+    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(
+            f"{file} is not UTF-8 text (byte {error.start + 1})", param_hint="FILE"
+        ) from error
+
+
+def _is_html(file: str, told: bool | None) -> bool:
+    return file.lower().endswith(HTML_NAMES) if told is None else told
+
+
+def _run(session: Session, runtime: "Runtime", task: "Steps[T]") -> "tuple[Outcome[T], float]":
+    """The task's outcome and its seconds."""
+    start = time.monotonic()
+    with session.waiting("loading the model and working"):
+        outcome = runtime.run_all([task], wait=True)[0]
+    return outcome, time.monotonic() - start
+
+
+def _show(text: str, notes: Sequence[str], as_json: bool, answer: "Callable[[], BaseModel]") -> None:
+    if as_json:
+        write(answer().model_dump_json(indent=2))
+        return
+    write(text)
+    for each in notes:
+        note(f"note: {each}")

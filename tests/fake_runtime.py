@@ -1,0 +1,132 @@
+"""A runtime without models, and the program with it: `python -m fake_runtime batch summarize IN OUT`.
+
+A result tells which texts were run together, as real engines' batches may: a run that goes on with other
+chunks than an unbroken one shows.
+"""
+
+import hashlib
+import os
+import sys
+import time
+
+from models.catalog import Catalog
+from models.errors import ModelUnavailable
+from models.languages import Languages
+from models.tasks.steps import run_all
+from models.tasks.summary import Source, Summary, SummarySentence
+from models.tasks.translation import Segment, Translation
+from models.tasks.usage import Usage
+from models.text.language import Detection, LanguageDetector
+from models.text.span import Span
+from service.cli import cli
+from service.commands.session import Session
+
+POISON = "poison"
+"""A text with this word meets a bug."""
+
+HUB_ONLY = "facebook/bart-large-cnn"
+
+
+class FakeStore:
+    def __init__(self):
+        self.revisions = {}
+        self.problems = {}
+
+    def pull(self, entry):
+        if entry.name == HUB_ONLY:
+            raise ModelUnavailable(f"{entry.name} is not in the cache and the model hub cannot be reached")
+        return self.revisions.get(entry.name, "r1")
+
+    def state(self, entry):
+        return "ready" if entry.bundled else "not pulled"
+
+    def check(self, entry):
+        return self.problems.get(entry.name, [])
+
+
+class FakePool:
+    def load(self, name):
+        pass
+
+
+class FakeTask:
+    """Both tasks: the steps of a request, which yield nothing."""
+
+    def __init__(self, runtime, done):
+        self._runtime = runtime
+        self._done = done
+
+    def steps(self, request):
+        if POISON in (request.text or ""):
+            raise ZeroDivisionError("secret inside")
+        return self._done(request, self._runtime.company(request))
+        yield  # never reached: it makes this a generator, as tasks are
+
+
+def _summary(request, company):
+    text = request.text or request.html
+    first = text.split(".")[0]
+    return Summary(
+        summary=f"{request.length}: {first} {company}",
+        sentences=(SummarySentence(first, Span(0, len(first))),),
+        language=request.target or "en",
+        model=request.model or "dragoman/extractive",
+        translation_model=None,
+        detected=Detection("en", 0.5),
+        source=Source(len(text), 1, None, (), 1, text if request.html else None),
+        usage=Usage(1, 2),
+        notes=("a note",),
+    )
+
+
+def _translation(request, company):
+    return Translation(
+        translation=f"{request.target}: {request.text} {company}",
+        segments=(Segment(Span(0, len(request.text)), request.text, True),),
+        source="en",
+        target=request.target,
+        detected=Detection("en", 0.5) if request.source == "auto" else None,
+        model=request.model or "dragoman/gemma3-270m-translate",
+        via=None,
+        usage=Usage(1, 2),
+        notes=(),
+    )
+
+
+class FakeRuntime:
+    def __init__(self, settings, *, chunk_delay_s=0.0):
+        self.settings = settings
+        self.languages = Languages.load()
+        self.catalog = Catalog.load(self.languages, settings.catalog)
+        self.detector = LanguageDetector()
+        self.store = FakeStore()
+        self.pool = FakePool()
+        self.summarizer = FakeTask(self, _summary)
+        self.translator = FakeTask(self, _translation)
+        self.chunks = []
+        self.closed = False
+        self._chunk_delay_s = chunk_delay_s
+
+    def run_all(self, tasks, *, timeout_s=None, wait=False):
+        assert wait, "the command line and batches wait for a full queue"
+        time.sleep(self._chunk_delay_s)
+        self.chunks.append(len(tasks))
+        self._company = hashlib.sha256(str(len(tasks)).encode())
+        return run_all(tasks)
+
+    def company(self, request):
+        """What this request shares its chunk with: the chunk's size and the requests before it."""
+        self._company.update(repr(request).encode())
+        return self._company.hexdigest()[:8]
+
+    def close(self):
+        self.closed = True
+
+
+def main():
+    delay_s = float(os.environ.get("FAKE_CHUNK_DELAY_S", "0"))
+    cli(sys.argv[1:], obj=Session(lambda settings: FakeRuntime(settings, chunk_delay_s=delay_s)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from fake_runtime import HUB_ONLY, POISON, FakeRuntime
+
+from models.errors import EngineFailed, UnsupportedLanguage
+from service.cli import cli
+from service.commands.session import Session
+
+BUNDLED = "dragoman/extractive"
+
+
+@pytest.fixture
+def article(tmp_path):
+    path = tmp_path / "article.txt"
+    path.write_text("Le café est fermé. Il ouvre demain.", encoding="utf-8")
+    return path
+
+
+def dragoman(*arguments, runtime=FakeRuntime, **options):
+    return CliRunner().invoke(cli, [str(each) for each in arguments], obj=Session(runtime), **options)
+
+
+def failure(done):
+    """The one line that a failed command says."""
+    lines = done.stderr.splitlines()
+    assert (done.stdout, len(lines)) == ("", 1), done.output
+    return lines[0]
+
+
+# ------------------------------------------------------------------ one text
+
+
+def test_summarize_puts_the_summary_alone_on_stdout(article):
+    done = dragoman("summarize", article, "--length", "short", "--to", "fr")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("short: Le café est fermé ")
+    assert done.stderr == "note: a note\n"
+
+
+def test_json_is_the_service_s_own_form(article):
+    done = json.loads(dragoman("summarize", article, "--json").stdout)
+    assert (done["model"], set(done["timings_ms"])) == (BUNDLED, {"text", "model", "total"})
+    done = json.loads(dragoman("translate", "--to", "fr", article, "--json").stdout)
+    assert done["source"] == {"language": "en", "confidence": 0.5, "detected": True}
+
+
+def test_standard_input():
+    done = dragoman("translate", "--to", "fr", "--from", "en", "-", input="Good morning.")
+    assert done.stdout.startswith("fr: Good morning. ")
+
+
+def test_html_is_known_by_its_name_or_told(tmp_path):
+    page = "<html><body><article><p>" + "The harbour is open again. " * 20 + "</p></article></body></html>"
+    for name, flag, is_html in (
+        ("a.html", None, True),
+        ("a.HTM", None, True),
+        ("a.txt", None, False),
+        ("a.txt", "--html", True),
+        ("a.html", "--text", False),
+    ):
+        (tmp_path / name).write_text(page)
+        flags = [flag] if flag else []
+        source = json.loads(dragoman("summarize", tmp_path / name, "--json", *flags).stdout)["source"]
+        assert ("text" in source) == is_html
+        translation = dragoman("translate", "--to", "fr", tmp_path / name, *flags).stdout
+        assert ("<p>" not in translation) == is_html
+
+
+def test_detect(article):
+    assert dragoman("detect", article).stdout.startswith("fr 0.")
+    assert json.loads(dragoman("detect", article, "--json").stdout)["candidates"][0]["language"] == "fr"
+
+
+# ------------------------------------------------------------------ models
+
+
+def test_models_list():
+    table = dragoman("models", "list").stdout
+    row = next(line for line in table.splitlines() if line.startswith(HUB_ONLY))
+    assert row.endswith("not pulled")
+    rows = json.loads(dragoman("models", "list", "--json").stdout)
+    assert {"name", "family", "tasks", "languages", "licence", "bundled", "state"} <= set(rows[0])
+    assert [row["state"] for row in rows if row["name"] == BUNDLED] == ["ready"]
+
+
+def test_models_pull_goes_on_after_a_failure():
+    done = dragoman("models", "pull", HUB_ONLY, BUNDLED)
+    assert (done.exit_code, done.stdout) == (1, f"{BUNDLED} r1\n")
+    assert "hub cannot be reached" in done.stderr
+
+
+def test_models_pull_of_a_pattern_asks_for_a_pair():
+    done = dragoman("models", "pull", "Helsinki-NLP/opus-mt-*")
+    assert (done.exit_code, "opus-mt-en-fr" in failure(done)) == (2, True)
+
+
+def test_models_check():
+    done = dragoman("models", "check")
+    assert (done.exit_code, f"{BUNDLED}: sound" in done.stdout) == (0, True)
+    assert HUB_ONLY not in done.stdout
+
+    class Damaged(FakeRuntime):
+        def __init__(self, settings):
+            super().__init__(settings)
+            self.store.problems = {BUNDLED: ["model.safetensors is not the file it should be"]}
+
+    done = dragoman("models", "check", BUNDLED, runtime=Damaged)
+    assert (done.exit_code, "not the file" in done.stdout) == (1, True)
+
+
+# ------------------------------------------------------------------ errors
+
+
+class Failing(FakeRuntime):
+    """Every task ends with this error."""
+
+    error = None
+
+    def company(self, request):
+        raise self.error
+
+
+def failing(error):
+    return type("Failing", (Failing,), {"error": error})
+
+
+def test_wrong_input_names_the_field_and_what_is_allowed(article):
+    allowed = [f"l{i}" for i in range(30)]
+    error = UnsupportedLanguage("no such pair", field="target", allowed=allowed)
+    done = dragoman("summarize", article, runtime=failing(error))
+    assert done.exit_code == 2
+    assert (
+        failure(done) == "error: target: no such pair; allowed: " + ", ".join(allowed[:20]) + " and 10 more"
+    )
+
+
+def test_failure_at_run_time(article):
+    done = dragoman("summarize", article, runtime=failing(EngineFailed("it broke\nbadly")))
+    assert (done.exit_code, failure(done)) == (1, "error: it broke badly")
+
+
+def test_a_bug_is_told_shortly_and_traced_only_if_asked(article):
+    article.write_text(POISON)
+    done = dragoman("summarize", article)
+    assert done.exit_code == 1
+    assert failure(done) == "error: a bug in dragoman, ZeroDivisionError: secret inside; --debug shows where"
+    for traced in (
+        dragoman("--debug", "summarize", article),
+        dragoman("summarize", article, env={"DRAGOMAN_DEBUG": "1"}),
+    ):
+        assert (traced.exit_code, "Traceback" in traced.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["summarize"], "'FILE'"),
+        (["summarize", "nowhere.txt"], "nowhere.txt"),
+        (["summarize", "{article}", "--length", "huge"], "'headline', 'short', 'medium', 'long'"),
+        (["summarize", "{article}", "--max-sentences", "0"], "1<=x<=100"),
+        (["translate", "{article}"], "--to"),
+        (["serve", "--port", "99999"], "0<=x<=65535"),
+        (["fly"], "fly"),
+    ],
+)
+def test_wrong_usage(article, arguments, said):
+    done = dragoman(*[each.format(article=article) for each in arguments])
+    assert (done.exit_code, said in failure(done)) == (2, True)
+
+
+def test_a_file_that_is_no_text(article):
+    article.write_bytes(b"ab\xff")
+    done = dragoman("detect", article)
+    assert (done.exit_code, "not UTF-8 text (byte 3)" in failure(done)) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "allowed"),
+    [("DRAGOMAN_DEVICE", "gpu", "'auto', 'cpu' or 'cuda'"), ("PORT", "high", "valid integer")],
+)
+def test_a_wrong_setting_is_named(article, variable, value, allowed):
+    line = failure(dragoman("detect", article, env={variable: value}))
+    assert all(part in line for part in (variable, value, allowed))
+
+
+def test_the_runtime_is_closed_whatever_happens(article):
+    opened = []
+
+    def open_runtime(settings):
+        opened.append(FakeRuntime(settings))
+        return opened[-1]
+
+    article.write_text(POISON)
+    dragoman("summarize", article, runtime=open_runtime)
+    assert [runtime.closed for runtime in opened] == [True]
+
+
+# ------------------------------------------------------------------ as a process
+
+
+def process(*arguments, module="service.cli", **options):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-W", "error::DeprecationWarning:service", "-m", module, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, timeout=60, env=environment, **options)
+
+
+def test_help_is_quick_and_names_its_commands():
+    slow = {"torch", "transformers", "pydantic", "rich", "flask"}
+    code = f"import sys, service.cli; print(*{slow} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert loaded.stdout.strip() == ""
+    done = process("--help")
+    assert done.returncode == 0
+    for name in ("serve", "summarize", "translate", "batch", "models", "detect", "Exit codes"):
+        assert name in done.stdout.decode()
+
+
+def test_every_command_s_help_has_an_example():
+    for path in (["serve"], ["summarize"], ["translate"], ["detect"], ["models", "list"], ["models", "pull"]):
+        assert "Example: dragoman" in dragoman(*path, "--help").stdout
+    for path in (["models", "check"], ["batch", "summarize"], ["batch", "translate"]):
+        assert "Example: dragoman" in dragoman(*path, "--help").stdout
+
+
+def test_version():
+    assert process("--version").stdout.decode().startswith("dragoman 0.")
+
+
+def test_a_process_s_stdout_is_the_result_in_utf_8_alone(article):
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-m", "fake_runtime", "translate", "--to", "fr", str(article)]
+    done = subprocess.run(command, capture_output=True, timeout=60, env=environment)
+    assert done.returncode == 0
+    assert done.stdout.decode("utf-8").startswith("fr: Le café est fermé.")
+    assert done.stderr == b""
+
+
+def test_a_process_says_a_bug_without_a_trace(article):
+    article.write_text(POISON)
+    done = process("summarize", article, module="fake_runtime")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"Traceback" not in done.stderr

@@ -30,7 +30,7 @@ from models.tasks.usage import Usage
 from models.text.article import Dropped
 from models.text.language import Detection
 from models.text.span import Span
-from service.http.server import Server
+from service.http.server import Server, configure_log
 from service.settings import Settings
 
 ERRORS: dict[str, Callable[[], Exception]] = {
@@ -196,7 +196,8 @@ def main() -> None:
             runtime.loading.clear()
         return runtime
 
-    logging.basicConfig(level=logging.INFO)
+    logging.getLogger().addHandler(logging.NullHandler())  # as the command line does, to be quiet
+    configure_log()
     Server(settings(**given), build).run()
 
 

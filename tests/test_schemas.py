@@ -219,6 +219,11 @@ def test_translation_says_where_its_source_language_is_from(
     assert answer["segments"] == [{"source": {"start": 0, "end": 1}, "text": "B", "complete": False}]
 
 
+def test_confidence_is_a_probability() -> None:
+    answer = schemas.render_detection([Detection("en", 1.00002), Detection("fr", 0.123456)])
+    assert [each.confidence for each in answer.candidates] == [1.0, 0.1235]
+
+
 def test_every_answer_has_a_json_schema() -> None:
     for model in (schemas.SummarizeBody, schemas.TranslateBody, schemas.SummaryAnswer, schemas.Problem):
         assert model.model_json_schema()["properties"]

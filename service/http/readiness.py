@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LOADING = "the models are being loaded"
+
 
 class NotReady(DragomanError):
     """The models are not loaded; `reasons` says why, one line each."""
@@ -51,12 +53,12 @@ class Readiness:
         After a failed load requests are let through: they try again, and say what is wrong.
         """
         if self.warming_up:
-            raise NotReady(["the models are being loaded"])
+            raise NotReady([LOADING])
 
     def reasons(self) -> list[str]:
         """Why requests would not be served now; empty when all is well."""
         if self.warming_up:
-            return ["the models are being loaded", *self._runtime.unready()]
+            return self._runtime.unready() or [LOADING]
         reasons = self._runtime.unready()
         return [*reasons, self._failure] if reasons and self._failure else reasons
 

@@ -103,14 +103,20 @@ class Server(BaseApplication):  # type: ignore[misc]
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in work; it ends the process."""
+    configure_log()
+    Server(settings, _runtime).run()
+
+
+def configure_log() -> None:
+    """Our own lines from INFO up, those of libraries from WARNING up, on stderr."""
     logging.basicConfig(
         level=logging.WARNING,
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,  # over whatever keeps the command line quiet
     )
     for package in ("models", "service"):
         logging.getLogger(package).setLevel(logging.INFO)
-    Server(settings, _runtime).run()
 
 
 def _runtime(settings: Settings, on_batch: OnBatch) -> "Runtime":

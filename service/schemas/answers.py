@@ -4,14 +4,23 @@ Spans count Unicode code points and are half-open, as Python's slices are.
 """
 
 from collections.abc import Sequence
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from models.tasks.steps import Timings
 from models.tasks.summary import Summary
 from models.tasks.translation import Translation
 from models.text.language import Detection
 from service.schemas.absent import absent
+
+
+def _probability(value: float) -> float:
+    # fastText's sums are off in the fifth digit, so that it is sometimes a little surer than sure.
+    return min(1.0, round(value, 4))
+
+
+Confidence = Annotated[float, AfterValidator(_probability), Field(ge=0, description="From 0 to 1.")]
 
 
 class _Part(BaseModel):
@@ -89,7 +98,7 @@ class SummaryAnswer(_Part):
 
 class DetectedPart(_Part):
     language: str
-    confidence: float = Field(description="From 0 to 1.")
+    confidence: Confidence
 
 
 class SegmentPart(_Part):
@@ -100,7 +109,7 @@ class SegmentPart(_Part):
 
 class SourceLanguagePart(BaseModel):
     language: str
-    confidence: float | None = Field(description="From 0 to 1; null where the request named the language.")
+    confidence: Confidence | None = Field(description="Null where the request named the language.")
     detected: bool
 
 
@@ -144,7 +153,7 @@ class ModelList(BaseModel):
 class LanguagePart(BaseModel):
     code: str
     name: str
-    models: list[str] = Field(description="The models that translate from and into it.")
+    models: list[str] = Field(description="The models that translate it; a `*` stands for a pair.")
 
 
 class LanguageList(BaseModel):

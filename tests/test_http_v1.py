@@ -2,7 +2,7 @@
 
 import pytest
 from flask.testing import FlaskClient
-from http_fakes import FakeRuntime
+from http_fakes import FakeRuntime, settings
 
 from service.http.app import create_app
 
@@ -80,6 +80,13 @@ def test_what_befalls_every_item_befalls_the_request(client: FlaskClient, text: 
 def test_requests_have_the_settings_deadline(client: FlaskClient, runtime: FakeRuntime) -> None:
     client.post("/v1/summarize", json={"text": "a"})
     assert runtime.timeouts_s == [runtime.settings.request_timeout_s]
+
+
+def test_a_passed_deadline_cancels_the_work() -> None:
+    runtime = FakeRuntime(settings(request_timeout_s=0.2))
+    response = create_app(runtime).test_client().post("/v1/summarize", json={"texts": ["a", "!never"]})
+    assert [item.get("status") for item in response.json["results"]] == [None, 504]
+    assert [future.cancelled() for future in runtime.tasks.engine.futures] == [True]
 
 
 def test_detect(client: FlaskClient) -> None:

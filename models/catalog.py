@@ -3,7 +3,6 @@
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -69,12 +68,12 @@ class ModelEntry(_Frozen):
     prompt: Mapping[Task, str] = {}
     stop: tuple[str, ...] = ()
 
-    @cached_property
+    @property
     def bundled(self) -> bool:
         """True if its weights come with the installation."""
         return self.package is not None
 
-    @cached_property
+    @property
     def is_pattern(self) -> bool:
         """True if the entry stands for one model a language pair."""
         return "*" in self.name

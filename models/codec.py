@@ -26,7 +26,7 @@ class Purpose:
 
 
 class Codec:
-    """An encoder-decoder whose input is the text, behind a prompt if the catalog has one (BART, Pegasus, T5)."""
+    """An encoder-decoder that reads the text, behind the catalog's prompt if it has one: BART, Pegasus, T5."""
 
     def __init__(self, entry: ModelEntry, tokenizer: Any, generation_config: Any, languages: Languages):
         self.entry = entry
@@ -37,7 +37,7 @@ class Codec:
         self._special = re.compile("|".join(map(re.escape, special)))
 
     def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
-        """The ids of the model's whole input. A special token that is written in the text becomes mere text."""
+        """The ids of the model's whole input. A special token written in the text becomes mere text."""
         return self._ids(self._prompt(self._plain(text), purpose))
 
     def fits(self, text: str, purpose: Purpose) -> bool:

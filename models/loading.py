@@ -7,6 +7,7 @@ own code is never run.
 
 import json
 import logging
+import pickle
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -157,14 +158,14 @@ class Store:
 
     def generation_config(self, entry: ModelEntry) -> Any:
         """The entry's generation defaults; older repositories keep them in config.json."""
-        from transformers import AutoConfig, GenerationConfig
+        from transformers import GenerationConfig
 
         folder = self.folder(entry)
+        own = (folder / "generation_config.json").is_file()
         with _named(entry, "configuration"):
-            if (folder / "generation_config.json").is_file():
-                return GenerationConfig.from_pretrained(folder, local_files_only=True)
-            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            return GenerationConfig.from_model_config(config)
+            return GenerationConfig.from_pretrained(
+                folder, "generation_config.json" if own else "config.json", local_files_only=True
+            )
 
     # ------------------------------------------------------------------ models pull | check
 
@@ -259,5 +260,7 @@ def _named(entry: ModelEntry, part: str) -> Iterator[None]:
     """Turns whatever a library raises over a model's files into ModelUnavailable with the model's name."""
     try:
         yield
+    except pickle.UnpicklingError as error:
+        raise ModelUnavailable(f"{entry.name}: its weights hold code, which is never run") from error
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise ModelUnavailable(f"{entry.name}: its {part} cannot be read: {error}") from error

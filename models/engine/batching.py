@@ -209,12 +209,14 @@ class BatchingEngine:
             self._run_or_halve(batch[:middle])
             self._run_or_halve(batch[middle:])
             return
-        self._record(batch, outputs, time.perf_counter() - start)
+        record = self._record(batch, outputs, time.perf_counter() - start)
         for request, output in zip(batch, outputs, strict=True):
             late = DeadlineExceeded("the request ran past its time and was cancelled")
             request.finish(late if request.expired() else output)
+        if self._on_batch is not None:
+            self._on_batch(record)
 
-    def _record(self, batch: list[_Request], outputs: list[Output], seconds: float) -> None:
+    def _record(self, batch: list[_Request], outputs: list[Output], seconds: float) -> BatchRecord:
         record = BatchRecord(
             size=len(batch),
             source_tokens=sum(len(request.generation.source_ids) for request in batch),
@@ -225,5 +227,4 @@ class BatchingEngine:
             self._batches += 1
             self._source_tokens += record.source_tokens
             self._output_tokens += record.output_tokens
-        if self._on_batch is not None:
-            self._on_batch(record)
+        return record

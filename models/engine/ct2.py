@@ -14,7 +14,7 @@ from models.engine.protocol import Decoding, Generation, Output
 
 
 class Ct2Backend:
-    """Runs a converted model folder. `max_source_tokens` is the model's window; `threads` 0 means all cores."""
+    """Runs a converted folder. `max_source_tokens` is the model's window; `threads` 0 means all cores."""
 
     def __init__(
         self, folder: Path, *, causal: bool, max_source_tokens: int, threads: int = 0, device: str = "cpu"

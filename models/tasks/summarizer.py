@@ -12,6 +12,7 @@ from models.catalog import ModelEntry
 from models.codec import Purpose
 from models.engine.protocol import Generation, Output
 from models.errors import InvalidInput, UnsupportedLanguage
+from models.extractive.choose import MAX_WORDS, count_words
 from models.extractive.summarizer import summarize as pick_sentences
 from models.languages import Languages
 from models.pool import ExtractiveModel, ModelPool, TextModel
@@ -24,9 +25,6 @@ from models.text.language import Detection, LanguageDetector
 from models.text.pack import pack, split_long
 from models.text.segment import sentences
 from models.text.span import Span
-
-WORDS: dict[Length, int] = {"headline": 25, "short": 55, "medium": 100, "long": 200}
-"""About how many words a summary may have."""
 
 SENTENCES: dict[Length, int] = {"headline": 1, "short": 2, "medium": 4, "long": 8}
 """How many sentences an instruct model is asked for."""
@@ -102,7 +100,7 @@ class Summarizer:
         language: str,
     ) -> Steps[_Draft]:
         texts = [article.text[s.start : s.end] for s in spans]
-        if sum(map(_words, texts)) <= WORDS[request.length] and request.max_sentences is None:
+        if sum(map(count_words, texts)) <= MAX_WORDS[request.length] and request.max_sentences is None:
             whole = [SummarySentence(text, span) for text, span in zip(texts, spans, strict=True)]
             return _Draft(
                 whole, 1, Usage(), ["the text is no longer than its summary would be: here it is whole"]
@@ -167,20 +165,17 @@ def _read(request: SummaryRequest) -> Article:
     return read_html(given) if field == "html" else read_pasted(given)
 
 
-def _words(text: str) -> int:
-    """Words, or for scripts without spaces two characters a word."""
-    spaced = len(text.split())
-    return spaced if spaced * 12 > len(text) else max(spaced, len(text) // 2)
-
-
 # ---------------------------------------------------------------------- the two ways to a summary
 
 
 def _extract(model: ExtractiveModel, request: SummaryRequest, article: Article, language: str) -> _Draft:
     """Pick the article's own sentences."""
-    most = 1 if request.length == "headline" else request.max_sentences
     picked = pick_sentences(
-        article, language, model.encoder, max_words=WORDS[request.length], max_sentences=most
+        article,
+        language,
+        model.encoder,
+        max_words=MAX_WORDS[request.length],
+        max_sentences=_most_sentences(request),
     )
     texts = [SummarySentence(" ".join(article.text[s.start : s.end].split()), s) for s in picked]
     return _Draft(texts, 1, Usage(), [])
@@ -206,10 +201,10 @@ def _write(model: TextModel, request: SummaryRequest, texts: Sequence[str], lang
             break  # a model that does not shorten would never end
         parts = shorter
     found, notes = _whole_sentences(written, outputs, language)
-    return _Draft([SummarySentence(text) for text in found[: _most(request)]], first, usage, notes)
+    return _Draft([SummarySentence(text) for text in found[: _most_sentences(request)]], first, usage, notes)
 
 
-def _most(request: SummaryRequest) -> int | None:
+def _most_sentences(request: SummaryRequest) -> int | None:
     return 1 if request.length == "headline" else request.max_sentences
 
 
@@ -232,7 +227,7 @@ def _windows(model: TextModel, texts: Sequence[str], purpose: Purpose) -> list[s
 
 
 def _generation(model: TextModel, text: str, purpose: Purpose, length: Length) -> Generation:
-    most = round(WORDS[length] * TOKENS_A_WORD)
+    most = round(MAX_WORDS[length] * TOKENS_A_WORD)
     free = model.entry.free_length or model.entry.family == "instruct"
     decoding = model.codec.decoding(
         purpose,

@@ -1,0 +1,50 @@
+"""Fixtures that several test files use: tiny models on disk, made once a run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_models
+
+from models.catalog import Catalog, ModelEntry
+from models.languages import Languages
+from models.loading import Store
+
+
+@pytest.fixture(scope="session")
+def languages() -> Languages:
+    return Languages.load()
+
+
+class TinyHub:
+    """Makes tiny models when they are asked for, and keeps them for the session."""
+
+    def __init__(self, folder: Path, languages: Languages):
+        self.folder = folder
+        self.store = Store(folder / "cache", offline=True)
+        self._languages = languages
+        self._made: dict[str, dict[str, Any]] = {}
+
+    def raw(self, kind: str, **changes: Any) -> dict[str, Any]:
+        """The fields of a catalog entry `tiny/KIND`; the model itself is on disk after this."""
+        if kind not in self._made:
+            self._made[kind] = tiny_models.make(kind, self.folder / kind)
+        return {**self._made[kind], **changes}
+
+    def entry(self, kind: str, **changes: Any) -> ModelEntry:
+        return self.catalog(kind, **changes).get(f"tiny/{kind}")
+
+    def catalog_file(self, *kinds: str, **changes: Any) -> Path:
+        """A user's catalog with these models."""
+        file = self.folder / f"{'-'.join(kinds)}{abs(hash(str(changes)))}.toml"
+        entries = {f"tiny/{kind}": self.raw(kind, **changes) for kind in kinds}
+        file.write_text(tiny_models.catalog_toml(entries), "utf-8")
+        return file
+
+    def catalog(self, *kinds: str, **changes: Any) -> Catalog:
+        return Catalog.load(self._languages, self.catalog_file(*kinds, **changes))
+
+
+@pytest.fixture(scope="session")
+def tiny_hub(tmp_path_factory: pytest.TempPathFactory, languages: Languages) -> TinyHub:
+    return TinyHub(tmp_path_factory.mktemp("tiny"), languages)

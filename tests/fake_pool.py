@@ -1,0 +1,111 @@
+"""A pool whose models work on characters, for tests of the tasks: quick, and exact to compare.
+
+A translation is the source in capitals, so that form, spans and order can be checked to the letter; a
+written summary is the first `keep` words.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from models.catalog import Catalog, ModelEntry
+from models.codec import Codec, Purpose
+from models.engine.protocol import Decoding, EngineStats, Generation, Output
+from models.errors import EngineFailed
+from models.languages import Languages
+from models.loading import RepositoryNotFound
+from models.pool import ModelPool, TextModel
+
+
+CHARACTERS_A_TOKEN = 5
+"""What real tokens have, about: limits that are counted in tokens are meant so."""
+
+
+class FakeCodec:
+    """One id a character; the input is framed by two ids of its own."""
+
+    def __init__(self, entry: ModelEntry):
+        self.entry = entry
+
+    def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
+        return (0, *map(ord, text), 1)
+
+    def decoding(self, purpose: Purpose, *, max_new_tokens: int, min_new_tokens: int = 0) -> Decoding:
+        most = min(max_new_tokens * CHARACTERS_A_TOKEN, self.entry.max_new_tokens)
+        return Decoding(max_new_tokens=most, min_new_tokens=min_new_tokens * CHARACTERS_A_TOKEN)
+
+    def decode(self, ids: tuple[int, ...]) -> str:
+        return "".join(map(chr, ids))
+
+
+class FakeEngine:
+    """Applies `change` to each text; texts with ✗ in them end in EngineFailed."""
+
+    def __init__(self, change: Callable[[str], str]):
+        self.change = change
+        self.submissions: list[list[Generation]] = []
+
+    def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
+        self.submissions.append(list(generations))
+        return [self._answer(generation) for generation in generations]
+
+    def _answer(self, generation: Generation) -> Future[Output]:
+        future: Future[Output] = Future()
+        text = "".join(map(chr, generation.source_ids[1:-1]))
+        if "✗" in text:
+            future.set_exception(EngineFailed("the model failed on this text"))
+            return future
+        ids = tuple(map(ord, self.change(text)))
+        most = generation.decoding.max_new_tokens
+        finish: Literal["stop", "length"] = "length" if len(ids) > most else "stop"
+        future.set_result(Output(ids[:most], None, finish))
+        return future
+
+    def stats(self) -> EngineStats:
+        return EngineStats()
+
+    def close(self) -> None:
+        pass
+
+
+class FakeStore:
+    """A hub that has the repositories in `pairs` and no others."""
+
+    def __init__(self, pairs: Sequence[str]):
+        self.pairs = pairs
+
+    def folder(self, entry: ModelEntry) -> Path:
+        if not any((entry.repository or "").endswith(pair) for pair in self.pairs):
+            raise RepositoryNotFound(f"the hub has no {entry.repository}")
+        return Path()
+
+
+class FakePool:
+    """Stands where ModelPool does. `changes` are fields laid over every entry."""
+
+    def __init__(
+        self,
+        languages: Languages,
+        change: Callable[[str], str] = str.upper,
+        pairs: Sequence[str] = (),
+        **changes: Any,
+    ):
+        self.catalog = Catalog([replace_entry(e, changes) for e in Catalog.load(languages).entries])
+        self.store = FakeStore(pairs)
+        self.engine = FakeEngine(change)
+        self.used: list[str] = []
+
+    @contextmanager
+    def use(self, entry: ModelEntry) -> Iterator[TextModel]:
+        self.used.append(entry.name)
+        yield TextModel(entry, cast(Codec, FakeCodec(entry)), self.engine)
+
+    @property
+    def as_pool(self) -> ModelPool:
+        return cast(ModelPool, self)
+
+
+def replace_entry(entry: ModelEntry, changes: dict[str, Any]) -> ModelEntry:
+    return entry.model_copy(update=changes)

@@ -1,0 +1,138 @@
+"""The catalog and the table of languages."""
+
+from pathlib import Path
+
+import pytest
+
+from models.catalog import Catalog
+from models.codec import CODECS
+from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
+from models.languages import Languages
+
+NAMED_IN_THE_ISSUE = [
+    "facebook/bart-large-cnn",
+    "sshleifer/distilbart-cnn-12-6",
+    "google/pegasus-cnn_dailymail",
+    "google/flan-t5-base",
+    "csebuetnlp/mT5_multilingual_XLSum",
+    "Helsinki-NLP/opus-mt-en-fr",
+    "facebook/m2m100_418M",
+    "facebook/nllb-200-distilled-600M",
+    "facebook/mbart-large-50-many-to-many-mmt",
+    "Qwen/Qwen2.5-1.5B-Instruct",
+]
+
+
+@pytest.fixture
+def catalog(languages: Languages) -> Catalog:
+    return Catalog.load(languages)
+
+
+@pytest.mark.parametrize("name", NAMED_IN_THE_ISSUE)
+def test_well_known_models_are_there(catalog: Catalog, name: str) -> None:
+    assert catalog.get(name).name == name
+
+
+def test_every_entry_holds_together(catalog: Catalog, languages: Languages) -> None:
+    for entry in catalog.entries:
+        assert entry.family == "extractive" or entry.family in CODECS
+        assert entry.licence
+        assert set(entry.languages) <= set(languages.names())
+        if entry.family in ("completion", "instruct"):
+            assert set(entry.prompt) == set(entry.tasks)
+            assert all("{text}" in prompt for prompt in entry.prompt.values())
+
+
+def test_a_pattern_stands_for_every_pair(catalog: Catalog) -> None:
+    entry = catalog.get("Helsinki-NLP/opus-mt-*")
+    assert entry.is_pattern
+    assert entry.for_pair("de", "en").repository == "Helsinki-NLP/opus-mt-de-en"
+    assert not catalog.get("Helsinki-NLP/opus-mt-de-en").is_pattern
+
+
+def test_unknown_models_are_told_with_the_nearest(catalog: Catalog) -> None:
+    with pytest.raises(UnknownModel, match="did you mean facebook/bart-large-cnn") as caught:
+        catalog.get("facebook/bart-large-cn", "summarize")
+    assert caught.value.field == "model"
+    assert "dragoman/extractive" in (caught.value.allowed or ())
+    with pytest.raises(UnknownModel, match="does not translate"):
+        catalog.get("facebook/bart-large-cnn", "translate")
+
+
+OWN = """
+[[model]]
+name = "ours/news"
+family = "bart"
+tasks = ["summarize"]
+path = "news"
+languages = ["en"]
+
+[[model]]
+name = "facebook/bart-large-cnn"
+family = "bart"
+tasks = ["summarize"]
+max_source_tokens = 512
+"""
+
+
+def test_a_users_file_adds_and_replaces(languages: Languages, tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(OWN, "utf-8")
+    catalog = Catalog.load(languages, file)
+    assert catalog.get("ours/news").path == tmp_path / "news"
+    assert catalog.get("facebook/bart-large-cnn").max_source_tokens == 512
+    assert catalog.get("google/flan-t5-base")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[model]\n", "not TOML"),
+        ("[models]\n", "may hold"),
+        ('[[model]]\nname = "x"\nfamily = "bert"\ntasks = ["summarize"]\n', "family"),
+        ('[[model]]\nname = "x"\nfamily = "bart"\ntasks = []\n', "tasks"),
+        ('[[model]]\nname = "x"\nfamily = "bart"\ntasks = ["summarize"]\nspeed = 3\n', "speed"),
+    ],
+)
+def test_a_wrong_file_is_told(languages: Languages, tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(text, "utf-8")
+    with pytest.raises(InvalidInput, match=said):
+        Catalog.load(languages, file)
+
+
+def test_a_missing_file_is_told(languages: Languages, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        Catalog.load(languages, tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ("fr", "fr"),
+        ("FR", "fr"),
+        (" fr-CA ", "fr"),
+        ("fra_Latn", "fr"),
+        ("fr_XX", "fr"),
+        ("French", "fr"),
+        ("pt-BR", "pt"),
+        ("zh-TW", "zh-Hant"),
+        ("zh_CN", "zh"),
+        ("zho_Hant", "zh-Hant"),
+        ("nb", "no"),
+        ("iw", "he"),
+    ],
+)
+def test_languages_by_any_code(languages: Languages, given: str, code: str) -> None:
+    assert languages.normalize(given) == code
+
+
+@pytest.mark.parametrize("given", ["", "xx", "klingon", "francophone", "e n"])
+def test_unknown_languages_are_refused(languages: Languages, given: str) -> None:
+    with pytest.raises(UnsupportedLanguage) as caught:
+        languages.normalize(given, "target")
+    assert caught.value.field == "target"
+
+
+def test_every_code_normalizes_to_itself(languages: Languages) -> None:
+    assert all(languages.normalize(code) == code for code in languages.names())

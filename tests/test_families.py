@@ -1,0 +1,154 @@
+"""Every family of the catalog: tiny models from a local folder, through the code of the real ones."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import tiny_models
+from conftest import TinyHub
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.codec import CODECS, Codec, Purpose
+from models.convert import to_ctranslate2
+from models.engine.batching import Backend
+from models.engine.ct2 import Ct2Backend
+from models.engine.generate import GenerateBackend
+from models.engine.protocol import Generation
+from models.errors import UnsupportedLanguage
+from models.languages import Languages
+from models.pool import CAUSAL_FAMILIES
+
+KINDS = sorted(tiny_models.MAKERS)
+
+
+def _never(_: int) -> bool:
+    return False
+
+
+def _codec(tiny_hub: TinyHub, languages: Languages, kind: str) -> Codec:
+    entry = tiny_hub.entry(kind)
+    store = tiny_hub.store
+    return CODECS[entry.family](entry, store.tokenizer(entry), store.generation_config(entry), languages)
+
+
+def _purpose(codec: Codec) -> Purpose:
+    task = codec.entry.tasks[-1]
+    return Purpose(task, "en", "fr" if task == "translate" else None, sentences=2)
+
+
+def _backends(tiny_hub: TinyHub, codec: Codec, folder: Path) -> tuple[Backend, Backend]:
+    """CTranslate2 in float32, and the plain one."""
+    entry, store = codec.entry, tiny_hub.store
+    causal = entry.family in CAUSAL_FAMILIES
+    model = store.load(entry, dtype="float32")
+    to_ctranslate2(model, store.tokenizer(entry), store.folder(entry), folder, quantization="float32")
+    window = entry.max_source_tokens
+    ct2 = Ct2Backend(folder, causal=causal, max_source_tokens=window, threads=1)
+    plain = GenerateBackend(store.load(entry, dtype="float32"), causal=causal, max_source_tokens=window)
+    return ct2, plain
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ctranslate2_writes_what_generate_writes(
+    tiny_hub: TinyHub, languages: Languages, kind: str, tmp_path: Path
+) -> None:
+    codec = _codec(tiny_hub, languages, kind)
+    purpose = _purpose(codec)
+    ct2, plain = _backends(tiny_hub, codec, tmp_path)
+    for beams in (1, 4):
+        decoding = dataclasses.replace(codec.decoding(purpose, max_new_tokens=12), num_beams=beams)
+        batch = [Generation(codec.encode(text, purpose), decoding) for text in tiny_models.SENTENCES[:3]]
+        ours, theirs = ct2.run(batch, _never), plain.run(batch, _never)
+        same = [a.token_ids == b.token_ids for a, b in zip(ours, theirs, strict=True)]
+        # Beams end differently in the two libraries, so a near tie may fall the other way.
+        assert all(same) if beams == 1 else sum(same) >= 2
+        assert [o.finish for o in ours] == [o.finish for o in theirs] or beams > 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_equals_its_items(tiny_hub: TinyHub, languages: Languages, kind: str, tmp_path: Path) -> None:
+    codec = _codec(tiny_hub, languages, kind)
+    purpose = _purpose(codec)
+    decoding = codec.decoding(purpose, max_new_tokens=12)
+    batch = [Generation(codec.encode(text, purpose), decoding) for text in tiny_models.SENTENCES[:3]]
+    for backend in _backends(tiny_hub, codec, tmp_path):
+        together = backend.run(batch, _never)
+        alone = [backend.run([generation], _never)[0] for generation in batch]
+        assert [o.token_ids for o in together] == [o.token_ids for o in alone]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_int8_runs_from_the_cache(tiny_hub: TinyHub, languages: Languages, kind: str) -> None:
+    codec = _codec(tiny_hub, languages, kind)
+    purpose = _purpose(codec)
+    folder = tiny_hub.store.ct2_folder(codec.entry)
+    before = (folder / "model.bin").stat().st_mtime_ns
+    assert tiny_hub.store.ct2_folder(codec.entry) == folder
+    assert (folder / "model.bin").stat().st_mtime_ns == before
+    causal = codec.entry.family in CAUSAL_FAMILIES
+    backend = Ct2Backend(folder, causal=causal, max_source_tokens=128, threads=1)
+    decoding = codec.decoding(purpose, max_new_tokens=12, min_new_tokens=4)
+    [output] = backend.run([Generation(codec.encode("The talks.", purpose), decoding)], _never)
+    assert 3 <= len(output.token_ids) <= 12
+    assert isinstance(codec.decode(output.token_ids), str)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_special_tokens_in_a_text_are_mere_text(tiny_hub: TinyHub, languages: Languages, kind: str) -> None:
+    codec = _codec(tiny_hub, languages, kind)
+    purpose = _purpose(codec)
+    special = set(codec.tokenizer.all_special_ids) - {codec.tokenizer.unk_token_id}
+    around = codec.encode("", purpose)
+    for token in ["</s>", "<pad>", "<|im_end|>", ">>fra<<"]:
+        ids = codec.encode(f"They met {token} on Sunday.", purpose)
+        assert sum(i in special for i in ids) == sum(i in special for i in around)
+
+
+def test_language_tokens_stand_where_the_models_want_them(tiny_hub: TinyHub, languages: Languages) -> None:
+    for kind, source, target in [
+        ("m2m100", "__en__", "__fr__"),
+        ("nllb", "eng_Latn", "fra_Latn"),
+        ("mbart50", "en_XX", "fr_XX"),
+    ]:
+        codec = _codec(tiny_hub, languages, kind)
+        purpose = Purpose("translate", "en", "fr")
+        ids = codec.encode("The talks.", purpose)
+        decoding = codec.decoding(purpose, max_new_tokens=8)
+        assert codec.tokenizer.convert_ids_to_tokens(ids[0]) == source
+        assert ids[-1] == codec.tokenizer.eos_token_id
+        assert codec.tokenizer.convert_ids_to_tokens(decoding.forced_bos_token_id) == target
+        with pytest.raises(UnsupportedLanguage):
+            codec.encode("Text", Purpose("translate", "xx", "fr"))
+
+
+def test_marian_models_for_several_targets_get_their_mark(languages: Languages, tmp_path: Path) -> None:
+    hub = TinyHub(tmp_path, languages)
+    (tmp_path / "marks").mkdir()
+    raw = tiny_models.marian(tmp_path / "marks", marks=(">>fra<<", ">>spa<<"))
+    hub._made["marian"] = {**raw, "path": str(tmp_path / "marks")}
+    codec = _codec(hub, languages, "marian")
+    first = [codec.encode("Talks", Purpose("translate", "en", target))[0] for target in ("fr", "es")]
+    assert codec.tokenizer.convert_ids_to_tokens(first) == [">>fra<<", ">>spa<<"]
+    with pytest.raises(UnsupportedLanguage, match="de"):
+        codec.encode("Talks", Purpose("translate", "en", "de"))
+
+
+def test_an_instruct_prompt_says_all(tiny_hub: TinyHub, languages: Languages) -> None:
+    codec = _codec(tiny_hub, languages, "instruct")
+    ids = codec.encode("The talks {failed}.", Purpose("summarize", "en", sentences=3))
+    prompt = codec.tokenizer.decode(ids)
+    assert prompt.startswith("<|im_start|>user\nSummarize in 3: The talks {failed}.<|im_end|>")
+    assert prompt.endswith("<|im_start|>assistant\n")
+
+
+@pytest.fixture(scope="module")
+def completion_codec(tiny_hub: TinyHub, languages: Languages) -> Codec:
+    return _codec(tiny_hub, languages, "completion")
+
+
+@settings(max_examples=50, deadline=None)
+@given(text=st.text(min_size=1, max_size=80))
+def test_a_completion_prompt_keeps_the_text_on_its_line(completion_codec: Codec, text: str) -> None:
+    ids = completion_codec.encode(text, Purpose("translate", "en", "fr"))
+    assert completion_codec.tokenizer.decode(ids).count("\n") == 3

@@ -1,0 +1,148 @@
+"""Translation as a task: form, spans, languages, the way through English, and texts too long for a window."""
+
+import pytest
+from fake_pool import FakePool
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
+from models.languages import Languages
+from models.tasks.steps import Outcome, run
+from models.tasks.translation import Translation, TranslationRequest
+from models.tasks.translator import Translator
+from models.text.language import LanguageDetector
+
+GEMMA = "dragoman/gemma3-270m-translate"
+
+REPORT = """Talks in Vienna
+
+  The ministers met on Sunday. They spoke about trade!
+
+- The first point was the border.
+- The second was water.
+
+2024
+"""
+
+
+@pytest.fixture(scope="session")
+def detector() -> LanguageDetector:
+    return LanguageDetector()
+
+
+def _translate(pool: FakePool, detector: LanguageDetector, **request: str) -> Outcome[Translation]:
+    translator = Translator(pool.as_pool, Languages.load(), detector, default_model=GEMMA)
+    return run(translator.steps(TranslationRequest(**{"target": "fr", **request})))  # type: ignore[arg-type]
+
+
+def test_form_stays_and_every_segment_has_its_span(languages: Languages, detector: LanguageDetector) -> None:
+    result = _translate(FakePool(languages), detector, text=REPORT).unwrap()
+    assert result.translation == REPORT.upper()
+    assert [REPORT[s.source.start : s.source.end] for s in result.segments] == [
+        "Talks in Vienna",
+        "The ministers met on Sunday.",
+        "They spoke about trade!",
+        "The first point was the border.",
+        "The second was water.",
+    ]
+    assert all(s.text == REPORT[s.source.start : s.source.end].upper() for s in result.segments)
+    assert (result.source, result.target, result.model, result.notes) == ("en", "fr", GEMMA, ())
+    assert result.detected is not None
+    assert result.detected.language == "en"
+    assert result.usage.source_tokens == sum(len(s.text) + 2 for s in result.segments)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(st.sampled_from("ab. \n-1é中。"), min_size=1, max_size=120))
+def test_any_text_comes_back_whole(languages: Languages, detector: LanguageDetector, text: str) -> None:
+    pool = FakePool(languages, change=lambda part: part)
+    outcome = _translate(pool, detector, text=text, source="en", target="fr")
+    if not text.strip():
+        assert isinstance(outcome.error, InvalidInput)
+        return
+    result = outcome.unwrap()
+    assert "".join(result.translation.split()) == "".join(text.split())
+    assert [line.strip() == "" for line in result.translation.splitlines()] == [
+        line.strip() == "" for line in text.splitlines()
+    ]
+
+
+def test_pairs_without_english_go_through_it(languages: Languages, detector: LanguageDetector) -> None:
+    pool = FakePool(languages)
+    result = _translate(pool, detector, text="Les pourparlers ont échoué.", source="fr", target="de").unwrap()
+    assert result.via == "en"
+    assert pool.used == [GEMMA, GEMMA]
+    assert result.translation == "LES POURPARLERS ONT ÉCHOUÉ."
+
+
+def test_a_pattern_takes_the_pair_or_two_that_meet(languages: Languages, detector: LanguageDetector) -> None:
+    opus = {"model": "Helsinki-NLP/opus-mt-*", "source": "fr", "text": "Les pourparlers."}
+    direct = FakePool(languages, pairs=["fr-de"])
+    assert _translate(direct, detector, target="de", **opus).unwrap().via is None
+    assert direct.used == ["Helsinki-NLP/opus-mt-fr-de"]
+    pivot = FakePool(languages, pairs=["fr-en", "en-de"])
+    assert _translate(pivot, detector, target="de", **opus).unwrap().via == "en"
+    assert pivot.used == ["Helsinki-NLP/opus-mt-fr-en", "Helsinki-NLP/opus-mt-en-de"]
+
+
+def test_a_sentence_over_the_window_goes_in_parts(languages: Languages, detector: LanguageDetector) -> None:
+    pool = FakePool(languages, max_source_tokens=60, max_new_tokens=200)
+    text = "The ministers spoke about trade, about the border, about water, " * 6 + "and about much else."
+    result = _translate(pool, detector, text=text, source="en").unwrap()
+    assert len(pool.engine.submissions[0]) > 5
+    assert all(len(g.source_ids) <= 60 for g in pool.engine.submissions[0])
+    assert result.translation == text.upper()
+    assert len(result.segments) == 1
+
+
+def test_a_translation_cut_by_its_limit_is_told(languages: Languages, detector: LanguageDetector) -> None:
+    pool = FakePool(languages, change=lambda text: text * 99)
+    result = _translate(pool, detector, text="The talks failed.", source="en").unwrap()
+    assert [segment.complete for segment in result.segments] == [False]
+    assert "may be unfinished" in result.notes[0]
+
+
+def test_what_needs_no_model_gets_none(languages: Languages, detector: LanguageDetector) -> None:
+    pool = FakePool(languages)
+    same = _translate(pool, detector, text="Les pourparlers ont échoué dimanche à Vienne.").unwrap()
+    assert "already" in same.notes[0]
+    nothing = _translate(pool, detector, text="2024\n----\n").unwrap()
+    assert nothing.translation == "2024\n----\n"
+    assert pool.used == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "field"),
+    [
+        ({"text": " \n"}, InvalidInput, "text"),
+        ({"text": "Talks", "target": "xx"}, UnsupportedLanguage, "target"),
+        ({"text": "Talks", "source": "qq"}, UnsupportedLanguage, "source"),
+        ({"text": "Talks", "source": "en", "target": "ja"}, UnsupportedLanguage, "target"),
+        ({"text": "Talks", "model": "none"}, UnknownModel, "model"),
+        ({"text": "Talks", "model": "facebook/bart-large-cnn"}, UnknownModel, "model"),
+    ],
+)
+def test_what_is_refused_names_its_field(
+    languages: Languages,
+    detector: LanguageDetector,
+    request_: dict[str, str],
+    error: type[InvalidInput],
+    field: str,
+) -> None:
+    outcome = _translate(FakePool(languages), detector, **request_)
+    assert isinstance(outcome.error, error)
+    assert outcome.error.field == field
+
+
+def test_an_unsupported_language_names_models_that_have_it(
+    languages: Languages, detector: LanguageDetector
+) -> None:
+    outcome = _translate(FakePool(languages), detector, text="Talks", source="en", target="ja")
+    assert "facebook/m2m100_418M" in str(outcome.error)
+
+
+def test_chinese_has_no_spaces(languages: Languages, detector: LanguageDetector) -> None:
+    pool = FakePool(languages, change=lambda _: "会谈失败。")
+    result = _translate(pool, detector, text="The talks failed. They did.", source="en", target="zh").unwrap()
+    assert result.translation == "会谈失败。会谈失败。"
+    assert _translate(pool, detector, text="Talks.", source="en", target="zh-TW").unwrap().target == "zh"

@@ -379,7 +379,7 @@ def test_interrupt_and_go_on(articles, tmp_path):
     batch("summarize", articles, whole)
     broken = batch("summarize", articles, out, runtime=Interrupted)
     assert (broken.exit_code, out.exists()) == (130, False)
-    assert "64 records done" in broken.stderr
+    assert "64 records done; the same command goes on" in broken.stderr
 
     refused = batch("summarize", articles, out, "--length", "long")
     assert refused.exit_code == 2

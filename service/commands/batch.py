@@ -87,20 +87,16 @@ def batch() -> None:
 @_files
 @summary_options
 @click.pass_obj
-def summarize(session: Session, /, target: str | None, model: str | None, **options: Any) -> int:
+def summarize(session: Session, /, **given: Any) -> int:
     """Summarize every record of IN into OUT."""
-    from service.batch import work
+    from service.batch import preflight, work
 
-    files, options = _split({**options, "target": target, "model": model})
+    files, options = _split(given)
     request = summary_request(options)
 
-    def prepare(runtime: "Runtime") -> "tuple[Work, list[str]]":
-        names = [model or runtime.settings.summarize_model]
-        runtime.catalog.get(names[0], "summarize")
-        if target is not None:
-            _try_translation(runtime, {"target": target})
-            names.append(runtime.settings.translate_model)
-        return work.summarize(runtime.summarizer.steps, request, files.result_field), names
+    def prepare(runtime: "Runtime") -> "tuple[Work, dict[str, str]]":
+        models = preflight.check_summary(runtime, request)
+        return work.summarize(runtime.summarizer.steps, request, files.result_field), models
 
     return _batch(session, files, {"task": "summarize", "parameters": options}, prepare)
 
@@ -109,17 +105,16 @@ def summarize(session: Session, /, target: str | None, model: str | None, **opti
 @_files
 @translation_options
 @click.pass_obj
-def translate(session: Session, /, model: str | None, **options: Any) -> int:
+def translate(session: Session, /, **given: Any) -> int:
     """Translate every record of IN into OUT."""
-    from service.batch import work
+    from service.batch import preflight, work
 
-    files, options = _split({**options, "model": model})
+    files, options = _split(given)
     request = translation_request(options, "")
 
-    def prepare(runtime: "Runtime") -> "tuple[Work, list[str]]":
-        _try_translation(runtime, options)
-        names = [model or runtime.settings.translate_model]
-        return work.translate(runtime.translator.steps, request, files.result_field), names
+    def prepare(runtime: "Runtime") -> "tuple[Work, dict[str, str]]":
+        models = preflight.check_translation(runtime, request)
+        return work.translate(runtime.translator.steps, request, files.result_field), models
 
     return _batch(session, files, {"task": "translate", "parameters": options}, prepare)
 
@@ -135,14 +130,13 @@ def _batch(
     session: Session,
     files: Files,
     asked: Mapping[str, Any],
-    prepare: "Callable[[Runtime], tuple[Work, list[str]]]",
+    prepare: "Callable[[Runtime], tuple[Work, dict[str, str]]]",
 ) -> int:
     """Check what can be checked at once, load the models, run; returns the exit code."""
     _check(files)
     with session.runtime() as runtime:
         with session.waiting("loading the models"):
-            work, names = prepare(runtime)
-            models = {name: _revision(runtime, name) for name in names}
+            work, models = prepare(runtime)
         with _input(files.infile) as stream:
             job = {
                 "dragoman": importlib.metadata.version("dragoman"),
@@ -172,32 +166,6 @@ def _check(files: Files) -> None:
         raise click.BadParameter("OUT is IN", param_hint="OUT")
     if out.exists() and not files.overwrite:
         raise click.BadParameter(f"{out} exists; --overwrite replaces it", param_hint="OUT")
-
-
-def _try_translation(runtime: "Runtime", options: Mapping[str, Any]) -> None:
-    """Translate one word, so that a wrong language or model shows now and not in every record."""
-    name = options.get("model") or runtime.settings.translate_model
-    entry = runtime.catalog.get(name, "translate")
-    target = runtime.languages.normalize(options["target"], "target")
-    source = options.get("source", "auto")
-    if source != "auto":
-        runtime.languages.normalize(source, "source")
-    else:
-        source = next((code for code in ("en", *entry.languages) if code in entry.languages), None)
-    if entry.is_pattern or source is None:
-        return  # which models it takes depends on each text's language
-    request = translation_request({"source": source, "target": target, "model": options.get("model")}, "Yes.")
-    runtime.run_all([runtime.translator.steps(request)], wait=True)[0].unwrap()
-
-
-def _revision(runtime: "Runtime", name: str) -> str:
-    """Load the model and say which it is."""
-    entry = runtime.catalog.get(name)
-    if entry.is_pattern:
-        return "by pair"
-    revision = runtime.store.pull(entry)
-    runtime.pool.load(name)
-    return revision
 
 
 @contextmanager
@@ -231,9 +199,11 @@ def _sink(files: Files, job: Mapping[str, Any]) -> "Iterator[Sink]":
 
 def _run(runtime: "Runtime", work: "Work", stream: BinaryIO, sink: "Sink") -> "Totals":
     from service.batch.formats import JsonlReader
+    from service.batch.part import Part
     from service.batch.progress import progress
     from service.batch.run import run
 
+    resumable = isinstance(sink, Part)
     if done := sink.checkpoint.position.records:
         note(f"going on after the {count(done, 'record')} of an interrupted run")
 
@@ -244,6 +214,6 @@ def _run(runtime: "Runtime", work: "Work", stream: BinaryIO, sink: "Sink") -> "T
         try:
             return run(JsonlReader(stream), sink, work, run_all, view)
         except KeyboardInterrupt:
-            done = sink.checkpoint.position.records
-            note(f"interrupted with {count(done, 'record')} done; the same command goes on from there")
+            done = count(sink.checkpoint.position.records, "record")
+            note(f"{done} done" + ("; the same command goes on from there" if resumable else ""))
             raise

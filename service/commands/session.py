@@ -90,8 +90,8 @@ def silence() -> None:
 
 
 def write(text: str) -> None:
-    """Put a result on stdout, in UTF-8 whatever the locale, on a line of its own."""
-    click.echo(text.encode())
+    """Put a result on stdout, in UTF-8 whatever the locale, with an end of line."""
+    click.echo(text.encode(), nl=not text.endswith("\n"))
 
 
 def count(number: int, noun: str) -> str:

@@ -1,0 +1,49 @@
+"""What shows before the first record: which models are used, that they are here and can do the task."""
+
+from typing import TYPE_CHECKING
+
+from models.tasks.summary import SummaryRequest
+from models.tasks.translation import TranslationRequest
+
+if TYPE_CHECKING:
+    from models.catalog import ModelEntry
+    from service.runtime import Runtime
+
+ANY_TEXT = "Yes."
+
+
+def check_summary(runtime: "Runtime", request: SummaryRequest) -> dict[str, str]:
+    """Load the models of summaries like `request`; returns their names with the revisions in use.
+
+    Raises what each record would be refused with, such as UnknownModel, and ModelUnavailable.
+    """
+    name = request.model or runtime.settings.summarize_model
+    entry = runtime.catalog.get(name, "summarize")
+    models = {name: _load(runtime, entry)}
+    if request.target is not None:
+        models |= check_translation(runtime, TranslationRequest(text="", target=request.target))
+    return models
+
+
+def check_translation(runtime: "Runtime", request: TranslationRequest) -> dict[str, str]:
+    """The same for translations; one word is translated, so that a wrong language shows now."""
+    name = request.model or runtime.settings.translate_model
+    entry = runtime.catalog.get(name, "translate")
+    target = runtime.languages.normalize(request.target, "target")
+    models = {name: _load(runtime, entry)}
+    source = request.source
+    if source == "auto":  # any language that the model reads will do
+        source = next((code for code in ("en", *entry.languages) if code in entry.languages), "")
+    if source and not entry.is_pattern:
+        trial = TranslationRequest(text=ANY_TEXT, source=source, target=target, model=request.model)
+        runtime.run_all([runtime.translator.steps(trial)], wait=True)[0].unwrap()
+    return models
+
+
+def _load(runtime: "Runtime", entry: "ModelEntry") -> str:
+    """Load a model; returns its revision. Which models a pattern stands for, each text's language decides."""
+    if entry.is_pattern:
+        return "by pair"
+    revision = runtime.store.pull(entry)
+    runtime.pool.load(entry.name)
+    return revision

@@ -1,0 +1,56 @@
+"""Sentences as unit vectors, by a small BERT-like encoder (all-MiniLM-L6-v2) and mean pooling.
+
+Knows nothing of articles or of what the vectors are for.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModel, AutoTokenizer
+
+Embeddings = NDArray[np.float32]
+"""[sentences, dimension], each row of length 1."""
+
+_BATCH_SENTENCES = 32
+
+
+class SentenceEncoder:
+    """An encoder and its tokenizer from one folder; one may be shared by threads.
+
+    Reads `model.safetensors` alone, runs no code from the folder and looks nowhere else. A sentence longer
+    than `max_tokens` is embedded by its beginning: the window that the encoder was trained with, 256
+    tokens for MiniLM, is some 180 words and holds nearly every sentence whole.
+    """
+
+    max_tokens = 256
+
+    def __init__(self, folder: Path, device: str = "cpu"):
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = AutoModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        )
+        self._model = model.to(device).eval()
+        self._device = device
+
+    @torch.inference_mode()
+    def embed(self, sentences: Sequence[str]) -> Embeddings:
+        """A row for each sentence: the mean of its tokens' last hidden states, at length 1."""
+        rows = np.zeros((len(sentences), self._model.config.hidden_size), dtype=np.float32)
+        by_length = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
+        for start in range(0, len(by_length), _BATCH_SENTENCES):
+            batch = by_length[start : start + _BATCH_SENTENCES]
+            rows[batch] = self._embed_batch([sentences[i] for i in batch])
+        return rows
+
+    def _embed_batch(self, sentences: list[str]) -> Embeddings:
+        inputs = self._tokenizer(
+            sentences, padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
+        ).to(self._device)
+        hidden = self._model(**inputs).last_hidden_state
+        mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+        mean = (hidden * mask).sum(1) / mask.sum(1)
+        rows: Embeddings = torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
+        return rows

@@ -214,6 +214,6 @@ def _run(runtime: "Runtime", work: "Work", stream: BinaryIO, sink: "Sink") -> "T
         try:
             return run(JsonlReader(stream), sink, work, run_all, view)
         except KeyboardInterrupt:
-            done = count(sink.checkpoint.position.records, "record")
-            note(f"{done} done" + ("; the same command goes on from there" if resumable else ""))
+            finished = count(sink.checkpoint.position.records, "record")
+            note(f"{finished} done" + ("; the same command goes on from there" if resumable else ""))
             raise

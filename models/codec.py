@@ -26,13 +26,17 @@ class Purpose:
 
 
 class Codec:
-    """An encoder-decoder that reads the text, behind the catalog's prompt if it has one: BART, Pegasus, T5."""
+    """An encoder-decoder that reads the text, behind a prompt if the catalog has one: BART, Pegasus, T5."""
+
+    usual_codes: str | None = None
+    """The column of languages.toml to use where the catalog names none."""
 
     def __init__(self, entry: ModelEntry, tokenizer: Any, generation_config: Any, languages: Languages):
         self.entry = entry
         self.tokenizer = tokenizer
         self._base = _base_decoding(entry, generation_config)
-        self._own_codes = languages.column(entry.codes, entry.languages) if entry.codes else {}
+        codes = entry.codes or self.usual_codes
+        self._own_codes = languages.column(codes, entry.languages) if codes else {}
         special = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, special)))
 
@@ -81,6 +85,8 @@ class Codec:
 
 class MarianCodec(Codec):
     """Marian: models for several targets want `>>fra<<` before the text."""
+
+    usual_codes = "nllb"  # for its three-letter codes
 
     def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
         mark = self._mark(purpose.target or "")

@@ -1,5 +1,6 @@
 """Loaded models: which engine each gets, who uses it, and which goes when there are too many."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,10 +11,12 @@ from models.catalog import Catalog, ModelEntry
 from models.codec import CODECS, Codec
 from models.engine.batching import Backend, BatchingEngine
 from models.engine.protocol import BatchRecord, Engine, EngineStats
-from models.errors import DragomanError, ModelUnavailable
+from models.errors import ModelUnavailable
 from models.extractive.encoder import SentenceEncoder
 from models.languages import Languages
 from models.loading import Store
+
+log = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -47,7 +50,6 @@ class _Place:
     lock: threading.Lock = field(default_factory=threading.Lock)
     model: Model | None = None
     users: int = 0
-    error: str | None = None
 
 
 class ModelPool:
@@ -77,6 +79,7 @@ class ModelPool:
         self._max_batch_size = max_batch_size
         self._on_batch = on_batch
         self._places: dict[str, _Place] = {}  # in order of use, the last used last
+        self._failures: dict[str, str] = {}
         self._lock = threading.Lock()
 
     # ------------------------------------------------------------------ use
@@ -112,15 +115,12 @@ class ModelPool:
         return {name: m.engine.stats() for name, m in models.items() if isinstance(m, TextModel)}
 
     def unready(self, names: Sequence[str]) -> list[str]:
-        """Why any of these models could not serve a request now."""
+        """Why any of these models could not serve a request; one that is not loaded yet will be when used."""
         stats = self.stats()
         reasons = []
         for name in names:
-            with self._lock:
-                place = self._places.get(name)
-            if place is None or place.model is None:
-                error = place.error if place is not None else None
-                reasons.append(f"{name} is not loaded" + (f": {error}" if error else " yet"))
+            if name in self._failures:
+                reasons.append(f"{name} could not be loaded: {self._failures[name]}")
             elif name in stats and not stats[name].ready:
                 reasons.append(f"{name}: its engine does not run")
         return reasons
@@ -146,24 +146,32 @@ class ModelPool:
             if place.model is None:
                 try:
                     place.model = self._load(entry)
-                    place.error = None
-                except DragomanError as error:
-                    place.error = error.message
+                except ModelUnavailable as error:
+                    if any(entry.name == known.name for known in self.catalog.entries):
+                        self._failures[entry.name] = error.message  # bounded: not for each pair of a pattern
                     raise
+                self._failures.pop(entry.name, None)
             return place.model
 
     def _shrink(self) -> None:
         """Unload the least lately used models beyond the limit that nobody uses."""
         with self._lock:
-            idle = [
-                name for name, place in self._places.items() if place.users == 0 and place.model is not None
-            ]
-            loaded = sum(place.model is not None for place in self._places.values())
-            gone = [self._places.pop(name) for name in idle[: max(0, loaded - self._max_loaded)]]
+            idle = [name for name, place in self._places.items() if place.users == 0]
+            for name in [name for name in idle if self._places[name].model is None]:
+                del self._places[name]  # it could not be loaded
+            loaded = [name for name in idle if name in self._places]
+            gone = [self._places.pop(name) for name in loaded[: max(0, len(self._places) - self._max_loaded)]]
         for place in gone:
             _close(place)
 
     def _load(self, entry: ModelEntry) -> Model:
+        try:
+            return self._load_unguarded(entry)
+        except (OSError, ValueError, KeyError, RuntimeError, MemoryError) as error:
+            log.exception("%s could not be loaded", entry.name)
+            raise ModelUnavailable(f"{entry.name} cannot be loaded here: {error}") from error
+
+    def _load_unguarded(self, entry: ModelEntry) -> Model:
         if entry.family == "extractive":
             device = "cuda" if self._on_cuda() else "cpu"
             return ExtractiveModel(entry, SentenceEncoder(self.store.folder(entry), device))

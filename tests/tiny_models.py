@@ -215,7 +215,7 @@ def marian(folder: Path, marks: tuple[str, ...] = ()) -> dict[str, Any]:
         share_encoder_decoder_embeddings=True,
     )
     _save(MarianMTModel(config), folder, bad_words_ids=[[pad]])
-    return {"family": "marian", "tasks": ["translate"], "languages": ["en", "fr", "es"], "codes": "nllb"}
+    return {"family": "marian", "tasks": ["translate"], "languages": ["en", "fr", "es"]}
 
 
 def m2m100(folder: Path) -> dict[str, Any]:

@@ -103,6 +103,8 @@ class Translator:
         self, texts: Sequence[str], source: str, target: str, model: str | None = None
     ) -> Steps[Translated]:
         """Translate texts of a sentence or a paragraph each, through English where it must be."""
+        if source == "und":
+            raise InvalidInput("the language of the text was not recognized, so it cannot be translated")
         hops = self._route(self._entry(model), source, target)
         done, complete, usage = list(texts), [True] * len(texts), Usage()
         for hop in hops:
@@ -123,7 +125,11 @@ class Translator:
         if detected is None:
             return self._languages.normalize(request.source, "source")
         if detected == "und":
-            raise InvalidInput("the language of the text was not recognized; say which", field="source")
+            raise InvalidInput(
+                "the language of the text was not recognized; say which it is",
+                field="source",
+                allowed="a language code",
+            )
         return self._languages.normalize(detected, "source")
 
     def _route(self, entry: ModelEntry, source: str, target: str) -> list[Hop]:

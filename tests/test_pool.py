@@ -1,0 +1,100 @@
+"""The pool of loaded models: loaded once, unloaded when there are too many, and failures told."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import TinyHub
+
+from models.codec import Purpose
+from models.engine.protocol import BatchRecord, Generation
+from models.errors import ModelUnavailable
+from models.languages import Languages
+from models.pool import ModelPool, TextModel
+
+
+def _pool(tiny_hub: TinyHub, languages: Languages, *kinds: str, max_loaded: int = 4) -> ModelPool:
+    return ModelPool(
+        tiny_hub.catalog(*kinds), tiny_hub.store, languages, device="cpu", threads=1, max_loaded=max_loaded
+    )
+
+
+def test_the_least_lately_used_goes_but_never_one_in_use(tiny_hub: TinyHub, languages: Languages) -> None:
+    pool = _pool(tiny_hub, languages, "marian", "bart", "t5", max_loaded=1)
+    with pool.use(pool.catalog.get("tiny/marian")) as marian:
+        pool.load("tiny/bart")
+        assert "tiny/marian" in pool.loaded()
+        assert isinstance(marian, TextModel)
+        assert marian.engine.stats().ready
+    assert pool.loaded() == ["tiny/marian"] or pool.loaded() == ["tiny/bart"]
+    pool.load("tiny/t5")
+    assert pool.loaded() == ["tiny/t5"]
+    assert list(pool.stats()) == ["tiny/t5"]
+    pool.close()
+    assert pool.loaded() == []
+
+
+def test_threads_that_need_a_model_load_it_once(tiny_hub: TinyHub, languages: Languages) -> None:
+    pool = _pool(tiny_hub, languages, "marian")
+    seen = []
+
+    def work() -> None:
+        with pool.use(pool.catalog.get("tiny/marian")) as model:
+            seen.append(id(model))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(seen)) == 1
+    assert len(seen) == 8
+    pool.close()
+
+
+def test_a_failure_is_told_and_tried_again(tiny_hub: TinyHub, languages: Languages) -> None:
+    pool = _pool(tiny_hub, languages, "mt5")
+    folder = pool.catalog.get("tiny/mt5").path
+    assert folder is not None
+    (folder / "config.json").rename(folder / "config.away")
+    assert pool.unready(["tiny/mt5"]) == []
+    with pytest.raises(ModelUnavailable, match="tiny/mt5"):
+        pool.load("tiny/mt5")
+    assert "could not be loaded" in pool.unready(["tiny/mt5"])[0]
+    (folder / "config.away").rename(folder / "config.json")
+    pool.load("tiny/mt5")
+    assert pool.unready(["tiny/mt5"]) == []
+    pool.close()
+
+
+def test_a_broken_conversion_is_no_bug_of_the_callers(
+    tiny_hub: TinyHub, languages: Languages, tmp_path: Path
+) -> None:
+    pool = _pool(tiny_hub, languages, "pegasus")
+    model = tiny_hub.store.ct2_folder(pool.catalog.get("tiny/pegasus")) / "model.bin"
+    whole = model.read_bytes()
+    model.write_bytes(whole[:1000])
+    with pytest.raises(ModelUnavailable, match="cannot be loaded here"):
+        pool.load("tiny/pegasus")
+    model.write_bytes(whole)
+    pool.close()
+
+
+def test_batches_are_reported_by_model(tiny_hub: TinyHub, languages: Languages) -> None:
+    heard: list[tuple[str, BatchRecord]] = []
+    pool = ModelPool(
+        tiny_hub.catalog("marian"),
+        tiny_hub.store,
+        languages,
+        device="cpu",
+        threads=1,
+        on_batch=lambda name, record: heard.append((name, record)),
+    )
+    with pool.use(pool.catalog.get("tiny/marian")) as model:
+        assert isinstance(model, TextModel)
+        purpose = Purpose("translate", "en", "fr")
+        decoding = model.codec.decoding(purpose, max_new_tokens=8)
+        ids = model.codec.encode("Talks.", purpose)
+        model.engine.submit([Generation(ids, decoding)])[0].result(30)
+    pool.close()
+    assert [(name, record.size) for name, record in heard] == [("tiny/marian", 1)]

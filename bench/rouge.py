@@ -2,9 +2,9 @@
 
     python bench/rouge.py --data FOLDER [--lengths short medium]
 
-FOLDER holds `NAME.jsonl.gz` files of {"article", "summaries"}. ROUGE F1 as rouge-score computes it, stemmed,
-RL over the whole text; of several references the best by each measure; averaged over articles. "First N words"
-has the mean length of the line above it.
+FOLDER holds `NAME.jsonl.gz` files of {"article", "summaries"}. ROUGE F1 as rouge-score computes it,
+stemmed, RL over the whole text; of several references the best by each measure; averaged over articles.
+"First N words" has the mean length of the line above it.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from rouge_score import rouge_scorer
+from rouge_score import rouge_scorer  # type: ignore[import-untyped]
 
 from models.extractive.choose import MAX_WORDS
 from models.extractive.encoder import SentenceEncoder

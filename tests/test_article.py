@@ -61,6 +61,19 @@ def test_the_author_box_goes_with_what_it_says_of_the_author():
     assert dropped(*box) == [(line, "author box") for line in box]
 
 
+def test_long_runs_of_scraps_around_the_article_are_navigation():
+    menu = ["Home", "News", "Sport", "Weather", "Your account", "Search this site", "Sign in"]
+    article = read_pasted("\n".join([*menu, *BODY, *menu, "The end"]))
+    assert article.content() == "\n\n".join(BODY)
+    assert {d.reason for d in article.dropped} >= {"page navigation"}
+
+
+def test_a_list_at_the_end_of_the_article_stays():
+    items = [f"{mark} {word}" for mark in "-*•" for word in ("bread", "salt", "butter")]
+    assert len(read_pasted("\n".join([*BODY, *items])).paragraphs) == len(BODY) + len(items)
+    assert len(read_pasted("\n".join([*BODY, "bread", "salt", "butter"])).paragraphs) == len(BODY) + 3
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -11,12 +11,11 @@ import trafilatura
 from trafilatura.settings import Document
 
 from models.errors import InvalidInput
-from models.text.clutter import Context, find_clutter, words
+from models.text.clutter import Context, ends_like_a_sentence, find_clutter, words
 from models.text.segment import strip
 from models.text.span import Span
 
 _LINE = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
-_SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»)\]]*$")
 _PAGE = re.compile(r"<(?:html|body)\b", re.IGNORECASE)
 _TAG = re.compile(r"<[a-z][^<>]*>", re.IGNORECASE)
 _VISIBLE_TEXT = "//body//text()[normalize-space() and not(ancestor::script or ancestor::style)]"
@@ -83,7 +82,7 @@ def _find_title(lines: list[str]) -> int | None:
     if not 0 < len(first) <= _MOST_TITLE_WORDS:
         return None
     twice = any(words(line) == first for line in lines[1:])
-    return 0 if twice or not _SENTENCE_END.search(lines[0]) else None
+    return 0 if twice or not ends_like_a_sentence(lines[0]) else None
 
 
 def read_html(html: str) -> Article:

@@ -8,11 +8,18 @@ any language.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 
 _WORD = re.compile(r"\w+")
+_SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»)\]]*$")
+_LIST_MARK = re.compile(r"[-*•·‣▪◦–—]|\d{1,3}[.)]")
+_FULL_SENTENCE_WORDS = 10
+_SCRAP_WORDS = 7
+_FEWEST_SCRAPS = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Context:
     """All paragraphs of a text, as a rule may look at them."""
 
@@ -20,6 +27,20 @@ class Context:
     title: str | None
     title_at: int | None
     """The paragraph that is kept as the title."""
+
+    @cached_property
+    def navigation(self) -> frozenset[int]:
+        """Paragraphs in long runs of scraps before the first full sentence or after the last."""
+        full = [i for i, text in enumerate(self.paragraphs) if _is_full_sentence(text)]
+        if not full:
+            return frozenset()
+        found: list[int] = []
+        for edge in (range(full[0]), range(full[-1] + 1, len(self.paragraphs))):
+            for scrap, run in groupby(edge, key=lambda i: _is_scrap(self.paragraphs[i])):
+                numbers = list(run)
+                if scrap and len(numbers) >= _FEWEST_SCRAPS:
+                    found += numbers
+        return frozenset(found)
 
 
 Matches = Callable[[Context, int], bool]
@@ -37,6 +58,19 @@ class Rule:
 def words(text: str) -> list[str]:
     """The words of a text for comparing: case folded, without punctuation."""
     return _WORD.findall(text.casefold())
+
+
+def ends_like_a_sentence(text: str) -> bool:
+    return _SENTENCE_END.search(text) is not None
+
+
+def _is_full_sentence(text: str) -> bool:
+    return len(text.split()) >= _FULL_SENTENCE_WORDS and ends_like_a_sentence(text)
+
+
+def _is_scrap(text: str) -> bool:
+    """What menus, tags and teasers are made of; an item with a list mark may be the article's own."""
+    return len(text.split()) <= _SCRAP_WORDS and not ends_like_a_sentence(text) and not _LIST_MARK.match(text)
 
 
 def _repeats_title(context: Context, i: int) -> bool:
@@ -104,6 +138,7 @@ RULES = (
         "cookie banner",
         _wording(r"\b(?:we|this (?:site|website)) uses? cookies\b|^accept (?:all )?cookies$", most_words=60),
     ),
+    Rule("page navigation", lambda context, i: i in context.navigation and i != context.title_at),
 )
 
 

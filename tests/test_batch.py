@@ -94,6 +94,10 @@ def test_result_and_own_fields():
     assert "timings_ms" not in done["result"]
 
 
+def test_lone_surrogates_in_own_fields_are_kept():
+    assert result_of(b'{"text": "a", "own": "\\udc00"}')["own"] == "\udc00"
+
+
 def test_html_record():
     page = "<html><body><article><p>" + "A sentence about the harbour. " * 20 + "</p></article></body></html>"
     assert result_of(json.dumps({"html": page}).encode())["result"]["source"]["text"] == page
@@ -237,6 +241,15 @@ def test_part_of_another_job_is_refused_unless_restarted(tmp_path, changed, said
     assert (tmp_path / "out.part").read_bytes() == b""
 
 
+def test_part_begins_anew_after_a_kill_just_behind_the_end(tmp_path):
+    with Part(tmp_path / "out", JOB) as part:
+        part.append(b"one\n", Position(1, 10, "x"), 0)
+        (tmp_path / "out.part").rename(tmp_path / "out")  # and the sidecar is still there
+    with Part(tmp_path / "out", JOB) as part:
+        assert part.checkpoint == Checkpoint()
+    assert (tmp_path / "out").read_bytes() == b"one\n"
+
+
 def test_part_is_written_by_one_run_at_a_time(tmp_path):
     with Part(tmp_path / "out", JOB) as part:
         part.append(b"one\n", Position(1, 10, "x"), 0)
@@ -272,8 +285,8 @@ def test_plain_progress_says_a_line_every_ten_seconds():
             now[0] = float(second)
             view.update(Checkpoint(Position(records, records * 10, ""), errors=1))
     assert stream.getvalue().splitlines() == [
-        "200 records, 10.0 a second, 1 errors, 40% read, 30 s left",
-        "300 records, 10.0 a second, 1 errors, 60% read, 20 s left",
+        "200 records, 10.0 a second, 1 failed, 40% read, 30 s left",
+        "300 records, 10.0 a second, 1 failed, 60% read, 20 s left",
     ]
 
 
@@ -283,7 +296,7 @@ def test_terminal_progress_shows_counts():
     with TerminalProgress(Checkpoint(), 100, stream) as view:
         view.update(Checkpoint(Position(32, 50, ""), errors=2))
     assert "32 records" in stream.getvalue()
-    assert "2 errors" in stream.getvalue()
+    assert "2 failed" in stream.getvalue()
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(3.4, "3 s"), (125, "2 min 5 s"), (7300, "2 h 1 min")])
@@ -360,6 +373,27 @@ def test_result_field(tmp_path):
     (tmp_path / "in").write_text('{"text": "a", "result": 1}')
     assert batch("summarize", "--result-field", "brief", tmp_path / "in", tmp_path / "out").exit_code == 0
     assert json.loads((tmp_path / "out").read_text())["brief"]["language"] == "en"
+    refused = batch("summarize", "--result-field", "text", tmp_path / "in", tmp_path / "other")
+    assert (refused.exit_code, "--result-field" in refused.stderr) == (2, True)
+
+
+def test_batch_with_a_real_runtime(tiny_hub, tmp_path):
+    """A tiny model through the true runtime: what the fake one stands for."""
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.write_text('{"text": "They spoke about trade.\\n\\nAnd more."}\n{"html": "<p>no article</p>"}\n')
+    environment = {
+        "DRAGOMAN_CATALOG": str(tiny_hub.catalog_file("marian")),
+        "DRAGOMAN_CACHE_DIR": str(tmp_path / "cache"),
+        "DRAGOMAN_THREADS": "1",
+        "DRAGOMAN_OFFLINE": "1",
+        "DRAGOMAN_DEVICE": "cpu",
+    }
+    arguments = ["batch", "translate", "--to", "fr", "--model", "tiny/marian", str(source), str(out)]
+    done = CliRunner().invoke(cli, arguments, env=environment, obj=Session())
+    assert done.exit_code in (0, 3), done.stderr
+    result = json.loads(out.read_text().splitlines()[0])["result"]
+    assert (result["model"], result["target"]) == ("tiny/marian", "fr")
+    assert [segment["source"]["start"] for segment in result["segments"]] == [0, 25]
 
 
 # ------------------------------------------------------------------ interrupted
@@ -416,7 +450,7 @@ def test_killed_at_any_moment_and_started_again(tmp_path):
 
     kills, moments = 0, random.Random(7)
     while not out.exists():
-        process = _start(source, out, chunk_delay_s=0.03)
+        process = _start(source, out, chunk_delay_s=0.06)
         _wait_until_it_writes(process, out)
         time.sleep(moments.uniform(0, 0.25))
         process.send_signal(signal.SIGKILL)

@@ -201,6 +201,14 @@ def test_the_runtime_is_closed_whatever_happens(article):
     assert [runtime.closed for runtime in opened] == [True]
 
 
+def test_serve_gets_the_settings_with_the_command_line_s_over_them(monkeypatch):
+    served = []
+    monkeypatch.setattr("service.http.server.serve", served.append)
+    done = dragoman("serve", "--port", "9000", env={"DRAGOMAN_HOST": "0.0.0.0", "DRAGOMAN_PORT": "1"})
+    assert done.exit_code == 0
+    assert [(settings.host, settings.port) for settings in served] == [("0.0.0.0", 9000)]
+
+
 # ------------------------------------------------------------------ as a process
 
 

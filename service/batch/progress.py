@@ -132,4 +132,4 @@ def duration(seconds: float) -> str:
 
 
 def _counts(done: Checkpoint, pace: Pace) -> str:
-    return f"{done.position.records:,} records, {pace.rate(done):.1f} a second, {done.errors:,} errors"
+    return f"{done.position.records:,} records, {pace.rate(done):.1f} a second, {done.errors:,} failed"

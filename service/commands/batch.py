@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+TAKEN_FIELDS = ("id", "text", "html", "error", "record")
+
 SOME_FAILED = 3
 """The exit code of a run that came to its end with error records in its output."""
 
@@ -39,7 +41,7 @@ _FILES = (
         metavar="NAME",
         default="result",
         show_default=True,
-        help="The output's field for the result.",
+        help="The output's field for the result. No record may have a field of this name.",
     ),
     click.option("--restart", is_flag=True, help="Begin anew, even if an interrupted run could go on."),
     click.option("--overwrite", is_flag=True, help="Replace OUT if it exists."),
@@ -158,6 +160,10 @@ def _batch(
 
 def _check(files: Files) -> None:
     out = Path(files.out)
+    if files.result_field in TAKEN_FIELDS:
+        raise click.BadParameter(
+            f"{files.result_field!r} has a meaning of its own", param_hint="--result-field"
+        )
     if files.out == "-":
         return
     if not out.parent.is_dir():

@@ -4,14 +4,14 @@ Never waits for the device but in `Readback.wait` and `Results.wait`, which the 
 Knows nothing of queues, futures or time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from models.engine.seq2seq import search
+from models.engine.seq2seq import kernels, search
 from models.engine.seq2seq.attention import Batch
 from models.engine.seq2seq.decoder import decoder_of
 from models.engine.seq2seq.encoder import Encoder, Source
@@ -73,6 +73,7 @@ class Runner:
 
     def __init__(self, model: Any, *, device: torch.device, dtype: torch.dtype, limits: Limits):
         self.device = device
+        self._advance = _search_on(device)
         self.decoder = decoder_of(model, device, limits.max_new_tokens)
         shapes = Shapes(
             num_layers=len(self.decoder.layers),
@@ -150,7 +151,7 @@ class Runner:
         batch = Batch(active, lane.num_beams, state.position, state.table, state.source_length)
         tokens = state.token[active.long(), : lane.num_beams].reshape(-1)
         logits = self.decoder.logits(tokens, batch, self.self_cache, self.cross_cache)
-        search.advance(state, active, lane, logits)
+        self._advance(state, active, lane, logits)
 
     def read_back(self, step: int) -> Readback:
         """Start copying every slot's state to the host."""
@@ -175,6 +176,15 @@ class Runner:
         arrived = torch.cuda.Event()
         arrived.record()
         return hosts, arrived
+
+
+def _search_on(device: torch.device) -> Callable[[SearchState, Tensor, Lane, Tensor], None]:
+    """`search.advance`, as Triton kernels where they can run."""
+    if kernels.usable_on(device):
+        from models.engine.seq2seq import search_kernels
+
+        return search_kernels.advance
+    return search.advance
 
 
 def _start_token_id(model: Any) -> int:

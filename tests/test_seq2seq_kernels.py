@@ -1,0 +1,157 @@
+"""Triton kernels against the plain PyTorch functions: on CUDA, or in Triton's interpreter.
+
+Without a GPU: `TRITON_INTERPRET=1 pytest tests/test_seq2seq_kernels.py`.
+"""
+
+import random
+
+import pytest
+import torch
+from seq2seq_models import VOCABULARY
+
+from models.engine.protocol import Decoding
+from models.engine.seq2seq import attention, kernels, search
+from models.engine.seq2seq.attention import Batch, Norm
+from models.engine.seq2seq.scheduler import Lane
+from models.engine.seq2seq.search import SearchState, Start
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+pytestmark = pytest.mark.skipif(not kernels.usable_on(DEVICE), reason="needs CUDA, or TRITON_INTERPRET=1")
+HEADS, MAX_NEW, MAX_SOURCE, SLOTS = 3, 40, 300, 5
+
+
+def rand(*shape):
+    return torch.randn(*shape, device=DEVICE)
+
+
+def a_batch(num_beams):
+    active = torch.tensor([3, 0, 4], dtype=torch.int32, device=DEVICE)
+    position = torch.tensor([0, 39, 7, 33, 12, 0], dtype=torch.int32, device=DEVICE)
+    # Rows as the engine gives them: no row is shared by two hypotheses at the time that is written.
+    rows = torch.arange(SLOTS * num_beams, dtype=torch.int32, device=DEVICE).view(SLOTS, num_beams, 1)
+    order = torch.randint(0, num_beams, (SLOTS, num_beams, MAX_NEW), device=DEVICE)
+    table = rows.expand(-1, -1, MAX_NEW).gather(1, order)
+    now = position[:SLOTS].long()[:, None, None].expand(-1, num_beams, 1)
+    table = table.scatter(2, now, rows)
+    source_length = torch.tensor([1, 5, 5, 300, 130, 1], dtype=torch.int32, device=DEVICE)
+    return Batch(active, num_beams, position, table.contiguous(), source_length)
+
+
+@pytest.mark.parametrize("num_beams", [1, 4, 5])
+@pytest.mark.parametrize(("width", "with_bias"), [(8, False), (32, True), (24, False)])
+def test_self_attention(num_beams, width, with_bias):
+    batch = a_batch(num_beams)
+    qkv = rand(batch.num_rows, 3, HEADS, width)
+    bias = rand(HEADS, MAX_NEW) if with_bias else None
+    cache = rand(2, SLOTS * num_beams, MAX_NEW, HEADS, width)
+    twin = cache.clone()
+    ours = kernels.self_attention(qkv, cache, batch, bias, 0.3)
+    plain = attention.self_attention(qkv, twin, batch, bias, 0.3)
+    torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(cache, twin)
+
+
+@pytest.mark.parametrize("num_beams", [1, 4, 8])
+@pytest.mark.parametrize("splits", [1, 4])
+def test_cross_attention(num_beams, splits, monkeypatch):
+    monkeypatch.setattr(kernels, "_splits", lambda *_: splits)
+    batch = a_batch(num_beams)
+    query = rand(batch.num_rows, HEADS, 24)
+    cache = rand(2, SLOTS + 1, HEADS, MAX_SOURCE, 24)
+    ours = kernels.cross_attention(query, cache, batch, 0.3)
+    plain = attention.cross_attention(query, cache, batch, 0.3)
+    torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rms", [False, True])
+def test_add_norm(rms):
+    norm = Norm(rand(48), None if rms else rand(48), 1e-5, rms)
+    residual, update = rand(7, 48), rand(7, 48)
+    ours = kernels.add_norm(residual, update, norm)
+    torch.testing.assert_close(ours, attention.add_norm(residual, update, norm), rtol=1e-4, atol=1e-5)
+
+
+def a_decoding(rng, num_beams):
+    choose = rng.choice
+    return Decoding(
+        max_new_tokens=choose([6, 12, 20]),
+        min_new_tokens=choose([0, 5]),
+        num_beams=num_beams,
+        length_penalty=choose([0.0, 1.0, 2.0, -0.5]),
+        early_stopping=choose([True, False, "never"]),
+        no_repeat_ngram_size=choose([0, 1, 2, 3]),
+        repetition_penalty=choose([1.0, 1.4]),
+        forced_bos_token_id=choose([None, 7]),
+        forced_eos_token_id=choose([None, 9]),
+        suppressed_token_ids=choose([(), (11, 12, 30)]),
+    )
+
+
+def a_state(rng, num_beams, num_stops):
+    state = SearchState(
+        num_slots=SLOTS,
+        num_rows=SLOTS * 8,
+        max_beams=8,
+        max_new_tokens=20,
+        start_token_id=2,
+        device=DEVICE,
+    )
+    stops = tuple(rng.sample(range(10, VOCABULARY), num_stops))
+    state.begin(
+        [
+            Start(
+                slot=slot,
+                rows=tuple(range(slot * 8, slot * 8 + num_beams)),
+                source_length=3,
+                decoding=a_decoding(rng, num_beams),
+                stop_token_ids=stops,
+            )
+            for slot in range(SLOTS)
+        ]
+    )
+    return state
+
+
+EXACT = ("position", "finished", "improvable", "done")
+CLOSE = ("score", "done_score")
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("num_beams", "num_stops"), [(1, 1), (4, 1), (5, 3), (8, 1)])
+def test_search(num_beams, num_stops, seed, monkeypatch):
+    from models.engine.seq2seq import search_kernels
+
+    monkeypatch.setattr(search_kernels, "MIN_CHUNK", 32)
+    ours = a_state(random.Random(seed), num_beams, num_stops)
+    plain = a_state(random.Random(seed), num_beams, num_stops)
+    lane = Lane(num_beams, max(2, num_stops + 1) * num_beams if num_beams > 1 else 1)
+    active = torch.tensor([2, 0, 1, 4, 3, SLOTS], dtype=torch.int32, device=DEVICE)
+    torch.manual_seed(seed)
+    for _ in range(20):
+        logits = rand(len(active) * num_beams, VOCABULARY) * 3
+        search.advance(plain, active, lane, logits)
+        search_kernels.advance(ours, active, lane, logits.clone())
+        assert_same_books(ours, plain, num_beams)
+
+
+def assert_same_books(ours, plain, num_beams):
+    """Equal wherever a later step or the host would look."""
+    for name in EXACT:
+        assert torch.equal(getattr(ours, name)[:SLOTS], getattr(plain, name)[:SLOTS]), name
+    for name in CLOSE:
+        mine, reference = getattr(ours, name)[:SLOTS], getattr(plain, name)[:SLOTS]
+        torch.testing.assert_close(mine, reference, rtol=1e-5, atol=1e-5)
+    for slot in range(SLOTS):
+        if not plain.finished[slot]:
+            # After a forced token all beams but the first are equal placeholders, in any order.
+            real = int((plain.score[slot, :num_beams] > -1e8).sum())
+            so_far = slice(0, int(plain.position[slot]) + 1)
+            for name in ("history", "table"):
+                mine, reference = getattr(ours, name)[slot], getattr(plain, name)[slot]
+                assert torch.equal(mine[:real, so_far], reference[:real, so_far]), name
+            assert torch.equal(ours.token[slot, :real], plain.token[slot, :real])
+        # A hypothesis that is not done is a placeholder: which of several equal ones does not matter.
+        for beam in plain.done[slot].nonzero()[:, 0].tolist() or ([0] if num_beams == 1 else []):
+            end = int(plain.done_length[slot, beam])
+            assert int(ours.done_length[slot, beam]) == end
+            assert torch.equal(ours.done_tokens[slot, beam, :end], plain.done_tokens[slot, beam, :end])

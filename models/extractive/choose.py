@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_WORDS = {"headline": 40, "short": 66, "medium": 120, "long": 240}
+MAX_WORDS = {"headline": 50, "short": 66, "medium": 120, "long": 240}
 """The most words of a summary by its length; a headline is one sentence."""
 
 AIM = 0.75

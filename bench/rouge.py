@@ -42,7 +42,8 @@ def rouge(references: Sequence[str], summary: str) -> list[float]:
 def extractive(encoder: SentenceEncoder, length: str) -> Callable[[str], str]:
     def write(text: str) -> str:
         article = read_pasted(text)
-        spans = summarize(article, "en", encoder, max_words=MAX_WORDS[length])
+        most = 1 if length == "headline" else None
+        spans = summarize(article, "en", encoder, max_words=MAX_WORDS[length], max_sentences=most)
         return " ".join(article.text[span.start : span.end] for span in spans)
 
     return write

@@ -108,8 +108,7 @@ class LoopDriver:
     @functools.cache
     def shared():
         engine = engine_of("marian", max_slots=3)
-        engine.close()
-        loop = engine._loop
+        loop = engine._new_loop()
         loop.turn = torch.inference_mode()(loop.turn)
         LoopDriver.loop = loop
 

@@ -13,7 +13,7 @@ from models.engine.protocol import Decoding
 from models.engine.seq2seq import attention, kernels, search
 from models.engine.seq2seq.attention import Batch, Norm
 from models.engine.seq2seq.scheduler import Lane
-from models.engine.seq2seq.search import SearchState, Start
+from models.engine.seq2seq.state import SearchState, Start
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 pytestmark = pytest.mark.skipif(not kernels.usable_on(DEVICE), reason="needs CUDA, or TRITON_INTERPRET=1")

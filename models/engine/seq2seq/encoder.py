@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models.engine.seq2seq.decoder import Decoder
-from models.engine.seq2seq.search import to_device
+from models.engine.seq2seq.state import to_device
 
 
 @dataclass(frozen=True, slots=True)

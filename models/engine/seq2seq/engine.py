@@ -4,6 +4,7 @@ Checks and queues what is submitted, and keeps the thread alive that does the wo
 nothing of text or tasks.
 """
 
+import gc
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -104,12 +105,17 @@ class Seq2SeqEngine:
         )
 
     def close(self) -> None:
-        """Finish what is queued, then stop. The memory goes with the engine object."""
+        """Finish what is queued, then stop and let go of the model and the memory."""
         with self._changed:
+            if self._closing:
+                return
             self._closing = True
             self._changed.notify_all()
         self._thread.join()
-        self._ready = False
+        if self._ready:
+            self._ready = False
+            self._release_memory()
+        del self._model
 
     def _request(self, generation: Generation) -> Request:
         """The request; already answered and over if it cannot run here."""
@@ -160,11 +166,18 @@ class Seq2SeqEngine:
             except Exception as error:  # noqa: BLE001 - whatever kills the loop must reach those who wait
                 self._ready = False
                 self._fail_everyone(EngineFailed(f"the engine died: {error!r}"))
+            self._release_memory()
             try:
                 self._loop = self._new_loop()
             except Exception:  # noqa: BLE001 - the device is lost; `ready` stays off and submit says so
                 return
             self._ready = True
+
+    def _release_memory(self) -> None:
+        self._loop.release()
+        gc.collect()  # the runner and its graphs refer to each other
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _serve(self) -> None:
         while self._take_in():

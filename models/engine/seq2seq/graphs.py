@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from models.engine.seq2seq.scheduler import Lane
-from models.engine.seq2seq.search import to_device
+from models.engine.seq2seq.state import to_device
 
 Step = Callable[[Tensor, Lane], None]
 

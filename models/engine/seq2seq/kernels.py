@@ -138,17 +138,17 @@ if triton is not None:
         here = ((tl.load(rows + p).to(tl.int64) * T + p) * H + h) * D + d
         new = (n * 3 * H + h) * D + d
         q = tl.load(qkv + new, mask=inside, other=0.0).to(tl.float32) * scale
-        k = tl.load(qkv + new + H * D, mask=inside, other=0.0)
-        v = tl.load(qkv + new + 2 * H * D, mask=inside, other=0.0)
-        tl.store(keys + here, k, mask=inside)
-        tl.store(values + here, v, mask=inside)
+        new_k = tl.load(qkv + new + H * D, mask=inside, other=0.0)
+        new_v = tl.load(qkv + new + 2 * H * D, mask=inside, other=0.0)
+        tl.store(keys + here, new_k, mask=inside)
+        tl.store(values + here, new_v, mask=inside)
 
         # The newest key starts the running softmax from registers; the loop reads those before it.
-        top = tl.sum(q * k.to(tl.float32))
+        top = tl.sum(q * new_k.to(tl.float32))
         if HAS_BIAS:
             top += tl.load(bias + h * T).to(tl.float32)
         total = 1.0
-        acc = v.to(tl.float32)
+        acc = new_v.to(tl.float32)
         for start in range(0, p, BLOCK):
             t = start + tl.arange(0, BLOCK)
             past = t < p

@@ -15,8 +15,8 @@ from models.engine.protocol import Output
 from models.engine.seq2seq.encoder import Source
 from models.engine.seq2seq.runner import Readback, Results, Runner
 from models.engine.seq2seq.scheduler import Request, Scheduler
-from models.engine.seq2seq.search import Start
 from models.engine.seq2seq.slots import Slots
+from models.engine.seq2seq.state import Start
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed
 
 
@@ -63,6 +63,10 @@ class Loop:
     def drop(self, requests: Iterable[Request]) -> None:
         """Free what cancelled requests hold."""
         self.scheduler.end(request for request in requests if not request.over)
+
+    def release(self) -> None:
+        """Let go of the device's memory; no turn may follow."""
+        del self._runner
 
     def turn(self) -> None:
         """Admit who can be admitted, run one step of each lane, answer who has finished."""
@@ -146,7 +150,8 @@ class Loop:
                 continue
             request.num_seen += 1
             token = int(tokens[request.place.slot])
-            if not request.is_content(request.num_seen, token):
+            forced_first = request.num_seen == 1 and request.has_forced_first
+            if forced_first or request.is_end(request.num_seen, token):
                 continue
             try:
                 on_token(token)
@@ -154,14 +159,13 @@ class Loop:
                 self._fail(request, EngineFailed(f"on_token raised {error!r}"))
 
     def _answer(self, request: Request, token_ids: list[int], score: float) -> None:
-        kept = [token for place, token in enumerate(token_ids, 1) if request.is_content(place, token)]
-        decoding = request.generation.decoding
-        at_limit = len(token_ids) == decoding.max_new_tokens
-        stopped = token_ids[-1] in request.stop_token_ids
+        decoding, length = request.generation.decoding, len(token_ids)
+        ends = request.is_end(length, token_ids[-1])
+        kept = token_ids[request.has_forced_first : length - ends]
         # A forced last token is the limit's doing, whatever it is.
-        cut = at_limit and (not stopped or decoding.forced_eos_token_id is not None)
+        cut = length == decoding.max_new_tokens and (not ends or decoding.forced_eos_token_id is not None)
         self.counts.requests += 1
-        self.counts.output_tokens += len(token_ids)
+        self.counts.output_tokens += length
         answer(request, Output(tuple(kept), score, "length" if cut else "stop"))
 
     def _fail(self, request: Request, error: DragomanError) -> None:

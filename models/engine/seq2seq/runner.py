@@ -18,7 +18,7 @@ from models.engine.seq2seq.encoder import Encoder, Source
 from models.engine.seq2seq.graphs import Graphs
 from models.engine.seq2seq.memory import Shapes, plan
 from models.engine.seq2seq.scheduler import Lane
-from models.engine.seq2seq.search import SearchState, Start
+from models.engine.seq2seq.state import SearchState, Start, to_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class Runner:
 
     def fetch(self, slots: Sequence[int]) -> Results:
         """Start copying these slots' best hypotheses to the host; the slots may be used anew at once."""
-        index = search.to_device(torch.tensor(slots), self.device)
+        index = to_device(torch.tensor(slots), self.device)
         state = self.state
         found = (state.done_length[index, 0], state.done_score[index, 0], state.done_tokens[index, 0])
         (lengths, scores, tokens), arrived = self._to_host(*found)
@@ -196,5 +196,6 @@ def _free_bytes(device: torch.device, fraction: float) -> int | None:
     """What caches may take of the device's memory; the rest is for encoder and steps to work in."""
     if device.type != "cuda":
         return None
+    torch.cuda.empty_cache()  # what loading the model left behind is free as well
     free, _ = torch.cuda.mem_get_info(device)
     return int(free * fraction)

@@ -39,13 +39,15 @@ class Request:
     over: bool = False
     """Answered, cancelled, expired or about to be answered: it holds nothing any more."""
 
-    def is_content(self, place: int, token_id: int) -> bool:
-        """Whether this token, the `place`-th from 1 on, is output: not forced first, nor the end."""
+    def is_end(self, place: int, token_id: int) -> bool:
+        """Whether this token, the `place`-th from 1 on, is an end token rather than output."""
         decoding = self.generation.decoding
-        if place == 1 and decoding.forced_bos_token_id is not None:
-            return False
-        forced_last = place == decoding.max_new_tokens and token_id == decoding.forced_eos_token_id
-        return not forced_last and token_id not in self.stop_token_ids
+        forced = place == decoding.max_new_tokens and token_id == decoding.forced_eos_token_id
+        return forced or token_id in self.stop_token_ids
+
+    @property
+    def has_forced_first(self) -> bool:
+        return self.generation.decoding.forced_bos_token_id is not None
 
 
 class Scheduler:

@@ -1,140 +1,30 @@
 """Greedy and beam search over all running requests at once, as transformers' `generate` does them.
 
-`SearchState` holds every request's search on the device, one slot each; `advance` takes a step's logits
-and moves the slots on, without a word to the host. This is the plain PyTorch path and the reference for the
-Triton one. Knows nothing of models, queues or caches beyond the table that says where a key lies.
+`advance` takes a step's logits and moves the slots' searches on, without a word to the host. This is the
+plain PyTorch path, and the reference for the Triton one in `search_kernels`. Knows nothing of models.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from models.engine.protocol import Decoding
-from models.engine.seq2seq.checks import MAX_NGRAM_SIZE, MAX_STOP_TOKENS, MAX_SUPPRESSED_TOKENS
+from models.engine.seq2seq.checks import MAX_NGRAM_SIZE, MAX_STOP_TOKENS
 from models.engine.seq2seq.scheduler import Lane
-
-NEVER = -1.0e9
-"""transformers' score of a hypothesis that must not win (`_beam_search`)."""
-
-# Columns of `SearchState.settings`.
-MAX_NEW, MIN_NEW, NGRAM, FORCED_FIRST, FORCED_LAST, EARLY_STOPPING, STOP = range(7)
-SUPPRESSED = STOP + MAX_STOP_TOKENS
-NUM_SETTINGS = SUPPRESSED + MAX_SUPPRESSED_TOKENS
-STOP_EARLY, STOP_NEVER = 1, 2
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What a slot needs to begin: its decoding, stop tokens, rows and true source length."""
-
-    slot: int
-    rows: tuple[int, ...]
-    source_length: int
-    decoding: Decoding
-    stop_token_ids: tuple[int, ...]
-
-
-class SearchState:
-    """All searches, indexed by slot; one slot more than asked for takes the writes that nobody wants.
-
-    Shapes: S slots, K beams at most, T new tokens at most.
-    """
-
-    def __init__(
-        self,
-        *,
-        num_slots: int,
-        num_rows: int,
-        max_beams: int,
-        max_new_tokens: int,
-        start_token_id: int,
-        device: torch.device,
-    ):
-        def whole(*shape: int, fill: int = 0) -> Tensor:
-            return torch.full((num_slots + 1, *shape), fill, dtype=torch.int32, device=device)
-
-        def real(*shape: int, fill: float = 0.0) -> Tensor:
-            return torch.full((num_slots + 1, *shape), fill, dtype=torch.float32, device=device)
-
-        self.device = device
-        self.spare_slot = num_slots
-        self.max_beams = max_beams
-        self.max_new_tokens = max_new_tokens
-        self.start_token_id = start_token_id
-        self.settings = whole(NUM_SETTINGS, fill=-1)  # [S, NUM_SETTINGS]
-        self.penalties = real(2, fill=1.0)  # [S, 2]: length penalty, repetition penalty
-        self.rows = whole(max_beams, fill=num_rows)  # [S, K]: each beam's row of the cache
-        self.source_length = whole(fill=1)
-        self.position = whole()  # [S]: new tokens so far
-        self.finished = whole(fill=1)
-        self.improvable = whole(fill=1)
-        self.token = whole(max_beams)  # [S, K]: the decoder's next input
-        self.score = real(max_beams)  # [S, K]: log probability of each running hypothesis
-        self.history = whole(max_beams, max_new_tokens + 1)  # [S, K, T + 1], the start token first
-        self.table = whole(
-            max_beams, max_new_tokens, fill=num_rows
-        )  # [S, K, T]: the row that holds each time
-        self.done_score = real(max_beams, fill=NEVER)  # [S, K], best first
-        self.done = whole(max_beams)
-        self.done_length = whole(max_beams)
-        self.done_tokens = whole(max_beams, max_new_tokens)
-
-    def begin(self, starts: Sequence[Start]) -> None:
-        """Reset these slots for new requests."""
-        slots = self._put([start.slot for start in starts], torch.int64)
-        rows = self._put([self._padded(start.rows, self.max_beams, start.rows[0]) for start in starts])
-        self.settings[slots] = self._put([_settings(start) for start in starts])
-        self.penalties[slots] = self._put(
-            [[s.decoding.length_penalty, s.decoding.repetition_penalty] for s in starts], torch.float32
-        )
-        self.source_length[slots] = self._put([start.source_length for start in starts])
-        self.rows[slots] = rows
-        self.table[slots, :, 0] = rows
-        self.position[slots] = 0
-        self.finished[slots] = 0
-        self.improvable[slots] = 1
-        self.token[slots] = self.start_token_id
-        self.history[slots, :, 0] = self.start_token_id
-        # Only the first beam counts at first, or all beams would hold the same tokens.
-        self.score[slots] = self._put([[0.0] + [NEVER] * (self.max_beams - 1)] * len(starts), torch.float32)
-        self.done_score[slots] = NEVER
-        self.done[slots] = 0
-        self.done_length[slots] = 0
-
-    def _put(
-        self, values: list[int] | list[list[int]] | list[list[float]], dtype: torch.dtype = torch.int32
-    ) -> Tensor:
-        return to_device(torch.tensor(values, dtype=dtype), self.device)
-
-    @staticmethod
-    def _padded(values: Sequence[int], length: int, fill: int) -> list[int]:
-        return [*values, *[fill] * (length - len(values))]
-
-
-def to_device(host: Tensor, device: torch.device) -> Tensor:
-    """Copy without making the host wait for the device."""
-    if device.type == "cuda":
-        return host.pin_memory().to(device, non_blocking=True)
-    return host.to(device)
-
-
-def _settings(start: Start) -> list[int]:
-    decoding = start.decoding
-    early_stopping = {True: STOP_EARLY, "never": STOP_NEVER}.get(decoding.early_stopping, 0)
-    first = -1 if decoding.forced_bos_token_id is None else decoding.forced_bos_token_id
-    last = -1 if decoding.forced_eos_token_id is None else decoding.forced_eos_token_id
-    return [
-        decoding.max_new_tokens,
-        decoding.min_new_tokens,
-        decoding.no_repeat_ngram_size,
-        first,
-        last,
-        early_stopping,
-        *SearchState._padded(start.stop_token_ids, MAX_STOP_TOKENS, -1),
-        *SearchState._padded(decoding.suppressed_token_ids, MAX_SUPPRESSED_TOKENS, -1),
-    ]
+from models.engine.seq2seq.state import (
+    EARLY_STOPPING,
+    FORCED_FIRST,
+    FORCED_LAST,
+    MAX_NEW,
+    MIN_NEW,
+    NEVER,
+    NGRAM,
+    NUM_SUPPRESSED,
+    STOP,
+    STOP_EARLY,
+    STOP_NEVER,
+    SearchState,
+)
 
 
 @dataclass(slots=True)
@@ -145,6 +35,7 @@ class _Step:
     target: Tensor  # [B]: where to write; the spare slot for those that had finished
     position: Tensor  # [B]
     settings: Tensor  # [B, NUM_SETTINGS]
+    suppressed: Tensor  # [B, 1, n], -1 where there is none
     history: Tensor  # [B, K, T + 1]
     length_penalty: Tensor  # [B, 1]
     repetition_penalty: Tensor  # [B, 1, 1]
@@ -174,12 +65,15 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
 def _gather(state: SearchState, active: Tensor, num_beams: int) -> _Step:
     slots = active.long()
     settings, penalties = state.settings[slots], state.penalties[slots]
+    suppressed = state.suppressed[slots]
+    counts = torch.arange(suppressed.shape[1], device=slots.device)
     return _Step(
         slots=slots,
         target=torch.where(state.finished[slots].bool(), state.spare_slot, slots),
         # A slot that has finished stays where it is; the clamp keeps its idle writes inside the arrays.
         position=state.position[slots].long().clamp(max=state.max_new_tokens - 1),
         settings=settings,
+        suppressed=torch.where(counts < settings[:, NUM_SUPPRESSED, None], suppressed, -1)[:, None].long(),
         history=state.history[slots, :num_beams].long(),
         length_penalty=penalties[:, :1],
         repetition_penalty=penalties[:, 1:, None],
@@ -195,7 +89,7 @@ def _process(step: _Step, scores: Tensor) -> Tensor:
     scores = _forbid(scores, torch.where(early, stop, -1)[:, None])
     scores = _force(scores, step.setting(FORCED_FIRST), step.position == 0)
     scores = _force(scores, step.setting(FORCED_LAST), step.position == step.setting(MAX_NEW) - 1)
-    return _forbid(scores, step.settings[:, None, SUPPRESSED:].long())
+    return _forbid(scores, step.suppressed)
 
 
 def _marks(scores: Tensor, tokens: Tensor) -> Tensor:

@@ -1,8 +1,7 @@
-"""`search.advance` as Triton kernels: same arguments, same outcome, and no pass over the vocabulary too many.
+"""`search.advance` as Triton kernels: same arguments, same outcome.
 
-The vocabulary is cut into chunks. Each chunk gives its part of the normalizer and, after the edits that
-penalties and bans ask for, its best tokens; one program a slot then chooses among the winners and keeps the
-slot's books. Imported only where `kernels.usable_on` says yes.
+Top-k in two levels: `vocabulary_kernels` finds each chunk's best tokens, then one program a slot chooses
+among these winners and keeps the slot's books. Imported only where `kernels.usable_on` says yes.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
@@ -14,28 +13,25 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from models.engine.seq2seq import checks, search
+from models.engine.seq2seq import checks
+from models.engine.seq2seq import state as layout
 from models.engine.seq2seq.scheduler import Lane
-from models.engine.seq2seq.search import SearchState
+from models.engine.seq2seq.state import SearchState
+from models.engine.seq2seq.vocabulary_kernels import edit, log_normalizer, normalize, take_best
 
 MIN_CHUNK = 1024
 MAX_CHUNKS = 64
 
-_MAX_NEW = tl.constexpr(search.MAX_NEW)
-_MIN_NEW = tl.constexpr(search.MIN_NEW)
-_NGRAM = tl.constexpr(search.NGRAM)
-_FORCED_FIRST = tl.constexpr(search.FORCED_FIRST)
-_FORCED_LAST = tl.constexpr(search.FORCED_LAST)
-_EARLY_STOPPING = tl.constexpr(search.EARLY_STOPPING)
-_STOP = tl.constexpr(search.STOP)
-_SUPPRESSED = tl.constexpr(search.SUPPRESSED)
-_NUM_SETTINGS = tl.constexpr(search.NUM_SETTINGS)
+_MAX_NEW = tl.constexpr(layout.MAX_NEW)
+_FORCED_FIRST = tl.constexpr(layout.FORCED_FIRST)
+_FORCED_LAST = tl.constexpr(layout.FORCED_LAST)
+_EARLY_STOPPING = tl.constexpr(layout.EARLY_STOPPING)
+_STOP = tl.constexpr(layout.STOP)
+_NUM_SETTINGS = tl.constexpr(layout.NUM_SETTINGS)
 _NUM_STOPS = tl.constexpr(checks.MAX_STOP_TOKENS)
-_NUM_SUPPRESSED = tl.constexpr(checks.MAX_SUPPRESSED_TOKENS)
-_MAX_NGRAM = tl.constexpr(checks.MAX_NGRAM_SIZE)
-_STOP_EARLY = tl.constexpr(search.STOP_EARLY)
-_STOP_NEVER = tl.constexpr(search.STOP_NEVER)
-_NEVER = tl.constexpr(search.NEVER)
+_STOP_EARLY = tl.constexpr(layout.STOP_EARLY)
+_STOP_NEVER = tl.constexpr(layout.STOP_NEVER)
+_NEVER = tl.constexpr(layout.NEVER)
 
 
 def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> None:
@@ -56,12 +52,13 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
         "CHUNKS": chunks,
         "CHUNKS_PADDED": triton.next_power_of_2(chunks),
     }
-    _normalize[(rows, chunks)](logits, parts, **width)
-    _edit[(rows,)](
-        logits, parts, active, state.settings, state.penalties, state.position, state.finished, state.history,
+    normalize[(rows, chunks)](logits, parts, **width)
+    edit[(rows,)](
+        logits, parts, active, state.settings, state.suppressed, state.penalties, state.position,
+        state.finished, state.history,
         V=vocabulary, **slots, num_warps=4,
     )  # fmt: skip
-    _take_best[(rows, chunks)](logits, value, token, KEPT=kept, **width)
+    take_best[(rows, chunks)](logits, value, token, KEPT=kept, **width)
     if lane.num_beams == 1:
         _choose_greedy[(len(active),)](
             value, token, parts, active, state.settings, state.penalties, state.rows, state.position,
@@ -82,93 +79,6 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
         **slots,
         num_warps=4 if entries <= 4096 else 8,
     )  # fmt: skip
-
-
-@triton.jit
-def _normalize(logits, parts, V: tl.constexpr, CHUNK: tl.constexpr):
-    """A chunk's highest logit, and its sum of exponentials relative to that."""
-    n, chunk = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    i = chunk * CHUNK + tl.arange(0, CHUNK)
-    x = tl.load(logits + n * V + i, mask=i < V, other=-float("inf")).to(tl.float32)
-    top = tl.max(x, 0)
-    record = parts + (n * tl.num_programs(1) + chunk) * 2
-    tl.store(record, top)
-    tl.store(record + 1, tl.sum(tl.exp(x - top), 0))
-
-
-@triton.jit
-def _log_normalizer(parts, n, CHUNKS: tl.constexpr, CHUNKS_PADDED: tl.constexpr):
-    i = tl.arange(0, CHUNKS_PADDED)
-    record = parts + (n * CHUNKS + i) * 2
-    top = tl.load(record, mask=i < CHUNKS, other=-float("inf"))
-    total = tl.load(record + 1, mask=i < CHUNKS, other=0.0)
-    highest = tl.max(top, 0)
-    return highest + tl.log(tl.sum(total * tl.exp(top - highest), 0))
-
-
-@triton.jit
-def _edit(
-    logits, parts, active, settings, penalties, position, finished, history,
-    V: tl.constexpr, BEAMS: tl.constexpr, STATE_BEAMS: tl.constexpr, T: tl.constexpr, T_PADDED: tl.constexpr,
-    CHUNKS: tl.constexpr, CHUNKS_PADDED: tl.constexpr,
-):  # fmt: skip
-    """Repetition penalty, n-gram bans, the end's ban before the minimum, suppressed tokens: in place."""
-    n = tl.program_id(0)
-    slot = tl.load(active + n // BEAMS)
-    mine = settings + slot * _NUM_SETTINGS
-    penalty = tl.load(penalties + slot * 2 + 1)
-    ngram = tl.load(mine + _NGRAM)
-    p = tl.minimum(tl.load(position + slot), T - 1)
-    too_early = p < tl.load(mine + _MIN_NEW)
-    suppresses = tl.load(mine + _SUPPRESSED) >= 0
-    if tl.load(finished + slot) == 0:
-        row = logits + n.to(tl.int64) * V
-        past = history + (slot * STATE_BEAMS + n % BEAMS) * (T + 1)
-        t = tl.arange(0, T_PADDED)
-        seen = t <= p
-        token = tl.load(past + t, mask=seen, other=0)
-        if penalty != 1.0:
-            # Beam search penalizes log probabilities, greedy search the logits themselves.
-            shift = 0.0
-            if BEAMS > 1:
-                shift = _log_normalizer(parts, n, CHUNKS, CHUNKS_PADDED)
-            x = tl.load(row + token, mask=seen, other=0.0).to(tl.float32) - shift
-            x = tl.where(x < 0, x * penalty, x / penalty) + shift
-            tl.debug_barrier()  # a token seen twice must be read twice before it is written
-            tl.store(row + token, x.to(logits.dtype.element_ty), mask=seen)
-            tl.debug_barrier()
-        if ngram > 0:
-            banned = seen & (t >= ngram - 1)
-            for back in tl.static_range(1, _MAX_NGRAM):
-                tail = tl.load(past + tl.maximum(p + 1 - back, 0))
-                before = tl.load(past + t - back, mask=seen & (t >= back), other=-1)
-                banned = banned & ((back >= ngram) | (before == tail))
-            tl.store(row + token, tl.full([T_PADDED], -float("inf"), logits.dtype.element_ty), mask=banned)
-        if too_early:
-            i = tl.arange(0, _NUM_STOPS)
-            stop = tl.load(mine + _STOP + i)
-            never = tl.full([_NUM_STOPS], -float("inf"), logits.dtype.element_ty)
-            tl.store(row + stop, never, mask=stop >= 0)
-        if suppresses:
-            i = tl.arange(0, _NUM_SUPPRESSED)
-            gone = tl.load(mine + _SUPPRESSED + i)
-            nevermore = tl.full([_NUM_SUPPRESSED], -float("inf"), logits.dtype.element_ty)
-            tl.store(row + gone, nevermore, mask=gone >= 0)
-
-
-@triton.jit
-def _take_best(logits, value, token, V: tl.constexpr, CHUNK: tl.constexpr, KEPT: tl.constexpr):
-    """The chunk's best tokens, best first."""
-    n, chunk = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    i = tl.arange(0, CHUNK)
-    start = chunk * CHUNK
-    x = tl.load(logits + n * V + start + i, mask=start + i < V, other=-float("inf")).to(tl.float32)
-    record = (n * tl.num_programs(1) + chunk) * KEPT
-    for place in tl.static_range(KEPT):
-        best, at = tl.max(x, 0, return_indices=True)
-        tl.store(value + record + place, best)
-        tl.store(token + record + place, tl.minimum(start + at, V - 1))
-        x = tl.where(i == at, -float("inf"), x)
 
 
 @triton.jit
@@ -204,7 +114,7 @@ def _choose_greedy(
         repeated = tl.max((past == chosen).to(tl.int32), 0) > 0
         penalty = tl.where(repeated, tl.load(penalties + slot * 2 + 1), 1.0)
         gain = tl.where(best < 0, best / penalty, best * penalty)
-        gain -= _log_normalizer(parts, n, CHUNKS, CHUNKS_PADDED)
+        gain -= log_normalizer(parts, n, CHUNKS, CHUNKS_PADDED)
         forced = _forced_token(mine, p)
         chosen = tl.where(forced >= 0, forced, chosen)
         total = tl.load(score + first) + tl.where(forced >= 0, 0.0, gain)
@@ -250,7 +160,7 @@ def _choose_beams(
         x = tl.load(value + entry, mask=e < BEAMS * CHUNKS * CANDIDATES, other=-float("inf"))
         for beam in tl.static_range(BEAMS):
             so_far = tl.load(score + first + beam)
-            so_far -= _log_normalizer(parts, b * BEAMS + beam, CHUNKS, CHUNKS_PADDED)
+            so_far -= log_normalizer(parts, b * BEAMS + beam, CHUNKS, CHUNKS_PADDED)
             x = tl.where(e // (CHUNKS * CANDIDATES) == beam, x + so_far, x)
         found = tl.full([CANDIDATES_PADDED], -float("inf"), tl.float32)
         source = tl.zeros([CANDIDATES_PADDED], tl.int32)

@@ -1,0 +1,279 @@
+"""The engine when something goes wrong, is called off or is watched; exactness is tested elsewhere."""
+
+import threading
+import time
+
+import pytest
+import torch
+from seq2seq_models import VOCABULARY, content, reference, tiny_model
+
+from models.engine.protocol import Decoding, Generation
+from models.engine.seq2seq import Seq2SeqEngine
+from models.errors import DeadlineExceeded, EngineFailed, InvalidInput, Overloaded
+
+GREEDY = Decoding(max_new_tokens=6)
+BEAMS = Decoding(max_new_tokens=6, num_beams=4)
+SOURCES = [tuple(range(start, start + 5 + start % 4)) for start in range(4, 20, 2)]
+
+
+@pytest.fixture(scope="module")
+def oracle():
+    return tiny_model("bart")
+
+
+@pytest.fixture
+def make_engine():
+    """Engines that are closed when the test is over."""
+    engines = []
+
+    def make(**options):
+        options = {"max_slots": 4, "max_source_tokens": 16, "max_new_tokens": 8, "max_queued": 50, **options}
+        engines.append(Seq2SeqEngine(tiny_model("bart"), **options))
+        return engines[-1]
+
+    yield make
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture
+def engine(make_engine):
+    return make_engine()
+
+
+def assert_right(oracle, generation, future):
+    tokens, _ = reference(oracle, generation.source_ids, generation.decoding)
+    assert list(future.result(30).token_ids) == content(oracle, tokens, generation.decoding)
+
+
+def wait_until(condition):
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+class Gate:
+    """Holds an engine's steps until it is opened."""
+
+    def __init__(self, engine, monkeypatch):
+        self._open = threading.Event()
+        step = engine._loop._runner.step
+
+        def held(lane):
+            self._open.wait(20)
+            step(lane)
+
+        monkeypatch.setattr(engine._loop._runner, "step", held)
+
+    def open(self):
+        self._open.set()
+
+
+REFUSED = {
+    "an id out of range": Generation((3, VOCABULARY), GREEDY),
+    "a negative id": Generation((3, -1), GREEDY),
+    "no source": Generation((), GREEDY),
+    "too long a source": Generation((3,) * 17, GREEDY),
+    "too many new tokens": Generation((3,), Decoding(max_new_tokens=9)),
+    "no new tokens": Generation((3,), Decoding(max_new_tokens=0)),
+    "too many beams": Generation((3,), Decoding(max_new_tokens=4, num_beams=9)),
+    "too long an n-gram": Generation((3,), Decoding(max_new_tokens=4, no_repeat_ngram_size=9)),
+    "a penalty of zero": Generation((3,), Decoding(max_new_tokens=4, repetition_penalty=0.0)),
+    "too many ends": Generation((3,), Decoding(max_new_tokens=4, stop_token_ids=tuple(range(5)))),
+    "a forced token out of range": Generation((3,), Decoding(max_new_tokens=4, forced_bos_token_id=999)),
+    "a token forced and suppressed": Generation(
+        (3,), Decoding(max_new_tokens=4, forced_eos_token_id=5, suppressed_token_ids=(5,))
+    ),
+    "streamed beams": Generation((3,), BEAMS, on_token=print),
+}
+
+
+@pytest.mark.parametrize("refused", REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_run_fails_alone(engine, oracle, refused):
+    good = Generation(SOURCES[0], BEAMS)
+    first, wrong, last = engine.submit([good, refused, good])
+    with pytest.raises(InvalidInput) as caught:
+        wrong.result(30)
+    assert caught.value.field
+    assert_right(oracle, good, first)
+    assert_right(oracle, good, last)
+
+
+def test_out_of_memory_halves_the_encoder_batch(engine, oracle, monkeypatch):
+    encoder = engine._loop._runner.encoder
+    encode, sizes = encoder._encode, []
+
+    def small_memory(input_ids, attention_mask):
+        sizes.append(len(input_ids))
+        if len(input_ids) > 1:
+            raise torch.OutOfMemoryError("no room")
+        return encode(input_ids=input_ids, attention_mask=attention_mask)
+
+    monkeypatch.setattr(encoder, "_encode", small_memory)
+    generations = [Generation(source, GREEDY) for source in SOURCES]
+    for generation, future in zip(generations, engine.submit(generations), strict=True):
+        assert_right(oracle, generation, future)
+    assert sizes[:3] == [4, 2, 1]
+    assert sizes.count(4) == 1  # the limit has been lowered for good
+
+
+def test_a_source_that_breaks_the_encoder_fails_alone(engine, oracle, monkeypatch):
+    encoder = engine._loop._runner.encoder
+    encode = encoder._encode
+
+    def allergic(input_ids, attention_mask):
+        if (input_ids == 77).any():
+            raise RuntimeError("77 hurts")
+        return encode(input_ids=input_ids, attention_mask=attention_mask)
+
+    monkeypatch.setattr(encoder, "_encode", allergic)
+    generations = [Generation(source, GREEDY) for source in SOURCES]
+    futures = engine.submit([*generations[:3], Generation((77, 3), GREEDY), *generations[3:]])
+    with pytest.raises(EngineFailed, match="77 hurts"):
+        futures.pop(3).result(30)
+    for generation, future in zip(generations, futures, strict=True):
+        assert_right(oracle, generation, future)
+
+
+def test_cancelling_frees_the_slot_within_a_step(engine, oracle, monkeypatch):
+    gate = Gate(engine, monkeypatch)
+    futures = engine.submit([Generation(source, BEAMS) for source in SOURCES[:6]])
+    wait_until(lambda: engine.stats().running == 4)
+    steps = engine._loop._step
+    assert futures[0].cancel()
+    assert futures[5].cancel()
+    gate.open()
+    wait_until(lambda: engine._loop._step > steps)
+    for number in range(1, 5):
+        assert_right(oracle, Generation(SOURCES[number], BEAMS), futures[number])
+    wait_until(lambda: engine.stats().slots_used == 0)
+    assert engine.stats().requests == 4
+
+
+def test_a_deadline_ends_waiting_and_running_requests(engine, oracle, monkeypatch):
+    gate = Gate(engine, monkeypatch)
+    soon = time.monotonic() + 0.2
+    late = [Generation(source, BEAMS, deadline=soon) for source in SOURCES[:5]]
+    calm = Generation(SOURCES[5], BEAMS, deadline=soon + 60)
+    *expired, kept = engine.submit([*late, calm])
+    time.sleep(0.25)
+    gate.open()
+    for future in expired:
+        with pytest.raises(DeadlineExceeded):
+            future.result(30)
+    assert_right(oracle, calm, kept)
+
+
+def test_a_dead_loop_fails_everyone_and_is_restarted(engine, oracle, monkeypatch):
+    ready_while_down = []
+    new_loop = engine._new_loop
+
+    def observed():
+        ready_while_down.append(engine.stats().ready)
+        return new_loop()
+
+    def broken(lane):
+        raise RuntimeError("lost")
+
+    monkeypatch.setattr(engine, "_new_loop", observed)
+    monkeypatch.setattr(engine._loop._runner, "step", broken)
+    for future in engine.submit([Generation(source, GREEDY) for source in SOURCES]):
+        with pytest.raises(EngineFailed, match="lost"):
+            future.result(30)
+    wait_until(lambda: engine.stats().ready)
+    assert ready_while_down == [False]
+    generation = Generation(SOURCES[0], GREEDY)
+    assert_right(oracle, generation, engine.submit([generation])[0])
+
+
+def test_an_engine_that_cannot_restart_says_so(engine, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("lost")
+
+    monkeypatch.setattr(engine, "_new_loop", broken)
+    monkeypatch.setattr(engine._loop._runner, "step", broken)
+    with pytest.raises(EngineFailed):
+        engine.submit([Generation(SOURCES[0], GREEDY)])[0].result(30)
+    engine._thread.join(10)
+    assert not engine.stats().ready
+    with pytest.raises(EngineFailed, match="not ready"):
+        engine.submit([Generation(SOURCES[0], GREEDY)])
+
+
+@pytest.mark.parametrize("forced", [None, 7])
+def test_streamed_tokens_are_the_output(engine, forced):
+    seen = {source: [] for source in SOURCES}
+    decoding = Decoding(max_new_tokens=8, forced_bos_token_id=forced, forced_eos_token_id=9)
+    generations = [Generation(source, decoding, on_token=seen[source].append) for source in SOURCES]
+    for generation, future in zip(generations, engine.submit(generations), strict=True):
+        token_ids = future.result(30).token_ids
+        assert tuple(seen[generation.source_ids]) == token_ids
+
+
+def test_a_callback_that_raises_fails_its_own_request(engine, oracle):
+    def broken(token):
+        raise ValueError("no")
+
+    generation = Generation(SOURCES[1], GREEDY)
+    wrong, right = engine.submit([Generation(SOURCES[0], GREEDY, on_token=broken), generation])
+    with pytest.raises(EngineFailed, match="on_token"):
+        wrong.result(30)
+    assert_right(oracle, generation, right)
+
+
+def test_a_full_queue_refuses_or_waits(make_engine, oracle, monkeypatch):
+    engine = make_engine(max_queued=4)
+    gate = Gate(engine, monkeypatch)
+    generations = [Generation(source, GREEDY) for source in SOURCES[:4]]
+    futures = engine.submit(generations)
+    wait_until(lambda: engine.stats().running == 4)
+    futures += engine.submit(generations)
+    with pytest.raises(Overloaded):
+        engine.submit(generations[:1])
+    waiting = threading.Thread(target=lambda: futures.extend(engine.submit(generations, wait=True)))
+    waiting.start()
+    gate.open()
+    waiting.join(30)
+    assert len(futures) == 12
+    for generation, future in zip(generations * 3, futures, strict=True):
+        assert_right(oracle, generation, future)
+
+
+def test_stats_count(engine):
+    futures = engine.submit([Generation(source, BEAMS) for source in SOURCES])
+    lengths = [len(future.result(30).token_ids) for future in futures]
+    wait_until(lambda: engine.stats().slots_used == 0)
+    stats = engine.stats()
+    assert (stats.requests, stats.queued, stats.running, stats.slots) == (len(SOURCES), 0, 0, 4)
+    assert stats.source_tokens == sum(map(len, SOURCES))
+    assert stats.output_tokens >= sum(lengths)
+    assert stats.ready
+    assert stats.step_s > 0
+    assert stats.tokens_per_s > 0
+    assert 0 < stats.batch_fill <= 1
+
+
+def test_closing_finishes_what_is_queued(engine, oracle):
+    generations = [Generation(source, GREEDY) for source in SOURCES]
+    futures = engine.submit(generations)
+    engine.close()
+    for generation, future in zip(generations, futures, strict=True):
+        assert future.done()
+        assert_right(oracle, generation, future)
+    assert not engine.stats().ready
+    with pytest.raises(EngineFailed, match="closed"):
+        engine.submit(generations)
+    engine.close()
+
+
+def test_the_limit_is_told_from_the_end(engine, oracle):
+    decoding = Decoding(max_new_tokens=8)
+    finishes = set()
+    for source in SOURCES:
+        output = engine.submit([Generation(source, decoding)])[0].result(30)
+        tokens, _ = reference(oracle, source, decoding)
+        ended = tokens[-1] == oracle.generation_config.eos_token_id
+        assert output.finish == ("stop" if ended else "length")
+        finishes.add(output.finish)
+    assert finishes == {"stop", "length"}

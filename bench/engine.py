@@ -1,0 +1,359 @@
+"""How fast the native engine is, beside transformers' `generate` and, where installed, CTranslate2.
+
+    python3 bench/engine.py --out FILE        on a GPU, bf16, the real models' shapes
+    python3 bench/engine.py --tiny --out FILE anywhere, tiny shapes: shows that it runs, and nothing else
+
+Weights are random, as the time of a given number of steps does not depend on them; each output's length is
+drawn as real ones are, and forced. One JSON line a case. Needs torch, transformers and `models/engine`.
+"""
+
+import argparse
+import datetime
+import importlib.util
+import json
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import BartConfig, BartForConditionalGeneration, MarianConfig, MarianMTModel
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from models.engine.protocol import Decoding, Generation
+from models.engine.seq2seq import Seq2SeqEngine
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model's shape and the lengths of what goes in and out."""
+
+    name: str
+    source_mean: float
+    source_spread: float
+    source_range: tuple[int, int]
+    target_range: tuple[int, int]
+    num_requests: int
+    static_batch: int
+    max_slots: int
+
+    def model(self, tiny: bool):
+        torch.manual_seed(0)
+        return _bart(tiny) if self.name == "bart-large" else _marian(tiny)
+
+    def lengths(self, count: int, seed: int = 0):
+        """(source tokens, new tokens) of each request."""
+        rng = random.Random(seed)
+        low, high = self.source_range
+        sources = [int(rng.gauss(self.source_mean, self.source_spread)) for _ in range(count)]
+        return [(min(high, max(low, source)), rng.randint(*self.target_range)) for source in sources]
+
+    def generations(self, count: int, num_beams: int, seed: int = 0):
+        rng = random.Random(seed + 1)
+        return [
+            Generation(
+                tuple(rng.randrange(5, 1000) for _ in range(source)),
+                Decoding(max_new_tokens=target, min_new_tokens=target, num_beams=num_beams),
+            )
+            for source, target in self.lengths(count, seed)
+        ]
+
+
+WORKLOADS = (
+    Workload("bart-large", 750, 180, (200, 1024), (40, 140), 512, 64, 512),
+    Workload("marian", 32, 14, (4, 128), (10, 64), 4096, 256, 1024),
+)
+TINY = (
+    Workload("bart-large", 30, 8, (8, 48), (4, 12), 24, 8, 8),
+    Workload("marian", 10, 4, (2, 20), (3, 10), 24, 8, 8),
+)
+
+
+def _bart(tiny: bool):
+    small = {"vocab_size": 1000, "d_model": 32, "layers": 2, "heads": 2, "ffn": 64, "positions": 64}
+    large = {"vocab_size": 50264, "d_model": 1024, "layers": 12, "heads": 16, "ffn": 4096, "positions": 1024}
+    config = BartConfig(**_shape(small if tiny else large))
+    return BartForConditionalGeneration(config).eval()
+
+
+def _marian(tiny: bool):
+    small = {"vocab_size": 1100, "d_model": 32, "layers": 2, "heads": 2, "ffn": 64, "positions": 64}
+    large = {"vocab_size": 58101, "d_model": 512, "layers": 6, "heads": 8, "ffn": 2048, "positions": 512}
+    shape = _shape(small if tiny else large)
+    pad = shape["vocab_size"] - 1
+    config = MarianConfig(
+        **shape,
+        scale_embedding=True,
+        activation_function="swish",
+        pad_token_id=pad,
+        eos_token_id=0,
+        decoder_start_token_id=pad,
+        forced_eos_token_id=None,
+    )
+    return MarianMTModel(config).eval()
+
+
+def _shape(sizes):
+    shape = {"vocab_size": sizes["vocab_size"], "d_model": sizes["d_model"]}
+    for side in ("encoder", "decoder"):
+        shape[f"{side}_layers"] = sizes["layers"]
+        shape[f"{side}_attention_heads"] = sizes["heads"]
+        shape[f"{side}_ffn_dim"] = sizes["ffn"]
+    return {**shape, "max_position_embeddings": sizes["positions"]}
+
+
+class Bench:
+    """Runs the cases and keeps their records."""
+
+    def __init__(self, options):
+        self.tiny = options.tiny
+        self.device = "cuda" if torch.cuda.is_available() and not options.tiny else "cpu"
+        self.dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
+        self.seconds = 2.0 if options.tiny else options.seconds
+        self.records = []
+
+    def record(self, **fields):
+        fields = {
+            key: round(value, 4) if isinstance(value, float) else value for key, value in fields.items()
+        }
+        self.records.append(fields)
+        print(json.dumps(fields), flush=True)
+
+    def run(self, workload: Workload, systems):
+        if "engine" in systems:
+            self.engine_cases(workload)
+        if "transformers" in systems:
+            self.transformers_cases(workload)
+        if "ctranslate2" in systems and importlib.util.find_spec("ctranslate2"):
+            self.ctranslate2_cases(workload)
+
+    # -- this engine
+
+    def engine_cases(self, workload: Workload):
+        started = time.perf_counter()
+        engine = Seq2SeqEngine(
+            workload.model(self.tiny),
+            device=self.device,
+            dtype=self.dtype,
+            max_slots=workload.max_slots,
+            max_source_tokens=workload.source_range[1],
+            max_new_tokens=workload.target_range[1],
+            max_queued=1 << 20,
+        )
+        case = {"system": "engine", "model": workload.name}
+        start_s = time.perf_counter() - started
+        self.record(**case, case="start", seconds=start_s, slots=engine.stats().slots)
+        for num_beams in (4, 1):
+            rate = self.engine_throughput(engine, workload, num_beams, case)
+            idle_s = self.engine_alone(engine, workload, num_beams, case)
+            self.engine_stream(engine, workload, num_beams, 0.7 * rate, idle_s, case)
+        engine.close()
+        del engine
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+
+    def engine_throughput(self, engine, workload, num_beams, case):
+        """All requests at once; the better of two runs, both recorded."""
+        _run(engine, workload.generations(workload.num_requests // 4, num_beams, seed=9))
+        best = 0.0
+        for seed in (0, 1):
+            generations = workload.generations(workload.num_requests, num_beams, seed=seed)
+            seconds = _run(engine, generations)
+            stats = engine.stats()
+            rate = len(generations) / seconds
+            best = max(best, rate)
+            self.record(
+                **case,
+                case="all at once",
+                num_beams=num_beams,
+                requests=len(generations),
+                per_s=rate,
+                seconds=seconds,
+                step_ms=stats.step_s * 1e3,
+            )
+        return best
+
+    def engine_alone(self, engine, workload, num_beams, case):
+        """One request at a time: the latency of an idle engine, in seconds."""
+        taken = [_run(engine, [each]) for each in workload.generations(12, num_beams, seed=5)][2:]
+        self.record(
+            **case,
+            case="one alone",
+            num_beams=num_beams,
+            per_s=len(taken) / sum(taken),
+            median_s=statistics.median(taken),
+        )
+        return statistics.median(taken)
+
+    def engine_stream(self, engine, workload, num_beams, rate, idle_s, case):
+        """Arrivals at random moments, so many a second on average, for some seconds."""
+        rng = random.Random(3)
+        generations = workload.generations(max(8, int(rate * self.seconds / 2)), num_beams, seed=7)
+        latencies, lock = [], threading.Lock()
+        next_at = time.perf_counter()
+        futures = []
+        for generation in generations:
+            next_at += rng.expovariate(rate)
+            time.sleep(max(0.0, next_at - time.perf_counter()))
+            submitted = time.perf_counter()
+
+            def done(_, submitted=submitted):
+                with lock:
+                    latencies.append(time.perf_counter() - submitted)
+
+            future = engine.submit([generation])[0]
+            future.add_done_callback(done)
+            futures.append(future)
+        for future in futures:
+            future.result()
+        median = statistics.median(latencies)
+        self.record(
+            **case,
+            case="open stream",
+            num_beams=num_beams,
+            arrivals_per_s=rate,
+            requests=len(futures),
+            median_s=median,
+            p95_s=statistics.quantiles(latencies, n=20)[-1],
+            times_idle=median / idle_s,
+        )
+
+    # -- transformers
+
+    def transformers_cases(self, workload: Workload):
+        model = workload.model(self.tiny).to(self.device, self.dtype)
+        case = {"system": "transformers", "model": workload.name}
+        for num_beams in (4, 1):
+            self.static(workload, num_beams, workload.static_batch, case, lambda *a: _generate(model, *a))
+            self.static(workload, num_beams, 1, case, lambda *a: _generate(model, *a))
+
+    def static(self, workload, num_beams, batch, case, generate):
+        """Batches sorted by length, each to its longest target, within the time allowed."""
+        requests = sorted(zip(*_ids_and_targets(workload), strict=True), key=lambda request: -len(request[0]))
+        generate(requests[:batch], num_beams)
+        done, started = 0, time.perf_counter()
+        # From the middle on: the lengths of a short run are then those of a long one.
+        for start in range(len(requests) // 2 // batch * batch, len(requests), batch):
+            done += len(requests[start : start + batch])
+            generate(requests[start : start + batch], num_beams)
+            if time.perf_counter() - started > self.seconds:
+                break
+        seconds = time.perf_counter() - started
+        self.record(
+            **case, case=f"batches of {batch}", num_beams=num_beams, per_s=done / seconds, seconds=seconds
+        )
+
+    # -- CTranslate2
+
+    def ctranslate2_cases(self, workload: Workload):
+        import ctranslate2
+
+        with tempfile.TemporaryDirectory() as folder:
+            _convert(workload.model(self.tiny), folder)
+            compute = "bfloat16" if self.device == "cuda" else "float32"
+            translator = ctranslate2.Translator(folder, device=self.device, compute_type=compute)
+            case = {"system": "ctranslate2", "model": workload.name}
+            for num_beams in (4, 1):
+                for batch in (workload.static_batch * 2, 1):
+                    self.static(workload, num_beams, batch, case, lambda *a: _translate(translator, *a))
+
+
+def _run(engine, generations) -> float:
+    """Seconds from the submission to the last answer."""
+    started = time.perf_counter()
+    for future in engine.submit(generations):
+        future.result()
+    return time.perf_counter() - started
+
+
+def _ids_and_targets(workload):
+    generations = workload.generations(workload.num_requests, 1)
+    return [list(each.source_ids) for each in generations], [
+        each.decoding.max_new_tokens for each in generations
+    ]
+
+
+@torch.inference_mode()
+def _generate(model, requests, num_beams):
+    longest = max(len(ids) for ids, _ in requests)
+    pad = model.config.pad_token_id
+    ids = torch.tensor([ids + [pad] * (longest - len(ids)) for ids, _ in requests])
+    mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in requests])
+    target = max(target for _, target in requests)
+    model.generate(
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
+        num_beams=num_beams,
+        do_sample=False,
+        min_new_tokens=target,
+        max_new_tokens=target,
+        forced_bos_token_id=None,
+        forced_eos_token_id=None,
+    )
+    if model.device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def _translate(translator, requests, num_beams):
+    target = max(target for _, target in requests)
+    translator.translate_batch(
+        [[f"t{token}" for token in ids] for ids, _ in requests],
+        beam_size=num_beams,
+        min_decoding_length=target,
+        max_decoding_length=target,
+        max_batch_size=len(requests),
+    )
+
+
+def _convert(model, folder):
+    """The random model in CTranslate2's format, with a made-up vocabulary."""
+    from ctranslate2.converters import transformers as converters
+
+    model.config.normalize_before = False
+    loader = converters._MODEL_LOADERS[type(model.config).__name__]
+    spec = loader.get_model_spec(model)
+    size = spec.encoder.embeddings[0].weight.shape[0]
+    loader.set_vocabulary(spec, [f"t{number}" for number in range(size)])
+    for name in ("bos_token", "eos_token", "unk_token", "decoder_start_token"):
+        setattr(spec.config, name, "t2")
+    spec.validate()
+    spec.optimize(quantization=None)
+    spec.save(folder)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="where the JSON file goes")
+    parser.add_argument("--tiny", action="store_true", help="tiny shapes, on the CPU")
+    parser.add_argument("--models", nargs="+", default=["bart-large", "marian"])
+    parser.add_argument("--systems", nargs="+", default=["engine", "transformers", "ctranslate2"])
+    parser.add_argument("--seconds", type=float, default=20.0, help="for each case that is cut off by time")
+    options = parser.parse_args()
+    bench = Bench(options)
+    for workload in TINY if options.tiny else WORKLOADS:
+        if workload.name in options.models:
+            bench.run(workload, options.systems)
+    about = {
+        "device": torch.cuda.get_device_name() if bench.device == "cuda" else "cpu",
+        "dtype": str(bench.dtype),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "tiny": options.tiny,
+    }
+    if importlib.util.find_spec("triton"):
+        import triton
+
+        about["triton"] = triton.__version__
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps({"about": about, "cases": bench.records}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

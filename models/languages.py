@@ -45,7 +45,7 @@ class Languages:
         raise UnsupportedLanguage(
             f"{code!r} is not a language code known here",
             field=field,
-            allowed="ISO 639-1 or BCP 47 codes such as en, fr, zh-Hant; GET /v1/languages lists them",
+            allowed="ISO 639-1 and BCP 47 codes such as en, fr and zh-Hant",
         )
 
     def name(self, code: str) -> str:

@@ -5,6 +5,7 @@ Weights are safetensors; a repository that has only a `.bin` is read with torch'
 own code is never run.
 """
 
+import hashlib
 import json
 import logging
 import pickle
@@ -186,7 +187,7 @@ class Store:
         if entry.package is not None:
             return "sha256:" + packaged.combined(entry.package)
         if entry.path is not None:
-            return "local"
+            return "local:" + hashlib.sha256(_fingerprint(entry.path).encode()).hexdigest()[:12]
         record = self._home(entry) / "pulled.json"
         return str(json.loads(record.read_text("utf-8"))["revision"]) if record.is_file() else entry.revision
 
@@ -228,8 +229,6 @@ class Store:
         Safe between processes. What was made from other weights (another revision) is made anew.
         """
         made_from = {"revision": self.revision(entry)}
-        if entry.path is not None:
-            made_from["weights"] = _fingerprint(entry.path)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             done = folder / DONE

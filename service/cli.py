@@ -14,7 +14,7 @@ import click
 from models.errors import DragomanError, InvalidInput
 from service.commands.batch import batch
 from service.commands.models import models
-from service.commands.session import Session, note, silence
+from service.commands.session import Session, note, prepare_process
 from service.commands.text import detect, summarize, translate
 
 DONE = 0
@@ -97,7 +97,7 @@ for command in (summarize, translate, detect, batch, models):
 
 def main() -> None:
     """The program."""
-    silence()
+    prepare_process()
     cli()
 
 

@@ -89,7 +89,7 @@ def test_every_line_gives_one_line_in_order_with_its_own_fields(lines, ends_with
 def test_result_and_own_fields():
     done = result_of(b'{"id": 7, "text": "One. Two.", "url": "x", "price": 1.50}')
     assert list(done) == ["id", "text", "url", "price", "result"]
-    assert done["result"]["summary"].startswith("medium: One")
+    assert done["result"]["summary"].startswith("short: One")
     assert done["result"]["sentences"] == [{"text": "One", "source": {"start": 0, "end": 3}}]
     assert "timings_ms" not in done["result"]
 
@@ -417,7 +417,7 @@ def test_interrupt_and_go_on(articles, tmp_path):
 
     refused = batch("summarize", articles, out, "--length", "long")
     assert refused.exit_code == 2
-    assert "length was 'medium', is 'long'" in refused.stderr
+    assert "length was 'short', is 'long'" in refused.stderr
 
     done = batch("summarize", articles, out)
     assert "going on after the 64 records" in done.stderr

@@ -74,10 +74,14 @@ class _Running(Generic[T]):
             self.call, self.error = None, error
         self.text_s += time.perf_counter() - start
 
-    def fail(self, error: Exception) -> None:
-        """Give the error up to the task, so that it can release what it holds, and end it."""
+    def cancel(self) -> None:
+        """Free the places of what is not done."""
         for future in self.futures:
             future.cancel()
+
+    def fail(self, error: Exception) -> None:
+        """Give the error up to the task, so that it can release what it holds, and end it."""
+        self.cancel()
         self.call, self.error = None, error
         self.steps.close()
 
@@ -115,12 +119,17 @@ def run_all(
     for task in running:
         task.advance(None)
     first = True
-    while active := [task for task in running if task.call is not None]:
-        _submit(active, deadline, wait=wait or not first)
-        for task in active:
-            if task.call is not None:
-                task.collect(deadline)
-        first = False
+    try:
+        while active := [task for task in running if task.call is not None]:
+            _submit(active, deadline, wait=wait or not first)
+            for task in active:
+                if task.call is not None:
+                    task.collect(deadline)
+            first = False
+    finally:  # interrupted: nobody waits for the rest
+        for task in running:
+            task.cancel()
+            task.steps.close()
     return [Outcome(t.value, t.error, Timings(t.text_s, t.model_s)) for t in running]
 
 

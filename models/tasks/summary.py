@@ -18,7 +18,7 @@ class SummaryRequest:
 
     text: str | None = None
     html: str | None = None
-    length: Length = "medium"
+    length: Length = "short"
     max_sentences: int | None = None
     format: Format = "paragraph"
     model: str | None = None

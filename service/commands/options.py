@@ -17,7 +17,7 @@ _SUMMARY = (
     click.option(
         "--length",
         type=click.Choice(["headline", "short", "medium", "long"]),
-        default="medium",
+        default="short",
         show_default=True,
         help="How long the summary is to be.",
     ),

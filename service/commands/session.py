@@ -81,9 +81,14 @@ class Session:
             yield
 
 
-def silence() -> None:
-    """Keep the libraries, not yet imported, from writing to the terminal. For the start of a process."""
-    for name, value in QUIET.items():
+WAITING_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Makes OpenMP's threads sleep while they wait for each other. Two engines, or another program, on the same
+cores made spinning threads up to 11 times as slow (an encoder's 0.17 s became 1.96 s)."""
+
+
+def prepare_process() -> None:
+    """Set the libraries up, before they are imported: silent, and good neighbours to other threads."""
+    for name, value in (QUIET | WAITING_THREADS).items():
         os.environ.setdefault(name, value)
     warnings.simplefilter("ignore")
     logging.getLogger().addHandler(logging.NullHandler())

@@ -45,7 +45,7 @@ class SummarizeBody(_Body):
     """Exactly one of `text`, `html` and `texts`."""
 
     html: str | None = Field(None, description="One web page; its article is found and the rest left out.")
-    length: Length = Field("medium", description="How long the summary is to be.")
+    length: Length = Field("short", description="How long the summary is to be.")
     max_sentences: int | None = Field(None, ge=1, le=100, description="At most so many sentences.")
     format: Format = Field("paragraph", description="Running text, or a line for each sentence.")
     model: ModelName | None = Field(None, description="A name from /v1/models; the default if absent.")

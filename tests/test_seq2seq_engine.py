@@ -1,5 +1,6 @@
 """The engine when something goes wrong, is called off or is watched; exactness is tested elsewhere."""
 
+import dataclasses
 import threading
 import time
 
@@ -215,8 +216,9 @@ def test_a_callback_that_raises_fails_its_own_request(engine, oracle):
     def broken(token):
         raise ValueError("no")
 
-    generation = Generation(SOURCES[1], GREEDY)
-    wrong, right = engine.submit([Generation(SOURCES[0], GREEDY, on_token=broken), generation])
+    generation = Generation(SOURCES[1], Decoding(max_new_tokens=6, min_new_tokens=3))
+    streamed = dataclasses.replace(generation, on_token=broken)
+    wrong, right = engine.submit([streamed, generation])
     with pytest.raises(EngineFailed, match="on_token"):
         wrong.result(30)
     assert_right(oracle, generation, right)

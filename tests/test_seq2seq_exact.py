@@ -80,11 +80,16 @@ REQUESTS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, database=None)
+@pytest.mark.parametrize("lag", [0, 1])
+@settings(max_examples=20, deadline=None, database=None)
 @given(requests=REQUESTS, actions=st.lists(st.integers(-3, 3), max_size=30))
-def test_joining_and_leaving_changes_nothing(requests, actions):
-    """Positive actions submit so many, negative ones run turns, zero cancels one."""
+def test_joining_and_leaving_changes_nothing(lag, requests, actions):
+    """Positive actions submit so many, negative ones run turns, zero cancels one.
+
+    With a lag of one step the host learns of what happened as late as it does on a GPU.
+    """
     loop, submit = LoopDriver.shared()
+    loop._lag = lag
     pending, running = list(requests), []
     for action in actions:
         running += [submit(*pending.pop()) for _ in range(min(action, len(pending)))]

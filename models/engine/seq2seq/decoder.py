@@ -42,6 +42,24 @@ class Linear:
         return cls(weight, torch.cat(biases) if biases else None)
 
 
+class _Head:
+    """The product with the vocabulary, its rows padded so that each row of logits starts aligned.
+
+    Marian's 58,101 words would send the largest product of a step to the GPU's slow, unaligned kernels.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None):
+        self._vocabulary = weight.shape[0]
+        missing = -self._vocabulary % 8
+        if missing:
+            weight = F.pad(weight, (0, 0, 0, missing))
+            bias = None if bias is None else F.pad(bias, (0, missing))
+        self._linear = Linear(weight, bias)
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        return self._linear(hidden)[:, : self._vocabulary]
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
     """A decoder layer's weights; the norms in the order of the sublayers."""
@@ -78,7 +96,7 @@ class Decoder(ABC):
 
     @abstractmethod
     def head(self, hidden: Tensor) -> Tensor:
-        """Logits [N, vocabulary]."""
+        """Logits [N, vocabulary], perhaps with unused room after each row."""
 
     def cross_keys_values(self, layer: int, encoded: Tensor) -> Tensor:
         """[2, b, H, s, D] of the encoder's output [b, s, width]."""
@@ -147,7 +165,7 @@ class BartFamilyDecoder(Decoder):
         self._positions = self._position_table(decoder.embed_positions)
         logits_bias = getattr(model, "final_logits_bias", None)
         head_bias = None if logits_bias is None else logits_bias.data[0].to(self._embedding.dtype)
-        self._head = Linear(model.lm_head.weight.data, head_bias)
+        self._head = _Head(model.lm_head.weight.data, head_bias)
 
     def _position_table(self, module: Any) -> Tensor:
         """Position embeddings from position 0 on; M2M100 gives its padding token a vector of its own."""
@@ -202,7 +220,7 @@ class T5FamilyDecoder(Decoder):
         self.final_norm = _norm(decoder.final_layer_norm)
         self.bias_by_distance = _bias_by_distance(decoder.block[0].layer[0].SelfAttention, max_new_tokens)
         self._embedding = decoder.embed_tokens.weight.data
-        self._head = Linear(model.lm_head.weight.data, None)
+        self._head = _Head(model.lm_head.weight.data, None)
         scaled = getattr(config, "scale_decoder_outputs", config.tie_word_embeddings)
         self._head_scale = config.d_model**-0.5 if scaled else 1.0
 

@@ -4,6 +4,7 @@ Batches are sorted by length and bounded in tokens, so that little is padding an
 long. A batch that fails is halved until the source at fault stands alone. Knows nothing of search.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from models.engine.seq2seq.decoder import Decoder
-from models.engine.seq2seq.state import to_device
+from models.engine.seq2seq.state import host_tensor, to_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Encoder:
     def _encode_group(self, group: Sequence[Source]) -> None:
         lengths = [len(source.token_ids) for source in group]
         ids = self._padded_ids(group, max(lengths))
-        slots = to_device(torch.tensor([source.slot for source in group]), self._cache.device)
+        slots = to_device(host_tensor(source.slot for source in group), self._cache.device).long()
         encoded = self._encode(input_ids=ids, attention_mask=self._mask(lengths, ids)).last_hidden_state
         for index, cache in enumerate(self._cache):
             fresh = self._decoder.cross_keys_values(index, encoded)
@@ -86,8 +87,11 @@ class Encoder:
         if self._cache.is_cuda and len(group) > 1:
             # Fused attention with a mask wants lengths in steps of 8.
             longest = min(-(-longest // 8) * 8, self._cache.shape[4])
-        rows = [(*source.token_ids, *[self._padding] * (longest - len(source.token_ids))) for source in group]
-        return to_device(torch.tensor(rows), self._cache.device)
+        flat = host_tensor(itertools.chain.from_iterable(source.token_ids for source in group))
+        lengths = torch.tensor([len(source.token_ids) for source in group])
+        ids = torch.full((len(group), longest), self._padding)
+        ids[torch.arange(longest) < lengths[:, None]] = flat.long()
+        return to_device(ids, self._cache.device)
 
     def _mask(self, lengths: list[int], ids: Tensor) -> Tensor | None:
         """None where nothing is padding, else an additive mask [b, 1, s, s].

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from models.engine.seq2seq.scheduler import Lane
-from models.engine.seq2seq.state import to_device
+from models.engine.seq2seq.state import host_tensor, to_device
 
 Step = Callable[[Tensor, Lane], None]
 
@@ -40,7 +40,7 @@ class Graphs:
         bucket = self._bucket(lane, len(slots))
         # The slot after the last is the spare one: what it computes is thrown away.
         padded = [*slots, *[self._num_slots] * (bucket - len(slots))]
-        active = to_device(torch.tensor(padded, dtype=torch.int32), self._device)
+        active = to_device(host_tensor(padded), self._device)
         if self._device.type != "cuda":
             self._replay[lane] = lambda: self._step(active, lane)
         else:

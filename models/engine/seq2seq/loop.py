@@ -19,6 +19,8 @@ from models.engine.seq2seq.slots import Slots
 from models.engine.seq2seq.state import Start
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed
 
+MAX_STEPS_AHEAD = 4
+
 
 @dataclass(slots=True)
 class Counts:
@@ -49,6 +51,7 @@ class Loop:
         self._lag = 1 if runner.device.type == "cuda" else 0
         self._step = 0
         self._stepped_at: float | None = None
+        self._begin_s = 0.0
         self._readbacks: deque[Readback] = deque()
         self._fetched: deque[tuple[list[Request], Results]] = deque()
         self._streaming: list[Request] = []
@@ -86,7 +89,10 @@ class Loop:
         admitted = self.scheduler.admit()
         if not admitted:
             return
+        self._run_ahead()
+        started = time.perf_counter()
         failed = self._runner.begin(*_sources_and_starts(admitted))
+        self._begin_s = time.perf_counter() - started
         self.counts.batches += 1
         for request in admitted:
             self.counts.source_tokens += len(request.generation.source_ids)
@@ -97,6 +103,12 @@ class Loop:
             self.scheduler.start(request, self._step + 1)
             if request.generation.on_token is not None:
                 self._streaming.append(request)
+
+    def _run_ahead(self) -> None:
+        """Queue so many steps that the device is busy while the host prepares an encoder call."""
+        if self._lag and self.counts.step_s:
+            for _ in range(min(MAX_STEPS_AHEAD, int(self._begin_s / self.counts.step_s))):
+                self._run_step()
 
     def _run_step(self) -> None:
         running = self.scheduler.running

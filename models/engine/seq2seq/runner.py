@@ -18,7 +18,7 @@ from models.engine.seq2seq.encoder import Encoder, Source
 from models.engine.seq2seq.graphs import Graphs
 from models.engine.seq2seq.memory import Shapes, plan
 from models.engine.seq2seq.scheduler import Lane
-from models.engine.seq2seq.state import SearchState, Start, to_device
+from models.engine.seq2seq.state import SearchState, Start, host_tensor, to_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class Runner:
 
     def fetch(self, slots: Sequence[int]) -> Results:
         """Start copying these slots' best hypotheses to the host; the slots may be used anew at once."""
-        index = to_device(torch.tensor(slots), self.device)
+        index = to_device(host_tensor(slots), self.device).long()
         state = self.state
         found = (state.done_length[index, 0], state.done_score[index, 0], state.done_tokens[index, 0])
         (lengths, scores, tokens), arrived = self._to_host(*found)

@@ -54,7 +54,7 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
     """Take one step in the slots `active` [B] with the logits [B * num_beams, vocabulary] of their tokens."""
     num_beams = lane.num_beams
     step = _gather(state, active, num_beams)
-    raw = logits.float().view(len(active), num_beams, -1)
+    raw = logits.float().reshape(len(active), num_beams, -1)
     log_z = raw.logsumexp(-1, keepdim=True)
     if num_beams == 1:
         _advance_greedy(state, step, raw - log_z, _process(step, raw))

@@ -52,13 +52,13 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
         "CHUNKS": chunks,
         "CHUNKS_PADDED": triton.next_power_of_2(chunks),
     }
-    normalize[(rows, chunks)](logits, parts, **width)
+    stride = logits.stride(0)
+    normalize[(rows, chunks)](logits, parts, stride, **width)
     edit[(rows,)](
-        logits, parts, active, state.settings, state.suppressed, state.penalties, state.position,
-        state.finished, state.history,
-        V=vocabulary, **slots, num_warps=4,
+        logits, parts, stride, active, state.settings, state.suppressed, state.penalties, state.position,
+        state.finished, state.history, **slots, num_warps=4,
     )  # fmt: skip
-    take_best[(rows, chunks)](logits, value, token, KEPT=kept, **width)
+    take_best[(rows, chunks)](logits, value, token, stride, KEPT=kept, **width)
     if lane.num_beams == 1:
         _choose_greedy[(len(active),)](
             value, token, parts, active, state.settings, state.penalties, state.rows, state.position,

@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 import time
+from concurrent.futures import wait
 
 import pytest
 import torch
@@ -146,6 +147,7 @@ def test_cancelling_frees_the_slot_within_a_step(engine, oracle, monkeypatch):
     assert futures[5].cancel()
     gate.open()
     wait_until(lambda: engine._loop._step > steps)
+    assert not wait([futures[0], futures[5]], timeout=10).not_done
     for number in range(1, 5):
         assert_right(oracle, Generation(SOURCES[number], BEAMS), futures[number])
     wait_until(lambda: engine.stats().slots_used == 0)
@@ -184,6 +186,20 @@ def test_a_dead_loop_fails_everyone_and_is_restarted(engine, oracle, monkeypatch
             future.result(30)
     wait_until(lambda: engine.stats().ready)
     assert ready_while_down == [False]
+    generation = Generation(SOURCES[0], GREEDY)
+    assert_right(oracle, generation, engine.submit([generation])[0])
+
+
+@pytest.mark.parametrize("part", ["begin", "read_back", "fetch"])
+def test_nobody_is_forgotten_wherever_the_loop_dies(engine, oracle, monkeypatch, part):
+    def broken(*_):
+        raise SystemExit("lost")
+
+    monkeypatch.setattr(engine._loop._runner, part, broken)
+    for future in engine.submit([Generation(source, GREEDY) for source in SOURCES]):
+        with pytest.raises(EngineFailed, match="lost"):
+            future.result(30)
+    wait_until(lambda: engine.stats().ready)
     generation = Generation(SOURCES[0], GREEDY)
     assert_right(oracle, generation, engine.submit([generation])[0])
 

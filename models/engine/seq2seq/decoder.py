@@ -50,7 +50,7 @@ class _Head:
 
     def __init__(self, weight: Tensor, bias: Tensor | None):
         self._vocabulary = weight.shape[0]
-        missing = -self._vocabulary % 8
+        missing = -self._vocabulary % 64
         if missing:
             weight = F.pad(weight, (0, 0, 0, missing))
             bias = None if bias is None else F.pad(bias, (0, missing))

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 
 from models.engine.protocol import EngineStats, Generation, Output
 from models.engine.seq2seq.checks import RequestChecks
-from models.engine.seq2seq.loop import Loop, answer
+from models.engine.seq2seq.loop import Counts, Loop, answer
 from models.engine.seq2seq.runner import Limits, Runner
 from models.engine.seq2seq.scheduler import Request
 from models.errors import EngineFailed, InvalidInput, Overloaded
@@ -69,6 +70,7 @@ class Seq2SeqEngine:
         self._inbox: deque[Request] = deque()
         self._cancelled: deque[Request] = deque()
         self._closing = False
+        self._counts = Counts()
         self._loop = self._new_loop()
         self._ready = True
         self._thread = threading.Thread(target=self._run, name="seq2seq-engine", daemon=True)
@@ -88,7 +90,7 @@ class Seq2SeqEngine:
 
     def stats(self) -> EngineStats:
         """A look at the engine, taken without stopping it."""
-        loop, counts = self._loop, self._loop.counts
+        loop, counts = self._loop, self._counts
         return EngineStats(
             queued=self._num_queued(),
             running=len(loop.scheduler.by_slot),
@@ -150,20 +152,24 @@ class Seq2SeqEngine:
                 self._cancelled.append(request)
                 self._changed.notify_all()
 
-    @torch.inference_mode()
     def _new_loop(self) -> Loop:
-        runner = Runner(self._model, device=self._device, dtype=self._dtype, limits=self._limits)
-        runner.warm_up([self._checks.usual_lane(width) for width in self._limits.beam_widths])
-        return Loop(runner)
+        with torch.inference_mode(), self._on_device():
+            runner = Runner(self._model, device=self._device, dtype=self._dtype, limits=self._limits)
+            runner.warm_up([self._checks.usual_lane(width) for width in self._limits.beam_widths])
+            return Loop(runner, self._counts)
+
+    def _on_device(self) -> AbstractContextManager[object]:
+        """Triton launches on the thread's current device, which need not be the engine's."""
+        return torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext()
 
     def _run(self) -> None:
         """The thread: serve until closed; after a failure answer everyone, and start afresh."""
         while True:
             try:
-                with torch.inference_mode():
+                with torch.inference_mode(), self._on_device():
                     self._serve()
                 return
-            except Exception as error:  # noqa: BLE001 - whatever kills the loop must reach those who wait
+            except BaseException as error:  # noqa: BLE001 - whatever it is must reach those who wait
                 self._ready = False
                 self._fail_everyone(EngineFailed(f"the engine died: {error!r}"))
             self._release_memory()
@@ -190,7 +196,7 @@ class Seq2SeqEngine:
                 if self._closing:
                     return False
                 self._changed.wait()
-            self._loop.add(self._inbox)
+            self._loop.add(list(self._inbox))
             self._inbox.clear()
             self._loop.drop(self._cancelled)
             self._cancelled.clear()

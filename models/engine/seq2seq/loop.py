@@ -31,22 +31,27 @@ class Counts:
     source_tokens: int = 0
     output_tokens: int = 0
     step_s: float = 0.0
-    tokens_per_s: float = 0.0
+    tokens_per_step: float = 0.0
     batch_fill: float = 0.0
 
     def stepped(self, seconds: float, num_tokens: int) -> None:
         weight = 0.05 if self.step_s else 1.0
         self.step_s += weight * (seconds - self.step_s)
-        self.tokens_per_s += weight * (num_tokens / seconds - self.tokens_per_s)
+        self.tokens_per_step += weight * (num_tokens - self.tokens_per_step)
+
+    @property
+    def tokens_per_s(self) -> float:
+        return self.tokens_per_step / self.step_s if self.step_s else 0.0
 
 
 class Loop:
     """All requests between their submission and their answer."""
 
-    def __init__(self, runner: Runner):
+    def __init__(self, runner: Runner, counts: Counts):
         self.scheduler = Scheduler(Slots(runner.plan.num_slots, runner.plan.num_rows))
-        self.counts = Counts()
+        self.counts = counts
         self._runner = runner
+        self._open: set[Request] = set()  # everyone who still waits for an answer
         # On CUDA the host looks at a step one step late; on a CPU there is nothing to overlap.
         self._lag = 1 if runner.device.type == "cuda" else 0
         self._step = 0
@@ -60,12 +65,17 @@ class Loop:
     def idle(self) -> bool:
         return self.scheduler.idle and not self._readbacks and not self._fetched
 
-    def add(self, requests: Iterable[Request]) -> None:
+    def add(self, requests: Sequence[Request]) -> None:
+        self._open.update(requests)
         self.scheduler.add(requests)
 
     def drop(self, requests: Iterable[Request]) -> None:
-        """Free what cancelled requests hold."""
-        self.scheduler.end(request for request in requests if not request.over)
+        """Free what cancelled requests hold; one that has just finished is answered in its turn."""
+        for request in requests:
+            if not request.over:
+                self.scheduler.end([request])
+                self._open.discard(request)
+                request.future.set_running_or_notify_cancel()
 
     def release(self) -> None:
         """Let go of the device's memory; no turn may follow."""
@@ -80,10 +90,9 @@ class Loop:
         self._learn()
 
     def fail_all(self, error: DragomanError) -> None:
-        """Answer everyone with this error."""
-        unanswered = [request for requests, _ in self._fetched for request in requests]
-        for request in [*unanswered, *self.scheduler.drop_all()]:
-            answer(request, error)
+        """Answer everyone who still waits with this error; no turn may follow."""
+        while self._open:
+            answer(self._open.pop(), error)
 
     def _admit(self) -> None:
         admitted = self.scheduler.admit()
@@ -178,10 +187,12 @@ class Loop:
         cut = length == decoding.max_new_tokens and (not ends or decoding.forced_eos_token_id is not None)
         self.counts.requests += 1
         self.counts.output_tokens += length
+        self._open.discard(request)
         answer(request, Output(tuple(kept), score, "length" if cut else "stop"))
 
     def _fail(self, request: Request, error: DragomanError) -> None:
         self.scheduler.end([request])
+        self._open.discard(request)
         answer(request, error)
 
 

@@ -138,11 +138,3 @@ class Scheduler:
     @property
     def idle(self) -> bool:
         return not self.running and not self.waiting
-
-    def drop_all(self) -> list[Request]:
-        """Everyone that waits or runs, ended; for an engine that died."""
-        everyone = [*self.waiting, *self.by_slot.values()]
-        self.end(everyone)
-        self.waiting.clear()
-        self._deadlines.clear()
-        return everyone

@@ -43,7 +43,12 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
     parts = torch.empty(rows, chunks, 2, dtype=torch.float32, device=logits.device)
     value = torch.empty(rows, chunks, kept, dtype=torch.float32, device=logits.device)
     token = torch.empty(rows, chunks, kept, dtype=torch.int32, device=logits.device)
-    width: dict[str, Any] = {"V": vocabulary, "CHUNK": chunk, "num_warps": 4 if chunk > 1024 else 2}
+    width: dict[str, Any] = {
+        "V": vocabulary,
+        "ROOM": logits.stride(0),
+        "CHUNK": chunk,
+        "num_warps": 4 if chunk > 1024 else 2,
+    }
     slots: dict[str, Any] = {
         "BEAMS": lane.num_beams,
         "STATE_BEAMS": state.max_beams,
@@ -52,13 +57,12 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
         "CHUNKS": chunks,
         "CHUNKS_PADDED": triton.next_power_of_2(chunks),
     }
-    stride = logits.stride(0)
-    normalize[(rows, chunks)](logits, parts, stride, **width)
+    normalize[(rows, chunks)](logits, parts, **width)
     edit[(rows,)](
-        logits, parts, stride, active, state.settings, state.suppressed, state.penalties, state.position,
-        state.finished, state.history, **slots, num_warps=4,
+        logits, parts, active, state.settings, state.suppressed, state.penalties, state.position,
+        state.finished, state.history, ROOM=logits.stride(0), **slots, num_warps=4,
     )  # fmt: skip
-    take_best[(rows, chunks)](logits, value, token, stride, KEPT=kept, **width)
+    take_best[(rows, chunks)](logits, value, token, KEPT=kept, **width)
     if lane.num_beams == 1:
         _choose_greedy[(len(active),)](
             value, token, parts, active, state.settings, state.penalties, state.rows, state.position,

@@ -24,15 +24,22 @@ _MAX_NGRAM = tl.constexpr(checks.MAX_NGRAM_SIZE)
 
 
 @triton.jit
-def normalize(logits, parts, stride, V: tl.constexpr, CHUNK: tl.constexpr):
+def normalize(logits, parts, V: tl.constexpr, ROOM: tl.constexpr, CHUNK: tl.constexpr):
     """A chunk's highest logit, and its sum of exponentials relative to that."""
     n, chunk = tl.program_id(0).to(tl.int64), tl.program_id(1)
     i = chunk * CHUNK + tl.arange(0, CHUNK)
-    x = tl.load(logits + n * stride + i, mask=i < V, other=-float("inf")).to(tl.float32)
+    x = _logits(logits + n * ROOM, i, V, ROOM)
     top = tl.max(x, 0)
     record = parts + (n * tl.num_programs(1) + chunk) * 2
     tl.store(record, top)
     tl.store(record + 1, tl.sum(tl.exp(x - top), 0))
+
+
+@triton.jit
+def _logits(row, i, V: tl.constexpr, ROOM: tl.constexpr):
+    # A mask that ends on an aligned place keeps the loads wide; what lies between V and ROOM is thrown away.
+    x = tl.load(row + i, mask=i < ROOM, other=-float("inf")).to(tl.float32)
+    return tl.where(i < V, x, -float("inf"))
 
 
 @triton.jit
@@ -47,9 +54,9 @@ def log_normalizer(parts, n, CHUNKS: tl.constexpr, CHUNKS_PADDED: tl.constexpr):
 
 @triton.jit
 def edit(
-    logits, parts, stride, active, settings, suppressed, penalties, position, finished, history,
-    BEAMS: tl.constexpr, STATE_BEAMS: tl.constexpr, T: tl.constexpr, T_PADDED: tl.constexpr,
-    CHUNKS: tl.constexpr, CHUNKS_PADDED: tl.constexpr,
+    logits, parts, active, settings, suppressed, penalties, position, finished, history,
+    ROOM: tl.constexpr, BEAMS: tl.constexpr, STATE_BEAMS: tl.constexpr, T: tl.constexpr,
+    T_PADDED: tl.constexpr, CHUNKS: tl.constexpr, CHUNKS_PADDED: tl.constexpr,
 ):  # fmt: skip
     """Repetition penalty, n-gram bans, the end's ban before the minimum, suppressed tokens: in place."""
     n = tl.program_id(0)
@@ -61,7 +68,7 @@ def edit(
     too_early = p < tl.load(mine + _MIN_NEW)
     num_suppressed = tl.load(mine + _HOW_MANY_SUPPRESSED)
     if tl.load(finished + slot) == 0:
-        row = logits + n.to(tl.int64) * stride
+        row = logits + n.to(tl.int64) * ROOM
         past = history + (slot * STATE_BEAMS + n % BEAMS) * (T + 1)
         t = tl.arange(0, T_PADDED)
         seen = t <= p
@@ -96,15 +103,16 @@ def edit(
 
 
 @triton.jit
-def take_best(logits, value, token, stride, V: tl.constexpr, CHUNK: tl.constexpr, KEPT: tl.constexpr):
+def take_best(
+    logits, value, token, V: tl.constexpr, ROOM: tl.constexpr, CHUNK: tl.constexpr, KEPT: tl.constexpr
+):
     """The chunk's best tokens, best first."""
     n, chunk = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    i = tl.arange(0, CHUNK)
-    start = chunk * CHUNK
-    x = tl.load(logits + n * stride + start + i, mask=start + i < V, other=-float("inf")).to(tl.float32)
+    i = chunk * CHUNK + tl.arange(0, CHUNK)
+    x = _logits(logits + n * ROOM, i, V, ROOM)
     record = (n * tl.num_programs(1) + chunk) * KEPT
     for place in tl.static_range(KEPT):
         best, at = tl.max(x, 0, return_indices=True)
         tl.store(value + record + place, best)
-        tl.store(token + record + place, tl.minimum(start + at, V - 1))
-        x = tl.where(i == at, -float("inf"), x)
+        tl.store(token + record + place, tl.minimum(chunk * CHUNK + at, V - 1))
+        x = tl.where(i == chunk * CHUNK + at, -float("inf"), x)

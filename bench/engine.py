@@ -116,6 +116,7 @@ class Bench:
         self.tiny = options.tiny
         self.device = "cuda" if torch.cuda.is_available() and not options.tiny else "cpu"
         self.dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
+        self.profile = options.profile and self.device == "cuda"
         self.seconds = 2.0 if options.tiny else options.seconds
         self.records = []
 
@@ -156,6 +157,8 @@ class Bench:
         self.record(**case, case="start", seconds=start_s, slots=engine.stats().slots)
         for num_beams in (4, 1):
             rate = self.engine_throughput(engine, workload, num_beams, case)
+            if self.profile:
+                self.engine_kernels(engine, workload, num_beams, case)
             idle_s = self.engine_alone(engine, workload, num_beams, case)
             self.engine_stream(engine, workload, num_beams, 0.7 * rate, idle_s, case)
         engine.close()
@@ -183,6 +186,30 @@ class Bench:
                 step_ms=stats.step_s * 1e3,
             )
         return best
+
+    def engine_kernels(self, engine, workload, num_beams, case):
+        """Where the device's time goes, in the middle of a full run."""
+        from torch.profiler import ProfilerActivity, profile
+
+        futures = engine.submit(workload.generations(workload.num_requests, num_beams))
+        while engine.stats().running < 0.9 * min(engine.stats().slots, workload.num_requests):
+            time.sleep(0.002)
+        with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+            time.sleep(0.05)
+        for future in futures:
+            future.result()
+        kernels = sorted(profiler.key_averages(), key=lambda each: -each.device_time_total)
+        total = sum(each.device_time_total for each in kernels) or 1.0
+        for each in kernels[:20]:
+            self.record(
+                **case,
+                case="kernel",
+                num_beams=num_beams,
+                name=each.key[:80],
+                share=each.device_time_total / total,
+                each_us=each.device_time_total / max(1, each.count),
+                count=each.count,
+            )
 
     def engine_alone(self, engine, workload, num_beams, case):
         """One request at a time: the latency of an idle engine, in seconds."""
@@ -339,6 +366,7 @@ def main():
     parser.add_argument("--models", nargs="+", default=["bart-large", "marian"])
     parser.add_argument("--systems", nargs="+", default=["engine", "transformers", "ctranslate2"])
     parser.add_argument("--seconds", type=float, default=20.0, help="for each case that is cut off by time")
+    parser.add_argument("--profile", action="store_true", help="say which kernels take the engine's time")
     options = parser.parse_args()
     bench = Bench(options)
     for workload in TINY if options.tiny else WORKLOADS:

@@ -56,7 +56,7 @@ def random_source(rng):
 def assert_as_expected(architecture, generation, output):
     tokens, score = expected(architecture, generation.source_ids, generation.decoding)
     assert list(output.token_ids) == content(oracle(architecture), tokens, generation.decoding)
-    assert output.score == pytest.approx(score, abs=1e-4)
+    assert output.score == pytest.approx(score, abs=1e-4, rel=1e-5)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -154,4 +154,4 @@ def test_several_end_tokens_of_the_model():
     tokens, score = reference(twin, source, decoding)
     ended = tokens[-1] in twin.generation_config.eos_token_id
     assert list(output.token_ids) == (tokens[:-1] if ended else tokens)
-    assert output.score == pytest.approx(score, abs=1e-4)
+    assert output.score == pytest.approx(score, abs=1e-4, rel=1e-5)

@@ -15,7 +15,13 @@ import time
 import urllib.request
 
 SUBJECTS = ["The minister", "A spokesman", "The committee", "Her office", "The delegation", "The embassy"]
-VERBS = ["said on Monday", "announced in Vienna", "denied last week", "told reporters", "confirmed in a letter"]
+VERBS = [
+    "said on Monday",
+    "announced in Vienna",
+    "denied last week",
+    "told reporters",
+    "confirmed in a letter",
+]
 CLAIMS = [
     "that talks about the border would go on in the spring.",
     "that the agreement with the neighbouring country had been signed.",
@@ -71,10 +77,14 @@ def measure(url: str, clients: int, requests: int, target: str) -> dict[str, flo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--url", default="http://127.0.0.1:8080")
     parser.add_argument("--target", default="fr")
-    parser.add_argument("--requests", type=int, default=16, help="of one client; sixteen send six times as many")
+    parser.add_argument(
+        "--requests", type=int, default=16, help="of one client; sixteen send six times as many"
+    )
     options = parser.parse_args()
     measure(options.url, 2, 4, options.target)  # warm up
     one = measure(options.url, 1, options.requests, options.target)

@@ -16,6 +16,7 @@ import platformdirs
 import sacrebleu
 
 from models.catalog import Catalog
+from models.engines import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
@@ -25,7 +26,9 @@ from models.text.language import LanguageDetector
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", default="dragoman/gemma3-270m-translate")
     parser.add_argument("--pairs", default="en-fr,en-es,en-de,en-zh,en-ru,fr-en,ru-en")
@@ -39,7 +42,8 @@ def main() -> None:
     if options.beams:
         changed = {"decoding": {**catalog.get(options.model).decoding, "num_beams": options.beams}}
         catalog = Catalog([e.model_copy(update=changed) for e in catalog.entries])
-    pool = ModelPool(catalog, Store(options.cache), languages)
+    store = Store(options.cache)
+    pool = ModelPool(catalog, store, languages, EngineMaker(store))
     translator = Translator(pool, languages, LanguageDetector(), default_model=options.model)
     pool.load(options.model)
     with gzip.open(options.data / "news_dev.jsonl.gz", "rt", encoding="utf-8") as lines:

@@ -1,26 +1,21 @@
-"""Loaded models: which engine each gets, who uses it, and which goes when there are too many."""
+"""Loaded models: who uses them, and which go when there are too many."""
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
 
 from models.catalog import Catalog, ModelEntry
 from models.codec import CODECS, Codec
-from models.engine.batching import Backend, BatchingEngine
-from models.engine.protocol import BatchRecord, Engine, EngineStats
+from models.engine.protocol import Engine, EngineStats
+from models.engines import EngineMaker
 from models.errors import ModelUnavailable
 from models.extractive.encoder import SentenceEncoder
 from models.languages import Languages
 from models.loading import Store
 
 log = logging.getLogger(__name__)
-
-Device = Literal["auto", "cpu", "cuda"]
-
-CAUSAL_FAMILIES = ("completion", "instruct")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +58,15 @@ class ModelPool:
         catalog: Catalog,
         store: Store,
         languages: Languages,
+        engines: EngineMaker,
         *,
-        device: Device = "auto",
-        threads: int = 0,
         max_loaded: int = 4,
-        max_batch_size: int = 32,
-        on_batch: Callable[[str, BatchRecord], None] | None = None,
     ):
         self.catalog = catalog
         self.store = store
         self._languages = languages
-        self._device = device
-        self._threads = threads
+        self._engines = engines
         self._max_loaded = max_loaded
-        self._max_batch_size = max_batch_size
-        self._on_batch = on_batch
         self._places: dict[str, _Place] = {}  # in order of use, the last used last
         self._failures: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -173,45 +162,11 @@ class ModelPool:
 
     def _load_unguarded(self, entry: ModelEntry) -> Model:
         if entry.family == "extractive":
-            device = "cuda" if self._on_cuda() else "cpu"
-            return ExtractiveModel(entry, SentenceEncoder(self.store.folder(entry), device))
+            return ExtractiveModel(entry, SentenceEncoder(self.store.folder(entry), self._engines.device))
         codec = CODECS[entry.family](
             entry, self.store.tokenizer(entry), self.store.generation_config(entry), self._languages
         )
-        return TextModel(entry, codec, self._engine(entry))
-
-    def _engine(self, entry: ModelEntry) -> Engine:
-        causal = entry.family in CAUSAL_FAMILIES
-        backend = (
-            self._generate_backend(entry, causal) if self._on_cuda() else self._ct2_backend(entry, causal)
-        )
-        on_batch = self._on_batch
-        return BatchingEngine(
-            backend,
-            max_batch_size=self._max_batch_size,
-            on_batch=None if on_batch is None else lambda record: on_batch(entry.name, record),
-        )
-
-    def _ct2_backend(self, entry: ModelEntry, causal: bool) -> Backend:
-        from models.engine.ct2 import Ct2Backend
-
-        folder = self.store.ct2_folder(entry)
-        return Ct2Backend(
-            folder, causal=causal, max_source_tokens=entry.max_source_tokens, threads=self._threads
-        )
-
-    def _generate_backend(self, entry: ModelEntry, causal: bool) -> Backend:
-        from models.engine.generate import GenerateBackend
-
-        model = self.store.load(entry, dtype="bfloat16", device="cuda")
-        return GenerateBackend(model, causal=causal, max_source_tokens=entry.max_source_tokens)
-
-    def _on_cuda(self) -> bool:
-        import torch
-
-        if self._device == "cuda" and not torch.cuda.is_available():
-            raise ModelUnavailable("device is set to cuda, but torch finds no CUDA device")
-        return self._device != "cpu" and torch.cuda.is_available()
+        return TextModel(entry, codec, self._engines.make(entry))
 
 
 def _close(place: _Place) -> None:

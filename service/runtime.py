@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from models.catalog import Catalog
 from models.engine.protocol import BatchRecord
+from models.engines import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
@@ -30,15 +31,16 @@ class Runtime:
         self.catalog = Catalog.load(self.languages, settings.catalog)
         self.detector = LanguageDetector()
         self.store = Store(settings.cache_dir, offline=settings.offline)
-        self.pool = ModelPool(
-            self.catalog,
+        engines = EngineMaker(
             self.store,
-            self.languages,
             device=settings.device,
+            choice=settings.engine,
             threads=settings.threads,
-            max_loaded=settings.max_loaded_models,
             max_batch_size=settings.max_batch_size,
             on_batch=on_batch,
+        )
+        self.pool = ModelPool(
+            self.catalog, self.store, self.languages, engines, max_loaded=settings.max_loaded_models
         )
         self.translator = Translator(
             self.pool, self.languages, self.detector, default_model=settings.translate_model

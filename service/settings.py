@@ -22,6 +22,9 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_cache_dir("dragoman")))
     offline: bool = Field(False, description="never ask the model hub")
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    engine: Literal["auto", "native", "generate"] = Field(
+        "auto", description="auto: CTranslate2 on a CPU, on a GPU the native engine where it can"
+    )
     threads: int = Field(0, ge=0, description="CPU threads of an engine; 0 means all cores")
     max_loaded_models: int = Field(4, ge=1)
     max_batch_size: int = Field(32, ge=1, description="generations in one batch")

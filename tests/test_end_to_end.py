@@ -122,7 +122,9 @@ def test_the_article_becomes_french_in_its_own_form(server: Server) -> None:
 
 
 def test_a_brief_in_another_language(server: Server) -> None:
-    status, answer = server.ask("POST", "/v1/summarize", {"text": ARTICLE, "length": "headline", "target": "fr"})
+    status, answer = server.ask(
+        "POST", "/v1/summarize", {"text": ARTICLE, "length": "headline", "target": "fr"}
+    )
     assert status == 200
     assert (answer["language"], answer["translation_model"]) == ("fr", "dragoman/gemma3-270m-translate")
     [sentence] = answer["sentences"]
@@ -150,6 +152,8 @@ def test_languages_are_detected_and_models_listed(server: Server) -> None:
 
 
 def test_a_model_whose_weights_cannot_be_had_is_told(server: Server) -> None:
-    status, problem = server.ask("POST", "/v1/summarize", {"text": ARTICLE, "model": "facebook/bart-large-cnn"})
+    status, problem = server.ask(
+        "POST", "/v1/summarize", {"text": ARTICLE, "model": "facebook/bart-large-cnn"}
+    )
     assert status == 503
     assert "facebook/bart-large-cnn is not in the cache" in problem["detail"]

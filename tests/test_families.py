@@ -15,9 +15,9 @@ from models.engine.batching import Backend
 from models.engine.ct2 import Ct2Backend
 from models.engine.generate import GenerateBackend
 from models.engine.protocol import Generation
+from models.engines import CAUSAL_FAMILIES
 from models.errors import UnsupportedLanguage
 from models.languages import Languages
-from models.pool import CAUSAL_FAMILIES
 
 KINDS = sorted(tiny_models.MAKERS)
 

@@ -1,22 +1,24 @@
 """The pool of loaded models: loaded once, unloaded when there are too many, and failures told."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import TinyHub
+from tiny_models import SENTENCES
 
 from models.codec import Purpose
 from models.engine.protocol import BatchRecord, Generation
+from models.engines import EngineChoice, EngineMaker
 from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.pool import ModelPool, TextModel
 
 
 def _pool(tiny_hub: TinyHub, languages: Languages, *kinds: str, max_loaded: int = 4) -> ModelPool:
-    return ModelPool(
-        tiny_hub.catalog(*kinds), tiny_hub.store, languages, device="cpu", threads=1, max_loaded=max_loaded
-    )
+    engines = EngineMaker(tiny_hub.store, device="cpu", threads=1)
+    return ModelPool(tiny_hub.catalog(*kinds), tiny_hub.store, languages, engines, max_loaded=max_loaded)
 
 
 def test_the_least_lately_used_goes_but_never_one_in_use(tiny_hub: TinyHub, languages: Languages) -> None:
@@ -82,14 +84,10 @@ def test_a_broken_conversion_is_no_bug_of_the_callers(
 
 def test_batches_are_reported_by_model(tiny_hub: TinyHub, languages: Languages) -> None:
     heard: list[tuple[str, BatchRecord]] = []
-    pool = ModelPool(
-        tiny_hub.catalog("marian"),
-        tiny_hub.store,
-        languages,
-        device="cpu",
-        threads=1,
-        on_batch=lambda name, record: heard.append((name, record)),
+    engines = EngineMaker(
+        tiny_hub.store, device="cpu", threads=1, on_batch=lambda name, record: heard.append((name, record))
     )
+    pool = ModelPool(tiny_hub.catalog("marian"), tiny_hub.store, languages, engines)
     with pool.use(pool.catalog.get("tiny/marian")) as model:
         assert isinstance(model, TextModel)
         purpose = Purpose("translate", "en", "fr")
@@ -98,3 +96,39 @@ def test_batches_are_reported_by_model(tiny_hub: TinyHub, languages: Languages) 
         model.engine.submit([Generation(ids, decoding)])[0].result(30)
     pool.close()
     assert [(name, record.size) for name, record in heard] == [("tiny/marian", 1)]
+
+
+SEQ2SEQ = ["bart", "pegasus", "t5", "flan-t5", "mt5", "marian", "m2m100", "nllb", "mbart50"]
+
+
+def _tokens(pool: ModelPool, kind: str, num_beams: int) -> list[tuple[int, ...]]:
+    """What a model of the pool writes for three sentences."""
+    with pool.use(pool.catalog.get(f"tiny/{kind}")) as model:
+        assert isinstance(model, TextModel)
+        task = model.entry.tasks[-1]
+        purpose = Purpose(task, "en", "fr" if task == "translate" else None)
+        decoding = replace(model.codec.decoding(purpose, max_new_tokens=12), num_beams=num_beams)
+        sources = [model.codec.encode(text, purpose) for text in SENTENCES[:3]]
+        futures = model.engine.submit([Generation(ids, decoding) for ids in sources])
+        return [future.result(60).token_ids for future in futures]
+
+
+@pytest.mark.parametrize("kind", SEQ2SEQ)
+def test_the_native_engine_writes_what_generate_writes(
+    tiny_hub: TinyHub, languages: Languages, kind: str
+) -> None:
+    choices: list[EngineChoice] = ["native", "generate"]
+    pools = [
+        ModelPool(
+            tiny_hub.catalog(kind),
+            tiny_hub.store,
+            languages,
+            EngineMaker(tiny_hub.store, device="cpu", choice=choice),
+        )
+        for choice in choices
+    ]
+    for num_beams in (1, 4):
+        native, plain = (_tokens(pool, kind, num_beams) for pool in pools)
+        assert native == plain
+    for pool in pools:
+        pool.close()

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 Device = Literal["auto", "cpu", "cuda"]
 
 EngineChoice = Literal["auto", "native", "generate"]
-"""`auto` is CTranslate2 on a CPU, and on a GPU the native engine for encoder-decoders, `generate` for others."""
+"""`auto`: CTranslate2 on a CPU; on a GPU the native engine for encoder-decoders, `generate` for others."""
 
 CAUSAL_FAMILIES = ("completion", "instruct")
 

@@ -18,7 +18,6 @@ from models.languages import Languages
 from models.loading import RepositoryNotFound
 from models.pool import ModelPool, TextModel
 
-
 CHARACTERS_A_TOKEN = 5
 """What real tokens have, about: limits that are counted in tokens are meant so."""
 

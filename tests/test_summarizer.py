@@ -1,4 +1,4 @@
-"""Summaries as a task: what is read, windows, whole sentences, the target language. Models work on letters."""
+"""Summaries as a task: what is read, windows, whole sentences, the target language."""
 
 from collections.abc import Callable
 

@@ -11,7 +11,7 @@ from seq2seq_models import VOCABULARY, content, reference, tiny_model
 
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import Seq2SeqEngine
-from models.errors import DeadlineExceeded, EngineFailed, InvalidInput, Overloaded
+from models.errors import DeadlineExceeded, EngineFailed, InvalidInput, ModelUnavailable, Overloaded
 
 GREEDY = Decoding(max_new_tokens=6)
 BEAMS = Decoding(max_new_tokens=6, num_beams=4)
@@ -256,6 +256,13 @@ def test_a_full_queue_refuses_or_waits(make_engine, oracle, monkeypatch):
     assert len(futures) == 12
     for generation, future in zip(generations * 3, futures, strict=True):
         assert_right(oracle, generation, future)
+
+
+def test_an_architecture_that_would_come_out_wrong_is_refused():
+    model = tiny_model("t5")
+    model.config.model_type = "umt5"  # its relative bias is another in each layer
+    with pytest.raises(ModelUnavailable, match="umt5"):
+        Seq2SeqEngine(model)
 
 
 def test_stats_count(engine):

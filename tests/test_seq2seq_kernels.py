@@ -8,8 +8,9 @@ import random
 import pytest
 import torch
 from seq2seq_models import VOCABULARY
+from test_seq2seq_exact import assert_as_expected, engine_of, random_source
 
-from models.engine.protocol import Decoding
+from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import attention, kernels, search
 from models.engine.seq2seq.attention import Batch, Norm
 from models.engine.seq2seq.scheduler import Lane
@@ -69,6 +70,21 @@ def test_add_norm(rms):
     residual, update = rand(7, 48), rand(7, 48)
     ours = kernels.add_norm(residual, update, norm)
     torch.testing.assert_close(ours, attention.add_norm(residual, update, norm), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["bart", "flan-t5"])
+def test_the_engine_on_kernels(architecture):
+    rng = random.Random(11)
+    generations = [
+        Generation(random_source(rng)[:8], a_decoding(rng, num_beams))
+        for num_beams in (1, 4)
+        for _ in range(2)
+    ]
+    engine = engine_of(architecture)
+    outputs = [future.result(280) for future in engine.submit(generations)]
+    engine.close()
+    for generation, output in zip(generations, outputs, strict=True):
+        assert_as_expected(architecture, generation, output)
 
 
 def a_decoding(rng, num_beams):

@@ -7,70 +7,19 @@ the head. Reads the weights of transformers' modules; knows nothing of search, s
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.engine.seq2seq import attention, kernels
 from models.engine.seq2seq.attention import Batch, Norm
+from models.engine.seq2seq.layers import Head, Layer, Linear, norm_of
+from models.errors import ModelUnavailable
 
-
-@dataclass(frozen=True, slots=True)
-class Linear:
-    """One matrix product, of one projection or of several side by side."""
-
-    weight: Tensor
-    bias: Tensor | None
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
-
-    @classmethod
-    def side_by_side(cls, *modules: nn.Linear) -> "Linear":
-        """The modules' outputs concatenated; the modules' weights become views, so nothing is held twice."""
-        if len(modules) == 1:
-            return cls(modules[0].weight.data, modules[0].bias)
-        weight = torch.cat([module.weight.data for module in modules])
-        start = 0
-        for module in modules:
-            module.weight.data = weight[start : start + module.out_features]
-            start += module.out_features
-        biases = [module.bias.data for module in modules if module.bias is not None]
-        return cls(weight, torch.cat(biases) if biases else None)
-
-
-class _Head:
-    """The product with the vocabulary, its rows padded so that each row of logits starts aligned.
-
-    Marian's 58,101 words would send the largest product of a step to the GPU's slow, unaligned kernels.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None):
-        self._vocabulary = weight.shape[0]
-        missing = -self._vocabulary % 64
-        if missing:
-            weight = F.pad(weight, (0, 0, 0, missing))
-            bias = None if bias is None else F.pad(bias, (0, missing))
-        self._linear = Linear(weight, bias)
-
-    def __call__(self, hidden: Tensor) -> Tensor:
-        return self._linear(hidden)[:, : self._vocabulary]
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A decoder layer's weights; the norms in the order of the sublayers."""
-
-    self_qkv: Linear
-    self_out: Linear
-    cross_query: Linear
-    cross_kv: Linear
-    cross_out: Linear
-    feed_forward: Callable[[Tensor], Tensor]
-    norms: tuple[Norm, Norm, Norm]
+BART_FAMILY = frozenset({"bart", "mbart", "pegasus", "marian", "m2m_100"})
+T5_FAMILY = frozenset({"t5", "mt5"})
 
 
 class Decoder(ABC):
@@ -155,9 +104,9 @@ class BartFamilyDecoder(Decoder):
         final_norm = getattr(decoder, "layer_norm", None)
         self.pre_norm = final_norm is not None
         if self.pre_norm:
-            self.final_norm = _norm(final_norm)
+            self.final_norm = norm_of(final_norm)
         embedding_norm = getattr(decoder, "layernorm_embedding", None)
-        self._embedding_norm = _norm(embedding_norm) if embedding_norm is not None else None
+        self._embedding_norm = norm_of(embedding_norm) if embedding_norm is not None else None
         self._embedding = decoder.embed_tokens.weight.data
         scaled = decoder if hasattr(decoder, "embed_scale") else decoder.embed_tokens
         self._embed_scale = float(getattr(scaled, "embed_scale", 1.0))
@@ -165,7 +114,7 @@ class BartFamilyDecoder(Decoder):
         self._positions = self._position_table(decoder.embed_positions)
         logits_bias = getattr(model, "final_logits_bias", None)
         head_bias = None if logits_bias is None else logits_bias.data[0].to(self._embedding.dtype)
-        self._head = _Head(model.lm_head.weight.data, head_bias)
+        self._head = Head(model.lm_head.weight.data, head_bias)
 
     def _position_table(self, module: Any) -> Tensor:
         """Position embeddings from position 0 on; M2M100 gives its padding token a vector of its own."""
@@ -187,9 +136,9 @@ class BartFamilyDecoder(Decoder):
             cross_out=Linear.side_by_side(cross.out_proj),
             feed_forward=lambda x: down(activation(up(x))),
             norms=(
-                _norm(layer.self_attn_layer_norm),
-                _norm(layer.encoder_attn_layer_norm),
-                _norm(layer.final_layer_norm),
+                norm_of(layer.self_attn_layer_norm),
+                norm_of(layer.encoder_attn_layer_norm),
+                norm_of(layer.final_layer_norm),
             ),
         )
 
@@ -217,10 +166,10 @@ class T5FamilyDecoder(Decoder):
         self.scale = 1.0
         self.vocabulary = model.lm_head.out_features
         self.layers = [self._layer(block, config.is_gated_act) for block in decoder.block]
-        self.final_norm = _norm(decoder.final_layer_norm)
+        self.final_norm = norm_of(decoder.final_layer_norm)
         self.bias_by_distance = _bias_by_distance(decoder.block[0].layer[0].SelfAttention, max_new_tokens)
         self._embedding = decoder.embed_tokens.weight.data
-        self._head = _Head(model.lm_head.weight.data, None)
+        self._head = Head(model.lm_head.weight.data, None)
         scaled = getattr(config, "scale_decoder_outputs", config.tie_word_embeddings)
         self._head_scale = config.d_model**-0.5 if scaled else 1.0
 
@@ -235,7 +184,7 @@ class T5FamilyDecoder(Decoder):
             cross_kv=Linear.side_by_side(c.k, c.v),
             cross_out=Linear.side_by_side(c.o),
             feed_forward=_t5_feed_forward(forward.DenseReluDense, gated),
-            norms=(_norm(own.layer_norm), _norm(cross.layer_norm), _norm(forward.layer_norm)),
+            norms=(norm_of(own.layer_norm), norm_of(cross.layer_norm), norm_of(forward.layer_norm)),
         )
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
@@ -271,14 +220,12 @@ def _bias_by_distance(attention_module: Any, max_distance: int) -> Tensor:
     return attention_module.relative_attention_bias(bucket).detach().T.contiguous()  # type: ignore[no-any-return]
 
 
-def _norm(module: Any) -> Norm:
-    if isinstance(module, nn.LayerNorm):
-        return Norm(module.weight.data, module.bias.data, module.eps)
-    return Norm(module.weight.data, None, module.variance_epsilon, rms=True)
-
-
 def decoder_of(model: Any, device: torch.device, max_new_tokens: int) -> Decoder:
-    """The lean decoder for a loaded transformers model."""
-    if hasattr(model.get_decoder(), "block"):
+    """The lean decoder for a loaded transformers model; ModelUnavailable for other architectures."""
+    kind = model.config.model_type
+    if kind in T5_FAMILY:
         return T5FamilyDecoder(model, device, max_new_tokens)
-    return BartFamilyDecoder(model, device)
+    if kind in BART_FAMILY:
+        return BartFamilyDecoder(model, device)
+    known = sorted(BART_FAMILY | T5_FAMILY)
+    raise ModelUnavailable(f"the native engine has no decoder for {kind} models", allowed=known)

@@ -33,6 +33,8 @@ class Seq2SeqEngine:
     hold their caches: a slot has room for `max_source_tokens`, and for the widest of `beam_widths` hypotheses
     of `max_new_tokens`. CUDA graphs for the beam widths are captured here; for others, up to `max_beams`,
     when they first run. `batch_invariant` gives up speed so that no rounding depends on the other requests.
+
+    ModelUnavailable for other architectures, EngineFailed where the device cannot hold one request.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ be imported, and `usable_on` says no.
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
+import shutil
 from typing import Any
 
 import torch
@@ -21,8 +22,15 @@ except ImportError:
 
 
 def usable_on(device: torch.device) -> bool:
-    """Whether the kernels can run: on CUDA with Triton, or anywhere in Triton's interpreter."""
-    return triton is not None and (device.type == "cuda" or triton.knobs.runtime.interpret)
+    """Whether the kernels can run: on CUDA with Triton and a C compiler, or in Triton's interpreter.
+
+    Triton builds each kernel's launcher with the machine's own compiler, which a slim image may lack.
+    """
+    if triton is None:
+        return False
+    if hasattr(triton, "knobs") and triton.knobs.runtime.interpret:
+        return True
+    return device.type == "cuda" and any(map(shutil.which, ("cc", "gcc", "clang")))
 
 
 def self_attention(qkv: Tensor, cache: Tensor, batch: Batch, bias: Tensor | None, scale: float) -> Tensor:
@@ -76,7 +84,7 @@ def cross_attention(query: Tensor, cache: Tensor, batch: Batch, scale: float) ->
         rows,
         S=cache.shape[3],
         D_PADDED=max(16, triton.next_power_of_2(width)),
-        BEAMS_PADDED=16,
+        BEAMS_PADDED=max(16, triton.next_power_of_2(batch.num_beams)),
         BLOCK=64,
         SPLITS=splits,
         PRECISION="ieee" if query.dtype == torch.float32 else "tf32",

@@ -110,7 +110,7 @@ def _choose_greedy(
         i = tl.arange(0, CHUNKS_PADDED)
         x = tl.load(value + n * CHUNKS + i, mask=i < CHUNKS, other=-float("inf"))
         best, at = tl.max(x, 0, return_indices=True)
-        chosen = tl.load(token + n * CHUNKS + at)
+        chosen = tl.load(token + n * CHUNKS + tl.minimum(at, CHUNKS - 1))
 
         # The score is the model's own: undo the penalty that a repeated token had.
         t = tl.arange(0, T_PADDED)
@@ -171,7 +171,7 @@ def _choose_beams(
         for place in tl.static_range(CANDIDATES):
             best, at = tl.max(x, 0, return_indices=True)
             found = tl.where(c == place, best, found)
-            source = tl.where(c == place, at, source)
+            source = tl.where(c == place, tl.minimum(at, BEAMS * CHUNKS * CANDIDATES - 1), source)
             x = tl.where(e == at, -float("inf"), x)
         chosen = tl.load(token + b * BEAMS * CHUNKS * CANDIDATES + source)
         origin = source // (CHUNKS * CANDIDATES)

@@ -85,7 +85,9 @@ def test_kernels_compile(compiled, num_beams, num_candidates, vocabulary, dtype,
     kernels.cross_attention(zeros(rows, heads, width), zeros(2, slots, heads, max_source, width), batch, 1.0)
     norm = Norm(zeros(1024), None if t5 else zeros(1024), 1e-5, rms=t5)
     kernels.add_norm(zeros(rows, 1024), zeros(rows, 1024), norm)
-    search_kernels.advance(state, active, Lane(num_beams, num_candidates), zeros(rows, vocabulary))
+    search_kernels.advance(
+        state, active, Lane(num_beams, num_candidates), zeros(rows, -(-vocabulary // 64) * 64)[:, :vocabulary]
+    )
     choose = "_choose_greedy" if num_beams == 1 else "_choose_beams"
     attention = {"_self_attention", "_cross_attention", "_join_parts", "_add_norm"}
     assert set(compiled) == attention | {"normalize", "edit", "take_best", choose}

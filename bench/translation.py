@@ -47,7 +47,8 @@ def main() -> None:
     translator = Translator(pool, languages, LanguageDetector(), default_model=options.model)
     pool.load(options.model)
     with gzip.open(options.data / "news_dev.jsonl.gz", "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines][: options.sentences]
+        rows = [json.loads(line) for line in lines]
+    rows = rows[:: max(1, len(rows) // options.sentences)][: options.sentences]  # from all the documents
 
     for pair in options.pairs.split(","):
         source, target = pair.split("-")

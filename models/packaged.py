@@ -83,11 +83,19 @@ def build(package: Package, folder: Path) -> None:
             for part in sources(package)[package.gguf]:
                 file.write(part.read_bytes())
         tokenizer = AutoTokenizer.from_pretrained(scratch, gguf_file=package.gguf)
+        _check_tokenizer(tokenizer)
         model = AutoModelForCausalLM.from_pretrained(scratch, gguf_file=package.gguf, dtype=torch.float32)
     if package.adapter is not None:
         _merge(model, Path(str(files("models"))) / package.adapter)
     _plain(model).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _check_tokenizer(tokenizer: Any) -> None:
+    """Raises ModelUnavailable for a tokenizer that cuts words into letters, as transformers 5.17 reads it."""
+    text = "Le président russe a rencontré dimanche"
+    if len(tokenizer(text).input_ids) > len(text) / 2:
+        raise ModelUnavailable("this version of transformers reads the bundled tokenizer wrongly; update it")
 
 
 def _merge(model: Any, adapter: Path) -> None:

@@ -158,30 +158,10 @@ def _choose_beams(
         is_beam = k < BEAMS
         is_candidate = c < CANDIDATES
 
-        # The best continuations of all beams (`_get_top_k_continuations`).
-        e = tl.arange(0, ENTRIES)
-        entry = b * BEAMS * CHUNKS * CANDIDATES + e
-        x = tl.load(value + entry, mask=e < BEAMS * CHUNKS * CANDIDATES, other=-float("inf"))
-        for beam in tl.static_range(BEAMS):
-            so_far = tl.load(score + first + beam)
-            so_far -= log_normalizer(parts, b * BEAMS + beam, CHUNKS, CHUNKS_PADDED)
-            x = tl.where(e // (CHUNKS * CANDIDATES) == beam, x + so_far, x)
-        found = tl.full([CANDIDATES_PADDED], -float("inf"), tl.float32)
-        source = tl.zeros([CANDIDATES_PADDED], tl.int32)
-        for place in tl.static_range(CANDIDATES):
-            best, at = tl.max(x, 0, return_indices=True)
-            found = tl.where(c == place, best, found)
-            source = tl.where(c == place, tl.minimum(at, BEAMS * CHUNKS * CANDIDATES - 1), source)
-            x = tl.where(e == at, -float("inf"), x)
-        chosen = tl.load(token + b * BEAMS * CHUNKS * CANDIDATES + source)
-        origin = source // (CHUNKS * CANDIDATES)
-        forced = _forced_token(mine, p)
-        if forced >= 0:
-            # Each beam has this one continuation, which is certain; beams are in the order of their scores.
-            found = tl.load(score + first + c, mask=c < BEAMS, other=-float("inf"))
-            origin = tl.minimum(c, BEAMS - 1)
-            chosen = tl.zeros([CANDIDATES_PADDED], tl.int32) + forced
-
+        found, chosen, origin = _best_continuations(
+            value, token, parts, score, mine, first, p,
+            CANDIDATES, CANDIDATES_PADDED, ENTRIES, BEAMS, CHUNKS, CHUNKS_PADDED,
+        )  # fmt: skip
         length = p + 1
         most = tl.load(mine + _MAX_NEW)
         stops = tl.zeros([CANDIDATES_PADDED], tl.int32) + (length >= most).to(tl.int32)
@@ -217,24 +197,10 @@ def _choose_beams(
         row = tl.load(rows + first + rank, mask=goes_on, other=0)
 
         tl.debug_barrier()  # everything above is read before anything below is written
-        for start in range(0, length, BLOCK):
-            t = start + tl.arange(0, BLOCK)
-            before = (t < length)[None]
-            from_beam = (first + origin)[:, None]
-            past = history + from_beam * (T + 1) + t[None] + 1
-            tokens = tl.load(past, mask=before & (t < p)[None], other=0)
-            tokens = tl.where((t == p)[None], chosen[:, None], tokens)
-            where = tl.load(table + from_beam * T + t[None], mask=before, other=0)
-            from_old = done_tokens + (first + k)[:, None] * T + t[None]
-            finished_tokens = tl.load(from_old, mask=is_beam[:, None] & before, other=0)
-            tl.debug_barrier()
-            to_beam = (first + rank)[:, None]
-            tl.store(history + to_beam * (T + 1) + t[None] + 1, tokens, mask=goes_on[:, None] & before)
-            tl.store(table + to_beam * T + t[None], where, mask=goes_on[:, None] & before)
-            to_old = (first + old_rank)[:, None] * T + t[None]
-            tl.store(done_tokens + to_old, finished_tokens, mask=stays[:, None] & before)
-            to_new = (first + new_rank)[:, None] * T + t[None]
-            tl.store(done_tokens + to_new, tokens, mask=enters[:, None] & before)
+        _move_tokens(
+            history, table, done_tokens, first, length, origin, chosen, rank, goes_on, old_rank, stays,
+            new_rank, enters, BEAMS, BEAMS_PADDED, T, BLOCK,
+        )  # fmt: skip
         tl.store(table + (first + rank) * T + length, row, mask=goes_on & (length < T))
         tl.store(next_token + first + rank, chosen, mask=goes_on)
         tl.store(score + first + rank, running, mask=goes_on)
@@ -260,6 +226,68 @@ def _choose_beams(
         tl.store(improvable + slot, could_improve)
         tl.store(position + slot, length)
         tl.store(finished + slot, ((could_improve == 0) | now_full | all_stop).to(tl.int32))
+
+
+@triton.jit
+def _best_continuations(
+    value, token, parts, score, mine, first, p,
+    CANDIDATES: tl.constexpr, CANDIDATES_PADDED: tl.constexpr, ENTRIES: tl.constexpr, BEAMS: tl.constexpr,
+    CHUNKS: tl.constexpr, CHUNKS_PADDED: tl.constexpr,
+):  # fmt: skip
+    """Score, token and beam of the best continuations of all beams (`_get_top_k_continuations`)."""
+    b = tl.program_id(0)
+    c = tl.arange(0, CANDIDATES_PADDED)
+    e = tl.arange(0, ENTRIES)
+    entry = b * BEAMS * CHUNKS * CANDIDATES + e
+    x = tl.load(value + entry, mask=e < BEAMS * CHUNKS * CANDIDATES, other=-float("inf"))
+    for beam in tl.static_range(BEAMS):
+        so_far = tl.load(score + first + beam)
+        so_far -= log_normalizer(parts, b * BEAMS + beam, CHUNKS, CHUNKS_PADDED)
+        x = tl.where(e // (CHUNKS * CANDIDATES) == beam, x + so_far, x)
+    found = tl.full([CANDIDATES_PADDED], -float("inf"), tl.float32)
+    source = tl.zeros([CANDIDATES_PADDED], tl.int32)
+    for place in tl.static_range(CANDIDATES):
+        best, at = tl.max(x, 0, return_indices=True)
+        found = tl.where(c == place, best, found)
+        source = tl.where(c == place, tl.minimum(at, BEAMS * CHUNKS * CANDIDATES - 1), source)
+        x = tl.where(e == at, -float("inf"), x)
+    chosen = tl.load(token + b * BEAMS * CHUNKS * CANDIDATES + source)
+    origin = source // (CHUNKS * CANDIDATES)
+    forced = _forced_token(mine, p)
+    if forced >= 0:
+        # Each beam has this one continuation, which is certain; beams are in the order of their scores.
+        found = tl.load(score + first + c, mask=c < BEAMS, other=-float("inf"))
+        origin = tl.minimum(c, BEAMS - 1)
+        chosen = tl.zeros([CANDIDATES_PADDED], tl.int32) + forced
+    return found, chosen, origin
+
+
+@triton.jit
+def _move_tokens(
+    history, table, done_tokens, first, length, origin, chosen, rank, goes_on, old_rank, stays,
+    new_rank, enters,
+    BEAMS: tl.constexpr, BEAMS_PADDED: tl.constexpr, T: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Give each hypothesis, running or finished, the tokens of the one that takes its rank."""
+    k = tl.arange(0, BEAMS_PADDED)
+    for start in range(0, length, BLOCK):
+        t = start + tl.arange(0, BLOCK)
+        before = (t < length)[None]
+        from_beam = (first + origin)[:, None]
+        past = history + from_beam * (T + 1) + t[None] + 1
+        tokens = tl.load(past, mask=before & (t < length - 1)[None], other=0)
+        tokens = tl.where((t == length - 1)[None], chosen[:, None], tokens)
+        where = tl.load(table + from_beam * T + t[None], mask=before, other=0)
+        from_old = done_tokens + (first + k)[:, None] * T + t[None]
+        finished_tokens = tl.load(from_old, mask=(k < BEAMS)[:, None] & before, other=0)
+        tl.debug_barrier()
+        to_beam = (first + rank)[:, None]
+        tl.store(history + to_beam * (T + 1) + t[None] + 1, tokens, mask=goes_on[:, None] & before)
+        tl.store(table + to_beam * T + t[None], where, mask=goes_on[:, None] & before)
+        to_old = (first + old_rank)[:, None] * T + t[None]
+        tl.store(done_tokens + to_old, finished_tokens, mask=stays[:, None] & before)
+        to_new = (first + new_rank)[:, None] * T + t[None]
+        tl.store(done_tokens + to_new, tokens, mask=enters[:, None] & before)
 
 
 @triton.jit

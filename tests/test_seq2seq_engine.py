@@ -258,6 +258,13 @@ def test_a_full_queue_refuses_or_waits(make_engine, oracle, monkeypatch):
         assert_right(oracle, generation, future)
 
 
+def test_a_submission_larger_than_the_queue_is_taken_whole(make_engine, oracle):
+    engine = make_engine(max_queued=2)
+    generations = [Generation(source, GREEDY) for source in SOURCES[:4]]
+    for generation, future in zip(generations, engine.submit(generations), strict=True):
+        assert_right(oracle, generation, future)
+
+
 def test_an_architecture_that_would_come_out_wrong_is_refused():
     model = tiny_model("t5")
     model.config.model_type = "umt5"  # its relative bias is another in each layer

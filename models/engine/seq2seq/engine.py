@@ -83,7 +83,7 @@ class Seq2SeqEngine:
         requests = [self._request(generation) for generation in generations]
         sound = [request for request in requests if not request.over]
         with self._changed:
-            self._make_room(len(sound), wait)
+            self._make_room(wait)
             self._inbox.extend(sound)
             self._changed.notify_all()
         for request in sound:
@@ -133,13 +133,13 @@ class Seq2SeqEngine:
             answer(request, error)
         return request
 
-    def _make_room(self, num_requests: int, wait: bool) -> None:
-        """Return once the queue can take so many more, or raise."""
+    def _make_room(self, wait: bool) -> None:
+        """Return once fewer than the most are queued, or raise; a submission is then taken whole."""
         while True:
             if self._closing or not self._ready:
                 raise EngineFailed("the engine is closed" if self._closing else "the engine is not ready")
             queued = self._num_queued()
-            if queued + num_requests <= self._max_queued or (wait and queued == 0):
+            if queued < self._max_queued:
                 return
             if not wait:
                 raise Overloaded(f"{queued} requests are queued, and {self._max_queued} is the most")

@@ -1,14 +1,25 @@
 """The models by name: what each is, where its weights are, what it can do. Loads nothing itself."""
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from models.engine.protocol import Decoding
 from models.errors import InvalidInput, UnknownModel
 from models.languages import Languages
 
@@ -16,6 +27,9 @@ Task = Literal["summarize", "translate"]
 Family = Literal[
     "extractive", "bart", "pegasus", "t5", "marian", "m2m100", "nllb", "mbart50", "completion", "instruct"
 ]
+
+
+_PAIR = re.compile(r"[A-Za-z0-9_+-]{1,60}")  # it becomes part of paths and addresses
 
 
 class _Frozen(BaseModel):
@@ -67,6 +81,26 @@ class ModelEntry(_Frozen):
     decoding: Mapping[str, Any] = {}
     prompt: Mapping[Task, str] = {}
     stop: tuple[str, ...] = ()
+    pair: tuple[str, str] | None = None
+    """The source and target in the name of a pattern's model, in its own spelling; never set in a file."""
+
+    @field_validator("decoding")
+    @classmethod
+    def _known_decoding(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        known = {field.name for field in fields(Decoding)}
+        if unknown := sorted(set(value) - known):
+            raise ValueError(f"{unknown[0]!r} is none of {', '.join(sorted(known))}")
+        TypeAdapter(Decoding).validate_python({"max_new_tokens": 1, **value})
+        return value
+
+    @model_validator(mode="after")
+    def _usable_prompts(self) -> "ModelEntry":
+        for task, prompt in self.prompt.items():
+            if "{text}" not in prompt:
+                raise ValueError(f"the prompt to {task} has no {{text}}")
+        if self.family in ("completion", "instruct") and (missing := set(self.tasks) - set(self.prompt)):
+            raise ValueError(f"a model of this family needs a prompt to {sorted(missing)[0]}")
+        return self
 
     @property
     def bundled(self) -> bool:
@@ -85,7 +119,13 @@ class ModelEntry(_Frozen):
     def _filled(self, pair: str) -> "ModelEntry":
         repository = (self.repository or self.name).replace("*", pair)
         path = None if self.path is None else Path(str(self.path).replace("*", pair))
-        update = {"name": self.name.replace("*", pair), "repository": repository, "path": path}
+        sides = pair.split("-")[-2:]  # `tc-big-en-fr` is a pair too
+        update = {
+            "name": self.name.replace("*", pair),
+            "repository": repository,
+            "path": path,
+            "pair": tuple(sides) if len(sides) == 2 else None,
+        }
         return self.model_copy(update=update)
 
     def matches(self, name: str) -> "ModelEntry | None":
@@ -96,7 +136,7 @@ class ModelEntry(_Frozen):
         if not star or not (name.startswith(before) and name.endswith(after)):
             return None
         pair = name[len(before) : len(name) - len(after)]
-        return self._filled(pair) if pair else None
+        return self._filled(pair) if _PAIR.fullmatch(pair) else None
 
 
 class Catalog:
@@ -127,7 +167,8 @@ class Catalog:
 
     def get(self, name: str, task: Task | None = None) -> ModelEntry:
         """The entry of this name. Raises UnknownModel, also for a model that does not do `task`."""
-        found = next((hit for entry in self.entries if (hit := entry.matches(name))), None)
+        patterns = (hit for entry in self.entries if (hit := entry.matches(name)))
+        found = self._entries.get(name) or next(patterns, None)
         able = [entry.name for entry in self.entries if task is None or task in entry.tasks]
         if found is None:
             near = difflib.get_close_matches(name, able, n=1)
@@ -161,6 +202,13 @@ def _entry(raw: dict[str, Any], file: str, base: Path, languages: Languages) -> 
             f"the catalog {file}, model {raw.get('name', '?')!r}: {field}: {first['msg']}", field=field
         ) from error
     update: dict[str, Any] = {}
+    unknown = sorted(set(entry.languages) - set(languages.names()))
+    if unknown or (entry.codes is not None and not languages.column(entry.codes)):
+        field = "languages" if unknown else "codes"
+        wrong = unknown[0] if unknown else entry.codes
+        raise InvalidInput(
+            f"the catalog {file}, model {entry.name!r}: {field}: unknown {wrong!r}", field=field
+        )
     if entry.codes is not None and not entry.languages:
         update["languages"] = tuple(languages.column(entry.codes))
     if entry.path is not None:

@@ -88,13 +88,18 @@ class MarianCodec(Codec):
 
     usual_codes = "nllb"  # for its three-letter codes
 
+    def __init__(self, entry: ModelEntry, tokenizer: Any, generation_config: Any, languages: Languages):
+        super().__init__(entry, tokenizer, generation_config, languages)
+        vocabulary = tokenizer.get_vocab()
+        self._marks = [t for t in vocabulary if t.startswith(">>") and t.endswith("<<")]
+
     def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
         mark = self._mark(purpose.target or "")
         plain = self._plain(text).replace(">>", "> >")  # else a mark in the text would choose the target
         return self._ids(f"{mark} {plain}" if mark else plain)
 
     def _mark(self, target: str) -> str | None:
-        marks = [t for t in self.tokenizer.get_vocab() if t.startswith(">>") and t.endswith("<<")]
+        marks = self._marks
         if not marks:
             return None
         wanted = [f">>{code}<<" for code in self._spellings(target)]
@@ -116,6 +121,11 @@ class MarianCodec(Codec):
 
 class LanguageTokenCodec(Codec):
     """M2M100, NLLB, mBART-50: the source's language token first, the target's forced on the decoder."""
+
+    def __init__(self, entry: ModelEntry, tokenizer: Any, generation_config: Any, languages: Languages):
+        super().__init__(entry, tokenizer, generation_config, languages)
+        if not entry.codes:  # these families' columns have their names
+            self._own_codes = languages.column(entry.family, entry.languages)
 
     def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
         ids = self.tokenizer(self._plain(text), add_special_tokens=False, verbose=False).input_ids

@@ -39,6 +39,6 @@ VOLUME /var/cache/dragoman
 EXPOSE 8080
 # The first start prepares the bundled models, which takes a minute or two.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=5m \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('PORT', '8080') + '/healthz', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + (os.environ.get('DRAGOMAN_PORT') or os.environ.get('PORT') or '8080') + '/healthz', timeout=4)"]
 ENTRYPOINT ["dragoman"]
 CMD ["serve"]

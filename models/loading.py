@@ -29,6 +29,9 @@ PATTERNS = ("*.json", "*.model", "*.spm", "*.txt", "*.safetensors", "*.jinja")
 DONE = "complete.json"
 """Written last into a folder that we made, so that a half-made one is never used."""
 
+FETCHED = ".dragoman-fetched"
+"""Put into a repository's snapshot when all of it is there: an interrupted download leaves a part."""
+
 MODEL_CLASSES = {"completion": "AutoModelForCausalLM", "instruct": "AutoModelForCausalLM"}
 """By family; all others are encoder-decoders."""
 
@@ -52,6 +55,8 @@ class Store:
         Raises ModelUnavailable, and its RepositoryNotFound, with the reason.
         """
         if entry.path is not None:
+            if entry.pair is not None and not entry.path.is_dir():
+                raise RepositoryNotFound(f"there is no folder {entry.path}")
             if not (entry.path / "config.json").is_file():
                 raise ModelUnavailable(f"{entry.name}: {entry.path} holds no config.json")
             return entry.path
@@ -87,7 +92,8 @@ class Store:
                 packaged.build(package, scratch)
         return folder
 
-    def _from_hub(self, entry: ModelEntry, revision: str) -> Path:
+    def _from_hub(self, entry: ModelEntry, revision: str, *, refresh: bool = False) -> Path:
+        """The repository's snapshot: the cached one if it is whole, or with `refresh` the hub's newest."""
         import huggingface_hub as hub
         from huggingface_hub import errors
 
@@ -104,21 +110,26 @@ class Store:
                 )
             )
 
-        try:
-            folder = fetch(PATTERNS, local=True)
-            if _has_weights(folder):
-                return folder
-        except errors.LocalEntryNotFoundError:
-            pass
+        if self.offline or not refresh:
+            try:
+                folder = fetch(PATTERNS, local=True)
+                if (folder / FETCHED).is_file():
+                    return folder
+            except errors.LocalEntryNotFoundError:
+                pass
         if self.offline:
-            raise ModelUnavailable(
+            raise RepositoryNotFound(
                 f"{entry.name} is not in the cache, and the hub may not be asked (offline)"
             )
         try:
             folder = fetch(PATTERNS, local=False)
             if not _has_weights(folder):
                 folder = fetch((*PATTERNS, "pytorch_model*.bin"), local=False)
-        except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
+        except (
+            errors.RepositoryNotFoundError,
+            errors.RevisionNotFoundError,
+            errors.HFValidationError,
+        ) as error:
             raise RepositoryNotFound(
                 f"the hub has no {repository} at revision {revision}, or it asks for a login"
             ) from error
@@ -128,6 +139,7 @@ class Store:
             ) from error
         if not _has_weights(folder):
             raise ModelUnavailable(f"{repository} holds neither safetensors nor a pytorch_model.bin")
+        (folder / FETCHED).touch()
         return folder
 
     # ------------------------------------------------------------------ loading
@@ -175,7 +187,7 @@ class Store:
         if entry.path is not None or entry.package is not None:
             self.folder(entry)
             return self.revision(entry)
-        folder = self._from_hub(entry, revision=entry.revision)
+        folder = self._from_hub(entry, revision=entry.revision, refresh=True)
         home = self._home(entry)
         home.mkdir(parents=True, exist_ok=True)
         record = {"repository": entry.repository or entry.name, "revision": folder.name}
@@ -196,12 +208,12 @@ class Store:
         if entry.is_pattern:
             return "by pair"
         try:
-            Store(self.cache, offline=True).quick_folder(entry)
+            Store(self.cache, offline=True)._quick_folder(entry)
         except ModelUnavailable:
             return "not pulled"
         return "ready"
 
-    def quick_folder(self, entry: ModelEntry) -> Path | None:
+    def _quick_folder(self, entry: ModelEntry) -> Path | None:
         """Like `folder`, but builds nothing."""
         if entry.package is not None:
             return packaged.module_folder(entry.package.module)
@@ -261,5 +273,6 @@ def _named(entry: ModelEntry, part: str) -> Iterator[None]:
         yield
     except pickle.UnpicklingError as error:
         raise ModelUnavailable(f"{entry.name}: its weights hold code, which is never run") from error
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        raise ModelUnavailable(f"{entry.name}: its {part} cannot be read: {error}") from error
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0][:300]
+        raise ModelUnavailable(f"{entry.name}: its {part} cannot be read: {reason}") from error

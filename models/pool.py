@@ -156,7 +156,9 @@ class ModelPool:
     def _load(self, entry: ModelEntry) -> Model:
         try:
             return self._load_unguarded(entry)
-        except (OSError, ValueError, KeyError, RuntimeError, MemoryError) as error:
+        except ModelUnavailable:
+            raise
+        except Exception as error:
             log.exception("%s could not be loaded", entry.name)
             raise ModelUnavailable(f"{entry.name} cannot be loaded here: {error}") from error
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 from models.catalog import Catalog
 from models.engine.protocol import BatchRecord
 from models.engines import EngineMaker
+from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
@@ -30,6 +31,8 @@ class Runtime:
         self.settings = settings
         self.languages = Languages.load()
         self.catalog = Catalog.load(self.languages, settings.catalog)
+        self.catalog.get(settings.summarize_model, "summarize")  # a wrong setting ends the start
+        self.catalog.get(settings.translate_model, "translate")
         self.detector = LanguageDetector()
         self.store = Store(settings.cache_dir, offline=settings.offline)
         engines = EngineMaker(
@@ -56,8 +59,14 @@ class Runtime:
 
     def warm_up(self) -> None:
         """Prepare and load the two default models; the first time this takes a minute or two."""
+        failure = None
         for name in (self.settings.summarize_model, self.settings.translate_model):
-            self.pool.load(name)
+            try:
+                self.pool.load(name)
+            except ModelUnavailable as error:  # the other one may serve all the same
+                failure = failure or error
+        if failure is not None:
+            raise failure
         # What is loaded stays: a collector that walks it made submitting requests eight times as slow.
         gc.collect()
         gc.freeze()

@@ -14,7 +14,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DRAGOMAN_", frozen=True, extra="forbid")
 
     host: str = "127.0.0.1"
-    port: int = Field(8080, ge=0, le=65535, validation_alias=AliasChoices("port", "PORT", "DRAGOMAN_PORT"))
+    port: int = Field(8080, ge=0, le=65535, validation_alias=AliasChoices("port", "DRAGOMAN_PORT", "PORT"))
 
     summarize_model: str = "dragoman/extractive"
     translate_model: str = "dragoman/gemma3-270m-translate"

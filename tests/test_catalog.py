@@ -59,6 +59,8 @@ def test_unknown_models_are_told_with_the_nearest(catalog: Catalog) -> None:
         catalog.get("facebook/bart-large-cnn", "translate")
 
 
+BART = '[[model]]\nname = "x"\nfamily = "bart"\ntasks = ["summarize"]\n'
+
 OWN = """
 [[model]]
 name = "ours/news"
@@ -92,6 +94,12 @@ def test_a_users_file_adds_and_replaces(languages: Languages, tmp_path: Path) ->
         ('[[model]]\nname = "x"\nfamily = "bert"\ntasks = ["summarize"]\n', "family"),
         ('[[model]]\nname = "x"\nfamily = "bart"\ntasks = []\n', "tasks"),
         ('[[model]]\nname = "x"\nfamily = "bart"\ntasks = ["summarize"]\nspeed = 3\n', "speed"),
+        (BART + "decoding = { num_beam = 4 }\n", "num_beam"),
+        (BART + 'decoding = { num_beams = "four" }\n', "num_beams"),
+        (BART + 'prompt = { summarize = "Summarize!" }\n', "no {text}"),
+        (BART + 'codes = "nosuch"\n', "nosuch"),
+        (BART + 'languages = ["en", "qq"]\n', "qq"),
+        (BART.replace("bart", "completion"), "needs a prompt"),
     ],
 )
 def test_a_wrong_file_is_told(languages: Languages, tmp_path: Path, text: str, said: str) -> None:
@@ -99,6 +107,19 @@ def test_a_wrong_file_is_told(languages: Languages, tmp_path: Path, text: str, s
     file.write_text(text, "utf-8")
     with pytest.raises(InvalidInput, match=said):
         Catalog.load(languages, file)
+
+
+def test_an_exact_name_goes_before_a_pattern(languages: Languages, tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(OWN.replace("ours/news", "Helsinki-NLP/opus-mt-en-fr"), "utf-8")
+    catalog = Catalog.load(languages, file)
+    assert catalog.get("Helsinki-NLP/opus-mt-en-fr").path == tmp_path / "news"
+
+
+@pytest.mark.parametrize("pair", ["", "../x", "en fr", "x" * 150])
+def test_a_pair_cannot_be_anything(catalog: Catalog, pair: str) -> None:
+    with pytest.raises(UnknownModel):
+        catalog.get(f"Helsinki-NLP/opus-mt-{pair}")
 
 
 def test_a_missing_file_is_told(languages: Languages, tmp_path: Path) -> None:

@@ -207,6 +207,24 @@ def test_a_hub_out_of_reach_is_told(fake_hub: FakeHub, tmp_path: Path) -> None:
         Store(tmp_path / "cache").folder(_entry())
 
 
+def test_an_interrupted_download_is_taken_up_again(fake_hub: FakeHub, tmp_path: Path) -> None:
+    store = Store(tmp_path / "cache")
+    part = tmp_path / "cache" / "hub" / "snapshots" / "c0ffee"
+    part.mkdir(parents=True)
+    (part / "model-00001-of-00002.safetensors").touch()
+    assert store.state(_entry()) == "not pulled"
+    assert (store.folder(_entry()) / "config.json").is_file()
+    assert store.state(_entry()) == "ready"
+
+
+def test_pull_asks_for_the_newest(fake_hub: FakeHub, tmp_path: Path) -> None:
+    store = Store(tmp_path / "cache")
+    store.pull(_entry())
+    fake_hub.asked.clear()
+    store.pull(_entry())
+    assert ("Helsinki-NLP/opus-mt-en-fr", "main", False) in fake_hub.asked
+
+
 def test_no_such_repository_is_told_apart(fake_hub: FakeHub, tmp_path: Path) -> None:
     fake_hub.error = hub_errors.RevisionNotFoundError.__new__(hub_errors.RevisionNotFoundError)
     with pytest.raises(RepositoryNotFound, match="the hub has no"):

@@ -20,8 +20,9 @@ from rouge_score import rouge_scorer  # type: ignore[import-untyped]
 from models.extractive.choose import MAX_WORDS
 from models.extractive.encoder import SentenceEncoder
 from models.extractive.summarizer import summarize
-from models.text.article import read_pasted
+from models.text.article import Article, read_pasted
 from models.text.segment import sentences
+from models.text.span import Span
 
 KINDS = ["rouge1", "rouge2", "rougeL"]
 SCORER = rouge_scorer.RougeScorer(KINDS, use_stemmer=True)
@@ -39,11 +40,30 @@ def rouge(references: Sequence[str], summary: str) -> list[float]:
     return [100 * max(score[kind].fmeasure for score in scores) for kind in KINDS]
 
 
+def best_sentences(
+    article: Article,
+    language: str,
+    encoder: SentenceEncoder,
+    *,
+    max_words: int,
+    max_sentences: int | None = None,
+) -> list[Span]:
+    """The whole way from an article to the spans of its summary."""
+    spans = [s for p in article.paragraphs for s in sentences(article.text, language, p)]
+    texts = [" ".join(article.text[s.start : s.end].split()) for s in spans]
+    steps = summarize(texts, encoder, max_words=max_words, max_sentences=max_sentences)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return [spans[i] for i in stop.value]
+
+
 def extractive(encoder: SentenceEncoder, length: str) -> Callable[[str], str]:
     def write(text: str) -> str:
         article = read_pasted(text)
         most = 1 if length == "headline" else None
-        spans = summarize(article, "en", encoder, max_words=MAX_WORDS[length], max_sentences=most)
+        spans = best_sentences(article, "en", encoder, max_words=MAX_WORDS[length], max_sentences=most)
         return " ".join(article.text[span.start : span.end] for span in spans)
 
     return write

@@ -74,7 +74,7 @@ class DeafEngine:
         return new
 
     def stats(self) -> EngineStats:
-        return EngineStats(queued=len(self.futures))
+        return EngineStats(queued=len(self.futures, source_tokens=10, output_tokens=8))
 
     def close(self) -> None:
         pass
@@ -154,7 +154,7 @@ class Catalog:
 
 class Pool:
     def stats(self) -> dict[str, EngineStats]:
-        return {"fake/translate": EngineStats(queued=3, running=2)}
+        return {"fake/translate": EngineStats(queued=3, running=2, source_tokens=10, output_tokens=8)}
 
     def loaded(self) -> list[str]:
         return ["fake/translate"]

@@ -14,6 +14,7 @@ from models.extractive.choose import AIM, FITTED, MAX_WORDS, choose, count_words
 from models.extractive.encoder import SentenceEncoder
 from models.extractive.summarizer import summarize
 from models.text.article import read_pasted, read_verbatim
+from models.text.segment import sentences
 
 ARTICLE = """Harbour of Port Ellery to close for two weeks
 
@@ -160,9 +161,21 @@ def test_threads_may_share_an_encoder(encoder):
 # ------------------------------------------------------------------ summaries
 
 
+def best_sentences(article, language, encoder, *, max_words, max_sentences=None):
+    """The whole way from an article to the spans of its summary."""
+    spans = [s for p in article.paragraphs for s in sentences(article.text, language, p)]
+    texts = [" ".join(article.text[s.start : s.end].split()) for s in spans]
+    steps = summarize(texts, encoder, max_words=max_words, max_sentences=max_sentences)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return [spans[i] for i in stop.value]
+
+
 def test_a_summary_is_made_of_the_articles_own_sentences(encoder):
     article = read_pasted(ARTICLE)
-    spans = summarize(article, "en", encoder, max_words=MAX_WORDS["short"])
+    spans = best_sentences(article, "en", encoder, max_words=MAX_WORDS["short"])
     texts = [article.text[s.start : s.end] for s in spans]
     assert texts[0].startswith("The harbour of Port Ellery will close for two weeks")
     assert all(text in ARTICLE for text in texts)
@@ -173,21 +186,30 @@ def test_a_summary_is_made_of_the_articles_own_sentences(encoder):
 
 def test_a_headline_is_one_sentence(encoder):
     article = read_pasted(ARTICLE)
-    assert len(summarize(article, "en", encoder, max_words=MAX_WORDS["headline"], max_sentences=1)) == 1
+    assert len(best_sentences(article, "en", encoder, max_words=MAX_WORDS["headline"], max_sentences=1)) == 1
 
 
 def test_a_short_article_comes_back_whole(encoder):
     article = read_verbatim("It rained.\n\nIt was cold. Nobody came.")
-    spans = summarize(article, "en", encoder, max_words=66)
+    spans = best_sentences(article, "en", encoder, max_words=66)
     assert [article.text[s.start : s.end] for s in spans] == ["It rained.", "It was cold.", "Nobody came."]
 
 
 def test_an_article_without_sentences_has_no_summary(encoder):
-    assert summarize(read_verbatim(" \n"), "en", encoder, max_words=66) == []
+    assert best_sentences(read_verbatim(" \n"), "en", encoder, max_words=66) == []
 
 
 def test_a_chinese_article_is_cut_to_length_as_well(encoder):
     text = "市议会周二投票决定关闭这座旧桥。" * 3 + "居民们说这座桥对他们的生活非常重要。" * 3
     article = read_verbatim(text)
-    spans = summarize(article, "zh", encoder, max_words=20)
+    spans = best_sentences(article, "zh", encoder, max_words=20)
     assert 1 <= len(spans) <= 2
+
+
+def test_a_sentence_that_stands_twice_is_taken_once(encoder):
+    article = read_verbatim(
+        "The old bridge will close on Monday, the council said. The works cost two millions. " * 8
+    )
+    spans = best_sentences(article, "en", encoder, max_words=66)
+    texts = [article.text[s.start : s.end] for s in spans]
+    assert len(texts) == len(set(texts)) == 2

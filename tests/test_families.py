@@ -152,3 +152,21 @@ def completion_codec(tiny_hub: TinyHub, languages: Languages) -> Codec:
 def test_a_completion_prompt_keeps_the_text_on_its_line(completion_codec: Codec, text: str) -> None:
     ids = completion_codec.encode(text, Purpose("translate", "en", "fr"))
     assert completion_codec.tokenizer.decode(ids).count("\n") == 3
+
+
+@pytest.mark.parametrize("kind", ["marian", "completion"])
+def test_a_running_generation_stops_when_it_is_told(
+    tiny_hub: TinyHub, languages: Languages, kind: str, tmp_path: Path
+) -> None:
+    codec = _codec(tiny_hub, languages, kind)
+    purpose = _purpose(codec)
+    decoding = codec.decoding(purpose, max_new_tokens=20, min_new_tokens=20)
+    batch = [Generation(codec.encode(text, purpose), decoding) for text in tiny_models.SENTENCES[:2]]
+    for backend in _backends(tiny_hub, codec, tmp_path):
+        asked: list[int] = []
+
+        def stopped(i: int, asked: list[int] = asked) -> bool:
+            asked.append(i)
+            return asked.count(i) > 2
+
+        assert all(1 <= len(output.token_ids) <= 4 for output in backend.run(batch, stopped))

@@ -104,7 +104,7 @@ def test_metrics_count_requests_by_route(client: FlaskClient) -> None:
 
 def test_metrics_count_tokens_and_queues(client: FlaskClient) -> None:
     client.post("/v1/translate", json={"texts": ["a", "b", ""], "target": "fr"})
-    labels = '{model="fake/translate",task="translate"}'
+    labels = '{model="fake/translate"}'
     assert sample(client, f"dragoman_source_tokens_total{labels}") == 10
     assert sample(client, f"dragoman_output_tokens_total{labels}") == 8
     assert sample(client, 'dragoman_engine_queued{model="fake/translate"}') == 3

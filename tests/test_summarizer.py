@@ -22,6 +22,7 @@ SENTENCES = [
     "Observers from neighbouring states welcomed the step but warned that much remains to be settled.",
     "A joint commission will meet every month and report to both parliaments before the summer.",
 ]
+READ = 3 * len(" ".join(SENTENCES))
 ARTICLE = "Ministers meet in Vienna\n\n" + "\n\n".join(" ".join(SENTENCES) for _ in range(3))
 
 
@@ -47,7 +48,7 @@ def test_an_article_is_read_and_summarized(languages: Languages, detector: Langu
     assert result.summary == " ".join(SENTENCES[:2])
     assert [s.text for s in result.sentences] == SENTENCES[:2]
     assert result.source.title == "Ministers meet in Vienna"
-    assert (result.source.sentences, result.source.characters, result.source.windows) == (12, len(ARTICLE), 1)
+    assert (result.source.sentences, result.source.characters, result.source.windows) == (12, READ, 1)
     assert (result.model, result.language, result.translation_model) == (BART, "en", None)
     decoding = pool.engine.submissions[0][0].decoding
     assert 0 < decoding.min_new_tokens < decoding.max_new_tokens == 400
@@ -116,6 +117,12 @@ def test_a_short_text_comes_back_whole(languages: Languages, detector: LanguageD
     assert pool.used == []
 
 
+def test_a_headline_of_a_short_text_is_one_sentence(languages: Languages, detector: LanguageDetector) -> None:
+    pool = FakePool(languages, _first_sentences(1), max_new_tokens=400)
+    request = SummaryRequest(text="The talks failed. Nobody was surprised.", length="headline")
+    assert _summarize(pool, detector, request).unwrap().summary == "The talks failed."
+
+
 def test_html_is_read_and_its_text_told(languages: Languages, detector: LanguageDetector) -> None:
     pool = FakePool(languages, _first_sentences(2), max_source_tokens=4000, max_new_tokens=400)
     paragraphs = "".join(f"<p>{sentence} {sentence[::-1]}.</p>" for sentence in SENTENCES)
@@ -136,6 +143,7 @@ def test_html_is_read_and_its_text_told(languages: Languages, detector: Language
         ({"text": ARTICLE, "model": "none"}, UnknownModel, "model"),
         ({"text": ARTICLE, "model": GEMMA}, UnknownModel, "model"),
         ({"text": ARTICLE, "target": "xx"}, UnsupportedLanguage, "target"),
+        ({"text": ARTICLE, "target": "ja"}, UnsupportedLanguage, "target"),
         ({"text": "Les ministres se sont rencontrés dimanche à Vienne. " * 20}, UnsupportedLanguage, "model"),
     ],
 )

@@ -107,7 +107,7 @@ def test_what_needs_no_model_gets_none(languages: Languages, detector: LanguageD
     same = _translate(pool, detector, text="Les pourparlers ont échoué dimanche à Vienne.").unwrap()
     assert "already" in same.notes[0]
     nothing = _translate(pool, detector, text="2024\n----\n").unwrap()
-    assert nothing.translation == "2024\n----\n"
+    assert (nothing.translation, nothing.source) == ("2024\n----\n", "und")
     assert pool.used == []
 
 
@@ -145,4 +145,35 @@ def test_chinese_has_no_spaces(languages: Languages, detector: LanguageDetector)
     pool = FakePool(languages, change=lambda _: "会谈失败。")
     result = _translate(pool, detector, text="The talks failed. They did.", source="en", target="zh").unwrap()
     assert result.translation == "会谈失败。会谈失败。"
-    assert _translate(pool, detector, text="Talks.", source="en", target="zh-TW").unwrap().target == "zh"
+
+
+def test_a_script_that_a_model_cannot_write_is_refused(
+    languages: Languages, detector: LanguageDetector
+) -> None:
+    pool = FakePool(languages)
+    assert _translate(pool, detector, text="會談失敗。", source="zh-TW", target="en").error is None
+    for source in ("en", "zh"):
+        outcome = _translate(pool, detector, text="Talks.", source=source, target="zh-TW")
+        assert isinstance(outcome.error, UnsupportedLanguage)
+        assert outcome.error.field == "target"
+
+
+@pytest.mark.parametrize(
+    ("pair", "source", "target", "field"),
+    [
+        ("en-de", "en", "fr", "target"),
+        ("en-de", "ja", "de", "source"),
+        ("tc-big-en-de", "en", "fr", "target"),
+        ("en-de", "en", "de", None),
+        ("en-ROMANCE", "en", "fr", None),
+        ("mul-en", "ja", "en", None),
+    ],
+)
+def test_a_pairs_own_model_takes_that_pair(
+    languages: Languages, detector: LanguageDetector, pair: str, source: str, target: str, field: str | None
+) -> None:
+    name = f"Helsinki-NLP/opus-mt-{pair}"
+    outcome = _translate(
+        FakePool(languages), detector, text="Talks.", model=name, source=source, target=target
+    )
+    assert getattr(outcome.error, "field", None) == field

@@ -88,7 +88,7 @@ def _options(decoding: Decoding) -> dict[str, Any]:
         "do_sample": False,
         "max_new_tokens": decoding.max_new_tokens,
         "min_new_tokens": decoding.min_new_tokens or None,
-        "min_length": 0,
+        "min_length": None if decoding.min_new_tokens else 0,
         "num_beams": decoding.num_beams,
         "no_repeat_ngram_size": decoding.no_repeat_ngram_size,
         "repetition_penalty": decoding.repetition_penalty,

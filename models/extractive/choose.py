@@ -80,14 +80,14 @@ def choose(
     All of them if they are within both limits; else greedily the best by score less likeness to those
     taken (maximal marginal relevance, Carbonell and Goldstein 1998), until one more would lead further
     from the aim. At least one is taken, even of more than `max_words` if all have more. Questions, labels
-    and fragments are left out unless there is nothing else.
+    and fragments are left out unless there is nothing else, and a sentence that stands twice is taken once.
     """
     words = np.array([count_words(sentence) for sentence in sentences])
     most = len(sentences) if max_sentences is None else max_sentences
     if len(sentences) <= most and words.sum() <= max_words:
         return list(range(len(sentences)))
-    fit = [i for i, sentence in enumerate(sentences) if _can_stand_alone(sentence)]
-    fit = fit or list(range(len(sentences)))
+    once = list({sentence: i for i, sentence in reversed(list(enumerate(sentences)))}.values())[::-1]
+    fit = [i for i in once if _can_stand_alone(sentences[i])] or once
     scores = score([sentences[i] for i in fit], embeddings[fit], weights)
     taken = _take(scores, embeddings[fit] * math.sqrt(weights.repetition), words[fit], max_words, most)
     return sorted(fit[i] for i in taken)

@@ -26,7 +26,8 @@ class Call:
     generations: Sequence[Generation]
 
 
-Steps = Generator[Call, list[Output], T]
+Steps = Generator[Call | None, list[Output], T]
+"""A task that works long by itself yields None now and then: a pause, at which its deadline is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,15 @@ class _Running(Generic[T]):
     text_s: float = 0.0
     model_s: float = 0.0
 
-    def advance(self, outputs: list[Output] | None) -> None:
-        """Run the task to its next call, or to its end."""
+    def advance(self, outputs: list[Output] | None, deadline: float | None) -> None:
+        """Run the task to its next call, or to its end; at a pause, not past the deadline."""
         start = time.perf_counter()
         try:
             self.call = next(self.steps) if outputs is None else self.steps.send(outputs)
+            while self.call is None and (deadline is None or time.monotonic() < deadline):
+                self.call = self.steps.send([])
+            if self.call is None:
+                self.fail(_late())
         except StopIteration as stop:
             self.call, self.value = None, stop.value
         except Exception as error:  # noqa: BLE001 - any failure is this task's alone
@@ -96,7 +101,7 @@ class _Running(Generic[T]):
             self.fail(error)
             return
         self.model_s += time.perf_counter() - start
-        self.advance(outputs)
+        self.advance(outputs, deadline)
 
 
 def _results(futures: Sequence[Future[Output]], timeout_s: float | None) -> list[Output]:
@@ -104,7 +109,11 @@ def _results(futures: Sequence[Future[Output]], timeout_s: float | None) -> list
     try:
         return [f.result(None if end is None else max(0.0, end - time.monotonic())) for f in futures]
     except FutureTimeout as error:
-        raise DeadlineExceeded("the request ran past its time and was cancelled") from error
+        raise _late() from error
+
+
+def _late() -> DeadlineExceeded:
+    return DeadlineExceeded("the request ran past its time and was cancelled")
 
 
 def run_all(
@@ -117,7 +126,7 @@ def run_all(
     """
     running = [_Running(task) for task in tasks]
     for task in running:
-        task.advance(None)
+        task.advance(None, deadline)
     first = True
     try:
         while active := [task for task in running if task.call is not None]:

@@ -73,6 +73,8 @@ class Summarizer:
         if not spans:
             raise InvalidInput("there is no sentence in this text", field="html" if request.html else "text")
 
+        if target is not None and target != language:
+            self._check_target(language, target)
         draft = yield from self._draft(entry, request, article, spans, language)
         model = None
         if target is not None and target != language:
@@ -89,6 +91,14 @@ class Summarizer:
             allowed=list(known),
         )
 
+    def _check_target(self, language: str, target: str) -> None:
+        """Refuse what could not be translated before the summary is made."""
+        try:
+            self._translator.check(language, target)
+        except InvalidInput as error:
+            error.field = "target" if error.field == "target" else "text"
+            raise
+
     # ------------------------------------------------------------------ drafting
 
     def _draft(
@@ -100,14 +110,15 @@ class Summarizer:
         language: str,
     ) -> Steps[_Draft]:
         texts = [article.text[s.start : s.end] for s in spans]
-        if sum(map(count_words, texts)) <= MAX_WORDS[request.length] and request.max_sentences is None:
+        few = len(texts) <= (_most_sentences(request) or len(texts))
+        if few and sum(map(count_words, texts)) <= MAX_WORDS[request.length]:
             whole = [SummarySentence(text, span) for text, span in zip(texts, spans, strict=True)]
             return _Draft(
                 whole, 1, Usage(), ["the text is no longer than its summary would be: here it is whole"]
             )
         with self._pool.use(entry) as model:
             if isinstance(model, ExtractiveModel):
-                return _extract(model, request, article, language)
+                return (yield from _extract(model, request, texts, spans))
             return (yield from _write(model, request, texts, language))
 
     def _translate(self, draft: _Draft, source: str, target: str) -> Steps[tuple[str, str]]:
@@ -143,7 +154,7 @@ class Summarizer:
             translation_model=translation_model,
             detected=detected,
             source=Source(
-                characters=len(article.text),
+                characters=sum(p.end - p.start for p in article.paragraphs),
                 sentences=len(spans),
                 title=article.title,
                 dropped=article.dropped,
@@ -168,17 +179,18 @@ def _read(request: SummaryRequest) -> Article:
 # ---------------------------------------------------------------------- the two ways to a summary
 
 
-def _extract(model: ExtractiveModel, request: SummaryRequest, article: Article, language: str) -> _Draft:
+def _extract(
+    model: ExtractiveModel, request: SummaryRequest, texts: Sequence[str], spans: Sequence[Span]
+) -> Steps[_Draft]:
     """Pick the article's own sentences."""
-    picked = pick_sentences(
-        article,
-        language,
+    clean = [" ".join(text.split()) for text in texts]
+    picked = yield from pick_sentences(
+        clean,
         model.encoder,
         max_words=MAX_WORDS[request.length],
         max_sentences=_most_sentences(request),
     )
-    texts = [SummarySentence(" ".join(article.text[s.start : s.end].split()), s) for s in picked]
-    return _Draft(texts, 1, Usage(), [])
+    return _Draft([SummarySentence(clean[i], spans[i]) for i in picked], 1, Usage(), [])
 
 
 def _write(model: TextModel, request: SummaryRequest, texts: Sequence[str], language: str) -> Steps[_Draft]:

@@ -17,7 +17,7 @@ from models.tasks.steps import Call, Steps
 from models.tasks.translation import Segment, Translation, TranslationRequest
 from models.tasks.usage import Usage
 from models.text import layout
-from models.text.language import LanguageDetector
+from models.text.language import Detection, LanguageDetector
 from models.text.pack import split_long
 from models.text.segment import sentences
 from models.text.span import Span
@@ -75,10 +75,13 @@ class Translator:
         detected = self._detector.detect(request.text) if request.source == "auto" else None
         lines = layout.lines(request.text)
         if not lines:
-            return self._unchanged(request, entry, target, "there is nothing to translate in this text")
+            note = "there is nothing to translate in this text"
+            return _unchanged(request.text, entry, "und", target, detected, note)
         source = self._source(request, detected.language if detected else None)
         if source == target:
-            return self._unchanged(request, entry, target, f"the text is in {target} already")
+            return _unchanged(
+                request.text, entry, source, target, detected, f"the text is in {target} already"
+            )
 
         spans = [self._segments(request.text, line.span, source, entry) for line in lines]
         flat = [span for line in spans for span in line]
@@ -103,9 +106,7 @@ class Translator:
         self, texts: Sequence[str], source: str, target: str, model: str | None = None
     ) -> Steps[Translated]:
         """Translate texts of a sentence or a paragraph each, through English where it must be."""
-        if source == "und":
-            raise InvalidInput("the language of the text was not recognized, so it cannot be translated")
-        hops = self._route(self._entry(model), source, target)
+        hops = self.check(source, target, model)
         done, complete, usage = list(texts), [True] * len(texts), Usage()
         for hop in hops:
             done, ended, used = yield from self._hop(hop, done)
@@ -115,6 +116,14 @@ class Translator:
         return Translated(
             done, complete, hops[-1].target, name, hops[0].target if len(hops) > 1 else None, usage
         )
+
+    def check(self, source: str, target: str, model: str | None = None) -> list[Hop]:
+        """The models that would translate, one after another. Raises InvalidInput where none would."""
+        if source == "und":
+            raise InvalidInput(
+                "the language of the text was not recognized, so it cannot be translated", field="source"
+            )
+        return self._route(self._entry(model), source, target)
 
     # ------------------------------------------------------------------ the way
 
@@ -133,8 +142,15 @@ class Translator:
         return self._languages.normalize(detected, "source")
 
     def _route(self, entry: ModelEntry, source: str, target: str) -> list[Hop]:
-        source = self._supported(entry, source, "source")
+        base = source.split("-")[0]  # one that reads `zh` makes something of `zh-Hant`; it cannot write it
+        readable = base if source not in entry.languages and base in entry.languages else source
+        source = self._supported(entry, readable, "source")
         target = self._supported(entry, target, "target")
+        if source == target:
+            raise UnsupportedLanguage(
+                f"{entry.name} does not tell {source} from other kinds of it", field="target"
+            )
+        self._check_pair(entry, source, target)
         if entry.is_pattern:
             return self._pair_route(entry, source, target)
         if entry.english_only and "en" not in (source, target):
@@ -153,14 +169,26 @@ class Translator:
             return [Hop(entry.for_pair(*pair), *pair) for pair in pairs]
         return [direct]
 
+    def _check_pair(self, entry: ModelEntry, source: str, target: str) -> None:
+        """A model for one pair takes that pair; one for a group of languages, such as ROMANCE, any."""
+        for side, language, field in zip(
+            entry.pair or (), (source, target), ("source", "target"), strict=False
+        ):
+            try:
+                own = self._languages.normalize(side)
+            except UnsupportedLanguage:
+                continue
+            if own != language:
+                raise UnsupportedLanguage(
+                    f"{entry.name} does not translate {self._languages.name(language)} ({language})",
+                    field=field,
+                    allowed=[own],
+                )
+
     def _supported(self, entry: ModelEntry, language: str, field: str) -> str:
-        """The language as this model has it: `zh-Hant` may be read by one that knows `zh`."""
-        base = language.split("-")[0]
-        found = next(
-            (code for code in (language, base) if code in entry.languages or not entry.languages), None
-        )
-        if found is not None:
-            return found
+        """The language, if this model has it."""
+        if language in entry.languages or not entry.languages:
+            return language
         others = [
             e.name for e in self._pool.catalog.entries if language in e.languages and "translate" in e.tasks
         ]
@@ -193,21 +221,21 @@ class Translator:
                 complete.append(all(o.finish == "stop" for o in own))
         return done, complete, usage
 
-    def _unchanged(
-        self, request: TranslationRequest, entry: ModelEntry, target: str, note: str
-    ) -> Translation:
-        detected = self._detector.detect(request.text) if request.source == "auto" else None
-        return Translation(
-            translation=request.text,
-            segments=(),
-            source=target,
-            target=target,
-            detected=detected,
-            model=entry.name,
-            via=None,
-            usage=Usage(),
-            notes=(note,),
-        )
+
+def _unchanged(
+    text: str, entry: ModelEntry, source: str, target: str, detected: Detection | None, note: str
+) -> Translation:
+    return Translation(
+        translation=text,
+        segments=(),
+        source=source,
+        target=target,
+        detected=detected,
+        model=entry.name,
+        via=None,
+        usage=Usage(),
+        notes=(note,),
+    )
 
 
 def _parts(model: TextModel, text: str, purpose: Purpose, around: int) -> list[str]:

@@ -36,6 +36,6 @@ def create_app(
     Access(metrics).install(app)
     errors.install(app)
     app.register_blueprint(Status(readiness, metrics).blueprint())
-    app.register_blueprint(V1(runtime, Work(runtime, gate, readiness, metrics)).blueprint())
+    app.register_blueprint(V1(runtime, Work(runtime, gate, readiness)).blueprint())
     app.wsgi_app = BodyDrain(app.wsgi_app)  # type: ignore[method-assign]
     return app

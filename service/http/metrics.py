@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from models.engine.protocol import BatchRecord, EngineStats
-from models.tasks.usage import Usage
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -37,12 +36,6 @@ class Metrics:
             registry=registry,
         )
         self._in_work = Gauge("dragoman_requests_in_work", "Work requests inside now", registry=registry)
-        self._source_tokens = Counter(
-            "dragoman_source_tokens", "Tokens read", ("task", "model"), registry=registry
-        )
-        self._output_tokens = Counter(
-            "dragoman_output_tokens", "Tokens written", ("task", "model"), registry=registry
-        )
         self._batch_size = Histogram(
             "dragoman_batch_size",
             "Generations in a batch",
@@ -70,10 +63,6 @@ class Metrics:
         self._requests.labels(method, route, status).inc()
         self._seconds.labels(method, route).observe(seconds)
 
-    def observe_usage(self, task: str, model: str, usage: Usage) -> None:
-        self._source_tokens.labels(task, model).inc(usage.source_tokens)
-        self._output_tokens.labels(task, model).inc(usage.output_tokens)
-
     def observe_batch(self, model: str, record: BatchRecord) -> None:
         """Runtime's `on_batch`."""
         self._batch_size.labels(model).observe(record.size)
@@ -85,16 +74,22 @@ class Metrics:
 
 
 class _EngineQueues(Collector):
-    """Generations waiting and running, for each loaded model, as they are at the time of asking."""
+    """Each loaded model's queue and tokens, as they are at the time of asking.
+
+    A model that is unloaded and loaded again counts its tokens from 0, as after a restart.
+    """
 
     def __init__(self, stats: Callable[[], Mapping[str, EngineStats]]):
         self._stats = stats
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         queued = GaugeMetricFamily("dragoman_engine_queued", "Generations waiting", labels=["model"])
         running = GaugeMetricFamily("dragoman_engine_running", "Generations running", labels=["model"])
+        read = CounterMetricFamily("dragoman_source_tokens", "Tokens read", labels=["model"])
+        written = CounterMetricFamily("dragoman_output_tokens", "Tokens written", labels=["model"])
         for model, stats in self._stats().items():
+            read.add_metric([model], stats.source_tokens)
+            written.add_metric([model], stats.output_tokens)
             queued.add_metric([model], stats.queued)
             running.add_metric([model], stats.running)
-        yield queued
-        yield running
+        yield from (queued, running, read, written)

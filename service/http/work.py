@@ -11,7 +11,6 @@ from models.tasks.steps import Outcome, Steps
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translation import Translation, TranslationRequest
 from service.http.admission import Gate
-from service.http.metrics import Metrics
 from service.http.readiness import Readiness
 
 if TYPE_CHECKING:
@@ -37,32 +36,28 @@ class Work:
     All other failures are in the outcomes.
     """
 
-    def __init__(self, runtime: "Runtime", gate: Gate, readiness: Readiness, metrics: Metrics):
+    def __init__(self, runtime: "Runtime", gate: Gate, readiness: Readiness):
         self._runtime = runtime
         self._gate = gate
         self._readiness = readiness
-        self._metrics = metrics
 
     def place(self) -> AbstractContextManager[None]:
         """To be held from before the body is read until the answer is made; raises Overloaded."""
         return self._gate.enter()
 
     def summarize(self, requests: Sequence[SummaryRequest]) -> Done[Summary]:
-        return self._run("summarize", self._runtime.summarizer.steps, requests)
+        return self._run(self._runtime.summarizer.steps, requests)
 
     def translate(self, requests: Sequence[TranslationRequest]) -> Done[Translation]:
-        return self._run("translate", self._runtime.translator.steps, requests)
+        return self._run(self._runtime.translator.steps, requests)
 
-    def _run(self, task: str, steps: Callable[[R], Steps[T]], requests: Sequence[R]) -> Done[T]:
+    def _run(self, steps: Callable[[R], Steps[T]], requests: Sequence[R]) -> Done[T]:
         self._readiness.require()
         start = time.perf_counter()
         outcomes = self._runtime.run_all(
             [steps(request) for request in requests], timeout_s=self._runtime.settings.request_timeout_s
         )
         total_s = time.perf_counter() - start
-        for outcome in outcomes:
-            if outcome.value is not None:
-                self._metrics.observe_usage(task, outcome.value.model, outcome.value.usage)
         _raise_if_all([outcome.error for outcome in outcomes])
         return Done(outcomes, total_s)
 

@@ -79,11 +79,12 @@ class Ct2Backend:
         first = 0 if forced is None else 1
         if forced is not None:
             options["target_prefix"] = [[self._target[forced]]] * len(sources)
+        most = decoding.max_new_tokens - (decoding.forced_eos_token_id is not None)
         results = self._model.translate_batch(
             sources,
             max_input_length=0,
-            max_decoding_length=decoding.max_new_tokens - (decoding.forced_eos_token_id is not None),
-            min_decoding_length=decoding.min_new_tokens,
+            max_decoding_length=most,
+            min_decoding_length=min(decoding.min_new_tokens, most),
             **options,
         )
         return [

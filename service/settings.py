@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     preload: bool = Field(True, description="load the two default models at start")
 
     max_request_characters: int = Field(200_000, ge=1, description="over all texts of a request")
+    max_html_characters: int = Field(2_000_000, ge=1, description="of a page, most of which is no article")
     max_texts: int = Field(128, ge=1)
     max_queued_requests: int = Field(64, ge=1, description="requests in work or waiting; more get 429")
     request_timeout_s: float = Field(120.0, gt=0)

@@ -46,7 +46,14 @@ ERRORS: dict[str, Callable[[], Exception]] = {
 
 def settings(**given: Any) -> Settings:
     return Settings(
-        **{"max_request_characters": 1000, "max_texts": 4, "max_queued_requests": 2, "port": 0} | given
+        **{
+            "max_request_characters": 1000,
+            "max_html_characters": 1000,
+            "max_texts": 4,
+            "max_queued_requests": 2,
+            "port": 0,
+        }
+        | given
     )
 
 

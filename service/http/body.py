@@ -33,7 +33,8 @@ class InvalidJson(InvalidInput):
 
 def max_body_bytes(settings: "Settings") -> int:
     """The longest body that can hold a request within the limit of characters."""
-    return settings.max_request_characters * BYTES_PER_CHARACTER + OTHER_BYTES
+    most = max(settings.max_request_characters, settings.max_html_characters)
+    return most * BYTES_PER_CHARACTER + OTHER_BYTES
 
 
 def read_json(request: Request) -> Any:

@@ -140,7 +140,7 @@ def _asked(body: _Body, limits: Settings, request: Callable[[str, str], R]) -> A
         len(text) for text, item in zip(value, items, strict=True) if not isinstance(item, InvalidInput)
     )
     if good > limits.max_request_characters:
-        raise _too_long("texts", good, limits, " over all texts")
+        raise _too_long("texts", good, limits.max_request_characters, " over all texts")
     return Asked(items, many=True)
 
 
@@ -171,11 +171,12 @@ def _text(field: str, value: object, limits: Settings) -> str:
         raise InvalidInput(f"{field} must be a string, not {json_type(value)}", field=field, allowed="string")
     if not value.strip():
         raise InvalidInput(f"{field} is empty", field=field, allowed="a text with at least one word")
-    if len(value) > limits.max_request_characters:
-        raise _too_long(field, len(value), limits)
+    most = limits.max_html_characters if field == "html" else limits.max_request_characters
+    if len(value) > most:
+        raise _too_long(field, len(value), most)
     return value
 
 
-def _too_long(field: str, characters: int, limits: Settings, over: str = "") -> TooLong:
-    allowed = f"at most {limits.max_request_characters} characters{over}"
+def _too_long(field: str, characters: int, most: int, over: str = "") -> TooLong:
+    allowed = f"at most {most} characters{over}"
     return TooLong(f"{field} has {characters} characters", field=field, allowed=allowed)

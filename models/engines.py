@@ -1,6 +1,5 @@
 """Which engine runs a model: by its family, the device and the settings. Loads the model for it."""
 
-import logging
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -10,12 +9,13 @@ from models.engine.protocol import BatchRecord, Engine
 from models.errors import ModelUnavailable
 from models.loading import Store
 
-log = logging.getLogger(__name__)
-
 Device = Literal["auto", "cpu", "cuda"]
 
 EngineChoice = Literal["auto", "native", "generate"]
-"""`auto`: CTranslate2 on a CPU; on a GPU the native engine for encoder-decoders, `generate` for others."""
+"""`auto` is CTranslate2 on a CPU and `generate` on a GPU; `native` takes encoder-decoders, on either.
+
+On a GPU the native engine is to become `auto`'s choice once it has been run on one.
+"""
 
 CAUSAL_FAMILIES = ("completion", "instruct")
 
@@ -54,17 +54,10 @@ class EngineMaker:
 
     def make(self, entry: ModelEntry) -> Engine:
         """Load the entry and start its engine. Raises ModelUnavailable."""
-        causal, on_cuda = entry.family in CAUSAL_FAMILIES, self.device == "cuda"
-        if not causal and (self._choice == "native" or (self._choice == "auto" and on_cuda)):
-            try:
-                return self._native(entry)
-            except Exception:
-                if self._choice == "native":
-                    raise
-                log.exception(
-                    "%s: the native engine does not start here; using transformers' own", entry.name
-                )
-        if on_cuda or self._choice == "generate":
+        causal = entry.family in CAUSAL_FAMILIES
+        if self._choice == "native" and not causal:
+            return self._native(entry)
+        if self._choice == "generate" or self.device == "cuda":
             return self._batching(entry, self._generate(entry, causal))
         return self._batching(entry, self._ct2(entry, causal))
 

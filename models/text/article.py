@@ -12,10 +12,9 @@ from trafilatura.settings import Document
 
 from models.errors import InvalidInput
 from models.text.clutter import Context, ends_like_a_sentence, find_clutter, words
-from models.text.segment import strip
+from models.text.segment import LINE, strip
 from models.text.span import Span
 
-_LINE = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _PAGE = re.compile(r"<(?:html|body)\b", re.IGNORECASE)
 _TAG = re.compile(r"<[a-z][^<>]*>", re.IGNORECASE)
 _VISIBLE_TEXT = "//body//text()[normalize-space() and not(ancestor::script or ancestor::style)]"
@@ -70,7 +69,7 @@ def read_pasted(text: str) -> Article:
 
 
 def _line_spans(text: str) -> list[Span]:
-    spans = (strip(text, Span(*match.span())) for match in _LINE.finditer(text))
+    spans = (strip(text, Span(*match.span())) for match in LINE.finditer(text))
     return [span for span in spans if span.start < span.end]
 
 

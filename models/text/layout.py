@@ -8,10 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.text.segment import strip
+from models.text.segment import LINE, strip
 from models.text.span import Span
 
-_LINE = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _MARK = re.compile(r"(?:\s*(?:[-*+•·‣▪◦–—>#]+|\d{1,3}[.)]|\(\d{1,3}\)|[A-Za-z]\))(?=\s))*\s*")
 
 
@@ -28,7 +27,7 @@ class Line:
 def lines(text: str) -> list[Line]:
     """The lines of `text` that hold a letter, in order; all others pass through a translation as they are."""
     found = []
-    for match in _LINE.finditer(text):
+    for match in LINE.finditer(text):
         mark = _MARK.match(text, match.start(), match.end())
         start = mark.end() if mark else match.start()
         span = strip(text, Span(start, match.end()))

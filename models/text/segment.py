@@ -10,7 +10,7 @@ from sentencex import get_sentence_boundaries
 
 from models.text.span import Span
 
-_LINE = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+LINE = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _QUOTE = re.compile(r"[\"“”„«»]+|(?<!\w)['‘’]+|['‘’]+(?!\w)")
 _CLOSING_AFTER_STOP = re.compile(r"(?<=[.。])[\"“”»'’]+(?=\s|$)")
 _END_IN_QUOTE = re.compile(r"(?<=\w\w\w)\.[\"“”»'’]+\s+\S")
@@ -26,7 +26,7 @@ def sentences(text: str, language: str, within: Span | None = None) -> list[Span
     """
     begin, end = within if within is not None else (0, len(text))
     spans: list[Span] = []
-    for line in _LINE.finditer(text, begin, end):
+    for line in LINE.finditer(text, begin, end):
         spans.extend(_line_sentences(text, Span(*line.span()), language))
     return spans
 

@@ -1,4 +1,4 @@
-"""Requests' work, for every interface alike: a place, models that are loaded, a deadline, counted tokens."""
+"""Requests' work, for every interface alike: a place, models that are loaded, a deadline."""
 
 import time
 from collections.abc import Callable, Sequence

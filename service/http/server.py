@@ -4,6 +4,7 @@ The models are loaded in the worker, after the fork: threads and a GPU's context
 """
 
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,9 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Flask:
         """Called in the worker: build the application, and let the models load behind it."""
+        # A terminal sends its Ctrl-C to the worker too, and the master then sends SIGQUIT. Two of them on
+        # its way out had the worker wait for its own threads for ever.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         metrics = Metrics()
         try:
             self._runtime = self._build_runtime(self._settings, metrics.observe_batch)

@@ -1,0 +1,23 @@
+"""What a check finds."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from models.text.span import Span
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A place in the output that the source does not bear out."""
+
+    kind: str
+    """The check's name for it, such as `number` or `name`."""
+    span: Span
+    """In the output; the whole of it for what it lacks."""
+    reason: str
+    """In plain words, for a reader."""
+    severity: Severity = "error"
+    source: Span | None = None
+    """In the source: what got lost or changed, where that can be said."""

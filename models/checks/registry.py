@@ -1,0 +1,14 @@
+"""Which checks there are: a new one is its module and a line here."""
+
+from collections.abc import Iterable
+
+from models.checks.flag import Flag
+from models.checks.pair import Check, Pair
+
+SUMMARY_CHECKS: tuple[Check, ...] = ()
+TRANSLATION_CHECKS: tuple[Check, ...] = ()
+
+
+def run(checks: Iterable[Check], pair: Pair) -> list[Flag]:
+    """All that the checks find, in the output's order."""
+    return sorted((flag for check in checks for flag in check(pair)), key=lambda flag: flag.span)

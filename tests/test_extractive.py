@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from models.extractive.choose import AIM, FITTED, MAX_WORDS, choose, count_words, score
 from models.extractive.encoder import SentenceEncoder
 from models.extractive.summarizer import summarize
-from models.text.article import read_pasted, read_verbatim
+from models.text.article import read_verbatim
+from models.text.paste import read_pasted
 from models.text.segment import sentences
 
 ARTICLE = """Harbour of Port Ellery to close for two weeks

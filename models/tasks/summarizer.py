@@ -21,9 +21,10 @@ from models.tasks.steps import Call, Steps
 from models.tasks.summary import Length, Source, Summary, SummaryRequest, SummarySentence
 from models.tasks.translator import Translator, join
 from models.tasks.usage import Usage
-from models.text.article import Article, read_html
+from models.text.article import Article
 from models.text.language import Detection, LanguageDetector
 from models.text.pack import pack, split_long
+from models.text.page import read_html
 from models.text.page import read_html
 from models.text.paste import read_pasted
 from models.text.segment import sentences

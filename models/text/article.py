@@ -1,6 +1,6 @@
 """An article as a person would read it: its paragraphs and its title, without what the web page put around.
 
-HTML goes through trafilatura; pasted text is read in `paste`. What was left out is told, with the reason.
+A web page is read in `page`, pasted text in `paste`. What was left out is told, with the reason.
 Knows nothing of languages, sentences or models.
 """
 
@@ -42,7 +42,6 @@ def read_verbatim(text: str) -> Article:
 
 
 def line_spans(text: str) -> list[Span]:
-    """The lines that hold something, free of outer white space."""
     """The lines of `text` that hold something, free of outer white space."""
     spans = (strip(text, Span(*match.span())) for match in LINE.finditer(text))
     return [span for span in spans if span.start < span.end]

@@ -12,7 +12,7 @@ from models.errors import InvalidInput
 from models.tasks.steps import Steps, Timings
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translation import Translation, TranslationRequest
-from models.text.article import read_html
+from models.text.page import read_html
 from service.schemas import render_summary, render_translation
 
 _UNTIMED = Timings(0.0, 0.0)

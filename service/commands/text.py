@@ -63,7 +63,7 @@ def summarize(session: Session, /, file: str, is_html: bool | None, as_json: boo
 @click.pass_obj
 def translate(session: Session, /, file: str, is_html: bool | None, as_json: bool, **options: Any) -> None:
     """Translate the text in FILE (`-` is standard input). Of HTML the article's text is translated."""
-    from models.text.article import read_html
+    from models.text.page import read_html
     from service.schemas import render_translation
 
     content = _read(file)

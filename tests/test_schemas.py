@@ -8,10 +8,11 @@ from http_fakes import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.checks.flag import Flag
 from models.errors import InvalidInput
 from models.tasks.steps import Timings
 from models.tasks.summary import Source, Summary, SummaryRequest, SummarySentence
-from models.tasks.translation import Segment, Translation, TranslationRequest
+from models.tasks.translation import Segment, Term, Translation, TranslationRequest
 from models.tasks.usage import Usage
 from models.text.article import Dropped
 from models.text.language import Detection
@@ -216,7 +217,87 @@ def test_translation_says_where_its_source_language_is_from(
     answer = schemas.render_translation(translation, Timings(0, 0), 0).model_dump(mode="json")
     assert answer["source"] == source
     assert answer["via"] == "en"
-    assert answer["segments"] == [{"source": {"start": 0, "end": 1}, "text": "B", "complete": False}]
+    assert answer["segments"] == [
+        {
+            "source": {"start": 0, "end": 1},
+            "text": "B",
+            "complete": False,
+            "confidence": None,
+            "abstained": False,
+            "flags": [],
+        }
+    ]
+    assert "terms" not in answer
+
+
+def test_a_segment_tells_what_was_found_in_it_and_what_became_of_terms() -> None:
+    flag = Flag("number", Span(2, 4), "the source has 12", source=Span(0, 2))
+    translation = Translation(
+        translation="à 11",
+        segments=(Segment(Span(0, 5), "à 11", True, 0.25, (flag,), original="at 12"),),
+        source="en",
+        target="fr",
+        detected=None,
+        model="m",
+        via=None,
+        usage=Usage(1, 1),
+        notes=(),
+        terms=(Term("Dragoman", "Dragoman", 2, False),),
+    )
+    answer = schemas.render_translation(translation, Timings(0, 0), 0).model_dump(mode="json")
+    assert answer["segments"][0]["flags"] == [
+        {
+            "kind": "number",
+            "start": 2,
+            "end": 4,
+            "reason": "the source has 12",
+            "severity": "error",
+            "source": {"start": 0, "end": 2},
+        }
+    ]
+    assert (answer["segments"][0]["original"], answer["segments"][0]["confidence"]) == ("at 12", 0.25)
+    assert answer["terms"] == [{"source": "Dragoman", "target": "Dragoman", "count": 2, "honoured": False}]
+
+
+def test_a_translation_is_asked_for_with_form_and_terms() -> None:
+    body = {
+        "text": "<p>a</p>",
+        "target": "fr",
+        "format": "html",
+        "ignore_tags": ["kbd"],
+        "protect": [" Dragoman "],
+        "glossary": {"talks": "pourparlers"},
+        "min_confidence": 0.5,
+    }
+    (request,) = schemas.parse_translate(body, LIMITS).items
+    assert request == TranslationRequest(
+        text="<p>a</p>",
+        target="fr",
+        format="html",
+        ignore_tags=("kbd",),
+        protect=("Dragoman",),
+        glossary={"talks": "pourparlers"},
+        min_confidence=0.5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("format", "rtf"),
+        ("protect", [" "]),
+        ("protect", "Dragoman"),
+        ("glossary", ["a"]),
+        ("glossary", {"a": 1}),
+        ("min_confidence", 1.1),
+        ("min_confidence", "high"),
+    ],
+)
+def test_wrong_forms_and_terms_are_named(field: str, value: object) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        schemas.parse_translate({"text": "a", "target": "fr", field: value}, LIMITS)
+    assert str(caught.value.field).startswith(field)
+    assert "dictionary" not in caught.value.message
 
 
 def test_confidence_is_a_probability() -> None:

@@ -1,10 +1,15 @@
 """A translation as it is asked for and as it is answered. Plain data: no model, no text handling."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
+from models.checks.flag import Flag
 from models.tasks.usage import Usage
 from models.text.language import Detection
 from models.text.span import Span
+
+TextFormat = Literal["text", "html", "markdown", "xml"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +21,16 @@ class TranslationRequest:
     source: str = "auto"
     model: str | None = None
     """A name from the catalog; None means the service's default."""
+    format: TextFormat = "text"
+    """What the text is: its markup is kept, and only what a reader reads is translated."""
+    ignore_tags: tuple[str, ...] = ()
+    """Names of elements, in HTML or XML, that stay as they are with all they hold."""
+    protect: tuple[str, ...] = ()
+    """Terms that stay as they are."""
+    glossary: Mapping[str, str] = field(default_factory=dict)
+    """Terms and what each is to be in the translation."""
+    min_confidence: float | None = None
+    """Segments that the model is less sure of than this, from 0 to 1, come back untranslated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +38,31 @@ class Segment:
     """A sentence (or paragraph, for models that read whole paragraphs) and its translation."""
 
     source: Span
+    """In the request's text, markup included."""
     text: str
     complete: bool
     """False if the model stopped at its length limit rather than at an end of its own."""
+    confidence: float | None = None
+    """The geometric mean of the probabilities of its tokens, 0 to 1; None where an engine gives none."""
+    flags: tuple[Flag, ...] = ()
+    """What the checks found; their spans are in `text`, and in the source's plain text."""
+    abstained: bool = False
+    """True if `text` is still the source's, for want of confidence."""
+    original: str | None = None
+    """The source's plain text where it has markup, else None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A protected or glossary term that stands in the source."""
+
+    source: str
+    target: str
+    """As it was to stand in the translation; the same as `source` for a protected one."""
+    count: int
+    """How often it stands in the source."""
+    honoured: bool
+    """True if the translation has it as often as the source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +80,5 @@ class Translation:
     """The language in the middle where the pair was translated in two steps."""
     usage: Usage
     notes: tuple[str, ...]
+    terms: tuple[Term, ...] = ()
+    """Those of the request's terms that the text holds."""

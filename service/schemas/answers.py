@@ -6,8 +6,9 @@ Spans count Unicode code points and are half-open, as Python's slices are.
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field
 
+from models.checks.flag import Severity
 from models.tasks.steps import Timings
 from models.tasks.summary import Summary
 from models.tasks.translation import Translation
@@ -101,10 +102,34 @@ class DetectedPart(_Part):
     confidence: Confidence
 
 
+class TranslationFlag(_Part):
+    """Something in a segment that its source does not bear out; offsets count in the segment's texts."""
+
+    kind: str
+    start: int = Field(validation_alias=AliasPath("span", "start"))
+    end: int = Field(validation_alias=AliasPath("span", "end"))
+    reason: str
+    severity: Severity
+    source: SpanPart | None = absent("Where in the source sentence, if that can be said.")
+
+
 class SegmentPart(_Part):
     source: SpanPart
     text: str
     complete: bool = Field(description="False if the model ran into its length limit.")
+    confidence: Confidence | None = Field(description="How sure the model is of it; null where it can't say.")
+    abstained: bool = Field(description="True if it was left in the source language for want of confidence.")
+    flags: list[TranslationFlag] = Field(description="What the checks found.")
+    original: str | None = absent("The source's plain text, where it has markup.")
+
+
+class TermPart(_Part):
+    """A protected or glossary term that the text holds."""
+
+    source: str
+    target: str
+    count: int = Field(description="How often it stands in the source.")
+    honoured: bool = Field(description="True if the translation has it as often as the source.")
 
 
 class SourceLanguagePart(BaseModel):
@@ -118,6 +143,9 @@ class TranslationAnswer(_Part):
 
     translation: str
     segments: list[SegmentPart]
+    terms: list[TermPart] | None = absent(
+        "The request's terms that stand in the text, and what became of them."
+    )
     source: SourceLanguagePart
     target: str
     model: str
@@ -182,6 +210,7 @@ def render_translation(translation: Translation, timings: Timings, total_s: floa
     return TranslationAnswer(
         translation=translation.translation,
         segments=[SegmentPart.model_validate(segment) for segment in translation.segments],
+        terms=[TermPart.model_validate(term) for term in translation.terms] or None,
         source=SourceLanguagePart(
             language=translation.source,
             confidence=detected.confidence if detected else None,

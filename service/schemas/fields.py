@@ -12,7 +12,13 @@ LONGEST_ECHO = 60
 """Characters of a user's own field name that a message repeats."""
 
 _JSON_TYPES = {str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "an array"}
-_WANTED = {"string_type": "a string", "int_type": "an integer", "list_type": "an array"}
+_WANTED = {
+    "string_type": "a string",
+    "int_type": "an integer",
+    "float_type": "a number",
+    "list_type": "an array",
+    "dict_type": "an object",
+}
 
 
 class InvalidFields(InvalidInput):

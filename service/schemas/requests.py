@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, WithJsonSchema
 
 from models.errors import InvalidInput
 from models.tasks.summary import Format, Length, SummaryRequest
-from models.tasks.translation import TranslationRequest
+from models.tasks.translation import TextFormat, TranslationRequest
 from service.schemas.fields import json_type, wrong_fields
 from service.settings import Settings
 
@@ -24,6 +24,7 @@ Texts = Annotated[
 ]
 LanguageCode = Annotated[str, Field(min_length=1, max_length=40)]
 ModelName = Annotated[str, Field(min_length=1, max_length=200)]
+TermText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
 class TooLong(InvalidInput):
@@ -60,6 +61,17 @@ class TranslateBody(_Body):
     source: LanguageCode = Field("auto", description="The texts' language; `auto` finds it for each text.")
     target: LanguageCode = Field(description="The language to translate into; /v1/languages lists them.")
     model: ModelName | None = Field(None, description="A name from /v1/models; the default if absent.")
+    format: TextFormat = Field("text", description="What the texts are; markup is kept as it is.")
+    ignore_tags: list[TermText] = Field(
+        [], max_length=100, description="Elements of HTML or XML that stay as they are."
+    )
+    protect: list[TermText] = Field([], max_length=1000, description="Terms that stay as they are.")
+    glossary: dict[TermText, TermText] = Field(
+        {}, max_length=5000, description="Terms, and what each is to be in the translation."
+    )
+    min_confidence: float | None = Field(
+        None, ge=0, le=1, description="Segments below it come back untranslated and marked."
+    )
 
 
 class DetectBody(_Body):
@@ -103,7 +115,17 @@ def parse_translate(data: object, limits: Settings) -> Asked[TranslationRequest]
     body = _validated(TranslateBody, data)
 
     def request(_field: str, text: str) -> TranslationRequest:
-        return TranslationRequest(text=text, source=body.source, target=body.target, model=body.model)
+        return TranslationRequest(
+            text=text,
+            source=body.source,
+            target=body.target,
+            model=body.model,
+            format=body.format,
+            ignore_tags=tuple(body.ignore_tags),
+            protect=tuple(body.protect),
+            glossary=body.glossary,
+            min_confidence=body.min_confidence,
+        )
 
     return _asked(body, limits, request)
 

@@ -16,7 +16,7 @@ _OF_A_WARNING = 0.25
 
 
 def penalty(flags: Iterable[Flag]) -> float:
-    """0 for no flags; the lower, the better the attempt. Warnings count a quarter of an error of their kind."""
+    """0 for no flags; the lower, the better. A warning counts a quarter of an error of its kind."""
     return sum(
         _WEIGHTS.get(flag.kind, 1.0) * (1.0 if flag.severity == "error" else _OF_A_WARNING) for flag in flags
     )

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from models.checks.evidence import Evidence
+from models.checks.flag import Flag
 from models.tasks.usage import Usage
 from models.text.article import Dropped
 from models.text.language import Detection
@@ -10,6 +12,7 @@ from models.text.span import Span
 
 Length = Literal["headline", "short", "medium", "long"]
 Format = Literal["paragraph", "bullets"]
+OnUnsupported = Literal["flag", "drop", "retry"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,11 @@ class SummaryRequest:
     """A name from the catalog; None means the service's default."""
     target: str | None = None
     """The language of the summary; None means the article's own."""
+    clean: bool = True
+    """False reads all of the text, without looking for what the web page put around the article."""
+    on_unsupported: OnUnsupported = "flag"
+    """What becomes of a sentence in which a check finds an error: it is flagged; or left out; or the summary
+    is written once more in another way, the better of the two is kept, and flagged where need be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,10 @@ class SummarySentence:
     """Where it stands in the article, if it is the article's own sentence (or the translation of one)."""
     original: str | None = None
     """The sentence before it was translated, if it was."""
+    evidence: tuple[Evidence, ...] = ()
+    """The article's sentences that support it best, the best first."""
+    flags: tuple[Flag, ...] = ()
+    """What the article does not support, in this sentence's text; of a translated one, in all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,8 @@ class Source:
     dropped: tuple[Dropped, ...]
     windows: int
     """In how many pieces the article was summarized; all of it is read, whatever the number."""
+    coverage: float
+    """The share of these characters that the model was given, 0 to 1."""
     text: str | None = None
     """The article extracted from HTML; None for pasted text, which the caller has."""
 

@@ -1,0 +1,20 @@
+"""All the text that a web page shows, article or not, laid out as on the page."""
+
+from inscriptis import get_text
+
+from models.errors import InvalidInput
+from models.text.article import Article, read_verbatim
+
+
+def read_whole_page(html: str) -> Article:
+    """The page's visible text, each line a paragraph, nothing dropped.
+
+    Raises InvalidInput with field `html` if there is none.
+    """
+    try:
+        text = get_text(html)
+    except Exception as error:  # whatever a parser stumbles over is in the caller's page
+        raise InvalidInput(f"the HTML could not be read: {error}", field="html") from error
+    if not any(character.isalpha() for character in text):
+        raise InvalidInput("there is no text in the HTML", field="html", allowed="a page with text in it")
+    return read_verbatim(text)

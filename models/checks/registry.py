@@ -2,11 +2,18 @@
 
 from collections.abc import Iterable
 
+from models.checks import echo, length, repetition, script, verbatim
 from models.checks.flag import Flag
 from models.checks.pair import Check, Pair
 
 SUMMARY_CHECKS: tuple[Check, ...] = ()
-TRANSLATION_CHECKS: tuple[Check, ...] = ()
+TRANSLATION_CHECKS: tuple[Check, ...] = (
+    verbatim.check,
+    echo.check,
+    repetition.check,
+    length.check,
+    script.check,
+)
 
 
 def run(checks: Iterable[Check], pair: Pair) -> list[Flag]:

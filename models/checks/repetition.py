@@ -1,0 +1,87 @@
+"""Loops: words or groups of words that come again and again, as they do not in the source."""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+from models.checks.flag import Flag
+from models.checks.pair import Pair
+from models.checks.words import Word, is_unspaced, words
+from models.text.span import Span
+
+KIND = "repetition"
+_MAX_PERIOD = 24
+"""Words of the longest group whose immediate repetition is looked for."""
+_LEAST_WORDS = 4
+"""Words in all that a loop has at least."""
+_LONG_GROUP_WORDS = 7
+"""Words of a group whose coming twice in a row is a loop already; `very good, very good` is none."""
+_FAR_WORDS, _FAR_CHARACTERS = 8, 15
+"""Words, or characters of a script without spaces, of a group that is looked for anywhere in the output."""
+_WITHIN_A_WORD = re.compile(r"([^\W\d_]{1,6}?)\1{4,}")
+
+
+def check(pair: Pair) -> Iterator[Flag]:
+    """One flag for the worst loop; a warning where a long group of words comes twice, far apart."""
+    source, output = words(pair.source.text), words(pair.output.text)
+    allowed = _longest_loop(source)[0]
+    times, loop = _longest_loop(output)
+    if loop is not None and (
+        times > allowed + 1 or (times > allowed and loop.end - loop.start >= times * _LONG_GROUP_WORDS)
+    ):
+        yield Flag(KIND, _of(output, loop), f"The same words come {times} times in a row.")
+        return
+    stutter = _WITHIN_A_WORD.search(pair.output.text)
+    if stutter and not _WITHIN_A_WORD.search(pair.source.text):
+        yield Flag(KIND, Span(*stutter.span()), "The same letters come again and again.")
+        return
+    again = _again(output)
+    if again is not None and _again(source) is None:
+        yield Flag(KIND, _of(output, again), "These words stand in the output twice.", "warning")
+
+
+def _of(output: list[Word], run: Span) -> Span:
+    return Span(output[run.start].span.start, output[run.end - 1].span.end)
+
+
+def _longest_loop(text: list[Word]) -> tuple[int, Span | None]:
+    """How often the most repeated group comes in a row, and where, in words; 1 if none is repeated."""
+    forms = [word.form for word in text]
+    best, where = 1, None
+    for period in _periods(forms):
+        run = 0
+        for i in range(period, len(forms)):
+            run = run + 1 if forms[i] == forms[i - period] else 0
+            times = run // period + 1
+            if times > best and times * period >= _LEAST_WORDS and not _all_digits(forms, i, period):
+                best, where = times, Span(i + 1 - run - period, i + 1)
+    return best, where
+
+
+def _periods(forms: list[str]) -> list[int]:
+    """How far apart the same two words come again: no loop has another period, and most texts have none."""
+    last: dict[tuple[str, str], int] = {}
+    periods = set()
+    for i, two in enumerate(pairwise(forms)):
+        if two in last and i - last[two] <= _MAX_PERIOD:
+            periods.add(i - last[two])
+        last[two] = i
+    return sorted(periods)
+
+
+def _all_digits(forms: list[str], end: int, period: int) -> bool:
+    return all(form.isdigit() for form in forms[end + 1 - period : end + 1])
+
+
+def _again(text: list[Word]) -> Span | None:
+    """The second place of a long group of words that stands in the text twice."""
+    forms = [word.form for word in text]
+    unspaced = 2 * sum(map(is_unspaced, forms)) > len(forms)
+    length = _FAR_CHARACTERS if unspaced else _FAR_WORDS
+    seen: set[tuple[str, ...]] = set()
+    for i in range(len(forms) - length + 1):
+        group = tuple(forms[i : i + length])
+        if group in seen:
+            return Span(i, i + length)
+        seen.add(group)
+    return None

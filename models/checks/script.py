@@ -1,0 +1,81 @@
+"""Letters of another writing system than the output's language has.
+
+Words that stand in the source as well, and names in Latin letters, may be in any text.
+"""
+
+import re
+from collections.abc import Iterator
+
+from models.checks.flag import Flag
+from models.checks.pair import Pair
+from models.checks.writing import foreign_to, letters_of, scripts
+from models.text.span import Span
+
+KIND = "script"
+_FOREIGN_LETTERS = {"ru": "іїєґўјљњћђџѓќѕ", "uk": "ыэёўјљњћђџ", "bg": "ыэёіїєґўјљњћђџ"}
+"""Letters that its neighbours have and the language has not."""
+_LETTER = re.compile(r"[^\W\d_]")
+_WORD = re.compile(r"[^\W\d_]+")
+_SMALL_LATIN = re.compile(r"(?<![\w@#./:'’&-])[a-zà-öø-ÿ]{2,}(?![\w@./:])")
+_LEAST_LETTERS = 4
+_OWN_SHARE = 0.5
+"""Least share of letters in the language's own script."""
+_ORDINARY_WORDS = 3
+"""Words with a small first letter from which on Latin text is more than names."""
+_LETTERS_A_SIGN = {"Chinese": 3, "Kana": 2, "Hangul": 2}
+"""Latin letters that say as much as one of the script's own."""
+_MIN_KANA_TEXT = 12
+"""Chinese characters in a row of sentences without a single kana that no Japanese text has."""
+
+
+def check(pair: Pair) -> Iterator[Flag]:
+    """One flag if the output is in another script than its language, else one for each word that is."""
+    own, text = scripts(pair.output.language), pair.output.text
+    if not own:
+        return
+    letters = len(_LETTER.findall(text))
+    mine = len(letters_of(own).findall(text))
+    language = pair.output.language.split("-")[0].lower()
+    if letters >= _LEAST_LETTERS and _is_another(pair, own, letters, mine):
+        yield Flag(KIND, Span(0, len(text)), f"The text is not in {own[0]} script, as {language} is written.")
+        return
+    yield from _foreign_words(pair, own)
+    yield from _foreign_letters(pair, _FOREIGN_LETTERS.get(language, ""))
+
+
+def _is_another(pair: Pair, own: tuple[str, ...], letters: int, mine: int) -> bool:
+    """Whether the whole is in another script: too few letters are its own, and not only because of names."""
+    text = pair.output.text
+    if own[0] == "Kana" and len(letters_of(("Chinese",)).findall(text)) >= _MIN_KANA_TEXT:
+        return not letters_of(("Kana",)).search(text)
+    if mine >= _OWN_SHARE * letters:
+        return False
+    if "Latin" in own or mine + len(letters_of(("Latin",)).findall(text)) < _OWN_SHARE * letters:
+        return True
+    small = _SMALL_LATIN.findall(text)
+    return len(small) >= _ORDINARY_WORDS and sum(map(len, small)) > mine * _LETTERS_A_SIGN.get(own[0], 1)
+
+
+def _foreign_words(pair: Pair, own: tuple[str, ...]) -> Iterator[Flag]:
+    for match in foreign_to(own).finditer(pair.output.text):
+        if match[0] in pair.source.text:
+            if len(match[0]) >= 2:
+                yield Flag(
+                    KIND, Span(*match.span()), f"{match[0]} was left in the source's script.", "warning"
+                )
+        elif len(match[0]) >= 2 or _touches_a_letter(pair.output.text, match):
+            yield Flag(KIND, Span(*match.span()), f"{match[0]} is in a script of neither language.")
+
+
+def _touches_a_letter(text: str, match: re.Match[str]) -> bool:
+    """A foreign letter within a word, as in a word of two scripts that look alike; `π` alone is a sign."""
+    around = text[match.start() - 1 : match.start()] + text[match.end() : match.end() + 1]
+    return any(map(str.isalpha, around))
+
+
+def _foreign_letters(pair: Pair, letters: str) -> Iterator[Flag]:
+    if not letters or not any(letter in pair.output.text.lower() for letter in letters):
+        return
+    for match in _WORD.finditer(pair.output.text):
+        if not set(letters).isdisjoint(match[0].lower()) and match[0] not in pair.source.text:
+            yield Flag(KIND, Span(*match.span()), f"{match[0]} has letters of another language.", "warning")

@@ -73,7 +73,7 @@ def _summary(request, company):
         model=request.model or "dragoman/extractive",
         translation_model=None,
         detected=Detection("en", 0.5),
-        source=Source(len(text), 1, None, (), 1, text if request.html else None),
+        source=Source(len(text), 1, None, (), 1, 1.0, text if request.html else None),
         usage=Usage(1, 2),
         notes=("a note",),
     )

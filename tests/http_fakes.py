@@ -119,12 +119,12 @@ class Tasks:
         self._behave(text, request.model, request.target)
         return Summary(
             summary=text,
-            sentences=(SummarySentence(text, Span(0, len(text))), SummarySentence("b", None, "a")),
+            sentences=(SummarySentence(text, Span(0, len(text))),),
             language=request.target or "en",
             model=request.model or "fake/summarize",
             translation_model="fake/translate" if request.target else None,
             detected=Detection("en", 0.9),
-            source=Source(len(text), 1, None, (Dropped("Leave a reply", "form"),), 1, request.html),
+            source=Source(len(text), 1, None, (Dropped("Leave a reply", "form"),), 1, 1.0, request.html),
             usage=Usage(7, 3),
             notes=(),
         )

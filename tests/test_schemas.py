@@ -8,6 +8,7 @@ from http_fakes import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.checks.evidence import Evidence
 from models.checks.flag import Flag
 from models.errors import InvalidInput
 from models.tasks.steps import Timings
@@ -24,12 +25,12 @@ LIMITS = settings()
 
 SUMMARY = Summary(
     summary="A.",
-    sentences=(SummarySentence("A.", Span(3, 5)),),
+    sentences=(SummarySentence("A.", Span(3, 5), evidence=(Evidence(Span(3, 5), 1.0),)),),
     language="en",
     model="m",
     translation_model=None,
     detected=Detection("en", 0.9),
-    source=Source(10, 2, "T", (Dropped("Share", "clutter"),), 1),
+    source=Source(10, 2, "T", (Dropped("Share", "clutter"),), 1, 1.0),
     usage=Usage(4, 2),
     notes=("short",),
 )
@@ -47,6 +48,8 @@ def test_summarize_passes_every_field_on() -> None:
         "format": "bullets",
         "model": "m",
         "target": "fr",
+        "clean": False,
+        "on_unsupported": "drop",
     }
     asked = schemas.parse_summarize({"html": "<p>A</p>", **fields}, LIMITS)
     assert asked.items == (SummaryRequest(html="<p>A</p>", **fields),)
@@ -167,7 +170,16 @@ def test_summary_is_rendered_without_absent_fields() -> None:
     answer = schemas.render_summary(SUMMARY, Timings(0.00123, 0.5), 0.6).model_dump(mode="json")
     assert answer == {
         "summary": "A.",
-        "sentences": [{"text": "A.", "source": {"start": 3, "end": 5}}],
+        "sentences": [
+            {
+                "text": "A.",
+                "start": 0,
+                "end": 2,
+                "source": {"start": 3, "end": 5},
+                "evidence": [{"start": 3, "end": 5, "score": 1.0}],
+                "flags": [],
+            }
+        ],
         "language": "en",
         "model": "m",
         "detected": {"language": "en", "confidence": 0.9},
@@ -177,6 +189,7 @@ def test_summary_is_rendered_without_absent_fields() -> None:
             "title": "T",
             "dropped": [{"text": "Share", "reason": "clutter"}],
             "windows": 1,
+            "coverage": 1.0,
         },
         "usage": {"source_tokens": 4, "output_tokens": 2},
         "timings_ms": {"text": 1.2, "model": 500.0, "total": 600.0},
@@ -185,12 +198,15 @@ def test_summary_is_rendered_without_absent_fields() -> None:
 
 
 def test_translated_summary_names_its_translation() -> None:
-    translated = replace(
-        SUMMARY, translation_model="t", sentences=(SummarySentence("B.", None, original="A."),)
-    )
+    sentence = SummarySentence("B.", None, original="A.", flags=(Flag("name", Span(0, 2), "not there"),))
+    translated = replace(SUMMARY, summary="- B.", translation_model="t", sentences=(sentence,))
     answer = schemas.render_summary(translated, Timings(0, 0), 0).model_dump(mode="json")
     assert answer["translation_model"] == "t"
-    assert answer["sentences"] == [{"text": "B.", "source": None, "original": "A."}]
+    (part,) = answer["sentences"]
+    assert (part["text"], part["original"], part["start"], part["end"]) == ("B.", "A.", 2, 4)
+    assert part["flags"] == [
+        {"kind": "name", "start": 2, "end": 4, "reason": "not there", "severity": "error"}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,18 @@ _SUMMARY = (
     ),
     click.option("--to", "target", metavar="LANG", help="The summary's language, if not the article's own."),
     _MODEL,
+    click.option(
+        "--clean/--all-text",
+        default=True,
+        help="Look for the article in what was pasted (the default), or read all of it.",
+    ),
+    click.option(
+        "--on-unsupported",
+        type=click.Choice(["flag", "drop", "retry"]),
+        default="flag",
+        show_default=True,
+        help="What becomes of a sentence that the article does not support.",
+    ),
 )
 
 _TRANSLATION = (

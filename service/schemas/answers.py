@@ -8,7 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field
 
-from models.checks.flag import Severity
+from models.checks.evidence import Evidence
+from models.checks.flag import Flag, Severity
 from models.tasks.steps import Timings
 from models.tasks.summary import Summary
 from models.tasks.translation import Translation
@@ -65,10 +66,49 @@ class DroppedPart(_Part):
     reason: str
 
 
+class FlagPart(_Part):
+    """Something in the output that the source does not support."""
+
+    kind: str = Field(description="Which check: number, date, name, quotation, ...")
+    start: int = Field(description="In the output, as `end`.")
+    end: int
+    reason: str
+    severity: Severity
+    source: SpanPart | None = absent("In the source: what was lost or changed.")
+
+    @classmethod
+    def of(cls, flag: Flag, offset: int = 0) -> "FlagPart":
+        """`offset` is where the text that the flag refers to begins in the output."""
+        return cls(
+            kind=flag.kind,
+            start=flag.span.start + offset,
+            end=flag.span.end + offset,
+            reason=flag.reason,
+            severity=flag.severity,
+            source=None if flag.source is None else SpanPart.model_validate(flag.source),
+        )
+
+
+class EvidencePart(_Part):
+    """A stretch of the source that supports a sentence."""
+
+    start: int = Field(description="In the source, as `end`.")
+    end: int
+    score: Confidence = Field(description="How much of the sentence it supports, 0 to 1.")
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "EvidencePart":
+        return cls(start=evidence.span.start, end=evidence.span.end, score=evidence.score)
+
+
 class SentencePart(_Part):
     text: str
+    start: int = Field(description="In the summary, as `end`.")
+    end: int
     source: SpanPart | None = Field(description="Where the article says it, if the sentence is its own.")
     original: str | None = absent("The sentence before it was translated.")
+    evidence: list[EvidencePart] = Field(description="The article's sentences that support it best.")
+    flags: list[FlagPart] = Field(description="What the article does not support.")
 
 
 class SourcePart(_Part):
@@ -79,6 +119,7 @@ class SourcePart(_Part):
     title: str | None
     dropped: list[DroppedPart] = Field(description="What was left out as clutter, and why.")
     windows: int = Field(description="In how many pieces it was read; nothing is cut off.")
+    coverage: float = Field(description="The share of these characters that a model was given, 0 to 1.")
     text: str | None = absent("The article found in the HTML; spans refer to it.")
 
 
@@ -192,7 +233,7 @@ def render_summary(summary: Summary, timings: Timings, total_s: float) -> Summar
     """The answer for one article; `total_s` is the time of the whole request."""
     return SummaryAnswer(
         summary=summary.summary,
-        sentences=[SentencePart.model_validate(sentence) for sentence in summary.sentences],
+        sentences=_sentences(summary),
         language=summary.language,
         model=summary.model,
         translation_model=summary.translation_model,
@@ -202,6 +243,25 @@ def render_summary(summary: Summary, timings: Timings, total_s: float) -> Summar
         timings_ms=TimingsPart.of(timings, total_s),
         notes=list(summary.notes),
     )
+
+
+def _sentences(summary: Summary) -> list[SentencePart]:
+    parts, end = [], 0
+    for sentence in summary.sentences:
+        start = summary.summary.index(sentence.text, end)
+        end = start + len(sentence.text)
+        parts.append(
+            SentencePart(
+                text=sentence.text,
+                start=start,
+                end=end,
+                source=None if sentence.source is None else SpanPart.model_validate(sentence.source),
+                original=sentence.original,
+                evidence=[EvidencePart.of(each) for each in sentence.evidence],
+                flags=[FlagPart.of(flag, start) for flag in sentence.flags],
+            )
+        )
+    return parts
 
 
 def render_translation(translation: Translation, timings: Timings, total_s: float) -> TranslationAnswer:

@@ -15,6 +15,7 @@ _JSON_TYPES = {str: "a string", bool: "a boolean", int: "a number", float: "a nu
 _WANTED = {
     "string_type": "a string",
     "int_type": "an integer",
+    "bool_type": "true or false",
     "float_type": "a number",
     "list_type": "an array",
     "dict_type": "an object",

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, WithJsonSchema
 
 from models.errors import InvalidInput
-from models.tasks.summary import Format, Length, SummaryRequest
+from models.tasks.summary import Format, Length, OnUnsupported, SummaryRequest
 from models.tasks.translation import TextFormat, TranslationRequest
+from service.schemas.described import one_input
 from service.schemas.fields import json_type, wrong_fields
 from service.settings import Settings
 
@@ -36,7 +37,7 @@ class TooManyTexts(InvalidInput):
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, json_schema_extra=one_input)
 
     text: str | None = Field(None, description="One text; the answer is one object.")
     texts: Texts | None = Field(None, description="Many texts; the answer is `results`, in the same order.")
@@ -52,6 +53,10 @@ class SummarizeBody(_Body):
     model: ModelName | None = Field(None, description="A name from /v1/models; the default if absent.")
     target: LanguageCode | None = Field(
         None, description="The language of the summary; the article's own if absent."
+    )
+    clean: bool = Field(True, description="False reads all of the text, page clutter included.")
+    on_unsupported: OnUnsupported = Field(
+        "flag", description="A sentence that the article does not support: mark it, leave it out, write anew."
     )
 
 
@@ -105,6 +110,8 @@ def parse_summarize(data: object, limits: Settings) -> Asked[SummaryRequest]:
             format=body.format,
             model=body.model,
             target=body.target,
+            clean=body.clean,
+            on_unsupported=body.on_unsupported,
         )
 
     return _asked(body, limits, request)

@@ -16,6 +16,7 @@ from models.tasks.steps import Outcome, Steps, run_all
 from models.tasks.summarizer import Summarizer
 from models.tasks.translator import Translator
 from models.text.language import LanguageDetector
+from service.glossaries import Glossaries
 from service.settings import Settings
 
 T = TypeVar("T")
@@ -34,6 +35,7 @@ class Runtime:
         self.catalog.get(settings.summarize_model, "summarize")  # a wrong setting ends the start
         self.catalog.get(settings.translate_model, "translate")
         self.detector = LanguageDetector()
+        self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
         self.store = Store(settings.cache_dir, offline=settings.offline)
         engines = EngineMaker(
             self.store,

@@ -20,6 +20,10 @@ class Settings(BaseSettings):
     translate_model: str = "dragoman/gemma3-270m-translate"
     catalog: Path | None = Field(None, description="a TOML file with models of your own")
     cache_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_cache_dir("dragoman")))
+    data_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("dragoman")),
+        description="what is kept for users, such as glossaries",
+    )
     offline: bool = Field(False, description="never ask the model hub")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     engine: Literal["auto", "native", "generate"] = Field(

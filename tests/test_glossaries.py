@@ -1,0 +1,183 @@
+"""Named glossaries: what is kept, what is refused, and texts in and out."""
+
+import csv
+import io
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.errors import InvalidInput, UnsupportedLanguage
+from models.languages import Languages
+from service import terms
+from service.glossaries import MOST_GLOSSARIES, Dictionary, Glossaries, StoreUnavailable, UnknownGlossary
+
+PRINTABLE = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])
+TERM = st.text(PRINTABLE, min_size=1, max_size=20).map(str.strip).filter(bool)
+ENTRIES = st.dictionaries(TERM, TERM, min_size=1, max_size=8)
+
+
+@pytest.fixture
+def glossaries(tmp_path: Path, languages: Languages) -> Glossaries:
+    return Glossaries(tmp_path / "deep" / "glossaries.sqlite", languages)
+
+
+def names(**entries: str) -> Dictionary:
+    return Dictionary("en", "fr", entries)
+
+
+# ---------------------------------------------------------------------- the store
+
+
+def test_a_glossary_comes_back_as_it_was_put_in(glossaries: Glossaries) -> None:
+    made = glossaries.create(" Names ", [Dictionary("EN-us", "fra_Latn", {" the Hague ": "La Haye"})])
+    again = Glossaries(glossaries._file, glossaries._languages)  # as after a restart
+    assert again.get(made.id) == made
+    assert (made.name, [(p.source, p.target, p.size) for p in made.pairs]) == ("Names", [("en", "fr", 1)])
+    assert again.entries(made.id, "en", "FR") == {"the Hague": "La Haye"}
+
+
+def test_entries_are_added_or_replaced(glossaries: Glossaries) -> None:
+    made = glossaries.create(
+        "names", [names(cat="chat", dog="chien"), Dictionary("en", "de", {"cat": "Katze"})]
+    )
+    glossaries.update(made.id, dictionaries=[names(cat="minou", cow="vache")])
+    assert glossaries.entries(made.id, "en", "fr") == {"cat": "minou", "cow": "vache", "dog": "chien"}
+    after = glossaries.update(made.id, name="animals", dictionaries=[names(hen="poule")], replace=True)
+    assert glossaries.entries(made.id, "en", "fr") == {"hen": "poule"}
+    assert glossaries.entries(made.id, "en", "de") == {"cat": "Katze"}
+    assert after.name == "animals"
+
+
+def test_what_is_deleted_is_gone(glossaries: Glossaries) -> None:
+    made = glossaries.create("names", [names(cat="chat"), Dictionary("en", "de", {"cat": "Katze"})])
+    glossaries.delete_dictionary(made.id, "en", "fr")
+    with pytest.raises(UnknownGlossary, match="nothing for en to fr"):
+        glossaries.entries(made.id, "en", "fr")
+    glossaries.delete(made.id)
+    for call in (glossaries.get, glossaries.delete, lambda id: glossaries.entries(id, "en", "de")):
+        with pytest.raises(UnknownGlossary):
+            call(made.id)
+    assert glossaries.all() == []
+    remade = glossaries.create("names", [names(hen="poule")])
+    assert glossaries.entries(remade.id, "en", "fr") == {"hen": "poule"}, "no entries are left over"
+
+
+def test_it_is_found_by_id_and_by_name(glossaries: Glossaries) -> None:
+    made = glossaries.create("names", [names(cat="chat"), Dictionary("de", "fr", {"Hund": "chien"})])
+    by_source = {"en": {"cat": "chat"}, "de": {"Hund": "chien"}}
+    assert glossaries.targets("names", "fr-CA") == glossaries.targets(made.id, "fr") == by_source
+    with pytest.raises(UnknownGlossary) as wrong:
+        glossaries.targets("names", "es")
+    assert wrong.value.allowed == ["de to fr", "en to fr"]
+    glossaries.create("names", [names(cow="vache")])
+    with pytest.raises(UnknownGlossary, match="2 glossaries are named 'names'"):
+        glossaries.targets("names", "fr")
+    assert [g.name for g in glossaries.all()] == ["names", "names"]
+
+
+@pytest.mark.parametrize(
+    ("name", "dictionary", "field"),
+    [
+        ("  ", names(a="b"), "name"),
+        ("n" * 1025, names(a="b"), "name"),
+        ("n", Dictionary("en", "en-GB", {"a": "b"}), "target"),
+        ("n", Dictionary("en", "fr", {}), "entries"),
+        ("n", Dictionary("en", "fr", {"a": " "}), "entries"),
+        ("n", Dictionary("en", "fr", {"a\n": "b\tc"}), "entries"),
+        ("n", Dictionary("en", "fr", {"a": "b" * 1025}), "entries"),
+        ("n", Dictionary("en", "fr", {"a": "b", " a ": "c"}), "entries"),
+    ],
+)
+def test_what_is_no_glossary_is_refused_whole(
+    glossaries: Glossaries, name: str, dictionary: Dictionary, field: str
+) -> None:
+    with pytest.raises(InvalidInput) as wrong:
+        glossaries.create(name, [Dictionary("de", "fr", {"gut": "bien"}), dictionary])
+    assert wrong.value.field == field
+    assert glossaries.all() == []
+
+
+def test_a_wrong_update_changes_nothing(glossaries: Glossaries) -> None:
+    made = glossaries.create("names", [names(cat="chat")])
+    for wrong in (Dictionary("en", "xx", {"a": "b"}), Dictionary("en", "fr", {})):
+        with pytest.raises((UnsupportedLanguage, InvalidInput)):
+            glossaries.update(made.id, name="other", dictionaries=[wrong], replace=True)
+    with pytest.raises(InvalidInput):
+        glossaries.update(made.id, name=" ", dictionaries=[names(dog="chien")])
+    assert glossaries.get(made.id) == made
+    assert glossaries.entries(made.id, "en", "fr") == {"cat": "chat"}
+
+
+def test_there_is_an_end_to_it(glossaries: Glossaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MOST_GLOSSARIES >= 1000
+    monkeypatch.setattr("service.glossaries.MOST_GLOSSARIES", 2)
+    monkeypatch.setattr("service.glossaries.MOST_CHARACTERS", 10)
+    with pytest.raises(InvalidInput, match="12 characters"):
+        glossaries.create("n", [names(cat="chat"), Dictionary("en", "de", {"cat": "ab"})])
+    for _ in range(2):
+        glossaries.create("n", [names(a="b")])
+    with pytest.raises(InvalidInput, match="2 glossaries already"):
+        glossaries.create("n", [names(a="b")])
+
+
+def test_a_file_that_is_no_database_is_said_so(tmp_path: Path, languages: Languages) -> None:
+    file = tmp_path / "glossaries.sqlite"
+    file.write_text("this is no database, and long enough to look at " * 10)
+    with pytest.raises(StoreUnavailable, match=r"glossaries\.sqlite"):
+        Glossaries(file, languages).all()
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreUnavailable):
+        Glossaries(tmp_path / "file" / "glossaries.sqlite", languages).all()
+
+
+def test_threads_may_share_it(glossaries: Glossaries) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda i: glossaries.create(f"n{i}", [names(cat=f"chat{i}")]), range(16)))
+    assert {g.id for g in glossaries.all()} == {g.id for g in made}
+    assert all(glossaries.entries(g.id, "en", "fr") == {"cat": f"chat{g.name[1:]}"} for g in made)
+
+
+# ---------------------------------------------------------------------- texts
+
+
+@given(ENTRIES)
+def test_tab_separated_lines_come_back(entries: dict[str, str]) -> None:
+    assert terms.read(terms.write_tsv(entries), "tsv") == entries
+
+
+@given(ENTRIES, st.sampled_from(["\n", "\r\n"]), st.booleans())
+def test_comma_separated_lines_come_back(entries: dict[str, str], end: str, codes: bool) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator=end)
+    writer.writerows([*entry, "en", "fr"] if codes else entry for entry in entries.items())
+    assert terms.read("\ufeff" + text.getvalue() + end, "csv") == entries
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "said"),
+    [
+        ("", "tsv", "no entries"),
+        ("\n \n", "csv", "no entries"),
+        ("a\tb\nlonely\n", "tsv", "line 2 has 1 columns"),
+        ("a\tb\tc\n", "tsv", "line 1 has 3 columns"),
+        ("a,b,c\n", "csv", "line 1 has 3 columns"),
+        ("a\tb\n\na\tc\n", "tsv", "line 3: 'a' is there twice"),
+        ("a\t\n", "tsv", "line 1 has an empty side"),
+        ('a,"b\n', "csv", "is not CSV"),
+        ("a\tb\u2028c\n", "tsv", "control character"),
+    ],
+)
+def test_a_wrong_line_refuses_the_text(text: str, form: terms.TextForm, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said) as wrong:
+        terms.read(text, form, "tsv")
+    assert wrong.value.field == "tsv"
+
+
+def test_checked_names_the_term() -> None:
+    check: Callable[[dict[str, str]], dict[str, str]] = terms.checked
+    with pytest.raises(InvalidInput, match="'cat'"):
+        check({"cat": ""})

@@ -13,6 +13,7 @@ import click
 
 from models.errors import DragomanError, InvalidInput
 from service.commands.batch import batch
+from service.commands.check import check, clean
 from service.commands.models import models
 from service.commands.session import Session, note, prepare_process
 from service.commands.text import detect, summarize, translate
@@ -70,7 +71,8 @@ def cli(session: Session, debug: bool) -> None:
     Exit codes: 0    done
                 1    failed, for instance because a model cannot be had
                 2    wrong usage or wrong input
-                3    a batch came to its end, and some of its records are errors
+                3    a batch came to its end, and some of its records are errors;
+                     a check found an error
                 130  interrupted
     """
     session.debug = debug
@@ -91,7 +93,7 @@ def serve(session: Session, host: str | None, port: int | None) -> None:
     serve_http(settings)
 
 
-for command in (summarize, translate, detect, batch, models):
+for command in (summarize, translate, detect, check, clean, batch, models):
     cli.add_command(command)
 
 

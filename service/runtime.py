@@ -12,6 +12,7 @@ from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
+from models.tasks.checker import Checker
 from models.tasks.steps import Outcome, Steps, run_all
 from models.tasks.summarizer import Summarizer
 from models.tasks.translator import Translator
@@ -48,6 +49,7 @@ class Runtime:
         self.pool = ModelPool(
             self.catalog, self.store, self.languages, engines, max_loaded=settings.max_loaded_models
         )
+        self.checker = Checker(self.languages, self.detector)
         self.translator = Translator(
             self.pool, self.languages, self.detector, default_model=settings.translate_model
         )

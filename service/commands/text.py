@@ -46,8 +46,8 @@ def summarize(session: Session, /, file: str, is_html: bool | None, as_json: boo
     """Summarize the article in FILE (`-` is standard input)."""
     from service.schemas import render_summary
 
-    content = _read(file)
-    name = "html" if _is_html(file, is_html) else "text"
+    content = read_file(file)
+    name = "html" if is_html_file(file, is_html) else "text"
     request = summary_request(options, **{name: content})
     with session.runtime() as runtime:
         outcome, total_s = _run(session, runtime, runtime.summarizer.steps(request))
@@ -66,8 +66,8 @@ def translate(session: Session, /, file: str, is_html: bool | None, as_json: boo
     from models.text.page import read_html
     from service.schemas import render_translation
 
-    content = _read(file)
-    text = read_html(content).content() if _is_html(file, is_html) else content
+    content = read_file(file)
+    text = read_html(content).content() if is_html_file(file, is_html) else content
     request = translation_request(options, text)
     with session.runtime() as runtime:
         outcome, total_s = _run(session, runtime, runtime.translator.steps(request))
@@ -83,14 +83,14 @@ def detect(session: Session, file: str, as_json: bool) -> None:
     """Say which language the text in FILE is in, and with which confidence (0 to 1)."""
     from service.schemas import render_detection
 
-    content = _read(file)
+    content = read_file(file)
     with session.runtime() as runtime:
         candidates = runtime.detector.candidates(content)
     best = candidates[0]
     _show(f"{best.language} {best.confidence:.2f}", (), as_json, lambda: render_detection(candidates))
 
 
-def _read(file: str) -> str:
+def read_file(file: str) -> str:
     """The file's text. Raises click.UsageError if it is not UTF-8."""
     data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     try:
@@ -101,7 +101,8 @@ def _read(file: str) -> str:
         ) from error
 
 
-def _is_html(file: str, told: bool | None) -> bool:
+def is_html_file(file: str, told: bool | None) -> bool:
+    """What the user says, or else what the file's name says."""
     return file.lower().endswith(HTML_NAMES) if told is None else told
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from models.errors import InvalidInput
 from models.tasks.summary import Format, Length, OnUnsupported, SummaryRequest
 from models.tasks.translation import TextFormat, TranslationRequest
-from service.schemas.described import one_input
+from service.schemas.described import one_input, whole
 from service.schemas.fields import json_type, wrong_fields
 from service.settings import Settings
 
@@ -48,7 +48,9 @@ class SummarizeBody(_Body):
 
     html: str | None = Field(None, description="One web page; its article is found and the rest left out.")
     length: Length = Field("short", description="How long the summary is to be.")
-    max_sentences: int | None = Field(None, ge=1, le=100, description="At most so many sentences.")
+    max_sentences: Annotated[int, Field(ge=1, le=100), whole] | None = Field(
+        None, description="At most so many sentences."
+    )
     format: Format = Field("paragraph", description="Running text, or a line for each sentence.")
     model: ModelName | None = Field(None, description="A name from /v1/models; the default if absent.")
     target: LanguageCode | None = Field(
@@ -99,7 +101,7 @@ class Asked(Generic[R]):
 
 def parse_summarize(data: object, limits: Settings) -> Asked[SummaryRequest]:
     """Read a /v1/summarize body (parsed JSON); raises InvalidInput where the whole of it is refused."""
-    body = _validated(SummarizeBody, data)
+    body = validated(SummarizeBody, data)
 
     def request(field: str, text: str) -> SummaryRequest:
         return SummaryRequest(
@@ -119,7 +121,7 @@ def parse_summarize(data: object, limits: Settings) -> Asked[SummaryRequest]:
 
 def parse_translate(data: object, limits: Settings) -> Asked[TranslationRequest]:
     """Read a /v1/translate body; raises InvalidInput where the whole of it is refused."""
-    body = _validated(TranslateBody, data)
+    body = validated(TranslateBody, data)
 
     def request(_field: str, text: str) -> TranslationRequest:
         return TranslationRequest(
@@ -139,10 +141,11 @@ def parse_translate(data: object, limits: Settings) -> Asked[TranslationRequest]
 
 def parse_detect(data: object, limits: Settings) -> Asked[str]:
     """Read a /v1/detect body: the texts; raises InvalidInput where the whole of it is refused."""
-    return _asked(_validated(DetectBody, data), limits, lambda _field, text: text)
+    return _asked(validated(DetectBody, data), limits, lambda _field, text: text)
 
 
-def _validated(model: type[B], data: object) -> B:
+def validated(model: type[B], data: object) -> B:
+    """A body's fields. Raises InvalidInput, or InvalidFields where several are wrong."""
     if not isinstance(data, dict):
         raise InvalidInput(
             f"the body must be a JSON object, not {json_type(data)}", allowed=list(model.model_fields)
@@ -154,7 +157,7 @@ def _validated(model: type[B], data: object) -> B:
 
 
 def _asked(body: _Body, limits: Settings, request: Callable[[str, str], R]) -> Asked[R]:
-    field = _given(body)
+    field = given_field(body)
     value = getattr(body, field)
     if field != "texts":
         return Asked((request(field, _text(field, value, limits)),), many=False)
@@ -173,8 +176,8 @@ def _asked(body: _Body, limits: Settings, request: Callable[[str, str], R]) -> A
     return Asked(items, many=True)
 
 
-def _given(body: _Body) -> str:
-    """The one field that holds the input."""
+def given_field(body: BaseModel) -> str:
+    """The one field that holds the input. Raises InvalidInput unless it is one."""
     fields = [name for name in ("text", "html", "texts") if name in type(body).model_fields]
     given = [name for name in fields if getattr(body, name) is not None]
     if len(given) == 1:
@@ -200,10 +203,15 @@ def _text(field: str, value: object, limits: Settings) -> str:
         raise InvalidInput(f"{field} must be a string, not {json_type(value)}", field=field, allowed="string")
     if not value.strip():
         raise InvalidInput(f"{field} is empty", field=field, allowed="a text with at least one word")
-    most = limits.max_html_characters if field == "html" else limits.max_request_characters
-    if len(value) > most:
-        raise _too_long(field, len(value), most)
+    check_length(field, value, limits)
     return value
+
+
+def check_length(field: str, text: str, limits: Settings) -> None:
+    """Raises TooLong for a text, or a page in the field `html`, over the limit."""
+    most = limits.max_html_characters if field == "html" else limits.max_request_characters
+    if len(text) > most:
+        raise _too_long(field, len(text), most)
 
 
 def _too_long(field: str, characters: int, most: int, over: str = "") -> TooLong:

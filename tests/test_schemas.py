@@ -117,7 +117,7 @@ def test_translate_refuses(body: object, error: type[Exception], field: str | No
         ("format", None, ["paragraph", "bullets"]),
         ("max_sentences", 0, "be greater than or equal to 1"),
         ("max_sentences", True, "an integer"),
-        ("max_sentences", 2.0, "an integer"),
+        ("max_sentences", 2.5, "an integer"),
         ("max_sentences", "2", "an integer"),
     ],
 )

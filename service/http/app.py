@@ -8,6 +8,7 @@ from service.http import errors
 from service.http.access import Access
 from service.http.admission import Gate
 from service.http.body import BodyDrain, max_body_bytes
+from service.http.docs import Docs
 from service.http.metrics import Metrics
 from service.http.readiness import Readiness
 from service.http.status import Status
@@ -35,6 +36,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = max_body_bytes(runtime.settings)
     Access(metrics).install(app)
     errors.install(app)
+    app.register_blueprint(Docs(runtime.settings).blueprint())
     app.register_blueprint(Status(readiness, metrics).blueprint())
     app.register_blueprint(V1(runtime, Work(runtime, gate, readiness)).blueprint())
     app.wsgi_app = BodyDrain(app.wsgi_app)  # type: ignore[method-assign]

@@ -1,8 +1,10 @@
 """How the service is: alive, ready, and its metrics. These answer while all work places are taken."""
 
 from flask import Blueprint, Response
+from pydantic import BaseModel
 
 from service.http.metrics import Metrics
+from service.http.openapi import Example, Operation, add
 from service.http.readiness import NotReady, Readiness
 
 INDEX = """\
@@ -13,7 +15,40 @@ POST /v1/translate   {"text": "...", "target": "fr"}
 POST /v1/detect      {"text": "..."}
 GET  /v1/models      GET /v1/languages
 GET  /healthz        GET /readyz        GET /metrics
+GET  /docs           GET /openapi.json
 """
+
+
+class State(BaseModel):
+    """How the service is, in a word."""
+
+    status: str
+
+
+HEALTHZ = Operation(
+    method="GET",
+    path="/healthz",
+    tag="status",
+    summary="Say whether the service is alive",
+    answers=(State,),
+    examples={"alive": Example(answer={"status": "ok"})},
+)
+READYZ = Operation(
+    method="GET",
+    path="/readyz",
+    tag="status",
+    summary="Say whether the models are loaded and their engines run",
+    answers=(State,),
+    errors=(NotReady,),
+    examples={"ready": Example(answer={"status": "ready"})},
+)
+METRICS = Operation(
+    method="GET",
+    path="/metrics",
+    tag="status",
+    summary="What Prometheus reads",
+    answer_type="text/plain",
+)
 
 
 class Status:
@@ -26,9 +61,9 @@ class Status:
     def blueprint(self) -> Blueprint:
         routes = Blueprint("status", __name__)
         routes.get("/")(self.index)
-        routes.get("/healthz")(self.healthz)
-        routes.get("/readyz")(self.readyz)
-        routes.get("/metrics")(self.metrics)
+        add(routes, HEALTHZ, self.healthz)
+        add(routes, READYZ, self.readyz)
+        add(routes, METRICS, self.metrics)
         return routes
 
     def index(self) -> Response:

@@ -6,18 +6,28 @@ from typing import TYPE_CHECKING, TypeVar
 from flask import Blueprint, Response, g, request
 from pydantic import BaseModel
 
-from models.errors import InvalidInput
+from models.errors import InvalidInput, Overloaded
 from models.tasks.steps import Timings
 from models.tasks.summary import Summary
 from models.tasks.translation import Translation
 from service.http.body import read_json
 from service.http.errors import problem
+from service.http.openapi import WORK_ERRORS, Example, Operation, add
 from service.http.work import Done, Work
 from service.schemas import (
     Asked,
+    DetectBody,
+    DetectionAnswer,
     LanguageList,
     ModelList,
     Problem,
+    SummarizeBody,
+    SummaryAnswer,
+    TooLong,
+    TooManyTexts,
+    TranslateBody,
+    TranslationAnswer,
+    examples,
     parse_detect,
     parse_summarize,
     parse_translate,
@@ -26,6 +36,7 @@ from service.schemas import (
     render_translation,
 )
 from service.schemas.answers import LanguagePart, ModelPart
+from service.schemas.results import DetectionResults, SummaryResults, TranslationResults
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -35,6 +46,59 @@ T = TypeVar("T", Summary, Translation)
 
 CANDIDATES = 3
 """How many languages a detection names."""
+
+SUMMARIZE = Operation(
+    method="POST",
+    path="/summarize",
+    tag="summaries",
+    summary="Summarize an article, a web page or many texts",
+    body=SummarizeBody,
+    answers=(SummaryAnswer, SummaryResults),
+    errors=WORK_ERRORS,
+    examples={
+        "one article": Example(examples.SUMMARIZE, examples.SUMMARY),
+        "many texts, one of them empty": Example(examples.SUMMARIZE_MANY, examples.SUMMARIES),
+    },
+)
+TRANSLATE = Operation(
+    method="POST",
+    path="/translate",
+    tag="translations",
+    summary="Translate a text or many texts",
+    body=TranslateBody,
+    answers=(TranslationAnswer, TranslationResults),
+    errors=WORK_ERRORS,
+    examples={
+        "one text": Example(examples.TRANSLATE, examples.TRANSLATION),
+        "many texts, one of them empty": Example(examples.TRANSLATE_MANY, examples.TRANSLATIONS),
+    },
+)
+DETECT = Operation(
+    method="POST",
+    path="/detect",
+    tag="languages",
+    summary="Say which language a text is in",
+    body=DetectBody,
+    answers=(DetectionAnswer, DetectionResults),
+    errors=(TooLong, TooManyTexts, Overloaded),
+    examples={"one text": Example(examples.DETECT, examples.DETECTION)},
+)
+LANGUAGES = Operation(
+    method="GET",
+    path="/languages",
+    tag="languages",
+    summary="The languages, and which models translate them",
+    answers=(LanguageList,),
+    examples={"one of them": Example(answer=examples.LANGUAGES)},
+)
+MODELS = Operation(
+    method="GET",
+    path="/models",
+    tag="models",
+    summary="The models that can be asked for",
+    answers=(ModelList,),
+    examples={"one of them": Example(answer=examples.MODELS)},
+)
 
 
 class V1:
@@ -47,11 +111,11 @@ class V1:
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("v1", __name__, url_prefix="/v1")
-        routes.post("/summarize")(self.summarize)
-        routes.post("/translate")(self.translate)
-        routes.post("/detect")(self.detect)
-        routes.get("/models")(self.models)
-        routes.get("/languages")(self.languages)
+        add(routes, SUMMARIZE, self.summarize)
+        add(routes, TRANSLATE, self.translate)
+        add(routes, DETECT, self.detect)
+        add(routes, MODELS, self.models)
+        add(routes, LANGUAGES, self.languages)
         return routes
 
     def summarize(self) -> Response:

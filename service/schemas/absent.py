@@ -17,6 +17,4 @@ def _without_null(schema: dict[str, Any]) -> None:
 
 def absent(description: str) -> Any:
     """An optional field of an answer; its default is None, and None is not written."""
-    return Field(
-        default=None, description=description, exclude_if=_is_none, json_schema_extra=_without_null
-    )
+    return Field(default=None, description=description, exclude_if=_is_none, json_schema_extra=_without_null)

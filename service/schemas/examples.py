@@ -1,0 +1,101 @@
+"""Requests and answers as a reader of the documentation should see them. Plain JSON; the tests check it."""
+
+from typing import Any
+
+ARTICLE = (
+    "The ferry to Sark did not sail on Monday. A gust of 98 kilometres an hour had torn a rope in the night, "
+    "and the harbour master kept every boat in. About 40 passengers slept in the school hall. The company "
+    "expects to sail again on Tuesday afternoon."
+)
+USAGE = {"source_tokens": 0, "output_tokens": 0}
+TIMINGS = {"text": 4.2, "model": 0.0, "total": 61.3}
+
+SUMMARIZE: dict[str, Any] = {"text": ARTICLE, "length": "headline"}
+SUMMARY: dict[str, Any] = {
+    "summary": "The ferry to Sark did not sail on Monday.",
+    "sentences": [
+        {
+            "text": "The ferry to Sark did not sail on Monday.",
+            "start": 0,
+            "end": 41,
+            "source": {"start": 0, "end": 41},
+            "evidence": [{"start": 0, "end": 41, "score": 1.0}],
+            "flags": [],
+        }
+    ],
+    "language": "en",
+    "model": "dragoman/extractive",
+    "detected": {"language": "en", "confidence": 0.9871},
+    "source": {
+        "characters": len(ARTICLE),
+        "sentences": 4,
+        "title": None,
+        "dropped": [],
+        "windows": 1,
+        "coverage": 1.0,
+    },
+    "usage": USAGE,
+    "timings_ms": TIMINGS,
+    "notes": [],
+}
+SUMMARIZE_MANY: dict[str, Any] = {"texts": [ARTICLE, ""], "length": "headline"}
+EMPTY_ITEM: dict[str, Any] = {
+    "type": "/problems/invalid-input",
+    "title": "The request cannot be done as it is",
+    "status": 422,
+    "detail": "texts[1] is empty",
+    "field": "texts[1]",
+    "allowed": "a text with at least one word",
+    "request_id": "314bd03f652f432c9e6aaa7092b143be",
+}
+SUMMARIES: dict[str, Any] = {"results": [SUMMARY, EMPTY_ITEM]}
+
+TRANSLATE: dict[str, Any] = {"text": "Good morning.", "target": "fr"}
+TRANSLATION: dict[str, Any] = {
+    "translation": "Bonjour.",
+    "segments": [
+        {
+            "source": {"start": 0, "end": 13},
+            "text": "Bonjour.",
+            "complete": True,
+            "confidence": 0.8713,
+            "abstained": False,
+            "flags": [],
+        }
+    ],
+    "source": {"language": "en", "confidence": 0.9412, "detected": True},
+    "target": "fr",
+    "model": "dragoman/gemma3-270m-translate",
+    "usage": {"source_tokens": 14, "output_tokens": 3},
+    "timings_ms": {"text": 1.1, "model": 204.6, "total": 206.0},
+    "notes": [],
+}
+TRANSLATE_MANY: dict[str, Any] = {"texts": ["Good morning.", ""], "target": "fr"}
+TRANSLATIONS: dict[str, Any] = {"results": [TRANSLATION, EMPTY_ITEM]}
+
+DETECT: dict[str, Any] = {"text": "Guten Morgen, liebe Leute."}
+DETECTION: dict[str, Any] = {
+    "language": "de",
+    "confidence": 0.9987,
+    "candidates": [{"language": "de", "confidence": 0.9987}, {"language": "nl", "confidence": 0.0004}],
+}
+
+MODELS: dict[str, Any] = {
+    "models": [
+        {
+            "name": "dragoman/extractive",
+            "family": "extractive",
+            "tasks": ["summarize"],
+            "languages": [],
+            "licence": "Apache-2.0",
+            "max_source_tokens": 256,
+            "description": "Picks the article's own sentences.",
+            "bundled": True,
+            "default_for": ["summarize"],
+            "loaded": True,
+        }
+    ]
+}
+LANGUAGES: dict[str, Any] = {
+    "languages": [{"code": "fr", "name": "French", "models": ["dragoman/gemma3-270m-translate"]}]
+}

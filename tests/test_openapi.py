@@ -1,0 +1,160 @@
+"""The OpenAPI document: valid, whole, and true to the schemas; the page over it asks no other host."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from flask import Blueprint, Flask
+from http_fakes import FakeRuntime, settings
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import BaseModel
+from werkzeug.exceptions import NotFound
+from werkzeug.routing import Rule
+
+from service.http.app import create_app
+from service.http.openapi import Operation, add, declared, document
+
+UNDOCUMENTED = ("/", "/openapi.json", "/docs", "/docs/")
+"""The pages for people, and the document itself."""
+
+APP = create_app(FakeRuntime())
+DOCUMENT: dict[str, Any] = APP.test_client().get("/openapi.json").json
+
+
+def _own_rules(app: Flask) -> Iterator[Rule]:
+    """Our own routes; those under service/http/compat are other people's contracts."""
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
+        if not view.__module__.startswith("service.http.compat"):
+            yield rule
+
+
+def test_every_route_is_documented() -> None:
+    documented = {(operation.method, operation.path) for operation in declared(APP)}
+    missing = [
+        f"{method} {rule.rule}"
+        for rule in _own_rules(APP)
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        if (method, rule.rule) not in documented
+        and rule.rule not in UNDOCUMENTED
+        and not rule.rule.startswith("/docs/")
+    ]
+    assert not missing, f"give these an Operation (service/http/openapi.py says how): {missing}"
+
+
+def test_the_document_is_valid_openapi() -> None:
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
+    assert DOCUMENT["openapi"].startswith("3.1")
+    assert DOCUMENT["info"]["version"]
+
+
+def _examples() -> Iterator[Any]:
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            parts = [operation.get("requestBody", {}), *operation["responses"].values()]
+            for part in parts:
+                for media in part.get("content", {}).values():
+                    for name, example in media.get("examples", {}).items():
+                        yield pytest.param(media["schema"], example["value"], id=f"{method} {path} {name}")
+
+
+def _validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator({**schema, "components": DOCUMENT["components"]})
+
+
+@pytest.mark.parametrize(("schema", "value"), list(_examples()))
+def test_examples_are_true_to_their_schemas(schema: dict[str, Any], value: Any) -> None:
+    _validator(schema).validate(value)
+
+
+@pytest.mark.parametrize("path", [path for path, each in DOCUMENT["paths"].items() if "post" in each])
+def test_work_has_examples_and_its_errors(path: str) -> None:
+    operation = DOCUMENT["paths"][path]["post"]
+    assert operation["requestBody"]["content"]["application/json"]["examples"]
+    assert {"200", "400", "413", "415", "422", "429", "500"} <= operation["responses"].keys()
+    assert operation["responses"]["429"]["headers"].keys() == {"X-Request-Id", "Retry-After"}
+
+
+@pytest.mark.parametrize("name", ["summarize", "translate", "detect"])
+def test_example_requests_are_answered_as_documented(name: str) -> None:
+    operation = DOCUMENT["paths"][f"/v1/{name}"]["post"]
+    answers = _validator(operation["responses"]["200"]["content"]["application/json"]["schema"])
+    for example in operation["requestBody"]["content"]["application/json"]["examples"].values():
+        response = APP.test_client().post(f"/v1/{name}", json=example["value"])
+        assert response.status_code == 200
+        answers.validate(response.json)
+
+
+@pytest.mark.parametrize(
+    ("body", "valid"),
+    [
+        ({"text": "a"}, True),
+        ({"text": "a", "html": None}, True),
+        ({"texts": ["a"]}, True),
+        ({}, False),
+        ({"text": None}, False),
+        ({"text": "a", "html": "b"}, False),
+        ({"text": "a", "texts": ["b"]}, False),
+        ({"text": " \n"}, False),
+        ({"text": "a" * 1001}, False),
+        ({"texts": ["a"] * 5}, False),
+        ({"texts": []}, False),
+        ({"text": "a", "txt": "b"}, False),
+        ({"text": "a", "max_sentences": 0}, False),
+    ],
+)
+def test_the_schema_refuses_what_the_service_refuses(body: dict[str, Any], valid: bool) -> None:
+    schema = DOCUMENT["components"]["schemas"]["SummarizeBody"]
+    assert _validator(schema).is_valid(body) is valid
+    assert (APP.test_client().post("/v1/summarize", json=body).status_code == 200) is valid
+
+
+class _Query(BaseModel):
+    limit: int = 10
+
+
+def test_a_route_is_declared_once() -> None:
+    app = Flask("test")
+    routes = Blueprint("things", __name__, url_prefix="/v1")
+    delete = Operation(
+        method="DELETE",
+        path="/things/<int:number>",
+        tag="things",
+        summary="Forget a thing",
+        parameters=_Query,
+        status=204,
+        errors=(NotFound,),
+    )
+    add(routes, delete, lambda number: (f"{number}", 204))
+    app.register_blueprint(routes)
+    assert app.test_client().delete("/v1/things/3").status_code == 204
+    made = document(declared(app), settings())
+    OpenAPIV31SpecValidator(made).validate()
+    operation = made["paths"]["/v1/things/{number}"]["delete"]
+    assert [(p["name"], p["in"], p["required"]) for p in operation["parameters"]] == [
+        ("number", "path", True),
+        ("limit", "query", False),
+    ]
+    assert operation["responses"].keys() == {"204", "404", "500"}
+    assert "content" not in operation["responses"]["204"]
+
+
+def test_the_page_and_all_it_asks_for_come_from_here() -> None:
+    client = APP.test_client()
+    page = client.get("/docs")
+    assert page.mimetype == "text/html"
+    assert "'unsafe" not in page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(addresses) == 5
+    for address in addresses:
+        with client.get(f"/{address}") as response:
+            assert response.status_code == 200, address
+            assert not response.text.lstrip().startswith("<!doctype") if "js" in address else True
+
+
+def test_nothing_else_is_served_from_the_assets() -> None:
+    assert APP.test_client().get("/docs/oauth2-redirect.html").status_code == 404
+    assert APP.test_client().get("/docs/../LICENSE").status_code == 404

@@ -59,7 +59,7 @@ _TOKENIZED_GROUP = re.compile(r", (\d{3})(?!\d)")
 _TOKENIZED_POINT = re.compile(r"\. (\d+)(?!\d)")
 _ORDINAL_ENDING = re.compile(r"(?:st|nd|rd|th|er|ère|e|ème|º|ª|°|-?(?:й|я|е|го|му|ого))(?!\w)", re.IGNORECASE)
 _MULTIPLIER = re.compile(r"[\s\u00a0\u202f-]?([^\W\d_]+)\.?", re.UNICODE)
-_HAN_MULTIPLIER = re.compile(r"[十百千万萬亿億兆만억]+")
+_HAN_MULTIPLIER = re.compile(r"[ \u00a0\u202f]?([十百千万萬亿億兆만억]+)")
 _HAN_AFTER = re.compile(r"[십백천만억조]|[十百千万萬亿億兆]")
 _HAN_COMPOUND = re.compile(
     r"\d+[千万萬亿億兆만억천조](?:\d+[千万萬亿億兆만억천조])*\d+(?:[千万萬亿億兆만억천조])?"
@@ -200,9 +200,9 @@ def _tokenized(text: str, match: re.Match[str]) -> tuple[float, ...]:
 
 def _multiplier(text: str, end: int, language: str, known: Quantities) -> tuple[int, float, bool]:
     """Where the multiplier after a number ends, what it is, and whether it can be nothing else."""
-    if (han := _HAN_MULTIPLIER.match(text, end)) and _HAN_AFTER.match(han[0]):
+    if (han := _HAN_MULTIPLIER.match(text, end)) and _HAN_AFTER.match(han[1]):
         scale = 1.0
-        for character in han[0]:
+        for character in han[1]:
             scale *= known.multipliers.get(character, 10.0 if character == "十" else 1.0)
         return han.end(), scale, True
     word = _MULTIPLIER.match(text, end)

@@ -25,6 +25,7 @@ from models.errors import (
     UnknownModel,
     UnsupportedLanguage,
 )
+from service.http.abandoned import Abandoned
 from service.http.body import InvalidJson
 from service.http.readiness import NotReady
 from service.schemas import FieldProblem, InvalidFields, Problem, TooLong, TooManyTexts
@@ -56,6 +57,7 @@ KINDS: dict[type[Exception], Kind] = {
     UnknownModel: Kind(422, "unknown-model", "No model has this name"),
     UnsupportedLanguage: Kind(422, "unsupported-language", "The language is not one of the model's"),
     Overloaded: Kind(429, "overloaded", "The service is full; try again shortly"),
+    Abandoned: Kind(499, "client-gone", "The client went away"),
     EngineFailed: Kind(500, "engine-failed", "The model failed on this request"),
     ModelUnavailable: Kind(503, "model-unavailable", "The model's weights cannot be had"),
     NotReady: Kind(503, "not-ready", "The models are not loaded yet"),

@@ -6,10 +6,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from flask import has_request_context, request
+
 from models.errors import DeadlineExceeded, Overloaded
 from models.tasks.steps import Outcome, Steps
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translation import Translation, TranslationRequest
+from service.http.abandoned import Stop, watching
 from service.http.admission import Gate
 from service.http.readiness import Readiness
 
@@ -33,7 +36,8 @@ class Work:
 
     Where the queue is full, or the time is up, for every item, that is the whole request's affair:
     Overloaded and DeadlineExceeded are raised, and NotReady while the models are loaded for the first time.
-    All other failures are in the outcomes.
+    All other failures are in the outcomes. Once the client is gone, or `stop` is stopped, the work ends with
+    Abandoned.
     """
 
     def __init__(self, runtime: "Runtime", gate: Gate, readiness: Readiness):
@@ -45,19 +49,24 @@ class Work:
         """To be held from before the body is read until the answer is made; raises Overloaded."""
         return self._gate.enter()
 
-    def summarize(self, requests: Sequence[SummaryRequest]) -> Done[Summary]:
-        return self._run(self._runtime.summarizer.steps, requests)
+    def summarize(self, requests: Sequence[SummaryRequest], stop: Stop | None = None) -> Done[Summary]:
+        return self._run(self._runtime.summarizer.steps, requests, stop or Stop())
 
-    def translate(self, requests: Sequence[TranslationRequest]) -> Done[Translation]:
-        return self._run(self._runtime.translator.steps, requests)
+    def translate(
+        self, requests: Sequence[TranslationRequest], stop: Stop | None = None
+    ) -> Done[Translation]:
+        return self._run(self._runtime.translator.steps, requests, stop or Stop())
 
-    def _run(self, steps: Callable[[R], Steps[T]], requests: Sequence[R]) -> Done[T]:
+    def _run(self, steps: Callable[[R], Steps[T]], requests: Sequence[R], stop: Stop) -> Done[T]:
         self._readiness.require()
         start = time.perf_counter()
-        outcomes = self._runtime.run_all(
-            [steps(request) for request in requests], timeout_s=self._runtime.settings.request_timeout_s
-        )
+        with watching(request.environ if has_request_context() else {}, stop.stop):
+            outcomes = self._runtime.run_all(
+                [stop.guard(steps(each)) for each in requests],
+                timeout_s=self._runtime.settings.request_timeout_s,
+            )
         total_s = time.perf_counter() - start
+        stop.require()
         _raise_if_all([outcome.error for outcome in outcomes])
         return Done(outcomes, total_s)
 

@@ -1,0 +1,101 @@
+"""Work that nobody waits for any more is ended, and its place is free again."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from http_fakes import DeafEngine
+from test_server import ServerProcess
+
+from models.engine.protocol import Decoding, Generation, Output
+from models.tasks.steps import Call, Steps, run_all
+from service.http.abandoned import Abandoned, Stop
+
+GENERATION = Generation((1,), Decoding(max_new_tokens=1))
+
+
+class CountingEngine(DeafEngine):
+    submissions = 0
+
+    def submit(self, generations, *, wait=False):  # type: ignore[no-untyped-def]
+        self.submissions += 1
+        return super().submit(generations, wait=wait)
+
+
+def two_calls(engine: DeafEngine, closed: list[str]) -> Steps[int]:
+    try:
+        yield None
+        outputs = yield Call(engine, [GENERATION, GENERATION])
+        return len(outputs)
+    finally:
+        closed.append("closed")
+
+
+def test_a_guarded_task_is_the_task() -> None:
+    engine, closed = CountingEngine(), []
+    stop = Stop()
+
+    def answer() -> None:
+        while len(engine.futures) < 4:
+            time.sleep(0.01)
+        for future in engine.futures:
+            future.set_result(Output((5,)))
+
+    threading.Thread(target=answer).start()
+    outcomes = run_all([stop.guard(two_calls(engine, closed)) for _ in range(2)])
+    assert [outcome.unwrap() for outcome in outcomes] == [2, 2]
+    assert engine.submissions == 1, "siblings are still submitted together"
+    assert closed == ["closed", "closed"]
+    stop.require()
+
+
+def test_stopping_cancels_what_is_waited_for() -> None:
+    engine, closed = DeafEngine(), []
+    stop = Stop()
+    threading.Timer(0.1, stop.stop).start()
+    start = time.monotonic()
+    outcomes = run_all([stop.guard(two_calls(engine, closed)) for _ in range(2)], deadline=start + 20)
+    assert time.monotonic() - start < 5
+    assert all(outcome.error is not None for outcome in outcomes)
+    assert all(future.cancelled() for future in engine.futures)
+    assert closed == ["closed", "closed"]
+    with pytest.raises(Abandoned):
+        stop.require()
+
+
+def test_what_is_submitted_after_the_stop_is_cancelled_too() -> None:
+    engine, stop = DeafEngine(), Stop()
+
+    def late() -> Steps[int]:
+        stop.stop()
+        yield Call(engine, [GENERATION])
+        return 1
+
+    (outcome,) = run_all([stop.guard(late())], deadline=time.monotonic() + 20)
+    assert outcome.error is not None
+    assert all(future.cancelled() for future in engine.futures)
+    (outcome,) = run_all([stop.guard(late())])
+    assert isinstance(outcome.error, Abandoned)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    server = ServerProcess(tmp_path_factory.mktemp("server"))
+    yield server
+    server.kill()
+
+
+def test_a_client_that_goes_away_frees_its_place(server: ServerProcess) -> None:
+    body = json.dumps({"text": "!never"}).encode()
+    head = "POST /v1/summarize HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        server.wait_for_work(1)
+        time.sleep(1.2)
+        assert server.in_work() == 1, "who waits is not taken for gone"
+    server.wait_for_work(0)
+    assert "POST /v1/summarize 499" in server.log
+    assert "Traceback" not in server.log

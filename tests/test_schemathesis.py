@@ -1,0 +1,26 @@
+"""schemathesis reads the OpenAPI document, and asks for what it allows and for what it does not."""
+
+import schemathesis
+from http_fakes import FakeRuntime, settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from schemathesis.config import GenerationConfig, SchemathesisConfig
+
+from service.http.app import create_app
+
+EXAMPLES = 25
+"""Random ones for each operation, besides the document's own and those at the limits of its schemas."""
+
+RUNTIME = FakeRuntime(settings(max_request_characters=20_000, max_html_characters=20_000))
+CONFIG = SchemathesisConfig(seed=1)
+CONFIG.projects.default.generation = GenerationConfig(max_examples=EXAMPLES, deterministic=True)
+CONFIG.projects.default.checks.negative_data_rejection.expected_statuses.append("413")  # over a limit
+SCHEMA = schemathesis.openapi.from_wsgi("/openapi.json", create_app(RUNTIME), config=CONFIG)
+
+
+@SCHEMA.parametrize()
+@hypothesis_settings(
+    max_examples=EXAMPLES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
+)
+def test_requests_are_answered_as_documented(case: schemathesis.Case) -> None:
+    case.call_and_validate()

@@ -23,9 +23,19 @@ from models.engine.protocol import Decoding
 from models.errors import InvalidInput, UnknownModel
 from models.languages import Languages
 
-Task = Literal["summarize", "translate"]
+Task = Literal["summarize", "translate", "entail"]
 Family = Literal[
-    "extractive", "bart", "pegasus", "t5", "marian", "m2m100", "nllb", "mbart50", "completion", "instruct"
+    "extractive",
+    "bart",
+    "pegasus",
+    "t5",
+    "marian",
+    "m2m100",
+    "nllb",
+    "mbart50",
+    "completion",
+    "instruct",
+    "entailment",
 ]
 
 

@@ -10,6 +10,7 @@ from models.catalog import Catalog, ModelEntry
 from models.codec import CODECS, Codec
 from models.engine.protocol import Engine, EngineStats
 from models.engines import EngineMaker
+from models.entailment import Entailment
 from models.errors import ModelUnavailable
 from models.extractive.encoder import SentenceEncoder
 from models.languages import Languages
@@ -35,7 +36,15 @@ class ExtractiveModel:
     encoder: SentenceEncoder
 
 
-Model = TextModel | ExtractiveModel
+@dataclass(frozen=True, slots=True)
+class EntailmentModel:
+    """A model that says whether one text follows from another."""
+
+    entry: ModelEntry
+    entailment: Entailment
+
+
+Model = TextModel | ExtractiveModel | EntailmentModel
 
 
 @dataclass(slots=True)
@@ -165,6 +174,11 @@ class ModelPool:
     def _load_unguarded(self, entry: ModelEntry) -> Model:
         if entry.family == "extractive":
             return ExtractiveModel(entry, SentenceEncoder(self.store.folder(entry), self._engines.device))
+        if entry.family == "entailment":
+            window = entry.max_source_tokens
+            return EntailmentModel(
+                entry, Entailment(self.store.folder(entry), self._engines.device, max_tokens=window)
+            )
         codec = CODECS[entry.family](
             entry, self.store.tokenizer(entry), self.store.generation_config(entry), self._languages
         )

@@ -100,6 +100,7 @@ class Summarizer:
         with self._pool.use(entry) as model:
             if isinstance(model, ExtractiveModel):
                 return (yield from pick(model, request, texts, spans))
+            assert isinstance(model, TextModel)  # noqa: S101 - the task of an entry decides its kind
             return (yield from self._written(model, request, article, texts, language))
 
     def _written(

@@ -1,0 +1,77 @@
+"""Entailment: a tiny classifier, loaded as the real ones are."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+from models.entailment import Entailment
+from models.errors import ModelUnavailable
+
+WORDS = [
+    "[PAD]",
+    "[CLS]",
+    "[SEP]",
+    "[UNK]",
+    *["the", "minister", "met", "his", "colleague", "in", "vienna", "on", "sunday", "nobody"],
+]
+
+
+def _save(folder: Path, labels: dict[int, str]) -> Path:
+    torch.manual_seed(0)
+    vocabulary = {word: number for number, word in enumerate(WORDS)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 1), ("[SEP]", 2)],
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]"
+    ).save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        id2label=labels,
+        label2id={name: number for number, name in labels.items()},
+        initializer_range=0.4,
+    )
+    BertForSequenceClassification(config).eval().save_pretrained(folder)
+    return folder
+
+
+def test_the_label_is_found_and_a_pair_scores_the_same_in_any_batch(tmp_path: Path) -> None:
+    folder = _save(tmp_path, {0: "contradiction", 1: "neutral", 2: "Entailment"})
+    entailment = Entailment(folder)
+    pairs = [("the minister met his colleague", "the minister met nobody"), ("in vienna", "on sunday")] * 20
+    together = entailment.scores(pairs)
+    assert together == pytest.approx([entailment.scores([pair])[0] for pair in pairs], abs=1e-5)
+    assert all(0 <= score <= 1 for score in together)
+    assert together[0] != pytest.approx(together[1], abs=1e-6)
+    other = _save(tmp_path / "other", {0: "entailment", 1: "neutral", 2: "contradiction"})
+    assert Entailment(other).scores(pairs[:1])[0] != pytest.approx(together[0], abs=1e-6)
+
+
+def test_of_a_long_premise_the_end_is_cut_and_not_the_hypothesis(tmp_path: Path) -> None:
+    folder = _save(tmp_path, {0: "neutral", 1: "entailment"})
+    entailment = Entailment(folder, max_tokens=12)
+    long = "the minister met his colleague " * 20
+    scores = entailment.scores([(long, "in vienna"), (long, "on sunday"), (long + "nobody", "in vienna")])
+    assert scores[0] != pytest.approx(scores[1], abs=1e-6)
+    assert scores[0] == pytest.approx(scores[2], abs=1e-7)
+
+
+def test_no_pairs_are_no_work(tmp_path: Path) -> None:
+    assert Entailment(_save(tmp_path, {0: "neutral", 1: "entailment"})).scores([]) == []
+
+
+def test_a_model_of_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="positive, negative"):
+        Entailment(_save(tmp_path, {0: "positive", 1: "negative"}))

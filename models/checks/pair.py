@@ -4,23 +4,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from models.checks.evidence import Evidence, evidence
 from models.checks.flag import Flag
-from models.text.segment import sentences
-from models.text.span import Span
+from models.checks.reading import Reading
 
-
-@dataclass(frozen=True)
-class Reading:
-    """A text as checks read it; what several of them need is found once."""
-
-    text: str
-    language: str
-    """ISO 639-1 or BCP 47; `und` if not known."""
-
-    @cached_property
-    def sentences(self) -> list[Span]:
-        """Its sentences, in order."""
-        return sentences(self.text, self.language)
+__all__ = ["Check", "Pair", "Reading"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +17,17 @@ class Pair:
 
     source: Reading
     output: Reading
+
+    @cached_property
+    def evidence(self) -> list[tuple[Evidence, ...]]:
+        """For each sentence of the output, the source's sentences that support it best, best first."""
+        return evidence(self.source, self.output)
+
+    @cached_property
+    def across_languages(self) -> bool:
+        """Whether the two are known to be in different languages."""
+        ours, theirs = self.output.base_language, self.source.base_language
+        return ours != theirs and "und" not in (ours, theirs)
 
 
 Check = Callable[[Pair], Iterable[Flag]]

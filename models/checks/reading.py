@@ -1,0 +1,128 @@
+"""A text as the checks read it: sentences, words, stems, numbers, each found once and only if asked for."""
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+from models.checks.common_words import common_words
+from models.checks.numerals import Numeral, numerals
+from models.checks.stems import is_unspaced, stemmed
+from models.text.segment import sentences
+from models.text.span import Span
+
+
+class Word(NamedTuple):
+    """A word of a text; in scripts that put no blanks between words, a pair of neighbouring characters."""
+
+    span: Span
+    key: str
+    """Lower-case, without accents, an English `'s` or typographic apostrophes: to compare words by."""
+    stem: str
+
+    @property
+    def start(self) -> int:
+        return self.span.start
+
+
+_WORD = re.compile(r"[^\W\d_]+(?:[’'ʼ][^\W\d_]+)*")
+_POSSESSIVE = re.compile(r"['’ʼ]s?$")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A text as checks read it."""
+
+    text: str
+    language: str
+    """ISO 639-1 or BCP 47; `und` if not known."""
+
+    @property
+    def base_language(self) -> str:
+        """The language without region or script."""
+        return self.language.split("-")[0].lower()
+
+    @cached_property
+    def sentences(self) -> list[Span]:
+        """Its sentences, in order."""
+        return sentences(self.text, self.language)
+
+    @cached_property
+    def words(self) -> list[Word]:
+        """Its words, in order; numbers in digits are none."""
+        places = [(match.start(), match[0]) for match in _WORD.finditer(self.text)]
+        keys = [key_of(written) for _, written in places]
+        stems = stemmed(keys, self.base_language)
+        found: list[Word] = []
+        for (start, written), key, stem in zip(places, keys, stems, strict=True):
+            if is_unspaced(written):
+                found += _pairs(start, written)
+            else:
+                found.append(Word(Span(start, start + len(written)), key, stem))
+        return found
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """Every word's key, and those of the parts of words with an apostrophe."""
+        whole = {word.key for word in self.words}
+        return frozenset(whole | {part for key in whole if "'" in key for part in key.split("'")})
+
+    @cached_property
+    def stems(self) -> frozenset[str]:
+        """Every word's stem."""
+        return frozenset(word.stem for word in self.words)
+
+    @cached_property
+    def numerals(self) -> list[Numeral]:
+        """Its numbers, in order."""
+        return numerals(self.text, self.language)
+
+    @cached_property
+    def values(self) -> frozenset[float]:
+        """Every value that a number in it may have."""
+        return frozenset(value for numeral in self.numerals for value in numeral.values)
+
+    @cached_property
+    def _sentence_starts(self) -> list[int]:
+        return [sentence.start for sentence in self.sentences]
+
+    def sentence_at(self, offset: int) -> int:
+        """The index of the sentence that a character belongs to; of the first for what precedes it."""
+        return max(0, bisect_right(self._sentence_starts, offset) - 1)
+
+    @cached_property
+    def words_by_sentence(self) -> list[list[Word]]:
+        """The words of each sentence."""
+        groups: list[list[Word]] = [[] for _ in self.sentences]
+        for word in self.words:
+            groups[self.sentence_at(word.start)].append(word)
+        return groups
+
+    def is_common(self, word: Word) -> bool:
+        """Whether the word is too frequent in its language to tell one sentence from another."""
+        return word.key in common_words(self.base_language)
+
+
+def key_of(written: str) -> str:
+    """`written` as words are compared: small letters, no accents, no possessive ending."""
+    return _key_of_ascii(written) if written.isascii() else _key(written)
+
+
+@lru_cache(maxsize=1 << 16)
+def _key(written: str) -> str:
+    plain = unicodedata.normalize("NFKD", written.replace("’", "'").replace("ʼ", "'").casefold())
+    return _POSSESSIVE.sub("", "".join(c for c in plain if not unicodedata.combining(c)))
+
+
+def _key_of_ascii(written: str) -> str:
+    key = written.lower()
+    return _POSSESSIVE.sub("", key) if "'" in key else key
+
+
+def _pairs(start: int, written: str) -> Iterable[Word]:
+    for i in range(max(1, len(written) - 1)):
+        pair = written[i : i + 2]
+        yield Word(Span(start + i, start + i + len(pair)), pair, pair)

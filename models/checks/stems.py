@@ -1,0 +1,37 @@
+"""Words cut down to what their forms share, by Snowball's algorithms; other languages keep them as they are."""
+
+import re
+from collections.abc import Sequence
+
+import Stemmer
+
+_ALGORITHMS = {
+    "ar": "arabic", "hy": "armenian", "eu": "basque", "ca": "catalan", "da": "danish", "nl": "dutch",
+    "en": "english", "et": "estonian", "fi": "finnish", "fr": "french", "de": "german", "el": "greek",
+    "hi": "hindi", "hu": "hungarian", "id": "indonesian", "ga": "irish", "it": "italian", "lt": "lithuanian",
+    "ne": "nepali", "no": "norwegian", "nb": "norwegian", "pt": "portuguese", "ro": "romanian", "ru": "russian",
+    "sr": "serbian", "es": "spanish", "sv": "swedish", "ta": "tamil", "tr": "turkish", "und": "english",
+}  # fmt: skip
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Thai, Lao, Burmese, Khmer, kana and Chinese characters."""
+
+
+def stemmed(words: Sequence[str], language: str) -> list[str]:
+    """The stem of each lower-case word; `language` without region."""
+    algorithm = _ALGORITHMS.get(language)
+    if algorithm is None:
+        return list(words)
+    stems: list[str] = _stemmer(algorithm).stemWords(list(words))
+    return stems
+
+
+def is_unspaced(word: str) -> bool:
+    """Whether it is in a script that puts no blanks between words."""
+    return not word.isascii() and _UNSPACED.match(word) is not None
+
+
+def _stemmer(algorithm: str) -> "Stemmer.Stemmer":
+    # an instance must not be used by two threads at once, and costs 2 µs
+    return Stemmer.Stemmer(algorithm)

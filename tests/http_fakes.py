@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from models.engine.protocol import Decoding, EngineStats, Generation, Output
 from models.errors import (
@@ -24,12 +24,14 @@ from models.errors import (
     UnknownModel,
     UnsupportedLanguage,
 )
+from models.languages import Languages as RealLanguages
+from models.tasks.checker import Checker
 from models.tasks.steps import Call, Outcome, run_all
 from models.tasks.summary import Source, Summary, SummaryRequest, SummarySentence
 from models.tasks.translation import Segment, Translation, TranslationRequest
 from models.tasks.usage import Usage
 from models.text.article import Dropped
-from models.text.language import Detection
+from models.text.language import Detection, LanguageDetector
 from models.text.span import Span
 from service.http.server import Server, configure_log
 from service.settings import Settings
@@ -173,6 +175,9 @@ class Languages:
 
 
 class Detector:
+    def detect(self, text: str) -> Detection:
+        return self.candidates(text)[0]
+
     def candidates(self, text: str, limit: int = 3) -> list[Detection]:
         return [Detection("en", 0.8), Detection("fr", 0.1)][:limit]
 
@@ -191,6 +196,7 @@ class FakeRuntime:
         self.translator = Task(self.tasks.translation)
         self.catalog, self.pool = Catalog(), Pool()
         self.languages, self.detector = Languages(), Detector()
+        self.checker = Checker(RealLanguages.load(), cast(LanguageDetector, self.detector))
         self.timeouts_s: list[float | None] = []
         self.loading = threading.Event()
         self.loading.set()

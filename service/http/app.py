@@ -12,6 +12,7 @@ from service.http.docs import Docs
 from service.http.metrics import Metrics
 from service.http.readiness import Readiness
 from service.http.status import Status
+from service.http.trust import Trust
 from service.http.v1 import V1
 from service.http.work import Work
 
@@ -38,6 +39,8 @@ def create_app(
     errors.install(app)
     app.register_blueprint(Docs(runtime.settings).blueprint())
     app.register_blueprint(Status(readiness, metrics).blueprint())
-    app.register_blueprint(V1(runtime, Work(runtime, gate, readiness)).blueprint())
+    work = Work(runtime, gate, readiness)
+    app.register_blueprint(V1(runtime, work).blueprint())
+    app.register_blueprint(Trust(runtime, work).blueprint())
     app.wsgi_app = BodyDrain(app.wsgi_app)  # type: ignore[method-assign]
     return app

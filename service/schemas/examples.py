@@ -99,3 +99,40 @@ MODELS: dict[str, Any] = {
 LANGUAGES: dict[str, Any] = {
     "languages": [{"code": "fr", "name": "French", "models": ["dragoman/gemma3-270m-translate"]}]
 }
+
+CHECK: dict[str, Any] = {
+    "source": "About 40 passengers slept in the school hall.",
+    "output": "Some 60 passengers slept in the school hall.",
+    "kind": "summary",
+}
+CHECKED: dict[str, Any] = {
+    "sentences": [
+        {
+            "text": "Some 60 passengers slept in the school hall.",
+            "start": 0,
+            "end": 44,
+            "evidence": [{"start": 0, "end": 45, "score": 0.8}],
+            "flags": [
+                {
+                    "kind": "number",
+                    "start": 5,
+                    "end": 7,
+                    "reason": "the source has 40, not 60",
+                    "severity": "error",
+                }
+            ],
+        }
+    ],
+    "kind": "summary",
+    "source_language": "en",
+    "target": "en",
+}
+CLEAN: dict[str, Any] = {"text": "No ferry on Monday\nNo ferry on Monday\n" + ARTICLE + "\nLeave a Reply"}
+CLEANED: dict[str, Any] = {
+    "title": "No ferry on Monday",
+    "text": ARTICLE,
+    "dropped": [
+        {"text": "No ferry on Monday", "reason": "repeated headline"},
+        {"text": "Leave a Reply", "reason": "reply form"},
+    ],
+}

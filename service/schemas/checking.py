@@ -90,7 +90,7 @@ def parse_check(data: object, limits: Settings) -> CheckRequest:
 
 
 def parse_clean(data: object, limits: Settings) -> tuple[str, str]:
-    """Read a /v1/clean body: which field was given, `text` or `html`, and its content. Raises InvalidInput."""
+    """Read a /v1/clean body: the field that was given and its content. Raises InvalidInput."""
     body = validated(CleanBody, data)
     field = given_field(body)
     content: str = getattr(body, field)

@@ -2,17 +2,20 @@
 
 from collections.abc import Iterable
 
-from models.checks import echo, length, repetition, script, verbatim
+from models.checks import echo, figures, length, marks, proper_names, repetition, script, verbatim
 from models.checks.flag import Flag
 from models.checks.pair import Check, Pair
 
 SUMMARY_CHECKS: tuple[Check, ...] = ()
 TRANSLATION_CHECKS: tuple[Check, ...] = (
+    figures.check,
     verbatim.check,
     echo.check,
     repetition.check,
     length.check,
     script.check,
+    proper_names.check,
+    marks.check,
 )
 
 

@@ -1,0 +1,148 @@
+"""Numbers that a translation lost, changed or made up.
+
+Only what one side writes in digits, or exactly in words, is asked for. The other side may have it in digits
+or words, with its own separators and multipliers, as a month's name, in Roman or Chinese numerals, or on
+another clock. How often a number comes is not counted.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+
+from models.checks.flag import Flag
+from models.checks.months import months_in
+from models.checks.numerals import Numeral
+from models.checks.pair import Pair, Reading
+from models.text.span import Span
+
+KIND = "number"
+_TOLERANCE = 1e-9
+_SMALL = 12
+_DATE_CHARACTERS = 10
+_DIGITS = re.compile(r"\d+")
+_DATE = re.compile(r"(?<![\d.])\d{1,4}([./-])\d{1,2}\1\d{2,4}(?![\d/-])")
+_ONLY_NOUGHTS = re.compile(r"0{2,}")
+_ROMAN = re.compile(r"(?<![^\W_])(?=[IVXХ])(X{0,3}|Х{0,3})(I[XХ]|IV|V?I{0,3})(?![A-Z])")
+_HAN = {character: float(value) for value, character in enumerate("零一二三四五六七八九十")} | {
+    "两": 2.0,
+    "兩": 2.0,
+    "半": 0.5,
+}
+_ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "Х": 10}
+
+
+def check(pair: Pair) -> Iterator[Flag]:
+    """A changed number once, in its place in both texts; else one flag for each that was lost or added."""
+    source, output = pair.source.numerals, pair.output.numerals
+    lost = _unmatched(source, pair.source.text, _Values(output, pair.output))
+    added = _unmatched(output, pair.output.text, _Values(source, pair.source))
+    if len(lost) == len(added):
+        yield from (_changed(pair, one, other) for one, other in zip(lost, added, strict=True))
+        return
+    whole = Span(0, len(pair.output.text))
+    for numeral in lost:
+        reason = f"The number {_written(pair.source, numeral)} of the source is missing."
+        yield Flag(KIND, whole, reason, source=numeral.span)
+    for numeral in added:
+        yield Flag(KIND, numeral.span, f"The source has no such number as {_written(pair.output, numeral)}.")
+
+
+def _changed(pair: Pair, lost: Numeral, added: Numeral) -> Flag:
+    reason = f"The source has {_written(pair.source, lost)} where this has {_written(pair.output, added)}."
+    return Flag(KIND, added.span, reason, source=lost.span)
+
+
+def _written(reading: Reading, numeral: Numeral) -> str:
+    return reading.text[numeral.span.start : numeral.span.end]
+
+
+class _Values:
+    """All numbers that a text may be said to hold."""
+
+    def __init__(self, found: Sequence[Numeral], reading: Reading):
+        self._values = {value for numeral in found for value in numeral.values}
+        for numeral in found:
+            self._values |= _said_otherwise(numeral, reading.text)
+        self._values |= {
+            float(int(part)) for date in _dates(reading.text) for part in _DIGITS.findall(date[0])
+        }
+        self._values |= set(map(float, months_in(reading.text, reading.language)))
+        self._values |= set(_roman(reading.text))
+        self._values |= {_HAN[character] for character in reading.text if character in _HAN}
+
+    def has(self, value: float) -> bool:
+        return value in self._values or any(abs(value - own) <= _TOLERANCE * value for own in self._values)
+
+    def has_hour(self, hour: float) -> bool:
+        """On either clock."""
+        return any(map(self.has, (hour, hour + 12, hour - 12)))
+
+
+def _dates(text: str) -> list[re.Match[str]]:
+    return [match for match in _DATE.finditer(text) if len(match[0]) <= _DATE_CHARACTERS]
+
+
+def _parts(numeral: Numeral, text: str) -> list[float]:
+    """The whole numbers that its digits make."""
+    return [float(int(part)) for part in _DIGITS.findall(text[numeral.span.start : numeral.span.end])]
+
+
+def _said_otherwise(numeral: Numeral, text: str) -> set[float]:
+    """What else may stand for the number: a time in parts, on either clock; a decade, its century."""
+    if numeral.kind == "time":
+        hour = numeral.value // 60
+        return {hour, (hour + 12) % 24, *_parts(numeral, text), *_with_point(numeral)}
+    if numeral.kind == "fraction":
+        return set(_parts(numeral, text))
+    return {numeral.value % 100, numeral.value // 100 + 1} if _is_decade(numeral.value) else set()
+
+
+def _with_point(time: Numeral) -> tuple[float, float]:
+    """5.3 and 17.3 for 5.30pm, as the other language may write it."""
+    minute = time.value % 60 / 100
+    return time.value // 60 + minute, time.value // 60 % 12 + minute
+
+
+def _unmatched(found: Sequence[Numeral], text: str, other: _Values) -> list[Numeral]:
+    dates = [Span(*match.span()) for match in _dates(text)]
+    return [
+        numeral
+        for numeral in found
+        if _is_exact(numeral, text)
+        and not _stands(numeral, text, other)
+        and not (_is_within(numeral, dates) and all(map(other.has, _parts(numeral, text))))
+    ]
+
+
+def _is_exact(numeral: Numeral, text: str) -> bool:
+    """In digits; or in words and neither small, as `one` and `second` are, nor round, as `hundreds` is."""
+    if not numeral.spelled:
+        return not _ONLY_NOUGHTS.fullmatch(text[numeral.span.start : numeral.span.end])
+    return numeral.value > _SMALL and not math.log10(numeral.value).is_integer()
+
+
+def _is_within(numeral: Numeral, spans: Sequence[Span]) -> bool:
+    return any(span.start <= numeral.span.start and numeral.span.end <= span.end for span in spans)
+
+
+def _stands(numeral: Numeral, text: str, other: _Values) -> bool:
+    if any(map(other.has, numeral.values)):
+        return True
+    if numeral.kind == "time":
+        hour, minute = divmod(numeral.value, 60)
+        return (other.has_hour(hour) and (minute == 0 or other.has(minute))) or any(
+            map(other.has, _with_point(numeral))
+        )
+    if numeral.kind == "fraction":
+        return all(map(other.has, _parts(numeral, text)))
+    return _is_decade(numeral.value) and other.has(numeral.value % 100)
+
+
+def _is_decade(value: float) -> bool:
+    return 1100 <= value < 2100 and value % 10 == 0
+
+
+def _roman(text: str) -> Iterator[float]:
+    for match in filter(lambda match: match[0], _ROMAN.finditer(text)):
+        digits = [_ROMAN_VALUES[character] for character in match[0]]
+        yield float(sum(-a if a < b else a for a, b in zip(digits, [*digits[1:], 0], strict=True)))

@@ -1,0 +1,118 @@
+"""Names of several words that a translation lost or misspelled. Warnings: some names are translated.
+
+Between alphabets only: in Chinese and its like a name's sound is too vague to look for. A name counts as kept
+if any of its words is found, in any spelling. Single words are not looked for: too many are exonyms, as
+`Londres` is, and German writes every noun like a name.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import takewhile
+from typing import NamedTuple
+
+from rapidfuzz import fuzz
+
+from models.checks.common_words import common_words
+from models.checks.flag import Flag
+from models.checks.pair import Pair, Reading
+from models.checks.spelling import latin, skeleton
+from models.checks.words import is_unspaced
+from models.text.span import Span
+
+KIND = "name"
+_UPPER = "A-ZÀ-ÖØ-ÞĀ-ŽΑ-ΩЀ-Я"
+_NAME_WORD = rf"[{_UPPER}][^\W\d_]*(?:['’-][^\W\d_]+)*"
+_PARTICLES = "de|da|di|del|della|van|von|den|al|bin|ben|la|le|dos|du|el"
+_PARTICLE = re.compile(rf" (?:{_PARTICLES}) ")
+_NAME = re.compile(rf"{_NAME_WORD}(?: (?:(?:{_PARTICLES}) )*{_NAME_WORD})+")
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_LEAST_LETTERS = 4
+"""Of a word that is looked for by its sound."""
+_SAME_SOUND = 66
+_LEAST_SPELLED_LETTERS = 5
+_ALMOST = 70
+"""Similarity in percent from which on a word is another spelling of one."""
+_ENDING_LETTERS = 2
+"""A difference in the last letters alone is inflection."""
+
+
+class _Word(NamedTuple):
+    text: str
+    span: Span
+
+
+class _Name(NamedTuple):
+    words: list[_Word]
+
+    @property
+    def span(self) -> Span:
+        return Span(self.words[0].span.start, self.words[-1].span.end)
+
+
+def check(pair: Pair) -> Iterator[Flag]:
+    """A warning for each name that is gone, and for each word of a name that is spelled in another way."""
+    names = list(_names(pair.source))
+    if not names:
+        return
+    output = _words(pair.output.text, Span(0, len(pair.output.text)))
+    if any(is_unspaced(character) for character in pair.output.text):
+        return
+    kept = {word.text for word in output}
+    for name in names:
+        if not any(word.text in kept for word in name.words) and not _is_heard(name, output):
+            written = pair.source.text[name.span.start : name.span.end]
+            whole = Span(0, len(pair.output.text))
+            yield Flag(KIND, whole, f"The name {written} of the source is missing.", "warning", name.span)
+        for word, other in _misspelled(name, output, kept):
+            reason = f"The source spells this name {word.text}."
+            yield Flag(KIND, other.span, reason, "warning", word.span)
+
+
+def _names(reading: Reading) -> Iterator[_Name]:
+    base = reading.language.split("-")[0].lower()
+    common, german = common_words(base), base == "de"
+    for match in _NAME.finditer(reading.text):
+        words = _words(reading.text, Span(*match.span()))
+        while words and words[0].text.lower() in common:
+            words = words[1:]
+        if len(words) > 1 and not match[0].isupper() and not (german and _PARTICLE.search(match[0])):
+            yield _Name(words)
+
+
+def _words(text: str, within: Span) -> list[_Word]:
+    return [_Word(m[0], Span(*m.span())) for m in _WORD.finditer(text, within.start, within.end)]
+
+
+def _is_heard(name: _Name, output: list[_Word]) -> bool:
+    sounds = {skeleton(word.text) for word in name.words if len(word.text) >= _LEAST_LETTERS}
+    others = {skeleton(word.text) for word in output}
+    return not sounds or any(fuzz.ratio(one, other) >= _SAME_SOUND for one in sounds for other in others)
+
+
+def _misspelled(name: _Name, output: list[_Word], kept: set[str]) -> Iterator[tuple[_Word, _Word]]:
+    """Words of the name that the output almost has, beside one that it has to the letter."""
+    here = {word.text for word in name.words if word.text in kept}
+    if not here:
+        return
+    for word in name.words:
+        if word.text not in kept and len(word.text) >= _LEAST_SPELLED_LETTERS:
+            for i, other in enumerate(output):
+                beside = {neighbour.text for neighbour in output[max(0, i - 1) : i + 2]}
+                if (
+                    other.text[0].isupper()
+                    and not here.isdisjoint(beside)
+                    and _is_almost(word.text, other.text)
+                ):
+                    yield word, other
+
+
+def _is_almost(one: str, other: str) -> bool:
+    one, other = latin(one), latin(other)
+    shared = sum(
+        1 for _ in takewhile(lambda letters: letters[0] == letters[1], zip(one, other, strict=False))
+    )
+    return (
+        one != other
+        and shared < min(len(one), len(other)) - _ENDING_LETTERS
+        and fuzz.ratio(one, other) >= _ALMOST
+    )

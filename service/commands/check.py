@@ -1,4 +1,4 @@
-"""`dragoman check` and `dragoman clean`: what can be trusted in an output, what there is to read in a page."""
+"""`dragoman check` and `dragoman clean`: what a source does not support, and what a page has to read."""
 
 from typing import TYPE_CHECKING, Literal
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from fake_pool import FakePool
+from fake_pool import CHARACTERS_A_TOKEN, FakePool
 
 from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
 from models.languages import Languages
@@ -157,3 +157,33 @@ def test_what_is_refused_names_its_field(
     outcome = _summarize(FakePool(languages), detector, SummaryRequest(**fields))  # type: ignore[arg-type]
     assert isinstance(outcome.error, error)
     assert outcome.error.field == field
+
+
+@pytest.mark.parametrize(
+    ("asked", "limits"),
+    [
+        ({"max_tokens": 60}, (60, 24)),
+        ({"max_tokens": 60, "min_tokens": 50}, (60, 50)),
+        ({"max_tokens": 40, "min_tokens": 50}, (40, 40)),
+        ({"min_tokens": 150}, (201, 150)),
+    ],
+)
+def test_a_length_in_tokens_is_the_models_own(
+    asked: dict[str, int], limits: tuple[int, int], languages: Languages, detector: LanguageDetector
+) -> None:
+    pool = FakePool(languages, _first_sentences(1), max_source_tokens=4000, max_new_tokens=2000)
+    request = SummaryRequest(text=ARTICLE, model="google/pegasus-cnn_dailymail", **asked)
+    _summarize(pool, detector, request).unwrap()
+    decoding = pool.engine.submissions[0][0].decoding
+    most, least = (tokens * CHARACTERS_A_TOKEN for tokens in limits)  # as the fake model counts
+    assert (decoding.max_new_tokens, min(decoding.min_new_tokens, decoding.max_new_tokens)) == (most, least)
+
+
+def test_a_text_within_the_length_in_tokens_comes_back_whole(
+    languages: Languages, detector: LanguageDetector
+) -> None:
+    pool = FakePool(languages)
+    text = " ".join(SENTENCES)
+    request = SummaryRequest(text=text, max_tokens=200)
+    assert _summarize(pool, detector, request).unwrap().summary == text
+    assert pool.engine.submissions == []

@@ -5,12 +5,13 @@ it is read. Knows nothing of how an article is read, or of what becomes of a dra
 """
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from models.codec import Purpose
 from models.engine.protocol import Decoding, Generation, Output
-from models.extractive.choose import MAX_WORDS
+from models.extractive.choose import AIM, MAX_WORDS
 from models.extractive.summarizer import summarize as pick_sentences
 from models.pool import ExtractiveModel, TextModel
 from models.tasks.steps import Call, Steps
@@ -52,6 +53,14 @@ def most_sentences(request: SummaryRequest) -> int | None:
     return 1 if request.length == "headline" else request.max_sentences
 
 
+def most_words(request: SummaryRequest) -> int:
+    """How many words the summary may have."""
+    if request.max_tokens is not None:
+        return max(1, int(request.max_tokens / TOKENS_A_WORD))
+    least = (request.min_tokens or 0) / TOKENS_A_WORD
+    return max(MAX_WORDS[request.length], math.ceil(least / AIM))
+
+
 def pick(
     model: ExtractiveModel, request: SummaryRequest, texts: Sequence[str], spans: Sequence[Span]
 ) -> Steps[Draft]:
@@ -60,7 +69,7 @@ def pick(
     picked = yield from pick_sentences(
         clean,
         model.encoder,
-        max_words=MAX_WORDS[request.length],
+        max_words=most_words(request),
         max_sentences=most_sentences(request),
     )
     return Draft([SummarySentence(clean[i], spans[i]) for i in picked], windows=1, coverage=1.0)
@@ -80,7 +89,7 @@ def write(
         windows = _windows(model, parts, purpose)
         if not first:
             first, coverage = len(windows), _share(windows, texts)
-        generations = [_generation(model, window, purpose, request.length, again) for window in windows]
+        generations = [_generation(model, window, purpose, request, again) for window in windows]
         outputs: list[Output] = yield Call(model.engine, generations)
         usage += Usage.of(generations, outputs)
         written = [model.codec.decode(output.token_ids) for output in outputs]
@@ -130,14 +139,15 @@ def _windows(model: TextModel, texts: Sequence[str], purpose: Purpose) -> list[s
     ]
 
 
-def _generation(model: TextModel, text: str, purpose: Purpose, length: Length, again: bool) -> Generation:
-    most = round(MAX_WORDS[length] * TOKENS_A_WORD)
-    free = model.entry.free_length or model.entry.family == "instruct"
-    decoding = model.codec.decoding(
-        purpose,
-        max_new_tokens=model.entry.max_new_tokens if free else most,
-        min_new_tokens=0 if free else round(most * LEAST_SHARE),
-    )
+def _generation(
+    model: TextModel, text: str, purpose: Purpose, request: SummaryRequest, again: bool
+) -> Generation:
+    most = request.max_tokens or round(most_words(request) * TOKENS_A_WORD)
+    least = round(most * LEAST_SHARE)
+    if model.entry.free_length or model.entry.family == "instruct":
+        most, least = request.max_tokens or model.entry.max_new_tokens, 0
+    least = least if request.min_tokens is None else request.min_tokens
+    decoding = model.codec.decoding(purpose, max_new_tokens=most, min_new_tokens=least)
     return Generation(model.codec.encode(text, purpose), _wider(decoding) if again else decoding)
 
 

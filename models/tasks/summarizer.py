@@ -6,10 +6,10 @@ from typing import Literal
 
 from models.catalog import ModelEntry
 from models.errors import InvalidInput, UnsupportedLanguage
-from models.extractive.choose import MAX_WORDS, count_words
+from models.extractive.choose import count_words
 from models.languages import Languages
 from models.pool import ExtractiveModel, ModelPool, TextModel
-from models.tasks.drafting import Draft, most_sentences, pick, write
+from models.tasks.drafting import Draft, most_sentences, most_words, pick, write
 from models.tasks.steps import Steps
 from models.tasks.summary import Source, Summary, SummaryRequest, SummarySentence
 from models.tasks.translator import Translator, join
@@ -93,7 +93,7 @@ class Summarizer:
     ) -> Steps[Draft]:
         texts = [article.text[s.start : s.end] for s in spans]
         few = len(texts) <= (most_sentences(request) or len(texts))
-        if few and sum(map(count_words, texts)) <= MAX_WORDS[request.length]:
+        if few and sum(map(count_words, texts)) <= most_words(request):
             whole = [SummarySentence(text, span) for text, span in zip(texts, spans, strict=True)]
             note = "the text is no longer than its summary would be: here it is whole"
             return Draft(whole, windows=1, coverage=1.0, notes=[note])

@@ -23,6 +23,10 @@ class SummaryRequest:
     html: str | None = None
     length: Length = "short"
     max_sentences: int | None = None
+    max_tokens: int | None = None
+    """At most about so long, whatever `length` says, in tokens of a summary that a model writes."""
+    min_tokens: int | None = None
+    """At least about so long, as far as the article and `max_tokens` allow."""
     format: Format = "paragraph"
     model: str | None = None
     """A name from the catalog; None means the service's default."""

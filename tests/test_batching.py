@@ -32,7 +32,12 @@ class FakeBackend:
     def vocabulary_size(self) -> int:
         return 100
 
-    def run(self, batch: Sequence[Generation], stopped: Callable[[int], bool]) -> list[Output]:
+    def run(
+        self,
+        batch: Sequence[Generation],
+        stopped: Callable[[int], bool],
+        finished: Callable[[int, Output], None],
+    ) -> list[Output]:
         self.running.set()
         self.gate.wait(10)
         self.batches.append(list(batch))

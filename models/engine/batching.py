@@ -1,6 +1,7 @@
 """Joins requests from all threads into batches for a backend that runs one batch at a time.
 
-Whatever waits while a batch runs shares the next one, so nothing is held back to fill a batch. It knows
+Whatever waits while a batch runs shares the next one, so nothing is held back to fill a batch; what ends
+before the rest of its batch is answered then, where the backend can tell. It knows
 neither the backend's library nor what the ids mean.
 """
 
@@ -28,10 +29,16 @@ class Backend(Protocol):
 
     def vocabulary_size(self) -> int: ...
 
-    def run(self, batch: Sequence[Generation], stopped: Callable[[int], bool]) -> list[Output]:
+    def run(
+        self,
+        batch: Sequence[Generation],
+        stopped: Callable[[int], bool],
+        finished: Callable[[int, Output], None] | None = None,
+    ) -> list[Output]:
         """The outputs of generations with equal decodings, in order.
 
-        Between steps it asks `stopped(i)`, where it can, and gives up on item i if that is true.
+        Between steps it asks `stopped(i)`, where it can, and gives up on item i if that is true; and it may
+        say that item i has finished before the others.
         """
 
     def close(self) -> None: ...
@@ -41,6 +48,7 @@ class Backend(Protocol):
 class _Request:
     generation: Generation
     future: Future[Output]
+    answered: bool = False
 
     def expired(self) -> bool:
         return self.generation.deadline is not None and time.monotonic() > self.generation.deadline
@@ -49,7 +57,10 @@ class _Request:
         return self.future.cancelled() or self.expired()
 
     def finish(self, result: Output | Exception) -> None:
-        """Answer, unless the caller cancelled: futures stay cancellable until this moment."""
+        """Answer once, unless the caller cancelled: futures stay cancellable until this moment."""
+        if self.answered:
+            return
+        self.answered = True
         if not self.future.set_running_or_notify_cancel():
             return
         if isinstance(result, Exception):
@@ -197,7 +208,9 @@ class BatchingEngine:
         start = time.perf_counter()
         try:
             outputs = self._backend.run(
-                [request.generation for request in batch], lambda i: batch[i].stopped()
+                [request.generation for request in batch],
+                lambda i: batch[i].stopped(),
+                lambda i, output: batch[i].finish(output),
             )
         except Exception as error:
             if len(batch) == 1:
@@ -205,9 +218,11 @@ class BatchingEngine:
                 batch[0].finish(EngineFailed(f"the model failed on this text ({type(error).__name__})"))
                 return
             log.warning("a batch of %d failed (%s); running it in halves", len(batch), error)
-            middle = len(batch) // 2
-            self._run_or_halve(batch[:middle])
-            self._run_or_halve(batch[middle:])
+            left = [request for request in batch if not request.answered]
+            middle = len(left) // 2
+            for half in (left[:middle], left[middle:]):
+                if half:
+                    self._run_or_halve(half)
             return
         record = self._record(batch, outputs, time.perf_counter() - start)
         for request, output in zip(batch, outputs, strict=True):

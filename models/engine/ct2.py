@@ -31,12 +31,17 @@ class Ct2Backend:
     def vocabulary_size(self) -> int:
         return len(self._source)
 
-    def run(self, batch: Sequence[Generation], stopped: Callable[[int], bool]) -> list[Output]:
-        """See `Backend.run`. Beam search cannot be stopped midway."""
+    def run(
+        self,
+        batch: Sequence[Generation],
+        stopped: Callable[[int], bool],
+        finished: Callable[[int, Output], None] | None = None,
+    ) -> list[Output]:
+        """See `Backend.run`. Beam search cannot be stopped midway, and finishes all at once."""
         decoding = batch[0].decoding
         options = self._options(decoding)
         if decoding.num_beams == 1:
-            options["callback"] = _watcher(batch, stopped)
+            options["callback"] = _Watcher(batch, stopped, finished)
         tokens = [[self._source[i] for i in generation.source_ids] for generation in batch]
         if self._causal:
             return self._generate(tokens, decoding, options)
@@ -99,16 +104,44 @@ def _output(ids: list[int], score: float, decoding: Decoding) -> Output:
     return Output(tuple(ids), score, "length" if full else "stop")
 
 
-def _watcher(batch: Sequence[Generation], stopped: Callable[[int], bool]) -> Callable[[Any], bool]:
-    """What CTranslate2 calls with each new token: hands it on, and says whether to stop that item."""
+class _Watcher:
+    """What CTranslate2 calls with each new token of a greedy search; returns whether to stop that item.
 
-    def watch(step: Any) -> bool:
-        listener = batch[step.batch_id].on_token
-        if listener is not None:
-            listener(step.token_id)
-        return stopped(step.batch_id)
+    The tokens come with the forced first one and with the stop token, which no `on_token` is to see.
+    """
 
-    return watch
+    def __init__(
+        self,
+        batch: Sequence[Generation],
+        stopped: Callable[[int], bool],
+        finished: Callable[[int, Output], None] | None,
+    ):
+        self._batch = batch
+        self._stopped = stopped
+        self._finished = finished
+        self._steps: list[list[tuple[int, float]]] = [[] for _ in batch]
+
+    def __call__(self, step: Any) -> bool:
+        i = step.batch_id
+        generation, seen = self._batch[i], self._steps[i]
+        decoding = generation.decoding
+        seen.append((step.token_id, step.log_prob))
+        forced_first = len(seen) == 1 and decoding.forced_bos_token_id is not None
+        stops = step.token_id in decoding.stop_token_ids
+        if generation.on_token is not None and not forced_first and not stops:
+            generation.on_token(step.token_id)
+        if step.is_last and self._finished and decoding.stop_token_ids:  # else the stops are not known
+            self._finished(i, self._whole(i, decoding))
+        return self._stopped(i)
+
+    def _whole(self, i: int, decoding: Decoding) -> Output:
+        seen = self._steps[i]
+        score = sum(log_prob for _, log_prob in seen) / len(seen) ** decoding.length_penalty
+        first = 0 if decoding.forced_bos_token_id is None else 1
+        ids = [token for token, _ in seen[first:]]
+        if ids and ids[-1] in decoding.stop_token_ids:
+            ids.pop()
+        return _output(ids, score, decoding)
 
 
 def _vocabulary(folder: Path, side: str) -> list[str]:

@@ -12,17 +12,34 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from models.engine.protocol import Decoding, Generation, Output
 
 
-class _Stopped(StoppingCriteria):
-    """Ends the rows whose requests were cancelled or are out of time."""
+class _Watcher(StoppingCriteria):
+    """Passes on each new token of a greedy search, and ends the rows of requests that were stopped."""
 
-    def __init__(self, rows: int, stopped: Callable[[int], bool]):
-        self._rows = rows
+    def __init__(self, batch: Sequence[Generation], stopped: Callable[[int], bool], stops: tuple[int, ...]):
+        self._batch = batch
         self._stopped = stopped
+        self._stops = stops
+        decoding = batch[0].decoding
+        self._listening = {
+            i for i, each in enumerate(batch) if each.on_token is not None and decoding.num_beams == 1
+        }
+        self._first = decoding.forced_bos_token_id is not None
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
-        beams = input_ids.shape[0] // self._rows
+        if self._listening and not self._first:
+            self._pass_on(input_ids[:, -1].tolist())
+        self._first = False
+        beams = input_ids.shape[0] // len(self._batch)
         flags = [self._stopped(row // beams) for row in range(input_ids.shape[0])]
         return torch.tensor(flags, device=input_ids.device)
+
+    def _pass_on(self, tokens: list[int]) -> None:
+        for i in sorted(self._listening):
+            on_token = self._batch[i].on_token
+            if on_token is None or tokens[i] in self._stops:
+                self._listening.discard(i)  # what follows is padding
+            else:
+                on_token(tokens[i])
 
 
 class GenerateBackend:
@@ -41,14 +58,20 @@ class GenerateBackend:
         return int(self._model.get_input_embeddings().weight.shape[0])
 
     @torch.inference_mode()
-    def run(self, batch: Sequence[Generation], stopped: Callable[[int], bool]) -> list[Output]:
-        """See `Backend.run`."""
+    def run(
+        self,
+        batch: Sequence[Generation],
+        stopped: Callable[[int], bool],
+        finished: Callable[[int, Output], None] | None = None,
+    ) -> list[Output]:
+        """See `Backend.run`; all of a batch finish together."""
         decoding = batch[0].decoding
+        stops = self._stops(decoding)
         ids, mask = self._padded([generation.source_ids for generation in batch])
         result = self._model.generate(
             input_ids=ids,
             attention_mask=mask,
-            stopping_criteria=StoppingCriteriaList([_Stopped(len(batch), stopped)]),
+            stopping_criteria=StoppingCriteriaList([_Watcher(batch, stopped, stops)]),
             return_dict_in_generate=True,
             pad_token_id=self._pad,
             **_options(decoding),
@@ -57,7 +80,7 @@ class GenerateBackend:
         skip = ids.shape[1] if self._causal else 1  # the prompt, or the decoder's start token
         rows = result.sequences[:, skip:].tolist()
         return [
-            _output(row, None if scores is None else float(scores[i]), decoding, self._stops(decoding))
+            _output(row, None if scores is None else float(scores[i]), decoding, stops)
             for i, row in enumerate(rows)
         ]
 

@@ -6,10 +6,12 @@ a file depend on that file alone, which keeps an interrupted run's output the sa
 """
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field, replace
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from models.engine.protocol import Engine, Generation, Output
@@ -24,6 +26,10 @@ class Call:
 
     engine: Engine
     generations: Sequence[Generation]
+    on_output: Callable[[int, Output], None] | None = None
+    """Told of each generation's output as soon as it is there, where `stream` runs the task."""
+    on_token: Callable[[int, int], None] | None = None
+    """Told so of each new token, with its generation's index; greedy search only."""
 
 
 Steps = Generator[Call | None, list[Output], T]
@@ -66,18 +72,31 @@ class _Running(Generic[T]):
 
     def advance(self, outputs: list[Output] | None, deadline: float | None) -> None:
         """Run the task to its next call, or to its end; at a pause, not past the deadline."""
+        paused = self.step(outputs, deadline)
+        while paused:
+            paused = self.step([], deadline)
+
+    def step(self, outputs: list[Output] | None, deadline: float | None) -> bool:
+        """Run the task to its next call, to its end, or to a pause within the deadline: then True."""
         start = time.perf_counter()
+        paused = False
         try:
             self.call = next(self.steps) if outputs is None else self.steps.send(outputs)
-            while self.call is None and (deadline is None or time.monotonic() < deadline):
-                self.call = self.steps.send([])
-            if self.call is None:
-                self.fail(_late())
+            paused = self.call is None
         except StopIteration as stop:
             self.call, self.value = None, stop.value
         except Exception as error:  # noqa: BLE001 - any failure is this task's alone
             self.call, self.error = None, error
         self.text_s += time.perf_counter() - start
+        if paused and deadline is not None and time.monotonic() >= deadline:
+            self.fail(_late())
+            paused = False
+        return paused
+
+    def generations(self, deadline: float | None) -> Iterator[Generation]:
+        """What the call is to submit."""
+        for generation in self.call.generations if self.call else ():
+            yield replace(generation, deadline=deadline)
 
     def cancel(self) -> None:
         """Free the places of what is not done."""
@@ -102,6 +121,66 @@ class _Running(Generic[T]):
             return
         self.model_s += time.perf_counter() - start
         self.advance(outputs, deadline)
+
+
+class _Listening(_Running[T]):
+    """A task whose calls' listeners are told what happens, all in the driver's own thread."""
+
+    def __init__(self, steps: Steps[T]):
+        super().__init__(steps)
+        self.heard: SimpleQueue[tuple[int, int | None]] = SimpleQueue()
+        """A generation and its new token, or None when it is done."""
+
+    def generations(self, deadline: float | None) -> Iterator[Generation]:
+        """See `_Running.generations`."""
+        listens = self.call is not None and self.call.on_token is not None
+        for i, generation in enumerate(super().generations(deadline)):
+            if listens and generation.decoding.num_beams == 1:
+                yield replace(generation, on_token=partial(self._hear, i))
+            else:
+                yield generation
+
+    def listen(self, deadline: float | None, tick_s: float) -> Generator[None, None, list[Output] | None]:
+        """Wait for this round's outputs; None if there were none to be had, and the task has failed."""
+        for i, future in enumerate(self.futures):
+            future.add_done_callback(partial(self._hear_end, i))
+        left = len(self.futures)
+        while left:
+            try:
+                left -= self._next(deadline, tick_s)
+            except Exception as error:  # noqa: BLE001 - any failure is this task's alone
+                self.fail(error)
+                return None
+            yield
+        return [future.result() for future in self.futures]
+
+    def _hear(self, index: int, token: int) -> None:
+        self.heard.put((index, token))
+
+    def _hear_end(self, index: int, _: Future[Output]) -> None:
+        self.heard.put((index, None))
+
+    def _next(self, deadline: float | None, tick_s: float) -> bool:
+        """Wait for the next thing heard, but not for long, and pass it on; true if a generation is done."""
+        assert self.call is not None  # noqa: S101 - only a task that has called waits
+        start = time.perf_counter()
+        left = tick_s if deadline is None else min(tick_s, deadline - time.monotonic())
+        try:
+            index, token = self.heard.get(timeout=max(0.0, left))
+        except Empty:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise _late() from None
+            return False
+        finally:
+            self.model_s += time.perf_counter() - start
+        if token is not None:
+            if self.call.on_token is not None:
+                self.call.on_token(index, token)
+            return False
+        output = self.futures[index].result()
+        if self.call.on_output is not None:
+            self.call.on_output(index, output)
+        return True
 
 
 def _results(futures: Sequence[Future[Output]], timeout_s: float | None) -> list[Output]:
@@ -147,6 +226,35 @@ def run(task: Steps[T], *, deadline: float | None = None, wait: bool = False) ->
     return run_all([task], deadline=deadline, wait=wait)[0]
 
 
+def stream(
+    task: Steps[T], *, deadline: float | None = None, tick_s: float = 1.0
+) -> Generator[None, None, Outcome[T]]:
+    """Run one task to its end and return its outcome; yield whenever its listeners were told something.
+
+    While engines work there is a yield every `tick_s` at the latest. A caller that closes this generator
+    ends the task and frees its places.
+    """
+    running = _Listening(task)
+    outputs: list[Output] | None = None
+    try:
+        while True:
+            paused = running.step(outputs, deadline)
+            while paused:
+                yield
+                paused = running.step([], deadline)
+            if running.call is not None:
+                _submit([running], deadline, wait=outputs is not None)
+            if running.call is None:
+                break
+            outputs = yield from running.listen(deadline, tick_s)
+            if outputs is None:
+                break
+    finally:
+        running.cancel()
+        running.steps.close()
+    return Outcome(running.value, running.error, Timings(running.text_s, running.model_s))
+
+
 def _submit(tasks: Sequence[_Running[T]], deadline: float | None, *, wait: bool) -> None:
     """Submit one round: one submission for each engine, so that it sees the whole round at once."""
     by_engine: dict[int, list[_Running[T]]] = {}
@@ -155,7 +263,7 @@ def _submit(tasks: Sequence[_Running[T]], deadline: float | None, *, wait: bool)
         by_engine.setdefault(id(task.call.engine), []).append(task)
     for group in by_engine.values():
         calls = [task.call for task in group if task.call is not None]
-        generations = [replace(g, deadline=deadline) for call in calls for g in call.generations]
+        generations = [generation for task in group for generation in task.generations(deadline)]
         try:
             futures = calls[0].engine.submit(generations, wait=wait)
         except Exception as error:  # noqa: BLE001 - refused: all of this group is

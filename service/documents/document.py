@@ -1,0 +1,37 @@
+"""What any kind of document offers: an article to summarize, a text to translate, and itself translated."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from models.tasks.translation import TextFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A document's content, as the tasks take it."""
+
+    text: str
+    format: TextFormat
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to give back."""
+
+    suffix: str
+    """Of its name, with the dot."""
+    media_type: str
+    data: bytes
+
+
+class Document(Protocol):
+    """One document, read."""
+
+    def article(self) -> tuple[Literal["text", "html"], str]:
+        """What a summary reads."""
+
+    def to_translate(self) -> Part:
+        """What a translation reads."""
+
+    def translated(self, translation: str) -> File:
+        """The document with the translation of `to_translate`'s text in its place."""

@@ -1,0 +1,49 @@
+"""Text, Markdown and HTML: files that are their own content."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from charset_normalizer import from_bytes
+
+from models.errors import InvalidInput
+from models.tasks.translation import TextFormat
+from service.documents.document import File, Part
+
+USUAL = "cp1252"
+"""Of encodings that fit as well as each other."""
+MEDIA_TYPES: dict[TextFormat, str] = {
+    "text": "text/plain; charset=utf-8",
+    "markdown": "text/markdown; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlainDocument:
+    """A file of text in one of the formats that the translator keeps. It comes back in UTF-8."""
+
+    text: str
+    format: TextFormat
+    suffix: str
+
+    def article(self) -> tuple[Literal["text", "html"], str]:
+        return ("html" if self.format == "html" else "text"), self.text
+
+    def to_translate(self) -> Part:
+        return Part(self.text, self.format)
+
+    def translated(self, translation: str) -> File:
+        return File(self.suffix, MEDIA_TYPES[self.format], translation.encode())
+
+
+def decode(data: bytes) -> str:
+    """The text of a file: UTF-8, or what its bytes look most like. Raises InvalidInput with field `file`."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        guesses = list(from_bytes(data))
+    if not guesses:
+        raise InvalidInput("the file is not text", field="file", allowed="text in UTF-8")
+    best = guesses[0]
+    equals = [g for g in guesses if (g.chaos, g.coherence) == (best.chaos, best.coherence)]
+    return str(next((g for g in equals if g.encoding == USUAL), best))

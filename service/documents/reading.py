@@ -1,0 +1,45 @@
+"""From a file's name and bytes to a document."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import PurePath
+
+from models.errors import InvalidInput
+from models.tasks.translation import TextFormat
+from service.documents.document import Document
+from service.documents.plain import PlainDocument, decode
+from service.documents.portable import PortableDocument
+from service.documents.subtitles import Subtitles
+from service.documents.word import WordDocument
+
+
+def _plain(data: bytes, *, format: TextFormat, suffix: str) -> Document:
+    return PlainDocument(decode(data), format, suffix)
+
+
+_FORMATS: dict[str, TextFormat] = {
+    ".txt": "text",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".html": "html",
+    ".htm": "html",
+}
+_READERS: dict[str, Callable[[bytes], Document]] = {
+    **{suffix: partial(_plain, format=form, suffix=suffix) for suffix, form in _FORMATS.items()},
+    ".docx": WordDocument,
+    ".pdf": PortableDocument,
+    ".srt": Subtitles,
+}
+SUFFIXES = tuple(_READERS)
+
+
+def read_document(name: str, data: bytes) -> Document:
+    """The document in `data`, by the suffix of its name. Raises InvalidInput with field `file`."""
+    suffix = PurePath(name).suffix.lower()
+    if suffix not in _READERS:
+        raise InvalidInput(
+            f"files like {suffix or 'one without a suffix'} cannot be read", field="file", allowed=SUFFIXES
+        )
+    if not data.strip():
+        raise InvalidInput("the file is empty", field="file", allowed="a file with some text in it")
+    return _READERS[suffix](data)

@@ -1,0 +1,102 @@
+"""Subtitles (.srt): sentences that run over several of them are translated whole, and shared out again.
+
+Times and numbers stay. A subtitle's own text is an element of the sentence's HTML, so that the translator
+places the breaks between subtitles as it places any inline tag.
+"""
+
+import re
+from html import escape
+from typing import Any, Literal
+
+import lxml.html
+import srt
+
+from models.errors import InvalidInput
+from service.documents.document import File, Part
+from service.documents.plain import decode
+
+_ENDS = re.compile(r"[.!?…。！？♪\])][\"'”’»]*\s*$")
+_OPENS_TURN = re.compile(r"\s*[-–—♪\[(]")
+_TAG = re.compile(r"</?[a-zA-Z][^>]*>|\{\\[^}]*\}")
+MOST_TOGETHER = 6
+"""Subtitles in one group; a speech without full stops must not become one endless sentence."""
+
+
+class Subtitles:
+    """One .srt file. Raises InvalidInput with field `file` if it cannot be read as one."""
+
+    def __init__(self, data: bytes):
+        try:
+            self._subtitles = list(srt.parse(decode(data)))
+        except srt.SRTParseError as error:
+            raise InvalidInput(f"the file is no SRT file: {error}", field="file") from error
+        if not self._subtitles:
+            raise InvalidInput("the file has no subtitles", field="file", allowed="an SRT file")
+        self._groups = _groups([_plain(each.content) for each in self._subtitles])
+
+    def article(self) -> tuple[Literal["text", "html"], str]:
+        sentences = (" ".join(_plain(self._subtitles[i].content) for i in group) for group in self._groups)
+        return "text", " ".join(sentences)
+
+    def to_translate(self) -> Part:
+        return Part("\n".join(map(self._as_html, self._groups)), "html")
+
+    def translated(self, translation: str) -> File:
+        contents: dict[int, str] = {}
+        found = lxml.html.fromstring(f"<div>{translation}</div>").iterchildren("p")
+        for group, paragraph in zip(self._groups, found, strict=True):
+            contents.update(_shared_out(group, paragraph))
+        for number, subtitle in enumerate(self._subtitles):
+            lines = subtitle.content.count("\n") + 1
+            subtitle.content = _laid_out(contents.get(number, ""), lines)
+        composed = srt.compose(self._subtitles, reindex=False, strict=False)
+        return File(".srt", "application/x-subrip; charset=utf-8", composed.encode())
+
+    def _as_html(self, group: range) -> str:
+        spans = (f'<span id="{i}">{escape(_plain(self._subtitles[i].content))}</span>' for i in group)
+        return f"<p>{' '.join(spans)}</p>"
+
+
+def _plain(content: str) -> str:
+    """A subtitle's words on one line. Its font tags are left out: few players show them."""
+    return " ".join(_TAG.sub("", content).split())
+
+
+def _groups(contents: list[str]) -> list[range]:
+    """Subtitles that make up a sentence, or a few."""
+    groups, start = [], 0
+    for i, content in enumerate(contents):
+        last = i + 1 == len(contents)
+        if (
+            last
+            or _ENDS.search(content)
+            or _OPENS_TURN.match(contents[i + 1])
+            or i + 1 - start >= MOST_TOGETHER
+        ):
+            groups.append(range(start, i + 1))
+            start = i + 1
+    return groups
+
+
+def _shared_out(group: range, paragraph: Any) -> dict[int, str]:
+    contents = dict.fromkeys(group, "")
+    last = group.start
+    contents[last] = paragraph.text or ""
+    for span in paragraph.iterchildren():
+        identity = span.get("id") or ""
+        last = int(identity) if identity.isdecimal() and int(identity) in group else last
+        contents[last] += (span.text_content() or "") + (span.tail or "")
+    return {number: " ".join(content.split()) for number, content in contents.items()}
+
+
+def _laid_out(content: str, lines: int) -> str:
+    """The content on as many lines as before, of about the same length, broken at spaces."""
+    words, out = content.split(" "), []
+    for left in range(lines, 1, -1):
+        share = sum(map(len, words)) / left
+        line: list[str] = []
+        while len(words) > 1 and sum(map(len, line)) + len(words[0]) / 2 <= share:
+            line.append(words.pop(0))
+        if line:
+            out.append(" ".join(line))
+    return "\n".join([*out, " ".join(words)])

@@ -1,0 +1,145 @@
+"""Word documents (.docx): paragraphs go through the translator as HTML, each run in an element of its own.
+
+So the words of a run keep its font, weight and link as well as the translator can place them. Body, tables,
+headers and footers are read; footnotes, comments and text boxes stay as they are.
+"""
+
+from collections.abc import Iterator
+from html import escape
+from io import BytesIO
+from typing import Any, Literal
+from zipfile import BadZipFile, ZipFile
+
+import docx
+import lxml.html
+from docx.document import Document as Docx
+from docx.table import Table
+from docx.text.hyperlink import Hyperlink
+from docx.text.paragraph import Paragraph
+from docx.text.run import Run
+
+from models.errors import InvalidInput
+from service.documents.document import File, Part
+
+MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+MAX_UNPACKED_BYTES = 100 * 2**20
+
+
+class WordDocument:
+    """One .docx file. Raises InvalidInput with field `file` if it cannot be read as one."""
+
+    def __init__(self, data: bytes):
+        _refuse_bombs(data)
+        try:
+            self._docx = docx.Document(BytesIO(data))
+            self._paragraphs = [runs for each in _paragraphs(self._docx) if (runs := _text_runs(each))]
+        except Exception as error:  # whatever a parser stumbles over is in the caller's file
+            raise InvalidInput(f"the file is no Word document: {error}", field="file") from error
+
+    def article(self) -> tuple[Literal["text", "html"], str]:
+        return "text", "\n\n".join("".join(run.text for run in runs) for runs in self._paragraphs)
+
+    def to_translate(self) -> Part:
+        return Part("\n".join(map(_as_html, self._paragraphs)), "html")
+
+    def translated(self, translation: str) -> File:
+        found = lxml.html.fromstring(f"<div>{translation}</div>").iterchildren("p")
+        for runs, paragraph in zip(self._paragraphs, found, strict=True):
+            for run, text in zip(runs, _texts(paragraph, len(runs)), strict=True):
+                run.text = text
+        out = BytesIO()
+        self._docx.save(out)
+        return File(".docx", MEDIA_TYPE, out.getvalue())
+
+
+def _refuse_bombs(data: bytes) -> None:
+    """A .docx is a ZIP file, whose few bytes may unpack to more than there is memory."""
+    try:
+        with ZipFile(BytesIO(data)) as parts:
+            unpacked = sum(part.file_size for part in parts.infolist())
+    except BadZipFile as error:
+        raise InvalidInput("the file is no Word document: it is no ZIP file", field="file") from error
+    if unpacked > MAX_UNPACKED_BYTES:
+        raise InvalidInput(
+            f"the document unpacks to {unpacked} bytes",
+            field="file",
+            allowed=f"at most {MAX_UNPACKED_BYTES} bytes",
+        )
+
+
+def _paragraphs(document: Docx) -> Iterator[Paragraph]:
+    yield from _inside(document)
+    for section in document.sections:
+        for part in (section.header, section.footer):
+            if not part.is_linked_to_previous:
+                yield from _inside(part)
+
+
+def _inside(container: Any) -> Iterator[Paragraph]:
+    for block in container.iter_inner_content():
+        if isinstance(block, Table):
+            seen = set()
+            for cell in (cell for row in block.rows for cell in row.cells):
+                if cell._tc not in seen:  # a merged cell is met once for each of its places
+                    seen.add(cell._tc)
+                    yield from _inside(cell)
+        else:
+            yield block
+
+
+def _text_runs(paragraph: Paragraph) -> list[Run]:
+    """The paragraph's runs of text, those that look alike joined; none if there is nothing to read."""
+    runs: list[Run] = []
+    for run in _runs(paragraph):
+        if not run.text or any(True for each in run.iter_inner_content() if not isinstance(each, str)):
+            continue  # pictures and fields stay where they are
+        if runs and _alike(runs[-1], run):
+            runs[-1].text += run.text
+            run.text = ""
+        else:
+            runs.append(run)
+    return runs if any(run.text.strip() for run in runs) else []
+
+
+def _runs(paragraph: Paragraph) -> Iterator[Run]:
+    for each in paragraph.iter_inner_content():
+        if isinstance(each, Hyperlink):
+            yield from each.runs
+        else:
+            yield each
+
+
+def _alike(a: Run, b: Run) -> bool:
+    """Whether Word split in two what a reader sees as one."""
+    return a._r.getnext() is b._r and _look(a) == _look(b)
+
+
+def _look(run: Run) -> str:
+    properties = run._r.rPr
+    return "" if properties is None else str(properties.xml)
+
+
+def _as_html(runs: list[Run]) -> str:
+    spans = (
+        f'<span id="{i}">{escape(run.text).replace(chr(10), "<br>")}</span>' for i, run in enumerate(runs)
+    )
+    return f"<p>{''.join(spans)}</p>"
+
+
+def _texts(paragraph: Any, runs: int) -> list[str]:
+    """The text of each run; what stands between two of them goes to the one before."""
+    texts = [""] * runs
+    texts[0] += paragraph.text or ""
+    last = 0
+    for span in paragraph.iterchildren():
+        identity = span.get("id") or ""
+        last = int(identity) if identity.isdecimal() and int(identity) < runs else last
+        texts[last] += _content(span) + (span.tail or "")
+    return texts
+
+
+def _content(element: Any) -> str:
+    if element.tag == "br":
+        return "\n"
+    inside = "".join(_content(child) + (child.tail or "") for child in element.iterchildren())
+    return (element.text or "") + inside

@@ -1,0 +1,231 @@
+"""Documents: what is read of each kind, and that a translation comes back in the document's own form."""
+
+from io import BytesIO
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import docx
+import lxml.html
+import pytest
+import srt
+from docx.document import Document as Docx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.errors import InvalidInput
+from service.documents.reading import read_document
+from service.documents.word import MAX_UNPACKED_BYTES
+
+SRT = """1
+00:00:01,000 --> 00:00:03,000
+The ministers met
+in <i>Vienna</i>
+
+2
+00:00:03,500 --> 00:00:05,000
+on Sunday.
+
+3
+00:00:06,000 --> 00:00:07,000
+- Nobody spoke.
+"""
+
+
+def _shout(html: str) -> str:
+    """What a translator does to HTML: other words, the same elements."""
+    tree = lxml.html.fromstring(f"<div>{html}</div>")
+    for element in tree.iter():
+        element.text = element.text and element.text.upper()
+        element.tail = element.tail and element.tail.upper()
+    return "".join(lxml.html.tostring(child, encoding="unicode") for child in tree)
+
+
+def _docx(document: Docx) -> bytes:
+    out = BytesIO()
+    document.save(out)
+    return out.getvalue()
+
+
+def _report() -> Docx:
+    document = docx.Document()
+    document.add_heading("Ministers meet", 1)
+    paragraph = document.add_paragraph("They met in ")
+    paragraph.add_run("Vien").bold = True
+    paragraph.add_run("na").bold = True  # Word splits words like this
+    paragraph.add_run(" & left.")
+    document.add_paragraph("")
+    document.add_paragraph("Point one", style="List Bullet")
+    table = document.add_table(2, 2)
+    table.cell(0, 0).merge(table.cell(0, 1)).text = "Merged"
+    table.cell(1, 1).text = "Last cell"
+    document.sections[0].header.paragraphs[0].text = "Top of the page"
+    return document
+
+
+def test_a_word_document_keeps_its_form() -> None:
+    document = read_document("Report.DOCX", _docx(_report()))
+    part = document.to_translate()
+    assert part.format == "html"
+    assert "Vienna" in part.text
+    file = document.translated(_shout(part.text))
+    assert file.suffix == ".docx"
+    after = docx.Document(BytesIO(file.data))
+    assert [p.text for p in after.paragraphs] == [
+        "MINISTERS MEET",
+        "THEY MET IN VIENNA & LEFT.",
+        "",
+        "POINT ONE",
+    ]
+    assert [p.style.name for p in after.paragraphs] == ["Heading 1", "Normal", "Normal", "List Bullet"]
+    assert [r.text for r in after.paragraphs[1].runs if r.bold] == ["VIENNA", ""]
+    assert [cell.text for row in after.tables[0].rows for cell in row.cells] == [
+        "MERGED",
+        "MERGED",
+        "",
+        "LAST CELL",
+    ]
+    assert after.sections[0].header.paragraphs[0].text == "TOP OF THE PAGE"
+
+
+def test_the_article_of_a_word_document_is_its_text() -> None:
+    field, text = read_document("a.docx", _docx(_report())).article()
+    assert field == "text"
+    assert text.startswith("Ministers meet\n\nThey met in Vienna & left.\n\nPoint one\n\nMerged")
+
+
+def test_line_breaks_and_links_in_word_stay() -> None:
+    document = docx.Document()
+    document.add_paragraph("One\nTwo")
+    link = document.add_paragraph("See ")
+    relation = link.part.relate_to(
+        "https://example.org/", docx.opc.constants.RELATIONSHIP_TYPE.HYPERLINK, True
+    )
+    element = docx.oxml.parse_xml(
+        f'<w:hyperlink {docx.oxml.ns.nsdecls("w", "r")} r:id="{relation}">'
+        "<w:r><w:t>the treaty</w:t></w:r></w:hyperlink>"
+    )
+    link._p.append(element)
+    read = read_document("a.docx", _docx(document))
+    after = docx.Document(BytesIO(read.translated(_shout(read.to_translate().text)).data))
+    assert after.paragraphs[0].text == "ONE\nTWO"
+    (hyperlink,) = after.paragraphs[1].hyperlinks
+    assert (hyperlink.text, hyperlink.address) == ("THE TREATY", "https://example.org/")
+
+
+def test_words_that_a_translator_moved_keep_their_runs() -> None:
+    document = docx.Document()
+    document.add_paragraph("the ").add_run("red").italic = True
+    document.paragraphs[0].add_run(" house")
+    read = read_document("a.docx", _docx(document))
+    moved = '<p><span id="0">la </span><span id="2">maison</span> <span id="1">rouge</span></p>'
+    after = docx.Document(BytesIO(read.translated(moved).data)).paragraphs[0]
+    assert [run.text for run in after.runs] == ["la ", "rouge", "maison "]
+
+
+def test_subtitles_are_translated_by_sentence_and_keep_their_times() -> None:
+    document = read_document("film.srt", SRT.encode())
+    assert document.article() == ("text", "The ministers met in Vienna on Sunday. - Nobody spoke.")
+    part = document.to_translate()
+    assert part.text.count("<p>") == 2, "the first two subtitles are one sentence"
+    after = list(srt.parse(document.translated(_shout(part.text)).data.decode()))
+    before = list(srt.parse(SRT))
+    assert [(s.index, s.start, s.end) for s in after] == [(s.index, s.start, s.end) for s in before]
+    assert [s.content for s in after] == ["THE MINISTERS\nMET IN VIENNA", "ON SUNDAY.", "- NOBODY SPOKE."]
+
+
+@given(
+    st.lists(
+        st.text(alphabet="ab. -?<&é", min_size=1, max_size=30).filter(str.strip), min_size=1, max_size=12
+    )
+)
+def test_no_word_of_a_subtitle_is_lost(contents: list[str]) -> None:
+    times = [srt.timedelta(seconds=i) for i in range(len(contents) + 1)]
+    subtitles = [srt.Subtitle(i + 1, times[i], times[i + 1], content) for i, content in enumerate(contents)]
+    document = read_document("a.srt", srt.compose(subtitles, reindex=False).encode())
+    after = srt.parse(document.translated(document.to_translate().text).data.decode())
+    assert " ".join(s.content for s in after).split() == document.article()[1].split()
+
+
+@pytest.mark.parametrize(
+    ("name", "format"), [("a.txt", "text"), ("b.MD", "markdown"), ("c.htm", "html"), ("d.html", "html")]
+)
+def test_plain_files_are_their_own_content(name: str, format: str) -> None:
+    document = read_document(name, "\ufeffé <b>x</b>".encode())
+    assert document.to_translate().text == "é <b>x</b>"
+    assert document.to_translate().format == format
+    file = document.translated("ü")
+    assert (file.data.decode(), file.suffix) == ("ü", name[name.index(".") :].lower())
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        (
+            "cp1252",
+            "Les négociations ont été reportées à lundi, a déclaré l'ambassadeur français à l'étranger. ",
+        ),
+        ("cp1250", "Ministři se v neděli sešli ve Vídni. Větší část účastníků byla spokojena. "),
+        ("cp1251", "Министры встретились в Вене в воскресенье и обсудили новые шаги. "),
+    ],
+)
+def test_text_in_another_encoding_is_read(encoding: str, text: str) -> None:
+    assert read_document("a.txt", (text * 5).encode(encoding)).to_translate().text == text * 5
+
+
+def _pdf(lines: list[str]) -> bytes:
+    """A small PDF of one page, made by hand."""
+    shown = "\n".join(f"1 0 0 1 50 {750 - 14 * i} Tm ({line}) Tj" for i, line in enumerate(lines))
+    stream = f"BT /F1 12 Tf\n{shown}\nET".encode()
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R"
+        b" /Resources << /Font << /F1 5 0 R >> >> >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    ]
+    out, places = b"%PDF-1.4\n", []
+    for number, content in enumerate(objects, 1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    return out + (
+        b"xref\n0 6\n0000000000 65535 f \n%strailer << /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF"
+        % (table, len(out))
+    )
+
+
+def test_a_pdf_is_read_by_paragraphs() -> None:
+    data = _pdf(["The ministers met in Vienna on Sun-", "day and left.", "", "", "Nobody spoke of it."])
+    document = read_document("a.pdf", data)
+    assert document.article() == (
+        "text",
+        "The ministers met in Vienna on Sunday and left.\n\nNobody spoke of it.",
+    )
+    assert document.translated("x").suffix == ".txt"
+
+
+def _bomb() -> bytes:
+    out = BytesIO()
+    with ZipFile(out, "w", ZIP_DEFLATED) as parts, parts.open("word/document.xml", "w") as part:
+        for _ in range(MAX_UNPACKED_BYTES // 2**20 + 1):
+            part.write(bytes(2**20))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("a.xyz", b"x", ".xyz"),
+        ("noname", b"x", "without a suffix"),
+        ("a.txt", b" \n", "empty"),
+        ("a.docx", b"PK nonsense", "ZIP"),
+        ("a.docx", _bomb(), "unpacks to"),
+        ("a.pdf", b"%PDF-1.4 nonsense", "PDF"),
+        ("a.pdf", _pdf([]), "scan"),
+        ("a.srt", b"no subtitles here", "SRT"),
+    ],
+)
+def test_what_cannot_be_read_is_told(name: str, data: bytes, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said) as raised:
+        read_document(name, data)
+    assert raised.value.field == "file"

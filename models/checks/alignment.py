@@ -1,0 +1,126 @@
+"""Which sentences of a translation stand for which of its source.
+
+By dynamic programming over lengths (Gale and Church, 1993, https://aclanthology.org/J93-1004), helped by
+numbers, names and kindred words that both sides have. Where both have the same number of lines, line by line;
+the order of sentences is taken as kept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, inf
+
+from models.checks.anchors import anchors, overlap
+from models.checks.length import deviations, size
+from models.checks.reading import Reading
+from models.text.span import Span
+
+_COST_OF_SHAPE = {
+    **{(1, 1): 0.1, (1, 0): 5.0, (0, 1): 5.0},
+    **{(2, 1): 3.2, (1, 2): 3.2, (3, 1): 5.0, (1, 3): 5.0, (2, 2): 5.0},
+}
+"""By how many sentences are joined with how many: the rarer, the dearer."""
+_MAX_LENGTH_COST = 20.0
+_ANCHOR_GAIN = 12.0
+_MIN_BAND = 30
+"""Sentences to either side of the diagonal that are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bead:
+    """Sentences that belong together; one side is empty for what was lost or added."""
+
+    source: tuple[Span, ...]
+    output: tuple[Span, ...]
+    score: float
+    """How well lengths and anchors agree, 0 to 1; 0 if a side is empty."""
+
+
+def align(source: Reading, output: Reading) -> list[Bead]:
+    """All sentences of both, each in one bead, in order."""
+    theirs, ours = _by_line(source), _by_line(output)
+    if len(theirs) != len(ours):
+        theirs, ours = [list(source.sentences)], [list(output.sentences)]
+    beads: list[Bead] = []
+    for one, other in zip(theirs, ours, strict=True):
+        beads += _Table(source, one, output, other).beads()
+    return beads
+
+
+def _by_line(reading: Reading) -> list[list[Span]]:
+    """The sentences of each line that has any."""
+    lines: list[list[Span]] = []
+    for span in reading.sentences:
+        if lines and not _BREAKS.isdisjoint(reading.text[lines[-1][-1].end : span.start]):
+            lines.append([span])
+        elif lines:
+            lines[-1].append(span)
+        else:
+            lines.append([span])
+    return lines
+
+
+_BREAKS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+
+
+class _Table:
+    """The cheapest way to align two lists of sentences."""
+
+    def __init__(self, source: Reading, theirs: Sequence[Span], output: Reading, ours: Sequence[Span]):
+        self._languages = source.language, output.language
+        self._theirs, self._ours = theirs, ours
+        self._sizes = [size(source.text[a:b]) for a, b in theirs], [size(output.text[a:b]) for a, b in ours]
+        self._anchors = (
+            [anchors(source.text, span) for span in theirs],
+            [anchors(output.text, span) for span in ours],
+        )
+
+    def beads(self) -> list[Bead]:
+        rows, columns = len(self._theirs), len(self._ours)
+        band = max(_MIN_BAND, 2 * abs(rows - columns))
+        costs = {(0, 0): 0.0}
+        steps: dict[tuple[int, int], tuple[int, int]] = {}
+        for i in range(rows + 1):
+            middle = i * columns // max(1, rows)
+            for j in range(max(0, middle - band), min(columns, middle + band) + 1):
+                best, shape = inf, (0, 0)
+                for (m, n), dear in _COST_OF_SHAPE.items():
+                    before = costs.get((i - m, j - n), inf) + dear
+                    if before < best:
+                        cost = before + self._cost(i, j, m, n)
+                        if cost < best:
+                            best, shape = cost, (m, n)
+                if best < inf:
+                    costs[i, j], steps[i, j] = best, shape
+        return self._path(steps)
+
+    def _path(self, steps: dict[tuple[int, int], tuple[int, int]]) -> list[Bead]:
+        i, j = len(self._theirs), len(self._ours)
+        beads = []
+        while i or j:
+            m, n = steps[i, j]
+            score = self._score(i, j, m, n) if m and n else 0.0
+            beads.append(Bead(tuple(self._theirs[i - m : i]), tuple(self._ours[j - n : j]), score))
+            i, j = i - m, j - n
+        return beads[::-1]
+
+    def _cost(self, i: int, j: int, m: int, n: int) -> float:
+        """Of the bead that ends before sentences `i` and `j`, of `m` and `n` of them."""
+        if not m or not n:
+            return 0.0
+        deviation = self._deviation(i, j, m, n)
+        gain = _ANCHOR_GAIN * self._overlap(i, j, m, n) * min(m, n)
+        return min(_MAX_LENGTH_COST, deviation**2 / 2) - gain
+
+    def _score(self, i: int, j: int, m: int, n: int) -> float:
+        shared = self._overlap(i, j, m, n)
+        return (exp(-(self._deviation(i, j, m, n) ** 2) / 8) + min(1.0, 2 * shared)) / 2
+
+    def _deviation(self, i: int, j: int, m: int, n: int) -> float:
+        theirs, ours = sum(self._sizes[0][i - m : i]), sum(self._sizes[1][j - n : j])
+        return deviations(theirs, ours, *self._languages)
+
+    def _overlap(self, i: int, j: int, m: int, n: int) -> float:
+        one, other = self._anchors
+        if m == n == 1:
+            return overlap(one[i - 1], other[j - 1])
+        return overlap(frozenset().union(*one[i - m : i]), frozenset().union(*other[j - n : j]))

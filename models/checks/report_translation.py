@@ -1,0 +1,79 @@
+"""All that is found out about a translation, sentence by sentence of it, whoever made it."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from models.checks.alignment import Bead, align
+from models.checks.evidence import Evidence
+from models.checks.flag import Flag
+from models.checks.length import ADDED, LOST
+from models.checks.pair import Pair, Reading
+from models.checks.registry import TRANSLATION_CHECKS, run
+from models.checks.report import CheckedSentence
+from models.text.span import Span
+
+
+def check_translation(
+    source: str, output: str, source_language: str, target_language: str
+) -> list[CheckedSentence]:
+    """Every sentence of `output`, in order, with the source's sentences that it translates.
+
+    A source sentence that was lost is a flag with an empty span, at the place in the output where it should
+    be, of the sentence before it (of the first, if there is none before). An output without a sentence has a
+    single empty one, to carry the flags. Languages are ISO 639-1 or BCP 47 codes, `und` for an unknown one.
+    """
+    theirs, ours = Reading(source, source_language), Reading(output, target_language)
+    beads = align(theirs, ours)
+    flags = [flag for bead in beads if bead.source and bead.output for flag in _flags(theirs, ours, bead)]
+    flags += [_added(span) for bead in beads if not bead.source for span in bead.output]
+    flags += _lost(beads)
+    evidence = {
+        span: tuple(Evidence(each, bead.score) for each in bead.source)
+        for bead in beads
+        for span in bead.output
+    }
+    if not evidence:
+        return [CheckedSentence(Span(0, 0), (), tuple(flags))] if flags else []
+    owned = _by_sentence(list(evidence), flags)
+    return [CheckedSentence(span, evidence[span], tuple(owned[span])) for span in evidence]
+
+
+def _flags(theirs: Reading, ours: Reading, bead: Bead) -> Iterable[Flag]:
+    """What the checks find in the sentences of a bead, its spans in the whole texts."""
+    there, here = (
+        Span(bead.source[0].start, bead.source[-1].end),
+        Span(bead.output[0].start, bead.output[-1].end),
+    )
+    pair = Pair(
+        Reading(theirs.text[there.start : there.end], theirs.language),
+        Reading(ours.text[here.start : here.end], ours.language),
+    )
+    for flag in run(TRANSLATION_CHECKS, pair):
+        source = _moved(flag.source, there.start) if flag.source else None
+        yield replace(flag, span=_moved(flag.span, here.start), source=source)
+
+
+def _moved(span: Span, by: int) -> Span:
+    return Span(span.start + by, span.end + by)
+
+
+def _added(span: Span) -> Flag:
+    return Flag(ADDED, span, "Nothing in the source says this.")
+
+
+def _lost(beads: list[Bead]) -> Iterable[Flag]:
+    place = 0
+    for bead in beads:
+        for span in bead.source if not bead.output else ():
+            yield Flag(LOST, Span(place, place), "A sentence of the source is missing here.", source=span)
+        if bead.output:
+            place = bead.output[-1].end
+
+
+def _by_sentence(spans: list[Span], flags: list[Flag]) -> dict[Span, list[Flag]]:
+    """Each flag with the last sentence that begins before it, or where it does."""
+    owned: dict[Span, list[Flag]] = {span: [] for span in spans}
+    for flag in sorted(flags, key=lambda flag: flag.span):
+        before = [span for span in spans if span.start <= flag.span.start]
+        owned[before[-1] if before else spans[0]].append(flag)
+    return owned

@@ -87,9 +87,9 @@ def test_a_word_document_keeps_its_form() -> None:
 
 
 def test_the_article_of_a_word_document_is_its_text() -> None:
-    field, text = read_document("a.docx", _docx(_report())).article()
-    assert field == "text"
-    assert text.startswith("Ministers meet\n\nThey met in Vienna & left.\n\nPoint one\n\nMerged")
+    reading = read_document("a.docx", _docx(_report())).article()
+    assert (reading.field, reading.clean) == ("text", False)
+    assert reading.text.startswith("Ministers meet\n\nThey met in Vienna & left.\n\nPoint one\n\nMerged")
 
 
 def test_line_breaks_and_links_in_word_stay() -> None:
@@ -123,7 +123,7 @@ def test_words_that_a_translator_moved_keep_their_runs() -> None:
 
 def test_subtitles_are_translated_by_sentence_and_keep_their_times() -> None:
     document = read_document("film.srt", SRT.encode())
-    assert document.article() == ("text", "The ministers met in Vienna on Sunday. - Nobody spoke.")
+    assert document.article().text == "The ministers met in Vienna on Sunday. - Nobody spoke."
     part = document.to_translate()
     assert part.text.count("<p>") == 2, "the first two subtitles are one sentence"
     after = list(srt.parse(document.translated(_shout(part.text)).data.decode()))
@@ -142,7 +142,7 @@ def test_no_word_of_a_subtitle_is_lost(contents: list[str]) -> None:
     subtitles = [srt.Subtitle(i + 1, times[i], times[i + 1], content) for i, content in enumerate(contents)]
     document = read_document("a.srt", srt.compose(subtitles, reindex=False).encode())
     after = srt.parse(document.translated(document.to_translate().text).data.decode())
-    assert " ".join(s.content for s in after).split() == document.article()[1].split()
+    assert " ".join(s.content for s in after).split() == document.article().text.split()
 
 
 @pytest.mark.parametrize(
@@ -197,10 +197,7 @@ def _pdf(lines: list[str]) -> bytes:
 def test_a_pdf_is_read_by_paragraphs() -> None:
     data = _pdf(["The ministers met in Vienna on Sun-", "day and left.", "", "", "Nobody spoke of it."])
     document = read_document("a.pdf", data)
-    assert document.article() == (
-        "text",
-        "The ministers met in Vienna on Sunday and left.\n\nNobody spoke of it.",
-    )
+    assert document.article().text == "The ministers met in Vienna on Sunday and left.\n\nNobody spoke of it."
     assert document.translated("x").suffix == ".txt"
 
 

@@ -15,6 +15,17 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """A document's content, as a summary reads it."""
+
+    text: str
+    field: Literal["text", "html"] = "text"
+    """Of a summary's request."""
+    clean: bool = False
+    """Whether it may hold what a web page puts around an article."""
+
+
+@dataclass(frozen=True, slots=True)
 class File:
     """A file to give back."""
 
@@ -27,7 +38,7 @@ class File:
 class Document(Protocol):
     """One document, read."""
 
-    def article(self) -> tuple[Literal["text", "html"], str]:
+    def article(self) -> Reading:
         """What a summary reads."""
 
     def to_translate(self) -> Part:

@@ -1,13 +1,12 @@
 """Text, Markdown and HTML: files that are their own content."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from charset_normalizer import from_bytes
 
 from models.errors import InvalidInput
 from models.tasks.translation import TextFormat
-from service.documents.document import File, Part
+from service.documents.document import File, Part, Reading
 
 USUAL = "cp1252"
 """Of encodings that fit as well as each other."""
@@ -26,8 +25,8 @@ class PlainDocument:
     format: TextFormat
     suffix: str
 
-    def article(self) -> tuple[Literal["text", "html"], str]:
-        return ("html" if self.format == "html" else "text"), self.text
+    def article(self) -> Reading:
+        return Reading(self.text, "html" if self.format == "html" else "text", clean=True)
 
     def to_translate(self) -> Part:
         return Part(self.text, self.format)

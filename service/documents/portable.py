@@ -2,14 +2,13 @@
 
 import re
 from io import BytesIO
-from typing import Literal
 
 from pdfminer.high_level import extract_text
 from pdfminer.layout import LAParams
 from pdfminer.pdfdocument import PDFPasswordIncorrect
 
 from models.errors import InvalidInput
-from service.documents.document import File, Part
+from service.documents.document import File, Part, Reading
 
 _HYPHENATED = re.compile(r"(?<=[^\W\d_])[-\u00ad]\n(?=[a-zß-ÿ])")
 _ENDS = re.compile(r"[.!?:;…][\"'”’»)]*$")
@@ -32,8 +31,8 @@ class PortableDocument:
                 "the PDF holds no text; it may be a scan", field="file", allowed="a PDF with text in it"
             )
 
-    def article(self) -> tuple[Literal["text", "html"], str]:
-        return "text", self._text
+    def article(self) -> Reading:
+        return Reading(self._text)
 
     def to_translate(self) -> Part:
         return Part(self._text, "text")

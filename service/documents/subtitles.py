@@ -6,13 +6,13 @@ places the breaks between subtitles as it places any inline tag.
 
 import re
 from html import escape
-from typing import Any, Literal
+from typing import Any
 
 import lxml.html
 import srt
 
 from models.errors import InvalidInput
-from service.documents.document import File, Part
+from service.documents.document import File, Part, Reading
 from service.documents.plain import decode
 
 _ENDS = re.compile(r"[.!?…。！？♪\])][\"'”’»]*\s*$")
@@ -34,9 +34,9 @@ class Subtitles:
             raise InvalidInput("the file has no subtitles", field="file", allowed="an SRT file")
         self._groups = _groups([_plain(each.content) for each in self._subtitles])
 
-    def article(self) -> tuple[Literal["text", "html"], str]:
+    def article(self) -> Reading:
         sentences = (" ".join(_plain(self._subtitles[i].content) for i in group) for group in self._groups)
-        return "text", " ".join(sentences)
+        return Reading(" ".join(sentences))
 
     def to_translate(self) -> Part:
         return Part("\n".join(map(self._as_html, self._groups)), "html")

@@ -7,7 +7,7 @@ headers and footers are read; footnotes, comments and text boxes stay as they ar
 from collections.abc import Iterator
 from html import escape
 from io import BytesIO
-from typing import Any, Literal
+from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import docx
@@ -19,7 +19,7 @@ from docx.text.paragraph import Paragraph
 from docx.text.run import Run
 
 from models.errors import InvalidInput
-from service.documents.document import File, Part
+from service.documents.document import File, Part, Reading
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 MAX_UNPACKED_BYTES = 100 * 2**20
@@ -36,8 +36,8 @@ class WordDocument:
         except Exception as error:  # whatever a parser stumbles over is in the caller's file
             raise InvalidInput(f"the file is no Word document: {error}", field="file") from error
 
-    def article(self) -> tuple[Literal["text", "html"], str]:
-        return "text", "\n\n".join("".join(run.text for run in runs) for runs in self._paragraphs)
+    def article(self) -> Reading:
+        return Reading("\n\n".join("".join(run.text for run in runs) for runs in self._paragraphs))
 
     def to_translate(self) -> Part:
         return Part("\n".join(map(_as_html, self._paragraphs)), "html")

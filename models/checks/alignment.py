@@ -16,11 +16,11 @@ from models.text.span import Span
 
 _COST_OF_SHAPE = {
     **{(1, 1): 0.1, (1, 0): 5.0, (0, 1): 5.0},
-    **{(2, 1): 3.2, (1, 2): 3.2, (3, 1): 5.0, (1, 3): 5.0, (2, 2): 5.0},
+    **{(2, 1): 3.5, (1, 2): 3.5, (3, 1): 5.0, (1, 3): 5.0, (2, 2): 5.0},
 }
 """By how many sentences are joined with how many: the rarer, the dearer."""
 _MAX_LENGTH_COST = 20.0
-_ANCHOR_GAIN = 12.0
+_ANCHOR_GAIN = 10.0
 _MIN_BAND = 30
 """Sentences to either side of the diagonal that are tried."""
 
@@ -85,7 +85,7 @@ class _Table:
                 best, shape = inf, (0, 0)
                 for (m, n), dear in _COST_OF_SHAPE.items():
                     before = costs.get((i - m, j - n), inf) + dear
-                    if before < best:
+                    if before - _ANCHOR_GAIN * min(m, n) < best:
                         cost = before + self._cost(i, j, m, n)
                         if cost < best:
                             best, shape = cost, (m, n)

@@ -13,7 +13,7 @@ _QUESTION = re.compile(r"[?？؟]")
 
 
 def anchors(text: str, span: Span) -> frozenset[str]:
-    """Digits, the sounds of capitalized words, the beginnings of long ones, addresses, and whether it asks."""
+    """Digits, the sounds of capitalized words, the beginnings of long ones, addresses, a question mark."""
     found = {"?"} if _QUESTION.search(text, span.start, span.end) else set()
     for match in _TOKEN.finditer(text, span.start, span.end):
         word = match[0]

@@ -5,7 +5,27 @@ from functools import cache
 from stopwordsiso import has_lang, stopwords
 
 _CONTRACTED = frozenset(
-    ["s", "t", "d", "m", "ll", "re", "ve", "don", "doesn", "didn", "isn", "wasn", "weren", "won", "couldn", "wouldn", "hasn", "haven", "hadn"]
+    [
+        "s",
+        "t",
+        "d",
+        "m",
+        "ll",
+        "re",
+        "ve",
+        "don",
+        "doesn",
+        "didn",
+        "isn",
+        "wasn",
+        "weren",
+        "won",
+        "couldn",
+        "wouldn",
+        "hasn",
+        "haven",
+        "hadn",
+    ]
 )
 _NAMES = frozenset({"microsoft", "netscape", "herse", "downing", "novel", "computer", "nc", "uk", "us"})
 

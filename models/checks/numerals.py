@@ -142,7 +142,6 @@ def _time(match: re.Match[str]) -> Numeral:
 def _in_digits(text: str, match: re.Match[str], language: str, known: Quantities) -> Numeral:
     values = _values(match, language)
     end = match.end()
-    values += _tokenized(text, match)
     ending = _ORDINAL_ENDING.match(text, end)
     if ending is not None or text[match.start() - 1 : match.start()] == "第":
         return Numeral(Span(match.start(), ending.end() if ending else end), values, "ordinal")
@@ -150,6 +149,7 @@ def _in_digits(text: str, match: re.Match[str], language: str, known: Quantities
     if scaled_end > end:
         scaled = tuple(value * scale for value in values)
         values = scaled if sure else scaled + values
+    values += _tokenized(text, match, language, known)
     unit = _unit(text, Span(match.start(), scaled_end), known)
     return Numeral(Span(match.start(), scaled_end), values, "cardinal", unit, False, scale)
 
@@ -183,19 +183,17 @@ def _ascii(digits: str) -> str:
     return "".join(str(int(digit)) for digit in digits)
 
 
-def _tokenized(text: str, match: re.Match[str]) -> tuple[float, ...]:
-    """What the number is if a tokenizer put blanks into it, as in `$ 100, 000` and `26. 2`."""
-    if not match["whole"].isdecimal() or len(match["whole"]) > MAX_DIGITS:
+def _tokenized(text: str, match: re.Match[str], language: str, known: Quantities) -> tuple[float, ...]:
+    """What the number is if a tokenizer put blanks into it, as in `$ 100, 000` and `26. 2 million`."""
+    digits, at = match["whole"], match.end()
+    if not digits.isdecimal() or match["decimals"] is not None or len(digits) > MAX_DIGITS:
         return ()
-    if match["decimals"] is None and len(match["whole"]) <= 3:
-        digits, at = match["whole"], match.end()
-        while (more := _TOKENIZED_GROUP.match(text, at)) and len(digits) < MAX_DIGITS:
-            digits, at = digits + more[1], more.end()
-        if at > match.end():
-            return (float(int(digits)),)
-    if match["decimals"] is None and (more := _TOKENIZED_POINT.match(text, match.end())):
-        return (float(f"{int(match['whole'])}.{_ascii(more[1][:MAX_DIGITS])}"),)
-    return ()
+    while len(digits) <= MAX_DIGITS and (more := _TOKENIZED_GROUP.match(text, at)):
+        digits, at = digits + more[1], more.end()
+    value = float(int(digits))
+    if more := _TOKENIZED_POINT.match(text, at):
+        value, at = float(f"{int(digits)}.{_ascii(more[1][:MAX_DIGITS])}"), more.end()
+    return (value * _multiplier(text, at, language, known)[1],) if at > match.end() else ()
 
 
 def _multiplier(text: str, end: int, language: str, known: Quantities) -> tuple[int, float, bool]:

@@ -6,6 +6,8 @@ from functools import cached_property
 
 from models.checks.evidence import Evidence, evidence
 from models.checks.flag import Flag
+from models.checks.known_names import KnownNames
+from models.checks.mentioned_dates import MentionedDate, dates
 from models.checks.reading import Reading
 
 __all__ = ["Check", "Pair", "Reading"]
@@ -22,6 +24,21 @@ class Pair:
     def evidence(self) -> list[tuple[Evidence, ...]]:
         """For each sentence of the output, the source's sentences that support it best, best first."""
         return evidence(self.source, self.output)
+
+    @cached_property
+    def source_dates(self) -> list[MentionedDate]:
+        """The dates of the source, as far as it gives them."""
+        return dates(self.source)
+
+    @cached_property
+    def output_dates(self) -> list[MentionedDate]:
+        """The dates of the output."""
+        return dates(self.output)
+
+    @cached_property
+    def known_names(self) -> KnownNames:
+        """The names of the source."""
+        return KnownNames(self.source)
 
     @cached_property
     def across_languages(self) -> bool:

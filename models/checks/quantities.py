@@ -1,5 +1,6 @@
 """The words that belong to a number: multipliers, percent, currencies. Read from quantities.toml."""
 
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,20 @@ def quantities(language: str) -> Quantities:
         multipliers |= {word: float(value) for value, listed in words.items() for word in listed}
     units = {word: code for code, listed in table["currency"].items() for word in listed}
     return Quantities(multipliers, units | dict.fromkeys(table["percent"]["words"], "%"))
+
+
+@cache
+def hedges() -> re.Pattern[str]:
+    """Finds, right before a number, what says that it is not exact: the group is `near`, `more` or `less`."""
+    sides = {side: "|".join(map(re.escape, words)) for side, words in _table()["hedges"].items()}
+    groups = "|".join(f"(?P<{side}>{words})" for side, words in sides.items())
+    return re.compile(rf"(?<![a-zà-ÿа-я])(?:{groups})\s?(?:an? )?[$£€¥₹₽]?$", re.IGNORECASE)
+
+
+@cache
+def number_words() -> dict[float, frozenset[str]]:
+    """By value, the keys of the words that bear out a number though they are none."""
+    return {float(value): frozenset(words) for value, words in _table()["number_words"].items()}
 
 
 @cache

@@ -2,11 +2,24 @@
 
 from collections.abc import Iterable
 
-from models.checks import echo, figures, length, marks, proper_names, repetition, script, verbatim
+from models.checks import (
+    dates,
+    echo,
+    figures,
+    length,
+    marks,
+    names,
+    numbers,
+    proper_names,
+    quotations,
+    repetition,
+    script,
+    verbatim,
+)
 from models.checks.flag import Flag
 from models.checks.pair import Check, Pair
 
-SUMMARY_CHECKS: tuple[Check, ...] = ()
+SUMMARY_CHECKS: tuple[Check, ...] = (numbers.check, dates.check, names.check, quotations.check)
 TRANSLATION_CHECKS: tuple[Check, ...] = (
     figures.check,
     verbatim.check,

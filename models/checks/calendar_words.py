@@ -1,0 +1,48 @@
+"""The names of months and weekdays in every language, by CLDR through Babel."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from babel import Locale, UnknownLocaleError
+
+from models.checks.reading import Reading, key_of
+
+_LEAST_LETTERS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarWords:
+    """One language's; by their keys, as `Reading.keys` has them."""
+
+    months: dict[str, int]
+    """1 to 12."""
+    weekdays: dict[str, int]
+    """0 to 6, Monday first."""
+
+
+@cache
+def calendar_words(language: str) -> CalendarWords:
+    """Whole and shortened names; English ones if the language is not known."""
+    try:
+        locale = Locale.parse(language.replace("-", "_"))
+    except (UnknownLocaleError, ValueError):
+        locale = Locale("en")
+    return CalendarWords(_by_key(locale.months), _by_key(locale.days))
+
+
+def _by_key(names: Any) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for context in ("stand-alone", "format"):
+        for width in ("abbreviated", "wide"):
+            for number, name in names.get(context, {}).get(width, {}).items():
+                key = key_of(name).strip(". ")
+                if len(key) >= _LEAST_LETTERS and key.isalpha():
+                    found[key] = number
+    return found
+
+
+def is_calendar_word(key: str, reading: Reading) -> bool:
+    """Whether the word is a month or a weekday in the text's language."""
+    words = calendar_words(reading.base_language)
+    return key in words.months or key in words.weekdays

@@ -1,0 +1,105 @@
+"""Which words of a text are names, told by their capitals; nothing where capitals tell nothing.
+
+Scripts without capitals have no names here, headlines in capitals neither, and of German, which gives every
+noun one, only pairs of capitalized words count.
+"""
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+from babel import Locale, UnknownLocaleError
+
+from models.checks.common_words import common_words
+from models.checks.reading import Reading, key_of
+from models.text.span import Span
+
+
+class Capital(NamedTuple):
+    """A capitalized word."""
+
+    span: Span
+    written: str
+    key: str
+    """As in `Reading.keys`."""
+    initial: bool
+    """Whether its place asks for a capital, whatever the word."""
+
+
+Name = tuple[Capital, ...]
+"""Capitalized words with nothing but blanks, hyphens or small joining words between them."""
+
+_WORD = re.compile(r"[^\W\d_]+(?:[’'ʼ][^\W\d_]+)*")
+_JOINING = re.compile(
+    r"[ \u00a0]|-|\. "
+    r"|[ \u00a0](?:of|the|of the|de|del|de la|da|di|van|von|der|den|bin|al|el|la|le|du|dos|y|e)[ \u00a0]"
+)
+_BEFORE = " \t\u00a0“”\"'‘’«»„([{—–-*•·>¿¡"
+_ENDERS = ".!?…:;\n\r。！？"
+_ABBREVIATION = re.compile(
+    r"(?:^|\W)(?:[^\W\d_]|Mr|Mrs|Ms|Dr|St|Sgt|Gen|Sen|Rep|Gov|Lt|Col|Prof|Rev|Jr|vs|No)\.$"
+)
+_LEAST_SHOUTED_WORDS = 4
+_SHOUTED_SHARE = 0.7
+_NOUNS_CAPITALIZED = frozenset({"de", "lb", "gsw", "nds"})
+
+
+def nouns_are_capitalized(reading: Reading) -> bool:
+    """Whether the text is in a language that writes every noun with a capital."""
+    if reading.base_language in _NOUNS_CAPITALIZED:
+        return True
+    return reading.base_language == "und" and len(_GERMAN & reading.keys) >= _GERMAN_WORDS
+
+
+_GERMAN = frozenset(
+    {"der", "das", "und", "ist", "nicht", "eine", "mit", "von", "auf", "sich", "auch", "wurde"}
+)
+_GERMAN_WORDS = 3
+
+
+def names(reading: Reading) -> list[Name]:
+    """Every name of the text, in order. Words at the start of a sentence are among them: see `initial`."""
+    found: list[Name] = []
+    for sentence in reading.sentences:
+        words = list(_WORD.finditer(reading.text, *sentence))
+        capitals = [match for match in words if match[0][0].isupper()]
+        if len(words) < _LEAST_SHOUTED_WORDS or len(capitals) <= _SHOUTED_SHARE * len(words):
+            found += _joined(reading, [_capital(reading, match) for match in capitals])
+    return found
+
+
+def _capital(reading: Reading, match: re.Match[str]) -> Capital:
+    return Capital(Span(*match.span()), match[0], key_of(match[0]), _is_initial(reading.text, match.start()))
+
+
+def _joined(reading: Reading, capitals: list[Capital]) -> list[Name]:
+    found: list[list[Capital]] = []
+    end = -1
+    for capital in capitals:
+        if capital.initial and capital.key in common_words(reading.base_language):
+            continue
+        if end < 0 or capital.initial or not _JOINING.fullmatch(reading.text, end, capital.span.start):
+            found.append([])
+        found[-1].append(capital)
+        end = capital.span.end
+    return [tuple(name) for name in found]
+
+
+def _is_initial(text: str, start: int) -> bool:
+    before = text[max(0, start - 20) : start]
+    bare = before.rstrip(_BEFORE)
+    if not bare:
+        return True
+    if any(mark in before[len(bare) :] for mark in '“"«„*•') and not before.endswith("-"):
+        return True
+    return bare[-1] in _ENDERS and not _ABBREVIATION.search(bare)
+
+
+@cache
+def territories(language: str) -> frozenset[str]:
+    """The keys of the one-word names of the world's countries in `language`."""
+    try:
+        listed = Locale(language if language != "und" else "en").territories
+    except (UnknownLocaleError, ValueError):
+        return frozenset()
+    return frozenset(key_of(name) for name in listed.values() if " " not in name and name.isalpha())

@@ -1,0 +1,169 @@
+"""Whether a text holds a name in any of its forms: inflected, shortened, as initials, as a place's people."""
+
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cache, cached_property
+from importlib.resources import files
+
+from models.checks.capitals import Capital, Name, names, territories
+from models.checks.reading import Reading, key_of
+
+_DOTTED = re.compile(r"(?:[^\W\d_]\.){2,}")
+_ACRONYM = re.compile(r"\b[A-Z]{2,6}\b")
+_LEAST_STEM = 4
+_LEAST_RUN_TOGETHER = 6
+_LEAST_MISSPELT = 5
+_ALIKE = 0.8
+_ALIKE_IF_LONG = 0.84
+_LONG = 7
+
+
+@dataclass(frozen=True)
+class KnownNames:
+    """The names of a source, in a form that others can be looked up in."""
+
+    source: Reading
+
+    def holds(self, name: Capital) -> bool:
+        """Whether the source has the word, or another form of it."""
+        key = name.key
+        if key in self._keys or key.replace("'", "") in self._keys:
+            return True
+        if any(part in self._keys for part in key.split("'")[-1:] if len(part) > 3):
+            return True
+        if len(key) >= _LEAST_RUN_TOGETHER and key in self._run_together:
+            return True
+        return any(_same_stem(key, other) for other in self._by_beginning.get(key[:3], ()))
+
+    def holds_as_initials(self, name: Name) -> bool:
+        """Whether the source has the name's initials as a word: `WHO` for `World Health Organization`."""
+        return len(name) > 1 and "".join(part.key[0] for part in name) in self._acronyms
+
+    def holds_shortened(self, part: Capital, name: Name) -> bool:
+        """Whether the source has the name with the beginning of the word: `West Brom` for `West Bromwich`."""
+        rest = {other.key for other in name} - {part.key}
+        return any(
+            rest & {word.key for word in other}
+            and any(len(word.key) >= _LEAST_STEM and part.key.startswith(word.key) for word in other)
+            for other in self.names
+        )
+
+    def resembling(self, name: Capital) -> Capital | None:
+        """The source's name that this one is most likely a misspelling of."""
+        if len(name.key) < _LEAST_MISSPELT:
+            return None
+        alike = [
+            (SequenceMatcher(None, name.key, other.key).ratio(), other)
+            for other in self._by_initial.get(name.key[0], ())
+            if abs(len(other.key) - len(name.key)) <= 2
+        ]
+        best = max(alike, default=None, key=lambda found: found[0])
+        return best[1] if best and best[0] >= (_ALIKE if len(name.key) < _LONG else _ALIKE_IF_LONG) else None
+
+    def with_part(self, key: str) -> Name | None:
+        """The first name of several words that has this one in it."""
+        return next((name for name in self.names if len(name) > 1 and any(p.key == key for p in name)), None)
+
+    @cached_property
+    def names(self) -> list[Name]:
+        """The names of the source."""
+        return names(self.source)
+
+    @cached_property
+    def _keys(self) -> frozenset[str]:
+        keys = set(self.source.keys)
+        keys |= self._acronyms
+        for name in self.names:
+            keys |= set(_initialisms(name))
+        for word in keys & _same().keys():
+            keys |= _same()[word]
+        return frozenset(keys)
+
+    @cached_property
+    def _acronyms(self) -> frozenset[str]:
+        dotted = {match[0].replace(".", "").lower() for match in _DOTTED.finditer(self.source.text)}
+        return frozenset(dotted | {match[0].lower() for match in _ACRONYM.finditer(self.source.text)})
+
+    @cached_property
+    def _run_together(self) -> str:
+        return "".join(word.key for word in self.source.words)
+
+    @cached_property
+    def _by_beginning(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for key in self._capitalized:
+            found.setdefault(key[:3], []).append(key)
+        return found
+
+    @cached_property
+    def _capitalized(self) -> frozenset[str]:
+        """The words to compare endings with: all of them where the source has no capitals at all."""
+        if self.source.text.islower():
+            return self.source.keys
+        return frozenset(part.key for name in self.names for part in name) | self._acronyms
+
+    @cached_property
+    def _by_initial(self) -> dict[str, list[Capital]]:
+        found: dict[str, list[Capital]] = {}
+        for name in self.names:
+            for part in name:
+                found.setdefault(part.key[:1], []).append(part)
+        return found
+
+
+def _initialisms(name: Name) -> Iterable[str]:
+    letters = "".join(part.key[0] for part in name if part.key)
+    return (letters[i:j] for i in range(len(letters)) for j in range(i + 2, min(len(letters), i + 6) + 1))
+
+
+def _same_stem(one: str, other: str) -> bool:
+    """Whether two words differ in the endings alone that names take: `Ghana` and `Ghanaian`."""
+    shared = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        shared += 1
+    return shared >= min(_LEAST_STEM, len(one), len(other)) and {one[shared:], other[shared:]} <= _endings()
+
+
+@cache
+def _table() -> dict[str, list[str]]:
+    return tomllib.loads(files("models.checks").joinpath("names.toml").read_text("utf-8"))
+
+
+@cache
+def _endings() -> frozenset[str]:
+    return frozenset(_table()["endings"])
+
+
+@cache
+def ordinary_endings() -> tuple[str, ...]:
+    """How English words end that may begin a sentence with no article and are no names."""
+    return tuple(_table()["ordinary_endings"])
+
+
+@cache
+def titles() -> frozenset[str]:
+    """What may stand before a name to say what its bearer is."""
+    return frozenset(map(key_of, _table()["titles"]))
+
+
+@cache
+def is_place(key: str, language: str) -> bool:
+    """Whether the word is a country in that language, or what its people are called."""
+    countries = territories(language)
+    if key in countries:
+        return True
+    return any(key[:4] == country[:4] and _same_stem(key, country) for country in countries)
+
+
+@cache
+def _same() -> dict[str, frozenset[str]]:
+    same: dict[str, frozenset[str]] = {}
+    for group in _table()["same"]:
+        for word in group:
+            same[word] = same.get(word, frozenset()) | frozenset(group)
+    return same

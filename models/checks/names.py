@@ -1,0 +1,100 @@
+"""Names in an output that its source does not have, in any form of them."""
+
+import re
+from collections.abc import Iterator
+
+from models.checks.calendar_words import is_calendar_word
+from models.checks.capitals import Capital, Name, names, nouns_are_capitalized
+from models.checks.common_words import common_words
+from models.checks.flag import Flag
+from models.checks.known_names import is_place, ordinary_endings, titles
+from models.checks.pair import Pair
+from models.text.span import Span
+
+_LEAST_LETTERS = 2
+_ROMAN = re.compile(r"[IVX]+")
+_PARTICLE_LETTERS = 3
+_VERB_AFTER = re.compile(
+    r" (?:is|are|was|were|has|had|have|will|would|can|could|should|may|might|must|did|does|do|said|says|made"
+    r"|gave|took|won|lost|left|went|came|became|began|told|got|ran|held|put|set|beat|led|met|cut|broke|wrote|kept"
+    r"|sent|also|previously|never|who|and|[a-z]{3,}ed|[a-z]{3,}s)\b"
+    r"|, (?:\d|(?:who|which|where|the|an?)\b)"
+)
+"""What follows a sentence's first word if that is a name, in English: a bare noun hardly ever begins one."""
+
+
+def check(pair: Pair) -> Iterator[Flag]:
+    """A flag for each stretch of names that the source lacks; a warning for what seems a slip of the pen."""
+    if pair.across_languages:
+        return
+    known = pair.known_names
+    for name in names(pair.output):
+        if known.holds_as_initials(name):
+            continue
+        absent = [part for part in name if _counts(part, name, pair) and not known.holds(part)]
+        if len(absent) < len(name):
+            absent = [part for part in absent if not known.holds_shortened(part, name)]
+        misspelt = [(part, other) for part in absent if (other := known.resembling(part))]
+        for part, other in misspelt:
+            absent.remove(part)
+            reason = f"the source spells it {other.written}, not {part.written}"
+            yield Flag("spelling", part.span, reason, "warning", other.span)
+        for stretch in _stretches(absent, name):
+            yield _flag(stretch, name, pair)
+
+
+def _counts(part: Capital, name: Name, pair: Pair) -> bool:
+    """Whether the word is a name beyond doubt."""
+    if len(part.key) < _LEAST_LETTERS or part.key in titles() or is_calendar_word(part.key, pair.output):
+        return False
+    if _ROMAN.fullmatch(part.written):
+        return False
+    if part is not name[-1] and len(part.key) <= _PARTICLE_LETTERS and not part.written.isupper():
+        return False
+    if nouns_are_capitalized(pair.output):
+        return len(name) > 1 and not part.initial
+    return not part.initial or _is_name_at_start(part, name, pair)
+
+
+def _is_name_at_start(part: Capital, name: Name, pair: Pair) -> bool:
+    """Whether a sentence's first word would have a capital elsewhere, too."""
+    language = pair.output.base_language
+    text, end = pair.output.text, part.span.end
+    if part.key in common_words(language):
+        return False
+    if is_place(part.key, language) or re.match(r"[’']s\b", text[end - 2 : end]):
+        return True
+    if len(name) > 1 and name[1].span.start - end == 1:
+        return not part.key.endswith(ordinary_endings()) or pair.known_names.holds(name[1])
+    if language not in ("en", "und") or part.key.endswith(ordinary_endings()):
+        return False
+    return _VERB_AFTER.match(text, end) is not None
+
+
+def _stretches(absent: list[Capital], name: Name) -> Iterator[list[Capital]]:
+    """The absent words of a name, neighbours together."""
+    stretch: list[Capital] = []
+    for part in name:
+        if part in absent:
+            stretch.append(part)
+        elif stretch:
+            yield stretch
+            stretch = []
+    if stretch:
+        yield stretch
+
+
+def _flag(stretch: list[Capital], name: Name, pair: Pair) -> Flag:
+    span = Span(stretch[0].span.start, stretch[-1].span.end)
+    written = pair.output.text[span.start : span.end]
+    held = [part.key for part in name if part not in stretch]
+    other = pair.known_names.with_part(held[-1]) if held else None
+    if other is None:
+        return Flag("name", span, f"the source does not name {written}")
+    source = Span(other[0].span.start, other[-1].span.end)
+    return Flag(
+        "name",
+        span,
+        f"the source has {pair.source.text[source.start : source.end]}, not {written}",
+        source=source,
+    )

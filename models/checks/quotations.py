@@ -1,0 +1,66 @@
+"""Quotations in an output that are not the source's words."""
+
+import re
+from collections.abc import Iterator
+
+from models.checks.flag import Flag
+from models.checks.pair import Pair
+from models.checks.reading import Reading
+from models.checks.stems import is_unspaced
+from models.text.span import Span
+
+_MARKS = re.compile(
+    r"``(.+?)''|“([^“”\n]+)[”“]|„([^“”„\n]+)[“”]|\"([^\"\n]+)\"|«\s?([^«»\n]+?)\s?»|»([^«»\n]+)«|「([^「」\n]+)」|『([^『』\n]+)』"
+    r"|(?<!\w)‘([^‘\n]{10,}?)’(?!\w)|(?<![\w'])'(?!')([^'\n]{12,}?)'(?![\w'])"
+)
+_LEFT_OUT = re.compile(r"\.\.\.|…|\[[^\]]*\]|\([^)]*\)")
+_LEAST_WORDS = 2
+_LEAST_CHARACTERS = 4
+"""Of a script without blanks."""
+_LETTERS = re.compile(r"[^\W_]+")
+
+
+def check(pair: Pair) -> Iterator[Flag]:
+    """A flag for each quotation of two words or more; what `...` or brackets leave out is left out."""
+    if pair.across_languages:
+        return
+    held = ""
+    for match in _MARKS.finditer(pair.output.text):
+        group = match.lastindex or 0
+        held = held or _squeezed(pair.source.text)
+        pieces = [piece for piece in _LEFT_OUT.split(match[group]) if _is_telling(piece)]
+        if any(_squeezed(piece) not in held for piece in pieces):
+            yield _flag(pair, Span(*match.span(group)))
+
+
+def _squeezed(text: str) -> str:
+    """The text's words and numbers, with one blank around each; none between characters without blanks."""
+    plain = text.casefold().replace("’", "").replace("'", "").replace("ʼ", "")
+    words = _LETTERS.findall(plain)
+    return " " + " ".join(" ".join(word) if is_unspaced(word) else word for word in words) + " "
+
+
+def _is_telling(piece: str) -> bool:
+    words = _LETTERS.findall(piece)
+    if any(is_unspaced(word) for word in words):
+        return sum(map(len, words)) >= _LEAST_CHARACTERS
+    return len(words) >= _LEAST_WORDS
+
+
+def _flag(pair: Pair, span: Span) -> Flag:
+    nearest = _nearest(pair.source, pair.output.text[span.start : span.end])
+    if nearest is None:
+        return Flag("quotation", span, "the source does not have these words")
+    words = pair.source.text[nearest.start : nearest.end]
+    return Flag("quotation", span, f"the source says: {words}", source=nearest)
+
+
+def _nearest(source: Reading, quotation: str) -> Span | None:
+    """The source's sentence that has most of the quotation's words, if it has most of them."""
+    wanted = set(_LETTERS.findall(quotation.casefold()))
+    best, share = None, 0.6
+    for sentence in source.sentences:
+        held = set(_LETTERS.findall(source.text[sentence.start : sentence.end].casefold()))
+        if len(wanted & held) / len(wanted) > share:
+            best, share = sentence, len(wanted & held) / len(wanted)
+    return best

@@ -6,7 +6,7 @@ it is read. Knows nothing of how an article is read, or of what becomes of a dra
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from models.codec import Purpose
@@ -14,6 +14,7 @@ from models.engine.protocol import Decoding, Generation, Output
 from models.extractive.choose import AIM, MAX_WORDS
 from models.extractive.summarizer import summarize as pick_sentences
 from models.pool import ExtractiveModel, TextModel
+from models.tasks.events import OnEvent, Pieces
 from models.tasks.steps import Call, Steps
 from models.tasks.summary import Length, SummaryRequest, SummarySentence
 from models.tasks.translator import join
@@ -76,9 +77,15 @@ def pick(
 
 
 def write(
-    model: TextModel, request: SummaryRequest, texts: Sequence[str], language: str, *, again: bool = False
+    model: TextModel,
+    request: SummaryRequest,
+    texts: Sequence[str],
+    language: str,
+    *,
+    again: bool = False,
+    on_event: OnEvent | None = None,
 ) -> Steps[Draft]:
-    """Have the model write; windows first, then the whole, until one window is left.
+    """Have the model write; windows first, then the whole, until one window is left: its words are told.
 
     `again` searches wider and asks for no least length, which a model fills with inventions.
     """
@@ -90,10 +97,13 @@ def write(
         if not first:
             first, coverage = len(windows), _share(windows, texts)
         generations = [_generation(model, window, purpose, request, again) for window in windows]
-        outputs: list[Output] = yield Call(model.engine, generations)
+        last = len(windows) == 1
+        outputs: list[Output] = yield Call(
+            model.engine, generations, on_token=_teller(model, on_event) if last else None
+        )
         usage += Usage.of(generations, outputs)
         written = [model.codec.decode(output.token_ids) for output in outputs]
-        if len(windows) == 1:
+        if last:
             break
         shorter = [s for text in written for s in _split(text, language)]
         if sum(map(len, shorter)) >= sum(map(len, parts)):
@@ -108,6 +118,13 @@ def write(
         notes,
         parts,
     )
+
+
+def _teller(model: TextModel, on_event: OnEvent | None) -> Callable[[int, int], None] | None:
+    if on_event is None:
+        return None
+    pieces = Pieces(model.codec.decode, on_event)
+    return lambda _, token: pieces.add(token)
 
 
 def _purpose(request: SummaryRequest, language: str) -> Purpose:

@@ -10,6 +10,7 @@ from models.extractive.choose import count_words
 from models.languages import Languages
 from models.pool import ExtractiveModel, ModelPool, TextModel
 from models.tasks.drafting import Draft, most_sentences, most_words, pick, write
+from models.tasks.events import OnEvent, SentenceReady
 from models.tasks.steps import Steps
 from models.tasks.summary import Source, Summary, SummaryRequest, SummarySentence
 from models.tasks.translator import Translator, join
@@ -41,7 +42,7 @@ class Summarizer:
         self._translator = translator
         self._default_model = default_model
 
-    def steps(self, request: SummaryRequest) -> Steps[Summary]:
+    def steps(self, request: SummaryRequest, on_event: OnEvent | None = None) -> Steps[Summary]:
         """Summarize one article. Raises InvalidInput and its kin, and ModelUnavailable."""
         entry = self._pool.catalog.get(request.model or self._default_model, "summarize")
         target = None if request.target is None else self._languages.normalize(request.target, "target")
@@ -52,15 +53,20 @@ class Summarizer:
         if not spans:
             raise InvalidInput("there is no sentence in this text", field="html" if request.html else "text")
 
-        if target is not None and target != language:
-            self._check_target(language, target)
-        draft = yield from self._draft(entry, request, article, spans, language)
+        into = None if target == language else target
+        if into is not None:
+            self._check_target(language, into)
+        heard = on_event if into is None else None  # words in the wrong language are not to be seen
+        draft = yield from self._draft(entry, request, article, spans, language, heard)
         draft.sentences = examine(article, draft.sentences, language)
         if request.on_unsupported == "drop":
             _drop_unsupported(draft)
         model = None
-        if target is not None and target != language and draft.sentences:
-            model, target = yield from self._translate(draft, language, target)
+        if into is not None and draft.sentences:
+            model, target = yield from self._translate(draft, language, into)
+        if on_event is not None:
+            for i, sentence in enumerate(draft.sentences):
+                on_event(SentenceReady(i, sentence))
         return self._finish(request, entry, article, spans, draft, detected, target or language, model)
 
     def _language(self, entry: ModelEntry, detected: Detection) -> str:
@@ -90,6 +96,7 @@ class Summarizer:
         article: Article,
         spans: Sequence[Span],
         language: str,
+        on_event: OnEvent | None,
     ) -> Steps[Draft]:
         texts = [article.text[s.start : s.end] for s in spans]
         few = len(texts) <= (most_sentences(request) or len(texts))
@@ -101,7 +108,7 @@ class Summarizer:
             if isinstance(model, ExtractiveModel):
                 return (yield from pick(model, request, texts, spans))
             assert isinstance(model, TextModel)  # noqa: S101 - the task of an entry decides its kind
-            return (yield from self._written(model, request, article, texts, language))
+            return (yield from self._written(model, request, article, texts, language, on_event))
 
     def _written(
         self,
@@ -110,9 +117,10 @@ class Summarizer:
         article: Article,
         texts: Sequence[str],
         language: str,
+        on_event: OnEvent | None,
     ) -> Steps[Draft]:
         """What the model writes; the better of two attempts, if asked, where the first is not supported."""
-        draft = yield from write(model, request, texts, language)
+        draft = yield from write(model, request, texts, language, on_event=on_event)
         if request.on_unsupported != "retry":
             return draft
         wrong = errors(examine(article, draft.sentences, language))

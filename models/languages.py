@@ -1,20 +1,34 @@
 """The one table of languages: users' codes, English names, and the codes of each family of models."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 
+import langcodes
+from langcodes.tag_parser import LanguageTagError
+
 from models.errors import UnsupportedLanguage
+
+MOST_NEAREST = 3
+MOST_DISTANCE = 60
+"""In CLDR's unit: what a reader of one language may be expected to make of another ends about there."""
 
 
 class Languages:
     """Looks languages up by any code that a user, a client or a model has for them.
 
-    `table` maps a user's code to its row: `name` and a column for each family of models.
+    `table` maps a user's code to its row: `name` and a column for each family of models. `kin` are groups
+    of languages that are much alike.
     """
 
-    def __init__(self, table: Mapping[str, Mapping[str, str]], aliases: Mapping[str, str]):
+    def __init__(
+        self,
+        table: Mapping[str, Mapping[str, str]],
+        aliases: Mapping[str, str],
+        kin: Sequence[Sequence[str]] = (),
+    ):
         self._table = table
+        self._kin = kin
         self._codes = {own.lower(): code for code, row in table.items() for own in self._own_codes(row)}
         self._codes |= {alias.lower(): code for alias, code in aliases.items()}
         self._codes |= {code.lower(): code for code in table}
@@ -28,7 +42,7 @@ class Languages:
     def load(cls) -> "Languages":
         """Read the table that is shipped with the package."""
         data = tomllib.loads(files("models").joinpath("languages.toml").read_text("utf-8"))
-        return cls(data["languages"], data["aliases"])
+        return cls(data["languages"], data["aliases"], data["kin"]["groups"])
 
     def normalize(self, code: str, field: str = "language") -> str:
         """The table's own code for `fr`, `FR`, `fr-CA`, `fra_Latn`, `fr_XX` or `French`.
@@ -36,17 +50,48 @@ class Languages:
         Raises UnsupportedLanguage, naming `field`, for a code that is none of these.
         """
         wanted = code.strip().lower()
-        for candidate in (wanted, wanted.replace("_", "-")):
-            if candidate in self._codes:
-                return self._codes[candidate]
-        base = wanted.replace("_", "-").split("-")[0]
+        if wanted in self._codes:
+            return self._codes[wanted]
+        base, *subtags = tags = wanted.replace("_", "-").split("-")
+        for end in range(len(tags), 1, -1):  # `zh-Hant-HK`
+            if "-".join(tags[:end]) in self._codes:
+                return self._codes["-".join(tags[:end])]
         if base in self._codes and len(base) <= 3:
-            return self._codes[base]
+            found = self._codes[base]
+            script = next((tag for tag in subtags if len(tag) == 4 and tag.isalpha()), None)
+            if field != "target" or script in (None, self._script(found)):
+                return found
+        near = self.nearest(code, self._table)
+        hint = f"; the nearest: {', '.join(near)}" if near else ""
         raise UnsupportedLanguage(
-            f"{code!r} is not a language code known here",
+            f"{code!r} is not a language code known here{hint}",
             field=field,
-            allowed="ISO 639-1 and BCP 47 codes such as en, fr and zh-Hant",
+            allowed=near or "ISO 639-1 and BCP 47 codes such as en, fr and zh-Hant",
         )
+
+    def nearest(self, code: str, among: Iterable[str]) -> list[str]:
+        """Languages that a reader of this one may make something of, the nearest first; at most three.
+
+        By CLDR's distances between languages, after those that are akin to it by this table.
+        """
+        base = code.split("-")[0].lower()
+        akin = [each for group in self._kin if base in group for each in group]
+        distances = {each: _distance(code, each) for each in among if each.lower() != code.lower()}
+        ranked = sorted(
+            (
+                (akin.index(each) if each in akin else len(akin), distance, each)
+                for each, distance in distances.items()
+                if each in akin or distance <= MOST_DISTANCE
+            ),
+            key=lambda found: (found[0] == len(akin) and found[1] > 10, found[1], found[0]),
+        )
+        return [each for *_, each in ranked[:MOST_NEAREST]]
+
+    def _script(self, code: str) -> str | None:
+        """The script that models write the language in, such as `latn`."""
+        own = self._table[code].get("nllb", "")
+        _, _, script = own.partition("_")
+        return script.lower() or _usual_script(code)
 
     def name(self, code: str) -> str:
         """The English name; the code itself for a language that is not in the table."""
@@ -64,3 +109,18 @@ class Languages:
             for code, row in self._table.items()
             if family in row and (not only or code in only)
         }
+
+
+def _distance(one: str, other: str) -> int:
+    try:
+        return langcodes.tag_distance(one, other)
+    except LanguageTagError:
+        return 1000
+
+
+def _usual_script(code: str) -> str | None:
+    try:
+        script = langcodes.get(code).maximize().script
+    except LanguageTagError:
+        return None
+    return script.lower() if script else None

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.text.layout import lines, restore
+from models.text import layout
+from models.text.layout import lines
+from models.text.markup.run import restore
 from models.text.pack import pack, split_long
 from models.text.span import Span
 
@@ -106,20 +108,20 @@ def test_marks_stand_before_the_content_of_a_line():
 
 
 def test_translations_take_the_place_of_the_content_alone():
-    restored = restore(LISTING, ["A", "B", "C", "D", "E"])
+    restored = restore(LISTING, layout.read(LISTING), ["A", "B", "C", "D", "E"])
     assert restored == "# A\r\n\r\n> B\r\n  - C\n 12. D\n-----\n***\n2024\n\n— E\n"
 
 
 def test_each_line_needs_a_translation():
     with pytest.raises(ValueError, match="shorter"):
-        restore("One\nTwo", ["Eins"])
+        restore("One\nTwo", layout.read("One\nTwo"), ["Eins"])
 
 
 @given(st.text(st.one_of(st.characters(), st.sampled_from(list("\n\r -*>1.a "))), max_size=150))
 @settings(max_examples=300, deadline=None)
 def test_a_text_with_its_own_lines_put_back_is_unchanged(text):
     found = lines(text)
-    assert restore(text, [text[line.span.start : line.span.end] for line in found]) == text
+    assert restore(text, layout.read(text), [text[line.span.start : line.span.end] for line in found]) == text
     covered = {i for line in found for i in range(*line.span)}
     assert not any(c.isalpha() for i, c in enumerate(text) if i not in covered and not _listed(text, i))
 

@@ -1,13 +1,13 @@
-"""A text's lines: what of each is to be translated, and how the translations go back into their places.
+"""Plain text: what of each of its lines is to be translated.
 
 Indents, list marks, blank lines, rules and line ends stay as they are. Knows nothing of sentences or of
 markup beyond what stands at the head of a line.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from models.text.markup.run import Run, plain
 from models.text.segment import LINE, strip
 from models.text.span import Span
 
@@ -36,13 +36,6 @@ def lines(text: str) -> list[Line]:
     return found
 
 
-def restore(text: str, translated: Sequence[str]) -> str:
-    """`text` with the content of each of its `lines` replaced by the translation in the same place.
-
-    All else is kept to the character. Raises ValueError unless there is one translation for each line.
-    """
-    parts, end = [], 0
-    for line, translation in zip(lines(text), translated, strict=True):
-        parts += [text[end : line.span.start], translation]
-        end = line.span.end
-    return "".join([*parts, text[end:]])
+def read(text: str) -> list[Run]:
+    """Each line's content as a run."""
+    return [plain(text, line.span) for line in lines(text)]

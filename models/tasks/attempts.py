@@ -1,0 +1,165 @@
+"""Sentences translated, checked, and where something is wrong translated once more in another way.
+
+What is held (terms, inline code, addresses) goes through the model as a mask. A sentence that lost a word
+that was held is also tried with the word itself. Of all attempts at a sentence the best is kept.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+
+from models.checks.flag import Flag
+from models.checks.pair import Pair, Reading
+from models.checks.registry import TRANSLATION_CHECKS, run
+from models.checks.severity import any_error, penalty
+from models.pool import ModelPool
+from models.tasks.hypothesis import Ask, Hypothesis, translate
+from models.tasks.route import Hop
+from models.tasks.steps import Steps
+from models.tasks.usage import Usage
+from models.text.span import Span
+from models.text.terms import Held, Masked, Unmasked, look_up, mask, masks_in, unmask, without_masks
+
+_LOST, _UNFINISHED, _MASK_LEFT = 3.0, 4.0, 6.0
+"""What each costs an attempt beside what the checks find, in the unit of `penalty`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """What is translated in one go."""
+
+    text: str
+    held: tuple[Held, ...] = ()
+    """In order, by their places in `text`."""
+    stretches: tuple[Span, ...] = ()
+    """Parts of it whose own translation is wanted as well, to find them again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One translation of a sentence, and what can be said of it."""
+
+    text: str
+    places: tuple[Span | None, ...]
+    """Where in `text` each of the held words stands; None for one that is lost."""
+    complete: bool
+    confidence: float | None
+    flags: tuple[Flag, ...] = ()
+    cost: float = 0.0
+    """The lower, the better; 0 if nothing is wrong."""
+    abstained: bool = False
+    alone: dict[Span, list[str]] = field(default_factory=dict)
+    """What each of the sentence's stretches is called in the target language."""
+
+
+def translate_checked(
+    pool: ModelPool, hops: Sequence[Hop], sentences: Sequence[Sentence], min_confidence: float | None
+) -> Steps[tuple[list[Attempt], Usage]]:
+    """The best of at most three attempts at each sentence, the second and third in one round."""
+    masked = [mask(sentence.text, sentence.held) for sentence in sentences]
+    parts = [_stretches(sentence) for sentence in sentences]
+    asks = [Ask(each.text) for each in masked]
+    asks += [Ask(mask(part.text, part.held).text) for part in chain.from_iterable(parts)]
+    done, usage = yield from _translate_live(pool, hops, asks)
+    best = [_attempt(hops, *each) for each in zip(sentences, masked, done[: len(sentences)], strict=True)]
+    names = iter(done[len(sentences) :])
+    alone = [_alone(sentence, own, names) for sentence, own in zip(sentences, parts, strict=True)]
+
+    wrong = [i for i, attempt in enumerate(best) if _is_worth_another(attempt)]
+    lost = [i for i in wrong if None in best[i].places]
+    if wrong:
+        plain = [Masked(_with_words(sentences[i]), ("",) * len(sentences[i].held)) for i in lost]
+        asks = [Ask(masked[i].text, otherwise=True) for i in wrong] + [Ask(each.text) for each in plain]
+        again, more = yield from _translate_live(pool, hops, asks)
+        usage += more
+        for i, way, hypothesis in zip(
+            [*wrong, *lost], [*(masked[i] for i in wrong), *plain], again, strict=True
+        ):
+            other = _attempt(hops, sentences[i], way, hypothesis)
+            best[i] = min(best[i], other, key=lambda attempt: attempt.cost)
+    return [
+        _finished(sentence, attempt, names_of, min_confidence)
+        for sentence, attempt, names_of in zip(sentences, best, alone, strict=True)
+    ], usage
+
+
+def _is_worth_another(attempt: Attempt) -> bool:
+    return any_error(attempt.flags) or not attempt.complete or attempt.cost >= _LOST
+
+
+def _translate_live(
+    pool: ModelPool, hops: Sequence[Hop], asks: Sequence[Ask]
+) -> Steps[tuple[list[Hypothesis], Usage]]:
+    """Translate each different text once, and pass over those that have nothing to translate but masks."""
+    live = {ask: None for ask in asks if _has_words(ask.text)}
+    done, usage = yield from translate(pool, hops, list(live))
+    found = dict(zip(live, done, strict=True))
+    return [found.get(ask, Hypothesis(ask.text, True, None)) for ask in asks], usage
+
+
+def _has_words(text: str) -> bool:
+    return any(character.isalpha() for character in without_masks(text))
+
+
+def _attempt(hops: Sequence[Hop], sentence: Sentence, masked: Masked, hypothesis: Hypothesis) -> Attempt:
+    if any(masked.masks) or not sentence.held:
+        result = unmask(hypothesis.text, masked, sentence.held)
+    else:
+        result = Unmasked(hypothesis.text, tuple(look_up(hypothesis.text, sentence.held)))
+    pair = Pair(Reading(sentence.text, hops[0].source), Reading(result.text, hops[-1].target))
+    flags = run(TRANSLATION_CHECKS, pair)
+    cost = penalty(flags) + _LOST * result.places.count(None)
+    cost += 0.0 if hypothesis.complete else _UNFINISHED
+    cost += _MASK_LEFT * max(0, masks_in(result.text) - masks_in(sentence.text))
+    return Attempt(result.text, result.places, hypothesis.complete, hypothesis.confidence, tuple(flags), cost)
+
+
+def _finished(
+    sentence: Sentence, attempt: Attempt, alone: dict[Span, list[str]], min_confidence: float | None
+) -> Attempt:
+    """The attempt with what became of its terms, or the source where the model is not sure enough."""
+    if min_confidence is not None and attempt.confidence is not None and attempt.confidence < min_confidence:
+        places = tuple(
+            held.span if sentence.text[held.span.start : held.span.end] == held.text else None
+            for held in sentence.held
+        )
+        return Attempt(sentence.text, places, True, attempt.confidence, abstained=True)
+    whole = Span(0, len(attempt.text))
+    lost = [
+        Flag("term", whole, f"“{held.term}” was to be “{held.text}” here.", source=held.span)
+        for held, place in zip(sentence.held, attempt.places, strict=True)
+        if place is None and held.term is not None
+    ]
+    return replace(attempt, flags=(*attempt.flags, *lost), alone=alone)
+
+
+def _stretches(sentence: Sentence) -> list[Sentence]:
+    """Each stretch as a sentence of its own."""
+    return [Sentence(sentence.text[s.start : s.end], _within(sentence.held, s)) for s in sentence.stretches]
+
+
+def _within(held: Sequence[Held], span: Span) -> tuple[Held, ...]:
+    return tuple(
+        replace(h, span=Span(h.span.start - span.start, h.span.end - span.start))
+        for h in held
+        if span.start <= h.span.start and h.span.end <= span.end
+    )
+
+
+def _alone(
+    sentence: Sentence, parts: Sequence[Sentence], hypotheses: Iterator[Hypothesis]
+) -> dict[Span, list[str]]:
+    """What each stretch became by itself; takes one hypothesis for each."""
+    return {
+        span: [unmask(next(hypotheses).text, mask(part.text, part.held), part.held).text]
+        for span, part in zip(sentence.stretches, parts, strict=True)
+    }
+
+
+def _with_words(sentence: Sentence) -> str:
+    """The sentence with the held words' translations in it, rather than masks."""
+    parts, end = [], 0
+    for held in sentence.held:
+        parts += [sentence.text[end : held.span.start], held.text]
+        end = held.span.end
+    return "".join([*parts, sentence.text[end:]])

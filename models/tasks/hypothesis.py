@@ -1,0 +1,156 @@
+"""Texts through one model after another: each comes out as a hypothesis with what the model thinks of it.
+
+Knows nothing of markup, terms or checks.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+from models.codec import Purpose
+from models.engine.protocol import Decoding, Generation, Output
+from models.pool import ModelPool, TextModel
+from models.tasks.route import Hop
+from models.tasks.steps import Call, Steps
+from models.tasks.usage import Usage
+from models.text.pack import split_long
+from models.text.span import Span
+
+UNSPACED = {"zh", "zh-Hant", "ja", "yue", "th", "lo", "km", "my"}
+"""Languages that put no space between sentences."""
+
+MORE_TOKENS = 3
+"""An output may have this many times its source's tokens, and SPARE_TOKENS; then it is a loop."""
+
+SPARE_TOKENS = 32
+
+LEAST_NEW_TOKENS = 128
+"""Every segment may have this many, so that most share one limit, and with it a batch."""
+
+OTHER_BEAMS = 4
+OTHER_NO_REPEAT = 3
+"""How a text is searched for once more: with beams where the model is greedy, and without loops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A text to translate."""
+
+    text: str
+    otherwise: bool = False
+    """True to search in another way than the model's own: for what came out wrong the first time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A text's translation as the models gave it."""
+
+    text: str
+    complete: bool
+    """False if a model stopped at its length limit rather than at an end of its own."""
+    confidence: float | None
+    """The geometric mean of its tokens' probabilities, the least of all models'; None if one gives none."""
+
+
+def translate(
+    pool: ModelPool, hops: Sequence[Hop], asks: Sequence[Ask]
+) -> Steps[tuple[list[Hypothesis], Usage]]:
+    """Translate texts of a sentence or a paragraph each with all hops, in order."""
+    usage = Usage()
+    done = [Hypothesis(ask.text, True, 1.0) for ask in asks]
+    for hop in hops:
+        texts = [replace(ask, text=each.text) for ask, each in zip(asks, done, strict=True)]
+        further, used = yield from _hop(pool, hop, texts)
+        done = [_after(a, b) for a, b in zip(done, further, strict=True)]
+        usage += used
+    return done, usage
+
+
+def _after(first: Hypothesis, second: Hypothesis) -> Hypothesis:
+    known = first.confidence is not None and second.confidence is not None
+    least = min(first.confidence or 0.0, second.confidence or 0.0) if known else None
+    return Hypothesis(second.text, first.complete and second.complete, least)
+
+
+def _hop(pool: ModelPool, hop: Hop, asks: Sequence[Ask]) -> Steps[tuple[list[Hypothesis], Usage]]:
+    """Translate texts with one model; one that is longer than its window goes in parts."""
+    purpose = Purpose("translate", hop.source, hop.target)
+    with pool.use(hop.entry) as model:
+        assert isinstance(model, TextModel)  # noqa: S101 - the task of an entry decides its kind
+        around = len(model.codec.encode("", purpose))
+        parts = [_parts(model, ask, purpose, around) for ask in asks]
+        generations = [generation for own in parts for generation in own]
+        outputs = (yield Call(model.engine, generations)) if generations else []
+        answers = iter(outputs)
+        done = [_joined(model, hop.target, own, [next(answers) for _ in own]) for own in parts]
+    return done, Usage.of(generations, outputs)
+
+
+def _joined(
+    model: TextModel, target: str, generations: Sequence[Generation], outputs: Sequence[Output]
+) -> Hypothesis:
+    scores = [log_probability(o, g.decoding) for o, g in zip(outputs, generations, strict=True)]
+    tokens = sum(len(output.token_ids) + 1 for output in outputs)
+    confidence = None
+    if all(score is not None for score in scores):
+        total = reduce(lambda a, b: a + (b or 0.0), scores, 0.0)
+        confidence = math.exp(min(0.0, total / max(1, tokens)))
+    return Hypothesis(
+        join([model.codec.decode(output.token_ids) for output in outputs], target),
+        all(output.finish == "stop" for output in outputs),
+        confidence,
+    )
+
+
+def log_probability(output: Output, decoding: Decoding) -> float | None:
+    """The log probability of all of an output's tokens, its end included; None if the engine gives none."""
+    if output.score is None:
+        return None
+    return output.score * float((len(output.token_ids) + 1) ** decoding.length_penalty)
+
+
+def _parts(model: TextModel, ask: Ask, purpose: Purpose, around: int) -> list[Generation]:
+    """The text whole, or cut so that each part fits the window and its translation the output.
+
+    `around` is how many tokens the model's input has beside the text's.
+    """
+    most = min(model.entry.max_source_tokens, around + model.entry.max_new_tokens // 2)
+    encoded: dict[str, tuple[int, ...]] = {}
+
+    def fits(part: str) -> bool:
+        encoded[part] = model.codec.encode(part, purpose)
+        return len(encoded[part]) <= most
+
+    text = ask.text
+    spans = split_long(text, Span(0, len(text)), fits, purpose.source)
+    return [_generation(model, encoded[text[s.start : s.end]], purpose, around, ask.otherwise) for s in spans]
+
+
+def _generation(
+    model: TextModel, ids: tuple[int, ...], purpose: Purpose, around: int, otherwise: bool
+) -> Generation:
+    """One part to translate, with room for a translation longer than it and an end to loops.
+
+    Limits are rounded up to powers of two, so that sentences of about a length can share a batch.
+    """
+    room = 1 << (MORE_TOKENS * (len(ids) - around) + SPARE_TOKENS - 1).bit_length()
+    decoding = model.codec.decoding(purpose, max_new_tokens=max(LEAST_NEW_TOKENS, room))
+    return Generation(ids, _other(decoding) if otherwise else decoding)
+
+
+def _other(decoding: Decoding) -> Decoding:
+    """Beams where there were none, and no three tokens twice."""
+    return replace(
+        decoding, num_beams=max(OTHER_BEAMS, decoding.num_beams), no_repeat_ngram_size=OTHER_NO_REPEAT
+    )
+
+
+def join(texts: Sequence[str], language: str) -> str:
+    """Sentences one after another, with a space between them where the language has one."""
+    return separator(language).join(text for text in texts if text)
+
+
+def separator(language: str) -> str:
+    """What stands between sentences."""
+    return "" if language in UNSPACED else " "

@@ -1,0 +1,128 @@
+"""From a text in its format to sentences for a model, and from their translations back to the text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.tasks.attempts import Attempt, Sentence
+from models.tasks.translation import Segment, Term, TranslationRequest
+from models.text import layout
+from models.text.markup import html, markdown
+from models.text.markup.builder import flat
+from models.text.markup.place import Piece, place, stretches
+from models.text.markup.run import Run, restore
+from models.text.segment import sentences, strip
+from models.text.span import Span
+from models.text.terms import Held, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A sentence of a run."""
+
+    run: Run
+    span: Span
+    """In the run's text."""
+    sentence: Sentence
+
+
+def read(request: TranslationRequest) -> list[Run]:
+    """What there is to translate, in order."""
+    if request.format == "markdown":
+        return markdown.read(request.text)
+    if request.format in ("html", "xml"):
+        return html.read(request.text, xml=request.format == "xml", ignore=request.ignore_tags)
+    return layout.read(request.text)
+
+
+def split(runs: Sequence[Run], language: str, *, whole: bool, terms: Terms) -> list[Part]:
+    """The runs' sentences, in order; `whole` runs for models that read a paragraph at a time."""
+    parts = []
+    for run in runs:
+        kept = [
+            node.span for node in flat(run.nodes) if node.kind == "kept" and node.span.start < node.span.end
+        ]
+        spans = _spans(run, language, whole, kept)
+        parts += [Part(run, span, _sentence(run, span, kept, terms)) for span in spans]
+    return parts
+
+
+def _spans(run: Run, language: str, whole: bool, kept: Sequence[Span]) -> list[Span]:
+    if whole:
+        return [strip(run.text, Span(0, len(run.text)))]
+    found: list[Span] = []
+    for span in sentences(_with_line_ends(run), language):
+        cut = any(each.start < span.start < each.end for each in kept)
+        if found and cut:
+            found[-1] = Span(found[-1].start, span.end)
+        else:
+            found.append(span)
+    return found
+
+
+def _with_line_ends(run: Run) -> str:
+    """The run's text with a line end for each break that does not go on in mid-sentence."""
+    text = list(run.text)
+    for node in flat(run.nodes):
+        if node.kind == "break":
+            at = node.span.start if node.span.start < node.span.end else node.span.start - 1
+            following = run.text[node.span.end :].lstrip()[:1]
+            if at >= 0 and text[at] == " " and not following.islower():
+                text[at] = "\n"
+    return "".join(text)
+
+
+def _sentence(run: Run, span: Span, kept: Sequence[Span], terms: Terms) -> Sentence:
+    text = run.text[span.start : span.end]
+    own = [_shift(each, -span.start) for each in kept if span.start <= each.start and each.end <= span.end]
+    held = [Held(each, text[each.start : each.end]) for each in own]
+    held += [h for h in terms.find(text) if not any(_touch(h.span, each) for each in own)]
+    inner = [_shift(each, -span.start) for each in stretches(run, span)]
+    return Sentence(text, tuple(sorted(held, key=lambda each: each.span)), tuple(inner))
+
+
+def put_together(
+    document: str, runs: Sequence[Run], parts: Sequence[Part], done: Sequence[Attempt], separator: str
+) -> str:
+    """The document in the target language."""
+    pieces: dict[int, list[Piece]] = {id(run): [] for run in runs}
+    for part, attempt in zip(parts, done, strict=True):
+        start = part.span.start
+        kept = {
+            _shift(held.span, start): at
+            for held, at in zip(part.sentence.held, attempt.places, strict=True)
+            if at is not None
+        }
+        alone = {_shift(span, start): names for span, names in attempt.alone.items()}
+        pieces[id(part.run)].append(Piece(part.span, attempt.text, kept, alone))
+    return restore(document, runs, [place(run, pieces[id(run)], separator) for run in runs])
+
+
+def segment(part: Part, attempt: Attempt) -> Segment:
+    """What is told of a sentence."""
+    return Segment(
+        part.run.origin(part.span),
+        attempt.text,
+        attempt.complete,
+        attempt.confidence,
+        attempt.flags,
+        attempt.abstained,
+        part.sentence.text if part.run.is_markup else None,
+    )
+
+
+def account(parts: Sequence[Part], done: Sequence[Attempt], terms: Terms) -> tuple[Term, ...]:
+    """What became of each term that the text has, in the order in which they first stand in it."""
+    counts: dict[str, list[bool]] = {}
+    for part, attempt in zip(parts, done, strict=True):
+        for held, at in zip(part.sentence.held, attempt.places, strict=True):
+            if held.term is not None:
+                counts.setdefault(held.term, []).append(at is not None)
+    return tuple(Term(term, terms.target(term), len(each), all(each)) for term, each in counts.items())
+
+
+def _shift(span: Span, by: int) -> Span:
+    return Span(span.start + by, span.end + by)
+
+
+def _touch(a: Span, b: Span) -> bool:
+    return a.start < b.end and b.start < a.end

@@ -1,0 +1,138 @@
+"""HTML and XML: which stretches are read in one go, and which stay as they are.
+
+Elements that a browser puts on lines of their own end a run, others stand within it. XML has no such list:
+there, what stands beside text is within it. Kept as they are: code, scripts, what says `translate="no"` or
+has the class `notranslate`, and the elements that the caller names.
+"""
+
+import html
+import re
+from collections.abc import Collection
+
+from models.text.markup.builder import MOST_TAGS, RunBuilder
+from models.text.markup.run import Run
+from models.text.markup.tags import Tag, partners, scan
+from models.text.span import Span
+
+_BLOCKS = """
+address article aside audio blockquote body button caption center col colgroup dd details dialog dir div
+dl dt fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html
+iframe legend li link main menu meta nav noscript object ol optgroup option p pre section select summary
+table tbody td textarea tfoot th thead title tr ul video
+"""
+_BLOCK = frozenset(_BLOCKS.split())
+_HIDDEN = frozenset(("script", "style", "template", "svg", "math"))
+_KEPT = _HIDDEN | {"code", "kbd", "samp", "var", "pre", "textarea"}
+_REFERENCE = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)")
+_XML_ENTITIES = {"&amp;", "&lt;", "&gt;", "&quot;", "&apos;"}
+_TAGS = re.compile(r"<[^>]*>")
+
+
+def read(
+    document: str, *, xml: bool = False, ignore: Collection[str] = (), within: Span | None = None
+) -> list[Run]:
+    """The runs of a document or fragment, in order. `ignore` names elements that stay as they are."""
+    reader = _Reader(document, xml, frozenset(name if xml else name.lower() for name in ignore))
+    start, end = within or (0, len(document))
+    return reader.read(list(scan(document, start, end, xml=xml)))
+
+
+def escape(text: str) -> str:
+    """Plain text as both formats write it."""
+    return html.escape(text, quote=False)
+
+
+class _Reader:
+    def __init__(self, document: str, xml: bool, ignore: frozenset[str]):
+        self._document = document
+        self._xml = xml
+        self._ignore = ignore
+        self._runs: list[Run] = []
+        self._builder = RunBuilder(document, escape)
+
+    def read(self, tags: list[Tag]) -> list[Run]:
+        pairs = partners(tags)
+        structure = _structure(self._document, tags, pairs) if self._xml else set()
+        i = 0
+        while i < len(tags):
+            tag = tags[i]
+            block = i in structure if self._xml else tag.name in _BLOCK
+            if tag.kind == "open" and i in pairs and self._is_kept(tag):
+                last = pairs[i]
+                self._keep(tag, tags[last].end, block)
+                i = last + 1
+                continue
+            if block or self._builder.tags >= MOST_TAGS:
+                self._flush()
+            if not block:
+                self._inline(tag)
+            i += 1
+        self._flush()
+        return self._runs
+
+    def _flush(self) -> None:
+        if (run := self._builder.run()) is not None:
+            self._runs.append(run)
+        self._builder = RunBuilder(self._document, escape)
+
+    def _is_kept(self, tag: Tag) -> bool:
+        if tag.name in self._ignore or tag.attribute("translate") == "no":
+            return True
+        if self._xml:
+            return False
+        return tag.name in _KEPT or "notranslate" in (tag.attribute("class") or "").split()
+
+    def _keep(self, tag: Tag, end: int, block: bool) -> None:
+        if block:
+            self._flush()
+            return
+        hidden = not self._xml and tag.name in _HIDDEN
+        raw = "" if hidden else self._document[tag.start : end]
+        visible = html.unescape(_TAGS.sub("", raw))
+        self._builder.node("kept" if visible.strip() else "point", tag.start, end, visible)
+
+    def _inline(self, tag: Tag) -> None:
+        builder = self._builder
+        if tag.kind == "text":
+            self._text(tag.start, tag.end)
+        elif tag.kind == "open":
+            builder.open(tag.name, tag.start, tag.end)
+        elif tag.kind == "close":
+            builder.close(tag.name, tag.start, tag.end)
+        elif tag.name == "br" and not self._xml:
+            builder.node("break", tag.start, tag.end)
+        elif self._document.startswith("<![CDATA[", tag.start) and self._xml:
+            visible = self._document[tag.start + 9 : tag.end - 3]
+            builder.node("kept" if visible.strip() else "point", tag.start, tag.end, visible)
+        else:
+            builder.node("point", tag.start, tag.end)
+
+    def _text(self, start: int, end: int) -> None:
+        at = start
+        for found in _REFERENCE.finditer(self._document, start, end):
+            self._builder.text(self._document[at : found.start()], at, found.start())
+            at = found.end()
+            if self._xml and found[0] not in _XML_ENTITIES and not found[0].startswith("&#"):
+                self._builder.node("point", *found.span())  # an entity of the document's own
+            else:
+                self._builder.text(html.unescape(found[0]), *found.span())
+        self._builder.text(self._document[at:end], at, end)
+
+
+def _structure(document: str, tags: list[Tag], pairs: dict[int, int]) -> set[int]:
+    """Tags that stand beside no text of their own level, so that they part one text from another."""
+    parents: list[int] = []
+    stack, closes = [-1], {}
+    mixed: set[int] = set()
+    for i, tag in enumerate(tags):
+        if i in closes:
+            stack.pop()
+        parents.append(stack[-1])
+        if tag.kind == "text" and document[tag.start : tag.end].strip():
+            mixed.add(stack[-1])
+        if i in pairs:
+            stack.append(i)
+            closes[pairs[i]] = i
+    return {
+        i for i, tag in enumerate(tags) if tag.kind in ("open", "close", "empty") and parents[i] not in mixed
+    }

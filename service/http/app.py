@@ -8,7 +8,11 @@ from service.http import errors
 from service.http.access import Access
 from service.http.admission import Gate
 from service.http.body import BodyDrain, max_body_bytes
+from service.http.compat.deepl import DeepL
+from service.http.compat.huggingface import HuggingFace
+from service.http.compat.libretranslate import LibreTranslate
 from service.http.docs import Docs
+from service.http.documents import Documents
 from service.http.metrics import Metrics
 from service.http.readiness import Readiness
 from service.http.status import Status
@@ -34,13 +38,17 @@ def create_app(
     metrics.watch(runtime.pool.stats, lambda: gate.inside)
 
     app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes(runtime.settings)
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = max_body_bytes(runtime.settings)
     Access(metrics).install(app)
-    errors.install(app)
+    work = Work(runtime, gate, readiness)
+    families = (LibreTranslate(runtime, work), DeepL(runtime, work), HuggingFace(runtime, work, readiness))
+    errors.install(app, families)
     app.register_blueprint(Docs(runtime.settings).blueprint())
     app.register_blueprint(Status(readiness, metrics).blueprint())
-    work = Work(runtime, gate, readiness)
     app.register_blueprint(V1(runtime, work).blueprint())
     app.register_blueprint(Trust(runtime, work).blueprint())
+    app.register_blueprint(Documents(runtime, work).blueprint())
+    for family in families:
+        app.register_blueprint(family.blueprint())
     app.wsgi_app = BodyDrain(app.wsgi_app)  # type: ignore[method-assign]
     return app

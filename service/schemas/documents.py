@@ -1,0 +1,85 @@
+"""The forms of /v1/documents: a file, and in fields beside it what is asked. Form fields are strings."""
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, WithJsonSchema
+
+from models.tasks.summary import Format, Length, OnUnsupported, SummaryRequest
+from models.tasks.translation import TranslationRequest
+from service.documents.document import Document
+from service.schemas.fields import wrong_fields
+from service.schemas.requests import LanguageCode, ModelName, check_length
+from service.settings import Settings
+
+F = TypeVar("F", bound=BaseModel)
+
+FileField = Annotated[Any, WithJsonSchema({"type": "string", "format": "binary"})]
+Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+class DocumentForm(BaseModel):
+    """A document; its name's suffix says what it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: FileField = Field(description="One of .txt .md .html .docx .pdf .srt")
+    model: ModelName | None = Field(None, description="A name from /v1/models; the default if absent.")
+
+
+class SummarizeForm(DocumentForm):
+    """What a document's summary is asked for with: the fields of /v1/summarize."""
+
+    length: Length = Field("short", description="How long the summary is to be.")
+    max_sentences: int | None = Field(None, ge=1, le=100, description="At most so many sentences.")
+    format: Format = Field("paragraph", description="Running text, or a line for each sentence.")
+    target: LanguageCode | None = Field(None, description="The language of the summary.")
+    on_unsupported: OnUnsupported = Field("flag", description="As in /v1/summarize.")
+
+
+class TranslateForm(DocumentForm):
+    """What a document's translation is asked for with: the fields of /v1/translate."""
+
+    target: LanguageCode = Field(description="The language to translate into.")
+    source: LanguageCode = Field("auto", description="The document's language.")
+    protect: list[Term] = Field([], max_length=1000, description="Terms that stay as they are; may repeat.")
+    min_confidence: float | None = Field(None, ge=0, le=1, description="As in /v1/translate.")
+
+
+def parse_form(form: type[F], fields: dict[str, Any]) -> F:
+    """A form's fields, `file` among them. Raises InvalidInput."""
+    try:
+        return form.model_validate(fields)
+    except ValidationError as error:
+        raise wrong_fields(form, error) from None
+
+
+def summary_request(form: SummarizeForm, document: Document, limits: Settings) -> SummaryRequest:
+    """Raises TooLong."""
+    reading = document.article()
+    check_length(reading.field, reading.text, limits)
+    return SummaryRequest(
+        text=reading.text if reading.field == "text" else None,
+        html=reading.text if reading.field == "html" else None,
+        length=form.length,
+        max_sentences=form.max_sentences,
+        format=form.format,
+        model=form.model,
+        target=form.target,
+        clean=reading.clean,
+        on_unsupported=form.on_unsupported,
+    )
+
+
+def translation_request(form: TranslateForm, document: Document, limits: Settings) -> TranslationRequest:
+    """Raises TooLong."""
+    part = document.to_translate()
+    check_length("html" if part.format == "html" else "text", part.text, limits)
+    return TranslationRequest(
+        text=part.text,
+        format=part.format,
+        source=form.source,
+        target=form.target,
+        model=form.model,
+        protect=tuple(form.protect),
+        min_confidence=form.min_confidence,
+    )

@@ -104,12 +104,15 @@ class Glossaries:
         with self._database() as db:
             return _get(db, glossary_id)
 
-    def entries(self, glossary_id: str, source: str, target: str) -> dict[str, str]:
-        """One dictionary's entries, in the order of their terms. Raises UnknownGlossary."""
+    def entries(self, named: str, source: str, target: str) -> dict[str, str]:
+        """The entries for one pair, in the order of their terms; `named` is an id or a name.
+
+        Raises UnknownGlossary, also where there are none for the pair, and for a name that several have.
+        """
         pair = self._normal(source, "source"), self._normal(target, "target")
         with self._database() as db:
-            glossary = _get(db, glossary_id)
-            found = _entries(db, glossary_id, *pair)
+            glossary = _get(db, _find(db, named))
+            found = _entries(db, glossary.id, *pair)
         if not found:
             raise _no_pair(glossary, *pair)
         return found
@@ -149,18 +152,12 @@ class Glossaries:
                 raise _no_pair(glossary, *pair)
 
     def targets(self, named: str, target: str) -> dict[str, dict[str, str]]:
-        """The entries by source language, of those dictionaries that lead to `target`; at least one.
-
-        `named` is an id or a name. Raises UnknownGlossary, also for a name that several have.
-        """
+        """The entries by source language, of all pairs that lead to `target`; raises as `entries` does."""
         target = self._normal(target, "target")
         with self._database() as db:
             glossary = _get(db, _find(db, named))
-            found = {
-                pair.source: _entries(db, glossary.id, pair.source, target)
-                for pair in glossary.pairs
-                if pair.target == target
-            }
+            sources = [pair.source for pair in glossary.pairs if pair.target == target]
+            found = {source: _entries(db, glossary.id, source, target) for source in sources}
         if not found:
             raise _no_pair(glossary, "auto", target)
         return found

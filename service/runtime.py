@@ -19,6 +19,7 @@ from models.tasks.translator import Translator
 from models.text.language import LanguageDetector
 from service.glossaries import Glossaries
 from service.settings import Settings
+from service.suggestions import Suggestions
 
 T = TypeVar("T")
 
@@ -37,6 +38,7 @@ class Runtime:
         self.catalog.get(settings.translate_model, "translate")
         self.detector = LanguageDetector()
         self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
+        self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
         self.store = Store(settings.cache_dir, offline=settings.offline)
         engines = EngineMaker(
             self.store,

@@ -1,10 +1,12 @@
 """Fixtures that several test files use: tiny models on disk, made once a run."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny_models
+from compat_runtime import CompatServer
 
 from models.catalog import Catalog, ModelEntry
 from models.languages import Languages
@@ -48,3 +50,12 @@ class TinyHub:
 @pytest.fixture(scope="session")
 def tiny_hub(tmp_path_factory: pytest.TempPathFactory, languages: Languages) -> TinyHub:
     return TinyHub(tmp_path_factory.mktemp("tiny"), languages)
+
+
+@pytest.fixture(scope="session")
+def compat_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CompatServer]:
+    """A server for other people's clients: the real tasks over models that write capitals."""
+    folder = tmp_path_factory.mktemp("compat")
+    server = CompatServer(folder, max_request_characters=30_000, first_s=0.5, every_s=0.3)
+    yield server
+    server.kill()

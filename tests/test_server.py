@@ -21,14 +21,16 @@ STARTS_IN_S = 30.0
 
 
 class ServerProcess:
-    """`http_fakes.py` as a program, and connections to it."""
+    """`http_fakes.py`, or another `program`, in a process of its own, and connections to it."""
+
+    program = "http_fakes.py"
 
     def __init__(self, folder: Path, **given: Any):
         self.closed, self._log = folder / "closed.txt", folder / "log.txt"
         argument = json.dumps({"closed": str(self.closed), **given})
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(TESTS / "http_fakes.py"), argument],
+                [sys.executable, str(TESTS / self.program), argument],
                 cwd=TESTS.parent,
                 env={**os.environ, "PYTHONPATH": str(TESTS.parent)},
                 stdout=subprocess.PIPE,

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from models.engine.protocol import Engine, EngineStats, Generation, Output
@@ -69,7 +70,7 @@ class Stop:
             return None
         # One for each engine, not for each call: calls with the same engine are submitted together.
         engine = self._engines.setdefault(id(call.engine), _Watched(call.engine, self))
-        return Call(engine, call.generations)
+        return replace(call, engine=engine)
 
 
 class _Watched:

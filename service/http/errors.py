@@ -2,10 +2,11 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import (
     ClientDisconnected,
     HTTPException,
@@ -25,6 +26,7 @@ from models.errors import (
     UnknownModel,
     UnsupportedLanguage,
 )
+from service.glossaries import StoreUnavailable, UnknownGlossary
 from service.http.abandoned import Abandoned
 from service.http.body import InvalidJson
 from service.http.readiness import NotReady
@@ -42,6 +44,14 @@ class Kind:
     title: str
 
 
+class Form(Protocol):
+    """How errors are told at some addresses, where it is not as problem documents."""
+
+    def owns(self, path: str) -> bool: ...
+
+    def error(self, problem: Problem) -> Response: ...
+
+
 UNEXPECTED = Kind(500, "unexpected-error", "Something went wrong in the service")
 
 KINDS: dict[type[Exception], Kind] = {
@@ -55,10 +65,12 @@ KINDS: dict[type[Exception], Kind] = {
     UnsupportedMediaType: Kind(415, "unsupported-media-type", "The body is of another type"),
     InvalidInput: Kind(422, "invalid-input", "The request cannot be done as it is"),
     UnknownModel: Kind(422, "unknown-model", "No model has this name"),
+    UnknownGlossary: Kind(422, "unknown-glossary", "No glossary here is meant by this"),
     UnsupportedLanguage: Kind(422, "unsupported-language", "The language is not one of the model's"),
     Overloaded: Kind(429, "overloaded", "The service is full; try again shortly"),
     Abandoned: Kind(499, "client-gone", "The client went away"),
     EngineFailed: Kind(500, "engine-failed", "The model failed on this request"),
+    StoreUnavailable: Kind(503, "store-unavailable", "What is kept here cannot be read or written"),
     ModelUnavailable: Kind(503, "model-unavailable", "The model's weights cannot be had"),
     NotReady: Kind(503, "not-ready", "The models are not loaded yet"),
     DeadlineExceeded: Kind(504, "deadline-exceeded", "The request ran out of time"),
@@ -100,14 +112,20 @@ def problem(error: Exception, request_id: str) -> Problem:
     return document
 
 
-def respond(error: Exception) -> Response | HTTPException:
-    """The answer for an error that ends the whole request."""
+def install(app: Flask, forms: Sequence[Form] = ()) -> None:
+    """Answer every error of the application: in the form of who owns the address, else as a problem."""
+
+    def respond(error: Exception) -> Response | HTTPException:
+        form = next((form.error for form in forms if form.owns(request.path)), _document)
+        return _respond(error, form)
+
+    app.register_error_handler(Exception, respond)
+
+
+def _respond(error: Exception, form: Callable[[Problem], Response]) -> Response | HTTPException:
     if isinstance(error, HTTPException) and (error.code or 500) < 400:
         return error  # a redirect, not a problem
-    document = problem(error, g.request_id)
-    response = Response(
-        document.model_dump_json(), status=document.status, mimetype="application/problem+json"
-    )
+    response = form(problem(error, g.request_id))
     if isinstance(error, (Overloaded, NotReady)):
         response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
@@ -115,9 +133,8 @@ def respond(error: Exception) -> Response | HTTPException:
     return response
 
 
-def install(app: Flask) -> None:
-    """Answer every error of the application with a problem document."""
-    app.register_error_handler(Exception, respond)
+def _document(problem: Problem) -> Response:
+    return Response(problem.model_dump_json(), status=problem.status, mimetype="application/problem+json")
 
 
 def _detail(error: Exception) -> str:

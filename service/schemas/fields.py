@@ -49,7 +49,7 @@ def _field_error(model: type[BaseModel], details: Any) -> InvalidInput:
         return _unknown_field(model, field)
     if kind == "missing":
         return InvalidInput(f"{field} is required", field=field)
-    if kind == "literal_error":
+    if kind == "literal_error" and field in model.model_fields:
         allowed = [str(value) for value in get_args(model.model_fields[field].annotation)]
         return InvalidInput(f"{field} must be one of {', '.join(allowed)}", field=field, allowed=allowed)
     if kind in _WANTED:

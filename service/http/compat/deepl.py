@@ -1,0 +1,229 @@
+"""DeepL's interface, /v2 and /v3, as its official clients speak it: `server_url` is all that changes.
+
+What no model here has is refused (formality, style rules, translation memories) or, where it is a wish and
+not a demand, accepted without effect (`context`, `split_sentences`, `prefer_more`, ...).
+"""
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from flask import Blueprint, Request, Response, request
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from models.errors import InvalidInput
+from models.tasks.translation import Translation, TranslationRequest
+from service.http import keepalive
+from service.http.abandoned import Stop
+from service.http.body import read_json
+from service.http.compat.deepl_glossaries import DeepLGlossaries
+from service.http.compat.family import (
+    answer,
+    checked_texts,
+    directions,
+    message,
+    translations,
+    worth_translating,
+)
+from service.http.named_terms import named_terms
+from service.http.work import Work
+from service.schemas import Problem
+from service.schemas.requests import validated
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+UNLIMITED = 1_000_000_000_000
+"""The `character_limit` of DeepL's own plans without one."""
+
+STATUSES = {415: 400, 422: 400}
+"""What DeepL's clients know as one kind of error; the other statuses are ours."""
+
+VARIANTS = {
+    "en": {"EN-GB": "English (British)", "EN-US": "English (American)"},
+    "pt": {"PT-BR": "Portuguese (Brazilian)", "PT-PT": "Portuguese (European)"},
+    "zh": {"ZH": "Chinese (simplified)", "ZH-HANS": "Chinese (simplified)"},
+    "zh-Hant": {"ZH-HANT": "Chinese (traditional)"},
+}
+"""Targets that DeepL's clients name by a variant, as they refuse EN and PT; models here know no variants."""
+
+_OWN_CODES = {"no": "NB"}
+
+
+def _list(value: Any) -> Any:
+    """A form's value, or DeepL's own list in one string: `b,i`."""
+    return [tag.strip() for tag in value.split(",") if tag.strip()] if isinstance(value, str) else value
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+Tags = Annotated[list[str], BeforeValidator(_list)]
+
+
+class Translate(BaseModel):
+    """What /v2/translate reads; fields beside these change nothing here."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    text: Any
+    target_lang: str = Field(min_length=1, max_length=40)
+    source_lang: str = Field("", max_length=40)
+    formality: Annotated[
+        Literal["default", "more", "less", "prefer_more", "prefer_less"], BeforeValidator(_lower)
+    ] = "default"
+    tag_handling: Literal["", "html", "xml"] = ""
+    ignore_tags: Tags = []
+    glossary_id: str = ""
+    glossary_ids: Tags = []
+    model_type: str = ""
+    style_id: str = ""
+    translation_memory_id: str = ""
+    custom_instructions: list[str] = []
+
+
+class DeepL:
+    """The views of a DeepL server over a runtime."""
+
+    def __init__(self, runtime: "Runtime", work: Work):
+        self._runtime = runtime
+        self._settings = runtime.settings
+        self._work = work
+        self._glossaries = DeepLGlossaries(runtime, work)
+        self._lock = threading.Lock()
+        self._characters = 0
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("deepl", __name__)
+        routes.route("/v2/translate", methods=["GET", "POST"])(self.translate)
+        routes.route("/v2/languages", methods=["GET", "POST"])(self.languages)
+        routes.route("/v2/usage", methods=["GET", "POST"])(self.usage)
+        self._glossaries.add_to(routes)
+        return routes
+
+    def owns(self, path: str) -> bool:
+        return path.startswith(("/v2/", "/v3/"))
+
+    def key(self, request: Request) -> str | None:
+        """`Authorization: DeepL-Auth-Key KEY`, or `auth_key` as older clients send it."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "deepl-auth-key" and token.strip():
+            return token.strip()
+        return request.form.get("auth_key") or request.args.get("auth_key") or None
+
+    def error(self, problem: Problem) -> Response:
+        return answer({"message": message(problem)}, STATUSES.get(problem.status, problem.status))
+
+    # ------------------------------------------------------------------ texts
+
+    def translate(self) -> Response:
+        with ExitStack() as held:
+            held.enter_context(self._work.place())
+            body = validated(Translate, _fields(request))
+            requests = self._requests(body)
+            worth = worth_translating(requests)
+
+            def work(stop: Stop) -> str:
+                return self._answer(body, translations(requests, self._work.translate(worth, stop)))
+
+            return keepalive.respond(held, work, self.error)
+
+    def _requests(self, body: Translate) -> list[TranslationRequest]:
+        texts = checked_texts(
+            body.text if isinstance(body.text, list) else [body.text], "text", self._settings
+        )
+        _refuse_what_no_model_has(body)
+        source = body.source_lang or "auto"
+        terms = self._terms(body, source)
+        return [
+            TranslationRequest(
+                text=text,
+                source=source,
+                target=body.target_lang,
+                format=body.tag_handling or "text",
+                ignore_tags=tuple(body.ignore_tags),
+                glossary=terms(text),
+            )
+            for text in texts
+        ]
+
+    def _terms(self, body: Translate, source: str) -> Callable[[str], Mapping[str, str]]:
+        """The glossaries' terms for a text; those of the glossary that is named first count."""
+        named = [body.glossary_id] if body.glossary_id else body.glossary_ids
+        lookups = [named_terms(self._runtime, each, source, body.target_lang) for each in named]
+        return lambda text: {term: to for lookup in reversed(lookups) for term, to in lookup(text).items()}
+
+    def _answer(self, body: Translate, done: list[tuple[str, Translation | None]]) -> str:
+        parts = []
+        fallback = (
+            deepl_code(self._runtime.languages.normalize(body.source_lang)) if body.source_lang else "EN"
+        )
+        given = body.text if isinstance(body.text, list) else [body.text]
+        for source, (text, result) in zip(given, done, strict=True):
+            known = result is not None and result.source != "und"
+            part = {
+                "detected_source_language": deepl_code(result.source) if result and known else fallback,
+                "text": text,
+                "billed_characters": len(source),
+            }
+            if body.model_type:
+                part["model_type_used"] = body.model_type.removeprefix("prefer_")
+            parts.append(part)
+        with self._lock:
+            self._characters += sum(map(len, given))
+        return json.dumps({"translations": parts}, ensure_ascii=False)
+
+    # ------------------------------------------------------------------ the service
+
+    def languages(self) -> Response:
+        # The client sends a form with its GET, which request.values leaves out.
+        kind = request.form.get("type") or request.args.get("type") or "source"
+        if kind not in ("source", "target"):
+            raise InvalidInput(f"type is {kind[:40]!r}", field="type", allowed=["source", "target"])
+        known, names = directions(self._runtime), self._runtime.languages.names()
+        if kind == "source":
+            codes = {deepl_code(code): names.get(code, code) for code in known}
+            return answer([{"language": code, "name": name} for code, name in codes.items()])
+        targets = dict.fromkeys(code for own in known.values() for code in own)
+        variants = {
+            variant: name
+            for code in targets
+            for variant, name in VARIANTS.get(code, {deepl_code(code): names.get(code, code)}).items()
+        }
+        return answer(
+            [{"language": code, "name": name, "supports_formality": False} for code, name in variants.items()]
+        )
+
+    def usage(self) -> Response:
+        return answer({"character_count": self._characters, "character_limit": UNLIMITED})
+
+
+def deepl_code(code: str) -> str:
+    """A source language of ours as DeepL writes it: `EN`, `ZH`, `NB`."""
+    base = code.split("-")[0]
+    return _OWN_CODES.get(base, base.upper())
+
+
+def _refuse_what_no_model_has(body: Translate) -> None:
+    if body.formality in ("more", "less"):
+        raise InvalidInput(
+            f"formality {body.formality!r} is not supported for target_lang {body.target_lang[:40]}",
+            field="formality",
+            allowed=["default", "prefer_more", "prefer_less"],
+        )
+    for field in ("style_id", "translation_memory_id", "custom_instructions"):
+        if getattr(body, field):
+            raise InvalidInput(f"{field} is not supported here", field=field, allowed="nothing")
+
+
+def _fields(request: Request) -> Any:
+    """The request's fields: JSON, else the form's or the query's, where `text` may come several times."""
+    if request.is_json and request.get_data():  # some send the type and no body
+        data = read_json(request)
+        is_object = isinstance(data, dict)
+        return {name: value for name, value in data.items() if value is not None} if is_object else data
+    given = request.form if request.method == "POST" and request.form else request.args
+    return {name: values if name == "text" else values[-1] for name, values in given.lists()}

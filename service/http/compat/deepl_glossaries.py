@@ -1,0 +1,223 @@
+"""DeepL's glossaries, over the service's own: /v2 for one pair of languages each, /v3 for several."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from flask import Blueprint, Response, request
+from pydantic import BaseModel, ConfigDict, Field
+from werkzeug.exceptions import NotFound
+
+from models.errors import InvalidInput
+from service import terms
+from service.glossaries import Dictionary, Glossary, Pair, UnknownGlossary
+from service.http.body import read_json
+from service.http.compat.family import answer, directions
+from service.http.work import Work
+from service.schemas.requests import validated
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+TSV = "text/tab-separated-values"
+
+
+class _Fields(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Entries(_Fields):
+    """Entries for one pair of languages."""
+
+    source_lang: str = Field(min_length=1, max_length=40)
+    target_lang: str = Field(min_length=1, max_length=40)
+    entries: str
+    entries_format: Literal["tsv", "csv"] = "tsv"
+
+    @property
+    def dictionary(self) -> Dictionary:
+        """As the store takes it."""
+        return Dictionary(self.source_lang, self.target_lang, terms.read(self.entries, self.entries_format))
+
+
+class NewV2(Entries):
+    """A new glossary of one pair."""
+
+    name: str
+
+
+class NewV3(_Fields):
+    """A new glossary of some pairs."""
+
+    name: str
+    dictionaries: list[Entries] = Field(min_length=1)
+
+
+class Changes(_Fields):
+    """Another name, more entries, or both."""
+
+    name: str | None = None
+    dictionaries: list[Entries] = []
+
+
+class DeepLGlossaries:
+    """The views of DeepL's glossaries. What is not there is 404, as its clients expect."""
+
+    def __init__(self, runtime: "Runtime", work: Work):
+        self._runtime = runtime
+        self._work = work
+
+    def add_to(self, routes: Blueprint) -> None:
+        routes.get("/v2/glossary-language-pairs")(self.language_pairs)
+        routes.post("/v2/glossaries")(self.create_v2)
+        routes.get("/v2/glossaries")(self.list_v2)
+        routes.get("/v2/glossaries/<glossary_id>")(self.get_v2)
+        routes.delete("/v2/glossaries/<glossary_id>", endpoint="delete_v2")(self.delete)
+        routes.get("/v2/glossaries/<glossary_id>/entries")(self.entries_v2)
+        routes.post("/v3/glossaries")(self.create_v3)
+        routes.get("/v3/glossaries")(self.list_v3)
+        routes.get("/v3/glossaries/<glossary_id>")(self.get_v3)
+        routes.patch("/v3/glossaries/<glossary_id>")(self.change)
+        routes.delete("/v3/glossaries/<glossary_id>", endpoint="delete_v3")(self.delete)
+        routes.get("/v3/glossaries/<glossary_id>/entries")(self.entries_v3)
+        routes.put("/v3/glossaries/<glossary_id>/dictionaries")(self.replace_dictionary)
+        routes.delete("/v3/glossaries/<glossary_id>/dictionaries")(self.delete_dictionary)
+
+    def language_pairs(self) -> Response:
+        pairs = dict.fromkeys(
+            (code(source), code(target))
+            for source, targets in directions(self._runtime).items()
+            for target in targets
+            if source != target
+        )
+        known = [{"source_lang": source, "target_lang": target} for source, target in pairs]
+        return answer({"supported_languages": known})
+
+    def delete(self, glossary_id: str) -> Response:
+        self._get(glossary_id)
+        self._runtime.glossaries.delete(glossary_id)
+        return Response(status=204)
+
+    # ------------------------------------------------------------------ /v2
+
+    def create_v2(self) -> Response:
+        with self._work.place():
+            body = validated(NewV2, _body())
+            return answer(_v2(self._runtime.glossaries.create(body.name, [body.dictionary])), 201)
+
+    def list_v2(self) -> Response:
+        # Those of several pairs are known to /v3 alone, as at DeepL.
+        found = [_v2(each) for each in self._runtime.glossaries.all() if len(each.pairs) == 1]
+        return answer({"glossaries": found})
+
+    def get_v2(self, glossary_id: str) -> Response:
+        return answer(_v2(self._single(glossary_id)))
+
+    def entries_v2(self, glossary_id: str) -> Response:
+        (pair,) = self._single(glossary_id).pairs
+        entries = self._runtime.glossaries.entries(glossary_id, pair.source, pair.target)
+        return Response(terms.write_tsv(entries), content_type=f"{TSV}; charset=utf-8")
+
+    # ------------------------------------------------------------------ /v3
+
+    def create_v3(self) -> Response:
+        with self._work.place():
+            body = validated(NewV3, _body())
+            made = self._runtime.glossaries.create(body.name, [each.dictionary for each in body.dictionaries])
+            return answer(_v3(made), 201)
+
+    def list_v3(self) -> Response:
+        return answer({"glossaries": [_v3(each) for each in self._runtime.glossaries.all()]})
+
+    def get_v3(self, glossary_id: str) -> Response:
+        return answer(_v3(self._get(glossary_id)))
+
+    def change(self, glossary_id: str) -> Response:
+        with self._work.place():
+            body = validated(Changes, _body())
+            self._get(glossary_id)
+            dictionaries = [each.dictionary for each in body.dictionaries]
+            changed = self._runtime.glossaries.update(glossary_id, name=body.name, dictionaries=dictionaries)
+            return answer(_v3(changed))
+
+    def entries_v3(self, glossary_id: str) -> Response:
+        pair = self._pair(self._get(glossary_id), request.args)
+        entries = self._runtime.glossaries.entries(glossary_id, pair.source, pair.target)
+        found = {
+            "source_lang": code(pair.source),
+            "target_lang": code(pair.target),
+            "entries": terms.write_tsv(entries).removesuffix("\n"),
+            "entries_format": "tsv",
+        }
+        return answer({"dictionaries": [found]})
+
+    def replace_dictionary(self, glossary_id: str) -> Response:
+        with self._work.place():
+            body = validated(Entries, _body())
+            self._get(glossary_id)
+            changed = self._runtime.glossaries.update(
+                glossary_id, dictionaries=[body.dictionary], replace=True
+            )
+            fields = {"source_lang": body.source_lang, "target_lang": body.target_lang}
+            return answer(_dictionary(self._pair(changed, fields)))
+
+    def delete_dictionary(self, glossary_id: str) -> Response:
+        pair = self._pair(self._get(glossary_id), request.args)
+        self._runtime.glossaries.delete_dictionary(glossary_id, pair.source, pair.target)
+        return Response(status=204)
+
+    # ------------------------------------------------------------------ inside
+
+    def _get(self, glossary_id: str) -> Glossary:
+        try:
+            return self._runtime.glossaries.get(glossary_id)
+        except UnknownGlossary as error:
+            raise NotFound(error.message) from None
+
+    def _single(self, glossary_id: str) -> Glossary:
+        glossary = self._get(glossary_id)
+        if len(glossary.pairs) != 1:
+            raise NotFound(f"the glossary {glossary_id} has {len(glossary.pairs)} dictionaries; /v3 knows it")
+        return glossary
+
+    def _pair(self, glossary: Glossary, given: Mapping[str, str]) -> Pair:
+        """The glossary's dictionary for `source_lang` and `target_lang`."""
+        for field in ("source_lang", "target_lang"):
+            if not given.get(field):
+                raise InvalidInput(f"{field} is required", field=field)
+        normalize = self._runtime.languages.normalize
+        wanted = normalize(given["source_lang"]), normalize(given["target_lang"])
+        for pair in glossary.pairs:
+            if (pair.source, pair.target) == wanted:
+                return pair
+        raise NotFound(f"the glossary {glossary.id} has no dictionary for {wanted[0]} to {wanted[1]}")
+
+
+def _body() -> Any:
+    return read_json(request) if request.is_json else request.form.to_dict()
+
+
+def code(language: str) -> str:
+    """A language of a glossary, as DeepL's clients compare it: without variants, in lower case."""
+    return language.split("-")[0].lower()
+
+
+def _v2(glossary: Glossary) -> dict[str, Any]:
+    (pair,) = glossary.pairs
+    return {**_head(glossary), "ready": True, **_dictionary(pair)}
+
+
+def _v3(glossary: Glossary) -> dict[str, Any]:
+    return {**_head(glossary), "dictionaries": [_dictionary(pair) for pair in glossary.pairs]}
+
+
+def _head(glossary: Glossary) -> dict[str, Any]:
+    created = glossary.created.isoformat(timespec="microseconds")
+    return {"glossary_id": glossary.id, "name": glossary.name, "creation_time": created}
+
+
+def _dictionary(pair: Pair) -> dict[str, Any]:
+    return {
+        "source_lang": code(pair.source),
+        "target_lang": code(pair.target),
+        "entry_count": pair.size,
+    }

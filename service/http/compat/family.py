@@ -1,0 +1,115 @@
+"""What the families of clients have in common: whose an address is, its key, its errors, and texts."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from flask import Blueprint, Request, Response
+
+from models.errors import InvalidInput
+from models.tasks.translation import Translation, TranslationRequest
+from service.http.work import Done
+from service.schemas import Problem, TooLong, TooManyTexts
+from service.schemas.fields import json_type
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+SHOWN_ALLOWED = 40
+"""Of more allowed values than this the rest is counted."""
+
+
+class Family(Protocol):
+    """One family of clients."""
+
+    def blueprint(self) -> Blueprint: ...
+
+    def owns(self, path: str) -> bool:
+        """Whether this address is the family's, so that its keys and errors have the family's form."""
+
+    def key(self, request: Request) -> str | None:
+        """The API key that came with a request, wherever the family's clients put it."""
+
+    def error(self, problem: Problem) -> Response:
+        """An error as the family's clients read it."""
+
+
+def answer(body: Any, status: int = 200) -> Response:
+    """A JSON answer; unlike Flask's own it needs no application around it, as in a stream."""
+    return Response(json.dumps(body, ensure_ascii=False), status=status, mimetype="application/json")
+
+
+def message(problem: Problem) -> str:
+    """A problem in one line: what was wrong, and what is allowed."""
+    if problem.errors:
+        return "; ".join(_with_allowed(each.detail, each.allowed) for each in problem.errors)
+    return _with_allowed(problem.detail, problem.allowed)
+
+
+def _with_allowed(detail: str, allowed: list[str] | str | None) -> str:
+    if allowed is None or (isinstance(allowed, str) and allowed in detail):
+        return detail
+    if isinstance(allowed, str):
+        return f"{detail}; allowed: {allowed}"
+    more = len(allowed) - SHOWN_ALLOWED
+    return f"{detail}; allowed: {', '.join(allowed[:SHOWN_ALLOWED])}" + (
+        f" and {more} more" if more > 0 else ""
+    )
+
+
+def checked_texts(values: Sequence[Any], field: str, limits: Settings) -> list[str]:
+    """The texts of one request, empty ones among them; raises InvalidInput, TooLong or TooManyTexts.
+
+    Clients of these families know one answer or one error for a whole request, so that one wrong text
+    refuses it.
+    """
+    if not values:
+        raise InvalidInput(f"{field} is empty", field=field, allowed="at least one text")
+    if len(values) > limits.max_texts:
+        most = f"at most {limits.max_texts} texts"
+        raise TooManyTexts(f"{field} has {len(values)} items", field=field, allowed=most)
+    texts = [_text(f"{field}[{i}]" if len(values) > 1 else field, value) for i, value in enumerate(values)]
+    if sum(map(len, texts)) > limits.max_request_characters:
+        most = f"at most {limits.max_request_characters} characters"
+        raise TooLong(f"{field} has {sum(map(len, texts))} characters", field=field, allowed=most)
+    return texts
+
+
+def _text(field: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise InvalidInput(
+            f"{field} must be a string, not {json_type(value)}", field=field, allowed="a string"
+        )
+    return value
+
+
+def worth_translating(requests: Sequence[TranslationRequest]) -> list[TranslationRequest]:
+    """Those that hold more than spaces; the others come back as they are."""
+    return [request for request in requests if request.text.strip()]
+
+
+def translations(
+    requests: Sequence[TranslationRequest], done: Done[Translation]
+) -> list[tuple[str, Translation | None]]:
+    """Each request's text in the target language, and how it came about; None for one that is empty.
+
+    `done` is what became of `worth_translating(requests)`. Raises the first error there was.
+    """
+    results = iter(outcome.unwrap() for outcome in done.outcomes)
+    found = [next(results) if request.text.strip() else None for request in requests]
+    return [
+        (request.text if result is None else result.translation, result)
+        for request, result in zip(requests, found, strict=True)
+    ]
+
+
+def directions(runtime: "Runtime") -> dict[str, list[str]]:
+    """The default translation model's source languages, and the targets of each."""
+    languages = runtime.languages
+    entry = runtime.catalog.get(runtime.settings.translate_model, "translate")
+    if entry.pair:
+        source, target = (languages.normalize(side) for side in entry.pair)
+        return {source: [target]}
+    known = list(entry.languages) or list(languages.names())
+    return dict.fromkeys(known, known)

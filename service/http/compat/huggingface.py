@@ -1,0 +1,174 @@
+"""Hugging Face's inference interface, as `huggingface_hub.InferenceClient(model=URL)` speaks it.
+
+The client posts to exactly that URL, so each task has its own path: /pipeline/summarization,
+/pipeline/translation, and /pipeline/translation_en_to_fr as transformers' pipelines were named.
+"""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Request, Response, request
+from pydantic import BaseModel, ConfigDict, Field
+from werkzeug.exceptions import NotFound
+
+from models.errors import InvalidInput
+from models.tasks.summary import SummaryRequest
+from models.tasks.translation import TranslationRequest
+from service.http.body import read_json
+from service.http.compat.family import (
+    answer,
+    checked_texts,
+    directions,
+    message,
+    translations,
+    worth_translating,
+)
+from service.http.readiness import NotReady, Readiness
+from service.http.work import Work
+from service.schemas import Problem
+from service.schemas.requests import validated
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+PREFIX = "/pipeline"
+
+_PAIR = re.compile(r"translation_(\w+?)_to_(\w+)")
+
+
+class _Fields(BaseModel):
+    # Other fields are let through: clients send what some model or other understands.
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+class Generate(_Fields):
+    """How long the output may be, in tokens."""
+
+    max_length: int | None = Field(None, ge=1)
+    max_new_tokens: int | None = Field(None, ge=1)
+    min_length: int | None = Field(None, ge=0)
+    min_new_tokens: int | None = Field(None, ge=0)
+
+    @property
+    def most(self) -> int | None:
+        """The narrower of the two limits."""
+        return min((n for n in (self.max_length, self.max_new_tokens) if n is not None), default=None)
+
+    @property
+    def least(self) -> int | None:
+        """The wider of the two."""
+        return max((n for n in (self.min_length, self.min_new_tokens) if n is not None), default=None)
+
+
+class Parameters(Generate):
+    """What the client's `parameters` may hold; `truncation` changes nothing, as nothing is ever cut."""
+
+    generate_parameters: Generate | None = None
+    src_lang: str | None = Field(None, min_length=1, max_length=40)
+    tgt_lang: str | None = Field(None, min_length=1, max_length=40)
+
+    @property
+    def generate(self) -> Generate:
+        """The lengths asked for, wherever they stand."""
+        return self.generate_parameters or self
+
+
+class Body(_Fields):
+    """A request: one text or several."""
+
+    inputs: Any
+    parameters: Parameters = Field(default_factory=lambda: Parameters.model_validate({}))
+
+    @property
+    def texts(self) -> list[Any]:
+        return self.inputs if isinstance(self.inputs, list) else [self.inputs]
+
+
+class HuggingFace:
+    """The views of /pipeline over a runtime."""
+
+    def __init__(self, runtime: "Runtime", work: Work, readiness: Readiness):
+        self._runtime = runtime
+        self._work = work
+        self._readiness = readiness
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("huggingface", __name__, url_prefix=PREFIX)
+        routes.post("/<task>")(self.run)
+        routes.get("/<task>/health")(self.health)
+        return routes
+
+    def owns(self, path: str) -> bool:
+        return path.startswith(f"{PREFIX}/")
+
+    def key(self, request: Request) -> str | None:
+        """`Authorization: Bearer KEY`."""
+        given = request.authorization
+        return given.token if given is not None and given.type == "bearer" else None
+
+    def error(self, problem: Problem) -> Response:
+        return answer({"error": message(problem)}, problem.status)
+
+    def run(self, task: str) -> Response:
+        pair = _pair(task)
+        with self._work.place():
+            body = validated(Body, read_json(request))
+            texts = checked_texts(body.texts, "inputs", self._runtime.settings)
+            if task == "summarization":
+                return answer(self._summaries(texts, body.parameters))
+            return answer(self._translations(texts, body.parameters, pair))
+
+    def health(self, task: str) -> Response:
+        _pair(task)
+        if reasons := self._readiness.reasons():
+            raise NotReady(reasons)
+        return answer({"status": "ok"})
+
+    def _summaries(self, texts: list[str], parameters: Parameters) -> list[dict[str, str]]:
+        generate = parameters.generate
+        requests = [
+            SummaryRequest(text=text, max_tokens=generate.most, min_tokens=generate.least) for text in texts
+        ]
+        done = self._work.summarize(requests)
+        return [{"summary_text": outcome.unwrap().summary} for outcome in done.outcomes]
+
+    def _translations(
+        self, texts: list[str], parameters: Parameters, pair: tuple[str, str] | None
+    ) -> list[dict[str, str]]:
+        source, target = self._languages(parameters, pair)
+        requests = [
+            TranslationRequest(text=text, source=source, target=target or self._usual_target(text))
+            for text in texts
+        ]
+        done = self._work.translate(worth_translating(requests))
+        return [{"translation_text": text} for text, _ in translations(requests, done)]
+
+    def _languages(self, parameters: Parameters, pair: tuple[str, str] | None) -> tuple[str, str | None]:
+        """Source and target; no target where the request leaves both to the service."""
+        given = parameters.src_lang, parameters.tgt_lang
+        if given == (None, None):
+            return pair or ("auto", None)
+        if given[0] is None or given[1] is None:
+            missing = "src_lang" if given[0] is None else "tgt_lang"
+            raise InvalidInput("src_lang and tgt_lang go together", field=missing, allowed="both or neither")
+        return given[0], given[1]
+
+    def _usual_target(self, text: str) -> str:
+        """Where neither the request nor the address says it: English, and for English the model's next."""
+        targets = {code for known in directions(self._runtime).values() for code in known}
+        (detected,) = self._runtime.detector.candidates(text, limit=1)
+        if detected.language != "en" and "en" in targets:
+            return "en"
+        order = next(iter(directions(self._runtime).values()))
+        return next((code for code in order if code != detected.language), order[0])
+
+
+def _pair(task: str) -> tuple[str, str] | None:
+    """The languages in a task's name. Raises NotFound for a task that is not done here."""
+    if found := _PAIR.fullmatch(task):
+        return found[1], found[2]
+    if task not in ("summarization", "translation"):
+        raise NotFound(
+            f"there is no task {task!r}; there are summarization, translation, translation_XX_to_YY"
+        )
+    return None

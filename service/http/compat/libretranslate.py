@@ -1,0 +1,261 @@
+"""LibreTranslate's interface, as libretranslatepy, deep-translator and its web clients speak it.
+
+A request's fields come as JSON, as a form, in the query string, or as a mixture of the last two.
+"""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Literal
+
+from flask import Blueprint, Request, Response, request, url_for
+from pydantic import BaseModel, ConfigDict, Field
+from werkzeug.exceptions import NotFound
+
+from models.errors import InvalidInput
+from models.tasks.translation import TextFormat, Translation, TranslationRequest
+from service.http.body import read_json
+from service.http.compat.family import (
+    answer,
+    checked_texts,
+    directions,
+    message,
+    translations,
+    worth_translating,
+)
+from service.http.compat.files import KeptFiles
+from service.http.work import Work
+from service.schemas import Problem
+from service.schemas.requests import validated
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+PATHS = frozenset(
+    {"/translate", "/detect", "/languages", "/frontend/settings", "/health", "/translate_file", "/suggest"}
+)
+DOWNLOADS = "/download_file/"
+
+FILE_FORMATS: dict[str, TextFormat] = {
+    ".txt": "text",
+    ".md": "markdown",
+    ".html": "html",
+    ".htm": "html",
+    ".xml": "xml",
+}
+MIMETYPES = {"text": "text/plain", "markdown": "text/markdown", "html": "text/html", "xml": "application/xml"}
+
+CANDIDATES = 5
+"""How many languages a detection names at most."""
+
+STATUSES = {415: 400, 422: 400}
+"""What LibreTranslate knows as one kind of error; the other statuses are ours."""
+
+
+class _Fields(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Translate(_Fields):
+    """What /translate reads."""
+
+    q: Any
+    """A text, or a list of texts."""
+    source: str = Field(min_length=1, max_length=40)
+    target: str = Field(min_length=1, max_length=40)
+    format: Literal["text", "html"] = "text"
+    alternatives: int = Field(0, ge=0)
+
+
+class Detect(_Fields):
+    """What /detect reads."""
+
+    q: str = Field(min_length=1)
+
+
+class TranslateFile(_Fields):
+    """What /translate_file reads beside the file."""
+
+    source: str = Field(min_length=1, max_length=40)
+    target: str = Field(min_length=1, max_length=40)
+
+
+class Suggest(_Fields):
+    """What /suggest reads: a text, and a better translation of it."""
+
+    q: str = Field(min_length=1)
+    s: str = Field(min_length=1)
+    source: str = Field(min_length=1, max_length=40)
+    target: str = Field(min_length=1, max_length=40)
+
+
+class LibreTranslate:
+    """The views of a LibreTranslate server over a runtime."""
+
+    def __init__(self, runtime: "Runtime", work: Work):
+        self._runtime = runtime
+        self._settings = runtime.settings
+        self._work = work
+        self._files = KeptFiles()
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("libretranslate", __name__)
+        routes.post("/translate")(self.translate)
+        routes.post("/detect")(self.detect)
+        routes.get("/languages")(self.languages)
+        routes.get("/frontend/settings")(self.frontend_settings)
+        routes.get("/health")(self.health)
+        routes.post("/translate_file")(self.translate_file)
+        routes.get(f"{DOWNLOADS}<key>")(self.download_file)
+        routes.post("/suggest")(self.suggest)
+        return routes
+
+    def owns(self, path: str) -> bool:
+        return path in PATHS or path.startswith(DOWNLOADS)
+
+    def key(self, request: Request) -> str | None:
+        """`api_key`, in the JSON body, the form or the query."""
+        given = _fields(request, "api_key").get("api_key")
+        return given if isinstance(given, str) and given else None
+
+    def error(self, problem: Problem) -> Response:
+        return answer({"error": message(problem)}, STATUSES.get(problem.status, problem.status))
+
+    # ------------------------------------------------------------------ texts
+
+    def translate(self) -> Response:
+        with self._work.place():
+            body = validated(Translate, _fields(request, "q", "source", "target", "format", "alternatives"))
+            many = isinstance(body.q, list)
+            texts = checked_texts(body.q if many else [body.q], "q", self._settings)
+            if not many and not texts[0]:
+                raise InvalidInput("q is empty", field="q", allowed="a text")
+            done = self._translated(texts, body.source, body.target, body.format)
+        found: dict[str, Any] = {"translatedText": [text for text, _ in done]}
+        if body.source == "auto":
+            found["detectedLanguage"] = [_detected(result) for _, result in done]
+        if body.alternatives:
+            found["alternatives"] = [[] for _ in done]  # models here give one translation of a text
+        return answer(found if many else {name: values[0] for name, values in found.items()})
+
+    def detect(self) -> Response:
+        with self._work.place():
+            body = validated(Detect, _fields(request, "q"))
+            (text,) = checked_texts([body.q], "q", self._settings)
+            found = self._runtime.detector.candidates(text, limit=CANDIDATES)
+        return answer(
+            [{"language": each.language, "confidence": _percent(each.confidence)} for each in found]
+        )
+
+    def suggest(self) -> Response:
+        with self._work.place():
+            body = validated(Suggest, _fields(request, "q", "s", "source", "target"))
+            checked_texts([body.q, body.s], "q", self._settings)
+            normalize = self._runtime.languages.normalize
+            source = body.source if body.source == "auto" else normalize(body.source, "source")
+            target = normalize(body.target, "target")
+            self._runtime.suggestions.add(text=body.q, translation=body.s, source=source, target=target)
+        return answer({"success": True})
+
+    def _translated(
+        self, texts: list[str], source: str, target: str, form: TextFormat
+    ) -> list[tuple[str, Translation | None]]:
+        requests = [
+            TranslationRequest(text=text, source=source, target=target, format=form) for text in texts
+        ]
+        return translations(requests, self._work.translate(worth_translating(requests)))
+
+    # ------------------------------------------------------------------ files
+
+    def translate_file(self) -> Response:
+        with self._work.place():
+            body = validated(TranslateFile, _fields(request, "source", "target"))
+            name, form, text = self._file()
+            ((translated, _),) = self._translated([text], body.source, body.target, form)
+            key = self._files.put(name, translated.encode(), MIMETYPES[form])
+        return answer({"translatedFileUrl": url_for(".download_file", key=key, _external=True)})
+
+    def download_file(self, key: str) -> Response:
+        file = self._files.get(key)
+        if file is None:
+            raise NotFound("there is no such file, or not any more")
+        response = Response(file.data, content_type=f"{file.mimetype}; charset=utf-8")
+        response.headers.set("Content-Disposition", "attachment", filename=file.name)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    def _file(self) -> tuple[str, TextFormat, str]:
+        """The uploaded file's name, format and text."""
+        file = request.files.get("file")
+        if file is None or not file.filename:
+            raise InvalidInput("file is required", field="file", allowed="a file, in a multipart form")
+        name = PurePath(file.filename.replace("\\", "/")).name
+        form = FILE_FORMATS.get(PurePath(name).suffix.lower())
+        if form is None:
+            raise InvalidInput(
+                f"the format of {name[:100]!r} is not supported", field="file", allowed=list(FILE_FORMATS)
+            )
+        try:
+            text = file.read().decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise InvalidInput("the file is not UTF-8", field="file", allowed="text in UTF-8") from None
+        (text,) = checked_texts([text], "file", self._settings)
+        return name, form, text
+
+    # ------------------------------------------------------------------ the service
+
+    def languages(self) -> Response:
+        return answer(
+            [
+                {"code": code, "name": self._runtime.languages.names().get(code, code), "targets": targets}
+                for code, targets in directions(self._runtime).items()
+            ]
+        )
+
+    def frontend_settings(self) -> Response:
+        codes = list(directions(self._runtime))
+        target = next((code for code in codes if code != "en"), codes[0])
+        return answer(
+            {
+                "apiKeys": False,
+                "keyRequired": False,
+                "charLimit": self._settings.max_request_characters,
+                "frontendTimeout": 500,  # milliseconds after the last key before a web page asks
+                "filesTranslation": True,
+                "supportedFilesFormat": list(FILE_FORMATS),
+                "suggestions": True,
+                "language": {
+                    "source": {"code": "auto", "name": "Auto Detect"},
+                    "target": {"code": target, "name": self._runtime.languages.names().get(target, target)},
+                },
+            }
+        )
+
+    def health(self) -> Response:
+        return answer({"status": "ok"})
+
+
+def _fields(request: Request, *names: str) -> Mapping[str, Any]:
+    """These of the request's fields, from JSON, else from form and query; a repeated `q` is a list."""
+    if request.is_json and request.get_data():  # some send the type and no body
+        data = read_json(request)
+        if not isinstance(data, dict):
+            raise InvalidInput("the body must be a JSON object", allowed=list(names))
+        return {name: data[name] for name in names if data.get(name) is not None}
+    # Not request.values, which leaves out the form of a GET.
+    given = {name: request.form.getlist(name) or request.args.getlist(name) for name in names}
+    return {
+        name: values if name == "q" and len(values) > 1 else values[-1]
+        for name, values in given.items()
+        if values
+    }
+
+
+def _detected(result: Translation | None) -> dict[str, Any]:
+    found = result.detected if result is not None else None
+    if found is None:
+        return {"language": "und", "confidence": 0.0}
+    return {"language": found.language, "confidence": _percent(found.confidence)}
+
+
+def _percent(confidence: float) -> float:
+    return round(100 * min(1.0, confidence), 1)

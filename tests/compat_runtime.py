@@ -1,0 +1,115 @@
+"""The real tasks over models that write capitals, served for the tests of other people's clients.
+
+Run as a program it serves itself with the real server; see `CompatServer`. A text with `slow` in it takes a
+while, one with ✗ fails.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fake_pool import FakePool
+from test_server import ServerProcess
+
+from models.engine.protocol import EngineStats
+from models.languages import Languages
+from models.tasks.steps import Outcome, run_all
+from models.tasks.summarizer import Summarizer
+from models.tasks.translator import Translator
+from models.text.language import LanguageDetector
+from service.glossaries import Glossaries
+from service.http import keepalive
+from service.http.server import Server, configure_log
+from service.settings import Settings
+from service.suggestions import Suggestions
+
+SLOW_S = 2.5
+
+
+def capitals(text: str) -> str:
+    if "slow" in text:
+        time.sleep(SLOW_S)
+    return text.upper()
+
+
+class Pool(FakePool):
+    def stats(self) -> dict[str, EngineStats]:
+        return {}
+
+    def loaded(self) -> list[str]:
+        return []
+
+
+class CompatRuntime:
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.reasons: list[str] = []
+        self.languages = Languages.load()
+        self.detector = detector = LanguageDetector()
+        self.pool = pool = Pool(self.languages, capitals, max_source_tokens=100_000, max_new_tokens=100_000)
+        self.catalog = pool.catalog
+        self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
+        self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
+        self.translator = Translator(
+            pool.as_pool, self.languages, detector, default_model=settings.translate_model
+        )
+        self.summarizer = Summarizer(
+            pool.as_pool,
+            self.languages,
+            detector,
+            self.translator,
+            default_model=settings.summarize_model,
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        """What other interfaces want, and these tests do not use."""
+        return None
+
+    def warm_up(self) -> None:
+        pass
+
+    def unready(self) -> list[str]:
+        return self.reasons
+
+    def run_all(
+        self, tasks: Sequence[Any], *, timeout_s: float | None = None, wait: bool = False
+    ) -> list[Outcome[Any]]:
+        return run_all(tasks, deadline=None if timeout_s is None else time.monotonic() + timeout_s, wait=wait)
+
+    def close(self) -> None:
+        pass
+
+
+class CompatServer(ServerProcess):
+    """This file as a program. Settings may be given, and `first_s` and `every_s` of keepalive."""
+
+    program = "compat_runtime.py"
+
+    def __init__(self, folder: Path, **given: Any):
+        super().__init__(folder, data_dir=str(folder / "data"), **given)
+        self.url = f"http://127.0.0.1:{self.port}/"
+
+
+def settings(**given: Any) -> Settings:
+    return Settings(
+        **{"port": 0, "summarize_model": "facebook/bart-large-cnn", "max_texts": 8, "max_queued_requests": 4}
+        | given
+    )
+
+
+def main() -> None:
+    given = json.loads(sys.argv[1])
+    del given["closed"]
+    keepalive.FIRST_S = given.pop("first_s", keepalive.FIRST_S)
+    keepalive.EVERY_S = given.pop("every_s", keepalive.EVERY_S)
+    logging.getLogger().addHandler(logging.NullHandler())
+    configure_log()
+    Server(settings(**given), lambda settings, on_batch: CompatRuntime(settings)).run()
+
+
+if __name__ == "__main__":
+    main()

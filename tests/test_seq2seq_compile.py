@@ -12,9 +12,13 @@ from models.engine.seq2seq.scheduler import Lane
 from models.engine.seq2seq.state import SearchState
 
 triton = pytest.importorskip("triton")
-pytestmark = pytest.mark.skipif(
-    torch.cuda.is_available() or triton.knobs.runtime.interpret, reason="the kernels themselves are tested"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        torch.cuda.is_available() or triton.knobs.runtime.interpret,
+        reason="the kernels themselves are tested",
+    ),
+    pytest.mark.filterwarnings("ignore:TRITON_DEFAULT_FP_FUSION"),  # Triton 3.9
+]
 SHARED_MEMORY_BYTES = 232448  # what a block may have on an H100
 
 

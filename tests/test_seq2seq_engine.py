@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 import time
+import weakref
 from concurrent.futures import wait
 
 import pytest
@@ -11,6 +12,7 @@ from seq2seq_models import VOCABULARY, content, reference, tiny_model
 
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import Seq2SeqEngine
+from models.engine.seq2seq.encoder import Source
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput, ModelUnavailable, Overloaded
 
 GREEDY = Decoding(max_new_tokens=6)
@@ -309,3 +311,34 @@ def test_the_limit_is_told_from_the_end(engine, oracle):
         assert output.finish == ("stop" if ended else "length")
         finishes.add(output.finish)
     assert finishes == {"stop", "length"}
+
+
+def test_a_failed_source_holds_on_to_no_memory(engine, monkeypatch):
+    """What the encoder had worked out is let go at once, though the error is kept until it is told."""
+    encoder, kept = engine._loop._runner.encoder, []
+
+    def broken(input_ids, attention_mask):
+        work = torch.zeros(3)
+        kept.append(weakref.ref(work))
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(encoder, "_encode", broken)
+    failed = encoder.encode([Source(0, (5, 6)), Source(1, (5, 6))])
+    assert set(failed) == {0, 1}
+    assert len(kept) == 3
+    assert [work() for work in kept] == [None] * 3
+
+
+def test_a_device_that_is_lost_ends_the_thread_quietly(engine, monkeypatch):
+    """Once CUDA has failed, freeing memory fails as well."""
+
+    def broken(*_):
+        raise RuntimeError("lost")
+
+    monkeypatch.setattr(engine, "_release_memory", broken)
+    monkeypatch.setattr(engine._loop._runner, "step", broken)
+    with pytest.raises(EngineFailed, match="lost"):
+        engine.submit([Generation(SOURCES[0], GREEDY)])[0].result(30)
+    engine._thread.join(10)
+    assert not engine._thread.is_alive()
+    assert not engine.stats().ready

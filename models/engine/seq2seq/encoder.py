@@ -44,18 +44,25 @@ class Encoder:
         groups = list(self._groups(sources))[::-1]
         while groups:
             group = groups.pop()
-            try:
-                self._encode_group(group)
+            error = self._error_of(group)
+            if error is None:
                 continue
-            except Exception as error:  # noqa: BLE001 - whatever it is, it must hit the source at fault alone
-                if len(group) == 1:
-                    failed[group[0].slot] = error
-                    continue
-                if isinstance(error, torch.OutOfMemoryError):
-                    self._halve_batches(group)
+            if len(group) == 1:
+                failed[group[0].slot] = error
+                continue
+            if isinstance(error, torch.OutOfMemoryError):
+                self._halve_batches(group)
             middle = len(group) // 2
             groups += [group[middle:], group[:middle]]
         return failed
+
+    def _error_of(self, group: Sequence[Source]) -> Exception | None:
+        """Encode the group; what went wrong, without the frames that hold on to the device's memory."""
+        try:
+            self._encode_group(group)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must hit the source at fault alone
+            return error.with_traceback(None)
+        return None
 
     def _halve_batches(self, group: Sequence[Source]) -> None:
         self.max_batch_tokens = max(1, len(group) * len(group[0].token_ids) // 2)

@@ -78,6 +78,11 @@ class Seq2SeqEngine:
         self._thread = threading.Thread(target=self._run, name="seq2seq-engine", daemon=True)
         self._thread.start()
 
+    @property
+    def limits(self) -> Limits:
+        """What requests may ask for, and what the engine was built for."""
+        return self._limits
+
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
         """Queue the generations; see `Engine.submit`. EngineFailed once the engine is closed or dead."""
         requests = [self._request(generation) for generation in generations]
@@ -174,8 +179,8 @@ class Seq2SeqEngine:
             except BaseException as error:  # noqa: BLE001 - whatever it is must reach those who wait
                 self._ready = False
                 self._fail_everyone(EngineFailed(f"the engine died: {error!r}"))
-            self._release_memory()
             try:
+                self._release_memory()
                 self._loop = self._new_loop()
             except Exception:  # noqa: BLE001 - the device is lost; `ready` stays off and submit says so
                 return

@@ -4,8 +4,9 @@ A bucket is a number of slots that a step is padded to; all graphs share one poo
 steps simply run. Knows nothing of what a step does.
 """
 
+import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +24,9 @@ class Graphs:
     shape, and a row's result does not depend on how many others there are.
     """
 
+    # CUDA allows one capture at a time in a process, and a model may be loaded while another one runs.
+    _capturing: ClassVar[threading.Lock] = threading.Lock()
+
     def __init__(
         self, step: Step, *, num_slots: int, num_rows: int, device: torch.device, one_bucket: bool = False
     ):
@@ -33,6 +37,8 @@ class Graphs:
         self._one_bucket = one_bucket
         self._graphs: dict[tuple[Lane, int], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
         self._pool: Any = None
+        # The same for each warm-up and capture: matrix products keep 32 MiB of workspace for each stream.
+        self._stream: Any = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._replay: dict[Lane, Callable[[], None]] = {}
 
     def set_active(self, lane: Lane, slots: Sequence[int]) -> float:
@@ -82,13 +88,14 @@ class Graphs:
 
     def _capture(self, lane: Lane, bucket: int) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         active = torch.full((bucket,), self._num_slots, dtype=torch.int32, device=self._device)
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):  # libraries and Triton set themselves up outside the capture
-            self._step(active, lane)
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            self._step(active, lane)
+        stream = self._stream
+        with self._capturing:
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):  # libraries and Triton set themselves up outside the capture
+                self._step(active, lane)
+            torch.cuda.current_stream().wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, self._pool, stream, capture_error_mode="thread_local"):
+                self._step(active, lane)
         self._pool = self._pool or graph.pool()
         return graph, active

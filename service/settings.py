@@ -27,7 +27,9 @@ class Settings(BaseSettings):
     offline: bool = Field(False, description="never ask the model hub")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     engine: Literal["auto", "native", "generate"] = Field(
-        "auto", description="auto: CTranslate2 on a CPU, transformers' generate on a GPU"
+        "auto",
+        description="auto: CTranslate2 on a CPU; on a GPU the native engine for encoder-decoders that pass "
+        "its trial when they are loaded, transformers' generate for the others",
     )
     threads: int = Field(0, ge=0, description="CPU threads of an engine; 0 means all cores")
     max_loaded_models: int = Field(4, ge=1)

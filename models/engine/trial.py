@@ -1,0 +1,264 @@
+"""Whether an encoder-decoder's engine computes what the plain model does, on this very device: asked at load.
+
+Random requests go through the engine, then the plain model has to say the same tokens (teacher forcing). In
+bfloat16 two right computations round differently and may choose different tokens, so tokens are not compared:
+each greedy token has to be as good as the best, and each score to be the log probability of its tokens.
+"""
+
+import itertools
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.generation import logits_process as lp
+
+from models.engine.generate import GenerateBackend
+from models.engine.protocol import Decoding, Engine, Generation, Output
+from models.errors import DragomanError, EngineFailed
+
+NUM_LATE = 4
+"""So many of the requests join while the others run."""
+
+SOURCE_LENGTHS = (2, 0, 3, 4, 5, 9, 2, 17, 33, 1, 65, 129)
+"""Zero is the longest that fits. Mostly short: there one token too few or too many is felt."""
+
+LONGEST_OUTPUT = 72
+"""New tokens of a trial's longest output: more than the blocks of time that the kernels read (32 and 64)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far off rounding may lead, in standard deviations of the logits over the vocabulary."""
+
+    token: float
+    """By how much the logits of greedy tokens may miss the best, on average over an output.
+
+    On average, because a model in bfloat16 may be beside itself at single places, this engine or not.
+    """
+    score: float
+    """By how much the log probability of an output may be off, divided by its number of tokens."""
+
+
+TOLERANCES = {torch.float32: Tolerance(1e-3, 1e-3)}
+HALF_PRECISION = Tolerance(0.12, 0.06)
+"""Of bfloat16 and float16. Right engines of random weights were off by up to 0.046 and 0.028 on a CPU (in
+float32 by 0 and 4e-6); tests/test_trial.py holds what wrong ones do."""
+
+WORSE_BEAMS = 0.1
+"""So much worse than transformers' own, relative to its scores, beam search may be; measured: up to 0.03."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a trial's requests may ask for: the engine's limits, and the beams it is mostly used with."""
+
+    max_source_tokens: int
+    max_new_tokens: int
+    num_beams: int
+
+
+def try_out(engine: Engine, model: Any, bounds: Bounds, *, time_limit_s: float = 120.0) -> None:
+    """Run random requests and compare; EngineFailed, with the reason, unless all is as the model has it.
+
+    `model` is the transformers model whose weights the engine runs. Nothing else may use the engine yet. The
+    limit is for the engine's answers; comparing them takes some seconds more.
+    """
+    generations = list(_generations(model, bounds))
+    try:
+        outputs = _run(engine, generations, time_limit_s)
+        oracle = _Oracle(model)
+        for generation, output in zip(generations, outputs, strict=True):
+            oracle.compare(generation, output)
+        oracle.compare_searches(generations, outputs)
+    except DragomanError as error:
+        raise EngineFailed(f"the trial failed: {error.message}") from error
+    except Exception as error:
+        raise EngineFailed(f"the trial failed: {error!r}") from error
+
+
+def _generations(model: Any, bounds: Bounds) -> Iterator[Generation]:
+    """The same requests each time: sources of one token up to the most, and each way to search."""
+    rng = random.Random(0)  # noqa: S311 - no secret
+    vocabulary = model.get_encoder().get_input_embeddings().num_embeddings
+    special = {model.config.pad_token_id, _start(model), *_ends(model)}
+    ordinary = [token for token in range(vocabulary) if token not in special]
+    decodings = itertools.cycle(_decodings(model, bounds, first_token=rng.choice(ordinary)))
+    longest = bounds.max_source_tokens
+    for length, decoding in zip(SOURCE_LENGTHS, decodings, strict=False):
+        length = min(length, longest) or longest
+        yield Generation(tuple(rng.choices(ordinary, k=length)), decoding)
+
+
+def _decodings(model: Any, bounds: Bounds, *, first_token: int) -> list[Decoding]:
+    """Greedy and with beams, plain and with all edits of the logits.
+
+    None writes padding: in a whole text M2M100 and NLLB count no position for it, step by step they do.
+    """
+    most = min(bounds.max_new_tokens, LONGEST_OUTPUT)
+    padding = model.config.pad_token_id
+    plain = Decoding(max_new_tokens=most, suppressed_token_ids=() if padding is None else (padding,))
+    edited = replace(plain, min_new_tokens=most, no_repeat_ngram_size=3, repetition_penalty=2.0)
+    beams = replace(plain, num_beams=bounds.num_beams, max_new_tokens=max(1, most // 2))
+    edited_beams = replace(
+        edited,
+        num_beams=bounds.num_beams,
+        min_new_tokens=most // 2,
+        length_penalty=2.0,
+        early_stopping=True,
+        forced_bos_token_id=first_token,
+        forced_eos_token_id=_ends(model)[0],
+    )
+    return [plain, beams, edited, edited_beams]
+
+
+def _run(engine: Engine, generations: Sequence[Generation], time_limit_s: float) -> list[Output]:
+    """What the engine makes of them; the last ones join when the first has begun to come out."""
+    until = time.monotonic() + time_limit_s
+    begun, streamed = threading.Event(), list[int]()
+
+    def on_token(token: int) -> None:
+        streamed.append(token)
+        begun.set()
+
+    first = replace(generations[0], on_token=on_token)
+    futures = engine.submit([first, *generations[1:-NUM_LATE]])
+    futures[0].add_done_callback(lambda _: begun.set())
+    try:
+        begun.wait(time_limit_s)
+        if futures[0].done():
+            futures[0].result()  # the reason, before the engine is asked for more
+        futures += engine.submit(generations[-NUM_LATE:])
+        outputs = [future.result(max(0.0, until - time.monotonic())) for future in futures]
+    except TimeoutError:
+        raise EngineFailed(f"no answer within {time_limit_s:g} seconds") from None
+    finally:
+        for future in futures:
+            future.cancel()
+    if tuple(streamed) != outputs[0].token_ids:
+        raise EngineFailed("the streamed tokens are not those of the answer")
+    return outputs
+
+
+class _Oracle:
+    """The plain model, and what it thinks of the engine's outputs."""
+
+    def __init__(self, model: Any):
+        self._model = model
+        self._ends = _ends(model)
+        self._tolerance = TOLERANCES.get(model.dtype, HALF_PRECISION)
+
+    @torch.inference_mode()
+    def compare(self, generation: Generation, output: Output) -> None:
+        """EngineFailed unless the output is one that the model could have given."""
+        logits, tokens = self._forced(generation, output)
+        spread = float(logits.std(-1).mean())
+        raw, processed = self._processed(generation.decoding, logits, tokens)
+        chosen = torch.tensor(tokens, device=logits.device)[:, None]
+        if generation.decoding.num_beams == 1:
+            gap = float((processed.amax(-1) - processed.gather(1, chosen)[:, 0]).mean())
+            self._within("greedy tokens' logits are below the best", gap, self._tolerance.token * spread)
+        forced = processed.isfinite().sum(-1) == 1
+        gains = raw.gather(1, chosen)[:, 0].masked_fill(forced, 0.0)
+        score = output.score
+        if score is None:
+            raise EngineFailed("an answer has no score")
+        total = score * len(tokens) ** generation.decoding.length_penalty
+        off = abs(total - float(gains.sum())) / len(tokens)
+        self._within("a score is off", off, self._tolerance.score * spread)
+
+    def compare_searches(self, generations: Sequence[Generation], outputs: Sequence[Output]) -> None:
+        """EngineFailed if beam search finds worse outputs than transformers' own does, on average.
+
+        A tie that falls the other way may end better or worse; over several outputs that evens out.
+        """
+        pairs = [pair for pair in zip(generations, outputs, strict=True) if pair[0].decoding.num_beams > 1]
+        backend = GenerateBackend(self._model, causal=False, max_source_tokens=0)
+        lost, largest = 0.0, 0.0
+        for generation, output in pairs:
+            [reference] = backend.run([generation], lambda _: False)
+            best, found = reference.score, output.score
+            if best is None or found is None:
+                raise EngineFailed("an answer has no score")
+            lost += best - found
+            largest = max(largest, abs(best))
+        if pairs:
+            loss = lost / len(pairs)
+            self._within("beam search's scores are worse than they should be", loss, WORSE_BEAMS * largest)
+
+    def _forced(self, generation: Generation, output: Output) -> tuple[Tensor, list[int]]:
+        """The logits [n, V] at each place of the output, and its tokens, those the protocol omits as well."""
+        decoding = generation.decoding
+        first = () if decoding.forced_bos_token_id is None else (decoding.forced_bos_token_id,)
+        known = [*first, *output.token_ids]
+        device = self._model.device
+        logits = self._model(
+            input_ids=torch.tensor([generation.source_ids], device=device),
+            decoder_input_ids=torch.tensor([[_start(self._model), *known]], device=device),
+            use_cache=False,
+        ).logits[0]
+        if output.finish == "stop":
+            known.append(max(self._ends, key=lambda end: float(logits[-1, end])))
+        elif decoding.forced_eos_token_id is not None:
+            known.append(decoding.forced_eos_token_id)
+        if not 1 <= len(known) <= decoding.max_new_tokens:
+            raise EngineFailed(f"{len(known)} tokens came, and {decoding.max_new_tokens} is the most")
+        if output.finish == "length" and len(known) != decoding.max_new_tokens:
+            raise EngineFailed(f"an output ended after {len(known)} of {decoding.max_new_tokens} tokens")
+        return logits[: len(known)].float(), known
+
+    def _processed(self, decoding: Decoding, logits: Tensor, tokens: list[int]) -> tuple[Tensor, Tensor]:
+        """What scores are made of, and what tokens are chosen by, both [n, V].
+
+        Greedy search edits logits and scores by the model's own probabilities, as `Output.score` has it; beam
+        search edits the probabilities and scores by those.
+        """
+        log_probs, beams = logits.log_softmax(-1), decoding.num_beams > 1
+        edited = (log_probs if beams else logits).clone()
+        processors = self._processors(decoding)
+        so_far: Any = torch.tensor([[_start(self._model), *tokens]], device=logits.device)
+        for place in range(len(tokens)):
+            scores: Any = edited[place : place + 1]
+            edited[place] = processors(so_far[:, : place + 1], scores)[0]
+        return edited if beams else log_probs, edited
+
+    def _processors(self, decoding: Decoding) -> lp.LogitsProcessorList:
+        """transformers' own, in its order (`GenerationMixin._get_logits_processor`)."""
+        device, ends = self._model.device, list(self._ends)
+        processors = lp.LogitsProcessorList()
+        if decoding.repetition_penalty != 1.0:
+            processors.append(lp.RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty))
+        if decoding.no_repeat_ngram_size:
+            processors.append(lp.NoRepeatNGramLogitsProcessor(decoding.no_repeat_ngram_size))
+        if decoding.min_new_tokens:
+            processors.append(
+                lp.MinNewTokensLengthLogitsProcessor(1, decoding.min_new_tokens, ends, device=device)
+            )
+        if decoding.forced_bos_token_id is not None:
+            processors.append(lp.ForcedBOSTokenLogitsProcessor(decoding.forced_bos_token_id))
+        if decoding.forced_eos_token_id is not None:
+            longest, last = 1 + decoding.max_new_tokens, decoding.forced_eos_token_id
+            processors.append(lp.ForcedEOSTokenLogitsProcessor(longest, last, device=device))
+        if decoding.suppressed_token_ids:
+            processors.append(
+                lp.SuppressTokensLogitsProcessor(list(decoding.suppressed_token_ids), device=device)
+            )
+        return processors
+
+    def _within(self, what: str, value: float, most: float) -> None:
+        if not value <= most:  # a NaN is not
+            raise EngineFailed(f"{what} by {value:.3g}, and rounding explains {most:.3g}")
+
+
+def _ends(model: Any) -> tuple[int, ...]:
+    end = model.generation_config.eos_token_id
+    return tuple(end) if isinstance(end, list) else (int(end),)
+
+
+def _start(model: Any) -> int:
+    start = model.generation_config.decoder_start_token_id
+    return int(model.config.decoder_start_token_id if start is None else start)

@@ -1,19 +1,27 @@
 """What tasks tell while they run: pieces of text, whole characters, and nothing that the result lacks."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
 import pytest
 from conftest import TinyHub
+from fake_pool import FakePool
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.engines import EngineMaker
 from models.languages import Languages
 from models.pool import ModelPool
-from models.tasks.events import Event, Pieces, SentenceReady, Words
-from models.tasks.steps import Outcome, stream
+from models.tasks.events import Event, OnEvent, Pieces, SegmentReady, SentenceReady, Words
+from models.tasks.steps import Outcome, Steps, stream
 from models.tasks.summarizer import Summarizer
-from models.tasks.summary import Summary, SummaryRequest
+from models.tasks.summary import SummaryRequest
+from models.tasks.translation import TranslationRequest
 from models.tasks.translator import Translator
 from models.text.language import LanguageDetector
+
+T = TypeVar("T")
 
 ARTICLE = "The ferry did not sail on Monday. A gust had torn a rope."
 
@@ -45,9 +53,9 @@ def test_a_decoder_that_changes_its_mind_is_not_quoted_wrongly() -> None:
     assert told == [Words("a"), Words("b c")]
 
 
-def _streamed(summarizer: Summarizer, request: SummaryRequest) -> tuple[list[Event], Outcome[Summary]]:
+def _streamed(steps: Callable[[OnEvent], Steps[T]]) -> tuple[list[Event], Outcome[T]]:
     told: list[Event] = []
-    running = stream(summarizer.steps(request, told.append))
+    running = stream(steps(told.append))
     while True:
         try:
             next(running)
@@ -65,7 +73,7 @@ def test_a_summary_is_told_as_it_is_written(tiny_hub: TinyHub, languages: Langua
     translator = Translator(pool, languages, detector, default_model=name)
     summarizer = Summarizer(pool, languages, detector, translator, default_model=name)
     request = SummaryRequest(text=ARTICLE, length="headline")
-    told, outcome = _streamed(summarizer, request)
+    told, outcome = _streamed(partial(summarizer.steps, request))
     pool.close()
     summary = outcome.unwrap()
     words = "".join(event.text for event in told if isinstance(event, Words))
@@ -73,3 +81,55 @@ def test_a_summary_is_told_as_it_is_written(tiny_hub: TinyHub, languages: Langua
     assert [event.sentence for event in sentences] == list(summary.sentences)
     assert len([event for event in told if isinstance(event, Words)]) > 2
     assert "".join(words.split()).startswith("".join(summary.sentences[0].text.split())[:20])
+
+
+def _translator(languages: Languages, pool: FakePool) -> Translator:
+    return Translator(pool.as_pool, languages, LanguageDetector(), default_model="facebook/m2m100_418M")
+
+
+def test_every_segment_of_a_translation_is_told(languages: Languages) -> None:
+    translator = _translator(languages, FakePool(languages))
+    text = "The talks failed.\n\n- Nobody was hurt. The talks failed.\n"
+    request = TranslationRequest(text=text, source="en", target="fr")
+    told, outcome = _streamed(partial(translator.steps, request))
+    segments = {event.index: event.segment for event in told if isinstance(event, SegmentReady)}
+    assert len(told) >= 3
+    assert [segments[i] for i in sorted(segments)] == list(outcome.unwrap().segments)
+
+
+def test_through_english_only_the_last_language_is_told(languages: Languages) -> None:
+    pool = FakePool(languages, change=lambda text: f"<{text}>")
+    translator = Translator(
+        pool.as_pool, languages, LanguageDetector(), default_model="dragoman/gemma3-270m-translate"
+    )
+    request = TranslationRequest(text="Die Rede ist lang.", source="de", target="fr")
+    told, outcome = _streamed(partial(translator.steps, request))
+    assert outcome.unwrap().via == "en"
+    assert {event.segment.text for event in told if isinstance(event, SegmentReady)} == {
+        "<<Die Rede ist lang.>>"
+    }
+
+
+def test_a_text_in_parts_is_told_when_its_last_part_is_there(languages: Languages) -> None:
+    pool = FakePool(languages, max_source_tokens=40)
+    translator = _translator(languages, pool)
+    text = "The minister spoke of the border, of the river, of the bridge and of the weather in the town."
+    request = TranslationRequest(text=text, source="en", target="fr")
+    told, outcome = _streamed(partial(translator.steps, request))
+    assert len(pool.engine.submissions[0]) > 1
+    assert told[0].segment.text == text.upper()
+    assert outcome.unwrap().translation == text.upper()
+
+
+def test_a_translated_summary_is_told_in_its_own_language(languages: Languages) -> None:
+    pool = FakePool(languages)
+    detector = LanguageDetector()
+    translator = _translator(languages, pool)
+    summarizer = Summarizer(
+        pool.as_pool, languages, detector, translator, default_model="Qwen/Qwen2.5-1.5B-Instruct"
+    )
+    request = SummaryRequest(text=ARTICLE, length="headline", target="fr")
+    told, outcome = _streamed(partial(summarizer.steps, request))
+    summary = outcome.unwrap()
+    assert summary.translation_model is not None
+    assert told == [SentenceReady(i, sentence) for i, sentence in enumerate(summary.sentences)]

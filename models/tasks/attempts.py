@@ -4,7 +4,7 @@ What is held (terms, inline code, addresses) goes through the model as a mask. A
 that was held is also tried with the word itself. Of all attempts at a sentence the best is kept.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -13,7 +13,7 @@ from models.checks.pair import Pair, Reading
 from models.checks.registry import TRANSLATION_CHECKS, run
 from models.checks.severity import any_error, penalty
 from models.pool import ModelPool
-from models.tasks.hypothesis import Ask, Hypothesis, translate
+from models.tasks.hypothesis import Ask, Hypothesis, OnDone, translate
 from models.tasks.route import Hop
 from models.tasks.steps import Steps
 from models.tasks.usage import Usage
@@ -52,15 +52,29 @@ class Attempt:
     """What each of the sentence's stretches is called in the target language."""
 
 
+OnAttempt = Callable[[int, Attempt], None]
+"""Told of a sentence, by its number, once there is an attempt at it; again, if a later one may be better."""
+
+
 def translate_checked(
-    pool: ModelPool, hops: Sequence[Hop], sentences: Sequence[Sentence], min_confidence: float | None
+    pool: ModelPool,
+    hops: Sequence[Hop],
+    sentences: Sequence[Sentence],
+    min_confidence: float | None,
+    on_attempt: OnAttempt | None = None,
 ) -> Steps[tuple[list[Attempt], Usage]]:
     """The best of at most three attempts at each sentence, the second and third in one round."""
     masked = [mask(sentence.text, sentence.held) for sentence in sentences]
     parts = [_stretches(sentence) for sentence in sentences]
     asks = [Ask(each.text) for each in masked]
     asks += [Ask(mask(part.text, part.held).text) for part in chain.from_iterable(parts)]
-    done, usage = yield from _translate_live(pool, hops, asks)
+
+    def tell(i: int, hypothesis: Hypothesis) -> None:
+        if on_attempt is not None and i < len(sentences):
+            attempt = _attempt(hops, sentences[i], masked[i], hypothesis)
+            on_attempt(i, _finished(sentences[i], attempt, {}, min_confidence))
+
+    done, usage = yield from _translate_live(pool, hops, asks, tell if on_attempt is not None else None)
     best = [_attempt(hops, *each) for each in zip(sentences, masked, done[: len(sentences)], strict=True)]
     names = iter(done[len(sentences) :])
     alone = [_alone(sentence, own, names) for sentence, own in zip(sentences, parts, strict=True)]
@@ -77,10 +91,14 @@ def translate_checked(
         ):
             other = _attempt(hops, sentences[i], way, hypothesis)
             best[i] = min(best[i], other, key=lambda attempt: attempt.cost)
-    return [
+    finished = [
         _finished(sentence, attempt, names_of, min_confidence)
         for sentence, attempt, names_of in zip(sentences, best, alone, strict=True)
-    ], usage
+    ]
+    if on_attempt is not None:
+        for i in wrong:
+            on_attempt(i, finished[i])
+    return finished, usage
 
 
 def _is_worth_another(attempt: Attempt) -> bool:
@@ -88,11 +106,21 @@ def _is_worth_another(attempt: Attempt) -> bool:
 
 
 def _translate_live(
-    pool: ModelPool, hops: Sequence[Hop], asks: Sequence[Ask]
+    pool: ModelPool, hops: Sequence[Hop], asks: Sequence[Ask], on_done: OnDone | None = None
 ) -> Steps[tuple[list[Hypothesis], Usage]]:
     """Translate each different text once, and pass over those that have nothing to translate but masks."""
-    live = {ask: None for ask in asks if _has_words(ask.text)}
-    done, usage = yield from translate(pool, hops, list(live))
+    places: dict[Ask, list[int]] = {}
+    for i, ask in enumerate(asks):
+        if _has_words(ask.text):
+            places.setdefault(ask, []).append(i)
+    live = list(places)
+
+    def tell(i: int, hypothesis: Hypothesis) -> None:
+        if on_done is not None:
+            for place in places[live[i]]:
+                on_done(place, hypothesis)
+
+    done, usage = yield from translate(pool, hops, live, tell if on_done is not None else None)
     found = dict(zip(live, done, strict=True))
     return [found.get(ask, Hypothesis(ask.text, True, None)) for ask in asks], usage
 

@@ -4,9 +4,10 @@ Knows nothing of markup, terms or checks.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
+from itertools import accumulate
 
 from models.codec import Purpose
 from models.engine.protocol import Decoding, Generation, Output
@@ -53,18 +54,29 @@ class Hypothesis:
     """The geometric mean of its tokens' probabilities, the least of all models'; None if one gives none."""
 
 
+OnDone = Callable[[int, Hypothesis], None]
+"""Told of a text, by its number, as soon as its translation is there, where somebody listens."""
+
+
 def translate(
-    pool: ModelPool, hops: Sequence[Hop], asks: Sequence[Ask]
+    pool: ModelPool, hops: Sequence[Hop], asks: Sequence[Ask], on_done: OnDone | None = None
 ) -> Steps[tuple[list[Hypothesis], Usage]]:
     """Translate texts of a sentence or a paragraph each with all hops, in order."""
     usage = Usage()
     done = [Hypothesis(ask.text, True, 1.0) for ask in asks]
     for hop in hops:
         texts = [replace(ask, text=each.text) for ask, each in zip(asks, done, strict=True)]
-        further, used = yield from _hop(pool, hop, texts)
+        tell = None
+        if on_done is not None and hop is hops[-1]:
+            tell = partial(_tell_after, done, on_done)
+        further, used = yield from _hop(pool, hop, texts, tell)
         done = [_after(a, b) for a, b in zip(done, further, strict=True)]
         usage += used
     return done, usage
+
+
+def _tell_after(before: Sequence[Hypothesis], on_done: OnDone, i: int, hypothesis: Hypothesis) -> None:
+    on_done(i, _after(before[i], hypothesis))
 
 
 def _after(first: Hypothesis, second: Hypothesis) -> Hypothesis:
@@ -73,7 +85,9 @@ def _after(first: Hypothesis, second: Hypothesis) -> Hypothesis:
     return Hypothesis(second.text, first.complete and second.complete, least)
 
 
-def _hop(pool: ModelPool, hop: Hop, asks: Sequence[Ask]) -> Steps[tuple[list[Hypothesis], Usage]]:
+def _hop(
+    pool: ModelPool, hop: Hop, asks: Sequence[Ask], on_done: OnDone | None
+) -> Steps[tuple[list[Hypothesis], Usage]]:
     """Translate texts with one model; one that is longer than its window goes in parts."""
     purpose = Purpose("translate", hop.source, hop.target)
     with pool.use(hop.entry) as model:
@@ -81,10 +95,29 @@ def _hop(pool: ModelPool, hop: Hop, asks: Sequence[Ask]) -> Steps[tuple[list[Hyp
         around = len(model.codec.encode("", purpose))
         parts = [_parts(model, ask, purpose, around) for ask in asks]
         generations = [generation for own in parts for generation in own]
-        outputs = (yield Call(model.engine, generations)) if generations else []
+        told = None if on_done is None else _told(model, hop.target, parts, on_done)
+        outputs = (yield Call(model.engine, generations, on_output=told)) if generations else []
         answers = iter(outputs)
         done = [_joined(model, hop.target, own, [next(answers) for _ in own]) for own in parts]
     return done, Usage.of(generations, outputs)
+
+
+def _told(
+    model: TextModel, target: str, parts: Sequence[Sequence[Generation]], on_done: OnDone
+) -> Callable[[int, Output], None]:
+    """For a call with all the parts: tells of a text when the last of its parts is there."""
+    owners = [i for i, own in enumerate(parts) for _ in own]
+    starts = list(accumulate((len(own) for own in parts), initial=0))
+    outputs: dict[int, Output] = {}
+
+    def tell(index: int, output: Output) -> None:
+        outputs[index] = output
+        i = owners[index]
+        own = range(starts[i], starts[i + 1])
+        if all(each in outputs for each in own):
+            on_done(i, _joined(model, target, parts[i], [outputs[each] for each in own]))
+
+    return tell
 
 
 def _joined(

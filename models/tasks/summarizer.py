@@ -11,6 +11,7 @@ from models.languages import Languages
 from models.pool import ExtractiveModel, ModelPool, TextModel
 from models.tasks.drafting import Draft, most_sentences, most_words, pick, write
 from models.tasks.events import OnEvent, SentenceReady
+from models.tasks.hypothesis import Hypothesis
 from models.tasks.steps import Steps
 from models.tasks.summary import Source, Summary, SummaryRequest, SummarySentence
 from models.tasks.translator import Translator, join
@@ -63,8 +64,8 @@ class Summarizer:
             _drop_unsupported(draft)
         model = None
         if into is not None and draft.sentences:
-            model, target = yield from self._translate(draft, language, into)
-        if on_event is not None:
+            model, target = yield from self._translate(draft, language, into, on_event)
+        elif on_event is not None:
             for i, sentence in enumerate(draft.sentences):
                 on_event(SentenceReady(i, sentence))
         return self._finish(request, entry, article, spans, draft, detected, target or language, model)
@@ -136,9 +137,19 @@ class Summarizer:
         draft.usage += other.usage
         return draft
 
-    def _translate(self, draft: Draft, source: str, target: str) -> Steps[tuple[str, str]]:
+    def _translate(
+        self, draft: Draft, source: str, target: str, on_event: OnEvent | None
+    ) -> Steps[tuple[str, str]]:
         """Turn the draft's sentences into the target language; returns the model's name and language."""
-        done = yield from self._translator.translate([s.text for s in draft.sentences], source, target)
+        drafted = draft.sentences
+
+        def tell(i: int, hypothesis: Hypothesis) -> None:
+            if on_event is not None:
+                on_event(SentenceReady(i, _in_translation(drafted[i], hypothesis.text)))
+
+        done = yield from self._translator.translate(
+            [s.text for s in drafted], source, target, on_done=tell if on_event is not None else None
+        )
         draft.sentences = [
             _in_translation(sentence, text)
             for sentence, text in zip(draft.sentences, done.texts, strict=True)

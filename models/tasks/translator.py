@@ -12,7 +12,8 @@ from models.languages import Languages
 from models.pool import ModelPool
 from models.tasks import sentences
 from models.tasks.attempts import Attempt, translate_checked
-from models.tasks.hypothesis import Ask, join, separator
+from models.tasks.events import OnEvent, SegmentReady
+from models.tasks.hypothesis import Ask, OnDone, join, separator
 from models.tasks.hypothesis import translate as translate_texts
 from models.tasks.route import Hop, Router, check_recognized
 from models.tasks.steps import Steps
@@ -52,7 +53,7 @@ class Translator:
         self._detector = detector
         self._router = Router(pool, languages, default_model)
 
-    def steps(self, request: TranslationRequest) -> Steps[Translation]:
+    def steps(self, request: TranslationRequest, on_event: OnEvent | None = None) -> Steps[Translation]:
         """Translate one text. Raises InvalidInput and its kin, and ModelUnavailable."""
         if not request.text.strip():
             raise InvalidInput("the text is empty", field="text", allowed="at least one character")
@@ -72,8 +73,17 @@ class Translator:
         hops = self.check(source, target, request.model)
         terms = Terms(request.protect, request.glossary, plain)
         parts = sentences.split(runs, source, whole=entry.segment == "paragraph", terms=terms)
+
+        def tell(i: int, attempt: Attempt) -> None:
+            if on_event is not None:
+                on_event(SegmentReady(i, sentences.segment(parts[i], attempt)))
+
         done, usage = yield from translate_checked(
-            self._pool, hops, [part.sentence for part in parts], request.min_confidence
+            self._pool,
+            hops,
+            [part.sentence for part in parts],
+            request.min_confidence,
+            tell if on_event is not None else None,
         )
         accounted = sentences.account(parts, done, terms)
         return Translation(
@@ -90,11 +100,16 @@ class Translator:
         )
 
     def translate(
-        self, texts: Sequence[str], source: str, target: str, model: str | None = None
+        self,
+        texts: Sequence[str],
+        source: str,
+        target: str,
+        model: str | None = None,
+        on_done: OnDone | None = None,
     ) -> Steps[Translated]:
         """Translate texts of a sentence or a paragraph each, through English where it must be, unchecked."""
         hops = self.check(source, target, model)
-        done, usage = yield from translate_texts(self._pool, hops, [Ask(text) for text in texts])
+        done, usage = yield from translate_texts(self._pool, hops, [Ask(text) for text in texts], on_done)
         return Translated(
             [each.text for each in done],
             [each.complete for each in done],

@@ -41,3 +41,4 @@ class Settings(BaseSettings):
     max_texts: int = Field(128, ge=1)
     max_queued_requests: int = Field(64, ge=1, description="requests in work or waiting; more get 429")
     request_timeout_s: float = Field(120.0, gt=0)
+    heartbeat_s: float = Field(2.0, gt=0, description="of silence in a stream, before a comment is sent")

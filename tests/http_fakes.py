@@ -26,6 +26,7 @@ from models.errors import (
 )
 from models.languages import Languages as RealLanguages
 from models.tasks.checker import Checker
+from models.tasks.events import OnEvent, SegmentReady, Words
 from models.tasks.steps import Call, Outcome, run_all
 from models.tasks.summary import Source, Summary, SummaryRequest, SummarySentence
 from models.tasks.translation import Segment, Translation, TranslationRequest
@@ -114,8 +115,13 @@ class Tasks:
             if not self.gate.wait(20):
                 raise AssertionError("nobody opened the gate")
 
-    def summary(self, request: SummaryRequest) -> Iterator[Any]:
+    def summary(self, request: SummaryRequest, on_event: OnEvent | None = None) -> Iterator[Any]:
         text = request.text or request.html or ""
+        if text.startswith("!tell") and on_event is not None:
+            for word in text.split()[1:]:
+                on_event(Words(word + " "))
+                yield None
+            text = text.split()[-1]
         if text == "!never":
             yield Call(self.engine, [Generation((1,), Decoding(max_new_tokens=1))])
         self._behave(text, request.model, request.target)
@@ -131,13 +137,17 @@ class Tasks:
             notes=(),
         )
 
-    def translation(self, request: TranslationRequest) -> Iterator[Any]:
+    def translation(self, request: TranslationRequest, on_event: OnEvent | None = None) -> Iterator[Any]:
         yield from ()
         self._behave(request.text, request.model, request.target)
+        segment = Segment(Span(0, len(request.text)), request.text.upper(), True)
+        if on_event is not None:
+            on_event(SegmentReady(0, segment))
+            yield None
         auto = request.source == "auto"
         return Translation(
             translation=request.text.upper(),
-            segments=(Segment(Span(0, len(request.text)), request.text.upper(), True),),
+            segments=(segment,),
             source="en" if auto else request.source,
             target=request.target,
             detected=Detection("en", 0.9) if auto else None,

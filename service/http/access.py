@@ -1,14 +1,19 @@
-"""Around each request: its id, its time, one line in the log. No texts and no addresses are written."""
+"""Around each request: its id, its time, one line in the log. No texts and no addresses are written.
+
+A stream is counted and logged when it ends, with the status that its work ended with.
+"""
 
 import logging
 import re
 import time
 import uuid
+from functools import partial
 from urllib.parse import quote
 
 from flask import Flask, Response, g, request
 
 from service.http.metrics import Metrics
+from service.http.streaming import EventStream
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +38,19 @@ class Access:
         g.start = time.perf_counter()
 
     def _end(self, response: Response) -> Response:
-        seconds = time.perf_counter() - g.start
         response.headers["X-Request-Id"] = g.request_id
         route = request.url_rule.rule if request.url_rule else "unmatched"
-        self._metrics.observe_request(request.method, route, response.status_code, seconds)
         # Quoted, since a path may hold line breaks; without its query, which may hold a text.
         path = quote(request.path[:LONGEST_PATH])
-        log.info(
-            "%s %s %d %.0f ms %s", request.method, path, response.status_code, seconds * 1e3, g.request_id
-        )
+        tell = partial(self._tell, request.method, route, path, g.start, g.request_id)
+        if isinstance(response, EventStream):
+            ended_as = response.ended_as
+            response.call_on_close(lambda: tell(ended_as()))
+        else:
+            tell(response.status_code)
         return response
+
+    def _tell(self, method: str, route: str, path: str, start: float, request_id: str, status: int) -> None:
+        seconds = time.perf_counter() - start
+        self._metrics.observe_request(method, route, status, seconds)
+        log.info("%s %s %d %.0f ms %s", method, path, status, seconds * 1e3, request_id)

@@ -46,6 +46,7 @@ from service.schemas.described import write_limits
 from service.settings import Settings
 
 JSON = "application/json"
+EVENTS = "text/event-stream"
 REF = "#/components/schemas/{model}"
 
 BODY_ERRORS = (InvalidJson, ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType, InvalidInput)
@@ -208,7 +209,7 @@ def _answer(operation: Operation, refs: _Refs) -> dict[str, Any]:
     elif operation.answer_type != JSON:
         content[operation.answer_type] = {"schema": {"type": "string"}}
     if operation.streams:
-        content["text/event-stream"] = {"schema": {"type": "string", "description": operation.streams}}
+        content[EVENTS] = {"schema": {"type": "string", "description": operation.streams}}
     for kind, part in content.items():
         given = {n: e.answer for n, e in operation.examples.items() if e.answer_type == kind}
         part["examples"] = _values(given)

@@ -1,6 +1,8 @@
 """The service's own interface: /v1. Requests are parsed and answers rendered by `service.schemas`."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from flask import Blueprint, Response, g, request
@@ -12,7 +14,8 @@ from models.tasks.summary import Summary
 from models.tasks.translation import Translation
 from service.http.body import read_json
 from service.http.errors import problem
-from service.http.openapi import WORK_ERRORS, Example, Operation, add
+from service.http.openapi import EVENTS, WORK_ERRORS, Example, Operation, add
+from service.http.streaming import stream
 from service.http.work import Done, Work
 from service.schemas import (
     Asked,
@@ -36,6 +39,7 @@ from service.schemas import (
     render_translation,
 )
 from service.schemas.answers import LanguagePart, ModelPart
+from service.schemas.events import EXAMPLE, STREAM
 from service.schemas.results import DetectionResults, SummaryResults, TranslationResults
 
 if TYPE_CHECKING:
@@ -54,6 +58,7 @@ SUMMARIZE = Operation(
     summary="Summarize an article, a web page or many texts",
     body=SummarizeBody,
     answers=(SummaryAnswer, SummaryResults),
+    streams=STREAM,
     errors=WORK_ERRORS,
     examples={
         "one article": Example(examples.SUMMARIZE, examples.SUMMARY),
@@ -67,10 +72,12 @@ TRANSLATE = Operation(
     summary="Translate a text or many texts",
     body=TranslateBody,
     answers=(TranslationAnswer, TranslationResults),
+    streams=STREAM,
     errors=WORK_ERRORS,
     examples={
         "one text": Example(examples.TRANSLATE, examples.TRANSLATION),
         "many texts, one of them empty": Example(examples.TRANSLATE_MANY, examples.TRANSLATIONS),
+        "one text as a stream": Example(examples.TRANSLATE_STREAM, EXAMPLE, EVENTS),
     },
 )
 DETECT = Operation(
@@ -119,13 +126,21 @@ class V1:
         return routes
 
     def summarize(self) -> Response:
-        with self._work.place():
+        with ExitStack() as held:
+            held.enter_context(self._work.place())
             asked = parse_summarize(read_json(request), self._settings)
+            if asked.stream:
+                steps = partial(self._runtime.summarizer.steps, asked.good[0])
+                return stream(self._work, held, steps, render_summary, self._settings.heartbeat_s)
             return _answer(asked, _rendered(self._work.summarize(asked.good), render_summary))
 
     def translate(self) -> Response:
-        with self._work.place():
+        with ExitStack() as held:
+            held.enter_context(self._work.place())
             asked = parse_translate(read_json(request), self._settings)
+            if asked.stream:
+                steps = partial(self._runtime.translator.steps, asked.good[0])
+                return stream(self._work, held, steps, render_translation, self._settings.heartbeat_s)
             return _answer(asked, _rendered(self._work.translate(asked.good), render_translation))
 
     def detect(self) -> Response:

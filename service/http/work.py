@@ -1,7 +1,7 @@
 """Requests' work, for every interface alike: a place, models that are loaded, a deadline."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from flask import has_request_context, request
 
 from models.errors import DeadlineExceeded, Overloaded
-from models.tasks.steps import Outcome, Steps
+from models.tasks.steps import Outcome, Steps, stream
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translation import Translation, TranslationRequest
 from service.http.abandoned import Stop, watching
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 T = TypeVar("T", Summary, Translation)
+A = TypeVar("A")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,12 @@ class Work:
         self, requests: Sequence[TranslationRequest], stop: Stop | None = None
     ) -> Done[Translation]:
         return self._run(self._runtime.translator.steps, requests, stop or Stop())
+
+    def stream(self, task: Steps[A], *, tick_s: float) -> Generator[None, None, Outcome[A]]:
+        """One item's work, to be gone on with; see `models.tasks.steps.stream`."""
+        self._readiness.require()
+        deadline = time.monotonic() + self._runtime.settings.request_timeout_s
+        return stream(task, deadline=deadline, tick_s=tick_s)
 
     def _run(self, steps: Callable[[R], Steps[T]], requests: Sequence[R], stop: Stop) -> Done[T]:
         self._readiness.require()

@@ -21,7 +21,7 @@ whole = BeforeValidator(_whole)
 def one_input(schema: dict[str, Any]) -> None:
     """A body's `json_schema_extra`: one of its inputs is given, and the others are absent or null."""
     inputs = [name for name in INPUTS if name in schema["properties"]]
-    schema["oneOf"] = [
+    forms = schema["oneOf"] = [
         {
             "title": f"with {given}",
             "required": [given],
@@ -29,6 +29,8 @@ def one_input(schema: dict[str, Any]) -> None:
         }
         for given in inputs
     ]
+    if "stream" in schema["properties"]:  # one text only
+        forms[inputs.index("texts")]["properties"]["stream"] = {"const": False}
 
 
 def write_limits(schema: dict[str, Any], settings: Settings) -> None:

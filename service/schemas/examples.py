@@ -70,6 +70,7 @@ TRANSLATION: dict[str, Any] = {
     "timings_ms": {"text": 1.1, "model": 204.6, "total": 206.0},
     "notes": [],
 }
+TRANSLATE_STREAM: dict[str, Any] = {**TRANSLATE, "stream": True}
 TRANSLATE_MANY: dict[str, Any] = {"texts": ["Good morning.", ""], "target": "fr"}
 TRANSLATIONS: dict[str, Any] = {"results": [TRANSLATION, EMPTY_ITEM]}
 

@@ -60,6 +60,9 @@ class SummarizeBody(_Body):
     on_unsupported: OnUnsupported = Field(
         "flag", description="A sentence that the article does not support: mark it, leave it out, write anew."
     )
+    stream: bool = Field(
+        False, description="Answer with events while it is worked on; for one text, not for `texts`."
+    )
 
 
 class TranslateBody(_Body):
@@ -79,6 +82,9 @@ class TranslateBody(_Body):
     min_confidence: float | None = Field(
         None, ge=0, le=1, description="Segments below it come back untranslated and marked."
     )
+    stream: bool = Field(
+        False, description="Answer with events while it is worked on; for one text, not for `texts`."
+    )
 
 
 class DetectBody(_Body):
@@ -92,6 +98,8 @@ class Asked(Generic[R]):
     items: tuple[R | InvalidInput, ...]
     many: bool
     """True if `texts` was given, so that the answer is `results` even for one item."""
+    stream: bool = False
+    """True if the one item is to be answered with events."""
 
     @property
     def good(self) -> list[R]:
@@ -159,8 +167,11 @@ def validated(model: type[B], data: object) -> B:
 def _asked(body: _Body, limits: Settings, request: Callable[[str, str], R]) -> Asked[R]:
     field = given_field(body)
     value = getattr(body, field)
+    stream = getattr(body, "stream", False)
     if field != "texts":
-        return Asked((request(field, _text(field, value, limits)),), many=False)
+        return Asked((request(field, _text(field, value, limits)),), many=False, stream=stream)
+    if stream:
+        raise InvalidInput("texts cannot be streamed", field="stream", allowed="false with texts")
     if not value:
         raise InvalidInput("texts is empty", field="texts", allowed="at least one text")
     if len(value) > limits.max_texts:

@@ -1,0 +1,65 @@
+"""What is streamed while a request is worked on: each event's name and its data."""
+
+from pydantic import BaseModel, Field
+
+from models.tasks.events import Event, SentenceReady, Words
+from service.schemas.absent import absent
+from service.schemas.answers import EvidencePart, FlagPart, SegmentPart, SpanPart
+
+
+class TokenEvent(BaseModel):
+    """A piece of the summary that a model is writing, to be put after the pieces before it."""
+
+    text: str
+
+
+class SentenceEvent(BaseModel):
+    """A sentence of the summary, as in the answer but for its place; its flags count in its own text."""
+
+    index: int
+    text: str
+    source: SpanPart | None = Field(description="Where the article says it, if the sentence is its own.")
+    original: str | None = absent("The sentence before it was translated.")
+    evidence: list[EvidencePart]
+    flags: list[FlagPart]
+
+
+class SegmentEvent(SegmentPart):
+    """A segment of the translation, as in the answer; one that comes again replaces what was told before."""
+
+    index: int
+
+
+STREAM = """\
+Server-sent events, if `stream` is true: `token` (a piece of a summary that a model writes), `sentence` (of \
+a summary) and `segment` (of a translation), each as soon as it is there, then one `result` with the whole \
+answer, or one `error` with the problem document. The result is what counts. Lines that begin with a colon \
+keep the connection alive. An error before the first event is an ordinary answer."""
+
+EXAMPLE = """\
+event: segment
+data: {"source":{"start":0,"end":13},"text":"Bonjour.","complete":true,"confidence":0.8713,"abstained":false,\
+"flags":[],"index":0}
+
+event: result
+data: {"translation":"Bonjour.", ...}
+
+"""
+
+
+def render_event(event: Event) -> tuple[str, BaseModel]:
+    """The event's name and data."""
+    if isinstance(event, Words):
+        return "token", TokenEvent(text=event.text)
+    if isinstance(event, SentenceReady):
+        sentence = event.sentence
+        return "sentence", SentenceEvent(
+            index=event.index,
+            text=sentence.text,
+            source=None if sentence.source is None else SpanPart.model_validate(sentence.source),
+            original=sentence.original,
+            evidence=[EvidencePart.of(each) for each in sentence.evidence],
+            flags=[FlagPart.of(flag) for flag in sentence.flags],
+        )
+    part = SegmentPart.model_validate(event.segment)
+    return "segment", SegmentEvent(index=event.index, **dict(part))

@@ -47,6 +47,11 @@ from service.settings import Settings
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
+STREAM = """\
+One server-sent event. Each comes as soon as what it tells is there; then comes one `result` with the whole \
+answer, or one `error` with the problem document. The result is what counts. Lines that begin with a colon \
+keep the connection alive. An error before the first event is an ordinary answer with its own status."""
+
 REF = "#/components/schemas/{model}"
 
 BODY_ERRORS = (InvalidJson, ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType, InvalidInput)
@@ -94,8 +99,8 @@ class Operation:
     answers: tuple[type[BaseModel], ...] = ()
     """One of these forms; none with `answer_type` text, or for an answer without a body."""
     answer_type: str = JSON
-    streams: str = ""
-    """Where the answer may also be a stream of server-sent events: which events there are."""
+    streams: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    """Where the answer may also be a stream: its events, and what each holds, before the last one."""
     errors: tuple[type[Exception], ...] = ()
     examples: Mapping[str, Example] = field(default_factory=dict)
     """By a name in words."""
@@ -157,7 +162,8 @@ def _schemas(operations: Iterable[Operation]) -> tuple[_Refs, dict[str, Any]]:
     """A reference for each model that the operations name, and what the references lead to."""
     wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {(Problem, "serialization"): None}
     for operation in operations:
-        wanted |= dict.fromkeys((model, "serialization") for model in operation.answers)
+        written = (*operation.answers, *operation.streams.values())
+        wanted |= dict.fromkeys((model, "serialization") for model in written)
         if operation.body is not None:
             wanted[operation.body, "validation"] = None
     refs, definitions = models_json_schema(list(wanted), ref_template=REF)
@@ -209,7 +215,7 @@ def _answer(operation: Operation, refs: _Refs) -> dict[str, Any]:
     elif operation.answer_type != JSON:
         content[operation.answer_type] = {"schema": {"type": "string"}}
     if operation.streams:
-        content[EVENTS] = {"schema": {"type": "string", "description": operation.streams}}
+        content[EVENTS] = {"schema": _stream(operation, refs)}
     for kind, part in content.items():
         given = {n: e.answer for n, e in operation.examples.items() if e.answer_type == kind}
         part["examples"] = _values(given)
@@ -220,6 +226,27 @@ def _answer(operation: Operation, refs: _Refs) -> dict[str, Any]:
             "content": {kind: _filled(part) for kind, part in content.items()},
         }
     )
+
+
+def _stream(operation: Operation, refs: _Refs) -> dict[str, Any]:
+    """What each event is; the last one is the whole answer, or the problem that ended the work."""
+    last: dict[str, type[BaseModel]] = {"result": operation.answers[0], "error": Problem}
+    forms = []
+    for name, model in {**operation.streams, **last}.items():
+        data = {
+            "type": "string",
+            "contentMediaType": JSON,
+            "contentSchema": refs[model, "serialization"],
+        }
+        forms.append(
+            {
+                "title": name,
+                "type": "object",
+                "required": ["event", "data"],
+                "properties": {"event": {"const": name}, "data": data},
+            }
+        )
+    return {"description": STREAM, "anyOf": forms}
 
 
 def _problems(operation: Operation, refs: _Refs) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from models.tasks.summary import Summary
 from models.tasks.translation import Translation
 from service.http.body import read_json
 from service.http.errors import problem
-from service.http.openapi import EVENTS, WORK_ERRORS, Example, Operation, add
+from service.http.openapi import WORK_ERRORS, Example, Operation, add
 from service.http.streaming import stream
 from service.http.work import Done, Work
 from service.schemas import (
@@ -39,7 +39,7 @@ from service.schemas import (
     render_translation,
 )
 from service.schemas.answers import LanguagePart, ModelPart
-from service.schemas.events import EXAMPLE, STREAM
+from service.schemas.events import SUMMARY_EVENTS, TRANSLATION_EVENTS
 from service.schemas.results import DetectionResults, SummaryResults, TranslationResults
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ SUMMARIZE = Operation(
     summary="Summarize an article, a web page or many texts",
     body=SummarizeBody,
     answers=(SummaryAnswer, SummaryResults),
-    streams=STREAM,
+    streams=SUMMARY_EVENTS,
     errors=WORK_ERRORS,
     examples={
         "one article": Example(examples.SUMMARIZE, examples.SUMMARY),
@@ -72,12 +72,12 @@ TRANSLATE = Operation(
     summary="Translate a text or many texts",
     body=TranslateBody,
     answers=(TranslationAnswer, TranslationResults),
-    streams=STREAM,
+    streams=TRANSLATION_EVENTS,
     errors=WORK_ERRORS,
     examples={
         "one text": Example(examples.TRANSLATE, examples.TRANSLATION),
         "many texts, one of them empty": Example(examples.TRANSLATE_MANY, examples.TRANSLATIONS),
-        "one text as a stream": Example(examples.TRANSLATE_STREAM, EXAMPLE, EVENTS),
+        "one text as a stream": Example(examples.TRANSLATE_STREAM),
     },
 )
 DETECT = Operation(

@@ -1,5 +1,7 @@
 """What is streamed while a request is worked on: each event's name and its data."""
 
+from collections.abc import Mapping
+
 from pydantic import BaseModel, Field
 
 from models.tasks.events import Event, SentenceReady, Words
@@ -30,21 +32,9 @@ class SegmentEvent(SegmentPart):
     index: int
 
 
-STREAM = """\
-Server-sent events, if `stream` is true: `token` (a piece of a summary that a model writes), `sentence` (of \
-a summary) and `segment` (of a translation), each as soon as it is there, then one `result` with the whole \
-answer, or one `error` with the problem document. The result is what counts. Lines that begin with a colon \
-keep the connection alive. An error before the first event is an ordinary answer."""
-
-EXAMPLE = """\
-event: segment
-data: {"source":{"start":0,"end":13},"text":"Bonjour.","complete":true,"confidence":0.8713,"abstained":false,\
-"flags":[],"index":0}
-
-event: result
-data: {"translation":"Bonjour.", ...}
-
-"""
+SUMMARY_EVENTS: Mapping[str, type[BaseModel]] = {"token": TokenEvent, "sentence": SentenceEvent}
+TRANSLATION_EVENTS: Mapping[str, type[BaseModel]] = {"segment": SegmentEvent}
+"""By name, as they come before the whole answer."""
 
 
 def render_event(event: Event) -> tuple[str, BaseModel]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from models.checks.flag import Flag
 from models.checks.pair import Pair
+from models.checks.verbatim import tokens
 from models.checks.words import Word, is_unspaced, words
 from models.text.span import Span
 
@@ -25,11 +26,9 @@ def check(pair: Pair) -> Iterator[Flag]:
     if _same_language(pair.source.language, pair.output.language):
         return
     source, output = words(pair.source.text), words(pair.output.text)
-    runs = [
-        run
-        for run in _copied_runs(source, output)
-        if _is_prose(pair.output.text, output[run.start : run.end])
-    ]
+    runs = _copied_runs(source, output)
+    apart = [span for _, _, span in tokens(pair.output.text)] if runs else []
+    runs = [run for run in runs if _is_prose(pair.output.text, output[run.start : run.end], apart)]
     if not runs:
         return
     copied = sum(run.end - run.start for run in runs)
@@ -63,12 +62,15 @@ def _copied_runs(source: list[Word], output: list[Word]) -> list[Span]:
     return runs
 
 
-def _is_prose(text: str, run: list[Word]) -> bool:
-    """Whether the words are more than names: enough ordinary ones, which begin with a small letter."""
-    letters = [word for word in run if word.form[0].isalpha()]
-    heads = [text[word.span.start] for word in letters]
-    if sum(not is_unspaced(word.form) for word in letters) == 0:
+def _is_prose(text: str, run: list[Word], apart: list[Span]) -> bool:
+    """Whether the words are more than names, or parts of addresses: enough of them are ordinary."""
+    letters = [
+        word
+        for word in run
+        if word.form[0].isalpha() and not any(a <= word.span.start and word.span.end <= b for a, b in apart)
+    ]
+    if all(is_unspaced(word.form) for word in letters):
         return len(letters) >= 2 * _ORDINARY_WORDS
     if all(text[word.span.start : word.span.end].isupper() for word in letters):
         return len(letters) > _ORDINARY_WORDS
-    return sum(not head.isupper() for head in heads) >= _ORDINARY_WORDS
+    return sum(not text[word.span.start].isupper() for word in letters) >= _ORDINARY_WORDS

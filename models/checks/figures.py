@@ -22,7 +22,10 @@ _DATE_CHARACTERS = 10
 _DIGITS = re.compile(r"\d+")
 _DATE = re.compile(r"(?<![\d.])\d{1,4}([./-])\d{1,2}\1\d{2,4}(?![\d/-])")
 _ONLY_NOUGHTS = re.compile(r"0{2,}")
-_ROMAN = re.compile(r"(?<![^\W_])(?=[IVXХ])(X{0,3}|Х{0,3})(I[XХ]|IV|V?I{0,3})(?![A-Z])")
+_ROMAN = re.compile(
+    r"(?<!\w)(?=[VXХ]|I[IVXХ])(X{0,3}|Х{0,3})(I[XХ]|IV|V?I{0,3})(?:(?:er?|ème|º|[-‑][йеямго]+)(?!\w)|(?!\w))"
+)
+"""The Cyrillic `Х` too; a lone `I` is more often a word."""
 _HAN = {character: float(value) for value, character in enumerate("零一二三四五六七八九十")} | {
     "两": 2.0,
     "兩": 2.0,
@@ -143,6 +146,6 @@ def _is_decade(value: float) -> bool:
 
 
 def _roman(text: str) -> Iterator[float]:
-    for match in filter(lambda match: match[0], _ROMAN.finditer(text)):
-        digits = [_ROMAN_VALUES[character] for character in match[0]]
+    for match in _ROMAN.finditer(text):
+        digits = [_ROMAN_VALUES[character] for character in match[1] + match[2]]
         yield float(sum(-a if a < b else a for a, b in zip(digits, [*digits[1:], 0], strict=True)))

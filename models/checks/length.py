@@ -55,7 +55,7 @@ _BY_SCRIPT = {
 }
 """Languages that were not measured: rough ratios, with a wide spread."""
 _UNMEASURED = Length(1.10, 0.08, 1.5)
-_ERROR, _WARNING = 3.5, 3.0
+ERROR, WARNING = 3.5, 3.0
 """Standard deviations from what is usual."""
 _ELLIPSIS = re.compile(r"(?:\.\.\.|…+|\[\.\.\.\]|\[…\])\W*$")
 
@@ -73,12 +73,12 @@ def check(pair: Pair) -> Iterator[Flag]:
     if not source or not output:
         return
     deviation = deviations(source, output, pair.source.language, pair.output.language)
-    severity: Severity = "error" if abs(deviation) >= _ERROR else "warning"
-    if deviation <= -_WARNING:
+    severity: Severity = "error" if abs(deviation) >= ERROR else "warning"
+    if deviation <= -WARNING:
         yield Flag(
             LOST, whole, "The translation is much shorter than the source: some of it may be lost.", severity
         )
-    elif deviation >= _WARNING:
+    elif deviation >= WARNING:
         yield Flag(
             ADDED,
             whole,

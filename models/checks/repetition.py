@@ -1,6 +1,7 @@
 """Loops: words or groups of words that come again and again, as they do not in the source."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -10,8 +11,6 @@ from models.checks.words import Word, is_unspaced, words
 from models.text.span import Span
 
 KIND = "repetition"
-_MAX_PERIOD = 24
-"""Words of the longest group whose immediate repetition is looked for."""
 _LEAST_WORDS = 4
 """Words in all that a loop has at least."""
 _LONG_GROUP_WORDS = 7
@@ -59,14 +58,14 @@ def _longest_loop(text: list[Word]) -> tuple[int, Span | None]:
 
 
 def _periods(forms: list[str]) -> list[int]:
-    """How far apart the same two words come again: no loop has another period, and most texts have none."""
+    """How far apart the same two words come again, more than once: no loop has another period."""
     last: dict[tuple[str, str], int] = {}
-    periods = set()
+    periods: Counter[int] = Counter()
     for i, two in enumerate(pairwise(forms)):
-        if two in last and i - last[two] <= _MAX_PERIOD:
-            periods.add(i - last[two])
+        if two in last:
+            periods[i - last[two]] += 1
         last[two] = i
-    return sorted(periods)
+    return sorted(period for period, times in periods.items() if times > 1)
 
 
 def _all_digits(forms: list[str], end: int, period: int) -> bool:

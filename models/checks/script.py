@@ -53,6 +53,8 @@ def _is_another(pair: Pair, own: tuple[str, ...], letters: int, mine: int) -> bo
     if "Latin" in own or mine + len(letters_of(("Latin",)).findall(text)) < _OWN_SHARE * letters:
         return True
     small = _SMALL_LATIN.findall(text)
+    if not mine and len(small) >= _ORDINARY_WORDS - 1:
+        return True
     return len(small) >= _ORDINARY_WORDS and sum(map(len, small)) > mine * _LETTERS_A_SIGN.get(own[0], 1)
 
 

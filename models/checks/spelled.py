@@ -21,6 +21,7 @@ class Spelled(NamedTuple):
 
 
 _BY_TEXT2NUM = frozenset({"en", "fr", "es", "pt", "de", "it", "nl", "da"})
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 _MAX_JOINING_TOKENS = 2
 """`and`, a hyphen: what may stand between the words of one number."""
@@ -57,7 +58,8 @@ def spelled(text: str, language: str) -> Iterator[Spelled]:
     elif language in ("zh", "ja", "yue", "wuu"):
         yield from _han(text)
     elif language in _BY_TEXT2NUM or language == "und":
-        yield from _by_text2num(text, "en" if language == "und" else language)
+        # text2num takes UTF-8, which lone surrogates have no form in
+        yield from _by_text2num(_SURROGATE.sub("\ufffd", text), "en" if language == "und" else language)
 
 
 def _by_text2num(text: str, language: str) -> Iterator[Spelled]:

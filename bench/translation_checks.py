@@ -1,0 +1,234 @@
+"""What the checks on translations find in professional translations, and in the same ones damaged on purpose.
+
+    python bench/translation_checks.py FOLDER
+
+FOLDER holds `news_dev.jsonl.gz`: {"doc", "i", "en", "fr", ...}, one sentence a line, in document order. All
+pairs of English and another language, both ways. Three tables: sentences flagged by each check (a false alarm
+unless the translator was wrong), damage found by the check that it is for, and whole documents, of which
+sentences are taken out or to which they are added.
+"""
+
+import argparse
+import gzip
+import json
+import random
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from models.checks.pair import Pair, Reading
+from models.checks.registry import TRANSLATION_CHECKS, run
+from models.checks.report_translation import check_translation
+from models.text.span import Span
+
+Row = dict[str, str]
+Damage = Callable[[str, str, random.Random], tuple[str, str] | None]
+"""(source, output) -> the same, damaged; None where it cannot be."""
+URL = "https://news.example.org/a/2019?id=7"
+DIGITS = re.compile(r"\d+")
+
+
+def read(folder: Path) -> list[Row]:
+    with gzip.open(folder / "news_dev.jsonl.gz", "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def directions(row: Row) -> list[tuple[str, str]]:
+    others = [code for code in row if code not in ("doc", "i", "en")]
+    return [pair for other in others for pair in (("en", other), (other, "en"))]
+
+
+def drop_number(source: str, output: str, rng: random.Random) -> tuple[str, str] | None:
+    found = list(DIGITS.finditer(output))
+    if not found:
+        return None
+    match = rng.choice(found)
+    return source, output[: match.start()] + output[match.end() :]
+
+
+def change_digit(source: str, output: str, rng: random.Random) -> tuple[str, str] | None:
+    places = [match.start() for match in re.finditer(r"\d", output)]
+    if not places:
+        return None
+    at = rng.choice(places)
+    digit = rng.choice([d for d in "123456789" if d != output[at]])
+    return source, output[:at] + digit + output[at + 1 :]
+
+
+def cut(share: float) -> Damage:
+    def damage(source: str, output: str, rng: random.Random) -> tuple[str, str]:
+        return source, output[: int(len(output) * (1 - share))]
+
+    return damage
+
+
+def double(source: str, output: str, rng: random.Random) -> tuple[str, str]:
+    return source, output + " " + output
+
+
+def loop(source: str, output: str, rng: random.Random) -> tuple[str, str]:
+    spaced = " " in output
+    words = output.split() if spaced else list(output)
+    at = rng.randrange(max(1, len(words) - 3))
+    group = words[at : at + rng.randint(2, 6)]
+    return source, (" " if spaced else "").join(words[: at + len(group)] + group * 3)
+
+
+def leave(source: str, output: str, rng: random.Random) -> tuple[str, str] | None:
+    return (source, source) if source != output else None
+
+
+def leave_half(source: str, output: str, rng: random.Random) -> tuple[str, str]:
+    return source, output[: len(output) // 3] + source[len(source) // 3 :]
+
+
+def lose_address(source: str, output: str, rng: random.Random) -> tuple[str, str]:
+    return f"{source} {URL}", output
+
+
+def change_address(source: str, output: str, rng: random.Random) -> tuple[str, str]:
+    return f"{source} {URL}", f"{output} {URL.replace('id=7', 'id=1')}"
+
+
+def lose_placeholder(source: str, output: str, rng: random.Random) -> tuple[str, str]:
+    return f"{source} {{user_name}} %(count)d", f"{output} {{user_name}} % (count) d"
+
+
+def misspell(source: str, output: str, rng: random.Random) -> tuple[str, str] | None:
+    """One letter inside a word of a name of several words that both sides have."""
+    names = re.findall(r"[A-Z][a-z]{3,} [A-Z][a-z]{4,}", source)
+    words = [word for name in names for word in name.split() if len(word) > 4 and word in output]
+    if not words:
+        return None
+    word = rng.choice(words)
+    at = rng.randrange(1, len(word) - 1)
+    letter = rng.choice([x for x in "aeioubdgklmnprst" if x != word[at]])
+    return source, output.replace(word, word[:at] + letter + word[at + 1 :])
+
+
+DAMAGES: dict[str, tuple[str, Damage]] = {
+    "a number dropped": ("number", drop_number),
+    "a digit changed": ("number", change_digit),
+    "the last half cut off": ("omission", cut(0.5)),
+    "the last third cut off": ("omission", cut(1 / 3)),
+    "empty": ("omission", cut(1.0)),
+    "all of it twice": ("repetition", double),
+    "a group of words in a loop": ("repetition", loop),
+    "left in the source language": ("echo", leave),
+    "two thirds left in the source language": ("echo", leave_half),
+    "an address dropped": ("verbatim", lose_address),
+    "an address changed": ("verbatim", change_address),
+    "a placeholder broken": ("verbatim", lose_placeholder),
+    "a letter of a name changed": ("name", misspell),
+}
+
+
+def pairs(rows: list[Row]) -> Iterator[tuple[str, str, str, str]]:
+    for row in rows:
+        for source, target in directions(row):
+            yield source, target, row[source], row[target]
+
+
+def false_alarms(rows: list[Row]) -> None:
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    total, started = 0, time.perf_counter()
+    for source, target, text, output in pairs(rows):
+        flags = run(TRANSLATION_CHECKS, Pair(Reading(text, source), Reading(output, target)))
+        total += 1
+        for kind in {flag.kind for flag in flags} | ({"any"} if flags else set()):
+            own = [flag.severity for flag in flags if kind in ("any", flag.kind)]
+            found[kind]["error" if "error" in own else "warning"] += 1
+    took = (time.perf_counter() - started) / total
+    print(f"{total} sentences, {1000 * took:.2f} ms each\n")
+    print("| kind | errors % | warnings alone % |\n|---|---|---|")
+    for kind, counts in sorted(found.items()):
+        print(f"| {kind} | {100 * counts['error'] / total:.2f} | {100 * counts['warning'] / total:.2f} |")
+
+
+def detection(rows: list[Row], rng: random.Random) -> None:
+    print(
+        "\n| damage | kind | cases | as an error % | at all % | by any check % |\n|---|---|---|---|---|---|"
+    )
+    for name, (kind, damage) in DAMAGES.items():
+        counts: Counter[str] = Counter()
+        for source, target, text, output in pairs(rows):
+            damaged = damage(text, output, rng)
+            if damaged is None:
+                continue
+            flags = run(TRANSLATION_CHECKS, Pair(Reading(damaged[0], source), Reading(damaged[1], target)))
+            own = {flag.severity for flag in flags if flag.kind == kind}
+            counts.update(cases=1, error="error" in own, own=bool(own), any=bool(flags))
+        shares = [100 * counts[key] / max(1, counts["cases"]) for key in ("error", "own", "any")]
+        print(
+            f"| {name} | {kind} | {counts['cases']} | "
+            + " | ".join(f"{share:.1f}" for share in shares)
+            + " |"
+        )
+
+
+def text_of(sentences: list[str]) -> tuple[str, list[Span]]:
+    """The sentences as one paragraph, and where each stands."""
+    text, spans = "", []
+    for sentence in sentences:
+        text += " " if text else ""
+        spans.append(Span(len(text), len(text) + len(sentence)))
+        text += sentence
+    return text, spans
+
+
+def meets(one: Span | None, other: Span) -> bool:
+    return one is not None and one.start < other.end and other.start < one.end
+
+
+def documents(rows: list[Row], rng: random.Random) -> None:
+    docs: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        docs[row["doc"]].append(row)
+    counts: Counter[str] = Counter()
+    started = time.perf_counter()
+    for doc in (doc for doc in docs.values() if len(doc) > 3):
+        for source, target in directions(doc[0]):
+            theirs, ours = [row[source] for row in doc], [row[target] for row in doc]
+            at = rng.randrange(len(doc))
+            text, spans = text_of(theirs)
+            flags = _flags(text, text_of(ours)[0], source, target)
+            counts.update(
+                sentences=len(doc), docs=1, moved=sum(f.kind in ("omission", "addition") for f in flags)
+            )
+            counts["errors"] += sum(flag.severity == "error" for flag in flags)
+            flags = _flags(text, text_of(ours[:at] + ours[at + 1 :])[0], source, target)
+            counts["lost"] += any(flag.kind == "omission" and meets(flag.source, spans[at]) for flag in flags)
+            output, spans = text_of(ours)
+            flags = _flags(text_of(theirs[:at] + theirs[at + 1 :])[0], output, source, target)
+            counts["added"] += any(flag.kind == "addition" and meets(flag.span, spans[at]) for flag in flags)
+    took = (time.perf_counter() - started) / 3 / counts["sentences"]
+    print(f"\n{counts['docs']} documents, {1000 * took:.2f} ms a sentence")
+    print(f"errors in whole ones: {100 * counts['errors'] / counts['sentences']:.2f} for 100 sentences")
+    print(f"lost or added in whole ones: {100 * counts['moved'] / counts['sentences']:.2f} for 100 sentences")
+    print(f"found: a lost sentence {100 * counts['lost'] / counts['docs']:.1f}%, an added one ", end="")
+    print(f"{100 * counts['added'] / counts['docs']:.1f}%")
+
+
+def _flags(source: str, output: str, source_language: str, target_language: str):  # type: ignore[no-untyped-def]
+    found = check_translation(source, output, source_language, target_language)
+    return [flag for sentence in found for flag in sentence.flags]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    rows = read(options.folder)
+    rng = random.Random(options.seed)
+    false_alarms(rows)
+    detection(rows, rng)
+    documents(rows, rng)
+
+
+if __name__ == "__main__":
+    main()

@@ -37,6 +37,7 @@ def test_a_document_is_summarized() -> None:
     response = _post("summarize", "a.txt", b"One. Two.", length="headline", max_sentences="2")
     assert response.status_code == 200
     assert response.json["summary"] == "One. Two."
+    assert response.json["source"]["text"] == "One. Two."
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from service.http.compat.huggingface import HuggingFace
 from service.http.compat.libretranslate import LibreTranslate
 from service.http.docs import Docs
 from service.http.documents import Documents
+from service.http.glossaries import GlossaryViews
 from service.http.metrics import Metrics
+from service.http.page import Page
 from service.http.readiness import Readiness
 from service.http.status import Status
 from service.http.trust import Trust
@@ -43,11 +45,13 @@ def create_app(
     work = Work(runtime, gate, readiness)
     families = (LibreTranslate(runtime, work), DeepL(runtime, work), HuggingFace(runtime, work, readiness))
     errors.install(app, families)
+    app.register_blueprint(Page().blueprint())
     app.register_blueprint(Docs(runtime.settings).blueprint())
     app.register_blueprint(Status(readiness, metrics).blueprint())
     app.register_blueprint(V1(runtime, work).blueprint())
     app.register_blueprint(Trust(runtime, work).blueprint())
     app.register_blueprint(Documents(runtime, work).blueprint())
+    app.register_blueprint(GlossaryViews(runtime, work).blueprint())
     for family in families:
         app.register_blueprint(family.blueprint())
     app.wsgi_app = BodyDrain(app.wsgi_app)  # type: ignore[method-assign]

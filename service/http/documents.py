@@ -73,6 +73,7 @@ class Documents:
             done = self._work.summarize([asked])
         (outcome,) = done.outcomes
         answer = render_summary(outcome.unwrap(), outcome.timings, done.total_s)
+        answer.source.text = answer.source.text or asked.text  # what spans refer to, the caller has not
         return Response(answer.model_dump_json(), mimetype="application/json")
 
     def translate(self) -> Response:

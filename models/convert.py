@@ -63,4 +63,6 @@ def to_ctranslate2(
     for name, value in EXPECTED.get(model.config.model_type, {}).items():
         if getattr(model.config, name, None) is None:
             setattr(model.config, name, value)
+    if model.config.model_type in ("t5", "mt5"):  # transformers 5 always ties; CTranslate2 scales if it does
+        model.config.tie_word_embeddings = getattr(model.config, "scale_decoder_outputs", False)
     _FromMemory(model, tokenizer, folder).convert(str(output), quantization=quantization, force=True)

@@ -64,6 +64,10 @@ def test_ctranslate2_writes_what_generate_writes(
         # Beams end differently in the two libraries, so a near tie may fall the other way.
         assert all(same) if beams == 1 else sum(same) >= 2
         assert [o.finish for o in ours] == [o.finish for o in theirs] or beams > 1
+        for one, other in zip(ours, theirs, strict=True):  # so that a confidence means the same everywhere
+            assert one.score is not None
+            same_score = one.score == pytest.approx(other.score, rel=0.1, abs=1e-2)
+            assert one.token_ids != other.token_ids or same_score
 
 
 @pytest.mark.parametrize("kind", KINDS)

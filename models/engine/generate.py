@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from models.engine.protocol import Decoding, Generation, Output
 
@@ -42,6 +42,34 @@ class _Watcher(StoppingCriteria):
                 on_token(tokens[i])
 
 
+class _Likely(LogitsProcessor):
+    """Keeps how likely each greedy token was; `generate` itself would keep all logits to say that.
+
+    A token's probability is the model's own, before anything was forbidden; a forced token is certain.
+    """
+
+    def __init__(self) -> None:
+        self.steps: list[torch.Tensor] = []
+        self._logits = torch.empty(0)
+
+    def hear(self, model: Any, arguments: Any, output: Any) -> None:
+        """As a hook of the model: its logits of this step."""
+        self._logits = output.logits[:, -1].float()
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        chosen = scores.argmax(-1, keepdim=True)
+        gains = self._logits.gather(-1, chosen)[:, 0] - self._logits.logsumexp(-1)
+        forced = scores.isfinite().sum(-1) == 1
+        self.steps.append(gains.masked_fill(forced, 0.0))
+        return scores
+
+    def score(self, i: int, row: list[int], decoding: Decoding, stops: tuple[int, ...]) -> float:
+        """The normalized log probability of the batch's row `i`, as beam search would rank it."""
+        tokens = min(_end(row, stops) + 1, len(self.steps))
+        gains = torch.stack([step[i] for step in self.steps[:tokens]]).sum()
+        return float(gains) / float(tokens**decoding.length_penalty)
+
+
 class GenerateBackend:
     """Runs a loaded transformers model with padding; see `Backend`."""
 
@@ -67,20 +95,33 @@ class GenerateBackend:
         """See `Backend.run`; all of a batch finish together."""
         decoding = batch[0].decoding
         stops = self._stops(decoding)
+        likely = _Likely()
         ids, mask = self._padded([generation.source_ids for generation in batch])
-        result = self._model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            stopping_criteria=StoppingCriteriaList([_Watcher(batch, stopped, stops)]),
-            return_dict_in_generate=True,
-            pad_token_id=self._pad,
-            **_options(decoding),
-        )
+        greedy = decoding.num_beams == 1
+        hook = self._model.register_forward_hook(likely.hear) if greedy else None
+        try:
+            result = self._model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                stopping_criteria=StoppingCriteriaList([_Watcher(batch, stopped, stops)]),
+                logits_processor=LogitsProcessorList([likely] if greedy else []),
+                return_dict_in_generate=True,
+                pad_token_id=self._pad,
+                **_options(decoding),
+            )
+        finally:
+            if hook is not None:
+                hook.remove()
         scores = getattr(result, "sequences_scores", None)
         skip = ids.shape[1] if self._causal else 1  # the prompt, or the decoder's start token
         rows = result.sequences[:, skip:].tolist()
         return [
-            _output(row, None if scores is None else float(scores[i]), decoding, stops)
+            _output(
+                row,
+                likely.score(i, row, decoding, stops) if scores is None else float(scores[i]),
+                decoding,
+                stops,
+            )
             for i, row in enumerate(rows)
         ]
 
@@ -131,7 +172,12 @@ def _options(decoding: Decoding) -> dict[str, Any]:
 
 def _output(row: list[int], score: float | None, decoding: Decoding, stops: tuple[int, ...]) -> Output:
     """Cut a row of `generate`'s result at its end token and take the forced first token off."""
-    end = next((i for i, token in enumerate(row) if token in stops), len(row))
+    end = _end(row, stops)
     natural = decoding.max_new_tokens - (decoding.forced_eos_token_id is not None)
     start = 0 if decoding.forced_bos_token_id is None else 1
     return Output(tuple(row[start:end]), score, "stop" if end < natural else "length")
+
+
+def _end(row: list[int], stops: tuple[int, ...]) -> int:
+    """Where the first end token stands, or would."""
+    return next((i for i, token in enumerate(row) if token in stops), len(row))

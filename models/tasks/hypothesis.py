@@ -140,7 +140,8 @@ def log_probability(output: Output, decoding: Decoding) -> float | None:
     """The log probability of all of an output's tokens, its end included; None if the engine gives none."""
     if output.score is None:
         return None
-    return output.score * float((len(output.token_ids) + 1) ** decoding.length_penalty)
+    tokens = len(output.token_ids) + 1 + (decoding.forced_bos_token_id is not None)
+    return output.score * float(tokens**decoding.length_penalty)
 
 
 def _parts(model: TextModel, ask: Ask, purpose: Purpose, around: int) -> list[Generation]:

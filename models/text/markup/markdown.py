@@ -34,10 +34,11 @@ _ESCAPED = re.compile(
       | \\(?=[!-/:-@[-`{-~])
       | <(?=[A-Za-z/!?])
       | &(?=\#?\w+;)
-      | ^(?:\#{1,6}|[-+>=]|:)(?=\s|$)            # marks of a block
-      | (?<=^\d)[.)](?=\s|$)|(?<=^\d\d)[.)](?=\s|$)""",
+      | ^>|^[-+=]                                # marks of a block
+      | ^(?:\#{1,6}|:)(?=\s|$)""",
     re.VERBOSE,
 )
+_NUMBER = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _QUOTE_MARKS = re.compile(r"[ \t>]*")
 
@@ -52,7 +53,7 @@ def read(document: str) -> list[Run]:
 
 def escape(text: str) -> str:
     """Plain text as Markdown writes it."""
-    return _ESCAPED.sub(lambda found: f"\\{found[0]}", text)
+    return _NUMBER.sub(r"\1\\\2", _ESCAPED.sub(lambda found: f"\\{found[0]}", text))
 
 
 class _Reader:

@@ -1,20 +1,25 @@
 """Translation as a task: form, spans, languages, the way through English, and texts too long for a window."""
 
+import math
 import re
 import string
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from fake_pool import FakePool
+from fake_pool import FakeEngine, FakePool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.engine.protocol import Decoding, Generation, Output
 from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
 from models.languages import Languages
 from models.tasks.steps import Outcome, run
 from models.tasks.translation import Translation, TranslationRequest
 from models.tasks.translator import Translator
-from models.text.language import LanguageDetector
+from models.text.language import Detection, LanguageDetector
 
 GEMMA = "dragoman/gemma3-270m-translate"
 
@@ -193,3 +198,229 @@ def test_a_pairs_own_model_takes_that_pair(
     name = f"Helsinki-NLP/opus-mt-{pair}"
     outcome = _translate(_pool(languages), detector, text="Talks.", model=name, source=source, target=target)
     assert getattr(outcome.error, "field", None) == field
+
+
+class Fickle(FakeEngine):
+    """Answers by what it is asked and how, and says how sure it is."""
+
+    def __init__(self, answer: Callable[[str, Decoding], str], score: float | None = None):
+        super().__init__(str)
+        self.answer = answer
+        self.score = score
+
+    def _answer(self, generation: Generation) -> Future[Output]:
+        self.change = lambda text: self.answer(text, generation.decoding)
+        future = super()._answer(generation)
+        done: Future[Output] = Future()
+        done.set_result(replace(future.result(), score=self.score))
+        return done
+
+
+def _fickle(
+    languages: Languages, answer: Callable[[str, Decoding], str], score: float | None = None
+) -> FakePool:
+    pool = FakePool(languages)
+    pool.engine = Fickle(answer, score)
+    return pool
+
+
+def test_a_segment_with_an_error_is_tried_once_more_in_another_way(
+    languages: Languages, detector: LanguageDetector
+) -> None:
+    def answer(text: str, decoding: Decoding) -> str:
+        right = cipher(text)
+        return right if decoding.num_beams > 1 or "12" not in text else right.replace("12", "13")
+
+    pool = _fickle(languages, answer)
+    result = _translate(pool, detector, text="It cost 12 euros in all. They paid.", source="en").unwrap()
+    assert result.translation == cipher("It cost 12 euros in all. They paid.")
+    assert [len(batch) for batch in pool.engine.submissions] == [2, 1]
+    assert result.usage.source_tokens == sum(len(g.source_ids) for b in pool.engine.submissions for g in b)
+    assert result.notes == ()
+
+
+def test_the_better_of_two_bad_attempts_is_kept_and_flagged(
+    languages: Languages, detector: LanguageDetector
+) -> None:
+    def answer(text: str, decoding: Decoding) -> str:
+        return text if decoding.num_beams > 1 else cipher(text).replace("12", "13")
+
+    text = "The talks in the old town cost 12 euros in all."
+    result = _translate(_fickle(languages, answer), detector, text=text, source="en").unwrap()
+    assert result.translation == cipher(text).replace("12", "13")
+    assert result.segments[0].flags
+    assert "1 of 1 segments" in result.notes[0]
+
+
+def test_segments_of_too_little_confidence_come_back_as_they_were(
+    languages: Languages, detector: LanguageDetector
+) -> None:
+    text = "<p>The talks <b>failed</b>.</p>"
+    ask = {"text": text, "source": "en", "format": "html", "min_confidence": 0.5}
+    sure = _translate(_fickle(languages, lambda t, _: cipher(t), -0.1), detector, **ask).unwrap()
+    assert not sure.segments[0].abstained
+    assert sure.segments[0].confidence == pytest.approx(math.exp(-0.1), abs=1e-6)
+    unsure = _translate(_fickle(languages, lambda t, _: cipher(t), -2.0), detector, **ask).unwrap()
+    assert unsure.translation == text
+    assert unsure.segments[0].abstained
+    assert "left in en" in unsure.notes[0]
+    silent = _translate(_fickle(languages, lambda t, _: cipher(t)), detector, **ask).unwrap()
+    assert silent.segments[0].confidence is None
+    assert "min_confidence" in silent.notes[0]
+
+
+PAGE = """<h1>Talks in <em>Vienna</em></h1>
+<p>The ministers used <code>pip install x</code> and <a href="/t?a=1&amp;b=2">met Blue Lantern</a> today.<br>
+See https://a.example/x.</p>
+<p translate="no">Not this.</p>"""
+
+
+def test_html_through_the_whole_of_it(languages: Languages, detector: LanguageDetector) -> None:
+    result = _translate(
+        _pool(languages),
+        detector,
+        text=PAGE,
+        format="html",
+        protect=("Blue Lantern",),
+        glossary={"talks": "pour"},
+    ).unwrap()
+    assert result.translation == (
+        "<h1>Pour jo <em>Wjfoob</em></h1>\n"
+        "<p>Uif njojtufst vtfe <code>pip install x</code> boe "
+        '<a href="/t?a=1&amp;b=2">nfu Blue Lantern</a> upebz.<br>'
+        "Tff https://a.example/x.</p>\n"
+        '<p translate="no">Not this.</p>'
+    )
+    first = result.segments[0]
+    assert (PAGE[first.source.start : first.source.end], first.original) == (
+        "Talks in <em>Vienna",
+        "Talks in Vienna",
+    )
+    assert [(t.source, t.target, t.count, t.honoured) for t in result.terms] == [
+        ("talks", "pour", 1, True),
+        ("Blue Lantern", "Blue Lantern", 1, True),
+    ]
+    assert result.detected is not None
+    assert result.detected.language == "en"
+
+
+def test_a_term_whose_mask_is_lost_is_tried_by_its_name(
+    languages: Languages, detector: LanguageDetector
+) -> None:
+    def answer(text: str, _: Decoding) -> str:
+        return cipher(text).replace("QX7", "").replace("Cmvf Mboufso", "Blue Lantern")
+
+    text = "The talks with Blue Lantern failed in the end."
+    result = _translate(
+        _fickle(languages, answer), detector, text=text, source="en", protect=["Blue Lantern"]
+    ).unwrap()
+    assert "Blue Lantern" in result.translation
+    assert result.terms[0].honoured
+
+
+def test_a_term_that_no_attempt_keeps_is_told(languages: Languages, detector: LanguageDetector) -> None:
+    text = "The talks with Blue Lantern failed in the end. Blue Lantern left."
+    pool = _fickle(
+        languages, lambda t, _: "Les pourparlers ont fini par échouer." if "talks" in t else cipher(t)
+    )
+    result = _translate(pool, detector, text=text, source="en", protect=["Blue Lantern"]).unwrap()
+    assert [(t.count, t.honoured) for t in result.terms] == [(2, False)]
+    assert [[flag.kind for flag in s.flags if flag.kind == "term"] for s in result.segments] == [["term"], []]
+    assert "Blue Lantern" in result.notes[-1]
+
+
+def test_a_segment_of_terms_alone_needs_no_model(languages: Languages, detector: LanguageDetector) -> None:
+    pool = _pool(languages)
+    result = _translate(pool, detector, text="Blue Lantern", source="en", protect=["Blue Lantern"]).unwrap()
+    assert (result.translation, pool.engine.submissions) == ("Blue Lantern", [])
+
+
+MARKDOWN = "# The talks\n\n> They **failed** in\n> the [end](http://x.example).\n\n- `code` stays\n"
+
+
+def test_markdown_through_the_whole_of_it(languages: Languages, detector: LanguageDetector) -> None:
+    result = _translate(_pool(languages), detector, text=MARKDOWN, format="markdown", source="en").unwrap()
+    assert result.translation == (
+        "# Uif ubmlt\n\n> Uifz **gbjmfe** jo uif [foe](http://x.example).\n\n- `code` tubzt\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "target", "translate", "expected"),
+    [
+        ("أعلن الوزير القرار. وصل الوفد أمس؟", "ar", "en", "Talks.", "Talks. Talks."),
+        ("השר הודיע על ההחלטה. המשלחת הגיעה.", "he", "en", "Talks.", "Talks. Talks."),
+        ("会谈失败了。他们走了！", "zh", "en", "Talks.", "Talks. Talks."),
+        ("会談は失敗した。彼らは帰った。", "ja", "en", "Talks.", "Talks. Talks."),
+        ("The talks failed. They left.", "en", "ar", "فشلت المحادثات.", "فشلت المحادثات. فشلت المحادثات."),
+        ("The talks failed. They left.", "en", "ja", "会談は失敗した。", "会談は失敗した。会談は失敗した。"),
+        ("The talks failed. They left.", "en", "th", "การเจรจาล้มเหลว", "การเจรจาล้มเหลวการเจรจาล้มเหลว"),
+    ],
+)
+def test_sentences_are_joined_as_their_language_does(
+    languages: Languages,
+    detector: LanguageDetector,
+    text: str,
+    source: str,
+    target: str,
+    translate: str,
+    expected: str,
+) -> None:
+    pool = FakePool(languages, change=lambda _: translate)
+    model = "facebook/m2m100_418M"
+    result = _translate(pool, detector, text=text, source=source, target=target, model=model).unwrap()
+    assert result.translation == expected
+
+
+@pytest.mark.parametrize(
+    ("clause", "source"),
+    [
+        ("部长们谈到了贸易，", "zh"),
+        ("大臣たちは貿易について話し、", "ja"),
+        ("تحدث الوزراء عن التجارة، ", "ar"),
+        ("รัฐมนตรีพูดถึงการค้า ", "th"),
+    ],
+)
+def test_long_sentences_are_cut_at_clauses_in_every_script(
+    languages: Languages, detector: LanguageDetector, clause: str, source: str
+) -> None:
+    parts: list[str] = []
+    pool = FakePool(
+        languages, change=lambda t: parts.append(t) or "Trade, ", max_source_tokens=60, max_new_tokens=200
+    )
+    model = "facebook/m2m100_418M"
+    _translate(pool, detector, text=clause * 12, source=source, target="en", model=model).unwrap()
+    whole = [part for part in parts if len(part) <= 58]
+    assert len(whole) > 1
+    assert all(part.strip().endswith(clause.strip()) for part in whole)
+
+
+def test_a_guess_at_the_targets_own_language_is_translated_all_the_same(languages: Languages) -> None:
+    class Guessing(LanguageDetector):
+        def __init__(self, *candidates: Detection):
+            self.found = list(candidates)
+
+        def candidates(self, text: str, limit: int = 3) -> list[Detection]:
+            return self.found
+
+    guess = Guessing(Detection("fr", 0.3), Detection("ja", 0.2), Detection("en", 0.1))
+    result = _translate(_pool(languages), guess, text="Radio").unwrap()
+    assert (result.source, result.translation) == ("en", "Sbejp")
+    assert "as far as can be told" in result.notes[0]
+    sure = Guessing(Detection("fr", 0.9), Detection("en", 0.1))
+    assert "already" in _translate(_pool(languages), sure, text="Radio").unwrap().notes[0]
+    alone = Guessing(Detection("fr", 0.3))
+    note = _translate(_pool(languages), alone, text="Radio").unwrap().notes[0]
+    assert "already, as far as can be told (confidence 0.30)" in note
+
+
+@pytest.mark.parametrize(
+    ("target", "nearest"), [("gl", ["es", "pt"]), ("uk", ["ru"]), ("zh-Hant-HK", ["zh"]), ("ja", [])]
+)
+def test_an_unsupported_language_names_the_nearest(
+    languages: Languages, detector: LanguageDetector, target: str, nearest: list[str]
+) -> None:
+    outcome = _translate(_pool(languages), detector, text="Talks", source="en", target=target)
+    assert isinstance(outcome.error, UnsupportedLanguage)
+    assert list(outcome.error.allowed or ())[: len(nearest)] == nearest
+    assert all(languages.name(each) in str(outcome.error) for each in nearest)

@@ -22,7 +22,7 @@ def _probability(value: float) -> float:
     return min(1.0, round(value, 4))
 
 
-Confidence = Annotated[float, AfterValidator(_probability), Field(ge=0, description="From 0 to 1.")]
+Confidence = Annotated[float, Field(ge=0, description="From 0 to 1."), AfterValidator(_probability)]
 
 
 class _Part(BaseModel):

@@ -21,8 +21,10 @@ _COST_OF_SHAPE = {
 """By how many sentences are joined with how many: the rarer, the dearer."""
 _MAX_LENGTH_COST = 20.0
 _ANCHOR_GAIN = 10.0
-_MIN_BAND = 30
-"""Sentences to either side of the diagonal that are tried."""
+_MAX_JOINED = 3
+"""Sentences of a side in a bead."""
+_BEAM = 60.0
+"""What a way may cost more than the best and be followed: a dozen lost sentences and more in one place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +77,36 @@ class _Table:
         )
 
     def beads(self) -> list[Bead]:
+        """Row by row; of each only what costs little more than its best is followed."""
         rows, columns = len(self._theirs), len(self._ours)
-        band = max(_MIN_BAND, 2 * abs(rows - columns))
         costs = {(0, 0): 0.0}
         steps: dict[tuple[int, int], tuple[int, int]] = {}
+        first, last = 0, 0
         for i in range(rows + 1):
-            middle = i * columns // max(1, rows)
-            for j in range(max(0, middle - band), min(columns, middle + band) + 1):
-                best, shape = inf, (0, 0)
-                for (m, n), dear in _COST_OF_SHAPE.items():
-                    before = costs.get((i - m, j - n), inf) + dear
-                    if before - _ANCHOR_GAIN * min(m, n) < best:
-                        cost = before + self._cost(i, j, m, n)
-                        if cost < best:
-                            best, shape = cost, (m, n)
-                if best < inf:
-                    costs[i, j], steps[i, j] = best, shape
+            row: dict[int, float] = {0: 0.0} if i == 0 else {}
+            j, least = first, min(row.values(), default=inf)
+            while j <= columns and (
+                j <= last + _MAX_JOINED or i == rows or row.get(j - 1, inf) < least + _BEAM
+            ):
+                if i or j:
+                    row[j], shape = self._best(costs, i, j)
+                    costs[i, j], steps[i, j] = row[j], shape
+                    least = min(least, row[j])
+                j += 1
+            kept = [j for j, cost in row.items() if cost < least + _BEAM]
+            first, last = kept[0], kept[-1]
         return self._path(steps)
+
+    def _best(self, costs: dict[tuple[int, int], float], i: int, j: int) -> tuple[float, tuple[int, int]]:
+        """The least cost of aligning the first `i` sentences with the first `j`; its last bead's shape."""
+        best, shape = inf, (0, 0)
+        for (m, n), dear in _COST_OF_SHAPE.items():
+            before = costs.get((i - m, j - n), inf) + dear
+            if before - _ANCHOR_GAIN * min(m, n) < best:
+                cost = before + self._cost(i, j, m, n)
+                if cost < best:
+                    best, shape = cost, (m, n)
+        return best, shape
 
     def _path(self, steps: dict[tuple[int, int], tuple[int, int]]) -> list[Bead]:
         i, j = len(self._theirs), len(self._ours)

@@ -47,11 +47,11 @@ def create_app(
     errors.install(app, families)
     app.register_blueprint(Page().blueprint())
     app.register_blueprint(Docs(runtime.settings).blueprint())
-    app.register_blueprint(Status(readiness, metrics).blueprint())
     app.register_blueprint(V1(runtime, work).blueprint())
     app.register_blueprint(Trust(runtime, work).blueprint())
     app.register_blueprint(Documents(runtime, work).blueprint())
     app.register_blueprint(GlossaryViews(runtime, work).blueprint())
+    app.register_blueprint(Status(readiness, metrics).blueprint())
     for family in families:
         app.register_blueprint(family.blueprint())
     app.wsgi_app = BodyDrain(app.wsgi_app)  # type: ignore[method-assign]

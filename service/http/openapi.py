@@ -146,7 +146,6 @@ def document(operations: Sequence[Operation], settings: Settings) -> dict[str, A
             "summary": "Summarizes and translates articles.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
         "paths": paths,
         "components": {"schemas": schemas},

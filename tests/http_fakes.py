@@ -6,14 +6,18 @@ Run as a program it serves itself with the real server, for the tests that need 
 import json
 import logging
 import sys
+import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from models.checks.evidence import Evidence
+from models.checks.flag import Flag
 from models.engine.protocol import Decoding, EngineStats, Generation, Output
 from models.errors import (
     DeadlineExceeded,
@@ -34,6 +38,7 @@ from models.tasks.usage import Usage
 from models.text.article import Dropped
 from models.text.language import Detection, LanguageDetector
 from models.text.span import Span
+from service.glossaries import Glossaries
 from service.http.server import Server, configure_log
 from service.settings import Settings
 
@@ -125,9 +130,13 @@ class Tasks:
         if text == "!never":
             yield Call(self.engine, [Generation((1,), Decoding(max_new_tokens=1))])
         self._behave(text, request.model, request.target)
+        whole = Span(0, len(text))
+        at = text.find("[sic]")  # what the fake checks find
+        flags = (Flag("number", Span(at, at + 5), "the source has no such thing"),) if at >= 0 else ()
+        sentence = SummarySentence(text, whole, evidence=(Evidence(whole, 1.0),), flags=flags)
         return Summary(
             summary=text,
-            sentences=(SummarySentence(text, Span(0, len(text))),),
+            sentences=(sentence,),
             language=request.target or "en",
             model=request.model or "fake/summarize",
             translation_model="fake/translate" if request.target else None,
@@ -183,6 +192,9 @@ class Languages:
     def names(self) -> dict[str, str]:
         return {"en": "English", "fr": "French", "de": "German"}
 
+    def normalize(self, code: str, field: str = "language") -> str:
+        return RealLanguages.load().normalize(code, field)
+
 
 class Detector:
     def detect(self, text: str) -> Detection:
@@ -207,6 +219,8 @@ class FakeRuntime:
         self.catalog, self.pool = Catalog(), Pool()
         self.languages, self.detector = Languages(), Detector()
         self.checker = Checker(RealLanguages.load(), cast(LanguageDetector, self.detector))
+        data = Path(tempfile.gettempdir()) / f"dragoman-{uuid.uuid4()}"  # made if a test keeps something
+        self.glossaries = Glossaries(data / "glossaries.sqlite", RealLanguages.load())
         self.timeouts_s: list[float | None] = []
         self.loading = threading.Event()
         self.loading.set()

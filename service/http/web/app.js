@@ -194,7 +194,8 @@ async function workWhenReady(how) {
 
 async function go() {
   $("#problem").hidden = true;
-  summary.section.hidden = translation.section.hidden = true;
+  summary.clear();
+  translation.clear();
   running = new AbortController();
   $("#go").disabled = true;
   $("#stop").hidden = false;
@@ -203,6 +204,8 @@ async function go() {
   } catch (error) {
     say(error.name === "AbortError" ? "Stopped." : "");
     if (error.name !== "AbortError") complain(error);
+    for (const view of [summary, translation]) view.section.hidden = !view.text;
+    if (!summary.text && !translation.text) editing();
   } finally {
     running = null;
     $("#go").disabled = false;
@@ -229,7 +232,8 @@ $("#clear").addEventListener("click", () => {
   editing();
   say("");
   $("#problem").hidden = true;
-  summary.section.hidden = translation.section.hidden = true;
+  summary.clear();
+  translation.clear();
   $("#article").focus();
 });
 $("#article").addEventListener("input", () => { opened = html = null; });

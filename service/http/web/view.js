@@ -101,6 +101,11 @@ export class SummaryView {
     this.text = "";
   }
 
+  clear() {
+    this.section.hidden = true;
+    this.text = "";
+  }
+
   start() {
     this.section.hidden = false;
     this.text = "";
@@ -154,6 +159,11 @@ export class TranslationView {
     this.body = $(".body", this.section);
     this.text = "";
     this.rows = new Map();
+  }
+
+  clear() {
+    this.section.hidden = true;
+    this.text = "";
   }
 
   start() {

@@ -1,0 +1,194 @@
+"""The page, in a real browser against the real server over fake tasks: Debian's chromium, headless."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import docx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from test_server import ServerProcess
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARTICLE = "The ministers met in Vienna. They signed 14 [sic] papers on Sunday."
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    server = ServerProcess(tmp_path_factory.mktemp("server"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, server: ServerProcess) -> Iterator[Page]:
+    """The page, open; fails the test if it asks another host or says anything on its console."""
+    context = browser.new_context(locale="en-GB", permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"http://127.0.0.1:{server.port}/")
+    expect(page.locator("#target option")).to_have_count(4)
+    yield page
+    context.close()
+    strange = [url for url in asked if not url.startswith((f"http://127.0.0.1:{server.port}/", "blob:"))]
+    assert not strange
+    assert not [words for words in said if "status of 4" not in words]
+
+
+def _go(page: Page, text: str, *, make: str = "both", target: str = "fr") -> None:
+    page.locator("#article").fill(text)
+    page.locator(f"input[name=make][value={make}]").check()
+    page.locator("#target").select_option(target)
+    page.get_by_role("button", name="Go").click()
+
+
+def test_an_article_goes_in_and_its_brief_and_translation_come_out(page: Page) -> None:
+    _go(page, ARTICLE)
+    expect(page.get_by_role("status")).to_have_text("Done.")
+    expect(page.locator("#summary .body")).to_have_text(ARTICLE)
+    expect(page.locator("#summary .body")).to_have_attribute("lang", "fr")
+    row = page.locator(".segment")
+    expect(row).to_have_count(1)
+    expect(row.locator("> :first-child")).to_have_text(ARTICLE)
+    expect(row.locator("> :last-child")).to_have_text(ARTICLE.upper())
+
+
+def test_evidence_lights_up_by_pointer_and_by_keyboard(page: Page) -> None:
+    _go(page, ARTICLE, make="summary")
+    sentence = page.locator(".sentence")
+    expect(sentence).to_have_count(1)
+    expect(page.locator("#read .lit")).to_have_count(0)
+    sentence.hover()
+    expect(page.locator("#read .lit").first).to_be_visible()
+    page.mouse.move(0, 0)
+    expect(page.locator("#read .lit")).to_have_count(0)
+    page.locator("#summary [data-download]").focus()
+    page.keyboard.press("Tab")
+    expect(sentence).to_be_focused()
+    assert "".join(page.locator("#read .lit").all_inner_texts()) == ARTICLE
+
+
+def test_characters_beyond_the_first_plane_do_not_shift_the_light(page: Page) -> None:
+    text = "🕊 Peace 🕊 was [sic] signed in Vienna on Sunday."
+    _go(page, text, make="summary")
+    expect(page.locator("mark")).to_have_text("[sic]")
+    page.locator(".sentence").hover()
+    assert "".join(page.locator("#read .lit").all_inner_texts()) == text
+
+
+def test_what_is_flagged_is_marked_with_the_reason(page: Page) -> None:
+    _go(page, ARTICLE, make="summary")
+    mark = page.locator("#summary mark")
+    expect(mark).to_have_text("[sic]")
+    expect(mark).to_have_attribute("title", "the source has no such thing")
+    expect(page.get_by_role("list", name="What to look at in the summary")).to_contain_text(
+        "[sic] (number): the source has no such thing"
+    )
+
+
+def test_an_error_is_told_in_words(page: Page) -> None:
+    _go(page, "!wrong", make="translation")
+    expect(page.get_by_role("alert")).to_have_text("the text holds no sentence")
+    expect(page.get_by_role("button", name="Go")).to_be_enabled()
+    _go(page, ARTICLE, make="translation")
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_no_language_chosen_is_told(page: Page) -> None:
+    _go(page, ARTICLE, target="")
+    expect(page.get_by_role("alert")).to_have_text("Choose the language to translate into.")
+
+
+def test_it_can_be_stopped(page: Page, server: ServerProcess) -> None:
+    _go(page, "!never", make="summary")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("status")).to_have_text("Stopped.")
+    server.wait_for_work(0)
+
+
+def test_a_file_is_opened_and_a_result_copied_and_downloaded(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "article.txt").write_text(ARTICLE)
+    page.locator("#file").set_input_files(tmp_path / "article.txt")
+    expect(page.locator("#article")).to_have_value(ARTICLE)
+    _go(page, page.locator("#article").input_value(), make="translation")
+    expect(page.get_by_role("status")).to_have_text("Done.")
+    page.locator("[data-copy=translation]").click()
+    assert page.evaluate("() => navigator.clipboard.readText()") == ARTICLE.upper()
+    with page.expect_download() as download:
+        page.locator("[data-download=translation]").click()
+    assert download.value.path().read_text() == ARTICLE.upper()
+    page.get_by_role("button", name="Edit").click()
+    expect(page.locator("#article")).to_be_visible()
+
+
+def test_a_word_document_comes_back_as_one(page: Page, tmp_path: Path) -> None:
+    document = docx.Document()
+    document.add_paragraph("Hello there.")
+    document.save(str(tmp_path / "report.docx"))
+    page.locator("#file").set_input_files(tmp_path / "report.docx")
+    expect(page.get_by_role("status")).to_have_text("report.docx is ready.")
+    page.locator("#target").select_option("fr")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Go").click()
+    assert download.value.suggested_filename == "report.fr.docx"
+    expect(page.locator("#summary .body")).to_have_text("Hello there.")
+
+
+def test_the_theme_is_kept(page: Page) -> None:
+    button = page.get_by_role("button", name="Dark")
+    light = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    dark = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+    assert dark != light
+    page.reload()
+    expect(page.get_by_role("button", name="Dark")).to_have_attribute("aria-pressed", "true")
+
+
+def test_it_fits_a_phone(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    _go(page, ARTICLE + " " + "x" * 300)
+    expect(page.locator(".segment")).to_have_count(1)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_stands_in_a_screen_readers_way(browser: Browser, server: ServerProcess, theme: str) -> None:
+    context = browser.new_context(bypass_csp=True, color_scheme=theme)  # axe is put into the page
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{server.port}/")
+    expect(page.locator("#target option")).to_have_count(4)
+    _go(page, ARTICLE)
+    expect(page.get_by_role("status")).to_have_text("Done.")
+    found = Axe().run(page).response["violations"]
+    context.close()
+    assert not [(each["id"], each["help"], [node["html"] for node in each["nodes"]]) for each in found]
+
+
+def test_its_policy_is_strict(server: ServerProcess) -> None:
+    response, body = server.request("GET", "/")
+    policy = response.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    text = body.decode()
+    assert not re.search(r"\son\w+=|<style|style=|<script(?![^>]*src)", text), "nothing inline"
+    for path in re.findall(r'(?:src|href)="(/web/[^"]+)"', text):
+        assert server.request("GET", path)[0].status == 200
+    assert json.loads(server.request("GET", "/web/nothing")[1])["status"] == 404

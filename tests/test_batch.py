@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from models.errors import InvalidInput
 from models.tasks.summary import SummaryRequest
+from models.tasks.translation import TranslationRequest
 from service.batch import formats, work
 from service.batch.formats import JsonlReader, Position
 from service.batch.part import Checkpoint, Part, Stream
@@ -97,6 +98,28 @@ def test_result_and_own_fields():
 
 def test_lone_surrogates_in_own_fields_are_kept():
     assert result_of(b'{"text": "a", "own": "\\udc00"}')["own"] == "\udc00"
+
+
+def test_a_translation_of_html_is_html_or_the_articles_text():
+    page = "<html><body><article><p>" + "A sentence about the harbour. " * 20 + "</p></article></body></html>"
+    runtime, asked = FakeRuntime(Settings()), []
+
+    def steps(request):
+        asked.append(request)
+        return runtime.translator.steps(request)
+
+    options = TranslationRequest(text="", target="fr", format="markdown", protect=("harbour",))
+    for record, article, form in (
+        ({"html": page}, False, "html"),
+        ({"html": page}, True, "text"),
+        ({"text": "a"}, False, "markdown"),
+    ):
+        task = work.translate(steps, options, "result", article=article).steps(record)
+        result = runtime.run_all([task], wait=True)[0].unwrap()
+        request = asked.pop()
+        assert (request.format, request.protect) == (form, ("harbour",))
+        assert ("<p>" in request.text) == (form == "html")
+        assert ("text" in result["source"]) == article
 
 
 def test_html_record():

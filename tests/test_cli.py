@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner
@@ -68,8 +69,73 @@ def test_html_is_known_by_its_name_or_told(tmp_path):
         flags = [flag] if flag else []
         source = json.loads(dragoman("summarize", tmp_path / name, "--json", *flags).stdout)["source"]
         assert ("text" in source) == is_html
-        translation = dragoman("translate", "--to", "fr", tmp_path / name, *flags).stdout
-        assert ("<p>" not in translation) == is_html
+
+
+class Recording(FakeRuntime):
+    """Keeps the requests for translations."""
+
+    asked: ClassVar[list[Any]] = []
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        steps = self.translator.steps
+        self.translator.steps = lambda request: (self.asked.append(request), steps(request))[1]
+
+
+@pytest.fixture
+def asked():
+    Recording.asked.clear()
+    return Recording.asked
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "expected"),
+    [
+        ("a.html", [], "html"),
+        ("a.HTM", [], "html"),
+        ("a.md", [], "markdown"),
+        ("a.xml", [], "xml"),
+        ("a.txt", [], "text"),
+        ("a.txt", ["--format", "markdown"], "markdown"),
+        ("a.html", ["--format", "text"], "text"),
+    ],
+)
+def test_what_is_translated_is_known_by_its_name_or_told(tmp_path, asked, name, flags, expected):
+    (tmp_path / name).write_text("<p>The harbour is open.</p>")
+    done = dragoman("translate", "--to", "fr", tmp_path / name, *flags, runtime=Recording)
+    assert done.exit_code == 0
+    assert (asked[0].format, asked[0].text) == (expected, "<p>The harbour is open.</p>")
+
+
+def test_a_pages_article_alone(tmp_path, asked):
+    (tmp_path / "a.html").write_text(
+        "<body><nav>Home</nav><article><p>" + "The harbour is open. " * 20 + "</p></article>"
+    )
+    dragoman("translate", "--to", "fr", "--article", tmp_path / "a.html", runtime=Recording)
+    assert asked[0].format == "text"
+    assert asked[0].text.strip().startswith("The harbour is open.")
+
+
+def test_terms_are_options_and_files(tmp_path, article, asked):
+    (tmp_path / "terms.tsv").write_text("café\tcoffee house\n")
+    (tmp_path / "terms.csv").write_text('"café, le",house\n')
+    for name, expected in (("terms.tsv", {"café": "coffee house"}), ("terms.csv", {"café, le": "house"})):
+        options = [
+            "--protect",
+            "Le",
+            "--protect",
+            "Il",
+            "--glossary",
+            tmp_path / name,
+            "--min-confidence",
+            "0.4",
+        ]
+        assert dragoman("translate", "--to", "en", article, *options, runtime=Recording).exit_code == 0
+        request = asked.pop()
+        assert (request.protect, request.glossary, request.min_confidence) == (("Le", "Il"), expected, 0.4)
+    (tmp_path / "bad.tsv").write_text("one column\n")
+    done = dragoman("translate", "--to", "en", article, "--glossary", tmp_path / "bad.tsv")
+    assert (done.exit_code, "line 1 has 1 columns" in done.stderr) == (2, True)
 
 
 def test_detect(article):

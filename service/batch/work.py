@@ -50,16 +50,23 @@ def translate(
     translation_steps: Callable[[TranslationRequest], Steps[Translation]],
     options: TranslationRequest,
     result_field: str,
+    *,
+    article: bool = False,
 ) -> Work:
-    """Translations by `options`, whose own text doesn't count. Of HTML the article's text is translated."""
+    """Translations by `options`, whose own text doesn't count.
+
+    A record's `html` comes back as HTML, or with `article` as the text of the article found in it.
+    """
 
     def steps(fields: Fields) -> Steps[Result]:
         name, content = _content(fields)
-        text = read_html(content).content() if name == "html" else content
-        translation = yield from translation_steps(replace(options, text=text))
+        found = name == "html" and article
+        text = read_html(content).content() if found else content
+        form = options.format if name == "text" else "text" if article else "html"
+        translation = yield from translation_steps(replace(options, text=text, format=form))
         answer = render_translation(translation, _UNTIMED, 0.0)
         result = answer.model_dump(mode="json", exclude={"timings_ms"})
-        if name == "html":  # as in a summary: the spans refer to it
+        if found:  # as in a summary: the spans refer to it
             result["source"]["text"] = text
         return result
 

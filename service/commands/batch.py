@@ -116,7 +116,10 @@ def translate(session: Session, /, **given: Any) -> int:
 
     def prepare(runtime: "Runtime") -> "tuple[Work, dict[str, str]]":
         models = preflight.check_translation(runtime, request)
-        return work.translate(runtime.translator.steps, request, files.result_field), models
+        own = work.translate(
+            runtime.translator.steps, request, files.result_field, article=options["article"]
+        )
+        return own, models
 
     return _batch(session, files, {"task": "translate", "parameters": options}, prepare)
 

@@ -1,6 +1,7 @@
 """The options of the two tasks, the same for one article and for a batch, and the requests made of them."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -10,6 +11,23 @@ if TYPE_CHECKING:
     from models.tasks.translation import TranslationRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _glossary(_context: click.Context, parameter: click.Parameter, file: str | None) -> dict[str, str]:
+    """The entries of a TSV file, or of a CSV file by its name."""
+    from models.errors import InvalidInput
+    from service.terms import read
+
+    if file is None:
+        return {}
+    try:
+        text = Path(file).read_text("utf-8-sig")
+        return read(text, "csv" if file.lower().endswith(".csv") else "tsv")
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(f"{file} is not UTF-8 text (byte {error.start + 1})") from error
+    except InvalidInput as error:
+        raise click.BadParameter(f"{file}: {error.message}") from error
+
 
 _MODEL = click.option("--model", metavar="NAME", help="A model of the catalog (`dragoman models list`).")
 
@@ -56,6 +74,33 @@ _TRANSLATION = (
         help="The text's language; auto finds it.",
     ),
     _MODEL,
+    click.option(
+        "--format",
+        type=click.Choice(["text", "html", "markdown", "xml"]),
+        help="What is translated: markup is kept. If not given, the file's name tells; else it is text.",
+    ),
+    click.option(
+        "--article", is_flag=True, help="Of an HTML page, translate only the article found in it, as text."
+    ),
+    click.option(
+        "--protect",
+        metavar="TERM",
+        multiple=True,
+        callback=lambda _context, _parameter, terms: list(terms),  # as JSON has it, for a batch's own file
+        help="A term to leave as it is; may be repeated.",
+    ),
+    click.option(
+        "--glossary",
+        metavar="FILE",
+        type=click.Path(exists=True, dir_okay=False),
+        callback=_glossary,
+        help="Terms and what each is to be, a pair a line: TSV, or CSV by its name.",
+    ),
+    click.option(
+        "--min-confidence",
+        type=click.FloatRange(0, 1),
+        help="Leave sentences untranslated that the model is less sure of than this.",
+    ),
 )
 
 
@@ -81,7 +126,9 @@ def summary_request(options: dict[str, Any], **content: Any) -> "SummaryRequest"
 
 
 def translation_request(options: dict[str, Any], text: str) -> "TranslationRequest":
-    """The request of `translation_options`' values."""
+    """The request of `translation_options`' values; `article` is for who reads the text."""
     from models.tasks.translation import TranslationRequest
 
-    return TranslationRequest(text=text, **options)
+    given = {name: value for name, value in options.items() if name != "article"}
+    given |= {"format": given["format"] or "text", "protect": tuple(given["protect"])}
+    return TranslationRequest(text=text, **given)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 HTML_NAMES = (".html", ".htm", ".xhtml")
+FORMATS = {HTML_NAMES: "html", (".md", ".markdown"): "markdown", (".xml",): "xml"}
 
 FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 HTML = click.option(
@@ -58,17 +59,18 @@ def summarize(session: Session, /, file: str, is_html: bool | None, as_json: boo
 @click.command(epilog="Example: dragoman translate --to fr article.txt")
 @FILE
 @translation_options
-@HTML
 @JSON
 @click.pass_obj
-def translate(session: Session, /, file: str, is_html: bool | None, as_json: bool, **options: Any) -> None:
-    """Translate the text in FILE (`-` is standard input). Of HTML the article's text is translated."""
+def translate(session: Session, /, file: str, as_json: bool, **options: Any) -> None:
+    """Translate the text in FILE (`-` is standard input). HTML and Markdown come back with their markup."""
     from models.text.page import read_html
     from service.schemas import render_translation
 
-    content = read_file(file)
-    text = read_html(content).content() if is_html_file(file, is_html) else content
-    request = translation_request(options, text)
+    text = read_file(file)
+    format_ = options["format"] or _format_of(file)
+    if options["article"]:
+        text, format_ = read_html(text).content(), "text"
+    request = translation_request({**options, "format": format_}, text)
     with session.runtime() as runtime:
         outcome, total_s = _run(session, runtime, runtime.translator.steps(request))
     done = outcome.unwrap()
@@ -104,6 +106,11 @@ def read_file(file: str) -> str:
 def is_html_file(file: str, told: bool | None) -> bool:
     """What the user says, or else what the file's name says."""
     return file.lower().endswith(HTML_NAMES) if told is None else told
+
+
+def _format_of(file: str) -> str:
+    """The format that a file's name tells."""
+    return next((name for ends, name in FORMATS.items() if file.lower().endswith(ends)), "text")
 
 
 def _run(session: Session, runtime: "Runtime", task: "Steps[T]") -> "tuple[Outcome[T], float]":

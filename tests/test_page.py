@@ -5,10 +5,13 @@ import re
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from lxml import etree
 
 from models.errors import InvalidInput
 from models.text.article import Dropped
+from models.text.block import read_blocks
 from models.text.page import read_html
+from models.text.reading import Reading
 
 BODY = [
     "The harbour of Port Ellery will close for two weeks in June, the council said on Monday.",
@@ -257,3 +260,11 @@ def test_nothing_of_a_plain_page_is_lost_or_told_twice(body, at):
     everything = article.content() + "\n" + "\n".join(d.text for d in article.dropped)
     for paragraph in set(BODY):
         assert everything.count(paragraph) == body.count(paragraph)
+
+
+def test_lines_of_a_song_count_as_seen_though_no_run_of_words_is_whole():
+    """The runs of four words that the text has across line ends are in no block."""
+    lines = ["Row the boat", "row it home", "high the waves", "cold the foam"]
+    tree = etree.HTML(f"<html><body><p>{'<br>'.join(lines)}</p></body></html>")
+    assert Reading(" ".join(lines)).share_in(read_blocks(tree)) == 1.0
+    assert Reading("Nothing of this stands there").share_in(read_blocks(tree)) == 0.0

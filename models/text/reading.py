@@ -21,6 +21,7 @@ class Reading:
     def __init__(self, text: str):
         found = words(text)
         self._flat = f" {' '.join(found)} "
+        self._words = set(found)
         self._grams = grams(found)
 
     def holds(self, block: Block) -> bool:
@@ -31,6 +32,6 @@ class Reading:
         return len(own & self._grams) >= _LEAST_FOUND * len(own)
 
     def share_in(self, blocks: Iterable[Block]) -> float:
-        """How much of the reading stands in the blocks, 0 to 1; all of it if it is empty."""
-        seen = set().union(*(grams(block.words) for block in blocks))
-        return len(seen & self._grams) / len(self._grams) if any(self._grams) else 1.0
+        """How many of its different words stand in the blocks, 0 to 1; all of them if it has none."""
+        seen = set().union(*(block.words for block in blocks))
+        return len(seen & self._words) / len(self._words) if self._words else 1.0

@@ -14,11 +14,13 @@ from models.engines import EngineMaker
 from models.languages import Languages
 from models.pool import ModelPool
 from models.tasks.events import Event, OnEvent, Pieces, SegmentReady, SentenceReady, Words
-from models.tasks.steps import Outcome, Steps, stream
+from models.tasks.listening import stream
+from models.tasks.steps import Outcome, Steps
 from models.tasks.summarizer import Summarizer
 from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
 from models.tasks.translator import Translator
+from models.tasks.trust import Trust
 from models.text.language import LanguageDetector
 
 T = TypeVar("T")
@@ -71,7 +73,7 @@ def test_a_summary_is_told_as_it_is_written(tiny_hub: TinyHub, languages: Langua
     detector = LanguageDetector()
     name = f"tiny/{kind}"
     translator = Translator(pool, languages, detector, default_model=name)
-    summarizer = Summarizer(pool, languages, detector, translator, default_model=name)
+    summarizer = Summarizer(pool, languages, detector, translator, Trust(pool), default_model=name)
     request = SummaryRequest(text=ARTICLE, length="headline")
     told, outcome = _streamed(partial(summarizer.steps, request))
     pool.close()
@@ -126,7 +128,12 @@ def test_a_translated_summary_is_told_in_its_own_language(languages: Languages) 
     detector = LanguageDetector()
     translator = _translator(languages, pool)
     summarizer = Summarizer(
-        pool.as_pool, languages, detector, translator, default_model="Qwen/Qwen2.5-1.5B-Instruct"
+        pool.as_pool,
+        languages,
+        detector,
+        translator,
+        Trust(pool.as_pool),
+        default_model="Qwen/Qwen2.5-1.5B-Instruct",
     )
     request = SummaryRequest(text=ARTICLE, length="headline", target="fr")
     told, outcome = _streamed(partial(summarizer.steps, request))

@@ -8,7 +8,8 @@ import pytest
 
 from models.engine.protocol import Decoding, EngineStats, Generation, Output
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput
-from models.tasks.steps import Call, Outcome, Steps, run, run_all, stream
+from models.tasks.listening import stream
+from models.tasks.steps import Call, Outcome, Steps, run, run_all
 
 
 def _pauses(log: list[str], count: int) -> Steps[str]:

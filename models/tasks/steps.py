@@ -10,8 +10,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field, replace
-from functools import partial
-from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from models.engine.protocol import Engine, Generation, Output
@@ -61,7 +59,9 @@ class Outcome(Generic[T]):
 
 
 @dataclass(slots=True)
-class _Running(Generic[T]):
+class Running(Generic[T]):
+    """A task on its way, for its driver."""
+
     steps: Steps[T]
     call: Call | None = None
     futures: list[Future[Output]] = field(default_factory=list)
@@ -89,7 +89,7 @@ class _Running(Generic[T]):
             self.call, self.error = None, error
         self.text_s += time.perf_counter() - start
         if paused and deadline is not None and time.monotonic() >= deadline:
-            self.fail(_late())
+            self.fail(late())
             paused = False
         return paused
 
@@ -123,75 +123,16 @@ class _Running(Generic[T]):
         self.advance(outputs, deadline)
 
 
-class _Listening(_Running[T]):
-    """A task whose calls' listeners are told what happens, all in the driver's own thread."""
-
-    def __init__(self, steps: Steps[T]):
-        super().__init__(steps)
-        self.heard: SimpleQueue[tuple[int, int | None]] = SimpleQueue()
-        """A generation and its new token, or None when it is done."""
-
-    def generations(self, deadline: float | None) -> Iterator[Generation]:
-        """See `_Running.generations`."""
-        listens = self.call is not None and self.call.on_token is not None
-        for i, generation in enumerate(super().generations(deadline)):
-            if listens and generation.decoding.num_beams == 1:
-                yield replace(generation, on_token=partial(self._hear, i))
-            else:
-                yield generation
-
-    def listen(self, deadline: float | None, tick_s: float) -> Generator[None, None, list[Output] | None]:
-        """Wait for this round's outputs; None if there were none to be had, and the task has failed."""
-        for i, future in enumerate(self.futures):
-            future.add_done_callback(partial(self._hear_end, i))
-        left = len(self.futures)
-        while left:
-            try:
-                left -= self._next(deadline, tick_s)
-            except Exception as error:  # noqa: BLE001 - any failure is this task's alone
-                self.fail(error)
-                return None
-            yield
-        return [future.result() for future in self.futures]
-
-    def _hear(self, index: int, token: int) -> None:
-        self.heard.put((index, token))
-
-    def _hear_end(self, index: int, _: Future[Output]) -> None:
-        self.heard.put((index, None))
-
-    def _next(self, deadline: float | None, tick_s: float) -> bool:
-        """Wait for the next thing heard, but not for long, and pass it on; true if a generation is done."""
-        assert self.call is not None  # noqa: S101 - only a task that has called waits
-        start = time.perf_counter()
-        left = tick_s if deadline is None else min(tick_s, deadline - time.monotonic())
-        try:
-            index, token = self.heard.get(timeout=max(0.0, left))
-        except Empty:
-            if deadline is not None and time.monotonic() >= deadline:
-                raise _late() from None
-            return False
-        finally:
-            self.model_s += time.perf_counter() - start
-        if token is not None:
-            if self.call.on_token is not None:
-                self.call.on_token(index, token)
-            return False
-        output = self.futures[index].result()
-        if self.call.on_output is not None:
-            self.call.on_output(index, output)
-        return True
-
-
 def _results(futures: Sequence[Future[Output]], timeout_s: float | None) -> list[Output]:
     end = None if timeout_s is None else time.monotonic() + timeout_s
     try:
         return [f.result(None if end is None else max(0.0, end - time.monotonic())) for f in futures]
     except FutureTimeout as error:
-        raise _late() from error
+        raise late() from error
 
 
-def _late() -> DeadlineExceeded:
+def late() -> DeadlineExceeded:
+    """What ends a task at its deadline."""
     return DeadlineExceeded("the request ran past its time and was cancelled")
 
 
@@ -203,13 +144,13 @@ def run_all(
     `deadline` is on `time.monotonic()`'s clock. With `wait` a full engine queue is waited for; otherwise
     a task whose first call finds it full ends with Overloaded. A task's failure touches no other.
     """
-    running = [_Running(task) for task in tasks]
+    running = [Running(task) for task in tasks]
     first = True
     try:
         for task in running:
             task.advance(None, deadline)
         while active := [task for task in running if task.call is not None]:
-            _submit(active, deadline, wait=wait or not first)
+            submit(active, deadline, wait=wait or not first)
             for task in active:
                 if task.call is not None:
                     task.collect(deadline)
@@ -226,38 +167,9 @@ def run(task: Steps[T], *, deadline: float | None = None, wait: bool = False) ->
     return run_all([task], deadline=deadline, wait=wait)[0]
 
 
-def stream(
-    task: Steps[T], *, deadline: float | None = None, tick_s: float = 1.0
-) -> Generator[None, None, Outcome[T]]:
-    """Run one task to its end and return its outcome; yield whenever its listeners were told something.
-
-    While engines work there is a yield every `tick_s` at the latest. A caller that closes this generator
-    ends the task and frees its places.
-    """
-    running = _Listening(task)
-    outputs: list[Output] | None = None
-    try:
-        while True:
-            paused = running.step(outputs, deadline)
-            while paused:
-                yield
-                paused = running.step([], deadline)
-            if running.call is not None:
-                _submit([running], deadline, wait=outputs is not None)
-            if running.call is None:
-                break
-            outputs = yield from running.listen(deadline, tick_s)
-            if outputs is None:
-                break
-    finally:
-        running.cancel()
-        running.steps.close()
-    return Outcome(running.value, running.error, Timings(running.text_s, running.model_s))
-
-
-def _submit(tasks: Sequence[_Running[T]], deadline: float | None, *, wait: bool) -> None:
+def submit(tasks: Sequence[Running[T]], deadline: float | None, *, wait: bool) -> None:
     """Submit one round: one submission for each engine, so that it sees the whole round at once."""
-    by_engine: dict[int, list[_Running[T]]] = {}
+    by_engine: dict[int, list[Running[T]]] = {}
     for task in tasks:
         assert task.call is not None  # noqa: S101 - only active tasks come here
         by_engine.setdefault(id(task.call.engine), []).append(task)

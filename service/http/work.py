@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from flask import has_request_context, request
 
 from models.errors import DeadlineExceeded, Overloaded
-from models.tasks.steps import Outcome, Steps, stream
+from models.tasks.listening import stream
+from models.tasks.steps import Outcome, Steps
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translation import Translation, TranslationRequest
 from service.http.abandoned import Stop, watching
@@ -59,7 +60,7 @@ class Work:
         return self._run(self._runtime.translator.steps, requests, stop or Stop())
 
     def stream(self, task: Steps[A], *, tick_s: float) -> Generator[None, None, Outcome[A]]:
-        """One item's work, to be gone on with; see `models.tasks.steps.stream`."""
+        """One item's work, to be gone on with; see `models.tasks.listening.stream`."""
         self._readiness.require()
         deadline = time.monotonic() + self._runtime.settings.request_timeout_s
         return stream(task, deadline=deadline, tick_s=tick_s)

@@ -104,6 +104,11 @@ class Glossaries:
         with self._database() as db:
             return _get(db, glossary_id)
 
+    def find(self, named: str) -> Glossary:
+        """The glossary with this id or name. Raises UnknownGlossary, also for a name that several have."""
+        with self._database() as db:
+            return _get(db, _find(db, named))
+
     def entries(self, named: str, source: str, target: str) -> dict[str, str]:
         """The entries for one pair, in the order of their terms; `named` is an id or a name.
 

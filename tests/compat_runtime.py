@@ -1,6 +1,6 @@
 """The real tasks over models that write capitals, served for the tests of other people's clients.
 
-Run as a program it serves itself with the real server; see `CompatServer`. A text with `slow` in it takes a
+Run as a program it serves itself with the real server; see compat_server.py. A text with `slow` in it takes a
 while, one with ✗ fails.
 """
 
@@ -9,17 +9,16 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from fake_pool import FakePool
-from test_server import ServerProcess
 
 from models.engine.protocol import EngineStats
 from models.languages import Languages
 from models.tasks.steps import Outcome, run_all
 from models.tasks.summarizer import Summarizer
 from models.tasks.translator import Translator
+from models.tasks.trust import Trust
 from models.text.language import LanguageDetector
 from service.glossaries import Glossaries
 from service.http import keepalive
@@ -62,6 +61,7 @@ class CompatRuntime:
             self.languages,
             detector,
             self.translator,
+            Trust(pool.as_pool),
             default_model=settings.summarize_model,
         )
 
@@ -82,16 +82,6 @@ class CompatRuntime:
 
     def close(self) -> None:
         pass
-
-
-class CompatServer(ServerProcess):
-    """This file as a program. Settings may be given, and `first_s` and `every_s` of keepalive."""
-
-    program = "compat_runtime.py"
-
-    def __init__(self, folder: Path, **given: Any):
-        super().__init__(folder, data_dir=str(folder / "data"), **given)
-        self.url = f"http://127.0.0.1:{self.port}/"
 
 
 def settings(**given: Any) -> Settings:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import tiny_models
-from compat_runtime import CompatServer
+from compat_server import CompatServer
 
 from models.catalog import Catalog, ModelEntry
 from models.languages import Languages

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import deepl
 import pytest
-from compat_runtime import CompatServer
+from compat_server import CompatServer
 from deepl.api_data import MultilingualGlossaryDictionaryEntries as Entries
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -7,7 +7,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
 
 import pytest
-from compat_runtime import CompatServer
+from compat_server import CompatServer
 from deep_translator import LibreTranslator
 from deep_translator.exceptions import ServerException
 from libretranslatepy import LibreTranslateAPI

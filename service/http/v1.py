@@ -14,6 +14,7 @@ from models.tasks.summary import Summary
 from models.tasks.translation import Translation
 from service.http.body import read_json
 from service.http.errors import problem
+from service.http.named_terms import named_terms
 from service.http.openapi import WORK_ERRORS, Example, Operation, add
 from service.http.streaming import stream
 from service.http.work import Done, Work
@@ -137,7 +138,8 @@ class V1:
     def translate(self) -> Response:
         with ExitStack() as held:
             held.enter_context(self._work.place())
-            asked = parse_translate(read_json(request), self._settings)
+            named = partial(named_terms, self._runtime)
+            asked = parse_translate(read_json(request), self._settings, named)
             if asked.stream:
                 steps = partial(self._runtime.translator.steps, asked.good[0])
                 return stream(self._work, held, steps, render_translation, self._settings.heartbeat_s)

@@ -43,7 +43,7 @@ def json_type(value: object) -> str:
 
 
 def _field_error(model: type[BaseModel], details: Any) -> InvalidInput:
-    field = ".".join(str(part) for part in details["loc"])
+    field = ".".join(str(part) for part in details["loc"] if part != "")  # a form of a field without a name
     kind: str = details["type"]
     if kind == "extra_forbidden":
         return _unknown_field(model, field)

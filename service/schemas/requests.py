@@ -3,11 +3,20 @@
 A wrong field refuses the whole request; a wrong item of `texts` becomes an error in its own place.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    WithJsonSchema,
+)
 
 from models.errors import InvalidInput
 from models.tasks.summary import Format, Length, OnUnsupported, SummaryRequest
@@ -26,6 +35,19 @@ Texts = Annotated[
 LanguageCode = Annotated[str, Field(min_length=1, max_length=40)]
 ModelName = Annotated[str, Field(min_length=1, max_length=200)]
 TermText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+def _form(value: object) -> str:
+    return "name" if isinstance(value, str) else ""
+
+
+Glossary = Annotated[
+    Annotated[dict[TermText, TermText], Field(max_length=5000), Tag("")] | Annotated[str, Tag("name")],
+    Discriminator(_form),  # or a wrong value would be told as wrong in both ways
+]
+
+NamedTerms = Callable[[str, str, str], Callable[[str], Mapping[str, str]]]
+"""From a kept glossary's name, a source language (or `auto`) and a target, to the terms for each text."""
 
 
 class TooLong(InvalidInput):
@@ -76,8 +98,8 @@ class TranslateBody(_Body):
         [], max_length=100, description="Elements of HTML or XML that stay as they are."
     )
     protect: list[TermText] = Field([], max_length=1000, description="Terms that stay as they are.")
-    glossary: dict[TermText, TermText] = Field(
-        {}, max_length=5000, description="Terms, and what each is to be in the translation."
+    glossary: Glossary = Field(
+        {}, description="Terms, and what each is to be; or the name or id of a glossary that is kept here."
     )
     min_confidence: float | None = Field(
         None, ge=0, le=1, description="Segments below it come back untranslated and marked."
@@ -127,9 +149,15 @@ def parse_summarize(data: object, limits: Settings) -> Asked[SummaryRequest]:
     return _asked(body, limits, request)
 
 
-def parse_translate(data: object, limits: Settings) -> Asked[TranslationRequest]:
-    """Read a /v1/translate body; raises InvalidInput where the whole of it is refused."""
+def parse_translate(
+    data: object, limits: Settings, named_terms: NamedTerms | None = None
+) -> Asked[TranslationRequest]:
+    """Read a /v1/translate body; raises InvalidInput where the whole of it is refused.
+
+    `named_terms` looks up the glossaries that are kept; without it there are none.
+    """
     body = validated(TranslateBody, data)
+    terms = _terms(body, named_terms)
 
     def request(_field: str, text: str) -> TranslationRequest:
         return TranslationRequest(
@@ -140,11 +168,20 @@ def parse_translate(data: object, limits: Settings) -> Asked[TranslationRequest]
             format=body.format,
             ignore_tags=tuple(body.ignore_tags),
             protect=tuple(body.protect),
-            glossary=body.glossary,
+            glossary=terms(text),
             min_confidence=body.min_confidence,
         )
 
     return _asked(body, limits, request)
+
+
+def _terms(body: TranslateBody, named_terms: NamedTerms | None) -> Callable[[str], Mapping[str, str]]:
+    entries = body.glossary
+    if not isinstance(entries, str):
+        return lambda _: entries
+    if named_terms is None:
+        raise InvalidInput("no glossaries are kept here", field="glossary", allowed="an object")
+    return named_terms(entries, body.source, body.target)
 
 
 def parse_detect(data: object, limits: Settings) -> Asked[str]:

@@ -114,6 +114,8 @@ class HuggingFace:
         with self._work.place():
             body = validated(Body, read_json(request))
             texts = checked_texts(body.texts, "inputs", self._runtime.settings)
+            if body.inputs == "":
+                raise InvalidInput("inputs is empty", field="inputs", allowed="a text")
             if task == "summarization":
                 return answer(self._summaries(texts, body.parameters))
             return answer(self._translations(texts, body.parameters, pair))

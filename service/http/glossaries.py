@@ -1,0 +1,177 @@
+"""/v1/glossaries: named glossaries, which translations are then asked for with by their name or id."""
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, request
+from pydantic import BaseModel
+from werkzeug.exceptions import NotFound
+
+from models.errors import InvalidInput, Overloaded, UnsupportedLanguage
+from service import terms
+from service.glossaries import Glossary, Pair, StoreUnavailable, UnknownGlossary
+from service.http.body import read_json
+from service.http.openapi import Example, Operation, add
+from service.http.work import Work
+from service.schemas.glossaries import (
+    GlossaryAnswer,
+    GlossaryBody,
+    GlossaryList,
+    PairQuery,
+    parse_glossary,
+    render_glossary,
+)
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+TSV = "text/tab-separated-values"
+FORMS = {TSV: "tsv", "text/csv": "csv"}
+"""Bodies that are the entries themselves; the glossary's name and languages are then in the query."""
+
+NAMED = "The glossary's id, or its name where no other has it."
+
+_NEW = {"name": "capitals", "source": "en", "target": "fr", "entries": {"Vienna": "Vienne"}}
+_MADE = {
+    "id": "5c9f3b8e-5b0f-4a55-9c53-1f8f4ad3c2aa",
+    "name": "capitals",
+    "created": "2026-11-24T03:00:00.000001Z",
+    "dictionaries": [{"source": "en", "target": "fr", "size": 1}],
+}
+_WHOLE = {
+    **_MADE,
+    "dictionaries": [{"source": "en", "target": "fr", "size": 1, "entries": {"Vienna": "Vienne"}}],
+}
+
+CREATE = Operation(
+    method="POST",
+    path="/glossaries",
+    tag="glossaries",
+    summary="Keep a glossary",
+    description=f"Or send its entries as {TSV} or text/csv, and name, source and target in the query.",
+    body=GlossaryBody,
+    status=201,
+    answers=(GlossaryAnswer,),
+    errors=(UnsupportedLanguage, Overloaded, StoreUnavailable),
+    examples={"one entry": Example(_NEW, _MADE)},
+)
+LIST = Operation(
+    method="GET",
+    path="/glossaries",
+    tag="glossaries",
+    summary="All glossaries, without their entries",
+    answers=(GlossaryList,),
+    errors=(StoreUnavailable,),
+    examples={"one of them": Example(answer={"glossaries": [_MADE]})},
+)
+GET = Operation(
+    method="GET",
+    path="/glossaries/<named>",
+    tag="glossaries",
+    summary="One glossary, with its entries",
+    description=NAMED,
+    answers=(GlossaryAnswer,),
+    errors=(NotFound, StoreUnavailable),
+    examples={"one entry": Example(answer=_WHOLE)},
+)
+ENTRIES = Operation(
+    method="GET",
+    path="/glossaries/<named>/entries.tsv",
+    tag="glossaries",
+    summary="A glossary's entries as tab-separated lines",
+    description=NAMED,
+    parameters=PairQuery,
+    answer_type=TSV,
+    errors=(NotFound, InvalidInput, StoreUnavailable),
+    examples={"one entry": Example(answer="Vienna\tVienne\n", answer_type=TSV)},
+)
+DELETE = Operation(
+    method="DELETE",
+    path="/glossaries/<named>",
+    tag="glossaries",
+    summary="Forget a glossary",
+    description=NAMED,
+    status=204,
+    errors=(NotFound, StoreUnavailable),
+)
+
+
+class GlossaryViews:
+    """The views of /v1/glossaries over a runtime."""
+
+    def __init__(self, runtime: "Runtime", work: Work):
+        self._runtime = runtime
+        self._work = work
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("glossaries", __name__, url_prefix="/v1")
+        add(routes, CREATE, self.create)
+        add(routes, LIST, self.all)
+        add(routes, GET, self.get)
+        add(routes, ENTRIES, self.entries)
+        add(routes, DELETE, self.delete)
+        return routes
+
+    def create(self) -> Response:
+        with self._work.place():
+            name, dictionary = parse_glossary(_body())
+            made = self._runtime.glossaries.create(name, [dictionary])
+        return _json(render_glossary(made), 201)
+
+    def all(self) -> Response:
+        return _json(GlossaryList(glossaries=[render_glossary(g) for g in self._runtime.glossaries.all()]))
+
+    def get(self, named: str) -> Response:
+        glossary = self._find(named)
+        entries = [
+            self._runtime.glossaries.entries(glossary.id, pair.source, pair.target) for pair in glossary.pairs
+        ]
+        return _json(render_glossary(glossary, entries))
+
+    def entries(self, named: str) -> Response:
+        glossary = self._find(named)
+        pair = self._pair(glossary)
+        entries = self._runtime.glossaries.entries(glossary.id, pair.source, pair.target)
+        return Response(terms.write_tsv(entries), content_type=f"{TSV}; charset=utf-8")
+
+    def delete(self, named: str) -> Response:
+        self._runtime.glossaries.delete(self._find(named).id)
+        return Response(status=204)
+
+    def _find(self, named: str) -> Glossary:
+        try:
+            return self._runtime.glossaries.find(named)
+        except UnknownGlossary as error:
+            raise NotFound(error.message) from None
+
+    def _pair(self, glossary: Glossary) -> Pair:
+        """The dictionary that the query means."""
+        normalize = self._runtime.languages.normalize
+        wanted = {
+            side: normalize(request.args[side], side) for side in ("source", "target") if side in request.args
+        }
+        pairs = [
+            pair
+            for pair in glossary.pairs
+            if wanted.get("source", pair.source) == pair.source
+            and wanted.get("target", pair.target) == pair.target
+        ]
+        if len(pairs) == 1:
+            return pairs[0]
+        allowed = [f"source={pair.source}&target={pair.target}" for pair in glossary.pairs]
+        raise InvalidInput(f"{len(pairs)} of its dictionaries are meant", field="source", allowed=allowed)
+
+
+def _body() -> object:
+    """The new glossary's fields, from JSON, or from the query and a body of lines."""
+    form = FORMS.get(request.mimetype)
+    if form is None:
+        return read_json(request)
+    try:
+        lines = request.get_data().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidInput("the entries are not UTF-8", field=form, allowed="UTF-8") from None
+    return {**request.args.to_dict(), form: lines}
+
+
+def _json(answer: BaseModel, status: int = 200) -> Response:
+    return Response(answer.model_dump_json(), status=status, mimetype="application/json")

@@ -16,6 +16,7 @@ from models.tasks.checker import Checker
 from models.tasks.steps import Outcome, Steps, run_all
 from models.tasks.summarizer import Summarizer
 from models.tasks.translator import Translator
+from models.tasks.trust import Trust
 from models.text.language import LanguageDetector
 from service.glossaries import Glossaries
 from service.settings import Settings
@@ -36,6 +37,8 @@ class Runtime:
         self.catalog = Catalog.load(self.languages, settings.catalog)
         self.catalog.get(settings.summarize_model, "summarize")  # a wrong setting ends the start
         self.catalog.get(settings.translate_model, "translate")
+        if settings.entailment_model is not None:
+            self.catalog.get(settings.entailment_model, "entail")
         self.detector = LanguageDetector()
         self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
@@ -51,7 +54,8 @@ class Runtime:
         self.pool = ModelPool(
             self.catalog, self.store, self.languages, engines, max_loaded=settings.max_loaded_models
         )
-        self.checker = Checker(self.languages, self.detector)
+        trust = Trust(self.pool, settings.entailment_model)
+        self.checker = Checker(self.languages, self.detector, trust)
         self.translator = Translator(
             self.pool, self.languages, self.detector, default_model=settings.translate_model
         )
@@ -60,6 +64,7 @@ class Runtime:
             self.languages,
             self.detector,
             self.translator,
+            trust,
             default_model=settings.summarize_model,
         )
 

@@ -29,11 +29,13 @@ from models.errors import (
     UnsupportedLanguage,
 )
 from models.languages import Languages as RealLanguages
+from models.pool import ModelPool
 from models.tasks.checker import Checker
 from models.tasks.events import OnEvent, SegmentReady, Words
 from models.tasks.steps import Call, Outcome, run_all
 from models.tasks.summary import Source, Summary, SummaryRequest, SummarySentence
 from models.tasks.translation import Segment, Translation, TranslationRequest
+from models.tasks.trust import Trust
 from models.tasks.usage import Usage
 from models.text.article import Dropped
 from models.text.language import Detection, LanguageDetector
@@ -218,7 +220,9 @@ class FakeRuntime:
         self.translator = Task(self.tasks.translation)
         self.catalog, self.pool = Catalog(), Pool()
         self.languages, self.detector = Languages(), Detector()
-        self.checker = Checker(RealLanguages.load(), cast(LanguageDetector, self.detector))
+        self.checker = Checker(
+            RealLanguages.load(), cast(LanguageDetector, self.detector), Trust(cast(ModelPool, self.pool))
+        )
         data = Path(tempfile.gettempdir()) / f"dragoman-{uuid.uuid4()}"  # made if a test keeps something
         self.glossaries = Glossaries(data / "glossaries.sqlite", RealLanguages.load())
         self.timeouts_s: list[float | None] = []

@@ -1,14 +1,23 @@
 """Entailment: a tiny classifier, loaded as the real ones are."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from fake_pool import FakePool
+from tokenizers import Tokenizer, pre_tokenizers, processors
+from tokenizers.models import WordLevel
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
+from models.catalog import ModelEntry
 from models.entailment import Entailment
 from models.errors import ModelUnavailable
+from models.languages import Languages
+from models.pool import EntailmentModel
+from models.tasks.trust import Trust
 
 WORDS = [
     "[PAD]",
@@ -22,7 +31,7 @@ WORDS = [
 def _save(folder: Path, labels: dict[int, str]) -> Path:
     torch.manual_seed(0)
     vocabulary = {word: number for number, word in enumerate(WORDS)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
@@ -75,3 +84,26 @@ def test_no_pairs_are_no_work(tmp_path: Path) -> None:
 def test_a_model_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="positive, negative"):
         Entailment(_save(tmp_path, {0: "positive", 1: "negative"}))
+
+
+def test_what_is_not_entailed_is_flagged(languages: Languages) -> None:
+    class Pool(FakePool):
+        @contextmanager
+        def use(self, entry: ModelEntry) -> Iterator[Any]:
+            yield EntailmentModel(entry, cast(Entailment, self))
+
+        def scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+            self.pairs = list(pairs)
+            return [0.2 for _ in pairs]
+
+    pool = Pool(languages)
+    trust = Trust(pool.as_pool, "MoritzLaurer/mDeBERTa-v3-base-xnli-multilingual-nli-2mil7")
+    source = "The ministers met in Vienna. They signed two agreements. Nobody spoke."
+    output = "The ministers met in Vienna. They refused to sign two agreements."
+    copied, other = trust.check(source, output, "en", "en")
+    assert not copied.flags
+    (flag,) = [flag for flag in other.flags if flag.kind == "entailment"]
+    assert flag.span == other.span
+    ((premise, hypothesis),) = pool.pairs
+    assert hypothesis == "They refused to sign two agreements."
+    assert "They signed two agreements." in premise

@@ -11,6 +11,7 @@ from models.tasks.steps import Outcome, run
 from models.tasks.summarizer import Summarizer
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translator import Translator
+from models.tasks.trust import Trust
 from models.text.language import LanguageDetector
 
 BART = "facebook/bart-large-cnn"
@@ -38,7 +39,9 @@ def _first_sentences(n: int) -> Callable[[str], str]:
 def _summarize(pool: FakePool, detector: LanguageDetector, request: SummaryRequest) -> Outcome[Summary]:
     languages = Languages.load()
     translator = Translator(pool.as_pool, languages, detector, default_model=GEMMA)
-    summarizer = Summarizer(pool.as_pool, languages, detector, translator, default_model=BART)
+    summarizer = Summarizer(
+        pool.as_pool, languages, detector, translator, Trust(pool.as_pool), default_model=BART
+    )
     return run(summarizer.steps(request))
 
 
@@ -187,3 +190,76 @@ def test_a_text_within_the_length_in_tokens_comes_back_whole(
     request = SummaryRequest(text=text, max_tokens=200)
     assert _summarize(pool, detector, request).unwrap().summary == text
     assert pool.engine.submissions == []
+
+
+WRONG = "They agreed to reopen 47 border crossings that have been closed since the conflict of 2019."
+
+
+def test_evidence_and_flags_of_a_written_summary(languages: Languages, detector: LanguageDetector) -> None:
+    pool = FakePool(languages, lambda text: f"{SENTENCES[0]} {WRONG}", max_source_tokens=4000)
+    result = _summarize(pool, detector, SummaryRequest(text=ARTICLE)).unwrap()
+    good, bad = result.sentences
+    assert not good.flags
+    assert {ARTICLE[e.span.start : e.span.end] for e in good.evidence} >= {SENTENCES[0]}
+    assert good.evidence[0].score > 0.9
+    (flag,) = bad.flags
+    assert (flag.kind, bad.text[flag.span.start : flag.span.end]) == ("number", "47")
+    assert SENTENCES[1] in {ARTICLE[e.span.start : e.span.end] for e in bad.evidence}
+
+
+def test_a_copied_sentence_is_never_flagged(languages: Languages, detector: LanguageDetector) -> None:
+    pool = FakePool(languages, _first_sentences(3), max_source_tokens=4000, max_new_tokens=1000)
+    result = _summarize(pool, detector, SummaryRequest(text=ARTICLE, length="medium")).unwrap()
+    assert len(result.sentences) == 3
+    assert not any(sentence.flags for sentence in result.sentences)
+
+
+def test_an_unsupported_sentence_is_left_out_if_asked(
+    languages: Languages, detector: LanguageDetector
+) -> None:
+    pool = FakePool(languages, lambda text: f"{SENTENCES[0]} {WRONG}", max_source_tokens=4000)
+    result = _summarize(pool, detector, SummaryRequest(text=ARTICLE, on_unsupported="drop")).unwrap()
+    assert result.summary == SENTENCES[0]
+    assert result.notes == ("1 sentence was left out: the article does not support all of it",)
+
+
+@pytest.mark.parametrize("second", [SENTENCES[1], WRONG])
+def test_an_unsupported_summary_is_written_again_if_asked(
+    languages: Languages, detector: LanguageDetector, second: str
+) -> None:
+    answers = iter([WRONG, second])
+    pool = FakePool(languages, lambda text: next(answers), max_source_tokens=4000)
+    result = _summarize(pool, detector, SummaryRequest(text=ARTICLE, on_unsupported="retry")).unwrap()
+    assert result.summary == second
+    assert bool(result.sentences[0].flags) is (second == WRONG)
+    first, again = (submission[0].decoding for submission in pool.engine.submissions)
+    assert again.num_beams > first.num_beams
+    assert again.min_new_tokens == 0
+    assert "written twice" in result.notes[-1]
+    assert result.usage.source_tokens == 2 * len(pool.engine.submissions[0][0].source_ids)
+
+
+def test_a_supported_summary_is_written_once(languages: Languages, detector: LanguageDetector) -> None:
+    pool = FakePool(languages, _first_sentences(1), max_source_tokens=4000)
+    _summarize(pool, detector, SummaryRequest(text=ARTICLE, on_unsupported="retry")).unwrap()
+    assert len(pool.engine.submissions) == 1
+
+
+def test_all_of_the_text_is_read_if_asked(languages: Languages, detector: LanguageDetector) -> None:
+    text = ARTICLE + "\n\nLeave a Reply\n\nClick here to subscribe to our newsletter."
+    read: list[str] = []
+    for clean in (True, False):
+        pool = FakePool(languages, _first_sentences(1), max_source_tokens=4000)
+        result = _summarize(pool, detector, SummaryRequest(text=text, clean=clean)).unwrap()
+        read.append("".join(map(chr, pool.engine.submissions[0][0].source_ids)))
+        assert bool(result.source.dropped) is clean
+    assert "Leave a Reply" not in read[0]
+    assert "Leave a Reply" in read[1]
+    assert "Ministers meet in Vienna" in read[1]
+
+
+def test_how_much_was_read_is_counted(languages: Languages, detector: LanguageDetector) -> None:
+    for window in (300, 4000):
+        pool = FakePool(languages, _first_sentences(1), max_source_tokens=window, max_new_tokens=200)
+        result = _summarize(pool, detector, SummaryRequest(text=ARTICLE)).unwrap()
+        assert result.source.coverage == 1.0

@@ -1,11 +1,13 @@
-"""Checks as a task of their own: on any output and its source, whoever made them. No model writes here."""
+"""Checks as a task of their own: on any output and its source, whoever made them. Nothing is written here."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-from models.checks.report import CheckedSentence, check_summary
+from models.checks.report import CheckedSentence
+from models.checks.report_translation import check_translation
 from models.errors import InvalidInput
 from models.languages import Languages
+from models.tasks.trust import Trust
 from models.text.language import LanguageDetector
 
 Kind = Literal["summary", "translation"]
@@ -37,22 +39,23 @@ class Checked:
 class Checker:
     """Runs all checks of a kind over a pair of texts."""
 
-    def __init__(self, languages: Languages, detector: LanguageDetector):
+    def __init__(self, languages: Languages, detector: LanguageDetector, trust: Trust):
         self._languages = languages
         self._detector = detector
+        self._trust = trust
 
     def check(self, request: CheckRequest) -> Checked:
-        """Raises InvalidInput for an empty text and UnsupportedLanguage for an unknown language."""
+        """Raises InvalidInput for an empty text, UnsupportedLanguage for an unknown language, and
+        ModelUnavailable if there is to be an entailment model and it cannot be had.
+        """
         for field in ("source", "output"):
             if not getattr(request, field).strip():
                 raise InvalidInput(f"the {field} is empty", field=field, allowed="at least one word")
         source = self._language(request.source_language, request.source, "source_language")
         target = self._language(request.target or "auto", request.output, "target")
         if request.kind == "summary":
-            found = check_summary(request.source, request.output, language=source, output_language=target)
+            found = self._trust.check(request.source, request.output, source, target)
         else:
-            from models.checks.report_translation import check_translation
-
             found = check_translation(request.source, request.output, source, target)
         return Checked(sentences=tuple(found), kind=request.kind, source_language=source, target=target)
 

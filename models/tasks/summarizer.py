@@ -15,7 +15,7 @@ from models.tasks.hypothesis import Hypothesis
 from models.tasks.steps import Steps
 from models.tasks.summary import Source, Summary, SummaryRequest, SummarySentence
 from models.tasks.translator import Translator, join
-from models.tasks.trust import errors, examine, is_unsupported
+from models.tasks.trust import Trust, errors, is_unsupported
 from models.text.article import Article, read_verbatim
 from models.text.language import Detection, LanguageDetector
 from models.text.page import read_html
@@ -34,6 +34,7 @@ class Summarizer:
         languages: Languages,
         detector: LanguageDetector,
         translator: Translator,
+        trust: Trust,
         *,
         default_model: str,
     ):
@@ -41,6 +42,7 @@ class Summarizer:
         self._languages = languages
         self._detector = detector
         self._translator = translator
+        self._trust = trust
         self._default_model = default_model
 
     def steps(self, request: SummaryRequest, on_event: OnEvent | None = None) -> Steps[Summary]:
@@ -59,7 +61,7 @@ class Summarizer:
             self._check_target(language, into)
         heard = on_event if into is None else None  # words in the wrong language are not to be seen
         draft = yield from self._draft(entry, request, article, spans, language, heard)
-        draft.sentences = examine(article, draft.sentences, language)
+        draft.sentences = self._trust.examine(article, draft.sentences, language)
         if request.on_unsupported == "drop":
             _drop_unsupported(draft)
         model = None
@@ -124,11 +126,11 @@ class Summarizer:
         draft = yield from write(model, request, texts, language, on_event=on_event)
         if request.on_unsupported != "retry":
             return draft
-        wrong = errors(examine(article, draft.sentences, language))
+        wrong = errors(self._trust.examine(article, draft.sentences, language))
         if not wrong:
             return draft
         other = yield from write(model, request, draft.basis, language, again=True)
-        better = other.sentences and errors(examine(article, other.sentences, language)) < wrong
+        better = other.sentences and errors(self._trust.examine(article, other.sentences, language)) < wrong
         if better:
             draft.sentences = other.sentences
             draft.notes = [*other.notes, "written twice: the second attempt is better supported"]

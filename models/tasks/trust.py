@@ -8,26 +8,53 @@ from dataclasses import replace
 
 from models.checks.evidence import Evidence
 from models.checks.report import CheckedSentence, check_summary
+from models.pool import EntailmentModel, ModelPool
 from models.tasks.summary import SummarySentence
 from models.text.article import Article
 from models.text.span import Span
 
 
-def examine(article: Article, sentences: Sequence[SummarySentence], language: str) -> list[SummarySentence]:
-    """The sentences with their evidence and flags: evidence in the article's text, flags in their own."""
-    written = [s for s in sentences if s.source is None]
-    lines = "\n".join(" ".join(s.text.split()) for s in written)
-    found = check_summary(_masked(article), lines, language=language) if written else []
-    checked, start = [], 0
-    for sentence in sentences:
-        if sentence.source is not None:
-            checked.append(replace(sentence, evidence=(Evidence(sentence.source, 1.0),)))
-            continue
-        text = " ".join(sentence.text.split())
-        line = Span(start, start + len(text))
-        checked.append(_with_findings(replace(sentence, text=text), line, found))
-        start = line.end + 1
-    return checked
+class Trust:
+    """Holds summaries against their sources; `entailment_model`, from the catalog, is one more check."""
+
+    def __init__(self, pool: ModelPool, entailment_model: str | None = None):
+        self._pool = pool
+        self._entailment_model = entailment_model
+
+    def check(self, source: str, output: str, language: str, output_language: str) -> list[CheckedSentence]:
+        """All checks on a summary of `source`. Raises ModelUnavailable."""
+        if self._entailment_model is None:
+            return check_summary(
+                source, output, language=language, output_language=output_language, warnings=True
+            )
+        with self._pool.use(self._pool.catalog.get(self._entailment_model, "entail")) as model:
+            assert isinstance(model, EntailmentModel)  # noqa: S101 - the task of an entry decides its kind
+            return check_summary(
+                source,
+                output,
+                language=language,
+                output_language=output_language,
+                entailment=model.entailment,
+                warnings=True,
+            )
+
+    def examine(
+        self, article: Article, sentences: Sequence[SummarySentence], language: str
+    ) -> list[SummarySentence]:
+        """The sentences with their evidence and flags: evidence in the article's text, flags in their own."""
+        written = [s for s in sentences if s.source is None]
+        lines = "\n".join(" ".join(s.text.split()) for s in written)
+        found = self.check(_masked(article), lines, language, language) if written else []
+        checked, start = [], 0
+        for sentence in sentences:
+            if sentence.source is not None:
+                checked.append(replace(sentence, evidence=(Evidence(sentence.source, 1.0),)))
+                continue
+            text = " ".join(sentence.text.split())
+            line = Span(start, start + len(text))
+            checked.append(_with_findings(replace(sentence, text=text), line, found))
+            start = line.end + 1
+        return checked
 
 
 def errors(sentences: Sequence[SummarySentence]) -> int:

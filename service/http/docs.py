@@ -11,7 +11,8 @@ from pathlib import Path
 import flask_swagger_ui
 from flask import Blueprint, Response, current_app, send_from_directory
 
-from service.http.openapi import declared, document
+from service.http.openapi import declared
+from service.http.openapi_document import document
 from service.settings import Settings
 
 POLICY = (

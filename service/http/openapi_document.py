@@ -1,0 +1,199 @@
+"""The OpenAPI 3.1 document, made of the routes' operations and the pydantic schemas that they name."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, cast
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from service.http.errors import UNEXPECTED, Kind, kind_of
+from service.http.openapi import BODY_ERRORS, JSON, Operation
+from service.schemas import Problem
+from service.schemas.described import write_limits
+from service.settings import Settings
+
+EVENTS = "text/event-stream"
+STREAM = """\
+One server-sent event. Each comes as soon as what it tells is there; then comes one `result` with the whole \
+answer, or one `error` with the problem document. The result is what counts. Lines that begin with a colon \
+keep the connection alive. An error before the first event is an ordinary answer with its own status."""
+
+REF = "#/components/schemas/{model}"
+
+
+def document(operations: Sequence[Operation], settings: Settings) -> dict[str, Any]:
+    """The whole document; limits are written as they are set."""
+    refs, schemas = _schemas(operations)
+    for model in {operation.body for operation in operations if operation.body is not None}:
+        write_limits(schemas[refs[model, "validation"]["$ref"].rpartition("/")[2]], settings)
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        paths.setdefault(operation.address, {})[operation.method.lower()] = _operation(operation, refs)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Dragoman",
+            "version": version("dragoman"),
+            "summary": "Summarizes and translates articles.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+
+
+# ---------------------------------------------------------------------- parts
+
+_Refs = Mapping[tuple[type[BaseModel], JsonSchemaMode], dict[str, Any]]
+
+
+def _schemas(operations: Iterable[Operation]) -> tuple[_Refs, dict[str, Any]]:
+    """A reference for each model that the operations name, and what the references lead to."""
+    wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {(Problem, "serialization"): None}
+    for operation in operations:
+        written = (*operation.answers, *operation.streams.values())
+        wanted |= dict.fromkeys((model, "serialization") for model in written)
+        if operation.body is not None:
+            wanted[operation.body, "validation"] = None
+    refs, definitions = models_json_schema(list(wanted), ref_template=REF)
+    return cast(_Refs, refs), definitions["$defs"]
+
+
+def _operation(operation: Operation, refs: _Refs) -> dict[str, Any]:
+    name = re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.address}").strip("_")
+    made: dict[str, Any] = {
+        "operationId": name,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "description": operation.description,
+        "parameters": list(_parameters(operation)),
+        "responses": {
+            str(operation.status): _answer(operation, refs),
+            **_problems(operation, refs),
+        },
+    }
+    if operation.body is not None:
+        content: dict[str, Any] = {"schema": refs[operation.body, "validation"]}
+        content["examples"] = _values({name: e.body for name, e in operation.examples.items()})
+        made["requestBody"] = {"required": True, "content": {operation.body_type: _filled(content)}}
+    return _filled(made)
+
+
+def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
+    in_path = re.findall(r"{([^{}]+)}", operation.address)
+    schema = operation.parameters.model_json_schema() if operation.parameters else {}
+    known = schema.get("properties", {})
+    required = {*schema.get("required", ()), *in_path}
+    for name in dict.fromkeys([*in_path, *known]):
+        own = dict(known.get(name, {"type": "string"}))
+        own.pop("title", None)
+        yield {
+            "name": name,
+            "in": "path" if name in in_path else "query",
+            "required": name in required,
+            "description": own.pop("description", ""),
+            "schema": own,
+        }
+
+
+def _answer(operation: Operation, refs: _Refs) -> dict[str, Any]:
+    forms = [refs[model, "serialization"] for model in operation.answers]
+    content = {}
+    if forms:
+        content[operation.answer_type] = {"schema": forms[0] if len(forms) == 1 else {"anyOf": forms}}
+    elif operation.answer_type != JSON:
+        content[operation.answer_type] = {"schema": {"type": "string"}}
+    if operation.streams:
+        content[EVENTS] = {"schema": _stream(operation, refs)}
+    for kind, part in content.items():
+        given = {n: e.answer for n, e in operation.examples.items() if e.answer_type == kind}
+        part["examples"] = _values(given)
+    return _filled(
+        {
+            "description": "Done",
+            "headers": {"X-Request-Id": _header("The request's name in the service's log.")},
+            "content": {kind: _filled(part) for kind, part in content.items()},
+        }
+    )
+
+
+def _stream(operation: Operation, refs: _Refs) -> dict[str, Any]:
+    """What each event is; the last one is the whole answer, or the problem that ended the work."""
+    last: dict[str, type[BaseModel]] = {"result": operation.answers[0], "error": Problem}
+    forms = []
+    for name, model in {**operation.streams, **last}.items():
+        data = {
+            "type": "string",
+            "contentMediaType": JSON,
+            "contentSchema": refs[model, "serialization"],
+        }
+        forms.append(
+            {
+                "title": name,
+                "type": "object",
+                "required": ["event", "data"],
+                "properties": {"event": {"const": name}, "data": data},
+            }
+        )
+    return {"description": STREAM, "anyOf": forms}
+
+
+def _problems(operation: Operation, refs: _Refs) -> dict[str, Any]:
+    """The answers for the operation's errors, by status, with an example for each kind."""
+    types = (*(BODY_ERRORS if operation.body_type == JSON and operation.body else ()), *operation.errors)
+    kinds = dict.fromkeys([*(kind_of(_bare(each)) for each in types), UNEXPECTED])
+    statuses = sorted({kind.status for kind in kinds})
+    return {
+        str(status): _problem([kind for kind in kinds if kind.status == status], refs) for status in statuses
+    }
+
+
+def _problem(kinds: Sequence[Kind], refs: _Refs) -> dict[str, Any]:
+    examples = {
+        kind.slug: {
+            "type": f"/problems/{kind.slug}",
+            "title": kind.title,
+            "status": kind.status,
+            "detail": "What was wrong this time.",
+            "request_id": "314bd03f652f432c9e6aaa7092b143be",
+        }
+        for kind in kinds
+    }
+    headers = {"X-Request-Id": _header("The request's name in the service's log.")}
+    if kinds[0].status in (429, 503):
+        headers["Retry-After"] = _header("Seconds to wait before the next try.", "integer", required=False)
+    return {
+        "description": "; ".join(kind.title for kind in kinds),
+        "headers": headers,
+        "content": {
+            "application/problem+json": {
+                "schema": refs[Problem, "serialization"],
+                "examples": _values(examples),
+            }
+        },
+    }
+
+
+def _bare(error: type[Exception]) -> Exception:
+    """An instance to look the kind up by, without what its constructor wants."""
+    return error.__new__(error)
+
+
+def _header(description: str, kind: str = "string", *, required: bool = True) -> dict[str, Any]:
+    return {"description": description, "required": required, "schema": {"type": kind}}
+
+
+def _values(examples: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        re.sub(r"\W+", "-", name): {"summary": name, "value": value}
+        for name, value in examples.items()
+        if value is not None
+    }
+
+
+def _filled(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is empty."""
+    return {name: value for name, value in part.items() if value not in ("", [], {})}

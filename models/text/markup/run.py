@@ -45,6 +45,8 @@ class Run:
     """From plain text to how the document's format writes it."""
     is_markup: bool = True
     """False for a run of plain text, which is written as it is read."""
+    finish: Callable[[str], str] = str
+    """What is done to the whole of its translation, such as wrapping it."""
 
     def origin(self, span: Span) -> Span:
         """Where the document has this part of the text. The part must not be empty."""
@@ -63,6 +65,6 @@ def restore(document: str, runs: Sequence[Run], translated: Sequence[str]) -> st
     """The document with each run replaced; all else is kept to the character."""
     parts, end = [], 0
     for run, translation in zip(runs, translated, strict=True):
-        parts += [document[end : run.span.start], translation]
+        parts += [document[end : run.span.start], run.finish(translation)]
         end = run.span.end
     return "".join([*parts, document[end:]])

@@ -6,7 +6,7 @@ from typing import Any
 
 from babel import Locale, UnknownLocaleError
 
-from models.checks.reading import Reading, key_of
+from models.checks.reading import key_of
 
 _LEAST_LETTERS = 3
 
@@ -42,7 +42,7 @@ def _by_key(names: Any) -> dict[str, int]:
     return found
 
 
-def is_calendar_word(key: str, reading: Reading) -> bool:
-    """Whether the word is a month or a weekday in the text's language."""
-    words = calendar_words(reading.base_language)
+def is_calendar_word(key: str, language: str) -> bool:
+    """Whether the word is a month or a weekday in the language."""
+    words = calendar_words(language)
     return key in words.months or key in words.weekdays

@@ -17,6 +17,8 @@ _MOST_SENTENCES = 3
 _LEAST_GAIN = 0.08
 """A further sentence has to cover that much of the weight, or it tells a reader nothing."""
 _LEAST_SCORE = 0.12
+_NOT_THE_SAME = 0.99
+"""The most that another sentence can support, though it has every word."""
 _COMMON = 0.1
 """What a stop word weighs beside another word."""
 
@@ -33,13 +35,12 @@ class Evidence:
     """How much of the sentence it supports, 0 to 1."""
 
 
-def evidence(source: Reading, output: Reading) -> list[tuple[Evidence, ...]]:
+def evidence(source: Reading, output: Reading, weights: "Weights") -> list[tuple[Evidence, ...]]:
     """For each sentence of the output at most three sentences of the source, best first; often fewer.
 
     A sentence that the source has word for word has that one alone, with score 1. Between languages only
-    names as they are written and numbers count.
+    names as they are written and numbers count. `weights` are the source's.
     """
-    weights = Weights(source)
     places = {" ".join(source.text[s.start : s.end].split()): s for s in reversed(source.sentences)}
     found = []
     for span, terms in zip(output.sentences, terms_by_sentence(output), strict=True):
@@ -93,6 +94,6 @@ def _best(weights: Weights, terms: dict[Term, float]) -> tuple[Evidence, ...]:
         score = gains[best] / whole
         if score < (_LEAST_GAIN if chosen else _LEAST_SCORE):
             break
-        chosen.append(Evidence(weights.sentences[best], min(1.0, score)))
+        chosen.append(Evidence(weights.sentences[best], min(_NOT_THE_SAME, score)))
         bare = {t: w for t, w in bare.items() if best not in weights.holders.get(t, ())}
     return tuple(chosen)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache, cached_property
 from importlib.resources import files
+from itertools import pairwise
+from typing import Any
 
 from models.checks.capitals import Capital, Name, names, territories
 from models.checks.reading import Reading, key_of
@@ -14,6 +16,7 @@ from models.checks.reading import Reading, key_of
 _DOTTED = re.compile(r"(?:[^\W\d_]\.){2,}")
 _ACRONYM = re.compile(r"\b[A-Z]{2,6}\b")
 _LEAST_STEM = 4
+_VOWELS = frozenset({"", "a", "e", "o"})
 _LEAST_RUN_TOGETHER = 6
 _LEAST_MISSPELT = 5
 _ALIKE = 0.8
@@ -34,7 +37,7 @@ class KnownNames:
             return True
         if any(part in self._keys for part in key.split("'")[-1:] if len(part) > 3):
             return True
-        if len(key) >= _LEAST_RUN_TOGETHER and key in self._run_together:
+        if key in self._run_together:
             return True
         return any(_same_stem(key, other) for other in self._by_beginning.get(key[:3], ()))
 
@@ -65,12 +68,19 @@ class KnownNames:
 
     def with_part(self, key: str) -> Name | None:
         """The first name of several words that has this one in it."""
-        return next((name for name in self.names if len(name) > 1 and any(p.key == key for p in name)), None)
+        return next(
+            (name for name in self.untitled if len(name) > 1 and any(p.key == key for p in name)), None
+        )
 
     @cached_property
     def names(self) -> list[Name]:
         """The names of the source."""
         return names(self.source)
+
+    @cached_property
+    def untitled(self) -> list[Name]:
+        """The names without titles; none that is a title alone."""
+        return [bare for name in self.names if (bare := untitled(name))]
 
     @cached_property
     def _keys(self) -> frozenset[str]:
@@ -80,6 +90,9 @@ class KnownNames:
             keys |= set(_initialisms(name))
         for word in keys & _same().keys():
             keys |= _same()[word]
+        for within in _table()["within"]:
+            if not keys.isdisjoint(within["named"]):
+                keys |= set(within["place"])
         return frozenset(keys)
 
     @cached_property
@@ -88,8 +101,10 @@ class KnownNames:
         return frozenset(dotted | {match[0].lower() for match in _ACRONYM.finditer(self.source.text)})
 
     @cached_property
-    def _run_together(self) -> str:
-        return "".join(word.key for word in self.source.words)
+    def _run_together(self) -> frozenset[str]:
+        """Neighbouring words written as one: `YouTube` for `You Tube`."""
+        pairs = (one.key + other.key for one, other in pairwise(self.source.words))
+        return frozenset(pair for pair in pairs if len(pair) >= _LEAST_RUN_TOGETHER)
 
     @cached_property
     def _by_beginning(self) -> dict[str, list[str]]:
@@ -126,17 +141,32 @@ def _same_stem(one: str, other: str) -> bool:
         if a != b:
             break
         shared += 1
-    return shared >= min(_LEAST_STEM, len(one), len(other)) and {one[shared:], other[shared:]} <= _endings()
+    rest = {one[shared:], other[shared:]}
+    if rest <= _VOWELS:  # Maria is not Marie, and Paul is not Paula
+        return one == other
+    return shared >= min(_LEAST_STEM, len(one), len(other)) and rest <= _endings()
+
+
+def are_forms_of_one(key: str, other: str) -> bool:
+    """Whether two words are forms of one name: `Wales` and `Welsh`, `Ghana` and `Ghanaian`."""
+    if key == other or other in _same().get(key, frozenset()):
+        return True
+    return key[:3] == other[:3] and _same_stem(key, other)
 
 
 @cache
-def _table() -> dict[str, list[str]]:
+def _table() -> dict[str, Any]:
     return tomllib.loads(files("models.checks").joinpath("names.toml").read_text("utf-8"))
 
 
 @cache
 def _endings() -> frozenset[str]:
     return frozenset(_table()["endings"])
+
+
+def untitled(name: Name) -> Name:
+    """The name without `Captain`, `Ms` and the like."""
+    return tuple(part for part in name if part.key not in titles())
 
 
 @cache
@@ -147,7 +177,7 @@ def ordinary_endings() -> tuple[str, ...]:
 
 @cache
 def titles() -> frozenset[str]:
-    """What may stand before a name to say what its bearer is."""
+    """What says of a name what its bearer is."""
     return frozenset(map(key_of, _table()["titles"]))
 
 
@@ -155,7 +185,7 @@ def titles() -> frozenset[str]:
 def is_place(key: str, language: str) -> bool:
     """Whether the word is a country in that language, or what its people are called."""
     countries = territories(language)
-    if key in countries:
+    if key in countries or (language in ("en", "und") and key in _same()):
         return True
     return any(key[:4] == country[:4] and _same_stem(key, country) for country in countries)
 

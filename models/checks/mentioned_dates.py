@@ -47,6 +47,7 @@ _YEAR_LAST = re.compile(r"(?<![\d./-])(\d{1,2})([-./])(\d{1,2})\2([12]\d{3}|\d\d
 _HAN = re.compile(
     r"(?:(\d{4})\s?[年년]\s?)?(?<!\d)(\d{1,2})\s?[月월](?:\s?(\d{1,2})\s?[日號号일])?|(\d{4})\s?[年년]"
 )
+_FIGURES = re.compile(r"\d[-./]\d{1,2}[-./]\d")
 _YEAR_RANGE = re.compile(r"(?<!\d)([12]\d)(\d\d)[-–/](\d\d)(?!\d)")
 _SHORT_YEAR = re.compile(r"(?<!\w)[’'‘](\d\d)(?=s?\b)")
 
@@ -102,7 +103,13 @@ def _days(text: str, word: Word, month: int, numerals: list[Numeral]) -> Iterato
 def _years(reading: Reading) -> Iterator[MentionedDate]:
     for numeral in reading.numerals:
         written = reading.text[numeral.span.start : numeral.span.end]
-        if len(written) == 4 and written.isdecimal() and not numeral.unit and int(written) in _YEARS:
+        if (
+            len(written) == 4
+            and not numeral.spelled
+            and written.isdecimal()
+            and not numeral.unit
+            and int(written) in _YEARS
+        ):
             year = int(written)
             yield MentionedDate("year", numeral.span, year, sure=year in _LIKELY_YEARS)
     for match in _YEAR_RANGE.finditer(reading.text):
@@ -113,14 +120,15 @@ def _years(reading: Reading) -> Iterator[MentionedDate]:
 
 
 def _in_figures(text: str) -> Iterator[MentionedDate]:
-    for match in _YEAR_FIRST.finditer(text):
+    figures = _FIGURES.search(text) is not None
+    for match in _YEAR_FIRST.finditer(text) if figures else ():
         yield from _figures(Span(*match.span()), int(match[3]), int(match[4]), int(match[1]), sure=True)
-    for match in _YEAR_LAST.finditer(text):
+    for match in _YEAR_LAST.finditer(text) if figures else ():
         first, second, year = int(match[1]), int(match[3]), int(match[4])
         for full in (year,) if year > 99 else (1900 + year, 2000 + year):
             for month, day in ((first, second), (second, first)):
                 yield from _figures(Span(*match.span()), month, day, full, sure=False)
-    for match in _HAN.finditer(text):
+    for match in _HAN.finditer(text) if any(unit in text for unit in "年月년월") else ():
         month, day, year = (int(match[i] or 0) for i in (2, 3, 1))
         yield from _figures(Span(*match.span()), month, day, year or int(match[4] or 0), sure=True)
 

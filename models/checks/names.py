@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from models.checks.calendar_words import is_calendar_word
-from models.checks.capitals import Capital, Name, names, nouns_are_capitalized
+from models.checks.capitals import Capital, Name, nouns_are_capitalized
 from models.checks.common_words import common_words
 from models.checks.flag import Flag
 from models.checks.known_names import is_place, ordinary_endings, titles
@@ -21,6 +21,7 @@ _VERB_AFTER = re.compile(
     r"|, (?:\d|(?:who|which|where|the|an?)\b)"
 )
 """What follows a sentence's first word if that is a name, in English: a bare noun hardly ever begins one."""
+_SINGULAR_AFTER = re.compile(r" (?:is|was|has|does)\b")
 
 
 def check(pair: Pair) -> Iterator[Flag]:
@@ -28,7 +29,7 @@ def check(pair: Pair) -> Iterator[Flag]:
     if pair.across_languages:
         return
     known = pair.known_names
-    for name in names(pair.output):
+    for name in pair.output_names:
         if known.holds_as_initials(name):
             continue
         absent = [part for part in name if _counts(part, name, pair) and not known.holds(part)]
@@ -45,7 +46,11 @@ def check(pair: Pair) -> Iterator[Flag]:
 
 def _counts(part: Capital, name: Name, pair: Pair) -> bool:
     """Whether the word is a name beyond doubt."""
-    if len(part.key) < _LEAST_LETTERS or part.key in titles() or is_calendar_word(part.key, pair.output):
+    if (
+        len(part.key) < _LEAST_LETTERS
+        or part.key in titles()
+        or is_calendar_word(part.key, pair.output.base_language)
+    ):
         return False
     if _ROMAN.fullmatch(part.written):
         return False
@@ -62,13 +67,25 @@ def _is_name_at_start(part: Capital, name: Name, pair: Pair) -> bool:
     text, end = pair.output.text, part.span.end
     if part.key in common_words(language):
         return False
-    if is_place(part.key, language) or re.match(r"[’']s\b", text[end - 2 : end]):
+    if (
+        _is_name_elsewhere(part, pair)
+        or is_place(part.key, language)
+        or re.match(r"[’']s\b", text[end - 2 : end])
+    ):
         return True
     if len(name) > 1 and name[1].span.start - end == 1:
         return not part.key.endswith(ordinary_endings()) or pair.known_names.holds(name[1])
-    if language not in ("en", "und") or part.key.endswith(ordinary_endings()):
+    if language not in ("en", "und"):
         return False
+    if part.key.endswith(ordinary_endings()):
+        return part.key.endswith("s") and _SINGULAR_AFTER.match(text, end) is not None
     return _VERB_AFTER.match(text, end) is not None
+
+
+def _is_name_elsewhere(part: Capital, pair: Pair) -> bool:
+    """Whether the output has the word with a capital where none is asked for."""
+    others = (other for name in pair.output_names for other in name)
+    return any(other.key == part.key and not other.initial for other in others)
 
 
 def _stretches(absent: list[Capital], name: Name) -> Iterator[list[Capital]]:

@@ -15,6 +15,7 @@ _UNTELLING = frozenset({0.0, 1.0})
 _ABOUT_SHARE = 0.06
 _SILENT_SHARE = 0.01
 _OUT_OF = re.compile(r" (?:in|in every|out of|of|sur|von|de cada|su|из) ")
+_MOST_PARTS = 20
 _TIMES_AFTER = re.compile(r"[ -]times?\b")
 _LEAST_ROUNDED = 10.0
 
@@ -23,13 +24,13 @@ def check(pair: Pair) -> Iterator[Flag]:
     """A flag for each number; dates are not looked at here."""
     dated = {place for date in pair.output_dates if date.sure for place in range(*date.span)}
     for numeral in pair.output.numerals:
-        if not dated.isdisjoint(range(*numeral.span)) or _is_untelling(numeral):
+        if not dated.isdisjoint(range(*numeral.span)) or is_untelling(numeral):
             continue
         if not _holds(pair, numeral):
             yield _flag(pair, numeral)
 
 
-def _is_untelling(numeral: Numeral) -> bool:
+def is_untelling(numeral: Numeral) -> bool:
     if numeral.spelled and numeral.value >= 100 and math.log10(numeral.value).is_integer():
         return True  # `a hundred`, `millions`
     return numeral.value in _UNTELLING and (numeral.spelled or numeral.kind == "ordinal")
@@ -48,7 +49,7 @@ def _holds(pair: Pair, numeral: Numeral) -> bool:
         return True
     hedge = hedges().search(pair.output.text, max(0, numeral.span.start - 24), numeral.span.start)
     word = hedge.lastgroup if hedge else None
-    return any(_rounds_to(value, exact, word) for value in numeral.values for exact in values)
+    return any(rounds_to(value, exact, word) for value in numeral.values for exact in values)
 
 
 def _values(pair: Pair, numeral: Numeral) -> frozenset[float]:
@@ -80,7 +81,7 @@ def _is_in(value: float, values: frozenset[float]) -> bool:
     return value != int(value) and any(math.isclose(value, other, rel_tol=1e-9) for other in values)
 
 
-def _rounds_to(value: float, exact: float, hedge: str | None) -> bool:
+def rounds_to(value: float, exact: float, hedge: str | None) -> bool:
     """Whether `value` stands for `exact`: by about its last digit, and on the side that the hedge says."""
     if _last_place(value) < _LEAST_ROUNDED and value == int(value):
         return False

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from models.checks.evidence import Evidence, evidence
+from models.checks.capitals import Name, names
+from models.checks.evidence import Evidence, Weights, evidence
 from models.checks.flag import Flag
 from models.checks.known_names import KnownNames
 from models.checks.mentioned_dates import MentionedDate, dates
@@ -23,7 +24,12 @@ class Pair:
     @cached_property
     def evidence(self) -> list[tuple[Evidence, ...]]:
         """For each sentence of the output, the source's sentences that support it best, best first."""
-        return evidence(self.source, self.output)
+        return evidence(self.source, self.output, self.weights)
+
+    @cached_property
+    def weights(self) -> Weights:
+        """What each term of the source weighs."""
+        return Weights(self.source)
 
     @cached_property
     def source_dates(self) -> list[MentionedDate]:
@@ -34,6 +40,11 @@ class Pair:
     def output_dates(self) -> list[MentionedDate]:
         """The dates of the output."""
         return dates(self.output)
+
+    @cached_property
+    def output_names(self) -> list[Name]:
+        """The names of the output."""
+        return names(self.output)
 
     @cached_property
     def known_names(self) -> KnownNames:

@@ -40,7 +40,7 @@ class Reading:
     language: str
     """ISO 639-1 or BCP 47; `und` if not known."""
 
-    @property
+    @cached_property
     def base_language(self) -> str:
         """The language without region or script."""
         return self.language.split("-")[0].lower()
@@ -54,14 +54,15 @@ class Reading:
     def words(self) -> list[Word]:
         """Its words, in order; numbers in digits are none."""
         places = [(match.start(), match[0]) for match in _WORD.finditer(self.text)]
-        keys = [key_of(written) for _, written in places]
-        stems = stemmed(keys, self.base_language)
+        keys = {written: key_of(written) for _, written in places}
+        stems = dict(zip(keys, stemmed(list(keys.values()), self.base_language), strict=True))
+        unspaced = {written for written in keys if is_unspaced(written)}
         found: list[Word] = []
-        for (start, written), key, stem in zip(places, keys, stems, strict=True):
-            if is_unspaced(written):
+        for start, written in places:
+            if written in unspaced:
                 found += _pairs(start, written)
             else:
-                found.append(Word(Span(start, start + len(written)), key, stem))
+                found.append(Word(Span(start, start + len(written)), keys[written], stems[written]))
         return found
 
     @cached_property
@@ -97,13 +98,21 @@ class Reading:
     def words_by_sentence(self) -> list[list[Word]]:
         """The words of each sentence."""
         groups: list[list[Word]] = [[] for _ in self.sentences]
+        ends = [*self._sentence_starts[1:], len(self.text) + 1]
+        sentence = 0
         for word in self.words:
-            groups[self.sentence_at(word.start)].append(word)
+            while word.span.start >= ends[sentence]:
+                sentence += 1
+            groups[sentence].append(word)
         return groups
+
+    @cached_property
+    def _common(self) -> frozenset[str]:
+        return common_words(self.base_language)
 
     def is_common(self, word: Word) -> bool:
         """Whether the word is too frequent in its language to tell one sentence from another."""
-        return word.key in common_words(self.base_language)
+        return word.key in self._common
 
 
 def key_of(written: str) -> str:

@@ -10,16 +10,25 @@ from models.checks import (
     marks,
     names,
     numbers,
+    placement,
     proper_names,
     quotations,
     repetition,
     script,
+    splices,
     verbatim,
 )
 from models.checks.flag import Flag
 from models.checks.pair import Check, Pair
 
-SUMMARY_CHECKS: tuple[Check, ...] = (numbers.check, dates.check, names.check, quotations.check)
+SUMMARY_CHECKS: tuple[Check, ...] = (
+    numbers.check,
+    dates.check,
+    names.check,
+    quotations.check,
+    placement.check,
+    splices.check,
+)
 TRANSLATION_CHECKS: tuple[Check, ...] = (
     figures.check,
     verbatim.check,

@@ -1,12 +1,24 @@
-"""All that is found out about an output, sentence by sentence."""
+"""All that is found out about a summary, sentence by sentence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from models.checks.evidence import Evidence
 from models.checks.flag import Flag
 from models.checks.pair import Pair, Reading
 from models.checks.registry import SUMMARY_CHECKS, run
 from models.text.span import Span
+
+LEAST_ENTAILED = 0.5
+"""Below, an entailment model's probability makes a flag."""
+
+
+class Entailment(Protocol):
+    """A model that says whether one text follows from another; `models.entailment` has one."""
+
+    def scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """For each (premise, hypothesis) the probability, 0 to 1, that the hypothesis follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +32,53 @@ class CheckedSentence:
     """Their spans are in the output, too."""
 
 
-def check_summary(source: str, output: str, *, language: str = "und") -> list[CheckedSentence]:
-    """Every sentence of a summary of `source`, in order."""
-    pair = Pair(Reading(source, language), Reading(output, language))
-    flags = run(SUMMARY_CHECKS, pair)
+def check_summary(
+    source: str,
+    output: str,
+    *,
+    language: str = "und",
+    output_language: str | None = None,
+    entailment: Entailment | None = None,
+    warnings: bool = False,
+) -> list[CheckedSentence]:
+    """Every sentence of a summary of `source`, in order.
+
+    `language` is the source's, ISO 639-1 or BCP 47, and the output's too unless `output_language` says
+    otherwise; `und` reads as English would be read. `warnings` asks for flags of severity `warning` as well:
+    misspelt names. With an entailment model each sentence that is not the source's own is also compared with
+    its evidence.
+    """
+    pair = Pair(Reading(source, language), Reading(output, output_language or language))
+    flags = [flag for flag in run(SUMMARY_CHECKS, pair) if warnings or flag.severity == "error"]
+    if entailment is not None:
+        flags += _not_entailed(pair, entailment)
+    by_sentence: list[list[Flag]] = [[] for _ in pair.output.sentences]
+    for flag in sorted(flags, key=lambda flag: flag.span):
+        by_sentence[pair.output.sentence_at(flag.span.start)].append(flag)
     return [
-        CheckedSentence(s, (), tuple(f for f in flags if s.start <= f.span.start < s.end))
-        for s in pair.output.sentences
+        CheckedSentence(span, evidence, tuple(found))
+        for span, evidence, found in zip(pair.output.sentences, pair.evidence, by_sentence, strict=True)
     ]
+
+
+def _not_entailed(pair: Pair, entailment: Entailment) -> list[Flag]:
+    doubtful = [i for i, evidence in enumerate(pair.evidence) if not evidence or evidence[0].score < 1]
+    spans = [pair.output.sentences[i] for i in doubtful]
+    premises = [_premise(pair, i) for i in doubtful]
+    hypotheses = [pair.output.text[span.start : span.end] for span in spans]
+    scores = entailment.scores(list(zip(premises, hypotheses, strict=True))) if doubtful else []
+    return [
+        Flag("entailment", span, f"the entailment model does not find this in the source ({score:.2f})")
+        for span, score in zip(spans, scores, strict=True)
+        if score < LEAST_ENTAILED
+    ]
+
+
+def _premise(pair: Pair, sentence: int) -> str:
+    """The sentence's evidence with the sentences beside it, in order; else the whole source."""
+    evidence = pair.evidence[sentence]
+    if not evidence:
+        return pair.source.text
+    places = {pair.source.sentence_at(e.span.start) + step for e in evidence for step in (-1, 0, 1)}
+    spans = [pair.source.sentences[i] for i in sorted(places) if 0 <= i < len(pair.source.sentences)]
+    return " ".join(pair.source.text[span.start : span.end] for span in spans)

@@ -73,10 +73,11 @@ def _by_text2num(text: str, language: str) -> Iterator[Spelled]:
 
 def _passages(text: str, language: str) -> Iterator[list[tuple[int, int]]]:
     """The tokens of each passage that numbers can be in: text2num takes long over a whole article."""
+    numbers = {word for word in set(_TOKEN.findall(text.lower())) if _is_number(word, language)}
     passage: list[tuple[int, int]] = []
     others = 0
-    for match in _TOKEN.finditer(text):
-        if _is_number(match[0].lower(), language):
+    for match in _TOKEN.finditer(text) if numbers else ():
+        if match[0].lower() in numbers:
             others = 0
         elif passage:
             others += 1

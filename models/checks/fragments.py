@@ -1,0 +1,54 @@
+"""An output as stretches of words that its source has in the same order."""
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from models.checks.reading import Reading, Word
+
+_COPIED_WORDS = 4
+"""A stretch this long was copied rather than happened upon."""
+
+
+class Fragment(NamedTuple):
+    """The longest stretch of words from here on that the source has; of one word if it lacks that."""
+
+    first: int
+    """Its first word's index among the sentence's."""
+    words: int
+    held: bool
+    """Whether the source has it."""
+
+
+def fragments(source: Reading, sentences: list[list[Word]]) -> list[list[Fragment]]:
+    """Each sentence's words cut into fragments, one after another. Words are compared by their stems."""
+    stems = [word.stem for word in source.words]
+    places: dict[str, list[int]] = defaultdict(list)
+    for i, stem in enumerate(stems):
+        places[stem].append(i)
+    return [_cut([word.stem for word in sentence], stems, places) for sentence in sentences]
+
+
+def _cut(sentence: list[str], stems: list[str], places: dict[str, list[int]]) -> list[Fragment]:
+    found: list[Fragment] = []
+    first = 0
+    while first < len(sentence):
+        lengths = [_shared(sentence, first, stems, place) for place in places.get(sentence[first], ())]
+        found.append(Fragment(first, max(lengths, default=1), bool(lengths)))
+        first += found[-1].words
+    return found
+
+
+def _shared(sentence: list[str], first: int, stems: list[str], place: int) -> int:
+    words = 0
+    for ours, theirs in zip(sentence[first:], stems[place : place + len(sentence)], strict=False):
+        if ours != theirs:
+            break
+        words += 1
+    return words
+
+
+def copied_share(cut: list[list[Fragment]]) -> float:
+    """How much of an output stands in longer stretches of its source, 0 to 1."""
+    everything = sum(fragment.words for sentence in cut for fragment in sentence)
+    copied = sum(f.words for sentence in cut for f in sentence if f.held and f.words >= _COPIED_WORDS)
+    return copied / everything if everything else 0.0

@@ -1,0 +1,168 @@
+"""Names and numbers that the source has, but not where the output has them.
+
+The words around a name or number in the output are looked for around each of its places in the source, and
+around those of others of its kind. If they are found with another and not with this one, it is in the wrong
+place. How sure that is, a small logistic model says, fitted to planted errors and to sentences that people
+found faithful (bench/checks.py has the figures).
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from models.checks.calendar_words import is_calendar_word
+from models.checks.capitals import Name, nouns_are_capitalized, territories
+from models.checks.flag import Flag
+from models.checks.known_names import are_forms_of_one, is_place, untitled
+from models.checks.numbers import is_untelling, rounds_to
+from models.checks.numerals import Numeral
+from models.checks.pair import Pair
+from models.checks.surroundings import Surroundings
+from models.text.span import Span
+
+_LOCATIVE = re.compile(r"\b(?:in|at|from|to|near|across|of|outside|around|into) $")
+_OF_PEOPLE = ("an", "ans", "ish", "ese", "ch", "sh", "s")
+"""Endings of what people are called, not countries; they stand where no country can."""
+_LEAST_LETTERS = 3
+_LEAST_ELSEWHERE = 0.3
+"""How much of the surroundings the other one must have, at the least."""
+_MOST_PLACES = 6
+"""What a source names more often than that may stand anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    """A logistic model: above 0, the place is wrong."""
+
+    here: float
+    elsewhere: float
+    places: float
+    bias: float
+
+    def __call__(self, here: float, elsewhere: float, places: int) -> float:
+        return self.here * here + self.elsewhere * elsewhere + self.places * math.log(places) + self.bias
+
+
+_OF_NUMBERS = _Judgement(here=-5.56, elsewhere=3.89, places=-0.62, bias=-0.70)
+_OF_NAMES = _Judgement(here=-6.75, elsewhere=3.43, places=-0.79, bias=-0.35)
+
+
+def check(pair: Pair) -> Iterator[Flag]:
+    """A flag for each name or number whose surroundings the source has around another."""
+    if pair.across_languages:
+        return
+    surroundings = Surroundings(pair.source, pair.weights)
+    yield from _numbers(pair, surroundings)
+    if not nouns_are_capitalized(pair.output):
+        yield from _names(pair, surroundings)
+
+
+def _numbers(pair: Pair, surroundings: Surroundings) -> Iterator[Flag]:
+    dated = {date.span.start for date in pair.source_dates}
+    others = [n for n in pair.source.numerals if n.kind == "cardinal" and n.span.start not in dated]
+    for numeral in pair.output.numerals:
+        if numeral.kind != "cardinal" or is_untelling(numeral) or _is_date(pair, numeral):
+            continue
+        sentence = pair.output.sentence_at(numeral.span.start)
+        beside = [n for n in pair.output.numerals if pair.output.sentence_at(n.span.start) == sentence]
+        stated = {value for other in beside for value in other.values}
+        same = [n.span for n in pair.source.numerals if not set(n.values).isdisjoint(numeral.values)]
+        rivals = [n.span for n in others if stated.isdisjoint(n.values) and _is_rival(numeral, n)]
+        if rival := _better(pair, surroundings, numeral.span, same, rivals, _OF_NUMBERS):
+            yield _flag(pair, numeral.span, rival)
+
+
+def _is_rival(numeral: Numeral, other: Numeral) -> bool:
+    """Whether the other number could have stood in the place of this one."""
+    if other.value <= 1 or (numeral.unit == "%") != (other.unit == "%"):
+        return False
+    if numeral.unit and other.unit and numeral.unit != other.unit:
+        return False
+    return not any(rounds_to(value, exact, "near") for value in numeral.values for exact in other.values)
+
+
+def _is_date(pair: Pair, numeral: Numeral) -> bool:
+    return any(d.span.start <= numeral.span.start < d.span.end for d in pair.output_dates if d.sure)
+
+
+def _names(pair: Pair, surroundings: Surroundings) -> Iterator[Flag]:
+    named = pair.output_names
+    for whole in named:
+        name = _telling(whole, pair)
+        kind = _kind(name, pair.output.text, pair.output.base_language)
+        if kind is None or not all(pair.known_names.holds(part) for part in name):
+            continue
+        sentence = pair.output.sentences[pair.output.sentence_at(name[0].span.start)]
+        stated = [p.key for n in named for p in n if sentence.start <= p.span.start < sentence.end]
+        keys = [part.key for part in name]
+        same = [_span(other) for other in pair.known_names.untitled if _share(other, keys)]
+        rivals = [
+            _span(other)
+            for other in pair.known_names.untitled
+            if _kind(other, pair.source.text, pair.source.base_language) == kind and not _share(other, stated)
+        ]
+        if rival := _better(pair, surroundings, _span(name), same, rivals, _OF_NAMES):
+            yield _flag(pair, _span(name), rival)
+
+
+def _telling(name: Name, pair: Pair) -> Name:
+    language = pair.output.base_language
+    return tuple(
+        part
+        for part in untitled(name)
+        if len(part.key) >= _LEAST_LETTERS and not is_calendar_word(part.key, language)
+    )
+
+
+def _kind(name: Name, text: str, language: str) -> str | None:
+    """What may be swapped for what: a country for a country, a name of several words for another."""
+    if not name or any(is_calendar_word(part.key, language) for part in name):
+        return None
+    if len(name) > 1:
+        return "several words"
+    if is_place(name[0].key, language):
+        is_country = name[0].key in territories(language) or not name[0].key.endswith(_OF_PEOPLE)
+        return "country" if is_country else None
+    start = name[0].span.start
+    if not name[0].initial and _LOCATIVE.search(text, max(0, start - 16), start):
+        return "place"
+    return None
+
+
+def _share(name: Name, keys: Iterable[str]) -> bool:
+    return any(are_forms_of_one(part.key, key) for part in name for key in keys)
+
+
+def _span(name: Name) -> Span:
+    return Span(name[0].span.start, name[-1].span.end)
+
+
+def _better(
+    pair: Pair,
+    surroundings: Surroundings,
+    span: Span,
+    same: Sequence[Span],
+    rivals: Sequence[Span],
+    judgement: _Judgement,
+) -> Span | None:
+    """The place in the source whose surroundings this place of the output has, if that is another's."""
+    if not same or not rivals or len(same) > _MOST_PLACES:
+        return None
+    context = surroundings.context(pair.output, span)
+    held = surroundings.by_sentence(context)
+
+    def fit(place: Span) -> float:
+        return held[pair.source.sentence_at(place.start)] + surroundings.nearness(context, place.start)
+
+    here = max(map(fit, same))
+    rival = max(rivals, key=fit)
+    elsewhere = fit(rival)
+    return rival if elsewhere >= _LEAST_ELSEWHERE and judgement(here, elsewhere, len(same)) > 0 else None
+
+
+def _flag(pair: Pair, span: Span, rival: Span) -> Flag:
+    written = pair.output.text[span.start : span.end]
+    other = pair.source.text[rival.start : rival.end]
+    reason = f"where the source says this it has {other}, not {written}"
+    return Flag("placement", span, reason, source=rival)

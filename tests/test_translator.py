@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from models.engine.protocol import Decoding, Generation, Output
 from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
 from models.languages import Languages
-from models.tasks.steps import Outcome, run
+from models.tasks.steps import Outcome, run, run_all
 from models.tasks.translation import Translation, TranslationRequest
 from models.tasks.translator import Translator
 from models.text.language import Detection, LanguageDetector
+from service.schemas import parse_translate
+from service.settings import Settings
 
 GEMMA = "dragoman/gemma3-270m-translate"
 
@@ -235,8 +237,21 @@ def test_a_segment_with_an_error_is_tried_once_more_in_another_way(
     result = _translate(pool, detector, text="It cost 12 euros in all. They paid.", source="en").unwrap()
     assert result.translation == cipher("It cost 12 euros in all. They paid.")
     assert [len(batch) for batch in pool.engine.submissions] == [2, 1]
+    assert pool.engine.submissions[1][0].decoding.no_repeat_ngram_size == 0
     assert result.usage.source_tokens == sum(len(g.source_ids) for b in pool.engine.submissions for g in b)
     assert result.notes == ()
+
+
+def test_a_loop_is_tried_once_more_without_repetition(
+    languages: Languages, detector: LanguageDetector
+) -> None:
+    def answer(text: str, decoding: Decoding) -> str:
+        return cipher(text) if decoding.no_repeat_ngram_size else cipher(text) * 99
+
+    pool = _fickle(languages, answer)
+    result = _translate(pool, detector, text="The talks failed in the end.", source="en").unwrap()
+    assert result.translation == cipher("The talks failed in the end.")
+    assert result.segments[0].complete
 
 
 def test_the_better_of_two_bad_attempts_is_kept_and_flagged(
@@ -424,3 +439,18 @@ def test_an_unsupported_language_names_the_nearest(
     assert isinstance(outcome.error, UnsupportedLanguage)
     assert list(outcome.error.allowed or ())[: len(nearest)] == nearest
     assert all(languages.name(each) in str(outcome.error) for each in nearest)
+
+
+def test_each_text_of_many_is_detected_by_itself(languages: Languages, detector: LanguageDetector) -> None:
+    texts = [
+        "The ministers met on Sunday and spoke about trade.",
+        "Les ministres se sont réunis dimanche pour parler du commerce.",
+        "部长们星期天开会，谈到了贸易问题。",
+        "Министры встретились в воскресенье и говорили о торговле.",
+    ]
+    asked = parse_translate({"texts": texts, "target": "es"}, Settings())
+    translator = Translator(_pool(languages).as_pool, languages, detector, default_model=GEMMA)
+    tasks = [translator.steps(item) for item in asked.items if isinstance(item, TranslationRequest)]
+    done = [outcome.unwrap() for outcome in run_all(tasks)]
+    assert [each.source for each in done] == ["en", "fr", "zh", "ru"]
+    assert [each.via for each in done] == [None, "en", "en", "en"]

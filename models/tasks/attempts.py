@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
+from models.checks import repetition
 from models.checks.flag import Flag
 from models.checks.pair import Pair, Reading
 from models.checks.registry import TRANSLATION_CHECKS, run
 from models.checks.severity import any_error, penalty
 from models.pool import ModelPool
-from models.tasks.hypothesis import Ask, Hypothesis, OnDone, translate
+from models.tasks.hypothesis import Ask, Hypothesis, OnDone, Search, translate
 from models.tasks.route import Hop
 from models.tasks.steps import Steps
 from models.tasks.usage import Usage
@@ -80,17 +81,8 @@ def translate_checked(
     alone = [_alone(sentence, own, names) for sentence, own in zip(sentences, parts, strict=True)]
 
     wrong = [i for i, attempt in enumerate(best) if _is_worth_another(attempt)]
-    lost = [i for i in wrong if None in best[i].places]
     if wrong:
-        plain = [Masked(_with_words(sentences[i]), ("",) * len(sentences[i].held)) for i in lost]
-        asks = [Ask(masked[i].text, otherwise=True) for i in wrong] + [Ask(each.text) for each in plain]
-        again, more = yield from _translate_live(pool, hops, asks)
-        usage += more
-        for i, way, hypothesis in zip(
-            [*wrong, *lost], [*(masked[i] for i in wrong), *plain], again, strict=True
-        ):
-            other = _attempt(hops, sentences[i], way, hypothesis)
-            best[i] = min(best[i], other, key=lambda attempt: attempt.cost)
+        usage += yield from _improve(pool, hops, sentences, best, wrong)
     finished = [
         _finished(sentence, attempt, names_of, min_confidence)
         for sentence, attempt, names_of in zip(sentences, best, alone, strict=True)
@@ -99,6 +91,34 @@ def translate_checked(
         for i in wrong:
             on_attempt(i, finished[i])
     return finished, usage
+
+
+def _improve(
+    pool: ModelPool,
+    hops: Sequence[Hop],
+    sentences: Sequence[Sentence],
+    best: list[Attempt],
+    wrong: Sequence[int],
+) -> Steps[Usage]:
+    """Another attempt at the sentences numbered in `wrong`, and a third where a held word was lost.
+
+    Puts what is better into `best`.
+    """
+    ways = [(i, mask(sentences[i].text, sentences[i].held), _search(best[i])) for i in wrong]
+    lost = [i for i in wrong if None in best[i].places]
+    unmasked = [Masked(_with_words(sentences[i]), ("",) * len(sentences[i].held)) for i in lost]
+    ways += [(i, masked, "own") for i, masked in zip(lost, unmasked, strict=True)]
+    asks = [Ask(masked.text, search) for _, masked, search in ways]
+    again, usage = yield from _translate_live(pool, hops, asks)
+    for (i, masked, _), hypothesis in zip(ways, again, strict=True):
+        other = _attempt(hops, sentences[i], masked, hypothesis)
+        best[i] = min(best[i], other, key=lambda attempt: attempt.cost)
+    return usage
+
+
+def _search(attempt: Attempt) -> Search:
+    looped = not attempt.complete or any(flag.kind == repetition.KIND for flag in attempt.flags)
+    return "without loops" if looped else "other"
 
 
 def _is_worth_another(attempt: Attempt) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import accumulate
+from typing import Literal
 
 from models.codec import Purpose
 from models.engine.protocol import Decoding, Generation, Output
@@ -30,8 +31,11 @@ LEAST_NEW_TOKENS = 128
 """Every segment may have this many, so that most share one limit, and with it a batch."""
 
 OTHER_BEAMS = 4
-OTHER_NO_REPEAT = 3
-"""How a text is searched for once more: with beams where the model is greedy, and without loops."""
+NO_REPEAT = 3
+"""How many tokens in a row may not come twice, where a loop is to be avoided."""
+
+Search = Literal["own", "other", "without loops"]
+"""The model's own way; for what came out wrong another one, and for what came out as a loop one without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,7 @@ class Ask:
     """A text to translate."""
 
     text: str
-    otherwise: bool = False
-    """True to search in another way than the model's own: for what came out wrong the first time."""
+    search: Search = "own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +161,11 @@ def _parts(model: TextModel, ask: Ask, purpose: Purpose, around: int) -> list[Ge
 
     text = ask.text
     spans = split_long(text, Span(0, len(text)), fits, purpose.source)
-    return [_generation(model, encoded[text[s.start : s.end]], purpose, around, ask.otherwise) for s in spans]
+    return [_generation(model, encoded[text[s.start : s.end]], purpose, around, ask.search) for s in spans]
 
 
 def _generation(
-    model: TextModel, ids: tuple[int, ...], purpose: Purpose, around: int, otherwise: bool
+    model: TextModel, ids: tuple[int, ...], purpose: Purpose, around: int, search: Search
 ) -> Generation:
     """One part to translate, with room for a translation longer than it and an end to loops.
 
@@ -170,14 +173,17 @@ def _generation(
     """
     room = 1 << (MORE_TOKENS * (len(ids) - around) + SPARE_TOKENS - 1).bit_length()
     decoding = model.codec.decoding(purpose, max_new_tokens=max(LEAST_NEW_TOKENS, room))
-    return Generation(ids, _other(decoding) if otherwise else decoding)
+    return Generation(ids, decoding if search == "own" else _other(decoding, search))
 
 
-def _other(decoding: Decoding) -> Decoding:
-    """Beams where there were none, and no three tokens twice."""
-    return replace(
-        decoding, num_beams=max(OTHER_BEAMS, decoding.num_beams), no_repeat_ngram_size=OTHER_NO_REPEAT
-    )
+def _other(decoding: Decoding, search: Search) -> Decoding:
+    """Beams where there were none; where there were, no repetition; where that was so too, none of both."""
+    if decoding.num_beams == 1:
+        repeat = NO_REPEAT if search == "without loops" else decoding.no_repeat_ngram_size
+        return replace(decoding, num_beams=OTHER_BEAMS, no_repeat_ngram_size=repeat)
+    if decoding.no_repeat_ngram_size == 0:
+        return replace(decoding, no_repeat_ngram_size=NO_REPEAT)
+    return replace(decoding, num_beams=1, no_repeat_ngram_size=0)
 
 
 def join(texts: Sequence[str], language: str) -> str:

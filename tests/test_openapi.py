@@ -109,6 +109,22 @@ def test_the_schema_refuses_what_the_service_refuses(body: dict[str, Any], valid
     assert (APP.test_client().post("/v1/summarize", json=body).status_code == 200) is valid
 
 
+@pytest.mark.parametrize(
+    ("terms", "valid"),
+    [
+        ({"protect": ["Sark"], "glossary": {"ferry": "bac"}}, True),
+        ({"protect": [" "]}, False),
+        ({"glossary": {" ": "bac"}}, False),
+        ({"glossary": {"ferry": ""}}, False),
+        ({"min_confidence": 2}, False),
+    ],
+)
+def test_blank_terms_are_refused_by_both(terms: dict[str, Any], valid: bool) -> None:
+    body = {"text": "a", "target": "fr", **terms}
+    assert _validator(DOCUMENT["components"]["schemas"]["TranslateBody"]).is_valid(body) is valid
+    assert (APP.test_client().post("/v1/translate", json=body).status_code == 200) is valid
+
+
 class _Query(BaseModel):
     limit: int = 10
 

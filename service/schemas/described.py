@@ -31,6 +31,10 @@ def one_input(schema: dict[str, Any]) -> None:
     ]
     if "stream" in schema["properties"]:  # one text only
         forms[inputs.index("texts")]["properties"]["stream"] = {"const": False}
+    for own in schema["properties"].values():
+        for form in (own, *own.get("anyOf", ()), *own.get("oneOf", ())):
+            if "patternProperties" in form:  # what does not match is refused, not passed over
+                form["additionalProperties"] = False
 
 
 def write_limits(schema: dict[str, Any], settings: Settings) -> None:

@@ -34,7 +34,11 @@ Texts = Annotated[
 ]
 LanguageCode = Annotated[str, Field(min_length=1, max_length=40)]
 ModelName = Annotated[str, Field(min_length=1, max_length=200)]
-TermText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+TermText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    Field(json_schema_extra={"pattern": r"\S"}),
+]
 
 
 def _form(value: object) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
@@ -11,6 +12,9 @@ from compat_server import CompatServer
 from deep_translator import LibreTranslator
 from deep_translator.exceptions import ServerException
 from libretranslatepy import LibreTranslateAPI
+
+from models.errors import Overloaded
+from service.http.compat.files import KeptFiles
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -217,15 +221,39 @@ def test_a_file_comes_back_in_its_form(server: CompatServer, name: str, before: 
     assert (status, answer["translatedFileUrl"].startswith(server.url)) == (200, True)
     response, data = server.request("GET", "/" + answer["translatedFileUrl"].removeprefix(server.url))
     assert data.decode() == after
-    assert name in response.headers["Content-Disposition"]
+    assert name.lower() in response.headers["Content-Disposition"]
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize(("name", "data"), [("a.exe", b"text"), ("a.txt", b"\xff\xfe\xff")])
+def test_subtitles_keep_their_times(server: CompatServer) -> None:
+    before = "1\n00:00:01,000 --> 00:00:02,500\nIt rains.\n\n"
+    _, answer = upload(server, "film.srt", before.encode(), source="en", target="fr")
+    _, data = server.request("GET", "/" + answer["translatedFileUrl"].removeprefix(server.url))
+    assert data.decode().split("\n")[1:3] == ["00:00:01,000 --> 00:00:02,500", "IT RAINS."]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("a.exe", b"text"), ("a.docx", b"no archive"), ("a.txt", b""), ("a.txt", b"a" * 31_000)],
+)
 def test_a_file_that_cannot_be_read_is_refused(server: CompatServer, name: str, data: bytes) -> None:
     status, answer = upload(server, name, data, source="en", target="fr")
-    assert (status, set(answer)) == (400, {"error"})
+    assert (status, set(answer)) == (413 if len(data) > 30_000 else 400, {"error"})
     assert post(server, "/translate_file", source="en", target="fr")[0] == 400
+
+
+def test_files_are_kept_for_a_while_and_not_without_end() -> None:
+    files = KeptFiles(max_bytes=10)
+    key = files.put("a.txt", b"12345678", "text/plain")
+    kept = files.get(key)
+    assert kept is not None
+    assert (kept.name, kept.data) == ("a.txt", b"12345678")
+    with pytest.raises(Overloaded):
+        files.put("b.txt", b"123", "text/plain")
+    short = KeptFiles(ttl_s=0.05)
+    key = short.put("a.txt", b"1", "text/plain")
+    time.sleep(0.1)
+    assert short.get(key) is None
 
 
 def test_a_suggestion_is_kept(server: CompatServer) -> None:

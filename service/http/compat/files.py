@@ -14,7 +14,7 @@ class KeptFile:
 
     name: str
     data: bytes
-    mimetype: str
+    media_type: str
     until: float
     """On `time.monotonic()`'s clock."""
 
@@ -28,14 +28,14 @@ class KeptFiles:
         self._lock = threading.Lock()
         self._files: dict[str, KeptFile] = {}
 
-    def put(self, name: str, data: bytes, mimetype: str) -> str:
+    def put(self, name: str, data: bytes, media_type: str) -> str:
         """Keep a file; returns the key that it is fetched by. Raises Overloaded where there is no room."""
         with self._lock:
             self._sweep()
             if sum(len(file.data) for file in self._files.values()) + len(data) > self._max_bytes:
                 raise Overloaded("no more files can be kept now", retry_after_s=60.0)
             key = f"{secrets.token_urlsafe(18)}.{name}"
-            self._files[key] = KeptFile(name, data, mimetype, time.monotonic() + self._ttl_s)
+            self._files[key] = KeptFile(name, data, media_type, time.monotonic() + self._ttl_s)
             return key
 
     def get(self, key: str) -> KeptFile | None:

@@ -13,6 +13,7 @@ from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput
 from models.tasks.translation import TextFormat, Translation, TranslationRequest
+from service.documents.reading import SUFFIXES, read_document
 from service.http.body import read_json
 from service.http.compat.family import (
     answer,
@@ -25,7 +26,7 @@ from service.http.compat.family import (
 from service.http.compat.files import KeptFiles
 from service.http.work import Work
 from service.schemas import Problem
-from service.schemas.requests import validated
+from service.schemas.requests import check_length, validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -34,15 +35,6 @@ PATHS = frozenset(
     {"/translate", "/detect", "/languages", "/frontend/settings", "/health", "/translate_file", "/suggest"}
 )
 DOWNLOADS = "/download_file/"
-
-FILE_FORMATS: dict[str, TextFormat] = {
-    ".txt": "text",
-    ".md": "markdown",
-    ".html": "html",
-    ".htm": "html",
-    ".xml": "xml",
-}
-MIMETYPES = {"text": "text/plain", "markdown": "text/markdown", "html": "text/html", "xml": "application/xml"}
 
 CANDIDATES = 5
 """How many languages a detection names at most."""
@@ -169,37 +161,23 @@ class LibreTranslate:
     def translate_file(self) -> Response:
         with self._work.place():
             body = validated(TranslateFile, _fields(request, "source", "target"))
-            name, form, text = self._file()
-            ((translated, _),) = self._translated([text], body.source, body.target, form)
-            key = self._files.put(name, translated.encode(), MIMETYPES[form])
+            name, data = _sent_file()
+            document = read_document(name, data)
+            part = document.to_translate()
+            check_length("html" if part.format == "html" else "text", part.text, self._settings)
+            ((text, _),) = self._translated([part.text], body.source, body.target, part.format)
+            file = document.translated(text)
+            key = self._files.put(str(PurePath(name).with_suffix(file.suffix)), file.data, file.media_type)
         return answer({"translatedFileUrl": url_for(".download_file", key=key, _external=True)})
 
     def download_file(self, key: str) -> Response:
         file = self._files.get(key)
         if file is None:
             raise NotFound("there is no such file, or not any more")
-        response = Response(file.data, content_type=f"{file.mimetype}; charset=utf-8")
+        response = Response(file.data, content_type=file.media_type)
         response.headers.set("Content-Disposition", "attachment", filename=file.name)
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
-
-    def _file(self) -> tuple[str, TextFormat, str]:
-        """The uploaded file's name, format and text."""
-        file = request.files.get("file")
-        if file is None or not file.filename:
-            raise InvalidInput("file is required", field="file", allowed="a file, in a multipart form")
-        name = PurePath(file.filename.replace("\\", "/")).name
-        form = FILE_FORMATS.get(PurePath(name).suffix.lower())
-        if form is None:
-            raise InvalidInput(
-                f"the format of {name[:100]!r} is not supported", field="file", allowed=list(FILE_FORMATS)
-            )
-        try:
-            text = file.read().decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise InvalidInput("the file is not UTF-8", field="file", allowed="text in UTF-8") from None
-        (text,) = checked_texts([text], "file", self._settings)
-        return name, form, text
 
     # ------------------------------------------------------------------ the service
 
@@ -221,7 +199,7 @@ class LibreTranslate:
                 "charLimit": self._settings.max_request_characters,
                 "frontendTimeout": 500,  # milliseconds after the last key before a web page asks
                 "filesTranslation": True,
-                "supportedFilesFormat": list(FILE_FORMATS),
+                "supportedFilesFormat": list(SUFFIXES),
                 "suggestions": True,
                 "language": {
                     "source": {"code": "auto", "name": "Auto Detect"},
@@ -248,6 +226,14 @@ def _fields(request: Request, *names: str) -> Mapping[str, Any]:
         for name, values in given.items()
         if values
     }
+
+
+def _sent_file() -> tuple[str, bytes]:
+    """The uploaded file's name, without a path, and what is in it."""
+    file = request.files.get("file")
+    if file is None or not file.filename:
+        raise InvalidInput("file is required", field="file", allowed="a file, in a multipart form")
+    return PurePath(file.filename.replace("\\", "/")).name, file.read()
 
 
 def _detected(result: Translation | None) -> dict[str, Any]:

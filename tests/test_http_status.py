@@ -30,7 +30,7 @@ def client(runtime: FakeRuntime) -> FlaskClient:
 def test_alive_and_ready(client: FlaskClient) -> None:
     assert client.get("/healthz").json == {"status": "ok"}
     assert client.get("/readyz").json == {"status": "ready"}
-    assert "/v1/summarize" in client.get("/").text
+    assert client.get("/").mimetype == "text/html"
 
 
 def test_not_ready_says_why(client: FlaskClient, runtime: FakeRuntime) -> None:

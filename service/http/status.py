@@ -7,17 +7,6 @@ from service.http.metrics import Metrics
 from service.http.openapi import Example, Operation, add
 from service.http.readiness import NotReady, Readiness
 
-INDEX = """\
-Dragoman summarizes and translates articles.
-
-POST /v1/summarize   {"text": "..."}
-POST /v1/translate   {"text": "...", "target": "fr"}
-POST /v1/detect      {"text": "..."}
-GET  /v1/models      GET /v1/languages
-GET  /healthz        GET /readyz        GET /metrics
-GET  /docs           GET /openapi.json
-"""
-
 
 class State(BaseModel):
     """How the service is, in a word."""
@@ -31,6 +20,7 @@ HEALTHZ = Operation(
     tag="status",
     summary="Say whether the service is alive",
     answers=(State,),
+    public=True,
     examples={"alive": Example(answer={"status": "ok"})},
 )
 READYZ = Operation(
@@ -40,6 +30,7 @@ READYZ = Operation(
     summary="Say whether the models are loaded and their engines run",
     answers=(State,),
     errors=(NotReady,),
+    public=True,
     examples={"ready": Example(answer={"status": "ready"})},
 )
 METRICS = Operation(
@@ -48,6 +39,7 @@ METRICS = Operation(
     tag="status",
     summary="What Prometheus reads",
     answer_type="text/plain",
+    public=True,
 )
 
 
@@ -60,14 +52,10 @@ class Status:
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("status", __name__)
-        routes.get("/")(self.index)
         add(routes, HEALTHZ, self.healthz)
         add(routes, READYZ, self.readyz)
         add(routes, METRICS, self.metrics)
         return routes
-
-    def index(self) -> Response:
-        return Response(INDEX, mimetype="text/plain")
 
     def healthz(self) -> dict[str, str]:
         return {"status": "ok"}

@@ -454,3 +454,26 @@ def test_each_text_of_many_is_detected_by_itself(languages: Languages, detector:
     done = [outcome.unwrap() for outcome in run_all(tasks)]
     assert [each.source for each in done] == ["en", "fr", "zh", "ru"]
     assert [each.via for each in done] == [None, "en", "en", "en"]
+
+
+TAGS = ["<b>", "</b>", "<a href='x'>", "</a>", "<br>", "<p>", "</p>", "<img src=x>"]
+WORDS = ["The talks ", "failed. ", "Blue Lantern ", "won in ", "12 days. ", "<code>a.b()</code>", " &amp; "]
+SOUP = st.lists(st.sampled_from(TAGS + WORDS), min_size=1, max_size=20).map("".join)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    SOUP, st.sampled_from([cipher, lambda t: " ".join(reversed(t.split())), lambda t: t[:4], lambda t: ""])
+)
+def test_markup_and_code_survive_any_model(
+    languages: Languages, detector: LanguageDetector, document: str, change: Callable[[str], str]
+) -> None:
+    pool = FakePool(languages, change=change)
+    ask = {"source": "en", "format": "html", "protect": ("Blue Lantern",)}
+    result = _translate(pool, detector, text=document, **ask).unwrap()
+    markup = re.compile(r"<code>a\.b\(\)</code>|<[^>]*>")
+    assert sorted(markup.findall(result.translation)) == sorted(markup.findall(document))
+    assert result.translation.count("a.b()") == document.count("a.b()")
+    for term in result.terms:
+        there = sum("Blue Lantern" in segment.text for segment in result.segments)
+        assert term.honoured <= (there > 0)

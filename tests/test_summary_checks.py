@@ -1,5 +1,7 @@
 """The checks on summaries, each on texts written for it, and what holds for any text."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,6 +70,7 @@ def test_what_the_source_bears_out_is_not_flagged(summary):
         ("The ferry ran aground, Captain Helga Marsden said.", ("name", "Helga")),
         ("Okonkwo said the engine had failed.", ("name", "Okonkwo")),
         ("The owner is based in Norway.", ("name", "Norway")),
+        ("Hughes believes that the engine had failed.", ("name", "Hughes")),
         ("A Peruvian observer will be sent.", ("name", "Peruvian")),
         ("Milton Freight, the owner, promised an inquiry.", ("name", "Milton Freight")),
         ('Marsden said: "We should never have sailed."', ("quotation", "We should never have sailed.")),
@@ -100,6 +103,7 @@ def test_a_name_of_the_source_in_the_wrong_place_is_flagged():
 
 def test_reasons_say_what_the_source_has():
     assert reasons("The ferry ran aground on Tuesday.") == ["the source has Saturday, not Tuesday"]
+    assert reasons("A ferry with 412 passengers ran aground.") == ["the source has 312, not 412"]
     assert reasons("Captain Helga Marsden said so.") == ["the source has Ilse Marsden, not Helga"]
     assert "the source says:" in reasons('"We had no power at all and the tide was against us," she said.')[0]
 
@@ -148,6 +152,15 @@ def test_a_sentence_spliced_from_two_places_is_flagged_where_the_summary_copies(
 )
 def test_other_languages(language, source, summary, expected):
     assert sorted(kind for kind, _ in flagged(summary, source, language)) == expected
+
+
+def test_german_nouns_are_no_names_and_two_capitals_are_but_a_warning():
+    source = "Die Kanzlerin sprach gestern in Bremen mit den Fischern über die neuen Quoten."
+    nouns = "Die Regierungschefin redete über Fangmengen und den Ärger der Betriebe."
+    assert flagged(nouns, source, "de", warnings=True) == []
+    name = "Die Kanzlerin traf gestern Ingrid Castellano."
+    assert flagged(name, source, "de") == []
+    assert flagged(name, source, "de", warnings=True) == [("name", "Ingrid Castellano")]
 
 
 def test_names_and_quotations_are_not_compared_across_languages():
@@ -214,6 +227,30 @@ SENTENCES = st.lists(
     min_size=1,
     max_size=8,
 ).map(lambda parts: ". ".join(parts) + ".")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "九" * 5000,
+        "億" * 5000,
+        "5" + "億" * 400,
+        "9" * 6000,
+        "1," * 2000,
+        "“[" + "[" * 20000 + "”",
+        "`` " * 5000,
+        "million " * 5000,
+        "Anna " * 3000,
+        "12:" * 2000,
+        "'a" * 20000,
+        "миллиард " * 3000,
+    ],
+)
+def test_odd_texts_take_no_time_and_raise_nothing(text):
+    start = time.process_time()
+    check_summary(text, text, language="zh" if text[0] in "九億" else "ru" if text[0] == "м" else "en")
+    check_summary(ARTICLE, text, language="en")
+    assert time.process_time() - start < 3
 
 
 @settings(deadline=None, max_examples=60)

@@ -17,6 +17,8 @@ _MOST_SENTENCES = 3
 _LEAST_GAIN = 0.08
 """A further sentence has to cover that much of the weight, or it tells a reader nothing."""
 _LEAST_SCORE = 0.12
+_MOST_HOLDERS = 1000
+"""What more sentences have tells none of them from another; a book would take minutes."""
 _NOT_THE_SAME = 0.99
 """The most that another sentence can support, though it has every word."""
 _COMMON = 0.1
@@ -86,7 +88,7 @@ def _best(weights: Weights, terms: dict[Term, float]) -> tuple[Evidence, ...]:
     while bare and len(chosen) < _MOST_SENTENCES:
         gains: dict[int, float] = defaultdict(float)
         for term, weight in bare.items():
-            for holder in weights.holders.get(term, ()):
+            for holder in weights.holders.get(term, ())[:_MOST_HOLDERS]:
                 gains[holder] += weight
         if not gains:
             break

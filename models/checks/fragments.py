@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from models.checks.reading import Reading, Word
 
+_MOST_PLACES = 1000
 _COPIED_WORDS = 4
 """A stretch this long was copied rather than happened upon."""
 
@@ -32,7 +33,9 @@ def _cut(sentence: list[str], stems: list[str], places: dict[str, list[int]]) ->
     found: list[Fragment] = []
     first = 0
     while first < len(sentence):
-        lengths = [_shared(sentence, first, stems, place) for place in places.get(sentence[first], ())]
+        lengths = [
+            _shared(sentence, first, stems, place) for place in places.get(sentence[first], ())[:_MOST_PLACES]
+        ]
         found.append(Fragment(first, max(lengths, default=1), bool(lengths)))
         first += found[-1].words
     return found

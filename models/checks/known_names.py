@@ -22,6 +22,7 @@ _LEAST_MISSPELT = 5
 _ALIKE = 0.8
 _ALIKE_IF_LONG = 0.84
 _LONG = 7
+_MOST_LETTERS_APART = 2
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,15 @@ class KnownNames:
         """The source's name that this one is most likely a misspelling of."""
         if len(name.key) < _LEAST_MISSPELT:
             return None
-        alike = [
-            (SequenceMatcher(None, name.key, other.key).ratio(), other)
-            for other in self._by_initial.get(name.key[0], ())
-            if abs(len(other.key) - len(name.key)) <= 2
-        ]
-        best = max(alike, default=None, key=lambda found: found[0])
-        return best[1] if best and best[0] >= (_ALIKE if len(name.key) < _LONG else _ALIKE_IF_LONG) else None
+        least = _ALIKE if len(name.key) < _LONG else _ALIKE_IF_LONG
+        best = None
+        for other in self._by_initial.get(name.key[0], {}).values():
+            if abs(len(other.key) - len(name.key)) > _MOST_LETTERS_APART:
+                continue
+            matcher = SequenceMatcher(None, name.key, other.key)
+            if matcher.quick_ratio() >= least and (alike := matcher.ratio()) >= least:
+                best, least = other, alike
+        return best
 
     def with_part(self, key: str) -> Name | None:
         """The first name of several words that has this one in it."""
@@ -121,11 +124,11 @@ class KnownNames:
         return frozenset(part.key for name in self.names for part in name) | self._acronyms
 
     @cached_property
-    def _by_initial(self) -> dict[str, list[Capital]]:
-        found: dict[str, list[Capital]] = {}
+    def _by_initial(self) -> dict[str, dict[str, Capital]]:
+        found: dict[str, dict[str, Capital]] = {}
         for name in self.names:
             for part in name:
-                found.setdefault(part.key[:1], []).append(part)
+                found.setdefault(part.key[:1], {}).setdefault(part.key, part)
         return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from models.checks.calendar_words import is_calendar_word
 from models.checks.capitals import Capital, Name, nouns_are_capitalized
 from models.checks.common_words import common_words
-from models.checks.flag import Flag
+from models.checks.flag import Flag, Severity
 from models.checks.known_names import is_place, ordinary_endings, titles
 from models.checks.pair import Pair
 from models.text.span import Span
@@ -21,7 +21,10 @@ _VERB_AFTER = re.compile(
     r"|, (?:\d|(?:who|which|where|the|an?)\b)"
 )
 """What follows a sentence's first word if that is a name, in English: a bare noun hardly ever begins one."""
-_SINGULAR_AFTER = re.compile(r" (?:is|was|has|does)\b")
+_SINGULAR_AFTER = re.compile(
+    r"(?: |, who )(?:is|was|has|does)\b| (?!always|perhaps|sometimes)[a-z]{3,}[^\Ws]s\b"
+)
+"""What shows that a first word with a plural's ending is one person or place."""
 
 
 def check(pair: Pair) -> Iterator[Flag]:
@@ -40,6 +43,8 @@ def check(pair: Pair) -> Iterator[Flag]:
             absent.remove(part)
             reason = f"the source spells it {other.written}, not {part.written}"
             yield Flag("spelling", part.span, reason, "warning", other.span)
+        if nouns_are_capitalized(pair.output) and len(absent) < len(name):
+            continue
         for stretch in _stretches(absent, name):
             yield _flag(stretch, name, pair)
 
@@ -106,12 +111,10 @@ def _flag(stretch: list[Capital], name: Name, pair: Pair) -> Flag:
     written = pair.output.text[span.start : span.end]
     held = [part.key for part in name if part not in stretch]
     other = pair.known_names.with_part(held[-1]) if held else None
+    # a noun beside a noun looks like a name where all of them have capitals
+    severity: Severity = "warning" if nouns_are_capitalized(pair.output) else "error"
     if other is None:
-        return Flag("name", span, f"the source does not name {written}")
+        return Flag("name", span, f"the source does not name {written}", severity)
     source = Span(other[0].span.start, other[-1].span.end)
-    return Flag(
-        "name",
-        span,
-        f"the source has {pair.source.text[source.start : source.end]}, not {written}",
-        source=source,
-    )
+    reason = f"the source has {pair.source.text[source.start : source.end]}, not {written}"
+    return Flag("name", span, reason, severity, source)

@@ -2,13 +2,17 @@
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from models.checks.flag import Flag
 from models.checks.numerals import Numeral
 from models.checks.pair import Pair
 from models.checks.quantities import hedges, number_words
+from models.checks.reading import Reading
 
 _UNTELLING = frozenset({0.0, 1.0})
 """`one` and `first` are as often no number."""
@@ -16,6 +20,7 @@ _ABOUT_SHARE = 0.06
 _SILENT_SHARE = 0.01
 _OUT_OF = re.compile(r" (?:in|in every|out of|of|sur|von|de cada|su|из) ")
 _MOST_PARTS = 20
+_MOST_NAMED = 2
 _TIMES_AFTER = re.compile(r"[ -]times?\b")
 _LEAST_ROUNDED = 10.0
 
@@ -23,56 +28,65 @@ _LEAST_ROUNDED = 10.0
 def check(pair: Pair) -> Iterator[Flag]:
     """A flag for each number; dates are not looked at here."""
     dated = {place for date in pair.output_dates if date.sure for place in range(*date.span)}
+    held = _Held(pair.source)
+    verdicts: dict[tuple[object, ...], bool] = {}
     for numeral in pair.output.numerals:
         if not dated.isdisjoint(range(*numeral.span)) or is_untelling(numeral):
             continue
-        if not _holds(pair, numeral):
+        hedge = hedges().search(pair.output.text, max(0, numeral.span.start - 24), numeral.span.start)
+        side = hedge.lastgroup if hedge else None
+        counted = numeral.kind == "cardinal" and not _TIMES_AFTER.match(pair.output.text, numeral.span.end)
+        asked = (numeral.values, numeral.kind, numeral.unit, side, counted)
+        if asked not in verdicts:
+            verdicts[asked] = held.bears_out(numeral, side, counted)
+        if not verdicts[asked]:
             yield _flag(pair, numeral)
 
 
 def is_untelling(numeral: Numeral) -> bool:
+    """Whether the number is hardly one: `one`, `the first`, `millions`."""
     if numeral.spelled and numeral.value >= 100 and math.log10(numeral.value).is_integer():
-        return True  # `a hundred`, `millions`
+        return True
     return numeral.value in _UNTELLING and (numeral.spelled or numeral.kind == "ordinal")
 
 
-def _holds(pair: Pair, numeral: Numeral) -> bool:
-    values = _values(pair, numeral)
-    if any(_is_in(value, values) for value in numeral.values):
-        return True
-    words = number_words()
-    if any(words.get(value, frozenset()) & pair.source.keys for value in numeral.values):
-        return True
-    if numeral.kind == "fraction":
-        return _is_in(numeral.value * 100, values)
-    if numeral.unit == "%" and any(abs(numeral.value - share) < 1 for share in _shares(pair)):
-        return True
-    hedge = hedges().search(pair.output.text, max(0, numeral.span.start - 24), numeral.span.start)
-    word = hedge.lastgroup if hedge else None
-    return any(rounds_to(value, exact, word) for value in numeral.values for exact in values)
+@dataclass(frozen=True)
+class _Held:
+    """What numbers a source holds."""
 
+    source: Reading
 
-def _values(pair: Pair, numeral: Numeral) -> frozenset[float]:
-    """The source's values to look for this one in: `fourth` does not bear out `four`."""
-    if numeral.kind != "cardinal" or _TIMES_AFTER.match(pair.output.text, numeral.span.end):
-        return pair.source.values
-    return frozenset(
-        value for other in pair.source.numerals if other.kind != "ordinal" for value in other.values
-    )
+    def bears_out(self, numeral: Numeral, hedge: str | None, counted: bool) -> bool:
+        """Whether the source has the number, exactly or as near as the text says that it is."""
+        values = self._counts if counted else self.source.values
+        if any(_is_in(value, values) for value in numeral.values):
+            return True
+        if any(number_words().get(value, frozenset()) & self.source.keys for value in numeral.values):
+            return True
+        if numeral.kind == "fraction":
+            return _is_in(numeral.value * 100, values)
+        if numeral.unit == "%" and any(abs(numeral.value - share) < 1 for share in self._shares):
+            return True
+        return any(rounds_to(value, exact, hedge) for value in numeral.values for exact in values)
 
+    @cached_property
+    def _counts(self) -> frozenset[float]:
+        """The values but those of ordinals: `fourth` does not bear out `four`."""
+        counts = [numeral for numeral in self.source.numerals if numeral.kind != "ordinal"]
+        return frozenset(value for numeral in counts for value in numeral.values)
 
-def _shares(pair: Pair) -> Iterator[float]:
-    """What the source gives as `a fifth`, `two thirds`, `one in five` or `four out of five`, in percent."""
-    text, numerals = pair.source.text, pair.source.numerals
-    for numeral in numerals:
-        if numeral.kind == "ordinal" and numeral.spelled and numeral.value > 1:
-            yield 100 / numeral.value
-    for first, second in pairwise(numerals):
-        between = text[first.span.end : second.span.start]
-        if second.value and (
-            _OUT_OF.fullmatch(between) or (second.kind == "ordinal" and between in (" ", "-"))
-        ):
-            yield 100 * first.value / second.value
+    @cached_property
+    def _shares(self) -> frozenset[float]:
+        """What the source gives as `a fifth`, `two thirds` or `one in five`, in percent."""
+        numerals = self.source.numerals
+        parts = [n for n in numerals if n.kind == "ordinal" and n.spelled and 1 < n.value <= _MOST_PARTS]
+        found = {100 / part.value for part in parts}
+        for first, second in pairwise(numerals):
+            between = self.source.text[first.span.end : second.span.start]
+            of_parts = second.kind == "ordinal" and between in (" ", "-")
+            if 0 < first.value <= second.value <= _MOST_PARTS and (of_parts or _OUT_OF.fullmatch(between)):
+                found.add(100 * first.value / second.value)
+        return frozenset(found)
 
 
 def _is_in(value: float, values: frozenset[float]) -> bool:
@@ -102,4 +116,22 @@ def _last_place(value: float) -> float:
 
 def _flag(pair: Pair, numeral: Numeral) -> Flag:
     written = pair.output.text[numeral.span.start : numeral.span.end]
-    return Flag("number", numeral.span, f"the source does not have the number {written}")
+    others = _beside(pair, numeral)
+    if not others:
+        return Flag("number", numeral.span, f"the source does not have the number {written}")
+    listed = " and ".join(dict.fromkeys(pair.source.text[o.span.start : o.span.end] for o in others))
+    return Flag("number", numeral.span, f"the source has {listed}, not {written}", source=others[0].span)
+
+
+def _beside(pair: Pair, numeral: Numeral) -> list[Numeral]:
+    """The numbers of the source's sentence that the output's seems to come from, if they are but a few."""
+    evidence = pair.evidence[pair.output.sentence_at(numeral.span.start)]
+    if not evidence:
+        return []
+    start, end = evidence[0].span
+    numerals = pair.source.numerals
+    first = bisect_left(numerals, start, key=lambda other: other.span.start)
+    after = bisect_left(numerals, end, key=lambda other: other.span.start)
+    dated = {date.span.start for date in pair.source_dates if start <= date.span.start < end}
+    beside = [n for n in numerals[first:after] if n.span.start not in dated and not is_untelling(n)]
+    return beside if len(beside) <= _MOST_NAMED else []

@@ -59,7 +59,7 @@ _TOKENIZED_GROUP = re.compile(r", (\d{3})(?!\d)")
 _TOKENIZED_POINT = re.compile(r"\. (\d+)(?!\d)")
 _ORDINAL_ENDING = re.compile(r"(?:st|nd|rd|th|er|ère|e|ème|º|ª|°|-?(?:й|я|е|го|му|ого))(?!\w)", re.IGNORECASE)
 _MULTIPLIER = re.compile(r"[\s\u00a0\u202f-]?([^\W\d_]+)\.?", re.UNICODE)
-_HAN_MULTIPLIER = re.compile(r"[ \u00a0\u202f]?([十百千万萬亿億兆만억]+)")
+_HAN_MULTIPLIER = re.compile(r"[ \u00a0\u202f]?([十百千万萬亿億兆만억]{1,4})")
 _HAN_AFTER = re.compile(r"[십백천만억조]|[十百千万萬亿億兆]")
 _HAN_COMPOUND = re.compile(
     r"\d+[千万萬亿億兆만억천조](?:\d+[千万萬亿億兆만억천조])*\d+(?:[千万萬亿億兆만억천조])?"

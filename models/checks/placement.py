@@ -27,6 +27,9 @@ _OF_PEOPLE = ("an", "ans", "ish", "ese", "ch", "sh", "s")
 _LEAST_LETTERS = 3
 _LEAST_ELSEWHERE = 0.3
 """How much of the surroundings the other one must have, at the least."""
+MOST_WORDS = 2000
+"""A longer output is no summary, and comparing every place with every other would take minutes."""
+_MOST_NUMBERS = 200
 _MOST_PLACES = 6
 """What a source names more often than that may stand anywhere."""
 
@@ -50,7 +53,8 @@ _OF_NAMES = _Judgement(here=-6.75, elsewhere=3.43, places=-0.79, bias=-0.35)
 
 def check(pair: Pair) -> Iterator[Flag]:
     """A flag for each name or number whose surroundings the source has around another."""
-    if pair.across_languages:
+    output = pair.output
+    if pair.across_languages or len(output.words) > MOST_WORDS or len(output.numerals) > _MOST_NUMBERS:
         return
     surroundings = Surroundings(pair.source, pair.weights)
     yield from _numbers(pair, surroundings)

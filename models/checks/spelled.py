@@ -29,6 +29,8 @@ _NEVER = frozenset({"o", "oh"})
 """Read as a nought by text2num, as one does on the telephone."""
 
 _HAN = re.compile(r"[〇零一二两兩三四五六七八九十百千万萬亿億]+")
+_MOST_HAN_CHARACTERS = 30
+"""A longer run is no number; its end stands for it."""
 _HAN_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "兩": 2}
 _HAN_TENS = {"十": 10, "百": 100, "千": 1000}
 _HAN_SCALES = {"万": 10_000, "萬": 10_000, "亿": 100_000_000, "億": 100_000_000}
@@ -132,9 +134,9 @@ def _han(text: str) -> Iterator[Spelled]:
 def han_value(characters: str) -> int:
     """The value of a number in Chinese characters: `三万五千` as well as `二〇二四`."""
     if all(c in _HAN_DIGITS for c in characters):
-        return int("".join(str(_HAN_DIGITS[c]) for c in characters))
+        return int("".join(str(_HAN_DIGITS[c]) for c in characters[-_MOST_HAN_CHARACTERS:]))
     total = section = digit = 0
-    for c in characters:
+    for c in characters[-_MOST_HAN_CHARACTERS:]:
         if c in _HAN_DIGITS:
             digit = _HAN_DIGITS[c]
         elif c in _HAN_TENS:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from models.checks.flag import Flag
 from models.checks.fragments import Fragment, copied_share, fragments
 from models.checks.pair import Pair
+from models.checks.placement import MOST_WORDS
 from models.checks.reading import Word
 from models.checks.stems import is_unspaced
 
@@ -31,7 +32,8 @@ _LIMIT = 0.25
 
 def check(pair: Pair) -> Iterator[Flag]:
     """A flag for each doubtful sentence, over the whole of it."""
-    if pair.across_languages or not pair.output.words or is_unspaced(pair.output.words[0].key):
+    words = pair.output.words
+    if pair.across_languages or not words or len(words) > MOST_WORDS or is_unspaced(words[0].key):
         return
     sentences = pair.output.words_by_sentence
     cut = fragments(pair.source, sentences)

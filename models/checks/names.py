@@ -62,8 +62,15 @@ def _counts(part: Capital, name: Name, pair: Pair) -> bool:
     if part is not name[-1] and len(part.key) <= _PARTICLE_LETTERS and not part.written.isupper():
         return False
     if nouns_are_capitalized(pair.output):
-        return len(name) > 1 and not part.initial
+        return not part.initial and _adjoins(part, name)
     return not part.initial or _is_name_at_start(part, name, pair)
+
+
+def _adjoins(part: Capital, name: Name) -> bool:
+    """Whether nothing but a blank parts the word from another of the name."""
+    return any(
+        part.span.start - 1 == other.span.end or part.span.end + 1 == other.span.start for other in name
+    )
 
 
 def _is_name_at_start(part: Capital, name: Name, pair: Pair) -> bool:

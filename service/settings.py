@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -43,3 +43,14 @@ class Settings(BaseSettings):
     max_queued_requests: int = Field(64, ge=1, description="requests in work or waiting; more get 429")
     request_timeout_s: float = Field(120.0, gt=0)
     heartbeat_s: float = Field(2.0, gt=0, description="of silence in a stream, before a comment is sent")
+
+    max_job_characters: int = Field(20_000_000, ge=1, description="over all texts of a job")
+    max_job_texts: int = Field(10_000, ge=1)
+    max_queued_jobs: int = Field(1000, ge=1, description="jobs in work or waiting; more get 429")
+    job_workers: int = Field(2, ge=1, description="jobs worked on at once")
+    job_batch_size: int = Field(16, ge=1, description="generations that a job asks for at a time")
+    job_retention_s: float = Field(604_800.0, gt=0, description="after its end a job is kept so long")
+    callback_secret: SecretStr | None = Field(
+        None, min_length=16, description="signs the callbacks of jobs; without it there are none"
+    )
+    callback_private: bool = Field(False, description="callbacks may go to addresses that are not public")

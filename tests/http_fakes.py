@@ -61,6 +61,9 @@ def settings(**given: Any) -> Settings:
             "max_html_characters": 1000,
             "max_texts": 4,
             "max_queued_requests": 2,
+            "max_job_characters": 5000,
+            "max_job_texts": 100,
+            "data_dir": Path(tempfile.gettempdir()) / f"dragoman-{uuid.uuid4()}",  # made if something is kept
             "port": 0,
         }
         | given
@@ -181,6 +184,12 @@ class Catalog:
         Entry("fake/translate", ("translate",), ("en", "fr")),
     )
 
+    def get(self, name: str, task: str | None = None) -> Entry:
+        for entry in self.entries:
+            if entry.name == name and task in (None, *entry.tasks):
+                return entry
+        raise UnknownModel("there is no such model", field="model", allowed=["fake/translate"])
+
 
 class Pool:
     def stats(self) -> dict[str, EngineStats]:
@@ -223,8 +232,7 @@ class FakeRuntime:
         self.checker = Checker(
             RealLanguages.load(), cast(LanguageDetector, self.detector), Trust(cast(ModelPool, self.pool))
         )
-        data = Path(tempfile.gettempdir()) / f"dragoman-{uuid.uuid4()}"  # made if a test keeps something
-        self.glossaries = Glossaries(data / "glossaries.sqlite", RealLanguages.load())
+        self.glossaries = Glossaries(self.settings.data_dir / "glossaries.sqlite", RealLanguages.load())
         self.timeouts_s: list[float | None] = []
         self.loading = threading.Event()
         self.loading.set()

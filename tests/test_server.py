@@ -27,7 +27,7 @@ class ServerProcess:
 
     def __init__(self, folder: Path, **given: Any):
         self.closed, self._log = folder / "closed.txt", folder / "log.txt"
-        argument = json.dumps({"closed": str(self.closed), **given})
+        argument = json.dumps({"closed": str(self.closed), "data_dir": str(folder / "data"), **given})
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, str(TESTS / self.program), argument],

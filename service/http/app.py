@@ -14,6 +14,7 @@ from service.http.compat.libretranslate import LibreTranslate
 from service.http.docs import Docs
 from service.http.documents import Documents
 from service.http.glossaries import GlossaryViews
+from service.http.jobs import Jobs, open_desk
 from service.http.metrics import Metrics
 from service.http.page import Page
 from service.http.readiness import Readiness
@@ -21,18 +22,24 @@ from service.http.status import Status
 from service.http.trust import Trust
 from service.http.v1 import V1
 from service.http.work import Work
+from service.jobs.desk import Desk
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
 
 
 def create_app(
-    runtime: "Runtime", *, metrics: Metrics | None = None, readiness: Readiness | None = None
+    runtime: "Runtime",
+    *,
+    metrics: Metrics | None = None,
+    readiness: Readiness | None = None,
+    desk: Desk | None = None,
 ) -> Flask:
     """A Flask application over the runtime.
 
     `metrics` is given by whoever also hands its `observe_batch` to the runtime, `readiness` by whoever
-    starts it; without one the runtime is taken as it is.
+    starts it; without one the runtime is taken as it is. `desk` is given by whoever starts its runner;
+    without one jobs are taken, and wait.
     """
     metrics = metrics or Metrics()
     readiness = readiness or Readiness(runtime)
@@ -50,6 +57,7 @@ def create_app(
     app.register_blueprint(V1(runtime, work).blueprint())
     app.register_blueprint(Trust(runtime, work).blueprint())
     app.register_blueprint(Documents(runtime, work).blueprint())
+    app.register_blueprint(Jobs(runtime, desk or open_desk(runtime)).blueprint())
     app.register_blueprint(GlossaryViews(runtime, work).blueprint())
     app.register_blueprint(Status(readiness, metrics).blueprint())
     for family in families:

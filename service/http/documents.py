@@ -1,14 +1,14 @@
 """/v1/documents: a file is sent in, and its summary, or itself in another language, comes back."""
 
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from models.errors import InvalidInput
-from service.documents.document import Document
 from service.documents.reading import SUFFIXES, read_document
+from service.http.files import FORM, file_answer, sent_file
 from service.http.openapi import WORK_ERRORS, Operation, add
 from service.http.work import Work
 from service.schemas import SummaryAnswer, render_summary
@@ -23,7 +23,6 @@ from service.schemas.documents import (
 if TYPE_CHECKING:
     from service.runtime import Runtime
 
-FORM = "multipart/form-data"
 FORM_ERRORS = (InvalidInput, UnsupportedMediaType, RequestEntityTooLarge)
 
 SUMMARIZE = Operation(
@@ -68,7 +67,8 @@ class Documents:
 
     def summarize(self) -> Response:
         with self._work.place():
-            _name, document, fields = _sent()
+            data, fields = sent_file()
+            document = read_document(fields["file"], data)
             asked = summary_request(parse_form(SummarizeForm, fields), document, self._settings)
             done = self._work.summarize([asked])
         (outcome,) = done.outcomes
@@ -78,29 +78,11 @@ class Documents:
 
     def translate(self) -> Response:
         with self._work.place():
-            name, document, fields = _sent()
+            data, fields = sent_file()
+            document = read_document(fields["file"], data)
             asked = translation_request(parse_form(TranslateForm, fields), document, self._settings)
             (outcome,) = self._work.translate([asked]).outcomes
             done = outcome.unwrap()
             file = document.translated(done.translation)
-        response = Response(file.data, content_type=file.media_type)
-        filename = f"{PurePath(name).stem}.{done.target}{file.suffix}"
-        response.headers.set("Content-Disposition", "attachment", filename=filename)
-        if done.notes:
-            response.headers["Dragoman-Notes"] = "; ".join(done.notes).encode("ascii", "replace").decode()
-        return response
-
-
-def _sent() -> tuple[str, Document, dict[str, Any]]:
-    """The file's name, the document, and all the form's fields. Raises InvalidInput."""
-    if request.mimetype != FORM:
-        was = request.mimetype or "no Content-Type"
-        raise UnsupportedMediaType(f"the body must be {FORM}, not {was}")
-    files = request.files.getlist("file")
-    if len(files) != 1 or not files[0].filename:
-        raise InvalidInput("the form needs one file in its field `file`", field="file", allowed=SUFFIXES)
-    fields: dict[str, Any] = {}
-    for field, values in request.form.lists():
-        fields[field] = values if field == "protect" else values[-1]
-    name = files[0].filename
-    return name, read_document(name, files[0].read()), {**fields, "file": name}
+        filename = f"{PurePath(fields['file']).stem}.{done.target}{file.suffix}"
+        return file_answer(file.data, file.media_type, filename, "; ".join(done.notes))

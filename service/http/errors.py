@@ -30,6 +30,7 @@ from service.glossaries import StoreUnavailable, UnknownGlossary
 from service.http.abandoned import Abandoned
 from service.http.body import InvalidJson
 from service.http.readiness import NotReady
+from service.jobs.job import JobNotDone, UnknownJob
 from service.schemas import FieldProblem, InvalidFields, Problem, TooLong, TooManyTexts
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,9 @@ KINDS: dict[type[Exception], Kind] = {
     InvalidJson: Kind(400, "invalid-json", "The body is not JSON"),
     ClientDisconnected: Kind(400, "incomplete-body", "The body did not arrive whole"),
     NotFound: Kind(404, "not-found", "There is nothing at this address"),
+    UnknownJob: Kind(404, "unknown-job", "There is no such job"),
     MethodNotAllowed: Kind(405, "method-not-allowed", "This address does not take this method"),
+    JobNotDone: Kind(409, "job-not-done", "The job has no result"),
     RequestEntityTooLarge: Kind(413, "body-too-large", "The body is too large"),
     TooLong: Kind(413, "text-too-long", "The text is over the limit"),
     TooManyTexts: Kind(413, "too-many-texts", "More texts than a request may have"),

@@ -39,6 +39,7 @@ from models.errors import (
 from service.http.body import InvalidJson
 from service.http.readiness import NotReady
 from service.schemas import TooLong, TooManyTexts
+from service.settings import Settings
 
 JSON = "application/json"
 
@@ -81,17 +82,35 @@ class Operation:
     description: str = ""
     parameters: type[BaseModel] | None = None
     """The fields that stand in the path; all others are of the query."""
-    body: type[BaseModel] | None = None
+    body: type[BaseModel] | tuple[type[BaseModel], ...] | None = None
+    """Its form, or one of these."""
     body_type: str = JSON
+    forms: tuple[type[BaseModel], ...] = ()
+    """What may be sent in place of the body, as a multipart form."""
+    limits: Callable[[Settings], Settings] | None = None
+    """From the settings to those whose limits the body has, where they are not a request's."""
     status: int = 200
     answers: tuple[type[BaseModel], ...] = ()
     """One of these forms; none with `answer_type` text, or for an answer without a body."""
     answer_type: str = JSON
+    file: str = ""
+    """Where the answer may also be a file of any type: which."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of the answer, with what they say."""
     streams: Mapping[str, type[BaseModel]] = field(default_factory=dict)
     """Where the answer may also be a stream: its events, and what each holds, before the last one."""
     errors: tuple[type[Exception], ...] = ()
+    public: bool = False
+    """Whether it never wants an API key; `service.http.auth` names it too."""
     examples: Mapping[str, Example] = field(default_factory=dict)
     """By a name in words."""
+
+    @property
+    def bodies(self) -> tuple[type[BaseModel], ...]:
+        """All forms of `body`."""
+        if self.body is None:
+            return ()
+        return self.body if isinstance(self.body, tuple) else (self.body,)
 
     @property
     def address(self) -> str:

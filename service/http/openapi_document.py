@@ -15,6 +15,7 @@ from service.schemas.described import write_limits
 from service.settings import Settings
 
 EVENTS = "text/event-stream"
+FORM = "multipart/form-data"
 STREAM = """\
 One server-sent event. Each comes as soon as what it tells is there; then comes one `result` with the whole \
 answer, or one `error` with the problem document. The result is what counts. Lines that begin with a colon \
@@ -26,8 +27,10 @@ REF = "#/components/schemas/{model}"
 def document(operations: Sequence[Operation], settings: Settings) -> dict[str, Any]:
     """The whole document; limits are written as they are set."""
     refs, schemas = _schemas(operations)
-    for model in {operation.body for operation in operations if operation.body is not None}:
-        write_limits(schemas[refs[model, "validation"]["$ref"].rpartition("/")[2]], settings)
+    for operation in operations:
+        limits = operation.limits(settings) if operation.limits else settings
+        for model in operation.bodies:
+            write_limits(schemas[refs[model, "validation"]["$ref"].rpartition("/")[2]], limits)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         paths.setdefault(operation.address, {})[operation.method.lower()] = _operation(operation, refs)
@@ -56,8 +59,7 @@ def _schemas(operations: Iterable[Operation]) -> tuple[_Refs, dict[str, Any]]:
     for operation in operations:
         written = (*operation.answers, *operation.streams.values())
         wanted |= dict.fromkeys((model, "serialization") for model in written)
-        if operation.body is not None:
-            wanted[operation.body, "validation"] = None
+        wanted |= dict.fromkeys((model, "validation") for model in (*operation.bodies, *operation.forms))
     refs, definitions = models_json_schema(list(wanted), ref_template=REF)
     return cast(_Refs, refs), definitions["$defs"]
 
@@ -75,11 +77,23 @@ def _operation(operation: Operation, refs: _Refs) -> dict[str, Any]:
             **_problems(operation, refs),
         },
     }
-    if operation.body is not None:
-        content: dict[str, Any] = {"schema": refs[operation.body, "validation"]}
-        content["examples"] = _values({name: e.body for name, e in operation.examples.items()})
-        made["requestBody"] = {"required": True, "content": {operation.body_type: _filled(content)}}
+    if operation.bodies:
+        made["requestBody"] = {"required": True, "content": _request(operation, refs)}
     return _filled(made)
+
+
+def _request(operation: Operation, refs: _Refs) -> dict[str, Any]:
+    """What the body may be, by media types."""
+    content: dict[str, Any] = {"schema": _any_of([refs[model, "validation"] for model in operation.bodies])}
+    content["examples"] = _values({name: e.body for name, e in operation.examples.items()})
+    types = {operation.body_type: _filled(content)}
+    if operation.forms:
+        types[FORM] = {"schema": _any_of([refs[model, "validation"] for model in operation.forms])}
+    return types
+
+
+def _any_of(forms: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return forms[0] if len(forms) == 1 else {"anyOf": list(forms)}
 
 
 def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
@@ -103,9 +117,11 @@ def _answer(operation: Operation, refs: _Refs) -> dict[str, Any]:
     forms = [refs[model, "serialization"] for model in operation.answers]
     content = {}
     if forms:
-        content[operation.answer_type] = {"schema": forms[0] if len(forms) == 1 else {"anyOf": forms}}
+        content[operation.answer_type] = {"schema": _any_of(forms)}
     elif operation.answer_type != JSON:
         content[operation.answer_type] = {"schema": {"type": "string"}}
+    if operation.file:
+        content["*/*"] = {"schema": {"type": "string", "description": operation.file}}
     if operation.streams:
         content[EVENTS] = {"schema": _stream(operation, refs)}
     for kind, part in content.items():
@@ -114,7 +130,10 @@ def _answer(operation: Operation, refs: _Refs) -> dict[str, Any]:
     return _filled(
         {
             "description": "Done",
-            "headers": {"X-Request-Id": _header("The request's name in the service's log.")},
+            "headers": {
+                "X-Request-Id": _header("The request's name in the service's log."),
+                **{name: _header(says) for name, says in operation.headers.items()},
+            },
             "content": {kind: _filled(part) for kind, part in content.items()},
         }
     )

@@ -17,8 +17,10 @@ from gunicorn.http import message
 from models.engine.protocol import BatchRecord
 from models.errors import DragomanError
 from service.http.app import create_app
+from service.http.jobs import open_desk
 from service.http.metrics import Metrics
 from service.http.readiness import Readiness
+from service.jobs.desk import Desk
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,8 +33,8 @@ SPARE_THREADS = 8
 """Beyond the work places: health checks, and the refusing of what is too much."""
 REQUEST_LINE_BYTES = 64 << 10
 """LibreTranslate clients send texts of 5,000 characters in the query: up to nine bytes each, encoded."""
-CLOSING_S = 15.0
-"""What closing the runtime may take after the last request."""
+CLOSING_S = 25.0
+"""What stopping the jobs and closing the runtime may take after the last request."""
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         self._build_runtime = build_runtime
         self._runtime: Runtime | None = None
         self._readiness: Readiness | None = None
+        self._desk: Desk | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -87,7 +90,10 @@ class Server(BaseApplication):  # type: ignore[misc]
         self._readiness = Readiness(self._runtime)
         if self._settings.preload:
             self._readiness.start()
-        return create_app(self._runtime, metrics=metrics, readiness=self._readiness)
+        readiness = self._readiness
+        self._desk = open_desk(self._runtime)
+        self._desk.runner.start(lambda: not readiness.warming_up)
+        return create_app(self._runtime, metrics=metrics, readiness=readiness, desk=self._desk)
 
     def _announce(self, server: Any) -> None:
         """Called in the master as soon as it listens."""
@@ -99,6 +105,8 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def _close(self, server: Any, worker: Any) -> None:
         """Called in the worker when its last request is answered."""
+        if self._desk is not None:
+            self._desk.runner.close()
         if self._runtime is None or self._readiness is None or self._readiness.warming_up:
             return  # in the master, or with models half loaded: nothing runs that could be finished
         self._runtime.close()

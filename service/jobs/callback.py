@@ -1,0 +1,155 @@
+"""Telling a URL that a job has ended: where that may lead, the signature, and the one request.
+
+The host's name is looked up once, its addresses are checked, and that very address is connected to: a name
+that leads elsewhere the second time leads nowhere. Redirects are answers like any other, and not followed.
+"""
+
+import hashlib
+import hmac
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from urllib.parse import urlsplit
+
+from models.errors import InvalidInput
+
+CONNECT_S = 5.0
+WHOLE_S = 15.0
+"""From the connection to the answer's head; a receiver that drips is cut off then."""
+PORTS = {"http": 80, "https": 443}
+_NAT64 = IPv6Network("64:ff9b::/96")
+_ALLOWED = "http or https, to a host with public addresses"
+
+Resolve = Callable[[str, int], Sequence[str]]
+"""From a host's name and a port to its addresses. Raises OSError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A URL, and the address that it leads to."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    """With the query."""
+    address: str
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """The host's addresses, by the system's resolver."""
+    return list(
+        dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP))
+    )
+
+
+def destination(url: str, *, private: bool, resolve: Resolve = resolve) -> Destination:
+    """Where the URL leads. Raises InvalidInput, also if an address is not public, unless `private`."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise _refused(f"callback is no URL: {error}") from None
+    if parts.scheme not in PORTS or not host or not url.isascii():
+        raise _refused(f"callback cannot be {url[:100]!r}")
+    if parts.username is not None or parts.password is not None:
+        raise _refused("callback must not hold a user's name or password")
+    port = port or PORTS[parts.scheme]
+    try:
+        addresses = resolve(host, port)
+    except (OSError, UnicodeError) as error:
+        raise _refused(f"callback's host {host[:100]!r} is not found: {error}") from None
+    if not addresses or not (private or all(map(_is_public, addresses))):
+        raise _refused(f"callback's host {host[:100]!r} is not public")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Destination(parts.scheme, host, port, path, addresses[0])
+
+
+def sign(secret: str, timestamp: int, body: bytes) -> str:
+    """The header `Dragoman-Signature`: HMAC-SHA256 of `TIMESTAMP.BODY`, in hexadecimal."""
+    digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={timestamp},v1={digest}"
+
+
+def post(to: Destination, body: bytes, headers: Mapping[str, str], tls: ssl.SSLContext | None = None) -> int:
+    """POST the body; returns the answer's status. Raises OSError and http.client's exceptions."""
+    connection = _PinnedConnection(to, tls)
+    try:
+        with connection.cut_off_after(WHOLE_S):
+            connection.request("POST", to.path, body, dict(headers))
+            return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+class _PinnedConnection(HTTPConnection):
+    """A connection to the destination's address, in the name of its host."""
+
+    def __init__(self, to: Destination, tls: ssl.SSLContext | None):
+        super().__init__(to.host, to.port, timeout=CONNECT_S)
+        self.default_port = PORTS[to.scheme]
+        self._to = to
+        self._tls = (tls or ssl.create_default_context()) if to.scheme == "https" else None
+        self._socket: socket.socket | None = None
+        self._late = False
+
+    def connect(self) -> None:
+        self._socket = self.sock = socket.create_connection((self._to.address, self._to.port), CONNECT_S)
+        if self._tls is not None:
+            self._socket = self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._to.host)
+        self.sock.settimeout(WHOLE_S)
+        if self._late:
+            raise TimeoutError("the connection took too long")
+
+    def cut_off_after(self, seconds: float) -> "_CutOff":
+        return _CutOff(self, seconds)
+
+    def cut_off(self) -> None:
+        """End what is waited for, from another thread."""
+        self._late = True
+        if self._socket is not None:
+            try:
+                self._socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return  # ended already
+
+
+class _CutOff:
+    """Cuts a connection off unless this context is left in time."""
+
+    def __init__(self, connection: _PinnedConnection, seconds: float):
+        self._timer = threading.Timer(seconds, connection.cut_off)
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+
+def _is_public(address: str) -> bool:
+    """Whether it is an address of the open internet, and so is any that is written inside it."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return False
+    inside = _inside(ip) if isinstance(ip, IPv6Address) else None
+    if inside is not None:
+        return _is_public(str(inside))
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
+
+
+def _inside(ip: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address that a gateway, or this machine, would make of it."""
+    if ip in _NAT64:
+        return IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+
+
+def _refused(message: str) -> InvalidInput:
+    return InvalidInput(message, field="callback", allowed=_ALLOWED)

@@ -1,0 +1,70 @@
+"""Where jobs are handed in and fetched: puts their parts together over a runtime."""
+
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from service.jobs.callback import Resolve, resolve
+from service.jobs.courier import WAITS_S, Courier
+from service.jobs.database import Database
+from service.jobs.job import Job, NewJob
+from service.jobs.outbox import Outbox
+from service.jobs.outputs import Outputs
+from service.jobs.runner import Runner
+from service.jobs.store import JobStore
+from service.jobs.work import JobWork, TellProblem
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+
+class Desk:
+    """Takes jobs and shows them; they are done once its `runner` is started."""
+
+    def __init__(
+        self,
+        runtime: "Runtime",
+        tell: TellProblem,
+        render: Callable[[Job], bytes],
+        *,
+        waits_s: tuple[float, ...] = WAITS_S,
+        resolve: Resolve = resolve,
+        tls: ssl.SSLContext | None = None,
+    ):
+        settings = self._settings = runtime.settings
+        database = Database(settings.data_dir / "jobs.sqlite")
+        secret = settings.callback_secret
+        self.store = JobStore(database)
+        self.courier = Courier(
+            Outbox(database),
+            render,
+            secret.get_secret_value() if secret else "",
+            private=settings.callback_private,
+            waits_s=waits_s,
+            resolve=resolve,
+            tls=tls,
+        )
+        self.runner = Runner(
+            self.store,
+            JobWork(runtime, self.store, Outputs(database), tell),
+            self.courier,
+            FileLock(settings.data_dir / "jobs.lock", thread_local=False),
+            workers=settings.job_workers,
+            retention_s=settings.job_retention_s,
+        )
+
+    def take(self, new: NewJob) -> Job:
+        """Keep a new job, to be done. Raises InvalidInput for its callback, and Overloaded."""
+        if new.callback is not None:
+            self.courier.check(new.callback)
+        job = self.store.create(new, most_waiting=self._settings.max_queued_jobs)
+        self.runner.wake()
+        return job
+
+    def remove(self, job_id: str, owner: str | None) -> None:
+        """Cancel a job that has not ended; forget one that has. Raises UnknownJob."""
+        job = self.store.remove(job_id, owner)
+        if not job.ended:
+            self.runner.cancelled(job)

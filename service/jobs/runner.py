@@ -1,0 +1,191 @@
+"""Works on the jobs that wait, in threads of its own, as long as it holds the lock beside their file.
+
+The lock is the process's: of two services with one data folder one does the jobs, the other only takes them,
+until the first has ended.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from filelock import FileLock, Timeout
+
+from models.errors import InvalidInput
+from service.glossaries import StoreUnavailable
+from service.http.abandoned import Abandoned, Stop
+from service.jobs.courier import Courier
+from service.jobs.job import Gone, Job
+from service.jobs.store import JobStore
+from service.jobs.work import JobWork
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.25
+"""Whether the models are loaded, and the lock is free."""
+IDLE_S = 5.0
+"""Until it is looked for jobs that another service with the same folder took."""
+EXPIRE_EVERY_S = 60.0
+CLOSING_S = 8.0
+
+
+class Runner:
+    """Threads that do jobs. `ready` says when they may begin."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        work: JobWork,
+        courier: Courier,
+        lock: FileLock,
+        *,
+        workers: int,
+        retention_s: float,
+    ):
+        self._store = store
+        self._work = work
+        self._courier = courier
+        self._lock = lock
+        self._workers = workers
+        self._retention_s = retention_s
+        self._closing = threading.Event()
+        self._waiting = threading.Semaphore(0)
+        self._guard = threading.Lock()
+        self._running: dict[str, tuple[Job, Stop]] = {}
+        self._threads: list[threading.Thread] = []
+
+    # ------------------------------------------------------------------ from other threads
+
+    def start(self, ready: Callable[[], bool] = lambda: True) -> None:
+        """Begin as soon as it is ready and the lock is free; does not wait for that."""
+        self._spawn(self._keep, "jobs", ready)
+
+    def wake(self) -> None:
+        """There is a new job."""
+        self._waiting.release()
+
+    def cancelled(self, job: Job) -> None:
+        """The store has this job as cancelled; whatever is still done for it may end."""
+        with self._guard:
+            running = self._running.get(job.id)
+        if running is not None:
+            running[1].stop()
+        self._courier.wake()
+
+    def close(self) -> None:
+        """Stop working; what is not done goes on after the next start."""
+        self._closing.set()
+        for _, stop in self._in_work():
+            stop.stop()
+        for _ in range(self._workers):
+            self.wake()
+        end = time.monotonic() + CLOSING_S
+        self._courier.close(CLOSING_S)
+        for thread in list(self._threads):
+            thread.join(max(0.0, end - time.monotonic()))
+        for job, _ in self._in_work():  # in a batch that cannot be stopped midway
+            self._give_back(job)
+
+    def _in_work(self) -> list[tuple[Job, Stop]]:
+        with self._guard:
+            return list(self._running.values())
+
+    # ------------------------------------------------------------------ the keeper
+
+    def _spawn(self, target: Callable[..., None], name: str, *args: object) -> None:
+        thread = threading.Thread(target=target, args=args, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _keep(self, ready: Callable[[], bool]) -> None:
+        """Wait until it may begin, begin, and then forget old jobs now and then."""
+        while not ready():
+            if self._closing.wait(LOOK_EVERY_S):
+                return
+        try:
+            if not self._acquire():
+                return
+            begun = False
+            while not self._closing.is_set():
+                try:
+                    if not begun:
+                        self._begin()
+                        begun = True
+                    if expired := self._store.expire(time.time() - self._retention_s):
+                        log.info("%d old jobs forgotten", expired)
+                except StoreUnavailable as error:
+                    log.error("%s", error.message)
+                self._closing.wait(EXPIRE_EVERY_S)
+        finally:
+            for thread in self._threads[1:]:
+                thread.join(CLOSING_S)
+            self._lock.release()
+
+    def _acquire(self) -> bool:
+        """Wait for the lock; False if it is closed before."""
+        while not self._closing.is_set():
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                self._closing.wait(LOOK_EVERY_S)
+            except OSError as error:
+                log.error("jobs wait: %s", error)
+                self._closing.wait(EXPIRE_EVERY_S)
+            else:
+                return True
+        return False
+
+    def _begin(self) -> None:
+        self._store.recover()
+        self._courier.start()
+        for i in range(self._workers):
+            self._spawn(self._work_on, f"job-{i}")
+
+    # ------------------------------------------------------------------ the workers
+
+    def _work_on(self) -> None:
+        while not self._closing.is_set():
+            try:
+                job = self._store.claim()
+                if job is None:
+                    self._waiting.acquire(timeout=IDLE_S)
+                else:
+                    self._do(job)
+            except StoreUnavailable as error:
+                log.error("%s", error.message)
+                self._closing.wait(IDLE_S)
+
+    def _do(self, job: Job) -> None:
+        stop = Stop()
+        with self._guard:
+            self._running[job.id] = job, stop
+        if self._closing.is_set():
+            stop.stop()
+        try:
+            self._work.run(job, stop)
+            log.info("job %s ended", job.id)
+        except (Abandoned, Gone):
+            self._give_back(job)  # which leaves a cancelled one as it is
+        except StoreUnavailable:
+            self._give_back(job)
+            raise
+        except InvalidInput as error:
+            self._work.fail(job, error)
+        except Exception as error:
+            log.exception("job %s failed", job.id)
+            self._work.fail(job, error)
+        finally:
+            with self._guard:
+                del self._running[job.id]
+            self._courier.wake()
+
+    def _give_back(self, job: Job) -> None:
+        """Let it wait again, once the store can be written."""
+        while True:
+            try:
+                self._store.requeue(job)
+                return
+            except StoreUnavailable as error:
+                log.error("%s", error.message)
+                if self._closing.wait(IDLE_S):
+                    return  # it is found running at the next start

@@ -1,0 +1,193 @@
+"""Jobs in a SQLite file: what was asked, what is done, what came out. Whoever looks needs no runner.
+
+An item's result is kept as soon as it is there. When a job has ended, the texts it was given are forgotten.
+"""
+
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+
+from models.errors import Overloaded
+from service.jobs.database import Database
+from service.jobs.job import Gone, Item, Job, NewJob, Result, Status, UnknownJob
+
+JOB = (
+    "number, id, owner, task, form, options, request_id, status, done, total, created, started, finished, "
+    "problem, interruptions, callback, callback_status, callback_tries"
+)
+_CLAIM = f"""
+UPDATE job SET status = 'running', started = coalesce(started, ?)
+WHERE number = (SELECT number FROM job WHERE status = 'queued' ORDER BY number LIMIT 1)
+RETURNING {JOB}
+"""  # noqa: S608 - of constants
+_RECORD = "UPDATE item SET data = ?, media_type = ?, filename = ?, notes = ? WHERE job = ? AND number = ?"
+_END = """
+UPDATE job SET status = ?, finished = ?, problem = ?,
+    callback_status = iif(callback IS NULL, NULL, 'pending'), callback_due = ?
+WHERE number = ? AND status IN ('queued', 'running')
+"""
+
+
+class JobStore:
+    """The jobs in a file. It may be shared."""
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    # ------------------------------------------------------------------ callers' side
+
+    def create(self, new: NewJob, *, most_waiting: int) -> Job:
+        """Keep a new job. Raises Overloaded if so many wait or run already."""
+        total = len(new.contents)
+        done = sum(isinstance(content, Result) for content in new.contents)
+        row = (uuid.uuid4().hex, new.owner, new.task, new.form, json.dumps(new.options), new.request_id)
+        with self._database.transaction() as db:
+            (waiting,) = db.execute(
+                "SELECT count(*) FROM job WHERE status IN ('queued', 'running')"
+            ).fetchone()
+            if waiting >= most_waiting:
+                raise Overloaded(f"{waiting} jobs wait already", retry_after_s=30.0)
+            cursor = db.execute(
+                "INSERT INTO job (id, owner, task, form, options, request_id, status, done, total, created, "
+                "callback) VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
+                (*row, done, total, time.time(), new.callback),
+            )
+            number = cursor.lastrowid
+            db.executemany(
+                "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (number, i, None, c.data, c.media_type, c.filename, c.notes)
+                    if isinstance(c, Result)
+                    else (number, i, c, None, None, None, None)
+                    for i, c in enumerate(new.contents)
+                ),
+            )
+            return job_of(db.execute(f"SELECT {JOB} FROM job WHERE number = ?", (number,)).fetchone())  # noqa: S608
+
+    def get(self, job_id: str, owner: str | None) -> Job:
+        """One of the owner's jobs. Raises UnknownJob."""
+        with self._database.transaction(write=False) as db:
+            return _get(db, job_id, owner)
+
+    def page(self, owner: str | None, *, limit: int, before: int | None = None) -> list[Job]:
+        """The owner's jobs, the newest first; those with numbers below `before`."""
+        with self._database.transaction(write=False) as db:
+            rows = db.execute(
+                f"SELECT {JOB} FROM job WHERE owner IS ? AND number < ? ORDER BY number DESC LIMIT ?",  # noqa: S608
+                (owner, 2**63 - 1 if before is None else before, limit),
+            )
+            return [job_of(row) for row in rows]
+
+    def results(self, job: Job) -> Iterator[Result]:
+        """What came of the job's items, in order, read as it is asked for."""
+        with self._database.transaction(write=False) as db:
+            rows = db.execute(
+                "SELECT data, media_type, filename, notes FROM item WHERE job = ? ORDER BY number",
+                (job.number,),
+            )
+            for row in rows:
+                yield Result(*row)
+
+    def remove(self, job_id: str, owner: str | None) -> Job:
+        """Cancel a job that has not ended; forget one that has. Returns it as it was. Raises UnknownJob."""
+        with self._database.transaction() as db:
+            job = _get(db, job_id, owner)
+            if job.ended:
+                db.execute("DELETE FROM job WHERE number = ?", (job.number,))
+            else:
+                _end(db, job.number, "cancelled", None)
+            return job
+
+    # ------------------------------------------------------------------ the runner's side
+
+    def recover(self) -> None:
+        """Put what ran when the service died back into the queue; to be called before anything runs."""
+        with self._database.transaction() as db:
+            db.execute(
+                "UPDATE job SET status = 'queued', interruptions = interruptions + 1 WHERE status = 'running'"
+            )
+
+    def claim(self) -> Job | None:
+        """The next job that waits, which is running from now on."""
+        with self._database.transaction() as db:
+            rows = db.execute(_CLAIM, (time.time(),)).fetchall()
+            return job_of(rows[0]) if rows else None
+
+    def requeue(self, job: Job) -> None:
+        """Let a running job wait again; what is done of it stays done."""
+        with self._database.transaction() as db:
+            db.execute(
+                "UPDATE job SET status = 'queued' WHERE number = ? AND status = 'running'", (job.number,)
+            )
+
+    def pending(self, job: Job, *, after: int, limit: int) -> list[Item]:
+        """The next items that are not done, in order, of those with numbers above `after`."""
+        with self._database.transaction(write=False) as db:
+            rows = db.execute(
+                "SELECT number, content FROM item WHERE job = ? AND number > ? AND data IS NULL "
+                "ORDER BY number LIMIT ?",
+                (job.number, after, limit),
+            )
+            return [Item(*row) for row in rows]
+
+    def record(self, job: Job, results: Mapping[int, Result]) -> None:
+        """Keep items' results. Raises Gone if the job was cancelled."""
+        with self._database.transaction() as db:
+            require_running(db, job, getting_on=True)
+            db.executemany(
+                _RECORD,
+                [(r.data, r.media_type, r.filename, r.notes, job.number, i) for i, r in results.items()],
+            )
+            items = [(job.number, i) for i in results]
+            db.executemany("DELETE FROM output WHERE job = ? AND item = ?", items)
+            if job.form == "texts":
+                db.execute("UPDATE job SET done = done + ? WHERE number = ?", (len(results), job.number))
+
+    def progress(self, job: Job, done: int, total: int) -> None:
+        """Say how far it is. Raises Gone if the job was cancelled."""
+        with self._database.transaction() as db:
+            require_running(db, job)
+            db.execute("UPDATE job SET done = ?, total = ? WHERE number = ?", (done, total, job.number))
+
+    def end(self, job: Job, problem: bytes | None = None) -> None:
+        """The job is done, or has failed for this problem; nothing happens if it was cancelled before."""
+        with self._database.transaction() as db:
+            _end(db, job.number, "done" if problem is None else "failed", problem)
+
+    def expire(self, before: float) -> int:
+        """Forget the jobs that ended before this time; returns how many."""
+        with self._database.transaction() as db:
+            return db.execute("DELETE FROM job WHERE finished < ?", (before,)).rowcount
+
+
+def job_of(row: tuple[object, ...]) -> Job:
+    """The job in a row of the columns JOB."""
+    fields = dict(zip(JOB.split(", "), row, strict=True))
+    fields["options"] = json.loads(str(fields["options"]))
+    return Job(**fields)  # type: ignore[arg-type]
+
+
+def _get(db: sqlite3.Connection, job_id: str, owner: str | None) -> Job:
+    row = db.execute(f"SELECT {JOB} FROM job WHERE id = ? AND owner IS ?", (job_id, owner)).fetchone()  # noqa: S608
+    if row is None:
+        raise UnknownJob(f"there is no job {job_id[:100]!r}")
+    return job_of(row)
+
+
+def require_running(db: sqlite3.Connection, job: Job, *, getting_on: bool = False) -> None:
+    """Raise Gone if it was cancelled; whatever gets on is not what the service died of."""
+    change = "interruptions = 0" if getting_on else "status = status"
+    if not db.execute(
+        f"UPDATE job SET {change} WHERE number = ? AND status = 'running'",  # noqa: S608
+        (job.number,),
+    ).rowcount:
+        raise Gone("the job was cancelled")
+
+
+def _end(db: sqlite3.Connection, number: int, status: Status, problem: bytes | None) -> None:
+    now = time.time()
+    if db.execute(_END, (status, now, problem, now, number)).rowcount:
+        db.execute("UPDATE item SET content = NULL WHERE job = ?", (number,))
+        db.execute("DELETE FROM output WHERE job = ?", (number,))

@@ -1,0 +1,216 @@
+"""What is done to a job's items: fields become tasks, tasks are run in small steps, values become answers."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from models.errors import EngineFailed, InvalidInput
+from models.tasks.steps import Outcome, Steps, Timings
+from models.tasks.summary import Summary, SummaryRequest
+from models.tasks.translation import Translation
+from service.documents.document import Document
+from service.documents.reading import read_document
+from service.glossaries import StoreUnavailable
+from service.http.abandoned import Abandoned, Stop
+from service.http.named_terms import named_terms
+from service.jobs.job import PROBLEM, Gone, Item, Job, Result
+from service.jobs.outputs import Outputs
+from service.jobs.pace import Kept, Pace
+from service.jobs.store import JobStore
+from service.schemas import Problem, parse_summarize, parse_translate, render_summary, render_translation
+from service.schemas.documents import (
+    SummarizeForm,
+    TranslateForm,
+    parse_form,
+    summary_request,
+    translation_request,
+)
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+MOST_INTERRUPTIONS = 3
+"""A job that ran each time the service died may be what it dies of."""
+
+TellProblem = Callable[[Exception, str], Problem]
+"""From an error and a request's id to the problem document."""
+
+
+def limits(settings: Settings) -> Settings:
+    """The settings with a job's limits in the places of a request's."""
+    most = settings.max_job_characters
+    return settings.model_copy(
+        update={
+            "max_request_characters": most,
+            "max_html_characters": max(most, settings.max_html_characters),
+            "max_texts": settings.max_job_texts,
+        }
+    )
+
+
+def item_problem(error: Exception, form: str, number: int, request_id: str, tell: TellProblem) -> Result:
+    """An item's result that says what is wrong with it."""
+    document = tell(error, request_id)
+    if form == "texts" and document.field == "text":  # as the task, which sees one text only, calls it
+        document.field = f"texts[{number}]"
+    return Result(document.model_dump_json().encode(), PROBLEM)
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """An item's task, and what its value becomes, told the seconds that all took."""
+
+    steps: Steps[Any]
+    render: Callable[[Any, Timings, float], Result]
+
+
+class _JobMemory:
+    """What is kept of a job while it is worked on."""
+
+    def __init__(self, job: Job, store: JobStore, outputs: Outputs):
+        self._job = job
+        self._store = store
+        self._outputs = outputs
+        self._begun = outputs.items_begun(job)
+
+    def recall(self, item: int) -> Mapping[int, Kept]:
+        return self._outputs.recall(self._job, item) if item in self._begun else {}
+
+    def keep(self, item: int, outputs: Mapping[int, Kept]) -> None:
+        self._outputs.keep(self._job, item, outputs)
+
+    def progress(self, done: int, total: int) -> None:
+        if self._job.form != "texts":
+            self._store.progress(self._job, done, total)
+
+
+class JobWork:
+    """Does jobs, one at a time in each thread that asks."""
+
+    def __init__(self, runtime: "Runtime", store: JobStore, outputs: Outputs, tell: TellProblem):
+        self._runtime = runtime
+        self._store = store
+        self._outputs = outputs
+        self._tell = tell
+        self._size = runtime.settings.job_batch_size
+        self._limits = limits(runtime.settings)
+
+    def run(self, job: Job, stop: Stop) -> None:
+        """Do what is left of the job, and end it.
+
+        Raises Abandoned when stopped, Gone when cancelled, and StoreUnavailable.
+        """
+        if job.interruptions >= MOST_INTERRUPTIONS:
+            times = f"the service ended {job.interruptions} times while it worked on this"
+            self._store.end(job, self._problem(job, EngineFailed(times)))
+            return
+        memory = _JobMemory(job, self._store, self._outputs)
+        results: Sequence[Result] = ()
+        after = -1
+        while items := self._store.pending(job, after=after, limit=self._size):
+            results = self._run_together(job, items, stop, memory)
+            stop.require()
+            self._store.record(job, {item.number: r for item, r in zip(items, results, strict=True)})
+            after = items[-1].number
+        alone = results[0] if results and job.form != "texts" else None
+        self._store.end(job, alone.data if alone is not None and alone.failed else None)
+
+    def fail(self, job: Job, error: Exception) -> None:
+        """End the job with a problem."""
+        self._store.end(job, self._problem(job, error))
+
+    def _run_together(self, job: Job, items: Sequence[Item], stop: Stop, memory: _JobMemory) -> list[Result]:
+        start = time.perf_counter()
+        pace = Pace(self._size, memory)
+        planned = self._plan(job, items)
+        outcomes = iter(
+            self._runtime.run_all(
+                [
+                    stop.guard(pace.steps(item.number, plan.steps))
+                    for item, plan in zip(items, planned, strict=True)
+                    if isinstance(plan, _Planned)
+                ],
+                wait=True,
+            )
+        )
+        total_s = time.perf_counter() - start
+        results = []
+        for item, plan in zip(items, planned, strict=True):
+            if isinstance(plan, _Planned):
+                results.append(self._result(job, item, plan, next(outcomes), total_s))
+            else:
+                results.append(self._failure(job, item, plan))
+        return results
+
+    def _result(self, job: Job, item: Item, plan: _Planned, outcome: Outcome[Any], total_s: float) -> Result:
+        if isinstance(outcome.error, (Abandoned, Gone, StoreUnavailable)):
+            raise outcome.error  # not the item's own
+        try:
+            return plan.render(outcome.unwrap(), outcome.timings, total_s)
+        except Exception as error:  # noqa: BLE001 - any failure is this item's alone
+            return self._failure(job, item, error)
+
+    def _failure(self, job: Job, item: Item, error: Exception) -> Result:
+        return item_problem(error, job.form, item.number, job.request_id, self._tell)
+
+    def _problem(self, job: Job, error: Exception) -> bytes:
+        return self._tell(error, job.request_id).model_dump_json().encode()
+
+    # ------------------------------------------------------------------ from items to tasks
+
+    def _plan(self, job: Job, items: Sequence[Item]) -> list[_Planned | InvalidInput]:
+        """Raises InvalidInput where the request as a whole has become wrong since it was taken."""
+        if job.form == "document":
+            return [self._plan_document(job, item) for item in items]
+        content = [item.content for item in items]
+        given = {**job.options, job.form: content if job.form == "texts" else content[0]}
+        if job.task == "summarize":
+            summarize = self._runtime.summarizer.steps
+            return [
+                each if isinstance(each, InvalidInput) else _Planned(summarize(each), _summary)
+                for each in parse_summarize(given, self._limits).items
+            ]
+        translate = self._runtime.translator.steps
+        asked = parse_translate(given, self._limits, partial(named_terms, self._runtime))
+        return [
+            each if isinstance(each, InvalidInput) else _Planned(translate(each), _translation)
+            for each in asked.items
+        ]
+
+    def _plan_document(self, job: Job, item: Item) -> _Planned:
+        name, fields = str(job.options["file"]), dict(job.options)
+        assert isinstance(item.content, bytes)  # noqa: S101 - a document's content is its file
+        document = read_document(name, item.content)
+        if job.task == "summarize":
+            asked = summary_request(parse_form(SummarizeForm, fields), document, self._limits)
+            return _Planned(self._runtime.summarizer.steps(asked), partial(_document_summary, asked))
+        wanted = translation_request(parse_form(TranslateForm, fields), document, self._limits)
+        return _Planned(
+            self._runtime.translator.steps(wanted), partial(_document_translation, name, document)
+        )
+
+
+def _summary(summary: Summary, timings: Timings, total_s: float) -> Result:
+    return Result(render_summary(summary, timings, total_s).model_dump_json().encode())
+
+
+def _translation(translation: Translation, timings: Timings, total_s: float) -> Result:
+    return Result(render_translation(translation, timings, total_s).model_dump_json().encode())
+
+
+def _document_summary(asked: SummaryRequest, summary: Summary, timings: Timings, total_s: float) -> Result:
+    answer = render_summary(summary, timings, total_s)
+    answer.source.text = answer.source.text or asked.text  # what spans refer to, the caller has not
+    return Result(answer.model_dump_json().encode())
+
+
+def _document_translation(
+    name: str, document: Document, done: Translation, timings: Timings, total_s: float
+) -> Result:
+    file = document.translated(done.translation)
+    filename = f"{PurePath(name).stem}.{done.target}{file.suffix}"
+    return Result(file.data, file.media_type, filename, "; ".join(done.notes))

@@ -1,0 +1,149 @@
+"""Jobs as they are asked for and shown: /v1/jobs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from models.errors import InvalidInput
+from service.jobs.job import CallbackStatus, Job, Status, Task
+from service.schemas.absent import absent
+from service.schemas.documents import SummarizeForm, TranslateForm
+from service.schemas.problem import Problem
+from service.schemas.requests import SummarizeBody, TranslateBody
+
+CALLBACK = "POSTed the job's status when it has ended, with the header `Dragoman-Signature`."
+
+Url = Annotated[
+    str,
+    Field(min_length=1, max_length=2000),
+    WithJsonSchema({"type": "string", "format": "uri", "maxLength": 2000}),
+]
+_STREAM = "A job is not streamed."
+
+
+class SummarizeJobBody(SummarizeBody):
+    """The fields of /v1/summarize, and its higher limits."""
+
+    task: Literal["summarize"]
+    callback: Url | None = Field(None, description=CALLBACK)
+    stream: Literal[False] = Field(False, description=_STREAM)
+
+
+class TranslateJobBody(TranslateBody):
+    """The fields of /v1/translate."""
+
+    task: Literal["translate"]
+    callback: Url | None = Field(None, description=CALLBACK)
+    stream: Literal[False] = Field(False, description=_STREAM)
+
+
+class SummarizeJobForm(SummarizeForm):
+    """The fields of /v1/documents/summarize."""
+
+    task: Literal["summarize"]
+    callback: Url | None = Field(None, description=CALLBACK)
+
+
+class TranslateJobForm(TranslateForm):
+    """The fields of /v1/documents/translate."""
+
+    task: Literal["translate"]
+    callback: Url | None = Field(None, description=CALLBACK)
+
+
+OWN_FIELDS = ("task", "callback", "stream")
+"""Those that the direct routes do not have, or a job does without."""
+INPUTS = ("text", "html", "texts")
+
+
+class ListQuery(BaseModel):
+    """Which jobs are listed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: int = Field(20, ge=1, le=100, description="At most so many.")
+    before: int | None = Field(None, ge=1, le=2**63 - 1, description="`next` of the page before.")
+
+
+class ProgressPart(BaseModel):
+    done: int
+    total: int = Field(
+        description="Texts; for a single one, pieces of it for the models: a number that grows where some "
+        "need another try or a second language."
+    )
+
+
+class CallbackPart(BaseModel):
+    status: CallbackStatus
+    tries: int
+
+
+class JobAnswer(BaseModel):
+    """A job as it stands."""
+
+    id: str
+    task: Task
+    status: Status
+    progress: ProgressPart
+    created: datetime
+    started: datetime | None = absent("When work on it began.")
+    finished: datetime | None = absent("When it ended, one way or the other.")
+    expires: datetime | None = absent("When it and its result will be forgotten.")
+    problem: Problem | None = absent("Why it failed.")
+    callback: CallbackPart | None = absent("What became of the callback, once it is due.")
+
+
+class JobList(BaseModel):
+    """A page of jobs, the newest first."""
+
+    jobs: list[JobAnswer]
+    next: int | None = absent("What to give as `before` for the next page, where there is one.")
+
+
+def task_of(fields: object) -> Task:
+    """Which task is asked for. Raises InvalidInput."""
+    task = fields.get("task") if isinstance(fields, dict) else None
+    if task != "summarize" and task != "translate":
+        was = "is required" if task is None else "must be summarize or translate"
+        raise InvalidInput(f"task {was}", field="task", allowed=["summarize", "translate"])
+    return "summarize" if task == "summarize" else "translate"
+
+
+def options(fields: Mapping[str, Any], *others: str) -> dict[str, Any]:
+    """The fields that the direct route has as well, but for `others`."""
+    return {name: value for name, value in fields.items() if name not in (*OWN_FIELDS, *others)}
+
+
+def render_job(job: Job, retention_s: float) -> JobAnswer:
+    """The job as it is answered, and sent to callbacks."""
+    ended = job.finished is not None
+    return JobAnswer(
+        id=job.id,
+        task=job.task,
+        status=job.status,
+        progress=ProgressPart(done=job.done, total=job.total),
+        created=_time(job.created),
+        started=None if job.started is None else _time(job.started),
+        finished=None if job.finished is None else _time(job.finished),
+        expires=_time(job.finished + retention_s) if ended and job.finished is not None else None,
+        problem=None if job.problem is None else Problem(**json.loads(job.problem)),
+        callback=None
+        if job.callback_status is None
+        else CallbackPart(status=job.callback_status, tries=job.callback_tries),
+    )
+
+
+def render_jobs(jobs: Sequence[Job], limit: int, retention_s: float) -> JobList:
+    """A page of at most `limit` jobs, made of one more than that if there are more."""
+    shown = jobs[:limit]
+    return JobList(
+        jobs=[render_job(job, retention_s) for job in shown],
+        next=shown[-1].number if len(jobs) > limit else None,
+    )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

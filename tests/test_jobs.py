@@ -1,0 +1,428 @@
+"""/v1/jobs over HTTP: what is handed in comes back as the direct route would have answered it."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import docx
+import pytest
+from flask import g, request
+from flask.testing import FlaskClient
+from http_fakes import FakeRuntime, settings
+from werkzeug.test import TestResponse
+
+from service.http.app import create_app
+from service.http.jobs import open_desk
+from service.jobs.desk import Desk
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> FakeRuntime:
+    return FakeRuntime(settings(data_dir=tmp_path / "data"))
+
+
+@pytest.fixture
+def desk(runtime: FakeRuntime) -> Iterator[Desk]:
+    """Its runner is not started."""
+    desk = open_desk(runtime)
+    yield desk
+    desk.runner.close()
+
+
+@pytest.fixture
+def client(runtime: FakeRuntime, desk: Desk) -> FlaskClient:
+    return create_app(runtime, desk=desk).test_client()
+
+
+def put(client: FlaskClient, **body: Any) -> str:
+    """The new job's address."""
+    response = client.post("/v1/jobs", json=body)
+    assert response.status_code == 202, response.text
+    return str(response.headers["Location"])
+
+
+def ended(client: FlaskClient, address: str) -> dict[str, Any]:
+    """The job once it has ended."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        job: dict[str, Any] = client.get(address).json
+        if job["status"] in ("done", "failed", "cancelled"):
+            return job
+        time.sleep(0.01)
+    raise AssertionError(f"it did not end: {job}")
+
+
+def until(condition: Any, seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.01)
+
+
+def untimed(answer: Any) -> Any:
+    if isinstance(answer, dict):
+        return {k: untimed(v) for k, v in answer.items() if k not in ("timings_ms", "request_id")}
+    return [untimed(each) for each in answer] if isinstance(answer, list) else answer
+
+
+# ---------------------------------------------------------------------- work and results
+
+
+@pytest.mark.parametrize(
+    ("task", "body"),
+    [
+        ("summarize", {"text": "One. Two.", "length": "headline"}),
+        ("summarize", {"html": "<p>One. Two.</p>", "target": "fr"}),
+        ("summarize", {"texts": ["One.", "", "!engine", 7, "Two."]}),
+        ("translate", {"text": "good morning", "target": "fr", "source": "en"}),
+        ("translate", {"texts": ["a", "!wrong", "b"], "target": "fr", "glossary": {"a": "b"}}),
+    ],
+)
+def test_the_result_is_the_direct_route_s(task: str, body: dict[str, Any], tmp_path: Path) -> None:
+    runtime = FakeRuntime(settings(data_dir=tmp_path, max_texts=5))
+    desk = open_desk(runtime)
+    desk.runner.start()
+    client = create_app(runtime, desk=desk).test_client()
+    address = put(client, task=task, **body)
+    assert ended(client, address)["status"] == "done"
+    result = client.get(f"{address}/result")
+    assert (result.status_code, result.mimetype) == (200, "application/json")
+    assert untimed(result.json) == untimed(client.post(f"/v1/{task}", json=body).json)
+    assert "timings_ms" in result.text
+    desk.runner.close()
+
+
+def test_a_job_tells_how_it_stands(client: FlaskClient, desk: Desk) -> None:
+    response = client.post("/v1/jobs", json={"task": "translate", "texts": ["a", "", "c"], "target": "fr"})
+    job = response.json
+    assert response.headers["Location"] == f"/v1/jobs/{job['id']}"
+    assert (job["task"], job["status"]) == ("translate", "queued")
+    assert job["progress"] == {"done": 1, "total": 3}, "what is wrong from the start is done"
+    assert {"started", "finished", "expires", "problem", "callback"}.isdisjoint(job)
+    desk.runner.start()
+    job = ended(client, response.headers["Location"])
+    assert job["progress"] == {"done": 3, "total": 3}
+    assert job["created"] <= job["started"] <= job["finished"] < job["expires"]
+
+
+def test_all_texts_are_done_over_many_rounds_in_their_order(client: FlaskClient, desk: Desk) -> None:
+    desk.runner.start()
+    texts = [f"text {i}" for i in range(100)]
+    address = put(client, task="translate", texts=texts, target="fr")
+    assert ended(client, address)["progress"] == {"done": 100, "total": 100}
+    results = client.get(f"{address}/result").json["results"]
+    assert [each["translation"] for each in results] == [text.upper() for text in texts]
+
+
+@pytest.mark.parametrize(("text", "status"), [("!wrong", 422), ("!engine", 500), ("!weights", 503)])
+def test_one_text_that_fails_fails_the_job(client: FlaskClient, desk: Desk, text: str, status: int) -> None:
+    desk.runner.start()
+    address = put(client, task="summarize", text=text)
+    job = ended(client, address)
+    assert (job["status"], job["problem"]["status"]) == ("failed", status)
+    result = client.get(f"{address}/result")
+    assert (result.status_code, result.mimetype) == (status, "application/problem+json")
+    assert result.json == job["problem"]
+
+
+def test_a_bug_is_told_without_its_inside(client: FlaskClient, desk: Desk) -> None:
+    desk.runner.start()
+    address = put(client, task="summarize", text="!bug")
+    assert ended(client, address)["problem"]["type"] == "/problems/unexpected-error"
+    assert "secret" not in client.get(address).text
+
+
+def test_there_is_no_result_before_the_end(client: FlaskClient) -> None:
+    address = put(client, task="summarize", text="One.")
+    result = client.get(f"{address}/result")
+    assert (result.status_code, result.json["type"]) == (409, "/problems/job-not-done")
+
+
+def test_what_was_sent_is_forgotten_when_it_is_done(client: FlaskClient, desk: Desk, tmp_path: Path) -> None:
+    address = put(client, task="translate", text="a private matter", target="fr")
+    with sqlite3.connect(tmp_path / "data" / "jobs.sqlite") as db:
+        assert db.execute("SELECT content FROM item").fetchall() == [("a private matter",)]
+        desk.runner.start()
+        ended(client, address)
+        assert db.execute("SELECT content FROM item").fetchall() == [(None,)]
+    db.close()
+    assert (tmp_path / "data" / "jobs.sqlite").stat().st_mode & 0o077 == 0
+
+
+# ---------------------------------------------------------------------- documents
+
+
+def _send(client: FlaskClient, path: str, name: str, data: bytes, **fields: Any) -> TestResponse:
+    return client.post(path, data={"file": (BytesIO(data), name), **fields})
+
+
+def test_a_document_comes_back_translated_in_its_own_format(client: FlaskClient, desk: Desk) -> None:
+    desk.runner.start()
+    document, sent = docx.Document(), BytesIO()
+    document.add_paragraph("hello")
+    document.save(sent)
+    fields = {"target": "fr", "source": "en", "protect": ["Sark", "Guernsey"]}
+    response = _send(client, "/v1/jobs", "Bericht.docx", sent.getvalue(), task="translate", **fields)
+    assert response.status_code == 202
+    assert ended(client, response.headers["Location"])["status"] == "done"
+    result = client.get(response.headers["Location"] + "/result")
+    direct = _send(client, "/v1/documents/translate", "Bericht.docx", sent.getvalue(), **fields)
+    assert result.headers["Content-Disposition"] == "attachment; filename=Bericht.fr.docx"
+    assert result.mimetype == direct.mimetype
+    assert len(docx.Document(BytesIO(result.data)).paragraphs) == 1
+
+
+def test_a_document_is_summarized(client: FlaskClient, desk: Desk) -> None:
+    desk.runner.start()
+    response = _send(client, "/v1/jobs", "a.txt", b"One. Two.", task="summarize", max_sentences="2")
+    ended(client, response.headers["Location"])
+    result = client.get(response.headers["Location"] + "/result").json
+    assert untimed(result) == untimed(
+        _send(client, "/v1/documents/summarize", "a.txt", b"One. Two.", max_sentences="2").json
+    )
+    assert result["source"]["text"] == "One. Two."
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "field"),
+    [
+        ("a.txt", {"target": "fr"}, "task"),
+        ("a.txt", {"task": "translate"}, "target"),
+        ("a.txt", {"task": "translate", "target": "qq"}, "target"),
+        ("a.exe", {"task": "summarize"}, "file"),
+        ("a.txt", {"task": "summarize", "lenght": "short"}, "lenght"),
+    ],
+)
+def test_a_wrong_form_is_refused(client: FlaskClient, name: str, fields: dict[str, str], field: str) -> None:
+    response = _send(client, "/v1/jobs", name, b"One.", **fields)
+    assert (response.status_code, response.json["field"]) == (422, field)
+
+
+# ---------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({"text": "a"}, 422, "task"),
+        ({"task": "detect", "text": "a"}, 422, "task"),
+        (["a"], 422, "task"),
+        ({"task": "summarize"}, 422, "text"),
+        ({"task": "summarize", "text": "a", "texts": ["b"]}, 422, "texts"),
+        ({"task": "translate", "text": "a"}, 422, "target"),
+        ({"task": "translate", "text": "a", "target": "qq"}, 422, "target"),
+        ({"task": "translate", "text": "a", "target": "fr", "source": "qq"}, 422, "source"),
+        ({"task": "translate", "text": "a", "target": "fr", "glossary": "none"}, 422, "glossary"),
+        ({"task": "summarize", "text": "a", "model": "nobody/nothing"}, 422, "model"),
+        ({"task": "summarize", "text": "a", "model": "fake/translate"}, 422, "model"),
+        ({"task": "summarize", "text": "a", "stream": True}, 422, "stream"),
+        ({"task": "summarize", "text": " "}, 422, "text"),
+        ({"task": "summarize", "text": "a", "lenght": "short"}, 422, "lenght"),
+        ({"task": "summarize", "text": "a" * 5001}, 413, "text"),
+        ({"task": "summarize", "texts": ["a"] * 101}, 413, "texts"),
+        ({"task": "summarize", "text": "a", "callback": "https://example.com"}, 422, "callback"),
+    ],
+)
+def test_a_wrong_body_is_refused_and_nothing_is_kept(
+    client: FlaskClient, body: Any, status: int, field: str
+) -> None:
+    response = client.post("/v1/jobs", json=body)
+    assert (response.status_code, response.json["field"]) == (status, field)
+    assert client.get("/v1/jobs").json == {"jobs": []}
+
+
+def test_more_is_taken_than_by_the_direct_route(client: FlaskClient) -> None:
+    assert client.post("/v1/summarize", json={"text": "a" * 5000}).status_code == 413
+    put(client, task="summarize", text="a" * 5000)
+    put(client, task="summarize", texts=["a"] * 100)
+
+
+def test_a_body_may_be_larger_than_the_direct_route_s(tmp_path: Path) -> None:
+    runtime = FakeRuntime(settings(data_dir=tmp_path, max_job_characters=200_000))
+    client = create_app(runtime).test_client()
+    text = "é" * 200_000  # as JSON 1.2 megabytes; the direct route reads 0.1
+    assert client.post("/v1/summarize", json={"text": text}).json["type"] == "/problems/body-too-large"
+    put(client, task="summarize", text=text)
+
+
+def test_a_full_queue_refuses(tmp_path: Path) -> None:
+    client = create_app(FakeRuntime(settings(data_dir=tmp_path, max_queued_jobs=1))).test_client()
+    address = put(client, task="summarize", text="One.")
+    response = client.post("/v1/jobs", json={"task": "summarize", "text": "Two."})
+    assert (response.status_code, response.headers["Retry-After"]) == (429, "30")
+    client.delete(address)
+    put(client, task="summarize", text="Two.")
+
+
+def test_a_store_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where the folder should be")
+    client = create_app(FakeRuntime(settings(data_dir=tmp_path / "data"))).test_client()
+    response = client.post("/v1/jobs", json={"task": "summarize", "text": "One."})
+    assert (response.status_code, response.json["type"]) == (503, "/problems/store-unavailable")
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs/nothing", "/v1/jobs/nothing/result"])
+def test_an_unknown_job_is_a_problem(client: FlaskClient, path: str) -> None:
+    assert client.get(path).json["type"] == "/problems/unknown-job"
+    assert client.delete("/v1/jobs/nothing").status_code == 404
+
+
+# ---------------------------------------------------------------------- lists and owners
+
+
+def test_jobs_are_listed_page_by_page_the_newest_first(client: FlaskClient) -> None:
+    addresses = [put(client, task="summarize", text=str(i)) for i in range(5)]
+    ids = [address.rpartition("/")[2] for address in reversed(addresses)]
+    seen: list[str] = []
+    query = "limit=2"
+    for _ in range(3):
+        page = client.get(f"/v1/jobs?{query}").json
+        seen += [job["id"] for job in page["jobs"]]
+        query = f"limit=2&before={page.get('next')}"
+    assert seen == ids
+    assert "next" not in page
+    for wrong in ("limit=0", "limit=101", "before=x", "since=1"):
+        assert client.get(f"/v1/jobs?{wrong}").status_code == 422
+
+
+def test_jobs_are_their_owner_s_alone(runtime: FakeRuntime, desk: Desk) -> None:
+    app = create_app(runtime, desk=desk)
+
+    @app.before_request
+    def _know() -> None:
+        g.owner = request.headers.get("X-Owner")
+
+    client = app.test_client()
+    ann, bob = {"X-Owner": "ann"}, {"X-Owner": "bob"}
+    body = {"task": "summarize", "text": "One."}
+    address = client.post("/v1/jobs", json=body, headers=ann).headers["Location"]
+    for other in (bob, {}):
+        assert client.get("/v1/jobs", headers=other).json["jobs"] == []
+        assert client.get(address, headers=other).status_code == 404
+        assert client.get(f"{address}/result", headers=other).status_code == 404
+        assert client.delete(address, headers=other).status_code == 404
+    assert client.get(address, headers=ann).json["status"] == "queued"
+    assert len(client.get("/v1/jobs", headers=ann).json["jobs"]) == 1
+
+
+# ---------------------------------------------------------------------- cancelling, forgetting
+
+
+def test_a_running_job_is_cancelled_within_a_step(
+    client: FlaskClient, desk: Desk, runtime: FakeRuntime
+) -> None:
+    desk.runner.start()
+    address = put(client, task="summarize", texts=["One.", "!never"])
+    until(lambda: runtime.tasks.engine.futures)
+    assert client.get(address).json["status"] == "running"
+    assert client.delete(address).status_code == 204
+    assert client.get(address).json["status"] == "cancelled"
+    until(lambda: all(future.cancelled() for future in runtime.tasks.engine.futures))
+    assert client.get(f"{address}/result").status_code == 409
+    assert ended(client, put(client, task="summarize", text="Next."))["status"] == "done"
+    assert client.get(address).json["status"] == "cancelled"
+
+
+def test_a_queued_job_is_cancelled_and_never_done(
+    client: FlaskClient, desk: Desk, runtime: FakeRuntime
+) -> None:
+    address = put(client, task="summarize", text="!wait")
+    client.delete(address)
+    desk.runner.start()
+    ended(client, put(client, task="summarize", text="Next."))
+    assert client.get(address).json["status"] == "cancelled"
+    assert not runtime.tasks.waiting.is_set()
+
+
+def test_an_ended_job_is_forgotten(client: FlaskClient, desk: Desk) -> None:
+    desk.runner.start()
+    address = put(client, task="summarize", text="One.")
+    ended(client, address)
+    assert client.delete(address).status_code == 204
+    assert client.get(address).status_code == 404
+    assert client.delete(address).status_code == 404
+
+
+def test_old_jobs_are_forgotten_and_others_are_not(tmp_path: Path) -> None:
+    runtime = FakeRuntime(settings(data_dir=tmp_path, job_retention_s=0.01))
+    first = open_desk(runtime)
+    client = create_app(runtime, desk=first).test_client()
+    first.runner.start()
+    old = put(client, task="summarize", text="One.")
+    ended(client, old)
+    first.runner.close()
+    waiting = put(client, task="summarize", text="!never")
+    time.sleep(0.02)
+    second = open_desk(runtime)
+    second.runner.start()
+    until(lambda: client.get(old).status_code == 404)
+    assert client.get(waiting).status_code == 200
+    second.runner.close()
+
+
+# ---------------------------------------------------------------------- stopping and going on
+
+
+def test_a_stopped_runner_leaves_its_job_to_the_next(
+    client: FlaskClient, desk: Desk, runtime: FakeRuntime
+) -> None:
+    desk.runner.start()
+    address = put(client, task="summarize", text="!never")
+    until(lambda: runtime.tasks.engine.futures)
+    desk.runner.close()
+    assert client.get(address).json["status"] == "queued"
+    again = open_desk(runtime)
+    again.runner.start()
+    until(lambda: client.get(address).json["status"] == "running")
+    again.runner.close()
+
+
+def test_of_two_services_with_one_folder_one_works(
+    client: FlaskClient, desk: Desk, runtime: FakeRuntime
+) -> None:
+    desk.runner.start()
+    ended(client, put(client, task="summarize", text="One."))
+    other = open_desk(runtime)
+    other.runner.start()
+    running = put(client, task="summarize", text="!never")
+    until(lambda: runtime.tasks.engine.futures)
+    time.sleep(0.3)
+    assert client.get(running).json["status"] == "running", "the other one does not take it for its own"
+    assert len(runtime.tasks.engine.futures) == 1
+    desk.runner.close()
+    until(lambda: len(runtime.tasks.engine.futures) == 2)
+    other.runner.close()
+
+
+def test_work_waits_for_the_models(client: FlaskClient, desk: Desk) -> None:
+    loaded = False
+    desk.runner.start(lambda: loaded)
+    address = put(client, task="summarize", text="One.")
+    time.sleep(0.4)
+    assert client.get(address).json["status"] == "queued"
+    loaded = True
+    assert ended(client, address)["status"] == "done"
+
+
+def test_what_the_service_died_of_three_times_is_given_up(client: FlaskClient, desk: Desk) -> None:
+    address = put(client, task="summarize", text="One.")
+    for _ in range(3):
+        assert desk.store.claim() is not None
+        desk.store.recover()
+    desk.runner.start()
+    job = ended(client, address)
+    assert (job["status"], job["problem"]["type"]) == ("failed", "/problems/engine-failed")
+    assert "3 times" in job["problem"]["detail"]
+
+
+def test_a_glossary_that_is_gone_fails_the_job(client: FlaskClient, desk: Desk, runtime: FakeRuntime) -> None:
+    from service.glossaries import Dictionary
+
+    made = runtime.glossaries.create("sea", [Dictionary("en", "fr", {"ferry": "bac"})])
+    address = put(client, task="translate", texts=["a"], source="en", target="fr", glossary="sea")
+    runtime.glossaries.delete(made.id)
+    desk.runner.start()
+    assert ended(client, address)["problem"]["type"] == "/problems/unknown-glossary"

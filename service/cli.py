@@ -14,6 +14,7 @@ import click
 from models.errors import DragomanError, InvalidInput
 from service.commands.batch import batch
 from service.commands.check import check, clean
+from service.commands.keys import keys
 from service.commands.models import models
 from service.commands.session import Session, note, prepare_process
 from service.commands.text import detect, summarize, translate
@@ -93,7 +94,7 @@ def serve(session: Session, host: str | None, port: int | None) -> None:
     serve_http(settings)
 
 
-for command in (summarize, translate, detect, check, clean, batch, models):
+for command in (summarize, translate, detect, check, clean, batch, models, keys):
     cli.add_command(command)
 
 

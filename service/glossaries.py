@@ -1,6 +1,7 @@
 """Named glossaries, kept in SQLite: terms and what each is to be, by pairs of languages.
 
-Languages are the table's own codes. Nothing here is translated; a task takes the terms with its request.
+Each has an owner, the API key that it was made with, or none; whoever looks sees one owner's. Languages are
+the table's own codes. Nothing here is translated; a task takes the terms with its request.
 """
 
 import sqlite3
@@ -21,7 +22,9 @@ MOST_CHARACTERS = 10_000_000
 LONGEST_NAME = 1024
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS glossary (id TEXT PRIMARY KEY, name TEXT NOT NULL, created TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS glossary (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, created TEXT NOT NULL, owner TEXT
+);
 CREATE TABLE IF NOT EXISTS entry (
     glossary TEXT NOT NULL REFERENCES glossary ON DELETE CASCADE,
     source TEXT NOT NULL,
@@ -73,41 +76,51 @@ class Glossary:
 
 
 class Glossaries:
-    """The glossaries in one file, which is made when it is first asked for. It may be shared."""
+    """One owner's glossaries in a file, which is made when it is first asked for. It may be shared."""
 
-    def __init__(self, file: Path, languages: Languages):
+    def __init__(self, file: Path, languages: Languages, owner: str | None = None):
         self._file = file
         self._languages = languages
+        self._owner = owner
+
+    def of(self, owner: str | None) -> "Glossaries":
+        """Another owner's; None for those made without a key."""
+        return Glossaries(self._file, self._languages, owner)
 
     def create(self, name: str, dictionaries: Sequence[Dictionary]) -> Glossary:
         """Keep a new glossary; names may repeat. Raises InvalidInput."""
         name, known = _name(name), self._checked(dictionaries)
         glossary_id = str(uuid.uuid4())
         with self._database() as db:
-            (number,) = db.execute("SELECT count(*) FROM glossary").fetchone()
+            (number,) = db.execute(
+                "SELECT count(*) FROM glossary WHERE owner IS ?", (self._owner,)
+            ).fetchone()
             if number >= MOST_GLOSSARIES:
                 raise InvalidInput(f"there are {number} glossaries already; delete one first")
             db.execute(
-                "INSERT INTO glossary VALUES (?, ?, ?)", (glossary_id, name, datetime.now(UTC).isoformat())
+                "INSERT INTO glossary (id, name, created, owner) VALUES (?, ?, ?, ?)",
+                (glossary_id, name, datetime.now(UTC).isoformat(), self._owner),
             )
             _insert(db, glossary_id, known)
-            return _get(db, glossary_id)
+            return _get(db, glossary_id, self._owner)
 
     def all(self) -> list[Glossary]:
         """All glossaries, the oldest first."""
         with self._database() as db:
-            ids = db.execute("SELECT id FROM glossary ORDER BY created, id").fetchall()
-            return [_get(db, glossary_id) for (glossary_id,) in ids]
+            ids = db.execute(
+                "SELECT id FROM glossary WHERE owner IS ? ORDER BY created, id", (self._owner,)
+            ).fetchall()
+            return [_get(db, glossary_id, self._owner) for (glossary_id,) in ids]
 
     def get(self, glossary_id: str) -> Glossary:
         """One glossary. Raises UnknownGlossary."""
         with self._database() as db:
-            return _get(db, glossary_id)
+            return _get(db, glossary_id, self._owner)
 
     def find(self, named: str) -> Glossary:
         """The glossary with this id or name. Raises UnknownGlossary, also for a name that several have."""
         with self._database() as db:
-            return _get(db, _find(db, named))
+            return _get(db, _find(db, named, self._owner), self._owner)
 
     def entries(self, named: str, source: str, target: str) -> dict[str, str]:
         """The entries for one pair, in the order of their terms; `named` is an id or a name.
@@ -116,7 +129,7 @@ class Glossaries:
         """
         pair = self._normal(source, "source"), self._normal(target, "target")
         with self._database() as db:
-            glossary = _get(db, _find(db, named))
+            glossary = _get(db, _find(db, named, self._owner), self._owner)
             found = _entries(db, glossary.id, *pair)
         if not found:
             raise _no_pair(glossary, *pair)
@@ -133,26 +146,26 @@ class Glossaries:
         """Rename it, and add entries to its dictionaries, or with `replace` put these in their places."""
         known = self._checked(dictionaries)
         with self._database() as db:
-            _get(db, glossary_id)
+            _get(db, glossary_id, self._owner)
             if name is not None:
                 db.execute("UPDATE glossary SET name = ? WHERE id = ?", (_name(name), glossary_id))
             if replace:
                 for each in known:
                     _delete_pair(db, glossary_id, each.source, each.target)
             _insert(db, glossary_id, known)
-            return _get(db, glossary_id)
+            return _get(db, glossary_id, self._owner)
 
     def delete(self, glossary_id: str) -> None:
         """Forget a glossary. Raises UnknownGlossary."""
         with self._database() as db:
-            if db.execute("DELETE FROM glossary WHERE id = ?", (glossary_id,)).rowcount == 0:
-                raise _unknown(glossary_id)
+            _get(db, glossary_id, self._owner)
+            db.execute("DELETE FROM glossary WHERE id = ?", (glossary_id,))
 
     def delete_dictionary(self, glossary_id: str, source: str, target: str) -> None:
         """Forget one pair's entries. Raises UnknownGlossary."""
         pair = self._normal(source, "source"), self._normal(target, "target")
         with self._database() as db:
-            glossary = _get(db, glossary_id)
+            glossary = _get(db, glossary_id, self._owner)
             if _delete_pair(db, glossary_id, *pair) == 0:
                 raise _no_pair(glossary, *pair)
 
@@ -160,7 +173,7 @@ class Glossaries:
         """The entries by source language, of all pairs that lead to `target`; raises as `entries` does."""
         target = self._normal(target, "target")
         with self._database() as db:
-            glossary = _get(db, _find(db, named))
+            glossary = _get(db, _find(db, named, self._owner), self._owner)
             sources = [pair.source for pair in glossary.pairs if pair.target == target]
             found = {source: _entries(db, glossary.id, source, target) for source in sources}
         if not found:
@@ -177,6 +190,7 @@ class Glossaries:
             with closing(sqlite3.connect(self._file, isolation_level=None)) as db:
                 db.execute("PRAGMA foreign_keys = ON")
                 db.executescript(_TABLES)
+                _add_owners(db)
                 db.execute("BEGIN IMMEDIATE")
                 yield db
                 db.execute("COMMIT")  # whoever raises closes the connection first, and so takes it back
@@ -218,18 +232,27 @@ def _name(name: str) -> str:
     return name
 
 
-def _get(db: sqlite3.Connection, glossary_id: str) -> Glossary:
-    row = db.execute("SELECT id, name, created FROM glossary WHERE id = ?", (glossary_id,)).fetchone()
+def _add_owners(db: sqlite3.Connection) -> None:
+    """Bring a file up to date that was made before glossaries had owners."""
+    if all(column[1] != "owner" for column in db.execute("PRAGMA table_info(glossary)")):
+        db.execute("ALTER TABLE glossary ADD COLUMN owner TEXT")
+
+
+def _get(db: sqlite3.Connection, glossary_id: str, owner: str | None) -> Glossary:
+    row = db.execute(
+        "SELECT id, name, created FROM glossary WHERE id = ? AND owner IS ?", (glossary_id, owner)
+    ).fetchone()
     if row is None:
         raise _unknown(glossary_id)
     pairs = tuple(Pair(*pair) for pair in db.execute(_DICTIONARIES, (glossary_id,)))
     return Glossary(row[0], row[1], datetime.fromisoformat(row[2]), pairs)
 
 
-def _find(db: sqlite3.Connection, named: str) -> str:
+def _find(db: sqlite3.Connection, named: str, owner: str | None) -> str:
     """The id of the glossary with this id or, failing that, this name."""
-    ids = db.execute("SELECT id FROM glossary WHERE id = ?", (named,)).fetchall()
-    ids = ids or db.execute("SELECT id FROM glossary WHERE name = ?", (named,)).fetchall()
+    own = "SELECT id FROM glossary WHERE owner IS ? AND "
+    ids = db.execute(own + "id = ?", (owner, named)).fetchall()
+    ids = ids or db.execute(own + "name = ?", (owner, named)).fetchall()
     if not ids:
         raise _unknown(named)
     if len(ids) > 1:

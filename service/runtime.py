@@ -19,6 +19,7 @@ from models.tasks.translator import Translator
 from models.tasks.trust import Trust
 from models.text.language import LanguageDetector
 from service.glossaries import Glossaries
+from service.keys import Keys
 from service.settings import Settings
 from service.suggestions import Suggestions
 
@@ -41,6 +42,7 @@ class Runtime:
             self.catalog.get(settings.entailment_model, "entail")
         self.detector = LanguageDetector()
         self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
+        self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
         self.store = Store(settings.cache_dir, offline=settings.offline)
         engines = EngineMaker(

@@ -1,11 +1,24 @@
 """The service's settings: environment variables that begin with DRAGOMAN_, each checked and then frozen."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models.errors import InvalidInput
+from service.rate import checked_rate
+
+
+def _rate(value: str) -> str:
+    try:
+        return checked_rate(value)
+    except InvalidInput as error:
+        raise ValueError(f"it should be a rate, {error.allowed}") from None
+
+
+Rate = Annotated[str, AfterValidator(_rate)]
 
 
 class Settings(BaseSettings):
@@ -43,6 +56,16 @@ class Settings(BaseSettings):
     max_queued_requests: int = Field(64, ge=1, description="requests in work or waiting; more get 429")
     request_timeout_s: float = Field(120.0, gt=0)
     heartbeat_s: float = Field(2.0, gt=0, description="of silence in a stream, before a comment is sent")
+
+    anonymous: bool = Field(True, description="whether requests without an API key are let in")
+    rate_limit: Rate | None = Field(None, description="of a key that has no rate of its own")
+    daily_characters: int | None = Field(None, ge=1, description="of a key that has no number of its own")
+    anonymous_rate_limit: Rate | None = Field(None, description="of an address without a key")
+    anonymous_daily_characters: int | None = Field(None, ge=1, description="of an address without a key")
+    limits_storage: str = Field(
+        "memory://", pattern=r"^[a-z+]+://", repr=False, description="where use is counted; or redis://..."
+    )
+    trusted_proxies: int = Field(0, ge=0, description="proxies before this that add to X-Forwarded-For")
 
     max_job_characters: int = Field(20_000_000, ge=1, description="over all texts of a job")
     max_job_texts: int = Field(10_000, ge=1)

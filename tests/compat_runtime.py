@@ -23,6 +23,7 @@ from models.text.language import LanguageDetector
 from service.glossaries import Glossaries
 from service.http import keepalive
 from service.http.server import Server, configure_log
+from service.keys import Keys
 from service.settings import Settings
 from service.suggestions import Suggestions
 
@@ -52,6 +53,7 @@ class CompatRuntime:
         self.pool = pool = Pool(self.languages, capitals, max_source_tokens=100_000, max_new_tokens=100_000)
         self.catalog = pool.catalog
         self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
+        self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
         self.translator = Translator(
             pool.as_pool, self.languages, detector, default_model=settings.translate_model

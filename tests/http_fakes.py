@@ -42,6 +42,7 @@ from models.text.language import Detection, LanguageDetector
 from models.text.span import Span
 from service.glossaries import Glossaries
 from service.http.server import Server, configure_log
+from service.keys import Keys
 from service.settings import Settings
 
 ERRORS: dict[str, Callable[[], Exception]] = {
@@ -232,6 +233,7 @@ class FakeRuntime:
         self.checker = Checker(
             RealLanguages.load(), cast(LanguageDetector, self.detector), Trust(cast(ModelPool, self.pool))
         )
+        self.keys = Keys(self.settings.data_dir)
         self.glossaries = Glossaries(self.settings.data_dir / "glossaries.sqlite", RealLanguages.load())
         self.timeouts_s: list[float | None] = []
         self.loading = threading.Event()

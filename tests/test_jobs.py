@@ -9,7 +9,6 @@ from typing import Any
 
 import docx
 import pytest
-from flask import g, request
 from flask.testing import FlaskClient
 from http_fakes import FakeRuntime, settings
 from werkzeug.test import TestResponse
@@ -289,14 +288,8 @@ def test_jobs_are_listed_page_by_page_the_newest_first(client: FlaskClient) -> N
 
 
 def test_jobs_are_their_owner_s_alone(runtime: FakeRuntime, desk: Desk) -> None:
-    app = create_app(runtime, desk=desk)
-
-    @app.before_request
-    def _know() -> None:
-        g.owner = request.headers.get("X-Owner")
-
-    client = app.test_client()
-    ann, bob = {"X-Owner": "ann"}, {"X-Owner": "bob"}
+    client = create_app(runtime, desk=desk).test_client()
+    ann, bob = ({"X-API-Key": runtime.keys.create(name)[1]} for name in ("ann", "bob"))
     body = {"task": "summarize", "text": "One."}
     address = client.post("/v1/jobs", json=body, headers=ann).headers["Location"]
     for other in (bob, {}):

@@ -151,7 +151,7 @@ def test_a_route_is_declared_once() -> None:
         ("number", "path", True),
         ("limit", "query", False),
     ]
-    assert operation["responses"].keys() == {"204", "404", "500"}
+    assert operation["responses"].keys() == {"204", "401", "403", "404", "429", "500", "503"}
     assert "content" not in operation["responses"]["204"]
 
 

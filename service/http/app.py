@@ -3,10 +3,13 @@
 from typing import TYPE_CHECKING
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service.http import errors
 from service.http.access import Access
 from service.http.admission import Gate
+from service.http.allowance import Allowance
+from service.http.auth import Auth
 from service.http.body import BodyDrain, max_body_bytes
 from service.http.compat.deepl import DeepL
 from service.http.compat.huggingface import HuggingFace
@@ -49,18 +52,23 @@ def create_app(
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = max_body_bytes(runtime.settings)
     Access(metrics).install(app)
-    work = Work(runtime, gate, readiness)
+    allowance = Allowance(runtime.settings.limits_storage)
+    work = Work(runtime, gate, readiness, allowance)
     families = (LibreTranslate(runtime, work), DeepL(runtime, work), HuggingFace(runtime, work, readiness))
     errors.install(app, families)
+    Auth(runtime.keys, runtime.settings, gate, families).install(app)
+    allowance.install(app)
     app.register_blueprint(Page().blueprint())
     app.register_blueprint(Docs(runtime.settings).blueprint())
     app.register_blueprint(V1(runtime, work).blueprint())
     app.register_blueprint(Trust(runtime, work).blueprint())
     app.register_blueprint(Documents(runtime, work).blueprint())
-    app.register_blueprint(Jobs(runtime, desk or open_desk(runtime)).blueprint())
+    app.register_blueprint(Jobs(runtime, desk or open_desk(runtime), allowance).blueprint())
     app.register_blueprint(GlossaryViews(runtime, work).blueprint())
     app.register_blueprint(Status(readiness, metrics).blueprint())
     for family in families:
         app.register_blueprint(family.blueprint())
+    if hops := runtime.settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     app.wsgi_app = BodyDrain(app.wsgi_app)  # type: ignore[method-assign]
     return app

@@ -70,6 +70,7 @@ class Documents:
             data, fields = sent_file()
             document = read_document(fields["file"], data)
             asked = summary_request(parse_form(SummarizeForm, fields), document, self._settings)
+            self._work.charge([asked.text or asked.html])
             done = self._work.summarize([asked])
         (outcome,) = done.outcomes
         answer = render_summary(outcome.unwrap(), outcome.timings, done.total_s)
@@ -81,6 +82,7 @@ class Documents:
             data, fields = sent_file()
             document = read_document(fields["file"], data)
             asked = translation_request(parse_form(TranslateForm, fields), document, self._settings)
+            self._work.charge([asked.text])
             (outcome,) = self._work.translate([asked]).outcomes
             done = outcome.unwrap()
             file = document.translated(done.translation)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from flask import Flask, Response, g, request
+from flask_limiter import RateLimitExceeded
+from limits.errors import StorageError
 from werkzeug.exceptions import (
     ClientDisconnected,
     HTTPException,
@@ -28,9 +30,12 @@ from models.errors import (
 )
 from service.glossaries import StoreUnavailable, UnknownGlossary
 from service.http.abandoned import Abandoned
+from service.http.allowance import CharactersSpent
+from service.http.auth import KeyRequired
 from service.http.body import InvalidJson
 from service.http.readiness import NotReady
 from service.jobs.job import JobNotDone, UnknownJob
+from service.keys import RevokedKey, UnknownKey
 from service.schemas import FieldProblem, InvalidFields, Problem, TooLong, TooManyTexts
 
 log = logging.getLogger(__name__)
@@ -58,6 +63,9 @@ UNEXPECTED = Kind(500, "unexpected-error", "Something went wrong in the service"
 KINDS: dict[type[Exception], Kind] = {
     InvalidJson: Kind(400, "invalid-json", "The body is not JSON"),
     ClientDisconnected: Kind(400, "incomplete-body", "The body did not arrive whole"),
+    KeyRequired: Kind(401, "key-required", "An API key is needed"),
+    UnknownKey: Kind(401, "unknown-key", "The API key is not known"),
+    RevokedKey: Kind(403, "revoked-key", "The API key was revoked"),
     NotFound: Kind(404, "not-found", "There is nothing at this address"),
     UnknownJob: Kind(404, "unknown-job", "There is no such job"),
     MethodNotAllowed: Kind(405, "method-not-allowed", "This address does not take this method"),
@@ -71,9 +79,12 @@ KINDS: dict[type[Exception], Kind] = {
     UnknownGlossary: Kind(422, "unknown-glossary", "No glossary here is meant by this"),
     UnsupportedLanguage: Kind(422, "unsupported-language", "The language is not one of the model's"),
     Overloaded: Kind(429, "overloaded", "The service is full; try again shortly"),
+    RateLimitExceeded: Kind(429, "rate-limited", "Too many requests from this caller"),
+    CharactersSpent: Kind(429, "characters-spent", "The caller's characters of the day are spent"),
     Abandoned: Kind(499, "client-gone", "The client went away"),
     EngineFailed: Kind(500, "engine-failed", "The model failed on this request"),
     StoreUnavailable: Kind(503, "store-unavailable", "What is kept here cannot be read or written"),
+    StorageError: Kind(503, "limits-unavailable", "What callers use cannot be counted"),
     ModelUnavailable: Kind(503, "model-unavailable", "The model's weights cannot be had"),
     NotReady: Kind(503, "not-ready", "The models are not loaded yet"),
     DeadlineExceeded: Kind(504, "deadline-exceeded", "The request ran out of time"),
@@ -129,8 +140,10 @@ def _respond(error: Exception, form: Callable[[Problem], Response]) -> Response 
     if isinstance(error, HTTPException) and (error.code or 500) < 400:
         return error  # a redirect, not a problem
     response = form(problem(error, g.request_id))
-    if isinstance(error, (Overloaded, NotReady)):
+    if isinstance(error, (Overloaded, NotReady, CharactersSpent)):
         response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    if response.status_code == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="dragoman"'
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(error.valid_methods)
     return response

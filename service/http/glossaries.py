@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 from pydantic import BaseModel
 from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput, Overloaded, UnsupportedLanguage
 from service import terms
-from service.glossaries import Glossary, Pair, StoreUnavailable, UnknownGlossary
+from service.glossaries import Glossaries, Glossary, Pair, StoreUnavailable, UnknownGlossary
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
 from service.http.work import Work
@@ -114,32 +114,33 @@ class GlossaryViews:
     def create(self) -> Response:
         with self._work.place():
             name, dictionary = parse_glossary(_body())
-            made = self._runtime.glossaries.create(name, [dictionary])
+            made = self._own().create(name, [dictionary])
         return _json(render_glossary(made), 201)
 
     def all(self) -> Response:
-        return _json(GlossaryList(glossaries=[render_glossary(g) for g in self._runtime.glossaries.all()]))
+        return _json(GlossaryList(glossaries=[render_glossary(g) for g in self._own().all()]))
 
     def get(self, named: str) -> Response:
         glossary = self._find(named)
-        entries = [
-            self._runtime.glossaries.entries(glossary.id, pair.source, pair.target) for pair in glossary.pairs
-        ]
+        entries = [self._own().entries(glossary.id, pair.source, pair.target) for pair in glossary.pairs]
         return _json(render_glossary(glossary, entries))
 
     def entries(self, named: str) -> Response:
         glossary = self._find(named)
         pair = self._pair(glossary)
-        entries = self._runtime.glossaries.entries(glossary.id, pair.source, pair.target)
+        entries = self._own().entries(glossary.id, pair.source, pair.target)
         return Response(terms.write_tsv(entries), content_type=f"{TSV}; charset=utf-8")
 
     def delete(self, named: str) -> Response:
-        self._runtime.glossaries.delete(self._find(named).id)
+        self._own().delete(self._find(named).id)
         return Response(status=204)
+
+    def _own(self) -> Glossaries:
+        return self._runtime.glossaries.of(g.key_id)
 
     def _find(self, named: str) -> Glossary:
         try:
-            return self._runtime.glossaries.find(named)
+            return self._own().find(named)
         except UnknownGlossary as error:
             raise NotFound(error.message) from None
 

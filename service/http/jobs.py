@@ -10,6 +10,7 @@ from models.errors import InvalidInput, Overloaded, UnknownModel, UnsupportedLan
 from service.documents.reading import read_document
 from service.glossaries import StoreUnavailable, UnknownGlossary
 from service.http.admission import Gate
+from service.http.allowance import Allowance
 from service.http.body import max_body_bytes, read_json
 from service.http.errors import problem
 from service.http.files import FORM, file_answer, sent_file
@@ -137,9 +138,10 @@ def open_desk(runtime: "Runtime", **given: Any) -> Desk:
 class Jobs:
     """The views of a desk."""
 
-    def __init__(self, runtime: "Runtime", desk: Desk):
+    def __init__(self, runtime: "Runtime", desk: Desk, allowance: Allowance):
         self._runtime = runtime
         self._desk = desk
+        self._allowance = allowance
         self._limits = limits(runtime.settings)
         self._retention_s = runtime.settings.job_retention_s
         self._gate = Gate(BODIES_AT_ONCE)
@@ -201,9 +203,12 @@ class Jobs:
             items = parse_summarize(given, self._limits).items
         else:
             body = validated(TranslateJobBody, data)
-            items = parse_translate(given, self._limits, partial(named_terms, self._runtime)).items
+            named = partial(named_terms, self._runtime, owner=_owner())
+            items = parse_translate(given, self._limits, named).items
         form = given_field(body)
         sent = getattr(body, form) if form == "texts" else [getattr(body, form)]
+        read = zip(items, sent, strict=True)
+        self._allowance.charge(text for item, text in read if not isinstance(item, InvalidInput))
         return NewJob(
             task=task,
             form=form,  # type: ignore[arg-type]  # one of INPUTS
@@ -226,11 +231,13 @@ class Jobs:
         if task == "summarize":
             summary = parse_form(SummarizeJobForm, fields)
             callback = summary.callback
-            summary_request(summary, document, self._limits)
+            asked = summary_request(summary, document, self._limits)
+            self._allowance.charge([asked.text or asked.html])
         else:
             translation = parse_form(TranslateJobForm, fields)
             callback = translation.callback
-            translation_request(translation, document, self._limits)
+            wanted = translation_request(translation, document, self._limits)
+            self._allowance.charge([wanted.text])
         return NewJob(
             task=task,
             form="document",
@@ -264,5 +271,5 @@ class Jobs:
 
 def _owner() -> str | None:
     """Whose jobs these are: the API key's that the request came with, if it came with one."""
-    owner: str | None = g.get("owner")
+    owner: str | None = g.key_id
     return owner

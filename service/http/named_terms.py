@@ -10,17 +10,18 @@ if TYPE_CHECKING:
 
 
 def named_terms(
-    runtime: "Runtime", named: str, source: str, target: str
+    runtime: "Runtime", named: str, source: str, target: str, *, owner: str | None
 ) -> Callable[[str], Mapping[str, str]]:
-    """From a text to its terms, by the glossary with this id or name.
+    """From a text to its terms, by the owner's glossary with this id or name.
 
     With source `auto` each text takes the terms of the language that it is in, and none where the glossary
     has none for it. Raises UnknownGlossary where it could help no text, and UnsupportedLanguage.
     """
+    glossaries = runtime.glossaries.of(owner)
     if source != "auto":
-        terms = runtime.glossaries.entries(named, source, target)
+        terms = glossaries.entries(named, source, target)
         return lambda _: terms
-    by_source = runtime.glossaries.targets(named, target)
+    by_source = glossaries.targets(named, target)
 
     def of(text: str) -> Mapping[str, str]:
         (detected,) = runtime.detector.candidates(text, limit=1)

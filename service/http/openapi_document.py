@@ -5,12 +5,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, cast
 
+from flask_limiter import RateLimitExceeded
+from limits.errors import StorageError
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from service.glossaries import StoreUnavailable
+from service.http.allowance import READING, CharactersSpent
+from service.http.auth import KeyRequired
 from service.http.errors import UNEXPECTED, Kind, kind_of
 from service.http.openapi import BODY_ERRORS, JSON, Operation
-from service.schemas import Problem
+from service.keys import RevokedKey, UnknownKey
+from service.schemas import Problem, TooLong
 from service.schemas.described import write_limits
 from service.settings import Settings
 
@@ -20,6 +26,11 @@ STREAM = """\
 One server-sent event. Each comes as soon as what it tells is there; then comes one `result` with the whole \
 answer, or one `error` with the problem document. The result is what counts. Lines that begin with a colon \
 keep the connection alive. An error before the first event is an ordinary answer with its own status."""
+
+KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same."},
+}
 
 REF = "#/components/schemas/{model}"
 
@@ -33,7 +44,9 @@ def document(operations: Sequence[Operation], settings: Settings) -> dict[str, A
             write_limits(schemas[refs[model, "validation"]["$ref"].rpartition("/")[2]], limits)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.address, {})[operation.method.lower()] = _operation(operation, refs)
+        made = paths.setdefault(operation.address, {})[operation.method.lower()] = _operation(operation, refs)
+        if not operation.public:
+            made["security"] = [*([{}] if settings.anonymous else []), *({name: []} for name in KEYS)]
     return {
         "openapi": "3.1.0",
         "info": {
@@ -44,7 +57,7 @@ def document(operations: Sequence[Operation], settings: Settings) -> dict[str, A
         },
         "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "securitySchemes": KEYS},
     }
 
 
@@ -162,12 +175,24 @@ def _stream(operation: Operation, refs: _Refs) -> dict[str, Any]:
 
 def _problems(operation: Operation, refs: _Refs) -> dict[str, Any]:
     """The answers for the operation's errors, by status, with an example for each kind."""
-    types = (*(BODY_ERRORS if operation.body_type == JSON and operation.body else ()), *operation.errors)
+    types = [*(BODY_ERRORS if operation.body_type == JSON and operation.body else ()), *operation.errors]
+    types += _callers_errors(operation)
     kinds = dict.fromkeys([*(kind_of(_bare(each)) for each in types), UNEXPECTED])
     statuses = sorted({kind.status for kind in kinds})
     return {
         str(status): _problem([kind for kind in kinds if kind.status == status], refs) for status in statuses
     }
+
+
+def _callers_errors(operation: Operation) -> Iterable[type[Exception]]:
+    """What can be wrong with whoever asks."""
+    if operation.public:
+        return
+    yield from (KeyRequired, UnknownKey, RevokedKey, StoreUnavailable)
+    if operation.method not in READING:
+        yield from (RateLimitExceeded, StorageError)
+    if TooLong in operation.errors:  # it reads texts
+        yield CharactersSpent
 
 
 def _problem(kinds: Sequence[Kind], refs: _Refs) -> dict[str, Any]:
@@ -182,6 +207,8 @@ def _problem(kinds: Sequence[Kind], refs: _Refs) -> dict[str, Any]:
         for kind in kinds
     }
     headers = {"X-Request-Id": _header("The request's name in the service's log.")}
+    if kinds[0].status == 401:
+        headers["WWW-Authenticate"] = _header("How keys are sent.")
     if kinds[0].status in (429, 503):
         headers["Retry-After"] = _header("Seconds to wait before the next try.", "integer", required=False)
     return {

@@ -82,11 +82,15 @@ class Server(BaseApplication):  # type: ignore[misc]
         # A terminal sends its Ctrl-C to the worker too, and the master then sends SIGQUIT. Two of them on
         # its way out had the worker wait for its own threads for ever.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        metrics = Metrics()
         try:
-            self._runtime = self._build_runtime(self._settings, metrics.observe_batch)
+            return self._application()
         except DragomanError as error:
-            raise AppImportError(f"dragoman cannot start: {error.message}") from error
+            field = f"{error.field}: " if error.field else ""
+            raise AppImportError(f"dragoman cannot start: {field}{error.message}") from error
+
+    def _application(self) -> Flask:
+        metrics = Metrics()
+        self._runtime = self._build_runtime(self._settings, metrics.observe_batch)
         self._readiness = Readiness(self._runtime)
         if self._settings.preload:
             self._readiness.start()

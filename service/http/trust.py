@@ -64,11 +64,13 @@ class Trust:
     def check(self) -> Response:
         with self._work.place():
             asked = parse_check(read_json(request), self._runtime.settings)
+            self._work.charge([asked.source, asked.output])
             answer = render_check(self._runtime.checker.check(asked), asked.output)
         return Response(answer.model_dump_json(), mimetype="application/json")
 
     def clean(self) -> Response:
         with self._work.place():
             field, content = parse_clean(read_json(request), self._runtime.settings)
+            self._work.charge([content])
             article = read_html(content) if field == "html" else read_pasted(content)
         return Response(render_clean(article).model_dump_json(), mimetype="application/json")

@@ -130,6 +130,7 @@ class V1:
         with ExitStack() as held:
             held.enter_context(self._work.place())
             asked = parse_summarize(read_json(request), self._settings)
+            self._work.charge(each.text or each.html for each in asked.good)
             if asked.stream:
                 steps = partial(self._runtime.summarizer.steps, asked.good[0])
                 return stream(self._work, held, steps, render_summary, self._settings.heartbeat_s)
@@ -138,8 +139,9 @@ class V1:
     def translate(self) -> Response:
         with ExitStack() as held:
             held.enter_context(self._work.place())
-            named = partial(named_terms, self._runtime)
+            named = partial(named_terms, self._runtime, owner=g.key_id)
             asked = parse_translate(read_json(request), self._settings, named)
+            self._work.charge(each.text for each in asked.good)
             if asked.stream:
                 steps = partial(self._runtime.translator.steps, asked.good[0])
                 return stream(self._work, held, steps, render_translation, self._settings.heartbeat_s)
@@ -148,6 +150,7 @@ class V1:
     def detect(self) -> Response:
         with self._work.place():
             asked = parse_detect(read_json(request), self._settings)
+            self._work.charge(asked.good)
             candidates = self._runtime.detector.candidates
             return _answer(
                 asked, (render_detection(candidates(text, limit=CANDIDATES)) for text in asked.good)

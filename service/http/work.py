@@ -1,7 +1,7 @@
 """Requests' work, for every interface alike: a place, models that are loaded, a deadline."""
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -15,6 +15,7 @@ from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translation import Translation, TranslationRequest
 from service.http.abandoned import Stop, watching
 from service.http.admission import Gate
+from service.http.allowance import Allowance
 from service.http.readiness import Readiness
 
 if TYPE_CHECKING:
@@ -42,14 +43,23 @@ class Work:
     Abandoned.
     """
 
-    def __init__(self, runtime: "Runtime", gate: Gate, readiness: Readiness):
+    def __init__(self, runtime: "Runtime", gate: Gate, readiness: Readiness, allowance: Allowance):
         self._runtime = runtime
         self._gate = gate
         self._readiness = readiness
+        self._allowance = allowance
 
     def place(self) -> AbstractContextManager[None]:
         """To be held from before the body is read until the answer is made; raises Overloaded."""
         return self._gate.enter()
+
+    def charge(self, texts: Iterable[str | None]) -> None:
+        """To be called with all that is to be read, before it is; raises CharactersSpent."""
+        self._allowance.charge(texts)
+
+    def usage(self) -> tuple[int, int | None]:
+        """The caller's characters today, and how many there are for a day."""
+        return self._allowance.usage()
 
     def summarize(self, requests: Sequence[SummaryRequest], stop: Stop | None = None) -> Done[Summary]:
         return self._run(self._runtime.summarizer.steps, requests, stop or Stop())

@@ -175,7 +175,8 @@ class JobWork:
                 for each in parse_summarize(given, self._limits).items
             ]
         translate = self._runtime.translator.steps
-        asked = parse_translate(given, self._limits, partial(named_terms, self._runtime))
+        named = partial(named_terms, self._runtime, owner=job.owner)
+        asked = parse_translate(given, self._limits, named)
         return [
             each if isinstance(each, InvalidInput) else _Planned(translate(each), _translation)
             for each in asked.items

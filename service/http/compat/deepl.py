@@ -5,18 +5,18 @@ not a demand, accepted without effect (`context`, `split_sentences`, `prefer_mor
 """
 
 import json
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from flask import Blueprint, Request, Response, request
+from flask import Blueprint, Request, Response, g, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from models.errors import InvalidInput
 from models.tasks.translation import Translation, TranslationRequest
 from service.http import keepalive
 from service.http.abandoned import Stop
+from service.http.allowance import UNLIMITED, CharactersSpent
 from service.http.body import read_json
 from service.http.compat.deepl_glossaries import DeepLGlossaries
 from service.http.compat.family import (
@@ -27,6 +27,7 @@ from service.http.compat.family import (
     translations,
     worth_translating,
 )
+from service.http.errors import KINDS
 from service.http.named_terms import named_terms
 from service.http.work import Work
 from service.schemas import Problem
@@ -35,11 +36,10 @@ from service.schemas.requests import validated
 if TYPE_CHECKING:
     from service.runtime import Runtime
 
-UNLIMITED = 1_000_000_000_000
-"""The `character_limit` of DeepL's own plans without one."""
-
-STATUSES = {415: 400, 422: 400}
+STATUSES = {401: 403, 415: 400, 422: 400}
 """What DeepL's clients know as one kind of error; the other statuses are ours."""
+QUOTA = 456
+"""Of `CharactersSpent`: clients ask again where it is 429."""
 
 VARIANTS = {
     "en": {"EN-GB": "English (British)", "EN-US": "English (American)"},
@@ -93,8 +93,6 @@ class DeepL:
         self._settings = runtime.settings
         self._work = work
         self._glossaries = DeepLGlossaries(runtime, work)
-        self._lock = threading.Lock()
-        self._characters = 0
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("deepl", __name__)
@@ -115,7 +113,9 @@ class DeepL:
         return request.form.get("auth_key") or request.args.get("auth_key") or None
 
     def error(self, problem: Problem) -> Response:
-        return answer({"message": message(problem)}, STATUSES.get(problem.status, problem.status))
+        spent = problem.type == f"/problems/{KINDS[CharactersSpent].slug}"
+        status = QUOTA if spent else STATUSES.get(problem.status, problem.status)
+        return answer({"message": message(problem)}, status)
 
     # ------------------------------------------------------------------ texts
 
@@ -125,6 +125,7 @@ class DeepL:
             body = validated(Translate, _fields(request))
             requests = self._requests(body)
             worth = worth_translating(requests)
+            self._work.charge(each.text for each in requests)
 
             def work(stop: Stop) -> str:
                 return self._answer(body, translations(requests, self._work.translate(worth, stop)))
@@ -153,7 +154,9 @@ class DeepL:
     def _terms(self, body: Translate, source: str) -> Callable[[str], Mapping[str, str]]:
         """The glossaries' terms for a text; those of the glossary that is named first count."""
         named = [body.glossary_id] if body.glossary_id else body.glossary_ids
-        lookups = [named_terms(self._runtime, each, source, body.target_lang) for each in named]
+        lookups = [
+            named_terms(self._runtime, each, source, body.target_lang, owner=g.key_id) for each in named
+        ]
         return lambda text: {term: to for lookup in reversed(lookups) for term, to in lookup(text).items()}
 
     def _answer(self, body: Translate, done: list[tuple[str, Translation | None]]) -> str:
@@ -172,8 +175,6 @@ class DeepL:
             if body.model_type:
                 part["model_type_used"] = body.model_type.removeprefix("prefer_")
             parts.append(part)
-        with self._lock:
-            self._characters += sum(map(len, given))
         return json.dumps({"translations": parts}, ensure_ascii=False)
 
     # ------------------------------------------------------------------ the service
@@ -198,7 +199,8 @@ class DeepL:
         )
 
     def usage(self) -> Response:
-        return answer({"character_count": self._characters, "character_limit": UNLIMITED})
+        used, daily = self._work.usage()
+        return answer({"character_count": used, "character_limit": daily or UNLIMITED})
 
 
 def deepl_code(code: str) -> str:

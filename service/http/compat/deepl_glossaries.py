@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput
 from service import terms
-from service.glossaries import Dictionary, Glossary, Pair, UnknownGlossary
+from service.glossaries import Dictionary, Glossaries, Glossary, Pair, UnknownGlossary
 from service.http.body import read_json
 from service.http.compat.family import answer, directions
 from service.http.work import Work
@@ -94,7 +94,7 @@ class DeepLGlossaries:
 
     def delete(self, glossary_id: str) -> Response:
         self._get(glossary_id)
-        self._runtime.glossaries.delete(glossary_id)
+        self._own().delete(glossary_id)
         return Response(status=204)
 
     # ------------------------------------------------------------------ /v2
@@ -102,11 +102,11 @@ class DeepLGlossaries:
     def create_v2(self) -> Response:
         with self._work.place():
             body = validated(NewV2, _body())
-            return answer(_v2(self._runtime.glossaries.create(body.name, [body.dictionary])), 201)
+            return answer(_v2(self._own().create(body.name, [body.dictionary])), 201)
 
     def list_v2(self) -> Response:
         # Those of several pairs are known to /v3 alone, as at DeepL.
-        found = [_v2(each) for each in self._runtime.glossaries.all() if len(each.pairs) == 1]
+        found = [_v2(each) for each in self._own().all() if len(each.pairs) == 1]
         return answer({"glossaries": found})
 
     def get_v2(self, glossary_id: str) -> Response:
@@ -114,7 +114,7 @@ class DeepLGlossaries:
 
     def entries_v2(self, glossary_id: str) -> Response:
         (pair,) = self._single(glossary_id).pairs
-        entries = self._runtime.glossaries.entries(glossary_id, pair.source, pair.target)
+        entries = self._own().entries(glossary_id, pair.source, pair.target)
         return Response(terms.write_tsv(entries), content_type=f"{TSV}; charset=utf-8")
 
     # ------------------------------------------------------------------ /v3
@@ -122,11 +122,11 @@ class DeepLGlossaries:
     def create_v3(self) -> Response:
         with self._work.place():
             body = validated(NewV3, _body())
-            made = self._runtime.glossaries.create(body.name, [each.dictionary for each in body.dictionaries])
+            made = self._own().create(body.name, [each.dictionary for each in body.dictionaries])
             return answer(_v3(made), 201)
 
     def list_v3(self) -> Response:
-        return answer({"glossaries": [_v3(each) for each in self._runtime.glossaries.all()]})
+        return answer({"glossaries": [_v3(each) for each in self._own().all()]})
 
     def get_v3(self, glossary_id: str) -> Response:
         return answer(_v3(self._get(glossary_id)))
@@ -136,12 +136,12 @@ class DeepLGlossaries:
             body = validated(Changes, _body())
             self._get(glossary_id)
             dictionaries = [each.dictionary for each in body.dictionaries]
-            changed = self._runtime.glossaries.update(glossary_id, name=body.name, dictionaries=dictionaries)
+            changed = self._own().update(glossary_id, name=body.name, dictionaries=dictionaries)
             return answer(_v3(changed))
 
     def entries_v3(self, glossary_id: str) -> Response:
         pair = self._pair(self._get(glossary_id), request.args)
-        entries = self._runtime.glossaries.entries(glossary_id, pair.source, pair.target)
+        entries = self._own().entries(glossary_id, pair.source, pair.target)
         found = {
             "source_lang": code(pair.source),
             "target_lang": code(pair.target),
@@ -154,22 +154,23 @@ class DeepLGlossaries:
         with self._work.place():
             body = validated(Entries, _body())
             self._get(glossary_id)
-            changed = self._runtime.glossaries.update(
-                glossary_id, dictionaries=[body.dictionary], replace=True
-            )
+            changed = self._own().update(glossary_id, dictionaries=[body.dictionary], replace=True)
             fields = {"source_lang": body.source_lang, "target_lang": body.target_lang}
             return answer(_dictionary(self._pair(changed, fields)))
 
     def delete_dictionary(self, glossary_id: str) -> Response:
         pair = self._pair(self._get(glossary_id), request.args)
-        self._runtime.glossaries.delete_dictionary(glossary_id, pair.source, pair.target)
+        self._own().delete_dictionary(glossary_id, pair.source, pair.target)
         return Response(status=204)
 
     # ------------------------------------------------------------------ inside
 
+    def _own(self) -> Glossaries:
+        return self._runtime.glossaries.of(g.key_id)
+
     def _get(self, glossary_id: str) -> Glossary:
         try:
-            return self._runtime.glossaries.get(glossary_id)
+            return self._own().get(glossary_id)
         except UnknownGlossary as error:
             raise NotFound(error.message) from None
 

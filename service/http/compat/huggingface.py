@@ -116,6 +116,7 @@ class HuggingFace:
             texts = checked_texts(body.texts, "inputs", self._runtime.settings)
             if body.inputs == "":
                 raise InvalidInput("inputs is empty", field="inputs", allowed="a text")
+            self._work.charge(texts)
             if task == "summarization":
                 return answer(self._summaries(texts, body.parameters))
             return answer(self._translations(texts, body.parameters, pair))

@@ -39,7 +39,7 @@ DOWNLOADS = "/download_file/"
 CANDIDATES = 5
 """How many languages a detection names at most."""
 
-STATUSES = {415: 400, 422: 400}
+STATUSES = {401: 403, 415: 400, 422: 400}
 """What LibreTranslate knows as one kind of error; the other statuses are ours."""
 
 
@@ -106,7 +106,10 @@ class LibreTranslate:
 
     def key(self, request: Request) -> str | None:
         """`api_key`, in the JSON body, the form or the query."""
-        given = _fields(request, "api_key").get("api_key")
+        try:
+            given = _fields(request, "api_key").get("api_key")
+        except InvalidInput:  # the view says what is wrong with the body
+            return None
         return given if isinstance(given, str) and given else None
 
     def error(self, problem: Problem) -> Response:
@@ -133,6 +136,7 @@ class LibreTranslate:
         with self._work.place():
             body = validated(Detect, _fields(request, "q"))
             (text,) = checked_texts([body.q], "q", self._settings)
+            self._work.charge([text])
             found = self._runtime.detector.candidates(text, limit=CANDIDATES)
         return answer(
             [{"language": each.language, "confidence": _percent(each.confidence)} for each in found]
@@ -151,6 +155,7 @@ class LibreTranslate:
     def _translated(
         self, texts: list[str], source: str, target: str, form: TextFormat
     ) -> list[tuple[str, Translation | None]]:
+        self._work.charge(texts)
         requests = [
             TranslationRequest(text=text, source=source, target=target, format=form) for text in texts
         ]
@@ -194,8 +199,8 @@ class LibreTranslate:
         target = next((code for code in codes if code != "en"), codes[0])
         return answer(
             {
-                "apiKeys": False,
-                "keyRequired": False,
+                "apiKeys": self._runtime.keys.any() or not self._settings.anonymous,
+                "keyRequired": not self._settings.anonymous,
                 "charLimit": self._settings.max_request_characters,
                 "frontendTimeout": 500,  # milliseconds after the last key before a web page asks
                 "filesTranslation": True,

@@ -60,7 +60,7 @@ function complain(error) {
     line.textContent = words;
     return line;
   }));
-  if (error instanceof Problem && error.document.status === 401) $("#key-box").open = true;
+  if (error instanceof Problem && [401, 403].includes(error.document.status)) $("#key-box").open = true;
 }
 
 // ---------------------------------------------------------------------- the article's two states

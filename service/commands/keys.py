@@ -1,0 +1,99 @@
+"""`dragoman keys`: API keys are made, listed and revoked; a running server hears of it within seconds."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from service.commands.session import Session, note, write
+
+if TYPE_CHECKING:
+    from service.keys import Key, Keys
+
+WIDE = 1000
+"""Columns of a table that goes into a pipe or a file: enough for any row."""
+
+JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke API keys.
+
+    They are kept, hashed, in DRAGOMAN_DATA_DIR.
+    """
+
+
+@keys.command(epilog="Example: dragoman keys create newsroom --rate 60/minute --daily-characters 1000000")
+@click.argument("name")
+@click.option("--rate", help="Requests, such as 60/minute or '10/second;1000/day'; else DRAGOMAN_RATE_LIMIT.")
+@click.option(
+    "--daily-characters", type=click.IntRange(1), metavar="N", help="Else DRAGOMAN_DAILY_CHARACTERS."
+)
+@JSON
+@click.pass_obj
+def create(
+    session: Session, name: str, rate: str | None, daily_characters: int | None, as_json: bool
+) -> None:
+    """Make a key and print it: this once, since only its hash is kept."""
+    key, secret = _keys(session).create(name, rate=rate, daily_characters=daily_characters)
+    write(json.dumps({**_row(key), "key": secret}, ensure_ascii=False, indent=2) if as_json else secret)
+    note(f"made the key {key.id} for {key.name}; it is not shown again")
+
+
+@keys.command("list", epilog="Example: dragoman keys list --json")
+@JSON
+@click.pass_obj
+def list_keys(session: Session, as_json: bool) -> None:
+    """Show all keys, by how they begin; the keys themselves are not kept."""
+    rows = [_row(key) for key in _keys(session).all()]
+    if as_json:
+        write(json.dumps(rows, ensure_ascii=False, indent=2))
+    elif rows:
+        write(_table(rows))
+    else:
+        note("there are no keys")
+
+
+@keys.command(epilog="Example: dragoman keys revoke 5f0c9a1e")
+@click.argument("key_id", metavar="ID")
+@click.pass_obj
+def revoke(session: Session, key_id: str) -> None:
+    """Take a key back, for good."""
+    key = _keys(session).revoke(key_id)
+    note(f"revoked the key {key.id} of {key.name}")
+
+
+def _keys(session: Session) -> "Keys":
+    from service.keys import Keys
+
+    return Keys(session.settings().data_dir)
+
+
+def _row(key: "Key") -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "begins": key.prefix,
+        "created": key.created.isoformat(timespec="seconds"),
+        "revoked": key.revoked.isoformat(timespec="seconds") if key.revoked else None,
+        "rate": key.rate,
+        "daily_characters": key.daily_characters,
+    }
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    """A table that fits the terminal; where there is none, as wide as it needs to be."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*rows[0], box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    with console.capture() as capture:
+        console.print(table, markup=False)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())

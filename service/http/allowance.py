@@ -1,0 +1,145 @@
+"""What each caller may use: requests by a rate, and characters of text by the day.
+
+Who the caller is was settled before (`auth.py`). Counts are kept in memory, or wherever the storage's URL
+says. A day is one of UTC.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from flask import Flask, Response, g, request
+from flask_limiter import ApplicationLimit, Limiter
+from limits import RateLimitItemPerDay
+from limits.errors import ConfigurationError
+from limits.strategies import FixedWindowRateLimiter
+
+from models.errors import DragomanError, InvalidInput
+
+UNLIMITED = 1_000_000_000_000
+"""Characters a day, where there is no limit; DeepL tells its own clients the same number."""
+
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods of requests that no rate counts ..."""
+WORK_BY_GET = frozenset({"deepl.translate"})
+"""... but for these, which do a text's work."""
+
+_DAY = RateLimitItemPerDay(UNLIMITED, namespace="characters")
+
+
+class CharactersSpent(DragomanError):
+    """The caller's characters of the day don't suffice; there are new ones in `retry_after_s`."""
+
+    def __init__(self, message: str, *, retry_after_s: float):
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever sent the request, for as long as it lasts in `g.caller`."""
+
+    name: str
+    """What their use is counted under; neither a key nor an address."""
+    rate: str | None
+    daily_characters: int | None
+
+
+class Allowance:
+    """Counts what callers use, and refuses what is too much. `storage` is a URL as `limits` reads it."""
+
+    def __init__(self, storage: str):
+        self._limiter = Limiter(
+            lambda: _caller().name,
+            application_limits=[
+                ApplicationLimit(lambda: _caller().rate or "", error_message=_too_many_requests)
+            ],
+            strategy="fixed-window",
+            storage_uri=storage,
+            storage_options={"wrap_exceptions": True},
+        )
+        self._limiter.request_filter(lambda: not _has_a_rate())
+        self._lock = threading.Lock()
+
+    def install(self, app: Flask) -> None:
+        """To be called after the callers are made known. Raises InvalidInput for a storage not to be had."""
+        try:
+            self._limiter.init_app(app)
+        except ConfigurationError as error:  # without its words, since URLs hold passwords
+            raise InvalidInput(
+                "the storage cannot be had: it is unknown, or its package is missing",
+                field="limits_storage",
+                allowed="memory://, or redis://... with dragoman[redis]",
+            ) from error
+        self._characters = FixedWindowRateLimiter(self._limiter.storage)
+        app.after_request(self._finish)
+
+    def charge(self, texts: Iterable[str | None]) -> None:
+        """Count the characters that the caller gives to read. Raises CharactersSpent, counting nothing.
+
+        They are given back if the answer is an error that the caller isn't to blame for.
+        """
+        characters = sum(len(text) for text in texts if text)
+        caller, day = _caller(), _today()
+        with self._lock:  # so that two requests at once do not both take the last ones
+            left = (caller.daily_characters or UNLIMITED) - self._used(caller, day)
+            if characters > left:
+                raise CharactersSpent(
+                    f"the request has {characters} characters, and of today's {caller.daily_characters} "
+                    f"{max(0, left)} are left",
+                    retry_after_s=_until_tomorrow_s(),
+                )
+            self._characters.hit(_DAY, caller.name, day, cost=characters)
+        g.charged = (day, characters)
+
+    def usage(self) -> tuple[int, int | None]:
+        """The caller's characters today, and how many there are for a day; None where that is no matter."""
+        caller = _caller()
+        return self._used(caller, _today()), caller.daily_characters
+
+    # ------------------------------------------------------------------ inside
+
+    def _used(self, caller: Caller, day: str) -> int:
+        return UNLIMITED - self._characters.get_window_stats(_DAY, caller.name, day).remaining
+
+    def _finish(self, response: Response) -> Response:
+        if (limit := self._limiter.current_limit) is not None:
+            reset_s = str(max(1, math.ceil(limit.reset_at - time.time())))
+            response.headers["RateLimit-Limit"] = str(limit.limit.amount)
+            response.headers["RateLimit-Remaining"] = str(limit.remaining)
+            response.headers["RateLimit-Reset"] = reset_s
+            if limit.breached:
+                response.headers["Retry-After"] = reset_s
+        if g.get("charged") and (response.status_code in (429, 499) or response.status_code >= 500):
+            day, characters = g.pop("charged")
+            self._characters.hit(_DAY, _caller().name, day, cost=-characters)
+        return response
+
+
+def _caller() -> Caller:
+    caller: Caller = g.caller
+    return caller
+
+
+def _has_a_rate() -> bool:
+    caller: Caller | None = g.get("caller")
+    if caller is None or caller.rate is None:
+        return False
+    return request.method not in READING or request.endpoint in WORK_BY_GET
+
+
+def _too_many_requests() -> str:
+    return f"more requests than {_caller().rate}"
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def _until_tomorrow_s() -> float:
+    now = datetime.now(UTC)
+    tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return (tomorrow - now).total_seconds()

@@ -1,0 +1,112 @@
+"""Who is asking: the API key that came with a request, wherever the client's family puts it, or none.
+
+Every address wants a key where anonymous use is off, but for those named here.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import TYPE_CHECKING
+
+from flask import Flask, Request, g, request
+
+from models.errors import DragomanError
+from service.http.admission import Gate
+from service.http.allowance import Caller
+from service.keys import Key, Keys
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.http.compat.family import Family
+
+OPEN_BLUEPRINTS = frozenset({"page", "docs", "status"})
+OPEN_VIEWS = frozenset(
+    {
+        "libretranslate.languages",
+        "libretranslate.frontend_settings",
+        "libretranslate.health",
+        "libretranslate.download_file",  # its address is a secret of its own
+        "huggingface.health",
+    }
+)
+SCHEMES = frozenset({"bearer", "deepl-auth-key"})
+IPV6_PREFIX = 64
+"""What one household or machine has to itself: addresses in it are one caller."""
+
+
+class KeyRequired(DragomanError):
+    """There was no key, and anonymous use is off."""
+
+
+class Auth:
+    """Puts `caller` and `key_id` into Flask's `g`, or refuses the request.
+
+    A key that is wrong or revoked is refused also where none is needed. But the other families' clients
+    send whatever key they were made with: where no key was ever made here, theirs mean nothing.
+    """
+
+    def __init__(self, keys: Keys, settings: Settings, gate: Gate, families: Sequence["Family"]):
+        self._keys = keys
+        self._settings = settings
+        self._gate = gate
+        self._families = families
+
+    def install(self, app: Flask) -> None:
+        """To be called before hooks that want to know the caller are registered."""
+        app.before_request(self._ask)
+
+    def _ask(self) -> None:
+        g.key_id = None
+        if request.url_rule is None or is_open(request.endpoint or ""):
+            return
+        key = self._key()
+        g.key_id = key.id if key else None
+        g.caller = self._caller(key)
+
+    def _key(self) -> Key | None:
+        """What is known of the request's key; None if it needs none. Raises KeyRequired and `find`'s."""
+        family = next((each for each in self._families if each.owns(request.path)), None)
+        given = _header_key(request)
+        if given is None and family is not None:
+            with self._gate.enter():  # it may stand in the body, which has to be read then
+                given = family.key(request)
+        anonymous = self._settings.anonymous
+        if anonymous and (given is None or (family is not None and not self._keys.any())):
+            return None
+        if given is None:
+            raise KeyRequired("an API key is needed here, and none was sent")
+        return self._keys.find(given)
+
+    def _caller(self, key: Key | None) -> Caller:
+        settings = self._settings
+        if key is None:
+            name = f"address-{_network(request.remote_addr or '')}"
+            return Caller(name, settings.anonymous_rate_limit, settings.anonymous_daily_characters)
+        daily_characters = key.daily_characters or settings.daily_characters
+        return Caller(f"key-{key.id}", key.rate or settings.rate_limit, daily_characters)
+
+
+def is_open(endpoint: str) -> bool:
+    """Whether this view never wants a key."""
+    return endpoint.partition(".")[0] in OPEN_BLUEPRINTS or endpoint in OPEN_VIEWS
+
+
+def _header_key(request: Request) -> str | None:
+    # By hand: werkzeug takes a malformed bearer token for parameters, and it would pass for no key.
+    scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+    if scheme.lower() in SCHEMES and token.strip():
+        return token.strip()
+    return request.headers.get("X-API-Key", "").strip() or None
+
+
+def _network(address: str) -> str:
+    """A name for an address, or for the network that an IPv6 address is in, which does not tell it."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:  # a local socket
+        named = address
+    else:
+        if isinstance(parsed, IPv6Address):
+            parsed = parsed.ipv4_mapped or ip_network((parsed, IPV6_PREFIX), strict=False).network_address
+        named = str(parsed)
+    return blake2b(named.encode(), digest_size=12).hexdigest()

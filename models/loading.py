@@ -29,6 +29,9 @@ PATTERNS = ("*.json", "*.model", "*.spm", "*.txt", "*.safetensors", "*.jinja")
 DONE = "complete.json"
 """Written last into a folder that we made, so that a half-made one is never used."""
 
+CONVERSION = 2
+"""Raised when models are converted differently, so that what was made before is made anew."""
+
 FETCHED = ".dragoman-fetched"
 """Put into a repository's snapshot when all of it is there: an interrupted download leaves a part."""
 
@@ -67,7 +70,7 @@ class Store:
     def ct2_folder(self, entry: ModelEntry) -> Path:
         """The entry converted to CTranslate2's int8; converted the first time."""
         source = self.folder(entry)
-        folder = self._home(entry) / f"ct2-int8-{source.name}"
+        folder = self._home(entry) / f"ct2-int8-{CONVERSION}-{source.name}"
         with self._made_once(folder, entry) as scratch:
             if scratch is not None:
                 from models.convert import to_ctranslate2

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import pytest
 from conftest import TinyHub
-from fake_pool import FakePool
+from fake_pool import FakePool, cipher
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -124,7 +124,7 @@ def test_a_text_in_parts_is_told_when_its_last_part_is_there(languages: Language
 
 
 def test_a_translated_summary_is_told_in_its_own_language(languages: Languages) -> None:
-    pool = FakePool(languages)
+    pool = FakePool(languages, cipher)
     detector = LanguageDetector()
     translator = _translator(languages, pool)
     summarizer = Summarizer(

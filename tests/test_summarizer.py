@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from fake_pool import CHARACTERS_A_TOKEN, FakePool
+from fake_pool import FakePool, cipher
 
 from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
 from models.languages import Languages
@@ -101,11 +101,11 @@ def test_forms(
 
 def test_a_target_translates_the_sentences(languages: Languages, detector: LanguageDetector) -> None:
     def change(text: str) -> str:
-        return _first_sentences(2)(text) if len(text) > 200 else text.upper()
+        return _first_sentences(2)(text) if len(text) > 200 else cipher(text)
 
     pool = FakePool(languages, change, max_source_tokens=4000, max_new_tokens=900)
     result = _summarize(pool, detector, SummaryRequest(text=ARTICLE, target="fr")).unwrap()
-    assert result.summary == " ".join(SENTENCES[:2]).upper()
+    assert result.summary == cipher(" ".join(SENTENCES[:2]))
     assert [s.original for s in result.sentences] == SENTENCES[:2]
     assert (result.language, result.translation_model, pool.used) == ("fr", GEMMA, [BART, GEMMA])
 
@@ -263,3 +263,21 @@ def test_how_much_was_read_is_counted(languages: Languages, detector: LanguageDe
         pool = FakePool(languages, _first_sentences(1), max_source_tokens=window, max_new_tokens=200)
         result = _summarize(pool, detector, SummaryRequest(text=ARTICLE)).unwrap()
         assert result.source.coverage == 1.0
+
+
+def test_a_translated_summary_is_checked_against_its_draft(
+    languages: Languages, detector: LanguageDetector
+) -> None:
+    figure = "Some 4,500 people came."
+    pool = FakePool(
+        languages,
+        lambda text: figure if len(text) > 200 else "Quelques personnes sont venues.",
+        max_source_tokens=4000,
+    )
+    article = ARTICLE + "\n\n" + figure
+    result = _summarize(pool, detector, SummaryRequest(text=article, target="fr")).unwrap()
+    (sentence,) = result.sentences
+    assert (sentence.text, sentence.original) == ("Quelques personnes sont venues.", figure)
+    assert "number" in {flag.kind for flag in sentence.flags}
+    assert all(0 <= flag.span.start <= flag.span.end <= len(sentence.text) for flag in sentence.flags)
+    assert len(pool.engine.submissions) == 3, "the summary, its translation, and one more try"

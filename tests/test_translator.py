@@ -2,14 +2,13 @@
 
 import math
 import re
-import string
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from fake_pool import FakeEngine, FakePool
+from fake_pool import FakeEngine, FakePool, cipher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,19 +35,9 @@ REPORT = """Talks in Vienna
 """
 
 
-SHIFTED = str.maketrans(
-    string.ascii_letters, string.ascii_lowercase[1:] + "a" + string.ascii_uppercase[1:] + "A"
-)
-
-
 @pytest.fixture(scope="session")
 def detector() -> LanguageDetector:
     return LanguageDetector()
-
-
-def cipher(text: str) -> str:
-    """A translation that the checks take for one: other letters, and names with digits as they were."""
-    return re.sub(r"[^\W\d_]+(?!\w*\d)", lambda word: word[0].translate(SHIFTED), text)
 
 
 def _pool(languages: Languages, **changes: Any) -> FakePool:
@@ -410,14 +399,15 @@ def test_long_sentences_are_cut_at_clauses_in_every_script(
     assert all(part.strip().endswith(clause.strip()) for part in whole)
 
 
+class Guessing(LanguageDetector):
+    def __init__(self, *candidates: Detection):
+        self.found = list(candidates)
+
+    def candidates(self, text: str, limit: int = 3) -> list[Detection]:
+        return self.found
+
+
 def test_a_guess_at_the_targets_own_language_is_translated_all_the_same(languages: Languages) -> None:
-    class Guessing(LanguageDetector):
-        def __init__(self, *candidates: Detection):
-            self.found = list(candidates)
-
-        def candidates(self, text: str, limit: int = 3) -> list[Detection]:
-            return self.found
-
     guess = Guessing(Detection("fr", 0.3), Detection("ja", 0.2), Detection("en", 0.1))
     result = _translate(_pool(languages), guess, text="Radio").unwrap()
     assert (result.source, result.translation) == ("en", "Sbejp")
@@ -477,3 +467,18 @@ def test_markup_and_code_survive_any_model(
     for term in result.terms:
         there = sum("Blue Lantern" in segment.text for segment in result.segments)
         assert term.honoured <= (there > 0)
+
+
+@pytest.mark.parametrize(("confidence", "taken"), [(0.6, "en"), (0.95, "nl")])
+def test_a_language_that_the_model_lacks_has_to_be_certain(
+    languages: Languages, confidence: float, taken: str
+) -> None:
+    guess = Guessing(Detection("nl", confidence), Detection("en", 0.3))
+    outcome = _translate(_pool(languages), guess, text="The ministers met in Vienna.")
+    if taken == "en":
+        result = outcome.unwrap()
+        assert result.detected == Detection("en", 0.3)
+        assert "as far as can be told" in result.notes[0]
+    else:
+        with pytest.raises(UnsupportedLanguage, match="Dutch"):
+            outcome.unwrap()

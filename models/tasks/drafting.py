@@ -15,9 +15,9 @@ from models.extractive.choose import AIM, MAX_WORDS
 from models.extractive.summarizer import summarize as pick_sentences
 from models.pool import ExtractiveModel, TextModel
 from models.tasks.events import OnEvent, Pieces
+from models.tasks.hypothesis import join
 from models.tasks.steps import Call, Steps
 from models.tasks.summary import Length, SummaryRequest, SummarySentence
-from models.tasks.translator import join
 from models.tasks.usage import Usage
 from models.text.pack import pack, split_long
 from models.text.segment import sentences

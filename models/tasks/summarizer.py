@@ -9,12 +9,13 @@ from models.errors import InvalidInput, UnsupportedLanguage
 from models.extractive.choose import count_words
 from models.languages import Languages
 from models.pool import ExtractiveModel, ModelPool, TextModel
+from models.tasks.attempts import Attempt
 from models.tasks.drafting import Draft, most_sentences, most_words, pick, write
 from models.tasks.events import OnEvent, SentenceReady
-from models.tasks.hypothesis import Hypothesis
+from models.tasks.hypothesis import join
 from models.tasks.steps import Steps
 from models.tasks.summary import Source, Summary, SummaryRequest, SummarySentence
-from models.tasks.translator import Translator, join
+from models.tasks.translator import Translator
 from models.tasks.trust import Trust, errors, is_unsupported
 from models.text.article import Article, read_verbatim
 from models.text.language import Detection, LanguageDetector
@@ -145,19 +146,16 @@ class Summarizer:
         """Turn the draft's sentences into the target language; returns the model's name and language."""
         drafted = draft.sentences
 
-        def tell(i: int, hypothesis: Hypothesis) -> None:
+        def tell(i: int, attempt: Attempt) -> None:
             if on_event is not None:
-                on_event(SentenceReady(i, _in_translation(drafted[i], hypothesis.text)))
+                on_event(SentenceReady(i, _in_translation(drafted[i], attempt)))
 
         done = yield from self._translator.translate(
-            [s.text for s in drafted], source, target, on_done=tell if on_event is not None else None
+            [s.text for s in drafted], source, target, on_attempt=tell if on_event is not None else None
         )
-        draft.sentences = [
-            _in_translation(sentence, text)
-            for sentence, text in zip(draft.sentences, done.texts, strict=True)
-        ]
+        draft.sentences = list(map(_in_translation, drafted, done.done))
         draft.usage += done.usage
-        if not all(done.complete):
+        if not all(attempt.complete for attempt in done.done):
             draft.notes.append("the translation of a sentence reached the model's length limit")
         return done.model, done.target
 
@@ -207,10 +205,17 @@ def _read(request: SummaryRequest) -> Article:
     return read_whole_page(given) if field == "html" else read_verbatim(given)
 
 
-def _in_translation(sentence: SummarySentence, text: str) -> SummarySentence:
-    """Where in the translation a flagged word went is not known: its flag covers all of it."""
-    flags = tuple(replace(flag, span=Span(0, len(text))) for flag in sentence.flags)
-    return replace(sentence, text=text, original=sentence.text, flags=flags)
+def _in_translation(sentence: SummarySentence, attempt: Attempt) -> SummarySentence:
+    """Where in the translation a flagged word went is not known: its flag covers all of it.
+
+    What the translation's own flags say of their source is left out: that is the draft, which is not shown.
+    """
+    whole = Span(0, len(attempt.text))
+    flags = [replace(flag, span=whole) for flag in sentence.flags]
+    flags += [
+        replace(flag, source=None) for flag in attempt.flags
+    ]  # it would be in the draft, which is not shown
+    return replace(sentence, text=attempt.text, original=sentence.text, flags=tuple(flags))
 
 
 def _drop_unsupported(draft: Draft) -> None:

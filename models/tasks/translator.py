@@ -11,10 +11,9 @@ from models.errors import InvalidInput
 from models.languages import Languages
 from models.pool import ModelPool
 from models.tasks import sentences
-from models.tasks.attempts import Attempt, translate_checked
+from models.tasks.attempts import Attempt, OnAttempt, Sentence, translate_checked
 from models.tasks.events import OnEvent, SegmentReady
-from models.tasks.hypothesis import Ask, OnDone, join, separator
-from models.tasks.hypothesis import translate as translate_texts
+from models.tasks.hypothesis import separator
 from models.tasks.route import Hop, Router, check_recognized
 from models.tasks.steps import Steps
 from models.tasks.translation import Term, Translation, TranslationRequest
@@ -22,23 +21,25 @@ from models.tasks.usage import Usage
 from models.text.language import Detection, LanguageDetector
 from models.text.terms import Terms
 
-__all__ = ["Translated", "Translator", "join"]
-
 SURE = 0.5
 """Below this confidence a detected language is a guess: another likely one may do as well, and it is said."""
+
+CERTAIN = 0.9
+"""Below this one that the model cannot read is a guess too: of a few words the detector is often wrong."""
+
+POSSIBLE = 0.1
+"""The least confidence of a language taken in place of a guess."""
 
 CANDIDATES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """Texts after all hops, in order, and whether the models came to an end of their own in each."""
+    """Sentences after all hops, in order, each with what the checks found in it."""
 
-    texts: list[str]
-    complete: list[bool]
+    done: list[Attempt]
     target: str
     model: str
-    via: str | None
     usage: Usage
 
 
@@ -105,19 +106,13 @@ class Translator:
         source: str,
         target: str,
         model: str | None = None,
-        on_done: OnDone | None = None,
+        on_attempt: OnAttempt | None = None,
     ) -> Steps[Translated]:
-        """Translate texts of a sentence or a paragraph each, through English where it must be, unchecked."""
+        """Translate sentences, through English where it must be; a wrong one is tried once more."""
         hops = self.check(source, target, model)
-        done, usage = yield from translate_texts(self._pool, hops, [Ask(text) for text in texts], on_done)
-        return Translated(
-            [each.text for each in done],
-            [each.complete for each in done],
-            hops[-1].target,
-            _names(hops),
-            _via(hops),
-            usage,
-        )
+        asked = [Sentence(text) for text in texts]
+        done, usage = yield from translate_checked(self._pool, hops, asked, None, on_attempt)
+        return Translated(done, hops[-1].target, _names(hops), usage)
 
     def check(self, source: str, target: str, model: str | None = None) -> list[Hop]:
         """The models that would translate, one after another. Raises InvalidInput where none would."""
@@ -138,12 +133,15 @@ class Translator:
         So a few words that look like the target's language, or like one that the model lacks, are translated.
         """
         candidates = self._detector.candidates(text, limit=CANDIDATES)
-        if candidates[0].confidence >= SURE:
-            return candidates[0]
-        for each in candidates:
+        best = candidates[0]
+        known = best.language == target or self._router.reads(entry, best.language)
+        if best.confidence >= (SURE if known else CERTAIN):
+            return best
+        likely = [each for each in candidates if each is best or each.confidence >= POSSIBLE]
+        for each in likely:
             if each.language != target and self._router.reads(entry, each.language):
                 return each
-        return candidates[0]
+        return best
 
 
 def _guessed(detected: Detection | None) -> str:

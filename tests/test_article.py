@@ -13,10 +13,15 @@ BODY = [
     "The council says that the sea wall can't wait: it lost forty stones in the winter storms.",
 ]
 
+REST = [
+    "Work on the wall starts on 2 June. Divers will set new stones along the northern arm of the harbour.",
+    "Until it ends, boats may land their fish at Saint Orrin, eleven miles down the coast.",
+]
+
 
 def dropped(*lines: str) -> list[tuple[str, str]]:
     """What is dropped of a paste with these lines between the body's paragraphs and its last one."""
-    text = "\n\n".join(["Harbour to close in June", *BODY[:2], *lines, BODY[2]])
+    text = "\n\n".join(["Harbour to close in June", *BODY[:2], *lines, *REST, BODY[2]])
     article = read_pasted(text)
     assert article.title == "Harbour to close in June"
     assert [article.text[p.start : p.end] for p in article.paragraphs][:2] == BODY[:2]

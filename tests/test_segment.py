@@ -107,3 +107,13 @@ def test_spans_cover_every_visible_character_in_order(text, language):
         assert "\r" not in content
         end = span.end
     assert not text[end:].strip()
+
+
+def test_in_a_wrapped_paragraph_a_line_end_is_a_space():
+    text = "It rained all\nday. Nobody\r\ncame to see\nthe boats."
+    found = sentences(text, "en", wrapped=True)
+    assert [text[s.start : s.end] for s in found] == [
+        "It rained all\nday.",
+        "Nobody\r\ncame to see\nthe boats.",
+    ]
+    assert len(sentences(text, "en")) == 5

@@ -1,6 +1,7 @@
 """A text's sentences, as spans.
 
-sentencex finds the boundaries; a line end always is one too. Knows nothing of tokens, models or clutter.
+sentencex finds the boundaries; a line end is one too, except in wrapped paragraphs. Knows nothing of tokens,
+models or clutter.
 """
 
 import re
@@ -11,6 +12,7 @@ from sentencex import get_sentence_boundaries
 from models.text.span import Span
 
 LINE = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+_LINE_END = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _QUOTE = re.compile(r"[\"“”„«»]+|(?<!\w)['‘’]+|['‘’]+(?!\w)")
 _CLOSING_AFTER_STOP = re.compile(r"(?<=[.。])[\"“”»'’]+(?=\s|$)")
 _END_IN_QUOTE = re.compile(r"(?<=\w\w\w)\.[\"“”»'’]+\s+\S")
@@ -18,13 +20,16 @@ _LONG_QUOTATION_CHARACTERS = 200
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
-def sentences(text: str, language: str, within: Span | None = None) -> list[Span]:
+def sentences(text: str, language: str, within: Span | None = None, *, wrapped: bool = False) -> list[Span]:
     """The sentences of `text`, or of the part of it that `within` names, in order.
 
     Spans refer to `text`, are free of outer white space, don't overlap, and leave out no character but
     white space. `language` is an ISO 639-1 or BCP 47 code; an unknown one is split by common rules.
+    With `wrapped` a line end is no more than a space, as in a paragraph of `paste.paragraphs`.
     """
     begin, end = within if within is not None else (0, len(text))
+    if wrapped:
+        return _line_sentences(text, Span(begin, end), language)
     spans: list[Span] = []
     for line in LINE.finditer(text, begin, end):
         spans.extend(_line_sentences(text, Span(*line.span()), language))
@@ -33,7 +38,7 @@ def sentences(text: str, language: str, within: Span | None = None) -> list[Span
 
 def _line_sentences(text: str, line: Span, language: str) -> list[Span]:
     # sentencex takes UTF-8, which lone surrogates have no form in
-    content = _SURROGATE.sub("\ufffd", text[line.start : line.end])
+    content = _LINE_END.sub(" ", _SURROGATE.sub("\ufffd", text[line.start : line.end]))
     cuts = [line.start]
     for start, end in _boundaries(content, language):
         piece = content[start:end]

@@ -1,0 +1,234 @@
+"""Pasted text: what of a page goes and why, and that text which no page was put around stays whole."""
+
+import textwrap
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.text.paste import read_pasted
+
+ARTICLE = [
+    "The lighthouse at Corran Point will be switched off in March after 164 years, keepers said on Friday.",
+    "Ships no longer need it, they said, because satellites tell captains where they are to within a metre.",
+    "“My grandfather lit that lamp with a match,” said Ewan Strachan, 71, who still climbs it each week.",
+    "The tower will stay. A trust wants to open it to visitors, and has asked the county for 40,000 pounds.",
+    "Not everyone is pleased. Two fishermen wrote to the council that satellites fail and lamps do not.",
+    "The council will decide in January whether the light may be lit once a year, on the day it was built.",
+]
+HEADLINE = "Corran Point lighthouse to go dark in March"
+
+LETTER = """Dear Anna,
+
+thank you for the parcel, which came on Tuesday. The children have eaten the biscuits already.
+
+We are thinking of coming up in May. Would the second week suit you?
+
+Give my love to Peter.
+
+Yours,
+Tom"""
+POEM = """By the water in the morning
+Home is where the herons stand,
+Silver light and no forewarning,
+Then the tide upon the sand.
+
+Follow me, the river told us,
+Share the bread and leave the rest,
+Nothing that we had could hold us
+Like the wind out of the west."""
+RECIPE = """Onion soup
+
+A soup for cold evenings that asks for little more than onions and patience, and feeds four people.
+
+Ingredients
+1 kg onions
+50 g butter
+1 litre stock
+200 g bread
+
+Method
+Slice the onions thinly and cook them in the butter for forty minutes, until they are soft and brown.
+Add the stock and simmer for twenty minutes.
+Toast the bread, put it into bowls and pour the soup over it.
+
+Tips
+Keeps for three days.
+Freezes well."""
+INTERVIEW = """A talk with the bell founder
+
+Q: When did you cast your first bell?
+A: In 1987. It cracked.
+Q: Why?
+A: I was too hasty with the cooling. Bronze wants a week in the pit, and I gave it three days.
+Q: And the next one?
+A: That one hangs in Saint Orrin and rings every hour.
+Q: Do you hear it?
+A: Yes."""
+REPORT = """Quarterly report
+
+Sales rose by four per cent in the third quarter, mostly because of demand in the north.
+
+Region | Q2 | Q3
+North | 120 | 141
+South | 98 | 97
+West | 77 | 75
+
+The board expects the year to close slightly above plan, provided that freight prices do not rise again."""
+CODE = """def area(width, height):
+    # both in metres
+    if width < 0:
+        raise ValueError("width")
+    return width * height
+
+print(area(2, 3))"""
+LIST = "\n".join(
+    ["- bread", "- milk", "- email Sarah", "- print the tickets", "1. call home", "2. news at ten"]
+)
+HEADLINES = """Storm closes coast road
+Two ferries cancelled until Sunday
+School opens new science wing
+Council to vote on parking"""
+TIMETABLE = """The choir tours the islands in June, and tickets go on sale on the first Monday in May.
+
+June 3 – Corran, Parish Hall
+June 5 – Saint Orrin, Old School
+June 8 – Port Ellery, Market
+June 9 – Great Tarn, Church of All Saints
+June 12 – Little Tarn, Boathouse"""
+SHORT = [
+    "It rained.",
+    "It rained. It was cold. Nobody came.",
+    "Read more books. They help.",
+    "Home",
+    "天気がいい。",
+]
+GERMAN = """Liebe Nachbarn,
+
+am Samstag bauen wir ab neun Uhr den Spielplatz auf und freuen uns über jede helfende Hand.
+
+Bitte bringt Handschuhe mit.
+
+Eure Familie Brandt"""
+PLAIN = [LETTER, POEM, RECIPE, INTERVIEW, REPORT, CODE, LIST, HEADLINES, TIMETABLE, GERMAN, *SHORT]
+
+
+def kept(text: str) -> list[str]:
+    article = read_pasted(text)
+    return [article.text[p.start : p.end] for p in article.paragraphs]
+
+
+def reasons(text: str) -> dict[str, str]:
+    return {d.text: d.reason for d in read_pasted(text).dropped}
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_text_without_clutter_stays_whole(text):
+    article = read_pasted(text)
+    assert article.dropped == ()
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    assert ([article.title] if article.title else []) + kept(text) == lines
+
+
+@pytest.mark.parametrize("text", [POEM, LETTER, CODE, LIST, GERMAN])
+def test_text_that_has_no_headline_gets_none(text):
+    assert read_pasted(text).title is None
+
+
+def test_the_shape_that_many_news_sites_paste_as():
+    call = "If you want to see more stories of the coast, you can click on the link given below:"
+    follow = "Visit our Facebook page if you like to hear first what happens on the islands."
+    bio = "Mara Quill is a graduate with a keen interest in boats. Mara wants to report on all coasts."
+    lead = "Corran Point Lighthouse Goes Dark In March, Its Keepers Say!"
+    middle = [
+        HEADLINE,
+        "",
+        ARTICLE[2],
+        "",
+        call,
+        "",
+        "\n\n".join(ARTICLE[3:]),
+        "",
+        follow,
+        "",
+        "(Source Link)",
+    ]
+    box = ["", "About Mara Quill 311 Articles", bio, "", "Leave a Reply", ""]
+    form = "Your email address will not be published."
+    start = [HEADLINE, HEADLINE, "", lead, "", ARTICLE[0], "", ARTICLE[1], ""]
+    text = "\n".join([*start, *middle, *box, form])
+    article = read_pasted(text)
+    assert article.title == HEADLINE
+    assert kept(text) == [lead, *ARTICLE]
+    assert [d.reason for d in article.dropped] == [
+        "repeated headline",
+        "repeated headline",
+        "call to action",
+        "call to action",
+        "source link",
+        "author box",
+        "author box",
+        "reply form",
+        "reply form",
+    ]
+
+
+def test_a_whole_page():
+    top = ["Home", "News", "Sport", "Weather", "Sign in", "", "Share on Facebook", "Share on Twitter", ""]
+    stamp = ["By Mara Quill", "Updated 4 March 2021, 10:12", ""]
+    tail = ["", "Related", "Ferry strike enters third week", "Why the herring left", "", "3 Comments", ""]
+    tail += ["© 2021 The Coast Courier. All rights reserved.", "Privacy policy", "Terms of use"]
+    text = "\n".join([*top, HEADLINE, "", *stamp, "\n\n".join(ARTICLE), *tail])
+    article = read_pasted(text)
+    assert article.title == HEADLINE
+    assert kept(text) == ARTICLE
+    told = reasons(text)
+    assert told["Share on Twitter"] == "share buttons"
+    assert told["By Mara Quill"] == "byline"
+    assert told["Why the herring left"] == "related links"
+    assert told["3 Comments"] == "comments"
+    assert told["© 2021 The Coast Courier. All rights reserved."] == "copyright note"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("Read more: Ferry strike enters third week", "related links"),
+        ("Lesen Sie auch: Streik der Fähren geht weiter", "related links"),
+        ("Advertisement", "advertisement"),
+        ("Share this:", "share buttons"),
+        ("Photo: Jo Fenn/Getty Images", "caption"),
+    ],
+)
+def test_lines_set_between_paragraphs_go(line, reason):
+    text = "\n\n".join([HEADLINE, *ARTICLE[:3], line, *ARTICLE[3:]])
+    assert kept(text) == ARTICLE
+    assert reasons(text) == {line: reason}
+
+
+def test_a_hard_wrapped_mail_is_read_by_paragraph():
+    wrapped = "\n\n".join(textwrap.fill(" ".join(ARTICLE[i : i + 2]), 62) for i in (0, 2, 4))
+    assert kept(wrapped) == wrapped.split("\n\n")
+
+
+WORDS = st.sampled_from(
+    ["a", "the", "of", "sea", "home", "news", "share", "by", "comments", "reply", "12", "©", "read", "Mara"]
+)
+LINES = st.lists(WORDS, max_size=12).map(" ".join)
+
+
+@given(st.lists(LINES | st.sampled_from(ARTICLE), max_size=40).map("\n".join) | st.text(max_size=300))
+@settings(deadline=None, max_examples=150)
+def test_any_text_is_accounted_for_in_order(text):
+    article = read_pasted(text)
+    assert article.text == text
+    parts = kept(text) + [d.text for d in article.dropped] + ([article.title] if article.title else [])
+    assert sorted("".join("".join(parts).split())) == sorted("".join(text.split()))
+    assert all(a.end <= b.start for a, b in zip(article.paragraphs, article.paragraphs[1:], strict=False))
+
+
+@given(st.lists(st.sampled_from(ARTICLE), min_size=1, unique=True))
+@settings(deadline=None, max_examples=30)
+def test_prose_alone_loses_nothing(paragraphs):
+    assert kept("\n\n".join(paragraphs)) == paragraphs
+    assert kept("\n".join(paragraphs)) == paragraphs

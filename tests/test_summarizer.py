@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from fake_pool import FakePool, cipher
+from fake_pool import CHARACTERS_A_TOKEN, FakePool, cipher
 
 from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
 from models.languages import Languages

@@ -1,5 +1,6 @@
 """Summaries as a task: what is read, windows, whole sentences, the target language."""
 
+import textwrap
 from collections.abc import Callable
 
 import pytest
@@ -55,6 +56,16 @@ def test_an_article_is_read_and_summarized(languages: Languages, detector: Langu
     assert (result.model, result.language, result.translation_model) == (BART, "en", None)
     decoding = pool.engine.submissions[0][0].decoding
     assert 0 < decoding.min_new_tokens < decoding.max_new_tokens == 400
+
+
+def test_sentences_of_a_wrapped_mail_go_on_over_its_lines(
+    languages: Languages, detector: LanguageDetector
+) -> None:
+    pool = FakePool(languages, _first_sentences(2), max_source_tokens=4000, max_new_tokens=400)
+    mail = "\n\n".join(textwrap.fill(" ".join(SENTENCES), 70) for _ in range(3))
+    result = _summarize(pool, detector, SummaryRequest(text=mail)).unwrap()
+    assert [s.text for s in result.sentences] == SENTENCES[:2]
+    assert result.source.sentences == 12
 
 
 def test_a_long_article_is_read_whole_in_windows(languages: Languages, detector: LanguageDetector) -> None:

@@ -53,7 +53,9 @@ class Summarizer:
         article = _read(request)
         detected = self._detector.detect(article.content())
         language = self._language(entry, detected)
-        spans = [s for p in article.paragraphs for s in sentences(article.text, language, p)]
+        # only a pasted paragraph has line ends in it, and only where it was wrapped
+        wrapped = request.html is None
+        spans = [s for p in article.paragraphs for s in sentences(article.text, language, p, wrapped=wrapped)]
         if not spans:
             raise InvalidInput("there is no sentence in this text", field="html" if request.html else "text")
 
@@ -102,7 +104,7 @@ class Summarizer:
         language: str,
         on_event: OnEvent | None,
     ) -> Steps[Draft]:
-        texts = [article.text[s.start : s.end] for s in spans]
+        texts = [" ".join(article.text[s.start : s.end].splitlines()) for s in spans]
         few = len(texts) <= (most_sentences(request) or len(texts))
         if few and sum(map(count_words, texts)) <= most_words(request):
             whole = [SummarySentence(text, span) for text, span in zip(texts, spans, strict=True)]

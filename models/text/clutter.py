@@ -12,6 +12,7 @@ from models.text.wording import LINK_MARK
 
 _WORD = re.compile(r"\w+")
 _SENTENCE_END = re.compile(r"[.!?…。！？؟।][\"'”’»)\]」』]*$")
+_MOST_CHARACTERS = 1000
 
 Matches = Callable[[Sequence[str], int], bool]
 """Whether the line with this number is clutter."""
@@ -39,7 +40,8 @@ def _wording(pattern: str | re.Pattern[str], *, most_words: int) -> Matches:
     compiled = re.compile(pattern, re.IGNORECASE) if isinstance(pattern, str) else pattern
 
     def matches(lines: Sequence[str], i: int) -> bool:
-        return compiled.search(lines[i]) is not None and len(words(lines[i])) <= most_words
+        short = len(lines[i]) <= _MOST_CHARACTERS
+        return short and compiled.search(lines[i]) is not None and len(words(lines[i])) <= most_words
 
     return matches
 

@@ -59,8 +59,9 @@ class Courier:
 
     def start(self) -> None:
         # A daemon: an answer that is waited for holds no stop up, and what was not told is told later.
-        self._thread = threading.Thread(target=self._work, name="callbacks", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._work, name="callbacks", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def wake(self) -> None:
         """There may be something to send."""

@@ -39,7 +39,10 @@ class Pace:
 
     def steps(self, item: int, task: Steps[T]) -> Steps[T]:
         """The same task, in small steps. Its outcome is the same, as far as batches make no difference."""
-        self._active += 1
+        self._active += 1  # now, not when it begins: those that begin first would take too much
+        return self._paced(item, task)
+
+    def _paced(self, item: int, task: Steps[T]) -> Steps[T]:
         asked = 0
         try:
             known = self._memory.recall(item)

@@ -94,8 +94,8 @@ class Runner:
 
     def _spawn(self, target: Callable[..., None], name: str, *args: object) -> None:
         thread = threading.Thread(target=target, args=args, name=name, daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)  # now: who closes joins what has begun
 
     def _keep(self, ready: Callable[[], bool]) -> None:
         """Wait until it may begin, begin, and then forget old jobs now and then."""

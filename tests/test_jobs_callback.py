@@ -1,0 +1,334 @@
+"""Callbacks of jobs: signed, tried again, and never to where they must not go."""
+
+import hashlib
+import hmac
+import json
+import re
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from flask.testing import FlaskClient
+from http_fakes import FakeRuntime, settings
+from test_jobs import ended, put, until
+
+from models.errors import InvalidInput
+from service.http.app import create_app
+from service.http.jobs import open_desk
+from service.jobs import callback
+from service.jobs.callback import Destination, destination, post
+from service.jobs.desk import Desk
+
+SECRET = "a secret of sixteen characters"
+PUBLIC = "93.184.216.34"
+
+
+class Receiver:
+    """A server on this machine that answers with `answers`, the last one for ever, and remembers."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None):
+        self.answers: list[tuple[int, dict[str, str]]] = [(204, {})]
+        self.got: list[tuple[str, dict[str, str], bytes]] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.got.append((self.path, dict(self.headers), body))
+                status, headers = (
+                    receiver.answers.pop(0) if len(receiver.answers) > 1 else receiver.answers[0]
+                )
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+
+            do_GET = do_POST
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *_: Any) -> None:
+                pass  # a client that does not trust the certificate
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        if tls is not None:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
+        self.port = self.server.server_port
+        self._thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+Open = Callable[..., tuple[FlaskClient, Desk]]
+
+
+@pytest.fixture
+def open_with(tmp_path: Path) -> Iterator[Open]:
+    """Opens a started desk, with settings and with what Desk takes."""
+    opened = []
+
+    def open_it(given: dict[str, Any] | None = None, **parts: Any) -> tuple[FlaskClient, Desk]:
+        made = {"data_dir": tmp_path, "callback_secret": SECRET, "callback_private": True, **(given or {})}
+        runtime = FakeRuntime(settings(**made))
+        desk = open_desk(runtime, **{"waits_s": (0.05, 0.1), **parts})
+        opened.append(desk)
+        desk.runner.start()
+        return create_app(runtime, desk=desk).test_client(), desk
+
+    yield open_it
+    for desk in opened:
+        desk.runner.close()
+
+
+def delivered(client: FlaskClient, address: str, status: str = "delivered") -> dict[str, Any]:
+    until(lambda: client.get(address).json.get("callback", {}).get("status") == status)
+    told: dict[str, Any] = client.get(address).json["callback"]
+    return told
+
+
+def test_the_end_of_a_job_is_told_and_signed(open_with: Open, receiver: Receiver) -> None:
+    client, _ = open_with()
+    url = f"http://127.0.0.1:{receiver.port}/hooks/jobs?for=me"
+    address = put(client, task="translate", texts=["a", "b"], target="fr", callback=url)
+    assert delivered(client, address) == {"status": "delivered", "tries": 1}
+    [(path, headers, body)] = receiver.got
+    assert path == "/hooks/jobs?for=me"
+    assert headers["Host"] == f"127.0.0.1:{receiver.port}"
+    assert headers["Content-Type"] == "application/json"
+    job = client.get(address).json
+    assert json.loads(body) == {**job, "callback": {"status": "pending", "tries": 0}}
+
+    signature = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", headers["Dragoman-Signature"])
+    assert signature is not None
+    signed = signature[1].encode() + b"." + body
+    assert hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest() == signature[2]
+    assert abs(int(signature[1]) - time.time()) < 10
+
+
+@pytest.mark.parametrize(("text", "status"), [("!engine", "failed"), ("!never", "cancelled")])
+def test_so_is_a_bad_end(open_with: Open, receiver: Receiver, text: str, status: str) -> None:
+    client, _ = open_with()
+    address = put(client, task="summarize", text=text, callback=f"http://127.0.0.1:{receiver.port}/")
+    if status == "cancelled":
+        client.delete(address)
+    delivered(client, address)
+    assert json.loads(receiver.got[0][2])["status"] == status
+
+
+def test_what_is_not_taken_is_tried_again(open_with: Open, receiver: Receiver) -> None:
+    client, _ = open_with()
+    receiver.answers = [(500, {}), (503, {}), (200, {})]
+    address = put(client, task="summarize", text="One.", callback=f"http://127.0.0.1:{receiver.port}/")
+    assert delivered(client, address) == {"status": "delivered", "tries": 3}
+    assert len({body for _, _, body in receiver.got}) == 3, "each says how often it was tried"
+
+
+def test_it_is_given_up_after_some_tries(open_with: Open) -> None:
+    gone = Receiver()
+    gone.close()
+    client, _ = open_with()
+    address = put(client, task="summarize", text="One.", callback=f"http://127.0.0.1:{gone.port}/")
+    assert delivered(client, address, "failed") == {"status": "failed", "tries": 3}
+    assert client.get(address).json["status"] == "done", "the job is none the worse"
+
+
+def test_a_redirect_is_not_followed(open_with: Open, receiver: Receiver) -> None:
+    client, _ = open_with(waits_s=())
+    receiver.answers = [(307, {"Location": f"http://127.0.0.1:{receiver.port}/elsewhere"}), (200, {})]
+    address = put(client, task="summarize", text="One.", callback=f"http://127.0.0.1:{receiver.port}/here")
+    delivered(client, address, "failed")
+    assert [path for path, _, _ in receiver.got] == ["/here"]
+
+
+def test_what_was_not_told_is_told_after_a_restart(open_with: Open, receiver: Receiver) -> None:
+    client, desk = open_with(waits_s=(0.5, 0.1))
+    receiver.answers = [(500, {}), (200, {})]
+    address = put(client, task="summarize", text="One.", callback=f"http://127.0.0.1:{receiver.port}/")
+    until(lambda: client.get(address).json.get("callback") == {"status": "pending", "tries": 1})
+    desk.runner.close()
+    assert len(receiver.got) == 1
+    client, _ = open_with()
+    assert delivered(client, address)["tries"] == 2
+
+
+# ---------------------------------------------------------------------- where it must not go
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/",
+        "http://localhost:8080/",
+        "http://[::1]/",
+        "http://0.0.0.0/",
+        "http://10.1.2.3/",
+        "http://172.16.0.1/",
+        "http://192.168.1.1/",
+        "http://169.254.169.254/latest/meta-data",
+        "http://100.64.0.1/",
+        "http://224.0.0.1/",
+        "http://240.0.0.1/",
+        "http://[fe80::1]/",
+        "http://[fd00::1]/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://[::ffff:7f00:1]/",
+        "http://[64:ff9b::7f00:1]/",
+        "http://[2002:7f00:1::]/",
+        "http://2130706433/",
+        "http://0x7f000001/",
+        "http://127.1/",
+        "ftp://example.com/",
+        "file:///etc/passwd",
+        "http:///path",
+        "http://user:word@example.com/",
+        "http://example.com:99999/",
+        "http://[::1/",
+        "nonsense",
+        "http://ex ample.com/",
+        "http://example.com/\r\nX-Header: a",
+    ],
+)
+def test_where_callbacks_may_not_go(open_with: Open, url: str) -> None:
+    client, _ = open_with({"callback_private": False})
+    response = client.post("/v1/jobs", json={"task": "summarize", "text": "One.", "callback": url})
+    assert (response.status_code, response.json["field"]) == (422, "callback"), response.text
+    assert client.get("/v1/jobs").json["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    "addresses", [["127.0.0.1"], ["::1"], [PUBLIC, "10.0.0.1"], ["::ffff:192.168.0.1"], ["fe80::1%eth0"], []]
+)
+def test_a_name_that_leads_there_is_refused(open_with: Open, addresses: list[str]) -> None:
+    client, _ = open_with({"callback_private": False}, resolve=lambda host, port: addresses)
+    body = {"task": "summarize", "text": "One.", "callback": "https://hooks.example/"}
+    assert client.post("/v1/jobs", json=body).json["field"] == "callback"
+
+
+def test_a_name_that_is_not_found_is_refused(open_with: Open) -> None:
+    def nobody(host: str, port: int) -> Sequence[str]:
+        raise OSError("no such name")
+
+    client, _ = open_with(resolve=nobody)
+    body = {"task": "summarize", "text": "One.", "callback": "https://hooks.example/"}
+    assert "not found" in client.post("/v1/jobs", json=body).json["detail"]
+
+
+def test_a_name_that_leads_elsewhere_later_is_not_followed(open_with: Open, receiver: Receiver) -> None:
+    answers = [[PUBLIC], ["127.0.0.1"]]
+    client, _ = open_with(
+        {"callback_private": False},
+        resolve=lambda host, port: answers.pop(0) if len(answers) > 1 else answers[0],
+        waits_s=(),
+    )
+    url = f"http://hooks.example:{receiver.port}/"
+    address = put(client, task="summarize", text="One.", callback=url)
+    delivered(client, address, "failed")
+    assert receiver.got == []
+
+
+def test_the_address_that_was_checked_is_the_one_connected_to(receiver: Receiver) -> None:
+    asked = []
+
+    def once(host: str, port: int) -> Sequence[str]:
+        asked.append((host, port))
+        return ["127.0.0.1"] if len(asked) == 1 else ["192.0.2.1"]
+
+    to = destination(f"http://hooks.example:{receiver.port}/a?b=c", private=True, resolve=once)
+    assert post(to, b"{}", {}) == 204
+    assert asked == [("hooks.example", receiver.port)]
+    assert receiver.got[0][1]["Host"] == f"hooks.example:{receiver.port}"
+
+
+def test_public_addresses_are_allowed() -> None:
+    for address in (PUBLIC, "2606:2800:220:1:248:1893:25c8:1946"):
+        to = destination("https://hooks.example", private=False, resolve=lambda host, port, a=address: [a])
+        assert to == Destination("https", "hooks.example", 443, "/", address)
+
+
+def test_without_a_secret_there_are_no_callbacks(open_with: Open) -> None:
+    client, _ = open_with({"callback_secret": None})
+    body = {"task": "summarize", "text": "One.", "callback": "https://example.com/"}
+    assert "DRAGOMAN_CALLBACK_SECRET" in client.post("/v1/jobs", json=body).json["allowed"]
+    assert ended(client, put(client, task="summarize", text="One."))["status"] == "done"
+
+
+# ---------------------------------------------------------------------- TLS, and time
+
+
+def test_the_certificate_is_the_host_name_s() -> None:
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("hooks.example").configure_cert(server)
+    authority.configure_trust(client)
+    receiver = Receiver(server)
+    try:
+        url = f"https://hooks.example:{receiver.port}/"
+        to = destination(url, private=True, resolve=lambda host, port: ["127.0.0.1"])
+        assert post(to, b"{}", {}, client) == 204
+        with pytest.raises(ssl.SSLCertVerificationError):
+            post(to, b"{}", {})  # who trusts the public authorities only
+        other = destination(
+            url.replace("hooks", "other"), private=True, resolve=lambda host, port: ["127.0.0.1"]
+        )
+        with pytest.raises(ssl.SSLCertVerificationError):
+            post(other, b"{}", {}, client)
+        assert len(receiver.got) == 1
+    finally:
+        receiver.close()
+
+
+def test_a_receiver_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    monkeypatch.setattr(callback, "WHOLE_S", 0.3)
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection:
+                while not over.wait(0.05):
+                    try:
+                        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n"[:1])
+                    except OSError:
+                        return
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        start = time.monotonic()
+        to = Destination("http", "127.0.0.1", server.getsockname()[1], "/", "127.0.0.1")
+        with pytest.raises(Exception):  # noqa: B017 - whatever a closed socket makes of it
+            post(to, b"{}", {})
+        assert time.monotonic() - start < 2
+        over.set()
+        thread.join()
+
+
+def test_the_signature_is_as_documented() -> None:
+    # openssl: printf '1700000000.{}' | openssl dgst -sha256 -hmac key
+    expected = hmac.new(b"key", b"1700000000.{}", hashlib.sha256).hexdigest()
+    assert callback.sign("key", 1700000000, b"{}") == f"t=1700000000,v1={expected}"
+
+
+def test_an_unknown_scheme_is_an_input_error() -> None:
+    with pytest.raises(InvalidInput):
+        destination("gopher://example.com", private=True)

@@ -1,0 +1,180 @@
+"""API keys: kept hashed, made, listed and revoked on the command line; rates as they are written."""
+
+import json
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import service.keys
+from models.errors import InvalidInput
+from service.cli import cli
+from service.glossaries import StoreUnavailable
+from service.keys import FILE, Keys, RevokedKey, UnknownKey
+from service.rate import checked_rate
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    return Keys(tmp_path / "deep")
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DRAGOMAN_DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+def dragoman(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["keys", *arguments])
+
+
+def test_a_key_is_found_by_itself_alone(keys: Keys) -> None:
+    made, secret = keys.create("newsroom", rate="60/minute", daily_characters=1000)
+    other, _ = keys.create("archive")
+    assert keys.find(secret) == made
+    assert (made.name, made.rate, made.daily_characters, made.revoked) == (
+        "newsroom",
+        "60/minute",
+        1000,
+        None,
+    )
+    assert keys.all() == [made, other]
+    for wrong in (secret[:-1], secret + "x", made.id, made.prefix, "", "é\ud800"):
+        with pytest.raises(UnknownKey):
+            keys.find(wrong)
+
+
+def test_keys_do_not_repeat_and_hold_32_random_bytes(keys: Keys) -> None:
+    secrets = {keys.create("same")[1] for _ in range(5)}
+    assert len(secrets) == 5
+    assert all(secret.startswith("drg_") and len(secret) == 4 + 43 for secret in secrets)
+
+
+def test_no_key_is_written_down(keys: Keys, tmp_path: Path) -> None:
+    made, secret = keys.create("newsroom")
+    file = tmp_path / "deep" / FILE
+    kept = file.read_bytes()
+    assert made.prefix.encode() in kept
+    assert secret.encode() not in kept and secret[len(made.prefix) :].encode() not in kept
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_nothing_is_made_where_there_are_no_keys(tmp_path: Path) -> None:
+    keys = Keys(tmp_path / "none")
+    assert keys.all() == [] and not keys.any()
+    with pytest.raises(UnknownKey):
+        keys.find("drg_x")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_revoked_key_is_told_apart(keys: Keys) -> None:
+    made, secret = keys.create("newsroom")
+    first = keys.revoke(made.id)
+    assert first.revoked is not None
+    assert keys.revoke(made.id).revoked == first.revoked
+    with pytest.raises(RevokedKey):
+        keys.find(secret)
+    assert keys.any() and keys.all() == [first]
+    with pytest.raises(InvalidInput, match="no key has the id 'x'"):
+        keys.revoke("x")
+
+
+def test_a_running_server_hears_of_what_another_process_did(
+    keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert service.keys.FRESH_S <= 5
+    elsewhere = Keys(tmp_path / "deep")
+    made, secret = elsewhere.create("newsroom")
+    assert keys.find(secret) == made
+    elsewhere.revoke(made.id)
+    assert keys.find(secret) == made  # it looked a moment ago
+    monkeypatch.setattr(service.keys, "FRESH_S", 0.0)
+    with pytest.raises(RevokedKey):
+        keys.find(secret)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "two\nlines", "x" * 201])
+def test_names_are_one_line(keys: Keys, name: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        keys.create(name)
+    assert raised.value.field == "NAME"
+
+
+def test_a_broken_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"no database" * 100)
+    with pytest.raises(StoreUnavailable, match="cannot be used"):
+        Keys(tmp_path).find("drg_x")
+
+
+@pytest.mark.parametrize("rate", ["60/minute", "10/second;1000/day", "5 per 2 hours"])
+def test_rates(rate: str) -> None:
+    assert checked_rate(rate) == rate
+
+
+@pytest.mark.parametrize("rate", ["", "60", "fast", "60/fortnight", "0/minute", "-1/minute"])
+def test_what_is_no_rate(keys: Keys, rate: str) -> None:
+    with pytest.raises(InvalidInput, match="is not a rate"):
+        checked_rate(rate)
+    with pytest.raises(InvalidInput):
+        keys.create("newsroom", rate=rate)
+    assert not keys.any()
+
+
+# ---------------------------------------------------------------------- the command
+
+
+def test_a_key_is_printed_once_and_works(data_dir: Path) -> None:
+    done = dragoman("create", "newsroom", "--rate", "60/minute", "--daily-characters", "5")
+    secret = done.stdout.strip()
+    assert (done.exit_code, Keys(data_dir).find(secret).name) == (0, "newsroom")
+    assert "it is not shown again" in done.stderr
+    shown = dragoman("list")
+    assert "newsroom" in shown.stdout and "60/minute" in shown.stdout and secret not in shown.stdout
+
+
+def test_keys_as_json(data_dir: Path) -> None:
+    made = json.loads(dragoman("create", "[red]Ünï", "--json").stdout)
+    (listed,) = json.loads(dragoman("list", "--json").stdout)
+    assert listed == {name: value for name, value in made.items() if name != "key"}
+    assert made["key"].startswith(listed["begins"]) and listed["name"] == "[red]Ünï"
+    assert "[red]Ünï" in dragoman("list").stdout
+
+
+def test_revoking(data_dir: Path) -> None:
+    secret = dragoman("create", "newsroom").stdout.strip()
+    (key,) = Keys(data_dir).all()
+    assert dragoman("revoke", key.id).exit_code == 0
+    with pytest.raises(RevokedKey):
+        Keys(data_dir).find(secret)
+    assert json.loads(dragoman("list", "--json").stdout)[0]["revoked"]
+    wrong = dragoman("revoke", "nothing")
+    assert (wrong.exit_code, wrong.stdout) == (2, "") and "nothing" in wrong.stderr
+
+
+def test_wrong_use_is_said_in_a_line(data_dir: Path) -> None:
+    for arguments, said in (
+        (["create", "x", "--rate", "fast"], "60/minute"),
+        (["create", "x", "--daily-characters", "0"], "1"),
+        (["create", ""], "NAME"),
+    ):
+        done = dragoman(*arguments)
+        assert (done.exit_code, done.stdout) == (2, "") and said in done.stderr
+    assert dragoman("list").stderr == "there are no keys\n"
+    assert not list(data_dir.iterdir())
+
+
+def test_a_wrong_rate_in_the_environment_is_named(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRAGOMAN_RATE_LIMIT", "fast")
+    done = dragoman("list")
+    assert done.exit_code == 2 and "DRAGOMAN_RATE_LIMIT is 'fast'" in done.stderr
+
+
+def test_names_are_no_sql(keys: Keys) -> None:
+    made, _ = keys.create("x'); DROP TABLE key; --")
+    assert keys.all() == [made]
+    with sqlite3.connect(keys._file) as db:
+        assert db.execute("SELECT count(*) FROM key").fetchone() == (1,)
+    db.close()

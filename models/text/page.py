@@ -29,10 +29,10 @@ from models.text.block import Block, read_blocks
 from models.text.body import Body, find_body, is_headline
 from models.text.furniture import element_reason
 from models.text.reading import Reading
+from models.text.tree import parse_page
 
 _PAGE = re.compile(r"<(?:html|body)\b", re.IGNORECASE)
 _TAG = re.compile(r"<[a-z][^<>]*>", re.IGNORECASE)
-_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>", re.IGNORECASE)
 _TITLES = "//meta[@property='og:title' or @name='og:title' or @name='twitter:title']/@content"
 _SITE_NAME = re.compile(r"\s(?:[|·»–—-]|::)\s")
 _MANY_ELEMENTS = 20_000
@@ -63,9 +63,7 @@ def read_html(html: str) -> Article:
 
 
 def _read(page: str) -> Article | None:
-    tree = trafilatura.load_html(_DECLARATION.sub("", page))
-    if tree is None:
-        return None
+    tree = parse_page(page)
     title = _find_title(tree)
     cautious, generous = (_extract(tree, precise=precise) for precise in (True, False))
     reading = Reading(generous)

@@ -1,9 +1,10 @@
 """All the text that a web page shows, article or not, laid out as on the page."""
 
-from inscriptis import get_text
+from inscriptis import Inscriptis
 
 from models.errors import InvalidInput
 from models.text.article import Article, read_verbatim
+from models.text.tree import parse_page
 
 
 def read_whole_page(html: str) -> Article:
@@ -11,8 +12,9 @@ def read_whole_page(html: str) -> Article:
 
     Raises InvalidInput with field `html` if there is none.
     """
+    tree = parse_page(html)
     try:
-        text = get_text(html)
+        text = Inscriptis(tree).get_text()
     except Exception as error:  # whatever a parser stumbles over is in the caller's page
         raise InvalidInput(f"the HTML could not be read: {error}", field="html") from error
     if not any(character.isalpha() for character in text):

@@ -117,3 +117,17 @@ def test_in_a_wrapped_paragraph_a_line_end_is_a_space():
         "Nobody\r\ncame to see\nthe boats.",
     ]
     assert len(sentences(text, "en")) == 5
+
+
+def test_a_long_line_is_cut_where_a_short_one_is():
+    text = "部长们周日在维也纳开会。他说：“今天很好。明天更好！”会议结束了。" * 700
+    own = len(text) // 700
+    first = sentences(text[:own], "zh")
+    assert sentences(text, "zh") == [
+        Span(s.start + i * own, s.end + i * own) for i in range(700) for s in first
+    ]
+
+
+def test_a_line_without_a_sentence_end_is_one_sentence_however_long():
+    assert sentences("word " * 9000, "en") == [Span(0, 44999)]
+    assert sentences(" " * 30000, "en") == []

@@ -1,5 +1,6 @@
 """The names of months and weekdays in every language, by CLDR through Babel."""
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -9,6 +10,7 @@ from babel import Locale, UnknownLocaleError
 from models.checks.reading import key_of
 
 _LEAST_LETTERS = 3
+_WORD = re.compile(r"[^\W\d_]{3,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,12 @@ def _by_key(names: Any) -> dict[str, int]:
                 if len(key) >= _LEAST_LETTERS and key.isalpha():
                     found[key] = number
     return found
+
+
+def months_in(text: str, language: str) -> set[int]:
+    """The months, 1 to 12, that `text` names, in full or not."""
+    months = calendar_words(language).months
+    return {months[key] for key in map(key_of, _WORD.findall(text)) if key in months}
 
 
 def is_calendar_word(key: str, language: str) -> bool:

@@ -7,10 +7,11 @@ another clock. How often a number comes is not counted.
 
 import math
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
+from models.checks.calendar_words import months_in
 from models.checks.flag import Flag
-from models.checks.months import months_in
 from models.checks.numerals import Numeral
 from models.checks.pair import Pair, Reading
 from models.text.span import Span
@@ -69,12 +70,16 @@ class _Values:
         self._values |= {
             float(int(part)) for date in _dates(reading.text) for part in _DIGITS.findall(date[0])
         }
-        self._values |= set(map(float, months_in(reading.text, reading.language)))
+        self._values |= set(map(float, months_in(reading.text, reading.base_language)))
         self._values |= set(_roman(reading.text))
         self._values |= {_HAN[character] for character in reading.text if character in _HAN}
+        self._sorted = sorted(self._values)
 
     def has(self, value: float) -> bool:
-        return value in self._values or any(abs(value - own) <= _TOLERANCE * value for own in self._values)
+        if value in self._values:
+            return True
+        near = bisect_left(self._sorted, value - _TOLERANCE * value)
+        return near < len(self._sorted) and self._sorted[near] <= value + _TOLERANCE * value
 
     def has_hour(self, hour: float) -> bool:
         """On either clock."""
@@ -125,7 +130,9 @@ def _is_exact(numeral: Numeral, text: str) -> bool:
 
 
 def _is_within(numeral: Numeral, spans: Sequence[Span]) -> bool:
-    return any(span.start <= numeral.span.start and numeral.span.end <= span.end for span in spans)
+    """Whether one of these, in order and apart from each other, holds it."""
+    before = bisect_right(spans, numeral.span.start, key=lambda span: span.start)
+    return before > 0 and numeral.span.end <= spans[before - 1].end
 
 
 def _stands(numeral: Numeral, text: str, other: _Values) -> bool:

@@ -61,6 +61,8 @@ _ELLIPSIS = re.compile(r"(?:\.\.\.|…+|\[\.\.\.\]|\[…\])\W*$")
 
 _FULL_STOP = re.compile(r"\w\w[.!?。！？]\W*$")
 _MID_SENTENCE = re.compile(r"[\w,;、，]\s*$")
+_END_CHARACTERS = 40
+"""As much of a text's end as these are looked for in: in a long row of dots they would take minutes."""
 
 
 def check(pair: Pair) -> Iterator[Flag]:
@@ -74,6 +76,7 @@ def check(pair: Pair) -> Iterator[Flag]:
         return
     deviation = deviations(source, output, pair.source.language, pair.output.language)
     severity: Severity = "error" if abs(deviation) >= ERROR else "warning"
+    source_end, end = (each.text[-_END_CHARACTERS:] for each in (pair.source, pair.output))
     if deviation <= -WARNING:
         yield Flag(
             LOST, whole, "The translation is much shorter than the source: some of it may be lost.", severity
@@ -85,9 +88,9 @@ def check(pair: Pair) -> Iterator[Flag]:
             "The translation is much longer than the source: some of it may be made up.",
             severity,
         )
-    elif _ELLIPSIS.search(pair.output.text) and not _ELLIPSIS.search(pair.source.text):
+    elif _ELLIPSIS.search(end) and not _ELLIPSIS.search(source_end):
         yield Flag(LOST, whole, "The translation breaks off with an ellipsis.", "warning")
-    elif _FULL_STOP.search(pair.source.text) and _MID_SENTENCE.search(pair.output.text):
+    elif _FULL_STOP.search(source_end) and _MID_SENTENCE.search(end):
         yield Flag(LOST, whole, "The translation has no end: the source's last sentence does.", "warning")
 
 

@@ -6,11 +6,12 @@ if any of its words is found, in any spelling. Single words are not looked for: 
 """
 
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import takewhile
 from typing import NamedTuple
 
-from rapidfuzz import fuzz
+from rapidfuzz import fuzz, process
 
 from models.checks.common_words import common_words
 from models.checks.flag import Flag
@@ -21,7 +22,7 @@ from models.text.span import Span
 
 KIND = "name"
 _UPPER = "A-ZÀ-ÖØ-ÞĀ-ŽΑ-ΩЀ-Я"
-_NAME_WORD = rf"[{_UPPER}][^\W\d_]*(?:['’-][^\W\d_]+)*"
+_NAME_WORD = rf"[{_UPPER}][^\W\d_]{{0,40}}(?:['’-][^\W\d_]{{1,40}})*"
 _PARTICLES = "de|da|di|del|della|van|von|den|al|bin|ben|la|le|dos|du|el"
 _PARTICLE = re.compile(rf" (?:{_PARTICLES}) ")
 _NAME = re.compile(rf"{_NAME_WORD}(?: (?:(?:{_PARTICLES}) )*{_NAME_WORD})+")
@@ -57,13 +58,16 @@ def check(pair: Pair) -> Iterator[Flag]:
     output = _words(pair.output.text, Span(0, len(pair.output.text)))
     if any(is_unspaced(character) for character in pair.output.text):
         return
-    kept = {word.text for word in output}
+    places: dict[str, list[int]] = defaultdict(list)
+    for i, word in enumerate(output):
+        places[word.text].append(i)
+    sounds = {skeleton(text) for text in places}
     for name in names:
-        if not any(word.text in kept for word in name.words) and not _is_heard(name, output):
+        if not any(word.text in places for word in name.words) and not _is_heard(name, sounds):
             written = pair.source.text[name.span.start : name.span.end]
             whole = Span(0, len(pair.output.text))
             yield Flag(KIND, whole, f"The name {written} of the source is missing.", "warning", name.span)
-        for word, other in _misspelled(name, output, kept):
+        for word, other in _misspelled(name, output, places):
             reason = f"The source spells this name {word.text}."
             yield Flag(KIND, other.span, reason, "warning", word.span)
 
@@ -83,26 +87,23 @@ def _words(text: str, within: Span) -> list[_Word]:
     return [_Word(m[0], Span(*m.span())) for m in _WORD.finditer(text, within.start, within.end)]
 
 
-def _is_heard(name: _Name, output: list[_Word]) -> bool:
+def _is_heard(name: _Name, others: Set[str]) -> bool:
     sounds = {skeleton(word.text) for word in name.words if len(word.text) >= _LEAST_LETTERS}
-    others = {skeleton(word.text) for word in output}
-    return not sounds or any(fuzz.ratio(one, other) >= _SAME_SOUND for one in sounds for other in others)
+    return not sounds or any(
+        process.extractOne(one, others, scorer=fuzz.ratio, score_cutoff=_SAME_SOUND) for one in sounds
+    )
 
 
-def _misspelled(name: _Name, output: list[_Word], kept: set[str]) -> Iterator[tuple[_Word, _Word]]:
+def _misspelled(
+    name: _Name, output: Sequence[_Word], places: Mapping[str, Sequence[int]]
+) -> Iterator[tuple[_Word, _Word]]:
     """Words of the name that the output almost has, beside one that it has to the letter."""
-    here = {word.text for word in name.words if word.text in kept}
-    if not here:
-        return
+    here = {i for word in name.words for i in places.get(word.text, ())}
+    beside = sorted({i + step for i in here for step in (-1, 0, 1) if 0 <= i + step < len(output)})
     for word in name.words:
-        if word.text not in kept and len(word.text) >= _LEAST_SPELLED_LETTERS:
-            for i, other in enumerate(output):
-                beside = {neighbour.text for neighbour in output[max(0, i - 1) : i + 2]}
-                if (
-                    other.text[0].isupper()
-                    and not here.isdisjoint(beside)
-                    and _is_almost(word.text, other.text)
-                ):
+        if word.text not in places and len(word.text) >= _LEAST_SPELLED_LETTERS:
+            for other in (output[i] for i in beside):
+                if other.text[0].isupper() and _is_almost(word.text, other.text):
                     yield word, other
 
 

@@ -1,7 +1,7 @@
 """Loops: words or groups of words that come again and again, as they do not in the source."""
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -47,29 +47,41 @@ def _longest_loop(text: list[Word]) -> tuple[int, Span | None]:
     """How often the most repeated group comes in a row, and where, in words; 1 if none is repeated."""
     forms = [word.form for word in text]
     best, where = 1, None
-    for period in _periods(forms):
-        run = 0
-        for i in range(period, len(forms)):
-            run = run + 1 if forms[i] == forms[i - period] else 0
-            times = run // period + 1
-            if times > best and times * period >= _LEAST_WORDS and not _all_digits(forms, i, period):
-                best, where = times, Span(i + 1 - run - period, i + 1)
+    for period, places in _returns(forms):
+        end = 0
+        for place in places:
+            if place < end:
+                continue
+            start, end = _run(forms, place, period)
+            times = (end - start) // period + 1
+            if times > best and times * period >= _LEAST_WORDS and not _all_digits(forms, end, period):
+                best, where = times, Span(start - period, start + (times - 1) * period)
     return best, where
 
 
-def _periods(forms: list[str]) -> list[int]:
-    """How far apart the same two words come again, more than once: no loop has another period."""
+def _returns(forms: list[str]) -> list[tuple[int, list[int]]]:
+    """How far apart the same two words come again, more than once, and where: no loop has another period."""
     last: dict[tuple[str, str], int] = {}
-    periods: Counter[int] = Counter()
+    places: dict[int, list[int]] = defaultdict(list)
     for i, two in enumerate(pairwise(forms)):
         if two in last:
-            periods[i - last[two]] += 1
+            places[i - last[two]].append(i)
         last[two] = i
-    return sorted(period for period, times in periods.items() if times > 1)
+    return sorted((period, found) for period, found in places.items() if len(found) > 1)
+
+
+def _run(forms: list[str], place: int, period: int) -> tuple[int, int]:
+    """The words around a place that all come again after a period; where they start and end."""
+    start, end = place, place
+    while start > period and forms[start - 1] == forms[start - 1 - period]:
+        start -= 1
+    while end < len(forms) and forms[end] == forms[end - period]:
+        end += 1
+    return start, end
 
 
 def _all_digits(forms: list[str], end: int, period: int) -> bool:
-    return all(form.isdigit() for form in forms[end + 1 - period : end + 1])
+    return all(form.isdigit() for form in forms[end - period : end])
 
 
 def _again(text: list[Word]) -> Span | None:

@@ -22,7 +22,12 @@ _A_WORD_ENDS = r"(?![A-Za-z0-9_])"
 _STARTS = r"(?<![A-Za-z0-9_@./-])"
 _TOKENS: tuple[tuple[str, str, Severity, str], ...] = (
     ("address", "web address", "error", r"(?:https?|ftp)://[A-Za-z0-9\-._~:/?#@!$&'*+,;=%()\[\]]+"),
-    ("mail", "e-mail address", "error", _STARTS + r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"),
+    (
+        "mail",
+        "e-mail address",
+        "error",
+        _STARTS + r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+",
+    ),
     (
         "tag",
         "tag",
@@ -48,7 +53,7 @@ _TOKENS: tuple[tuple[str, str, Severity, str], ...] = (
         "file",
         "file name",
         "error",
-        _STARTS + rf"[A-Za-z0-9_*-]+(?:\.[A-Za-z0-9_-]+)*\.(?:{_FILE_ENDINGS})" + _A_WORD_ENDS,
+        _STARTS + rf"[A-Za-z0-9_*-]{{1,255}}(?:\.[A-Za-z0-9_-]+)*\.(?:{_FILE_ENDINGS})" + _A_WORD_ENDS,
     ),
     (
         "domain",

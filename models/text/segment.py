@@ -17,6 +17,7 @@ _QUOTE = re.compile(r"[\"“”„«»]+|(?<!\w)['‘’]+|['‘’]+(?!\w)")
 _CLOSING_AFTER_STOP = re.compile(r"(?<=[.。])[\"“”»'’]+(?=\s|$)")
 _END_IN_QUOTE = re.compile(r"(?<=\w\w\w)\.[\"“”»'’]+\s+\S")
 _LONG_QUOTATION_CHARACTERS = 200
+_PIECE_CHARACTERS = 10_000
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -48,8 +49,19 @@ def _line_sentences(text: str, line: Span, language: str) -> list[Span]:
 
 
 def _boundaries(content: str, language: str) -> list[tuple[int, int]]:
-    found = get_sentence_boundaries(language.split("-")[0].lower(), content)
-    return [(boundary["start_index"], boundary["end_index"]) for boundary in found]
+    """Of a long line a piece at a time: sentencex's time grows with the square of a Chinese one's length."""
+    found: list[tuple[int, int]] = []
+    base = language.split("-")[0].lower()
+    start, size = 0, _PIECE_CHARACTERS
+    while True:
+        boundaries = get_sentence_boundaries(base, content[start : start + size])
+        is_last = start + size >= len(content)
+        # near a piece's end what follows would have to be seen
+        ends = [each["end_index"] for each in boundaries if is_last or each["end_index"] <= size // 2]
+        found += [(start + a, start + b) for a, b in pairwise([0, *ends])]
+        if is_last:
+            return found
+        start, size = (start + ends[-1], _PIECE_CHARACTERS) if ends else (start, 2 * size)
 
 
 def _holds_several(piece: str) -> bool:

@@ -106,6 +106,12 @@ class ModelPool:
         with self._lock:
             return [name for name, place in self._places.items() if place.model is not None]
 
+    def owner(self, engine: Engine) -> ModelEntry | None:
+        """Whose engine this is; None if its model is not loaded any more."""
+        with self._lock:
+            models = [place.model for place in self._places.values()]
+        return next((m.entry for m in models if isinstance(m, TextModel) and m.engine is engine), None)
+
     def stats(self) -> dict[str, EngineStats]:
         """What each loaded engine does now."""
         with self._lock:

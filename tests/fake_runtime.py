@@ -1,13 +1,7 @@
-"""A runtime without models, and the program with it: `python -m fake_runtime batch summarize IN OUT`.
-
-A result tells which texts were run together, as real engines' batches may: a run that goes on with other
-chunks than an unbroken one shows.
-"""
+"""A runtime without models, and the program with it: `python -m fake_runtime summarize FILE`."""
 
 import hashlib
-import os
 import sys
-import time
 
 from models.catalog import Catalog
 from models.errors import ModelUnavailable
@@ -39,6 +33,9 @@ class FakeStore:
 
     def state(self, entry):
         return "ready" if entry.bundled else "not pulled"
+
+    def revision(self, entry):
+        return self.revisions.get(entry.name, "r1")
 
     def check(self, entry):
         return self.problems.get(entry.name, [])
@@ -94,7 +91,7 @@ def _translation(request, company):
 
 
 class FakeRuntime:
-    def __init__(self, settings, *, chunk_delay_s=0.0):
+    def __init__(self, settings):
         self.settings = settings
         self.languages = Languages.load()
         self.catalog = Catalog.load(self.languages, settings.catalog)
@@ -103,30 +100,19 @@ class FakeRuntime:
         self.pool = FakePool()
         self.summarizer = FakeTask(self, _summary)
         self.translator = FakeTask(self, _translation)
-        self.chunks = []
         self.closed = False
-        self._chunk_delay_s = chunk_delay_s
 
     def run_all(self, tasks, *, timeout_s=None, wait=False):
         assert wait, "the command line and batches wait for a full queue"
-        time.sleep(self._chunk_delay_s)
-        self.chunks.append(len(tasks))
-        self._company = hashlib.sha256(str(len(tasks)).encode())
         return run_all(tasks)
 
     def company(self, request):
-        """What this request shares its chunk with: the chunk's size and the requests before it."""
-        self._company.update(repr(request).encode())
-        return self._company.hexdigest()[:8]
+        """Something that differs where requests do."""
+        return hashlib.sha256(repr(request).encode()).hexdigest()[:8]
 
     def close(self):
         self.closed = True
 
 
-def main():
-    delay_s = float(os.environ.get("FAKE_CHUNK_DELAY_S", "0"))
-    cli(sys.argv[1:], obj=Session(lambda settings: FakeRuntime(settings, chunk_delay_s=delay_s)))
-
-
 if __name__ == "__main__":
-    main()
+    cli(sys.argv[1:], obj=Session(FakeRuntime))

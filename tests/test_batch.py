@@ -1,346 +1,334 @@
-import io
-import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
+"""How a batch is run: rounds, memory, the store, the commands, and what is told of a run."""
 
+import io
+import itertools
+import json
+import threading
+from html.parser import HTMLParser
+
+import pyarrow.parquet as pq
 import pytest
+from batch_runtime import POISON, SLOW, BatchRuntime
 from click.testing import CliRunner
-from fake_runtime import POISON, FakeRuntime
+from fake_runtime import POISON as BUG
+from fake_runtime import FakeRuntime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import InvalidInput
+from models.engine.protocol import Output
+from models.errors import DeadlineExceeded, InvalidInput
 from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
-from service.batch import formats, work
-from service.batch.formats import JsonlReader, Position
-from service.batch.part import Checkpoint, Part, Stream
+from service.batch import plots, work
+from service.batch.findings import MOST_SAMPLES, SLOWEST, Findings
+from service.batch.lanes import do
 from service.batch.progress import PlainProgress, TerminalProgress, duration
-from service.batch.run import CHUNK_RECORDS, run
+from service.batch.record import Content, Record
+from service.batch.rounds import Rounds, Stopped
+from service.batch.store import REMEMBERED_UNITS, Store
+from service.batch.tally import Tally
+from service.batch.unit import Done, Effort, Kept, Unit
 from service.cli import cli
 from service.commands.session import Session
 from service.settings import Settings
 
+# ------------------------------------------------------------------ work
 
-class Unwatched:
-    def update(self, done):
-        pass
-
-
-def summarize_all(data):
-    """The output lines of a batch over these bytes, and the runtime that did it."""
-    runtime = FakeRuntime(Settings())
-    out = io.BytesIO()
-    task = work.summarize(runtime.summarizer.steps, SummaryRequest(), "result")
-    reader = JsonlReader(io.BytesIO(data))
-    run(reader, Stream(out), task, lambda tasks: runtime.run_all(tasks, wait=True), Unwatched())
-    return out.getvalue().splitlines(keepends=True), runtime
-
-
-def result_of(line):
-    return json.loads(summarize_all(line)[0][0])
-
-
-# ------------------------------------------------------------------ one line in, one line out
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3),
-    max_leaves=8,
-)
-own_names = st.sampled_from(["id", "text", "html", "result", "error", "record", "line", "url"]) | st.text()
-records = st.dictionaries(own_names, json_values, max_size=5).map(json.dumps).map(str.encode)
-good = st.builds(
-    lambda text, own: json.dumps({**own, "text": text}, ensure_ascii=False).encode(),
-    st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
-    st.dictionaries(st.sampled_from(["id", "url", "tags"]), json_values, max_size=2),
-)
-junk = st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b" "))
-input_lines = st.lists(good | records | junk, max_size=70)
-
-
-@settings(max_examples=80, deadline=None)
-@given(input_lines, st.booleans())
-def test_every_line_gives_one_line_in_order_with_its_own_fields(lines, ends_with_newline):
-    data = b"\n".join(lines) + (b"\n" if lines and ends_with_newline else b"")
-    expected = data.split(b"\n")
-    if expected[-1] == b"":
-        expected.pop()
-    out, _ = summarize_all(data)
-
-    assert len(out) == len(expected)
-    for number, (raw, line) in enumerate(zip(expected, out, strict=True), start=1):
-        done = json.loads(line)
-        if "error" in done and "line" in (done["error"] or {}):
-            assert done["error"]["line"] == number
-        try:
-            own = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
-        except (ValueError, RecursionError):
-            own = None
-        if isinstance(own, dict):
-            kept = done["record"] if "error" in own and "record" in done else done
-            assert {name: kept.get(name, "lost") for name in own} == own
-
-
-def test_result_and_own_fields():
-    done = result_of(b'{"id": 7, "text": "One. Two.", "url": "x", "price": 1.50}')
-    assert list(done) == ["id", "text", "url", "price", "result"]
-    assert done["result"]["summary"].startswith("short: One")
-    (sentence,) = done["result"]["sentences"]
-    assert (sentence["text"], sentence["source"]) == ("One", {"start": 0, "end": 3})
-    assert "timings_ms" not in done["result"]
-
-
-def test_lone_surrogates_in_own_fields_are_kept():
-    assert result_of(b'{"text": "a", "own": "\\udc00"}')["own"] == "\udc00"
+PAGE = "<html><body><article><p>" + "A sentence about the harbour. " * 20 + "</p></article></body></html>"
 
 
 def test_a_translation_of_html_is_html_or_the_articles_text():
-    page = "<html><body><article><p>" + "A sentence about the harbour. " * 20 + "</p></article></body></html>"
     runtime, asked = FakeRuntime(Settings()), []
 
     def steps(request):
         asked.append(request)
         return runtime.translator.steps(request)
 
-    options = TranslationRequest(text="", target="fr", format="markdown", protect=("harbour",))
-    for record, article, form in (
-        ({"html": page}, False, "html"),
-        ({"html": page}, True, "text"),
-        ({"text": "a"}, False, "markdown"),
+    for content, article, format_, form in (
+        (Content("html", PAGE), False, None, "html"),
+        (Content("html", PAGE), True, None, "text"),
+        (Content("text", "a"), False, "markdown", "markdown"),
+        (Content("markdown", "a"), False, None, "markdown"),
+        (Content("text", "a"), True, None, "text"),
     ):
-        task = work.translate(steps, options, "result", article=article).steps(record)
+        given = {"article": article, "format": format_, "protect": ["harbour"], "glossary": {}}
+        options = TranslationRequest(text="", target="fr", protect=("harbour",))
+        task = work.translate(steps, options, given).steps(content)
         result = runtime.run_all([task], wait=True)[0].unwrap()
         request = asked.pop()
         assert (request.format, request.protect) == (form, ("harbour",))
         assert ("<p>" in request.text) == (form == "html")
-        assert ("text" in result["source"]) == article
+        assert ("text" in result["source"]) == (article and content.form == "html")
 
 
-def test_html_record():
-    page = "<html><body><article><p>" + "A sentence about the harbour. " * 20 + "</p></article></body></html>"
-    assert result_of(json.dumps({"html": page}).encode())["result"]["source"]["text"] == page
-
-
-@pytest.mark.parametrize(
-    ("line", "field", "said"),
-    [
-        (b"\n", None, "empty"),
-        (b"{\n", None, "not JSON"),
-        (b"[1]\n", None, "not an object"),
-        (b'{"text": NaN}\n', None, "NaN"),
-        (b'{"n": 1e999, "text": "a"}\n', None, "too large"),
-        (b'{"n": %s, "text": "a"}\n' % (b"9" * 5000), None, "cannot be kept|can be kept"),
-        (b"\xff\n", None, "not UTF-8 (byte 1)"),
-        (b'{"text": "a", "deep": %s%s}\n' % (b"[" * 200, b"]" * 200), None, "nested"),
-        (b'{"deep": %s}\n' % (b"[" * 100_000), None, "can be kept"),
-        (b'{"id": 1}\n', "text", "neither"),
-        (b'{"text": "a", "html": "b"}\n', "text", "both"),
-        (b'{"text": 5}\n', "text", "not a string"),
-        (b'{"text": " "}\n', "text", "empty"),
-        (b'{"text": "\\ud800"}\n', "text", "surrogate"),
-        (b'{"text": "a", "result": 1}\n', "result", "of its own"),
-    ],
-)
-def test_bad_record(line, field, said):
-    done = result_of(line)
-    assert done["error"]["type"] == "invalid-input"
-    assert done["error"].get("field") == field
-    assert any(part in done["error"]["message"] for part in said.split("|"))
-    assert "result" not in done or done["result"] == 1
-
-
-def test_a_record_with_a_field_error_is_kept_whole():
-    done = result_of(b'{"id": 3, "text": "a", "error": "mine"}')
-    assert done["record"] == {"id": 3, "text": "a", "error": "mine"}
-    assert (done["id"], done["error"]["field"]) == (3, "error")
-
-
-def test_a_bug_is_its_records_alone():
-    lines, _ = summarize_all(b'{"text": "a"}\n{"id": 2, "text": "%s"}\n{"text": "b"}' % POISON.encode())
-    done = [json.loads(line) for line in lines]
-    assert ["result" in record for record in done] == [True, False, True]
-    assert done[1]["error"]["type"] == "unexpected-error"
-    assert "Traceback" not in done[1]["error"]["message"]
-
-
-def test_an_endless_line_is_not_read_into_memory(monkeypatch):
-    monkeypatch.setattr(formats, "MAX_LINE_BYTES", 100)
-    lines, _ = summarize_all(b'{"text": "%s"}\n{"text": "b"}\n' % (b"a" * 1000))
-    assert "longer than" in json.loads(lines[0])["error"]["message"]
-    assert "result" in json.loads(lines[1])
-
-
-def test_records_are_read_a_chunk_at_a_time():
-    """Memory stays flat: no line of the next chunk is read before a chunk is written."""
-    events = []
-
-    class Lines(io.BytesIO):
-        def readline(self, size=-1):
-            events.append("read")
-            return super().readline(size)
-
-    class Sink(Stream):
-        def append(self, lines, position, errors):
-            events.append("write")
-            super().append(lines, position, errors)
-
+def test_a_summary_reads_text_or_html():
     runtime = FakeRuntime(Settings())
-    task = work.summarize(runtime.summarizer.steps, SummaryRequest(), "result")
-    data = b'{"text": "a"}\n' * (CHUNK_RECORDS * 2)
-    run(
-        JsonlReader(Lines(data)),
-        Sink(io.BytesIO()),
-        task,
-        lambda tasks: runtime.run_all(tasks, wait=True),
-        Unwatched(),
-    )
-    assert "".join(event[0] for event in events[:-1]) == ("r" * CHUNK_RECORDS + "w") * 2
-    assert runtime.chunks == [CHUNK_RECORDS, CHUNK_RECORDS]
+    task = work.summarize(runtime.summarizer.steps, SummaryRequest(length="long"), {"length": "long"})
+    for content in (Content("text", "One. Two."), Content("html", PAGE), Content("markdown", "One. Two.")):
+        result = runtime.run_all([task.steps(content)], wait=True)[0].unwrap()
+        assert result["summary"].startswith("long:")
+        assert ("text" in result["source"]) == (content.form == "html")
+        assert "timings_ms" not in result
 
 
-# ------------------------------------------------------------------ reading on
+def keys_of(given, job=None):
+    task = work.translate(lambda request: iter(()), TranslationRequest(text="", target="fr"), given)
+    return work.Keys(task, job or {"models": {"m": "r1"}})
 
 
-def test_reader_goes_on_at_a_position():
-    data = b'{"n": 1}\r\n{"n": 2}\n{"n": 3}'
-    first = JsonlReader(io.BytesIO(data))
-    first.chunk(2)
-    second = JsonlReader(io.BytesIO(data))
-    second.skip(first.position())
-    (record,) = second.chunk(5)
-    assert (record.line, record.fields) == (3, {"n": 3})
-    assert second.position() == Position(3, len(data), second.position().sha256)
+GIVEN = {"target": "fr", "article": False, "format": None, "protect": [], "glossary": {}}
 
 
-@pytest.mark.parametrize("other", [b'{"n": 9}\n{"n": 2}\n', b'{"n": 1}'])
-def test_reader_refuses_a_changed_input(other):
-    first = JsonlReader(io.BytesIO(b'{"n": 1}\n{"n": 2}\n'))
-    first.chunk(1)
-    with pytest.raises(InvalidInput, match="no longer"):
-        JsonlReader(io.BytesIO(other)).skip(first.position())
-
-
-# ------------------------------------------------------------------ OUT.part
-
-JOB = {"task": "summarize", "parameters": {"length": "short"}, "models": {"m": "r1"}}
-
-
-def test_part_cuts_off_what_the_sidecar_does_not_count(tmp_path):
-    out = tmp_path / "out.jsonl"
-    with Part(out, JOB) as part:
-        part.append(b"one\n", Position(1, 10, "x"), 1)
-    with (tmp_path / "out.jsonl.part").open("ab") as file:
-        file.write(b"two, half writ")
-    with Part(out, JOB) as part:
-        assert part.checkpoint == Checkpoint(Position(1, 10, "x"), 4, 1)
-        part.append(b"two\n", Position(2, 20, "y"), 0)
-        part.finish()
-    assert out.read_bytes() == b"one\ntwo\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"parameters": {"length": "long"}}, "parameters length was 'short', is 'long'"),
-        ({"models": {"m": "r2"}}, "models m was 'r1', is 'r2'"),
-        ({"task": "translate"}, "task was 'summarize', is 'translate'"),
-    ],
-)
-def test_part_of_another_job_is_refused_unless_restarted(tmp_path, changed, said):
-    out = tmp_path / "out"
-    with Part(out, JOB) as part:
-        part.append(b"one\n", Position(1, 10, "x"), 0)
-    with pytest.raises(InvalidInput, match=said):
-        Part(out, {**JOB, **changed})
-    assert (tmp_path / "out.part").read_bytes() == b"one\n"
-    with Part(out, {**JOB, **changed}, restart=True) as part:
-        assert part.checkpoint == Checkpoint()
-    assert (tmp_path / "out.part").read_bytes() == b""
-
-
-def test_part_begins_anew_after_a_kill_just_behind_the_end(tmp_path):
-    with Part(tmp_path / "out", JOB) as part:
-        part.append(b"one\n", Position(1, 10, "x"), 0)
-        (tmp_path / "out.part").rename(tmp_path / "out")  # and the sidecar is still there
-    with Part(tmp_path / "out", JOB) as part:
-        assert part.checkpoint == Checkpoint()
-    assert (tmp_path / "out").read_bytes() == b"one\n"
-
-
-def test_part_is_written_by_one_run_at_a_time(tmp_path):
-    with Part(tmp_path / "out", JOB) as part:
-        part.append(b"one\n", Position(1, 10, "x"), 0)
-        with pytest.raises(InvalidInput, match="another run"):
-            Part(tmp_path / "out", JOB, restart=True)
-        part.append(b"two\n", Position(2, 20, "y"), 0)
-    assert (tmp_path / "out.part").read_bytes() == b"one\ntwo\n"
-
-
-def test_part_refuses_a_file_that_is_not_its_own(tmp_path):
-    (tmp_path / "out.part").write_text("precious")
-    with pytest.raises(InvalidInput, match="--restart"):
-        Part(tmp_path / "out", JOB)
-    assert (tmp_path / "out.part").read_text() == "precious"
-
-
-def test_part_shorter_than_its_sidecar_says_is_refused(tmp_path):
-    with Part(tmp_path / "out", JOB) as part:
-        part.append(b"one\n", Position(1, 10, "x"), 0)
-    (tmp_path / "out.part").write_bytes(b"on")
-    with pytest.raises(InvalidInput, match="shorter"):
-        Part(tmp_path / "out", JOB)
-
-
-# ------------------------------------------------------------------ progress
-
-
-def test_plain_progress_says_a_line_every_ten_seconds():
-    now = [0.0]
-    stream = io.StringIO()
-    with PlainProgress(Checkpoint(Position(100, 1000, "")), 5000, stream, lambda: now[0]) as view:
-        for second, records in ((5, 150), (10, 200), (15, 250), (20, 300)):
-            now[0] = float(second)
-            view.update(Checkpoint(Position(records, records * 10, ""), errors=1))
-    assert stream.getvalue().splitlines() == [
-        "200 records, 10.0 a second, 1 failed, 40% read, 30 s left",
-        "300 records, 10.0 a second, 1 failed, 60% read, 20 s left",
+def test_results_are_kept_by_what_decides_them():
+    content = Content("text", "About the harbour-master.")
+    one = keys_of(GIVEN).key(content)
+    same = [
+        keys_of({**GIVEN, "glossary": {"elsewhere": "ailleurs"}}),
+        keys_of({**GIVEN, "protect": ["elsewhere"]}),
+        keys_of({**GIVEN, "article": True}),
+        keys_of({**GIVEN, "format": "text"}),
     ]
+    others = [
+        keys_of({**GIVEN, "glossary": {"Harbour master": "capitaine"}}),
+        keys_of({**GIVEN, "protect": ["harbour"]}),
+        keys_of({**GIVEN, "target": "de"}),
+        keys_of({**GIVEN, "format": "markdown"}),
+        keys_of(GIVEN, {"models": {"m": "r2"}}),
+    ]
+    assert {keys.key(content) for keys in same} == {one}
+    assert len({one, *(keys.key(content) for keys in others)}) == 6
+    assert keys_of(GIVEN).key(Content("html", content.value)) != one
+    assert keys_of(GIVEN).key(Content("text", content.value + " ")) != one
 
 
-def test_terminal_progress_shows_counts():
-    stream = io.StringIO()
-    stream.isatty = lambda: True
-    with TerminalProgress(Checkpoint(), 100, stream) as view:
-        view.update(Checkpoint(Position(32, 50, ""), errors=2))
-    assert "32 records" in stream.getvalue()
-    assert "2 failed" in stream.getvalue()
+# ------------------------------------------------------------------ rounds
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(3.4, "3 s"), (125, "2 min 5 s"), (7300, "2 h 1 min")])
-def test_duration(seconds, said):
-    assert duration(seconds) == said
+class Remembered(dict):
+    """A memory that tells what it was asked."""
+
+    def recall(self, keys, sees):
+        self.sees = sees
+        return {key: self[key] for key in keys if key in self}
 
 
-# ------------------------------------------------------------------ the command
+def translations(runtime, texts):
+    options = TranslationRequest(text="", target="fr", source="en")
+    task = work.translate(runtime.translator.steps, options, GIVEN)
+    return [task.steps(Content("text", text)) for text in texts]
 
 
-def batch(*arguments, runtime=FakeRuntime):
-    return CliRunner().invoke(cli, ["batch", *map(str, arguments)], obj=Session(runtime))
+def named(engine):
+    return "m"
+
+
+def test_a_round_does_equal_sentences_once_and_long_ones_first():
+    runtime = BatchRuntime(Settings())
+    texts = ["Short one. The same sentence.", "The same sentence.", "A much longer sentence than these are."]
+    ran, remember, effort = Rounds(named, Remembered()).run(translations(runtime, texts), 0, None)
+    first = runtime.engine.submissions[0]
+    assert first == ["A much longer sentence than these are.", "The same sentence.", "Short one."]
+    assert [each.error for each in ran] == [None] * 3
+    assert effort.remembered_tokens > 0
+    assert effort.output_tokens == sum(len(output.token_ids) for output in remember.values())
+    assert sum(each.seconds for each in ran) == pytest.approx(effort.text_s + effort.engine_s, rel=0.2)
+
+
+def test_without_a_memory_each_is_done():
+    runtime = BatchRuntime(Settings())
+    Rounds(named, None).run(translations(runtime, ["The same.", "The same."]), 0, None)
+    assert runtime.engine.submissions[0] == ["The same.", "The same."]
+
+
+def test_what_is_remembered_is_not_done():
+    runtime, memory = BatchRuntime(Settings()), Remembered()
+    rounds = Rounds(named, memory)
+    before, remember, _ = rounds.run(translations(runtime, ["One thing.", "Another."]), 4, None)
+    memory.update(remember)
+    runtime.engine.submissions.clear()
+    after, fresh, effort = rounds.run(translations(runtime, ["Another.", "One thing."]), 7, None)
+    assert (runtime.engine.submissions, fresh, effort.output_tokens, memory.sees) == ([], {}, 0, 7)
+    assert [each.value for each in after] == [each.value for each in reversed(before)]
+
+
+def test_a_unit_depends_on_nothing_beside_it():
+    """The same results whatever other units are in work."""
+    runtime = BatchRuntime(Settings(), delay_s=0.002)
+    rounds = Rounds(named, None)
+    units = [[f"Unit {u}, text {t}. And sentence {u * t}." for t in range(5)] for u in range(8)]
+    alone = [[each.value for each in rounds.run(translations(runtime, unit), 0, None)[0]] for unit in units]
+    together = [None] * len(units)
+
+    def work_on(number):
+        ran, _, _ = rounds.run(translations(runtime, units[number]), 0, None)
+        together[number] = [each.value for each in ran]
+
+    threads = [threading.Thread(target=work_on, args=(i,)) for i in range(len(units))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == alone
+
+
+def test_a_poisoned_record_fails_alone():
+    runtime = BatchRuntime(Settings())
+    texts = ["A good one.", f"A {POISON} one.", "Another good one."]
+    ran, _, _ = Rounds(named, Remembered()).run(translations(runtime, texts), 0, None)
+    assert [each.error is None for each in ran] == [True, False, True]
+
+
+def test_a_record_out_of_time_is_tried_alone_and_given_up():
+    runtime = BatchRuntime(Settings())
+    options = TranslationRequest(text="", target="fr", source="en")
+    task = work.translate(runtime.translator.steps, options, GIVEN)
+    contents = tuple(Content("text", text) for text in ("A good one.", f"A {SLOW} one.", "Another."))
+    done = do(Unit(1, 0, contents), task, Rounds(named, None), 5.0)
+    assert [kept.failed for kept in done.kept] == [False, True, False]
+    error = json.loads(done.kept[1].body)
+    assert error == {"type": "deadline-exceeded", "message": "it was not done in 5 s and was given up"}
+    assert [s for s in runtime.engine.submissions if s == [f"A {SLOW} one."]] == [[f"A {SLOW} one."]]
+
+
+def test_time_spent_waiting_for_other_units_does_not_count():
+    runtime = BatchRuntime(Settings(), delay_s=0.2)
+    rounds = Rounds(named, None)
+    errors = []
+
+    def work_on():
+        ran, _, _ = rounds.run(translations(runtime, ["A sentence like others."]), 0, 1.2)
+        errors.append(ran[0].error)
+
+    threads = [threading.Thread(target=work_on) for _ in range(6)]  # 2.4 s in all
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == [None] * 6
+
+
+def test_work_that_pauses_is_ended_at_its_time():
+    def pausing():
+        while True:
+            yield None
+
+    ran, _, _ = Rounds(named, None).run([pausing()], 0, 0.05)
+    assert isinstance(ran[0].error, DeadlineExceeded)
+
+
+def test_a_stopped_run_waits_for_nothing():
+    runtime = BatchRuntime(Settings(), delay_s=30)
+    rounds = Rounds(named, None)
+    threading.Timer(0.1, rounds.stop).start()
+    with pytest.raises(Stopped):
+        rounds.run(translations(runtime, ["A sentence."]), 0, None)
+
+
+# ------------------------------------------------------------------ the store
+
+
+def done(*bodies, failed=False, remember=None):
+    return Done(tuple(Kept(json.dumps(b), failed) for b in bodies), remember or {}, Effort())
+
+
+def test_the_store_keeps_results_and_plans(tmp_path):
+    with Store(tmp_path / "cache") as store:
+        store.begin(retry_failed=False)
+        plan = store.plan(b"w", lambda: [[0, 1], [2]])
+        assert (plan.first, plan.units) == (1, ((0, 1), (2,)))
+        store.commit(1, [b"a", b"b"], done("é", "y"))
+        assert store.known([b"a", b"b", b"c"]) == {b"a": False, b"b": False}
+    with Store(tmp_path / "cache") as store:
+        store.begin(retry_failed=False)
+        assert store.plan(b"w", lambda: [[9]]) == plan, "a run that goes on keeps its plan"
+        assert store.known([b"a", b"b", b"c"]) == {b"a": True, b"b": True}
+        assert store.results([b"a", b"c"]) == {b"a": Kept('"\\u00e9"', language="und")}
+        assert store.plan(b"other", lambda: [[0]]).first == 3
+        store.finish()
+        assert store.plan(b"w", lambda: []) is None
+
+
+def test_errors_count_until_they_are_retried(tmp_path):
+    with Store(tmp_path / "cache") as store:
+        store.begin(retry_failed=False)
+        store.commit(1, [b"bad", b"bad too"], done("e", "e", failed=True))
+        store.commit(2, [b"good"], done("g"))
+        assert len(store.known([b"bad", b"good"])) == 2
+        store.finish()
+    with Store(tmp_path / "cache") as store:
+        store.begin(retry_failed=True)
+        assert set(store.known([b"bad", b"bad too", b"good"])) == {b"good"}
+        store.commit(3, [b"bad"], done("e", failed=True))
+    with Store(tmp_path / "cache") as store:  # that retry was cut off and goes on
+        store.begin(retry_failed=True)
+        assert set(store.known([b"bad", b"bad too", b"good"])) == {b"good", b"bad"}
+        store.finish()
+    with Store(tmp_path / "cache") as store:
+        store.begin(retry_failed=True)
+        assert set(store.known([b"bad", b"good"])) == {b"good"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_what_a_unit_sees_does_not_depend_on_when_others_end(data):
+    """Units of two windows end in any order, some of them not before a kill: each sees the same."""
+    windows = data.draw(st.lists(st.integers(1, 4), min_size=2, max_size=6))
+    orders = [data.draw(st.permutations(range(a + b))) for a, b in itertools.pairwise(windows)]
+    assert _seen(windows, None) == _seen(windows, orders)
+
+
+def _seen(windows, orders):
+    """What each unit sees of one sentence that all units do: the number of the unit whose output it is."""
+    seen, plans = {}, []
+    with Store(None) as store:
+        for w, count in enumerate(windows):
+            plans.append(store.plan(bytes([w]), lambda count=count: [[i] for i in range(count)]))
+            if w == 0:
+                continue
+            open_units = [(plan, plan.first + i) for plan in plans[w - 1 :] for i in range(len(plan.units))]
+            order = range(len(open_units)) if orders is None else orders[w - 1]
+            for plan, number in (open_units[i] for i in order):
+                if plan is plans[w - 1] or orders is not None:
+                    _do_unit(store, plan, number, seen)
+    return {number: unit for number, unit in seen.items() if number < plans[-1].first}
+
+
+def _do_unit(store, plan, number, seen):
+    found = store.recall([b"s"], plan.sees)
+    seen.setdefault(number, found[b"s"].token_ids[0] if found else None)
+    assert seen[number] == (found[b"s"].token_ids[0] if found else None)
+    store.commit(number, [], done(remember={b"s": Output((number,), -0.5)}))
+
+
+def test_the_memory_is_bounded():
+    with Store(None) as store:
+        for w in range(40):
+            plan = store.plan(bytes([w]), lambda: [[0]] * 64)
+            for i in range(64):
+                number = plan.first + i
+                remember = {b"%d" % number: Output((1, 2), None, "length")}
+                store.commit(number, [], done(remember=remember))
+        assert store.recall([b"%d" % (plan.sees - 5)], plan.sees) == {
+            b"%d" % (plan.sees - 5): Output((1, 2), None, "length")
+        }
+        assert store.recall([b"%d" % (plan.sees - REMEMBERED_UNITS)], plan.sees) == {}
+        kept = store._connection.execute("SELECT count(*) FROM outputs").fetchone()[0]
+        assert kept <= REMEMBERED_UNITS + 4 * 64
+
+
+# ------------------------------------------------------------------ the commands
+
+
+def batch(*arguments, runtime=FakeRuntime, **options):
+    return CliRunner().invoke(cli, ["batch", *map(str, arguments)], obj=Session(runtime), **options)
 
 
 @pytest.fixture
 def articles(tmp_path):
-    """A hundred records, one of them bad and one poisoned."""
+    """A hundred records, one of them bad and one that meets a bug."""
     path = tmp_path / "in.jsonl"
     lines = [json.dumps({"id": i, "text": f"Article {i}. More."}) for i in range(100)]
-    lines[40], lines[70] = "nonsense", json.dumps({"id": 70, "text": POISON})
+    lines[40], lines[70] = "nonsense", json.dumps({"id": 70, "text": BUG})
     path.write_text("\n".join(lines) + "\n")
     return path
 
@@ -349,10 +337,13 @@ def test_batch_command(articles, tmp_path):
     out = tmp_path / "out.jsonl"
     done = batch("translate", "--to", "fr", articles, out)
     assert (done.exit_code, done.stdout) == (3, "")
-    assert "100 records, 2 errors" in done.stderr
+    assert "100 records, 2 errors, 99 made" in done.stderr
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert [line.get("id") for line in lines] == [None if i == 40 else i for i in range(100)]
     assert lines[0]["result"]["translation"].startswith("fr: Article 0. More.")
+    assert lines[40]["error"]["line"] == 41
+    assert lines[70]["error"]["type"] == "unexpected-error"
+    assert "Traceback" not in lines[70]["error"]["message"]
     assert not list(tmp_path.glob("*.part*"))
 
 
@@ -378,19 +369,40 @@ def test_batch_does_not_write_over_its_input(articles):
         (["summarize", "--model", "no/such"], 2, "no/such"),
         (["translate", "--to", "xx-klingon"], 2, "target"),
         (["summarize", "--model", "facebook/bart-large-cnn"], 1, "hub cannot be reached"),
+        (["summarize", "--log", "no/such/folder.log"], 2, "no folder no/such"),
+        (["summarize", "--retry-failed", "--restart"], 2, "--restart"),
     ],
 )
 def test_batch_stops_before_the_first_record(articles, tmp_path, arguments, code, said):
     done = batch(*arguments, articles, tmp_path / "out")
     assert (done.exit_code, said in done.stderr) == (code, True)
-    assert not (tmp_path / "out.part").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
 
 
 def test_batch_over_streams(articles):
-    done = CliRunner().invoke(
-        cli, ["batch", "summarize", "-", "-"], obj=Session(FakeRuntime), input=articles.read_bytes()
-    )
+    done = batch("summarize", "-", "-", input=articles.read_bytes())
     assert len(done.stdout.splitlines()) == 100
+    table = b"id,text\n1,A text.\n"
+    done = batch("summarize", "-", "-", "--input-format", "csv", input=table)
+    assert json.loads(done.stdout)["result"]["summary"].startswith("short: A text")
+
+
+def test_formats_in_and_out(tmp_path):
+    (tmp_path / "in.csv").write_text("url,body\nx,A text.\ny,\n")
+    named = ["--text-field", "body", "--id-field", "url"]
+    assert batch("summarize", *named, tmp_path / "in.csv", tmp_path / "a.parquet").exit_code == 3
+    first, second = pq.read_table(tmp_path / "a.parquet").to_pylist()
+    assert (first["id"], first["text"][:13], json.loads(second["error"])["field"]) == (
+        "x",
+        "short: A text",
+        "body",
+    )
+    done = batch("summarize", *named, "--omit-text", tmp_path / "in.csv", tmp_path / "b.jsonl.zst")
+    assert done.exit_code == 3
+    again = batch("translate", "--to", "fr", "--text-field", "own", tmp_path / "b.jsonl.zst", tmp_path / "c")
+    assert again.exit_code == 3
+    row = json.loads((tmp_path / "c").read_text().splitlines()[0])
+    assert list(row) == ["url", "result", "error"]
 
 
 def test_result_field(tmp_path):
@@ -398,16 +410,16 @@ def test_result_field(tmp_path):
     assert batch("summarize", "--result-field", "brief", tmp_path / "in", tmp_path / "out").exit_code == 0
     assert json.loads((tmp_path / "out").read_text())["brief"]["language"] == "en"
     refused = batch("summarize", "--result-field", "text", tmp_path / "in", tmp_path / "other")
-    assert (refused.exit_code, "--result-field" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "meaning of its own" in refused.stderr) == (2, True)
 
 
-def test_batch_with_a_real_runtime(tiny_hub, tmp_path):
-    """A tiny model through the true runtime: what the fake one stands for."""
-    source, out = tmp_path / "in", tmp_path / "out"
-    source.write_text('{"text": "They spoke about trade.\\n\\nAnd more."}\n{"html": "<p>no article</p>"}\n')
+def test_batch_with_a_real_model(tiny_hub, tmp_path):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"text": "They spoke about trade.\\n\\nAnd more."}\n{"html": "<p></p>"}\n')
     environment = {
         "DRAGOMAN_CATALOG": str(tiny_hub.catalog_file("marian")),
         "DRAGOMAN_CACHE_DIR": str(tmp_path / "cache"),
+        "DRAGOMAN_DATA_DIR": str(tmp_path / "data"),
         "DRAGOMAN_THREADS": "1",
         "DRAGOMAN_OFFLINE": "1",
         "DRAGOMAN_DEVICE": "cpu",
@@ -420,87 +432,157 @@ def test_batch_with_a_real_runtime(tiny_hub, tmp_path):
     assert [segment["source"]["start"] for segment in result["segments"]] == [0, 25]
 
 
-# ------------------------------------------------------------------ interrupted
+def test_interrupt_says_how_to_go_on(articles, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
 
-
-class Interrupted(FakeRuntime):
-    """Ctrl-C comes in the third chunk."""
-
-    def run_all(self, tasks, **options):
-        if len(self.chunks) == 2:
-            raise KeyboardInterrupt
-        return super().run_all(tasks, **options)
-
-
-def test_interrupt_and_go_on(articles, tmp_path):
-    whole, out = tmp_path / "whole", tmp_path / "out"
-    batch("summarize", articles, whole)
-    broken = batch("summarize", articles, out, runtime=Interrupted)
-    assert (broken.exit_code, out.exists()) == (130, False)
-    assert "64 records done; the same command goes on" in broken.stderr
-
-    refused = batch("summarize", articles, out, "--length", "long")
-    assert refused.exit_code == 2
-    assert "length was 'short', is 'long'" in refused.stderr
-
-    done = batch("summarize", articles, out)
-    assert "going on after the 64 records" in done.stderr
-    assert "100 records, 2 errors" in done.stderr
-    assert out.read_bytes() == whole.read_bytes()
-
-
-def test_changed_input_is_refused_and_restart_begins_anew(articles, tmp_path):
     out = tmp_path / "out"
-    batch("summarize", articles, out, runtime=Interrupted)
-    articles.write_text(articles.read_text().replace("Article 3.", "Article X."))
-    refused = batch("summarize", articles, out)
-    assert (refused.exit_code, "no longer" in refused.stderr) == (2, True)
-    articles.write_text(articles.read_text() + '{"text": "one more"}\n')
-    assert "input_bytes" in batch("summarize", articles, out).stderr
-    assert batch("summarize", articles, out, "--restart").exit_code == 3
-    assert len(out.read_text().splitlines()) == 101
+    monkeypatch.setattr(Store, "commit", interrupt)
+    broken = batch("summarize", articles, out)
+    assert (broken.exit_code, out.exists()) == (130, False)
+    assert "the same command goes on" in broken.stderr
+    monkeypatch.undo()
+    assert batch("summarize", articles, out).exit_code == 3
 
 
-def test_killed_at_any_moment_and_started_again(tmp_path):
-    """SIGKILL, many times: the output is that of an unbroken run, to the byte."""
+# ------------------------------------------------------------------ what is told
+
+
+class _Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.seen.append((tag, dict(attributes)))
+        if tag not in ("meta",):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.seen.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_summary_log_and_report(tmp_path):
     source = tmp_path / "in.jsonl"
-    texts = random.Random(5)
-    with source.open("w") as file:
-        for i in range(CHUNK_RECORDS * 10 + 7):
-            text = "word " * texts.randint(0, 40)
-            file.write(json.dumps({"id": i, "text": text, "own": [i]}) + "\n")
-    whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
-    assert _start(source, whole).wait() == 3
-
-    kills, moments = 0, random.Random(7)
-    while not out.exists():
-        process = _start(source, out, chunk_delay_s=0.06)
-        _wait_until_it_writes(process, out)
-        time.sleep(moments.uniform(0, 0.25))
-        process.send_signal(signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
-    assert kills >= 2
-    assert out.read_bytes() == whole.read_bytes()
-
-
-def _start(source, out, chunk_delay_s=0.0):
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path(__file__).parent),
-        "FAKE_CHUNK_DELAY_S": str(chunk_delay_s),
-    }
-    command = [sys.executable, "-m", "fake_runtime", "batch", "summarize", str(source), str(out)]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    texts = [f"The minister met {i} colleagues & more in the capital." for i in range(40)]
+    source.write_text("".join(json.dumps({"id": f"<b>{i}", "text": t}) + "\n" for i, t in enumerate(texts)))
+    told = {name: tmp_path / name for name in ("summary", "log", "report")}
+    options = [part for name, path in told.items() for part in (f"--{name}", path)]
+    arguments = ["translate", "--to", "fr", "--from", "en", source, tmp_path / "out"]
+    assert batch(*arguments, *options, runtime=BatchRuntime).exit_code == 0
+    summary = json.loads(told["summary"].read_text())
+    assert (summary["end"], summary["records"], summary["made"], summary["found"]) == ("done", 40, 40, 0)
+    assert summary["models"] == {"dragoman/gemma3-270m-translate": "r1"}
+    assert summary["flags"]["echo"] == 40
+    assert len(summary["slowest"]) == SLOWEST
+    begins, ends = told["log"].read_text().splitlines()
+    assert "begins: " in begins
+    assert "done: 100% of the input, 40 written" in ends
+    page = _Tags()
+    page.feed(told["report"].read_text())
+    assert page.open == []
+    assert not {"b", "script", "link", "img"} & {tag for tag, _ in page.seen}
+    assert not any("src" in attributes or "href" in attributes for _, attributes in page.seen)
+    assert batch(*arguments, *options, "--overwrite", runtime=BatchRuntime).exit_code == 0
+    assert json.loads(told["summary"].read_text())["found"] == 40
 
 
-def _wait_until_it_writes(process, out):
-    """Until a chunk is added, the run is over, or the process ends."""
-    sidecar = out.with_name(out.name + ".part.json")
-    before = sidecar.stat().st_mtime_ns if sidecar.exists() else None
-    while process.poll() is None and not out.exists():
-        try:
-            if sidecar.stat().st_mtime_ns != before:
-                return
-        except FileNotFoundError:
-            pass
-        time.sleep(0.005)
+def test_dry_run_counts_and_estimates(articles, tmp_path):
+    out = tmp_path / "out"
+    done = batch("translate", "--to", "fr", "--dry-run", articles, out)
+    assert done.exit_code == 0
+    figures = json.loads(done.stdout)
+    assert (figures["records"], figures["problems"], figures["found"]) == (100, 1, 0)
+    assert figures["languages_of"] == sum(figures["languages"].values()) == 99
+    assert figures["rate_of"] == "a sample"
+    assert figures["characters_per_s"] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+    batch("translate", "--to", "fr", articles, out)
+    articles.write_text(articles.read_text() + '{"text": "One more."}\n')
+    figures = json.loads(batch("translate", "--to", "fr", "--dry-run", articles, out).stdout)
+    assert (figures["found"], figures["characters_to_do"]) == (99, len("One more."))
+    assert figures["rate_of"] == "the last run"
+
+
+def tally(now, **given):
+    count = Tally(clock=lambda: now[0])
+    for name, value in given.items():
+        setattr(count, name, value)
+    return count
+
+
+def test_plain_progress_says_a_line_every_ten_seconds():
+    now, stream = [0.0], io.StringIO()
+    count = tally(now, size=5000)
+    view = PlainProgress(stream, clock=lambda: now[0])
+    for second, made in ((5, 50), (10, 100), (15, 150), (20, 200)):
+        now[0] = float(second)
+        count.records, count.made, count.position, count.worked = made, made, made * 10, made * 10
+        view.update(count)
+    assert stream.getvalue().splitlines() == [
+        "20% of the input, 100 written, 100 made (10.0/s, 0 tokens/s), 0 errors, 40 s left",
+        "40% of the input, 200 written, 200 made (10.0/s, 0 tokens/s), 0 errors, 30 s left",
+    ]
+
+
+def test_terminal_progress_shows_counts():
+    now, stream = [0.0], io.StringIO()
+    stream.isatty = lambda: True
+    count = tally(now, size=100, errors=2, records=32, found=7)
+    now[0] = 2.0
+    with TerminalProgress(stream) as view:
+        view.update(count)
+    said = " ".join(stream.getvalue().split())
+    assert "32 written, 7 there already" in said
+    assert "2 errors" in said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(3.4, "3 s"), (125, "2 min 5 s"), (7300, "2 h 1 min"), (200_000, "2 d 7 h")]
+)
+def test_duration(seconds, said):
+    assert duration(seconds) == said
+
+
+def test_findings_stay_small():
+    now = [0.0]
+    count, findings = tally(now), Findings()
+    for i in range(20_000):
+        now[0] = i * 1.0
+        count.made = i * 3
+        findings.update(count)
+        findings.made(i, Kept("{}", seconds=i % 977), Record(i, {"id": i}))
+        findings.wrote(i % 5000, Kept("{}", language="fr", flags={"number": 2}))
+    assert len(findings.samples) <= MOST_SAMPLES
+    assert len(findings.slowest) == SLOWEST
+    assert all(entry[0] == 976 for entry in findings.slowest)
+    assert (findings.flags["number"], findings.flagged) == (40_000, 20_000)
+    assert all(rate == pytest.approx(3.0) for _, rate in findings.rates())
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.text(max_size=8), st.floats(0, 1e9)), max_size=20))
+def test_plots_are_sound_whatever_the_numbers(bars):
+    times = [(float(i + 1), value) for i, (_, value) in enumerate(bars)]
+    for svg in (
+        plots.columns(bars, "t", "b"),
+        plots.rows(bars, "t"),
+        plots.line(times, "t", "b", plots.plain),
+    ):
+        tags = _Tags()
+        tags.feed(svg)
+        assert tags.open == []
+        assert "nan" not in svg
+        for tag, attributes in tags.seen:
+            if tag == "rect":
+                assert float(attributes["height"]) >= 0
+
+
+def test_wrong_store(tmp_path):
+    (tmp_path / "x").write_text("something else " * 50)
+    with pytest.raises(InvalidInput, match="not a cache"):
+        Store(tmp_path / "x")

@@ -18,8 +18,9 @@ def check_summary(runtime: "Runtime", request: SummaryRequest) -> dict[str, str]
     Raises what each record would be refused with, such as UnknownModel, and ModelUnavailable.
     """
     name = request.model or runtime.settings.summarize_model
-    entry = runtime.catalog.get(name, "summarize")
-    models = {name: _load(runtime, entry)}
+    models = {name: _load(runtime, runtime.catalog.get(name, "summarize"))}
+    if (judge := runtime.settings.entailment_model) is not None:
+        models[judge] = _load(runtime, runtime.catalog.get(judge, "entail"))
     if request.target is not None:
         models |= check_translation(runtime, TranslationRequest(text="", target=request.target))
     return models
@@ -41,9 +42,13 @@ def check_translation(runtime: "Runtime", request: TranslationRequest) -> dict[s
 
 
 def _load(runtime: "Runtime", entry: "ModelEntry") -> str:
-    """Load a model; returns its revision. Which models a pattern stands for, each text's language decides."""
+    """Load a model; returns its revision, which stays the one it was pulled at.
+
+    Which models a pattern stands for, each text's language decides.
+    """
     if entry.is_pattern:
         return "by pair"
-    revision = runtime.store.pull(entry)
+    ready = runtime.store.state(entry) == "ready"
+    revision = runtime.store.revision(entry) if ready else runtime.store.pull(entry)
     runtime.pool.load(entry.name)
     return revision

@@ -1,7 +1,4 @@
-"""How a run goes, for the person who waits: a bar on a terminal, a plain line now and then elsewhere.
-
-Knows counts and clocks; writes to stderr only.
-"""
+"""How a run goes, for the person who waits: a bar on a terminal, plain lines elsewhere and in a log file."""
 
 import sys
 import time
@@ -9,9 +6,9 @@ from collections.abc import Callable
 from typing import Protocol, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from service.batch.part import Checkpoint
+from service.batch.tally import Tally
 
 LINE_EVERY_S = 10.0
 
@@ -23,53 +20,21 @@ class ProgressView(Protocol):
 
     def __exit__(self, *exception: object) -> None: ...
 
-    def update(self, done: Checkpoint) -> None:
-        """A chunk is finished."""
+    def update(self, tally: Tally) -> None:
+        """Something is done, or some time has passed."""
 
 
-def progress(start: Checkpoint, total_bytes: int | None, stream: TextIO = sys.stderr) -> ProgressView:
-    """The view that suits the stream. `total_bytes` is the input's size, None if it isn't known."""
-    view = TerminalProgress if stream.isatty() else PlainProgress
-    return view(start, total_bytes, stream)
-
-
-class Pace:
-    """Rate and time left, from what was done since `start`."""
-
-    def __init__(
-        self, start: Checkpoint, total_bytes: int | None, clock: Callable[[], float] = time.monotonic
-    ):
-        self._start = start
-        self._total_bytes = total_bytes
-        self._clock = clock
-        self._began = clock()
-
-    def rate(self, done: Checkpoint) -> float:
-        """Records a second."""
-        seconds = self._clock() - self._began
-        return (done.position.records - self._start.position.records) / seconds if seconds > 0 else 0.0
-
-    def left_s(self, done: Checkpoint) -> float | None:
-        """Seconds to the end at the pace so far; None if it can't be told."""
-        read = done.position.offset - self._start.position.offset
-        if self._total_bytes is None or read <= 0:
-            return None
-        return (self._clock() - self._began) * (self._total_bytes - done.position.offset) / read
+def progress(stream: TextIO = sys.stderr) -> ProgressView:
+    """The view that suits the stream."""
+    return TerminalProgress(stream) if stream.isatty() else PlainProgress(stream)
 
 
 class PlainProgress:
-    """A line every ten seconds, for a log."""
+    """A line every ten seconds; with the time of day for a log file."""
 
-    def __init__(
-        self,
-        start: Checkpoint,
-        total_bytes: int | None,
-        stream: TextIO,
-        clock: Callable[[], float] = time.monotonic,
-    ):
-        self._pace = Pace(start, total_bytes, clock)
-        self._total_bytes = total_bytes
+    def __init__(self, stream: TextIO, *, stamped: bool = False, clock: Callable[[], float] = time.monotonic):
         self._stream = stream
+        self._stamped = stamped
         self._clock = clock
         self._next_line = clock() + LINE_EVERY_S
 
@@ -79,36 +44,31 @@ class PlainProgress:
     def __exit__(self, *exception: object) -> None:
         return
 
-    def update(self, done: Checkpoint) -> None:
-        if self._clock() < self._next_line:
-            return
-        self._next_line = self._clock() + LINE_EVERY_S
-        self._stream.write(self._line(done) + "\n")
-        self._stream.flush()
+    def update(self, tally: Tally) -> None:
+        """A line, if it is time for one."""
+        if self._clock() >= self._next_line:
+            self._next_line = self._clock() + LINE_EVERY_S
+            self.say(described(tally))
 
-    def _line(self, done: Checkpoint) -> str:
-        parts = [_counts(done, self._pace)]
-        if self._total_bytes:
-            parts.append(f"{done.position.offset / self._total_bytes:.0%} read")
-        if (left_s := self._pace.left_s(done)) is not None:
-            parts.append(f"{duration(left_s)} left")
-        return ", ".join(parts)
+    def say(self, text: str) -> None:
+        """A line of any kind."""
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S ") if self._stamped else ""
+        self._stream.write(f"{stamp}{text}\n")
+        self._stream.flush()
 
 
 class TerminalProgress:
-    """A bar over the input's bytes, with records, rate, errors and time left."""
+    """A bar over the input, with records, rates, errors and time left."""
 
-    def __init__(self, start: Checkpoint, total_bytes: int | None, stream: TextIO):
-        self._pace = Pace(start, total_bytes)
+    def __init__(self, stream: TextIO):
         self._bar = Progress(
-            BarColumn(),
+            BarColumn(bar_width=24),
             TaskProgressColumn(),
             TextColumn("{task.description}"),
-            TimeRemainingColumn(),
             console=Console(file=stream),
             transient=True,
         )
-        self._task = self._bar.add_task("starting", total=total_bytes, completed=start.position.offset)
+        self._task = self._bar.add_task("starting", total=None)
 
     def __enter__(self) -> "TerminalProgress":
         self._bar.start()
@@ -117,19 +77,37 @@ class TerminalProgress:
     def __exit__(self, *exception: object) -> None:
         self._bar.stop()
 
-    def update(self, done: Checkpoint) -> None:
-        self._bar.update(self._task, completed=done.position.offset, description=_counts(done, self._pace))
+    def update(self, tally: Tally) -> None:
+        """Show how it is now."""
+        self._bar.update(self._task, total=tally.size, completed=tally.position, description=_counts(tally))
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: `48 s`, `12 min 5 s`, `3 h 20 min`."""
+    """Seconds as a person says them: `48 s`, `12 min 5 s`, `3 h 20 min`, `2 d 4 h`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
-def _counts(done: Checkpoint, pace: Pace) -> str:
-    return f"{done.position.records:,} records, {pace.rate(done):.1f} a second, {done.errors:,} failed"
+def described(tally: Tally) -> str:
+    """All that is known, in a line."""
+    share = [f"{min(1.0, tally.position / tally.size):.0%} of the input"] if tally.size else []
+    return ", ".join([*share, _counts(tally)])
+
+
+def _counts(tally: Tally) -> str:
+    parts = [
+        f"{tally.records:,} written",
+        f"{tally.made:,} made ({tally.rate():.1f}/s, {tally.tokens_per_s():,.0f} tokens/s)",
+        f"{tally.errors:,} errors",
+    ]
+    if tally.found:
+        parts.insert(1, f"{tally.found:,} there already")
+    if (left_s := tally.left_s()) is not None:
+        parts.append(f"{duration(left_s)} left")
+    return ", ".join(parts)

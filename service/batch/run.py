@@ -1,104 +1,197 @@
-"""A batch run: records in, one output line for each, in order, a chunk at a time.
+"""A batch run: windows in, units done, rows out in the input's order.
 
-Which records share a chunk is decided by their index alone, and a chunk is run by itself; so a run that was
-interrupted and goes on at the last whole chunk writes what an unbroken one writes. Knows no files.
+Two windows are in work at most: while the older one's last units are done, the younger one's wait already, so
+the engine never does. What is in the store is not done again. Knows no files and no formats.
 """
 
-import logging
-import re
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from models.errors import DragomanError, InvalidInput
-from models.tasks.steps import Outcome, Steps
-from service.batch.formats import Reader, Record, encode
-from service.batch.part import Checkpoint, Sink
-from service.batch.work import Result, Work
+from models.errors import DragomanError
+from service.batch.output import Output, Row, described
+from service.batch.record import Record
+from service.batch.store import Store
+from service.batch.tally import Tally
+from service.batch.unit import Doer, Done, Kept, Unit
+from service.batch.window import Window
 
-log = logging.getLogger(__name__)
+WINDOWS_IN_WORK = 2
 
-CHUNK_RECORDS = 32
+LOOK_EVERY_S = 0.5
 
-RunAll = Callable[[Sequence[Steps[Result]]], list[Outcome[Result]]]
+
+class TooManyErrors(DragomanError):
+    """More records are errors than may be."""
 
 
 class Watcher(Protocol):
     """Who is told how the run goes."""
 
-    def update(self, done: Checkpoint) -> None:
-        """A chunk is finished."""
+    def update(self, tally: Tally) -> None:
+        """Something is done, or some time has passed."""
+
+    def made(self, characters: int, kept: Kept, record: Record) -> None:
+        """A content was worked on."""
+
+    def wrote(self, characters: int, kept: Kept | None) -> None:
+        """A record is written, with what was kept of its content, if it had any."""
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
-    """What a run did, over all its interruptions, but for the time."""
+class RowNames:
+    """What a row has beside the record's own fields."""
 
-    records: int
-    errors: int
-    resumed_at: int
-    """How many records an earlier run had done."""
-    seconds: float
-    """Of this run."""
+    result: str = "result"
+    id: str = "id"
+    omitted: tuple[str, ...] = ()
+    """Fields of the record that are left out."""
 
     @property
-    def rate(self) -> float:
-        """Records a second, of this run."""
-        return (self.records - self.resumed_at) / self.seconds if self.seconds else 0.0
+    def taken(self) -> tuple[str, ...]:
+        """Names that no record may use itself."""
+        return (self.result, "error")
 
 
-def run(reader: Reader, sink: Sink, work: Work, run_all: RunAll, watcher: Watcher) -> Totals:
-    """Run every record that the sink has not yet, and finish the sink.
+@dataclass(slots=True)
+class _InWork:
+    """A window and its units."""
 
-    Raises InvalidInput if the input changed since the sink's checkpoint.
-    """
-    start = time.monotonic()
-    resumed_at = sink.checkpoint.position.records
-    if resumed_at:
-        reader.skip(sink.checkpoint.position)
-    while chunk := reader.chunk(CHUNK_RECORDS):
-        outcomes = run_all([_steps(work, record) for record in chunk])
-        pairs = zip(chunk, outcomes, strict=True)
-        lines = b"".join(encode(_output(work, record, outcome)) for record, outcome in pairs)
-        sink.append(lines, reader.position(), sum(outcome.error is not None for outcome in outcomes))
-        watcher.update(sink.checkpoint)
-    sink.finish()
-    done = sink.checkpoint
-    return Totals(done.position.records, done.errors, resumed_at, time.monotonic() - start)
+    window: Window
+    pending: dict["Future[Done]", tuple[Unit, tuple[int, ...]]] = field(default_factory=dict)
+    errors: int = 0
+    """Known so far, of those that are not written yet."""
+
+    def being_done(self) -> set[bytes]:
+        """The keys of what is in work."""
+        places = [place for _, own in self.pending.values() for place in own]
+        return {key for place in places if (key := self.window.keys[place]) is not None}
 
 
-def _steps(work: Work, record: Record) -> Steps[Result]:
-    """The record's task. What is wrong with the record is raised in it, and so is the record's alone."""
-    if record.problem is not None:
-        raise record.problem
-    for name in (work.result_field, "error"):
-        if name in record.fields:
-            raise InvalidInput(
-                f"the record has a field {name!r} of its own, a name that the output needs", field=name
+class Run:
+    """One run over the windows of an input."""
+
+    def __init__(
+        self,
+        store: Store,
+        doer: Doer,
+        output: Output,
+        watcher: Watcher,
+        *,
+        names: RowNames,
+        size: int | None = None,
+        max_errors: int | None = None,
+    ):
+        self.tally = Tally(size)
+        self._store = store
+        self._doer = doer
+        self._output = output
+        self._watcher = watcher
+        self._names = names
+        self._max_errors = max_errors
+        self._in_work: list[_InWork] = []
+        self._written_errors = 0
+
+    def go(self, windows: Iterator[Window]) -> Tally:
+        """Do all windows. Raises TooManyErrors; what is done until then is kept."""
+        try:
+            for window in windows:
+                self._in_work.append(self._begin(window))
+                self._check_errors()
+                while len(self._in_work) >= WINDOWS_IN_WORK:
+                    self._end_oldest()
+            while self._in_work:
+                self._end_oldest()
+        except BaseException:
+            self._doer.stop()
+            raise
+        self._store.finish()
+        return self.tally
+
+    # ------------------------------------------------------------------ a window's begin
+
+    def _begin(self, window: Window) -> _InWork:
+        own = _InWork(window, errors=len(window.problems))
+        wanted = window.wanted()
+        known = self._store.known(wanted)
+        elsewhere = {key for each in self._in_work for key in each.being_done()}
+        plan = self._store.plan(window.digest(), lambda: window.units(known.keys() | elsewhere))
+        left = 0
+        for number, places in enumerate(plan.units if plan else (), start=plan.first if plan else 0):
+            if all(window.keys[place] in known for place in places):
+                continue  # committed before the run was cut off
+            left += len(places)
+            contents = tuple(content for place in places if (content := window.contents[place]) is not None)
+            unit = Unit(number, plan.sees if plan else 0, contents)
+            own.pending[self._doer.submit(unit)] = unit, places
+        self.tally.found += sum(known.values())
+        self.tally.position += window.extent * (1 - left / len(window.records))
+        return own
+
+    # ------------------------------------------------------------------ units
+
+    def _end_oldest(self) -> None:
+        oldest = self._in_work[0]
+        while oldest.pending:
+            futures = [future for each in self._in_work for future in each.pending]
+            done, _ = wait(futures, timeout=LOOK_EVERY_S, return_when=FIRST_COMPLETED)
+            for future in done:
+                self._commit(future)
+            self._watcher.update(self.tally)
+        self._write(oldest.window)
+        self._in_work.pop(0)
+        self._check_errors()
+        self._watcher.update(self.tally)
+
+    def _commit(self, future: "Future[Done]") -> None:
+        own = next(each for each in self._in_work if future in each.pending)
+        unit, places = own.pending[future]
+        done = future.result()
+        self._store.commit(unit.number, [own.window.keys[place] or b"" for place in places], done)
+        del own.pending[future]
+        share = own.window.extent / len(own.window.records) * len(places)
+        tally = self.tally
+        tally.made += len(places)
+        tally.characters += sum(len(content.value) for content in unit.contents)
+        tally.effort += done.effort
+        tally.position += share
+        tally.worked += share
+        own.errors += sum(kept.failed for kept in done.kept)
+        for place, kept in zip(places, done.kept, strict=True):
+            self._watcher.made(len(own.window.value(place)), kept, own.window.records[place])
+        self._check_errors()
+
+    def _check_errors(self) -> None:
+        known = self._written_errors + sum(each.errors for each in self._in_work)
+        self.tally.errors = known
+        if self._max_errors is not None and known > self._max_errors:
+            raise TooManyErrors(
+                f"{known:,} records are errors, and {self._max_errors:,} may be (--max-errors); "
+                "what is done is kept"
             )
-    return (yield from work.steps(record.fields))
 
+    # ------------------------------------------------------------------ rows
 
-def _output(work: Work, record: Record, outcome: Outcome[Result]) -> Result:
-    if outcome.error is None:
-        return {**record.fields, work.result_field: outcome.unwrap()}
-    error = _described(outcome.error, record.line)
-    if "error" not in record.fields:
-        return {**record.fields, "error": error}
-    own_id = {"id": record.fields["id"]} if "id" in record.fields else {}
-    return {**own_id, "record": record.fields, "error": error}
+    def _write(self, window: Window) -> None:
+        kept = self._store.results(window.wanted())
+        rows = [self._row(window, place, kept) for place in range(len(window.records))]
+        self._output.write(rows)
+        self.tally.records += len(rows)
+        self.tally.problems += len(window.problems)
+        self._written_errors += sum(row.error is not None for row in rows)
+        for place, key in enumerate(window.keys):
+            self._watcher.wrote(len(window.value(place)), kept[key] if key is not None else None)
 
-
-def _described(error: Exception, line: int) -> Mapping[str, Any]:
-    """As in HTTP's problem documents: `unsupported-language` is what UnsupportedLanguage is called there."""
-    if not isinstance(error, DragomanError):
-        log.debug("line %d: a bug", line, exc_info=error)
-        return {"type": "unexpected-error", "message": f"{type(error).__name__}: {error}", "line": line}
-    kind = re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
-    described: dict[str, Any] = {"type": kind, "message": error.message}
-    if error.field is not None:
-        described["field"] = error.field
-    if error.allowed is not None:
-        described["allowed"] = error.allowed
-    return {**described, "line": line}
+    def _row(self, window: Window, place: int, kept: Mapping[bytes, Kept]) -> Row:
+        record, key = window.records[place], window.keys[place]
+        fields = {name: value for name, value in record.fields.items() if name not in self._names.omitted}
+        error: Mapping[str, object]
+        if key is None:
+            error = described(window.problems[place])
+        elif not kept[key].failed:
+            return Row(fields, self._names.id, self._names.result, kept[key].body)
+        else:
+            error = json.loads(kept[key].body)
+        return Row(fields, self._names.id, self._names.result, error={**error, "line": record.line})

@@ -1,228 +1,190 @@
-"""`dragoman batch`: a file of many articles, through to the end, whatever interrupts it."""
+"""`dragoman batch`: many articles, through to the end, whatever interrupts it."""
 
 import importlib.metadata
-import os
-import stat
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from service.commands.batch_options import BatchOptions, batch_options, check, split
 from service.commands.options import (
     summary_options,
     summary_request,
     translation_options,
     translation_request,
 )
-from service.commands.session import Session, count, note
+from service.commands.session import Session, count, note, write
 
 if TYPE_CHECKING:
-    from service.batch.part import Sink
-    from service.batch.run import Totals
+    from service.batch.job import Estimate, How, Job, Where
     from service.batch.work import Work
     from service.runtime import Runtime
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-TAKEN_FIELDS = ("id", "text", "html", "error", "record")
 
 SOME_FAILED = 3
 """The exit code of a run that came to its end with error records in its output."""
 
-_FILES = (
-    click.argument("infile", metavar="IN", type=click.Path(exists=True, dir_okay=False, allow_dash=True)),
-    click.argument("out", metavar="OUT", type=click.Path(dir_okay=False, allow_dash=True)),
-    click.option(
-        "--result-field",
-        metavar="NAME",
-        default="result",
-        show_default=True,
-        help="The output's field for the result. No record may have a field of this name.",
-    ),
-    click.option("--restart", is_flag=True, help="Begin anew, even if an interrupted run could go on."),
-    click.option("--overwrite", is_flag=True, help="Replace OUT if it exists."),
-)
+TOO_MANY_FAILED = 4
+"""The exit code of a run that stopped at --max-errors."""
 
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Where a batch reads and writes, and what it may write over."""
-
-    infile: str
-    out: str
-    result_field: str
-    restart: bool
-    overwrite: bool
-
-
-def _files(command: F) -> F:
-    for each in reversed(_FILES):
-        command = each(command)
-    return command
+Prepare = Callable[["Runtime"], "tuple[Work, dict[str, str]]"]
 
 
 @click.group()
 def batch() -> None:
-    """Summarize or translate a file of many articles.
+    """Summarize or translate many articles.
 
-    IN is JSONL, one JSON object a line: `text` or `html`, perhaps `id`, and fields of its own. OUT has a line
-    for each line of IN, in order: the record as it was, and a field `result` (what --json shows for one
-    article, without timings) or a field `error` (type, message, field, line). A bad record never stops the
-    run. `-` is standard input or output.
+    IN is JSON lines, CSV or TSV (the first row has the names), or Parquet, as its name tells; or a folder, of
+    which every .txt, .md and .html file is a record, with its path as `id`. A record has `text` or `html`,
+    perhaps `id`, and fields of its own. OUT is JSON lines, or Parquet if it is called so. Names that end with
+    .gz or .zst are compressed. `-` is standard input or output, as JSON lines.
 
-    Until all is done, OUT is called OUT.part. Interrupted in any way and started again, the same command goes
-    on where it stopped, and the output is the same as of an unbroken run.
+    OUT has a line for each record, in order: the record as it was, and a field `result` (what --json shows
+    for one article, without timings) or a field `error` (type, message, field, line). In Parquet the columns
+    are `id`, `record` and `result` (both as JSON), `text` (the summary or translation) and `error`. A bad
+    record never stops the run.
+
+    Until all is done, OUT is called OUT.part. Every result is kept in OUT.cache by its text, the model and
+    its revision, and the options that touch it. So the same command, started again after whatever
+    interruption, does only what is not done, and its output is to the byte that of an unbroken run; with
+    other options, or a changed IN, only what that touches is done again. --forget removes the cache at the
+    end.
 
     \b
     Exit codes: 0  all records done
                 1  stopped before the end; the same command goes on
-                2  wrong usage, or an OUT.part of another run
+                2  wrong usage
                 3  came to the end; some records are errors
+                4  stopped because more records are errors than --max-errors allows
     """
 
 
 @batch.command(epilog="Example: dragoman batch summarize articles.jsonl summaries.jsonl --length short")
-@_files
+@batch_options
 @summary_options
 @click.pass_obj
 def summarize(session: Session, /, **given: Any) -> int:
     """Summarize every record of IN into OUT."""
     from service.batch import preflight, work
 
-    files, options = _split(given)
-    request = summary_request(options)
+    options, own = split(given)
+    request = summary_request(own)
 
     def prepare(runtime: "Runtime") -> "tuple[Work, dict[str, str]]":
         models = preflight.check_summary(runtime, request)
-        return work.summarize(runtime.summarizer.steps, request, files.result_field), models
+        return work.summarize(runtime.summarizer.steps, request, own), models
 
-    return _batch(session, files, {"task": "summarize", "parameters": options}, prepare)
+    return _batch(session, options, {"task": "summarize", "parameters": own}, prepare)
 
 
 @batch.command(epilog="Example: dragoman batch translate --to fr articles.jsonl french.jsonl")
-@_files
+@batch_options
 @translation_options
 @click.pass_obj
 def translate(session: Session, /, **given: Any) -> int:
     """Translate every record of IN into OUT."""
     from service.batch import preflight, work
 
-    files, options = _split(given)
-    request = translation_request(options, "")
+    options, own = split(given)
+    request = translation_request(own, "")
 
     def prepare(runtime: "Runtime") -> "tuple[Work, dict[str, str]]":
         models = preflight.check_translation(runtime, request)
-        own = work.translate(
-            runtime.translator.steps, request, files.result_field, article=options["article"]
-        )
-        return own, models
+        return work.translate(runtime.translator.steps, request, own), models
 
-    return _batch(session, files, {"task": "translate", "parameters": options}, prepare)
+    return _batch(session, options, {"task": "translate", "parameters": own}, prepare)
 
 
-def _split(given: dict[str, Any]) -> tuple[Files, dict[str, Any]]:
-    """The files, and the task's own options."""
-    names = Files.__dataclass_fields__
-    files = Files(**{name: value for name, value in given.items() if name in names})
-    return files, {name: value for name, value in given.items() if name not in names}
-
-
-def _batch(
-    session: Session,
-    files: Files,
-    asked: Mapping[str, Any],
-    prepare: "Callable[[Runtime], tuple[Work, dict[str, str]]]",
-) -> int:
+def _batch(session: Session, options: BatchOptions, asked: Mapping[str, Any], prepare: Prepare) -> int:
     """Check what can be checked at once, load the models, run; returns the exit code."""
-    _check(files)
+    check(options)
+    from service.batch.job import Job
+    from service.batch.names import EngineNames
+
     with session.runtime() as runtime:
         with session.waiting("loading the models"):
             work, models = prepare(runtime)
-        with _input(files.infile) as stream:
-            job = {
-                "dragoman": importlib.metadata.version("dragoman"),
-                **asked,
-                "result_field": files.result_field,
-                "models": models,
-                "settings": runtime.settings.model_dump(mode="json", include={"device", "max_batch_size"}),
-                "input_bytes": _size(stream),
-            }
-            with _sink(files, job) as sink:
-                totals = _run(runtime, work, stream, sink)
-    out = "standard output" if files.out == "-" else files.out
-    note(
-        f"{out}: {count(totals.records, 'record')}, {count(totals.errors, 'error')}, "
-        f"{totals.seconds:.1f} s, {totals.rate:.1f} records a second"
-    )
-    return SOME_FAILED if totals.errors else 0
+        told = {"dragoman": importlib.metadata.version("dragoman"), **asked, "models": models}
+        where, how = _settings(options)
+        job = Job(where, how, work, told, EngineNames(runtime))
+        if options.dry_run:
+            with session.waiting("looking through the input"):
+                estimate = job.estimate(runtime.detector)
+            return _show(estimate)
+        return _run(job, options)
 
 
-def _check(files: Files) -> None:
-    out = Path(files.out)
-    if files.result_field in TAKEN_FIELDS:
-        raise click.BadParameter(
-            f"{files.result_field!r} has a meaning of its own", param_hint="--result-field"
-        )
-    if files.out == "-":
-        return
-    if not out.parent.is_dir():
-        raise click.BadParameter(f"there is no folder {out.parent}", param_hint="OUT")
-    if files.infile != "-" and out.exists() and out.samefile(files.infile):
-        raise click.BadParameter("OUT is IN", param_hint="OUT")
-    if out.exists() and not files.overwrite:
-        raise click.BadParameter(f"{out} exists; --overwrite replaces it", param_hint="OUT")
+def _run(job: "Job", options: BatchOptions) -> int:
+    from service.batch.run import TooManyErrors
 
-
-@contextmanager
-def _input(source: str) -> Iterator[BinaryIO]:
-    if source == "-":
-        yield sys.stdin.buffer
-        return
-    with Path(source).open("rb") as stream:
-        yield stream
-
-
-def _size(stream: BinaryIO) -> int | None:
-    """The input's bytes; None for a pipe."""
     try:
-        status = os.fstat(stream.fileno())
-    except OSError:
-        return None
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
+        tally = job.run()
+    except TooManyErrors as error:
+        note(f"error: {error.message}")
+        return TOO_MANY_FAILED
+    except KeyboardInterrupt:
+        if options.cache_path is not None:
+            note("what is done is kept; the same command goes on from there")
+        raise
+    out = "standard output" if options.out == "-" else options.out
+    there = f", {count(tally.found, 'result')} there already" if tally.found else ""
+    note(
+        f"{out}: {count(tally.records, 'record')}, {count(tally.errors, 'error')}, {tally.made:,} made in "
+        f"{tally.seconds:.1f} s ({tally.rate():.1f} a second){there}"
+    )
+    return SOME_FAILED if tally.errors else 0
 
 
-@contextmanager
-def _sink(files: Files, job: Mapping[str, Any]) -> "Iterator[Sink]":
-    from service.batch.part import Part, Stream
+def _show(estimate: "Estimate") -> int:
+    """A dry run's findings: numbers on standard output, the time in words beside them."""
+    from service.batch.progress import duration
 
-    if files.out == "-":
-        yield Stream(sys.stdout.buffer)
-        return
-    with Part(Path(files.out), job, restart=files.restart) as part:
-        yield part
+    seconds, rate = estimate.seconds, estimate.characters_per_s
+    by = "a sample" if estimate.measured else "the last run"
+    figures = {
+        **estimate.survey.as_json(),
+        "characters_per_s": None if rate is None else round(rate, 1),
+        "rate_of": by if rate else None,
+        "seconds": None if seconds is None else round(seconds, 1),
+    }
+    write(json.dumps(figures, ensure_ascii=False, indent=2))
+    if seconds is not None:
+        note(f"about {duration(seconds)}, at the rate of {by} ({rate:,.0f} characters a second)")
+    return 0
 
 
-def _run(runtime: "Runtime", work: "Work", stream: BinaryIO, sink: "Sink") -> "Totals":
-    from service.batch.formats import JsonlReader
-    from service.batch.part import Part
-    from service.batch.progress import progress
-    from service.batch.run import run
+def _settings(options: BatchOptions) -> "tuple[Where, How]":
+    from service.batch.job import How, Where
+    from service.batch.record import FieldNames
+    from service.batch.run import RowNames
 
-    resumable = isinstance(sink, Part)
-    if done := sink.checkpoint.position.records:
-        note(f"going on after the {count(done, 'record')} of an interrupted run")
+    named = options.text_field is not None or options.html_field is not None
+    fields = FieldNames(
+        options.text_field if named else "text", options.html_field if named else "html", options.id_field
+    )
+    where = Where(
+        options.infile,
+        options.out,
+        options.input_format,
+        options.cache_path,
+        _path(options.log),
+        _path(options.summary),
+        _path(options.report),
+    )
+    omitted = tuple(name for name in (fields.text, fields.html) if name is not None)
+    how = How(
+        fields,
+        RowNames(options.result_field, options.id_field, omitted if options.omit_text else ()),
+        restart=options.restart,
+        forget=options.forget,
+        retry_failed=options.retry_failed,
+        max_errors=options.max_errors,
+        record_timeout_s=options.record_timeout,
+        memory=options.memory,
+    )
+    return where, how
 
-    def run_all(tasks: "Sequence[Any]") -> "list[Any]":
-        return runtime.run_all(tasks, wait=True)
 
-    with progress(sink.checkpoint, _size(stream)) as view:
-        try:
-            return run(JsonlReader(stream), sink, work, run_all, view)
-        except KeyboardInterrupt:
-            finished = count(sink.checkpoint.position.records, "record")
-            note(f"{finished} done" + ("; the same command goes on from there" if resumable else ""))
-            raise
+def _path(given: str | None) -> Path | None:
+    return None if given is None else Path(given)

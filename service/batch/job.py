@@ -1,0 +1,205 @@
+"""One batch put together: source, store, lanes and output, and what is told of it while it runs and after."""
+
+import datetime
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models.text.language import LanguageDetector
+from service.batch import output, source
+from service.batch.findings import Findings, summary
+from service.batch.lanes import Lanes
+from service.batch.output import JsonlOutput, Output
+from service.batch.progress import PlainProgress, described, progress
+from service.batch.record import FieldNames, Record
+from service.batch.rounds import Rounds
+from service.batch.run import RowNames, Run, TooManyErrors
+from service.batch.store import Store
+from service.batch.survey import Survey, measured_rate, survey
+from service.batch.tally import Tally
+from service.batch.unit import Kept
+from service.batch.window import windows
+from service.batch.work import Keys, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What is read and written."""
+
+    infile: str
+    out: str
+    format: source.Format | None = None
+    cache: Path | None = None
+    log: Path | None = None
+    summary: Path | None = None
+    report: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a run goes."""
+
+    fields: FieldNames = field(default_factory=FieldNames)
+    rows: RowNames = field(default_factory=RowNames)
+    restart: bool = False
+    forget: bool = False
+    retry_failed: bool = False
+    max_errors: int | None = None
+    record_timeout_s: float | None = None
+    memory: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How long a run would take."""
+
+    survey: Survey
+    characters_per_s: float | None
+    measured: bool
+    """True if the rate is that of a sample; False if it is that of the last run."""
+
+    @property
+    def seconds(self) -> float | None:
+        """None if nothing is known."""
+        if not self.characters_per_s:
+            return None
+        return self.survey.left_characters / self.characters_per_s
+
+
+class Job:
+    """One task over one input. `told` is what names the job: its task, its models, its options; JSON."""
+
+    def __init__(self, where: Where, how: How, work: Work, told: Mapping[str, Any], name_of: Any):
+        self._where = where
+        self._how = how
+        self._work = work
+        self._told = dict(told)
+        self._name_of = name_of
+        decisive = {name: told[name] for name in ("dragoman", "task", "models")}
+        self._keys = Keys(work, decisive)
+        digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+        self._rate_name = "characters_per_s " + digest[:16]
+
+    def run(self) -> Tally:
+        """Run it to its end. Raises TooManyErrors, InvalidInput."""
+        where, how = self._where, self._how
+        with ExitStack() as stack:
+            found = stack.enter_context(source.opened(where.infile, how.fields, where.format))
+            store = stack.enter_context(self._store(where.cache))
+            out = stack.enter_context(_output(where.out))
+            rounds = Rounds(self._name_of, store if how.memory else None)
+            lanes = stack.enter_context(Lanes(self._work, rounds, record_timeout_s=how.record_timeout_s))
+            watcher = stack.enter_context(_Watcher(where.log, how.rows.id))
+            run = Run(store, lanes, out, watcher, names=how.rows, size=found.size, max_errors=how.max_errors)
+            with self._told_at_the_end(run.tally, watcher):
+                run.go(windows(found, how.fields, self._keys, how.rows.taken))
+                if run.tally.made:
+                    store.keep_number(self._rate_name, run.tally.characters / run.tally.seconds)
+        if how.forget and where.cache is not None:
+            where.cache.unlink()
+        return run.tally
+
+    def estimate(self, detector: LanguageDetector) -> Estimate:
+        """Look through the input; a sample is run if no earlier run tells how fast it goes."""
+        where, how = self._where, self._how
+        cache = where.cache if where.cache is not None and where.cache.exists() else None
+        with source.opened(where.infile, how.fields, where.format) as found, Store(cache) as store:
+            seen = survey(windows(found, how.fields, self._keys, how.rows.taken), store, detector)
+            rate = store.number(self._rate_name) or None
+        if rate is not None:
+            return Estimate(seen, rate, measured=False)
+        return Estimate(
+            seen, measured_rate(seen.sample, self._work, Rounds(self._name_of, None)), measured=True
+        )
+
+    def _store(self, path: Path | None) -> Store:
+        store = Store(path)
+        try:
+            if self._how.restart:
+                store.clear()
+            store.begin(retry_failed=self._how.retry_failed)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @contextmanager
+    def _told_at_the_end(self, tally: Tally, watcher: "_Watcher") -> Iterator[None]:
+        end = "failed"
+        try:
+            yield
+            end = "done"
+        except TooManyErrors:
+            end = "stopped"
+            raise
+        except KeyboardInterrupt:
+            end = "interrupted"
+            raise
+        finally:
+            watcher.end(tally, end)
+            self._tell(summary(self._told, tally, watcher.findings, end), watcher.findings)
+
+    def _tell(self, told: dict[str, Any], findings: Findings) -> None:
+        told["ended_at"] = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        if self._where.summary is not None:
+            self._where.summary.write_text(json.dumps(told, ensure_ascii=False, indent=2) + "\n", "utf-8")
+        if self._where.report is not None:
+            from service.batch.report import page
+
+            self._where.report.write_text(page(told, findings), "utf-8")
+
+
+class _Watcher:
+    """All who watch a run; a context manager."""
+
+    def __init__(self, log: Path | None, id_field: str):
+        self.findings = Findings(id_field)
+        self._stack = ExitStack()
+        self._view = progress()
+        self._log: PlainProgress | None = None
+        if log is not None:
+            file = self._stack.enter_context(log.open("a", encoding="utf-8"))
+            self._log = PlainProgress(file, stamped=True)
+
+    def __enter__(self) -> "_Watcher":
+        if self._log is not None:
+            self._log.say("begins: " + " ".join(sys.argv[1:]))
+        self._stack.enter_context(self._view)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def update(self, tally: Tally) -> None:
+        """See `Watcher`."""
+        self.findings.update(tally)
+        self._view.update(tally)
+        if self._log is not None:
+            self._log.update(tally)
+
+    def made(self, characters: int, kept: Kept, record: Record) -> None:
+        """See `Watcher`."""
+        self.findings.made(characters, kept, record)
+
+    def wrote(self, characters: int, kept: Kept | None) -> None:
+        """See `Watcher`."""
+        self.findings.wrote(characters, kept)
+
+    def end(self, tally: Tally, end: str) -> None:
+        """The last line of the log."""
+        if self._log is not None:
+            self._log.say(f"{end}: {described(tally)}")
+
+
+@contextmanager
+def _output(out: str) -> Iterator[Output]:
+    if out == "-":
+        yield JsonlOutput(sys.stdout.buffer)
+        return
+    with output.opened(Path(out)) as file:
+        yield file

@@ -1,0 +1,131 @@
+"""What is written for each record, and where: OUT.part, which is called OUT when it is whole."""
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from models.errors import DragomanError, InvalidInput
+from service.batch.compression import compressed, inner_suffix
+from service.batch.jsonl import dumps, encode
+from service.batch.record import Fields
+
+TEXT_OF_RESULT = ("summary", "translation")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record of the output: with a result, or with an error."""
+
+    fields: Fields
+    id_field: str
+    result_field: str
+    result: str | None = None
+    """JSON."""
+    error: Mapping[str, Any] | None = None
+
+    def text(self) -> str | None:
+        """The summary or the translation itself."""
+        if self.result is None:
+            return None
+        result = json.loads(self.result)
+        return next((result[name] for name in TEXT_OF_RESULT if name in result), None)
+
+
+class Output(Protocol):
+    """Where rows go."""
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Add rows."""
+
+    def close(self) -> None:
+        """All is written."""
+
+    def abandon(self) -> None:
+        """The run ends before all is written."""
+
+
+class JsonlOutput:
+    """A line for each row."""
+
+    def __init__(self, stream: BinaryIO):
+        self._stream = stream
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Add rows."""
+        self._stream.write(b"".join(map(_line, rows)))
+        self._stream.flush()
+
+    def close(self) -> None:
+        """All is written."""
+
+    def abandon(self) -> None:
+        """What is written may stay."""
+
+
+def _line(row: Row) -> bytes:
+    if row.error is None:
+        return encode(row.fields, row.result_field, row.result or "null")
+    if "error" not in row.fields:
+        return encode(row.fields, "error", dumps(row.error))
+    own_id = {row.id_field: row.fields[row.id_field]} if row.id_field in row.fields else {}
+    return encode({**own_id, "record": row.fields}, "error", dumps(row.error))
+
+
+def described(error: Exception) -> dict[str, Any]:
+    """As in HTTP's problem documents: `unsupported-language` is what UnsupportedLanguage is called there."""
+    if not isinstance(error, DragomanError):
+        return {"type": "unexpected-error", "message": f"{type(error).__name__}: {error}"}
+    kind = re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
+    told: dict[str, Any] = {"type": kind, "message": error.message}
+    if error.field is not None:
+        told["field"] = error.field
+    if error.allowed is not None:
+        told["allowed"] = error.allowed
+    return told
+
+
+@contextmanager
+def opened(out: Path) -> Iterator[Output]:
+    """Rows for the file `out`, in the format that its name tells, under another name until all is written.
+
+    Raises InvalidInput if another run writes it.
+    """
+    part = out.with_name(out.name + ".part")
+    with part.open("ab") as file:
+        _lock(file, part)
+        file.truncate(0)
+        with compressed(file, out.name) as stream:
+            output = _output(stream, out)
+            try:
+                yield output
+            except BaseException:
+                output.abandon()
+                raise
+            output.close()
+        file.flush()
+        os.fsync(file.fileno())
+        part.replace(out)
+
+
+def _output(stream: BinaryIO, out: Path) -> Output:
+    if inner_suffix(out.name) == ".parquet":
+        from service.batch.parquet import ParquetOutput
+
+        return ParquetOutput(stream)
+    return JsonlOutput(stream)
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    other = InvalidInput(f"another run is writing {path}")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise other from error
+    if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):
+        raise other  # it came to its end, and what we opened is OUT by now

@@ -1,0 +1,258 @@
+"""OUT.cache: an SQLite file with every result by its key, so that none is made twice.
+
+A unit is committed in one transaction, and so is a window's plan: a kill at any moment leaves units that are
+whole or not begun. Knows keys and JSON; knows no task and no format.
+"""
+
+import json
+import sqlite3
+import threading
+import zlib
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from models.engine.protocol import Output
+from models.errors import InvalidInput
+from service.batch.unit import Done, Kept
+
+VERSION = 1
+
+REMEMBERED_UNITS = 512
+"""Sentences of so many units are remembered, some hundred thousand."""
+
+_AT_ONCE = 500
+
+_SCHEMA = f"""
+PRAGMA user_version = {VERSION};
+CREATE TABLE results (key BLOB PRIMARY KEY, failed INTEGER, attempt INTEGER, run INTEGER, body BLOB,
+  facts TEXT) STRICT;
+CREATE TABLE plans (window BLOB PRIMARY KEY, first INTEGER, sees INTEGER, units TEXT) STRICT;
+CREATE TABLE outputs (key BLOB, unit INTEGER, body BLOB, PRIMARY KEY (key, unit)) STRICT, WITHOUT ROWID;
+CREATE INDEX outputs_by_unit ON outputs (unit);
+CREATE TABLE numbers (name TEXT PRIMARY KEY, value REAL) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the records of a window that are to be done are shared out."""
+
+    first: int
+    """The number of the first unit."""
+    sees: int
+    """Of all its units; see `Unit.sees`."""
+    units: tuple[tuple[int, ...], ...]
+    """Each unit's records, by their places in the window."""
+
+
+class Store:
+    """The file, locked against a second run; a context manager. Any thread may use it.
+
+    Without a path it is a file of the system's own that ends with it. Raises InvalidInput if the file is
+    something else, or in use.
+    """
+
+    def __init__(self, path: Path | None):
+        self._lock = threading.RLock()
+        self._connection = sqlite3.connect(
+            path or "", check_same_thread=False, isolation_level=None, timeout=0.5
+        )
+        try:
+            self._open(path)
+        except BaseException:
+            self._connection.close()
+            raise
+        self._attempt: int | None = None
+        self._run = 0
+
+    def _open(self, path: Path | None) -> None:
+        run = self._connection.execute
+        try:
+            run("PRAGMA locking_mode = EXCLUSIVE")
+            run("PRAGMA journal_mode = WAL")
+            run("PRAGMA synchronous = NORMAL")
+            run("BEGIN IMMEDIATE")
+            found = run("PRAGMA user_version").fetchone()[0]
+            if found == 0 and not run("SELECT 1 FROM sqlite_master").fetchone():
+                for statement in filter(str.strip, _SCHEMA.split(";")):
+                    run(statement)
+            elif found != VERSION:
+                raise InvalidInput(f"{path} was made by something else; --restart begins anew")
+            run("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise InvalidInput(f"{path} is in use by another run, or cannot be opened ({error})") from error
+        except sqlite3.DatabaseError as error:
+            raise InvalidInput(f"{path} is not a cache of results ({error})") from error
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._connection.close()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._transaction() as run:
+            for table in ("results", "plans", "outputs", "numbers"):
+                run(f"DELETE FROM {table}")  # noqa: S608
+
+    # ------------------------------------------------------------------ a run
+
+    def begin(self, *, retry_failed: bool) -> None:
+        """With `retry_failed`, results that are errors don't count, unless this same retry made them."""
+        self._run = int(self.number("runs")) + 1
+        self.keep_number("runs", self._run)
+        if not retry_failed:
+            return
+        attempt = int(self.number("attempt"))
+        if not self.number("retrying"):
+            attempt += 1
+            with self._transaction():
+                self._set("attempt", attempt)
+                self._set("retrying", 1)
+        self._attempt = attempt
+
+    def finish(self) -> None:
+        """The run has come to its end."""
+        with self._transaction() as run:
+            run("DELETE FROM plans")
+            self._set("retrying", 0)
+
+    def number(self, name: str) -> float:
+        """A number that was kept, 0 if it was not."""
+        with self._lock:
+            row = self._connection.execute("SELECT value FROM numbers WHERE name = ?", (name,)).fetchone()
+        return float(row[0]) if row else 0.0
+
+    def keep_number(self, name: str, value: float) -> None:
+        """Keep a number for later runs."""
+        with self._transaction():
+            self._set(name, value)
+
+    # ------------------------------------------------------------------ results
+
+    def known(self, keys: Sequence[bytes]) -> dict[bytes, bool]:
+        """Which of them have a result that counts, and whether it is from an earlier run."""
+        rows = self._rows("SELECT key, failed, attempt, run FROM results WHERE key IN (%s)", keys)
+        return {
+            key: run < self._run
+            for key, failed, attempt, run in rows
+            if not self._is_old_error(failed, attempt)
+        }
+
+    def results(self, keys: Sequence[bytes]) -> dict[bytes, Kept]:
+        """Their results, as far as there are any."""
+        rows = self._rows("SELECT key, failed, body, facts FROM results WHERE key IN (%s)", keys)
+        return {key: _kept(bool(failed), body, facts) for key, failed, body, facts in rows}
+
+    def commit(self, unit: int, keys: Sequence[bytes], done: Done) -> None:
+        """Keep what a unit has done, all of it or nothing."""
+        attempt = self._attempt or 0
+        results = [
+            (key, kept.failed, attempt, self._run, zlib.compress(kept.body.encode(), 1), _facts(kept))
+            for key, kept in zip(keys, done.kept, strict=True)
+        ]
+        outputs = [(key, unit, _packed(output)) for key, output in done.remember.items()]
+        with self._transaction() as run:
+            self._connection.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)", results)
+            run("DELETE FROM outputs WHERE unit = ?", (unit,))
+            self._connection.executemany("INSERT INTO outputs VALUES (?, ?, ?)", outputs)
+
+    def _is_old_error(self, failed: int, attempt: int) -> bool:
+        return bool(failed) and self._attempt is not None and attempt < self._attempt
+
+    # ------------------------------------------------------------------ plans
+
+    def plan(self, window: bytes, units: Callable[[], Sequence[Sequence[int]]]) -> Plan | None:
+        """The window's plan, made of `units` if it has none yet; None if there is nothing to do.
+
+        What the units see is what those of the last window but one, and of earlier ones, have written: the
+        last window's may be in work. That is kept as well, and so is the same after a kill.
+        """
+        name = window + str(self._attempt or "").encode()
+        with self._transaction() as run:
+            row = run("SELECT first, sees, units FROM plans WHERE window = ?", (name,)).fetchone()
+            if row:
+                return Plan(row[0], row[1], tuple(map(tuple, json.loads(row[2]))))
+            parts = tuple(map(tuple, units()))
+            if not parts:
+                return None
+            first = int(self.number("units")) + 1
+            plan = Plan(first, int(self.number("last_first")) - 1, parts)
+            run("INSERT INTO plans VALUES (?, ?, ?, ?)", (name, first, plan.sees, json.dumps(parts)))
+            self._set("units", first + len(parts) - 1)
+            self._set("last_first", first)
+            oldest = int(self.number("last_sees"))  # of the two windows that may be in work
+            run("DELETE FROM outputs WHERE unit <= ?", (oldest - REMEMBERED_UNITS,))
+            self._set("last_sees", plan.sees)
+            return plan
+
+    # ------------------------------------------------------------------ memory
+
+    def recall(self, keys: Sequence[bytes], sees: int) -> dict[bytes, Output]:
+        """See `Memory`: of several outputs of one generation the oldest that still counts."""
+        rows = self._rows(
+            f"SELECT key, body FROM outputs WHERE unit <= {sees:d} AND unit > {sees - REMEMBERED_UNITS:d} "  # noqa: S608
+            "AND key IN (%s) ORDER BY unit DESC",
+            keys,
+        )
+        return {key: _unpacked(body) for key, body in rows}
+
+    # ------------------------------------------------------------------ inside
+
+    def _rows(self, query: str, keys: Sequence[bytes]) -> Iterator[Any]:
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            with self._lock:
+                found = self._connection.execute(query % ",".join("?" * len(some)), some).fetchall()
+            yield from found
+
+    def _set(self, name: str, value: float) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO numbers VALUES (?, ?)", (name, float(value)))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection.execute
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+
+def _facts(kept: Kept) -> str:
+    return json.dumps({"language": kept.language, "flags": dict(kept.flags)})
+
+
+def _kept(failed: bool, body: bytes, facts: str) -> Kept:
+    told = json.loads(facts)
+    return Kept(zlib.decompress(body).decode(), failed, told["language"], told["flags"])
+
+
+_FINISHES: tuple[Literal["stop", "length"], ...] = ("stop", "length")
+
+
+def _packed(output: Output) -> bytes:
+    score = float("nan") if output.score is None else output.score
+    return (
+        array("d", [score, _FINISHES.index(output.finish)]).tobytes() + array("i", output.token_ids).tobytes()
+    )
+
+
+def _unpacked(body: bytes) -> Output:
+    score, finish = array("d", body[:16])
+    return Output(tuple(array("i", body[16:])), None if score != score else score, _FINISHES[int(finish)])

@@ -1,0 +1,87 @@
+"""A unit of work: contents in, what is kept of each out. It needs nothing else, and can be done anywhere.
+
+A unit's contents always go through the engine together and with nothing else, for with int8 a sentence's
+result depends on its batch-mates. So a unit is done whole or not at all.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from models.engine.protocol import Output
+from service.batch.record import Content
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Contents to be done together."""
+
+    number: int
+    """Counts all units of a store, over all runs."""
+    sees: int
+    """What units up to this number have written is remembered; what later ones have is not."""
+    contents: tuple[Content, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of one content."""
+
+    body: str
+    """JSON: the result, or the error."""
+    failed: bool = False
+    language: str = "und"
+    """Of the source."""
+    flags: Mapping[str, int] = field(default_factory=dict)
+    """How many of each kind the checks found."""
+    seconds: float = 0.0
+    """Its own text work and its share of the engine's time; 0 where another run did it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What a unit took."""
+
+    text_s: float = 0.0
+    engine_s: float = 0.0
+    source_tokens: int = 0
+    output_tokens: int = 0
+    remembered_tokens: int = 0
+    """Output tokens that did not have to be made again."""
+
+    def __add__(self, other: "Effort") -> "Effort":
+        return Effort(
+            self.text_s + other.text_s,
+            self.engine_s + other.engine_s,
+            self.source_tokens + other.source_tokens,
+            self.output_tokens + other.output_tokens,
+            self.remembered_tokens + other.remembered_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A unit that is done: `kept` is in the order of its contents."""
+
+    kept: tuple[Kept, ...]
+    remember: Mapping[bytes, Output]
+    """Outputs of generations, for units that come later."""
+    effort: Effort
+
+
+class Memory(Protocol):
+    """What was generated before."""
+
+    def recall(self, keys: Sequence[bytes], sees: int) -> dict[bytes, Output]:
+        """Those of the outputs that are known, from units up to the number `sees`."""
+
+
+class Doer(Protocol):
+    """Does units, several at a time, in the order in which they are submitted."""
+
+    def submit(self, unit: Unit) -> "Future[Done]":
+        """Queue a unit."""
+
+    def stop(self) -> None:
+        """Give up what is not done."""

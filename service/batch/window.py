@@ -1,0 +1,97 @@
+"""Windows of an input: so many records at a time, shared out into units by length.
+
+Which records share a window, and which of them a unit, the input decides, and what is known of it; never
+how fast anything is.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from models.errors import InvalidInput
+from service.batch.record import Content, FieldNames, Record
+from service.batch.source import Source
+from service.batch.work import Keys
+
+WINDOW_RECORDS = 1024
+WINDOW_CHARACTERS = 16 * 2**20
+"""A window ends with the record that fills it, so that memory stays flat."""
+
+UNIT_RECORDS = 64
+UNIT_CHARACTERS = 100_000
+"""Some 25 batches of 32 sentences: the last one, which is seldom full, costs little."""
+
+
+@dataclass(slots=True)
+class Window:
+    """Records that follow each other."""
+
+    records: list[Record] = field(default_factory=list)
+    contents: list[Content | None] = field(default_factory=list)
+    """None for a record with a problem."""
+    keys: list[bytes | None] = field(default_factory=list)
+    problems: dict[int, InvalidInput] = field(default_factory=dict)
+    """By the record's place."""
+    extent: int = 0
+    """How far the input was read for it, in the source's own measure."""
+
+    def digest(self) -> bytes:
+        """The same for the same work."""
+        return hashlib.blake2b(b"".join(key or b"-" for key in self.keys), digest_size=16).digest()
+
+    def wanted(self) -> list[bytes]:
+        """The keys, each once."""
+        return list(dict.fromkeys(key for key in self.keys if key is not None))
+
+    def units(self, known: Collection[bytes]) -> list[list[int]]:
+        """Places of the records whose results are not known, equal ones once, in units of about a length."""
+        todo: dict[bytes, int] = {}
+        for place, key in enumerate(self.keys):
+            if key is not None and key not in known:
+                todo.setdefault(key, place)
+        return _grouped(sorted((len(self.value(place)), place) for place in todo.values()))
+
+    def value(self, place: int) -> str:
+        """The text of a record that has one."""
+        content = self.contents[place]
+        return "" if content is None else content.value
+
+
+def windows(source: Source, names: FieldNames, keys: Keys, taken: tuple[str, ...]) -> Iterator[Window]:
+    """The input's windows, in order; a record's fields may not be called as one of `taken`."""
+    window, characters, start = Window(), 0, source.position()
+    for record in source.records():
+        characters += _add(window, record, names, keys, taken)
+        if len(window.records) == WINDOW_RECORDS or characters >= WINDOW_CHARACTERS:
+            window.extent = source.position() - start
+            yield window
+            window, characters, start = Window(), 0, source.position()
+    if window.records:
+        window.extent = source.position() - start
+        yield window
+
+
+def _add(window: Window, record: Record, names: FieldNames, keys: Keys, taken: tuple[str, ...]) -> int:
+    """Add a record; returns about how many characters it has."""
+    try:
+        names.check(record, taken)
+        content = names.content(record)
+    except InvalidInput as problem:
+        window.problems[len(window.records)] = problem
+        content = None
+    window.records.append(record)
+    window.contents.append(content)
+    window.keys.append(None if content is None else keys.key(content))
+    return sum(len(value) for value in record.fields.values() if isinstance(value, str))
+
+
+def _grouped(by_length: Sequence[tuple[int, int]]) -> list[list[int]]:
+    units: list[list[int]] = []
+    characters = 0
+    for length, place in by_length:
+        if not units or len(units[-1]) == UNIT_RECORDS or characters + length > UNIT_CHARACTERS:
+            units.append([])
+            characters = 0
+        units[-1].append(place)
+        characters += length
+    return units

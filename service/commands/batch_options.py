@@ -1,0 +1,146 @@
+"""The options that both batch commands share: what is read and written, and how a run goes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FILE = click.Path(dir_okay=False)
+
+_OPTIONS = (
+    click.argument("infile", metavar="IN", type=click.Path(exists=True, allow_dash=True)),
+    click.argument("out", metavar="OUT", type=click.Path(dir_okay=False, allow_dash=True)),
+    click.option(
+        "--input-format",
+        type=click.Choice(["jsonl", "csv", "tsv", "parquet"]),
+        help="What IN is, if its name does not tell.",
+    ),
+    click.option("--text-field", metavar="NAME", help="The field with the text, if not `text`."),
+    click.option("--html-field", metavar="NAME", help="The field with the HTML, if not `html`."),
+    click.option("--id-field", metavar="NAME", default="id", show_default=True, help="The records' id."),
+    click.option(
+        "--result-field",
+        metavar="NAME",
+        default="result",
+        show_default=True,
+        help="The output's field for the result. No record may have a field of this name.",
+    ),
+    click.option("--omit-text", is_flag=True, help="Leave the records' own text or HTML out of OUT."),
+    click.option(
+        "--cache",
+        metavar="FILE",
+        type=_FILE,
+        help="Where results are kept, if not in OUT.cache; several runs may share one, one after another.",
+    ),
+    click.option("--forget", is_flag=True, help="Remove the cache when the run has come to its end."),
+    click.option("--restart", is_flag=True, help="Empty the cache first: everything is done again."),
+    click.option("--overwrite", is_flag=True, help="Replace OUT if it exists."),
+    click.option(
+        "--retry-failed",
+        is_flag=True,
+        help="Do the records again that are errors, and only those; OUT is written anew.",
+    ),
+    click.option(
+        "--max-errors",
+        metavar="N",
+        type=click.IntRange(0),
+        help="Stop when more records than this are errors.",
+    ),
+    click.option(
+        "--record-timeout",
+        metavar="SECONDS",
+        type=click.FloatRange(0, min_open=True),
+        default=600.0,
+        show_default=True,
+        help="What a record may take for itself.",
+    ),
+    click.option(
+        "--memory/--no-memory",
+        default=True,
+        help="Do a sentence that stands in several records once (the default), or each time.",
+    ),
+    click.option("--log", metavar="FILE", type=_FILE, help="Append a line to FILE every ten seconds."),
+    click.option("--summary", metavar="FILE", type=_FILE, help="Write the run in numbers to FILE, as JSON."),
+    click.option("--report", metavar="FILE", type=_FILE, help="Write the run with plots to FILE, as HTML."),
+    click.option("--dry-run", is_flag=True, help="Count, tell languages, estimate the time; write nothing."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """Their values."""
+
+    infile: str
+    out: str
+    input_format: Any
+    text_field: str | None
+    html_field: str | None
+    id_field: str
+    result_field: str
+    omit_text: bool
+    cache: str | None
+    forget: bool
+    restart: bool
+    overwrite: bool
+    retry_failed: bool
+    max_errors: int | None
+    record_timeout: float
+    memory: bool
+    log: str | None
+    summary: str | None
+    report: str | None
+    dry_run: bool
+
+    @property
+    def cache_path(self) -> Path | None:
+        """Where results are kept; None for a run from which none can go on."""
+        if self.cache is not None:
+            return Path(self.cache)
+        return None if self.out == "-" else Path(self.out + ".cache")
+
+
+def batch_options(command: F) -> F:
+    """Add them."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def split(given: dict[str, Any]) -> tuple[BatchOptions, dict[str, Any]]:
+    """These options, and the task's own."""
+    names = BatchOptions.__dataclass_fields__
+    own = BatchOptions(**{name: value for name, value in given.items() if name in names})
+    return own, {name: value for name, value in given.items() if name not in names}
+
+
+def check(options: BatchOptions) -> None:
+    """What can be told from the options alone. Raises click.BadParameter."""
+    if options.result_field in (options.id_field, "text", "html", "error", "record"):
+        raise click.BadParameter(
+            f"{options.result_field!r} has a meaning of its own", param_hint="--result-field"
+        )
+    if options.retry_failed and options.cache_path is None:
+        raise click.BadParameter("there is no cache that says what failed", param_hint="--retry-failed")
+    if options.retry_failed and options.restart:
+        raise click.BadParameter("--restart does everything again", param_hint="--retry-failed")
+    for name in ("log", "summary", "report"):
+        path = getattr(options, name)
+        if path is not None and not Path(path).parent.is_dir():
+            raise click.BadParameter(f"there is no folder {Path(path).parent}", param_hint=f"--{name}")
+    _check_out(options)
+
+
+def _check_out(options: BatchOptions) -> None:
+    if options.out == "-" or options.dry_run:
+        return
+    out = Path(options.out)
+    if not out.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {out.parent}", param_hint="OUT")
+    if options.infile != "-" and out.exists() and out.samefile(options.infile):
+        raise click.BadParameter("OUT is IN", param_hint="OUT")
+    if out.exists() and not (options.overwrite or options.retry_failed):
+        raise click.BadParameter(f"{out} exists; --overwrite replaces it", param_hint="OUT")

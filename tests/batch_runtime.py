@@ -1,0 +1,155 @@
+"""A runtime for batches: the real tasks over an engine whose outputs depend on their company, as int8's do.
+
+`python -m batch_runtime` reads commands as JSON lines from standard input and forks a process for each, so
+that a test can kill many without each of them importing everything first. It answers with process ids.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from concurrent.futures import Future
+from pathlib import Path
+
+from fake_pool import FakePool
+from fake_runtime import FakeStore
+
+import service.batch.job  # here, and not in each process
+import service.batch.preflight  # noqa: F401
+import service.batch.window as window
+from models.engine.protocol import EngineStats, Output
+from models.errors import DeadlineExceeded, EngineFailed
+from models.languages import Languages
+from models.tasks.steps import run_all
+from models.tasks.summarizer import Summarizer
+from models.tasks.translator import Translator
+from models.tasks.trust import Trust
+from models.text.language import LanguageDetector
+from service.cli import cli
+from service.commands.session import Session
+
+POISON = "✗"
+SLOW = "☡"
+"""A sentence with this takes as long as it may, unless it is alone and may take a second or more."""
+
+
+class CompanyEngine:
+    """Capitals, and at the end a letter that tells what else was in the submission.
+
+    `log` gets a line for each sentence that is done for the first time. Submissions must not overlap.
+    """
+
+    def __init__(self, log=None, delay_s=0.0):
+        self._log = log
+        self._delay_s = delay_s
+        self._busy = threading.Lock()
+        self.submissions = []
+
+    def submit(self, generations, *, wait=False):
+        assert wait
+        assert self._busy.acquire(blocking=False), "two submissions at once"
+        self.submissions.append([_text(each) for each in generations])
+        futures = [Future() for _ in generations]
+        thread = threading.Thread(target=self._work, args=(generations, futures), daemon=True)
+        thread.start()
+        return futures
+
+    def _work(self, generations, futures):
+        company = hashlib.sha256(repr([each.source_ids for each in generations]).encode())
+        mark = "abcdefghijklmnop"[company.digest()[0] % 16]
+        time.sleep(self._delay_s)
+        self._busy.release()  # before the futures, whose waiters may submit at once
+        for generation, future in zip(generations, futures, strict=True):
+            if future.set_running_or_notify_cancel():
+                self._answer(generation, future, mark)
+
+    def _answer(self, generation, future, mark):
+        text = _text(generation)
+        first = generation.decoding.num_beams == 1  # the echo is tried once more, with beams
+        if self._log is not None and first and text != "Yes.":
+            with self._log.open("a") as file:
+                file.write(text + "\n")
+        if SLOW in text and generation.deadline is not None:
+            future.set_exception(DeadlineExceeded("too slow"))
+        elif POISON in text:
+            future.set_exception(EngineFailed("the model failed on this text"))
+        else:
+            future.set_result(Output(tuple(map(ord, text.upper() + mark)), -1.0))
+
+    def stats(self):
+        return EngineStats()
+
+    def close(self):
+        pass
+
+
+def _text(generation):
+    return "".join(map(chr, generation.source_ids[1:-1]))
+
+
+class BatchRuntime:
+    """What the batch commands need of a runtime."""
+
+    def __init__(self, settings, log=None, delay_s=0.0, revision="r1"):
+        self.settings = settings
+        self.languages = Languages.load()
+        self.detector = LanguageDetector()
+        pool = FakePool(self.languages)
+        pool.engine = self.engine = CompanyEngine(log, delay_s)
+        pool.load = lambda name: None
+        pool.owner = lambda engine: pool.catalog.get(settings.translate_model)
+        self.pool, self.catalog = pool, pool.catalog
+        self.store = FakeStore()
+        self.store.revisions = dict.fromkeys((e.name for e in pool.catalog.entries), revision)
+        self.translator = Translator(
+            pool, self.languages, self.detector, default_model=settings.translate_model
+        )
+        self.summarizer = Summarizer(
+            pool,
+            self.languages,
+            self.detector,
+            self.translator,
+            Trust(pool),
+            default_model="facebook/bart-large-cnn",
+        )
+
+    def run_all(self, tasks, *, timeout_s=None, wait=False):
+        return run_all(tasks, wait=wait)
+
+    def close(self):
+        pass
+
+
+def forked(arguments, log, delay_s):
+    """Run the program in a process of its own; returns its id."""
+    if (pid := os.fork()) != 0:
+        return pid
+    code = 99
+    try:
+        session = Session(lambda settings: BatchRuntime(settings, log, delay_s))
+        code = cli(arguments, obj=session, standalone_mode=False) or 0
+    except BaseException:  # noqa: BLE001 - it is a process of its own
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def main():
+    window.WINDOW_RECORDS, window.UNIT_RECORDS = 40, 8
+    for line in sys.stdin:
+        asked = json.loads(line)
+        pid = forked(asked["arguments"], Path(asked["log"]), asked["delay_s"])
+        print(pid, flush=True)
+        if asked["kill_after_s"] is not None:
+            time.sleep(asked["kill_after_s"])
+            os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    main()

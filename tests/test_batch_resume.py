@@ -1,0 +1,233 @@
+"""Runs that are killed, changed and started again: the real program in real processes, with small windows."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+UNIT_SENTENCES = 8 * 5
+LANES = 2
+
+SHARED = [f"This is sentence number {i}, which stands in many of the articles." for i in range(12)]
+
+
+class Program:
+    """`dragoman batch`, each time in a new process, and the sentences that its engine did."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        environment = {
+            **os.environ,
+            "DRAGOMAN_DATA_DIR": str(folder),
+            "DRAGOMAN_CACHE_DIR": str(folder),
+            "OMP_NUM_THREADS": "1",
+        }
+        self._stderr = (folder / "stderr").open("w")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "batch_runtime"],
+            cwd=HERE,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            text=True,
+        )
+
+    def run(self, source, out, *options, kill_after_s=None, delay_s=0.0):
+        """The exit code; -9 if it was killed before its end."""
+        arguments = ["batch", "translate", "--to", "fr", "--from", "en", str(source), str(out), *options]
+        asked = {
+            "arguments": arguments,
+            "log": str(self.log(out)),
+            "kill_after_s": kill_after_s,
+            "delay_s": delay_s,
+        }
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        self._process.stdout.readline()
+        return int(self._process.stdout.readline())
+
+    def log(self, out):
+        return out.with_name(out.name + ".log")
+
+    def done(self, out):
+        """The sentences that were done for this output, with how often."""
+        log = self.log(out)
+        return Counter(log.read_text().splitlines()) if log.exists() else Counter()
+
+    def forget(self, out):
+        self.log(out).unlink(missing_ok=True)
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait(60)
+        self._process.stdout.close()
+        self._stderr.close()
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    program = Program(tmp_path_factory.mktemp("program"))
+    yield program
+    program.close()
+
+
+def articles(count, seed=0):
+    """Lines of an input: articles that share sentences, some the same, some poisoned, some nonsense."""
+    rng = random.Random(seed)
+    lines = []
+    for i in range(count):
+        text = " ".join([f"Article {i} is about something.", *rng.sample(SHARED, rng.randint(0, 3))])
+        if i % 50 == 3:
+            text = "This sentence ✗ is poison. And more."
+        if i % 20 == 7:
+            text = "The same article stands here again and again."
+        lines.append("nonsense" if i % 70 == 5 else json.dumps({"id": i, "text": text}))
+    return lines
+
+
+def written(path, lines):
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def rows(out):
+    return [json.loads(line) for line in out.read_text().splitlines()]
+
+
+def test_killed_many_times_and_started_again(program, tmp_path):
+    """SIGKILL at random moments: the output is an unbroken run's to the byte, and little is done twice."""
+    source = written(tmp_path / "in.jsonl", articles(200))
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    assert program.run(source, whole) == 3
+
+    moments, kills = random.Random(11), 0
+    while (code := program.run(source, out, delay_s=0.03, kill_after_s=moments.uniform(0.05, 0.8))) == -9:
+        kills += 1
+        assert not out.exists()
+        assert kills < 60
+    assert code == 3
+    assert kills >= 4
+    assert out.read_bytes() == whole.read_bytes()
+    once, often = program.done(whole).total(), program.done(out).total()
+    assert once <= often <= once + kills * LANES * UNIT_SENTENCES
+    assert sorted(
+        path.name for path in tmp_path.iterdir() if "out" in path.name and "log" not in path.name
+    ) == [
+        "out.jsonl",
+        "out.jsonl.cache",
+    ]
+
+
+def test_a_second_run_does_nothing(program, tmp_path):
+    source = written(tmp_path / "in.jsonl", articles(50))
+    out = tmp_path / "out.jsonl"
+    program.run(source, out)
+    first = out.read_bytes()
+    program.forget(out)
+    assert program.run(source, out, "--overwrite") == 3
+    assert (out.read_bytes(), program.done(out)) == (first, Counter())
+    assert program.run(source, out, "--overwrite", "--restart", "--forget") == 3
+    assert (out.read_bytes(), program.done(out).total() > 0) == (first, True)
+    assert not (tmp_path / "out.jsonl.cache").exists()
+
+
+def test_only_what_changed_in_the_input_is_done(program, tmp_path):
+    lines = articles(100)
+    source, out = written(tmp_path / "in.jsonl", lines), tmp_path / "out.jsonl"
+    program.run(source, out)
+    before = out.read_text().splitlines()
+    program.forget(out)
+    lines[10] = json.dumps({"id": 10, "text": "This one is changed."})
+    lines.insert(0, json.dumps({"id": "new", "text": "This one is added."}))
+    del lines[60:65]
+    lines[30] = json.dumps({**json.loads(lines[30]), "own": "another field"})
+    written(source, lines)
+    assert program.run(source, out, "--overwrite") == 3
+    assert {line for line in program.done(out) if "Article" in line} == set()
+    assert {"This one is changed.", "This one is added."} <= set(program.done(out))
+    after = rows(out)
+    assert len(after) == 96
+    assert after[30]["own"] == "another field"
+    assert after[30]["result"] == json.loads(before[29])["result"]
+    good = [line for line in out.read_text().splitlines() if "result" in json.loads(line)]
+    assert len(set(good) - set(before)) == 3
+
+
+def test_only_what_changed_parameters_touch_is_done(program, tmp_path):
+    """A new glossary entry touches the articles that have its term; a confidence touches all."""
+    source, out = written(tmp_path / "in.jsonl", articles(60)), tmp_path / "out.jsonl"
+    program.run(source, out)
+    program.forget(out)
+    glossary = tmp_path / "terms.tsv"
+    glossary.write_text("Article 21\tBeitrag 21\nnowhere\tnirgends\n")
+    assert program.run(source, out, "--overwrite", "--glossary", str(glossary)) == 3
+    asked = [line for line in program.done(out) if "is about something" in line]
+    assert asked
+    assert all("QX7" in line or "Beitrag 21" in line for line in asked)
+    program.forget(out)
+    program.run(source, out, "--overwrite", "--min-confidence", "0.1")
+    assert program.done(out).total() <= 2  # all again, but each sentence was remembered
+    program.run(source, out, "--overwrite", "--min-confidence", "0.2", "--no-memory")
+    assert sum("is about something" in line for line in program.done(out)) > 40
+
+
+def test_a_run_goes_on_after_its_input_grew(program, tmp_path):
+    """What an interrupted run has done counts, whatever became of the input meanwhile."""
+    source, out = written(tmp_path / "in.jsonl", articles(120)), tmp_path / "out.jsonl"
+    code = program.run(source, out, delay_s=0.05, kill_after_s=1.5)
+    done = program.done(out)
+    assert (code, done.total() > UNIT_SENTENCES) == (-9, True)
+    written(source, ['{"id": "new", "text": "A new first one."}', *articles(120)])
+    assert program.run(source, out) == 3
+    assert len(rows(out)) == 121
+    twice = [s for s, times in program.done(out).items() if times > 1 and "Article" in s]
+    assert len(twice) <= LANES * 8
+
+
+def test_retry_failed_does_only_those(program, tmp_path):
+    source, out = written(tmp_path / "in.jsonl", articles(120)), tmp_path / "out.jsonl"
+    assert program.run(source, out) == 3
+    first = out.read_bytes()
+    program.forget(out)
+    assert program.run(source, out, "--retry-failed") == 3
+    assert set(program.done(out)) == {"This sentence ✗ is poison."}
+    assert out.read_bytes() == first
+
+
+def test_the_memory_can_be_off(program, tmp_path):
+    source = written(tmp_path / "in.jsonl", articles(40))
+    once, each = tmp_path / "once.jsonl", tmp_path / "each.jsonl"
+    program.run(source, once)
+    program.run(source, each, "--no-memory")
+    plain = [(row.get("id"), "result" in row) for row in rows(once)]
+    assert plain == [(row.get("id"), "result" in row) for row in rows(each)]
+    assert program.done(each).total() > 1.3 * program.done(once).total()
+
+
+def test_too_many_errors_stop_the_run(program, tmp_path):
+    source, out = written(tmp_path / "in.jsonl", articles(200)), tmp_path / "out.jsonl"
+    assert program.run(source, out, "--max-errors", "2") == 4
+    assert not out.exists()
+    assert program.run(source, out, "--max-errors", "20") == 3
+    assert len(rows(out)) == 200
+
+
+def test_two_runs_may_not_share_a_cache_at_once(program, tmp_path):
+    import sqlite3
+
+    source, out = written(tmp_path / "in.jsonl", articles(10)), tmp_path / "out.jsonl"
+    program.run(source, out)
+    with sqlite3.connect(tmp_path / "out.jsonl.cache") as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert program.run(source, out, "--overwrite") == 2
+    other.close()
+    (tmp_path / "mine").write_text("this is something of mine, not a cache " * 100)
+    assert program.run(source, out, "--overwrite", "--cache", str(tmp_path / "mine")) == 2
+    assert (tmp_path / "mine").read_text().startswith("this is something of mine")

@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     max_job_texts: int = Field(10_000, ge=1)
     max_queued_jobs: int = Field(1000, ge=1, description="jobs in work or waiting; more get 429")
     job_workers: int = Field(2, ge=1, description="jobs worked on at once")
-    job_batch_size: int = Field(16, ge=1, description="generations that a job asks for at a time")
+    job_batch_size: int = Field(8, ge=1, description="sentences or windows that a job asks for at a time")
     job_retention_s: float = Field(604_800.0, gt=0, description="after its end a job is kept so long")
     callback_secret: SecretStr | None = Field(
         None, min_length=16, description="signs the callbacks of jobs; without it there are none"

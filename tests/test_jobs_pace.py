@@ -69,6 +69,7 @@ def test_small_steps_change_nothing_and_what_is_kept_is_not_asked_again(
     assert all(len(submission) <= size for submission in asked(pool))
     total = sum(map(len, rounds))
     assert [done for done, _ in notes.told] == sorted(done for done, _ in notes.told)
+    assert notes.told[:1] == [(0, len(texts)) for texts in rounds if texts][:1], "at once, how many there are"
     assert notes.told[-1:] == ([(total, total)] if total else [])
 
     first = dict(list(notes.kept.items())[:stop_after])

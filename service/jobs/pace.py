@@ -72,6 +72,8 @@ class Pace:
         left = [i for i in range(len(generations)) if i not in outputs]
         left.sort(key=lambda i: len(generations[i].source_ids), reverse=True)  # alike ones share a batch
         worth_keeping = len(left) > self._share
+        if left:
+            self._memory.progress(first + len(outputs), first + len(generations))
         while left:
             piece, left = left[: self._share], left[self._share :]
             done = yield replace(call, generations=[generations[i] for i in piece])

@@ -25,7 +25,7 @@ from service.batch.lanes import do
 from service.batch.progress import PlainProgress, TerminalProgress, duration
 from service.batch.record import Content, Record
 from service.batch.rounds import Rounds, Stopped
-from service.batch.store import REMEMBERED_UNITS, Store
+from service.batch.store import REMEMBERED_UNITS, Store, StoreFailed
 from service.batch.tally import Tally
 from service.batch.unit import Done, Effort, Kept, Unit
 from service.cli import cli
@@ -582,7 +582,17 @@ def test_plots_are_sound_whatever_the_numbers(bars):
                 assert float(attributes["height"]) >= 0
 
 
-def test_wrong_store(tmp_path):
+def test_a_full_disk_is_told_and_harms_nothing(tmp_path):
+    with Store(tmp_path / "cache") as store:
+        store.commit(1, [b"a"], done("kept"))
+        pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+        store._connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StoreFailed, match="full"):
+            store.commit(2, [b"%d" % i for i in range(500)], done(*("x" * 200 for _ in range(500))))
+        assert list(store.known([b"a", *(b"%d" % i for i in range(500))])) == [b"a"]
+
+
+def test_what_is_no_store_is_refused(tmp_path):
     (tmp_path / "x").write_text("something else " * 50)
     with pytest.raises(InvalidInput, match="not a cache"):
         Store(tmp_path / "x")

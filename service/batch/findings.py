@@ -36,7 +36,7 @@ class Findings:
         last = self.samples[-1][0] if self.samples else 0.0
         if tally.seconds - last < self._every_s:
             return
-        self.samples.append((tally.seconds, tally.made, tally.effort.output_tokens))
+        self.samples.append((tally.seconds, tally.made, tally.tokens))
         if len(self.samples) > MOST_SAMPLES:
             self.samples = self.samples[1::2]
             self._every_s *= 2

@@ -41,6 +41,10 @@ class Lanes:
         """Queue a unit."""
         return self._threads.submit(do, unit, self._work, self._rounds, self._record_timeout_s)
 
+    def tokens(self) -> int:
+        """See `Doer`."""
+        return self._rounds.tokens
+
     def stop(self) -> None:
         """Give up what is not done."""
         self._rounds.stop()

@@ -64,7 +64,7 @@ def line(points: Sequence[tuple[float, float]], title: str, below: str, label_x:
 
 def _scale(most: float) -> tuple[float, list[float]]:
     """An axis' upper end, and its ticks: 1, 2 or 5 times a power of ten apart."""
-    if most <= 0:
+    if most < 1e-9:
         return 1.0, [0.0, 1.0]
     rough = most / 4
     power = 10.0 ** math.floor(math.log10(rough))

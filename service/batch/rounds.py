@@ -70,6 +70,8 @@ class Rounds:
         self._memory = memory
         self._gate = threading.Lock()
         self._stopped = threading.Event()
+        self.tokens = 0
+        """Output tokens made so far, those of rounds in work too."""
 
     def stop(self) -> None:
         """Give up: units in work end with Stopped."""
@@ -195,7 +197,8 @@ class Rounds:
                 for future in left:
                     future.cancel()
                 raise Stopped
-            _, left = wait_for(left, timeout=LOOK_EVERY_S)
+            done, left = wait_for(left, timeout=LOOK_EVERY_S)
+            self.tokens += sum(_length(_result(future)) for future in done)
 
 
 def _result(future: "Future[Output]") -> Ended:

@@ -118,16 +118,16 @@ class Run:
         known = self._store.known(wanted)
         elsewhere = {key for each in self._in_work for key in each.being_done()}
         plan = self._store.plan(window.digest(), lambda: window.units(known.keys() | elsewhere))
-        left = 0
+        left: list[int] = []
         for number, places in enumerate(plan.units if plan else (), start=plan.first if plan else 0):
             if all(window.keys[place] in known for place in places):
                 continue  # committed before the run was cut off
-            left += len(places)
+            left += places
             contents = tuple(content for place in places if (content := window.contents[place]) is not None)
             unit = Unit(number, plan.sees if plan else 0, contents)
             own.pending[self._doer.submit(unit)] = unit, places
         self.tally.found += sum(known.values())
-        self.tally.position += window.extent * (1 - left / len(window.records))
+        self.tally.position += window.extent * (1 - window.share(left))
         return own
 
     # ------------------------------------------------------------------ units
@@ -139,6 +139,7 @@ class Run:
             done, _ = wait(futures, timeout=LOOK_EVERY_S, return_when=FIRST_COMPLETED)
             for future in done:
                 self._commit(future)
+            self.tally.tokens = self._doer.tokens()
             self._watcher.update(self.tally)
         self._write(oldest.window)
         self._in_work.pop(0)
@@ -151,7 +152,7 @@ class Run:
         done = future.result()
         self._store.commit(unit.number, [own.window.keys[place] or b"" for place in places], done)
         del own.pending[future]
-        share = own.window.extent / len(own.window.records) * len(places)
+        share = own.window.extent * own.window.share(places)
         tally = self.tally
         tally.made += len(places)
         tally.characters += sum(len(content.value) for content in unit.contents)

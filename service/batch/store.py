@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from models.engine.protocol import Output
-from models.errors import InvalidInput
+from models.errors import DragomanError, InvalidInput
 from service.batch.unit import Done, Kept
 
 VERSION = 1
@@ -36,6 +36,10 @@ CREATE TABLE outputs (key BLOB, unit INTEGER, body BLOB, PRIMARY KEY (key, unit)
 CREATE INDEX outputs_by_unit ON outputs (unit);
 CREATE TABLE numbers (name TEXT PRIMARY KEY, value REAL) STRICT;
 """
+
+
+class StoreFailed(DragomanError):
+    """The file cannot be written, for instance because the disk is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +229,16 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection.execute
-            except BaseException:
-                self._connection.execute("ROLLBACK")
+                self._connection.execute("COMMIT")
+            except BaseException as error:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError):
+                    raise StoreFailed(f"results cannot be kept: {error}") from error
                 raise
-            self._connection.execute("COMMIT")
 
 
 def _facts(kept: Kept) -> str:

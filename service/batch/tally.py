@@ -30,6 +30,8 @@ class Tally:
     worked: float = 0.0
     """How much of it this run has worked on."""
     effort: Effort = field(default_factory=Effort)
+    tokens: int = 0
+    """Output tokens made, those of units in work too."""
     clock: Callable[[], float] = time.monotonic
     began: float = field(init=False)
 
@@ -52,7 +54,7 @@ class Tally:
 
     def tokens_per_s(self) -> float:
         """Output tokens made, a second."""
-        return self.effort.output_tokens / self.seconds if self.seconds > 0 else 0.0
+        return self.tokens / self.seconds if self.seconds > 0 else 0.0
 
     def engine_share(self) -> float:
         """The part of the time in which the engine had work, 0 to 1."""

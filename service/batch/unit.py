@@ -83,5 +83,8 @@ class Doer(Protocol):
     def submit(self, unit: Unit) -> "Future[Done]":
         """Queue a unit."""
 
+    def tokens(self) -> int:
+        """Output tokens made so far, those of units in work too where that is known."""
+
     def stop(self) -> None:
         """Give up what is not done."""

@@ -5,7 +5,7 @@ how fast anything is.
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from models.errors import InvalidInput
@@ -50,6 +50,11 @@ class Window:
             if key is not None and key not in known:
                 todo.setdefault(key, place)
         return _grouped(sorted((len(self.value(place)), place) for place in todo.values()))
+
+    def share(self, places: Iterable[int]) -> float:
+        """What part of the window's characters these records have, 0 to 1."""
+        whole = sum(len(self.value(place)) for place in range(len(self.records)))
+        return sum(len(self.value(place)) for place in places) / whole if whole else 0.0
 
     def value(self, place: int) -> str:
         """The text of a record that has one."""

@@ -3,7 +3,9 @@
 import io
 import itertools
 import json
+import pickle
 import threading
+from concurrent.futures import Future
 from html.parser import HTMLParser
 
 import pyarrow.parquet as pq
@@ -21,6 +23,7 @@ from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
 from service.batch import plots, work
 from service.batch.findings import MOST_SAMPLES, SLOWEST, Findings
+from service.batch.job import How, Job, Where
 from service.batch.lanes import do
 from service.batch.progress import PlainProgress, TerminalProgress, duration
 from service.batch.record import Content, Record
@@ -443,6 +446,52 @@ def test_interrupt_says_how_to_go_on(articles, tmp_path, monkeypatch):
     assert "the same command goes on" in broken.stderr
     monkeypatch.undo()
     assert batch("summarize", articles, out).exit_code == 3
+
+
+class Elsewhere:
+    """Does units as another process would: all that goes there and comes back is pickled."""
+
+    def __init__(self, task, rounds):
+        self._task, self._rounds = task, rounds
+        self.units = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+    def submit(self, unit):
+        self.units += 1
+        unit = pickle.loads(pickle.dumps(unit))
+        future = Future()
+        future.set_result(pickle.loads(pickle.dumps(do(unit, self._task, self._rounds, None))))
+        return future
+
+    def tokens(self):
+        return 0
+
+    def stop(self):
+        pass
+
+
+def test_units_done_elsewhere_give_the_same_output(tmp_path):
+    source = tmp_path / "in.jsonl"
+    texts = [f"Article {i} has a sentence of its own. And they share this one." for i in range(150)]
+    source.write_text("".join(json.dumps({"id": i, "text": text}) + "\n" for i, text in enumerate(texts)))
+    runtime, makers = BatchRuntime(Settings()), []
+
+    def elsewhere(memory):
+        makers.append(Elsewhere(task, Rounds(named, memory)))
+        return makers[-1]
+
+    options = TranslationRequest(text="", target="fr", source="en")
+    task = work.translate(runtime.translator.steps, options, GIVEN)
+    told = {"dragoman": "0", "task": "translate", "models": {"m": "r1"}}
+    for name, make in (("here", None), ("there", elsewhere)):
+        Job(Where(str(source), str(tmp_path / name)), How(), task, told, named, make).run()
+    assert makers[0].units == 3
+    assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
 
 
 # ------------------------------------------------------------------ what is told

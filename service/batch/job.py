@@ -4,12 +4,13 @@ import datetime
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from models.engine.protocol import Engine
 from models.text.language import LanguageDetector
 from service.batch import output, source
 from service.batch.findings import Findings, summary
@@ -22,7 +23,7 @@ from service.batch.run import RowNames, Run, TooManyErrors
 from service.batch.store import Store
 from service.batch.survey import Survey, measured_rate, survey
 from service.batch.tally import Tally
-from service.batch.unit import Kept
+from service.batch.unit import Doer, Kept, Memory
 from service.batch.window import windows
 from service.batch.work import Keys, Work
 
@@ -71,15 +72,32 @@ class Estimate:
         return self.survey.left_characters / self.characters_per_s
 
 
-class Job:
-    """One task over one input. `told` is what names the job: its task, its models, its options; JSON."""
+MakeDoer = Callable[[Memory | None], AbstractContextManager[Doer]]
+"""Makes what does a job's units, with what is remembered."""
 
-    def __init__(self, where: Where, how: How, work: Work, told: Mapping[str, Any], name_of: Any):
+
+class Job:
+    """One task over one input. `told` is what names the job: its task, its models, its options; JSON.
+
+    `name_of` tells an engine's model. Units are done on this machine, in this process, unless `make_doer`
+    has them done elsewhere; the output is the same.
+    """
+
+    def __init__(
+        self,
+        where: Where,
+        how: How,
+        work: Work,
+        told: Mapping[str, Any],
+        name_of: Callable[[Engine], str],
+        make_doer: MakeDoer | None = None,
+    ):
         self._where = where
         self._how = how
         self._work = work
         self._told = dict(told)
         self._name_of = name_of
+        self._make_doer = make_doer or self._lanes
         decisive = {name: told[name] for name in ("dragoman", "task", "models")}
         self._keys = Keys(work, decisive)
         digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
@@ -92,10 +110,9 @@ class Job:
             found = stack.enter_context(source.opened(where.infile, how.fields, where.format))
             store = stack.enter_context(self._store(where.cache))
             out = stack.enter_context(_output(where.out))
-            rounds = Rounds(self._name_of, store if how.memory else None)
-            lanes = stack.enter_context(Lanes(self._work, rounds, record_timeout_s=how.record_timeout_s))
+            doer = stack.enter_context(self._make_doer(store if how.memory else None))
             watcher = stack.enter_context(_Watcher(where.log, how.rows.id))
-            run = Run(store, lanes, out, watcher, names=how.rows, size=found.size, max_errors=how.max_errors)
+            run = Run(store, doer, out, watcher, names=how.rows, size=found.size, max_errors=how.max_errors)
             with self._told_at_the_end(run.tally, watcher):
                 run.go(windows(found, how.fields, self._keys, how.rows.taken))
                 if run.tally.made:
@@ -116,6 +133,10 @@ class Job:
         return Estimate(
             seen, measured_rate(seen.sample, self._work, Rounds(self._name_of, None)), measured=True
         )
+
+    def _lanes(self, memory: Memory | None) -> Lanes:
+        rounds = Rounds(self._name_of, memory)
+        return Lanes(self._work, rounds, record_timeout_s=self._how.record_timeout_s)
 
     def _store(self, path: Path | None) -> Store:
         store = Store(path)

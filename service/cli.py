@@ -74,6 +74,7 @@ def cli(session: Session, debug: bool) -> None:
                 2    wrong usage or wrong input
                 3    a batch came to its end, and some of its records are errors;
                      a check found an error
+                4    a batch stopped, as too many of its records are errors
                 130  interrupted
     """
     session.debug = debug

@@ -70,8 +70,9 @@ def _numbers(summary: dict[str, Any]) -> str:
         ("Records a second", f"{summary['records_per_s']:,.2f}"),
         ("Tokens a second", f"{summary['output_tokens_per_s']:,.0f}"),
         ("Tokens remembered", f"{summary['remembered_tokens']:,}"),
-        ("Engine had work", f"{summary['engine_share']:.0%} of the time"),
     ]
+    if summary["engine_s"]:
+        shown.append(("Engine had work", f"{summary['engine_share']:.0%} of the time"))
     return "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in shown) + "</dl>"
 
 

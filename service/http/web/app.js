@@ -242,7 +242,10 @@ $("#article").addEventListener("keydown", (event) => {
 });
 $("#file").addEventListener("change", (event) => { if (event.target.files[0]) open(event.target.files[0]); event.target.value = ""; });
 $("#target").addEventListener("change", () => localStorage.setItem("target", $("#target").value));
-$("#key").addEventListener("change", () => fillLanguages().catch(complain));
+$("#key").addEventListener("change", () => {
+  $("#problem").hidden = true;
+  fillLanguages().catch(complain);
+});
 
 const source = $("#source");
 source.addEventListener("dragover", (event) => { event.preventDefault(); source.classList.add("dropping"); });

@@ -1,0 +1,54 @@
+"""The page where a key is needed, in a real browser against the real server over fake tasks."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+from test_server import ServerProcess
+
+from service.keys import Keys
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    server = ServerProcess(tmp_path, anonymous=False)
+    yield server
+    server.kill()
+
+
+def test_the_page_asks_for_a_key_and_works_with_it(server: ServerProcess, tmp_path: Path) -> None:
+    keys = Keys(tmp_path / "data")
+    made, secret = keys.create("a reader")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{server.port}/")
+        key, problem = page.locator("#key"), page.locator("#problem")
+        expect(problem).to_contain_text("an API key is needed here")
+        expect(key).to_be_visible()
+
+        key.fill("drg_wrong")
+        key.blur()
+        expect(problem).to_contain_text("not one of this service's")
+
+        key.fill(secret)
+        key.blur()
+        expect(page.locator("#target option")).to_have_count(4)
+        expect(problem).to_be_hidden()
+        page.locator("#article").fill("The ministers met in Vienna.")
+        page.get_by_role("button", name="Go").click()
+        expect(page.get_by_role("status")).to_have_text("Done.")
+
+        keys.revoke(made.id)
+        page.wait_for_timeout(2100)  # the server looks for news every two seconds
+        page.locator("#key-box").evaluate("box => { box.open = false; }")
+        page.get_by_role("button", name="Go").click()
+        expect(problem).to_contain_text("the API key was revoked")
+        expect(key).to_be_visible()
+        browser.close()

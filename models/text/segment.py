@@ -10,6 +10,7 @@ from itertools import pairwise
 from sentencex import get_sentence_boundaries
 
 from models.text.span import Span
+from models.text.stops import goes_on
 
 LINE = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _LINE_END = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
@@ -45,6 +46,8 @@ def _line_sentences(text: str, line: Span, language: str) -> list[Span]:
         piece = content[start:end]
         inner = _boundaries(_unquoted(piece), language) if _holds_several(piece) else [(0, end - start)]
         cuts += [line.start + start + inner_end for _, inner_end in inner]
+    base = language.split("-")[0].lower()
+    cuts = [cut for cut in cuts if cut == line.start or not goes_on(text, cut, base)]
     return _joined(text, [strip(text, Span(a, b)) for a, b in pairwise([*cuts, line.end])])
 
 

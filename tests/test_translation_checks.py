@@ -26,6 +26,11 @@ def places(flags: list[Flag], output: str) -> list[str]:
     ("languages", "source", "output"),
     [
         ("en-fr", "It weighs 1,234.5 tonnes.", "Il pèse 1 234,5 tonnes."),
+        ("en-th", "They met on 3 May 2021.", "พวกเขาพบกันเมื่อวันที่ 3 พฤษภาคม 2564"),
+        ("th-en", "พวกเขาพบกันเมื่อวันที่ 3 พฤษภาคม 2564", "They met on 3 May 2021."),
+        ("en-ar", "It cost 3.5 million dollars.", "بلغت التكلفة 3.5 مليون دولار."),
+        ("en-pl", "They are 2.3 billion.", "Jest ich 2,3 miliarda."),
+        ("en-el", "It cost 3.5 million.", "Κόστισε 3,5 εκατομμύρια."),
         ("en-de", "It weighs 1,234.5 tonnes.", "Er wiegt 1.234,5 Tonnen."),
         ("en-zh", "It cost 2.5 million.", "花了250万。"),
         ("en-de", "It cost $1.2bn.", "Es kostete 1,2 Mrd. Dollar."),
@@ -255,6 +260,11 @@ def test_brackets_and_quotations():
     quoted = 'She said: "We have waited for this day for many years."'
     assert len(found(marks.check, quoted, "Elle a dit que nous avions attendu ce jour.")) == 1
     assert found(marks.check, quoted, "Elle a dit : « Nous avons attendu ce jour. »") == []
+
+
+def test_thai_sentences_have_no_full_stop():
+    assert found(length.check, "They met in Vienna.", "พวกเขาพบกันที่เวียนนา", "en-th") == []
+    assert found(length.check, "They met in Vienna.", "Ils se sont vus à Vienne", "en-fr") != []
 
 
 def test_penalty_puts_what_loses_most_first():

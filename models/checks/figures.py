@@ -32,14 +32,18 @@ _HAN = {character: float(value) for value, character in enumerate("零一二三�
     "兩": 2.0,
     "半": 0.5,
 }
+_BUDDHIST = frozenset(("th", "lo"))
+_BUDDHIST_ERA = 543
+"""Years that Thai counts more: 2564 is 2021."""
+_FIRST_YEAR, _LAST_YEAR = 1000, 2200
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "Х": 10}
 
 
 def check(pair: Pair) -> Iterator[Flag]:
     """A changed number once, in its place in both texts; else one flag for each that was lost or added."""
     source, output = pair.source.numerals, pair.output.numerals
-    lost = _unmatched(source, pair.source.text, _Values(output, pair.output))
-    added = _unmatched(output, pair.output.text, _Values(source, pair.source))
+    lost = _unmatched(source, pair.source.text, _Values(output, pair.output, pair.source))
+    added = _unmatched(output, pair.output.text, _Values(source, pair.source, pair.output))
     if len(lost) == len(added):
         yield from (_changed(pair, one, other) for one, other in zip(lost, added, strict=True))
         return
@@ -61,9 +65,9 @@ def _written(reading: Reading, numeral: Numeral) -> str:
 
 
 class _Values:
-    """All numbers that a text may be said to hold."""
+    """All numbers that a text may be said to hold; `beside` is the text that is held against it."""
 
-    def __init__(self, found: Sequence[Numeral], reading: Reading):
+    def __init__(self, found: Sequence[Numeral], reading: Reading, beside: Reading):
         self._values = {value for numeral in found for value in numeral.values}
         for numeral in found:
             self._values |= _said_otherwise(numeral, reading.text)
@@ -73,6 +77,14 @@ class _Values:
         self._values |= set(map(float, months_in(reading.text, reading.base_language)))
         self._values |= set(_roman(reading.text))
         self._values |= {_HAN[character] for character in reading.text if character in _HAN}
+        if reading.base_language in _BUDDHIST:
+            self._values |= {
+                value - _BUDDHIST_ERA for value in self._values if value > _BUDDHIST_ERA + _FIRST_YEAR
+            }
+        if beside.base_language in _BUDDHIST:
+            self._values |= {
+                value + _BUDDHIST_ERA for value in self._values if _FIRST_YEAR < value < _LAST_YEAR
+            }
         self._sorted = sorted(self._values)
 
     def has(self, value: float) -> bool:

@@ -61,6 +61,8 @@ _ELLIPSIS = re.compile(r"(?:\.\.\.|…+|\[\.\.\.\]|\[…\])\W*$")
 
 _FULL_STOP = re.compile(r"\w\w[.!?。！？]\W*$")
 _MID_SENTENCE = re.compile(r"[\w,;、，]\s*$")
+_WITHOUT_FULL_STOPS = frozenset(("Thai", "Lao", "Khmer", "Burmese", "Tibetan"))
+"""Scripts whose sentences end in a space, or in signs of their own."""
 _END_CHARACTERS = 40
 """As much of a text's end as these are looked for in: in a long row of dots they would take minutes."""
 
@@ -90,8 +92,12 @@ def check(pair: Pair) -> Iterator[Flag]:
         )
     elif _ELLIPSIS.search(end) and not _ELLIPSIS.search(source_end):
         yield Flag(LOST, whole, "The translation breaks off with an ellipsis.", "warning")
-    elif _FULL_STOP.search(source_end) and _MID_SENTENCE.search(end):
+    elif _FULL_STOP.search(source_end) and _MID_SENTENCE.search(end) and _has_full_stops(pair):
         yield Flag(LOST, whole, "The translation has no end: the source's last sentence does.", "warning")
+
+
+def _has_full_stops(pair: Pair) -> bool:
+    return _WITHOUT_FULL_STOPS.isdisjoint(scripts(pair.output.language)[:1])
 
 
 def deviations(source: int, output: int, source_language: str, output_language: str) -> float:

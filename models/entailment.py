@@ -35,7 +35,7 @@ class Entailment:
     def scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """For each (premise, hypothesis) the probability, 0 to 1, that the hypothesis follows.
 
-        Of a pair over `max_tokens` the premise is cut.
+        Of a pair over `max_tokens` the longer text is cut.
         """
         found: list[float] = []
         for start in range(0, len(pairs), _BATCH_PAIRS):
@@ -44,7 +44,7 @@ class Entailment:
                 list(premises),
                 list(hypotheses),
                 padding=True,
-                truncation="only_first",
+                truncation="longest_first",
                 max_length=self._max_tokens,
                 return_tensors="pt",
             ).to(self._device)

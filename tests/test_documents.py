@@ -132,6 +132,16 @@ def test_subtitles_are_translated_by_sentence_and_keep_their_times() -> None:
     assert [s.content for s in after] == ["THE MINISTERS\nMET IN VIENNA", "ON SUNDAY.", "- NOBODY SPOKE."]
 
 
+def test_each_speaker_of_a_subtitle_keeps_a_line() -> None:
+    subtitles = "1\n00:00:01,000 --> 00:00:02,000\n- Is it - well - over?\n- No, it has hardly begun.\n"
+    document = read_document("a.srt", subtitles.replace(" - well -", "").encode())
+    after = document.translated(document.to_translate().text.replace("Is it over?", "Über?")).data.decode()
+    assert "- Über?\n- No, it has hardly begun.\n" in after
+    odd = read_document("a.srt", subtitles.encode())
+    (lines,) = srt.parse(odd.translated(odd.to_translate().text).data.decode())
+    assert len(lines.content.split("\n")) == 2
+
+
 @given(
     st.lists(
         st.text(alphabet="ab. -?<&é", min_size=1, max_size=30).filter(str.strip), min_size=1, max_size=12
@@ -217,6 +227,7 @@ def _bomb() -> bytes:
         ("a.txt", b" \n", "empty"),
         ("a.docx", b"PK nonsense", "ZIP"),
         ("a.docx", _bomb(), "unpacks to"),
+        ("a.docx", _docx(docx.Document()), "no text"),
         ("a.pdf", b"%PDF-1.4 nonsense", "PDF"),
         ("a.pdf", _pdf([]), "scan"),
         ("a.srt", b"no subtitles here", "SRT"),

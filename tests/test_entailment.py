@@ -77,6 +77,14 @@ def test_of_a_long_premise_the_end_is_cut_and_not_the_hypothesis(tmp_path: Path)
     assert scores[0] == pytest.approx(scores[2], abs=1e-7)
 
 
+def test_a_hypothesis_that_is_too_long_is_cut_too(tmp_path: Path) -> None:
+    entailment = Entailment(_save(tmp_path, {0: "neutral", 1: "entailment"}), max_tokens=12)
+    long = "the minister met his colleague " * 20
+    assert entailment.scores([("in vienna", long), (long, long)]) == pytest.approx(
+        [entailment.scores([pair])[0] for pair in (("in vienna", long), (long, long + "nobody"))], abs=1e-5
+    )
+
+
 def test_no_pairs_are_no_work(tmp_path: Path) -> None:
     assert Entailment(_save(tmp_path, {0: "neutral", 1: "entailment"})).scores([]) == []
 

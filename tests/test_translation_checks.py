@@ -262,6 +262,11 @@ def test_brackets_and_quotations():
     assert found(marks.check, quoted, "Elle a dit : « Nous avons attendu ce jour. »") == []
 
 
+def test_a_translation_without_a_word_has_lost_all():
+    assert [flag.severity for flag in found(length.check, "The cat.", "...")] == ["error"]
+    assert found(length.check, "...", "...") == []
+
+
 def test_thai_sentences_have_no_full_stop():
     assert found(length.check, "They met in Vienna.", "พวกเขาพบกันที่เวียนนา", "en-th") == []
     assert found(length.check, "They met in Vienna.", "Ils se sont vus à Vienne", "en-fr") != []

@@ -59,6 +59,7 @@ ERROR, WARNING = 3.5, 3.0
 """Standard deviations from what is usual."""
 _ELLIPSIS = re.compile(r"(?:\.\.\.|…+|\[\.\.\.\]|\[…\])\W*$")
 
+_WORD = re.compile(r"\w")
 _FULL_STOP = re.compile(r"\w\w[.!?。！？]\W*$")
 _MID_SENTENCE = re.compile(r"[\w,;、，]\s*$")
 _WITHOUT_FULL_STOPS = frozenset(("Thai", "Lao", "Khmer", "Burmese", "Tibetan"))
@@ -75,6 +76,9 @@ def check(pair: Pair) -> Iterator[Flag]:
         yield Flag(LOST, whole, "The translation is empty.", source=Span(0, len(pair.source.text)))
         return
     if not source or not output:
+        return
+    if _has_words(pair.source.text) and not _has_words(pair.output.text):
+        yield Flag(LOST, whole, "The translation has no words.", source=Span(0, len(pair.source.text)))
         return
     deviation = deviations(source, output, pair.source.language, pair.output.language)
     severity: Severity = "error" if abs(deviation) >= ERROR else "warning"
@@ -94,6 +98,10 @@ def check(pair: Pair) -> Iterator[Flag]:
         yield Flag(LOST, whole, "The translation breaks off with an ellipsis.", "warning")
     elif _FULL_STOP.search(source_end) and _MID_SENTENCE.search(end) and _has_full_stops(pair):
         yield Flag(LOST, whole, "The translation has no end: the source's last sentence does.", "warning")
+
+
+def _has_words(text: str) -> bool:
+    return _WORD.search(text) is not None
 
 
 def _has_full_stops(pair: Pair) -> bool:

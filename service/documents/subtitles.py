@@ -17,6 +17,8 @@ from service.documents.plain import decode
 
 _ENDS = re.compile(r"[.!?…。！？♪\])][\"'”’»]*\s*$")
 _OPENS_TURN = re.compile(r"\s*[-–—♪\[(]")
+_TURN_MARK = re.compile(r"\s*[-–—]")
+_TURN = re.compile(r"\s+(?=[-–—]\s?\w)")
 _TAG = re.compile(r"</?[a-zA-Z][^>]*>|\{\\[^}]*\}")
 MOST_TOGETHER = 6
 """Subtitles in one group; a speech without full stops must not become one endless sentence."""
@@ -47,8 +49,7 @@ class Subtitles:
         for group, paragraph in zip(self._groups, found, strict=True):
             contents.update(_shared_out(group, paragraph))
         for number, subtitle in enumerate(self._subtitles):
-            lines = subtitle.content.count("\n") + 1
-            subtitle.content = _laid_out(contents.get(number, ""), lines)
+            subtitle.content = _laid_out(contents.get(number, ""), subtitle.content.split("\n"))
         composed = srt.compose(self._subtitles, reindex=False, strict=False)
         return File(".srt", "application/x-subrip; charset=utf-8", composed.encode())
 
@@ -89,10 +90,13 @@ def _shared_out(group: range, paragraph: Any) -> dict[int, str]:
     return {number: " ".join(content.split()) for number, content in contents.items()}
 
 
-def _laid_out(content: str, lines: int) -> str:
-    """The content on as many lines as before, of about the same length, broken at spaces."""
+def _laid_out(content: str, before: list[str]) -> str:
+    """The content on as many lines as before: one for each speaker, else broken at spaces, about as long."""
+    turns = _TURN.split(content)
+    if len(turns) == len(before) and all(map(_TURN_MARK.match, before)):
+        return "\n".join(turns)
     words, out = content.split(" "), []
-    for left in range(lines, 1, -1):
+    for left in range(len(before), 1, -1):
         share = sum(map(len, words)) / left
         line: list[str] = []
         while len(words) > 1 and sum(map(len, line)) + len(words[0]) / 2 <= share:

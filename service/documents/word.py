@@ -35,6 +35,10 @@ class WordDocument:
             self._paragraphs = [runs for each in _paragraphs(self._docx) if (runs := _text_runs(each))]
         except Exception as error:  # whatever a parser stumbles over is in the caller's file
             raise InvalidInput(f"the file is no Word document: {error}", field="file") from error
+        if not self._paragraphs:
+            raise InvalidInput(
+                "the document holds no text", field="file", allowed="a document with text in it"
+            )
 
     def article(self) -> Reading:
         return Reading("\n\n".join("".join(run.text for run in runs) for runs in self._paragraphs))

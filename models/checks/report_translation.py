@@ -1,5 +1,6 @@
 """All that is found out about a translation, sentence by sentence of it, whoever made it."""
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -73,7 +74,7 @@ def _lost(beads: list[Bead]) -> Iterable[Flag]:
 def _by_sentence(spans: list[Span], flags: list[Flag]) -> dict[Span, list[Flag]]:
     """Each flag with the last sentence that begins before it, or where it does."""
     owned: dict[Span, list[Flag]] = {span: [] for span in spans}
+    starts = [span.start for span in spans]
     for flag in sorted(flags, key=lambda flag: flag.span):
-        before = [span for span in spans if span.start <= flag.span.start]
-        owned[before[-1] if before else spans[0]].append(flag)
+        owned[spans[max(0, bisect_right(starts, flag.span.start) - 1)]].append(flag)
     return owned

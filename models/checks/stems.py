@@ -1,9 +1,10 @@
 """Words cut down to what their forms share, by Snowball's algorithms; other languages keep theirs whole."""
 
-import re
 from collections.abc import Sequence
 
 import Stemmer
+
+from models.text.boundary import is_unspaced as is_unspaced_character
 
 _ALGORITHMS = {
     "ar": "arabic", "hy": "armenian", "eu": "basque", "ca": "catalan", "da": "danish", "nl": "dutch",
@@ -13,10 +14,6 @@ _ALGORITHMS = {
     "ru": "russian", "sr": "serbian", "es": "spanish", "sv": "swedish", "ta": "tamil", "tr": "turkish",
     "und": "english",
 }  # fmt: skip
-_UNSPACED = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-)
-"""Thai, Lao, Burmese, Khmer, kana and Chinese characters."""
 
 
 def stemmed(words: Sequence[str], language: str) -> list[str]:
@@ -30,7 +27,7 @@ def stemmed(words: Sequence[str], language: str) -> list[str]:
 
 def is_unspaced(word: str) -> bool:
     """Whether it is in a script that puts no blanks between words."""
-    return not word.isascii() and _UNSPACED.match(word) is not None
+    return not word.isascii() and is_unspaced_character(word[0])
 
 
 def _stemmer(algorithm: str) -> "Stemmer.Stemmer":

@@ -6,10 +6,11 @@ Where a script writes no spaces, a character counts as a word.
 import re
 from typing import NamedTuple
 
+from models.text.boundary import UNSPACED
+from models.text.boundary import is_unspaced as is_unspaced_character
 from models.text.span import Span
 
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])\w)+(?:['’](?:(?![{_UNSPACED}])\w)+)*")
+_WORD = re.compile(rf"[{UNSPACED}]|(?:(?![{UNSPACED}])\w)+(?:['’](?:(?![{UNSPACED}])\w)+)*")
 
 
 class Word(NamedTuple):
@@ -26,7 +27,4 @@ def words(text: str) -> list[Word]:
 
 def is_unspaced(form: str) -> bool:
     """Whether the word is one character of a script without spaces."""
-    return len(form) == 1 and _UNSPACED_CHARACTER.match(form) is not None
-
-
-_UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}]")
+    return len(form) == 1 and is_unspaced_character(form)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from lxml import etree
 
+from models.text.boundary import UNSPACED
+
 _UNSEEN = frozenset(
     """head title script style noscript template svg math iframe object embed canvas audio video picture map
     area button select option input textarea datalist""".split()  # noqa: SIM905
@@ -19,8 +21,7 @@ _INLINE = frozenset(
 _BREAKS = frozenset(("br", "hr"))
 _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _HIDING_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-_WITHOUT_SPACES = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
-_WORD = re.compile(rf"[{_WITHOUT_SPACES}]|[^\W{_WITHOUT_SPACES}]+")
+_WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 _SENTENCE_END = re.compile(r"[.!?…:。！？：؟۔।።։][\"'”’»」』)\]]*$")
 _CUT_SHORT = re.compile(r"(?:\.\.\.|…)\W*$")
 _ADDRESS = re.compile(r"https?://\S+")

@@ -4,8 +4,8 @@
 
 FOLDER holds `xx.tsv.xz` files of English, the other language and a corpus tag. In characters that are no
 white space. Prints for each language the ratio, and the variance of its logarithm, `a + b / characters` of
-English. It is fitted to the half-widths of the middle 98% in bins of length, divided by 2.33, so that the tails
-are those of real (and not quite clean) translations. Corpora weigh the same, however large they are.
+English. It is fitted to the half-widths of the middle 98% in bins of length, divided by 2.33, so that the
+tails are those of real (and not quite clean) translations. Corpora weigh the same, however large they are.
 """
 
 import argparse

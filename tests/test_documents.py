@@ -111,14 +111,45 @@ def test_line_breaks_and_links_in_word_stay() -> None:
     assert (hyperlink.text, hyperlink.address) == ("THE TREATY", "https://example.org/")
 
 
-def test_words_that_a_translator_moved_keep_their_runs() -> None:
+def test_words_that_a_translator_moved_take_their_runs_along() -> None:
     document = docx.Document()
     document.add_paragraph("the ").add_run("red").italic = True
-    document.paragraphs[0].add_run(" house")
+    document.paragraphs[0].add_run(" house").bold = True
     read = read_document("a.docx", _docx(document))
     moved = '<p><span id="0">la </span><span id="2">maison</span> <span id="1">rouge</span></p>'
     after = docx.Document(BytesIO(read.translated(moved).data)).paragraphs[0]
-    assert [run.text for run in after.runs] == ["la ", "rouge", "maison "]
+    assert after.text == "la maison rouge"
+    assert [(run.text, run.bold, run.italic) for run in after.runs] == [
+        ("la ", None, None),
+        ("maison ", True, None),
+        ("rouge", None, True),
+    ]
+
+
+def test_a_link_that_a_translator_moved_is_moved_whole() -> None:
+    document = docx.Document()
+    paragraph = document.add_paragraph("See ")
+    relation = paragraph.part.relate_to(
+        "https://example.org/", docx.opc.constants.RELATIONSHIP_TYPE.HYPERLINK, True
+    )
+    runs = "<w:r><w:t>the </w:t></w:r><w:r><w:rPr><w:b/></w:rPr><w:t>treaty</w:t></w:r>"
+    link = f'<w:hyperlink {docx.oxml.ns.nsdecls("w", "r")} r:id="{relation}">{runs}</w:hyperlink>'
+    paragraph._p.append(docx.oxml.parse_xml(link))
+    paragraph.add_run(" today")
+    read = read_document("a.docx", _docx(document))
+    spans = zip([3, 2, 1, 0], ["Heute ", "Vertrag", " der", " siehe"], strict=True)
+    moved = "<p>" + "".join(f'<span id="{i}">{text}</span>' for i, text in spans) + "</p>"
+    after = docx.Document(BytesIO(read.translated(moved).data)).paragraphs[0]
+    assert after.text == "Heute Vertrag der siehe"
+    assert [each.text for each in after.hyperlinks] == ["Vertrag der"]
+
+
+def test_subtitles_are_in_the_translations_order() -> None:
+    document = read_document("film.srt", SRT.encode())
+    first = '<span id="1">Am Sonntag</span> <span id="0">trafen sie sich</span>'
+    moved = f'<p>{first}</p><p><span id="2">- Ja.</span></p>'
+    after = list(srt.parse(document.translated(moved).data.decode()))
+    assert [" ".join(s.content.split()) for s in after] == ["Am Sonntag", "trafen sie sich", "- Ja."]
 
 
 def test_subtitles_are_translated_by_sentence_and_keep_their_times() -> None:

@@ -80,14 +80,16 @@ def _groups(contents: list[str]) -> list[range]:
 
 
 def _shared_out(group: range, paragraph: Any) -> dict[int, str]:
-    contents = dict.fromkeys(group, "")
-    last = group.start
-    contents[last] = paragraph.text or ""
-    for span in paragraph.iterchildren():
-        identity = span.get("id") or ""
-        last = int(identity) if identity.isdecimal() and int(identity) in group else last
-        contents[last] += (span.text_content() or "") + (span.tail or "")
-    return {number: " ".join(content.split()) for number, content in contents.items()}
+    """The translation's parts in its own order: who reads hears the sentence from its beginning."""
+    parts = [paragraph.text or ""]
+    for number, span in enumerate(paragraph.iterchildren("span")):
+        part = (span.text_content() or "") + (span.tail or "")
+        if 0 < number < len(group):
+            parts.append(part)
+        else:
+            parts[-1] += part
+    parts += [""] * (len(group) - len(parts))
+    return {number: " ".join(part.split()) for number, part in zip(group, parts, strict=True)}
 
 
 def _laid_out(content: str, before: list[str]) -> str:

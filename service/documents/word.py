@@ -49,8 +49,10 @@ class WordDocument:
     def translated(self, translation: str) -> File:
         found = lxml.html.fromstring(f"<div>{translation}</div>").iterchildren("p")
         for runs, paragraph in zip(self._paragraphs, found, strict=True):
-            for run, text in zip(runs, _texts(paragraph, len(runs)), strict=True):
+            texts, order = _texts(paragraph, len(runs))
+            for run, text in zip(runs, texts, strict=True):
                 run.text = text
+            _reorder([runs[i]._r for i in order])
         out = BytesIO()
         self._docx.save(out)
         return File(".docx", MEDIA_TYPE, out.getvalue())
@@ -130,16 +132,45 @@ def _as_html(runs: list[Run]) -> str:
     return f"<p>{''.join(spans)}</p>"
 
 
-def _texts(paragraph: Any, runs: int) -> list[str]:
-    """The text of each run; what stands between two of them goes to the one before."""
-    texts = [""] * runs
+def _texts(paragraph: Any, runs: int) -> tuple[list[str], list[int]]:
+    """The text of each run, and the runs in the translation's order.
+
+    What stands between two of them goes to the one before.
+    """
+    texts, order = [""] * runs, []
     texts[0] += paragraph.text or ""
     last = 0
     for span in paragraph.iterchildren():
         identity = span.get("id") or ""
-        last = int(identity) if identity.isdecimal() and int(identity) < runs else last
+        if identity.isdecimal() and int(identity) < runs:
+            last = int(identity)
+            order.append(last)
         texts[last] += _content(span) + (span.tail or "")
-    return texts
+    return texts, [*dict.fromkeys([*order, *range(runs)])]
+
+
+def _reorder(runs: list[Any]) -> None:
+    """Put elements into this order: within their links, and links and other runs within the paragraph.
+
+    Together they keep the places that they have; what stands between them stays.
+    """
+    by_parent: dict[Any, list[Any]] = {}
+    for run in runs:
+        by_parent.setdefault(run.getparent(), []).append(run)
+    links = [parent for parent in by_parent if parent.tag.endswith("}hyperlink")]
+    for link in links:
+        _permute(by_parent[link])
+    _permute([*dict.fromkeys(run.getparent() if run.getparent() in links else run for run in runs)])
+
+
+def _permute(elements: list[Any]) -> None:
+    """Siblings into this order, in the places that they have together."""
+    parent = elements[0].getparent()
+    places = [parent.index(element) for element in elements]
+    for element in elements:
+        parent.remove(element)
+    for place, element in zip(sorted(places), elements, strict=True):
+        parent.insert(place, element)
 
 
 def _content(element: Any) -> str:

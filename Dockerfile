@@ -27,15 +27,16 @@ FROM python:3.11-slim
 ARG DEVICE=cpu
 COPY --from=build /opt/dragoman /opt/dragoman
 RUN useradd --system --uid 10001 --create-home dragoman \
-    && install --directory --owner=dragoman /var/cache/dragoman
+    && install --directory --owner=dragoman /var/cache/dragoman /var/lib/dragoman
 USER 10001
 ENV PATH=/opt/dragoman/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     DRAGOMAN_DEVICE=$DEVICE \
     DRAGOMAN_HOST=0.0.0.0 \
     DRAGOMAN_CACHE_DIR=/var/cache/dragoman \
+    DRAGOMAN_DATA_DIR=/var/lib/dragoman \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
-VOLUME /var/cache/dragoman
+VOLUME ["/var/cache/dragoman", "/var/lib/dragoman"]
 EXPOSE 8080
 # The first start prepares the bundled models, which takes a minute or two.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=5m \

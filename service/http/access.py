@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 LONGEST_PATH = 120
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked every few seconds by whatever looks after a server; in the log at DEBUG, lest they fill it."""
 
 
 class Access:
@@ -53,4 +55,5 @@ class Access:
     def _tell(self, method: str, route: str, path: str, start: float, request_id: str, status: int) -> None:
         seconds = time.perf_counter() - start
         self._metrics.observe_request(method, route, status, seconds)
-        log.info("%s %s %d %.0f ms %s", method, path, status, seconds * 1e3, request_id)
+        level = logging.DEBUG if route in PROBES else logging.INFO
+        log.log(level, "%s %s %d %.0f ms %s", method, path, status, seconds * 1e3, request_id)

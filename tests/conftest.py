@@ -1,5 +1,11 @@
 """Fixtures that several test files use: tiny models on disk, made once a run."""
 
+import os
+
+# Before torch is imported: tiny models gain nothing by threads, and beside other work on the same cores
+# their waiting for each other doubles the time that tests take.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -14,11 +14,11 @@ from service.http.allowance import Allowance
 from service.http.body import max_body_bytes, read_json
 from service.http.errors import problem
 from service.http.files import FORM, file_answer, sent_file
-from service.http.named_terms import named_terms
 from service.http.openapi import Example, Operation, add
 from service.jobs.desk import Desk
 from service.jobs.job import PROBLEM, Job, JobNotDone, NewJob, UnknownJob
 from service.jobs.work import item_problem, limits
+from service.named_terms import named_terms
 from service.schemas import (
     Problem,
     SummaryAnswer,

@@ -14,17 +14,16 @@ from models.tasks.summary import Summary
 from models.tasks.translation import Translation
 from service.http.body import read_json
 from service.http.errors import problem
-from service.http.named_terms import named_terms
 from service.http.openapi import WORK_ERRORS, Example, Operation, add
 from service.http.streaming import stream
 from service.http.work import Done, Work
+from service.named_terms import named_terms
 from service.schemas import (
     Asked,
     DetectBody,
     DetectionAnswer,
     LanguageList,
     ModelList,
-    Problem,
     SummarizeBody,
     SummaryAnswer,
     TooLong,
@@ -201,19 +200,15 @@ def _answer(asked: Asked[R], good: Iterator[BaseModel | Exception]) -> Response:
     """
     results = [item if isinstance(item, InvalidInput) else next(good) for item in asked.items]
     if asked.many:
-        items = [_item_problem(i, r) if isinstance(r, Exception) else r for i, r in enumerate(results)]
+        items = [
+            problem(each, g.request_id).of_item(i) if isinstance(each, Exception) else each
+            for i, each in enumerate(results)
+        ]
         body = ",".join(item.model_dump_json() for item in items)
         return Response(f'{{"results":[{body}]}}', mimetype="application/json")
     if isinstance(results[0], Exception):
         raise results[0]
     return _json(results[0])
-
-
-def _item_problem(index: int, error: Exception) -> Problem:
-    document = problem(error, g.request_id)
-    if document.field == "text":  # as the task, which sees one text only, calls it
-        document.field = f"texts[{index}]"
-    return document
 
 
 def _json(answer: BaseModel) -> Response:

@@ -15,11 +15,11 @@ from service.documents.document import Document
 from service.documents.reading import read_document
 from service.glossaries import StoreUnavailable
 from service.http.abandoned import Abandoned, Stop
-from service.http.named_terms import named_terms
 from service.jobs.job import PROBLEM, Gone, Item, Job, Result
 from service.jobs.outputs import Outputs
 from service.jobs.pace import Kept, Pace
 from service.jobs.store import JobStore
+from service.named_terms import named_terms
 from service.schemas import Problem, parse_summarize, parse_translate, render_summary, render_translation
 from service.schemas.documents import (
     SummarizeForm,
@@ -55,8 +55,8 @@ def limits(settings: Settings) -> Settings:
 def item_problem(error: Exception, form: str, number: int, request_id: str, tell: TellProblem) -> Result:
     """An item's result that says what is wrong with it."""
     document = tell(error, request_id)
-    if form == "texts" and document.field == "text":  # as the task, which sees one text only, calls it
-        document.field = f"texts[{number}]"
+    if form == "texts":
+        document = document.of_item(number)
     return Result(document.model_dump_json().encode(), PROBLEM)
 
 

@@ -25,3 +25,9 @@ class Problem(BaseModel):
     errors: list[FieldProblem] | None = absent("Each wrong field, where there are several.")
     reasons: list[str] | None = absent("Why the service is not ready.")
     request_id: str = Field(description="Also in the X-Request-Id header and in the service's log.")
+
+    def of_item(self, number: int) -> "Problem":
+        """The same, told of an item of `texts`: the task, which sees one text only, calls it `text`."""
+        if self.field == "text":
+            self.field = f"texts[{number}]"
+        return self

@@ -28,8 +28,8 @@ from service.http.compat.family import (
     worth_translating,
 )
 from service.http.errors import KINDS
-from service.http.named_terms import named_terms
 from service.http.work import Work
+from service.named_terms import named_terms
 from service.schemas import Problem
 from service.schemas.requests import validated
 

@@ -23,7 +23,7 @@ from service.batch.output import JsonlOutput, Row
 from service.batch.parquet import COLUMNS, MissingExtra, ParquetInput
 from service.batch.record import Content, FieldNames, Record
 from service.batch.window import WINDOW_RECORDS, windows
-from service.batch.work import Keys, Work
+from service.batch.work import Keys, TextWork
 
 NAMES = FieldNames()
 
@@ -315,7 +315,7 @@ class Generated:
             yield Record(i + 1, {"text": f"{i} " + "x" * (i % 500)})
 
 
-KEYS = Keys(Work(lambda content: iter(()), lambda content: {}), {"task": "t"})
+KEYS = Keys(TextWork(lambda content: iter(()), lambda content: {}), {"task": "t"})
 
 
 def test_windows_take_no_more_memory_for_more_records():

@@ -75,12 +75,16 @@ class Estimate:
 MakeDoer = Callable[[Memory | None], AbstractContextManager[Doer]]
 """Makes what does a job's units, with what is remembered."""
 
+OpenOutput = Callable[[], AbstractContextManager[Output]]
+"""Opens where rows go."""
+
 
 class Job:
     """One task over one input. `told` is what names the job: its task, its models, its options; JSON.
 
     `name_of` tells an engine's model. Units are done on this machine, in this process, unless `make_doer`
-    has them done elsewhere; the output is the same.
+    has them done elsewhere; the output is the same. Rows go to `where.out` as its name tells, unless
+    `open_output` has them go elsewhere.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class Job:
         told: Mapping[str, Any],
         name_of: Callable[[Engine], str],
         make_doer: MakeDoer | None = None,
+        open_output: OpenOutput | None = None,
     ):
         self._where = where
         self._how = how
@@ -98,10 +103,10 @@ class Job:
         self._told = dict(told)
         self._name_of = name_of
         self._make_doer = make_doer or self._lanes
-        decisive = {name: told[name] for name in ("dragoman", "task", "models")}
-        self._keys = Keys(work, decisive)
-        digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-        self._rate_name = "characters_per_s " + digest[:16]
+        self._open_output = open_output or (lambda: _output(where.out))
+        decisive = json.dumps({name: told[name] for name in ("dragoman", "task", "models")}, sort_keys=True)
+        self._keys = Keys(work, json.loads(decisive))  # as told now: a work may find more models as it goes
+        self._rate_name = "characters_per_s " + hashlib.sha256(decisive.encode()).hexdigest()[:16]
 
     def run(self) -> Tally:
         """Run it to its end. Raises TooManyErrors, InvalidInput."""
@@ -109,7 +114,7 @@ class Job:
         with ExitStack() as stack:
             found = stack.enter_context(source.opened(where.infile, how.fields, where.format))
             store = stack.enter_context(self._store(where.cache))
-            out = stack.enter_context(_output(where.out))
+            out = stack.enter_context(self._open_output())
             doer = stack.enter_context(self._make_doer(store if how.memory else None))
             watcher = stack.enter_context(_Watcher(where.log, how.rows.id))
             run = Run(store, doer, out, watcher, names=how.rows, size=found.size, max_errors=how.max_errors)

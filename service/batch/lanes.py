@@ -2,17 +2,18 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
-from models.errors import DeadlineExceeded
+from models.engine.protocol import Output
+from models.errors import DeadlineExceeded, DragomanError
 from service.batch.jsonl import dumps
-from service.batch.output import described
 from service.batch.record import Content
-from service.batch.rounds import Ran, Rounds
-from service.batch.unit import Done, Kept, Unit
-from service.batch.work import Work
+from service.batch.rounds import Rounds
+from service.batch.unit import Done, Effort, Kept, Unit
+from service.batch.work import Ran, Work
 
 log = logging.getLogger(__name__)
 
@@ -55,28 +56,37 @@ def do(unit: Unit, work: Work, rounds: Rounds, record_timeout_s: float | None) -
     """Do a unit. Records that don't end in the time that all have together are tried alone."""
     contents = unit.contents
     limit_s = None if record_timeout_s is None else record_timeout_s * len(contents)
-    ran, remember, effort = rounds.run([work.steps(content) for content in contents], unit.sees, limit_s)
+    ran, remember, effort = _run(contents, work, rounds, unit.sees, limit_s)
     if len(contents) > 1:
         for i, each in enumerate(ran):
             if isinstance(each.error, DeadlineExceeded):
-                [ran[i]], more, further = rounds.run([work.steps(contents[i])], unit.sees, record_timeout_s)
+                [ran[i]], more, further = _run([contents[i]], work, rounds, unit.sees, record_timeout_s)
                 remember.update(more)
                 effort += further
-    kept = [_kept(each, content, record_timeout_s) for each, content in zip(ran, contents, strict=True)]
+    kept = [_kept(each, content, work, record_timeout_s) for each, content in zip(ran, contents, strict=True)]
     return Done(tuple(kept), remember, effort)
 
 
-def _kept(ran: Ran, content: Content, record_timeout_s: float | None) -> Kept:
+def _run(
+    contents: Sequence[Content], work: Work, rounds: Rounds, sees: int, limit_s: float | None
+) -> tuple[list[Ran], dict[bytes, Output], Effort]:
+    """See `Rounds.run`; the ends are those of the contents."""
+    tasks = [work.tasks(content) for content in contents]
+    ran, remember, effort = rounds.run([each for own in tasks for each in own.steps], sees, limit_s)
+    left = iter(ran)
+    return [own.join(list(islice(left, len(own.steps)))) for own in tasks], remember, effort
+
+
+def _kept(ran: Ran, content: Content, work: Work, record_timeout_s: float | None) -> Kept:
     if ran.error is None and ran.value is not None:
         language = _find(ran.value, ("detected", "language")) or _find(ran.value, ("source", "language"))
         return Kept(dumps(ran.value), False, language or "und", _flags(ran.value), ran.seconds)
     error = ran.error or RuntimeError("the task gave nothing")
-    told = described(error)
-    if told["type"] == "unexpected-error":
+    if not isinstance(error, DragomanError):
         log.debug("a bug", exc_info=error)
     if isinstance(error, DeadlineExceeded):
-        told["message"] = f"it was not done in {record_timeout_s:g} s and was given up"
-    return Kept(dumps(told), True, "und", {}, ran.seconds)
+        error = DeadlineExceeded(f"it was not done in {record_timeout_s:g} s and was given up")
+    return Kept(dumps(work.describe(error, content)), True, "und", {}, ran.seconds)
 
 
 def _find(result: Mapping[str, Any], path: tuple[str, ...]) -> str | None:
@@ -87,6 +97,10 @@ def _find(result: Mapping[str, Any], path: tuple[str, ...]) -> str | None:
 
 
 def _flags(result: Mapping[str, Any]) -> dict[str, int]:
-    """How many flags of each kind a result has, in its sentences or segments."""
-    parts = [*result.get("sentences", ()), *result.get("segments", ())]
+    """How many flags of each kind a result has, in its sentences or segments, or those of its `results`."""
+    parts = [
+        part
+        for each in (result, *result.get("results", ()))
+        for part in (*each.get("sentences", ()), *each.get("segments", ()))
+    ]
     return dict(Counter(flag["kind"] for part in parts for flag in part.get("flags") or ()))

@@ -3,14 +3,13 @@
 import fcntl
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from models.errors import DragomanError, InvalidInput
+from models.errors import InvalidInput
 from service.batch.compression import compressed, inner_suffix
 from service.batch.jsonl import dumps, encode
 from service.batch.record import Fields
@@ -77,22 +76,22 @@ def _line(row: Row) -> bytes:
     return encode({**own_id, "record": row.fields}, "error", dumps(row.error))
 
 
-def described(error: Exception) -> dict[str, Any]:
-    """As in HTTP's problem documents: `unsupported-language` is what UnsupportedLanguage is called there."""
-    if not isinstance(error, DragomanError):
-        return {"type": "unexpected-error", "message": f"{type(error).__name__}: {error}"}
-    kind = re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
-    told: dict[str, Any] = {"type": kind, "message": error.message}
-    if error.field is not None:
-        told["field"] = error.field
-    if error.allowed is not None:
-        told["allowed"] = error.allowed
-    return told
+@contextmanager
+def opened(out: Path) -> Iterator[Output]:
+    """Rows for the file `out`, in the format that its name tells; see `whole`."""
+    with whole(out) as stream:
+        output = _output(stream, out)
+        try:
+            yield output
+        except BaseException:
+            output.abandon()
+            raise
+        output.close()
 
 
 @contextmanager
-def opened(out: Path) -> Iterator[Output]:
-    """Rows for the file `out`, in the format that its name tells, under another name until all is written.
+def whole(out: Path) -> Iterator[BinaryIO]:
+    """A stream to the file `out`, compressed as its name tells, under another name until all is written.
 
     Raises InvalidInput if another run writes it.
     """
@@ -101,13 +100,7 @@ def opened(out: Path) -> Iterator[Output]:
         _lock(file, part)
         file.truncate(0)
         with compressed(file, out.name) as stream:
-            output = _output(stream, out)
-            try:
-                yield output
-            except BaseException:
-                output.abandon()
-                raise
-            output.close()
+            yield stream
         file.flush()
         os.fsync(file.fileno())
         part.replace(out)

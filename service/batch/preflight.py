@@ -17,21 +17,17 @@ def check_summary(runtime: "Runtime", request: SummaryRequest) -> dict[str, str]
 
     Raises what each record would be refused with, such as UnknownModel, and ModelUnavailable.
     """
-    name = request.model or runtime.settings.summarize_model
-    models = {name: _load(runtime, runtime.catalog.get(name, "summarize"))}
-    if (judge := runtime.settings.entailment_model) is not None:
-        models[judge] = _load(runtime, runtime.catalog.get(judge, "entail"))
+    models = {entry.name: _load(runtime, entry) for entry in summary_models(runtime, request)}
     if request.target is not None:
-        models |= check_translation(runtime, TranslationRequest(text="", target=request.target))
+        check_translation(runtime, TranslationRequest(text="", target=request.target))
     return models
 
 
 def check_translation(runtime: "Runtime", request: TranslationRequest) -> dict[str, str]:
     """The same for translations; one word is translated, so that a wrong language shows now."""
-    name = request.model or runtime.settings.translate_model
-    entry = runtime.catalog.get(name, "translate")
+    entry = translation_model(runtime, request)
     target = runtime.languages.normalize(request.target, "target")
-    models = {name: _load(runtime, entry)}
+    models = {entry.name: _load(runtime, entry)}
     source = request.source
     if source == "auto":  # any language that the model reads will do
         source = next((code for code in ("en", *entry.languages) if code in entry.languages), "")
@@ -41,14 +37,36 @@ def check_translation(runtime: "Runtime", request: TranslationRequest) -> dict[s
     return models
 
 
-def _load(runtime: "Runtime", entry: "ModelEntry") -> str:
-    """Load a model; returns its revision, which stays the one it was pulled at.
+def summary_models(runtime: "Runtime", request: SummaryRequest) -> "list[ModelEntry]":
+    """The models that a summary is made by. Raises UnknownModel."""
+    settings, catalog = runtime.settings, runtime.catalog
+    found = [catalog.get(request.model or settings.summarize_model, "summarize")]
+    if settings.entailment_model is not None:
+        found.append(catalog.get(settings.entailment_model, "entail"))
+    if request.target is not None:
+        found.append(catalog.get(settings.translate_model, "translate"))
+    return found
+
+
+def translation_model(runtime: "Runtime", request: TranslationRequest) -> "ModelEntry":
+    """The model that a translation is made by. Raises UnknownModel."""
+    return runtime.catalog.get(request.model or runtime.settings.translate_model, "translate")
+
+
+def revision(runtime: "Runtime", entry: "ModelEntry") -> str:
+    """A model's revision, which stays the one it was pulled at. Raises ModelUnavailable.
 
     Which models a pattern stands for, each text's language decides.
     """
     if entry.is_pattern:
         return "by pair"
     ready = runtime.store.state(entry) == "ready"
-    revision = runtime.store.revision(entry) if ready else runtime.store.pull(entry)
-    runtime.pool.load(entry.name)
-    return revision
+    return runtime.store.revision(entry) if ready else runtime.store.pull(entry)
+
+
+def _load(runtime: "Runtime", entry: "ModelEntry") -> str:
+    """Load a model; returns its revision."""
+    found = revision(runtime, entry)
+    if not entry.is_pattern:
+        runtime.pool.load(entry.name)
+    return found

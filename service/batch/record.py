@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from models.errors import InvalidInput
 
-Form = Literal["text", "html", "markdown"]
+Form = Literal["text", "html", "markdown", "request"]
 
 Fields = Mapping[str, Any]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from models.engine.protocol import Engine, Generation, Output
 from models.tasks.steps import Running, Steps, late
 from service.batch.unit import Effort, Memory
-from service.batch.work import Result
+from service.batch.work import Ran, Result
 
 MOST_REMEMBERED_TOKENS = 256
 """Sentences are remembered, articles are not."""
@@ -28,15 +28,6 @@ Ended = Output | Exception
 
 class Stopped(Exception):
     """The run ends before its end."""
-
-
-@dataclass(slots=True)
-class Ran:
-    """A task that has ended."""
-
-    value: Result | None
-    error: Exception | None
-    seconds: float
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from models.errors import DragomanError
-from service.batch.output import Output, Row, described
+from service.batch.output import Output, Row
 from service.batch.record import Record
 from service.batch.store import Store
 from service.batch.tally import Tally
@@ -190,7 +190,7 @@ class Run:
         fields = {name: value for name, value in record.fields.items() if name not in self._names.omitted}
         error: Mapping[str, object]
         if key is None:
-            error = described(window.problems[place])
+            error = window.problems[place]
         elif not kept[key].failed:
             return Row(fields, self._names.id, self._names.result, kept[key].body)
         else:

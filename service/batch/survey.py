@@ -102,5 +102,5 @@ def measured_rate(sample: list[Content], work: Work, rounds: Rounds) -> float | 
     if not sample:
         return None
     start = time.monotonic()
-    rounds.run([work.steps(content) for content in sample], -1, None)
+    rounds.run([each for content in sample for each in work.tasks(content).steps], -1, None)
     return sum(len(content.value) for content in sample) / max(1e-6, time.monotonic() - start)

@@ -5,8 +5,9 @@ how fast anything is.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from models.errors import InvalidInput
 from service.batch.record import Content, FieldNames, Record
@@ -30,8 +31,8 @@ class Window:
     contents: list[Content | None] = field(default_factory=list)
     """None for a record with a problem."""
     keys: list[bytes | None] = field(default_factory=list)
-    problems: dict[int, InvalidInput] = field(default_factory=dict)
-    """By the record's place."""
+    problems: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    """What is told of them, by the record's place."""
     extent: int = 0
     """How far the input was read for it, in the source's own measure."""
 
@@ -82,12 +83,21 @@ def _add(window: Window, record: Record, names: FieldNames, keys: Keys, taken: t
         names.check(record, taken)
         content = names.content(record)
     except InvalidInput as problem:
-        window.problems[len(window.records)] = problem
+        window.problems[len(window.records)] = keys.work.describe(problem, None)
         content = None
     window.records.append(record)
     window.contents.append(content)
     window.keys.append(None if content is None else keys.key(content))
-    return sum(len(value) for value in record.fields.values() if isinstance(value, str))
+    return _characters(record.fields)
+
+
+def _characters(value: object) -> int:
+    """Of all strings in a JSON value."""
+    if isinstance(value, Mapping):
+        return sum(map(_characters, value.values()))
+    if isinstance(value, list):
+        return sum(map(_characters, value))
+    return len(value) if isinstance(value, str) else 0
 
 
 def _grouped(by_length: Sequence[tuple[int, int]]) -> list[list[int]]:

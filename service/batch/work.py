@@ -1,14 +1,17 @@
-"""What is done to each content: a task, whose value becomes JSON, and the parameters that touch it.
+"""What is done to each content: tasks, whose values become JSON, and the parameters that touch it.
 
 The JSON is the service's own, without timings, so that the same input gives the same output. Knows no files.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from operator import itemgetter
+from typing import Any, Protocol
 
+from models.errors import DragomanError
 from models.tasks.steps import Steps, Timings
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translation import Translation, TranslationRequest
@@ -24,14 +27,58 @@ Result = dict[str, Any]
 Parameters = Mapping[str, Any]
 
 
+@dataclass(slots=True)
+class Ran:
+    """A task that has ended."""
+
+    value: Result | None
+    error: Exception | None
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True)
-class Work:
-    """One task, with its options, to be done to every content."""
+class Tasks:
+    """What is run for one content, in the same rounds, and how its ends become one."""
+
+    steps: Sequence[Steps[Result]]
+    join: Callable[[Sequence[Ran]], Ran] = itemgetter(0)
+
+
+class Work(Protocol):
+    """What is to be done to every content."""
+
+    def tasks(self, content: Content) -> Tasks:
+        """From a content to its result. What is wrong with the content is raised when the tasks run."""
+
+    def parameters(self, content: Content) -> Parameters:
+        """What decides this content's result beside itself; JSON."""
+
+    def describe(self, error: Exception, content: Content | None) -> dict[str, Any]:
+        """What is told of an error: this content's, or that of a record that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextWork:
+    """One task, with its options, to be done to every text."""
 
     steps: Callable[[Content], Steps[Result]]
-    """From a content to its result. What is wrong with the content is raised when the steps run."""
     parameters: Callable[[Content], Parameters]
-    """What of the options decides this content's result; JSON."""
+
+    def tasks(self, content: Content) -> Tasks:
+        """See `Work`."""
+        return Tasks([self.steps(content)])
+
+    def describe(self, error: Exception, _content: Content | None) -> dict[str, Any]:
+        """Named as in HTTP's problem documents: UnsupportedLanguage is `unsupported-language`."""
+        if not isinstance(error, DragomanError):
+            return {"type": "unexpected-error", "message": f"{type(error).__name__}: {error}"}
+        kind = re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
+        told: dict[str, Any] = {"type": kind, "message": error.message}
+        if error.field is not None:
+            told["field"] = error.field
+        if error.allowed is not None:
+            told["allowed"] = error.allowed
+        return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +97,34 @@ class Keys:
         return digest.digest()
 
 
+def summary_result(summary: Summary) -> Result:
+    """The HTTP answer without its timings."""
+    return render_summary(summary, _UNTIMED, 0.0).model_dump(mode="json", exclude={"timings_ms"})
+
+
+def translation_result(translation: Translation) -> Result:
+    """The HTTP answer without its timings."""
+    return render_translation(translation, _UNTIMED, 0.0).model_dump(mode="json", exclude={"timings_ms"})
+
+
 def summarize(
     summary_steps: Callable[[SummaryRequest], Steps[Summary]], options: SummaryRequest, given: Parameters
-) -> Work:
+) -> TextWork:
     """Summaries by `options`, whose own text doesn't count; `given` is the same as JSON."""
 
     def steps(content: Content) -> Steps[Result]:
         is_html = content.form == "html"
         text, html = (None, content.value) if is_html else (content.value, None)
-        summary = yield from summary_steps(replace(options, text=text, html=html))
-        return render_summary(summary, _UNTIMED, 0.0).model_dump(mode="json", exclude={"timings_ms"})
+        return summary_result((yield from summary_steps(replace(options, text=text, html=html))))
 
-    return Work(steps, lambda content: given)
+    return TextWork(steps, lambda content: given)
 
 
 def translate(
     translation_steps: Callable[[TranslationRequest], Steps[Translation]],
     options: TranslationRequest,
     given: Parameters,
-) -> Work:
+) -> TextWork:
     """Translations by `options`, whose own text doesn't count; `given` is the same as JSON.
 
     HTML comes back as HTML, or if `article` is given as the text of the article found in it.
@@ -84,9 +140,7 @@ def translate(
         found = content.form == "html" and article
         text = read_html(content.value).content() if found else content.value
         request = replace(options, text=text, format=form(content))
-        translation = yield from translation_steps(request)
-        answer = render_translation(translation, _UNTIMED, 0.0)
-        result = answer.model_dump(mode="json", exclude={"timings_ms"})
+        result = translation_result((yield from translation_steps(request)))
         if found:  # as in a summary: the spans refer to it
             result["source"]["text"] = text
         return result
@@ -94,15 +148,17 @@ def translate(
     def parameters(content: Content) -> Parameters:
         own = {**given, "format": form(content), "article": article and content.form == "html"}
         if own["format"] == "text" and content.form == "text":
-            own["protect"], own["glossary"] = _touching(given, content.value)
+            protect, glossary = given.get("protect") or [], given.get("glossary") or {}
+            own["protect"], own["glossary"] = touching(protect, glossary, content.value)
         return own
 
-    return Work(steps, parameters)
+    return TextWork(steps, parameters)
 
 
-def _touching(given: Parameters, text: str) -> tuple[list[str], dict[str, str]]:
+def touching(
+    protect: Sequence[str], glossary: Mapping[str, str], text: str
+) -> tuple[list[str], dict[str, str]]:
     """The terms that may stand in a text: those whose letters do, whatever is between them."""
-    protect, glossary = given.get("protect") or [], given.get("glossary") or {}
     if not protect and not glossary:
         return [], {}
     there = _letters(text)

@@ -4,6 +4,7 @@
 that a test can kill many without each of them importing everything first. It answers with process ids.
 """
 
+import gc
 import hashlib
 import json
 import os
@@ -19,8 +20,9 @@ from fake_pool import FakePool
 from fake_runtime import FakeStore
 
 import service.batch.job  # here, and not in each process
-import service.batch.preflight  # noqa: F401
+import service.batch.request_work
 import service.batch.window as window
+import service.http.errors  # noqa: F401
 from models.engine.protocol import EngineStats, Output
 from models.errors import DeadlineExceeded, EngineFailed
 from models.languages import Languages
@@ -140,6 +142,7 @@ def forked(arguments, log, delay_s):
 
 def main():
     window.WINDOW_RECORDS, window.UNIT_RECORDS = 40, 8
+    gc.freeze()  # a collector that walks what is imported copies all of it, in each process anew
     for line in sys.stdin:
         asked = json.loads(line)
         pid = forked(asked["arguments"], Path(asked["log"]), asked["delay_s"])

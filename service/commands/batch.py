@@ -3,12 +3,20 @@
 import importlib.metadata
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.commands.batch_options import BatchOptions, batch_options, check, split
+from service.commands.batch_options import (
+    BatchOptions,
+    batch_options,
+    check,
+    errors_path,
+    request_options,
+    split,
+)
 from service.commands.options import (
     summary_options,
     summary_request,
@@ -18,7 +26,8 @@ from service.commands.options import (
 from service.commands.session import Session, count, note, write
 
 if TYPE_CHECKING:
-    from service.batch.job import Estimate, How, Job, Where
+    from service.batch.job import Estimate, How, Job, OpenOutput, Where
+    from service.batch.record import FieldNames
     from service.batch.work import Work
     from service.runtime import Runtime
 
@@ -28,12 +37,18 @@ SOME_FAILED = 3
 TOO_MANY_FAILED = 4
 """The exit code of a run that stopped at --max-errors."""
 
+EXAMPLES = """\b
+Examples: dragoman batch summarize articles.jsonl summaries.jsonl --length short
+          dragoman batch translate --to fr articles.jsonl french.jsonl
+          dragoman batch requests requests.jsonl answers.jsonl
+"""
+
 Prepare = Callable[["Runtime"], "tuple[Work, dict[str, str]]"]
 
 
-@click.group()
+@click.group(epilog=EXAMPLES)
 def batch() -> None:
-    """Summarize or translate many articles.
+    """Summarize or translate many articles, or answer the requests of an OpenAI batch file.
 
     IN is JSON lines, CSV or TSV (the first row has the names), or Parquet, as its name tells; or a folder, of
     which every .txt, .md and .html file is a record, with its path as `id`. A record has `text` or `html`,
@@ -43,7 +58,7 @@ def batch() -> None:
     OUT has a line for each record, in order: the record as it was, and a field `result` (what --json shows
     for one article, without timings) or a field `error` (type, message, field, line). In Parquet the columns
     are `id`, `record` and `result` (both as JSON), `text` (the summary or translation) and `error`. A bad
-    record never stops the run.
+    record never stops the run. (`dragoman batch requests --help` tells what these are for requests.)
 
     Until all is done, OUT is called OUT.part. Every result is kept in OUT.cache by its text, the model and
     its revision, and the options that touch it. So the same command, started again after whatever
@@ -96,7 +111,53 @@ def translate(session: Session, /, **given: Any) -> int:
     return _batch(session, options, {"task": "translate", "parameters": own}, prepare)
 
 
-def _batch(session: Session, options: BatchOptions, asked: Mapping[str, Any], prepare: Prepare) -> int:
+@batch.command(epilog="Example: dragoman batch requests requests.jsonl answers.jsonl")
+@request_options
+@click.pass_obj
+def requests(session: Session, /, errors: str | None, **given: Any) -> int:
+    """Answer the requests of an OpenAI batch file.
+
+    A line of IN is {"custom_id": ..., "method": "POST", "url": ..., "body": {...}}. The url is /v1/summarize
+    or /v1/translate, and the body what that takes over HTTP, each with options, `model` and `texts` of its
+    own, but not `stream`. A glossary that is kept here is found by its name, if it was made without a key.
+
+    A line of OUT is {"id": ..., "custom_id": ..., "response": {"status_code": 200, "request_id": ...,
+    "body": {...}}, "error": null}, in the order of IN; the body is the HTTP answer without its timings.
+
+    What was refused or failed is in OUT.errors instead, in the same form, with the status and the problem
+    that HTTP answers. A line that is no request for here has a null `response` and an `error` (code, message,
+    param, line).
+    """
+    options, _ = split({**given, "input_format": "jsonl"})
+    check(options)
+    errors_file = errors_path(options, errors)
+    from service.batch import request_output
+    from service.batch.request_work import RequestWork
+    from service.batch.requests import RequestFields
+    from service.batch.seen import Seen
+    from service.http.errors import problem
+
+    def prepare(runtime: "Runtime") -> "tuple[Work, dict[str, str]]":
+        work = RequestWork(runtime, problem)
+        return work, work.models
+
+    out = None if options.out == "-" else Path(options.out)
+    opened = partial(request_output.opened, out, errors_file)
+    with Seen() as seen:
+        code = _batch(session, options, {"task": "requests"}, prepare, RequestFields(seen=seen), opened)
+    if code == SOME_FAILED and errors_file is not None:
+        note(f"what failed is in {errors_file}")
+    return code
+
+
+def _batch(
+    session: Session,
+    options: BatchOptions,
+    asked: Mapping[str, Any],
+    prepare: Prepare,
+    fields: "FieldNames | None" = None,
+    open_output: "OpenOutput | None" = None,
+) -> int:
     """Check what can be checked at once, load the models, run; returns the exit code."""
     check(options)
     from service.batch.job import Job
@@ -106,8 +167,8 @@ def _batch(session: Session, options: BatchOptions, asked: Mapping[str, Any], pr
         with session.waiting("loading the models"):
             work, models = prepare(runtime)
         told = {"dragoman": importlib.metadata.version("dragoman"), **asked, "models": models}
-        where, how = _settings(options)
-        job = Job(where, how, work, told, EngineNames(runtime))
+        where, how = _settings(options, fields)
+        job = Job(where, how, work, told, EngineNames(runtime), open_output=open_output)
         if options.dry_run:
             with session.waiting("looking through the input"):
                 estimate = job.estimate(runtime.detector)
@@ -154,15 +215,11 @@ def _show(estimate: "Estimate") -> int:
     return 0
 
 
-def _settings(options: BatchOptions) -> "tuple[Where, How]":
+def _settings(options: BatchOptions, fields: "FieldNames | None") -> "tuple[Where, How]":
     from service.batch.job import How, Where
-    from service.batch.record import FieldNames
     from service.batch.run import RowNames
 
-    named = options.text_field is not None or options.html_field is not None
-    fields = FieldNames(
-        options.text_field if named else "text", options.html_field if named else "html", options.id_field
-    )
+    fields = fields or _field_names(options)
     where = Where(
         options.infile,
         options.out,
@@ -175,7 +232,7 @@ def _settings(options: BatchOptions) -> "tuple[Where, How]":
     omitted = tuple(name for name in (fields.text, fields.html) if name is not None)
     how = How(
         fields,
-        RowNames(options.result_field, options.id_field, omitted if options.omit_text else ()),
+        RowNames(options.result_field, fields.id, omitted if options.omit_text else ()),
         restart=options.restart,
         forget=options.forget,
         retry_failed=options.retry_failed,
@@ -184,6 +241,15 @@ def _settings(options: BatchOptions) -> "tuple[Where, How]":
         memory=options.memory,
     )
     return where, how
+
+
+def _field_names(options: BatchOptions) -> "FieldNames":
+    from service.batch.record import FieldNames
+
+    named = options.text_field is not None or options.html_field is not None
+    return FieldNames(
+        options.text_field if named else "text", options.html_field if named else "html", options.id_field
+    )
 
 
 def _path(given: str | None) -> Path | None:

@@ -1,6 +1,6 @@
-"""The options that both batch commands share: what is read and written, and how a run goes."""
+"""The options that batch commands share: what is read and written, and how a run goes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,9 +11,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _FILE = click.Path(dir_okay=False)
 
-_OPTIONS = (
-    click.argument("infile", metavar="IN", type=click.Path(exists=True, allow_dash=True)),
-    click.argument("out", metavar="OUT", type=click.Path(dir_okay=False, allow_dash=True)),
+_IN = click.argument("infile", metavar="IN", type=click.Path(exists=True, allow_dash=True))
+_LINES = click.argument("infile", metavar="IN", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+_OUT = click.argument("out", metavar="OUT", type=click.Path(dir_okay=False, allow_dash=True))
+
+_RECORDS = (
     click.option(
         "--input-format",
         type=click.Choice(["jsonl", "csv", "tsv", "parquet"]),
@@ -30,6 +32,9 @@ _OPTIONS = (
         help="The output's field for the result. No record may have a field of this name.",
     ),
     click.option("--omit-text", is_flag=True, help="Leave the records' own text or HTML out of OUT."),
+)
+
+_RUN = (
     click.option(
         "--cache",
         metavar="FILE",
@@ -66,6 +71,9 @@ _OPTIONS = (
     click.option("--log", metavar="FILE", type=_FILE, help="Append a line to FILE every ten seconds."),
     click.option("--summary", metavar="FILE", type=_FILE, help="Write the run in numbers to FILE, as JSON."),
     click.option("--report", metavar="FILE", type=_FILE, help="Write the run with plots to FILE, as HTML."),
+)
+
+_ESTIMATE = (
     click.option("--dry-run", is_flag=True, help="Count, tell languages, estimate the time; write nothing."),
 )
 
@@ -76,12 +84,6 @@ class BatchOptions:
 
     infile: str
     out: str
-    input_format: Any
-    text_field: str | None
-    html_field: str | None
-    id_field: str
-    result_field: str
-    omit_text: bool
     cache: str | None
     forget: bool
     restart: bool
@@ -93,7 +95,13 @@ class BatchOptions:
     log: str | None
     summary: str | None
     report: str | None
-    dry_run: bool
+    input_format: Any = None
+    text_field: str | None = None
+    html_field: str | None = None
+    id_field: str = "id"
+    result_field: str = "result"
+    omit_text: bool = False
+    dry_run: bool = False
 
     @property
     def cache_path(self) -> Path | None:
@@ -104,8 +112,23 @@ class BatchOptions:
 
 
 def batch_options(command: F) -> F:
-    """Add them."""
-    for option in reversed(_OPTIONS):
+    """Add them all."""
+    return _add(command, (_IN, _OUT, *_RECORDS, *_RUN, *_ESTIMATE))
+
+
+def request_options(command: F) -> F:
+    """Add those that are of use where each line is a request."""
+    errors = click.option(
+        "--errors",
+        metavar="FILE",
+        type=_FILE,
+        help="Where what failed goes, if not to OUT.errors; or, if OUT is -, to standard output too.",
+    )
+    return _add(command, (_LINES, _OUT, errors, *_RUN))
+
+
+def _add(command: F, options: Sequence[Callable[[F], F]]) -> F:
+    for option in reversed(options):
         command = option(command)
     return command
 
@@ -144,3 +167,28 @@ def _check_out(options: BatchOptions) -> None:
         raise click.BadParameter("OUT is IN", param_hint="OUT")
     if out.exists() and not (options.overwrite or options.retry_failed):
         raise click.BadParameter(f"{out} exists; --overwrite replaces it", param_hint="OUT")
+
+
+def errors_path(options: BatchOptions, given: str | None) -> Path | None:
+    """Where failed requests go; None for standard output. Raises click.BadParameter."""
+    from service.batch.compression import inner_suffix
+
+    if given is None and options.out == "-":
+        return None
+    errors = Path(given or f"{options.out}.errors")
+    for name, path in (("OUT", Path(options.out)), ("--errors", errors)):
+        if inner_suffix(path.name) == ".parquet":
+            raise click.BadParameter("answers are JSON lines, not Parquet", param_hint=name)
+    if not errors.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {errors.parent}", param_hint="--errors")
+    for name in ("infile", "out"):
+        if errors.resolve() == Path(getattr(options, name)).resolve():
+            raise click.BadParameter(
+                f"{errors} is {name.upper().removesuffix('FILE')}", param_hint="--errors"
+            )
+    begun = Path(
+        f"{options.out}.part"
+    ).exists()  # a run may be cut off when it has named this one, and not OUT
+    if errors.exists() and not (options.overwrite or options.retry_failed or begun):
+        raise click.BadParameter(f"{errors} exists; --overwrite replaces it", param_hint="--errors")
+    return errors

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import zstandard
@@ -325,9 +326,12 @@ def test_wrong_usage(company, tmp_path, monkeypatch, arguments, said):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
-def test_a_run_cut_off_between_its_two_files_goes_on(company, tmp_path):
+def test_a_run_cut_off_between_its_two_files_goes_on(company, tmp_path, monkeypatch):
     source, out = written(tmp_path, translations("One.", f"{POISON} two.")), tmp_path / "out"
+    named, replace = [], Path.replace
+    monkeypatch.setattr(Path, "replace", lambda part, to: named.append(to.name) or replace(part, to))
     run(company, source, out)
+    assert named == ["out.errors", "out"], "OUT is there when all is"
     whole = out.read_bytes(), (tmp_path / "out.errors").read_bytes()
     out.rename(tmp_path / "out.part")
     assert run(company, source, out).exit_code == 3

@@ -117,7 +117,8 @@ class Runner:
                     log.error("%s", error.message)
                 self._closing.wait(EXPIRE_EVERY_S)
         finally:
-            for thread in self._threads[1:]:
+            own = threading.current_thread()  # not always the first: it may begin before it is listed
+            for thread in [thread for thread in self._threads if thread is not own]:
                 thread.join(CLOSING_S)
             self._lock.release()
 

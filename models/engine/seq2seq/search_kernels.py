@@ -201,7 +201,8 @@ def _choose_beams(
             history, table, done_tokens, first, length, origin, chosen, rank, goes_on, old_rank, stays,
             new_rank, enters, BEAMS, BEAMS_PADDED, T, BLOCK,
         )  # fmt: skip
-        tl.store(table + (first + rank) * T + length, row, mask=goes_on & (length < T))
+        # After the last token there is no next input; its place in the table is never read.
+        tl.store(table + (first + rank) * T + tl.minimum(length, T - 1), row, mask=goes_on)
         tl.store(next_token + first + rank, chosen, mask=goes_on)
         tl.store(score + first + rank, running, mask=goes_on)
         tl.store(done_score + first + old_rank, old_score, mask=stays)

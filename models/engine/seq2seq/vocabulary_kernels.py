@@ -86,9 +86,10 @@ def edit(
         if ngram > 0:
             banned = seen & (t >= ngram - 1)
             for back in tl.static_range(1, _MAX_NGRAM):
-                tail = tl.load(past + tl.maximum(p + 1 - back, 0))
-                before = tl.load(past + t - back, mask=seen & (t >= back), other=-1)
-                banned = banned & ((back >= ngram) | (before == tail))
+                if back < ngram:
+                    tail = tl.load(past + tl.maximum(p + 1 - back, 0))
+                    before = tl.load(past + t - back, mask=seen & (t >= back), other=-1)
+                    banned = banned & (before == tail)
             tl.store(row + token, tl.full([T_PADDED], -float("inf"), logits.dtype.element_ty), mask=banned)
         if too_early:
             i = tl.arange(0, _NUM_STOPS)

@@ -58,20 +58,20 @@ def wait_until(condition):
 
 
 class Gate:
-    """Holds an engine's steps until it is opened."""
+    """Holds an engine's steps until it is opened, for good or for one step."""
 
     def __init__(self, engine, monkeypatch):
-        self._open = threading.Event()
+        self._steps = threading.Semaphore(0)
         step = engine._loop._runner.step
 
         def held(lane):
-            self._open.wait(20)
+            self._steps.acquire(timeout=20)
             step(lane)
 
         monkeypatch.setattr(engine._loop._runner, "step", held)
 
-    def open(self):
-        self._open.set()
+    def open(self, steps=10_000):
+        self._steps.release(steps)
 
 
 REFUSED = {
@@ -81,6 +81,7 @@ REFUSED = {
     "too long a source": Generation((3,) * 17, GREEDY),
     "too many new tokens": Generation((3,), Decoding(max_new_tokens=9)),
     "no new tokens": Generation((3,), Decoding(max_new_tokens=0)),
+    "more new tokens than the most": Generation((3,), Decoding(max_new_tokens=4, min_new_tokens=1 << 40)),
     "too many beams": Generation((3,), Decoding(max_new_tokens=4, num_beams=9)),
     "too long an n-gram": Generation((3,), Decoding(max_new_tokens=4, no_repeat_ngram_size=9)),
     "a penalty of zero": Generation((3,), Decoding(max_new_tokens=4, repetition_penalty=0.0)),
@@ -140,6 +141,28 @@ def test_a_source_that_breaks_the_encoder_fails_alone(engine, oracle, monkeypatc
         assert_right(oracle, generation, future)
 
 
+@pytest.mark.parametrize("decoding", [GREEDY, BEAMS])
+def test_numbers_that_are_none_fail_alone_and_leave_nothing_behind(
+    make_engine, oracle, monkeypatch, decoding
+):
+    engine = make_engine(max_slots=1)
+    encoder = engine._loop._runner.encoder
+    encode = encoder._encode
+
+    def overflowing(input_ids, attention_mask):
+        encoded = encode(input_ids=input_ids, attention_mask=attention_mask)
+        if (input_ids == 77).any():
+            encoded.last_hidden_state.fill_(torch.nan)
+        return encoded
+
+    monkeypatch.setattr(encoder, "_encode", overflowing)
+    poison, good = Generation((77,) * 9, decoding), Generation(SOURCES[0], decoding)
+    wrong, right = engine.submit([poison, good])
+    with pytest.raises(EngineFailed, match="no numbers"):
+        wrong.result(30)
+    assert_right(oracle, good, right)
+
+
 def test_cancelling_frees_the_slot_within_a_step(engine, oracle, monkeypatch):
     gate = Gate(engine, monkeypatch)
     futures = engine.submit([Generation(source, BEAMS) for source in SOURCES[:6]])
@@ -154,6 +177,24 @@ def test_cancelling_frees_the_slot_within_a_step(engine, oracle, monkeypatch):
         assert_right(oracle, Generation(SOURCES[number], BEAMS), futures[number])
     wait_until(lambda: engine.stats().slots_used == 0)
     assert engine.stats().requests == 4
+
+
+def test_cancelling_frees_the_place_in_the_queue(make_engine, oracle, monkeypatch):
+    engine = make_engine(max_slots=1, max_queued=3)
+    gate = Gate(engine, monkeypatch)
+    generation = Generation(SOURCES[0], Decoding(max_new_tokens=6, min_new_tokens=6))
+    futures = engine.submit([generation])
+    wait_until(lambda: engine.stats().running == 1)
+    futures += engine.submit([generation] * 3)
+    for future in futures[2:]:
+        assert future.cancel()
+    gate.open(steps=1)
+    wait_until(lambda: engine.stats().queued == 1)
+    assert engine.stats().running == 1
+    futures += engine.submit([generation] * 2)
+    gate.open()
+    for future in (futures[0], futures[1], *futures[4:]):
+        assert_right(oracle, generation, future)
 
 
 def test_a_deadline_ends_waiting_and_running_requests(engine, oracle, monkeypatch):
@@ -190,6 +231,38 @@ def test_a_dead_loop_fails_everyone_and_is_restarted(engine, oracle, monkeypatch
     assert ready_while_down == [False]
     generation = Generation(SOURCES[0], GREEDY)
     assert_right(oracle, generation, engine.submit([generation])[0])
+
+
+def test_cancelled_requests_do_not_hurt_the_loop_after_a_death(engine, oracle, monkeypatch):
+    begun, die, loops = threading.Event(), threading.Event(), []
+    new_loop = engine._new_loop
+
+    def counted():
+        loops.append(new_loop())
+        return loops[-1]
+
+    def dying(lane):
+        begun.set()
+        die.wait(20)
+        raise RuntimeError("lost")
+
+    monkeypatch.setattr(engine, "_new_loop", counted)
+    monkeypatch.setattr(engine._loop._runner, "step", dying)
+    futures = engine.submit([Generation(source, GREEDY) for source in SOURCES])
+    assert begun.wait(10)
+    assert futures[0].cancel()  # it runs
+    assert futures[-1].cancel()  # it waits
+    late = engine.submit([Generation(SOURCES[0], GREEDY)])[0]
+    assert late.cancel()  # the loop has not even heard of it
+    die.set()
+    for future in futures[1:-1]:
+        with pytest.raises(EngineFailed, match="lost"):
+            future.result(30)
+    wait_until(lambda: loops and engine.stats().ready)
+    generations = [Generation(source, BEAMS) for source in SOURCES]
+    for generation, future in zip(generations, engine.submit(generations), strict=True):
+        assert_right(oracle, generation, future)
+    assert len(loops) == 1
 
 
 @pytest.mark.parametrize("part", ["begin", "read_back", "fetch"])
@@ -258,6 +331,25 @@ def test_a_full_queue_refuses_or_waits(make_engine, oracle, monkeypatch):
     assert len(futures) == 12
     for generation, future in zip(generations * 3, futures, strict=True):
         assert_right(oracle, generation, future)
+
+
+def test_who_waits_for_room_is_woken_when_all_that_was_queued_has_failed(make_engine, oracle, monkeypatch):
+    engine = make_engine(max_queued=2)
+    turn = engine._loop.turn
+
+    def slow_turn():
+        time.sleep(0.2)  # who waits looks at the queue now, and not again before it is told to
+        turn()
+
+    monkeypatch.setattr(engine._loop, "turn", slow_turn)
+    late = Generation(SOURCES[0], GREEDY, deadline=time.monotonic())
+    expired = engine.submit([late] * 2)
+    generation = Generation(SOURCES[0], GREEDY)
+    [future] = engine.submit([generation], wait=True)
+    assert_right(oracle, generation, future)
+    for each in expired:
+        with pytest.raises(DeadlineExceeded):
+            each.result(30)
 
 
 def test_a_submission_larger_than_the_queue_is_taken_whole(make_engine, oracle):

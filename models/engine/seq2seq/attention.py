@@ -62,6 +62,8 @@ def self_attention(qkv: Tensor, cache: Tensor, batch: Batch, bias: Tensor | None
     keys, values = cache[0, table, times], cache[1, table, times]  # [N, T, H, D]
     scores = torch.einsum("nhd,nthd->nht", query, keys).float() * scale
     distance = position[:, None] - times
+    # Rows keep what requests before left: zero weight would not stop a NaN.
+    values = values.masked_fill((distance < 0)[:, :, None, None], 0.0)
     if bias is not None:
         scores = scores + bias[:, distance.clamp(min=0)].transpose(0, 1).float()
     weights = scores.masked_fill((distance < 0)[:, None], -torch.inf).softmax(-1).to(qkv.dtype)
@@ -79,7 +81,7 @@ def cross_attention(query: Tensor, cache: Tensor, batch: Batch, scale: float) ->
     query = query.view(len(slots), batch.num_beams, heads, width)
     scores = torch.einsum("bkhd,bhsd->bkhs", query, keys).float() * scale
     beyond = torch.arange(keys.shape[2], device=query.device) >= batch.source_length[slots][:, None]
-    # Values beyond the length are whatever the slot held before: zero weight would not stop a NaN.
+    # Slots keep that as well.
     values = values.masked_fill(beyond[:, None, :, None], 0.0)
     weights = scores.masked_fill(beyond[:, None, None], -torch.inf).softmax(-1).to(query.dtype)
     return torch.einsum("bkhs,bhsd->bkhd", weights, values).reshape(batch.num_rows, -1)

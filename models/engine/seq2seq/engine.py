@@ -134,7 +134,6 @@ class Seq2SeqEngine:
         try:
             self._checks.check(generation)
         except InvalidInput as error:
-            request.over = True
             answer(request, error)
         return request
 
@@ -199,6 +198,7 @@ class Seq2SeqEngine:
     def _take_in(self) -> bool:
         """Wait for something to do and hand it to the loop; False once closed and nothing is left."""
         with self._changed:
+            self._changed.notify_all()  # the last turn may have made room
             while self._loop.idle and not self._inbox and not self._cancelled:
                 if self._closing:
                     return False
@@ -207,7 +207,6 @@ class Seq2SeqEngine:
             self._inbox.clear()
             self._loop.drop(self._cancelled)
             self._cancelled.clear()
-            self._changed.notify_all()
         return True
 
     def _fail_everyone(self, error: EngineFailed) -> None:

@@ -4,6 +4,7 @@ Ties the scheduler to the device's runner. Called by one thread; never waits but
 only once the next step is under way. Knows nothing of threads.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -180,6 +181,11 @@ class Loop:
                 self._fail(request, EngineFailed(f"on_token raised {error!r}"))
 
     def _answer(self, request: Request, token_ids: list[int], score: float) -> None:
+        if not token_ids or math.isnan(score):
+            self._fail(
+                request, EngineFailed("no output: every token was forbidden, or the model gave no numbers")
+            )
+            return
         decoding, length = request.generation.decoding, len(token_ids)
         ends = request.is_end(length, token_ids[-1])
         kept = token_ids[request.has_forced_first : length - ends]
@@ -198,6 +204,7 @@ class Loop:
 
 def answer(request: Request, outcome: Output | DragomanError) -> None:
     """Resolve the request's future, unless its owner has cancelled it."""
+    request.over = True
     if not request.future.set_running_or_notify_cancel():
         return
     if isinstance(outcome, Output):

@@ -5,7 +5,7 @@ Knows nothing of tensors or models; the engine's thread is its only caller.
 """
 
 import heapq
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class Scheduler:
     def __init__(self, slots: Slots, *, patience_steps: int = 8):
         self.slots = slots
         self.patience_steps = patience_steps
-        self.waiting: deque[Request] = deque()
+        self.waiting: OrderedDict[Request, None] = OrderedDict()
         self.running: dict[Lane, list[Request]] = {}
         self.by_slot: dict[int, Request] = {}
         self.changed: set[Lane] = set()
@@ -72,7 +72,7 @@ class Scheduler:
     def add(self, requests: Iterable[Request]) -> None:
         for request in requests:
             self._num_added += 1
-            self.waiting.append(request)
+            self.waiting[request] = None
             if request.generation.deadline is not None:
                 heapq.heappush(self._deadlines, (request.generation.deadline, self._num_added, request))
 
@@ -83,14 +83,11 @@ class Scheduler:
             return []
         admitted = []
         while self.waiting:
-            request = self.waiting[0]
-            if request.over:
-                self.waiting.popleft()
-                continue
+            request = next(iter(self.waiting))
             place = self.slots.take(request.lane.num_beams)
             if place is None:
                 break
-            self.waiting.popleft()
+            del self.waiting[request]
             request.place = place
             admitted.append(request)
         if admitted:
@@ -115,6 +112,7 @@ class Scheduler:
         left: set[Lane] = set()
         for request in requests:
             request.over = True
+            self.waiting.pop(request, None)
             place, request.place = request.place, NOWHERE
             if place is not NOWHERE:
                 self.slots.give_back(place)

@@ -201,6 +201,7 @@ def _base_decoding(entry: ModelEntry, config: Any) -> dict[str, Any]:
         "repetition_penalty",
         "forced_bos_token_id",
         "forced_eos_token_id",
+        "renormalize_logits",
     )
     base = {name: value for name in names if (value := getattr(config, name, None)) is not None}
     if isinstance(base.get("forced_eos_token_id"), list):

@@ -114,6 +114,7 @@ def reference(model, source_ids, decoding: Decoding) -> tuple[list[int], float]:
         forced_bos_token_id=decoding.forced_bos_token_id,
         forced_eos_token_id=decoding.forced_eos_token_id,
         suppress_tokens=list(decoding.suppressed_token_ids) or None,
+        renormalize_logits=decoding.renormalize_logits,
         **({"eos_token_id": stops} if stops else {}),
         return_dict_in_generate=True,
         output_scores=True,

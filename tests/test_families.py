@@ -174,3 +174,13 @@ def test_a_running_generation_stops_when_it_is_told(
             return asked.count(i) > 2
 
         assert all(1 <= len(output.token_ids) <= 4 for output in backend.run(batch, stopped))
+
+
+def test_marian_never_writes_padding_and_shares_out_its_probability(
+    tiny_hub: TinyHub, languages: Languages
+) -> None:
+    """As the real models' generation_config.json asks since transformers took it out of Marian's code."""
+    codec = _codec(tiny_hub, languages, "marian")
+    decoding = codec.decoding(_purpose(codec), max_new_tokens=12)
+    assert decoding.suppressed_token_ids == (codec.tokenizer.pad_token_id,)
+    assert decoding.renormalize_logits

@@ -90,7 +90,10 @@ def test_kernels_compile(compiled, num_beams, num_candidates, vocabulary, dtype,
     norm = Norm(zeros(1024), None if t5 else zeros(1024), 1e-5, rms=t5)
     kernels.add_norm(zeros(rows, 1024), zeros(rows, 1024), norm)
     search_kernels.advance(
-        state, active, Lane(num_beams, num_candidates), zeros(rows, -(-vocabulary // 64) * 64)[:, :vocabulary]
+        state,
+        active,
+        Lane(num_beams, num_candidates, num_beams == 4),
+        zeros(rows, -(-vocabulary // 64) * 64)[:, :vocabulary],
     )
     choose = "_choose_greedy" if num_beams == 1 else "_choose_beams"
     attention = {"_self_attention", "_cross_attention", "_join_parts", "_add_norm"}

@@ -137,14 +137,16 @@ CLOSE = ("score", "done_score")
 
 
 @pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize(("num_beams", "num_stops"), [(1, 1), (4, 1), (5, 3), (8, 1)])
-def test_search(num_beams, num_stops, seed, monkeypatch):
+@pytest.mark.parametrize(
+    ("num_beams", "num_stops", "renormalized"), [(1, 1, False), (4, 1, True), (5, 3, False), (8, 1, False)]
+)
+def test_search(num_beams, num_stops, renormalized, seed, monkeypatch):
     from models.engine.seq2seq import search_kernels
 
     monkeypatch.setattr(search_kernels, "MIN_CHUNK", 32)
     ours = a_state(random.Random(seed), num_beams, num_stops)
     plain = a_state(random.Random(seed), num_beams, num_stops)
-    lane = Lane(num_beams, max(2, num_stops + 1) * num_beams if num_beams > 1 else 1)
+    lane = Lane(num_beams, max(2, num_stops + 1) * num_beams if num_beams > 1 else 1, renormalized)
     active = torch.tensor([2, 0, 1, 4, 3, SLOTS], dtype=torch.int32, device=DEVICE)
     torch.manual_seed(seed)
     for _ in range(12):

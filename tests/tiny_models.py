@@ -214,7 +214,7 @@ def marian(folder: Path, marks: tuple[str, ...] = ()) -> dict[str, Any]:
         activation_function="swish",
         share_encoder_decoder_embeddings=True,
     )
-    _save(MarianMTModel(config), folder, bad_words_ids=[[pad]])
+    _save(MarianMTModel(config), folder, bad_words_ids=[[pad]], renormalize_logits=True)
     return {"family": "marian", "tasks": ["translate"], "languages": ["en", "fr", "es"]}
 
 

@@ -160,6 +160,7 @@ def _options(decoding: Decoding) -> dict[str, Any]:
         "forced_eos_token_id": decoding.forced_eos_token_id,
         "suppress_tokens": list(decoding.suppressed_token_ids) or None,
         "bad_words_ids": None,
+        "renormalize_logits": decoding.renormalize_logits,
         "output_scores": False,
     }
     if decoding.num_beams > 1:

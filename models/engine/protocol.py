@@ -26,6 +26,8 @@ class Decoding:
     forced_bos_token_id: int | None = None
     forced_eos_token_id: int | None = None
     suppressed_token_ids: tuple[int, ...] = ()
+    renormalize_logits: bool = False
+    """Beam search shares out what suppressed tokens would have had; Marian's models want it."""
     stop_token_ids: tuple[int, ...] = ()
     """The first of these ends the output; empty means the model's own end token."""
 

@@ -101,7 +101,11 @@ def _decodings(model: Any, bounds: Bounds, *, first_token: int) -> list[Decoding
     """
     most = min(bounds.max_new_tokens, LONGEST_OUTPUT)
     padding = model.config.pad_token_id
-    plain = Decoding(max_new_tokens=most, suppressed_token_ids=() if padding is None else (padding,))
+    plain = Decoding(
+        max_new_tokens=most,
+        suppressed_token_ids=() if padding is None else (padding,),
+        renormalize_logits=bool(model.generation_config.renormalize_logits),
+    )
     edited = replace(plain, min_new_tokens=most, no_repeat_ngram_size=3, repetition_penalty=2.0)
     beams = replace(plain, num_beams=bounds.num_beams, max_new_tokens=max(1, most // 2))
     edited_beams = replace(
@@ -247,6 +251,8 @@ class _Oracle:
             processors.append(
                 lp.SuppressTokensLogitsProcessor(list(decoding.suppressed_token_ids), device=device)
             )
+        if decoding.renormalize_logits and decoding.num_beams > 1:
+            processors.append(lp.LogitNormalization())
         return processors
 
     def _within(self, what: str, value: float, most: float) -> None:

@@ -25,6 +25,7 @@ class RequestChecks:
     source_vocabulary: int
     target_vocabulary: int
     end_token_ids: tuple[int, ...]
+    renormalized: bool
 
     def check(self, generation: Generation) -> None:
         """InvalidInput, with the field and what it may be, if this generation cannot run here."""
@@ -67,15 +68,18 @@ class RequestChecks:
 
     def lane(self, decoding: Decoding) -> Lane:
         """The lane this generation runs in; the candidates are as many as transformers' beam search keeps."""
-        return _lane(decoding.num_beams, len(self.stop_token_ids(decoding)))
+        stops = len(self.stop_token_ids(decoding))
+        return _lane(decoding.num_beams, stops, renormalized=decoding.renormalize_logits)
 
     def usual_lane(self, num_beams: int) -> Lane:
-        """The lane of generations with so many beams that end with the model's own end tokens."""
-        return _lane(num_beams, len(self.end_token_ids))
+        """The lane of generations with so many beams that search as the model's own configuration says."""
+        return _lane(num_beams, len(self.end_token_ids), renormalized=self.renormalized)
 
 
-def _lane(num_beams: int, num_stop_tokens: int) -> Lane:
-    return Lane(num_beams, max(2, 1 + num_stop_tokens) * num_beams if num_beams > 1 else 1)
+def _lane(num_beams: int, num_stop_tokens: int, *, renormalized: bool) -> Lane:
+    if num_beams == 1:
+        return Lane(1, 1)  # the same token is the best either way
+    return Lane(num_beams, max(2, 1 + num_stop_tokens) * num_beams, renormalized)
 
 
 def _between(field: str, value: int, low: int, high: int, *, what: str | None = None) -> None:

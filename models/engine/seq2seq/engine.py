@@ -229,6 +229,7 @@ def _checks(model: Any, limits: Limits) -> RequestChecks:
         source_vocabulary=model.get_encoder().get_input_embeddings().num_embeddings,
         target_vocabulary=model.lm_head.out_features,
         end_token_ids=ends,
+        renormalized=bool(model.generation_config.renormalize_logits),
     )
 
 

@@ -59,7 +59,10 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
     if num_beams == 1:
         _advance_greedy(state, step, raw - log_z, _process(step, raw))
     else:
-        _advance_beams(state, step, _process(step, raw - log_z), lane.num_candidates)
+        scores = _process(step, raw - log_z)
+        _advance_beams(
+            state, step, scores.log_softmax(-1) if lane.renormalized else scores, lane.num_candidates
+        )
 
 
 def _gather(state: SearchState, active: Tensor, num_beams: int) -> _Step:

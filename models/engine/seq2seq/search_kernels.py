@@ -62,7 +62,7 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
         logits, parts, active, state.settings, state.suppressed, state.penalties, state.position,
         state.finished, state.history, ROOM=logits.stride(0), **slots, num_warps=4,
     )  # fmt: skip
-    take_best[(rows, chunks)](logits, value, token, KEPT=kept, **width)
+    take_best[(rows, chunks)](logits, parts, value, token, KEPT=kept, RENORMALIZED=lane.renormalized, **width)
     if lane.num_beams == 1:
         _choose_greedy[(len(active),)](
             value, token, parts, active, state.settings, state.penalties, state.rows, state.position,

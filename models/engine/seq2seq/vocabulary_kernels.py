@@ -105,12 +105,18 @@ def edit(
 
 @triton.jit
 def take_best(
-    logits, value, token, V: tl.constexpr, ROOM: tl.constexpr, CHUNK: tl.constexpr, KEPT: tl.constexpr
-):
-    """The chunk's best tokens, best first."""
+    logits, parts, value, token, V: tl.constexpr, ROOM: tl.constexpr, CHUNK: tl.constexpr,
+    KEPT: tl.constexpr, RENORMALIZED: tl.constexpr,
+):  # fmt: skip
+    """The chunk's best tokens, best first; its part of the normalizer anew where that counts the edits."""
     n, chunk = tl.program_id(0).to(tl.int64), tl.program_id(1)
     i = chunk * CHUNK + tl.arange(0, CHUNK)
     x = _logits(logits + n * ROOM, i, V, ROOM)
+    if RENORMALIZED:
+        part = parts + (n * tl.num_programs(1) + chunk) * 2
+        top = tl.maximum(tl.max(x, 0), -1.0e30)  # finite even where all is forbidden
+        tl.store(part, top)
+        tl.store(part + 1, tl.sum(tl.exp(x - top), 0))
     record = (n * tl.num_programs(1) + chunk) * KEPT
     for place in tl.static_range(KEPT):
         best, at = tl.max(x, 0, return_indices=True)

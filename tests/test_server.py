@@ -171,11 +171,12 @@ def test_one_log_line_a_request_without_texts(server: ServerProcess) -> None:
     assert "private" not in server.log
 
 
-def test_sigterm_finishes_what_is_in_work(own_server: ServerProcess) -> None:
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_finishes_what_is_in_work(own_server: ServerProcess, sig: int) -> None:
     with ThreadPoolExecutor(1) as clients:
         working: Future[tuple[HTTPResponse, bytes]] = clients.submit(own_server.summarize, "!sleep")
         own_server.wait_for_work(1)
-        assert own_server.stop(signal.SIGTERM) == 0
+        assert own_server.stop(sig) == 0
         assert working.result()[0].status == 200
     assert own_server.closed.read_text() == "closed"
     assert "Traceback" not in own_server.log

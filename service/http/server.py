@@ -4,7 +4,6 @@ The models are loaded in the worker, after the fork: threads and a GPU's context
 """
 
 import logging
-import signal
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from service.http.app import create_app
 from service.http.jobs import open_desk
 from service.http.metrics import Metrics
 from service.http.readiness import Readiness
+from service.http.worker import Worker
 from service.jobs.desk import Desk
 from service.settings import Settings
 
@@ -62,7 +62,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         return {
             "bind": f"{host}:{settings.port}",
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "workers": 1,
             "threads": settings.max_queued_requests + SPARE_THREADS,
             "worker_connections": settings.max_queued_requests + 1000,
@@ -74,14 +74,12 @@ class Server(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
             "loglevel": "warning",
             "when_ready": self._announce,
+            "post_fork": Worker.begin,
             "worker_exit": self._close,
         }
 
     def load(self) -> Flask:
         """Called in the worker: build the application, and let the models load behind it."""
-        # A terminal sends its Ctrl-C to the worker too, and the master then sends SIGQUIT. Two of them on
-        # its way out had the worker wait for its own threads for ever.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             return self._application()
         except DragomanError as error:

@@ -85,6 +85,16 @@ def test_evidence_lights_up_by_pointer_and_by_keyboard(page: Page) -> None:
     assert "".join(page.locator("#read .lit").all_inner_texts()) == ARTICLE
 
 
+def test_evidence_is_told_in_words_to_who_cannot_see_it_lit(page: Page) -> None:
+    _go(page, ARTICLE, make="summary")
+    page.set_viewport_size({"width": 390, "height": 844})
+    evidence = page.locator("#summary .evidence")
+    expect(evidence).to_have_attribute("aria-live", "polite")
+    page.locator(".sentence").click()
+    expect(evidence).to_have_text(ARTICLE)
+    expect(evidence).to_be_visible()
+
+
 def test_characters_beyond_the_first_plane_do_not_shift_the_light(page: Page) -> None:
     text = "🕊 Peace 🕊 was [sic] signed in Vienna on Sunday."
     _go(page, text, make="summary")
@@ -118,8 +128,13 @@ def test_no_language_chosen_is_told(page: Page) -> None:
 
 def test_it_can_be_stopped(page: Page, server: ServerProcess) -> None:
     _go(page, "!never", make="summary")
-    page.get_by_role("button", name="Stop").click()
+    stop, go = page.get_by_role("button", name="Stop"), page.get_by_role("button", name="Go", exact=True)
+    expect(stop).to_be_focused()  # it stands where Go stood, for the keyboard too
+    expect(go).to_be_hidden()
+    expect(page.locator("[data-copy=summary]")).to_be_disabled()
+    stop.press("Enter")
     expect(page.get_by_role("status")).to_have_text("Stopped.")
+    expect(go).to_be_focused()
     server.wait_for_work(0)
 
 
@@ -162,11 +177,12 @@ def test_the_theme_is_kept(page: Page) -> None:
     expect(page.get_by_role("button", name="Dark")).to_have_attribute("aria-pressed", "true")
 
 
-def test_it_fits_a_phone(page: Page) -> None:
-    page.set_viewport_size({"width": 360, "height": 740})
+@pytest.mark.parametrize("width", [320, 390])
+def test_it_fits_a_phone(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 740})
     _go(page, ARTICLE + " " + "x" * 300)
     expect(page.locator(".segment")).to_have_count(1)
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -189,6 +205,9 @@ def test_its_policy_is_strict(server: ServerProcess) -> None:
     assert "unsafe" not in policy
     text = body.decode()
     assert not re.search(r"\son\w+=|<style|style=|<script(?![^>]*src)", text), "nothing inline"
-    for path in re.findall(r'(?:src|href)="(/web/[^"]+)"', text):
-        assert server.request("GET", path)[0].status == 200
+    paths = re.findall(r'(?:src|href)="(?!#)([^"]+)"', text)
+    assert len(paths) >= 4
+    for path in paths:  # relative ones, so that it works at any path of a proxy
+        assert re.match(r"\w+(/|$)", path)
+        assert server.request("GET", f"/{path}")[0].status == 200
     assert json.loads(server.request("GET", "/web/nothing")[1])["status"] == 404

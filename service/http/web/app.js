@@ -33,7 +33,7 @@ const key = () => $("#key").value.trim();
 const make = () => $("input[name=make]:checked").value;
 
 async function fillLanguages() {
-  const [{ languages }, { models }] = await Promise.all([get("/v1/languages", key()), get("/v1/models", key())]);
+  const [{ languages }, { models }] = await Promise.all([get("v1/languages", key()), get("v1/models", key())]);
   const model = models.find((each) => each.default_for.includes("translate"))?.name;
   const own = languages.filter((each) => each.models.includes(model));
   const select = $("#target");
@@ -95,11 +95,12 @@ async function open(file) {
 // The article without what the web page put around it, as all that follows reads it.
 async function clean(text, how) {
   say("Reading the article …");
-  const answer = await post("/v1/clean", { [html ? "html" : "text"]: text }, how);
+  const answer = await post("v1/clean", { [html ? "html" : "text"]: text }, how);
   const heading = answer.title ? `${answer.title}\n\n` : "";
   const article = new Article(heading + answer.text);
   article.body = answer.text;
   article.bodyStart = new Text(heading).length;
+  article.titleEnd = new Text(answer.title || "").length;
   article.leftOut(answer.dropped);
   reading(article);
   return article;
@@ -109,7 +110,7 @@ async function summarize(article, how) {
   say("Summarizing …");
   summary.start();
   const body = { text: article.body, clean: false, length: $("#length").value, target: $("#target").value || null };
-  const answer = await stream("/v1/summarize", body, {
+  const answer = await stream("v1/summarize", body, {
     ...how,
     on: { token: ({ text }) => summary.add(text), sentence: ({ text }) => summary.add(`${text} `) },
   });
@@ -126,7 +127,7 @@ async function summarize(article, how) {
 async function translate(article, how) {
   say("Translating …");
   translation.start();
-  const answer = await stream("/v1/translate", { text: article.text.whole, target: $("#target").value }, {
+  const answer = await stream("v1/translate", { text: article.text.whole, target: $("#target").value }, {
     ...how,
     on: {
       segment: (segment) => {
@@ -145,7 +146,7 @@ async function ofDocument(how, wanted) {
     say("Reading the document …");
     summary.start();
     const fields = { length: $("#length").value, target };
-    const answer = await (await sendFile("/v1/documents/summarize", opened, fields, how)).json();
+    const answer = await (await sendFile("v1/documents/summarize", opened, fields, how)).json();
     const article = new Article(answer.source.text);
     article.leftOut(answer.source.dropped);
     article.cut(answer.sentences.flatMap((sentence) => sentence.evidence));
@@ -154,7 +155,7 @@ async function ofDocument(how, wanted) {
   }
   if (wanted !== "summary") {
     say("Translating the document …");
-    await download(await sendFile("/v1/documents/translate", opened, { target }, how));
+    await download(await sendFile("v1/documents/translate", opened, { target }, how));
   } else {
     say("Done.");
   }
@@ -192,13 +193,22 @@ async function workWhenReady(how) {
   }
 }
 
+// Stop stands in Go's place meanwhile, and takes the keyboard with it.
+function working(controller) {
+  running = controller;
+  const [shown, gone] = controller ? [$("#stop"), $("#go")] : [$("#go"), $("#stop")];
+  const held = document.activeElement === gone;
+  shown.hidden = false;
+  gone.hidden = true;
+  if (held) shown.focus();
+  $("main").setAttribute("aria-busy", String(Boolean(controller)));
+}
+
 async function go() {
   $("#problem").hidden = true;
   summary.clear();
   translation.clear();
-  running = new AbortController();
-  $("#go").disabled = true;
-  $("#stop").hidden = false;
+  working(new AbortController());
   try {
     await workWhenReady({ key: key(), signal: running.signal });
   } catch (error) {
@@ -207,9 +217,7 @@ async function go() {
     for (const view of [summary, translation]) view.section.hidden = !view.text;
     if (!summary.text && !translation.text) editing();
   } finally {
-    running = null;
-    $("#go").disabled = false;
-    $("#stop").hidden = true;
+    working(null);
   }
 }
 

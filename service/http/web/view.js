@@ -10,6 +10,16 @@ function element(name, properties = {}, ...children) {
   return made;
 }
 
+const names = new Intl.DisplayNames(["en"], { type: "language" });
+
+function named(code) {
+  try {
+    return names.of(code);
+  } catch {
+    return code;
+  }
+}
+
 // ---------------------------------------------------------------------- the article
 
 export class Article {
@@ -18,15 +28,17 @@ export class Article {
     this.box = $("#read");
     this.spans = [];
     this.parts = [];
+    this.titleEnd = 0;
   }
 
   // Show the text, cut where these spans (and those before) begin and end, so that each can be lit up.
   cut(spans) {
     this.spans.push(...spans);
-    this.parts = pieces(this.text.length, this.spans).map(({ start, end }) => ({
+    const title = { start: 0, end: this.titleEnd };
+    this.parts = pieces(this.text.length, [...this.spans, title]).map(({ start, end }) => ({
       start,
       end,
-      part: element("span", { textContent: this.text.slice(start, end) }),
+      part: element("span", { className: end <= this.titleEnd ? "title" : "", textContent: this.text.slice(start, end) }),
     }));
     this.box.replaceChildren(...this.parts.map(({ part }) => part));
   }
@@ -65,7 +77,7 @@ function flagged(text, flags, describe) {
     const error = spans.some((flag) => flag.severity === "error");
     return element(
       "mark",
-      { className: error ? "error" : "warning", title: spans.map((flag) => flag.reason).join("; ") },
+      { className: `${error ? "error" : "warning"}${words.length > 60 ? " long" : ""}`, title: spans.map((flag) => flag.reason).join("; ") },
       words,
     );
   });
@@ -74,7 +86,7 @@ function flagged(text, flags, describe) {
 function findings(list, found) {
   list.replaceChildren(
     ...found.map(({ words, flag }) => {
-      const quoted = words.length > 80 ? `${words.slice(0, 80)}…` : words;
+      const quoted = words.length > 60 ? `${words.slice(0, 60)}…` : words;
       return element("li", { className: flag.severity }, element("b", {}, quoted), ` (${flag.kind}): ${flag.reason}`);
     }),
   );
@@ -83,7 +95,7 @@ function findings(list, found) {
 // Let pointing at an element, or reaching it by keyboard, light up what belongs to it.
 function reachable(node, on, off) {
   node.tabIndex = 0;
-  const enter = () => { node.classList.add("on"); on(); };
+  const enter = (event) => { node.classList.add("on"); on(event.type === "focus"); };
   const leave = () => { node.classList.remove("on"); off(); };
   node.addEventListener("mouseenter", enter);
   node.addEventListener("focus", enter);
@@ -92,11 +104,11 @@ function reachable(node, on, off) {
   node.addEventListener("click", () => node.focus());
 }
 
-// ---------------------------------------------------------------------- the summary
+// ---------------------------------------------------------------------- the results
 
-export class SummaryView {
-  constructor() {
-    this.section = $("#summary");
+class Result {
+  constructor(section) {
+    this.section = $(section);
     this.body = $(".body", this.section);
     this.text = "";
   }
@@ -108,10 +120,30 @@ export class SummaryView {
 
   start() {
     this.section.hidden = false;
-    this.text = "";
+    this.set("");
     this.body.replaceChildren();
     $(".findings", this.section).replaceChildren();
     $(".fine", this.section).textContent = "";
+  }
+
+  // The whole text, which can be copied and downloaded from now on; none yet if it is empty.
+  set(text) {
+    this.text = text;
+    for (const button of this.section.querySelectorAll(".heading button")) button.disabled = !text;
+  }
+}
+
+// ---------------------------------------------------------------------- the summary
+
+export class SummaryView extends Result {
+  constructor() {
+    super("#summary");
+    this.evidence = $(".evidence", this.section);
+  }
+
+  start() {
+    super.start();
+    this.evidence.replaceChildren();
   }
 
   add(text) {
@@ -119,7 +151,7 @@ export class SummaryView {
   }
 
   show(answer, article) {
-    this.text = answer.summary;
+    this.set(answer.summary);
     this.body.lang = answer.language;
     this.body.dir = "auto";
     const whole = new Text(answer.summary);
@@ -137,7 +169,7 @@ export class SummaryView {
     const made = answer.translation_model ? `${answer.model}, translated by ${answer.translation_model}` : answer.model;
     $(".fine", this.section).textContent = [
       `Made by ${made} in ${(answer.timings_ms.total / 1000).toFixed(1)} s.`,
-      "Point at a sentence to see what supports it.",
+      "Point at a sentence, or tap it, to see what supports it.",
       ...answer.notes,
     ].join(" ");
   }
@@ -146,33 +178,33 @@ export class SummaryView {
     const flags = sentence.flags.map((flag) => ({ ...flag, start: flag.start - sentence.start, end: flag.end - sentence.start }));
     const node = element("span", { className: "sentence" }, ...flagged(new Text(sentence.text), flags));
     if (sentence.original) node.title = sentence.original;
-    reachable(node, () => article.light(sentence.evidence), () => article.light([]));
+    const light = (chosen) => {
+      article.light(sentence.evidence);
+      if (chosen) this.quote(sentence.evidence, article);
+    };
+    reachable(node, light, () => article.light([]));
     return node;
+  }
+
+  // The evidence in words, for who cannot see it lit: it is read out, and on a phone it is shown here.
+  quote(evidence, article) {
+    const quotes = evidence.map(({ start, end }) => element("p", { dir: "auto" }, article.text.slice(start, end).trim()));
+    this.evidence.replaceChildren(...(quotes.length ? quotes : [element("p", {}, "Nothing in the article supports this sentence.")]));
   }
 }
 
 // ---------------------------------------------------------------------- the translation
 
-export class TranslationView {
+export class TranslationView extends Result {
   constructor() {
-    this.section = $("#translation");
-    this.body = $(".body", this.section);
-    this.text = "";
+    super("#translation");
     this.rows = new Map();
   }
 
-  clear() {
-    this.section.hidden = true;
-    this.text = "";
-  }
-
   start() {
-    this.section.hidden = false;
-    this.text = "";
+    super.start();
     this.rows.clear();
-    this.body.replaceChildren();
-    $(".findings", this.section).replaceChildren();
-    $(".fine", this.section).textContent = "";
+    $(".languages", this.section).hidden = true;
   }
 
   // One segment, as soon as it is ready; they may come in any order.
@@ -187,7 +219,7 @@ export class TranslationView {
   }
 
   show(answer, article) {
-    this.text = answer.translation;
+    this.set(answer.translation);
     this.body.replaceChildren();
     this.rows.clear();
     const found = [];
@@ -201,9 +233,12 @@ export class TranslationView {
     });
     if (!answer.segments.length) this.body.append(element("p", { className: "text" }, answer.translation));
     findings($(".findings", this.section), found);
-    const via = answer.via ? ` by way of ${answer.via}` : "";
+    const heads = $(".languages", this.section);
+    heads.hidden = false;
+    [answer.source.language, answer.target].forEach((code, i) => { heads.children[i].textContent = named(code); });
+    const via = answer.via ? ` by way of ${named(answer.via)}` : "";
     $(".fine", this.section).textContent = [
-      `From ${answer.source.language} to ${answer.target}${via}, by ${answer.model}, in ${(answer.timings_ms.total / 1000).toFixed(1)} s.`,
+      `From ${named(answer.source.language)} to ${named(answer.target)}${via}, by ${answer.model}, in ${(answer.timings_ms.total / 1000).toFixed(1)} s.`,
       ...answer.notes,
     ].join(" ");
   }

@@ -270,6 +270,45 @@ def test_callers_behind_a_proxy(proxies: int, second: int) -> None:
     assert ask("203.0.113.7, 198.51.100.1") == 429  # what a client made up changes nothing
 
 
+def test_addresses_behind_a_proxy_that_gives_a_path_of_its_own() -> None:
+    proxy = {"X-Forwarded-Prefix": "/dragoman", "X-Forwarded-Host": "news.example"}
+    for proxies, prefix in ((0, ""), (1, "/dragoman")):
+        client = Service(trusted_proxies=proxies).client
+        made = client.post("/v1/jobs", headers=proxy, **WORK["/v1/jobs"])
+        assert made.headers["Location"] == f"{prefix}/v1/jobs/{made.json['id']}"
+
+
+def test_a_slash_at_the_end_changes_nothing() -> None:
+    service = Service(anonymous=False)
+    for name, request in WORK.items():
+        address = f"{name.partition('#')[0]}/"
+        for key, statuses in ((None, (401, 403)), (service.key(), (200, 202))):
+            headers = {"Authorization": f"Bearer {key}"} if key else {}
+            refused = service.client.post(address, headers=headers, **request)
+            assert refused.status_code in statuses, name
+    assert "error" in service.client.post("/translate/", json={}).json, "in the family's form"
+    assert service.client.get("/docs/").headers["Location"] == "../docs"
+
+
+# ---------------------------------------------------------------------- browsers
+
+
+def test_pages_of_other_hosts_may_call_libretranslate_and_read_nothing_else() -> None:
+    service = Service(anonymous=False)
+    asks = {"Origin": "https://page.example", "Access-Control-Request-Headers": "content-type"}
+    for address in ("/translate", "/detect", "/languages", "/translate_file"):
+        asked = service.client.options(address, headers=asks)
+        assert asked.status_code == 200, "no key comes with it"
+        assert asked.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Content-Type" in asked.headers["Access-Control-Allow-Headers"]
+    for key, status in ((service.key(), 200), ("drg_wrong", 403)):
+        answer = service.work("/translate", key)
+        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (status, "*")
+    for address in ("/v1/jobs", "/v1/glossaries", "/v2/translate", "/"):
+        answer = service.client.options(address, headers=asks)
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
 # ---------------------------------------------------------------------- characters of the day
 
 

@@ -97,7 +97,7 @@ def test_unknown_field_names_the_nearest(client: FlaskClient) -> None:
     assert detail.endswith("did you mean length?")
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/v1", "/v1/summarize/", "/v1/translate/fr", "/%0aX"])
+@pytest.mark.parametrize("path", ["/nothing", "/v1", "/v1/summarize/x", "/v1/translate/fr", "/%0aX"])
 def test_unknown_address(client: FlaskClient, path: str) -> None:
     check_problem(client.get(path), 404, "not-found")
 

@@ -50,6 +50,7 @@ def create_app(
     metrics.watch(runtime.pool.stats, lambda: gate.inside)
 
     app = Flask(__name__, static_folder=None)
+    app.url_map.strict_slashes = False  # Hugging Face's clients post to just the address they are given
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = max_body_bytes(runtime.settings)
     Access(metrics).install(app)
     allowance = Allowance(runtime.settings.limits_storage)
@@ -69,6 +70,8 @@ def create_app(
     for family in families:
         app.register_blueprint(family.blueprint())
     if hops := runtime.settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops
+        )
     app.wsgi_app = BodyDrain(app.wsgi_app)  # type: ignore[method-assign]
     return app

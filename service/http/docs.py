@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import flask_swagger_ui
-from flask import Blueprint, Response, current_app, send_from_directory
+from flask import Blueprint, Response, current_app, request, send_from_directory
 
 from service.http.openapi import declared
 from service.http.openapi_document import document
@@ -42,6 +42,8 @@ class Docs:
         return Response(self._document, mimetype="application/json")
 
     def page(self) -> Response:
+        if request.path.endswith("/"):  # from there its files would be looked for a folder too deep
+            return Response(status=308, headers={"Location": "../docs"})
         return _own("page.html", "text/html")
 
     def start(self) -> Response:

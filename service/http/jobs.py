@@ -163,7 +163,7 @@ class Jobs:
             job = self._desk.take(new)
         response = self._shown(job)
         response.status_code = 202
-        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        response.headers["Location"] = f"{request.script_root}/v1/jobs/{job.id}"
         return response
 
     def list(self) -> Response:

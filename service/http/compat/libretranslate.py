@@ -36,6 +36,15 @@ PATHS = frozenset(
 )
 DOWNLOADS = "/download_file/"
 
+BROWSERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Max-Age": "86400",
+}
+"""Web pages of other hosts call a LibreTranslate server from the browser. Nothing that is kept for a caller
+is to be had at these addresses, unlike our jobs and glossaries, which other pages may not read."""
+
 CANDIDATES = 5
 """How many languages a detection names at most."""
 
@@ -99,10 +108,11 @@ class LibreTranslate:
         routes.post("/translate_file")(self.translate_file)
         routes.get(f"{DOWNLOADS}<key>")(self.download_file)
         routes.post("/suggest")(self.suggest)
+        routes.after_request(_open_to_browsers)
         return routes
 
     def owns(self, path: str) -> bool:
-        return path in PATHS or path.startswith(DOWNLOADS)
+        return path.rstrip("/") in PATHS or path.startswith(DOWNLOADS)
 
     def key(self, request: Request) -> str | None:
         """`api_key`, in the JSON body, the form or the query."""
@@ -215,6 +225,11 @@ class LibreTranslate:
 
     def health(self) -> Response:
         return answer({"status": "ok"})
+
+
+def _open_to_browsers(response: Response) -> Response:
+    response.headers.update(BROWSERS)
+    return response
 
 
 def _fields(request: Request, *names: str) -> Mapping[str, Any]:

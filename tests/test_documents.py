@@ -111,6 +111,14 @@ def test_line_breaks_and_links_in_word_stay() -> None:
     assert (hyperlink.text, hyperlink.address) == ("THE TREATY", "https://example.org/")
 
 
+def test_tabs_in_word_stay() -> None:
+    document = docx.Document()
+    document.add_paragraph("Name:\tA big house\t5")
+    read = read_document("form.docx", _docx(document))
+    back = docx.Document(BytesIO(read.translated(_shout(read.to_translate().text)).data))
+    assert back.paragraphs[0].text == "NAME:\tA BIG HOUSE\t5"
+
+
 def test_words_that_a_translator_moved_take_their_runs_along() -> None:
     document = docx.Document()
     document.add_paragraph("the ").add_run("red").italic = True
@@ -161,6 +169,23 @@ def test_subtitles_are_translated_by_sentence_and_keep_their_times() -> None:
     before = list(srt.parse(SRT))
     assert [(s.index, s.start, s.end) for s in after] == [(s.index, s.start, s.end) for s in before]
     assert [s.content for s in after] == ["THE MINISTERS\nMET IN VIENNA", "ON SUNDAY.", "- NOBODY SPOKE."]
+
+
+@pytest.mark.parametrize(
+    ("content", "translated"),
+    [
+        ("<i>Who is there?</i>", "<i>WHO IS THERE?</i>"),
+        ("{\\an8}<i>Who is</i>\n<i>there?</i>", "{\\an8}<i>WHO IS\nTHERE?</i>"),
+        ('<font color="#ff0000"><b>Who?</b></font>', '<font color="#ff0000"><b>WHO?</b></font>'),
+        ("{\\an8}Who is <i>there?</i>", "{\\an8}WHO IS THERE?"),
+        ("<i>Who</i> is <i>there?</i>", "WHO IS THERE?"),
+        ("Who is {there?", "WHO IS {THERE?"),
+    ],
+)
+def test_what_is_around_a_whole_subtitle_stays(content: str, translated: str) -> None:
+    read = read_document("a.srt", f"1\n00:00:01,000 --> 00:00:02,000\n{content}\n\n".encode())
+    (back,) = srt.parse(read.translated(_shout(read.to_translate().text)).data.decode())
+    assert back.content == translated
 
 
 def test_each_speaker_of_a_subtitle_keeps_a_line() -> None:

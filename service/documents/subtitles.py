@@ -20,6 +20,9 @@ _OPENS_TURN = re.compile(r"\s*[-–—♪\[(]")
 _TURN_MARK = re.compile(r"\s*[-–—]")
 _TURN = re.compile(r"\s+(?=[-–—]\s?\w)")
 _TAG = re.compile(r"</?[a-zA-Z][^>]*>|\{\\[^}]*\}")
+_PLACE = re.compile(r"\s*(?:\{\\[^}]*\}\s*)*")
+_AROUND = re.compile(r"((?:<[a-zA-Z][^>]*>)+)([^<{]*)((?:</[a-zA-Z]+>)+)\s*")
+_LINE_BY_LINE = re.compile(r"</([a-zA-Z]+)>\n<\1>")
 MOST_TOGETHER = 6
 """Subtitles in one group; a speech without full stops must not become one endless sentence."""
 
@@ -49,7 +52,9 @@ class Subtitles:
         for group, paragraph in zip(self._groups, found, strict=True):
             contents.update(_shared_out(group, paragraph))
         for number, subtitle in enumerate(self._subtitles):
-            subtitle.content = _laid_out(contents.get(number, ""), subtitle.content.split("\n"))
+            before, after = _frame(subtitle.content)
+            laid_out = _laid_out(contents.get(number, ""), subtitle.content.split("\n"))
+            subtitle.content = f"{before}{laid_out}{after}" if laid_out else ""
         composed = srt.compose(self._subtitles, reindex=False, strict=False)
         return File(".srt", "application/x-subrip; charset=utf-8", composed.encode())
 
@@ -59,8 +64,15 @@ class Subtitles:
 
 
 def _plain(content: str) -> str:
-    """A subtitle's words on one line. Its font tags are left out: few players show them."""
+    """A subtitle's words on one line, without tags: those around the whole of it come back, no others."""
     return " ".join(_TAG.sub("", content).split())
+
+
+def _frame(content: str) -> tuple[str, str]:
+    """What is set around a subtitle's words: its place on the screen, and tags that hold all of it."""
+    place, rest = _PLACE.match(content)[0], _PLACE.sub("", content, count=1)  # type: ignore[index]
+    around = _AROUND.fullmatch(_LINE_BY_LINE.sub("\n", rest))
+    return (f"{place}{around[1]}", around[3]) if around else (place, "")
 
 
 def _groups(contents: list[str]) -> list[range]:

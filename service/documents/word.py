@@ -23,6 +23,7 @@ from service.documents.document import File, Part, Reading
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 MAX_UNPACKED_BYTES = 100 * 2**20
+TAB = '<br class="tab">'
 
 
 class WordDocument:
@@ -126,10 +127,13 @@ def _look(run: Run) -> str:
 
 
 def _as_html(runs: list[Run]) -> str:
-    spans = (
-        f'<span id="{i}">{escape(run.text).replace(chr(10), "<br>")}</span>' for i, run in enumerate(runs)
-    )
+    spans = (f'<span id="{i}">{_marked_up(run.text)}</span>' for i, run in enumerate(runs))
     return f"<p>{''.join(spans)}</p>"
+
+
+def _marked_up(text: str) -> str:
+    # A tab parts columns, as in a form or a table of contents: it is no mere space.
+    return escape(text).replace("\n", "<br>").replace("\t", TAB)
 
 
 def _texts(paragraph: Any, runs: int) -> tuple[list[str], list[int]]:
@@ -175,6 +179,6 @@ def _permute(elements: list[Any]) -> None:
 
 def _content(element: Any) -> str:
     if element.tag == "br":
-        return "\n"
+        return "\t" if element.get("class") == "tab" else "\n"
     inside = "".join(_content(child) + (child.tail or "") for child in element.iterchildren())
     return (element.text or "") + inside

@@ -66,7 +66,7 @@ def test_a_word_document_keeps_its_form() -> None:
     part = document.to_translate()
     assert part.format == "html"
     assert "Vienna" in part.text
-    file = document.translated(_shout(part.text))
+    file = document.translated(_shout(part.text), "fr")
     assert file.suffix == ".docx"
     after = docx.Document(BytesIO(file.data))
     assert [p.text for p in after.paragraphs] == [
@@ -105,17 +105,34 @@ def test_line_breaks_and_links_in_word_stay() -> None:
     )
     link._p.append(element)
     read = read_document("a.docx", _docx(document))
-    after = docx.Document(BytesIO(read.translated(_shout(read.to_translate().text)).data))
+    after = docx.Document(BytesIO(read.translated(_shout(read.to_translate().text), "fr").data))
     assert after.paragraphs[0].text == "ONE\nTWO"
     (hyperlink,) = after.paragraphs[1].hyperlinks
     assert (hyperlink.text, hyperlink.address) == ("THE TREATY", "https://example.org/")
+
+
+@pytest.mark.parametrize(
+    ("page", "translated"),
+    [
+        (
+            '<!doctype html><html class="a" lang="en-GB"><p lang="de">Ü</p></html>',
+            '<!doctype html><html class="a" lang="fr"><p lang="de">Ü</p></html>',
+        ),
+        ("<HTML xml:lang='en' lang='en'><p>Ü</p>", "<HTML xml:lang='fr' lang='fr'><p>Ü</p>"),
+        ("<html lang=en><p>Ü</p>", "<html lang=fr><p>Ü</p>"),
+        ("<html><p>Ü</p>", "<html><p>Ü</p>"),
+        ("<p>&lt;html lang='en'&gt;</p>", "<p>&lt;html lang='en'&gt;</p>"),
+    ],
+)
+def test_a_page_says_its_new_language(page: str, translated: str) -> None:
+    assert read_document("a.html", page.encode()).translated(page, "fr").data.decode() == translated
 
 
 def test_tabs_in_word_stay() -> None:
     document = docx.Document()
     document.add_paragraph("Name:\tA big house\t5")
     read = read_document("form.docx", _docx(document))
-    back = docx.Document(BytesIO(read.translated(_shout(read.to_translate().text)).data))
+    back = docx.Document(BytesIO(read.translated(_shout(read.to_translate().text), "fr").data))
     assert back.paragraphs[0].text == "NAME:\tA BIG HOUSE\t5"
 
 
@@ -125,7 +142,7 @@ def test_words_that_a_translator_moved_take_their_runs_along() -> None:
     document.paragraphs[0].add_run(" house").bold = True
     read = read_document("a.docx", _docx(document))
     moved = '<p><span id="0">la </span><span id="2">maison</span> <span id="1">rouge</span></p>'
-    after = docx.Document(BytesIO(read.translated(moved).data)).paragraphs[0]
+    after = docx.Document(BytesIO(read.translated(moved, "fr").data)).paragraphs[0]
     assert after.text == "la maison rouge"
     assert [(run.text, run.bold, run.italic) for run in after.runs] == [
         ("la ", None, None),
@@ -147,7 +164,7 @@ def test_a_link_that_a_translator_moved_is_moved_whole() -> None:
     read = read_document("a.docx", _docx(document))
     spans = zip([3, 2, 1, 0], ["Heute ", "Vertrag", " der", " siehe"], strict=True)
     moved = "<p>" + "".join(f'<span id="{i}">{text}</span>' for i, text in spans) + "</p>"
-    after = docx.Document(BytesIO(read.translated(moved).data)).paragraphs[0]
+    after = docx.Document(BytesIO(read.translated(moved, "fr").data)).paragraphs[0]
     assert after.text == "Heute Vertrag der siehe"
     assert [each.text for each in after.hyperlinks] == ["Vertrag der"]
 
@@ -156,7 +173,7 @@ def test_subtitles_are_in_the_translations_order() -> None:
     document = read_document("film.srt", SRT.encode())
     first = '<span id="1">Am Sonntag</span> <span id="0">trafen sie sich</span>'
     moved = f'<p>{first}</p><p><span id="2">- Ja.</span></p>'
-    after = list(srt.parse(document.translated(moved).data.decode()))
+    after = list(srt.parse(document.translated(moved, "fr").data.decode()))
     assert [" ".join(s.content.split()) for s in after] == ["Am Sonntag", "trafen sie sich", "- Ja."]
 
 
@@ -165,7 +182,7 @@ def test_subtitles_are_translated_by_sentence_and_keep_their_times() -> None:
     assert document.article().text == "The ministers met in Vienna on Sunday. - Nobody spoke."
     part = document.to_translate()
     assert part.text.count("<p>") == 2, "the first two subtitles are one sentence"
-    after = list(srt.parse(document.translated(_shout(part.text)).data.decode()))
+    after = list(srt.parse(document.translated(_shout(part.text), "fr").data.decode()))
     before = list(srt.parse(SRT))
     assert [(s.index, s.start, s.end) for s in after] == [(s.index, s.start, s.end) for s in before]
     assert [s.content for s in after] == ["THE MINISTERS\nMET IN VIENNA", "ON SUNDAY.", "- NOBODY SPOKE."]
@@ -184,17 +201,19 @@ def test_subtitles_are_translated_by_sentence_and_keep_their_times() -> None:
 )
 def test_what_is_around_a_whole_subtitle_stays(content: str, translated: str) -> None:
     read = read_document("a.srt", f"1\n00:00:01,000 --> 00:00:02,000\n{content}\n\n".encode())
-    (back,) = srt.parse(read.translated(_shout(read.to_translate().text)).data.decode())
+    (back,) = srt.parse(read.translated(_shout(read.to_translate().text), "fr").data.decode())
     assert back.content == translated
 
 
 def test_each_speaker_of_a_subtitle_keeps_a_line() -> None:
     subtitles = "1\n00:00:01,000 --> 00:00:02,000\n- Is it - well - over?\n- No, it has hardly begun.\n"
     document = read_document("a.srt", subtitles.replace(" - well -", "").encode())
-    after = document.translated(document.to_translate().text.replace("Is it over?", "Über?")).data.decode()
+    after = document.translated(
+        document.to_translate().text.replace("Is it over?", "Über?"), "fr"
+    ).data.decode()
     assert "- Über?\n- No, it has hardly begun.\n" in after
     odd = read_document("a.srt", subtitles.encode())
-    (lines,) = srt.parse(odd.translated(odd.to_translate().text).data.decode())
+    (lines,) = srt.parse(odd.translated(odd.to_translate().text, "fr").data.decode())
     assert len(lines.content.split("\n")) == 2
 
 
@@ -207,7 +226,7 @@ def test_no_word_of_a_subtitle_is_lost(contents: list[str]) -> None:
     times = [srt.timedelta(seconds=i) for i in range(len(contents) + 1)]
     subtitles = [srt.Subtitle(i + 1, times[i], times[i + 1], content) for i, content in enumerate(contents)]
     document = read_document("a.srt", srt.compose(subtitles, reindex=False).encode())
-    after = srt.parse(document.translated(document.to_translate().text).data.decode())
+    after = srt.parse(document.translated(document.to_translate().text, "fr").data.decode())
     assert " ".join(s.content for s in after).split() == document.article().text.split()
 
 
@@ -218,7 +237,7 @@ def test_plain_files_are_their_own_content(name: str, format: str) -> None:
     document = read_document(name, "\ufeffé <b>x</b>".encode())
     assert document.to_translate().text == "é <b>x</b>"
     assert document.to_translate().format == format
-    file = document.translated("ü")
+    file = document.translated("ü", "fr")
     assert (file.data.decode(), file.suffix) == ("ü", name[name.index(".") :].lower())
 
 
@@ -264,7 +283,7 @@ def test_a_pdf_is_read_by_paragraphs() -> None:
     data = _pdf(["The ministers met in Vienna on Sun-", "day and left.", "", "", "Nobody spoke of it."])
     document = read_document("a.pdf", data)
     assert document.article().text == "The ministers met in Vienna on Sunday and left.\n\nNobody spoke of it."
-    assert document.translated("x").suffix == ".txt"
+    assert document.translated("x", "fr").suffix == ".txt"
 
 
 def _bomb() -> bytes:

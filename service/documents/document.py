@@ -44,5 +44,5 @@ class Document(Protocol):
     def to_translate(self) -> Part:
         """What a translation reads."""
 
-    def translated(self, translation: str) -> File:
-        """The document with the translation of `to_translate`'s text in its place."""
+    def translated(self, translation: str, language: str) -> File:
+        """The document with the translation of `to_translate`'s text, into this language, in its place."""

@@ -1,5 +1,6 @@
 """Text, Markdown and HTML: files that are their own content."""
 
+import re
 from dataclasses import dataclass
 
 from charset_normalizer import from_bytes
@@ -8,6 +9,8 @@ from models.errors import InvalidInput
 from models.tasks.translation import TextFormat
 from service.documents.document import File, Part, Reading
 
+_HTML = re.compile(r"<html\b[^>]*>", re.IGNORECASE)
+_LANG = re.compile(r"""((?<![\w-])lang\s*=\s*["']?)[\w-]+(["'\s>])""", re.IGNORECASE)
 USUAL = "cp1252"
 """Of encodings that fit as well as each other."""
 MEDIA_TYPES: dict[TextFormat, str] = {
@@ -31,8 +34,15 @@ class PlainDocument:
     def to_translate(self) -> Part:
         return Part(self.text, self.format)
 
-    def translated(self, translation: str) -> File:
+    def translated(self, translation: str, language: str) -> File:
+        if self.format == "html":
+            translation = _in_language(translation, language)
         return File(self.suffix, MEDIA_TYPES[self.format], translation.encode())
+
+
+def _in_language(page: str, language: str) -> str:
+    """A page that says so of itself, where it says a language: browsers and screen readers go by it."""
+    return _HTML.sub(lambda tag: _LANG.sub(rf"\g<1>{language}\g<2>", tag[0]), page, count=1)
 
 
 def decode(data: bytes) -> str:

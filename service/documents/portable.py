@@ -37,7 +37,7 @@ class PortableDocument:
     def to_translate(self) -> Part:
         return Part(self._text, "text")
 
-    def translated(self, translation: str) -> File:
+    def translated(self, translation: str, language: str) -> File:
         return File(".txt", "text/plain; charset=utf-8", translation.encode())
 
 

@@ -46,7 +46,7 @@ class Subtitles:
     def to_translate(self) -> Part:
         return Part("\n".join(map(self._as_html, self._groups)), "html")
 
-    def translated(self, translation: str) -> File:
+    def translated(self, translation: str, language: str) -> File:
         contents: dict[int, str] = {}
         found = lxml.html.fromstring(f"<div>{translation}</div>").iterchildren("p")
         for group, paragraph in zip(self._groups, found, strict=True):

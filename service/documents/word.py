@@ -47,7 +47,7 @@ class WordDocument:
     def to_translate(self) -> Part:
         return Part("\n".join(map(_as_html, self._paragraphs)), "html")
 
-    def translated(self, translation: str) -> File:
+    def translated(self, translation: str, language: str) -> File:
         found = lxml.html.fromstring(f"<div>{translation}</div>").iterchildren("p")
         for runs, paragraph in zip(self._paragraphs, found, strict=True):
             texts, order = _texts(paragraph, len(runs))

@@ -85,6 +85,6 @@ class Documents:
             self._work.charge([asked.text])
             (outcome,) = self._work.translate([asked]).outcomes
             done = outcome.unwrap()
-            file = document.translated(done.translation)
+            file = document.translated(done.translation, done.target)
         filename = f"{PurePath(fields['file']).stem}.{done.target}{file.suffix}"
         return file_answer(file.data, file.media_type, filename, "; ".join(done.notes))

@@ -212,6 +212,6 @@ def _document_summary(asked: SummaryRequest, summary: Summary, timings: Timings,
 def _document_translation(
     name: str, document: Document, done: Translation, timings: Timings, total_s: float
 ) -> Result:
-    file = document.translated(done.translation)
+    file = document.translated(done.translation, done.target)
     filename = f"{PurePath(name).stem}.{done.target}{file.suffix}"
     return Result(file.data, file.media_type, filename, "; ".join(done.notes))

@@ -180,8 +180,8 @@ class LibreTranslate:
             document = read_document(name, data)
             part = document.to_translate()
             check_length("html" if part.format == "html" else "text", part.text, self._settings)
-            ((text, _),) = self._translated([part.text], body.source, body.target, part.format)
-            file = document.translated(text)
+            ((text, result),) = self._translated([part.text], body.source, body.target, part.format)
+            file = document.translated(text, result.target if result else body.target)
             key = self._files.put(str(PurePath(name).with_suffix(file.suffix)), file.data, file.media_type)
         return answer({"translatedFileUrl": url_for(".download_file", key=key, _external=True)})
 

@@ -182,9 +182,10 @@ def test_a_stop_finishes_what_is_in_work(own_server: ServerProcess, sig: int) ->
     assert "Traceback" not in own_server.log
 
 
-def test_sigint_ends_it_too(own_server: ServerProcess) -> None:
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGHUP])
+def test_a_terminal_ends_it_too(own_server: ServerProcess, sig: int) -> None:
     assert own_server.request("GET", "/healthz")[0].status == 200
-    os.killpg(own_server.process.pid, signal.SIGINT)  # a terminal sends it to the whole group
+    os.killpg(own_server.process.pid, sig)  # a terminal sends it to the whole group
     assert own_server.process.wait(20) == 0
     assert own_server.closed.exists()
     assert "Traceback" not in own_server.log

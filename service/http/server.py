@@ -4,6 +4,8 @@ The models are loaded in the worker, after the fork: threads and a GPU's context
 """
 
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -48,6 +50,10 @@ class Server(BaseApplication):  # type: ignore[misc]
         self._runtime: Runtime | None = None
         self._readiness: Readiness | None = None
         self._desk: Desk | None = None
+        # gunicorn would start anew when its terminal is closed, and hold the port with nobody there to stop
+        # it. Under nohup, which has the signal ignored, it stays.
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self._on_hangup = signal.SIG_IGN if ignored else _stop
         super().__init__()
 
     def load_config(self) -> None:
@@ -99,6 +105,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def _announce(self, server: Any) -> None:
         """Called in the master as soon as it listens."""
+        signal.signal(signal.SIGHUP, self._on_hangup)
         host, port = server.LISTENERS[0].sock.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         example = """-H 'Content-Type: application/json' -d '{"text": "Good morning.", "target": "fr"}'"""
@@ -113,6 +120,10 @@ class Server(BaseApplication):  # type: ignore[misc]
             return  # in the master, or with models half loaded: nothing runs that could be finished
         self._runtime.close()
         log.info("closed")
+
+
+def _stop(sig: int, frame: Any) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def serve(settings: Settings) -> None:

@@ -28,9 +28,9 @@ DISCARD_BYTES = 1 << 16
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """The worker. SIGTERM and SIGQUIT end it alike, when what is in work is answered; SIGINT is ignored.
+    """The worker. SIGTERM and SIGQUIT end it alike, when what is in work is answered.
 
-    A terminal sends its Ctrl-C to the master too, which tells the worker.
+    It ignores SIGINT and SIGHUP: a terminal sends its Ctrl-C, or its end, to the master too, which tells it.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -50,6 +50,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def init_signals(self) -> None:
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
     def handle_quit(self, sig: int, frame: Any) -> None:

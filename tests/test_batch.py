@@ -27,8 +27,9 @@ from service.batch.job import How, Job, Where
 from service.batch.lanes import do
 from service.batch.progress import PlainProgress, TerminalProgress, duration
 from service.batch.record import Content, Record
+from service.batch.remembered import REMEMBERED_UNITS
 from service.batch.rounds import Rounds, Stopped
-from service.batch.store import REMEMBERED_UNITS, Store, StoreFailed
+from service.batch.store import Store, StoreFailed
 from service.batch.tally import Tally
 from service.batch.unit import Done, Effort, Kept, Unit
 from service.cli import cli

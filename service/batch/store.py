@@ -8,22 +8,20 @@ import json
 import sqlite3
 import threading
 import zlib
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 from models.engine.protocol import Output
 from models.errors import DragomanError, InvalidInput
+from service.batch.remembered import SCHEMA as REMEMBERED
+from service.batch.remembered import Remembered
 from service.batch.unit import Done, Kept
 
 VERSION = 1
-
-REMEMBERED_UNITS = 512
-"""Sentences of so many units are remembered, some hundred thousand."""
 
 _AT_ONCE = 500
 
@@ -32,8 +30,7 @@ PRAGMA user_version = {VERSION};
 CREATE TABLE results (key BLOB PRIMARY KEY, failed INTEGER, attempt INTEGER, run INTEGER, body BLOB,
   facts TEXT) STRICT;
 CREATE TABLE plans (window BLOB PRIMARY KEY, first INTEGER, sees INTEGER, units TEXT) STRICT;
-CREATE TABLE outputs (key BLOB, unit INTEGER, body BLOB, PRIMARY KEY (key, unit)) STRICT, WITHOUT ROWID;
-CREATE INDEX outputs_by_unit ON outputs (unit);
+{REMEMBERED}
 CREATE TABLE numbers (name TEXT PRIMARY KEY, value REAL) STRICT;
 """
 
@@ -71,6 +68,7 @@ class Store:
         except BaseException:
             self._connection.close()
             raise
+        self._remembered = Remembered(self._connection)
         self._attempt: int | None = None
         self._run = 0
 
@@ -168,11 +166,9 @@ class Store:
             (key, kept.failed, attempt, self._run, zlib.compress(kept.body.encode(), 1), _facts(kept))
             for key, kept in zip(keys, done.kept, strict=True)
         ]
-        outputs = [(key, unit, _packed(output)) for key, output in done.remember.items()]
-        with self._transaction() as run:
+        with self._transaction():
             self._connection.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)", results)
-            run("DELETE FROM outputs WHERE unit = ?", (unit,))
-            self._connection.executemany("INSERT INTO outputs VALUES (?, ?, ?)", outputs)
+            self._remembered.put(unit, done.remember)
 
     def _is_old_error(self, failed: int, attempt: int) -> bool:
         return bool(failed) and self._attempt is not None and attempt < self._attempt
@@ -199,20 +195,21 @@ class Store:
             self._set("units", first + len(parts) - 1)
             self._set("last_first", first)
             oldest = int(self.number("last_sees"))  # of the two windows that may be in work
-            run("DELETE FROM outputs WHERE unit <= ?", (oldest - REMEMBERED_UNITS,))
+            self._remembered.forget(oldest)
             self._set("last_sees", plan.sees)
             return plan
 
     # ------------------------------------------------------------------ memory
 
     def recall(self, keys: Sequence[bytes], sees: int) -> dict[bytes, Output]:
-        """See `Memory`: of several outputs of one generation the oldest that still counts."""
-        rows = self._rows(
-            f"SELECT key, body FROM outputs WHERE unit <= {sees:d} AND unit > {sees - REMEMBERED_UNITS:d} "  # noqa: S608
-            "AND key IN (%s) ORDER BY unit DESC",
-            keys,
-        )
-        return {key: _unpacked(body) for key, body in rows}
+        """See `Memory`."""
+        with self._lock:
+            return self._remembered.recall(keys, sees)
+
+    def remembered(self) -> Iterator[tuple[int, dict[bytes, Output]]]:
+        """All that later units may recall, by the units that it is from."""
+        with self._lock:
+            yield from self._remembered.units()
 
     # ------------------------------------------------------------------ inside
 
@@ -248,18 +245,3 @@ def _facts(kept: Kept) -> str:
 def _kept(failed: bool, body: bytes, facts: str) -> Kept:
     told = json.loads(facts)
     return Kept(zlib.decompress(body).decode(), failed, told["language"], told["flags"])
-
-
-_FINISHES: tuple[Literal["stop", "length"], ...] = ("stop", "length")
-
-
-def _packed(output: Output) -> bytes:
-    score = float("nan") if output.score is None else output.score
-    return (
-        array("d", [score, _FINISHES.index(output.finish)]).tobytes() + array("i", output.token_ids).tobytes()
-    )
-
-
-def _unpacked(body: bytes) -> Output:
-    score, finish = array("d", body[:16])
-    return Output(tuple(array("i", body[16:])), None if score != score else score, _FINISHES[int(finish)])

@@ -1,0 +1,73 @@
+"""What units have generated, in a table: sentences that stand in later texts too need not be done again.
+
+A later unit sees the outputs of units up to a number of its own, whatever is in the table by then.
+"""
+
+import sqlite3
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Literal
+
+from models.engine.protocol import Output
+
+REMEMBERED_UNITS = 512
+"""Sentences of so many units are remembered, some hundred thousand."""
+
+_AT_ONCE = 500
+
+SCHEMA = """
+CREATE TABLE outputs (key BLOB, unit INTEGER, body BLOB, PRIMARY KEY (key, unit)) STRICT, WITHOUT ROWID;
+CREATE INDEX outputs_by_unit ON outputs (unit);
+"""
+
+
+class Remembered:
+    """The table in a database, whose transactions and locking are the owner's."""
+
+    def __init__(self, connection: sqlite3.Connection):
+        self._connection = connection
+
+    def put(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
+        """What a unit has generated, in place of what it had."""
+        self._connection.execute("DELETE FROM outputs WHERE unit = ?", (unit,))
+        rows = ((key, unit, _packed(output)) for key, output in outputs.items())
+        self._connection.executemany("INSERT INTO outputs VALUES (?, ?, ?)", rows)
+
+    def forget(self, sees: int) -> None:
+        """What no unit sees any more that sees units up to `sees`, or more."""
+        self._connection.execute("DELETE FROM outputs WHERE unit <= ?", (sees - REMEMBERED_UNITS,))
+
+    def recall(self, keys: Sequence[bytes], sees: int) -> dict[bytes, Output]:
+        """See `Memory`: of several outputs of one generation the oldest that still counts."""
+        found: dict[bytes, Output] = {}
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            rows = self._connection.execute(
+                "SELECT key, body FROM outputs WHERE unit <= ? AND unit > ? "
+                f"AND key IN ({','.join('?' * len(some))}) ORDER BY unit DESC",
+                [sees, sees - REMEMBERED_UNITS, *some],
+            )
+            found.update((key, _unpacked(body)) for key, body in rows)
+        return found
+
+    def units(self) -> Iterator[tuple[int, dict[bytes, Output]]]:
+        """All that is in the table, unit by unit."""
+        rows = self._connection.execute("SELECT unit, key, body FROM outputs ORDER BY unit")
+        for unit, own in groupby(rows, key=lambda row: int(row[0])):
+            yield unit, {key: _unpacked(body) for _, key, body in own}
+
+
+_FINISHES: tuple[Literal["stop", "length"], ...] = ("stop", "length")
+
+
+def _packed(output: Output) -> bytes:
+    score = float("nan") if output.score is None else output.score
+    return (
+        array("d", [score, _FINISHES.index(output.finish)]).tobytes() + array("i", output.token_ids).tobytes()
+    )
+
+
+def _unpacked(body: bytes) -> Output:
+    score, finish = array("d", body[:16])
+    return Output(tuple(array("i", body[16:])), None if score != score else score, _FINISHES[int(finish)])

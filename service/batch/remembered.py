@@ -21,6 +21,8 @@ CREATE TABLE outputs (key BLOB, unit INTEGER, body BLOB, PRIMARY KEY (key, unit)
 CREATE INDEX outputs_by_unit ON outputs (unit);
 """
 
+_RECALL = "SELECT key, body FROM outputs WHERE unit <= ? AND unit > ? AND key IN (%s) ORDER BY unit DESC"
+
 
 class Remembered:
     """The table in a database, whose transactions and locking are the owner's."""
@@ -44,8 +46,7 @@ class Remembered:
         for start in range(0, len(keys), _AT_ONCE):
             some = keys[start : start + _AT_ONCE]
             rows = self._connection.execute(
-                "SELECT key, body FROM outputs WHERE unit <= ? AND unit > ? "
-                f"AND key IN ({','.join('?' * len(some))}) ORDER BY unit DESC",
+                _RECALL % ",".join("?" * len(some)),
                 [sees, sees - REMEMBERED_UNITS, *some],
             )
             found.update((key, _unpacked(body)) for key, body in rows)

@@ -29,12 +29,12 @@ class RequestWork:
     """The work of requests, of which each has its own options; see `Work`. Any thread may use it.
 
     A kept glossary is, for all of a run, what it was when it was first asked for; only those that were made
-    without a key are found. A model that could not be had is not tried again.
+    without a key are found. The models that were needed are put into `models`, with the revisions in use; one
+    that could not be had is not tried again.
     """
 
-    def __init__(self, runtime: "Runtime", tell: TellProblem):
-        self.models: dict[str, str] = {}
-        """The models that were needed so far, with the revisions in use."""
+    def __init__(self, runtime: "Runtime", tell: TellProblem, models: dict[str, str]):
+        self._models = models
         self._runtime = runtime
         self._tell = tell
         self._named = cache(partial(named_terms, runtime, owner=None))
@@ -59,7 +59,7 @@ class RequestWork:
         _, body = request_of(content)
         named = isinstance(body.get("glossary"), str)
         return {
-            "models": {name: self.models[name] for name in sorted(names)},
+            "models": {name: self._models[name] for name in sorted(names)},
             "terms": [_terms(request) for request in asked.good] if named else [],
         }
 
@@ -101,11 +101,11 @@ class RequestWork:
 
     def _require(self, needed: "Sequence[ModelEntry]") -> None:
         for entry in needed:
-            if entry.name in self.models:
+            if entry.name in self._models:
                 continue
             if entry.name not in self._unavailable:
                 try:
-                    self.models[entry.name] = preflight.revision(self._runtime, entry)
+                    self._models[entry.name] = preflight.revision(self._runtime, entry)
                     continue
                 except ModelUnavailable as error:
                     self._unavailable[entry.name] = error.message

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import json
-from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +27,7 @@ from service.commands.session import Session, count, note, write
 if TYPE_CHECKING:
     from service.batch.job import Estimate, How, Job, OpenOutput, Where
     from service.batch.record import FieldNames
-    from service.batch.work import Work
-    from service.runtime import Runtime
+    from service.batch.task import Task
 
 SOME_FAILED = 3
 """The exit code of a run that came to its end with error records in its output."""
@@ -42,8 +40,6 @@ Examples: dragoman batch summarize articles.jsonl summaries.jsonl --length short
           dragoman batch translate --to fr articles.jsonl french.jsonl
           dragoman batch requests requests.jsonl answers.jsonl
 """
-
-Prepare = Callable[["Runtime"], "tuple[Work, dict[str, str]]"]
 
 
 @click.group(epilog=EXAMPLES)
@@ -81,16 +77,10 @@ def batch() -> None:
 @click.pass_obj
 def summarize(session: Session, /, **given: Any) -> int:
     """Summarize every record of IN into OUT."""
-    from service.batch import preflight, work
+    from service.batch.task import Summaries
 
     options, own = split(given)
-    request = summary_request(own)
-
-    def prepare(runtime: "Runtime") -> "tuple[Work, dict[str, str]]":
-        models = preflight.check_summary(runtime, request)
-        return work.summarize(runtime.summarizer.steps, request, own), models
-
-    return _batch(session, options, {"task": "summarize", "parameters": own}, prepare)
+    return _batch(session, options, Summaries(summary_request(own), own))
 
 
 @batch.command(epilog="Example: dragoman batch translate --to fr articles.jsonl french.jsonl")
@@ -99,16 +89,10 @@ def summarize(session: Session, /, **given: Any) -> int:
 @click.pass_obj
 def translate(session: Session, /, **given: Any) -> int:
     """Translate every record of IN into OUT."""
-    from service.batch import preflight, work
+    from service.batch.task import Translations
 
     options, own = split(given)
-    request = translation_request(own, "")
-
-    def prepare(runtime: "Runtime") -> "tuple[Work, dict[str, str]]":
-        models = preflight.check_translation(runtime, request)
-        return work.translate(runtime.translator.steps, request, own), models
-
-    return _batch(session, options, {"task": "translate", "parameters": own}, prepare)
+    return _batch(session, options, Translations(translation_request(own, ""), own))
 
 
 @batch.command(epilog="Example: dragoman batch requests requests.jsonl answers.jsonl")
@@ -132,19 +116,15 @@ def requests(session: Session, /, errors: str | None, **given: Any) -> int:
     check(options)
     errors_file = errors_path(options, errors)
     from service.batch import request_output
-    from service.batch.request_work import RequestWork
     from service.batch.requests import RequestFields
     from service.batch.seen import Seen
+    from service.batch.task import Requests
     from service.http.errors import problem
-
-    def prepare(runtime: "Runtime") -> "tuple[Work, dict[str, str]]":
-        work = RequestWork(runtime, problem)
-        return work, work.models
 
     out = None if options.out == "-" else Path(options.out)
     opened = partial(request_output.opened, out, errors_file)
     with Seen() as seen:
-        code = _batch(session, options, {"task": "requests"}, prepare, RequestFields(seen=seen), opened)
+        code = _batch(session, options, Requests(problem), RequestFields(seen=seen), opened)
     if code == SOME_FAILED and errors_file is not None:
         note(f"what failed is in {errors_file}")
     return code
@@ -153,8 +133,7 @@ def requests(session: Session, /, errors: str | None, **given: Any) -> int:
 def _batch(
     session: Session,
     options: BatchOptions,
-    asked: Mapping[str, Any],
-    prepare: Prepare,
+    task: "Task",
     fields: "FieldNames | None" = None,
     open_output: "OpenOutput | None" = None,
 ) -> int:
@@ -165,10 +144,10 @@ def _batch(
 
     with session.runtime() as runtime:
         with session.waiting("loading the models"):
-            work, models = prepare(runtime)
-        told = {"dragoman": importlib.metadata.version("dragoman"), **asked, "models": models}
+            models = task.models(runtime)
+        told = {"dragoman": importlib.metadata.version("dragoman"), **task.told(), "models": models}
         where, how = _settings(options, fields)
-        job = Job(where, how, work, told, EngineNames(runtime), open_output=open_output)
+        job = Job(where, how, task.work(runtime), told, EngineNames(runtime), open_output=open_output)
         if options.dry_run:
             with session.waiting("looking through the input"):
                 estimate = job.estimate(runtime.detector)

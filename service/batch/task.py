@@ -1,0 +1,92 @@
+"""What a batch does to every content, as a value that can be sent: it becomes work where a runtime is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from models.tasks.summary import SummaryRequest
+from models.tasks.translation import TranslationRequest
+from service.batch import preflight, work
+from service.batch.request_work import RequestWork, TellProblem
+from service.batch.work import Work
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+
+class Task(Protocol):
+    """One task with its options."""
+
+    def told(self) -> dict[str, Any]:
+        """Its `task` and `parameters`, JSON."""
+
+    def models(self, runtime: "Runtime", *, load: bool = True) -> dict[str, str]:
+        """The models it needs, each with the revision that is used here; what must be fetched is.
+
+        With `load` they are loaded and tried, so that a wrong option shows now. Raises what each record would
+        be refused with, and ModelUnavailable.
+        """
+
+    def work(self, runtime: "Runtime") -> Work:
+        """What is done to each content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summaries:
+    """Summaries by `request`, whose own text doesn't count; `given` is the same as JSON."""
+
+    request: SummaryRequest
+    given: Mapping[str, Any]
+
+    def told(self) -> dict[str, Any]:
+        """See `Task`."""
+        return {"task": "summarize", "parameters": self.given}
+
+    def models(self, runtime: "Runtime", *, load: bool = True) -> dict[str, str]:
+        """See `Task`."""
+        return preflight.check_summary(runtime, self.request, load=load)
+
+    def work(self, runtime: "Runtime") -> Work:
+        """See `Task`."""
+        return work.summarize(runtime.summarizer.steps, self.request, self.given)
+
+
+@dataclass(frozen=True, slots=True)
+class Translations:
+    """Translations by `request`, whose own text doesn't count; `given` is the same as JSON."""
+
+    request: TranslationRequest
+    given: Mapping[str, Any]
+
+    def told(self) -> dict[str, Any]:
+        """See `Task`."""
+        return {"task": "translate", "parameters": self.given}
+
+    def models(self, runtime: "Runtime", *, load: bool = True) -> dict[str, str]:
+        """See `Task`."""
+        return preflight.check_translation(runtime, self.request, load=load)
+
+    def work(self, runtime: "Runtime") -> Work:
+        """See `Task`."""
+        return work.translate(runtime.translator.steps, self.request, self.given)
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """The requests of an OpenAI batch file, each with options of its own; `tell` is as `RequestWork` has it."""
+
+    tell: TellProblem
+    needed: dict[str, str] = field(default_factory=dict)
+    """The models that this machine's work has come upon so far, with their revisions."""
+
+    def told(self) -> dict[str, Any]:
+        """See `Task`."""
+        return {"task": "requests"}
+
+    def models(self, runtime: "Runtime", *, load: bool = True) -> dict[str, str]:
+        """See `Task`; which are needed, only the requests tell."""
+        return self.needed
+
+    def work(self, runtime: "Runtime") -> Work:
+        """See `Task`."""
+        return RequestWork(runtime, self.tell, self.needed)

@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 from fake_pool import FakePool
@@ -126,13 +127,22 @@ class BatchRuntime:
         pass
 
 
+def opened(log, delay_s, settings):
+    """A runtime; which process has it is told beside the log."""
+    with log.with_name(log.name + ".pids").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    return BatchRuntime(settings, log, delay_s)
+
+
 def forked(arguments, log, delay_s):
     """Run the program in a process of its own; returns its id."""
     if (pid := os.fork()) != 0:
         return pid
     code = 99
     try:
-        session = Session(lambda settings: BatchRuntime(settings, log, delay_s))
+        from batch_runtime import opened  # by its name: other processes are to find it too
+
+        session = Session(partial(opened, log, delay_s))
         code = cli(arguments, obj=session, standalone_mode=False) or 0
     except BaseException:  # noqa: BLE001 - it is a process of its own
         traceback.print_exc()

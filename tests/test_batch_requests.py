@@ -360,7 +360,7 @@ def test_windows_end_with_their_bodies_characters(company, monkeypatch):
         line(f"{i}", TRANSLATE, {"texts": ["a" * 100, "b" * 300], "target": "fr", "source": "en"})
         for i in range(9)
     ]
-    keys = Keys(RequestWork(company, problem), {})
+    keys = Keys(RequestWork(company, problem, {}), {})
     with Seen() as seen:
         found = list(windows(Lines(lines), RequestFields(seen=seen), keys, ()))
     assert [len(each.records) for each in found] == [3, 3, 3]

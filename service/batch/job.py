@@ -72,8 +72,8 @@ class Estimate:
         return self.survey.left_characters / self.characters_per_s
 
 
-MakeDoer = Callable[[Memory | None], AbstractContextManager[Doer]]
-"""Makes what does a job's units, with what is remembered."""
+MakeDoer = Callable[[Store | None], AbstractContextManager[Doer]]
+"""Makes what does a job's units, with the store that remembers, if anything is to be remembered."""
 
 OpenOutput = Callable[[], AbstractContextManager[Output]]
 """Opens where rows go."""

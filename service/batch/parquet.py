@@ -3,13 +3,13 @@
 import base64
 import datetime
 import decimal
-import importlib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from models.errors import DragomanError, InvalidInput
+from models.errors import InvalidInput
+from service.batch.extra import needed
 from service.batch.jsonl import dumps, encode
 from service.batch.output import Row
 from service.batch.record import Record
@@ -22,15 +22,8 @@ COLUMNS = ("id", "record", "text", "result", "error")
 translation itself. They are the same whatever the input is."""
 
 
-class MissingExtra(DragomanError):
-    """A library that is not installed."""
-
-
 def _pyarrow(part: str) -> Any:
-    try:
-        return importlib.import_module(f"pyarrow{part}")
-    except ImportError as error:
-        raise MissingExtra("Parquet needs pyarrow: pip install 'dragoman[parquet]'") from error
+    return needed(f"pyarrow{part}", what="Parquet", extra="parquet")
 
 
 class ParquetInput:

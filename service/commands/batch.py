@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from service.commands.options import (
 from service.commands.session import Session, count, note, write
 
 if TYPE_CHECKING:
-    from service.batch.job import Estimate, How, Job, OpenOutput, Where
+    from service.batch.job import Estimate, How, Job, MakeDoer, OpenOutput, Where
     from service.batch.record import FieldNames
     from service.batch.task import Task
 
@@ -139,20 +140,40 @@ def _batch(
 ) -> int:
     """Check what can be checked at once, load the models, run; returns the exit code."""
     check(options)
+    by_ray = options.engine == "ray" and not options.dry_run
+    if by_ray:
+        from service.batch.ray.environment import prepare
+
+        prepare(local=options.ray_address is None)
     from service.batch.job import Job
     from service.batch.names import EngineNames
 
     with session.runtime() as runtime:
         with session.waiting("loading the models"):
-            models = task.models(runtime)
+            models = task.models(runtime, load=not by_ray)
         told = {"dragoman": importlib.metadata.version("dragoman"), **task.told(), "models": models}
         where, how = _settings(options, fields)
-        job = Job(where, how, task.work(runtime), told, EngineNames(runtime), open_output=open_output)
+        make_doer = _by_ray(session, options, task, models) if by_ray else None
+        job = Job(where, how, task.work(runtime), told, EngineNames(runtime), make_doer, open_output)
         if options.dry_run:
             with session.waiting("looking through the input"):
                 estimate = job.estimate(runtime.detector)
             return _show(estimate)
         return _run(job, options)
+
+
+def _by_ray(session: Session, options: BatchOptions, task: "Task", models: Mapping[str, str]) -> "MakeDoer":
+    from service.batch.ray.doer import ray_doer
+    from service.batch.ray.worker import Order
+
+    order = Order(session.opener(), task, models, options.record_timeout, options.memory)
+    return partial(
+        ray_doer,
+        order,
+        address=options.ray_address,
+        count=options.actors,
+        device=session.settings().device,
+    )
 
 
 def _run(job: "Job", options: BatchOptions) -> int:

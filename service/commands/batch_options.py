@@ -68,6 +68,26 @@ _RUN = (
         default=True,
         help="Do a sentence that stands in several records once (the default), or each time.",
     ),
+    click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Where it is done: in this process, or by Ray Data's actors, which hold the models each. The "
+        "output is the same.",
+    ),
+    click.option(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="A Ray cluster that this machine belongs to: `auto` or HOST:PORT. If not given, a Ray is "
+        "started here for this run.",
+    ),
+    click.option(
+        "--actors",
+        metavar="N",
+        type=click.IntRange(1),
+        help="How many actors Ray has; if not given, one a GPU, or one for every four CPU cores.",
+    ),
     click.option("--log", metavar="FILE", type=_FILE, help="Append a line to FILE every ten seconds."),
     click.option("--summary", metavar="FILE", type=_FILE, help="Write the run in numbers to FILE, as JSON."),
     click.option("--report", metavar="FILE", type=_FILE, help="Write the run with plots to FILE, as HTML."),
@@ -92,6 +112,9 @@ class BatchOptions:
     max_errors: int | None
     record_timeout: float
     memory: bool
+    engine: str
+    ray_address: str | None
+    actors: int | None
     log: str | None
     summary: str | None
     report: str | None
@@ -150,6 +173,9 @@ def check(options: BatchOptions) -> None:
         raise click.BadParameter("there is no cache that says what failed", param_hint="--retry-failed")
     if options.retry_failed and options.restart:
         raise click.BadParameter("--restart does everything again", param_hint="--retry-failed")
+    for value, option in ((options.ray_address, "--ray-address"), (options.actors, "--actors")):
+        if value is not None and options.engine != "ray":
+            raise click.BadParameter("it is for --engine ray", param_hint=option)
     for name in ("log", "summary", "report"):
         path = getattr(options, name)
         if path is not None and not Path(path).parent.is_dir():

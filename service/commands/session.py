@@ -7,8 +7,9 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,6 +35,13 @@ def _open_runtime(settings: "Settings") -> "Runtime":
     from service.runtime import Runtime
 
     return Runtime(settings)
+
+
+def _open_elsewhere(open_runtime: OpenRuntime, settings: Mapping[str, Any], **given: Any) -> "Runtime":
+    prepare_process()
+    from service.settings import Settings
+
+    return open_runtime(Settings(**{**settings, **given}))
 
 
 class Session:
@@ -68,6 +76,15 @@ class Session:
             yield runtime
         finally:
             runtime.close()
+
+    def opener(self) -> Callable[..., "Runtime"]:
+        """Opens the same runtime in another process, but for settings that are given; it can be pickled.
+
+        Where things are kept there, that machine decides if nobody has said so here.
+        """
+        settings = self.settings()
+        left_out = {"callback_secret"} | ({"cache_dir", "data_dir"} - settings.model_fields_set)
+        return partial(_open_elsewhere, self._open_runtime, settings.model_dump(exclude=left_out))
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:

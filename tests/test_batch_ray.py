@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from fake_runtime import FakeRuntime
 
 from models.engine.protocol import Output
-from models.errors import InvalidInput, ModelUnavailable
+from models.errors import DragomanError, InvalidInput, ModelUnavailable
 from models.tasks.translation import TranslationRequest
 from service.batch import preflight
 from service.batch.ray import environment
@@ -137,6 +137,7 @@ class FakeDesk:
 
     def __init__(self, times=1):
         self.times = times
+        self.fails = None
         self.remembered = []
         self.closed = threading.Event()
 
@@ -144,6 +145,8 @@ class FakeDesk:
         return SimpleNamespace(remote=partial(self.answer, name))
 
     def answer(self, name, *given):
+        if name == self.fails:
+            raise ConnectionError("the desk is gone")
         if name == "remember":
             self.remembered.append(given)
         if name == "close":
@@ -285,6 +288,18 @@ def test_what_is_remembered_is_told_before_a_unit_counts_as_done(doer):
     it, desk = doer(Results([{"number": 4, "result": pickle.dumps(DONE_UNIT)}]), remembers=True)
     assert it.submit(Unit(4, 0, ())).result(5) == DONE_UNIT
     assert desk.remembered == [(4, dict(DONE_UNIT.remember))]
+    it.stop()
+
+
+@pytest.mark.parametrize("fails", ["remember", "done", "tokens"])
+def test_a_desk_that_is_gone_ends_the_units(doer, fails):
+    results = Results([{"number": 4, "result": pickle.dumps(DONE_UNIT)}] if fails != "tokens" else [])
+    it, desk = doer(results, remembers=True)
+    future = it.submit(Unit(4, 0, ()))
+    desk.fails = fails
+    assert "the desk is gone" in future.exception(5).message
+    with pytest.raises(DragomanError, match="the same command goes on"):
+        it.submit(Unit(5, 0, ()))
     it.stop()
 
 

@@ -109,7 +109,7 @@ class RayDoer:
                 batch_size=None, batch_format="pyarrow", prefetch_batches=0
             ):
                 for row in batch.to_pylist():
-                    if row["number"] is not None:
+                    if row["number"] is not None and self._failure is None:
                         self._resolve(row["number"], pickle.loads(row["result"]))  # noqa: S301 - our workers'
             self._fail(RayFailed("Ray has ended before its work was done"))
         except Exception as error:  # noqa: BLE001 - Ray raises what it likes
@@ -117,15 +117,18 @@ class RayDoer:
 
     def _resolve(self, number: int, result: Done | Exception) -> None:
         with self._lock:
-            place, future = self._pending.pop(number)
+            place, _ = self._pending[number]
+        if isinstance(result, Done):
+            if self._remembers:  # before any unit that may see it is submitted
+                ray.get(self._desk.remember.remote(number, dict(result.remember)))
+            ray.get(self._desk.done.remote(place, number))
+        with self._lock:  # and not before, for what is not pending would not fail with the others
+            _, future = self._pending.pop(number)
             self._results += 1
-        if isinstance(result, Exception):
+        if isinstance(result, Done):
+            future.set_result(result)
+        else:
             future.set_exception(result)
-            return
-        if self._remembers:  # before any unit that may see it is submitted
-            ray.get(self._desk.remember.remote(number, dict(result.remember)))
-        ray.get(self._desk.done.remote(place, number))
-        future.set_result(result)
 
     def _watch(self) -> None:
         while not self._stopped.wait(LOOK_EVERY_S):

@@ -73,7 +73,7 @@ class Translations:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """The requests of an OpenAI batch file, each with options of its own; `tell` is as `RequestWork` has it."""
+    """The requests of an OpenAI batch file, each with its options; `tell` is as for `RequestWork`."""
 
     tell: TellProblem
     needed: dict[str, str] = field(default_factory=dict)

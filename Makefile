@@ -22,8 +22,10 @@ check: $(VENV)/installed
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 
+# The second time with Triton's interpreter: without a GPU the kernels run no other way.
 test: check
 	$(BIN)/python -m pytest
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/test_seq2seq_kernels.py
 
 clean:
 	rm -rf $(VENV)

@@ -1,6 +1,6 @@
 """Triton kernels against the plain PyTorch functions: on CUDA, or in Triton's interpreter.
 
-Without a GPU: `TRITON_INTERPRET=1 pytest tests/test_seq2seq_kernels.py`, some four minutes.
+Without a GPU: `TRITON_INTERPRET=1 pytest tests/test_seq2seq_kernels.py`, as `make test` does.
 """
 
 import random
@@ -19,7 +19,7 @@ from models.engine.seq2seq.state import SearchState, Start
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 pytestmark = [
     pytest.mark.skipif(not kernels.usable_on(DEVICE), reason="needs CUDA, or TRITON_INTERPRET=1"),
-    # Triton 3.6's interpreter and NumPy 2.2; with NumPy 2.4 it fails.
+    # Of Triton's interpreter; tried with 3.7 and 3.9, and NumPy 2.4.
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning"),
 ]
 HEADS, MAX_NEW, MAX_SOURCE, SLOTS = 3, 40, 300, 5
@@ -136,9 +136,16 @@ EXACT = ("position", "finished", "improvable", "done")
 CLOSE = ("score", "done_score")
 
 
-@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(
-    ("num_beams", "num_stops", "renormalized"), [(1, 1, False), (4, 1, True), (5, 3, False), (8, 1, False)]
+    ("num_beams", "num_stops", "renormalized", "seed"),
+    [
+        (1, 1, False, 0),
+        (1, 1, False, 1),
+        (4, 1, True, 0),
+        (4, 1, False, 1),
+        (5, 3, False, 0),
+        (8, 1, False, 1),
+    ],
 )
 def test_search(num_beams, num_stops, renormalized, seed, monkeypatch):
     from models.engine.seq2seq import search_kernels

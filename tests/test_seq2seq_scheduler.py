@@ -51,6 +51,17 @@ def test_first_come_first_served():
     assert scheduler.admit() == requests[1:2]
 
 
+def test_many_newcomers_leave_steps_in_between_to_those_who_run():
+    scheduler = Scheduler(Slots(32, 32), max_admitted_tokens=10)
+    requests = [request() for _ in range(31)]  # of one token each
+    scheduler.add(requests[:15])
+    assert scheduler.admit() == requests[:15]  # nobody runs yet
+    scheduler.start(requests[0], step=1)
+    scheduler.add(requests[15:])
+    assert scheduler.admit() == requests[15:25]
+    assert scheduler.admit() == requests[25:]
+
+
 def test_newcomers_gather_while_others_run():
     scheduler = Scheduler(Slots(16, 16), patience_steps=3)
     running = request()

@@ -49,7 +49,10 @@ class Loop:
     """All requests between their submission and their answer."""
 
     def __init__(self, runner: Runner, counts: Counts):
-        self.scheduler = Scheduler(Slots(runner.plan.num_slots, runner.plan.num_rows))
+        self.scheduler = Scheduler(
+            Slots(runner.plan.num_slots, runner.plan.num_rows),
+            max_admitted_tokens=runner.encoder.max_batch_tokens,
+        )
         self.counts = counts
         self._runner = runner
         self._open: set[Request] = set()  # everyone who still waits for an answer

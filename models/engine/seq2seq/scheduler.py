@@ -56,11 +56,13 @@ class Scheduler:
     """First come, first served, in groups worth an encoder call.
 
     While others run, newcomers wait until an eighth of all slots can be filled at once or `patience_steps`
-    have passed: an encoder call costs as much for one source as for many.
+    have passed: an encoder call costs as much for one source as for many. Of many newcomers, those beyond
+    `max_admitted_tokens` of source wait for a step in between, so that who runs keeps its pace.
     """
 
-    def __init__(self, slots: Slots, *, patience_steps: int = 8):
+    def __init__(self, slots: Slots, *, patience_steps: int = 8, max_admitted_tokens: int = 16384):
         self.slots = slots
+        self.max_admitted_tokens = max_admitted_tokens
         self.patience_steps = patience_steps
         self.waiting: OrderedDict[Request, None] = OrderedDict()
         self.running: dict[Lane, list[Request]] = {}
@@ -83,9 +85,14 @@ class Scheduler:
         self._steps_since_admission += 1
         if not self._worth_admitting():
             return []
-        admitted = []
+        admitted: list[Request] = []
+        room = self.max_admitted_tokens
         while self.waiting:
             request = next(iter(self.waiting))
+            room -= len(request.generation.source_ids)
+            if room < 0 and admitted and self.running:
+                self._steps_since_admission = self.patience_steps  # the others' turn is the next
+                return admitted
             place = self.slots.take(request.lane.num_beams)
             if place is None:
                 break

@@ -1,5 +1,7 @@
 """Sentences as spans: where they end, and that no character is lost."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -131,3 +133,16 @@ def test_a_long_line_is_cut_where_a_short_one_is():
 def test_a_line_without_a_sentence_end_is_one_sentence_however_long():
     assert sentences("word " * 9000, "en") == [Span(0, 44999)]
     assert sentences(" " * 30000, "en") == []
+
+
+def test_a_book_without_a_sentence_end_is_cut_at_blanks():
+    text = "word " * 60_000
+    found = sentences(text, "en")
+    assert len(found) > 1
+    assert " ".join(text[s.start : s.end] for s in found) == text.strip()
+
+
+def test_initials_without_blanks_are_not_read_again_for_each():
+    start = time.process_time()
+    sentences("A." * 10_000, "fr")
+    assert time.process_time() - start < 1

@@ -19,6 +19,9 @@ _CLOSING_AFTER_STOP = re.compile(r"(?<=[.。])[\"“”»'’]+(?=\s|$)")
 _END_IN_QUOTE = re.compile(r"(?<=\w\w\w)\.[\"“”»'’]+\s+\S")
 _LONG_QUOTATION_CHARACTERS = 200
 _PIECE_CHARACTERS = 10_000
+_MOST_PIECE_CHARACTERS = 80_000
+"""So much text with hardly a sentence's end is cut at a blank, lest all of it be read again and again."""
+_LEAST_PROGRESS = 1_000
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -61,10 +64,16 @@ def _boundaries(content: str, language: str) -> list[tuple[int, int]]:
         is_last = start + size >= len(content)
         # near a piece's end what follows would have to be seen
         ends = [each["end_index"] for each in boundaries if is_last or each["end_index"] <= size // 2]
+        if not is_last and (not ends or ends[-1] < _LEAST_PROGRESS):
+            if size < _MOST_PIECE_CHARACTERS:
+                size *= 2
+                continue
+            blank = content.rfind(" ", start + size // 2, start + size)
+            ends.append((blank if blank > 0 else start + size) - start)
         found += [(start + a, start + b) for a, b in pairwise([0, *ends])]
         if is_last:
             return found
-        start, size = (start + ends[-1], _PIECE_CHARACTERS) if ends else (start, 2 * size)
+        start, size = start + ends[-1], _PIECE_CHARACTERS
 
 
 def _holds_several(piece: str) -> bool:

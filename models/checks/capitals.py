@@ -39,6 +39,8 @@ _ENDERS = ".!?…:;\n\r。！？"
 _ABBREVIATION = re.compile(
     r"(?:^|\W)(?:[^\W\d_]|Mr|Mrs|Ms|Dr|St|Sgt|Gen|Sen|Rep|Gov|Lt|Col|Prof|Rev|Jr|vs|No)\.$"
 )
+_MOST_NAME_WORDS = 30
+"""A longer row of capitals is no name; comparing all of its words with each other would take minutes."""
 _LEAST_SHOUTED_WORDS = 4
 _SHOUTED_SHARE = 0.7
 _NOUNS_CAPITALIZED = frozenset({"de", "lb", "gsw", "nds"})
@@ -78,7 +80,8 @@ def _joined(reading: Reading, capitals: list[Capital]) -> list[Name]:
     for capital in capitals:
         if capital.initial and capital.key in common_words(reading.base_language):
             continue
-        if end < 0 or capital.initial or not _JOINING.fullmatch(reading.text, end, capital.span.start):
+        joined = _JOINING.fullmatch(reading.text, max(0, end), capital.span.start)
+        if end < 0 or capital.initial or not joined or len(found[-1]) == _MOST_NAME_WORDS:
             found.append([])
         found[-1].append(capital)
         end = capital.span.end

@@ -1,72 +1,98 @@
 """Weekdays, months, days and years in an output that its source does not have."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import date
+from functools import cached_property
+from itertools import islice, product
 
 from models.checks.flag import Flag
 from models.checks.mentioned_dates import MentionedDate
 from models.checks.pair import Pair
 
 _DECADE = "s"
+_DAYS_OF_A_WEEK = 7
 
 
 def check(pair: Pair) -> Iterator[Flag]:
     """A flag for each part of a date; where the source has another in its place, the reason names it."""
-    held = pair.source_dates
+    held = _Held(pair)
     for mentioned in pair.output_dates:
-        if mentioned.sure and not _holds(pair, held, mentioned):
-            yield _flag(pair, held, mentioned)
+        if mentioned.sure and not held.bears_out(mentioned):
+            yield _flag(pair, held.others(mentioned), mentioned)
 
 
-def _holds(pair: Pair, held: list[MentionedDate], mentioned: MentionedDate) -> bool:
-    same = [other for other in held if other.part == mentioned.part]
-    if any(other.value == mentioned.value and other.month == mentioned.month for other in same):
-        return True
-    if mentioned.part == "day":
-        # `the 7th`, where the month was named before
-        months = {other.month for other in same if other.value == mentioned.value}
-        return float(mentioned.value) in _free_numbers(pair) and not months
-    if mentioned.part == "weekday":
-        return not same and mentioned.value in _weekdays_of_dates(held)
-    if mentioned.part == "year":
-        decade = pair.output.text[mentioned.span.end : mentioned.span.end + 1] == _DECADE
-        return float(mentioned.value) in pair.source.values or (
-            decade and any(other.value // 10 == mentioned.value // 10 for other in same)
-        )
-    return False
+class _Held:
+    """The dates of a source, by what they may be asked for."""
+
+    def __init__(self, pair: Pair):
+        self._pair = pair
+        self._by_part: dict[tuple[str, int | None], list[MentionedDate]] = defaultdict(list)
+        self._decades: set[int] = set()
+        self._months_of_days: dict[int, set[int | None]] = defaultdict(set)
+        for each in pair.source_dates:
+            self._by_part[each.part, each.month].append(each)
+            if each.part == "year":
+                self._decades.add(each.value // 10)
+            elif each.part == "day":
+                self._months_of_days[each.value].add(each.month)
+        self._exact = {(each.part, each.value, each.month) for each in pair.source_dates}
+
+    def bears_out(self, mentioned: MentionedDate) -> bool:
+        """Whether the source has it, or says so in other words."""
+        value = mentioned.value
+        if (mentioned.part, value, mentioned.month) in self._exact:
+            return True
+        if mentioned.part == "day":
+            # `the 7th`, where the month was named before
+            return float(value) in self._free_numbers and not self._months_of_days.get(value)
+        if mentioned.part == "weekday":
+            return not self.others(mentioned) and value in self._weekdays
+        if mentioned.part == "year":
+            decade = self._pair.output.text[mentioned.span.end : mentioned.span.end + 1] == _DECADE
+            return float(value) in self._pair.source.values or (decade and value // 10 in self._decades)
+        return False
+
+    def others(self, mentioned: MentionedDate) -> list[MentionedDate]:
+        """What the source has in its place: of a day, those of the same month."""
+        return self._by_part.get((mentioned.part, mentioned.month), [])
+
+    @cached_property
+    def _free_numbers(self) -> set[float]:
+        """Values of the source's ordinals: a day may stand without its month."""
+        return {numeral.value for numeral in self._pair.source.numerals if numeral.kind == "ordinal"}
+
+    @cached_property
+    def _weekdays(self) -> set[int]:
+        """The weekdays of the days that the source gives with a month, in any year that it names."""
+        years = {each.value for each in self._pair.source_dates if each.part == "year"}
+        days = {(month, day) for day, months in self._months_of_days.items() for month in months if month}
+        found: set[int] = set()
+        for year, (month, day) in product(years, days):
+            if len(found) == _DAYS_OF_A_WEEK:
+                break
+            with suppress(ValueError):
+                found.add(date(year, month, day).weekday())
+        return found
 
 
-def _free_numbers(pair: Pair) -> set[float]:
-    """Values of the source's ordinals: a day may stand without its month."""
-    return {numeral.value for numeral in pair.source.numerals if numeral.kind == "ordinal"}
-
-
-def _weekdays_of_dates(held: list[MentionedDate]) -> set[int]:
-    """The weekdays of the days that the source gives with a month, in any year that it names."""
-    years = [other.value for other in held if other.part == "year"]
-    found = set()
-    for day in held:
-        for year in years if day.part == "day" and day.month else ():
-            try:
-                found.add(date(year, day.month or 1, day.value).weekday())
-            except ValueError:
-                continue
-    return found
-
-
-def _flag(pair: Pair, held: list[MentionedDate], mentioned: MentionedDate) -> Flag:
+def _flag(pair: Pair, others: list[MentionedDate], mentioned: MentionedDate) -> Flag:
     written = pair.output.text[mentioned.span.start : mentioned.span.end]
-    others = [
-        other
-        for other in held
-        if other.part == mentioned.part and (mentioned.part != "day" or other.month == mentioned.month)
-    ]
     if not others:
         return Flag("date", mentioned.span, f"the source does not mention {written}")
-    named = list(dict.fromkeys(pair.source.text[o.span.start : o.span.end] for o in others))
+    named = list(islice(_different(pair.source.text[o.span.start : o.span.end] for o in others), 4))
     return Flag(
         "date", mentioned.span, f"the source has {_listed(named)}, not {written}", source=others[0].span
     )
+
+
+def _different(written: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for each in written:
+        if each not in seen:
+            seen.add(each)
+            yield each
 
 
 def _listed(named: list[str]) -> str:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache, cached_property
 from importlib.resources import files
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
+
+from rapidfuzz import fuzz, process
 
 from models.checks.capitals import Capital, Name, names, territories
 from models.checks.reading import Reading, key_of
@@ -16,6 +18,7 @@ from models.checks.reading import Reading, key_of
 _DOTTED = re.compile(r"(?:[^\W\d_]\.){2,}")
 _ACRONYM = re.compile(r"\b[A-Z]{2,6}\b")
 _LEAST_STEM = 4
+_LEAST_COMMON = 3
 _VOWELS = frozenset({"", "a", "e", "o"})
 _LEAST_RUN_TOGETHER = 6
 _LEAST_MISSPELT = 5
@@ -40,7 +43,11 @@ class KnownNames:
             return True
         if key in self._run_together:
             return True
-        return any(_same_stem(key, other) for other in self._by_beginning.get(key[:3], ()))
+        return any(
+            _are_endings(key[:stem], key[stem:], other)
+            for stem in _stems(key)
+            for other in self._endings_by_stem.get(key[:stem], ())
+        )
 
     def holds_as_initials(self, name: Name) -> bool:
         """Whether the source has the name's initials as a word: `WHO` for `World Health Organization`."""
@@ -49,11 +56,8 @@ class KnownNames:
     def holds_shortened(self, part: Capital, name: Name) -> bool:
         """Whether the source has the name with the beginning of the word: `West Brom` for `West Bromwich`."""
         rest = {other.key for other in name} - {part.key}
-        return any(
-            rest & {word.key for word in other}
-            and any(len(word.key) >= _LEAST_STEM and part.key.startswith(word.key) for word in other)
-            for other in self.names
-        )
+        beginnings = {part.key[:size] for size in range(_LEAST_STEM, len(part.key) + 1)}
+        return any(not beginnings.isdisjoint(self._companions.get(key, ())) for key in rest)
 
     def resembling(self, name: Capital) -> Capital | None:
         """The source's name that this one is most likely a misspelling of."""
@@ -61,19 +65,21 @@ class KnownNames:
             return None
         least = _ALIKE if len(name.key) < _LONG else _ALIKE_IF_LONG
         best = None
-        for other in self._by_initial.get(name.key[0], {}).values():
-            if abs(len(other.key) - len(name.key)) > _MOST_LETTERS_APART:
+        others = self._by_initial.get(name.key[0], {})
+        # its ratio is never under SequenceMatcher's, and it goes through thousands in a millisecond
+        near = process.extract(
+            name.key, others.keys(), scorer=fuzz.ratio, score_cutoff=100 * least - 0.01, limit=None
+        )
+        for key, *_ in sorted(near, key=lambda found: found[2]):
+            if abs(len(key) - len(name.key)) > _MOST_LETTERS_APART:
                 continue
-            matcher = SequenceMatcher(None, name.key, other.key)
-            if matcher.quick_ratio() >= least and (alike := matcher.ratio()) >= least:
-                best, least = other, alike
+            if (alike := SequenceMatcher(None, name.key, key).ratio()) >= least:
+                best, least = others[key], alike
         return best
 
     def with_part(self, key: str) -> Name | None:
         """The first name of several words that has this one in it."""
-        return next(
-            (name for name in self.untitled if len(name) > 1 and any(p.key == key for p in name)), None
-        )
+        return self._by_part.get(key)
 
     @cached_property
     def names(self) -> list[Name]:
@@ -110,10 +116,31 @@ class KnownNames:
         return frozenset(pair for pair in pairs if len(pair) >= _LEAST_RUN_TOGETHER)
 
     @cached_property
-    def _by_beginning(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
+    def _by_part(self) -> dict[str, Name]:
+        """By each of its words' keys, the first name of several words."""
+        found: dict[str, Name] = {}
+        for name in self.untitled:
+            for part in name if len(name) > 1 else ():
+                found.setdefault(part.key, name)
+        return found
+
+    @cached_property
+    def _companions(self) -> dict[str, set[str]]:
+        """By each word of a name, the words of the names that have it."""
+        found: dict[str, set[str]] = {}
+        for name in self.names:
+            keys = {part.key for part in name}
+            for key in keys:
+                found.setdefault(key, set()).update(keys)
+        return found
+
+    @cached_property
+    def _endings_by_stem(self) -> dict[str, set[str]]:
+        """What follows each beginning of a name's word, where that is an ending that names take."""
+        found: dict[str, set[str]] = {}
         for key in self._capitalized:
-            found.setdefault(key[:3], []).append(key)
+            for stem in _stems(key):
+                found.setdefault(key[:stem], set()).add(key[stem:])
         return found
 
     @cached_property
@@ -139,15 +166,26 @@ def _initialisms(name: Name) -> Iterable[str]:
 
 def _same_stem(one: str, other: str) -> bool:
     """Whether two words differ in the endings alone that names take: `Ghana` and `Ghanaian`."""
-    shared = 0
-    for a, b in zip(one, other, strict=False):
-        if a != b:
-            break
-        shared += 1
-    rest = {one[shared:], other[shared:]}
-    if rest <= _VOWELS:  # Maria is not Marie, and Paul is not Paula
-        return one == other
-    return shared >= min(_LEAST_STEM, len(one), len(other)) and rest <= _endings()
+    shared = sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(one, other, strict=False)))
+    return {one[shared:], other[shared:]} <= _endings() and _are_endings(
+        one[:shared], one[shared:], other[shared:]
+    )
+
+
+def _are_endings(stem: str, one: str, other: str) -> bool:
+    """Whether two of the endings that names take make forms of one name after all that both words share."""
+    if one == other:
+        return True
+    if one[:1] == other[:1] or {one, other} <= _VOWELS:  # Maria is not Marie, and Paul is not Paula
+        return False
+    return len(stem) >= min(_LEAST_STEM, len(stem + one), len(stem + other))
+
+
+def _stems(key: str) -> Iterable[int]:
+    """The sizes of its beginnings that an ending follows, an empty one too."""
+    longest = max(map(len, _endings()))
+    shortest = max(_LEAST_COMMON, len(key) - longest)
+    return (at for at in range(shortest, len(key) + 1) if key[at:] in _endings())
 
 
 def are_forms_of_one(key: str, other: str) -> bool:

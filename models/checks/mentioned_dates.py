@@ -4,6 +4,7 @@ Knows nothing of today: `last year` is no date here.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -87,7 +88,8 @@ def _is_sure(text: str, word: Word) -> bool:
 
 
 def _days(text: str, word: Word, month: int, numerals: list[Numeral]) -> Iterator[MentionedDate]:
-    for numeral in numerals:
+    at = bisect_left(numerals, word.start, key=lambda numeral: numeral.span.start)
+    for numeral in numerals[max(0, at - 1) : at + 1]:
         if not (1 <= numeral.value <= 31 and numeral.value.is_integer()):
             continue
         start, end = numeral.span

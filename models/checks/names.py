@@ -14,6 +14,8 @@ from models.text.span import Span
 _LEAST_LETTERS = 2
 _ROMAN = re.compile(r"[IVX]+")
 _PARTICLE_LETTERS = 3
+_MOST_COMPARED = 1000
+"""After so many words that the source lacks, which others they resemble is of no use to anybody."""
 _VERB_AFTER = re.compile(
     r" (?:is|are|was|were|has|had|have|will|would|can|could|should|may|might|must|did|does|do|said|says|made"
     r"|gave|took|won|lost|left|went|came|became|began|told|got|ran|held|put|set|beat|led|met|cut|broke|wrote|kept"
@@ -32,13 +34,19 @@ def check(pair: Pair) -> Iterator[Flag]:
     if pair.across_languages:
         return
     known = pair.known_names
+    asked = 0
     for name in pair.output_names:
         if known.holds_as_initials(name):
             continue
         absent = [part for part in name if _counts(part, name, pair) and not known.holds(part)]
         if len(absent) < len(name):
             absent = [part for part in absent if not known.holds_shortened(part, name)]
-        misspelt = [(part, other) for part in absent if (other := known.resembling(part))]
+        asked += len(absent)
+        misspelt = (
+            [(part, other) for part in absent if (other := known.resembling(part))]
+            if asked <= _MOST_COMPARED
+            else []
+        )
         for part, other in misspelt:
             absent.remove(part)
             reason = f"the source spells it {other.written}, not {part.written}"
@@ -80,7 +88,7 @@ def _is_name_at_start(part: Capital, name: Name, pair: Pair) -> bool:
     if part.key in common_words(language):
         return False
     if (
-        _is_name_elsewhere(part, pair)
+        part.key in pair.surely_named
         or is_place(part.key, language)
         or re.match(r"[’']s\b", text[end - 2 : end])
     ):
@@ -92,12 +100,6 @@ def _is_name_at_start(part: Capital, name: Name, pair: Pair) -> bool:
     if part.key.endswith(ordinary_endings()):
         return part.key.endswith("s") and _SINGULAR_AFTER.match(text, end) is not None
     return _VERB_AFTER.match(text, end) is not None
-
-
-def _is_name_elsewhere(part: Capital, pair: Pair) -> bool:
-    """Whether the output has the word with a capital where none is asked for."""
-    others = (other for name in pair.output_names for other in name)
-    return any(other.key == part.key and not other.initial for other in others)
 
 
 def _stretches(absent: list[Capital], name: Name) -> Iterator[list[Capital]]:

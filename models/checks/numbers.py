@@ -59,15 +59,24 @@ class _Held:
     def bears_out(self, numeral: Numeral, hedge: str | None, counted: bool) -> bool:
         """Whether the source has the number, exactly or as near as the text says that it is."""
         values = self._counts if counted else self.source.values
-        if any(_is_in(value, values) for value in numeral.values):
+        exact = self._sorted_counts if counted else self._sorted
+        if any(_is_in(value, values, exact) for value in numeral.values):
             return True
         if any(number_words().get(value, frozenset()) & self.source.keys for value in numeral.values):
             return True
         if numeral.kind == "fraction":
-            return _is_in(numeral.value * 100, values)
+            return _is_in(numeral.value * 100, values, exact)
         if numeral.unit == "%" and any(abs(numeral.value - share) < 1 for share in self._shares):
             return True
-        return any(rounds_to(value, exact, hedge) for value in numeral.values for exact in values)
+        return any(_holds_within(exact, rounding_range(value, hedge)) for value in numeral.values)
+
+    @cached_property
+    def _sorted(self) -> list[float]:
+        return sorted(self.source.values)
+
+    @cached_property
+    def _sorted_counts(self) -> list[float]:
+        return sorted(self._counts)
 
     @cached_property
     def _counts(self) -> frozenset[float]:
@@ -89,21 +98,34 @@ class _Held:
         return frozenset(found)
 
 
-def _is_in(value: float, values: frozenset[float]) -> bool:
+def _is_in(value: float, values: frozenset[float], in_order: list[float]) -> bool:
     if value in values:
         return True
-    return value != int(value) and any(math.isclose(value, other, rel_tol=1e-9) for other in values)
+    near = 1e-9 * value
+    return value != int(value) and _holds_within(in_order, (value - near, value + near))
+
+
+def _holds_within(in_order: list[float], limits: tuple[float, float]) -> bool:
+    at = bisect_left(in_order, limits[0])
+    return at < len(in_order) and in_order[at] <= limits[1]
 
 
 def rounds_to(value: float, exact: float, hedge: str | None) -> bool:
     """Whether `value` stands for `exact`: by about its last digit, and on the side that the hedge says."""
-    if _last_place(value) < _LEAST_ROUNDED and value == int(value):
-        return False
-    if (hedge == "more" and exact < value) or (hedge == "less" and exact > value):
-        return False
+    least, most = rounding_range(value, hedge)
+    return least <= exact <= most
+
+
+def rounding_range(value: float, hedge: str | None) -> tuple[float, float]:
+    """The least and the most that `value` may stand for; least over most if it is never rounded."""
+    last_place = _last_place(value)
+    if last_place < _LEAST_ROUNDED and value == int(value):
+        return math.inf, -math.inf
     if hedge is None:
-        return abs(exact - value) <= min(_SILENT_SHARE * value, _last_place(value) / 2)
-    return abs(exact - value) <= min(_ABOUT_SHARE * value, _last_place(value))
+        near = min(_SILENT_SHARE * value, last_place / 2)
+        return value - near, value + near
+    near = min(_ABOUT_SHARE * value, last_place)
+    return value if hedge == "more" else value - near, value if hedge == "less" else value + near
 
 
 def _last_place(value: float) -> float:
@@ -132,6 +154,8 @@ def _beside(pair: Pair, numeral: Numeral) -> list[Numeral]:
     numerals = pair.source.numerals
     first = bisect_left(numerals, start, key=lambda other: other.span.start)
     after = bisect_left(numerals, end, key=lambda other: other.span.start)
-    dated = {date.span.start for date in pair.source_dates if start <= date.span.start < end}
+    first_date = bisect_left(pair.source_dates, start, key=lambda date: date.span.start)
+    after_dates = bisect_left(pair.source_dates, end, key=lambda date: date.span.start)
+    dated = {date.span.start for date in pair.source_dates[first_date:after_dates]}
     beside = [n for n in numerals[first:after] if n.span.start not in dated and not is_untelling(n)]
     return beside if len(beside) <= _MOST_NAMED else []

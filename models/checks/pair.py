@@ -47,6 +47,11 @@ class Pair:
         return names(self.output)
 
     @cached_property
+    def surely_named(self) -> frozenset[str]:
+        """The words that the output has with a capital where none is asked for, by their keys."""
+        return frozenset(part.key for name in self.output_names for part in name if not part.initial)
+
+    @cached_property
     def known_names(self) -> KnownNames:
         """The names of the source."""
         return KnownNames(self.source)

@@ -8,7 +8,7 @@ if any of its words is found, in any spelling. Single words are not looked for: 
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 from rapidfuzz import fuzz, process
@@ -25,8 +25,12 @@ _UPPER = "A-ZÀ-ÖØ-ÞĀ-ŽΑ-ΩЀ-Я"
 _NAME_WORD = rf"[{_UPPER}][^\W\d_]{{0,40}}(?:['’-][^\W\d_]{{1,40}})*"
 _PARTICLES = "de|da|di|del|della|van|von|den|al|bin|ben|la|le|dos|du|el"
 _PARTICLE = re.compile(rf" (?:{_PARTICLES}) ")
-_NAME = re.compile(rf"{_NAME_WORD}(?: (?:(?:{_PARTICLES}) )*{_NAME_WORD})+")
+_NAME = re.compile(rf"{_NAME_WORD}(?: (?:(?:{_PARTICLES}) )*{_NAME_WORD}){{1,29}}")
 _WORD = re.compile(r"[^\W\d_]{2,}")
+_MOST_NAMES = 300
+"""No sentence has more; each is held against all words of the output."""
+_MOST_PLACES = 20
+"""Of a word of a name in the output: beside these a misspelled one is looked for."""
 _LEAST_LETTERS = 4
 """Of a word that is looked for by its sound."""
 _SAME_SOUND = 66
@@ -52,7 +56,7 @@ class _Name(NamedTuple):
 
 def check(pair: Pair) -> Iterator[Flag]:
     """A warning for each name that is gone, and for each word of a name that is spelled in another way."""
-    names = list(_names(pair.source))
+    names = list(islice(_names(pair.source), _MOST_NAMES))
     if not names:
         return
     output = _words(pair.output.text, Span(0, len(pair.output.text)))
@@ -89,8 +93,10 @@ def _words(text: str, within: Span) -> list[_Word]:
 
 def _is_heard(name: _Name, others: Set[str]) -> bool:
     sounds = {skeleton(word.text) for word in name.words if len(word.text) >= _LEAST_LETTERS}
-    return not sounds or any(
-        process.extractOne(one, others, scorer=fuzz.ratio, score_cutoff=_SAME_SOUND) for one in sounds
+    return (
+        not sounds
+        or not sounds.isdisjoint(others)
+        or any(process.extractOne(one, others, scorer=fuzz.ratio, score_cutoff=_SAME_SOUND) for one in sounds)
     )
 
 
@@ -98,7 +104,7 @@ def _misspelled(
     name: _Name, output: Sequence[_Word], places: Mapping[str, Sequence[int]]
 ) -> Iterator[tuple[_Word, _Word]]:
     """Words of the name that the output almost has, beside one that it has to the letter."""
-    here = {i for word in name.words for i in places.get(word.text, ())}
+    here = {i for word in name.words for i in places.get(word.text, ())[:_MOST_PLACES]}
     beside = sorted({i + step for i in here for step in (-1, 0, 1) if 0 <= i + step < len(output)})
     for word in name.words:
         if word.text not in places and len(word.text) >= _LEAST_SPELLED_LETTERS:

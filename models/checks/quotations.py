@@ -18,6 +18,8 @@ _LEFT_OUT = re.compile(r"\.\.\.|…|\[[^\[\]]*\]|\([^()]*\)")
 _LEAST_WORDS = 2
 _LEAST_CHARACTERS = 4
 """Of a script without blanks."""
+_MOST_NEAREST = 50
+"""For more false quotations the nearest words of the source are not looked for: each takes all of it."""
 _LETTERS = re.compile(r"[^\W_]+")
 
 
@@ -26,12 +28,14 @@ def check(pair: Pair) -> Iterator[Flag]:
     if pair.across_languages:
         return
     held = ""
+    left = _MOST_NEAREST
     for match in _MARKS.finditer(pair.output.text):
         group = match.lastindex or 0
         held = held or _squeezed(pair.source.text)
         pieces = [piece for piece in _LEFT_OUT.split(match[group]) if _is_telling(piece)]
         if any(_squeezed(piece) not in held for piece in pieces):
-            yield _flag(pair, Span(*match.span(group)))
+            yield _flag(pair, Span(*match.span(group)), with_nearest=left > 0)
+            left -= 1
 
 
 def _squeezed(text: str) -> str:
@@ -48,8 +52,8 @@ def _is_telling(piece: str) -> bool:
     return len(words) >= _LEAST_WORDS
 
 
-def _flag(pair: Pair, span: Span) -> Flag:
-    nearest = _nearest(pair.source, pair.output.text[span.start : span.end])
+def _flag(pair: Pair, span: Span, *, with_nearest: bool) -> Flag:
+    nearest = _nearest(pair.source, pair.output.text[span.start : span.end]) if with_nearest else None
     if nearest is None:
         return Flag("quotation", span, "the source does not have these words")
     words = pair.source.text[nearest.start : nearest.end]

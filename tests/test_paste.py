@@ -232,3 +232,48 @@ def test_any_text_is_accounted_for_in_order(text):
 def test_prose_alone_loses_nothing(paragraphs):
     assert kept("\n\n".join(paragraphs)) == paragraphs
     assert kept("\n".join(paragraphs)) == paragraphs
+
+
+def test_the_credits_of_an_agency_go():
+    credit = "(Reporting by Mara Quill in Halm; Additional reporting by Jo Fenn; Editing by Ada Moss)"
+    printed = "A version of this article appears in print on Page 8 with the headline: Herring."
+    text = "\n\n".join([HEADLINE, *ARTICLE, credit, printed])
+    assert kept(text) == ARTICLE
+    assert reasons(text) == {credit: "credit", printed: "credit"}
+
+
+def test_what_somebody_is_quoted_with_is_no_call_to_action():
+    quoted = "“If you share this account with your former wife, click here to lock her out,” a message read."
+    assert kept("\n\n".join([HEADLINE, *ARTICLE[:2], quoted, *ARTICLE[2:]])) == [
+        *ARTICLE[:2],
+        quoted,
+        *ARTICLE[2:],
+    ]
+
+
+def test_the_last_sentence_is_kept_behind_a_link_to_another_article():
+    link, last = (
+        "Read also: How the herring left the bay",
+        "The harbour master will decide on the eleventh of May.",
+    )
+    tail = ["Follow us on Telegram", "Share", "Facebook", "© 2021 The Coast Courier"]
+    assert kept("\n\n".join(["Home", "News", HEADLINE, *ARTICLE[:4], link, last, *tail])) == [
+        *ARTICLE[:4],
+        last,
+    ]
+
+
+def test_share_buttons_under_each_post_of_a_live_blog_end_nothing():
+    posts = [ARTICLE[0:2], ARTICLE[2:4], ARTICLE[4:6]]
+    lines = [line for post in posts for line in (*post, "Share")]
+    assert kept("\n\n".join([HEADLINE, *lines])) == ARTICLE
+
+
+def test_a_page_in_a_language_with_few_rules_loses_its_menu_too():
+    menu, tail = ["Menu", "Zoeken", "Inloggen"], ["Deel artikel:", "Lees ook", "Reageren"]
+    article = [
+        "Het treinverkeer rond Halm is weer op gang gekomen na een storing die de hele ochtend duurde.",
+        "Door een fout in de software reden er vanochtend geen treinen tussen Halm en de kust.",
+        "De spoorwegen spreken van een zeer vervelende dag voor duizenden reizigers in de regio.",
+    ]
+    assert kept("\n\n".join([*menu, *article, *tail])) == article

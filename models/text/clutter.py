@@ -12,6 +12,7 @@ from models.text.wording import LINK_MARK
 
 _WORD = re.compile(r"\w+")
 _SENTENCE_END = re.compile(r"[.!?…。！？؟।][\"'”’»)\]」』]*$")
+_QUOTED = re.compile(r"\"[^\"]*\"|“[^“”]*”|«[^«»]*»|„[^„“”]*[“”]")
 _MOST_CHARACTERS = 1000
 
 Matches = Callable[[Sequence[str], int], bool]
@@ -36,18 +37,20 @@ def ends_like_a_sentence(text: str) -> bool:
 
 
 def _wording(pattern: str | re.Pattern[str], *, most_words: int) -> Matches:
-    """A rule that a line of at most so many words matches by its wording."""
+    """A rule that a line of at most so many words matches by its wording, not by what it quotes."""
     compiled = re.compile(pattern, re.IGNORECASE) if isinstance(pattern, str) else pattern
 
     def matches(lines: Sequence[str], i: int) -> bool:
         short = len(lines[i]) <= _MOST_CHARACTERS
-        return short and compiled.search(lines[i]) is not None and len(words(lines[i])) <= most_words
+        found = short and compiled.search(lines[i]) and compiled.search(_QUOTED.sub(" ", lines[i]))
+        return bool(found) and len(words(lines[i])) <= most_words
 
     return matches
 
 
 _AUTHOR_HEADING = re.compile(
-    r"^about (?:the )?(?:author|(?P<name>[^\W\d_][\w.'’-]*(?: [\w.'’-]+){0,4}?)\s+\d+ (?:articles|posts))\b",
+    r"^about (?:the )?(?:author|(?P<name>[^\W\d_][\w.'’-]*(?: [\w.'’-]+){0,4}?)\s+\d+ (?:articles"
+    r"|posts))\b",
     re.IGNORECASE,
 )
 _ABOUT_A_WRITER = re.compile(
@@ -74,7 +77,9 @@ RULES = (
         _wording(
             r"click (?:on )?(?:the |this )?(?:link|here|below)"
             r"|(?:visit|follow|like) (?:us|our) (?:on |\w+ page)"
-            r"|(?:subscribe|sign up) (?:to|for) (?:our|the)\b.*newsletter",
+            r"|(?:^|[.!?:,–-] ?|\b(?:please|you|and|or|to|now|can) )(?:subscribe|sign up) (?:to"
+            r"|for) (?:our|the)\b"
+            r".*newsletter",
             most_words=45,
         ),
     ),
@@ -99,6 +104,24 @@ RULES = (
             r"^(?:photo|image|picture|foto|bild)(?: (?:credit|caption|copyright))?\s*:"
             r"|^(?:photo|image) (?:by|courtesy|credit|caption|copyright|via)\b|^media ?caption",
             most_words=25,
+        ),
+    ),
+    Rule(
+        "credit",
+        _wording(
+            r"^\((?:additional )?(?:reporting|writing|editing|compiled|translated)\b.{0,30}\bby\b.*\)$"
+            r"|^(?:additional )?(?:reporting|writing) by\b[^.]{3,200};.*\bediting by\b"
+            r"|^editing by [^.]{3,80}$"
+            r"|^a version of this (?:article|story) appear(?:s|ed) in print\b",
+            most_words=60,
+        ),
+    ),
+    Rule(
+        "disclaimer",
+        _wording(
+            r"\b(?:opinions|views) expressed (?:here|in this (?:article|column|piece|post))\b.{0,40}\bare\b"
+            r"|\bwe (?:may|might) (?:earn|receive|get) (?:an? )?(?:small )?(?:affiliate )?commission",
+            most_words=45,
         ),
     ),
     Rule("source link", _wording(r"^\W*(?:source|via)(?: link)?\W*$", most_words=3)),

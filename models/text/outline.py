@@ -73,6 +73,12 @@ FAVOUR = 0.5
 TURN = 1.0
 """What it costs to leave the article and to come back to it."""
 
+_MOST_LABELS = 2
+"""Titles of other articles under a heading such as `Read also`."""
+_SENTENCE_WORDS = 8
+_LEAST_ODDS = -1.5
+"""Of a sentence behind a link to another article."""
+
 _BEFORE, _ARTICLE, _BETWEEN, _AFTER = range(4)
 _TURNS = np.full((4, 4), -np.inf)
 for _state in range(4):
@@ -87,6 +93,7 @@ def find_article(lines: Lines) -> NDArray[np.bool_]:
     odds = log_odds(lines.columns())
     kept = _spare(likeliest(odds + FAVOUR), lines.evidence())
     kept &= ~(lines.clear & (odds < 0))
+    _resume(kept, lines, odds + FAVOUR)
     return kept if kept.any() else np.ones(lines.count, dtype=bool)
 
 
@@ -111,6 +118,33 @@ def likeliest(odds: Column) -> NDArray[np.bool_]:
         state = int(origins[state])
         path.append(state)
     return np.asarray(np.array(path[::-1]) == _ARTICLE)
+
+
+def _resume(kept: NDArray[np.bool_], lines: Lines, odds: Column) -> None:
+    """Keeps the sentences that follow links to other articles: these stand inside articles, too."""
+    at = lines.count - int(kept[::-1].argmax())
+    while at < lines.count and _is_link(lines, at):
+        while at < lines.count and _is_link(lines, at):
+            at += 1
+        heading = at
+        while at < min(lines.count, heading + _MOST_LABELS) and not lines.ends[at] and not lines.kinds[at]:
+            at += 1
+        begin = at
+        while at < lines.count and _is_sentence(lines, at) and odds[at] > _LEAST_ODDS:
+            kept[at] = True
+            at += 1
+        if at == begin:
+            return
+
+
+def _is_link(lines: Lines, i: int) -> bool:
+    return "related links" in lines.kinds[i]
+
+
+def _is_sentence(lines: Lines, i: int) -> bool:
+    plain = not lines.kinds[i] and not lines.clear[i]
+    states = lines.ends[i] and not lines.lines[i].endswith(("?", "？", "؟"))  # titles ask
+    return bool(plain and states and lines.sizes[i] >= _SENTENCE_WORDS)
 
 
 def _spare(kept: NDArray[np.bool_], evidence: NDArray[np.bool_]) -> NDArray[np.bool_]:

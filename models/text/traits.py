@@ -116,6 +116,7 @@ class Lines:
             np.array([bool(set(k).intersection(_ENDING)) for k in self.kinds])
             & (self.sizes <= 8)
             & (at >= first)
+            & ~self._shared_again()
         )
         title = self._last_title()
         return {
@@ -205,6 +206,12 @@ class Lines:
         counts = Counter(self.keys)
         return np.array([bool(key) and counts[key] > 1 for key in self.keys], dtype=bool)
 
+    def _shared_again(self) -> NDArray[np.bool_]:
+        """Share buttons of a live blog, under each of its posts: the last of them alone is an ending."""
+        again = self._of_kind("share buttons") & self._repeated()
+        last = {self.keys[i]: i for i in np.flatnonzero(again)}
+        return np.array([bool(again[i]) and last[key] != i for i, key in enumerate(self.keys)], dtype=bool)
+
     def _headline(self) -> Column:
         """How much of a short line's content the prose after it takes up."""
         shares = np.zeros(self.count)
@@ -216,7 +223,7 @@ class Lines:
             shares[i] = len(own & later) / len(own) * min(1.0, len(own) / 4)
         return shares
 
-    def _alike(self, i: int, j: int) -> bool:
+    def alike(self, i: int, j: int) -> bool:
         """Whether two lines say nearly the same in few words, as a headline and its copies do."""
         own, other = self.content[i], self.content[j]
         fewer = min(len(own), len(other))
@@ -230,7 +237,7 @@ class Lines:
             if headline[i] == 0 or self.lines[i].endswith((".", "。")):
                 continue
             near = range(max(0, i - _NEAR_LINES), min(self.count, i + _NEAR_LINES))
-            twice = any(self._alike(i, j) for j in near)
+            twice = any(self.alike(i, j) for j in near)
             distance = 0 if twice else min(abs(first - i), 30) / 100
             score = headline[i] * (1.5 if twice else 0.5) + (0.2 if i == 0 else 0) - distance
             if score > best:
@@ -240,7 +247,7 @@ class Lines:
     def _last_title(self) -> int:
         """The headline's last copy up to the core's beginning; -1: none."""
         near = range(min(self.count, self.core[0] + 4))
-        return max([self.title, *(i for i in near if self.title >= 0 and self._alike(self.title, i))])
+        return max([self.title, *(i for i in near if self.title >= 0 and self.alike(self.title, i))])
 
     def _shared_words(self) -> Column:
         """How much of a line's content other lines near it have too."""

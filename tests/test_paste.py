@@ -269,6 +269,16 @@ def test_share_buttons_under_each_post_of_a_live_blog_end_nothing():
     assert kept("\n\n".join([HEADLINE, *lines])) == ARTICLE
 
 
+def test_a_headline_of_few_shared_words_is_found_and_a_byline_is_none():
+    headline = "Oil slips as the cartel weighs output, dollar firms"
+    prose = [
+        "Oil prices edged lower on Wednesday as investors waited for a decision on output by the cartel.",
+        "Brent crude for May fell 43 cents to 62 dollars a barrel, and the dollar rose.",
+    ]
+    assert read_pasted("\n\n".join([headline, "By Mara Quill", "3 Min Read", *prose])).title == headline
+    assert read_pasted("\n\n".join(["By Mara Quill", "3 Min Read", *prose])).title is None
+
+
 def test_a_page_in_a_language_with_few_rules_loses_its_menu_too():
     menu, tail = ["Menu", "Zoeken", "Inloggen"], ["Deel artikel:", "Lees ook", "Reageren"]
     article = [

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from models.text.article import Article, Dropped, line_spans, read_verbatim
 from models.text.clutter import ends_like_a_sentence, find_clutter, words
+from models.text.headline import find_headline
 from models.text.outline import find_article
 from models.text.span import Span
 from models.text.traits import Lines
-from models.text.wording import LINK_MARK
 from models.text.wrapped import widths
 
 _MOST_TITLE_WORDS = 20
@@ -95,11 +95,13 @@ def _has_prose(lines: Lines) -> bool:
 
 
 def _find_title(lines: Lines, kept: NDArray[np.bool_]) -> int | None:
-    """The headline: one that was found and comes before the article, or a first line that looks like one."""
+    """The headline: one that is found before the article, or a first line that looks like one."""
+    found = find_headline(lines, kept)
+    if found is not None:
+        return lines.keys.index(lines.keys[found])
     first = int(kept.argmax())
-    found = lines.keys[lines.title] if lines.title >= 0 else None
-    if found in lines.keys[: first + 1] and not LINK_MARK.match(lines.lines[lines.title]):
-        return lines.keys.index(found)
+    if lines.kinds[first] or lines.clear[first]:
+        return None
     line = lines.lines[first]
     comes_twice = lines.keys.count(lines.keys[first]) > 1
     short = 0 < len(words(line)) <= _MOST_TITLE_WORDS and not line.endswith((",", ";", ":", "：", "，", "、"))

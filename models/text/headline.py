@@ -1,0 +1,74 @@
+"""Which line of a pasted page is its headline, once the article is found.
+
+A headline is short, comes before the article's prose or at its beginning, and most of its words come again in
+that. Words are compared by their beginnings, for inflection.
+"""
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.text.clutter import words
+from models.text.traits import Lines
+
+_MOST_WORDS = 28
+_LEAST_PROSE_WORDS = 10
+_MOST_PROSE_LINES = 16
+_BEGINNING = 5
+_LEAST_SCORE = 0.25
+_LEAST_IF_KEPT = 0.5
+"""Of a line that would be read as the article's if it were no headline."""
+_TWICE = 0.3
+_FIRST = 0.1
+_DISTANCE, _MOST_DISTANCE = 0.02, 20
+"""What each line between it and the article takes off."""
+_ENOUGH_WORDS = 4
+_NO_END = (".", "。", ",", ";", ":", "：", "，", "、")
+_ADDRESS = re.compile(r"\w@\w|https?://|www\.")
+
+
+def find_headline(lines: Lines, kept: NDArray[np.bool_]) -> int | None:
+    """The number of the line that is most likely the headline of what is kept."""
+    first = int(kept.argmax())
+    prose = _prose(lines, kept)
+    best, found = _LEAST_SCORE, None
+    for i in range(min(lines.count, first + 1)):
+        score = _score(lines, i, first, [j for j in prose if j != i]) if _may_be(lines, i) else 0.0
+        if score > best and (not kept[i] or score > _LEAST_IF_KEPT):
+            best, found = score, i
+    return found
+
+
+def _prose(lines: Lines, kept: NDArray[np.bool_]) -> list[int]:
+    long = np.flatnonzero(kept & (lines.sizes >= _LEAST_PROSE_WORDS))
+    return [int(i) for i in long[:_MOST_PROSE_LINES]]
+
+
+def _may_be(lines: Lines, i: int) -> bool:
+    line = lines.lines[i]
+    short = 2 <= lines.sizes[i] <= _MOST_WORDS and len(words(line)) <= _MOST_WORDS
+    own = not lines.kinds[i] and not lines.clear[i] and not _ADDRESS.search(line)
+    return bool(short and own and not line.endswith(_NO_END) and len(_beginnings(lines, i)) >= 2)
+
+
+def _score(lines: Lines, i: int, first: int, prose: list[int]) -> float:
+    own = _beginnings(lines, i)
+    twice = any(lines.alike(i, j) for j in range(lines.count) if j != i)
+    return (
+        _share(lines, i, prose) * min(1.0, len(own) / _ENOUGH_WORDS)
+        + _TWICE * twice
+        + _FIRST * (i == 0)
+        - _DISTANCE * min(_MOST_DISTANCE, abs(first - i))
+    )
+
+
+def _share(lines: Lines, i: int, others: list[int]) -> float:
+    """How much of its content the others have."""
+    own = _beginnings(lines, i)
+    held = set().union(*(_beginnings(lines, j) for j in others)) if others else set()
+    return len(own & held) / len(own) if own else 0.0
+
+
+def _beginnings(lines: Lines, i: int) -> set[str]:
+    return {word[:_BEGINNING] for word in lines.content[i]}

@@ -101,6 +101,18 @@ def test_a_name_of_the_source_in_the_wrong_place_is_flagged():
     )
 
 
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("Ilse Marsden met Olaf Scholz.", [("name", "Olaf Scholz")]),
+        ("Oldfield bought Northern Line Shipping.", [("name", "Oldfield")]),
+        ("Ilse Marsden and Olaf Scholz Meet in Denmark", []),
+    ],
+)
+def test_a_sentence_of_names_is_no_headline(output, expected):
+    assert flagged(output) == expected
+
+
 def test_reasons_say_what_the_source_has():
     assert reasons("The ferry ran aground on Tuesday.") == ["the source has Saturday, not Tuesday"]
     assert reasons("A ferry with 412 passengers ran aground.") == ["the source has 312, not 412"]
@@ -148,6 +160,27 @@ def test_a_sentence_spliced_from_two_places_is_flagged_where_the_summary_copies(
         ("zh", "周一约有三万人在北京集会。", "周一有3万人集会。", []),
         ("zh", "周一约有三万人在北京集会。", "周一有5万人集会。", ["number"]),
         ("ar", "وصل ١٢٣ شخصا إلى المدينة.", "وصل 123 شخصا.", []),
+        ("de", "Ein Drittel kam, und ein Dutzend blieb.", "33 Prozent kamen, zwölf blieben.", []),
+        (
+            "fr",
+            "La moitié des élèves et 1 234 567 euros.",
+            "50 % des élèves, plus de 1,2 million d'euros.",
+            [],
+        ),
+        ("es", "La empresa ganó 1.200 millones.", "La empresa ganó 1,2 mil millones.", []),
+        ("zh", "产量增长了百分之五。", "产量增长了5%。", []),
+        ("zh", "产量增长了百分之五。", "产量增长了8%。", ["number"]),
+        ("tr", "Erdoğan Ankara'da konuştu.", "Konuşma Ankara'daydı, dedi Erdoğan'ın sözcüsü.", []),
+        ("hu", "Orbán Viktor Budapesten beszélt.", "A beszéd után Orbánnal indultak Budapestről.", []),
+        ("hu", "Orbán Viktor Budapesten beszélt.", "A beszéd után indultak Szegedről.", ["name"]),
+        ("fr", "Macron parle à Paris.", "Désormais Macron parle à Paris.", []),
+        ("fr", "Macron parle à Paris.", "Jean Dupont parle à Paris.", ["name"]),
+        ("cs", "Petr Pavel přijel do Brna.", "V Brně vítali Petra Pavla.", []),
+        ("de", "Am 3. Oktober 1990 wurde gefeiert.", "Man feierte am 03.10.1990.", []),
+        ("de", "Am 3. Oktober 1990 wurde gefeiert.", "Man feierte am 04.10.1990.", ["date"]),
+        ("de", "Am 3. Oktober 1990 wurde gefeiert.", "Man feierte am 03.10.1991.", ["date"]),
+        ("en", "On October 3, 1990 it was united.", "It was united on 3/10/90.", []),
+        ("en", "He was born in Sept. 1956.", "He was born in September 1956.", []),
     ],
 )
 def test_other_languages(language, source, summary, expected):

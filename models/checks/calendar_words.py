@@ -30,7 +30,9 @@ def calendar_words(language: str) -> CalendarWords:
         locale = Locale.parse(language.replace("-", "_"))
     except (UnknownLocaleError, ValueError):
         locale = Locale("en")
-    return CalendarWords(_by_key(locale.months), _by_key(locale.days))
+    months = _by_key(locale.months)
+    # newspapers' own abbreviation, which CLDR has as Sep
+    return CalendarWords({**months, **({"sept": 9} if "sep" in months else {})}, _by_key(locale.days))
 
 
 def _by_key(names: Any) -> dict[str, int]:

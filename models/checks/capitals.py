@@ -65,9 +65,17 @@ def names(reading: Reading) -> list[Name]:
     for sentence in reading.sentences:
         words = list(_WORD.finditer(reading.text, *sentence))
         capitals = [match for match in words if match[0][0].isupper()]
-        if len(words) < _LEAST_SHOUTED_WORDS or len(capitals) <= _SHOUTED_SHARE * len(words):
+        if not _is_shouted([match[0] for match in words], len(capitals), reading.base_language):
             found += _joined(reading, [_capital(reading, match) for match in capitals])
     return found
+
+
+def _is_shouted(words: list[str], capitals: int, language: str) -> bool:
+    """Whether the words have capitals for being a headline's; no headline writes a rare word without one."""
+    if len(words) < _LEAST_SHOUTED_WORDS or capitals <= _SHOUTED_SHARE * len(words):
+        return False
+    small = (word for word in words if not word[0].isupper())
+    return all(word.lower() in common_words(language) for word in small)
 
 
 def _capital(reading: Reading, match: re.Match[str]) -> Capital:

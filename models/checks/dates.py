@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import islice, product
 
 from models.checks.flag import Flag
-from models.checks.mentioned_dates import MentionedDate
+from models.checks.mentioned_dates import MentionedDate, in_figures
 from models.checks.pair import Pair
 
 _DECADE = "s"
@@ -21,6 +21,25 @@ def check(pair: Pair) -> Iterator[Flag]:
     for mentioned in pair.output_dates:
         if mentioned.sure and not held.bears_out(mentioned):
             yield _flag(pair, held.others(mentioned), mentioned)
+    for span, readings in in_figures(pair.output_dates).items():
+        if _names_one_year(readings) and not held.has_day(readings):
+            written = pair.output.text[span.start : span.end]
+            yield Flag("date", span, f"the source does not mention {written}")
+
+
+def dated_places(pair: Pair) -> set[int]:
+    """Which characters of the output belong to dates beyond doubt."""
+    spans = [date.span for date in pair.output_dates if date.sure]
+    held = _Held(pair)
+    for span, readings in in_figures(pair.output_dates).items():
+        if _names_one_year(readings) or held.has_all(readings):
+            spans.append(span)
+    return {place for span in spans for place in range(*span)}
+
+
+def _names_one_year(readings: list[MentionedDate]) -> bool:
+    """Whether the year has four figures: `1.2.34` may be no date at all."""
+    return len({each.value for each in readings if each.part == "year"}) == 1
 
 
 class _Held:
@@ -53,6 +72,17 @@ class _Held:
             decade = self._pair.output.text[mentioned.span.end : mentioned.span.end + 1] == _DECADE
             return float(value) in self._pair.source.values or (decade and value // 10 in self._decades)
         return False
+
+    def has_day(self, readings: list[MentionedDate]) -> bool:
+        """Whether the source has the day in one of the ways to read it: `3/4/2020` is two days."""
+        days = [each for each in readings if each.part == "day" and self.bears_out(each)]
+        return any(("month", day.month, None) in self._exact for day in days)
+
+    def has_all(self, readings: list[MentionedDate]) -> bool:
+        """Whether it has the day and one of the years that `3/4/20` may mean."""
+        return self.has_day(readings) and any(
+            each.part == "year" and self.bears_out(each) for each in readings
+        )
 
     def others(self, mentioned: MentionedDate) -> list[MentionedDate]:
         """What the source has in its place: of a day, those of the same month."""

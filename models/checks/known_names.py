@@ -1,25 +1,21 @@
 """Whether a text holds a name in any of its forms: inflected, shortened, as initials, as a place's people."""
 
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache, cached_property
-from importlib.resources import files
-from itertools import pairwise, takewhile
-from typing import Any
+from itertools import pairwise
 
 from rapidfuzz import fuzz, process
 
 from models.checks.capitals import Capital, Name, names, territories
+from models.checks.name_forms import INFLECTING, are_endings, long_stems, same_stem, stem_sizes, table
 from models.checks.reading import Reading, key_of
 
 _DOTTED = re.compile(r"(?:[^\W\d_]\.){2,}")
 _ACRONYM = re.compile(r"\b[A-Z]{2,6}\b")
 _LEAST_STEM = 4
-_LEAST_COMMON = 3
-_VOWELS = frozenset({"", "a", "e", "o"})
 _LEAST_RUN_TOGETHER = 6
 _LEAST_MISSPELT = 5
 _ALIKE = 0.8
@@ -39,15 +35,25 @@ class KnownNames:
         key = name.key
         if key in self._keys or key.replace("'", "") in self._keys:
             return True
-        if any(part in self._keys for part in key.split("'")[-1:] if len(part) > 3):
+        if "'" in key and any(part in self._keys for part in key.split("'") if len(part) > 3):
             return True
         if key in self._run_together:
             return True
-        return any(
-            _are_endings(key[:stem], key[stem:], other)
-            for stem in _stems(key)
+        return self._is_inflected(key) or any(
+            are_endings(key[:stem], key[stem:], other)
+            for stem in stem_sizes(key)
             for other in self._endings_by_stem.get(key[:stem], ())
         )
+
+    def _is_inflected(self, key: str) -> bool:
+        """Whether it begins as a word of the source does, in a language with long endings."""
+        if self.source.base_language not in INFLECTING:
+            return False
+        return not self._stems_of_inflected.isdisjoint(long_stems(key))
+
+    @cached_property
+    def _stems_of_inflected(self) -> frozenset[str]:
+        return frozenset(stem for key in self._capitalized for stem in long_stems(key))
 
     def holds_as_initials(self, name: Name) -> bool:
         """Whether the source has the name's initials as a word: `WHO` for `World Health Organization`."""
@@ -99,7 +105,7 @@ class KnownNames:
             keys |= set(_initialisms(name))
         for word in keys & _same().keys():
             keys |= _same()[word]
-        for within in _table()["within"]:
+        for within in table()["within"]:
             if not keys.isdisjoint(within["named"]):
                 keys |= set(within["place"])
         return frozenset(keys)
@@ -139,7 +145,7 @@ class KnownNames:
         """What follows each beginning of a name's word, where that is an ending that names take."""
         found: dict[str, set[str]] = {}
         for key in self._capitalized:
-            for stem in _stems(key):
+            for stem in stem_sizes(key):
                 found.setdefault(key[:stem], set()).add(key[stem:])
         return found
 
@@ -164,45 +170,11 @@ def _initialisms(name: Name) -> Iterable[str]:
     return (letters[i:j] for i in range(len(letters)) for j in range(i + 2, min(len(letters), i + 6) + 1))
 
 
-def _same_stem(one: str, other: str) -> bool:
-    """Whether two words differ in the endings alone that names take: `Ghana` and `Ghanaian`."""
-    shared = sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(one, other, strict=False)))
-    return {one[shared:], other[shared:]} <= _endings() and _are_endings(
-        one[:shared], one[shared:], other[shared:]
-    )
-
-
-def _are_endings(stem: str, one: str, other: str) -> bool:
-    """Whether two of the endings that names take make forms of one name after all that both words share."""
-    if one == other:
-        return True
-    if one[:1] == other[:1] or {one, other} <= _VOWELS:  # Maria is not Marie, and Paul is not Paula
-        return False
-    return len(stem) >= min(_LEAST_STEM, len(stem + one), len(stem + other))
-
-
-def _stems(key: str) -> Iterable[int]:
-    """The sizes of its beginnings that an ending follows, an empty one too."""
-    longest = max(map(len, _endings()))
-    shortest = max(_LEAST_COMMON, len(key) - longest)
-    return (at for at in range(shortest, len(key) + 1) if key[at:] in _endings())
-
-
 def are_forms_of_one(key: str, other: str) -> bool:
     """Whether two words are forms of one name: `Wales` and `Welsh`, `Ghana` and `Ghanaian`."""
     if key == other or other in _same().get(key, frozenset()):
         return True
-    return key[:3] == other[:3] and _same_stem(key, other)
-
-
-@cache
-def _table() -> dict[str, Any]:
-    return tomllib.loads(files("models.checks").joinpath("names.toml").read_text("utf-8"))
-
-
-@cache
-def _endings() -> frozenset[str]:
-    return frozenset(_table()["endings"])
+    return key[:3] == other[:3] and same_stem(key, other)
 
 
 def untitled(name: Name) -> Name:
@@ -213,13 +185,13 @@ def untitled(name: Name) -> Name:
 @cache
 def ordinary_endings() -> tuple[str, ...]:
     """How English words end that may begin a sentence with no article and are no names."""
-    return tuple(_table()["ordinary_endings"])
+    return tuple(table()["ordinary_endings"])
 
 
 @cache
 def titles() -> frozenset[str]:
     """What says of a name what its bearer is."""
-    return frozenset(map(key_of, _table()["titles"]))
+    return frozenset(map(key_of, table()["titles"]))
 
 
 @cache
@@ -228,13 +200,13 @@ def is_place(key: str, language: str) -> bool:
     countries = territories(language)
     if key in countries or (language in ("en", "und") and key in _same()):
         return True
-    return any(key[:4] == country[:4] and _same_stem(key, country) for country in countries)
+    return any(key[:4] == country[:4] and same_stem(key, country) for country in countries)
 
 
 @cache
 def _same() -> dict[str, frozenset[str]]:
     same: dict[str, frozenset[str]] = {}
-    for group in _table()["same"]:
+    for group in table()["same"]:
         for word in group:
             same[word] = same.get(word, frozenset()) | frozenset(group)
     return same

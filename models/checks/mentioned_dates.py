@@ -66,6 +66,18 @@ def dates(reading: Reading) -> list[MentionedDate]:
     return sorted(found, key=lambda date: date.span)
 
 
+def in_figures(found: list[MentionedDate]) -> dict[Span, list[MentionedDate]]:
+    """The parts of each date in figures whose day and month cannot be told apart, such as `3/4/2020`."""
+    spans: dict[Span, list[MentionedDate]] = {}
+    for each in found:
+        if each.part == "day" and not each.sure:
+            spans.setdefault(each.span, [])
+    for each in found:
+        if each.span in spans:
+            spans[each.span].append(each)
+    return spans
+
+
 def _in_words(reading: Reading, known: CalendarWords) -> Iterator[MentionedDate]:
     numerals = [n for n in reading.numerals if n.kind in ("cardinal", "ordinal") and not n.unit]
     for word in reading.words:

@@ -19,7 +19,8 @@ _MOST_COMPARED = 1000
 _VERB_AFTER = re.compile(
     r" (?:is|are|was|were|has|had|have|will|would|can|could|should|may|might|must|did|does|do|said|says|made"
     r"|gave|took|won|lost|left|went|came|became|began|told|got|ran|held|put|set|beat|led|met|cut|broke|wrote|kept"
-    r"|sent|also|previously|never|who|and|[a-z]{3,}ed|[a-z]{3,}s)\b"
+    r"|sent|bought|sold|beat|paid|built|sought|fought|drew|chose|spent|spoke|brought|hit|threw|saw|found|drove"
+    r"|also|previously|never|who|and|[a-z]{3,}ed|[a-z]{3,}s)\b"
     r"|, (?:\d|(?:who|which|where|the|an?)\b)"
 )
 """What follows a sentence's first word if that is a name, in English: a bare noun hardly ever begins one."""
@@ -93,10 +94,10 @@ def _is_name_at_start(part: Capital, name: Name, pair: Pair) -> bool:
         or re.match(r"[’']s\b", text[end - 2 : end])
     ):
         return True
+    if language not in ("en", "und"):  # whose ordinary words are not known
+        return False
     if len(name) > 1 and name[1].span.start - end == 1:
         return not part.key.endswith(ordinary_endings()) or pair.known_names.holds(name[1])
-    if language not in ("en", "und"):
-        return False
     if part.key.endswith(ordinary_endings()):
         return part.key.endswith("s") and _SINGULAR_AFTER.match(text, end) is not None
     return _VERB_AFTER.match(text, end) is not None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+from models.checks.dates import dated_places
 from models.checks.flag import Flag
 from models.checks.numerals import Numeral
 from models.checks.pair import Pair
@@ -27,7 +28,7 @@ _LEAST_ROUNDED = 10.0
 
 def check(pair: Pair) -> Iterator[Flag]:
     """A flag for each number; dates are not looked at here."""
-    dated = {place for date in pair.output_dates if date.sure for place in range(*date.span)}
+    dated = dated_places(pair)
     held = _Held(pair.source)
     verdicts: dict[tuple[object, ...], bool] = {}
     for numeral in pair.output.numerals:

@@ -207,6 +207,10 @@ def _multiplier(text: str, end: int, language: str, known: Quantities) -> tuple[
     if word is None:
         return end, 1.0, True
     scale = known.multipliers.get(word[1].lower(), 1.0)
+    if scale == 1e3 and (next_word := _MULTIPLIER.match(text, word.end(1))):
+        thousands_of = known.multipliers.get(next_word[1].lower(), 1.0)
+        if thousands_of >= 1e6:  # `mil millones`, `thousand million`
+            return next_word.end(1), scale * thousands_of, True
     return (word.end(1), scale, len(word[1]) > 2) if scale > 1 else (end, 1.0, True)
 
 

@@ -31,6 +31,7 @@ _NEVER = frozenset({"o", "oh"})
 _HAN = re.compile(r"[〇零一二两兩三四五六七八九十百千万萬亿億]+")
 _MOST_HAN_CHARACTERS = 30
 """A longer run is no number; its end stands for it."""
+_PERCENT = "百分之"
 _HAN_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "兩": 2}
 _HAN_TENS = {"十": 10, "百": 100, "千": 1000}
 _HAN_SCALES = {"万": 10_000, "萬": 10_000, "亿": 100_000_000, "億": 100_000_000}
@@ -126,7 +127,8 @@ def _total(run: list[tuple[Span, int]]) -> Spelled:
 def _han(text: str) -> Iterator[Spelled]:
     for match in _HAN.finditer(text):
         # one character alone is more often a part of another word than a number
-        if len(match[0]) > 1 and not text[match.start() - 1 : match.start()].isdecimal():
+        whole = len(match[0]) > 1 or text.startswith(_PERCENT, match.start() - len(_PERCENT))
+        if whole and not text[match.start() - 1 : match.start()].isdecimal():
             ordinal = text[match.start() - 1 : match.start()] == "第"
             yield Spelled(Span(*match.span()), float(han_value(match[0])), ordinal)
 

@@ -111,6 +111,23 @@ def test_the_lead_above_the_text_is_read_and_a_cut_teaser_is_not():
     assert read_html(page(paragraphs(*BODY), before=f"<div>{teaser}</div>")).content() == "\n\n".join(BODY)
 
 
+def test_every_post_of_a_live_blog_is_read():
+    posts = "".join(
+        f"<div class='live-post'><h2>Update {i}: the harbour is still closed</h2><div class='post-body'>"
+        f"<div>{text}</div></div><div class='post-share'><button>Share</button></div></div>"
+        for i, text in enumerate(BODY)
+    )
+    head = f"<html><head><title>{HEADLINE}</title></head>"
+    html = f"{head}<body><div><h1>{HEADLINE}</h1>{posts}</div></body></html>"
+    assert all(text in read_html(html).content() for text in BODY)
+
+
+def test_dates_with_names_of_months_and_calls_in_other_languages_go():
+    call = "Подписывайтесь на наш канал в Telegram."
+    html = page(f"<p>12 марта, 14:05</p>{paragraphs(*BODY)}<p>{call}</p>")
+    assert reasons(html).items() >= {"12 марта, 14:05": "byline or date", call: "call to action"}.items()
+
+
 def test_of_several_articles_the_one_with_the_headline_is_read():
     others = "".join(
         f"<article><h2>Story {n}</h2><p>In the {n} story lighthouse keeper {n} finds a letter.</p></article>"

@@ -9,6 +9,7 @@ import re
 from lxml import etree
 
 from models.text.block import Block
+from models.text.wording import DATE
 
 _TAGS = {
     "nav": "navigation",
@@ -78,7 +79,9 @@ _CALL = re.compile(
     r"\b(?:subscribe|newsletters?|sign up|follow (?:us|me|him|her|them|\w+ on)"
     r"|on (?:twitter|facebook|instagram)|share (?:it|this)|click here|in(?:to)? your inbox"
     r"|download (?:the|our) .{0,30}apps?|have a tip|abonnieren|jetzt anmelden|folgen sie"
-    r"|suscríbe\w+|síguenos|inscreva-se|siga-nos|iscriviti|seguici|abonnez-vous|suivez-nous)\b",
+    r"|suscríbe\w+|síguenos|inscreva-se|siga-nos|iscriviti|seguici|abonnez-vous|suivez-nous"
+    r"|подпис(?:ывайтесь|аться|ка на)|volg ons|abonneer|abone ol|zapisz się|obserwuj nas|följ oss)\b"
+    r"|订阅|关注我们|購読|구독하|اشترك",
     re.IGNORECASE,
 )
 _AFTERWORD = re.compile(
@@ -96,6 +99,7 @@ _BYLINE = re.compile(
     r"^(?:by|von|por|par|di|door|af|av|oleh|text|autor|author|автор|publicado|posted|published)\b",
     re.IGNORECASE,
 )
+_MOST_STAMP_WORDS = 6
 _DATE = re.compile(r"\b(?:19|20)\d\d\b|\b\d{1,2}[./]\d{1,2}[./]\d\d|\d年")
 
 
@@ -109,7 +113,9 @@ def opening_reason(block: Block) -> str | None:
     if block.is_heading:
         return None
     byline = len(block.words) <= 8 and _BYLINE.search(block.text)
-    dated = len(block.words) <= 15 and _DATE.search(block.text)
+    dated = (len(block.words) <= 15 and _DATE.search(block.text)) or (
+        len(block.words) <= _MOST_STAMP_WORDS and DATE.search(block.text)
+    )
     return "byline or date" if byline or dated else None
 
 

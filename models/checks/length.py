@@ -6,6 +6,7 @@ By characters, with how languages compare: measured on licensed parallel texts w
 import math
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 from models.checks.flag import Flag, Severity
@@ -117,6 +118,7 @@ def deviations(source: int, output: int, source_language: str, output_language: 
     return math.log((output + 2) / (expected + 2)) / math.sqrt(variance or 0.01)
 
 
+@cache
 def beside_english(language: str) -> Length:
     """The language's own row, or one for its script."""
     base = language.replace("_", "-").split("-")[0].lower()

@@ -28,6 +28,6 @@ def prepare(*, local: bool) -> None:
         os.environ.setdefault(name, value)
     needed("ray.data", what="--engine ray", extra="ray")
     own = logging.getLogger("ray.data")  # it writes to a file of Ray's as well
-    for handler in own.handlers:
+    for handler in list(own.handlers):
         if handler.name == "console":
             own.removeHandler(handler)

@@ -3,8 +3,10 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +15,13 @@ HERE = Path(__file__).parent
 TRANSLATE = ("translate", "--to", "fr", "--from", "en")
 
 SHARED = [f"This is sentence number {i}, which stands in many of the articles." for i in range(12)]
+
+
+def until(reached, limit_s=180.0):
+    end = time.monotonic() + limit_s
+    while not reached():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.05)
 
 
 class Program:
@@ -59,6 +68,13 @@ class Program:
     def end(self):
         """The run's exit code."""
         return int(self._process.stdout.readline())
+
+    def cut_off(self, source, out, *, sentences, delay_s):
+        """A run that is killed as soon as more than so many sentences are done; its exit code."""
+        process = self.start(source, out, delay_s=delay_s)
+        until(lambda: self.done(out).total() > sentences)
+        os.kill(process, signal.SIGKILL)
+        return self.end()
 
     def log(self, out):
         return out.with_name(out.name + ".log")

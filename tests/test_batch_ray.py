@@ -7,13 +7,12 @@ import pickle
 import signal
 import sys
 import threading
-import time
 from functools import partial
 from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
-from batch_program import Program, articles, written
+from batch_program import Program, articles, until, written
 from batch_runtime import BatchRuntime
 from click.testing import CliRunner
 from fake_runtime import FakeRuntime
@@ -46,20 +45,13 @@ def program(tmp_path_factory):
     program.close()
 
 
-def until(reached, limit_s=90.0):
-    end = time.monotonic() + limit_s
-    while not reached():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.05)
-
-
 def test_two_actors_one_of_them_killed(program, tmp_path):
     """The bytes are the local engine's; the killed actor is replaced, and its units are done again."""
     source = written(tmp_path / "in.jsonl", articles(110))
     local, out = tmp_path / "local.jsonl", tmp_path / "out.jsonl"
     assert program.run(source, local) == 3
 
-    driver = program.start(source, out, "--engine", "ray", "--actors", "2", delay_s=0.2)
+    driver = program.start(source, out, "--engine", "ray", "--actors", "2", delay_s=0.4)
     until(lambda: len(program.opened(out)) == 3 and program.done(out).total() > UNIT_SENTENCES)
     os.kill(next(pid for pid in program.opened(out) if pid != driver), signal.SIGKILL)
     assert program.end() == 3, program.errors()
@@ -75,9 +67,7 @@ def test_what_one_engine_has_begun_the_other_one_ends(program, tmp_path):
     source = written(tmp_path / "in.jsonl", articles(110, seed=1))
     whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
     assert program.run(source, whole) == 3
-    code = program.run(source, out, delay_s=0.1, kill_after_s=3.0)
-    begun = program.done(out).total()
-    assert (code, begun > UNIT_SENTENCES) == (-9, True)
+    assert program.cut_off(source, out, sentences=UNIT_SENTENCES, delay_s=0.2) == -9
     assert program.run(source, out, "--engine", "ray") == 3, program.errors()
     assert out.read_bytes() == whole.read_bytes()
     assert program.done(out).total() <= program.done(whole).total() + 2 * UNIT_SENTENCES
@@ -139,6 +129,7 @@ class FakeDesk:
         self.times = times
         self.fails = None
         self.remembered = []
+        self.asked = threading.Event()
         self.closed = threading.Event()
 
     def __getattr__(self, name):
@@ -149,6 +140,8 @@ class FakeDesk:
             raise ConnectionError("the desk is gone")
         if name == "remember":
             self.remembered.append(given)
+        if name == "put":
+            self.asked.set()
         if name == "close":
             self.closed.set()
         answers = {"begin": self.times, "tell": not self.closed.is_set(), "tokens": (0, 0), "put": 0}
@@ -161,7 +154,7 @@ def worker(monkeypatch):
     from service.batch.ray import worker
 
     monkeypatch.setattr(worker.ray, "get", lambda answer, **_: answer)
-
+    monkeypatch.setattr(worker, "TELL_EVERY_S", 0.01)
     desk = FakeDesk()
 
     def made(runtime=BatchRuntime, models=MODELS, times=1):
@@ -185,13 +178,13 @@ def end(desk, *threads):
             thread.join(10)
 
 
-def result(worker, *bodies):
-    return [pickle.loads(row["result"]) for row in worker(pa.table({"unit": bodies})).to_pylist()]
+def result(worker, unit, models=MODELS):
+    table = worker(pa.table({"unit": [pickle.dumps((unit, models))]}))
+    return pickle.loads(table.to_pylist()[0]["result"])
 
 
 def test_a_worker_does_units(worker):
-    unit = Unit(3, 0, (Content("text", "A text."), Content("text", "")))
-    [done] = result(worker(), pickle.dumps(unit))
+    done = result(worker(), Unit(3, 0, (Content("text", "A text."), Content("text", ""))))
     assert [kept.failed for kept in done.kept] == [False, True]
     assert worker()(pa.table({"unit": [DONE]})).to_pylist() == [{"number": None, "result": b""}]
 
@@ -205,9 +198,18 @@ def test_a_worker_does_units(worker):
     ],
 )
 def test_what_goes_wrong_with_a_worker_is_the_units_end(worker, made, type_, said):
-    [error] = result(worker(**made), pickle.dumps(Unit(3, 0, (Content("text", "A text."),))))
+    error = result(worker(**made), Unit(3, 0, (Content("text", "A text."),)))
     assert isinstance(error, type_)
     assert said in str(getattr(error, "message", error))
+
+
+def test_models_that_a_run_comes_upon_later_are_the_driver_s_too(worker):
+    """Which models requests need, only the requests tell."""
+    one, unit = worker(), Unit(3, 0, (Content("text", "A text."),))
+    assert isinstance(result(one, unit, {**MODELS, "google/flan-t5-base": "r1"}), Done)
+    error = result(one, unit, {**MODELS, "csebuetnlp/mT5_multilingual_XLSum": "r2"})
+    assert isinstance(error, ModelUnavailable)
+    assert "XLSum is here at revision r1" in error.message
 
 
 def test_models_are_had_at_the_revisions_of_the_driver():
@@ -248,14 +250,15 @@ def test_another_process_opens_the_same_runtime(monkeypatch, tmp_path):
 
 
 class Results:
-    """A dataset: batches of results, and then an error, or an end when the desk is closed if not before."""
+    """A dataset that, once it is asked for something, gives batches of results, and then an error, or an end
+    when the desk is closed if not before."""
 
     def __init__(self, *batches, ends=False):
         self.batches = batches
         self.ends = ends
 
     def iter_batches(self, **_options):
-        time.sleep(0.2)
+        self.desk.asked.wait(20)
         for batch in self.batches:
             if isinstance(batch, Exception):
                 raise batch
@@ -274,7 +277,7 @@ def doer(monkeypatch):
 
     def made(results, **options):
         results.desk = desk
-        return doer.RayDoer(desk, results, **options), desk
+        return doer.RayDoer(desk, results, models={}, **options), desk
 
     yield made
     end(desk, "collect")
@@ -295,6 +298,8 @@ def test_what_is_remembered_is_told_before_a_unit_counts_as_done(doer):
 def test_a_desk_that_is_gone_ends_the_units(doer, fails):
     results = Results([{"number": 4, "result": pickle.dumps(DONE_UNIT)}] if fails != "tokens" else [])
     it, desk = doer(results, remembers=True)
+    if fails != "tokens":  # which the driver asks for all the time
+        desk.fails = fails
     future = it.submit(Unit(4, 0, ()))
     desk.fails = fails
     assert "the desk is gone" in future.exception(5).message

@@ -3,7 +3,7 @@
 import pickle
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -48,7 +48,8 @@ def ray_doer(
         if remembered is not None:
             for unit, outputs in remembered.remembered():
                 ray.get(desk.remember.remote(unit, outputs))
-        doer = RayDoer(desk, results(desk, order, actors), remembers=remembered is not None)
+        dataset = results(desk, order, actors)
+        doer = RayDoer(desk, dataset, models=order.models, remembers=remembered is not None)
         try:
             yield doer
         finally:
@@ -56,11 +57,23 @@ def ray_doer(
 
 
 class RayDoer:
-    """Units go to the desk, results come from the dataset. It begins at once."""
+    """Units go to the desk, results come from the dataset. It begins at once.
 
-    def __init__(self, desk: Any, dataset: Dataset, *, remembers: bool, stalled_s: float = STALLED_S):
+    Each unit takes along which `models` are known by then: that may become more while it runs.
+    """
+
+    def __init__(
+        self,
+        desk: Any,
+        dataset: Dataset,
+        *,
+        models: Mapping[str, str],
+        remembers: bool,
+        stalled_s: float = STALLED_S,
+    ):
         self._desk = desk
         self._dataset = dataset
+        self._models = models
         self._remembers = remembers
         self._stalled_s = stalled_s
         self._lock = threading.Lock()
@@ -83,7 +96,8 @@ class RayDoer:
             if self._failure is not None:
                 raise self._failure
             try:
-                place = ray.get(self._desk.put.remote(pickle.dumps(unit), unit.sees))
+                body = pickle.dumps((unit, dict(self._models)))
+                place = ray.get(self._desk.put.remote(body, unit.sees))
             except RayError as error:
                 raise _failed(error) from error
             self._pending[unit.number] = place, future

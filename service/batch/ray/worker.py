@@ -3,6 +3,7 @@
 import pickle
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Order:
     """Called in the worker's process with its `device` and `threads`, before anything heavy is imported."""
     task: Task
     models: Mapping[str, str]
-    """Which must be the worker's own too, by their revisions."""
+    """Known so far; they must be the worker's own too, by their revisions."""
     record_timeout_s: float | None
     remembers: bool
 
@@ -63,6 +64,7 @@ class Worker:
         self._order = order
         self._actors = actors
         self._desk = desk
+        self._models: Mapping[str, str] = {}
         self._rounds: Rounds | None = None
         self._problem: Exception | None = None
         try:
@@ -73,7 +75,8 @@ class Worker:
     def _begin(self) -> None:
         order = self._order
         runtime = order.open_runtime(device=self._actors.device, threads=self._actors.threads)
-        preflight.fetch(runtime, order.models)
+        self._runtime = runtime
+        self._fetch(order.models)
         order.task.models(runtime)
         self._work = order.task.work(runtime)
         self._rounds = Rounds(EngineNames(runtime), Recalled(self._desk) if order.remembers else None)
@@ -87,25 +90,31 @@ class Worker:
     def _row(self, body: bytes) -> dict[str, Any]:
         if body == DONE:
             return {"number": None, "result": b""}
-        unit: Unit = pickle.loads(body)  # noqa: S301 - the driver's own
-        return {"number": unit.number, "result": pickle.dumps(self._result(unit))}
+        unit, models = pickle.loads(body)  # noqa: S301 - the driver's own
+        return {"number": unit.number, "result": pickle.dumps(self._result(unit, models))}
 
-    def _result(self, unit: Unit) -> Done | Exception:
+    def _result(self, unit: Unit, models: Mapping[str, str]) -> Done | Exception:
         if self._problem is not None or self._rounds is None:
             return self._problem or RuntimeError("the worker did not begin")
         if ray.get(self._desk.begin.remote(unit.number)) > TRIES:
             return EngineFailed(f"{TRIES} times an actor died over the same {len(unit.contents)} records")
         try:
+            self._fetch(models)
             return lanes.do(unit, self._work, self._rounds, self._order.record_timeout_s)
         except Exception as error:  # noqa: BLE001 - it ends the run, and the driver says so
             return _sent(error)
 
+    def _fetch(self, models: Mapping[str, str]) -> None:
+        """Have those too that the driver has come upon since, at its revisions. Raises ModelUnavailable."""
+        preflight.fetch(self._runtime, dict(models.items() - self._models.items()))
+        self._models = models
+
     def _tell(self, rounds: Rounds) -> None:
         """Until the run ends, whether it is over or given up."""
-        name, pause = uuid.uuid4().hex, threading.Event()
+        name = uuid.uuid4().hex
         try:
             while ray.get(self._desk.tell.remote(name, rounds.tokens)):
-                pause.wait(TELL_EVERY_S)
+                time.sleep(TELL_EVERY_S)
         finally:  # the desk may be gone as well
             rounds.stop()
 

@@ -1,12 +1,14 @@
 """Pasted text: what of a page goes and why, and that text which no page was put around stays whole."""
 
 import textwrap
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.text.paste import read_pasted
+from models.text.traits import Lines
 
 ARTICLE = [
     "The lighthouse at Corran Point will be switched off in March after 164 years, keepers said on Friday.",
@@ -287,3 +289,12 @@ def test_a_page_in_a_language_with_few_rules_loses_its_menu_too():
         "De spoorwegen spreken van een zeer vervelende dag voor duizenden reizigers in de regio.",
     ]
     assert kept("\n\n".join([*menu, *article, *tail])) == article
+
+
+def test_not_every_line_of_a_long_menu_is_held_against_every_other(monkeypatch):
+    compared, alike = [], Lines.alike
+    monkeypatch.setattr(Lines, "alike", lambda lines, i, j: compared.append(i) or alike(lines, i, j))
+    names = ["".join(letters) for letters in product("bdfglmnr", "aeiou", "bdfglmnrst", "aeiou")]
+    menu = [line for name in names[:500] for line in (f"{name.capitalize()}ham and {name}ton", "Sign in")]
+    assert kept("\n".join([*menu, *ARTICLE])) == ARTICLE
+    assert len(compared) < 100 * len(menu)

@@ -34,8 +34,9 @@ def find_headline(lines: Lines, kept: NDArray[np.bool_]) -> int | None:
     prose = _prose(lines, kept)
     best, found = _LEAST_SCORE, None
     for i in range(min(lines.count, first + 1)):
-        score = _score(lines, i, first, [j for j in prose if j != i]) if _may_be(lines, i) else 0.0
-        if score > best and (not kept[i] or score > _LEAST_IF_KEPT):
+        least = max(best, _LEAST_IF_KEPT) if kept[i] else best
+        score = _score(lines, i, first, prose, least) if _may_be(lines, i) else 0.0
+        if score > least:
             best, found = score, i
     return found
 
@@ -52,15 +53,15 @@ def _may_be(lines: Lines, i: int) -> bool:
     return bool(short and own and not line.endswith(_NO_END) and len(_beginnings(lines, i)) >= 2)
 
 
-def _score(lines: Lines, i: int, first: int, prose: list[int]) -> float:
-    own = _beginnings(lines, i)
-    twice = any(lines.alike(i, j) for j in range(lines.count) if j != i)
-    return (
-        _share(lines, i, prose) * min(1.0, len(own) / _ENOUGH_WORDS)
-        + _TWICE * twice
+def _score(lines: Lines, i: int, first: int, prose: list[int], least: float) -> float:
+    """How likely it is. A copy is looked for, in all lines, only where that may bring it over `least`."""
+    score = (
+        _share(lines, i, [j for j in prose if j != i]) * min(1.0, len(_beginnings(lines, i)) / _ENOUGH_WORDS)
         + _FIRST * (i == 0)
-        - _DISTANCE * min(_MOST_DISTANCE, abs(first - i))
+        - _DISTANCE * min(_MOST_DISTANCE, first - i)
     )
+    may_be = score + _TWICE > least
+    return score + _TWICE * (may_be and any(lines.alike(i, j) for j in range(lines.count)))
 
 
 def _share(lines: Lines, i: int, others: list[int]) -> float:

@@ -8,6 +8,10 @@ import pytest
 from models.checks.report import check_summary
 from models.checks.report_translation import check_translation
 
+LIMIT_S = 4.0
+"""Of CPU time; they take 0.2 to 1.5 s. Comparing each with each, one of the two took 4.5 s and more for any
+of these texts."""
+
 
 def _name(rng: random.Random) -> str:
     return "".join(rng.choice("bcdfglmnprst") + rng.choice("aeiou") for _ in range(3)).capitalize()
@@ -24,7 +28,7 @@ def _text(form: str, rng: random.Random) -> str:
         "months": lambda: "in March, 3 May",
         "quotations": lambda: f'He said "we will win the {rng.randrange(9999)} game of {_name(rng)}".',
     }[form]
-    return " ".join(made() for _ in range(6000))[:40_000]
+    return " ".join(made() for _ in range(9000))[:60_000]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +49,7 @@ def test_thousands_of_different_things_are_looked_up_and_not_compared_with_each_
     source, output = _text(form, rng), _text(form, rng)
     start = time.process_time()
     check_summary(source, output, language="en", warnings=True)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < LIMIT_S
     start = time.process_time()
     check_translation(source, output, "en", "fr")
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < LIMIT_S

@@ -45,7 +45,7 @@ def put(client: FlaskClient, **body: Any) -> str:
 
 def ended(client: FlaskClient, address: str) -> dict[str, Any]:
     """The job once it has ended."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 20
     while time.monotonic() < end:
         job: dict[str, Any] = client.get(address).json
         if job["status"] in ("done", "failed", "cancelled"):
@@ -54,7 +54,7 @@ def ended(client: FlaskClient, address: str) -> dict[str, Any]:
     raise AssertionError(f"it did not end: {job}")
 
 
-def until(condition: Any, seconds: float = 5.0) -> None:
+def until(condition: Any, seconds: float = 20.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come to that"

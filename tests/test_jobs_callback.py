@@ -318,7 +318,7 @@ def test_a_receiver_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> No
         to = Destination("http", "127.0.0.1", server.getsockname()[1], "/", "127.0.0.1")
         with pytest.raises(Exception):  # noqa: B017 - whatever a closed socket makes of it
             post(to, b"{}", {})
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 10
         over.set()
         thread.join()
 

@@ -88,7 +88,7 @@ def test_an_interrupt_closes_what_is_left() -> None:
 
 def test_a_deadline_calls_off_what_was_submitted() -> None:
     engine, log = _IdleEngine(), []
-    outcome = run(_calls(engine, log), deadline=time.monotonic() + 0.05)
+    outcome = run(_calls(engine, log), deadline=time.monotonic() + 0.3)
     assert isinstance(outcome.error, DeadlineExceeded)
     assert log == ["closed"]
     assert engine.futures[0].cancelled()
@@ -175,7 +175,7 @@ def test_closing_a_stream_frees_what_it_holds() -> None:
 
 def test_a_streamed_task_ends_at_its_deadline() -> None:
     engine, log = _ByHand(), []
-    outcome = _outcome(stream(_listening(engine, [], log), deadline=time.monotonic() + 0.05))
+    outcome = _outcome(stream(_listening(engine, [], log), deadline=time.monotonic() + 0.3))
     assert isinstance(outcome.error, DeadlineExceeded)
     assert all(future.cancelled() for future in engine.futures)
     assert isinstance(

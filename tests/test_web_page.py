@@ -15,6 +15,7 @@ from test_server import ServerProcess
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARTICLE = "The ministers met in Vienna. They signed 14 [sic] papers on Sunday."
 
+expect.set_options(timeout=20_000)  # ms: a busy machine takes its time
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 
 

@@ -12,6 +12,7 @@ from service.keys import Keys
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
+expect.set_options(timeout=20_000)  # ms: a busy machine takes its time
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 
 

@@ -212,9 +212,8 @@ def errors_path(options: BatchOptions, given: str | None) -> Path | None:
             raise click.BadParameter(
                 f"{errors} is {name.upper().removesuffix('FILE')}", param_hint="--errors"
             )
-    begun = Path(
-        f"{options.out}.part"
-    ).exists()  # a run may be cut off when it has named this one, and not OUT
+    # a run may be cut off when it has named this one, and not OUT
+    begun = Path(f"{options.out}.part").exists()
     if errors.exists() and not (options.overwrite or options.retry_failed or begun):
         raise click.BadParameter(f"{errors} exists; --overwrite replaces it", param_hint="--errors")
     return errors

@@ -81,7 +81,7 @@ def cross_attention(query: Tensor, cache: Tensor, batch: Batch, scale: float) ->
     query = query.view(len(slots), batch.num_beams, heads, width)
     scores = torch.einsum("bkhd,bhsd->bkhs", query, keys).float() * scale
     beyond = torch.arange(keys.shape[2], device=query.device) >= batch.source_length[slots][:, None]
-    # Slots keep that as well.
+    # Slots keep what sources before left, as rows do.
     values = values.masked_fill(beyond[:, None, :, None], 0.0)
     weights = scores.masked_fill(beyond[:, None, None], -torch.inf).softmax(-1).to(query.dtype)
     return torch.einsum("bkhs,bhsd->bkhd", weights, values).reshape(batch.num_rows, -1)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from io import BytesIO
 from queue import SimpleQueue
 from selectors import DefaultSelector
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from gunicorn.config import Config
 from gunicorn.http.errors import NoMoreData
 from test_server import ServerProcess
 
+from service.http.body import CHUNK_BYTES, BodyDrain
 from service.http.worker import LINGER_S, STALL_S, STOPS, Worker, _Connection
 
 CLOSING = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -73,6 +75,26 @@ def test_a_refused_head_with_a_long_body_gets_its_answer(server: ServerProcess) 
         head = b"POST /v1/detect HTTP/1.1\r\nno colon\r\nContent-Length: 4000000\r\n\r\n"
         client.sendall(head + b"a" * 4_000_000)
         assert client.recv(4096).startswith(b"HTTP/1.1 400")
+
+
+class Answer(list[bytes]):
+    """A response's body."""
+
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_long_answer_goes_out_in_pieces_of_which_each_has_its_time() -> None:
+    """A socket's time is for all that it is given at once: a slow client would get the beginning alone."""
+    body = Answer([b"", b"a" * 200_000, b"end"])
+    answer = BodyDrain(lambda environ, start: body)({"wsgi.input": BytesIO()}, lambda *_: print)
+    pieces = list(answer)
+    assert max(map(len, pieces)) <= CHUNK_BYTES
+    assert b"".join(pieces) == b"".join(body)
+    answer.close()  # type: ignore[attr-defined]
+    assert body.closed
 
 
 def test_connections_are_counted_until_they_are_closed(worker: Worker) -> None:

@@ -5,13 +5,14 @@ was refused. So what a view did not read is read and thrown away, within bounds,
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from io import RawIOBase
 from typing import TYPE_CHECKING, Any
 
 from flask import Request
 from pydantic_core import from_json
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.wsgi import ClosingIterator
 
 from models.errors import InvalidInput
 
@@ -62,7 +63,9 @@ def _read(request: Request) -> bytes:
 class BodyDrain:
     """WSGI middleware that reads what the application left of a request's body.
 
-    At most `max_bytes` and `max_s` are spent on it; a client that sends nothing for `stall_s` is given up.
+    At most `max_bytes` and `max_s` are spent on it. A client that sends nothing for `stall_s` is given up,
+    and so is one that takes nothing. A socket's time is for all that it is given at once, so the answer goes
+    out in pieces.
     """
 
     def __init__(
@@ -80,7 +83,7 @@ class BodyDrain:
         answer = self._app(environ, start_response)
         if environ.get("wsgi.input_terminated"):  # otherwise reading past the end would wait for ever
             self._drain(body)
-        return answer
+        return ClosingIterator(_in_pieces(answer), getattr(answer, "close", None))
 
     def _drain(self, body: "_Body") -> None:
         end = time.monotonic() + self._max_s
@@ -90,6 +93,12 @@ class BodyDrain:
                 left -= len(read)
         except OSError:
             return  # gone, stalled or malformed: there is nothing more to be had
+
+
+def _in_pieces(answer: Iterable[bytes]) -> Iterator[bytes]:
+    for part in answer:
+        for start in range(0, max(1, len(part)), CHUNK_BYTES):
+            yield part[start : start + CHUNK_BYTES]
 
 
 class _Body(RawIOBase):

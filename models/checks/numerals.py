@@ -70,7 +70,6 @@ _UNIT_AFTER = re.compile(r"[\s\u00a0\u202f-]?(%|٪|％|﹪|[$£€¥￥₹₽]|[
 _POINT_LANGUAGES = frozenset(
     {"en", "zh", "ja", "ko", "th", "he", "hi", "bn", "ur", "ms", "ta", "und", "cy", "ga", "sw", "yo"}
 )
-_HAN_LANGUAGES = frozenset({"zh", "ja", "ko", "yue", "wuu"})
 MAX_DIGITS = 30
 """A longer string of digits is no quantity: it is kept as a number of its last digits."""
 

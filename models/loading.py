@@ -10,6 +10,7 @@ import json
 import logging
 import pickle
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,7 +195,9 @@ class Store:
         home = self._home(entry)
         home.mkdir(parents=True, exist_ok=True)
         record = {"repository": entry.repository or entry.name, "revision": folder.name}
-        (home / "pulled.json").write_text(json.dumps(record), "utf-8")
+        part = home / f"pulled.{uuid.uuid4().hex}.part"
+        part.write_text(json.dumps(record), "utf-8")
+        part.replace(home / "pulled.json")  # another process may read it at any moment
         return folder.name
 
     def revision(self, entry: ModelEntry) -> str:

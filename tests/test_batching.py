@@ -21,6 +21,7 @@ class FakeBackend:
     """Answers with the source reversed. POISON fails the batch; LONG steps until it is stopped."""
 
     max_source_tokens = 8
+    workers = 1
 
     def __init__(self) -> None:
         self.batches: list[list[Generation]] = []
@@ -191,3 +192,72 @@ def test_every_request_gets_its_own_answer(requests: list[tuple[list[int], int]]
             assert isinstance(future.exception(10), EngineFailed | InvalidInput)
     engine.close()
     assert all(len({g.decoding for g in batch}) == 1 for batch in backend.batches)
+
+
+class TwoAtATime(FakeBackend):
+    """Takes two batches at a time, each as long as `delays` says."""
+
+    workers = 2
+
+    def __init__(self, delays: Sequence[float] = ()) -> None:
+        super().__init__()
+        self.barrier: threading.Barrier | None = None
+        self._delays = iter(delays)
+
+    def run(
+        self,
+        batch: Sequence[Generation],
+        stopped: Callable[[int], bool],
+        finished: Callable[[int, Output], None],
+    ) -> list[Output]:
+        if self.barrier is not None:
+            self.barrier.wait(10)
+        time.sleep(next(self._delays, 0.0))
+        return super().run(batch, stopped, finished)
+
+
+def test_workers_share_a_submission_and_run_at_the_same_time() -> None:
+    backend = TwoAtATime()
+    backend.barrier = threading.Barrier(2)  # one batch alone would break it
+    engine = BatchingEngine(backend, max_batch_size=4)
+    futures = engine.submit([_generation(i) for i in range(6)])
+    assert [f.result(10).token_ids for f in futures] == [(i,) for i in range(6)]
+    assert [len(batch) for batch in backend.batches] == [3, 3]
+    engine.close()
+    assert backend.closed
+
+
+def test_single_requests_that_wait_share_a_batch_of_one_worker() -> None:
+    backend = TwoAtATime()
+    backend.gate.clear()
+    engine = BatchingEngine(backend, max_batch_size=4)
+    first = []
+    for i in range(2):
+        first += engine.submit([_generation(i)])
+        while engine.stats().running <= i:
+            time.sleep(0.001)
+    later = [engine.submit([_generation(i, i)])[0] for i in range(4)]
+    backend.gate.set()
+    assert [len(f.result(10).token_ids) for f in [*first, *later]] == [1, 1, 2, 2, 2, 2]
+    assert sorted(len(batch) for batch in backend.batches) == [1, 1, 4]
+    engine.close()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 8), min_size=1, max_size=20),
+    delays=st.lists(st.sampled_from([0.0, 0.002]), max_size=8),
+)
+def test_which_share_a_batch_does_not_depend_on_how_fast_a_worker_is(
+    lengths: list[int], delays: list[float]
+) -> None:
+    made = []
+    for own in ([], delays):
+        backend = TwoAtATime(own)
+        engine = BatchingEngine(backend, max_batch_size=4, max_queue=100)
+        generations = [_generation(*[i] * length) for i, length in enumerate(lengths)]
+        for future in engine.submit(generations):
+            future.result(10)
+        engine.close()
+        made.append({tuple(g.source_ids for g in batch) for batch in backend.batches})
+    assert made[0] == made[1]

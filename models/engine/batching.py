@@ -1,11 +1,15 @@
-"""Joins requests from all threads into batches for a backend that runs one batch at a time.
+"""Joins requests from all threads into batches for a backend that runs one batch at a time, or a few.
 
-Whatever waits while a batch runs shares the next one, so nothing is held back to fill a batch; what ends
-before the rest of its batch is answered then, where the backend can tell. It knows
-neither the backend's library nor what the ids mean.
+Whatever waits while batches run shares the next one, so nothing is held back to fill a batch; what ends
+before the rest of its batch is answered then, where the backend can tell. It knows neither the backend's
+library nor what the ids mean.
+
+Which requests share a batch depends on what waits, never on which worker is free: with int8 an output depends
+on its batch, and what is submitted alone to an idle engine must come out the same each time.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,9 +27,11 @@ LOOK_AHEAD = 8
 
 
 class Backend(Protocol):
-    """What runs a batch. Called from one thread only."""
+    """What runs a batch."""
 
     max_source_tokens: int
+    workers: int
+    """How many batches it runs at a time: `run` is called from so many threads."""
 
     def vocabulary_size(self) -> int: ...
 
@@ -44,9 +50,16 @@ class Backend(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(eq=False, slots=True, frozen=True)
+class _Submission:
+    portion: int
+    """How many of its generations a batch may have, so that each worker gets some."""
+
+
 @dataclass(eq=False, slots=True)
 class _Request:
     generation: Generation
+    submission: _Submission
     future: Future[Output]
     answered: bool = False
 
@@ -70,10 +83,10 @@ class _Request:
 
 
 class BatchingEngine:
-    """An Engine over a Backend: a queue, and a thread that makes batches of it.
+    """An Engine over a Backend: a queue, and a thread for each of its workers that makes batches of it.
 
     `max_queue` counts generations that wait; a submission is taken whole as long as fewer than that do.
-    `on_batch` is called from the engine's thread after every batch.
+    `on_batch` is called from a worker's thread after every batch.
     """
 
     def __init__(
@@ -89,18 +102,24 @@ class BatchingEngine:
         self._max_queue = max_queue
         self._on_batch = on_batch
         self._queue: list[_Request] = []
-        self._running: list[_Request] = []
+        self._num_running = 0
         self._changed = threading.Condition()
         self._closing = False
         self._requests = self._batches = self._source_tokens = self._output_tokens = 0
-        self._thread = threading.Thread(target=self._work, name="dragoman-engine", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"dragoman-engine-{i}", daemon=True)
+            for i in range(backend.workers)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     # ------------------------------------------------------------------ callers' side
 
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
         """See `Engine.submit`."""
-        requests = [_Request(generation, Future()) for generation in generations]
+        portion = min(self._max_batch_size, math.ceil(len(generations) / self._backend.workers))
+        submission = _Submission(portion)
+        requests = [_Request(generation, submission, Future()) for generation in generations]
         with self._changed:
             while wait and len(self._queue) >= self._max_queue and not self._closing:
                 self._changed.wait()
@@ -117,12 +136,12 @@ class BatchingEngine:
         with self._changed:
             return EngineStats(
                 queued=len(self._queue),
-                running=len(self._running),
+                running=self._num_running,
                 requests=self._requests,
                 batches=self._batches,
                 source_tokens=self._source_tokens,
                 output_tokens=self._output_tokens,
-                ready=self._thread.is_alive() and not self._closing,
+                ready=all(thread.is_alive() for thread in self._threads) and not self._closing,
             )
 
     def close(self) -> None:
@@ -130,10 +149,11 @@ class BatchingEngine:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         self._backend.close()
 
-    # ------------------------------------------------------------------ the engine's thread
+    # ------------------------------------------------------------------ the workers' threads
 
     def _work(self) -> None:
         while (batch := self._next_batch()) is not None:
@@ -146,7 +166,7 @@ class BatchingEngine:
                         request.finish(EngineFailed("the engine failed; try again"))
             finally:
                 with self._changed:
-                    self._running = []
+                    self._num_running -= len(batch)
 
     def _next_batch(self) -> list[_Request] | None:
         """Wait for work and take a batch of it; None when closed and drained."""
@@ -161,7 +181,7 @@ class BatchingEngine:
             batch = self._choose()
             chosen = set(map(id, batch))
             self._queue = [request for request in self._queue if id(request) not in chosen]
-            self._running = batch
+            self._num_running += len(batch)
             self._changed.notify_all()
             return batch
 
@@ -176,9 +196,10 @@ class BatchingEngine:
         oldest = self._queue[0]
         alike = [r for r in self._queue if r.generation.decoding == oldest.generation.decoding]
         alike = alike[: LOOK_AHEAD * self._max_batch_size]
+        size = min(self._max_batch_size, sum(each.portion for each in {r.submission for r in alike}))
         alike.sort(key=lambda r: len(r.generation.source_ids), reverse=True)
-        start = alike.index(oldest) // self._max_batch_size * self._max_batch_size
-        return alike[start : start + self._max_batch_size]
+        start = alike.index(oldest) // size * size
+        return alike[start : start + size]
 
     def _run(self, batch: list[_Request]) -> None:
         sound = []

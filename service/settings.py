@@ -46,6 +46,7 @@ class Settings(BaseSettings):
         "its trial when they are loaded, transformers' generate for the others",
     )
     threads: int = Field(0, ge=0, description="CPU threads of an engine; 0 means all cores")
+    throughput: bool = Field(False, description="several batches at a time on a CPU")
     max_loaded_models: int = Field(4, ge=1)
     max_batch_size: int = Field(32, ge=1, description="generations in one batch")
     preload: bool = Field(True, description="load the two default models at start")

@@ -159,7 +159,7 @@ def worker(monkeypatch):
 
     def made(runtime=BatchRuntime, models=MODELS, times=1):
         def open_runtime(**given):
-            assert given == {"device": "cpu", "threads": 2}
+            assert given == {"device": "cpu", "threads": 2, "throughput": True}
             return runtime(Settings(**given))
 
         order = worker.Order(open_runtime, TASK, models, 5.0, remembers=True)

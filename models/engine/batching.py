@@ -4,12 +4,11 @@ Whatever waits while batches run shares the next one, so nothing is held back to
 before the rest of its batch is answered then, where the backend can tell. It knows neither the backend's
 library nor what the ids mean.
 
-Which requests share a batch depends on what waits, never on which worker is free: with int8 an output depends
-on its batch, and what is submitted alone to an idle engine must come out the same each time.
+Which requests share a batch depends on what waits, never on how many workers there are or which is free: with
+int8 an output depends on its batch, and what is submitted alone to an idle engine must come out the same.
 """
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -50,16 +49,9 @@ class Backend(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(eq=False, slots=True, frozen=True)
-class _Submission:
-    portion: int
-    """How many of its generations a batch may have, so that each worker gets some."""
-
-
 @dataclass(eq=False, slots=True)
 class _Request:
     generation: Generation
-    submission: _Submission
     future: Future[Output]
     answered: bool = False
 
@@ -117,9 +109,7 @@ class BatchingEngine:
 
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
         """See `Engine.submit`."""
-        portion = min(self._max_batch_size, math.ceil(len(generations) / self._backend.workers))
-        submission = _Submission(portion)
-        requests = [_Request(generation, submission, Future()) for generation in generations]
+        requests = [_Request(generation, Future()) for generation in generations]
         with self._changed:
             while wait and len(self._queue) >= self._max_queue and not self._closing:
                 self._changed.wait()
@@ -196,10 +186,9 @@ class BatchingEngine:
         oldest = self._queue[0]
         alike = [r for r in self._queue if r.generation.decoding == oldest.generation.decoding]
         alike = alike[: LOOK_AHEAD * self._max_batch_size]
-        size = min(self._max_batch_size, sum(each.portion for each in {r.submission for r in alike}))
         alike.sort(key=lambda r: len(r.generation.source_ids), reverse=True)
-        start = alike.index(oldest) // size * size
-        return alike[start : start + size]
+        start = alike.index(oldest) // self._max_batch_size * self._max_batch_size
+        return alike[start : start + self._max_batch_size]
 
     def _run(self, batch: list[_Request]) -> None:
         sound = []

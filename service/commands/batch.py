@@ -148,7 +148,7 @@ def _batch(
     from service.batch.job import Job
     from service.batch.names import EngineNames
 
-    with session.runtime() as runtime:
+    with session.runtime(throughput=True) as runtime:
         with session.waiting("loading the models"):
             models = task.models(runtime, load=not by_ray)
         told = {"dragoman": importlib.metadata.version("dragoman"), **task.told(), "models": models}

@@ -67,9 +67,9 @@ class Session:
             raise click.UsageError(f"in the environment, {wrong}") from error
 
     @contextmanager
-    def runtime(self) -> Iterator["Runtime"]:
-        """Everything that commands work with; models are loaded when they are first used."""
-        settings = self.settings()
+    def runtime(self, **given: Any) -> Iterator["Runtime"]:
+        """Everything that commands work with, by the settings; models are loaded when they are first used."""
+        settings = self.settings(**given)
         with self.waiting("starting"):
             runtime = self._open_runtime(settings)
         try:

@@ -74,7 +74,9 @@ class Worker:
 
     def _begin(self) -> None:
         order = self._order
-        runtime = order.open_runtime(device=self._actors.device, threads=self._actors.threads)
+        runtime = order.open_runtime(
+            device=self._actors.device, threads=self._actors.threads, throughput=True
+        )
         self._runtime = runtime
         self._fetch(order.models)
         order.task.models(runtime)

@@ -49,6 +49,7 @@ class _OneByOne:
     """Says that its items have finished, the last first, and then fails if it is told to."""
 
     max_source_tokens = 8
+    workers = 1
 
     def __init__(self, *, fails: bool):
         self.fails = fails

@@ -3,6 +3,7 @@
 import gc
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from models.catalog import Catalog
@@ -18,6 +19,8 @@ from models.tasks.summarizer import Summarizer
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
 from models.text.language import LanguageDetector
+from models.text.page import read_page
+from service.children import Children
 from service.glossaries import Glossaries
 from service.keys import Keys
 from service.settings import Settings
@@ -29,11 +32,19 @@ T = TypeVar("T")
 class Runtime:
     """Everything that a way in (HTTP, command line, batch) needs, wired by the settings.
 
-    `on_batch(model, record)` hears of every batch that an engine ran.
+    `on_batch(model, record)` hears of every batch that an engine ran. `strangers` says that pages come from
+    people whom the operator does not know: they are read in child processes then.
     """
 
-    def __init__(self, settings: Settings, *, on_batch: Callable[[str, BatchRecord], None] | None = None):
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_batch: Callable[[str, BatchRecord], None] | None = None,
+        strangers: bool = False,
+    ):
         self.settings = settings
+        self.children = Children()
         self.languages = Languages.load()
         self.catalog = Catalog.load(self.languages, settings.catalog)
         self.catalog.get(settings.summarize_model, "summarize")  # a wrong setting ends the start
@@ -69,6 +80,11 @@ class Runtime:
             self.translator,
             trust,
             default_model=settings.summarize_model,
+            read_page=partial(
+                self.children.run, read_page, field="html", timeout_s=settings.request_timeout_s
+            )
+            if strangers
+            else read_page,
         )
 
     def warm_up(self) -> None:

@@ -20,6 +20,7 @@ from models.tasks.summarizer import Summarizer
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
 from models.text.language import LanguageDetector
+from service.children import Children
 from service.glossaries import Glossaries
 from service.http import keepalive
 from service.http.server import Server, configure_log
@@ -58,6 +59,7 @@ class CompatRuntime:
         self.translator = Translator(
             pool.as_pool, self.languages, detector, default_model=settings.translate_model
         )
+        self.children = Children()
         self.summarizer = Summarizer(
             pool.as_pool,
             self.languages,

@@ -40,6 +40,7 @@ from models.tasks.usage import Usage
 from models.text.article import Dropped
 from models.text.language import Detection, LanguageDetector
 from models.text.span import Span
+from service.children import Children
 from service.glossaries import Glossaries
 from service.http.server import Server, configure_log
 from service.keys import Keys
@@ -53,6 +54,9 @@ ERRORS: dict[str, Callable[[], Exception]] = {
     "!weights": lambda: ModelUnavailable("its weights cannot be had here"),
     "!wrong": lambda: InvalidInput("the text holds no sentence", field="text"),
 }
+
+
+CHILDREN = Children()
 
 
 def settings(**given: Any) -> Settings:
@@ -234,6 +238,7 @@ class FakeRuntime:
             RealLanguages.load(), cast(LanguageDetector, self.detector), Trust(cast(ModelPool, self.pool))
         )
         self.keys = Keys(self.settings.data_dir)
+        self.children = CHILDREN
         self.glossaries = Glossaries(self.settings.data_dir / "glossaries.sqlite", RealLanguages.load())
         self.timeouts_s: list[float | None] = []
         self.loading = threading.Event()

@@ -1,6 +1,6 @@
 """Summaries: the article is read, a draft made and checked against it, and translated if asked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -19,15 +19,17 @@ from models.tasks.translator import Translator
 from models.tasks.trust import Trust, errors, is_unsupported
 from models.text.article import Article, read_verbatim
 from models.text.language import Detection, LanguageDetector
-from models.text.page import read_html
+from models.text.page import read_page
 from models.text.paste import read_pasted
 from models.text.segment import sentences
 from models.text.span import Span
-from models.text.visible import read_whole_page
 
 
 class Summarizer:
-    """Summarizes with the catalog's models; `default_model` where a request names none."""
+    """Summarizes with the catalog's models; `default_model` where a request names none.
+
+    `read_page` takes a web page and whether to `clean` it, as the function of this name does.
+    """
 
     def __init__(
         self,
@@ -38,6 +40,7 @@ class Summarizer:
         trust: Trust,
         *,
         default_model: str,
+        read_page: Callable[[str, bool], Article] = read_page,
     ):
         self._pool = pool
         self._languages = languages
@@ -45,12 +48,13 @@ class Summarizer:
         self._translator = translator
         self._trust = trust
         self._default_model = default_model
+        self._read_page = read_page
 
     def steps(self, request: SummaryRequest, on_event: OnEvent | None = None) -> Steps[Summary]:
         """Summarize one article. Raises InvalidInput and its kin, and ModelUnavailable."""
         entry = self._pool.catalog.get(request.model or self._default_model, "summarize")
         target = None if request.target is None else self._languages.normalize(request.target, "target")
-        article = _read(request)
+        article = self._read(request)
         detected = self._detector.detect(article.content())
         language = self._language(entry, detected)
         # only a pasted paragraph has line ends in it, and only where it was wrapped
@@ -74,6 +78,17 @@ class Summarizer:
             for i, sentence in enumerate(draft.sentences):
                 on_event(SentenceReady(i, sentence))
         return self._finish(request, entry, article, spans, draft, detected, target or language, model)
+
+    def _read(self, request: SummaryRequest) -> Article:
+        if (request.text is None) == (request.html is None):
+            raise InvalidInput("give either text or html", field="text", allowed="one of text, html")
+        field: Literal["text", "html"] = "html" if request.html is not None else "text"
+        given = request.html if request.html is not None else request.text
+        if not given or not given.strip():
+            raise InvalidInput(f"the {field} is empty", field=field, allowed="at least one sentence")
+        if field == "html":
+            return self._read_page(given, request.clean)
+        return read_pasted(given) if request.clean else read_verbatim(given)
 
     def _language(self, entry: ModelEntry, detected: Detection) -> str:
         known = entry.languages
@@ -193,18 +208,6 @@ class Summarizer:
             usage=draft.usage,
             notes=tuple(draft.notes),
         )
-
-
-def _read(request: SummaryRequest) -> Article:
-    if (request.text is None) == (request.html is None):
-        raise InvalidInput("give either text or html", field="text", allowed="one of text, html")
-    field: Literal["text", "html"] = "html" if request.html is not None else "text"
-    given = request.html if request.html is not None else request.text
-    if not given or not given.strip():
-        raise InvalidInput(f"the {field} is empty", field=field, allowed="at least one sentence")
-    if request.clean:
-        return read_html(given) if field == "html" else read_pasted(given)
-    return read_whole_page(given) if field == "html" else read_verbatim(given)
 
 
 def _in_translation(sentence: SummarySentence, attempt: Attempt) -> SummarySentence:

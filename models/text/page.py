@@ -30,6 +30,7 @@ from models.text.body import Body, find_body, is_headline
 from models.text.furniture import element_reason
 from models.text.reading import Reading
 from models.text.tree import parse_page
+from models.text.visible import read_whole_page
 
 _PAGE = re.compile(r"<(?:html|body)\b", re.IGNORECASE)
 _TAG = re.compile(r"<[a-z][^<>]*>", re.IGNORECASE)
@@ -40,6 +41,11 @@ _MANY_ELEMENTS = 20_000
 _LEAST_VISIBLE = 0.5
 """If less of what trafilatura found is to be seen, a script would show the article."""
 _LINKS = 0.5
+
+
+def read_page(html: str, clean: bool) -> Article:
+    """The article of a web page, or with `clean` false all the text that it shows. Raises InvalidInput."""
+    return read_html(html) if clean else read_whole_page(html)
 
 
 def read_html(html: str) -> Article:

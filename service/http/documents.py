@@ -7,7 +7,8 @@ from flask import Blueprint, Response
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from models.errors import InvalidInput
-from service.documents.reading import SUFFIXES, read_document
+from service.documents import parsing
+from service.documents.reading import SUFFIXES
 from service.http.files import FORM, file_answer, sent_file
 from service.http.openapi import WORK_ERRORS, Operation, add
 from service.http.work import Work
@@ -68,8 +69,9 @@ class Documents:
     def summarize(self) -> Response:
         with self._work.place():
             data, fields = sent_file()
-            document = read_document(fields["file"], data)
-            asked = summary_request(parse_form(SummarizeForm, fields), document, self._settings)
+            form = parse_form(SummarizeForm, fields)
+            reading = self._work.apart(parsing.article, form.file, data, self._settings, field="file")
+            asked = summary_request(form, reading)
             self._work.charge([asked.text or asked.html])
             done = self._work.summarize([asked])
         (outcome,) = done.outcomes
@@ -80,11 +82,14 @@ class Documents:
     def translate(self) -> Response:
         with self._work.place():
             data, fields = sent_file()
-            document = read_document(fields["file"], data)
-            asked = translation_request(parse_form(TranslateForm, fields), document, self._settings)
+            form = parse_form(TranslateForm, fields)
+            part = self._work.apart(parsing.to_translate, form.file, data, self._settings, field="file")
+            asked = translation_request(form, part)
             self._work.charge([asked.text])
             (outcome,) = self._work.translate([asked]).outcomes
             done = outcome.unwrap()
-            file = document.translated(done.translation, done.target)
-        filename = f"{PurePath(fields['file']).stem}.{done.target}{file.suffix}"
+            file = self._work.apart(
+                parsing.translated, form.file, data, done.translation, done.target, field="file"
+            )
+        filename = f"{PurePath(form.file).stem}.{done.target}{file.suffix}"
         return file_answer(file.data, file.media_type, filename, "; ".join(done.notes))

@@ -1,13 +1,13 @@
 """/v1/jobs: what takes long is handed in, looked after, and fetched when it is done."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Blueprint, Response, g, request
 
 from models.errors import InvalidInput, Overloaded, UnknownModel, UnsupportedLanguage
-from service.documents.reading import read_document
+from service.documents import parsing
 from service.glossaries import StoreUnavailable, UnknownGlossary
 from service.http.admission import Gate
 from service.http.allowance import Allowance
@@ -28,7 +28,7 @@ from service.schemas import (
     parse_summarize,
     parse_translate,
 )
-from service.schemas.documents import parse_form, summary_request, translation_request
+from service.schemas.documents import parse_form
 from service.schemas.jobs import (
     INPUTS,
     JobAnswer,
@@ -48,6 +48,8 @@ from service.schemas.results import SummaryResults, TranslationResults
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
+
+V = TypeVar("V")
 
 BODIES_AT_ONCE = 4
 """Jobs that are taken in at the same time: each may be a hundred megabytes while it is read."""
@@ -227,17 +229,14 @@ class Jobs:
     def _document(self) -> NewJob:
         data, fields = sent_file()
         task = task_of(fields)
-        document = read_document(fields["file"], data)
+        form: SummarizeJobForm | TranslateJobForm
         if task == "summarize":
-            summary = parse_form(SummarizeJobForm, fields)
-            callback = summary.callback
-            asked = summary_request(summary, document, self._limits)
-            self._allowance.charge([asked.text or asked.html])
+            form = parse_form(SummarizeJobForm, fields)
+            text = self._read(parsing.article, form.file, data).text
         else:
-            translation = parse_form(TranslateJobForm, fields)
-            callback = translation.callback
-            wanted = translation_request(translation, document, self._limits)
-            self._allowance.charge([wanted.text])
+            form = parse_form(TranslateJobForm, fields)
+            text = self._read(parsing.to_translate, form.file, data).text
+        self._allowance.charge([text])
         return NewJob(
             task=task,
             form="document",
@@ -245,7 +244,13 @@ class Jobs:
             contents=[data],
             request_id=g.request_id,
             owner=_owner(),
-            callback=callback,
+            callback=form.callback,
+        )
+
+    def _read(self, function: Callable[..., V], name: str, data: bytes) -> V:
+        timeout_s = self._runtime.settings.request_timeout_s
+        return self._runtime.children.run(
+            function, name, data, self._limits, field="file", timeout_s=timeout_s
         )
 
     def _check_names(self, new: NewJob) -> None:

@@ -148,4 +148,4 @@ def _runtime(settings: Settings, on_batch: OnBatch) -> "Runtime":
     # Imported here, in the worker: torch must not have started its threads before the fork.
     from service.runtime import Runtime
 
-    return Runtime(settings, on_batch=on_batch)
+    return Runtime(settings, on_batch=on_batch, strangers=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, request
 
 from models.errors import Overloaded, UnsupportedLanguage
-from models.text.page import read_html
+from models.text.page import read_page
 from models.text.paste import read_pasted
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
@@ -72,5 +72,8 @@ class Trust:
         with self._work.place():
             field, content = parse_clean(read_json(request), self._runtime.settings)
             self._work.charge([content])
-            article = read_html(content) if field == "html" else read_pasted(content)
+            if field == "html":
+                article = self._work.apart(read_page, content, True, field=field)
+            else:
+                article = read_pasted(content)
         return Response(render_clean(article).model_dump_json(), mimetype="application/json")

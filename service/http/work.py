@@ -1,12 +1,12 @@
 """Requests' work, for every interface alike: a place, models that are loaded, a deadline."""
 
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from flask import has_request_context, request
+from flask import g, has_request_context, request
 
 from models.errors import DeadlineExceeded, Overloaded
 from models.tasks.listening import stream
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 T = TypeVar("T", Summary, Translation)
 A = TypeVar("A")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,15 @@ class Work:
         self._readiness = readiness
         self._allowance = allowance
 
-    def place(self) -> AbstractContextManager[None]:
-        """To be held from before the body is read until the answer is made; raises Overloaded."""
-        return self._gate.enter()
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """To be held from before the body is read until the answer is made; raises Overloaded.
+
+        The request's time runs from here, over all that is done for it.
+        """
+        with self._gate.enter():
+            g.deadline = time.monotonic() + self._runtime.settings.request_timeout_s
+            yield
 
     def charge(self, texts: Iterable[str | None]) -> None:
         """To be called with all that is to be read, before it is; raises CharactersSpent."""
@@ -69,11 +76,18 @@ class Work:
     ) -> Done[Translation]:
         return self._run(self._runtime.translator.steps, requests, stop or Stop())
 
+    def apart(self, function: Callable[..., V], *arguments: object, field: str) -> V:
+        """Run the function in a child process; see `Children.run`. It ends with the request."""
+        stop = Stop()
+        with watching(request.environ, stop.stop):
+            return self._runtime.children.run(
+                function, *arguments, field=field, timeout_s=_left_s(), require=stop.require
+            )
+
     def stream(self, task: Steps[A], *, tick_s: float) -> Generator[None, None, Outcome[A]]:
         """One item's work, to be gone on with; see `models.tasks.listening.stream`."""
         self._readiness.require()
-        deadline = time.monotonic() + self._runtime.settings.request_timeout_s
-        return stream(task, deadline=deadline, tick_s=tick_s)
+        return stream(task, deadline=g.deadline, tick_s=tick_s)
 
     def _run(self, steps: Callable[[R], Steps[T]], requests: Sequence[R], stop: Stop) -> Done[T]:
         self._readiness.require()
@@ -81,12 +95,18 @@ class Work:
         with watching(request.environ if has_request_context() else {}, stop.stop):
             outcomes = self._runtime.run_all(
                 [stop.guard(steps(each)) for each in requests],
-                timeout_s=self._runtime.settings.request_timeout_s,
+                timeout_s=_left_s(),
             )
         total_s = time.perf_counter() - start
         stop.require()
         _raise_if_all([outcome.error for outcome in outcomes])
         return Done(outcomes, total_s)
+
+
+def _left_s() -> float:
+    """Return what is left of the request's time, in seconds."""
+    deadline: float = g.deadline
+    return max(0.0, deadline - time.monotonic())
 
 
 def _raise_if_all(errors: Sequence[Exception | None]) -> None:

@@ -11,8 +11,8 @@ from models.errors import EngineFailed, InvalidInput
 from models.tasks.steps import Outcome, Steps, Timings
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translation import Translation
-from service.documents.document import Document
-from service.documents.reading import read_document
+from service.documents import parsing
+from service.documents.document import File
 from service.glossaries import StoreUnavailable
 from service.http.abandoned import Abandoned, Stop
 from service.jobs.job import PROBLEM, Gone, Item, Job, Result
@@ -126,7 +126,7 @@ class JobWork:
     def _run_together(self, job: Job, items: Sequence[Item], stop: Stop, memory: _JobMemory) -> list[Result]:
         start = time.perf_counter()
         pace = Pace(self._size, memory)
-        planned = self._plan(job, items)
+        planned = self._plan(job, items, stop)
         outcomes = iter(
             self._runtime.run_all(
                 [
@@ -147,10 +147,10 @@ class JobWork:
         return results
 
     def _result(self, job: Job, item: Item, plan: _Planned, outcome: Outcome[Any], total_s: float) -> Result:
-        if isinstance(outcome.error, (Abandoned, Gone, StoreUnavailable)):
-            raise outcome.error  # not the item's own
         try:
             return plan.render(outcome.unwrap(), outcome.timings, total_s)
+        except (Abandoned, Gone, StoreUnavailable):  # not the item's own
+            raise
         except Exception as error:  # noqa: BLE001 - any failure is this item's alone
             return self._failure(job, item, error)
 
@@ -162,10 +162,10 @@ class JobWork:
 
     # ------------------------------------------------------------------ from items to tasks
 
-    def _plan(self, job: Job, items: Sequence[Item]) -> list[_Planned | InvalidInput]:
+    def _plan(self, job: Job, items: Sequence[Item], stop: Stop) -> list[_Planned | InvalidInput]:
         """Raises InvalidInput where the request as a whole has become wrong since it was taken."""
         if job.form == "document":
-            return [self._plan_document(job, item) for item in items]
+            return [self._plan_document(job, item, stop) for item in items]
         content = [item.content for item in items]
         given = {**job.options, job.form: content if job.form == "texts" else content[0]}
         if job.task == "summarize":
@@ -182,17 +182,24 @@ class JobWork:
             for each in asked.items
         ]
 
-    def _plan_document(self, job: Job, item: Item) -> _Planned:
-        name, fields = str(job.options["file"]), dict(job.options)
-        assert isinstance(item.content, bytes)  # noqa: S101 - a document's content is its file
-        document = read_document(name, item.content)
-        if job.task == "summarize":
-            asked = summary_request(parse_form(SummarizeForm, fields), document, self._limits)
-            return _Planned(self._runtime.summarizer.steps(asked), partial(_document_summary, asked))
-        wanted = translation_request(parse_form(TranslateForm, fields), document, self._limits)
-        return _Planned(
-            self._runtime.translator.steps(wanted), partial(_document_translation, name, document)
+    def _plan_document(self, job: Job, item: Item, stop: Stop) -> _Planned:
+        name, data, fields = str(job.options["file"]), item.content, dict(job.options)
+        read = partial(
+            self._runtime.children.run,
+            field="file",
+            timeout_s=self._runtime.settings.request_timeout_s,
+            require=stop.require,
         )
+        if job.task == "summarize":
+            asked = summary_request(
+                parse_form(SummarizeForm, fields), read(parsing.article, name, data, self._limits)
+            )
+            return _Planned(self._runtime.summarizer.steps(asked), partial(_document_summary, asked))
+        wanted = translation_request(
+            parse_form(TranslateForm, fields), read(parsing.to_translate, name, data, self._limits)
+        )
+        written = partial(read, parsing.translated, name, data)
+        return _Planned(self._runtime.translator.steps(wanted), partial(_document_translation, name, written))
 
 
 def _summary(summary: Summary, timings: Timings, total_s: float) -> Result:
@@ -210,8 +217,8 @@ def _document_summary(asked: SummaryRequest, summary: Summary, timings: Timings,
 
 
 def _document_translation(
-    name: str, document: Document, done: Translation, timings: Timings, total_s: float
+    name: str, written: Callable[[str, str], File], done: Translation, timings: Timings, total_s: float
 ) -> Result:
-    file = document.translated(done.translation, done.target)
+    file = written(done.translation, done.target)
     filename = f"{PurePath(name).stem}.{done.target}{file.suffix}"
     return Result(file.data, file.media_type, filename, "; ".join(done.notes))

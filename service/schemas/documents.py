@@ -6,10 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from models.tasks.summary import Format, Length, OnUnsupported, SummaryRequest
 from models.tasks.translation import TranslationRequest
-from service.documents.document import Document
+from service.documents.document import Part, Reading
 from service.schemas.fields import wrong_fields
-from service.schemas.requests import LanguageCode, ModelName, check_length
-from service.settings import Settings
+from service.schemas.requests import LanguageCode, ModelName
 
 F = TypeVar("F", bound=BaseModel)
 
@@ -53,10 +52,8 @@ def parse_form(form: type[F], fields: dict[str, Any]) -> F:
         raise wrong_fields(form, error) from None
 
 
-def summary_request(form: SummarizeForm, document: Document, limits: Settings) -> SummaryRequest:
-    """Raises TooLong."""
-    reading = document.article()
-    check_length(reading.field, reading.text, limits)
+def summary_request(form: SummarizeForm, reading: Reading) -> SummaryRequest:
+    """Return the task for what was read of the form's file."""
     return SummaryRequest(
         text=reading.text if reading.field == "text" else None,
         html=reading.text if reading.field == "html" else None,
@@ -70,10 +67,8 @@ def summary_request(form: SummarizeForm, document: Document, limits: Settings) -
     )
 
 
-def translation_request(form: TranslateForm, document: Document, limits: Settings) -> TranslationRequest:
-    """Raises TooLong."""
-    part = document.to_translate()
-    check_length("html" if part.format == "html" else "text", part.text, limits)
+def translation_request(form: TranslateForm, part: Part) -> TranslationRequest:
+    """Return the task for what was read of the form's file."""
     return TranslationRequest(
         text=part.text,
         format=part.format,

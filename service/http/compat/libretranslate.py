@@ -13,7 +13,8 @@ from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput
 from models.tasks.translation import TextFormat, Translation, TranslationRequest
-from service.documents.reading import SUFFIXES, read_document
+from service.documents import parsing
+from service.documents.reading import SUFFIXES
 from service.http.body import read_json
 from service.http.compat.family import (
     answer,
@@ -26,7 +27,7 @@ from service.http.compat.family import (
 from service.http.compat.files import KeptFiles
 from service.http.work import Work
 from service.schemas import Problem
-from service.schemas.requests import check_length, validated
+from service.schemas.requests import validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -177,11 +178,10 @@ class LibreTranslate:
         with self._work.place():
             body = validated(TranslateFile, _fields(request, "source", "target"))
             name, data = _sent_file()
-            document = read_document(name, data)
-            part = document.to_translate()
-            check_length("html" if part.format == "html" else "text", part.text, self._settings)
+            part = self._work.apart(parsing.to_translate, name, data, self._settings, field="file")
             ((text, result),) = self._translated([part.text], body.source, body.target, part.format)
-            file = document.translated(text, result.target if result else body.target)
+            target = result.target if result else body.target
+            file = self._work.apart(parsing.translated, name, data, text, target, field="file")
             key = self._files.put(str(PurePath(name).with_suffix(file.suffix)), file.data, file.media_type)
         return answer({"translatedFileUrl": url_for(".download_file", key=key, _external=True)})
 

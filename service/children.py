@@ -1,0 +1,161 @@
+"""Strangers' files and pages are parsed in child processes, each with a limit of memory and a deadline.
+
+A parser that loops, or fills the memory, cannot be stopped from inside its own process, and while it holds
+the interpreter nothing else is answered. So each call has a process of its own, which is ended when it takes
+too much, and whose memory goes with it. It is forked from a server that has the parsers loaded
+(multiprocessing's forkserver): about 3 ms to start, 15 ms in all for a page of 2 MB. A pool that reuses its
+processes (pebble) would save those, but shares a pipe and a lock that a killed worker can break for all.
+"""
+
+import contextlib
+import math
+import multiprocessing
+import os
+import pickle
+import resource
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, TypeVar
+
+from models.errors import DeadlineExceeded, DragomanError, InvalidInput
+
+R = TypeVar("R")
+
+PARSERS = ("service.documents.parsing", "models.text.page")
+"""Modules that are loaded once, before the first fork."""
+LEAST_BYTES = 256 << 20
+BYTES_FOR_EACH = 100
+"""Memory for each byte of a file, above the least; honest pages of 2 MB take 100 of them in all."""
+MOST_BYTES = 1 << 30
+NICENESS = 5
+"""The server and its engines go first where processors are short."""
+LOOK_EVERY_S = 0.25
+
+
+def _nobody_stops() -> None:
+    """Stand for the caller's question whether it is still waited for."""
+
+
+class Children:
+    """Runs functions in processes of their own, `most` at a time. It may be shared by threads."""
+
+    def __init__(self, most: int = 2 * (os.cpu_count() or 1)):
+        self._context = multiprocessing.get_context("forkserver")
+        # The caller's main module too: each child would import it by itself otherwise.
+        self._context.set_forkserver_preload(["__main__", *PARSERS])
+        self._places = threading.BoundedSemaphore(most)
+        self._starting = threading.Lock()
+
+    def run(
+        self,
+        function: Callable[..., R],
+        *arguments: Any,
+        field: str,
+        timeout_s: float,
+        require: Callable[[], None] = _nobody_stops,
+    ) -> R:
+        """Return the function's value for the arguments. All three are pickled.
+
+        `field` is the request's field that the input came in. `require` is asked four times a second, and
+        raises when nobody waits for the value any more. Raises whatever the function raises, InvalidInput
+        if it takes too much memory or does not survive, and DeadlineExceeded after `timeout_s`, which
+        includes the time until a place is free.
+        """
+        deadline = time.monotonic() + timeout_s
+        self._wait_for_a_place(deadline, require)
+        try:
+            size = sum(len(each) for each in arguments if isinstance(each, (bytes, str)))
+            most_bytes = min(MOST_BYTES, LEAST_BYTES + BYTES_FOR_EACH * size)
+            received, sent = self._context.Pipe(duplex=False)
+            with received:
+                with sent:
+                    child = self._context.Process(
+                        target=_serve, args=(sent, function, arguments, most_bytes, timeout_s), daemon=True
+                    )
+                    with self._starting:
+                        child.start()
+                value: R = _answer(received, child, deadline, field, require)
+                return value
+        finally:
+            self._places.release()
+
+    def _wait_for_a_place(self, deadline: float, require: Callable[[], None]) -> None:
+        while not self._places.acquire(timeout=LOOK_EVERY_S):
+            require()
+            if time.monotonic() >= deadline:
+                raise DeadlineExceeded("the request ran past its time before its file could be read")
+
+
+def _answer(
+    received: Connection,
+    child: BaseProcess,
+    deadline: float,
+    field: str,
+    require: Callable[[], None],
+) -> Any:
+    """Wait for the child's value, raise its error, or end it."""
+    try:
+        while not received.poll(max(0.0, min(LOOK_EVERY_S, deadline - time.monotonic()))):
+            require()
+            if time.monotonic() >= deadline:
+                raise DeadlineExceeded(f"the {field} could not be read in the request's time")
+        good, value = pickle.loads(received.recv_bytes())  # noqa: S301 - our own functions' values
+    except EOFError:  # it was ended by the system, or a library ended it
+        raise InvalidInput(f"the {field} could not be read: its reader ended", field=field) from None
+    finally:
+        child.kill()
+        child.join()
+        child.close()
+    if not good:
+        raise value or _too_large(field)
+    return value
+
+
+def _too_large(field: str) -> InvalidInput:
+    return InvalidInput(
+        f"the {field} takes too much memory to read",
+        field=field,
+        allowed=f"{LEAST_BYTES >> 20} MB, and {BYTES_FOR_EACH} bytes more for each of its own, "
+        f"at most {MOST_BYTES >> 20} MB",
+    )
+
+
+# ------------------------------------------------------------------------------------- in the child
+
+
+def _serve(
+    sent: Connection, function: Callable[..., Any], arguments: tuple[Any, ...], most_bytes: int, cpu_s: float
+) -> None:
+    """Call the function within its limits, and send whether that went well, and the value or the error."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the server, which finishes
+    os.nice(NICENESS)
+    if sys.platform == "linux":  # elsewhere nothing holds a process to it
+        _limit(resource.RLIMIT_AS, _mapped_bytes() + most_bytes)
+    _limit(resource.RLIMIT_CPU, math.ceil(cpu_s) + 1)  # should nobody be left to end it
+    _limit(resource.RLIMIT_CORE, 0)
+    try:
+        message = pickle.dumps((True, function(*arguments)))
+    except MemoryError:
+        message = pickle.dumps((False, None))
+    except DragomanError as error:
+        message = pickle.dumps((False, error))
+    except Exception as error:  # noqa: BLE001 - a bug of ours, to be told where requests are answered
+        message = pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
+    with contextlib.suppress(OSError):  # nobody waits any more
+        sent.send_bytes(message)
+
+
+def _limit(what: int, most: int) -> None:
+    hard = resource.getrlimit(what)[1]
+    resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def _mapped_bytes() -> int:
+    """Return the size of this process's address space, which the limit counts. Linux only."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

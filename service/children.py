@@ -17,10 +17,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from models.errors import DeadlineExceeded, DragomanError, InvalidInput
@@ -47,8 +48,7 @@ class Children:
 
     def __init__(self, most: int = 2 * (os.cpu_count() or 1)):
         self._context = multiprocessing.get_context("forkserver")
-        # The caller's main module too: each child would import it by itself otherwise.
-        self._context.set_forkserver_preload(["__main__", *PARSERS])
+        self._context.set_forkserver_preload(list(PARSERS))
         self._places = threading.BoundedSemaphore(most)
         self._starting = threading.Lock()
 
@@ -78,7 +78,7 @@ class Children:
                     child = self._context.Process(
                         target=_serve, args=(sent, function, arguments, most_bytes, timeout_s), daemon=True
                     )
-                    with self._starting:
+                    with self._starting, _without_main_module():
                         child.start()
                 value: R = _answer(received, child, deadline, field, require)
                 return value
@@ -90,6 +90,17 @@ class Children:
             require()
             if time.monotonic() >= deadline:
                 raise DeadlineExceeded("the request ran past its time before its file could be read")
+
+
+@contextlib.contextmanager
+def _without_main_module() -> Iterator[None]:
+    """Hide this process's main module, which a child would import anew, and needs for nothing."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _answer(

@@ -23,6 +23,8 @@ class PortableDocument:
             raw = extract_text(BytesIO(data), laparams=LAParams())
         except PDFPasswordIncorrect as error:
             raise InvalidInput("the PDF is locked with a password", field="file") from error
+        except MemoryError:
+            raise
         except Exception as error:  # whatever a parser stumbles over is in the caller's file
             raise InvalidInput(f"the file is no readable PDF: {error}", field="file") from error
         self._text = _paragraphs(raw)

@@ -13,7 +13,8 @@ from zipfile import BadZipFile, ZipFile
 import docx
 import lxml.html
 from docx.document import Document as Docx
-from docx.table import Table
+from docx.oxml.simpletypes import ST_Merge
+from docx.table import Table, _Cell
 from docx.text.hyperlink import Hyperlink
 from docx.text.paragraph import Paragraph
 from docx.text.run import Run
@@ -34,6 +35,8 @@ class WordDocument:
         try:
             self._docx = docx.Document(BytesIO(data))
             self._paragraphs = [runs for each in _paragraphs(self._docx) if (runs := _text_runs(each))]
+        except MemoryError:
+            raise
         except Exception as error:  # whatever a parser stumbles over is in the caller's file
             raise InvalidInput(f"the file is no Word document: {error}", field="file") from error
         if not self._paragraphs:
@@ -85,10 +88,10 @@ def _paragraphs(document: Docx) -> Iterator[Paragraph]:
 def _inside(container: Any) -> Iterator[Paragraph]:
     for block in container.iter_inner_content():
         if isinstance(block, Table):
-            seen = set()
-            for cell in (cell for row in block.rows for cell in row.cells):
-                if cell._tc not in seen:  # a merged cell is met once for each of its places
-                    seen.add(cell._tc)
+            # Not `row.cells`, which gives a merged cell once for each of its places, of which it may claim
+            # to have any number.
+            for cell in (_Cell(tc, block) for row in block.rows for tc in row._tr.tc_lst):
+                if cell._tc.vMerge != ST_Merge.CONTINUE:
                     yield from _inside(cell)
         else:
             yield block
@@ -96,15 +99,21 @@ def _inside(container: Any) -> Iterator[Paragraph]:
 
 def _text_runs(paragraph: Paragraph) -> list[Run]:
     """The paragraph's runs of text, those that look alike joined; none if there is nothing to read."""
-    runs: list[Run] = []
+    groups: list[list[Run]] = []
     for run in _runs(paragraph):
         if not run.text or any(True for each in run.iter_inner_content() if not isinstance(each, str)):
             continue  # pictures and fields stay where they are
-        if runs and _alike(runs[-1], run):
-            runs[-1].text += run.text
-            run.text = ""
+        if groups and _alike(groups[-1][-1], run):
+            groups[-1].append(run)
         else:
-            runs.append(run)
+            groups.append([run])
+    for group in groups:
+        if len(group) > 1:
+            text = "".join(run.text for run in group)
+            for run in group[1:]:
+                run.text = ""
+            group[0].text = text
+    runs = [group[0] for group in groups]
     return runs if any(run.text.strip() for run in runs) else []
 
 
@@ -170,11 +179,11 @@ def _reorder(runs: list[Any]) -> None:
 def _permute(elements: list[Any]) -> None:
     """Siblings into this order, in the places that they have together."""
     parent = elements[0].getparent()
-    places = [parent.index(element) for element in elements]
-    for element in elements:
-        parent.remove(element)
-    for place, element in zip(sorted(places), elements, strict=True):
-        parent.insert(place, element)
+    moved, order = set(elements), list(parent)
+    places = [place for place, element in enumerate(order) if element in moved]
+    for place, element in zip(places, elements, strict=True):
+        order[place] = element
+    parent[:] = order
 
 
 def _content(element: Any) -> str:

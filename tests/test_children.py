@@ -1,0 +1,151 @@
+"""Child processes that read strangers' files: values and errors come back, and limits hold."""
+
+import multiprocessing
+import os
+import re
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from models.errors import DeadlineExceeded, InvalidInput
+from service.children import LEAST_BYTES, Children
+
+CHILDREN = Children()
+LONG_S = 60.0
+
+
+class GoneError(Exception):
+    """Nobody waits any more."""
+
+
+def shout(text: str) -> str:
+    return text.upper()
+
+
+def refuse(text: str) -> str:
+    raise InvalidInput(f"{text} is wrong", field="file", allowed=["right"])
+
+
+def stumble(text: str) -> str:
+    raise KeyError(text)
+
+
+def fill(megabytes: int) -> int:
+    return len(b"x" * (megabytes << 20))
+
+
+def hold_the_interpreter(file: str) -> bool:
+    """Match for ever in one call of C code, which no signal handler and no other thread can interrupt."""
+    Path(file).write_text(str(os.getpid()))
+    return re.fullmatch("(a|a)*b", "a" * 40) is not None
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def test_the_value_comes_back() -> None:
+    assert CHILDREN.run(shout, "é", field="file", timeout_s=LONG_S) == "É"
+
+
+def test_long_values_come_back_whole() -> None:
+    text = "é" * 3_000_000
+    assert CHILDREN.run(shout, text, field="file", timeout_s=LONG_S) == "É" * 3_000_000
+
+
+def test_an_error_of_ours_comes_back_as_it_is() -> None:
+    with pytest.raises(InvalidInput, match="x is wrong") as raised:
+        CHILDREN.run(refuse, "x", field="file", timeout_s=LONG_S)
+    assert (raised.value.field, raised.value.allowed) == ("file", ["right"])
+
+
+def test_a_bug_is_told_as_one() -> None:
+    with pytest.raises(RuntimeError, match="KeyError: 'x'"):
+        CHILDREN.run(stumble, "x", field="file", timeout_s=LONG_S)
+
+
+def test_what_takes_too_much_memory_is_refused_and_names_the_field() -> None:
+    assert CHILDREN.run(fill, 64, field="file", timeout_s=LONG_S) == 64 << 20
+    with pytest.raises(InvalidInput, match="too much memory") as raised:
+        CHILDREN.run(fill, 2 * LEAST_BYTES >> 20, field="file", timeout_s=LONG_S)
+    assert raised.value.field == "file"
+
+
+def test_a_larger_input_may_take_more() -> None:
+    with_input = b"x" * (4 << 20)
+    assert CHILDREN.run(fill_beside, with_input, 320, field="file", timeout_s=LONG_S)
+
+
+def fill_beside(data: bytes, megabytes: int) -> int:
+    return fill(megabytes)
+
+
+def test_code_that_holds_its_interpreter_is_ended_at_the_deadline(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    with pytest.raises(DeadlineExceeded):
+        CHILDREN.run(hold_the_interpreter, str(file), field="file", timeout_s=2.0)
+    assert _is_gone(int(file.read_text()))
+
+
+def test_a_child_nobody_waits_for_is_ended(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+
+    def require() -> None:
+        if file.exists():
+            raise GoneError
+
+    with pytest.raises(GoneError):
+        CHILDREN.run(hold_the_interpreter, str(file), field="file", timeout_s=LONG_S, require=require)
+    assert _is_gone(int(file.read_text()))
+
+
+def test_a_child_that_dies_refuses_its_input() -> None:
+    with pytest.raises(InvalidInput, match="its reader ended"):
+        CHILDREN.run(die, field="file", timeout_s=LONG_S)
+
+
+def test_those_beyond_the_places_wait_and_their_time_runs(tmp_path: Path) -> None:
+    children, file = Children(most=1), tmp_path / "pid"
+    first = threading.Thread(target=_until_late, args=(children, file))
+    first.start()
+    while not file.exists():
+        time.sleep(0.01)
+    with pytest.raises(DeadlineExceeded, match="before"):
+        children.run(shout, "x", field="file", timeout_s=0.3)
+    assert children.run(shout, "x", field="file", timeout_s=LONG_S) == "X"
+    first.join()
+
+
+def _until_late(children: Children, file: Path) -> None:
+    with pytest.raises(DeadlineExceeded):
+        children.run(hold_the_interpreter, str(file), field="file", timeout_s=3.0)
+
+
+def test_many_threads_at_once_leave_no_process_behind() -> None:
+    results: list[str] = []
+    threads = [
+        threading.Thread(
+            target=lambda i=i: results.append(CHILDREN.run(shout, f"x{i}", field="file", timeout_s=LONG_S))
+        )
+        for i in range(12)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == sorted(f"X{i}" for i in range(12))
+    assert multiprocessing.active_children() == []
+
+
+def _is_gone(pid: int) -> bool:
+    """Whether the process ends within some seconds; its parent is the fork server, which collects it."""
+    for _ in range(500):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.01)
+    return False

@@ -1,0 +1,177 @@
+"""Documents made to exhaust whoever reads them: each is answered, and so are others meanwhile."""
+
+import json
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from io import BytesIO
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import docx
+import pytest
+from test_server import ServerProcess
+
+from service.documents.reading import read_document
+
+PARAGRAPH = b"<w:p><w:r><w:t>hello</w:t></w:r></w:p>"
+CUE = b"1\n00:00:01,000 --> 00:00:02,000\n"
+PROMPT_S = 5.0
+"""Far more than /healthz takes on a slow machine, and far less than any of these held the interpreter."""
+
+
+def _docx(body: bytes) -> bytes:
+    """A Word document with this XML at the beginning of its body."""
+    base, out = BytesIO(), BytesIO()
+    docx.Document().save(base)
+    with ZipFile(base) as parts, ZipFile(out, "w", ZIP_DEFLATED) as copy:
+        for name in parts.namelist():
+            part = parts.read(name)
+            if name == "word/document.xml":
+                part = part.replace(b"<w:body>", b"<w:body>" + body)
+            copy.writestr(name, part)
+    return out.getvalue()
+
+
+def _spanning(columns: int) -> bytes:
+    properties = f'<w:tcPr><w:gridSpan w:val="{columns}"/></w:tcPr>'.encode()
+    cell = b"<w:tc>" + properties + PARAGRAPH + b"</w:tc>"
+    return _docx(b"<w:tbl><w:tblPr/><w:tblGrid><w:gridCol/></w:tblGrid><w:tr>" + cell + b"</w:tr></w:tbl>")
+
+
+def _pdf_of_nothing(megabytes: int) -> bytes:
+    """A PDF of under two kilobytes, whose only page unpacks to so many megabytes of spaces."""
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(b" " * (1 << 20)) for _ in range(megabytes)) + packer.flush()
+    stream = zlib.compress(zlib.compress(packed, 9), 9)
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R/Resources<<>>>>",
+        b"<</Length %d/Filter[/FlateDecode/FlateDecode/FlateDecode]>>stream\n%s\nendstream"
+        % (len(stream), stream),
+    ]
+    out, places = b"%PDF-1.4\n", []
+    for number, content in enumerate(objects, 1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    return out + (
+        b"xref\n0 5\n0000000000 65535 f \n%strailer<</Root 1 0 R/Size 5>>\nstartxref\n%d\n%%%%EOF"
+        % (table, len(out))
+    )
+
+
+@pytest.mark.parametrize("columns", [100_000_000, 2_000_000_000])
+def test_a_merged_cell_is_read_once_however_many_columns_it_claims(columns: int) -> None:
+    start = time.process_time()
+    document = read_document("a.docx", _spanning(columns))
+    assert document.article().text == "hello"
+    assert time.process_time() - start < 3.0, "it took 7.5 s at 100 million, and over 34 s at 2 billion"
+
+
+def test_cells_merged_downwards_are_read_once_and_in_their_order() -> None:
+    document, data = docx.Document(), BytesIO()
+    table = document.add_table(3, 2)
+    for row in range(3):
+        for column in range(2):
+            table.cell(row, column).text = f"{row}{column}"
+    table.cell(0, 0).merge(table.cell(2, 0)).text = "merged"
+    document.save(data)
+    text = read_document("a.docx", data.getvalue()).article().text
+    assert text.split() == ["merged", "01", "11", "21"]
+
+
+def test_runs_that_look_alike_are_one_and_the_work_grows_with_them() -> None:
+    def seconds(runs: int) -> float:
+        document = _docx(b"<w:p>" + b"<w:r><w:t>word </w:t></w:r>" * runs + b"</w:p>")
+        start = time.process_time()
+        part = read_document("a.docx", document).to_translate()
+        assert part.text.count("<span") == 1
+        return time.process_time() - start
+
+    assert min(seconds(8000) for _ in range(3)) < 3.5 * min(seconds(4000) for _ in range(3))
+
+
+@pytest.mark.parametrize(
+    ("content", "unit"),
+    [("{}", "<a"), ("{}", "{\\a"), ("x{}x", "\n"), ("{}", "- a\n"), ("{}", "a "), ("{}", "<i>a</i>\n")],
+)
+def test_work_on_subtitles_grows_with_them(content: str, unit: str) -> None:
+    def seconds(times: int) -> float:
+        data = CUE + content.format(unit * times).encode() + b"\n\n"
+        start = time.process_time()
+        read = read_document("a.srt", data)
+        read.translated(read.to_translate().text, "fr")
+        return time.process_time() - start
+
+    few, many = (min(seconds(times) for _ in range(2)) for times in (16_000, 32_000))
+    assert many < 3.5 * few + 0.05
+
+
+@pytest.mark.parametrize("head", ["9" * 5000, "-1", "1.5"])
+@pytest.mark.parametrize("hours", ["9" * 4000, "99999999999999", "00"])
+def test_numbers_and_times_of_any_size_come_back_as_they_are(head: str, hours: str) -> None:
+    data = f"{head}\n{hours}:00:01,000 --> {hours}:00:02,000\nhello\n\n".encode()
+    read = read_document("a.srt", data)
+    assert read.translated(read.to_translate().text, "fr").data == data
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    server = ServerProcess(
+        tmp_path_factory.mktemp("server"),
+        request_timeout_s=8.0,
+        max_queued_requests=8,
+        max_request_characters=200_000,
+        max_html_characters=2_000_000,
+    )
+    _translate(server, "warm.txt", b"hello")  # the first starts the fork server
+    yield server
+    server.kill()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "statuses"),
+    [
+        ("flate.pdf", _pdf_of_nothing(700), {422}),
+        ("span.docx", _spanning(2_000_000_000), {200}),
+        ("paragraphs.docx", _docx(PARAGRAPH + b"<w:p/>" * 1_500_000), {422, 504}),
+        ("breaks.srt", CUE + b"x" + b"\n" * 500_000 + b"x", {200}),
+        ("nothing.srt", b"x" + b"\n" * 500_000 + b"x", {422}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_others_are_answered_while_a_hostile_document_is_read(
+    server: ServerProcess, name: str, data: bytes, statuses: set[int]
+) -> None:
+    found: list[int] = []
+    sender = threading.Thread(target=lambda: found.append(_translate(server, name, data)))
+    sender.start()
+    slowest = 0.0
+    while sender.is_alive():
+        start = time.monotonic()
+        assert server.request("GET", "/healthz")[0].status == 200
+        slowest = max(slowest, time.monotonic() - start)
+        time.sleep(0.05)
+    sender.join()
+    assert found[0] in statuses
+    assert slowest < PROMPT_S
+
+
+def test_the_time_for_a_page_ends_too(server: ServerProcess) -> None:
+    page = "<html><body>" + "<p>a" * 300_000
+    start = time.monotonic()
+    response, _ = server.request("POST", "/v1/clean", json.dumps({"html": page}))
+    assert response.status in (200, 422, 504)
+    assert time.monotonic() - start < 8.0 + PROMPT_S
+
+
+def _translate(server: ServerProcess, name: str, data: bytes) -> int:
+    head = (
+        '--x\r\nContent-Disposition: form-data; name="target"\r\n\r\nfr\r\n'
+        f'--x\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+    )
+    body = head.encode() + data + b"\r\n--x--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    return server.request("POST", "/v1/documents/translate", body, headers)[0].status

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 _INTRODUCTION = """\
 # Settings
 
-Settings are environment variables. Each is checked at the start, and an unknown name that begins with `DRAGOMAN_` ends
-it. This page is what `dragoman settings --markdown` prints.
+Settings are environment variables. Each is checked at the start, and an unknown name that begins with
+`DRAGOMAN_` ends it. This page is what `dragoman settings --markdown` prints.
 
 | variable | default | |
 |---|---|---|"""

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import ExitStack
+from contextvars import copy_context
 from typing import TypeVar
 
 from flask import Response, g, request
@@ -78,7 +79,8 @@ def _start(work: Callable[[Stop], T], stop: Stop) -> Future[T]:
         except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
             future.set_exception(error)
 
-    threading.Thread(target=run, name="long-answer", daemon=True).start()
+    context = copy_context()  # so that the work knows its request, and the request's deadline
+    threading.Thread(target=context.run, args=(run,), name="long-answer", daemon=True).start()
     return future
 
 

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from flask import g, has_request_context, request
+from flask import g, request
 
 from models.errors import DeadlineExceeded, Overloaded
 from models.tasks.listening import stream
@@ -69,12 +69,14 @@ class Work:
         return self._allowance.usage()
 
     def summarize(self, requests: Sequence[SummaryRequest], stop: Stop | None = None) -> Done[Summary]:
-        return self._run(self._runtime.summarizer.steps, requests, stop or Stop())
+        """Summarize. Whoever gives `stop` stops it when the client has gone."""
+        return self._run(self._runtime.summarizer.steps, requests, stop)
 
     def translate(
         self, requests: Sequence[TranslationRequest], stop: Stop | None = None
     ) -> Done[Translation]:
-        return self._run(self._runtime.translator.steps, requests, stop or Stop())
+        """Translate. Whoever gives `stop` stops it when the client has gone."""
+        return self._run(self._runtime.translator.steps, requests, stop)
 
     def apart(self, function: Callable[..., V], *arguments: object, field: str) -> V:
         """Run the function in a child process; see `Children.run`. It ends with the request."""
@@ -89,10 +91,11 @@ class Work:
         self._readiness.require()
         return stream(task, deadline=g.deadline, tick_s=tick_s)
 
-    def _run(self, steps: Callable[[R], Steps[T]], requests: Sequence[R], stop: Stop) -> Done[T]:
+    def _run(self, steps: Callable[[R], Steps[T]], requests: Sequence[R], given: Stop | None) -> Done[T]:
         self._readiness.require()
         start = time.perf_counter()
-        with watching(request.environ if has_request_context() else {}, stop.stop):
+        stop = given or Stop()
+        with nullcontext() if given else watching(request.environ, stop.stop):
             outcomes = self._runtime.run_all(
                 [stop.guard(steps(each)) for each in requests],
                 timeout_s=_left_s(),

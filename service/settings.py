@@ -1,11 +1,14 @@
 """The service's settings: environment variables that begin with DRAGOMAN_, each checked and then frozen."""
 
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from models.errors import InvalidInput
 from service.rate import checked_rate
@@ -20,14 +23,36 @@ def _rate(value: str) -> str:
 
 Rate = Annotated[str, AfterValidator(_rate)]
 
+PREFIX = "DRAGOMAN_"
+OTHERS = ("DEBUG",)
+"""Read elsewhere: by the command line."""
+
+_PLATFORM = re.compile(
+    r"dragoman_(\w+_)?(service_(host|port(_\w+)?)|port_\d+_(tcp|udp|sctp)(_(proto|port|addr))?)"
+)
+_PLATFORM_PORT = re.compile(r"dragoman_(\w+_)?port")
+_PLATFORM_URL = re.compile(r"(tcp|udp|sctp)://")
+
 
 class Settings(BaseSettings):
-    """Every field is a setting: `request_timeout_s` is read from DRAGOMAN_REQUEST_TIMEOUT_S."""
+    """Every field is a setting: `request_timeout_s` is read from DRAGOMAN_REQUEST_TIMEOUT_S.
 
-    model_config = SettingsConfigDict(env_prefix="DRAGOMAN_", frozen=True, extra="forbid")
+    Raises InvalidInput for a variable DRAGOMAN_* that is none: misspelt, it would be ignored, and what it
+    was to forbid allowed. Kubernetes and Docker put the addresses of services named `dragoman...` into
+    variables that begin so, DRAGOMAN_PORT=tcp://... among them; those are passed over.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     host: str = "127.0.0.1"
-    port: int = Field(8080, ge=0, le=65535, validation_alias=AliasChoices("port", "DRAGOMAN_PORT", "PORT"))
+    port: int = Field(
+        8080,
+        ge=0,
+        le=65535,
+        validation_alias=AliasChoices("port", "DRAGOMAN_PORT", "PORT"),
+        description="DRAGOMAN_PORT, or PORT; a DRAGOMAN_PORT like tcp://10.0.0.1:80, as Kubernetes sets it for "
+        "a service named dragoman, is passed over",
+    )
 
     summarize_model: str = "dragoman/extractive"
     translate_model: str = "dragoman/gemma3-270m-translate"
@@ -78,3 +103,38 @@ class Settings(BaseSettings):
         None, min_length=16, description="signs the callbacks of jobs; without it there are none"
     )
     callback_private: bool = Field(False, description="callbacks may go to addresses that are not public")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, then the environment without the variables of others."""
+        assert isinstance(env_settings, EnvSettingsSource)  # noqa: S101 - it always is
+        env_settings.env_vars = _own(env_settings.env_vars, list(cls.model_fields))
+        return init_settings, env_settings
+
+
+def _own(variables: Mapping[str, str | None], fields: list[str]) -> dict[str, Any]:
+    """The variables (names in lower case) that no platform set. Raises InvalidInput for one that is unknown."""
+    own = {
+        name: value
+        for name, value in variables.items()
+        if not _PLATFORM.fullmatch(name)
+        and not (_PLATFORM_PORT.fullmatch(name) and _PLATFORM_URL.match(value or ""))
+    }
+    known = sorted([f"{PREFIX}{field.upper()}" for field in fields] + [PREFIX + name for name in OTHERS])
+    for name in sorted(name.upper() for name in own if name.startswith(PREFIX.lower())):
+        if name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.8)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise InvalidInput(
+                f"the environment has {name}, which is no setting{hint}",
+                field=name,
+                allowed=None if near else known,
+            )
+    return own

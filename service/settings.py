@@ -50,8 +50,8 @@ class Settings(BaseSettings):
         ge=0,
         le=65535,
         validation_alias=AliasChoices("port", "DRAGOMAN_PORT", "PORT"),
-        description="DRAGOMAN_PORT, or PORT; a DRAGOMAN_PORT like tcp://10.0.0.1:80, as Kubernetes sets it for "
-        "a service named dragoman, is passed over",
+        description="DRAGOMAN_PORT, or PORT; passed over is a DRAGOMAN_PORT like tcp://10.0.0.1:80, which "
+        "Kubernetes sets for a service named dragoman",
     )
 
     summarize_model: str = "dragoman/extractive"
@@ -120,7 +120,7 @@ class Settings(BaseSettings):
 
 
 def _own(variables: Mapping[str, str | None], fields: list[str]) -> dict[str, Any]:
-    """The variables (names in lower case) that no platform set. Raises InvalidInput for one that is unknown."""
+    """The variables, names in lower case, that no platform set. Raises InvalidInput for an unknown one."""
     own = {
         name: value
         for name, value in variables.items()

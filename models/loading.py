@@ -10,7 +10,7 @@ import json
 import logging
 import pickle
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from models import packaged
 from models.catalog import ModelEntry, Package
 from models.errors import ModelUnavailable
-from models.made import Made
+from models.made import Made, blob_problems
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +40,18 @@ class RepositoryNotFound(ModelUnavailable):
 
 
 class Store:
-    """Keeps models under `cache`; with `offline`, the hub is never asked."""
+    """Keeps models under `cache`. The hub is asked for those that it `may_fetch`, with `offline` for none."""
 
-    def __init__(self, cache: Path, *, offline: bool = False):
+    def __init__(
+        self,
+        cache: Path,
+        *,
+        offline: bool = False,
+        may_fetch: Callable[[ModelEntry], bool] = lambda _entry: True,
+    ):
         self.cache = cache
         self.offline = offline
+        self._may_fetch = may_fetch
 
     # ------------------------------------------------------------------ folders
 
@@ -119,6 +126,8 @@ class Store:
             raise RepositoryNotFound(
                 f"{entry.name} is not in the cache, and the hub may not be asked (offline)"
             )
+        if not self._may_fetch(entry):
+            raise RepositoryNotFound(f"{entry.name} is not in the cache, and it may not be fetched here")
         try:
             folder = fetch(PATTERNS, local=False)
             if not _has_weights(folder):
@@ -216,6 +225,13 @@ class Store:
             return "not pulled"
         return "ready"
 
+    def here(self, entry: ModelEntry) -> bool:
+        """Whether the entry can be used without the network, a pattern for one pair at least."""
+        if not entry.is_pattern or entry.path is not None:
+            return entry.is_pattern or self.state(entry) == "ready"
+        name = (entry.repository or entry.name).replace("/", "--")
+        return any((self.cache / "hub").glob(f"models--{name}"))
+
     def check(self, entry: ModelEntry) -> list[str]:
         """What is wrong with the entry's files; empty if they are sound."""
         try:
@@ -224,7 +240,7 @@ class Store:
                 source = self._prepared(entry, entry.package).folder
             else:
                 source = Store(self.cache, offline=True).folder(entry)
-                found = _blob_problems(source) if _has_weights(source) else [f"{source} holds no weights"]
+                found = blob_problems(source) if _has_weights(source) else [f"{source} holds no weights"]
             return found + self._converted(entry, source).problems()
         except ModelUnavailable as error:
             return [error.message]
@@ -254,18 +270,6 @@ def without_paths(words: str, *folders: Path) -> str:
     for folder in folders:
         words = words.replace(str(folder), "its folder")
     return words
-
-
-def _blob_problems(folder: Path) -> list[str]:
-    """Which files of a hub's snapshot are not those that the hub has: it names each by its digest."""
-    wrong = []
-    for file in sorted(path for path in folder.iterdir() if path.is_symlink()):
-        blob = file.resolve()
-        if not blob.is_file():
-            wrong.append(f"{file.name} is missing")
-        elif len(blob.name) == 64 and packaged.digest([blob]) != blob.name:
-            wrong.append(f"{file.name} is not the file that the hub has (its SHA-256 differs)")
-    return wrong
 
 
 def _fingerprint(folder: Path) -> str:

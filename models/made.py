@@ -103,6 +103,18 @@ class Made:
         return wrong, moved
 
 
+def blob_problems(folder: Path) -> list[str]:
+    """Which files of a hub's snapshot are not those that the hub has: it names each by its digest."""
+    wrong = []
+    for file in sorted(path for path in folder.iterdir() if path.is_symlink()):
+        blob = file.resolve()
+        if not blob.is_file():
+            wrong.append(f"{file.name} is missing")
+        elif len(blob.name) == 64 and digest([blob]) != blob.name:
+            wrong.append(f"{file.name} is not the file that the hub has (its SHA-256 differs)")
+    return wrong
+
+
 def _facts(file: Path) -> list[Any]:
     stat = file.stat()
     return [stat.st_size, stat.st_mtime_ns, digest([file])]

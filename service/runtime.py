@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from models.catalog import Catalog
+from models.catalog import Catalog, ModelEntry
 from models.engine.protocol import BatchRecord
 from models.engines import EngineMaker
 from models.errors import ModelUnavailable
@@ -35,16 +35,15 @@ class Runtime:
     def __init__(self, settings: Settings, *, on_batch: Callable[[str, BatchRecord], None] | None = None):
         self.settings = settings
         self.languages = Languages.load()
-        self.catalog = Catalog.load(self.languages, settings.catalog)
-        self.catalog.get(settings.summarize_model, "summarize")  # a wrong setting ends the start
-        self.catalog.get(settings.translate_model, "translate")
-        if settings.entailment_model is not None:
-            self.catalog.get(settings.entailment_model, "entail")
+        whole = Catalog.load(self.languages, settings.catalog)
+        chosen = _chosen(whole, settings)  # a wrong setting ends the start
+        self.store = Store(settings.cache_dir, offline=settings.offline, may_fetch=chosen)
+        here = self.store.here if settings.allow_models is None else lambda _: False
+        self.catalog = whole.only(lambda entry: chosen(entry) or here(entry))
         self.detector = LanguageDetector()
         self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
-        self.store = Store(settings.cache_dir, offline=settings.offline)
         engines = EngineMaker(
             self.store,
             device=settings.device,
@@ -99,3 +98,18 @@ class Runtime:
     def close(self) -> None:
         """Finish what runs and free the models."""
         self.pool.close()
+
+
+def _chosen(catalog: Catalog, settings: Settings) -> Callable[[ModelEntry], bool]:
+    """Whether the operator chose a model, so that it may be fetched, too. Raises UnknownModel."""
+    chosen = [
+        catalog.get(settings.summarize_model, "summarize"),
+        catalog.get(settings.translate_model, "translate"),
+    ]
+    if settings.entailment_model is not None:
+        chosen.append(catalog.get(settings.entailment_model, "entail"))
+    named = [name.strip() for name in (settings.allow_models or "").split(",") if name.strip()]
+    if "*" in named:
+        return lambda _: True
+    chosen += [catalog.get(name) for name in named]
+    return lambda entry: any(each.matches(entry.name) for each in chosen)

@@ -57,6 +57,11 @@ class Settings(BaseSettings):
     summarize_model: str = "dragoman/extractive"
     translate_model: str = "dragoman/gemma3-270m-translate"
     entailment_model: str | None = Field(None, description="one more check of summaries")
+    allow_models: str | None = Field(
+        None,
+        description="names of the catalog, commas between, that requests may ask for beside the models set "
+        "here, * for all; without it they may ask for the bundled ones and those in the cache",
+    )
     catalog: Path | None = Field(None, description="a TOML file with models of your own")
     cache_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_cache_dir("dragoman")))
     data_dir: Path = Field(

@@ -107,6 +107,18 @@ def test_a_conversion_that_was_changed_is_told_and_made_anew(
     assert ("made anew, since model.bin" in caplog.text) == (damage != "record")
 
 
+def test_a_fetched_file_that_was_changed_is_told(tiny_hub: TinyHub, tmp_path: Path) -> None:
+    entry = _copy(tiny_hub, "marian", tmp_path / "m")
+    weights = tmp_path / "m" / "model.safetensors"
+    blob = tmp_path / packaged.digest([weights])  # as the hub's cache has it
+    weights.rename(blob)
+    weights.symlink_to(blob)
+    assert Store(tmp_path / "cache").check(entry) == []
+    blob.write_bytes(blob.read_bytes()[:-1])
+    [problem] = Store(tmp_path / "cache").check(entry)
+    assert problem.startswith("model.safetensors is not the file that the hub has")
+
+
 def test_a_copied_cache_is_used_as_it_is(
     tiny_hub: TinyHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,7 +41,9 @@ class Runtime:
         here = self.store.here if settings.allow_models is None else lambda _: False
         self.catalog = whole.only(lambda entry: chosen(entry) or here(entry))
         self.detector = LanguageDetector()
-        self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
+        self.glossaries = Glossaries(
+            settings.data_dir / "glossaries.sqlite", self.languages, max_bytes=settings.max_glossary_bytes
+        )
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
         engines = EngineMaker(

@@ -23,6 +23,10 @@ def _rate(value: str) -> str:
 
 Rate = Annotated[str, AfterValidator(_rate)]
 
+ANONYMOUS_SHARES = 8
+"""Each key has a share of what is kept, and each address without one; but addresses are many, and anybody's.
+So all without a key have together no more than this many shares, and take none of a key's."""
+
 PREFIX = "DRAGOMAN_"
 OTHERS = ("DEBUG",)
 """Read elsewhere: by the command line."""
@@ -98,6 +102,9 @@ class Settings(BaseSettings):
     )
     trusted_proxies: int = Field(0, ge=0, description="proxies before this that add to X-Forwarded-For")
 
+    max_glossary_bytes: int = Field(
+        64 << 20, ge=1, description="of the glossaries of a key, or of an address without one"
+    )
     max_job_characters: int = Field(20_000_000, ge=1, description="over all texts of a job")
     max_job_texts: int = Field(10_000, ge=1)
     max_queued_jobs: int = Field(1000, ge=1, description="jobs in work or waiting; more get 429")

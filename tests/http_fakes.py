@@ -234,7 +234,11 @@ class FakeRuntime:
             RealLanguages.load(), cast(LanguageDetector, self.detector), Trust(cast(ModelPool, self.pool))
         )
         self.keys = Keys(self.settings.data_dir)
-        self.glossaries = Glossaries(self.settings.data_dir / "glossaries.sqlite", RealLanguages.load())
+        self.glossaries = Glossaries(
+            self.settings.data_dir / "glossaries.sqlite",
+            RealLanguages.load(),
+            max_bytes=self.settings.max_glossary_bytes,
+        )
         self.timeouts_s: list[float | None] = []
         self.loading = threading.Event()
         self.loading.set()

@@ -8,11 +8,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from models.errors import InvalidInput
-from service.glossaries import StoreUnavailable
+from service.database import StoreUnavailable, private
 from service.http.abandoned import Abandoned, Stop
 from service.jobs.courier import Courier
 from service.jobs.job import Gone, Job
@@ -126,6 +127,7 @@ class Runner:
         """Wait for the lock; False if it is closed before."""
         while not self._closing.is_set():
             try:
+                private(Path(self._lock.lock_file))
                 self._lock.acquire(timeout=0)
             except Timeout:
                 self._closing.wait(LOOK_EVERY_S)

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 
 from models.errors import Overloaded
-from service.jobs.database import Database
+from service.database import Database
 from service.jobs.job import Gone, Item, Job, NewJob, Result, Status, UnknownJob
 
 JOB = (

@@ -11,9 +11,9 @@ from models.errors import EngineFailed, InvalidInput
 from models.tasks.steps import Outcome, Steps, Timings
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translation import Translation
+from service.database import StoreUnavailable
 from service.documents.document import Document
 from service.documents.reading import read_document
-from service.glossaries import StoreUnavailable
 from service.http.abandoned import Abandoned, Stop
 from service.jobs.job import PROBLEM, Gone, Item, Job, Result
 from service.jobs.outputs import Outputs

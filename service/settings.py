@@ -107,7 +107,15 @@ class Settings(BaseSettings):
     )
     max_job_characters: int = Field(20_000_000, ge=1, description="over all texts of a job")
     max_job_texts: int = Field(10_000, ge=1)
-    max_queued_jobs: int = Field(1000, ge=1, description="jobs in work or waiting; more get 429")
+    max_queued_jobs: int = Field(
+        1000, ge=1, description="jobs in work or waiting; more get 429, but for a key that has none there"
+    )
+    max_queued_jobs_per_caller: int = Field(
+        100, ge=1, description="of them, of a key or of an address without one"
+    )
+    max_job_bytes: int = Field(
+        1 << 30, ge=1, description="that a key's jobs, or an address's without one, keep until they expire"
+    )
     job_workers: int = Field(2, ge=1, description="jobs worked on at once")
     job_batch_size: int = Field(8, ge=1, description="sentences or windows that a job asks for at a time")
     job_retention_s: float = Field(604_800.0, gt=0, description="after its end a job is kept so long")

@@ -221,6 +221,7 @@ class Jobs:
             ],
             request_id=g.request_id,
             owner=_owner(),
+            caller=g.caller.name,
             callback=body.callback,
         )
 
@@ -245,6 +246,7 @@ class Jobs:
             contents=[data],
             request_id=g.request_id,
             owner=_owner(),
+            caller=g.caller.name,
             callback=callback,
         )
 

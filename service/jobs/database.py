@@ -71,5 +71,9 @@ def jobs_database(folder: Path) -> Database:
 
 
 def _upgrade(db: sqlite3.Connection) -> None:
-    add_columns(db, "job", _COLUMNS)  # made before callers had shares
+    """Bring a file up to date that was made before callers had shares."""
+    counted = any(column[1] == "caller" for column in db.execute("PRAGMA table_info(job)"))
+    add_columns(db, "job", _COLUMNS)
+    if not counted:
+        db.execute("UPDATE job SET caller = 'key-' || owner WHERE owner IS NOT NULL")
     db.executescript(_INDEXES)

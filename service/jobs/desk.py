@@ -59,7 +59,7 @@ class Desk:
         """Keep a new job, to be done. Raises InvalidInput for its callback, and Overloaded."""
         if new.callback is not None:
             self.courier.check(new.callback)
-        job = self.store.create(new, most_waiting=self._settings.max_queued_jobs)
+        job = self.store.create(new, self._settings)
         self.runner.wake()
         return job
 

@@ -3,7 +3,7 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
@@ -150,10 +150,11 @@ class ModelEntry(_Frozen):
 
 
 class Catalog:
-    """All entries: the shipped ones and the user's."""
+    """All entries: the shipped ones and the user's; or of them those that are `allowed`."""
 
-    def __init__(self, entries: Iterable[ModelEntry]):
+    def __init__(self, entries: Iterable[ModelEntry], allowed: Callable[[ModelEntry], bool] | None = None):
         self._entries = {entry.name: entry for entry in entries}
+        self._allowed = allowed
 
     @classmethod
     def load(cls, languages: Languages, own: Path | None = None) -> "Catalog":
@@ -171,14 +172,20 @@ class Catalog:
             entries += _parse(text, str(own), own.parent, languages)
         return cls(entries)
 
+    def only(self, allowed: Callable[[ModelEntry], bool]) -> "Catalog":
+        """The same entries, of which only these are shown and can be had; it is asked each time."""
+        return Catalog(self._entries.values(), allowed)
+
     @property
     def entries(self) -> tuple[ModelEntry, ...]:
-        return tuple(self._entries.values())
+        return tuple(e for e in self._entries.values() if self._may(e))
 
     def get(self, name: str, task: Task | None = None) -> ModelEntry:
         """The entry of this name. Raises UnknownModel, also for a model that does not do `task`."""
-        patterns = (hit for entry in self.entries if (hit := entry.matches(name)))
+        patterns = (hit for entry in self._entries.values() if (hit := entry.matches(name)))
         found = self._entries.get(name) or next(patterns, None)
+        if found is not None and (task is None or task in found.tasks) and self._may(found):
+            return found
         able = [entry.name for entry in self.entries if task is None or task in entry.tasks]
         if found is None:
             near = difflib.get_close_matches(name, able, n=1)
@@ -188,7 +195,10 @@ class Catalog:
             )
         if task is not None and task not in found.tasks:
             raise UnknownModel(f"{name} does not {task}", field="model", allowed=able)
-        return found
+        raise UnknownModel(f"{name} may not be used here", field="model", allowed=able)
+
+    def _may(self, entry: ModelEntry) -> bool:
+        return self._allowed is None or self._allowed(entry)
 
 
 def _parse(text: str, file: str, base: Path, languages: Languages) -> list[ModelEntry]:

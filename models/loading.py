@@ -9,26 +9,21 @@ import hashlib
 import json
 import logging
 import pickle
-import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from models import packaged
-from models.catalog import ModelEntry
+from models.catalog import ModelEntry, Package
 from models.errors import ModelUnavailable
+from models.made import Made, blob_problems
 
 log = logging.getLogger(__name__)
 
 PATTERNS = ("*.json", "*.model", "*.spm", "*.txt", "*.safetensors", "*.jinja")
 """What is fetched from a repository; `pytorch_model*.bin` only where it has no safetensors."""
-
-DONE = "complete.json"
-"""Written last into a folder that we made, so that a half-made one is never used."""
 
 CONVERSION = 2
 """Raised when models are converted differently, so that what was made before is made anew."""
@@ -45,11 +40,18 @@ class RepositoryNotFound(ModelUnavailable):
 
 
 class Store:
-    """Keeps models under `cache`; with `offline`, the hub is never asked."""
+    """Keeps models under `cache`. The hub is asked for those that it `may_fetch`, with `offline` for none."""
 
-    def __init__(self, cache: Path, *, offline: bool = False):
+    def __init__(
+        self,
+        cache: Path,
+        *,
+        offline: bool = False,
+        may_fetch: Callable[[ModelEntry], bool] = lambda _entry: True,
+    ):
         self.cache = cache
         self.offline = offline
+        self._may_fetch = may_fetch
 
     # ------------------------------------------------------------------ folders
 
@@ -60,9 +62,10 @@ class Store:
         """
         if entry.path is not None:
             if entry.pair is not None and not entry.path.is_dir():
-                raise RepositoryNotFound(f"there is no folder {entry.path}")
+                raise RepositoryNotFound(f"{entry.name}: there is no such folder")
             if not (entry.path / "config.json").is_file():
-                raise ModelUnavailable(f"{entry.name}: {entry.path} holds no config.json")
+                log.error("%s: %s holds no config.json", entry.name, entry.path)
+                raise ModelUnavailable(f"{entry.name}: its folder holds no config.json")
             return entry.path
         if entry.package is not None:
             return self._packaged(entry)
@@ -71,30 +74,28 @@ class Store:
     def ct2_folder(self, entry: ModelEntry) -> Path:
         """The entry converted to CTranslate2's int8; converted the first time."""
         source = self.folder(entry)
-        folder = self._home(entry) / f"ct2-int8-{CONVERSION}-{source.name}"
-        with self._made_once(folder, entry) as scratch:
+        made = self._converted(entry, source)
+        with made.once(entry.name) as scratch:
             if scratch is not None:
                 from models.convert import to_ctranslate2
 
                 log.info("%s: converting to int8, once", entry.name)
                 to_ctranslate2(self.load(entry, dtype="float32"), self.tokenizer(entry), source, scratch)
-        return folder
+        return made.folder
 
     def _packaged(self, entry: ModelEntry) -> Path:
         package = entry.package
         assert package is not None  # noqa: S101 - the caller looked
-        if package.folder is not None:
-            with self._made_once(self._home(entry) / "verified", entry) as scratch:
-                if scratch is not None:
-                    packaged.verify(package)
-            return packaged.module_folder(package.module) / package.folder
-        folder = self._home(entry) / "merged"
-        with self._made_once(folder, entry) as scratch:
+        made = self._prepared(entry, package)
+        with made.once(entry.name) as scratch:
             if scratch is not None:
-                log.info("%s: putting the bundled weights together, once", entry.name)
                 packaged.verify(package)
-                packaged.build(package, scratch)
-        return folder
+                if package.folder is None:
+                    log.info("%s: putting the bundled weights together, once", entry.name)
+                    packaged.build(package, scratch)
+        return (
+            made.folder if package.folder is None else packaged.module_folder(package.module) / package.folder
+        )
 
     def _from_hub(self, entry: ModelEntry, revision: str, *, refresh: bool = False) -> Path:
         """The repository's snapshot: the cached one if it is whole, or with `refresh` the hub's newest."""
@@ -125,6 +126,8 @@ class Store:
             raise RepositoryNotFound(
                 f"{entry.name} is not in the cache, and the hub may not be asked (offline)"
             )
+        if not self._may_fetch(entry):
+            raise RepositoryNotFound(f"{entry.name} is not in the cache, and it may not be fetched here")
         try:
             folder = fetch(PATTERNS, local=False)
             if not _has_weights(folder):
@@ -153,7 +156,7 @@ class Store:
         from transformers import AutoTokenizer
 
         folder = self.folder(entry)
-        with _named(entry, "tokenizer"):
+        with _named(entry, "tokenizer", folder):
             return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
     def load(self, entry: ModelEntry, *, dtype: str = "auto", device: str = "cpu") -> Any:
@@ -162,7 +165,7 @@ class Store:
 
         folder = self.folder(entry)
         cls = getattr(transformers, MODEL_CLASSES.get(entry.family, "AutoModelForSeq2SeqLM"))
-        with _named(entry, "model"):
+        with _named(entry, "model", folder):
             model = cls.from_pretrained(
                 folder,
                 dtype=dtype,
@@ -179,7 +182,7 @@ class Store:
 
         folder = self.folder(entry)
         own = (folder / "generation_config.json").is_file()
-        with _named(entry, "configuration"):
+        with _named(entry, "configuration", folder):
             return GenerationConfig.from_pretrained(
                 folder, "generation_config.json" if own else "config.json", local_files_only=True
             )
@@ -222,13 +225,23 @@ class Store:
             return "not pulled"
         return "ready"
 
+    def here(self, entry: ModelEntry) -> bool:
+        """Whether the entry can be used without the network, a pattern for one pair at least."""
+        if not entry.is_pattern or entry.path is not None:
+            return entry.is_pattern or self.state(entry) == "ready"
+        name = (entry.repository or entry.name).replace("/", "--")
+        return any((self.cache / "hub").glob(f"models--{name}"))
+
     def check(self, entry: ModelEntry) -> list[str]:
         """What is wrong with the entry's files; empty if they are sound."""
         try:
             if entry.package is not None:
-                return packaged.problems(entry.package)
-            folder = Store(self.cache, offline=True).folder(entry)
-            return [] if _has_weights(folder) else [f"{folder} holds no weights"]
+                found = packaged.problems(entry.package) + self._prepared(entry, entry.package).problems()
+                source = self._prepared(entry, entry.package).folder
+            else:
+                source = Store(self.cache, offline=True).folder(entry)
+                found = blob_problems(source) if _has_weights(source) else [f"{source} holds no weights"]
+            return found + self._converted(entry, source).problems()
         except ModelUnavailable as error:
             return [error.message]
 
@@ -237,30 +250,26 @@ class Store:
     def _home(self, entry: ModelEntry) -> Path:
         return self.cache / "models" / entry.name.replace("/", "--")
 
-    @contextmanager
-    def _made_once(self, folder: Path, entry: ModelEntry) -> Iterator[Path | None]:
-        """Yields a scratch folder that becomes `folder`, or None if `folder` is already there.
+    def _prepared(self, entry: ModelEntry, package: Package) -> Made:
+        """A package's weights put together, or the note that its own files were verified."""
+        if package.folder is None:
+            return Made(self._home(entry) / "merged", self.revision(entry))
+        files = [part for parts in packaged.sources(package).values() for part in parts]
+        return Made(self._home(entry) / "verified", self.revision(entry), files)
 
-        Safe between processes. What was made from other weights (another revision) is made anew.
-        """
-        made_from = {"revision": self.revision(entry)}
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
-            done = folder / DONE
-            if done.is_file() and json.loads(done.read_text("utf-8")) == made_from:
-                yield None
-                return
-            scratch = folder.with_name(folder.name + ".making")
-            shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir()
-            yield scratch
-            (scratch / DONE).write_text(json.dumps(made_from), "utf-8")
-            shutil.rmtree(folder, ignore_errors=True)
-            scratch.rename(folder)
+    def _converted(self, entry: ModelEntry, source: Path) -> Made:
+        return Made(self._home(entry) / f"ct2-int8-{CONVERSION}-{source.name}", self.revision(entry))
 
 
 def _has_weights(folder: Path) -> bool:
     return any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin"))
+
+
+def without_paths(words: str, *folders: Path) -> str:
+    """A library's words without where these folders lie, which is no caller's affair."""
+    for folder in folders:
+        words = words.replace(str(folder), "its folder")
+    return words
 
 
 def _fingerprint(folder: Path) -> str:
@@ -270,12 +279,13 @@ def _fingerprint(folder: Path) -> str:
 
 
 @contextmanager
-def _named(entry: ModelEntry, part: str) -> Iterator[None]:
+def _named(entry: ModelEntry, part: str, folder: Path) -> Iterator[None]:
     """Turns whatever a library raises over a model's files into ModelUnavailable with the model's name."""
     try:
         yield
     except pickle.UnpicklingError as error:
         raise ModelUnavailable(f"{entry.name}: its weights hold code, which is never run") from error
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0][:300]
+        reason = without_paths(str(error).strip().partition("\n")[0], folder)[:300]
+        log.error("%s: its %s in %s cannot be read: %s", entry.name, part, folder, error)
         raise ModelUnavailable(f"{entry.name}: its {part} cannot be read: {reason}") from error

@@ -14,7 +14,7 @@ from models.entailment import Entailment
 from models.errors import ModelUnavailable
 from models.extractive.encoder import SentenceEncoder
 from models.languages import Languages
-from models.loading import Store
+from models.loading import Store, without_paths
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +175,8 @@ class ModelPool:
             raise
         except Exception as error:
             log.exception("%s could not be loaded", entry.name)
-            raise ModelUnavailable(f"{entry.name} cannot be loaded here: {error}") from error
+            told = without_paths(str(error), self.store.cache)  # the log has it whole
+            raise ModelUnavailable(f"{entry.name} cannot be loaded here: {told}") from error
 
     def _load_unguarded(self, entry: ModelEntry) -> Model:
         if entry.family == "extractive":

@@ -107,11 +107,15 @@ def main() -> None:
 
 def _told(error: Exception) -> tuple[str, int]:
     """An error in words, and its exit code."""
+    from service.database import StoreUnavailable
+
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "dragoman"
         return f"{error.format_message()} (`{path} --help` tells more)", WRONG_USAGE
     if isinstance(error, click.ClickException):
         return error.format_message(), FAILED
+    if isinstance(error, StoreUnavailable):
+        return f"{error.message} (in {error.file.parent})", FAILED
     if isinstance(error, DragomanError):
         return _with_field(error), WRONG_USAGE if isinstance(error, InvalidInput) else FAILED
     if isinstance(error, OSError) and error.strerror:

@@ -5,19 +5,15 @@ A key is 32 random bytes, so that a plain SHA-256 of it cannot be searched for.
 
 import hashlib
 import hmac
-import os
 import secrets
-import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from models.errors import DragomanError, InvalidInput
-from service.glossaries import StoreUnavailable
+from service.database import Database
 from service.rate import checked_rate
 
 FILE = "keys.sqlite"
@@ -71,6 +67,7 @@ class Keys:
 
     def __init__(self, folder: Path):
         self._file = folder / FILE
+        self._database = Database(self._file, "the keys", _TABLE)
         self._lock = threading.Lock()
         self._read_at = -FRESH_S
         self._known: list[tuple[bytes, Key]] = []
@@ -88,7 +85,7 @@ class Keys:
         secret = START + secrets.token_urlsafe(32)
         now = datetime.now(UTC)
         key = Key(secrets.token_hex(4), name, secret[:SHOWN], now, None, rate, daily_characters)
-        with self._database() as db:
+        with self._database.transaction() as db:
             db.execute(
                 f"INSERT INTO key (hash, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
                 (_hash(secret), key.id, name, key.prefix, now.isoformat(), None, rate, daily_characters),
@@ -108,7 +105,7 @@ class Keys:
             raise InvalidInput(
                 f"no key has the id {key_id[:100]!r}", field="ID", allowed="one that `keys list` shows"
             )
-        with self._database() as db:
+        with self._database.transaction() as db:
             revoked = "UPDATE key SET revoked = ? WHERE id = ? AND revoked IS NULL"
             db.execute(revoked, (now.isoformat(), key_id))
         self._read_at = -FRESH_S
@@ -140,23 +137,11 @@ class Keys:
     def _read(self) -> list[tuple[bytes, Key]]:
         if not self._file.exists():
             return []
-        with self._database() as db:
+        with self._database.transaction(write=False) as db:
             return [
                 (row[0], _key(row[1:]))
                 for row in db.execute(f"SELECT hash, {_COLUMNS} FROM key ORDER BY created, id")  # noqa: S608
             ]
-
-    @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
-        try:
-            if not self._file.exists():
-                self._file.parent.mkdir(parents=True, exist_ok=True)
-                os.close(os.open(self._file, os.O_CREAT, mode=0o600))
-            with closing(sqlite3.connect(self._file)) as db, db:
-                db.execute(_TABLE)
-                yield db
-        except (sqlite3.Error, OSError) as error:
-            raise StoreUnavailable(f"the keys in {self._file} cannot be used: {error}") from error
 
 
 def _key(row: tuple[str, str, str, str, str | None, str | None, int | None]) -> Key:

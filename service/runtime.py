@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from models.catalog import Catalog
+from models.catalog import Catalog, ModelEntry
 from models.engine.protocol import BatchRecord
 from models.engines import EngineMaker
 from models.errors import ModelUnavailable
@@ -46,16 +46,17 @@ class Runtime:
         self.settings = settings
         self.children = Children()
         self.languages = Languages.load()
-        self.catalog = Catalog.load(self.languages, settings.catalog)
-        self.catalog.get(settings.summarize_model, "summarize")  # a wrong setting ends the start
-        self.catalog.get(settings.translate_model, "translate")
-        if settings.entailment_model is not None:
-            self.catalog.get(settings.entailment_model, "entail")
+        whole = Catalog.load(self.languages, settings.catalog)
+        chosen = _chosen(whole, settings)  # a wrong setting ends the start
+        self.store = Store(settings.cache_dir, offline=settings.offline, may_fetch=chosen)
+        here = self.store.here if settings.allow_models is None else lambda _: False
+        self.catalog = whole.only(lambda entry: chosen(entry) or here(entry))
         self.detector = LanguageDetector()
-        self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
+        self.glossaries = Glossaries(
+            settings.data_dir / "glossaries.sqlite", self.languages, max_bytes=settings.max_glossary_bytes
+        )
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
-        self.store = Store(settings.cache_dir, offline=settings.offline)
         engines = EngineMaker(
             self.store,
             device=settings.device,
@@ -115,3 +116,18 @@ class Runtime:
     def close(self) -> None:
         """Finish what runs and free the models."""
         self.pool.close()
+
+
+def _chosen(catalog: Catalog, settings: Settings) -> Callable[[ModelEntry], bool]:
+    """Whether the operator chose a model, so that it may be fetched, too. Raises UnknownModel."""
+    chosen = [
+        catalog.get(settings.summarize_model, "summarize"),
+        catalog.get(settings.translate_model, "translate"),
+    ]
+    if settings.entailment_model is not None:
+        chosen.append(catalog.get(settings.entailment_model, "entail"))
+    named = [name.strip() for name in (settings.allow_models or "").split(",") if name.strip()]
+    if "*" in named:
+        return lambda _: True
+    chosen += [catalog.get(name) for name in named]
+    return lambda entry: any(each.matches(entry.name) for each in chosen)

@@ -1,11 +1,14 @@
 """The service's settings: environment variables that begin with DRAGOMAN_, each checked and then frozen."""
 
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from models.errors import InvalidInput
 from service.rate import checked_rate
@@ -20,18 +23,49 @@ def _rate(value: str) -> str:
 
 Rate = Annotated[str, AfterValidator(_rate)]
 
+ANONYMOUS_SHARES = 8
+"""Each key has a share of what is kept, and each address without one; but addresses are many, and anybody's.
+So all without a key have together no more than this many shares, and take none of a key's."""
+
+PREFIX = "DRAGOMAN_"
+OTHERS = ("DEBUG",)
+"""Read elsewhere: by the command line."""
+
+_PLATFORM = re.compile(
+    r"dragoman_(\w+_)?(service_(host|port(_\w+)?)|port_\d+_(tcp|udp|sctp)(_(proto|port|addr))?)"
+)
+_PLATFORM_PORT = re.compile(r"dragoman_(\w+_)?port")
+_PLATFORM_URL = re.compile(r"(tcp|udp|sctp)://")
+
 
 class Settings(BaseSettings):
-    """Every field is a setting: `request_timeout_s` is read from DRAGOMAN_REQUEST_TIMEOUT_S."""
+    """Every field is a setting: `request_timeout_s` is read from DRAGOMAN_REQUEST_TIMEOUT_S.
 
-    model_config = SettingsConfigDict(env_prefix="DRAGOMAN_", frozen=True, extra="forbid")
+    Raises InvalidInput for a variable DRAGOMAN_* that is none: misspelt, it would be ignored, and what it
+    was to forbid allowed. Kubernetes and Docker put the addresses of services named `dragoman...` into
+    variables that begin so, DRAGOMAN_PORT=tcp://... among them; those are passed over.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     host: str = "127.0.0.1"
-    port: int = Field(8080, ge=0, le=65535, validation_alias=AliasChoices("port", "DRAGOMAN_PORT", "PORT"))
+    port: int = Field(
+        8080,
+        ge=0,
+        le=65535,
+        validation_alias=AliasChoices("port", "DRAGOMAN_PORT", "PORT"),
+        description="DRAGOMAN_PORT, or PORT; passed over is a DRAGOMAN_PORT like tcp://10.0.0.1:80, which "
+        "Kubernetes sets for a service named dragoman",
+    )
 
     summarize_model: str = "dragoman/extractive"
     translate_model: str = "dragoman/gemma3-270m-translate"
     entailment_model: str | None = Field(None, description="one more check of summaries")
+    allow_models: str | None = Field(
+        None,
+        description="names of the catalog, commas between, that requests may ask for beside the models set "
+        "here, * for all; without it they may ask for the bundled ones and those in the cache",
+    )
     catalog: Path | None = Field(None, description="a TOML file with models of your own")
     cache_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_cache_dir("dragoman")))
     data_dir: Path = Field(
@@ -68,9 +102,20 @@ class Settings(BaseSettings):
     )
     trusted_proxies: int = Field(0, ge=0, description="proxies before this that add to X-Forwarded-For")
 
+    max_glossary_bytes: int = Field(
+        64 << 20, ge=1, description="of the glossaries of a key, or of an address without one"
+    )
     max_job_characters: int = Field(20_000_000, ge=1, description="over all texts of a job")
     max_job_texts: int = Field(10_000, ge=1)
-    max_queued_jobs: int = Field(1000, ge=1, description="jobs in work or waiting; more get 429")
+    max_queued_jobs: int = Field(
+        1000, ge=1, description="jobs in work or waiting; more get 429, but for a key that has none there"
+    )
+    max_queued_jobs_per_caller: int = Field(
+        100, ge=1, description="of them, of a key or of an address without one"
+    )
+    max_job_bytes: int = Field(
+        1 << 30, ge=1, description="that a key's jobs, or an address's without one, keep until they expire"
+    )
     job_workers: int = Field(2, ge=1, description="jobs worked on at once")
     job_batch_size: int = Field(8, ge=1, description="sentences or windows that a job asks for at a time")
     job_retention_s: float = Field(604_800.0, gt=0, description="after its end a job is kept so long")
@@ -78,3 +123,38 @@ class Settings(BaseSettings):
         None, min_length=16, description="signs the callbacks of jobs; without it there are none"
     )
     callback_private: bool = Field(False, description="callbacks may go to addresses that are not public")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, then the environment without the variables of others."""
+        assert isinstance(env_settings, EnvSettingsSource)  # noqa: S101 - it always is
+        env_settings.env_vars = _own(env_settings.env_vars, list(cls.model_fields))
+        return init_settings, env_settings
+
+
+def _own(variables: Mapping[str, str | None], fields: list[str]) -> dict[str, Any]:
+    """The variables, names in lower case, that no platform set. Raises InvalidInput for an unknown one."""
+    own = {
+        name: value
+        for name, value in variables.items()
+        if not _PLATFORM.fullmatch(name)
+        and not (_PLATFORM_PORT.fullmatch(name) and _PLATFORM_URL.match(value or ""))
+    }
+    known = sorted([f"{PREFIX}{field.upper()}" for field in fields] + [PREFIX + name for name in OTHERS])
+    for name in sorted(name.upper() for name in own if name.startswith(PREFIX.lower())):
+        if name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.8)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise InvalidInput(
+                f"the environment has {name}, which is no setting{hint}",
+                field=name,
+                allowed=None if near else known,
+            )
+    return own

@@ -239,7 +239,11 @@ class FakeRuntime:
         )
         self.keys = Keys(self.settings.data_dir)
         self.children = CHILDREN
-        self.glossaries = Glossaries(self.settings.data_dir / "glossaries.sqlite", RealLanguages.load())
+        self.glossaries = Glossaries(
+            self.settings.data_dir / "glossaries.sqlite",
+            RealLanguages.load(),
+            max_bytes=self.settings.max_glossary_bytes,
+        )
         self.timeouts_s: list[float | None] = []
         self.loading = threading.Event()
         self.loading.set()

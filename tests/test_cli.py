@@ -255,6 +255,40 @@ def test_a_wrong_setting_is_named(article, variable, value, allowed):
     assert all(part in line for part in (variable, value, allowed))
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["detect", "{article}"], ["clean", "{article}"], ["keys", "list"], ["models", "list"], ["serve"]],
+)
+def test_an_unknown_variable_ends_every_command(article, arguments, monkeypatch):
+    monkeypatch.setattr("service.http.server.serve", lambda settings: None)
+    arguments = [each.format(article=article) for each in arguments]
+    done = dragoman(*arguments, env={"DRAGOMAN_ANONIMOUS": "false"})
+    assert done.exit_code == 2
+    assert "DRAGOMAN_ANONIMOUS" in failure(done) and "did you mean DRAGOMAN_ANONYMOUS?" in failure(done)
+    done = dragoman(*arguments, env={"DRAGOMAN_SECRET_OF_SOMEBODY": "hush"})
+    assert done.exit_code == 2 and "hush" not in done.stderr, "its value may be a secret"
+
+
+def test_a_platform_s_variables_for_a_service_named_dragoman_are_passed_over(monkeypatch):
+    served = []
+    monkeypatch.setattr("service.http.server.serve", served.append)
+    kubernetes = {
+        "DRAGOMAN_PORT": "tcp://10.0.0.7:80",
+        "DRAGOMAN_PORT_80_TCP": "tcp://10.0.0.7:80",
+        "DRAGOMAN_PORT_80_TCP_ADDR": "10.0.0.7",
+        "DRAGOMAN_PORT_80_TCP_PORT": "80",
+        "DRAGOMAN_PORT_80_TCP_PROTO": "tcp",
+        "DRAGOMAN_SERVICE_HOST": "10.0.0.7",
+        "DRAGOMAN_SERVICE_PORT": "80",
+        "DRAGOMAN_SERVICE_PORT_HTTP": "80",
+        "DRAGOMAN_WEB_PORT": "tcp://10.0.0.8:80",
+        "DRAGOMAN_WEB_SERVICE_HOST": "10.0.0.8",
+    }
+    assert dragoman("serve", env=kubernetes).exit_code == 0
+    assert dragoman("serve", env={**kubernetes, "PORT": "9001"}).exit_code == 0
+    assert [settings.port for settings in served] == [8080, 9001]
+
+
 def test_the_runtime_is_closed_whatever_happens(article):
     opened = []
 

@@ -2,8 +2,10 @@
 
 import csv
 import io
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,63 @@ def test_there_is_an_end_to_it(glossaries: Glossaries, monkeypatch: pytest.Monke
         glossaries.create("n", [names(a="b")])
     with pytest.raises(InvalidInput, match="2 glossaries already"):
         glossaries.create("n", [names(a="b")])
+
+
+def test_each_caller_has_a_share_of_the_disk(tmp_path: Path, languages: Languages) -> None:
+    file = tmp_path / "glossaries.sqlite"
+    all_of_them = Glossaries(file, languages, max_bytes=10_000)
+    large = names(**{f"term{i}": "x" * 500 for i in range(12)})
+    small = names(cat="chat")
+    ann, bob = all_of_them.of("ann", "key-ann"), all_of_them.of("bob", "key-bob")
+    made = ann.create("n", [large])
+    more = names(**{f"other{i}": "x" * 500 for i in range(12)})
+    for refused in (lambda: ann.create("m", [large]), lambda: ann.update(made.id, dictionaries=[more])):
+        with pytest.raises(InvalidInput, match="of this caller would take") as wrong:
+            refused()
+        assert (wrong.value.field, wrong.value.allowed) == ("entries", "at most 10000 bytes")
+    assert ann.get(made.id) == made and len(ann.all()) == 1, "what is refused changes nothing"
+    ann.update(made.id, dictionaries=[small], replace=True)  # takes less than before
+    ann.create("m", [large])
+    bob.create("n", [large])
+
+    # Without a key each address has a share, and all of them have eight.
+    for i in range(9):
+        nobody = all_of_them.of(None, f"address-{i}")
+        nobody.create("n", [large])
+        with pytest.raises(InvalidInput, match="of this caller"):
+            nobody.create("n", [large])
+    with pytest.raises(InvalidInput, match="of all callers without a key"):
+        for i in range(20, 30):
+            all_of_them.of(None, f"address-{i}").create("n", [large])
+    bob.update(bob.all()[0].id, dictionaries=[small])
+    assert sum(f.stat().st_size for f in tmp_path.iterdir()) < 1_000_000
+
+
+def test_glossaries_of_an_older_version_are_measured(tmp_path: Path, languages: Languages) -> None:
+    file = tmp_path / "glossaries.sqlite"
+    with closing(sqlite3.connect(file)) as db:
+        db.executescript(
+            "CREATE TABLE glossary (id TEXT PRIMARY KEY, name TEXT NOT NULL, created TEXT NOT NULL);"
+            "CREATE TABLE entry (glossary TEXT NOT NULL REFERENCES glossary ON DELETE CASCADE, "
+            "source TEXT NOT NULL, target TEXT NOT NULL, term TEXT NOT NULL, translation TEXT NOT NULL, "
+            "PRIMARY KEY (glossary, source, target, term));"
+            "INSERT INTO glossary VALUES ('a', 'old', '2026-01-01T00:00:00+00:00');"
+            "INSERT INTO entry VALUES ('a', 'en', 'fr', 'é', 'ab')"
+        )
+    found = Glossaries(file, languages)
+    assert found.entries("old", "en", "fr") == {"é": "ab"}
+    with closing(sqlite3.connect(file)) as db:
+        assert db.execute("SELECT bytes FROM glossary").fetchall() == [(100 + 2 * 2 + 2,)]
+
+
+def test_reading_waits_for_no_writer(tmp_path: Path, languages: Languages) -> None:
+    file = tmp_path / "glossaries.sqlite"
+    glossaries = Glossaries(file, languages)
+    glossaries.create("n", [names(cat="chat")])
+    with closing(sqlite3.connect(file, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")  # somebody writes a large one
+        assert glossaries.entries("n", "en", "fr") == {"cat": "chat"}
+        assert glossaries.of(None, "address-1").all()
 
 
 def test_a_file_that_is_no_database_is_said_so(tmp_path: Path, languages: Languages) -> None:

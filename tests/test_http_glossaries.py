@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from http_fakes import FakeRuntime, Task
+from http_fakes import FakeRuntime, Task, settings
 
 from models.languages import Languages
 from models.tasks.translation import TranslationRequest
@@ -129,6 +129,29 @@ def test_a_store_that_cannot_be_read_is_a_problem(
     runtime.glossaries = Glossaries(tmp_path / "file" / "glossaries.sqlite", languages)
     broken = client.get("/v1/glossaries")
     assert (broken.status_code, broken.json["type"]) == (503, "/problems/store-unavailable")
+
+
+def test_entries_are_counted_like_a_text(tmp_path: Path) -> None:
+    runtime = FakeRuntime(settings(data_dir=tmp_path, anonymous_daily_characters=20))
+    client = create_app(runtime).test_client()  # type: ignore[arg-type]
+    assert client.post("/v1/glossaries", json=CAPITALS).status_code == 201
+    tsv = {"name": "n", "source_lang": "en", "target_lang": "fr", "entries": "Rome\tRome"}
+    spent = client.post("/v1/glossaries", json=CAPITALS)
+    assert (spent.status_code, spent.json["type"]) == (429, "/problems/characters-spent")
+    assert client.post("/v2/glossaries", json=tsv).status_code == 201
+    assert client.post("/v2/glossaries", json=tsv).status_code == 456, "as DeepL says it"
+    assert len(client.get("/v1/glossaries").json["glossaries"]) == 2
+
+
+def test_a_glossary_over_the_caller_s_bytes_is_refused(tmp_path: Path) -> None:
+    runtime = FakeRuntime(settings(data_dir=tmp_path, max_glossary_bytes=200))
+    client = create_app(runtime).test_client()  # type: ignore[arg-type]
+    assert client.post("/v1/glossaries", json=CAPITALS).status_code == 201
+    refused = client.post("/v1/glossaries", json=CAPITALS)
+    assert (refused.status_code, refused.json["field"]) == (422, "entries")
+    assert refused.json["allowed"] == "at most 200 bytes"
+    other = client.post("/v1/glossaries", json=CAPITALS, environ_base={"REMOTE_ADDR": "192.0.2.7"})
+    assert other.status_code == 201, "another address has its own share"
 
 
 # ---------------------------------------------------------------------- translations

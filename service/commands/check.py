@@ -68,6 +68,7 @@ def clean(session: Session, file: str, is_html: bool | None, as_json: bool) -> N
     from models.text.paste import read_pasted
     from service.schemas.checking import render_clean
 
+    session.settings()  # it uses none, but a wrong one ends every command
     content = read_file(file)
     article = read_html(content) if is_html_file(file, is_html) else read_pasted(content)
     if as_json:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from service.runtime import Runtime
     from service.settings import Settings
 
+ALL_MODELS: Mapping[str, Any] = {"allow_models": "*"}
+
 OpenRuntime = Callable[["Settings"], "Runtime"]
 
 QUIET = {
@@ -68,8 +70,11 @@ class Session:
 
     @contextmanager
     def runtime(self, **given: Any) -> Iterator["Runtime"]:
-        """Everything that commands work with, by the settings; models are loaded when they are first used."""
-        settings = self.settings(**given)
+        """Everything that commands work with, by the settings; models are loaded when they are first used.
+
+        Whoever has the command line may use every model of the catalog.
+        """
+        settings = self.settings(**ALL_MODELS, **given)
         with self.waiting("starting"):
             runtime = self._open_runtime(settings)
         try:
@@ -82,7 +87,7 @@ class Session:
 
         Where things are kept there, that machine decides if nobody has said so here.
         """
-        settings = self.settings()
+        settings = self.settings(**ALL_MODELS)
         left_out = {"callback_secret"} | ({"cache_dir", "data_dir"} - settings.model_fields_set)
         return partial(_open_elsewhere, self._open_runtime, settings.model_dump(exclude=left_out))
 

@@ -1,5 +1,6 @@
 """/v1/glossaries: named glossaries, which translations are then asked for with by their name or id."""
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, g, request
@@ -114,6 +115,7 @@ class GlossaryViews:
     def create(self) -> Response:
         with self._work.place():
             name, dictionary = parse_glossary(_body())
+            self._work.charge(chain.from_iterable(dictionary.entries.items()))
             made = self._own().create(name, [dictionary])
         return _json(render_glossary(made), 201)
 
@@ -136,7 +138,7 @@ class GlossaryViews:
         return Response(status=204)
 
     def _own(self) -> Glossaries:
-        return self._runtime.glossaries.of(g.key_id)
+        return self._runtime.glossaries.of(g.key_id, g.caller.name)
 
     def _find(self, named: str) -> Glossary:
         try:

@@ -223,6 +223,7 @@ class Jobs:
             ],
             request_id=g.request_id,
             owner=_owner(),
+            caller=g.caller.name,
             callback=body.callback,
         )
 
@@ -244,6 +245,7 @@ class Jobs:
             contents=[data],
             request_id=g.request_id,
             owner=_owner(),
+            caller=g.caller.name,
             callback=form.callback,
         )
 

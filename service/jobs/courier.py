@@ -9,7 +9,7 @@ from http.client import HTTPException
 from importlib.metadata import version
 
 from models.errors import InvalidInput
-from service.glossaries import StoreUnavailable
+from service.database import StoreUnavailable
 from service.jobs.callback import Resolve, destination, post, resolve, sign
 from service.jobs.job import Job
 from service.jobs.outbox import Outbox

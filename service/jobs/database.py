@@ -1,12 +1,9 @@
-"""The SQLite file that jobs are kept in: its tables, and transactions on it."""
+"""The SQLite file that jobs are kept in: its tables."""
 
 import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
-from service.glossaries import StoreUnavailable
+from service.database import Database, add_columns
 
 _TABLES = """
 PRAGMA auto_vacuum = FULL;
@@ -30,7 +27,10 @@ CREATE TABLE IF NOT EXISTS job (
     callback TEXT,
     callback_status TEXT,
     callback_tries INTEGER NOT NULL DEFAULT 0,
-    callback_due REAL
+    callback_due REAL,
+    caller TEXT NOT NULL DEFAULT '',
+    bytes INTEGER NOT NULL DEFAULT 0,
+    claimed REAL NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS job_status ON job (status, number);
 CREATE INDEX IF NOT EXISTS job_owner ON job (owner, number);
@@ -56,44 +56,24 @@ CREATE TABLE IF NOT EXISTS output (
 );
 """
 
-LOCK_TIMEOUT_S = 30.0
-"""How long one waits for another's transaction."""
+_COLUMNS = (
+    "caller TEXT NOT NULL DEFAULT '', bytes INTEGER NOT NULL DEFAULT 0, claimed REAL NOT NULL DEFAULT 0"
+)
+_INDEXES = """
+CREATE INDEX IF NOT EXISTS job_caller ON job (caller, claimed);
+CREATE INDEX IF NOT EXISTS job_callback ON job (callback_due) WHERE callback_status = 'pending';
+"""
 
 
-class Database:
-    """One file, which is made when it is first asked for. It may be shared."""
+def jobs_database(folder: Path) -> Database:
+    """The jobs kept in a folder."""
+    return Database(folder / "jobs.sqlite", "the jobs", _TABLES, _upgrade)
 
-    def __init__(self, file: Path):
-        self.file = file
-        self._lock = threading.Lock()
-        self._prepared = False
 
-    @contextmanager
-    def transaction(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
-        """A connection of its own, in a transaction that is kept if nothing is raised.
-
-        Raises StoreUnavailable where SQLite raises.
-        """
-        try:
-            with closing(self._connect()) as db:
-                db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-                yield db
-                db.execute("COMMIT")  # whoever raises closes the connection first, and so takes it back
-        except (sqlite3.Error, OSError) as error:
-            raise StoreUnavailable(f"the jobs in {self.file} cannot be used: {error}") from error
-
-    def _connect(self) -> sqlite3.Connection:
-        with self._lock:
-            if not self._prepared:
-                self._prepare()
-                self._prepared = True
-        # A result is read while it is written to a socket, and who closes it then may be another thread.
-        db = sqlite3.connect(self.file, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA foreign_keys = ON")
-        return db
-
-    def _prepare(self) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        self.file.touch(mode=0o600)  # people's texts; SQLite gives the files beside it the same mode
-        with closing(sqlite3.connect(self.file, timeout=LOCK_TIMEOUT_S)) as db:
-            db.executescript(_TABLES)
+def _upgrade(db: sqlite3.Connection) -> None:
+    """Bring a file up to date that was made before callers had shares."""
+    counted = any(column[1] == "caller" for column in db.execute("PRAGMA table_info(job)"))
+    add_columns(db, "job", _COLUMNS)
+    if not counted:
+        db.execute("UPDATE job SET caller = 'key-' || owner WHERE owner IS NOT NULL")
+    db.executescript(_INDEXES)

@@ -8,7 +8,7 @@ from filelock import FileLock
 
 from service.jobs.callback import Resolve, resolve
 from service.jobs.courier import WAITS_S, Courier
-from service.jobs.database import Database
+from service.jobs.database import jobs_database
 from service.jobs.job import Job, NewJob
 from service.jobs.outbox import Outbox
 from service.jobs.outputs import Outputs
@@ -34,7 +34,7 @@ class Desk:
         tls: ssl.SSLContext | None = None,
     ):
         settings = self._settings = runtime.settings
-        database = Database(settings.data_dir / "jobs.sqlite")
+        database = jobs_database(settings.data_dir)
         secret = settings.callback_secret
         self.store = JobStore(database)
         self.courier = Courier(
@@ -50,7 +50,7 @@ class Desk:
             self.store,
             JobWork(runtime, self.store, Outputs(database), tell),
             self.courier,
-            FileLock(settings.data_dir / "jobs.lock", thread_local=False),
+            FileLock(settings.data_dir / "jobs.lock", mode=0o600, thread_local=False),
             workers=settings.job_workers,
             retention_s=settings.job_retention_s,
         )
@@ -59,7 +59,7 @@ class Desk:
         """Keep a new job, to be done. Raises InvalidInput for its callback, and Overloaded."""
         if new.callback is not None:
             self.courier.check(new.callback)
-        job = self.store.create(new, most_waiting=self._settings.max_queued_jobs)
+        job = self.store.create(new, self._settings)
         self.runner.wake()
         return job
 

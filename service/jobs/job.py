@@ -62,6 +62,8 @@ class NewJob:
     """The items in order; a Result for one that was wrong from the start."""
     request_id: str
     owner: str | None = None
+    caller: str = ""
+    """Whose share it takes: the key's, or the address's without one."""
     callback: str | None = None
     """The URL that is told when it has ended."""
 
@@ -92,6 +94,7 @@ class Job:
     callback: str | None
     callback_status: CallbackStatus | None
     callback_tries: int
+    caller: str
 
     @property
     def ended(self) -> bool:

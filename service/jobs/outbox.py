@@ -1,6 +1,6 @@
 """Which callbacks are still to be sent, and when they are tried next."""
 
-from service.jobs.database import Database
+from service.database import Database
 from service.jobs.job import CallbackStatus, Job
 from service.jobs.store import JOB, job_of
 

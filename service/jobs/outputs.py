@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from models.engine.protocol import Output
-from service.jobs.database import Database
+from service.database import Database
 from service.jobs.job import Job
 from service.jobs.pace import Kept
 from service.jobs.store import require_running

@@ -8,11 +8,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from models.errors import InvalidInput
-from service.glossaries import StoreUnavailable
+from service.database import StoreUnavailable, private
 from service.http.abandoned import Abandoned, Stop
 from service.jobs.courier import Courier
 from service.jobs.job import Gone, Job
@@ -27,6 +29,34 @@ IDLE_S = 5.0
 """Until it is looked for jobs that another service with the same folder took."""
 EXPIRE_EVERY_S = 60.0
 CLOSING_S = 8.0
+TURN_S = 30.0
+"""After so long a job waits again, if a caller waits who has none in work; what is done of it stays done."""
+TURN_TO_BEGINNING = 4.0
+"""A job's turn is so many times as long, at least, as it took to begin, which it has to do again."""
+LOOK_FOR_TURNS_S = 1.0
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A job in work."""
+
+    job: Job
+    stop: Stop
+    begun: float
+    began_s: float | None = None
+    """How long it took until something new of it was kept."""
+
+    def got_on(self) -> None:
+        """Something of it was kept."""
+        if self.began_s is None:
+            self.began_s = time.monotonic() - self.begun
+
+    @property
+    def over_s(self) -> float:
+        """For how long it has had more than its turn; below 0 if it has not, or got nowhere yet."""
+        if self.began_s is None:
+            return -1.0
+        return time.monotonic() - self.begun - max(TURN_S, TURN_TO_BEGINNING * self.began_s)
 
 
 class Runner:
@@ -51,7 +81,7 @@ class Runner:
         self._closing = threading.Event()
         self._waiting = threading.Semaphore(0)
         self._guard = threading.Lock()
-        self._running: dict[str, tuple[Job, Stop]] = {}
+        self._running: dict[str, _Turn] = {}
         self._threads: list[threading.Thread] = []
 
     # ------------------------------------------------------------------ from other threads
@@ -69,24 +99,24 @@ class Runner:
         with self._guard:
             running = self._running.get(job.id)
         if running is not None:
-            running[1].stop()
+            running.stop.stop()
         self._courier.wake()
 
     def close(self) -> None:
         """Stop working; what is not done goes on after the next start."""
         self._closing.set()
-        for _, stop in self._in_work():
-            stop.stop()
+        for turn in self._in_work():
+            turn.stop.stop()
         for _ in range(self._workers):
             self.wake()
         end = time.monotonic() + CLOSING_S
         self._courier.close(CLOSING_S)
         for thread in list(self._threads):
             thread.join(max(0.0, end - time.monotonic()))
-        for job, _ in self._in_work():  # in a batch that cannot be stopped midway
-            self._give_back(job)
+        for turn in self._in_work():  # in a batch that cannot be stopped midway
+            self._give_back(turn.job)
 
-    def _in_work(self) -> list[tuple[Job, Stop]]:
+    def _in_work(self) -> list[_Turn]:
         with self._guard:
             return list(self._running.values())
 
@@ -105,17 +135,20 @@ class Runner:
         try:
             if not self._acquire():
                 return
-            begun = False
+            begun, expire_at = False, 0.0
             while not self._closing.is_set():
                 try:
                     if not begun:
                         self._begin()
                         begun = True
-                    if expired := self._store.expire(time.time() - self._retention_s):
-                        log.info("%d old jobs forgotten", expired)
-                except StoreUnavailable as error:
-                    log.error("%s", error.message)
-                self._closing.wait(EXPIRE_EVERY_S)
+                    if time.monotonic() >= expire_at:
+                        expire_at = time.monotonic() + EXPIRE_EVERY_S
+                        if expired := self._store.expire(time.time() - self._retention_s):
+                            log.info("%d old jobs forgotten", expired)
+                    self._take_turns()
+                except StoreUnavailable:  # which is in the log
+                    self._closing.wait(EXPIRE_EVERY_S)
+                self._closing.wait(LOOK_FOR_TURNS_S)
         finally:
             own = threading.current_thread()  # not always the first: it may begin before it is listed
             for thread in [thread for thread in self._threads if thread is not own]:
@@ -126,6 +159,7 @@ class Runner:
         """Wait for the lock; False if it is closed before."""
         while not self._closing.is_set():
             try:
+                private(Path(self._lock.lock_file))
                 self._lock.acquire(timeout=0)
             except Timeout:
                 self._closing.wait(LOOK_EVERY_S)
@@ -135,6 +169,16 @@ class Runner:
             else:
                 return True
         return False
+
+    def _take_turns(self) -> None:
+        """Where all work for some callers and another waits, end the turn that is over by most."""
+        turns = self._in_work()
+        over = max(turns, key=lambda turn: turn.over_s, default=None)
+        if over is None or over.over_s < 0 or len(turns) < self._workers:
+            return
+        if self._store.someone_waits():
+            log.info("job %s waits again, for others' turns", over.job.id)
+            over.stop.stop()
 
     def _begin(self) -> None:
         self._store.recover()
@@ -152,18 +196,17 @@ class Runner:
                     self._waiting.acquire(timeout=IDLE_S)
                 else:
                     self._do(job)
-            except StoreUnavailable as error:
-                log.error("%s", error.message)
+            except StoreUnavailable:  # which is in the log
                 self._closing.wait(IDLE_S)
 
     def _do(self, job: Job) -> None:
-        stop = Stop()
+        turn = _Turn(job, Stop(), time.monotonic())
         with self._guard:
-            self._running[job.id] = job, stop
+            self._running[job.id] = turn
         if self._closing.is_set():
-            stop.stop()
+            turn.stop.stop()
         try:
-            self._work.run(job, stop)
+            self._work.run(job, turn.stop, turn.got_on)
             log.info("job %s ended", job.id)
         except (Abandoned, Gone):
             self._give_back(job)  # which leaves a cancelled one as it is
@@ -186,7 +229,6 @@ class Runner:
             try:
                 self._store.requeue(job)
                 return
-            except StoreUnavailable as error:
-                log.error("%s", error.message)
+            except StoreUnavailable:
                 if self._closing.wait(IDLE_S):
                     return  # it is found running at the next start

@@ -9,25 +9,51 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 
-from models.errors import Overloaded
-from service.jobs.database import Database
+from service.database import Database
 from service.jobs.job import Gone, Item, Job, NewJob, Result, Status, UnknownJob
+from service.jobs.room import require_room
+from service.settings import Settings
 
 JOB = (
     "number, id, owner, task, form, options, request_id, status, done, total, created, started, finished, "
-    "problem, interruptions, callback, callback_status, callback_tries"
+    "problem, interruptions, callback, callback_status, callback_tries, caller"
 )
 _CLAIM = f"""
-UPDATE job SET status = 'running', started = coalesce(started, ?)
-WHERE number = (SELECT number FROM job WHERE status = 'queued' ORDER BY number LIMIT 1)
+UPDATE job SET status = 'running', started = coalesce(started, :now), claimed = :now
+WHERE number = (
+    SELECT first.number
+    FROM (SELECT caller, min(number) AS number FROM job WHERE status = 'queued' GROUP BY caller) AS first
+    JOIN job ON job.number = first.number
+    ORDER BY
+        (SELECT count(*) FROM job AS other WHERE status = 'running' AND other.caller = first.caller),
+        max(job.created, (SELECT max(claimed) FROM job AS other WHERE other.caller = first.caller)),
+        first.number
+    LIMIT 1
+)
 RETURNING {JOB}
 """  # noqa: S608 - of constants
+"""Callers take turns: first who has least in work, then who has waited longest since their own last turn."""
 _RECORD = "UPDATE item SET data = ?, media_type = ?, filename = ?, notes = ? WHERE job = ? AND number = ?"
 _END = """
 UPDATE job SET status = ?, finished = ?, problem = ?,
     callback_status = iif(callback IS NULL, NULL, 'pending'), callback_due = ?
 WHERE number = ? AND status IN ('queued', 'running')
 """
+
+
+_HIDE = """
+UPDATE job SET id = 'forgotten-' || number, owner = '', caller = '', bytes = 0, finished = 0,
+    status = 'cancelled', callback_status = NULL
+WHERE number = ?
+"""
+_FORGET_ITEMS = "DELETE FROM item WHERE rowid IN (SELECT rowid FROM item WHERE job = ? LIMIT ?)"
+_SOMEONE_WAITS = """
+SELECT 1 FROM job AS waiting WHERE status = 'queued' AND NOT EXISTS (
+    SELECT 1 FROM job AS other WHERE other.status = 'running' AND other.caller = waiting.caller
+) LIMIT 1
+"""
+_PIECE = 64
+"""Items read or forgotten in one transaction, so that no other waits long, and no slow reader holds one."""
 
 
 class JobStore:
@@ -38,21 +64,18 @@ class JobStore:
 
     # ------------------------------------------------------------------ callers' side
 
-    def create(self, new: NewJob, *, most_waiting: int) -> Job:
-        """Keep a new job. Raises Overloaded if so many wait or run already."""
+    def create(self, new: NewJob, limits: Settings) -> Job:
+        """Keep a new job. Raises Overloaded where there are too many, or they keep too much."""
         total = len(new.contents)
         done = sum(isinstance(content, Result) for content in new.contents)
+        size = sum(map(_size, new.contents))
         row = (uuid.uuid4().hex, new.owner, new.task, new.form, json.dumps(new.options), new.request_id)
         with self._database.transaction() as db:
-            (waiting,) = db.execute(
-                "SELECT count(*) FROM job WHERE status IN ('queued', 'running')"
-            ).fetchone()
-            if waiting >= most_waiting:
-                raise Overloaded(f"{waiting} jobs wait already", retry_after_s=30.0)
+            require_room(db, new, size, limits)
             cursor = db.execute(
                 "INSERT INTO job (id, owner, task, form, options, request_id, status, done, total, created, "
-                "callback) VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
-                (*row, done, total, time.time(), new.callback),
+                "callback, caller, bytes) VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)",
+                (*row, done, total, time.time(), new.callback, new.caller, size),
             )
             number = cursor.lastrowid
             db.executemany(
@@ -81,24 +104,41 @@ class JobStore:
             return [job_of(row) for row in rows]
 
     def results(self, job: Job) -> Iterator[Result]:
-        """What came of the job's items, in order, read as it is asked for."""
-        with self._database.transaction(write=False) as db:
-            rows = db.execute(
-                "SELECT data, media_type, filename, notes FROM item WHERE job = ? ORDER BY number",
-                (job.number,),
-            )
-            for row in rows:
-                yield Result(*row)
+        """What came of the job's items, in order, read as it is asked for. Raises Gone if it is forgotten."""
+        total = job.total if job.form == "texts" else 1
+        number = -1
+        while number + 1 < total:
+            with self._database.transaction(write=False) as db:
+                rows = db.execute(
+                    "SELECT number, data, media_type, filename, notes FROM item "
+                    "WHERE job = ? AND number > ? ORDER BY number LIMIT ?",
+                    (job.number, number, _PIECE),
+                ).fetchall()
+            yield from (Result(*row[1:]) for row in rows)
+            if not rows:
+                raise Gone("the job was forgotten while its results were read")
+            number = rows[-1][0]
 
     def remove(self, job_id: str, owner: str | None) -> Job:
         """Cancel a job that has not ended; forget one that has. Returns it as it was. Raises UnknownJob."""
         with self._database.transaction() as db:
             job = _get(db, job_id, owner)
-            if job.ended:
-                db.execute("DELETE FROM job WHERE number = ?", (job.number,))
-            else:
+            if not job.ended:
                 _end(db, job.number, "cancelled", None)
-            return job
+        if job.ended:
+            self.forget(job.number)
+        return job
+
+    def forget(self, number: int) -> None:
+        """Forget a job, whatever its state. Nobody finds it from the beginning; its items go in pieces."""
+        with self._database.transaction() as db:
+            db.execute(_HIDE, (number,))
+        left = 1
+        while left:
+            with self._database.transaction() as db:
+                left = db.execute(_FORGET_ITEMS, (number, _PIECE)).rowcount
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM job WHERE number = ?", (number,))
 
     # ------------------------------------------------------------------ the runner's side
 
@@ -112,14 +152,20 @@ class JobStore:
     def claim(self) -> Job | None:
         """The next job that waits, which is running from now on."""
         with self._database.transaction() as db:
-            rows = db.execute(_CLAIM, (time.time(),)).fetchall()
+            rows = db.execute(_CLAIM, {"now": time.time()}).fetchall()
             return job_of(rows[0]) if rows else None
+
+    def someone_waits(self) -> bool:
+        """Whether a caller has jobs waiting, and none in work."""
+        with self._database.transaction(write=False) as db:
+            return db.execute(_SOMEONE_WAITS).fetchone() is not None
 
     def requeue(self, job: Job) -> None:
         """Let a running job wait again; what is done of it stays done."""
         with self._database.transaction() as db:
             db.execute(
-                "UPDATE job SET status = 'queued' WHERE number = ? AND status = 'running'", (job.number,)
+                "UPDATE job SET status = 'queued', claimed = ? WHERE number = ? AND status = 'running'",
+                (time.time(), job.number),
             )
 
     def pending(self, job: Job, *, after: int, limit: int) -> list[Item]:
@@ -140,6 +186,8 @@ class JobStore:
                 _RECORD,
                 [(r.data, r.media_type, r.filename, r.notes, job.number, i) for i, r in results.items()],
             )
+            size = sum(len(result.data) for result in results.values())
+            db.execute("UPDATE job SET bytes = bytes + ? WHERE number = ?", (size, job.number))
             items = [(job.number, i) for i in results]
             db.executemany("DELETE FROM output WHERE job = ? AND item = ?", items)
             if job.form == "texts":
@@ -158,8 +206,11 @@ class JobStore:
 
     def expire(self, before: float) -> int:
         """Forget the jobs that ended before this time; returns how many."""
-        with self._database.transaction() as db:
-            return db.execute("DELETE FROM job WHERE finished < ?", (before,)).rowcount
+        with self._database.transaction(write=False) as db:
+            rows = db.execute("SELECT number FROM job WHERE finished < ?", (before,)).fetchall()
+        for (number,) in rows:
+            self.forget(number)
+        return len(rows)
 
 
 def job_of(row: tuple[object, ...]) -> Job:
@@ -191,3 +242,11 @@ def _end(db: sqlite3.Connection, number: int, status: Status, problem: bytes | N
     if db.execute(_END, (status, now, problem, now, number)).rowcount:
         db.execute("UPDATE item SET content = NULL WHERE job = ?", (number,))
         db.execute("DELETE FROM output WHERE job = ?", (number,))
+        kept = "SELECT coalesce(sum(length(data)), 0) FROM item WHERE job = job.number"
+        db.execute(f"UPDATE job SET bytes = ({kept}) WHERE number = ?", (number,))  # noqa: S608
+
+
+def _size(content: str | bytes | Result) -> int:
+    if isinstance(content, Result):
+        return len(content.data)
+    return len(content.encode()) if isinstance(content, str) and not content.isascii() else len(content)

@@ -11,9 +11,9 @@ from models.errors import EngineFailed, InvalidInput
 from models.tasks.steps import Outcome, Steps, Timings
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translation import Translation
+from service.database import StoreUnavailable
 from service.documents import parsing
 from service.documents.document import File
-from service.glossaries import StoreUnavailable
 from service.http.abandoned import Abandoned, Stop
 from service.jobs.job import PROBLEM, Gone, Item, Job, Result
 from service.jobs.outputs import Outputs
@@ -71,8 +71,9 @@ class _Planned:
 class _JobMemory:
     """What is kept of a job while it is worked on."""
 
-    def __init__(self, job: Job, store: JobStore, outputs: Outputs):
+    def __init__(self, job: Job, store: JobStore, outputs: Outputs, got_on: Callable[[], None]):
         self._job = job
+        self._got_on = got_on
         self._store = store
         self._outputs = outputs
         self._begun = outputs.items_begun(job)
@@ -82,6 +83,7 @@ class _JobMemory:
 
     def keep(self, item: int, outputs: Mapping[int, Kept]) -> None:
         self._outputs.keep(self._job, item, outputs)
+        self._got_on()
 
     def progress(self, done: int, total: int) -> None:
         if self._job.form != "texts":
@@ -99,8 +101,8 @@ class JobWork:
         self._size = runtime.settings.job_batch_size
         self._limits = limits(runtime.settings)
 
-    def run(self, job: Job, stop: Stop) -> None:
-        """Do what is left of the job, and end it.
+    def run(self, job: Job, stop: Stop, got_on: Callable[[], None] = lambda: None) -> None:
+        """Do what is left of the job, and end it; `got_on` hears whenever something new of it is kept.
 
         Raises Abandoned when stopped, Gone when cancelled, and StoreUnavailable.
         """
@@ -108,13 +110,14 @@ class JobWork:
             times = f"the service ended {job.interruptions} times while it worked on this"
             self._store.end(job, self._problem(job, EngineFailed(times)))
             return
-        memory = _JobMemory(job, self._store, self._outputs)
+        memory = _JobMemory(job, self._store, self._outputs, got_on)
         results: Sequence[Result] = ()
         after = -1
         while items := self._store.pending(job, after=after, limit=self._size):
             results = self._run_together(job, items, stop, memory)
             stop.require()
             self._store.record(job, {item.number: r for item, r in zip(items, results, strict=True)})
+            got_on()
             after = items[-1].number
         alone = results[0] if results and job.form != "texts" else None
         self._store.end(job, alone.data if alone is not None and alone.failed else None)

@@ -1,6 +1,7 @@
 """DeepL's glossaries, over the service's own: /v2 for one pair of languages each, /v3 for several."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from flask import Blueprint, Response, g, request
@@ -102,7 +103,7 @@ class DeepLGlossaries:
     def create_v2(self) -> Response:
         with self._work.place():
             body = validated(NewV2, _body())
-            return answer(_v2(self._own().create(body.name, [body.dictionary])), 201)
+            return answer(_v2(self._own().create(body.name, self._read([body]))), 201)
 
     def list_v2(self) -> Response:
         # Those of several pairs are known to /v3 alone, as at DeepL.
@@ -122,7 +123,7 @@ class DeepLGlossaries:
     def create_v3(self) -> Response:
         with self._work.place():
             body = validated(NewV3, _body())
-            made = self._own().create(body.name, [each.dictionary for each in body.dictionaries])
+            made = self._own().create(body.name, self._read(body.dictionaries))
             return answer(_v3(made), 201)
 
     def list_v3(self) -> Response:
@@ -135,7 +136,7 @@ class DeepLGlossaries:
         with self._work.place():
             body = validated(Changes, _body())
             self._get(glossary_id)
-            dictionaries = [each.dictionary for each in body.dictionaries]
+            dictionaries = self._read(body.dictionaries)
             changed = self._own().update(glossary_id, name=body.name, dictionaries=dictionaries)
             return answer(_v3(changed))
 
@@ -154,7 +155,7 @@ class DeepLGlossaries:
         with self._work.place():
             body = validated(Entries, _body())
             self._get(glossary_id)
-            changed = self._own().update(glossary_id, dictionaries=[body.dictionary], replace=True)
+            changed = self._own().update(glossary_id, dictionaries=self._read([body]), replace=True)
             fields = {"source_lang": body.source_lang, "target_lang": body.target_lang}
             return answer(_dictionary(self._pair(changed, fields)))
 
@@ -166,7 +167,13 @@ class DeepLGlossaries:
     # ------------------------------------------------------------------ inside
 
     def _own(self) -> Glossaries:
-        return self._runtime.glossaries.of(g.key_id)
+        return self._runtime.glossaries.of(g.key_id, g.caller.name)
+
+    def _read(self, sent: Sequence[Entries]) -> list[Dictionary]:
+        """The entries that were sent, whose characters are counted like a text's."""
+        dictionaries = [each.dictionary for each in sent]
+        self._work.charge(chain.from_iterable(pair for each in dictionaries for pair in each.entries.items()))
+        return dictionaries
 
     def _get(self, glossary_id: str) -> Glossary:
         try:

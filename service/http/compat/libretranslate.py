@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
-from flask import Blueprint, Request, Response, request, url_for
+from flask import Blueprint, Request, Response, g, request, url_for
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.exceptions import NotFound
 
@@ -160,7 +160,9 @@ class LibreTranslate:
             normalize = self._runtime.languages.normalize
             source = body.source if body.source == "auto" else normalize(body.source, "source")
             target = normalize(body.target, "target")
-            self._runtime.suggestions.add(text=body.q, translation=body.s, source=source, target=target)
+            self._runtime.suggestions.add(
+                text=body.q, translation=body.s, source=source, target=target, caller=g.caller.name
+            )
         return answer({"success": True})
 
     def _translated(

@@ -1,0 +1,37 @@
+"""Whether there is room for another job: shares of the queue and of the disk, by callers."""
+
+import sqlite3
+
+from models.errors import Overloaded
+from service.jobs.job import NewJob
+from service.settings import ANONYMOUS_SHARES, Settings
+
+_WAITING = "SELECT count(*) FROM job WHERE status IN ('queued', 'running')"
+
+
+def require_room(db: sqlite3.Connection, new: NewJob, size: int, limits: Settings) -> None:
+    """Raise Overloaded if the caller's share, or the whole queue, has no room for a job of `size` bytes.
+
+    A full queue takes the first job of a key all the same, so that nobody's key is locked out by others.
+    """
+    (everybody_s,) = db.execute(_WAITING).fetchone()
+    (own,) = db.execute(f"{_WAITING} AND caller = ?", (new.caller,)).fetchone()
+    if own >= limits.max_queued_jobs_per_caller:
+        raise Overloaded(
+            f"{own} jobs of this caller wait already, of at most {limits.max_queued_jobs_per_caller}",
+            retry_after_s=30.0,
+        )
+    if everybody_s >= limits.max_queued_jobs and (own or new.owner is None):
+        raise Overloaded(f"{everybody_s} jobs wait already", retry_after_s=30.0)
+    shares: list[tuple[str, str, str | None, int]] = [("this caller", "caller = ?", new.caller, 1)]
+    if new.owner is None:
+        shares.append(("all callers without a key", "owner IS ?", None, ANONYMOUS_SHARES))
+    for whose, which, value, share in shares:
+        query = f"SELECT coalesce(sum(bytes), 0) FROM job WHERE {which}"  # noqa: S608 - of constants
+        (kept,) = db.execute(query, (value,)).fetchone()
+        if kept + size > share * limits.max_job_bytes:
+            raise Overloaded(
+                f"the jobs of {whose} would keep {kept + size} bytes, of at most "
+                f"{share * limits.max_job_bytes}; delete those whose results were fetched",
+                retry_after_s=60.0,
+            )

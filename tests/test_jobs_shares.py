@@ -1,0 +1,213 @@
+"""Jobs of many callers: nobody fills the queue or the disk for others, and they take turns at the work."""
+
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from http_fakes import FakeRuntime, settings
+from jobs_runtime import JournalRuntime
+from test_jobs import ended, put, until
+
+from service.http.app import create_app
+from service.http.jobs import open_desk
+from service.jobs import runner, store
+from service.jobs.desk import Desk
+from service.jobs.job import Gone
+
+ONE = {"task": "summarize", "text": "One."}
+
+
+def _open(folder: Path, **given: Any) -> tuple[FlaskClient, Desk, dict[str, dict[str, str]]]:
+    """A client, its desk, and the headers of two keys."""
+    runtime = FakeRuntime(settings(data_dir=folder, **given))
+    desk = open_desk(runtime)
+    keys = {name: {"X-API-Key": runtime.keys.create(name)[1]} for name in ("ann", "bob")}
+    return create_app(runtime, desk=desk).test_client(), desk, keys
+
+
+def _send(client: FlaskClient, headers: dict[str, str], body: Any = ONE, address: str = "192.0.2.1") -> int:
+    sent = client.post("/v1/jobs", json=body, headers=headers, environ_base={"REMOTE_ADDR": address})
+    return int(sent.status_code)
+
+
+# ---------------------------------------------------------------------- the queue
+
+
+def test_one_caller_does_not_fill_the_queue(tmp_path: Path) -> None:
+    client, _, keys = _open(tmp_path, max_queued_jobs_per_caller=2)
+    assert [_send(client, keys["ann"]) for _ in range(3)] == [202, 202, 429]
+    assert [_send(client, keys["bob"]) for _ in range(3)] == [202, 202, 429]
+    assert [_send(client, {}, address="192.0.2.1") for _ in range(3)] == [202, 202, 429]
+    assert _send(client, {}, address="192.0.2.2") == 202, "another address"
+    refused = client.post("/v1/jobs", json=ONE, headers=keys["ann"])
+    assert "2 jobs of this caller wait already, of at most 2" in refused.json["detail"]
+
+
+def test_a_full_queue_takes_a_key_s_first_job(tmp_path: Path) -> None:
+    client, _, keys = _open(tmp_path, max_queued_jobs=2)
+    assert [_send(client, {}, address=f"192.0.2.{i}") for i in range(3)] == [202, 202, 429]
+    assert [_send(client, keys["ann"]) for _ in range(2)] == [202, 429]
+    assert [_send(client, keys["bob"]) for _ in range(2)] == [202, 429]
+
+
+def test_each_caller_has_a_share_of_the_disk(tmp_path: Path) -> None:
+    client, desk, keys = _open(tmp_path, max_job_bytes=1500)
+    large = {"task": "summarize", "text": "é" * 500}
+    assert [_send(client, keys["ann"], large) for _ in range(2)] == [202, 429]
+    assert _send(client, keys["bob"], large) == 202
+    assert [_send(client, {}, large, address=f"192.0.2.{i}") for i in range(12)].count(202) == 12
+    assert _send(client, {}, large, address="198.51.100.1") == 429, "all without a key have eight shares"
+    assert _send(client, keys["ann"], {"task": "summarize", "text": "a" * 400}) == 202
+
+    # A job that has ended keeps its result and not its text; one that is forgotten keeps nothing.
+    desk.runner.start()
+    [first, last] = client.get("/v1/jobs", headers=keys["ann"]).json["jobs"]
+    for job in (first, last):
+        until(lambda: client.get(f"/v1/jobs/{job['id']}", headers=keys["ann"]).json["status"] == "done")  # noqa: B023
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as db:
+        query = "SELECT bytes, (SELECT sum(length(data)) FROM item WHERE job = job.number) FROM job"
+        rows = db.execute(f"{query} WHERE status = 'done'").fetchall()
+    assert rows and all(kept == results for kept, results in rows)
+    for job in (first, last):
+        client.delete(f"/v1/jobs/{job['id']}", headers=keys["ann"])
+    assert _send(client, keys["ann"], large) == 202
+    desk.runner.close()
+
+
+# ---------------------------------------------------------------------- turns
+
+
+def test_claims_go_round_the_callers(tmp_path: Path) -> None:
+    client, desk, keys = _open(tmp_path)
+    for name in ("ann", "ann", "ann", "bob", "bob"):
+        _send(client, keys[name])
+    for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2"):
+        _send(client, {}, address=address)
+    claimed = []
+    while (job := desk.store.claim()) is not None:
+        claimed.append(job)
+        if len(claimed) % 2 == 0:  # two are in work at most
+            desk.store.end(claimed[-2])
+            desk.store.end(claimed[-1])
+    names = {each: i for i, each in enumerate(dict.fromkeys(job.caller for job in claimed))}
+    assert [names[job.caller] for job in claimed] == [0, 1, 2, 3, 0, 1, 2, 0]
+    assert [job.number for job in claimed if names[job.caller] == 0] == [1, 2, 3], "each caller's in order"
+
+
+def test_new_callers_do_not_starve_one_who_waits(tmp_path: Path) -> None:
+    client, desk, keys = _open(tmp_path)
+    for _ in range(3):
+        _send(client, keys["ann"])
+    done = []
+    for i in range(20):  # an address that was never seen for each that is done
+        _send(client, {}, address=f"192.0.2.{i}")
+        job = desk.store.claim()
+        assert job is not None
+        done.append(job.owner is not None)
+        desk.store.end(job)
+    assert done.count(True) == 3
+
+
+@pytest.fixture
+def slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[FlaskClient, Desk, JournalRuntime]]:
+    """One worker over an engine that takes its time; a turn is a tenth of a second."""
+    monkeypatch.setattr(runner, "TURN_S", 0.1)
+    monkeypatch.setattr(runner, "LOOK_FOR_TURNS_S", 0.05)
+    runtime = JournalRuntime(settings(data_dir=tmp_path, job_workers=1), tmp_path / "journal", pause_s=0.05)
+    desk = open_desk(runtime)
+    desk.runner.start()
+    yield create_app(runtime, desk=desk).test_client(), runtime
+    desk.runner.close()
+
+
+@pytest.mark.parametrize("form", ["texts", "text"])
+def test_a_long_job_makes_room_for_another_caller(
+    slow: tuple[FlaskClient, JournalRuntime], form: str
+) -> None:
+    client, runtime = slow
+    sentences = [f"The ferry of day {i} stayed in." for i in range(90)]
+    long = put(
+        client,
+        task="translate",
+        source="en",
+        target="fr",
+        **{form: sentences if form == "texts" else " ".join(sentences)},
+    )
+    until(lambda: client.get(long).json["progress"]["done"] >= 8)
+    key = {"X-API-Key": runtime.keys.create("bob")[1]}
+    body = {"task": "translate", "source": "en", "target": "fr", "text": "Good morning."}
+    short = client.post("/v1/jobs", json=body, headers=key).headers["Location"]
+    until(lambda: client.get(short, headers=key).json["status"] == "done")
+    job = client.get(long).json
+    assert job["status"] != "done" and job["progress"]["done"] < 90, "the short one did not wait for its end"
+    assert ended(client, long)["status"] == "done"
+    result = client.get(f"{long}/result").json
+    if form == "texts":
+        assert [each["translation"] for each in result["results"]] == [each.upper() for each in sentences]
+    else:
+        assert result["translation"] == " ".join(sentences).upper()
+    asked = Counter((runtime.settings.data_dir / "journal").read_text().splitlines())
+    assert sum(asked.values()) - len(asked) <= 2 * 8, "what was done is not done again"
+
+
+def test_nobody_s_turn_ends_where_nobody_waits(slow: tuple[FlaskClient, JournalRuntime]) -> None:
+    client, _ = slow
+    texts = [f"The ferry of day {i} stayed in." for i in range(40)]
+    first = put(client, task="translate", texts=texts, source="en", target="fr")
+    second = put(client, task="translate", texts=texts[:8], source="en", target="fr")
+    until(lambda: client.get(first).json["progress"]["done"] >= 24)
+    assert client.get(second).json["status"] == "queued", "it is the same caller's"
+    assert ended(client, second)["status"] == "done"
+
+
+# ---------------------------------------------------------------------- in pieces
+
+
+def test_results_are_read_and_forgotten_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_PIECE", 3)
+    client, desk, _ = _open(tmp_path)
+    desk.runner.start()
+    address = put(client, task="translate", texts=[f"t{i}" for i in range(10)], target="fr")
+    ended(client, address)
+    job = desk.store.get(address.rpartition("/")[2], None)
+    reading = desk.store.results(job)
+    next(reading)
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite", isolation_level=None)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # a reader in a transaction would hold it up
+        assert db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+    assert len(list(reading)) == 9
+    reading = desk.store.results(job)
+    next(reading)
+    assert client.delete(address).status_code == 204
+    with pytest.raises(Gone):
+        list(reading)
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as db:
+        assert [db.execute(f"SELECT count(*) FROM {t}").fetchone() for t in ("job", "item")] == [(0,), (0,)]
+    desk.runner.close()
+
+
+def test_jobs_of_an_older_version_are_done(tmp_path: Path) -> None:
+    client, desk, keys = _open(tmp_path)
+    address = client.post("/v1/jobs", json=ONE, headers=keys["ann"]).headers["Location"]
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as db:
+        db.executescript("DROP INDEX job_caller; DROP INDEX job_callback;")
+        for column in ("caller", "bytes", "claimed"):
+            db.execute(f"ALTER TABLE job DROP COLUMN {column}")
+    client, desk, _ = _open(tmp_path)
+    desk.runner.start()
+    end = time.monotonic() + 20
+    while client.get(address, headers=keys["ann"]).json["status"] != "done":
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    desk.runner.close()
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as db:
+        [(caller,)] = db.execute("SELECT caller FROM job").fetchall()
+    assert caller.startswith("key-")

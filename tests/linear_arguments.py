@@ -1,4 +1,4 @@
-"""How the walker of `test_linear` makes arguments: by a parameter's type, by its name, or for one callable."""
+"""How the walker of `test_linear` makes arguments: by a parameter's type, by its name, for one callable."""
 
 import dataclasses
 import inspect
@@ -9,12 +9,23 @@ import typing
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from functools import partial
-from html import escape
 from typing import Any
 
 import numpy as np
 from linear_files import docx_of, pdf_of, srt_of
 from linear_texts import Fed, pieces
+from linear_values import (
+    block_of,
+    body_of,
+    element_of,
+    invalid_of,
+    kept_of,
+    language_of,
+    lines_of,
+    masked_of,
+    restored_of,
+    run_of,
+)
 from lxml import etree
 from pydantic import BaseModel, ValidationError
 
@@ -24,17 +35,15 @@ from models.checks.registry import SUMMARY_CHECKS, TRANSLATION_CHECKS
 from models.errors import InvalidInput
 from models.tasks.steps import Timings
 from models.tasks.summary import Summary, SummarySentence
-from models.text import page, tree
 from models.text.article import Article, read_verbatim
-from models.text.block import Block, words
-from models.text.body import Body, find_body
+from models.text.block import Block
+from models.text.body import Body
 from models.text.language import LanguageDetector
-from models.text.markup import html, run
+from models.text.markup import run
 from models.text.markup.place import Piece
 from models.text.markup.run import Node
-from models.text.reading import Reading as PageReading
 from models.text.span import Span
-from models.text.terms import Held, Terms, mask
+from models.text.terms import Terms
 from models.text.traits import Lines
 from service.documents.document import Document
 from service.documents.plain import PlainDocument
@@ -53,9 +62,8 @@ def arguments(name: str, call: Callable[..., Any], owner: type | None, fed: Fed)
         return list(BY_CALLABLE[name](fed)), {}
     if owner is not None and call.__name__ == "<lambda>":
         return [make(owner, "self", fed)], {}
-    if isinstance(getattr(call, "__self__", None), type) and issubclass(call.__self__, BaseModel):
-        if call.__name__ == "model_validate":
-            return [fields(call.__self__, fed)], {}
+    if call.__name__ == "model_validate":
+        return [fields(call.__self__, fed)], {}
     given, named = [], {}
     hints = _hints(call)
     for parameter in inspect.signature(call).parameters.values():
@@ -103,11 +111,19 @@ def make(kind: Any, name: str, fed: Fed) -> Any:
         return _OF_MANY[origin](make(of[0], name, each) for each in pieces(fed))
     if inspect.isclass(kind) and issubclass(kind, BaseModel):
         return kind.model_validate(fields(kind, fed))
-    if inspect.isclass(kind) and kind not in (type, types.NoneType) and not getattr(kind, "_is_protocol", False):
-        if dataclasses.is_dataclass(kind) or hasattr(kind, "_fields") or kind.__module__.startswith(OURS):
-            given, named = arguments(f"{kind.__module__}.{kind.__qualname__}", kind, None, fed)
-            return kind(*given, **named)
+    if _is_ours(kind):
+        given, named = arguments(f"{kind.__module__}.{kind.__qualname__}", kind, None, fed)
+        return kind(*given, **named)
     raise Unmakeable(f"{name}: {kind}")
+
+
+def _is_ours(kind: Any) -> bool:
+    """Whether it is a class of these packages that can be made."""
+    return (
+        inspect.isclass(kind)
+        and kind.__module__.startswith(OURS)
+        and not getattr(kind, "_is_protocol", False)
+    )
 
 
 def _first_of(kinds: Sequence[Any], name: str, fed: Fed) -> Any:
@@ -139,65 +155,6 @@ def fields(model: type[BaseModel], fed: Fed) -> dict[str, Any]:
 def jsonable(value: Any) -> Any:
     """Parts of an answer as they are, tuples as lists."""
     return list(value) if type(value) in (tuple, frozenset) else value
-
-
-def language_of(fed: Fed) -> str:
-    """A language whose own rules the text calls up."""
-    text = fed.text + fed.beside
-    spans = {"а": "ru", "一": "zh", "ぁ": "ja", "ก": "th", "ا": "ar", "가": "ko", "ऀ": "hi"}
-    for first, language in spans.items():
-        if any(ord(first) <= ord(character) < ord(first) + 0x60 for character in text[:60]):
-            return language
-    return "zh" if any("\u4e00" <= character < "\ua000" for character in text[:60]) else "en"
-
-
-def _element(fed: Fed) -> etree._Element:
-    found = escape(fed.text.replace("\0", ""))
-    return tree.parse_page(f'<html><body><div class="{found}" id="{found}">{found}</div></body></html>')
-
-
-def _block(fed: Fed) -> Block:
-    return Block(fed.text, words(fed.text), 0.0, (tree.parse_page("<html><body><p>a</p></body></html>"),))
-
-
-def _body(fed: Fed) -> Body:
-    markup = "".join(f"<p>{escape(each.text)}</p>" for each in pieces(fed))
-    blocks = page.read_blocks(tree.parse_page(f"<html><body><p>a</p>{markup}</body></html>"))
-    reading = PageReading(" ".join(each.text for each in blocks))
-    return find_body(blocks, "a", reading, reading)
-
-
-def _lines(fed: Fed) -> Lines:
-    found = [line for line in fed.text.split("\n") if line.strip()] or ["a"]
-    return Lines(found, [i % 2 == 0 for i in range(len(found))])
-
-
-def _kept(fed: Fed) -> Any:
-    return np.array([i % 3 > 0 for i in range(_lines(fed).count)])
-
-
-def _run(fed: Fed) -> run.Run:
-    runs = html.read(f"<p><b>a</b> {escape(fed.text.replace(chr(0), ''))} <i>b</i></p>")
-    return runs[0] if runs else run.plain("a", Span(0, 1))
-
-
-def _masked(fed: Fed) -> list[Any]:
-    held = [Held(Span(0, len(each.text)), each.text) for each in pieces(fed)]
-    masked = mask(fed.text, held[:20] and [Held(Span(0, 1), fed.text[:1] or "a")])
-    return [fed.beside, masked, [Held(Span(0, 1), fed.text[:1] or "a")]]
-
-
-def _restored(fed: Fed) -> list[Any]:
-    runs = html.read(fed.text)
-    return [fed.text, runs, [each.text for each in runs]]
-
-
-def _invalid(fed: Fed) -> ValidationError:
-    try:
-        requests.SummarizeBody.model_validate({fed.text: fed.text, "length": fed.text})
-    except ValidationError as error:
-        return error
-    raise AssertionError
 
 
 def _summary(fed: Fed) -> list[Any]:
@@ -237,11 +194,11 @@ BY_TYPE: dict[Any, Callable[[Fed], Any]] = {
     Span: lambda fed: Span(0, max(1, len(fed.text))),
     Article: lambda fed: read_verbatim(fed.text),
     Pair: lambda fed: Pair(Reading(fed.text, language_of(fed)), Reading(fed.beside, language_of(fed))),
-    etree._Element: _element,
-    Block: _block,
-    Body: _body,
-    Lines: _lines,
-    run.Run: _run,
+    etree._Element: element_of,
+    Block: block_of,
+    Body: body_of,
+    Lines: lines_of,
+    run.Run: run_of,
     Node: lambda fed: Node("pair", Span(0, max(1, len(fed.text))), "<b>", "</b>"),
     SpanPart: lambda fed: {"start": 0, "end": len(fed.text)},
     TranslationFlag: lambda fed: {
@@ -255,13 +212,14 @@ BY_TYPE: dict[Any, Callable[[Fed], Any]] = {
     Document: lambda fed: PlainDocument(fed.text, "text", ".txt"),
     Settings: lambda _: _SETTINGS,
     LanguageDetector: lambda _: LanguageDetector(),
-    ValidationError: _invalid,
+    ValidationError: invalid_of,
     InvalidInput: lambda fed: InvalidInput(fed.text, field=fed.text),
 }
 BY_NAME: dict[str, Callable[[Fed], Any]] = {
     **dict.fromkeys(("language", "source_language", "output_language", "target_language"), language_of),
     **dict.fromkeys(("escape", "finish"), lambda _: str),
     "matches": lambda _: lambda lines, i: False,
+    "parts": lambda _: "words",
     "fits": lambda _: lambda text: len(text) <= 100,
     "named_terms": lambda _: None,
     "problem": lambda _: None,
@@ -269,34 +227,46 @@ BY_NAME: dict[str, Callable[[Fed], Any]] = {
     "line_end": lambda _: "\n",
     "limit": lambda _: 100,
     "width": lambda _: 60,
-    "kept": _kept,
+    "kept": kept_of,
     "odds": lambda fed: np.random.default_rng(1).normal(size=len(fed.text)),
-    "columns": lambda fed: _lines(fed).columns(),
+    "columns": lambda fed: lines_of(fed).columns(),
 }
 BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
     "models.checks.registry.run": lambda fed: [
         SUMMARY_CHECKS + TRANSLATION_CHECKS,
         BY_TYPE[Pair](fed),
     ],
+    "models.checks.registry.run_pausing": lambda fed: [
+        SUMMARY_CHECKS + TRANSLATION_CHECKS,
+        BY_TYPE[Pair](fed),
+    ],
     "models.text.markup.place.place": lambda fed: [
-        found := _run(fed),
+        found := run_of(fed),
         [Piece(Span(0, len(found.text)), fed.beside)],
         " ",
     ],
     "models.checks.spelled.han_value": lambda fed: ["".join(HAN.findall(fed.text)) or "三"],
     "models.checks.writing.letters_of": lambda fed: [("Latin",)],
     "models.checks.writing.foreign_to": lambda fed: [("Latin",)],
-    "models.text.terms.Terms.target": lambda fed: [Terms((fed.text,), {}, fed.text), " ".join(fed.text.split())],
-    "models.text.traits.Lines.alike": lambda fed: [_lines(fed), 0, -1],
-    "models.text.terms.unmask": _masked,
-    "models.text.markup.run.restore": _restored,
+    "models.text.terms.Terms.target": lambda fed: [
+        Terms((fed.text,), {}, fed.text),
+        " ".join(fed.text.split()),
+    ],
+    "models.text.traits.Lines.alike": lambda fed: [lines_of(fed), 0, -1],
+    "models.text.terms.unmask": masked_of,
+    "models.text.markup.run.restore": restored_of,
     "service.documents.reading.read_document": lambda fed: ["a.md", fed.text.encode("utf-8", "replace")],
     "service.documents.portable.PortableDocument": lambda fed: [pdf_of(fed)],
     "service.documents.subtitles.Subtitles": lambda fed: [srt_of(fed)],
     "service.documents.word.WordDocument": lambda fed: [docx_of(fed)],
     **{
         f"service.documents.{name}.translated": partial(_translated, f"service.documents.{name}")
-        for name in ("plain.PlainDocument", "portable.PortableDocument", "subtitles.Subtitles", "word.WordDocument")
+        for name in (
+            "plain.PlainDocument",
+            "portable.PortableDocument",
+            "subtitles.Subtitles",
+            "word.WordDocument",
+        )
     },
     "service.schemas.answers.render_summary": _summary,
     "service.schemas.checking.parse_check": lambda fed: [
@@ -308,7 +278,7 @@ BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
         documents.TranslateForm,
         {"file": fed.text, "target": fed.text, fed.text: fed.text, "protect": [p.text for p in pieces(fed)]},
     ],
-    "service.schemas.fields.wrong_fields": lambda fed: [requests.SummarizeBody, _invalid(fed)],
+    "service.schemas.fields.wrong_fields": lambda fed: [requests.SummarizeBody, invalid_of(fed)],
     "service.schemas.glossaries.parse_glossary": lambda fed: [
         {"name": "a", "source": "en", "target": "fr", "csv": fed.text}
     ],
@@ -326,6 +296,7 @@ BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
     "service.schemas.requests.given_field": lambda fed: [requests.DetectBody(text=fed.text)],
 }
 NOTHING_TO_FEED: dict[str, str] = {
+    "models.checks.pauses.finish": "runs the work of another function, which is walked itself",
     "service.schemas.absent.absent": "describes a field of our own",
     "service.schemas.described.one_input": "changes a schema of our own",
     "service.schemas.described.write_limits": "changes a schema of our own",

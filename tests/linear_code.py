@@ -1,4 +1,4 @@
-"""What there is to walk: every public callable and every compiled pattern of some packages, found by machine."""
+"""What there is to walk: the public callables and compiled patterns of some packages, found by machine."""
 
 import ast
 import importlib

@@ -6,6 +6,7 @@ from zipfile import ZipFile
 
 from linear_texts import Fed, pieces
 
+
 def docx_of(fed: Fed) -> bytes:
     """A Word document of one paragraph to a line, each of several runs."""
     text = "".join(character for character in fed.text if character.isprintable() or character == "\n")
@@ -14,7 +15,8 @@ def docx_of(fed: Fed) -> bytes:
         "<w:p>" + "".join(f"<w:r><w:t>{escape(part)}</w:t></w:r>" for part in line.split(" ")) + "</w:p>"
         for line in plain.split("\n")
     )
-    body = f'<w:document xmlns:w="{_WORD}main"><w:body>{runs}<w:p><w:r><w:t>a</w:t></w:r></w:p></w:body></w:document>'
+    body = f"{runs}<w:p><w:r><w:t>a</w:t></w:r></w:p>"
+    body = f'<w:document xmlns:w="{_WORD}main"><w:body>{body}</w:body></w:document>'
     out = BytesIO()
     with ZipFile(out, "w") as archive:
         for name, content in {**_DOCX_PARTS, "word/document.xml": body}.items():
@@ -29,8 +31,9 @@ _DOCX_PARTS = {
     "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types"><Default Extension="rels" ContentType="'
     f'application/vnd.openxmlformats-package.relationships+xml"/><Override PartName="/word/document.xml" '
     f'ContentType="{_OFFICE}"/></Types>',
-    "_rels/.rels": f'<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="a" Target="word/document.xml" '
-    'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument"/></Relationships>',
+    "_rels/.rels": f'<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="a" '
+    'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" '
+    'Target="word/document.xml"/></Relationships>',
 }
 
 
@@ -52,9 +55,13 @@ def pdf_of(fed: Fed) -> bytes:
         starts.append(len(out))
         out += b"%d 0 obj%s endobj\n" % (number, each)
     table = b"".join(b"%010d 00000 n \n" % start for start in starts)
-    return out + b"xref\n0 6\n0000000000 65535 f \n%strailer<</Size 6/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (
-        table,
-        len(out),
+    return (
+        out
+        + b"xref\n0 6\n0000000000 65535 f \n%strailer<</Size 6/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF"
+        % (
+            table,
+            len(out),
+        )
     )
 
 
@@ -65,5 +72,3 @@ def srt_of(fed: Fed) -> bytes:
     shown = (each.text.replace("\n\n", "\n") for each in pieces(fed))
     made = (f"{i}\n00:00:01,000 --> 00:00:02,000\n{text}\n\n" for i, text in enumerate(shown, 1))
     return "".join(made).encode("utf-8", "replace")
-
-

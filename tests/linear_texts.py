@@ -6,40 +6,62 @@ from itertools import product
 from string import ascii_lowercase, punctuation
 
 TAGS = (
-    "<a", "<a>", "</p>", "<p>a", "<b>a", "<!--", "<![CDATA[", "<a href='", '<p class="', "<br/>", "&amp;", "&#",
+    "<a", "<a>", "</p>", "<p>a", "<b>a", "<!--", "<![CDATA[",
+    "<a href='", '<p class="', "<br/>", "&amp;", "&#",
     "<i>a</i> ", "<div>",
 )  # fmt: skip
-QUOTES = tuple("„“”‘’‚‹›«»「」『』《》") + ("``", "''", '"a" ', "«a» ", " 'a ", '"A')
+QUOTES = (*"„“”‘’‚‹›«»「」『』《》", "``", "''", '"a" ', "«a» ", " 'a ", '"A')
 MARKS = (*punctuation, *"…–—·•¿¡。，、；：？！؟،؛।၊։【】（）©№°%"[:-1], "...", "[...]", "(a) ", "$1")
 APOSTROPHES = ("O'", "l’", "a's ", "'a", "d'A")
 WORDS = (
-    "a", "A", "aB", "a ", "Ab ", "word ", "The ", "Anna Smith ", "ANNA ", "A.", "Mr. ", "e.g. ", "Is it? ",
-    "a, ", "of the ", "de la ", "said ", "by ", "x-", "a_", "one ", "two hundred ", "half ", "QX7 ", "Read more: ",
+    "a", "A", "aB", "a ", "Ab ", "word ", "The ", "Anna Smith ", "ANNA ", "A.", "Mr. ",
+    "e.g. ", "Is it? ",
+    "a, ", "of the ", "de la ", "said ", "by ", "x-", "a_", "one ", "two hundred ", "half ",
+    "QX7 ", "Read more: ",
 )  # fmt: skip
 NUMBERS = (
-    "1", "1 ", "-1", "+1 ", "1,", "1.", "1:", "1/", "1'", "1 000 ", "1,000,", "½", "1st ", "12 March ", "March ",
-    "03/04/", "2020-", "12:30 ", "5pm ", "mon ", "$1 ", "1% ", "1 million ", "1 January 2020. ", "XI ", "in 1 ",
+    "1", "1 ", "-1", "+1 ", "1,", "1.", "1:", "1/", "1'", "1 000 ", "1,000,", "10,", "100,", "½", "1st ",
+    "12 March ", "March ",
+    "03/04/", "2020-", "12:30 ", "5pm ", "mon ", "$1 ", "1% ", "1 million ",
+    "1 January 2020. ", "XI ", "in 1 ",
 )  # fmt: skip
 SPACES = (" ", "\n", "\n\n", "\t", "\u00a0", "\r\n", "\f", "\u2028", "\u00ad\n", "\u200b", "\0", ". ", ".\n")
 SCRIPTS = (
     "слово ", "Имя ", "Анна Ивановна. ", "كلمة ", "مرحبا", "中", "中文。", "三", "万", "1万", "年1月", "ไทย",
-    "สวัสดี ", "한", "かな", "é", "e\u0301", "ß", "😀", "\u0301", "İ", "\ud800", "हिन्दी ", "Όνομα ", "aа", "中 a ",
+    "สวัสดี ", "한", "かな", "é", "e\u0301", "ß", "😀", "\u0301", "İ", "\ud800", "हिन्दी ",
+    "Όνομα ", "aа", "中 a ",
 )  # fmt: skip
 ADDRESSES = ("a@", "@a", "a.b", "a@b.c ", "http://", "https://a/", "www.", "a.com/", "a.py ", "C:\\", "a-b.")
 MARKUP = (
-    "# ", "#a", "**", "**a** ", "*a", "`", "`a` ", "```\n", "[a](", "[a](b) ", "![", "[", "- ", "1. ", "> ", "| ",
+    "# ", "#a", "**", "**a** ", "*a", "`", "`a` ", "```\n", "[a](", "[a](b) ", "![", "[",
+    "- ", "1. ", "> ", "| ",
     "|-", "__a", "~~", "    a\n", "a\n===\n", "{{", "{{a}} ", "{\\", "%(a)s ", "%s", "a  \n", "- a\n",
 )  # fmt: skip
 SUBTITLES = ("1\n00:00:01,000 --> 00:00:02,000\na\n\n", "00:00:01,000 --> ", "{\\an8}", "-a\n", "♪ ", "-->")
 UNITS = tuple(
     dict.fromkeys(
-        TAGS + QUOTES + MARKS + APOSTROPHES + WORDS + NUMBERS + SPACES + SCRIPTS + ADDRESSES + MARKUP + SUBTITLES
+        (
+            *TAGS,
+            *QUOTES,
+            *MARKS,
+            *APOSTROPHES,
+            *WORDS,
+            *NUMBERS,
+            *SPACES,
+            *SCRIPTS,
+            *ADDRESSES,
+            *MARKUP,
+            *SUBTITLES,
+        )
     )
 )
 PAIRED = (
-    "<a", "</p>", "<!--", "&#", "„", "“", "'", '"', "«", "(", ")", "[", "]", "{", "}", "-", "_", "*", "`", "#", "@",
-    "/", "\\", ":", ",", ".", "…", "!", "。", "%", "$", "|", "O'", "’", "a", "A", "Ab ", "the ", "1", "1 ", "-1",
-    "March ", "two ", " ", "\n", "\n\n", "\u00a0", "Я", "слово ", "م", "中", "ไ", "é", "a@", "http://", "www.", "> ",
+    "<a", "</p>", "<!--", "&#", "„", "“", "'", '"', "«", "(", ")", "[", "]", "{", "}", "-",
+    "_", "*", "`", "#", "@",
+    "/", "\\", ":", ",", ".", "…", "!", "。", "%", "$", "|", "O'", "’", "a", "A", "Ab ",
+    "the ", "1", "1 ", "-1",
+    "March ", "two ", " ", "\n", "\n\n", "\u00a0", "Я", "слово ", "م", "中", "ไ", "é", "a@",
+    "http://", "www.", "> ",
 )  # fmt: skip
 """One or two of each kind: the pairs of all units would take days."""
 SHORT = "It was so."
@@ -83,11 +105,11 @@ def _same(unit: str, tail: str = "") -> Callable[[int], Fed]:
 
 
 def _numbered(unit: str, size: int, first: int) -> str:
-    """The unit and a word of its own by turns: `a Baaab a Baaac`."""
+    """The unit and words and numbers that never come again: `a Baaa aaab 1a Baac `."""
     words, length, i = [], 0, first
     while length < size:
         name = "".join(ascii_lowercase[i // 26**place % 26] for place in range(3))
-        words.append(f"{unit} B{name}{i % 7 or ''} ")
+        words.append(f"{unit}{name} {i}" if i % 2 else f"{unit} B{name} ")
         length += len(words[-1])
         i += 1
     return "".join(words)[:size]

@@ -9,8 +9,8 @@ By default each callable sees every unit in one of its forms and a thousandth of
 every unit and a hundredth of the pairs: the same ones on every run. DRAGOMAN_LINEAR=1 takes all of them (an
 hour and more), DRAGOMAN_LINEAR=0.1 a tenth.
 
-Measured in CPU time of the thread. Most cases are let through by two short texts, of which the longer has four
-times the length; what looks suspicious is measured again, at its best of several times, at 10,000, 20,000 and
+Measured in CPU time of the thread. Most cases are let through by two short texts, one four times as long as
+the other; what looks suspicious is measured again, at its best of several times, at 10,000, 20,000 and
 40,000 characters: twice in a row it must take more than three times as long, so that a limit's step is none.
 """
 
@@ -111,11 +111,15 @@ def _cases(name: str, of_pairs: float) -> Iterator[Case]:
     """The cases for one subject: a fixed choice of them by name."""
     for unit in UNITS:
         forms = singles(unit)
-        yield from forms if SHARE else [forms[crc32(f"{name} {unit}".encode("utf-8", "replace")) % len(forms)]]
-    least = int((SHARE or of_pairs) * 2**32)
+        yield from (forms if SHARE else [forms[_chance(f"{name} {unit}") % len(forms)]])
     for case in pairs():
-        if crc32(f"{name} {case.name}".encode()) < least:
+        if _chance(f"{name} {case.name}") < (SHARE or of_pairs) * 2**32:
             yield case
+
+
+def _chance(name: str) -> int:
+    """A number under 2**32, the same one for a name on every run."""
+    return crc32(name.encode("utf-8", "replace"))
 
 
 def _check(name: str, run: Run, of_pairs: float, floor_s: float) -> None:

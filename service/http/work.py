@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from flask import has_request_context, request
 
 from models.errors import DeadlineExceeded, Overloaded
+from models.tasks.checker import Checked, CheckRequest
 from models.tasks.listening import stream
 from models.tasks.steps import Outcome, Steps
 from models.tasks.summary import Summary, SummaryRequest
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from service.runtime import Runtime
 
 R = TypeVar("R")
-T = TypeVar("T", Summary, Translation)
+T = TypeVar("T", Summary, Translation, Checked)
 A = TypeVar("A")
 
 
@@ -69,14 +70,26 @@ class Work:
     ) -> Done[Translation]:
         return self._run(self._runtime.translator.steps, requests, stop or Stop())
 
+    def check(self, requests: Sequence[CheckRequest], stop: Stop | None = None) -> Done[Checked]:
+        """Checks need none of the models that are loaded first."""
+        return self._run(self._runtime.checker.steps, requests, stop or Stop(), needs_models=False)
+
     def stream(self, task: Steps[A], *, tick_s: float) -> Generator[None, None, Outcome[A]]:
         """One item's work, to be gone on with; see `models.tasks.listening.stream`."""
         self._readiness.require()
         deadline = time.monotonic() + self._runtime.settings.request_timeout_s
         return stream(task, deadline=deadline, tick_s=tick_s)
 
-    def _run(self, steps: Callable[[R], Steps[T]], requests: Sequence[R], stop: Stop) -> Done[T]:
-        self._readiness.require()
+    def _run(
+        self,
+        steps: Callable[[R], Steps[T]],
+        requests: Sequence[R],
+        stop: Stop,
+        *,
+        needs_models: bool = True,
+    ) -> Done[T]:
+        if needs_models:
+            self._readiness.require()
         start = time.perf_counter()
         with watching(request.environ if has_request_context() else {}, stop.stop):
             outcomes = self._runtime.run_all(

@@ -13,6 +13,7 @@ from tokenizers.models import WordLevel
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 from models.catalog import ModelEntry
+from models.checks.pauses import finish
 from models.entailment import Entailment
 from models.errors import ModelUnavailable
 from models.languages import Languages
@@ -108,7 +109,7 @@ def test_what_is_not_entailed_is_flagged(languages: Languages) -> None:
     trust = Trust(pool.as_pool, "MoritzLaurer/mDeBERTa-v3-base-xnli-multilingual-nli-2mil7")
     source = "The ministers met in Vienna. They signed two agreements. Nobody spoke."
     output = "The ministers met in Vienna. They refused to sign two agreements."
-    copied, other = trust.check(source, output, "en", "en")
+    copied, other = finish(trust.check(source, output, "en", "en"))
     assert not copied.flags
     (flag,) = [flag for flag in other.flags if flag.kind == "entailment"]
     assert flag.span == other.span

@@ -11,6 +11,7 @@ from math import exp, inf
 
 from models.checks.anchors import anchors, overlap
 from models.checks.length import deviations, size
+from models.checks.pauses import Pausing, finish
 from models.checks.reading import Reading
 from models.text.span import Span
 
@@ -39,12 +40,20 @@ class Bead:
 
 def align(source: Reading, output: Reading) -> list[Bead]:
     """All sentences of both, each in one bead, in order."""
+    return finish(align_pausing(source, output))
+
+
+def align_pausing(source: Reading, output: Reading) -> Pausing[list[Bead]]:
+    """The same with pauses."""
+    for each in (source, output):
+        yield from each.read("sentences")
     theirs, ours = _by_line(source), _by_line(output)
     if len(theirs) != len(ours):
         theirs, ours = [list(source.sentences)], [list(output.sentences)]
     beads: list[Bead] = []
     for one, other in zip(theirs, ours, strict=True):
-        beads += _Table(source, one, output, other).beads()
+        beads += yield from _Table(source, one, output, other).beads()
+        yield
     return beads
 
 
@@ -71,13 +80,15 @@ class _Table:
         self._languages = source.language, output.language
         self._theirs, self._ours = theirs, ours
         self._sizes = [size(source.text[a:b]) for a, b in theirs], [size(output.text[a:b]) for a, b in ours]
-        self._anchors = (
-            [anchors(source.text, span) for span in theirs],
-            [anchors(output.text, span) for span in ours],
-        )
+        self._texts = source.text, output.text
+        self._anchors: tuple[list[frozenset[str]], list[frozenset[str]]] = [], []
 
-    def beads(self) -> list[Bead]:
+    def beads(self) -> Pausing[list[Bead]]:
         """Row by row; of each only what costs little more than its best is followed."""
+        for found, text, spans in zip(self._anchors, self._texts, (self._theirs, self._ours), strict=True):
+            for span in spans:
+                found.append(anchors(text, span))
+                yield
         rows, columns = len(self._theirs), len(self._ours)
         costs = {(0, 0): 0.0}
         steps: dict[tuple[int, int], tuple[int, int]] = {}
@@ -93,6 +104,7 @@ class _Table:
                     costs[i, j], steps[i, j] = row[j], shape
                     least = min(least, row[j])
                 j += 1
+            yield
             kept = [j for j, cost in row.items() if cost < least + _BEAM]
             first, last = kept[0], kept[-1]
         return self._path(steps)

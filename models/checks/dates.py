@@ -13,6 +13,8 @@ from models.checks.pair import Pair
 
 _DECADE = "s"
 _DAYS_OF_A_WEEK = 7
+_MOST_NAMED = 3
+"""Dates of the source that a reason names."""
 
 
 def check(pair: Pair) -> Iterator[Flag]:
@@ -20,7 +22,7 @@ def check(pair: Pair) -> Iterator[Flag]:
     held = _Held(pair)
     for mentioned in pair.output_dates:
         if mentioned.sure and not held.bears_out(mentioned):
-            yield _flag(pair, held.others(mentioned), mentioned)
+            yield _flag(pair, held, mentioned)
     for span, readings in in_figures(pair.output_dates).items():
         if _names_one_year(readings) and not held.has_day(readings):
             written = pair.output.text[span.start : span.end]
@@ -56,6 +58,7 @@ class _Held:
                 self._decades.add(each.value // 10)
             elif each.part == "day":
                 self._months_of_days[each.value].add(each.month)
+        self._named: dict[tuple[str, int | None], list[str]] = {}
         self._exact = {(each.part, each.value, each.month) for each in pair.source_dates}
 
     def bears_out(self, mentioned: MentionedDate) -> bool:
@@ -88,6 +91,15 @@ class _Held:
         """What the source has in its place: of a day, those of the same month."""
         return self._by_part.get((mentioned.part, mentioned.month), [])
 
+    def named_instead(self, mentioned: MentionedDate) -> list[str]:
+        """Those as they are written, each once, and no more than are told."""
+        kind = mentioned.part, mentioned.month
+        if kind not in self._named:
+            text = self._pair.source.text
+            written = (text[other.span.start : other.span.end] for other in self.others(mentioned))
+            self._named[kind] = list(islice(_different(written), _MOST_NAMED + 1))
+        return self._named[kind]
+
     @cached_property
     def _free_numbers(self) -> set[float]:
         """Values of the source's ordinals: a day may stand without its month."""
@@ -107,14 +119,13 @@ class _Held:
         return found
 
 
-def _flag(pair: Pair, others: list[MentionedDate], mentioned: MentionedDate) -> Flag:
+def _flag(pair: Pair, held: _Held, mentioned: MentionedDate) -> Flag:
     written = pair.output.text[mentioned.span.start : mentioned.span.end]
+    others = held.others(mentioned)
     if not others:
         return Flag("date", mentioned.span, f"the source does not mention {written}")
-    named = list(islice(_different(pair.source.text[o.span.start : o.span.end] for o in others), 4))
-    return Flag(
-        "date", mentioned.span, f"the source has {_listed(named)}, not {written}", source=others[0].span
-    )
+    named = _listed(held.named_instead(mentioned))
+    return Flag("date", mentioned.span, f"the source has {named}, not {written}", source=others[0].span)
 
 
 def _different(written: Iterable[str]) -> Iterator[str]:
@@ -130,6 +141,6 @@ def _listed(named: list[str]) -> str:
         named[0]
         if len(named) == 1
         else f"{', '.join(named[:-1])} and {named[-1]}"
-        if len(named) < 4
-        else f"{', '.join(named[:3])} and others"
+        if len(named) <= _MOST_NAMED
+        else f"{', '.join(named[:_MOST_NAMED])} and others"
     )

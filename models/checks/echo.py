@@ -3,6 +3,7 @@
 Names, numbers and single words may well be the same in two languages; ordinary words side by side are not.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from models.checks.flag import Flag
@@ -62,13 +63,15 @@ def _copied_runs(source: list[Word], output: list[Word]) -> list[Span]:
     return runs
 
 
+def _is_within(span: Span, spans: list[Span]) -> bool:
+    """Whether one of these, in order and apart from each other, holds it."""
+    before = bisect_right(spans, span.start, key=lambda each: each.start)
+    return before > 0 and span.end <= spans[before - 1].end
+
+
 def _is_prose(text: str, run: list[Word], apart: list[Span]) -> bool:
     """Whether the words are more than names, or parts of addresses: enough of them are ordinary."""
-    letters = [
-        word
-        for word in run
-        if word.form[0].isalpha() and not any(a <= word.span.start and word.span.end <= b for a, b in apart)
-    ]
+    letters = [word for word in run if word.form[0].isalpha() and not _is_within(word.span, apart)]
     if all(is_unspaced(word.form) for word in letters):
         return len(letters) >= 2 * _ORDINARY_WORDS
     if all(text[word.span.start : word.span.end].isupper() for word in letters):

@@ -6,9 +6,10 @@ or two.
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass
+
+import numpy as np
 
 from models.checks.reading import Reading
 from models.text.span import Span
@@ -56,9 +57,9 @@ class Weights:
 
     def __init__(self, source: Reading):
         self.sentences = source.sentences
-        terms = terms_by_sentence(source)
+        self.terms = terms_by_sentence(source)
         self.holders: dict[Term, list[int]] = {}
-        for i, sentence in enumerate(terms):
+        for i, sentence in enumerate(self.terms):
             for term in sentence:
                 self.holders.setdefault(term, []).append(i)
 
@@ -84,18 +85,18 @@ def terms_by_sentence(reading: Reading) -> list[dict[Term, float]]:
 def _best(weights: Weights, terms: dict[Term, float]) -> tuple[Evidence, ...]:
     bare = {term: weights.weight(term, factor) for term, factor in terms.items()}
     whole = sum(bare.values())
+    if not weights.sentences:
+        return ()
     chosen: list[Evidence] = []
     while bare and len(chosen) < _MOST_SENTENCES:
-        gains: dict[int, float] = defaultdict(float)
+        gains = np.zeros(len(weights.sentences))
         for term, weight in bare.items():
-            for holder in weights.holders.get(term, ())[:_MOST_HOLDERS]:
-                gains[holder] += weight
-        if not gains:
-            break
-        best = max(gains, key=lambda i: (gains[i], -i))
-        score = gains[best] / whole
+            if term in weights.holders:
+                gains[weights.holders[term][:_MOST_HOLDERS]] += weight
+        best = int(gains.argmax())  # the first of the best
+        score = float(gains[best]) / whole
         if score < (_LEAST_GAIN if chosen else _LEAST_SCORE):
             break
         chosen.append(Evidence(weights.sentences[best], min(_NOT_THE_SAME, score)))
-        bare = {t: w for t, w in bare.items() if best not in weights.holders.get(t, ())}
+        bare = {term: weight for term, weight in bare.items() if term not in weights.terms[best]}
     return tuple(chosen)

@@ -43,9 +43,8 @@ def _cut(sentence: list[str], stems: list[str], places: dict[str, list[int]]) ->
 
 def _shared(sentence: list[str], first: int, stems: list[str], place: int) -> int:
     words = 0
-    for ours, theirs in zip(sentence[first:], stems[place : place + len(sentence)], strict=False):
-        if ours != theirs:
-            break
+    most = min(len(sentence) - first, len(stems) - place)
+    while words < most and sentence[first + words] == stems[place + words]:
         words += 1
     return words
 

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 
 from rapidfuzz import fuzz, process
 
 from models.checks.capitals import Capital, Name, names, territories
 from models.checks.name_forms import INFLECTING, are_endings, long_stems, same_stem, stem_sizes, table
+from models.checks.pauses import Pausing
 from models.checks.reading import Reading, key_of
 
 _DOTTED = re.compile(r"(?:[^\W\d_]\.){2,}")
@@ -22,6 +23,10 @@ _ALIKE = 0.8
 _ALIKE_IF_LONG = 0.84
 _LONG = 7
 _MOST_LETTERS_APART = 2
+_MOST_LETTERS = 60
+"""No name's word is longer; a stranger's word of 200,000 letters has as many beginnings."""
+_MOST_NEAR = 50
+"""As many of the likeliest names are compared in detail."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +67,20 @@ class KnownNames:
     def holds_shortened(self, part: Capital, name: Name) -> bool:
         """Whether the source has the name with the beginning of the word: `West Brom` for `West Bromwich`."""
         rest = {other.key for other in name} - {part.key}
-        beginnings = {part.key[:size] for size in range(_LEAST_STEM, len(part.key) + 1)}
+        longest = min(len(part.key), _MOST_LETTERS)
+        beginnings = {part.key[:size] for size in range(_LEAST_STEM, longest + 1)}
         return any(not beginnings.isdisjoint(self._companions.get(key, ())) for key in rest)
 
     def resembling(self, name: Capital) -> Capital | None:
         """The source's name that this one is most likely a misspelling of."""
-        if len(name.key) < _LEAST_MISSPELT:
+        if not _LEAST_MISSPELT <= len(name.key) <= _MOST_LETTERS:
             return None
         least = _ALIKE if len(name.key) < _LONG else _ALIKE_IF_LONG
         best = None
         others = self._by_initial.get(name.key[0], {})
         # its ratio is never under SequenceMatcher's, and it goes through thousands in a millisecond
         near = process.extract(
-            name.key, others.keys(), scorer=fuzz.ratio, score_cutoff=100 * least - 0.01, limit=None
+            name.key, others.keys(), scorer=fuzz.ratio, score_cutoff=100 * least - 0.01, limit=_MOST_NEAR
         )
         for key, *_ in sorted(near, key=lambda found: found[2]):
             if abs(len(key) - len(name.key)) > _MOST_LETTERS_APART:
@@ -86,6 +92,12 @@ class KnownNames:
     def with_part(self, key: str) -> Name | None:
         """The first name of several words that has this one in it."""
         return self._by_part.get(key)
+
+    def read(self) -> Pausing[None]:
+        """Find the names and the tables of them, with a pause after each."""
+        for part in ("names", "untitled", "_keys", "_run_together", "_companions", "_endings_by_stem"):
+            getattr(self, part)
+            yield
 
     @cached_property
     def names(self) -> list[Name]:
@@ -172,7 +184,7 @@ def _initialisms(name: Name) -> Iterable[str]:
 
 def are_forms_of_one(key: str, other: str) -> bool:
     """Whether two words are forms of one name: `Wales` and `Welsh`, `Ghana` and `Ghanaian`."""
-    if key == other or other in _same().get(key, frozenset()):
+    if key == other or other in same_names(key):
         return True
     return key[:3] == other[:3] and same_stem(key, other)
 
@@ -180,6 +192,11 @@ def are_forms_of_one(key: str, other: str) -> bool:
 def untitled(name: Name) -> Name:
     """The name without `Captain`, `Ms` and the like."""
     return tuple(part for part in name if part.key not in titles())
+
+
+def same_names(key: str) -> frozenset[str]:
+    """The other names that stand for the same: `welsh` for `wales`."""
+    return _same().get(key, frozenset())
 
 
 @cache
@@ -194,9 +211,13 @@ def titles() -> frozenset[str]:
     return frozenset(map(key_of, table()["titles"]))
 
 
-@cache
 def is_place(key: str, language: str) -> bool:
     """Whether the word is a country in that language, or what its people are called."""
+    return len(key) <= _MOST_LETTERS and _is_place(key, language)
+
+
+@lru_cache(maxsize=1 << 14)
+def _is_place(key: str, language: str) -> bool:
     countries = territories(language)
     if key in countries or (language in ("en", "und") and key in _same()):
         return True

@@ -30,13 +30,14 @@ _SINGULAR_AFTER = re.compile(
 """What shows that a first word with a plural's ending is one person or place."""
 
 
-def check(pair: Pair) -> Iterator[Flag]:
+def check(pair: Pair) -> Iterator[Flag | None]:
     """A flag for each stretch of names that the source lacks; a warning for what seems a slip of the pen."""
     if pair.across_languages:
         return
     known = pair.known_names
     asked = 0
     for name in pair.output_names:
+        yield None
         if known.holds_as_initials(name):
             continue
         absent = [part for part in name if _counts(part, name, pair) and not known.holds(part)]

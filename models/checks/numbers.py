@@ -14,6 +14,7 @@ from models.checks.numerals import Numeral
 from models.checks.pair import Pair
 from models.checks.quantities import hedges, number_words
 from models.checks.reading import Reading
+from models.text.span import Span
 
 _UNTELLING = frozenset({0.0, 1.0})
 """`one` and `first` are as often no number."""
@@ -31,6 +32,7 @@ def check(pair: Pair) -> Iterator[Flag]:
     dated = dated_places(pair)
     held = _Held(pair.source)
     verdicts: dict[tuple[object, ...], bool] = {}
+    beside: dict[Span, list[Numeral]] = {}
     for numeral in pair.output.numerals:
         if not dated.isdisjoint(range(*numeral.span)) or is_untelling(numeral):
             continue
@@ -41,7 +43,7 @@ def check(pair: Pair) -> Iterator[Flag]:
         if asked not in verdicts:
             verdicts[asked] = held.bears_out(numeral, side, counted)
         if not verdicts[asked]:
-            yield _flag(pair, numeral)
+            yield _flag(pair, numeral, beside)
 
 
 def is_untelling(numeral: Numeral) -> bool:
@@ -137,21 +139,25 @@ def _last_place(value: float) -> float:
     return 10.0 ** (len(digits) - len(digits.rstrip("0")))
 
 
-def _flag(pair: Pair, numeral: Numeral) -> Flag:
+def _flag(pair: Pair, numeral: Numeral, beside: dict[Span, list[Numeral]]) -> Flag:
+    """`beside` keeps what was found for a sentence of the source."""
     written = pair.output.text[numeral.span.start : numeral.span.end]
-    others = _beside(pair, numeral)
+    evidence = pair.evidence[pair.output.sentence_at(numeral.span.start)]
+    others: list[Numeral] = []
+    if evidence:
+        sentence = evidence[0].span
+        if sentence not in beside:
+            beside[sentence] = _beside(pair, sentence)
+        others = beside[sentence]
     if not others:
         return Flag("number", numeral.span, f"the source does not have the number {written}")
     listed = " and ".join(dict.fromkeys(pair.source.text[o.span.start : o.span.end] for o in others))
     return Flag("number", numeral.span, f"the source has {listed}, not {written}", source=others[0].span)
 
 
-def _beside(pair: Pair, numeral: Numeral) -> list[Numeral]:
-    """The numbers of the source's sentence that the output's seems to come from, if they are but a few."""
-    evidence = pair.evidence[pair.output.sentence_at(numeral.span.start)]
-    if not evidence:
-        return []
-    start, end = evidence[0].span
+def _beside(pair: Pair, sentence: Span) -> list[Numeral]:
+    """The numbers of a sentence of the source that an output's may come from, if they are but a few."""
+    start, end = sentence
     numerals = pair.source.numerals
     first = bisect_left(numerals, start, key=lambda other: other.span.start)
     after = bisect_left(numerals, end, key=lambda other: other.span.start)

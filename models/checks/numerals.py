@@ -41,7 +41,7 @@ _VULGAR = {"½": 0.5, "⅓": 1 / 3, "⅔": 2 / 3, "¼": 0.25, "¾": 0.75, "⅕":
 _START = re.compile(rf"\d|[{''.join(_VULGAR)}]")
 _DIGITS = re.compile(
     r"""(?P<whole>\d{1,3}(?:(?P<group>[,.'’٬\u00a0\u202f\u2009 ])\d{3})(?:(?P=group)\d{3})*(?!\d)
-        | \d{1,2}(?:,\d{2})+,\d{3}(?!\d)
+        | \d{1,2}(?:,\d{2}(?!\d)){1,14}+,\d{3}(?!\d)
         | \d+)
     (?:(?P<point>[.,٫·])(?P<decimals>\d+))?""",
     re.VERBOSE,

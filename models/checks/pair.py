@@ -9,6 +9,7 @@ from models.checks.evidence import Evidence, Weights, evidence
 from models.checks.flag import Flag
 from models.checks.known_names import KnownNames
 from models.checks.mentioned_dates import MentionedDate, dates
+from models.checks.pauses import Pausing
 from models.checks.reading import Reading
 
 __all__ = ["Check", "Pair", "Reading"]
@@ -20,6 +21,13 @@ class Pair:
 
     source: Reading
     output: Reading
+
+    def read(self) -> Pausing[None]:
+        """Find all that checks of a summary ask for, with a pause after each part."""
+        for part in ("weights", "evidence", "source_dates", "output_dates", "output_names"):
+            getattr(self, part)
+            yield
+        yield from self.known_names.read()
 
     @cached_property
     def evidence(self) -> list[tuple[Evidence, ...]]:
@@ -63,5 +71,6 @@ class Pair:
         return ours != theirs and "und" not in (ours, theirs)
 
 
-Check = Callable[[Pair], Iterable[Flag]]
-"""Every check's signature. A check is the function `check` of the module with its name."""
+Check = Callable[[Pair], Iterable[Flag | None]]
+"""Every check's signature. A check is the function `check` of the module with its name; one that works long
+yields None now and then: a pause."""

@@ -8,13 +8,16 @@ found faithful (bench/checks.py has the figures).
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from models.checks.calendar_words import is_calendar_word
 from models.checks.capitals import Name, nouns_are_capitalized, territories
 from models.checks.flag import Flag
-from models.checks.known_names import are_forms_of_one, is_place, untitled
+from models.checks.known_names import are_forms_of_one, is_place, same_names, untitled
+from models.checks.name_forms import stem_sizes
 from models.checks.numbers import is_untelling, rounds_to
 from models.checks.numerals import Numeral
 from models.checks.pair import Pair
@@ -30,6 +33,7 @@ _LEAST_ELSEWHERE = 0.3
 MOST_WORDS = 2000
 """A longer output is no summary, and comparing every place with every other would take minutes."""
 _MOST_NUMBERS = 200
+_MOST_BY_NEARNESS = 0.21
 _MOST_PLACES = 6
 """What a source names more often than that may stand anywhere."""
 
@@ -51,7 +55,7 @@ _OF_NUMBERS = _Judgement(here=-5.56, elsewhere=3.89, places=-0.62, bias=-0.70)
 _OF_NAMES = _Judgement(here=-6.75, elsewhere=3.43, places=-0.79, bias=-0.35)
 
 
-def check(pair: Pair) -> Iterator[Flag]:
+def check(pair: Pair) -> Iterator[Flag | None]:
     """A flag for each name or number whose surroundings the source has around another."""
     output = pair.output
     if pair.across_languages or len(output.words) > MOST_WORDS or len(output.numerals) > _MOST_NUMBERS:
@@ -62,16 +66,23 @@ def check(pair: Pair) -> Iterator[Flag]:
         yield from _names(pair, surroundings)
 
 
-def _numbers(pair: Pair, surroundings: Surroundings) -> Iterator[Flag]:
+def _numbers(pair: Pair, surroundings: Surroundings) -> Iterator[Flag | None]:
+    places: dict[float, list[Span]] = defaultdict(list)
+    for other in pair.source.numerals:
+        for value in other.values:
+            places[value].append(other.span)
     dated = {date.span.start for date in pair.source_dates}
     others = [n for n in pair.source.numerals if n.kind == "cardinal" and n.span.start not in dated]
     for numeral in pair.output.numerals:
+        yield None
         if numeral.kind != "cardinal" or is_untelling(numeral) or _is_date(pair, numeral):
+            continue
+        same = sorted({span for value in numeral.values for span in places.get(value, ())})
+        if not 0 < len(same) <= _MOST_PLACES:
             continue
         sentence = pair.output.sentence_at(numeral.span.start)
         beside = [n for n in pair.output.numerals if pair.output.sentence_at(n.span.start) == sentence]
         stated = {value for other in beside for value in other.values}
-        same = [n.span for n in pair.source.numerals if not set(n.values).isdisjoint(numeral.values)]
         rivals = [n.span for n in others if stated.isdisjoint(n.values) and _is_rival(numeral, n)]
         if rival := _better(pair, surroundings, numeral.span, same, rivals, _OF_NUMBERS):
             yield _flag(pair, numeral.span, rival)
@@ -90,22 +101,20 @@ def _is_date(pair: Pair, numeral: Numeral) -> bool:
     return any(d.span.start <= numeral.span.start < d.span.end for d in pair.output_dates if d.sure)
 
 
-def _names(pair: Pair, surroundings: Surroundings) -> Iterator[Flag]:
-    named = pair.output_names
-    for whole in named:
+def _names(pair: Pair, surroundings: Surroundings) -> Iterator[Flag | None]:
+    source = _Named(pair)
+    stated = _names_by_sentence(pair)
+    for whole in pair.output_names:
+        yield None
         name = _telling(whole, pair)
         kind = _kind(name, pair.output.text, pair.output.base_language)
         if kind is None or not all(pair.known_names.holds(part) for part in name):
             continue
-        sentence = pair.output.sentences[pair.output.sentence_at(name[0].span.start)]
-        stated = [p.key for n in named for p in n if sentence.start <= p.span.start < sentence.end]
-        keys = [part.key for part in name]
-        same = [_span(other) for other in pair.known_names.untitled if _share(other, keys)]
-        rivals = [
-            _span(other)
-            for other in pair.known_names.untitled
-            if _kind(other, pair.source.text, pair.source.base_language) == kind and not _share(other, stated)
-        ]
+        same = source.spans(source.sharing(part.key for part in name))
+        if not 0 < len(same) <= _MOST_PLACES:
+            continue
+        beside = source.sharing(stated[pair.output.sentence_at(name[0].span.start)])
+        rivals = source.spans(i for i in source.of_kind(kind) if i not in beside)
         if rival := _better(pair, surroundings, _span(name), same, rivals, _OF_NAMES):
             yield _flag(pair, _span(name), rival)
 
@@ -134,8 +143,58 @@ def _kind(name: Name, text: str, language: str) -> str | None:
     return None
 
 
-def _share(name: Name, keys: Iterable[str]) -> bool:
-    return any(are_forms_of_one(part.key, key) for part in name for key in keys)
+def _names_by_sentence(pair: Pair) -> dict[int, set[str]]:
+    """The keys of all parts of names, by the sentence of the output that they stand in."""
+    found: dict[int, set[str]] = defaultdict(set)
+    for name in pair.output_names:
+        for part in name:
+            found[pair.output.sentence_at(part.span.start)].add(part.key)
+    return found
+
+
+class _Named:
+    """The names of a source by number, to be found by any form of one of their words."""
+
+    def __init__(self, pair: Pair):
+        self._source = pair.source
+        self._names = pair.known_names.untitled
+        self._forms: dict[str, frozenset[str]] = {}
+        self._by_key: dict[str, set[int]] = defaultdict(set)
+        self._by_stem: dict[str, set[str]] = defaultdict(set)
+        for i, name in enumerate(self._names):
+            for part in name:
+                self._by_key[part.key].add(i)
+        for key in self._by_key:
+            for size in stem_sizes(key):
+                self._by_stem[key[:size]].add(key)
+
+    def sharing(self, keys: Iterable[str]) -> set[int]:
+        """The names that have a form of one of the words."""
+        return {i for key in keys for form in self._forms_of(key) for i in self._by_key[form]}
+
+    def spans(self, numbers: Iterable[int]) -> list[Span]:
+        """Where they stand, in order."""
+        return [_span(self._names[i]) for i in sorted(numbers)]
+
+    def of_kind(self, kind: str) -> list[int]:
+        """The names of this `_kind`."""
+        return self._by_kind.get(kind, [])
+
+    @cached_property
+    def _by_kind(self) -> dict[str | None, list[int]]:
+        found: dict[str | None, list[int]] = defaultdict(list)
+        for i, name in enumerate(self._names):
+            found[_kind(name, self._source.text, self._source.base_language)].append(i)
+        return found
+
+    def _forms_of(self, key: str) -> frozenset[str]:
+        """The words of names that are forms of one with it: see `are_forms_of_one`."""
+        if key not in self._forms:
+            near = {other for size in stem_sizes(key) for other in self._by_stem.get(key[:size], ())}
+            near = {other for other in near if are_forms_of_one(other, key)}
+            alike = {other for other in (key, *same_names(key)) if other in self._by_key}
+            self._forms[key] = frozenset(near | alike)
+        return self._forms[key]
 
 
 def _span(name: Name) -> Span:
@@ -160,6 +219,9 @@ def _better(
         return held[pair.source.sentence_at(place.start)] + surroundings.nearness(context, place.start)
 
     here = max(map(fit, same))
+    # nearness adds 0.2 at most, and takes longest
+    least = max(held[pair.source.sentence_at(place.start)] for place in rivals) - _MOST_BY_NEARNESS
+    rivals = [place for place in rivals if held[pair.source.sentence_at(place.start)] >= least]
     rival = max(rivals, key=fit)
     elsewhere = fit(rival)
     return rival if elsewhere >= _LEAST_ELSEWHERE and judgement(here, elsewhere, len(same)) > 0 else None

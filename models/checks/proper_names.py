@@ -22,10 +22,11 @@ from models.text.span import Span
 
 KIND = "name"
 _UPPER = "A-ZÀ-ÖØ-ÞĀ-ŽΑ-ΩЀ-Я"
-_NAME_WORD = rf"[{_UPPER}][^\W\d_]{{0,40}}(?:['’-][^\W\d_]{{1,40}})*"
+# possessive and bounded: `O'O'O'...` is looked at once from each of its capitals, and not far
+_NAME_WORD = rf"[{_UPPER}][^\W\d_]{{0,40}}+(?:['’-][^\W\d_]{{1,40}}+){{0,9}}+"
 _PARTICLES = "de|da|di|del|della|van|von|den|al|bin|ben|la|le|dos|du|el"
 _PARTICLE = re.compile(rf" (?:{_PARTICLES}) ")
-_NAME = re.compile(rf"{_NAME_WORD}(?: (?:(?:{_PARTICLES}) )*{_NAME_WORD}){{1,29}}")
+_NAME = re.compile(rf"{_NAME_WORD}(?: (?:(?:{_PARTICLES}) ){{0,4}}+{_NAME_WORD}){{1,29}}")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _MOST_NAMES = 300
 """No sentence has more; each is held against all words of the output."""
@@ -33,6 +34,8 @@ _MOST_PLACES = 20
 """Of a word of a name in the output: beside these a misspelled one is looked for."""
 _LEAST_LETTERS = 4
 """Of a word that is looked for by its sound."""
+_MOST_SOUNDS, _MOST_COMPARED = 1000, 50_000
+"""Sounds that are looked for, and pairs of words that are compared; a sentence has a few dozen."""
 _SAME_SOUND = 66
 _LEAST_SPELLED_LETTERS = 5
 _ALMOST = 70
@@ -65,13 +68,16 @@ def check(pair: Pair) -> Iterator[Flag]:
     places: dict[str, list[int]] = defaultdict(list)
     for i, word in enumerate(output):
         places[word.text].append(i)
-    sounds = {skeleton(text) for text in places}
+    heard = _Heard({skeleton(text) for text in places})
+    left = _MOST_COMPARED
     for name in names:
-        if not any(word.text in places for word in name.words) and not _is_heard(name, sounds):
+        if not any(word.text in places for word in name.words) and not heard.holds(name):
             written = pair.source.text[name.span.start : name.span.end]
             whole = Span(0, len(pair.output.text))
             yield Flag(KIND, whole, f"The name {written} of the source is missing.", "warning", name.span)
-        for word, other in _misspelled(name, output, places):
+        beside = _beside(name, output, places) if left > 0 else []
+        left -= len(name.words) * len(beside)
+        for word, other in _misspelled(name, beside, places):
             reason = f"The source spells this name {word.text}."
             yield Flag(KIND, other.span, reason, "warning", word.span)
 
@@ -91,24 +97,40 @@ def _words(text: str, within: Span) -> list[_Word]:
     return [_Word(m[0], Span(*m.span())) for m in _WORD.finditer(text, within.start, within.end)]
 
 
-def _is_heard(name: _Name, others: Set[str]) -> bool:
-    sounds = {skeleton(word.text) for word in name.words if len(word.text) >= _LEAST_LETTERS}
-    return (
-        not sounds
-        or not sounds.isdisjoint(others)
-        or any(process.extractOne(one, others, scorer=fuzz.ratio, score_cutoff=_SAME_SOUND) for one in sounds)
-    )
+class _Heard:
+    """The sounds of an output's words, to look for names in; of very many names, only for the first."""
+
+    def __init__(self, sounds: Set[str]):
+        self._sounds = sounds
+        self._known: dict[str, bool] = {}
+
+    def holds(self, name: _Name) -> bool:
+        """Whether one of the name's words sounds as one of these, or none is long enough to tell."""
+        sounds = {skeleton(word.text) for word in name.words if len(word.text) >= _LEAST_LETTERS}
+        return not sounds or not sounds.isdisjoint(self._sounds) or any(map(self._is_near, sounds))
+
+    def _is_near(self, sound: str) -> bool:
+        if sound not in self._known and len(self._known) < _MOST_SOUNDS:
+            near = process.extractOne(sound, self._sounds, scorer=fuzz.ratio, score_cutoff=_SAME_SOUND)
+            self._known[sound] = near is not None
+        return self._known.get(sound, True)
+
+
+def _beside(name: _Name, output: Sequence[_Word], places: Mapping[str, Sequence[int]]) -> list[_Word]:
+    """The output's words beside those that it shares with the name."""
+    here = {i for word in name.words for i in places.get(word.text, ())[:_MOST_PLACES]}
+    return [
+        output[i] for i in sorted({i + step for i in here for step in (-1, 0, 1)}) if 0 <= i < len(output)
+    ]
 
 
 def _misspelled(
-    name: _Name, output: Sequence[_Word], places: Mapping[str, Sequence[int]]
+    name: _Name, beside: Sequence[_Word], places: Mapping[str, Sequence[int]]
 ) -> Iterator[tuple[_Word, _Word]]:
     """Words of the name that the output almost has, beside one that it has to the letter."""
-    here = {i for word in name.words for i in places.get(word.text, ())[:_MOST_PLACES]}
-    beside = sorted({i + step for i in here for step in (-1, 0, 1) if 0 <= i + step < len(output)})
     for word in name.words:
         if word.text not in places and len(word.text) >= _LEAST_SPELLED_LETTERS:
-            for other in (output[i] for i in beside):
+            for other in beside:
                 if other.text[0].isupper() and _is_almost(word.text, other.text):
                     yield word, other
 

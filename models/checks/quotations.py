@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from models.checks.flag import Flag
 from models.checks.pair import Pair
@@ -20,22 +21,43 @@ _LEAST_CHARACTERS = 4
 """Of a script without blanks."""
 _MOST_NEAREST = 50
 """For more false quotations the nearest words of the source are not looked for: each takes all of it."""
+_MOST_SOUGHT = 1000
+"""As many different pieces, each neighbouring two of whose words the source has, are looked for whole."""
 _LETTERS = re.compile(r"[^\W_]+")
 
 
-def check(pair: Pair) -> Iterator[Flag]:
+def check(pair: Pair) -> Iterator[Flag | None]:
     """A flag for each quotation of two words or more; what `...` or brackets leave out is left out."""
     if pair.across_languages:
         return
-    held = ""
+    held: _Held | None = None
     left = _MOST_NEAREST
     for match in _MARKS.finditer(pair.output.text):
         group = match.lastindex or 0
-        held = held or _squeezed(pair.source.text)
+        held = held or _Held(pair.source.text)
         pieces = [piece for piece in _LEFT_OUT.split(match[group]) if _is_telling(piece)]
-        if any(_squeezed(piece) not in held for piece in pieces):
+        if not all(map(held.holds, pieces)):
             yield _flag(pair, Span(*match.span(group)), with_nearest=left > 0)
             left -= 1
+        yield None
+
+
+class _Held:
+    """The words of a source, to look for pieces of it in."""
+
+    def __init__(self, text: str):
+        self._text = _squeezed(text)
+        self._pairs = set(pairwise(self._text.split()))
+        self._known: dict[str, bool] = {}
+
+    def holds(self, piece: str) -> bool:
+        """Whether it has the piece's words one after another; of very many pieces, whether any two."""
+        squeezed = _squeezed(piece)
+        if not self._pairs.issuperset(pairwise(squeezed.split())):
+            return False
+        if squeezed not in self._known and len(self._known) < _MOST_SOUGHT:
+            self._known[squeezed] = squeezed in self._text
+        return self._known.get(squeezed, True)
 
 
 def _squeezed(text: str) -> str:

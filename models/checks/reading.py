@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from models.checks.common_words import common_words
 from models.checks.numerals import Numeral, numerals
+from models.checks.pauses import Pausing
 from models.checks.stems import is_unspaced, stemmed
 from models.text.segment import sentences
 from models.text.span import Span
@@ -29,6 +30,8 @@ class Word(NamedTuple):
 
 
 _WORD = re.compile(r"[^\W\d_]+(?:[’'ʼ][^\W\d_]+)*")
+_MOST_KEPT_LETTERS = 100
+"""Of a word that is kept in memory with its key: a stranger's may have 200,000."""
 _POSSESSIVE = re.compile(r"['’ʼ]s?$")
 
 
@@ -90,6 +93,12 @@ class Reading:
     def _sentence_starts(self) -> list[int]:
         return [sentence.start for sentence in self.sentences]
 
+    def read(self, *parts: str) -> Pausing[None]:
+        """Find the parts, such as `words`, before they are asked for, with a pause after each."""
+        for part in parts:
+            getattr(self, part)
+            yield
+
     def sentence_at(self, offset: int) -> int:
         """The index of the sentence that a character belongs to; of the first for what precedes it."""
         return max(0, bisect_right(self._sentence_starts, offset) - 1)
@@ -117,7 +126,9 @@ class Reading:
 
 def key_of(written: str) -> str:
     """`written` as words are compared: small letters, no accents, no possessive ending."""
-    return _key_of_ascii(written) if written.isascii() else _key(written)
+    if written.isascii():
+        return _key_of_ascii(written)
+    return _key(written) if len(written) <= _MOST_KEPT_LETTERS else _key.__wrapped__(written)
 
 
 @lru_cache(maxsize=1 << 16)

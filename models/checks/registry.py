@@ -20,6 +20,7 @@ from models.checks import (
 )
 from models.checks.flag import Flag
 from models.checks.pair import Check, Pair
+from models.checks.pauses import Pausing, finish
 
 SUMMARY_CHECKS: tuple[Check, ...] = (
     numbers.check,
@@ -43,4 +44,17 @@ TRANSLATION_CHECKS: tuple[Check, ...] = (
 
 def run(checks: Iterable[Check], pair: Pair) -> list[Flag]:
     """All that the checks find, in the output's order."""
-    return sorted((flag for check in checks for flag in check(pair)), key=lambda flag: flag.span)
+    return finish(run_pausing(checks, pair))
+
+
+def run_pausing(checks: Iterable[Check], pair: Pair) -> Pausing[list[Flag]]:
+    """The same with the checks' pauses, and one after each of them."""
+    found: list[Flag] = []
+    for check in checks:
+        for flag in check(pair):
+            if flag is None:
+                yield
+            else:
+                found.append(flag)
+        yield
+    return sorted(found, key=lambda flag: flag.span)

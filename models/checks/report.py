@@ -7,11 +7,14 @@ from typing import Protocol
 from models.checks.evidence import Evidence
 from models.checks.flag import Flag
 from models.checks.pair import Pair, Reading
-from models.checks.registry import SUMMARY_CHECKS, run
+from models.checks.pauses import Pausing, finish
+from models.checks.registry import SUMMARY_CHECKS, run_pausing
 from models.text.span import Span
 
 LEAST_ENTAILED = 0.5
 """Below, an entailment model's probability makes a flag."""
+_PAIRS_AT_ONCE = 16
+"""Between two pauses: a batch of `models.entailment`."""
 
 
 class Entailment(Protocol):
@@ -49,9 +52,20 @@ def check_summary(
     its evidence.
     """
     pair = Pair(Reading(source, language), Reading(output, output_language or language))
-    flags = [flag for flag in run(SUMMARY_CHECKS, pair) if warnings or flag.severity == "error"]
+    return finish(check_summary_pausing(pair, entailment, warnings=warnings))
+
+
+def check_summary_pausing(
+    pair: Pair, entailment: Entailment | None = None, *, warnings: bool = False
+) -> Pausing[list[CheckedSentence]]:
+    """The same with pauses, for a summary and its source as a pair."""
+    for each in (pair.source, pair.output):
+        yield from each.read("sentences", "words", "keys", "numerals", "words_by_sentence")
+    yield from pair.read()
+    found = yield from run_pausing(SUMMARY_CHECKS, pair)
+    flags = [flag for flag in found if warnings or flag.severity == "error"]
     if entailment is not None:
-        flags += _not_entailed(pair, entailment)
+        flags += yield from _not_entailed(pair, entailment)
     by_sentence: list[list[Flag]] = [[] for _ in pair.output.sentences]
     for flag in sorted(flags, key=lambda flag: flag.span):
         by_sentence[pair.output.sentence_at(flag.span.start)].append(flag)
@@ -61,12 +75,16 @@ def check_summary(
     ]
 
 
-def _not_entailed(pair: Pair, entailment: Entailment) -> list[Flag]:
+def _not_entailed(pair: Pair, entailment: Entailment) -> Pausing[list[Flag]]:
     doubtful = [i for i, evidence in enumerate(pair.evidence) if not evidence or evidence[0].score < 1]
     spans = [pair.output.sentences[i] for i in doubtful]
     premises = [_premise(pair, i) for i in doubtful]
     hypotheses = [pair.output.text[span.start : span.end] for span in spans]
-    scores = entailment.scores(list(zip(premises, hypotheses, strict=True))) if doubtful else []
+    pairs = list(zip(premises, hypotheses, strict=True))
+    scores: list[float] = []
+    for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+        scores += entailment.scores(pairs[start : start + _PAIRS_AT_ONCE])
+        yield
     return [
         Flag("entailment", span, f"the entailment model does not find this in the source ({score:.2f})")
         for span, score in zip(spans, scores, strict=True)

@@ -4,12 +4,13 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import replace
 
-from models.checks.alignment import Bead, align
+from models.checks.alignment import Bead, align_pausing
 from models.checks.evidence import Evidence
 from models.checks.flag import Flag
 from models.checks.length import ADDED, LOST
 from models.checks.pair import Pair, Reading
-from models.checks.registry import TRANSLATION_CHECKS, run
+from models.checks.pauses import Pausing, finish
+from models.checks.registry import TRANSLATION_CHECKS, run_pausing
 from models.checks.report import CheckedSentence
 from models.text.span import Span
 
@@ -23,9 +24,19 @@ def check_translation(
     be, of the sentence before it (of the first, if there is none before). An output without a sentence has a
     single empty one, to carry the flags. Languages are ISO 639-1 or BCP 47 codes, `und` for an unknown one.
     """
+    return finish(check_translation_pausing(source, output, source_language, target_language))
+
+
+def check_translation_pausing(
+    source: str, output: str, source_language: str, target_language: str
+) -> Pausing[list[CheckedSentence]]:
+    """The same with pauses."""
     theirs, ours = Reading(source, source_language), Reading(output, target_language)
-    beads = align(theirs, ours)
-    flags = [flag for bead in beads if bead.source and bead.output for flag in _flags(theirs, ours, bead)]
+    beads = yield from align_pausing(theirs, ours)
+    flags: list[Flag] = []
+    for bead in beads:
+        if bead.source and bead.output:
+            flags += yield from _flags(theirs, ours, bead)
     flags += [_added(span) for bead in beads if not bead.source for span in bead.output]
     flags += _lost(beads)
     evidence = {
@@ -39,7 +50,7 @@ def check_translation(
     return [CheckedSentence(span, evidence[span], tuple(owned[span])) for span in evidence]
 
 
-def _flags(theirs: Reading, ours: Reading, bead: Bead) -> Iterable[Flag]:
+def _flags(theirs: Reading, ours: Reading, bead: Bead) -> Pausing[list[Flag]]:
     """What the checks find in the sentences of a bead, its spans in the whole texts."""
     there, here = (
         Span(bead.source[0].start, bead.source[-1].end),
@@ -49,9 +60,15 @@ def _flags(theirs: Reading, ours: Reading, bead: Bead) -> Iterable[Flag]:
         Reading(theirs.text[there.start : there.end], theirs.language),
         Reading(ours.text[here.start : here.end], ours.language),
     )
-    for flag in run(TRANSLATION_CHECKS, pair):
-        source = _moved(flag.source, there.start) if flag.source else None
-        yield replace(flag, span=_moved(flag.span, here.start), source=source)
+    found = yield from run_pausing(TRANSLATION_CHECKS, pair)
+    return [
+        replace(
+            flag,
+            span=_moved(flag.span, here.start),
+            source=_moved(flag.source, there.start) if flag.source else None,
+        )
+        for flag in found
+    ]
 
 
 def _moved(span: Span, by: int) -> Span:

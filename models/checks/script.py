@@ -4,7 +4,8 @@ Words that stand in the source as well, and names in Latin letters, may be in an
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from models.checks.flag import Flag
 from models.checks.pair import Pair
@@ -18,6 +19,8 @@ _LETTER = re.compile(r"[^\W\d_]")
 _WORD = re.compile(r"[^\W\d_]+")
 _SMALL_LATIN = re.compile(r"(?<![\w@#./:'’&-])[a-zà-öø-ÿ]{2,}(?![\w@./:])")
 _LEAST_LETTERS = 4
+_MOST_SOUGHT = 1000
+"""As many different words are looked for within the source's, each in all of it."""
 _OWN_SHARE = 0.5
 """Least share of letters in the language's own script."""
 _ORDINARY_WORDS = 3
@@ -59,14 +62,23 @@ def _is_another(pair: Pair, own: tuple[str, ...], letters: int, mine: int) -> bo
 
 
 def _foreign_words(pair: Pair, own: tuple[str, ...]) -> Iterator[Flag]:
-    for match in foreign_to(own).finditer(pair.output.text):
-        if match[0] in pair.source.text:
+    foreign = foreign_to(own)
+    held = _held({match[0] for match in foreign.finditer(pair.output.text)}, pair.source.text, foreign)
+    for match in foreign.finditer(pair.output.text):
+        if match[0] in held:
             if len(match[0]) >= 2:
                 yield Flag(
                     KIND, Span(*match.span()), f"{match[0]} was left in the source's script.", "warning"
                 )
         elif len(match[0]) >= 2 or _touches_a_letter(pair.output.text, match):
             yield Flag(KIND, Span(*match.span()), f"{match[0]} is in a script of neither language.")
+
+
+def _held(words: Iterable[str], source: str, whole: re.Pattern[str]) -> set[str]:
+    """Those of the words that stand in the source: a few within others, the rest as `whole` finds them."""
+    known = set(whole.findall(source))
+    within = islice(sorted(set(words) - known), _MOST_SOUGHT)
+    return known | {word for word in within if word in source}
 
 
 def _touches_a_letter(text: str, match: re.Match[str]) -> bool:
@@ -78,6 +90,9 @@ def _touches_a_letter(text: str, match: re.Match[str]) -> bool:
 def _foreign_letters(pair: Pair, letters: str) -> Iterator[Flag]:
     if not letters or not any(letter in pair.output.text.lower() for letter in letters):
         return
-    for match in _WORD.finditer(pair.output.text):
-        if not set(letters).isdisjoint(match[0].lower()) and match[0] not in pair.source.text:
+    strange = set(letters)
+    found = [m for m in _WORD.finditer(pair.output.text) if not strange.isdisjoint(m[0].lower())]
+    held = _held((match[0] for match in found), pair.source.text, _WORD)
+    for match in found:
+        if match[0] not in held:
             yield Flag(KIND, Span(*match.span()), f"{match[0]} has letters of another language.", "warning")

@@ -25,6 +25,8 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 _MAX_JOINING_TOKENS = 2
 """`and`, a hyphen: what may stand between the words of one number."""
+_MOST_LETTERS = 100
+"""Of a number in one word, as German writes them."""
 _NEVER = frozenset({"o", "oh"})
 """Read as a nought by text2num, as one does on the telephone."""
 
@@ -76,7 +78,8 @@ def _by_text2num(text: str, language: str) -> Iterator[Spelled]:
 
 def _passages(text: str, language: str) -> Iterator[list[tuple[int, int]]]:
     """The tokens of each passage that numbers can be in: text2num takes long over a whole article."""
-    numbers = {word for word in set(_TOKEN.findall(text.lower())) if _is_number(word, language)}
+    words = set(_TOKEN.findall(text.lower()))
+    numbers = {word for word in words if len(word) <= _MOST_LETTERS and _is_number(word, language)}
     passage: list[tuple[int, int]] = []
     others = 0
     for match in _TOKEN.finditer(text) if numbers else ():

@@ -13,15 +13,27 @@ _UNSURE = re.compile(r"[aeiouyhj]")
 _DOUBLED = re.compile(r"(.)\1+")
 
 
-@lru_cache(maxsize=1 << 14)
+_MOST_LETTERS = 100
+"""Of a word that is kept in memory with what it becomes: a stranger's may have 200,000."""
+
+
 def latin(word: str) -> str:
     """The word in the letters a to z."""
+    return _latin(word) if len(word) <= _MOST_LETTERS else _latin.__wrapped__(word)
+
+
+@lru_cache(maxsize=1 << 14)
+def _latin(word: str) -> str:
     return _OTHERS.sub("", (word if word.isascii() else anyascii(word)).lower())
 
 
-@lru_cache(maxsize=1 << 14)
 def skeleton(word: str) -> str:
     """Its consonants, those alike in sound as one: `Kavanaugh` and `Кавано` share `kvn`."""
+    return _skeleton(word) if len(word) <= _MOST_LETTERS else _skeleton.__wrapped__(word)
+
+
+@lru_cache(maxsize=1 << 14)
+def _skeleton(word: str) -> str:
     plain = latin(word)
     sounds = _GROUP.sub(lambda group: _GROUPS[group[0]], plain).translate(_ALIKE)
     return _DOUBLED.sub(r"\1", _UNSURE.sub("", sounds)) or plain[:1]

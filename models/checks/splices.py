@@ -30,23 +30,42 @@ _LIMIT = 0.25
 """From here on a sentence is flagged: about one in twenty-five of those that people found faithful."""
 
 
-def check(pair: Pair) -> Iterator[Flag]:
+def check(pair: Pair) -> Iterator[Flag | None]:
     """A flag for each doubtful sentence, over the whole of it."""
     words = pair.output.words
     if pair.across_languages or not words or len(words) > MOST_WORDS or is_unspaced(words[0].key):
         return
     sentences = pair.output.words_by_sentence
+    stems = _Stems(pair)
     cut = fragments(pair.source, sentences)
     copied = copied_share(cut)
     for i, (words, scraps) in enumerate(zip(sentences, cut, strict=True)):
+        yield None
         if len(words) < _LEAST_WORDS or len(scraps) == 1 or pair.evidence[i][:1] == ():
             continue
-        if _doubt(pair, i, words, scraps, copied) > _LIMIT:
+        if _doubt(pair, i, words, scraps, copied, stems) > _LIMIT:
             reason = "put together from parts that the source has in different places"
             yield Flag("splice", pair.output.sentences[i], reason, source=pair.evidence[i][0].span)
 
 
-def _doubt(pair: Pair, sentence: int, words: list[Word], scraps: list[Fragment], copied: float) -> float:
+class _Stems:
+    """How often each stem stands in a sentence of the source, each sentence counted once."""
+
+    def __init__(self, pair: Pair):
+        self._source = pair.source
+        self._counts: dict[int, Counter[str]] = {}
+
+    def at(self, offset: int) -> Counter[str]:
+        """Those of the sentence that a character belongs to."""
+        sentence = self._source.sentence_at(offset)
+        if sentence not in self._counts:
+            self._counts[sentence] = Counter(word.stem for word in self._source.words_by_sentence[sentence])
+        return self._counts[sentence]
+
+
+def _doubt(
+    pair: Pair, sentence: int, words: list[Word], scraps: list[Fragment], copied: float, stems: _Stems
+) -> float:
     """The logit of the sentence being wrong."""
     evidence = pair.evidence[sentence]
     share = len(scraps) / len(words)
@@ -56,17 +75,14 @@ def _doubt(pair: Pair, sentence: int, words: list[Word], scraps: list[Fragment],
         share * (_SCRAPS + _SCRAPS_WHERE_COPIED * copied)
         + second * (_SECOND_EVIDENCE + _SECOND_EVIDENCE_WHERE_COPIED * copied)
         + longest * _LONGEST_SCRAP
-        + min(2, _repeated(pair, sentence, words)) * _REPEATED
+        + min(2, _repeated(pair, sentence, words, stems)) * _REPEATED
         + math.log(len(words)) * _LENGTH
         + _BIAS
     )
 
 
-def _repeated(pair: Pair, sentence: int, words: list[Word]) -> int:
+def _repeated(pair: Pair, sentence: int, words: list[Word], stems: _Stems) -> int:
     """How many telling words the sentence has twice and no sentence of its evidence has."""
     counts = Counter(word.stem for word in words if not pair.output.is_common(word))
-    held = [
-        Counter(word.stem for word in pair.source.words_by_sentence[pair.source.sentence_at(e.span.start)])
-        for e in pair.evidence[sentence]
-    ]
+    held = [stems.at(each.span.start) for each in pair.evidence[sentence]]
     return sum(count > 1 and all(other[stem] < 2 for other in held) for stem, count in counts.items())

@@ -47,13 +47,20 @@ class Surroundings:
         """For each sentence of the source, how much of the context it and its neighbours hold, 0 to 0.8."""
         held = [0.0] * len(self.source.sentences)
         for stem, weight in context.items():
-            own = {self._sentences[i] for i in self._places.get(stem, ())}
+            own, beside = self._holders(stem)
             for i in own:
                 held[i] += _SAME_SENTENCE * weight
-            for i in {i + step for i in own for step in (-1, 1)} - own:
-                if 0 <= i < len(held):
-                    held[i] += _NEIGHBOURING_SENTENCE * weight
+            for i in beside:
+                held[i] += _NEIGHBOURING_SENTENCE * weight
         return held
+
+    def _holders(self, stem: str) -> tuple[set[int], set[int]]:
+        """The sentences of the source that have the stem, and their neighbours that do not."""
+        if stem not in self._known_holders:
+            own = {self._sentences[i] for i in self._places.get(stem, ())}
+            beside = {i + step for i in own for step in (-1, 1)} - own
+            self._known_holders[stem] = own, beside - {-1, len(self.source.sentences)}
+        return self._known_holders[stem]
 
     def nearness(self, context: Context, offset: int) -> float:
         """How much of the context stands within a few words of a place of the source, 0 to 0.2."""
@@ -65,6 +72,10 @@ class Surroundings:
 
     def _weight(self, output: Reading, word: Word) -> float:
         return self.weights.weight(word.stem, _COMMON if output.is_common(word) else 1.0)
+
+    @cached_property
+    def _known_holders(self) -> dict[str, tuple[set[int], set[int]]]:
+        return {}
 
     @cached_property
     def _starts(self) -> list[int]:

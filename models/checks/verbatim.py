@@ -7,6 +7,7 @@ address without a space is not taken for a part of it.
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 
 from models.checks.flag import Flag, Severity
 from models.checks.pair import Pair
@@ -85,6 +86,9 @@ _WORTH_A_LOOK = re.compile(
     r"[@#{$%<_\u2600-\u26ff\U0001f300-\U0001faff]|://|\.[A-Za-z]|:[a-z]|--[a-z]|[A-Z]-?[0-9]{2}"
 )
 _TRAILING = ".,;:!?'*"
+_OPENING = {")": "(", "]": "["}
+_MOST_SOUGHT = 1000
+"""As many lost or added tokens are looked for within others of the other text, each in all of it."""
 
 
 def check(pair: Pair) -> Iterator[Flag]:
@@ -112,22 +116,25 @@ def tokens(text: str) -> list[Token]:
 
 
 def _unpunctuated(address: str) -> str:
-    address = address.rstrip(_TRAILING)
-    while address.endswith((")", "]")) and address.count(address[-1]) > address.count(
-        "(["[address[-1] == "]"]
+    left = Counter(address)
+    end = len(address)
+    while end and (
+        address[end - 1] in _TRAILING
+        or (address[end - 1] in _OPENING and left[address[end - 1]] > left[_OPENING[address[end - 1]]])
     ):
-        address = address[:-1].rstrip(_TRAILING)
-    return address
+        end -= 1
+        left[address[end]] -= 1
+    return address[:end]
 
 
 def _lost(pair: Pair, source: list[Token], output: list[Token]) -> Iterator[Flag]:
     wanted = Counter(token for _, token, _ in source)
     found = Counter(token for _, token, _ in output)
-    lacking = {
-        token: count - max(found[token], pair.output.text.count(token)) for token, count in wanted.items()
-    }
+    lacking = {token: count - found[token] for token, count in wanted.items() if count > found[token]}
+    for token in islice(lacking, _MOST_SOUGHT):
+        lacking[token] = wanted[token] - max(found[token], pair.output.text.count(token))
     for name, token, span in source:
-        if lacking[token] > 0:
+        if lacking.get(token, 0) > 0:
             lacking[token] -= 1
             words, severity = _NAMES[name]
             reason = f"The {words} {token} of the source is missing."
@@ -136,9 +143,14 @@ def _lost(pair: Pair, source: list[Token], output: list[Token]) -> Iterator[Flag
 
 def _added(pair: Pair, source: list[Token], output: list[Token]) -> Iterator[Flag]:
     kinds = {name for name, _, _ in source}
+    known = {token for _, token, _ in source}
+    added = dict.fromkeys(token for _, token, _ in output if token not in known)
+    for token in islice(added, _MOST_SOUGHT):
+        if token in pair.source.text:
+            known.add(token)
     for name, token, span in output:
         words, severity = _NAMES[name]
-        if token not in pair.source.text:
+        if token not in known:
             # A translator may write a designation or a site's name where the source has words for it.
             certain = severity == "error" and (name in kinds or name in ("address", "mail", "placeholder"))
             reason = f"The source has no such {words} as {token}."

@@ -1,12 +1,16 @@
-"""Checks as a task of their own: on any output and its source, whoever made them. Nothing is written here."""
+"""Checks as a task of their own: on any output and its source, whoever made them. Nothing is written here.
+
+A check calls no engine: its steps are pauses alone, at which its driver looks at the deadline.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from models.checks.report import CheckedSentence
-from models.checks.report_translation import check_translation
+from models.checks.report_translation import check_translation_pausing
 from models.errors import InvalidInput
 from models.languages import Languages
+from models.tasks.steps import Steps
 from models.tasks.trust import Trust
 from models.text.language import LanguageDetector
 
@@ -44,8 +48,10 @@ class Checker:
         self._detector = detector
         self._trust = trust
 
-    def check(self, request: CheckRequest) -> Checked:
-        """Raises InvalidInput for an empty text, UnsupportedLanguage for an unknown language, and
+    def steps(self, request: CheckRequest) -> Steps[Checked]:
+        """Check an output, with pauses.
+
+        Raises InvalidInput for an empty text, UnsupportedLanguage for an unknown language, and
         ModelUnavailable if there is to be an entailment model and it cannot be had.
         """
         for field in ("source", "output"):
@@ -54,9 +60,9 @@ class Checker:
         source = self._language(request.source_language, request.source, "source_language")
         target = self._language(request.target or "auto", request.output, "target")
         if request.kind == "summary":
-            found = self._trust.check(request.source, request.output, source, target)
+            found = yield from self._trust.check(request.source, request.output, source, target)
         else:
-            found = check_translation(request.source, request.output, source, target)
+            found = yield from check_translation_pausing(request.source, request.output, source, target)
         return Checked(sentences=tuple(found), kind=request.kind, source_language=source, target=target)
 
     def _language(self, given: str, text: str, field: str) -> str:

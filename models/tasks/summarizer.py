@@ -68,7 +68,7 @@ class Summarizer:
             self._check_target(language, into)
         heard = on_event if into is None else None  # words in the wrong language are not to be seen
         draft = yield from self._draft(entry, request, article, spans, language, heard)
-        draft.sentences = self._trust.examine(article, draft.sentences, language)
+        draft.sentences = yield from self._trust.examine(article, draft.sentences, language)
         if request.on_unsupported == "drop":
             _drop_unsupported(draft)
         model = None
@@ -144,11 +144,12 @@ class Summarizer:
         draft = yield from write(model, request, texts, language, on_event=on_event)
         if request.on_unsupported != "retry":
             return draft
-        wrong = errors(self._trust.examine(article, draft.sentences, language))
+        wrong = errors((yield from self._trust.examine(article, draft.sentences, language)))
         if not wrong:
             return draft
         other = yield from write(model, request, draft.basis, language, again=True)
-        better = other.sentences and errors(self._trust.examine(article, other.sentences, language)) < wrong
+        examined = yield from self._trust.examine(article, other.sentences, language)
+        better = other.sentences and errors(examined) < wrong
         if better:
             draft.sentences = other.sentences
             draft.notes = [*other.notes, "written twice: the second attempt is better supported"]

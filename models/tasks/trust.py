@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from models.checks.evidence import Evidence
-from models.checks.report import CheckedSentence, check_summary
+from models.checks.pair import Pair, Reading
+from models.checks.pauses import Pausing
+from models.checks.report import CheckedSentence, check_summary_pausing
 from models.pool import EntailmentModel, ModelPool
 from models.tasks.summary import SummarySentence
 from models.text.article import Article
@@ -21,30 +23,24 @@ class Trust:
         self._pool = pool
         self._entailment_model = entailment_model
 
-    def check(self, source: str, output: str, language: str, output_language: str) -> list[CheckedSentence]:
-        """All checks on a summary of `source`. Raises ModelUnavailable."""
+    def check(
+        self, source: str, output: str, language: str, output_language: str
+    ) -> Pausing[list[CheckedSentence]]:
+        """All checks on a summary of `source`, with pauses. Raises ModelUnavailable."""
+        pair = Pair(Reading(source, language), Reading(output, output_language))
         if self._entailment_model is None:
-            return check_summary(
-                source, output, language=language, output_language=output_language, warnings=True
-            )
+            return (yield from check_summary_pausing(pair, warnings=True))
         with self._pool.use(self._pool.catalog.get(self._entailment_model, "entail")) as model:
             assert isinstance(model, EntailmentModel)  # noqa: S101 - the task of an entry decides its kind
-            return check_summary(
-                source,
-                output,
-                language=language,
-                output_language=output_language,
-                entailment=model.entailment,
-                warnings=True,
-            )
+            return (yield from check_summary_pausing(pair, model.entailment, warnings=True))
 
     def examine(
         self, article: Article, sentences: Sequence[SummarySentence], language: str
-    ) -> list[SummarySentence]:
+    ) -> Pausing[list[SummarySentence]]:
         """The sentences with their evidence and flags: evidence in the article's text, flags in their own."""
         written = [s for s in sentences if s.source is None]
         lines = "\n".join(" ".join(s.text.split()) for s in written)
-        found = self.check(_masked(article), lines, language, language) if written else []
+        found = (yield from self.check(_masked(article), lines, language, language)) if written else []
         checked, start = [], 0
         for sentence in sentences:
             if sentence.source is not None:

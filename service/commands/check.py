@@ -37,6 +37,7 @@ def check(
     one of them is an error and not a mere warning.
     """
     from models.tasks.checker import CheckRequest
+    from models.tasks.steps import run
     from service.schemas.checking import render_check
 
     written = read_file(output)
@@ -48,7 +49,7 @@ def check(
         target=target,
     )
     with session.runtime() as runtime:
-        checked = runtime.checker.check(request)
+        checked = run(runtime.checker.steps(request)).unwrap()
     if as_json:
         write(render_check(checked, written).model_dump_json(indent=2))
     else:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
 
-from models.errors import Overloaded, UnsupportedLanguage
+from models.errors import DeadlineExceeded, Overloaded, UnsupportedLanguage
 from models.text.page import read_page
 from models.text.paste import read_pasted
 from service.http.body import read_json
@@ -33,7 +33,7 @@ CHECK = Operation(
     description="Whoever wrote it. Offsets count characters of `output`, those of evidence of `source`.",
     body=CheckBody,
     answers=(CheckAnswer,),
-    errors=(TooLong, UnsupportedLanguage, Overloaded),
+    errors=(TooLong, UnsupportedLanguage, Overloaded, DeadlineExceeded),
     examples={"a wrong number": Example(examples.CHECK, examples.CHECKED)},
 )
 CLEAN = Operation(
@@ -49,7 +49,7 @@ CLEAN = Operation(
 
 
 class Trust:
-    """The views that need no model."""
+    """The views that write nothing."""
 
     def __init__(self, runtime: "Runtime", work: Work):
         self._runtime = runtime
@@ -65,7 +65,8 @@ class Trust:
         with self._work.place():
             asked = parse_check(read_json(request), self._runtime.settings)
             self._work.charge([asked.source, asked.output])
-            answer = render_check(self._runtime.checker.check(asked), asked.output)
+            (outcome,) = self._work.check([asked]).outcomes
+            answer = render_check(outcome.unwrap(), asked.output)
         return Response(answer.model_dump_json(), mimetype="application/json")
 
     def clean(self) -> Response:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from flask import g, request
 
 from models.errors import DeadlineExceeded, Overloaded
+from models.tasks.checker import Checked, CheckRequest
 from models.tasks.listening import stream
 from models.tasks.steps import Outcome, Steps
 from models.tasks.summary import Summary, SummaryRequest
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from service.runtime import Runtime
 
 R = TypeVar("R")
-T = TypeVar("T", Summary, Translation)
+T = TypeVar("T", Summary, Translation, Checked)
 A = TypeVar("A")
 V = TypeVar("V")
 
@@ -70,12 +71,14 @@ class Work:
 
     def summarize(self, requests: Sequence[SummaryRequest], stop: Stop | None = None) -> Done[Summary]:
         """Summarize. Whoever gives `stop` stops it when the client has gone."""
+        self._readiness.require()
         return self._run(self._runtime.summarizer.steps, requests, stop)
 
     def translate(
         self, requests: Sequence[TranslationRequest], stop: Stop | None = None
     ) -> Done[Translation]:
         """Translate. Whoever gives `stop` stops it when the client has gone."""
+        self._readiness.require()
         return self._run(self._runtime.translator.steps, requests, stop)
 
     def apart(self, function: Callable[..., V], *arguments: object, field: str) -> V:
@@ -86,13 +89,16 @@ class Work:
                 function, *arguments, field=field, timeout_s=_left_s(), require=stop.require
             )
 
+    def check(self, requests: Sequence[CheckRequest]) -> Done[Checked]:
+        """Check. That needs none of the models that are loaded first."""
+        return self._run(self._runtime.checker.steps, requests, None)
+
     def stream(self, task: Steps[A], *, tick_s: float) -> Generator[None, None, Outcome[A]]:
         """One item's work, to be gone on with; see `models.tasks.listening.stream`."""
         self._readiness.require()
         return stream(task, deadline=g.deadline, tick_s=tick_s)
 
     def _run(self, steps: Callable[[R], Steps[T]], requests: Sequence[R], given: Stop | None) -> Done[T]:
-        self._readiness.require()
         start = time.perf_counter()
         stop = given or Stop()
         with nullcontext() if given else watching(request.environ, stop.stop):

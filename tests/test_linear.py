@@ -1,0 +1,143 @@
+"""No function that a stranger's text reaches takes more than its share of time for a longer text.
+
+Every public callable and every compiled pattern of the packages in `linear_code` runs over the texts of
+`linear_texts`, with arguments by `linear_arguments`. A test fails where twice the text takes more than three
+times the work. A new function is walked without being named anywhere; one for whose parameters there is no
+value makes its test fail until it has a row there.
+
+By default each callable sees every unit in one of its forms and a thousandth of the pairs, and each pattern
+every unit and a hundredth of the pairs: the same ones on every run. DRAGOMAN_LINEAR=1 takes all of them (an
+hour and more), DRAGOMAN_LINEAR=0.1 a tenth.
+
+Measured in CPU time of the thread. Most cases are let through by two short texts, one four times as long as
+the other; what looks suspicious is measured again, at its best of several times, at 10,000, 20,000 and
+40,000 characters: twice in a row it must take more than three times as long, so that a limit's step is none.
+"""
+
+import gc
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from zlib import crc32
+
+import pytest
+from linear_arguments import NOTHING_TO_FEED, arguments
+from linear_code import Expression, Subject, expressions, subjects
+from linear_texts import UNITS, Case, Fed, pairs, singles
+from pydantic import ValidationError
+
+from models.errors import DragomanError
+
+SHARE = float(os.environ.get("DRAGOMAN_LINEAR", 0))
+OF_PAIRS, OF_PAIRS_FOR_PATTERNS = 0.001, 0.01
+MOST = 3.0
+"""Times as long for twice the text."""
+TINY, SHORT, LONG = 250, 2_500, 10_000
+SUSPICIOUS = 6.0
+"""Times as long for four times the text: n log n takes 5."""
+WORTH_A_LOOK_S, PATTERN_WORTH_A_LOOK_S = 0.004, 0.0004
+"""For `LONG`. Work that is no more, and grows with the square, is 1.6 s for 200,000 characters."""
+HOPELESS_S = 2.0
+"""Nothing honest takes that long for `LONG`, and nothing is tried longer."""
+
+Run = Callable[[Fed], float]
+"""Does the work for a text and returns its CPU time in seconds."""
+
+
+@pytest.fixture(autouse=True)
+def _without_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def _timed(work: Callable[[], object]) -> float:
+    start = time.thread_time()
+    try:
+        found = work()
+        if isinstance(found, Iterator):
+            deque(found, maxlen=0)
+    except (DragomanError, ValidationError):
+        pass  # refused, which takes time too
+    return time.thread_time() - start
+
+
+def _call(subject: Subject) -> Run:
+    def run(fed: Fed) -> float:
+        try:
+            given, named = arguments(subject.name, subject.call, subject.owner, fed)
+        except (DragomanError, ValidationError):
+            return 0.0  # no such object can be
+        return _timed(lambda: subject.call(*given, **named))
+
+    return run
+
+
+def _match(expression: Expression) -> Run:
+    find = expression.pattern.finditer if expression.is_searched else expression.pattern.match
+    return lambda fed: _timed(lambda: find(fed.text))
+
+
+def _too_slow(run: Run, case: Case, floor_s: float) -> str | None:
+    """What to report if the work grows faster than the text."""
+    for size, most_s in ((TINY, HOPELESS_S / 20), (SHORT, HOPELESS_S)):
+        short = run(case.make(size))
+        if short > most_s and (short := run(case.make(size))) > most_s:
+            return f"{case.name}: {short:.2f} s for {size} characters"
+    long = run(case.make(LONG))
+    if long < floor_s or long < SUSPICIOUS * short:
+        return None
+    short, long = (min(run(case.make(size)) for _ in range(3)) for size in (SHORT, LONG))
+    if long < floor_s or long < SUSPICIOUS * short:
+        return None
+    if long > HOPELESS_S:
+        return f"{case.name}: {short:.2f} s for {SHORT} characters, {long:.2f} s for {LONG}"
+    times = [long]
+    for size in (2 * LONG, 4 * LONG):
+        times.append(min(run(case.make(size)) for _ in range(2)))
+        if times[-1] <= MOST * times[-2]:
+            times[-1] = min(run(case.make(size)) for _ in range(3))
+        if times[-1] <= MOST * times[-2]:
+            return None
+        if times[-1] > HOPELESS_S:
+            break
+    told = ", ".join(f"{time_s:.3f}" for time_s in times)
+    return f"{case.name}: {told} s for {LONG}, {2 * LONG}, ... characters"
+
+
+def _cases(name: str, of_pairs: float) -> Iterator[Case]:
+    """The cases for one subject: a fixed choice of them by name."""
+    for unit in UNITS:
+        forms = singles(unit)
+        yield from (forms if SHARE else [forms[_chance(f"{name} {unit}") % len(forms)]])
+    for case in pairs():
+        if _chance(f"{name} {case.name}") < (SHARE or of_pairs) * 2**32:
+            yield case
+
+
+def _chance(name: str) -> int:
+    """A number under 2**32, the same one for a name on every run."""
+    return crc32(name.encode("utf-8", "replace"))
+
+
+def _check(name: str, run: Run, of_pairs: float, floor_s: float) -> None:
+    slow: list[str] = []
+    for case in _cases(name, of_pairs):
+        if report := _too_slow(run, case, floor_s):
+            slow.append(report)
+        if len(slow) == 3:
+            break
+    assert not slow, f"{name}: " + "; ".join(slow)
+
+
+@pytest.mark.parametrize("subject", list(subjects()), ids=lambda subject: subject.name)
+def test_a_public_callable_takes_no_more_than_its_share_for_a_longer_text(subject):
+    if subject.name not in NOTHING_TO_FEED:
+        _check(subject.name, _call(subject), OF_PAIRS, WORTH_A_LOOK_S)
+
+
+@pytest.mark.parametrize("expression", list(expressions()), ids=lambda expression: expression.name)
+def test_a_pattern_takes_no_more_than_its_share_for_a_longer_text(expression):
+    _check(expression.name, _match(expression), OF_PAIRS_FOR_PATTERNS, PATTERN_WORTH_A_LOOK_S)

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.errors import InvalidInput
 from service.rate import checked_rate
@@ -19,6 +19,14 @@ def _rate(value: str) -> str:
 
 
 Rate = Annotated[str, AfterValidator(_rate)]
+
+
+def _names(value: object) -> object:
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
+"""Written with commas between them."""
 
 
 class Settings(BaseSettings):
@@ -67,6 +75,9 @@ class Settings(BaseSettings):
         "memory://", pattern=r"^[a-z+]+://", repr=False, description="where use is counted; or redis://..."
     )
     trusted_proxies: int = Field(0, ge=0, description="proxies before this that add to X-Forwarded-For")
+    trusted_hosts: Names = Field(
+        (), description="host names that this server answers to, .example.org for all below it; any if none"
+    )
 
     max_job_characters: int = Field(20_000_000, ge=1, description="over all texts of a job")
     max_job_texts: int = Field(10_000, ge=1)

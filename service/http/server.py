@@ -17,7 +17,9 @@ from gunicorn.http import message
 
 from models.engine.protocol import BatchRecord
 from models.errors import DragomanError
+from service.http.access import discreet
 from service.http.app import create_app
+from service.http.body import ARRIVING
 from service.http.jobs import open_desk
 from service.http.metrics import Metrics
 from service.http.readiness import Readiness
@@ -32,7 +34,7 @@ OnBatch = Callable[[str, BatchRecord], None]
 BuildRuntime = Callable[[Settings, OnBatch], "Runtime"]
 
 SPARE_THREADS = 8
-"""Beyond the work places: health checks, and the refusing of what is too much."""
+"""Beyond those of work and of long bodies in arrival: what is quick, and the refusing of what is too much."""
 REQUEST_LINE_BYTES = 64 << 10
 """LibreTranslate clients send texts of 5,000 characters in the query: up to nine bytes each, encoded."""
 CLOSING_S = 25.0
@@ -60,6 +62,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         # gunicorn cuts its setting down to this constant; its other choice, no limit, would let a
         # client fill the memory.
         message.MAX_REQUEST_LINE = REQUEST_LINE_BYTES
+        logging.getLogger("gunicorn.error").addFilter(discreet)
         for name, value in self._options().items():
             self.cfg.set(name, value)
 
@@ -70,7 +73,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "bind": f"{host}:{settings.port}",
             "worker_class": Worker,
             "workers": 1,
-            "threads": settings.max_queued_requests + SPARE_THREADS,
+            "threads": settings.max_queued_requests + ARRIVING + SPARE_THREADS,
             "worker_connections": settings.max_queued_requests + 1000,
             "limit_request_line": REQUEST_LINE_BYTES,
             # The worker's heartbeat stops while a native library holds the interpreter, as in the first

@@ -67,7 +67,7 @@ def create_app(
     families = (LibreTranslate(runtime, work), DeepL(runtime, work), HuggingFace(runtime, work, readiness))
     errors.install(app, families)
     browsers.install(app, runtime.settings, lambda path: families[0].owns(path))
-    Auth(runtime.keys, runtime.settings, arrivals, families).install(app)
+    Auth(runtime.keys, runtime.settings, gate, arrivals, families).install(app)
     allowance.install(app)
     arrivals.install(app)
     app.register_blueprint(Page().blueprint())

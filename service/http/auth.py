@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from flask import Flask, Request, g, request
 
 from models.errors import DragomanError
+from service.http.admission import Gate
 from service.http.allowance import Caller
 from service.http.arrival import Arrivals
 from service.http.forms import BoundedRequest
@@ -46,9 +47,12 @@ class Auth:
     send whatever key they were made with: where no key was ever made here, theirs mean nothing.
     """
 
-    def __init__(self, keys: Keys, settings: Settings, arrivals: Arrivals, families: Sequence["Family"]):
+    def __init__(
+        self, keys: Keys, settings: Settings, gate: Gate, arrivals: Arrivals, families: Sequence["Family"]
+    ):
         self._keys = keys
         self._settings = settings
+        self._gate = gate
         self._arrivals = arrivals
         self._families = families
 
@@ -70,7 +74,8 @@ class Auth:
         given = _header_key(request)
         if given is None and family is not None:
             self._arrivals.receive(self._caller(None).name)  # for it may stand in the body
-            given = family.key(cast(BoundedRequest, request))
+            with self._gate.enter():
+                given = family.key(cast(BoundedRequest, request))
         anonymous = self._settings.anonymous
         if anonymous and (given is None or (family is not None and not self._keys.any())):
             return None

@@ -21,6 +21,7 @@ PART_HEAD_BYTES = 8192
 """Of a part's headers, its name and its file's name among them."""
 PIECE_BYTES = 1 << 16
 
+_FIELD = re.compile(rb"([^&=]*+)(=?)([^&]*+)&?")
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\r\r|\n\n")
 
 Parsed = tuple[IO[bytes], MultiDict[str, str], MultiDict[str, FileStorage]]
@@ -46,10 +47,9 @@ class BoundedForms(FormDataParser):
 
     def _fields(self, data: bytes) -> Iterator[tuple[str, str]]:
         self._require_few(data.count(b"&") + 1)
-        for field in data.split(b"&"):
-            if field:
-                name, _, value = field.partition(b"=")
-                yield _decoded(name), _decoded(value)
+        for found in _FIELD.finditer(data):
+            if found[1] or found[2]:
+                yield _decoded(found[1]), _decoded(found[3])
 
     def _require_few_parts(self, data: bytes, boundary: bytes) -> None:
         starts = re.finditer(rb"(?:^|[\r\n])--%s(?=[^\S\r\n]*[\r\n])" % re.escape(boundary), data)
@@ -74,20 +74,21 @@ class BoundedRequest(Request):
         self._cached_data = body
 
     def field(self, name: str) -> str | None:
-        """An urlencoded form's field, found without decoding the others."""
-        start = name.encode() + b"="
-        found = next((each for each in self.get_data().split(b"&") if each.startswith(start)), None)
-        return None if found is None else _decoded(found[len(start) :])
+        """A form's field; of an urlencoded form it is found without decoding the others."""
+        if self.mimetype != URLENCODED:
+            return self.form.get(name)
+        found = re.search(rb"(?:^|&)%s=([^&]*+)" % re.escape(name.encode()), self.get_data())
+        return _decoded(found[1]) if found else None
 
 
 def _decoded(text: bytes) -> str:
     """Of %XX and + what they stand for; piece by piece, since urllib makes an object of each."""
-    pieces = []
+    decoded = bytearray()
     start = 0
     while start < len(text):
         end = start + PIECE_BYTES
         if (cut := text.rfind(b"%", end - 2, end)) >= 0:
             end = cut + 3
-        pieces.append(unquote_to_bytes(text[start:end].replace(b"+", b" ")))
+        decoded += unquote_to_bytes(text[start:end].replace(b"+", b" "))
         start = end
-    return b"".join(pieces).decode("utf-8", "werkzeug.url_quote")
+    return decoded.decode("utf-8", "werkzeug.url_quote")

@@ -7,8 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from models.errors import InvalidInput
 from service.rate import checked_rate
@@ -36,6 +42,14 @@ _PLATFORM = re.compile(
 )
 _PLATFORM_PORT = re.compile(r"dragoman_(\w+_)?port")
 _PLATFORM_URL = re.compile(r"(tcp|udp|sctp)://")
+
+
+def _names(value: object) -> object:
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
+"""Written with commas between them."""
 
 
 class Settings(BaseSettings):
@@ -101,6 +115,9 @@ class Settings(BaseSettings):
         "memory://", pattern=r"^[a-z+]+://", repr=False, description="where use is counted; or redis://..."
     )
     trusted_proxies: int = Field(0, ge=0, description="proxies before this that add to X-Forwarded-For")
+    trusted_hosts: Names = Field(
+        (), description="host names that this server answers to, .example.org for all below it; any if none"
+    )
 
     max_glossary_bytes: int = Field(
         64 << 20, ge=1, description="of the glossaries of a key, or of an address without one"

@@ -243,13 +243,22 @@ def test_a_file_that_cannot_be_read_is_refused(server: CompatServer, name: str, 
 
 
 def test_files_are_kept_for_a_while_and_not_without_end() -> None:
-    files = KeptFiles(max_bytes=10)
+    caller = "somebody"
+    files = KeptFiles(lambda: caller, max_bytes=10)
     key = files.put("a.txt", b"12345678", "text/plain")
     kept = files.get(key)
     assert kept is not None
     assert (kept.name, kept.data) == ("a.txt", b"12345678")
+    caller = "somebody else"
     with pytest.raises(Overloaded):
         files.put("b.txt", b"123", "text/plain")
+    assert files.get(key) is kept, "nobody loses a file to others"
+    caller = "somebody"
+    newer = files.put("c.txt", b"123", "text/plain")
+    assert files.get(key) is None, "who keeps more loses his own oldest"
+    caller = "somebody else"
+    files.put("b.txt", b"123", "text/plain")
+    assert files.get(newer) is not None
     short = KeptFiles(ttl_s=0.05)
     key = short.put("a.txt", b"1", "text/plain")
     time.sleep(0.1)

@@ -80,7 +80,8 @@ class Allowance:
     def charge(self, texts: Iterable[str | None]) -> None:
         """Count the characters that the caller gives to read. Raises CharactersSpent, counting nothing.
 
-        They are given back if the answer is an error that the caller isn't to blame for.
+        They are given back if the answer is an error that the caller isn't to blame for, and not where he
+        went away: the work was begun.
         """
         characters = sum(len(text) for text in texts if text)
         caller, day = _caller(), _today()
@@ -113,7 +114,7 @@ class Allowance:
             response.headers["RateLimit-Reset"] = reset_s
             if limit.breached:
                 response.headers["Retry-After"] = reset_s
-        if g.get("charged") and (response.status_code in (429, 499) or response.status_code >= 500):
+        if g.get("charged") and (response.status_code == 429 or response.status_code >= 500):
             day, characters = g.pop("charged")
             self._characters.hit(_DAY, _caller().name, day, cost=-characters)
         return response

@@ -5,17 +5,19 @@ from typing import TYPE_CHECKING
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service.http import errors
+from service.http import browsers, errors
 from service.http.access import Access
-from service.http.admission import Gate
+from service.http.admission import Gate, Shares
 from service.http.allowance import Allowance
+from service.http.arrival import Arrivals
 from service.http.auth import Auth
-from service.http.body import BodyDrain, max_body_bytes
+from service.http.body import ARRIVING, OTHER_BYTES, BodyDrain, max_body_bytes
 from service.http.compat.deepl import DeepL
 from service.http.compat.huggingface import HuggingFace
 from service.http.compat.libretranslate import LibreTranslate
 from service.http.docs import Docs
 from service.http.documents import Documents
+from service.http.forms import BoundedRequest
 from service.http.glossaries import GlossaryViews
 from service.http.jobs import Jobs, open_desk
 from service.http.metrics import Metrics
@@ -26,9 +28,14 @@ from service.http.trust import Trust
 from service.http.v1 import V1
 from service.http.work import Work
 from service.jobs.desk import Desk
+from service.jobs.work import limits as job_limits
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
+    from service.settings import Settings
+
+OTHER_FIELDS = 1100
+"""Fields of a form beside its texts: a thousand terms to protect, and options."""
 
 
 def create_app(
@@ -51,14 +58,18 @@ def create_app(
 
     app = Flask(__name__, static_folder=None)
     app.url_map.strict_slashes = False  # Hugging Face's clients post to just the address they are given
-    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = max_body_bytes(runtime.settings)
+    _bound(app, runtime.settings)
     Access(metrics).install(app)
+    arriving = Shares(ARRIVING)
+    arrivals = Arrivals(arriving, runtime.settings, {"jobs.create": job_limits(runtime.settings)})
     allowance = Allowance(runtime.settings.limits_storage)
     work = Work(runtime, gate, readiness, allowance)
     families = (LibreTranslate(runtime, work), DeepL(runtime, work), HuggingFace(runtime, work, readiness))
     errors.install(app, families)
-    Auth(runtime.keys, runtime.settings, gate, families).install(app)
+    browsers.install(app, runtime.settings, lambda path: families[0].owns(path))
+    Auth(runtime.keys, runtime.settings, gate, arrivals, families).install(app)
     allowance.install(app)
+    arrivals.install(app)
     app.register_blueprint(Page().blueprint())
     app.register_blueprint(Docs(runtime.settings).blueprint())
     app.register_blueprint(V1(runtime, work).blueprint())
@@ -73,5 +84,13 @@ def create_app(
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops
         )
-    app.wsgi_app = BodyDrain(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = BodyDrain(app.wsgi_app, arriving)  # type: ignore[method-assign]
     return app
+
+
+def _bound(app: Flask, settings: "Settings") -> None:
+    """Bound what a request may be: its length, a field of its form, the fields of a form."""
+    app.request_class = BoundedRequest
+    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes(settings)
+    app.config["MAX_FORM_MEMORY_SIZE"] = OTHER_BYTES + max_body_bytes(settings)
+    app.config["MAX_FORM_PARTS"] = OTHER_FIELDS + settings.max_texts

@@ -6,13 +6,15 @@ Every address wants a key where anonymous use is off, but for those named here.
 from collections.abc import Sequence
 from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from flask import Flask, Request, g, request
 
 from models.errors import DragomanError
 from service.http.admission import Gate
 from service.http.allowance import Caller
+from service.http.arrival import Arrivals
+from service.http.forms import BoundedRequest
 from service.keys import Key, Keys
 from service.settings import Settings
 
@@ -45,10 +47,13 @@ class Auth:
     send whatever key they were made with: where no key was ever made here, theirs mean nothing.
     """
 
-    def __init__(self, keys: Keys, settings: Settings, gate: Gate, families: Sequence["Family"]):
+    def __init__(
+        self, keys: Keys, settings: Settings, gate: Gate, arrivals: Arrivals, families: Sequence["Family"]
+    ):
         self._keys = keys
         self._settings = settings
         self._gate = gate
+        self._arrivals = arrivals
         self._families = families
 
     def install(self, app: Flask) -> None:
@@ -68,8 +73,9 @@ class Auth:
         family = next((each for each in self._families if each.owns(request.path)), None)
         given = _header_key(request)
         if given is None and family is not None:
-            with self._gate.enter():  # it may stand in the body, which has to be read then
-                given = family.key(request)
+            self._arrivals.receive(self._caller(None).name)  # for it may stand in the body
+            with self._gate.enter():
+                given = family.key(cast(BoundedRequest, request))
         anonymous = self._settings.anonymous
         if anonymous and (given is None or (family is not None and not self._keys.any())):
             return None

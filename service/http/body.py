@@ -1,20 +1,23 @@
-"""Request bodies: read as JSON, and never left half read.
+"""Request bodies: how large they may be, read as JSON, and never left half read.
 
 A socket closed with unread bytes in it is reset, and the client then loses the answer that says why it
 was refused. So what a view did not read is read and thrown away, within bounds, before the answer goes out.
 """
 
+import re
 import time
 from collections.abc import Iterable, Iterator
 from io import RawIOBase
 from typing import TYPE_CHECKING, Any
 
-from flask import Request
+from flask import Request, g
+from gunicorn.http.errors import NoMoreData
 from pydantic_core import from_json
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.wsgi import ClosingIterator
 
-from models.errors import InvalidInput
+from models.errors import InvalidInput, Overloaded
+from service.http.admission import Shares
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import InputStream, StartResponse, WSGIApplication, WSGIEnvironment
@@ -23,19 +26,40 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 16
 BYTES_PER_CHARACTER = 12
-"""JSON may write a character as two \\uXXXX escapes."""
+"""JSON may write a character as two \\uXXXX escapes, a form as four of %XX."""
 OTHER_BYTES = 1 << 16
 """Room for a body's other fields."""
+OTHER_VALUES = 20_000
+"""Room in JSON for a glossary of 5,000 entries, and for other fields."""
+WHOLE_BYTES = 1 << 16
+"""A request that is no longer than this holds no thread before it is there."""
+ARRIVING = 64
+"""Long bodies that may be in arrival at the same time: each holds a thread."""
+
+_VALUE = re.compile(rb'[^"\[{,]*+(?:"(?:[^"\\]++|\\.)*+"?|[\[{,])', re.DOTALL)
+"""The next string of a JSON text, or the next sign that a value follows."""
 
 
 class InvalidJson(InvalidInput):
     """The body is not JSON at all."""
 
 
-def max_body_bytes(settings: "Settings") -> int:
+class TooSlow(NoMoreData):  # type: ignore[misc]
+    """A client takes too long to send its request; gunicorn knows it as one that went away."""
+
+
+def max_body_bytes(limits: "Settings") -> int:
     """The longest body that can hold a request within the limit of characters."""
-    most = max(settings.max_request_characters, settings.max_html_characters)
+    most = max(limits.max_request_characters, limits.max_html_characters)
     return most * BYTES_PER_CHARACTER + OTHER_BYTES
+
+
+def max_json_values(limits: "Settings") -> int:
+    """The most values that the JSON of a request within the limits can have, and then some.
+
+    A value takes up to 200 bytes of memory, and of a body as few as three.
+    """
+    return OTHER_VALUES + 4 * limits.max_texts
 
 
 def read_json(request: Request) -> Any:
@@ -43,7 +67,8 @@ def read_json(request: Request) -> Any:
     if not request.is_json:
         was = request.mimetype or "no Content-Type"
         raise UnsupportedMediaType(f"the body must be application/json, not {was}")
-    data = _read(request)
+    data = request.get_data()
+    _require_few_values(data, g.get("max_json_values", OTHER_VALUES))
     try:
         # jiter refuses what json.loads lets through or dies of: lone surrogates, NaN, 1,000-fold nesting.
         return from_json(data, allow_inf_nan=False)
@@ -51,27 +76,39 @@ def read_json(request: Request) -> Any:
         raise InvalidJson(f"the body is not valid JSON: {error}", allowed="a JSON object in UTF-8") from None
 
 
-def _read(request: Request) -> bytes:
-    try:
-        data = request.get_data()
-        request.stream.read(1)  # werkzeug cuts a body of unknown length at the limit, and tells only now
-    except RequestEntityTooLarge:
-        raise RequestEntityTooLarge(f"the body is over {request.max_content_length} bytes") from None
-    return data
+def _require_few_values(data: bytes, most: int) -> None:
+    """Raise RequestEntityTooLarge for JSON of more values than `most`, before each becomes an object."""
+    if data.count(b",") + data.count(b"[") + data.count(b"{") <= most:
+        return
+    # Most of them stand in texts, as a rule: each string is one match, and the walk ends after `most` signs.
+    values = at = 0
+    while found := _VALUE.match(data, at):
+        at = found.end()
+        values += data[at - 1] != 0x22 and data[at - 1] in b"[{,"
+        if values > most:
+            raise RequestEntityTooLarge(f"the body has more than {most} values")
 
 
 class BodyDrain:
     """WSGI middleware that reads what the application left of a request's body.
 
-    At most `max_bytes` and `max_s` are spent on it. A client that sends nothing for `stall_s` is given up,
-    and so is one that takes nothing. A socket's time is for all that it is given at once, so the answer goes
-    out in pieces.
+    At most `max_bytes` and `max_s` are spent on it, and only as many threads as a client may hold by sending:
+    what is left then, the worker throws away without a thread. A client that sends nothing for `stall_s` is
+    given up, and so is one that takes nothing. A socket's time is for all that it is given at once, so the
+    answer goes out in pieces.
     """
 
     def __init__(
-        self, app: "WSGIApplication", *, max_bytes: int = 64 << 20, max_s: float = 15.0, stall_s: float = 30.0
+        self,
+        app: "WSGIApplication",
+        arriving: Shares | None = None,
+        *,
+        max_bytes: int = 64 << 20,
+        max_s: float = 15.0,
+        stall_s: float = 30.0,
     ):
         self._app = app
+        self._arriving = arriving or Shares(ARRIVING)
         self._max_bytes = max_bytes
         self._max_s = max_s
         self._stall_s = stall_s
@@ -81,18 +118,19 @@ class BodyDrain:
             sock.settimeout(self._stall_s)
         body = environ["wsgi.input"] = _Body(environ["wsgi.input"])
         answer = self._app(environ, start_response)
-        if environ.get("wsgi.input_terminated"):  # otherwise reading past the end would wait for ever
-            self._drain(body)
+        if environ.get("wsgi.input_terminated") and not body.ended:  # else reading on would wait for ever
+            self._drain(body, environ.get("REMOTE_ADDR", ""))
         return ClosingIterator(_in_pieces(answer), getattr(answer, "close", None))
 
-    def _drain(self, body: "_Body") -> None:
+    def _drain(self, body: "_Body", address: str) -> None:
         end = time.monotonic() + self._max_s
         left = self._max_bytes
         try:
-            while left > 0 and time.monotonic() < end and (read := body.read(min(left, CHUNK_BYTES))):
-                left -= len(read)
-        except OSError:
-            return  # gone, stalled or malformed: there is nothing more to be had
+            with self._arriving.enter(address):
+                while left > 0 and time.monotonic() < end and (read := body.read(min(left, CHUNK_BYTES))):
+                    left -= len(read)
+        except (OSError, Overloaded):
+            return  # gone, stalled, malformed, or one of too many: there is nothing more to be had
 
 
 def _in_pieces(answer: Iterable[bytes]) -> Iterator[bytes]:
@@ -106,17 +144,23 @@ class _Body(RawIOBase):
 
     def __init__(self, stream: "InputStream"):
         self._stream = stream
+        self.ended = False
+        """True once there is nothing more to read, or nothing that could be read."""
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int | None = -1, /) -> bytes:
         try:
-            return self._stream.read(-1 if size is None else size)
+            data = self._stream.read(-1 if size is None else size)
         except OSError:
+            self.ended = True
             raise
         except Exception as error:  # gunicorn's parse errors have no base but Exception
+            self.ended = True
             raise OSError("the body is malformed") from error
+        self.ended = not data and size != 0
+        return data
 
     def readinto(self, buffer: Any, /) -> int:
         data = self.read(len(buffer))

@@ -15,6 +15,7 @@ from werkzeug.exceptions import (
     MethodNotAllowed,
     NotFound,
     RequestEntityTooLarge,
+    RequestTimeout,
     UnsupportedMediaType,
 )
 
@@ -33,6 +34,7 @@ from service.http.abandoned import Abandoned
 from service.http.allowance import CharactersSpent
 from service.http.auth import KeyRequired
 from service.http.body import InvalidJson
+from service.http.browsers import CrossSite, UntrustedHost
 from service.http.readiness import NotReady
 from service.jobs.job import JobNotDone, UnknownJob
 from service.keys import RevokedKey, UnknownKey
@@ -66,9 +68,12 @@ KINDS: dict[type[Exception], Kind] = {
     KeyRequired: Kind(401, "key-required", "An API key is needed"),
     UnknownKey: Kind(401, "unknown-key", "The API key is not known"),
     RevokedKey: Kind(403, "revoked-key", "The API key was revoked"),
+    UntrustedHost: Kind(403, "untrusted-host", "The server does not go by this host name"),
+    CrossSite: Kind(403, "cross-site", "Pages of other sites may not send this"),
     NotFound: Kind(404, "not-found", "There is nothing at this address"),
     UnknownJob: Kind(404, "unknown-job", "There is no such job"),
     MethodNotAllowed: Kind(405, "method-not-allowed", "This address does not take this method"),
+    RequestTimeout: Kind(408, "body-too-slow", "The body came too slowly"),
     JobNotDone: Kind(409, "job-not-done", "The job has no result"),
     RequestEntityTooLarge: Kind(413, "body-too-large", "The body is too large"),
     TooLong: Kind(413, "text-too-long", "The text is over the limit"),

@@ -1,14 +1,19 @@
 """Files in requests and answers."""
 
+import unicodedata
 from typing import Any
+from urllib.parse import quote
 
 from flask import Response, request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from models.errors import InvalidInput
 from service.documents.reading import SUFFIXES
+from service.http.forms import FORM as FORM
 
-FORM = "multipart/form-data"
+NAMELESS = "document"
+NOTES_CHARACTERS = 4000
+"""Of notes in a header: clients and proxies refuse longer ones."""
 
 
 def sent_file() -> tuple[bytes, dict[str, Any]]:
@@ -29,7 +34,24 @@ def file_answer(data: bytes, media_type: str, filename: str | None = None, notes
     """A file to be saved under its name; notes on it go into the header `Dragoman-Notes`."""
     response = Response(data, content_type=media_type)
     if filename is not None:
-        response.headers.set("Content-Disposition", "attachment", filename=filename)
+        response.headers.set("Content-Disposition", "attachment", **_names(filename))
     if notes:
-        response.headers["Dragoman-Notes"] = notes.encode("ascii", "replace").decode()
+        shown = without_controls(notes[:NOTES_CHARACTERS])
+        response.headers["Dragoman-Notes"] = shown.encode("ascii", "replace").decode()
     return response
+
+
+def without_controls(text: str) -> str:
+    """The text with a space in place of each control character, none of which a header may hold."""
+    return "".join(" " if unicodedata.category(char) == "Cc" else char for char in text)
+
+
+def _names(filename: str) -> dict[str, str]:
+    """The file's name as headers hold it: in ASCII, and in UTF-8 beside it (RFC 6266) where that is more."""
+    name = without_controls(filename)
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    if plain == name:
+        return {"filename": name}
+    if not plain or plain[0] in ". ":  # the suffix is all that was in ASCII
+        plain = f"{NAMELESS}.{plain.lstrip('. ')}".rstrip(".")
+    return {"filename": plain, "filename*": f"UTF-8''{quote(name, safe='', errors='replace')}"}

@@ -13,6 +13,7 @@ from service.glossaries import Glossaries, Glossary, Pair, StoreUnavailable, Unk
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
 from service.http.work import Work
+from service.schemas.documents import parse_form
 from service.schemas.glossaries import (
     GlossaryAnswer,
     GlossaryBody,
@@ -149,9 +150,8 @@ class GlossaryViews:
     def _pair(self, glossary: Glossary) -> Pair:
         """The dictionary that the query means."""
         normalize = self._runtime.languages.normalize
-        wanted = {
-            side: normalize(request.args[side], side) for side in ("source", "target") if side in request.args
-        }
+        asked = parse_form(PairQuery, request.args.to_dict())
+        wanted = {side: normalize(code, side) for side, code in asked.model_dump(exclude_none=True).items()}
         pairs = [
             pair
             for pair in glossary.pairs

@@ -9,11 +9,12 @@ from flask import Blueprint, Response, g, request
 from models.errors import InvalidInput, Overloaded, UnknownModel, UnsupportedLanguage
 from service.documents import parsing
 from service.glossaries import StoreUnavailable, UnknownGlossary
-from service.http.admission import Gate
+from service.http.admission import Shares
 from service.http.allowance import Allowance
-from service.http.body import max_body_bytes, read_json
+from service.http.body import read_json
 from service.http.errors import problem
-from service.http.files import FORM, file_answer, sent_file
+from service.http.files import file_answer, sent_file
+from service.http.forms import FORM
 from service.http.openapi import Example, Operation, add
 from service.jobs.desk import Desk
 from service.jobs.job import PROBLEM, Job, JobNotDone, NewJob, UnknownJob
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 
 BODIES_AT_ONCE = 4
-"""Jobs that are taken in at the same time: each may be a hundred megabytes while it is read."""
+"""Jobs that are taken in at the same time, a caller's share of it: each may be hundreds of megabytes."""
 
 _TRANSLATE = {"task": "translate", "texts": ["Good morning.", "Good night."], "target": "fr"}
 _QUEUED = {
@@ -146,7 +147,7 @@ class Jobs:
         self._allowance = allowance
         self._limits = limits(runtime.settings)
         self._retention_s = runtime.settings.job_retention_s
-        self._gate = Gate(BODIES_AT_ONCE)
+        self._gate = Shares(BODIES_AT_ONCE)
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("jobs", __name__, url_prefix="/v1")
@@ -158,8 +159,7 @@ class Jobs:
         return routes
 
     def create(self) -> Response:
-        with self._gate.enter():
-            request.max_content_length = max_body_bytes(self._limits)
+        with self._gate.enter(g.caller.name):
             new = self._document() if request.mimetype == FORM else self._texts()
             self._check_names(new)
             job = self._desk.take(new)

@@ -25,7 +25,12 @@ from flask import Blueprint
 from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import (
+    ClientDisconnected,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
 
 from models.errors import (
     DeadlineExceeded,
@@ -43,7 +48,15 @@ from service.settings import Settings
 
 JSON = "application/json"
 
-BODY_ERRORS = (InvalidJson, ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType, InvalidInput)
+BODY_ERRORS = (
+    InvalidJson,
+    ClientDisconnected,
+    RequestTimeout,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+    InvalidInput,
+    Overloaded,
+)
 """Of every route that reads a JSON body."""
 
 WORK_ERRORS = (

@@ -13,6 +13,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from service.glossaries import StoreUnavailable
 from service.http.allowance import READING, CharactersSpent
 from service.http.auth import KeyRequired
+from service.http.browsers import CrossSite, UntrustedHost
 from service.http.errors import UNEXPECTED, Kind, kind_of
 from service.http.openapi import BODY_ERRORS, JSON, Operation
 from service.keys import RevokedKey, UnknownKey
@@ -188,9 +189,11 @@ def _callers_errors(operation: Operation) -> Iterable[type[Exception]]:
     """What can be wrong with whoever asks."""
     if operation.public:
         return
-    yield from (KeyRequired, UnknownKey, RevokedKey, StoreUnavailable)
+    yield from (UntrustedHost, KeyRequired, UnknownKey, RevokedKey, StoreUnavailable)
     if operation.method not in READING:
         yield from (RateLimitExceeded, StorageError)
+    if operation.method == "POST":
+        yield CrossSite
     if TooLong in operation.errors:  # it reads texts
         yield CharactersSpent
 

@@ -5,6 +5,7 @@ The models are loaded in the worker, after the fork: threads and a GPU's context
 
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -17,7 +18,9 @@ from gunicorn.http import message
 
 from models.engine.protocol import BatchRecord
 from models.errors import DragomanError
+from service.http.access import discreet
 from service.http.app import create_app
+from service.http.body import ARRIVING
 from service.http.jobs import open_desk
 from service.http.metrics import Metrics
 from service.http.readiness import Readiness
@@ -32,7 +35,9 @@ OnBatch = Callable[[str, BatchRecord], None]
 BuildRuntime = Callable[[Settings, OnBatch], "Runtime"]
 
 SPARE_THREADS = 8
-"""Beyond the work places: health checks, and the refusing of what is too much."""
+"""Beyond those of work and of long bodies in arrival: what is quick, and the refusing of what is too much."""
+CONNECTIONS = 1000
+"""Beyond those that threads work on: kept alive, or with a request on its way."""
 REQUEST_LINE_BYTES = 64 << 10
 """LibreTranslate clients send texts of 5,000 characters in the query: up to nine bytes each, encoded."""
 CLOSING_S = 25.0
@@ -60,18 +65,22 @@ class Server(BaseApplication):  # type: ignore[misc]
         # gunicorn cuts its setting down to this constant; its other choice, no limit, would let a
         # client fill the memory.
         message.MAX_REQUEST_LINE = REQUEST_LINE_BYTES
+        logging.getLogger("gunicorn.error").addFilter(discreet)
         for name, value in self._options().items():
             self.cfg.set(name, value)
 
     def _options(self) -> dict[str, Any]:
         settings = self._settings
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        threads = settings.max_queued_requests + ARRIVING + SPARE_THREADS
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         return {
             "bind": f"{host}:{settings.port}",
             "worker_class": Worker,
             "workers": 1,
-            "threads": settings.max_queued_requests + SPARE_THREADS,
-            "worker_connections": settings.max_queued_requests + 1000,
+            "threads": threads,
+            # Where all descriptors went into connections, nobody could be let in any more.
+            "worker_connections": threads + min(CONNECTIONS, max(16, files // 2 - threads)),
             "limit_request_line": REQUEST_LINE_BYTES,
             # The worker's heartbeat stops while a native library holds the interpreter, as in the first
             # start's conversion; killing it then would never let it end.

@@ -1,7 +1,8 @@
 """Pydantic's validation errors in this service's words: which field, what was wrong, what is allowed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -10,6 +11,8 @@ from models.errors import InvalidInput
 
 LONGEST_ECHO = 60
 """Characters of a user's own field name that a message repeats."""
+MOST_ERRORS = 100
+"""Of a request that are told: each takes time and memory, and a body may have one for every three bytes."""
 
 _JSON_TYPES = {str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "an array"}
 _WANTED = {
@@ -33,8 +36,16 @@ class InvalidFields(InvalidInput):
 
 def wrong_fields(model: type[BaseModel], error: ValidationError) -> InvalidInput:
     """One error to raise: the field's own, or InvalidFields where there are several."""
-    errors = [_field_error(model, details) for details in error.errors(include_url=False)]
+    details = error.errors(include_url=False)[:MOST_ERRORS]
+    errors = [_field_error(model, each) for each in details]
     return errors[0] if len(errors) == 1 else InvalidFields(errors)
+
+
+def require_few_unknown(model: type[BaseModel], data: Mapping[str, object]) -> None:
+    """Raise InvalidFields where there are so many unknown fields that not even pydantic should list them."""
+    if len(data) > len(model.model_fields) + MOST_ERRORS:
+        unknown = islice((name for name in data if name not in model.model_fields), MOST_ERRORS)
+        raise InvalidFields([_unknown_field(model, name) for name in unknown])
 
 
 def json_type(value: object) -> str:
@@ -43,7 +54,8 @@ def json_type(value: object) -> str:
 
 
 def _field_error(model: type[BaseModel], details: Any) -> InvalidInput:
-    field = ".".join(str(part) for part in details["loc"] if part != "")  # a form of a field without a name
+    # A form of a field has no name; a key of a user's own may be as long as a body.
+    field = ".".join(_shown(str(part)) for part in details["loc"] if part != "")
     kind: str = details["type"]
     if kind == "extra_forbidden":
         return _unknown_field(model, field)
@@ -59,9 +71,13 @@ def _field_error(model: type[BaseModel], details: Any) -> InvalidInput:
     return InvalidInput(f"{field} {message}", field=field, allowed=message.removeprefix("should "))
 
 
+def _shown(name: str) -> str:
+    return name if len(name) <= LONGEST_ECHO else name[:LONGEST_ECHO] + "…"
+
+
 def _unknown_field(model: type[BaseModel], field: str) -> InvalidInput:
     known = list(model.model_fields)
-    shown = field if len(field) <= LONGEST_ECHO else field[:LONGEST_ECHO] + "…"
+    shown = _shown(field)
     near = get_close_matches(shown, known, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return InvalidInput(f"{shown!r} is not a field of this request{hint}", field=shown, allowed=known)

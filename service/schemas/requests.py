@@ -9,6 +9,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -17,12 +18,13 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
+from pydantic_core import PydanticKnownError
 
 from models.errors import InvalidInput
 from models.tasks.summary import Format, Length, OnUnsupported, SummaryRequest
 from models.tasks.translation import TextFormat, TranslationRequest
 from service.schemas.described import one_input, whole
-from service.schemas.fields import json_type, wrong_fields
+from service.schemas.fields import json_type, require_few_unknown, wrong_fields
 from service.settings import Settings
 
 R = TypeVar("R")
@@ -41,12 +43,24 @@ TermText = Annotated[
 ]
 
 
+MOST_TERMS = 5000
+
+
 def _form(value: object) -> str:
     return "name" if isinstance(value, str) else ""
 
 
+def _few(entries: object) -> object:
+    if isinstance(entries, dict) and len(entries) > MOST_TERMS:  # pydantic counts after it has read all
+        raise PydanticKnownError(
+            "too_long", {"field_type": "Dictionary", "max_length": MOST_TERMS, "actual_length": None}
+        )
+    return entries
+
+
 Glossary = Annotated[
-    Annotated[dict[TermText, TermText], Field(max_length=5000), Tag("")] | Annotated[str, Tag("name")],
+    Annotated[dict[TermText, TermText], Field(max_length=MOST_TERMS), BeforeValidator(_few), Tag("")]
+    | Annotated[str, Tag("name")],
     Discriminator(_form),  # or a wrong value would be told as wrong in both ways
 ]
 
@@ -199,6 +213,8 @@ def validated(model: type[B], data: object) -> B:
         raise InvalidInput(
             f"the body must be a JSON object, not {json_type(data)}", allowed=list(model.model_fields)
         )
+    if model.model_config.get("extra") == "forbid":
+        require_few_unknown(model, data)
     try:
         return model.model_validate(data)
     except ValidationError as error:

@@ -28,6 +28,7 @@ from service.http.compat.family import (
     worth_translating,
 )
 from service.http.errors import KINDS
+from service.http.forms import BoundedRequest
 from service.http.work import Work
 from service.named_terms import named_terms
 from service.schemas import Problem
@@ -105,12 +106,12 @@ class DeepL:
     def owns(self, path: str) -> bool:
         return path.startswith(("/v2/", "/v3/"))
 
-    def key(self, request: Request) -> str | None:
+    def key(self, request: BoundedRequest) -> str | None:
         """`Authorization: DeepL-Auth-Key KEY`, or `auth_key` as older clients send it."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "deepl-auth-key" and token.strip():
             return token.strip()
-        return request.form.get("auth_key") or request.args.get("auth_key") or None
+        return request.field("auth_key") or request.args.get("auth_key") or None
 
     def error(self, problem: Problem) -> Response:
         spent = problem.type == f"/problems/{KINDS[CharactersSpent].slug}"

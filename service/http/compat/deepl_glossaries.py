@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from service.runtime import Runtime
 
 TSV = "text/tab-separated-values"
+LONGEST_CODE = 40
+"""Of a language: codes of more parts take more than twice the time for twice as many."""
 
 
 class _Fields(BaseModel):
@@ -29,8 +31,8 @@ class _Fields(BaseModel):
 class Entries(_Fields):
     """Entries for one pair of languages."""
 
-    source_lang: str = Field(min_length=1, max_length=40)
-    target_lang: str = Field(min_length=1, max_length=40)
+    source_lang: str = Field(min_length=1, max_length=LONGEST_CODE)
+    target_lang: str = Field(min_length=1, max_length=LONGEST_CODE)
     entries: str
     entries_format: Literal["tsv", "csv"] = "tsv"
 
@@ -192,6 +194,9 @@ class DeepLGlossaries:
         for field in ("source_lang", "target_lang"):
             if not given.get(field):
                 raise InvalidInput(f"{field} is required", field=field)
+            if len(given[field]) > LONGEST_CODE:
+                most = f"at most {LONGEST_CODE} characters"
+                raise InvalidInput(f"{field} is too long", field=field, allowed=most)
         normalize = self._runtime.languages.normalize
         wanted = normalize(given["source_lang"]), normalize(given["target_lang"])
         for pair in glossary.pairs:

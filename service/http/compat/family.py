@@ -4,10 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from flask import Blueprint, Request, Response
+from flask import Blueprint, Response
 
 from models.errors import InvalidInput
 from models.tasks.translation import Translation, TranslationRequest
+from service.http.forms import BoundedRequest
 from service.http.work import Done
 from service.schemas import Problem, TooLong, TooManyTexts
 from service.schemas.fields import json_type
@@ -28,8 +29,8 @@ class Family(Protocol):
     def owns(self, path: str) -> bool:
         """Whether this address is the family's, so that its keys and errors have the family's form."""
 
-    def key(self, request: Request) -> str | None:
-        """The API key that came with a request, wherever the family's clients put it."""
+    def key(self, request: BoundedRequest) -> str | None:
+        """The API key that came with a request, wherever the family's clients put it: cheap for strangers."""
 
     def error(self, problem: Problem) -> Response:
         """An error as the family's clients read it."""

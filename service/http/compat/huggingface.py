@@ -7,7 +7,7 @@ The client posts to exactly that URL, so each task has its own path: /pipeline/s
 import re
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Request, Response, request
+from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.exceptions import NotFound
 
@@ -23,6 +23,7 @@ from service.http.compat.family import (
     translations,
     worth_translating,
 )
+from service.http.forms import BoundedRequest
 from service.http.readiness import NotReady, Readiness
 from service.http.work import Work
 from service.schemas import Problem
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 PREFIX = "/pipeline"
 
-_PAIR = re.compile(r"translation_(\w+?)_to_(\w+)")
+_PAIR = re.compile(r"translation_([\w-]{1,40}?)_to_([\w-]{1,40})")
+"""Bounded, since otherwise a path of many `_to_` is tried at each of them."""
 
 
 class _Fields(BaseModel):
@@ -101,7 +103,7 @@ class HuggingFace:
     def owns(self, path: str) -> bool:
         return path.startswith(f"{PREFIX}/")
 
-    def key(self, request: Request) -> str | None:
+    def key(self, request: BoundedRequest) -> str | None:
         """`Authorization: Bearer KEY`."""
         given = request.authorization
         return given.token if given is not None and given.type == "bearer" else None
@@ -172,6 +174,6 @@ def _pair(task: str) -> tuple[str, str] | None:
         return found[1], found[2]
     if task not in ("summarization", "translation"):
         raise NotFound(
-            f"there is no task {task!r}; there are summarization, translation, translation_XX_to_YY"
+            f"there is no task {task[:40]!r}; there are summarization, translation, translation_XX_to_YY"
         )
     return None

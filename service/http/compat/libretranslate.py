@@ -5,7 +5,7 @@ A request's fields come as JSON, as a form, in the query string, or as a mixture
 
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from flask import Blueprint, Request, Response, g, request, url_for
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,6 +15,7 @@ from models.errors import InvalidInput
 from models.tasks.translation import TextFormat, Translation, TranslationRequest
 from service.documents import parsing
 from service.documents.reading import SUFFIXES
+from service.http.allowance import Caller
 from service.http.body import read_json
 from service.http.compat.family import (
     answer,
@@ -25,6 +26,8 @@ from service.http.compat.family import (
     worth_translating,
 )
 from service.http.compat.files import KeptFiles
+from service.http.files import file_answer
+from service.http.forms import BoundedRequest
 from service.http.work import Work
 from service.schemas import Problem
 from service.schemas.requests import validated
@@ -97,7 +100,7 @@ class LibreTranslate:
         self._runtime = runtime
         self._settings = runtime.settings
         self._work = work
-        self._files = KeptFiles()
+        self._files = KeptFiles(lambda: cast(Caller, g.caller).name)
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("libretranslate", __name__)
@@ -115,10 +118,14 @@ class LibreTranslate:
     def owns(self, path: str) -> bool:
         return path.rstrip("/") in PATHS or path.startswith(DOWNLOADS)
 
-    def key(self, request: Request) -> str | None:
+    def key(self, request: BoundedRequest) -> str | None:
         """`api_key`, in the JSON body, the form or the query."""
+        given: object
         try:
-            given = _fields(request, "api_key").get("api_key")
+            if request.is_json and request.get_data():
+                given = _fields(request, "api_key").get("api_key")
+            else:
+                given = request.field("api_key") or request.args.get("api_key")
         except InvalidInput:  # the view says what is wrong with the body
             return None
         return given if isinstance(given, str) and given else None
@@ -191,8 +198,7 @@ class LibreTranslate:
         file = self._files.get(key)
         if file is None:
             raise NotFound("there is no such file, or not any more")
-        response = Response(file.data, content_type=file.media_type)
-        response.headers.set("Content-Disposition", "attachment", filename=file.name)
+        response = file_answer(file.data, file.media_type, file.name)
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 

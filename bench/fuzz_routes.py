@@ -1,4 +1,4 @@
-"""The routes to be asked, with sound requests for each: the OpenAPI document's, and the compatible interfaces'.
+"""The routes to be asked, with sound requests for each: the document's, and the compatible interfaces'.
 
 The document is the server's own, so that a new route is among them; other people's interfaces stay out of it,
 so that theirs are written here.

@@ -75,6 +75,21 @@ UNITS = (
     "not ",
     "The minister said. ",
 )
+ATTACKS = (
+    ("a", "!x"),
+    ("_", "!x"),
+    ("O'", ""),
+    ("<b>a", ""),
+    ("<p>a", ""),
+    ("<a", ""),
+    ("<div>", "a"),
+    ("a\n", "x"),
+    ("\n", "x"),
+    ("_to_", "-"),
+    ("QX7 ", ""),
+    ("1,", ""),
+)
+"""Units and endings that once stopped everybody, when there were enough of them."""
 NUMBERS = (
     "NaN",
     "Infinity",
@@ -114,7 +129,10 @@ SOURCES = (
 def repeated(rng: random.Random) -> str:
     """A unit, or two in turn, so often that what is quadratic in it shows; mostly short, seldom long."""
     unit = rng.choice(UNITS) + (rng.choice(UNITS) if rng.random() < 0.5 else "")
-    most = rng.choices((60, 2_000, 20_000, 210_000), (70, 25, 4, 1))[0]
+    most = rng.choices((60, 2_000, 20_000, 210_000), (68, 25, 5, 2))[0]
+    if most > 2_000 and rng.random() < 0.25:
+        unit, end = rng.choice(ATTACKS)
+        return "x" + unit * (rng.randint(most // 2, most) // len(unit)) + end
     body = unit * max(1, rng.randint(1, most) // len(unit))
     around = rng.choice(("", "x", "!x", "<", "\n", "The end."))
     return rng.choice((body, body + around, around + body, around + body + around))

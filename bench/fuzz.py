@@ -20,17 +20,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fuzz_requests import Requests
+from fuzz_report import Report, show, show_log, traces
+from fuzz_requests import MutatedRequests
 from fuzz_routes import compatible, documented
 from promises import faults
-from server_process import ROOT, ServerProcess
-from wire import Answer, Connection, Sent, loopback_port
+from server_process import ROOT, BenchServer
+from wire import Connection, Reply, Sent, loopback_port
 
 HEALTHY_S = 1.0
 DEADLINE_S = 5.0
@@ -42,47 +43,6 @@ GIVE_UP_S = 10.0
 KEPT = 40
 """Glossaries and jobs that were made here and not yet deleted; the oldest beyond that goes."""
 ID = re.compile(rb'"(?:glossary_)?id": ?"([0-9a-f-]{32,36})"')
-
-
-@dataclass
-class Report:
-    """What came of a run; threads add to it under its lock."""
-
-    failures: list[dict[str, Any]] = field(default_factory=list)
-    statuses: Counter[int] = field(default_factory=Counter)
-    routes: Counter[str] = field(default_factory=Counter)
-    slowest_s: float = 0.0
-    slowest: str = ""
-    healthz_s: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def sent(self) -> int:
-        return self.statuses.total()
-
-    def add(self, number: int, sent: Sent, answer: Answer, found: Sequence[str]) -> None:
-        with self.lock:
-            self.statuses[answer.status] += 1
-            if answer.seconds > self.slowest_s:
-                self.slowest_s, self.slowest = answer.seconds, f"{number} {sent.method} {sent.target[:60]}"
-            if found:
-                told = {"number": number, "faults": list(found), "status": answer.status}
-                self.failures.append({**told, "seconds": round(answer.seconds, 2), "request": sent.to_json()})
-
-    def summary(self) -> dict[str, Any]:
-        """The run in figures."""
-        return {
-            "requests": self.sent,
-            "seconds": round(self.seconds, 1),
-            "requests_per_s": round(self.sent / max(self.seconds, 1e-9)),
-            "failures": len(self.failures),
-            "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
-            "slowest_s": round(self.slowest_s, 2),
-            "slowest": self.slowest,
-            "healthz_worst_s": round(max(self.healthz_s, default=0.0), 3),
-            "healthz_probes": len(self.healthz_s),
-        }
 
 
 class Given:
@@ -100,7 +60,7 @@ class Given:
             target = target.replace(name, glossary)
         return replace(sent, target=target, body=sent.body.replace(b"{glossary}", glossary.encode()))
 
-    def learn(self, sent: Sent, answer: Answer) -> Sent | None:
+    def learn(self, sent: Sent, answer: Reply) -> Sent | None:
         """Take note of what was made; the request that deletes the oldest where there are many."""
         kind = next((kind for kind in self._ids if f"/{kind}" in sent.target), None)
         if kind is None or answer.status not in (201, 202) or not (made := ID.search(answer.body)):
@@ -200,7 +160,7 @@ class Fuzz:
 
 
 @contextlib.contextmanager
-def own_server(folder: Path) -> Iterator[tuple[ServerProcess, list[str]]]:
+def own_server(folder: Path) -> Iterator[tuple[BenchServer, list[str]]]:
     """A server over models that are stood in for, and keys: one that is good, one revoked, one never made."""
     from service.keys import Keys  # here, since with --url nothing of the service is needed
 
@@ -208,13 +168,8 @@ def own_server(folder: Path) -> Iterator[tuple[ServerProcess, list[str]]]:
     keys = Keys(folder / "data")
     good, revoked = keys.create("fuzz"), keys.create("revoked")
     keys.revoke(revoked[0].id)
-    with ServerProcess(folder, request_timeout_s=DEADLINE_S, heartbeat_s=0.2) as server:
+    with BenchServer(folder, request_timeout_s=DEADLINE_S, heartbeat_s=0.2) as server:
         yield server, [good[1], revoked[1], "drg_never-made"]
-
-
-def traces(log: str) -> list[str]:
-    """The last line of each trace in a log: what failed without anybody's knowing of it."""
-    return re.findall(r"^Traceback .*?\n(?:[ \t].*\n|\n)*(\S.*)$", log, re.MULTILINE)
 
 
 def fuzz_own(
@@ -229,7 +184,7 @@ def fuzz_own(
             threads=threads,
             on_stall=server.tell_stacks,
         )
-        made = Requests([*documented(fuzz.document()), *compatible()], seed, keys)
+        made = MutatedRequests([*documented(fuzz.document()), *compatible()], seed, keys)
         report = fuzz.run(((n, made.make(n)) for n in range(requests)), most_s=most_s)
     return report, traces(server.log)
 
@@ -237,16 +192,6 @@ def fuzz_own(
 def _replayed(path: Path) -> list[tuple[int, Sent]]:
     told = [json.loads(line) for line in path.read_text().splitlines()]
     return [(each["number"], Sent.from_json(each["request"])) for each in told]
-
-
-def _show(report: Report, failures: Path) -> None:
-    failures.write_text("".join(json.dumps(each) + "\n" for each in report.failures))
-    for each in report.failures:
-        print(f"FAILED {each['number']}: {'; '.join(each['faults'])}")
-        print(f"  {Sent.from_json(each['request'])}")
-    print(json.dumps(report.summary(), indent=1))
-    if report.failures:
-        print(f"{failures} has them whole; send them again with --replay {failures}")
 
 
 def _temporary() -> tempfile.TemporaryDirectory[str]:
@@ -288,13 +233,11 @@ def main() -> int:
         if asked.replay:
             requests: Iterable[tuple[int, Sent]] = _replayed(asked.replay)
         else:
-            made = Requests([*documented(fuzz.document()), *compatible()], asked.seed, keys)
+            made = MutatedRequests([*documented(fuzz.document()), *compatible()], asked.seed, keys)
             requests = ((n, made.make(n)) for n in range(asked.first, asked.first + asked.requests))
         report = fuzz.run(requests, most_s=asked.seconds)
-        _show(report, asked.failures)
-        found = traces(server.log) if server is not None else []
-        for line, count in Counter(found).most_common():
-            print(f"TRACE in the log, {count} times: {line}")
+        show(report, asked.failures)
+        found = server is not None and show_log(server.log)
     return 1 if report.failures or found else 0
 
 

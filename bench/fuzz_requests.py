@@ -1,5 +1,6 @@
-"""Requests to a service's routes, each damaged in its own way: request N of a seed is always the same."""
+"""MutatedRequests to a service's routes, each damaged in its own way: request N of a seed is always the same."""
 
+import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -7,7 +8,8 @@ from urllib.parse import quote, urlencode
 
 import made_documents
 from fuzz_routes import FORM, JSON, MULTIPART, Route
-from mutations import WORDS, json_bytes, json_value, repeated, scrambled, text
+from made_documents import BOUNDARY
+from mutations import WORDS, attack, attacked, json_bytes, json_value, repeated, scrambled, text
 from wire import Ending, Sent
 
 MEDIA_TYPES = (
@@ -43,16 +45,17 @@ METHODS = (
     "get",
     "X",
 )
-BOUNDARY = "----a1b2"
 SHORT = 400
 """Bytes of a head's value at most: a head may be 64 KB, and most clients' are not."""
+ATTACKED = 0.01
+"""The part of requests that are sound but for one long text, which gets past every check of its form."""
 
 
-class Requests:
+class MutatedRequests:
     """`keys` are one that is good and others that are not; ids that the service gives stand in braces."""
 
     def __init__(self, routes: Sequence[Route], seed: int, keys: Sequence[str] = ()):
-        self._routes = routes
+        self._routes = [*routes, *(route for route in routes if route.bodies)]  # more can be wrong with these
         self._seed = seed
         self._keys = keys
 
@@ -94,7 +97,9 @@ class _Making:
         rng, path = self._rng, self._route.path
         act = rng.random()
         for name in ("{task}", "{named}", "{glossary}", "{job_id}", "{file}"):
-            if name in path and act < 0.3:
+            if name in path and act < 0.02:
+                path = path.replace(name, "translation_" + quote(attack(rng, 15_000), safe=""))
+            if name in path and (act < 0.3 or name == "{task}"):
                 path = path.replace(name, quote(rng.choice((text(rng)[:SHORT], rng.choice(WORDS))), safe=""))
         if act > 0.96:
             path = rng.choice(
@@ -141,11 +146,13 @@ class _Making:
                 )
             return ("", b"") if rng.random() < 0.97 else (JSON, json_bytes(rng, {"a": text(rng)}))
         fields: Any = dict(rng.choice(route.bodies))
+        if route.media_type == JSON and rng.random() < ATTACKED:
+            return JSON, json.dumps(attacked(rng, fields)).encode()
         if route.media_type == JSON:
             for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
                 fields = json_value(rng, fields)
             return JSON, json_bytes(rng, fields)
-        pairs = self._pairs(fields)
+        pairs = self._pairs(attacked(rng, fields) if rng.random() < ATTACKED and not route.file else fields)
         if route.media_type == FORM:
             encoded = urlencode(pairs, encoding="utf-8", errors="surrogatepass").encode()
             return FORM, scrambled(rng, encoded) if rng.random() < 0.2 else encoded

@@ -182,7 +182,7 @@ def compatible() -> list[Route]:
         Route("PUT", f"/v3/{one}/dictionaries", JSON, [_DICTIONARY]),
         Route("DELETE", f"/v3/{one}/dictionaries", query=pair),
     ]
-    for task in ("summarization", "translation", "translation_en_to_fr"):
+    for task in ("summarization", "translation", "translation_en_to_fr", "{task}"):
         face = _FACE if task == "translation" else _FACE | {"parameters": {}}
         routes.append(Route("POST", f"/pipeline/{task}", JSON, [face, {"inputs": "A text. Another."}]))
         routes.append(Route("GET", f"/pipeline/{task}/health"))

@@ -27,6 +27,8 @@ NAMES = (
     "a%7f%1b",
 )
 
+BOUNDARY = "----a1b2"
+
 _CUES = """\
 1
 00:00:01,000 --> 00:00:03,000
@@ -70,6 +72,15 @@ def name(rng: random.Random, suffix: str) -> str:
     """A file's name, mostly with its own suffix."""
     stem = rng.choice(NAMES) if rng.random() < 0.3 else "a"
     return stem + (rng.choice((*SUFFIXES, ".exe", "", ".DOCX", ".tar.pdf")) if rng.random() < 0.1 else suffix)
+
+
+def form(suffix: str, **fields: str) -> tuple[list[tuple[str, str]], bytes]:
+    """A sound document as a multipart form with these fields: the headers, and the body."""
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="'
+    parts = "".join(f'{head}{name}"\r\n\r\n{value}\r\n' for name, value in fields.items())
+    file = f'{head}file"; filename="a{suffix}"\r\n\r\n'
+    body = (parts + file).encode() + sound(suffix) + f"\r\n--{BOUNDARY}--\r\n".encode()
+    return [("Content-Type", f"multipart/form-data; boundary={BOUNDARY}")], body
 
 
 def _word() -> bytes:

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 UNITS = (
@@ -131,11 +131,25 @@ def repeated(rng: random.Random) -> str:
     unit = rng.choice(UNITS) + (rng.choice(UNITS) if rng.random() < 0.5 else "")
     most = rng.choices((60, 2_000, 20_000, 210_000), (68, 25, 5, 2))[0]
     if most > 2_000 and rng.random() < 0.25:
-        unit, end = rng.choice(ATTACKS)
-        return "x" + unit * (rng.randint(most // 2, most) // len(unit)) + end
+        return attack(rng, rng.randint(most // 2, most))
     body = unit * max(1, rng.randint(1, most) // len(unit))
     around = rng.choice(("", "x", "!x", "<", "\n", "The end."))
     return rng.choice((body, body + around, around + body, around + body + around))
+
+
+def attack(rng: random.Random, characters: int) -> str:
+    """One of ATTACKS, about so long."""
+    unit, end = rng.choice(ATTACKS)
+    return rng.choice(("x", "")) + unit * (characters // len(unit)) + end
+
+
+def attacked(rng: random.Random, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields, sound but for an attack in place of one of their longest texts."""
+    lengths = {name: len(str(value)) for name, value in fields.items() if isinstance(value, str | list)}
+    longest = sorted(lengths, key=lambda name: lengths[name])[-2:]
+    name = rng.choice(longest or ["text"])
+    found = attack(rng, rng.choice((5_000, 20_000, 90_000, 199_000)))
+    return {**fields, name: [found] if isinstance(fields.get(name), list) else found}
 
 
 def text(rng: random.Random, was: str = "") -> str:

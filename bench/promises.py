@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from wire import Answer, Sent
+from wire import Reply, Sent
 
 OWN_5XX = (503, 504)
 """What an honest service may say that is not a fault of a request's."""
@@ -29,7 +29,7 @@ def form(target: str) -> str:
     return "problem"
 
 
-def faults(sent: Sent, answer: Answer, *, deadline_s: float, secrets: Sequence[bytes] = ()) -> Iterator[str]:
+def faults(sent: Sent, answer: Reply, *, deadline_s: float, secrets: Sequence[bytes] = ()) -> Iterator[str]:
     """What is wrong with an answer. `secrets` are paths and the like that no answer may hold."""
     if (
         answer.seconds > deadline_s and not sent.broken
@@ -54,7 +54,7 @@ def faults(sent: Sent, answer: Answer, *, deadline_s: float, secrets: Sequence[b
         yield from _stream(answer.body)
 
 
-def _error(sent: Sent, answer: Answer) -> Iterator[str]:
+def _error(sent: Sent, answer: Reply) -> Iterator[str]:
     if "x-request-id" not in answer.headers:  # gunicorn's own, for what it cannot parse
         if not (sent.broken and answer.status in (400, 405, 408, 413, 414, 417, 431, 501, 505)):
             yield f"status {answer.status} did not come from the application"

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 STOPS_IN_S = 15.0
 
 
-class ServerProcess:
+class BenchServer:
     """`given` are settings. Without `bundled` its models are stood in for, each answer after `delay_ms`."""
 
     def __init__(self, folder: Path, *, bundled: bool = False, delay_ms: float = 0.0, **given: Any):
@@ -69,7 +69,7 @@ class ServerProcess:
             assert self.process.stdout is not None
             self.process.stdout.close()
 
-    def __enter__(self) -> "ServerProcess":
+    def __enter__(self) -> "BenchServer":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -26,9 +26,10 @@ from typing import Any
 
 from callback_receiver import CallbackReceiver
 from footprint import Footprint, look, table, unflat
-from server_process import ServerProcess
+from server_process import BenchServer
 from soak_batches import Batches
-from soak_load import Caller, Disturbances, Findings
+from soak_findings import Disturbances, SoakFindings
+from soak_load import SoakCaller
 from wire import Connection, Sent
 
 STEADY = 0.6
@@ -39,7 +40,7 @@ SECRET = "0123456789abcdef-soak"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SoakPlan:
     """How long, how many callers, and what with."""
 
     seconds: float = 600.0
@@ -57,11 +58,11 @@ class Plan:
 
 
 @dataclass
-class Result:
+class SoakResult:
     """What came of it."""
 
     seen: list[Footprint]
-    findings: Findings
+    findings: SoakFindings
     kills: int
     batches: Batches
     faults: list[str] = field(default_factory=list)
@@ -86,19 +87,19 @@ class Result:
 class Soak:
     """One run over a server in `folder`."""
 
-    def __init__(self, plan: Plan, folder: Path):
+    def __init__(self, plan: SoakPlan, folder: Path):
         self._plan = plan
         self._folder = folder
         self._over = threading.Event()
         self._disturbances = Disturbances()
-        self._findings = Findings()
+        self._findings = SoakFindings()
         self._batches = Batches(
             folder / "batches", bundled=plan.bundled, records=plan.records, seed=plan.seed
         )
         self._kills = 0
         self._started = time.monotonic()
 
-    def run(self) -> Result:
+    def run(self) -> SoakResult:
         plan = self._plan
         settings = {
             "callback_secret": SECRET,
@@ -108,7 +109,7 @@ class Soak:
         }
         with (
             CallbackReceiver() as receiver,
-            ServerProcess(self._folder, bundled=plan.bundled, delay_ms=plan.delay_ms, **settings) as server,
+            BenchServer(self._folder, bundled=plan.bundled, delay_ms=plan.delay_ms, **settings) as server,
         ):
             self._ready(server)
             threads = [self._thread(self._batches.work, self._over)]
@@ -129,7 +130,7 @@ class Soak:
             faults += self._left(server)
         if server.process.returncode != 0:
             faults.append(f"the server ended with {server.process.returncode}")
-        return Result(seen, self._findings, self._kills, self._batches, faults)
+        return SoakResult(seen, self._findings, self._kills, self._batches, faults)
 
     # ------------------------------------------------------------------ inside
 
@@ -138,8 +139,8 @@ class Soak:
         thread.start()
         return thread
 
-    def _call(self, server: ServerProcess, receiver: CallbackReceiver, rng: random.Random) -> None:
-        caller = Caller(
+    def _call(self, server: BenchServer, receiver: CallbackReceiver, rng: random.Random) -> None:
+        caller = SoakCaller(
             server,
             self._findings,
             self._disturbances,
@@ -153,7 +154,7 @@ class Soak:
             caller.one()
         caller.close()
 
-    def _watch(self, server: ServerProcess, seconds: float) -> list[Footprint]:
+    def _watch(self, server: BenchServer, seconds: float) -> list[Footprint]:
         seen, start = [], time.monotonic()
         while (now := time.monotonic() - start) < seconds:
             seen.append(
@@ -167,7 +168,7 @@ class Soak:
             time.sleep(max(0.05, seconds / LOOKS - (time.monotonic() - start - now)))
         return seen
 
-    def _kill_now_and_then(self, server: ServerProcess, seconds: float) -> None:
+    def _kill_now_and_then(self, server: BenchServer, seconds: float) -> None:
         rng, end = random.Random(self._plan.seed), time.monotonic() + seconds
         every_s = min(self._plan.kill_every_s, seconds / 2)
         while time.monotonic() < end:
@@ -180,7 +181,7 @@ class Soak:
                 self._ready(server)
             time.sleep(max(0.0, min(every_s * rng.uniform(0.5, 1.5), end - time.monotonic())))
 
-    def _ready(self, server: ServerProcess) -> None:
+    def _ready(self, server: BenchServer) -> None:
         """Wait until it serves; a minute, or ten with models to load."""
         connection = Connection(server.port, 60.0)
         end = time.monotonic() + (600.0 if self._plan.bundled else 60.0)
@@ -191,7 +192,7 @@ class Soak:
             time.sleep(0.1)
         connection.close()
 
-    def _left(self, server: ServerProcess) -> list[str]:
+    def _left(self, server: BenchServer) -> list[str]:
         """What is still there, after everybody has taken away what they brought."""
         connection = Connection(server.port, 60.0)
         jobs = connection.send(Sent("GET", "/v1/jobs")).json()["jobs"]
@@ -217,7 +218,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="keep the server's log and data there")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server ends too
-    plan = Plan(asked.seconds, asked.callers, asked.kill_every, asked.records, asked.bundled, asked.seed)
+    plan = SoakPlan(asked.seconds, asked.callers, asked.kill_every, asked.records, asked.bundled, asked.seed)
     with tempfile.TemporaryDirectory(prefix="dragoman-soak-", ignore_cleanup_errors=True) as temporary:
         result = Soak(plan, asked.folder or Path(temporary)).run()
     print(table(result.seen))

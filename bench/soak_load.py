@@ -7,22 +7,18 @@ same text whenever it is asked.
 import json
 import random
 import socket
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import made_documents
 from promises import faults
-from server_process import ServerProcess
-from wire import Answer, Connection, Sent
+from server_process import BenchServer
+from soak_findings import Disturbances, Interrupted, SoakFindings
+from wire import Connection, Reply, Sent
 
 JSON = ("Content-Type", "application/json")
-BOUNDARY = "----soak"
 WAIT_S = 60.0
 POLL_S = 0.1
 SENTENCES = (
@@ -35,59 +31,13 @@ SENTENCES = (
 )
 
 
-class Disturbances:
-    """When the server was killed under its callers; until it is back, what they miss is no fault."""
-
-    def __init__(self) -> None:
-        self._spans: list[tuple[float, float]] = []
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Around a kill, until the server is ready again."""
-        span = len(self._spans)
-        with self._lock:
-            self._spans.append((time.monotonic(), float("inf")))
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._spans[span] = (self._spans[span][0], time.monotonic())
-
-    def between(self, start: float, end: float) -> bool:
-        with self._lock:
-            return any(began <= end and start <= ended for began, ended in self._spans)
-
-
-@dataclass
-class Findings:
-    """What the callers saw, all together."""
-
-    asked: Counter[str] = field(default_factory=Counter)
-    statuses: Counter[int] = field(default_factory=Counter)
-    faults: list[str] = field(default_factory=list)
-    texts: dict[str, str] = field(default_factory=dict)
-    jobs: int = 0
-    callbacks: int = 0
-    repeated: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def fault(self, told: str) -> None:
-        with self.lock:
-            self.faults.append(told)
-
-
-class Interrupted(Exception):
-    """The server was killed while it answered, or is full: nothing was promised."""
-
-
-class Caller:
+class SoakCaller:
     """One client. `told` says whether a job's callback came; `exact` wants the same text every time."""
 
     def __init__(
         self,
-        server: ServerProcess,
-        findings: Findings,
+        server: BenchServer,
+        findings: SoakFindings,
         disturbances: Disturbances,
         rng: random.Random,
         *,
@@ -165,14 +115,14 @@ class Caller:
 
     def do_document(self) -> None:
         suffix = self._rng.choice(made_documents.SUFFIXES)
-        data = self._form(suffix, source="en", target="fr")
+        data = made_documents.form(suffix, source="en", target="fr")
         answer = self._ask("POST", "/v1/documents/translate", *data)
         assert answer.body
         if suffix == ".docx":
             assert answer.body.startswith(b"PK")
 
     def do_document_summary(self) -> None:
-        data = self._form(self._rng.choice((".txt", ".html", ".docx", ".pdf")))
+        data = made_documents.form(self._rng.choice((".txt", ".html", ".docx", ".pdf")))
         assert json.loads(self._ask("POST", "/v1/documents/summarize", *data).body)["summary"]
 
     def do_libretranslate(self) -> None:
@@ -181,7 +131,7 @@ class Caller:
         self._same(f"translate {text}", told["translatedText"])
 
     def do_libretranslate_file(self) -> None:
-        answer = self._ask("POST", "/translate_file", *self._form(".txt", source="en", target="fr"))
+        answer = self._ask("POST", "/translate_file", *made_documents.form(".txt", source="en", target="fr"))
         at = urlsplit(json.loads(answer.body)["translatedFileUrl"]).path
         assert self._ask("GET", at).body
 
@@ -257,7 +207,7 @@ class Caller:
         self._follow(self._post("/v1/jobs", body)["id"], texts, callback=True)
 
     def do_job_of_a_document(self) -> None:
-        data = self._form(".txt", task="translate", source="en", target="fr")
+        data = made_documents.form(".txt", task="translate", source="en", target="fr")
         self._follow(json.loads(self._ask("POST", "/v1/jobs", *data).body)["id"], None)
 
     def do_cancelled_job(self) -> None:
@@ -301,17 +251,10 @@ class Caller:
     def _text(self, most: int = 4) -> str:
         return " ".join(self._rng.sample(SENTENCES * 4, self._rng.randint(1, most)))
 
-    def _form(self, suffix: str, **fields: str) -> tuple[list[tuple[str, str]], bytes]:
-        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="'
-        parts = "".join(f'{head}{name}"\r\n\r\n{value}\r\n' for name, value in fields.items())
-        file = f'{head}file"; filename="a{suffix}"\r\n\r\n'
-        body = (parts + file).encode() + made_documents.sound(suffix) + f"\r\n--{BOUNDARY}--\r\n".encode()
-        return [("Content-Type", f"multipart/form-data; boundary={BOUNDARY}")], body
-
     def _post(self, target: str, body: Any) -> Any:
         return json.loads(self._ask("POST", target, [JSON], json.dumps(body).encode()).body)
 
-    def _ask(self, method: str, target: str, headers: Any = (), body: bytes = b"") -> Answer:
+    def _ask(self, method: str, target: str, headers: Any = (), body: bytes = b"") -> Reply:
         """A good answer; raises Interrupted where the server was killed, AssertionError for what is wrong."""
         start = time.monotonic()
         sent = Sent(method, target, tuple(headers), body)
@@ -327,7 +270,7 @@ class Caller:
         assert answer.status < 400, f"{answer.status} {answer.body[:300]!r} {sent}"
         return answer
 
-    def _insist(self, method: str, target: str) -> Answer:
+    def _insist(self, method: str, target: str) -> Reply:
         """The same, however often the server is killed meanwhile."""
         end = time.monotonic() + WAIT_S
         while True:

@@ -64,7 +64,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """What came back; status 0 with the reason in `error` where that was no whole answer."""
 
     status: int
@@ -89,7 +89,7 @@ class Connection:
         self._timeout_s = timeout_s
         self._sock: socket.socket | None = None
 
-    def send(self, sent: Sent) -> Answer:
+    def send(self, sent: Sent) -> Reply:
         """Send the request and read its answer. One whose kept connection was closed meanwhile goes again."""
         start = time.monotonic()
         if self._sock is not None:
@@ -103,11 +103,11 @@ class Connection:
                 break
             except OSError as error:
                 if not wait_s:
-                    return Answer(0, time.monotonic() - start, error=f"no connection: {error}")
+                    return Reply(0, time.monotonic() - start, error=f"no connection: {error}")
                 time.sleep(wait_s)
         return self._try(sent, time.monotonic())
 
-    def _try(self, sent: Sent, start: float) -> Answer:
+    def _try(self, sent: Sent, start: float) -> Reply:
         sock = self._sock
         assert sock is not None
         try:
@@ -117,7 +117,7 @@ class Connection:
                     sock.shutdown(socket.SHUT_WR)
             if sent.ending == "close":
                 self.close()
-                return Answer(0, time.monotonic() - start, error="went away")
+                return Reply(0, time.monotonic() - start, error="went away")
             response = HTTPResponse(sock, method=sent.method)
             with contextlib.closing(response):
                 response.begin()
@@ -125,12 +125,12 @@ class Connection:
             headers = {name.lower(): value for name, value in response.headers.items()}
             if response.will_close or sent.ending != "whole" or sent.broken:
                 self.close()
-            return Answer(response.status, time.monotonic() - start, headers, body)
+            return Reply(response.status, time.monotonic() - start, headers, body)
         except (OSError, HTTPException, ValueError) as error:
             self.close()
             nothing = isinstance(error, ConnectionError) or "Remote end closed" in str(error)
             said = "nothing came back" if nothing else type(error).__name__
-            return Answer(0, time.monotonic() - start, error=f"{said}: {error}")
+            return Reply(0, time.monotonic() - start, error=f"{said}: {error}")
 
     def close(self) -> None:
         if self._sock is not None:

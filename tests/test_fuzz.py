@@ -4,12 +4,12 @@ import random
 
 import pytest
 from fuzz import fuzz_own
-from fuzz_requests import Requests
+from fuzz_requests import MutatedRequests
 from fuzz_routes import compatible, documented
 from http_fakes import FakeRuntime
 from made_documents import SUFFIXES, sound
 from promises import faults, form
-from wire import Answer, Sent, loopback_port
+from wire import Reply, Sent, loopback_port
 
 from service.documents.reading import read_document
 from service.http.app import create_app
@@ -52,7 +52,7 @@ def test_every_route_is_asked(document):
 
 def test_a_seed_makes_the_same_requests_again(document):
     routes = [*documented(document), *compatible()]
-    once, again, other = (Requests(routes, seed, ["key"]) for seed in (1, 1, 2))
+    once, again, other = (MutatedRequests(routes, seed, ["key"]) for seed in (1, 1, 2))
     numbers = random.Random(0).sample(range(100_000), 60)
     assert [once.make(n) for n in numbers] == [again.make(n) for n in numbers]
     assert [once.make(n) for n in numbers] != [other.make(n) for n in numbers]
@@ -80,7 +80,7 @@ def test_errors_have_the_form_of_their_address(target, expected):
 
 
 def _answered(status, body, media_type="application/problem+json", seconds=0.1, **headers):
-    return Answer(status, seconds, {"x-request-id": "a", "content-type": media_type, **headers}, body)
+    return Reply(status, seconds, {"x-request-id": "a", "content-type": media_type, **headers}, body)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def _answered(status, body, media_type="application/problem+json", seconds=0.1, 
         ("/v1/models", _answered(200, b'{"a": NaN}', "application/json"), "an answer that is no JSON"),
         ("/v1/models", _answered(200, b'{"a": "/srv/data/x"}', "application/json"), "the answer tells"),
         ("/v1/translate", _answered(200, b": at work\n\n", "text/event-stream"), "a stream without its last"),
-        ("/v1/models", Answer(404, 0.1, {}, b""), "did not come from the application"),
-        ("/v1/models", Answer(0, 0.1, error="nothing came back"), "no whole answer"),
+        ("/v1/models", Reply(404, 0.1, {}, b""), "did not come from the application"),
+        ("/v1/models", Reply(0, 0.1, error="nothing came back"), "no whole answer"),
     ],
 )
 def test_a_broken_promise_is_noticed(target, answer, fault):

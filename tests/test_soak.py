@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 from footprint import Footprint, look, unflat
-from soak import Plan, Soak
-from soak_load import Disturbances
+from soak import Soak, SoakPlan
+from soak_findings import Disturbances
 
 FLAT = Footprint(0.0, 300.0, 25, 12, 2, 0, 5, 0.5)
 
 
 def test_a_mixed_load_with_kills_loses_nothing(tmp_path):
-    plan = Plan(seconds=6.0, callers=3, kill_every_s=4.0, records=40, delay_ms=2.0, seed=3)
+    plan = SoakPlan(seconds=6.0, callers=3, kill_every_s=4.0, records=40, delay_ms=2.0, seed=3)
     result = Soak(plan, tmp_path).run()
     # In seconds caches are still being filled, so that only the long form can tell of slow growth.
     assert not [fault for fault in result.faults if " grew from " not in fault]

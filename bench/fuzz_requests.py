@@ -1,4 +1,4 @@
-"""MutatedRequests to a service's routes, each damaged in its own way: request N of a seed is always the same."""
+"""Requests to a service's routes, each damaged in its own way: request N of a seed is always the same."""
 
 import json
 import random

@@ -34,9 +34,9 @@ from server_process import ROOT, BenchServer
 from wire import Connection, Reply, Sent, loopback_port
 
 HEALTHY_S = 1.0
-DEADLINE_S = 5.0
+DEADLINE_S = 10.0
 """Of requests to a server that is started here."""
-MARGIN_S = 3.0
+MARGIN_S = 5.0
 """Beyond the deadline: for the work before it begins, and for two cores that others use as well."""
 GIVE_UP_S = 10.0
 """Beyond the deadline: an answer that is not there then will not be waited for."""
@@ -84,11 +84,14 @@ class Fuzz:
         *,
         deadline_s: float,
         secrets: Sequence[str] = (),
+        margin_s: float = MARGIN_S,
+        healthy_s: float = HEALTHY_S,
         threads: int = 4,
         on_stall: Callable[[], None] = lambda: None,
     ):
         self._port = port
-        self._limit_s = deadline_s + MARGIN_S
+        self._limit_s = deadline_s + margin_s
+        self._healthy_s = healthy_s
         self._secrets = [secret.encode() for secret in secrets]
         self._threads = threads
         self._on_stall = on_stall
@@ -145,13 +148,13 @@ class Fuzz:
             before = time.monotonic()
             ended = over.wait(0.1)
             stalled_s = 0.0 if ended else time.monotonic() - before - 0.1
-            stall = threading.Timer(HEALTHY_S, self._on_stall)
+            stall = threading.Timer(self._healthy_s, self._on_stall)
             stall.start()
             answer = connection.send(asked)
             stall.cancel()
             seconds = max(0.0, answer.seconds - stalled_s)
             self.report.healthz_s.append(seconds)
-            if answer.status != 200 or seconds > HEALTHY_S:
+            if answer.status != 200 or seconds > self._healthy_s:
                 told = f"/healthz answered {answer.status} {answer.error} after {seconds:.2f} s"
                 self.report.failures.append({"number": -1, "faults": [told], "request": asked.to_json()})
             if ended:
@@ -173,17 +176,12 @@ def own_server(folder: Path) -> Iterator[tuple[BenchServer, list[str]]]:
 
 
 def fuzz_own(
-    folder: Path, *, requests: int, seed: int, most_s: float, threads: int = 4
+    folder: Path, *, requests: int, seed: int, most_s: float, **given: Any
 ) -> tuple[Report, list[str]]:
-    """Fuzz a server that is started here; its report, and the traces in its log."""
+    """Fuzz a server that is started here; its report, and the traces in its log. `given` as Fuzz takes it."""
     with own_server(folder) as (server, keys):
-        fuzz = Fuzz(
-            server.port,
-            deadline_s=DEADLINE_S,
-            secrets=[str(ROOT), str(folder), sys.prefix],
-            threads=threads,
-            on_stall=server.tell_stacks,
-        )
+        secrets = [str(ROOT), str(folder), sys.prefix]
+        fuzz = Fuzz(server.port, deadline_s=DEADLINE_S, secrets=secrets, on_stall=server.tell_stacks, **given)
         made = MutatedRequests([*documented(fuzz.document()), *compatible()], seed, keys)
         report = fuzz.run(((n, made.make(n)) for n in range(requests)), most_s=most_s)
     return report, traces(server.log)

@@ -27,6 +27,7 @@ from fake_pool import FakeCodec, FakePool, cipher
 from models.catalog import ModelEntry
 from models.codec import Codec
 from models.engine.protocol import EngineStats, Generation, Output
+from models.errors import DeadlineExceeded
 from models.extractive.encoder import Embeddings, SentenceEncoder
 from models.languages import Languages
 from models.pool import ExtractiveModel, Model, TextModel
@@ -70,6 +71,9 @@ class CipherEngine:
     def _answer(self, batch: list[tuple[Generation, Future[Output]]]) -> None:
         for generation, future in batch:
             if not future.set_running_or_notify_cancel():
+                continue
+            if generation.deadline is not None and time.monotonic() > generation.deadline:
+                future.set_exception(DeadlineExceeded("the request ran past its time and was cancelled"))
                 continue
             text = cipher("".join(map(chr, generation.source_ids[1:-1])))
             ids = tuple(map(ord, text))[: generation.decoding.max_new_tokens]

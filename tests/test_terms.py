@@ -1,9 +1,15 @@
 """Protected terms and glossaries: found as written, masked, and put back wherever the mask came out."""
 
+import re
+import time
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.text.boundary import UNSPACED, is_unspaced
+from models.text.span import Span
 from models.text.terms import MASKS, Held, Terms, look_up, mask, unmask
 
 
@@ -104,3 +110,109 @@ def test_no_two_terms_are_found_in_one_place() -> None:
     text = "Ada met Ada"
     held: list[Held] = Terms(["Ada"], {}, text).find(text)
     assert [place is None for place in look_up("Ada alone", held)] == [False, True]
+
+
+# ---------------------------------------------------------------- the plain way, which takes long for many
+
+
+def _plain(term: str) -> str:
+    """A term between ends of words, as a pattern; white space in it may be any."""
+    before, after = (
+        f"{{}}[^\\W{UNSPACED}])" if _joins(character) else "" for character in (term[0], term[-1])
+    )
+    return before.format("(?<!") + r"\s+".join(map(re.escape, term.split())) + after.format("(?!")
+
+
+def _joins(character: str) -> bool:
+    return (character.isalnum() or character == "_") and not is_unspaced(character)
+
+
+def _found_plainly(text: str, terms: list[str]) -> list[tuple[Span, str]]:
+    ordered = sorted(terms, key=len, reverse=True)
+    by_lower = {term.lower(): term for term in terms}
+    found = []
+    for match in re.finditer("|".join(map(_plain, ordered)), text, re.IGNORECASE):
+        written = " ".join(match[0].split())
+        term = written if written in terms else by_lower.get(written.lower())
+        if term is not None and (term == written or term.islower() or written.isupper()):
+            found.append((Span(*match.span()), term))
+    return found
+
+
+def _looked_up_plainly(text: str, held: list[Held]) -> list[Span | None]:
+    places: list[Span | None] = []
+    for each in held:
+        flags = re.NOFLAG if each.exact else re.IGNORECASE
+        spans = [Span(*match.span()) for match in re.finditer(_plain(each.text), text, flags)]
+        places.append(next((s for s in spans if not any(_touch(s, p) for p in places if p)), None))
+    return places
+
+
+def _touch(a: Span, b: Span) -> bool:
+    return a.start < b.end and b.start < a.end
+
+
+_TEXTS = st.text(st.sampled_from("aAbBσΣς \n.-_'京中"), max_size=40)
+_WORDS = st.lists(
+    _TEXTS.map(lambda term: " ".join(term[:8].split())).filter(bool), min_size=1, max_size=12, unique=True
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(_TEXTS, _WORDS)
+def test_terms_are_found_as_in_the_plain_way(text: str, terms: list[str]) -> None:
+    found = Terms(terms, {}, text).find(text)
+    assert [(each.span, each.term) for each in found if each.term is not None] == _found_plainly(text, terms)
+
+
+@settings(max_examples=400, deadline=None)
+@given(_TEXTS, _WORDS, st.data())
+def test_words_are_looked_up_as_in_the_plain_way(text: str, words: list[str], data: st.DataObject) -> None:
+    chosen = data.draw(st.lists(st.tuples(st.sampled_from(words), st.booleans()), max_size=12))
+    held = [Held(Span(0, 1), word, exact=exact) for word, exact in chosen]
+    assert look_up(text, held) == _looked_up_plainly(text, held)
+
+
+# ---------------------------------------------------------------- time
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    taken = []
+    for _ in range(4):
+        start = time.thread_time()
+        work()
+        taken.append(time.thread_time() - start)
+    return min(taken)
+
+
+def _grows_by_length(work: Callable[[int], object], size: int) -> bool:
+    """Whether twice as much takes less than three times as long; with the square it takes four times."""
+    return any(_seconds(lambda: work(2 * size)) < 3 * _seconds(lambda: work(size)) + 0.001 for _ in range(3))
+
+
+@pytest.mark.parametrize("unit", ["a", "_", "1.", "a@", "@a", "{a}", "www.", "http://"])
+def test_finding_takes_time_by_length_alone(unit: str) -> None:
+    def find(size: int) -> None:
+        text = unit * (size // len(unit)) + "!x"
+        Terms(["b c"], {"a": "b"}, text).find(text)
+
+    assert _grows_by_length(find, 10_000)
+
+
+def test_looking_up_takes_time_by_length_alone() -> None:
+    def look(size: int) -> None:
+        held = [Held(Span(0, 1), "@jo") for _ in range(size)]
+        look_up("@jo " * size, held)
+
+    assert _grows_by_length(look, 300)
+
+
+def test_a_glossary_of_thousands_of_terms_takes_no_longer_than_their_letters() -> None:
+    glossary = {f"word{i} no{i}": f"mot{i}" for i in range(3000)}
+    text = ". ".join(glossary)
+    start = time.thread_time()
+    found = Terms([], glossary, text).find(text)
+    assert len(found) == 3000
+    assert (
+        time.thread_time() - start < 5
+    )  # takes 0.1 s; with a pattern of them all, compiling alone takes 20 s

@@ -6,10 +6,11 @@ as `XQ1`, `[1]` or `<1>`, 92 as `{1}` or `%1`, 87 as `#1` (bench/terms.py). Know
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from models.text.boundary import UNSPACED, is_unspaced
+from models.text.lexicon import Folded, Lexicon
 from models.text.span import Span
 
 MASKS = ("QX7", "QX8", "QX9", "QX4", "QX5", "QX6", "QX3", "QX2", "QX71", "QX82", "QX93")
@@ -18,8 +19,9 @@ MASKS = ("QX7", "QX8", "QX9", "QX4", "QX5", "QX6", "QX3", "QX2", "QX71", "QX82",
 _ANY_MASK = re.compile(r"QX\s?\d+", re.IGNORECASE)
 
 _UNTRANSLATED = re.compile(
-    r"https?://[^\s<>\"]+[^\s<>\".,;:!?)\]}»”’']|www\.[\w-]+\.[^\s<>\"]*[^\s<>\".,;:!?)\]}»”’']"  # addresses
-    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?<!\w)@\w{2,}"  # e-mail, handles
+    r"https?://[^\s<>\"]+[^\s<>\".,;:!?)\]}»”’']|www\.[\w-]++\.[^\s<>\"]*[^\s<>\".,;:!?)\]}»”’']"  # addresses
+    # e-mail, looked for from its beginning alone; handles
+    r"|(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)++|(?<!\w)@\w{2,}"
     r"|\{\{[^{}]+\}\}|\$\{[^{}]+\}|\{\w*\}|%\(\w+\)[sd]|%[sd](?!\w)"  # placeholders of templates
 )
 
@@ -61,12 +63,9 @@ class Terms:
     def __init__(self, protect: Iterable[str], glossary: Mapping[str, str], text: str):
         kept = {" ".join(term.split()): None for term in protect}
         own = {" ".join(term.split()): " ".join(to.split()) for term, to in glossary.items()}
-        there = " ".join(text.split()).lower()
-        self._targets: dict[str, str | None] = {
-            term: to for term, to in (own | kept).items() if term and term.lower() in there
-        }
+        self._targets: dict[str, str | None] = {term: to for term, to in (own | kept).items() if term}
         self._by_lower = {term.lower(): term for term in self._targets}
-        self._pattern = _pattern(self._targets)
+        self._lexicon = Lexicon(self._targets, Folded(text))
 
     def target(self, term: str) -> str:
         """What the translation is to have for a term."""
@@ -78,24 +77,31 @@ class Terms:
         A term in small letters is found in any; one with capitals only as it is, or all in capitals. It
         stands between ends of words, but for scripts that don't part them.
         """
-        found = [self._term(match) for match in self._pattern.finditer(text)] if self._pattern else []
-        held = [each for each in found if each is not None]
-        taken = [each.span for each in held]
-        held += [
-            Held(Span(*match.span()), match[0])
-            for match in _UNTRANSLATED.finditer(text)
-            if not any(span.start < match.end() and match.start() < span.end for span in taken)
-        ]
-        return sorted(held, key=lambda each: each.span)
+        own = Folded(text)
+        terms = [self._term(text, own, *each) for each in self._lexicon.find(own)]
+        held = [each for each in terms if each is not None]
+        others = [Held(Span(*match.span()), match[0]) for match in _UNTRANSLATED.finditer(text)]
+        return sorted([*held, *apart(others, [each.span for each in held])], key=lambda each: each.span)
 
-    def _term(self, match: re.Match[str]) -> Held | None:
-        written = " ".join(match[0].split())
+    def _term(self, text: str, units: Folded, first: int, end: int) -> Held | None:
+        written = "".join(units.own[first:end])
         term = written if written in self._targets else self._by_lower.get(written.lower())
         if term is None or (term != written and not (term.islower() or written.isupper())):
             return None
-        own = self._targets[term]
-        text = match[0] if own is None else _cased(own, written, term)
-        return Held(Span(*match.span()), text, term, exact=own is None)
+        span, own = units.span(first, end), self._targets[term]
+        to = text[span.start : span.end] if own is None else _cased(own, written, term)
+        return Held(span, to, term, exact=own is None)
+
+
+def apart(held: Iterable[Held], taken: Sequence[Span]) -> list[Held]:
+    """Those of the held that touch no place that is taken; these come in order and don't overlap."""
+    return [each for each in held if is_free(each.span, taken)]
+
+
+def is_free(span: Span, taken: Sequence[Span]) -> bool:
+    """Whether a stretch touches no place that is taken; these come in order and don't overlap."""
+    before = bisect_left(taken, (span.end,))  # as many begin before it ends
+    return not before or taken[before - 1].end <= span.start
 
 
 def mask(text: str, held: Sequence[Held]) -> Masked:
@@ -117,16 +123,20 @@ def unmask(output: str, masked: Masked, held: Sequence[Held]) -> Unmasked:
     pattern = re.compile(
         "|".join(_copied(name) for name in sorted(own, key=len, reverse=True)) or "(?!)", re.I
     )
-    text, end = "", 0
+    parts: list[str] = []
+    size, end, begun = 0, 0, False
     for found in pattern.finditer(output):
         i = own["".join(character for character in found[0].upper() if character.isalnum())]
-        text += output[end : found.start()]
-        word = held[i].text
-        if not held[i].exact and not text.strip() and word[:1].islower():
+        between, word = output[end : found.start()], held[i].text
+        begun = begun or bool(between.strip())
+        if not held[i].exact and not begun and word[:1].islower():
             word = word[0].upper() + word[1:]
-        places[i] = places[i] or Span(len(text), len(text) + len(word))
-        text, end = text + word, found.end()
-    text += output[end:]
+        size += len(between)
+        places[i] = places[i] or Span(size, size + len(word))
+        size += len(word)
+        parts += [between, word]
+        end, begun = found.end(), begun or bool(word.strip())
+    text = "".join([*parts, output[end:]])
     rest = [i for i, name in enumerate(masked.masks) if not name]
     found_rest = look_up(text, [held[i] for i in rest])
     for i, place in zip(rest, found_rest, strict=True):
@@ -136,14 +146,19 @@ def unmask(output: str, masked: Masked, held: Sequence[Held]) -> Unmasked:
 
 def look_up(text: str, held: Sequence[Held]) -> list[Span | None]:
     """Where each of the held stands in a text, no two in one place; None for one that does not."""
+    own = Folded(text)
     taken: list[Span] = []
     places: list[Span | None] = []
+    coming: dict[tuple[str, bool], Iterator[Span]] = {}
     for each in held:
-        flags = re.NOFLAG if each.exact else re.IGNORECASE
-        spans = [Span(*found.span()) for found in re.finditer(_between_words(each.text), text, flags)]
-        free = [s for s in spans if not any(t.start < s.end and s.start < t.end for t in taken)]
-        places.append(free[0] if free else None)
-        taken += free[:1]
+        word = " ".join(each.text.split())
+        key = (word, each.exact)
+        if key not in coming:  # those that say the same go on along one way: what is taken stays taken
+            coming[key] = own.places(word, exact=each.exact)
+        place = next((span for span in coming[key] if is_free(span, taken)), None) if word else Span(0, 0)
+        places.append(place)
+        if place is not None and word:
+            insort(taken, place)
     return places
 
 
@@ -169,21 +184,3 @@ def _cased(target: str, written: str, term: str) -> str:
     if written.isupper() and len(written) > 1:
         return target.upper()
     return target[:1].upper() + target[1:] if written[:1].isupper() else target
-
-
-def _pattern(terms: Iterable[str]) -> re.Pattern[str] | None:
-    """All terms at once, the longest first."""
-    ordered = sorted(terms, key=len, reverse=True)
-    alternatives = "|".join(_between_words(term) for term in ordered)
-    return re.compile(alternatives, re.IGNORECASE) if ordered else None
-
-
-def _between_words(term: str) -> str:
-    """A term between ends of words; white space in it may be any."""
-    before = f"(?<![^\\W{UNSPACED}])" if _joins(term[:1]) else ""
-    after = f"(?![^\\W{UNSPACED}])" if _joins(term[-1:]) else ""
-    return before + r"\s+".join(map(re.escape, term.split())) + after
-
-
-def _joins(character: str) -> bool:
-    return (character.isalnum() or character == "_") and not is_unspaced(character)

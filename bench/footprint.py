@@ -12,7 +12,7 @@ PAGE_KB = 4
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """One look; sums over the master, its worker and all that these started."""
+    """One look; sums over all processes of the server's session."""
 
     at_s: float
     rss_mb: float
@@ -36,10 +36,10 @@ TOLERANCES = {
 """How far the last median may be over the first: so many times, and so much."""
 
 
-def look(master: int, *, started: float, data: Path, temporary: Path) -> Footprint:
+def look(leader: int, *, started: float, data: Path, temporary: Path) -> Footprint:
     """The footprint now; `started` is on `time.monotonic()`'s clock."""
-    pids = _family(master)
-    stats = [_status(pid) for pid in pids]
+    pids = family(leader)
+    stats = [_count(Path(f"/proc/{pid}/task")) for pid in pids]
     kept = _sizes(data)
     return Footprint(
         at_s=round(time.monotonic() - started, 2),
@@ -76,20 +76,16 @@ def table(seen: Sequence[Footprint], rows: int = 12) -> str:
     return "\n".join(lines)
 
 
-def _family(pid: int) -> list[int]:
-    """A process and all its descendants."""
-    found, todo = [], [pid]
-    while todo:
-        found.append(parent := todo.pop())
-        with contextlib.suppress(OSError):
-            for task in Path(f"/proc/{parent}/task").iterdir():
-                with contextlib.suppress(OSError):
-                    todo += map(int, (task / "children").read_text().split())
+def family(leader: int) -> list[int]:
+    """All processes of a session, those too whose parent has died."""
+    found = []
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = (path / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+                if int(fields[3]) == leader and fields[0] != "Z":
+                    found.append(int(path.name))
     return found
-
-
-def _status(pid: int) -> int:
-    return _count(Path(f"/proc/{pid}/task"))
 
 
 def _resident_mb(pid: int) -> float:

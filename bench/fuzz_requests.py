@@ -252,7 +252,7 @@ class _Making:
             lambda: ("close", str(len(body) + rng.choice((1, 84, 10**6)))),
             lambda: ("close", str(len(body))),
             lambda: ("whole", str(rng.randrange(len(body)))),
-            lambda: ("whole", rng.choice(("-1", "x", "1e3", "9" * 30, "", "0x10", "+3", "1, 2"))),
+            lambda: ("half-close", rng.choice(("-1", "x", "1e3", "9" * 30, "", "0x10", "+3", "1, 2"))),
         )
         ending, length = rng.choice(wrong)()
         self._headers.append(("Content-Length", length))

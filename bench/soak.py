@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from callback_receiver import CallbackReceiver
-from footprint import Footprint, look, table, unflat
+from footprint import Footprint, family, look, table, unflat
 from server_process import BenchServer
 from soak_batches import Batches
 from soak_findings import Disturbances, SoakFindings
@@ -128,6 +128,8 @@ class Soak:
             faults = [*self._findings.faults, *self._batches.faults, *unflat(seen)]
             faults += [f"{hung} callers or batches did not come to an end"] if hung else []
             faults += self._left(server)
+        if orphans := self._orphans(server.process.pid):
+            faults.append(f"{orphans} processes outlived the server")
         if server.process.returncode != 0:
             faults.append(f"the server ended with {server.process.returncode}")
         return SoakResult(seen, self._findings, self._kills, self._batches, faults)
@@ -191,6 +193,13 @@ class Soak:
                 break
             time.sleep(0.1)
         connection.close()
+
+    def _orphans(self, leader: int, limit_s: float = 5.0) -> int:
+        """How many processes of a server's session are still there, some seconds after its end."""
+        end = time.monotonic() + limit_s
+        while (found := len(family(leader))) and time.monotonic() < end:
+            time.sleep(0.1)
+        return found
 
     def _left(self, server: BenchServer) -> list[str]:
         """What is still there, after everybody has taken away what they brought."""

@@ -37,7 +37,7 @@ def test_growth_is_told(tmp_path):
 def test_a_look_counts_files_and_this_process(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a").write_bytes(b"x" * 1_500_000)
-    seen = look(os.getpid(), started=time.monotonic(), data=tmp_path / "data", temporary=tmp_path)
+    seen = look(os.getsid(0), started=time.monotonic(), data=tmp_path / "data", temporary=tmp_path)
     assert (seen.data_files, seen.data_mb, seen.temporary_files) == (1, 1.5, 1)
     assert seen.threads >= threading.active_count() > 0
     assert seen.rss_mb > 10

@@ -2,6 +2,7 @@
 
 from http_fakes import FakeRuntime, settings
 
+from models.tasks.checker import CheckRequest
 from service.http.app import create_app
 
 SOURCE = (
@@ -39,6 +40,29 @@ def test_a_translation_that_lost_a_number_is_flagged() -> None:
     kinds = [{flag["kind"] for flag in sentence["flags"]} for sentence in answer["sentences"]]
     assert kinds[0]
     assert kinds[1]
+
+
+def test_a_check_ends_at_its_deadline() -> None:
+    """Thousands of names: seconds of work, which is given up at the first pause after the deadline."""
+    letters = str.maketrans("0123456789", "abcdefghij")
+    names = [f"Bar{i:05d} Zed{i:05d}".translate(letters) for i in range(4000)]
+    source = " ".join(f"He met {name}." for name in names)
+    summary = " ".join(f"He met {name}." for name in names[::12])
+    runtime = FakeRuntime(settings(max_request_characters=200_000, request_timeout_s=0.1))
+    client = create_app(runtime).test_client()
+    for kind, output in (("summary", summary), ("translation", source)):
+        answer = client.post("/v1/check", json={"source": source, "output": output, "kind": kind})
+        assert answer.status_code == 504, kind
+    assert runtime.timeouts_s == [0.1, 0.1]
+
+
+def test_a_check_pauses_again_and_again() -> None:
+    """One pause a check is too few: at each the deadline is looked at, and a check may take seconds."""
+    checker = FakeRuntime(settings()).checker
+    text = " ".join(f"He met Anna Smith {i} times in Paris." for i in range(200))
+    for kind in ("summary", "translation"):
+        steps = checker.steps(CheckRequest(source=text, output=text, kind=kind))
+        assert sum(each is None for each in steps) > 200, kind
 
 
 def test_what_is_wrong_with_a_check_is_named() -> None:

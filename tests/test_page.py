@@ -1,6 +1,7 @@
 """Reading web pages: what is the article, what is dropped, and why."""
 
 import re
+import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -8,10 +9,12 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from models.errors import InvalidInput
+from models.text import furniture
 from models.text.article import Dropped
-from models.text.block import read_blocks
+from models.text.block import Block, read_blocks, words
 from models.text.page import read_html
 from models.text.reading import Reading
+from models.text.tree import parse_page
 
 BODY = [
     "The harbour of Port Ellery will close for two weeks in June, the council said on Monday.",
@@ -285,3 +288,28 @@ def test_lines_of_a_song_count_as_seen_though_no_run_of_words_is_whole():
     tree = etree.HTML(f"<html><body><p>{'<br>'.join(lines)}</p></body></html>")
     assert Reading(" ".join(lines)).share_in(read_blocks(tree)) == 1.0
     assert Reading("Nothing of this stands there").share_in(read_blocks(tree)) == 0.0
+
+
+def test_elements_around_many_blocks_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = parse_page("<body>" + "<div>" * 100 + "<p>a</p>" * 50)
+    asked: list[etree._Element] = []
+    monkeypatch.setattr(furniture, "element_reason", asked.append)
+    known: dict[etree._Element, furniture.Around] = {}
+    blocks = read_blocks(tree)
+    for block in blocks:
+        furniture.look_around(block.path, known)
+    assert len(blocks) == 50
+    assert len(asked) == len(set(asked)) == 151
+
+
+def test_an_element_is_known_by_the_beginning_of_its_class() -> None:
+    start = time.thread_time()
+    element = parse_page(f"<body><div class='share {'-a' * 100_000}'>a").find(".//div")
+    assert furniture.element_reason(element) == "share buttons"
+    assert time.thread_time() - start < 1
+
+
+@pytest.mark.parametrize("text", ["Read more…", "Read more... »", "And so on....", "…"])
+def test_a_block_that_ends_in_dots_is_cut_short(text: str) -> None:
+    assert Block(text, words(text), 0.0, ()).is_cut_short
+    assert not Block(text + " a", words(text), 0.0, ()).is_cut_short

@@ -1,6 +1,7 @@
 """Pasted text: what of a page goes and why, and that text which no page was put around stays whole."""
 
 import textwrap
+import time
 from itertools import product
 
 import pytest
@@ -298,3 +299,17 @@ def test_not_every_line_of_a_long_menu_is_held_against_every_other(monkeypatch):
     menu = [line for name in names[:500] for line in (f"{name.capitalize()}ham and {name}ton", "Sign in")]
     assert kept("\n".join([*menu, *ARTICLE])) == ARTICLE
     assert len(compared) < 100 * len(menu)
+
+
+def test_a_word_without_an_end_takes_time_by_its_length_alone() -> None:
+    sentence = (
+        "The ministers met in the old town hall and spoke for a long time about the price of bread today.\n"
+    )
+
+    def seconds(size: int) -> float:
+        start = time.thread_time()
+        read_pasted(sentence + "a" * size)
+        return time.thread_time() - start
+
+    # with the square it takes four times, from 0.1 s on
+    assert any(seconds(20_000) < 3 * seconds(10_000) + 0.02 for _ in range(5))

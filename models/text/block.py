@@ -23,7 +23,7 @@ _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _HIDING_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 _SENTENCE_END = re.compile(r"[.!?…:。！？：؟۔।።։][\"'”’»」』)\]]*$")
-_CUT_SHORT = re.compile(r"(?:\.\.\.|…)\W*$")
+_WORD_CHARACTER = re.compile(r"\w")
 _ADDRESS = re.compile(r"https?://\S+")
 _SENTENCE_WORDS = 8
 _MOST_SENTENCE_LINKS = 0.5
@@ -62,7 +62,8 @@ class Block:
     @property
     def is_cut_short(self) -> bool:
         """Whether it ends in dots, as teasers do."""
-        return _CUT_SHORT.search(self.text) is not None
+        last = next((i for i in reversed(range(len(self.text))) if _WORD_CHARACTER.match(self.text[i])), -1)
+        return "..." in self.text[last + 1 :] or "…" in self.text[last + 1 :]
 
 
 def read_blocks(tree: etree._Element, *, with_hidden: bool = False) -> list[Block]:

@@ -5,6 +5,9 @@ thought of; the other rules look at form alone. No rule knows a site.
 """
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from lxml import etree
 
@@ -54,6 +57,8 @@ _NAMED = [
 _WHOLES = frozenset(("article", "main"))
 _WHOLE_KINDS = frozenset(("comments", "related links"))
 """An article's other names, such as of its tags and status, tell of its subject or of its parts."""
+_MOST_NAME_CHARACTERS = 1000
+"""Of a class or an id; what goes on longer names nothing."""
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -62,9 +67,40 @@ def element_reason(element: etree._Element) -> str | None:
     reason = _TAGS.get(element.tag) or _ROLES.get((element.get("role") or "").lower())
     if reason is not None:
         return reason
-    name = _HUMP.sub("-", f"{element.get('class') or ''} {element.get('id') or ''}")
+    names = ((element.get(key) or "")[:_MOST_NAME_CHARACTERS] for key in ("class", "id"))
+    return _named_reason(" ".join(names), whole=element.tag in _WHOLES)
+
+
+@lru_cache(maxsize=4096)  # pages give many elements one name
+def _named_reason(name: str, *, whole: bool) -> str | None:
+    name = _HUMP.sub("-", name)
     kinds = (reason for reason, pattern in _NAMED if pattern.search(name))
-    return next((kind for kind in kinds if element.tag not in _WHOLES or kind in _WHOLE_KINDS), None)
+    return next((kind for kind in kinds if not whole or kind in _WHOLE_KINDS), None)
+
+
+class Around(NamedTuple):
+    """What a block's elements say of it."""
+
+    outermost: str | None = None
+    """The kind of furniture that the outermost of them holds that holds any."""
+    innermost: str | None = None
+    quoted: bool = False
+
+
+def look_around(path: Sequence[etree._Element], known: dict[etree._Element, Around]) -> Around:
+    """Read a path's elements from the outermost on; `known` keeps each for all paths that begin alike."""
+    new = []
+    found = Around()
+    for element in reversed(path):
+        if element in known:
+            found = known[element]
+            break
+        new.append(element)
+    for element in reversed(new):
+        reason = element_reason(element)
+        quoted = found.quoted or element.tag == "blockquote"
+        found = known[element] = Around(found.outermost or reason, reason or found.innermost, quoted)
+    return found
 
 
 _LINK_LABEL = re.compile(

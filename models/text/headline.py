@@ -31,11 +31,13 @@ _ADDRESS = re.compile(r"\w@\w|https?://|www\.")
 def find_headline(lines: Lines, kept: NDArray[np.bool_]) -> int | None:
     """The number of the line that is most likely the headline of what is kept."""
     first = int(kept.argmax())
-    prose = _prose(lines, kept)
+    prose = {i: _beginnings(lines, i) for i in _prose(lines, kept)}
+    every: set[str] = set().union(*prose.values())
     best, found = _LEAST_SCORE, None
     for i in range(min(lines.count, first + 1)):
         least = max(best, _LEAST_IF_KEPT) if kept[i] else best
-        score = _score(lines, i, first, prose, least) if _may_be(lines, i) else 0.0
+        held = set().union(*(prose[j] for j in prose if j != i)) if i in prose else every
+        score = _score(lines, i, first, held, least) if _may_be(lines, i) else 0.0
         if score > least:
             best, found = score, i
     return found
@@ -53,10 +55,10 @@ def _may_be(lines: Lines, i: int) -> bool:
     return bool(short and own and not line.endswith(_NO_END) and len(_beginnings(lines, i)) >= 2)
 
 
-def _score(lines: Lines, i: int, first: int, prose: list[int], least: float) -> float:
+def _score(lines: Lines, i: int, first: int, held: set[str], least: float) -> float:
     """How likely it is. A copy is looked for, in all lines, only where that may bring it over `least`."""
     score = (
-        _share(lines, i, [j for j in prose if j != i]) * min(1.0, len(_beginnings(lines, i)) / _ENOUGH_WORDS)
+        _share(lines, i, held) * min(1.0, len(_beginnings(lines, i)) / _ENOUGH_WORDS)
         + _FIRST * (i == 0)
         - _DISTANCE * min(_MOST_DISTANCE, first - i)
     )
@@ -64,10 +66,9 @@ def _score(lines: Lines, i: int, first: int, prose: list[int], least: float) -> 
     return score + _TWICE * (may_be and any(lines.alike(i, j) for j in range(lines.count)))
 
 
-def _share(lines: Lines, i: int, others: list[int]) -> float:
-    """How much of its content the others have."""
+def _share(lines: Lines, i: int, held: set[str]) -> float:
+    """How much of its content is held."""
     own = _beginnings(lines, i)
-    held = set().union(*(_beginnings(lines, j) for j in others)) if others else set()
     return len(own & held) / len(own) if own else 0.0
 
 

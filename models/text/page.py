@@ -27,7 +27,7 @@ from models.errors import InvalidInput
 from models.text.article import Article, Dropped, line_spans
 from models.text.block import Block, read_blocks
 from models.text.body import Body, find_body, is_headline
-from models.text.furniture import element_reason
+from models.text.furniture import Around, look_around
 from models.text.reading import Reading
 from models.text.tree import parse_page
 from models.text.visible import read_whole_page
@@ -37,7 +37,9 @@ _TAG = re.compile(r"<[a-z][^<>]*>", re.IGNORECASE)
 _TITLES = "//meta[@property='og:title' or @name='og:title' or @name='twitter:title']/@content"
 _SITE_NAME = re.compile(r"\s(?:[|·»–—-]|::)\s")
 _MANY_ELEMENTS = 20_000
-"""A page of more is read without trafilatura's second opinions, which take long on such."""
+_MANY_LEVELS = 1_000_000
+"""Of all elements together. A page of more is read without trafilatura's second opinions, which take long on
+such: they look at each element's ancestors."""
 _LEAST_VISIBLE = 0.5
 """If less of what trafilatura found is to be seen, a script would show the article."""
 _LINKS = 0.5
@@ -97,9 +99,18 @@ def _read_data(text: str, title: str) -> Article:
 
 def _extract(tree: etree._Element, *, precise: bool) -> str:
     """The text that trafilatura finds, empty if it finds none."""
-    fast = sum(1 for _ in tree.iter()) > _MANY_ELEMENTS
+    fast = _is_large(tree)
     document = trafilatura.bare_extraction(tree, include_comments=False, favor_precision=precise, fast=fast)
     return document.text or "" if isinstance(document, Document) else ""
+
+
+def _is_large(tree: etree._Element) -> bool:
+    elements = depth = levels = 0
+    for event, _ in etree.iterwalk(tree, events=("start", "end")):
+        depth += 1 if event == "start" else -1
+        if event == "start":
+            elements, levels = elements + 1, levels + depth
+    return elements > _MANY_ELEMENTS or levels > _MANY_LEVELS
 
 
 def _find_title(tree: etree._Element) -> str:
@@ -130,14 +141,17 @@ def _headline(body: Body) -> int | None:
 def _dropped(body: Body, headline: int | None) -> list[Dropped]:
     """What is not read: neighbours of one reason together, if nothing that is read stands between."""
     order = body.order()
+    first = min(body.kept, default=0)
+    known: dict[etree._Element, Around] = {}
     left = (i for i in range(len(body.blocks)) if i not in body.kept and i != headline)
-    groups = groupby(left, key=lambda i: (bisect(order, i), _reason(body, i)))
+    groups = groupby(left, key=lambda i: (bisect(order, i), _reason(body, i, first, known)))
     return [
         Dropped("\n".join(body.blocks[i].text for i in numbers), reason) for (_, reason), numbers in groups
     ]
 
 
-def _reason(body: Body, number: int) -> str:
+def _reason(body: Body, number: int, first: int, known: dict[etree._Element, Around]) -> str:
+    """Why a block is not read; `first` is the first that is."""
     block = body.blocks[number]
     if is_headline(block, body.title) or body.reasons.get(number) == "headline":
         return "repeated headline"
@@ -145,8 +159,8 @@ def _reason(body: Body, number: int) -> str:
         return body.reasons[number]
     if number in body.inside:
         return "links" if block.link_share >= _LINKS else "not in sentences"
-    around = next(filter(None, map(element_reason, reversed(block.path[1:]))), None)
-    return around or _reason_by_place(block, before=number < min(body.kept, default=0))
+    around = look_around(block.path[1:], known).innermost
+    return around or _reason_by_place(block, before=number < first)
 
 
 def _reason_by_place(block: Block, *, before: bool) -> str:

@@ -125,19 +125,21 @@ class _Reasons:
 
     def __init__(self, lines: Lines, kept: NDArray[np.bool_], known: dict[int, str]):
         self._lines = lines
-        self._kept = kept
         self._known = known
+        # for each line, what heads the dropped lines that it is among
+        self._headings: list[str | None] = []
+        for i in range(lines.count):
+            own = None if kept[i] else self._own(i)
+            above = self._headings[-1] if i and not kept[i - 1] else None
+            self._headings.append(own if own in _HEADED else None if kept[i] else above)
 
     def of(self, i: int) -> str:
         own = self._own(i)
         if own is not None:
             return own
-        before = i - 1
-        while before >= 0 and not self._kept[before]:
-            heading = self._own(before)
-            if heading in _HEADED:
-                return heading
-            before -= 1
+        heading = self._headings[i]
+        if heading is not None:
+            return heading
         return "page navigation" if self._lines.sizes[i] <= _MENU_WORDS else "not part of the article"
 
     def _own(self, i: int) -> str | None:

@@ -18,7 +18,7 @@ Column = NDArray[Any]
 """A number, or whether, for each line."""
 
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
-_ADDRESS = re.compile(r"https?://|www\.|\b[\w.-]+\.(?:com|org|net|co\.uk)\b|[\w.]+@[\w.]+|(?<!\w)@\w+", re.I)
+_ADDRESS = re.compile(r"https?://|www\.|\w[.-]*\.(?:com|org|net|co\.uk)\b|[\w.]@[\w.]|(?<!\w)@\w", re.I)
 _LIST_MARK = re.compile(r"(?:[-*•·‣▪◦–—]|\d{1,3}[.)])\s")
 _BAR = re.compile(r"\s[|»›>•·/]\s")
 _STOP_INSIDE = re.compile(r"[.!?。！？][\"'”’»)]*\s+\S")

@@ -52,7 +52,7 @@ class BoundedForms(FormDataParser):
                 yield _decoded(found[1]), _decoded(found[3])
 
     def _require_few_parts(self, data: bytes, boundary: bytes) -> None:
-        starts = re.finditer(rb"(?:^|[\r\n])--%s(?=[^\S\r\n]*[\r\n])" % re.escape(boundary), data)
+        starts = re.finditer(rb"(?:^|[\r\n])--%s(?=[^\S\r\n]{0,99}[\r\n])" % re.escape(boundary), data)
         for number, start in enumerate(starts, 1):
             self._require_few(number)
             end = start.end() + PART_HEAD_BYTES
@@ -77,8 +77,12 @@ class BoundedRequest(Request):
         """A form's field; of an urlencoded form it is found without decoding the others."""
         if self.mimetype != URLENCODED:
             return self.form.get(name)
-        found = re.search(rb"(?:^|&)%s=([^&]*+)" % re.escape(name.encode()), self.get_data())
-        return _decoded(found[1]) if found else None
+        data, start = self.get_data(), name.encode() + b"="
+        at = 0 if data.startswith(start) else data.find(b"&" + start) + 1
+        if not data.startswith(start, at):
+            return None
+        end = data.find(b"&", at)
+        return _decoded(data[at + len(start) : len(data) if end < 0 else end])
 
 
 def _decoded(text: bytes) -> str:

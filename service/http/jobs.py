@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 BODIES_AT_ONCE = 4
 """Jobs that are taken in at the same time: each may be a hundred megabytes while it is read."""
 
+LOOKED_UP_AT_ONCE = 8
+"""Callbacks whose hosts are looked up: a slow name server keeps so many threads, and no place of the gate."""
+
 _TRANSLATE = {"task": "translate", "texts": ["Good morning.", "Good night."], "target": "fr"}
 _QUEUED = {
     "id": "0d4c8f6f2b7f4d07a2f0f4b9a4a1d6a3",
@@ -145,6 +148,7 @@ class Jobs:
         self._limits = limits(runtime.settings)
         self._retention_s = runtime.settings.job_retention_s
         self._gate = Gate(BODIES_AT_ONCE)
+        self._looking_up = Gate(LOOKED_UP_AT_ONCE)
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("jobs", __name__, url_prefix="/v1")
@@ -161,10 +165,20 @@ class Jobs:
             new = self._document() if request.mimetype == FORM else self._texts()
             self._check_names(new)
             job = self._desk.take(new)
+        if job.callback is not None:
+            self._look_up_callback(job)
         response = self._shown(job)
         response.status_code = 202
         response.headers["Location"] = f"{request.script_root}/v1/jobs/{job.id}"
         return response
+
+    def _look_up_callback(self, job: Job) -> None:
+        """Raise InvalidInput where it may not go. Beyond so many at once that is seen when it is sent."""
+        try:
+            with self._looking_up.enter():
+                self._desk.look_up_callback(job)
+        except Overloaded:
+            return
 
     def list(self) -> Response:
         asked = parse_form(ListQuery, request.args.to_dict())

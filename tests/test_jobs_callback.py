@@ -1,9 +1,11 @@
 """Callbacks of jobs: signed, tried again, and never to where they must not go."""
 
+import contextlib
 import hashlib
 import hmac
 import json
 import re
+import socket
 import ssl
 import threading
 import time
@@ -20,10 +22,12 @@ from test_jobs import ended, put, until
 
 from models.errors import InvalidInput
 from service.http.app import create_app
-from service.http.jobs import open_desk
-from service.jobs import callback
+from service.http.jobs import BODIES_AT_ONCE, open_desk
+from service.jobs import callback, courier
 from service.jobs.callback import Destination, destination, post
+from service.jobs.database import jobs_database
 from service.jobs.desk import Desk
+from service.jobs.outbox import Outbox
 
 SECRET = "a secret of sixteen characters"
 PUBLIC = "93.184.216.34"
@@ -170,6 +174,107 @@ def test_what_was_not_told_is_told_after_a_restart(open_with: Open, receiver: Re
     assert delivered(client, address)["tries"] == 2
 
 
+# ---------------------------------------------------------------------- at the same time
+
+
+class Silent:
+    """A receiver that takes connections and says nothing until it is let go."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        self.connections: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._accept)
+        self._thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                self.connections.append(self._server.accept()[0])
+            except OSError:
+                return
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # closed before
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._server.close()
+        for each in self.connections:
+            each.close()
+
+
+@pytest.fixture
+def silent() -> Iterator[Silent]:
+    silent = Silent()
+    yield silent
+    silent.close()
+
+
+def test_receivers_that_say_nothing_delay_nobody_else(
+    open_with: Open, receiver: Receiver, silent: Silent
+) -> None:
+    """One after another they took 15 s each; here none ends before the other callback is delivered."""
+    client, _ = open_with(resolve=lambda host, port: ["127.0.0.1"])
+    for i in range(20):
+        put(client, task="summarize", text="One.", callback=f"http://host-{i}.example:{silent.port}/")
+    until(lambda: len(silent.connections) == courier.OF_A_CALLER)
+    url = f"http://hooks.example:{receiver.port}/"
+    body = {"task": "summarize", "text": "One.", "callback": url}
+    sent = client.post("/v1/jobs", json=body, environ_base={"REMOTE_ADDR": "192.0.2.9"})
+    assert delivered(client, sent.headers["Location"])["tries"] == 1
+    assert len(silent.connections) == courier.OF_A_CALLER, "one caller's take no more than that"
+    silent.close()
+
+
+def test_a_host_is_sent_one_at_a_time(open_with: Open, silent: Silent, receiver: Receiver) -> None:
+    client, _ = open_with(resolve=lambda host, port: ["127.0.0.1"])
+    for i in range(3):
+        put(client, task="summarize", text="One.", callback=f"http://Host.example:{silent.port}/{i}")
+    last = put(client, task="summarize", text="One.", callback=f"http://other.example:{receiver.port}/")
+    delivered(client, last)
+    assert len(silent.connections) == 1
+    silent.close()
+
+
+def test_what_was_being_sent_at_a_kill_is_still_to_be_sent(open_with: Open, silent: Silent) -> None:
+    client, desk = open_with()
+    put(client, task="summarize", text="One.", callback=f"http://127.0.0.1:{silent.port}/")
+    until(lambda: silent.connections)
+    again = Outbox(jobs_database(desk.runner._store._database.file.parent))  # as the next process finds it
+    [waiting] = again.due(time.time())
+    job = again.job(waiting.number)
+    assert job is not None and (job.callback_status, job.callback_tries) == ("pending", 0)
+    silent.close()
+
+
+def test_a_slow_name_server_keeps_no_place(open_with: Open) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow(host: str, port: int) -> Sequence[str]:
+        asked.set()
+        answer.wait(20)
+        return ["10.0.0.1"]
+
+    client, _ = open_with({"callback_private": False}, resolve=slow)
+    body = {"task": "summarize", "text": "!never", "callback": "http://slow.example/"}
+    answers: list[int] = []
+
+    def send() -> None:
+        answers.append(client.application.test_client().post("/v1/jobs", json=body).status_code)
+
+    threads = [threading.Thread(target=send) for _ in range(BODIES_AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    asked.wait(20)
+    until(lambda: len(client.get("/v1/jobs").json["jobs"]) == BODIES_AT_ONCE)
+    put(client, task="summarize", text="One.")
+    answer.set()
+    for thread in threads:
+        thread.join()
+    assert answers == [422] * BODIES_AT_ONCE, "and they are refused and forgotten once it has answered"
+    assert len(client.get("/v1/jobs").json["jobs"]) == 1
+
+
 # ---------------------------------------------------------------------- where it must not go
 
 
@@ -193,6 +298,21 @@ def test_what_was_not_told_is_told_after_a_restart(open_with: Open, receiver: Re
         "http://[::ffff:7f00:1]/",
         "http://[64:ff9b::7f00:1]/",
         "http://[2002:7f00:1::]/",
+        "http://[3fff::1]/",
+        "http://[fec0::1]/",
+        "http://192.88.99.1/",
+        "http://192.0.0.9/",
+        "http://168.63.129.16/",
+        "http://[::ffff:168.63.129.16]/",
+        "http://[64:ff9b::a83f:8110]/",
+        "http://[64:ff9b:1::808:808]/",
+        "http://[2606:2800:220:1:0:5efe:a9fe:a9fe]/",
+        "http://[2606:2800:220:1:200:5efe:10.0.0.1]/",
+        "http://[2606:2800:220:1:200:5efe:168.63.129.16]/",
+        "http://[fd00::5efe:808:808]/",
+        "http://[::127.0.0.1]/",
+        "http://[5f00::1]/",
+        "http://[2001:1::1]/",
         "http://2130706433/",
         "http://0x7f000001/",
         "http://127.1/",
@@ -259,7 +379,8 @@ def test_the_address_that_was_checked_is_the_one_connected_to(receiver: Receiver
 
 
 def test_public_addresses_are_allowed() -> None:
-    for address in (PUBLIC, "2606:2800:220:1:248:1893:25c8:1946"):
+    isatap = "2606:2800:220:1:200:5efe:8.8.8.8"
+    for address in (PUBLIC, "2606:2800:220:1:248:1893:25c8:1946", "2002:808:808::1", isatap):
         to = destination("https://hooks.example", private=False, resolve=lambda host, port, a=address: [a])
         assert to == Destination("https", "hooks.example", 443, "/", address)
 
@@ -297,8 +418,6 @@ def test_the_certificate_is_the_host_name_s() -> None:
 
 
 def test_a_receiver_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-
     monkeypatch.setattr(callback, "WHOLE_S", 0.3)
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -68,10 +68,10 @@ class Shares:
                 del self._held[caller]
 
     @contextmanager
-    def enter(self, caller: str) -> Iterator[None]:
-        """Hold one; raises Overloaded."""
-        self.take(caller)
+    def enter(self, caller: str, amount: int = 1) -> Iterator[None]:
+        """Hold so much; raises Overloaded."""
+        self.take(caller, amount)
         try:
             yield
         finally:
-            self.give(caller)
+            self.give(caller, amount)

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g, request
 from models.errors import InvalidInput, Overloaded, UnknownModel, UnsupportedLanguage
 from service.documents import parsing
 from service.glossaries import StoreUnavailable, UnknownGlossary
-from service.http.admission import Shares
+from service.http.admission import Gate, Shares
 from service.http.allowance import Allowance
 from service.http.body import read_json
 from service.http.errors import problem
@@ -52,8 +52,11 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 
-BODIES_AT_ONCE = 4
-"""Jobs that are taken in at the same time, a caller's share of it: each may be hundreds of megabytes."""
+BODIES_AT_ONCE = 2
+"""Bodies of the greatest length that are taken in at the same time, or more that are shorter: each may be
+hundreds of megabytes. A caller has a share of this."""
+LOOKED_UP_AT_ONCE = 8
+"""Callbacks whose hosts are looked up: a slow name server keeps so many threads, and no place of the gate."""
 
 _TRANSLATE = {"task": "translate", "texts": ["Good morning.", "Good night."], "target": "fr"}
 _QUEUED = {
@@ -147,7 +150,9 @@ class Jobs:
         self._allowance = allowance
         self._limits = limits(runtime.settings)
         self._retention_s = runtime.settings.job_retention_s
-        self._gate = Shares(BODIES_AT_ONCE)
+        self._longest = max_body_bytes(self._limits)
+        self._gate = Shares(BODIES_AT_ONCE * self._longest)
+        self._looking_up = Gate(LOOKED_UP_AT_ONCE)
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("jobs", __name__, url_prefix="/v1")
@@ -159,14 +164,25 @@ class Jobs:
         return routes
 
     def create(self) -> Response:
-        with self._gate.enter(g.caller.name):
+        length = request.content_length
+        with self._gate.enter(g.caller.name, self._longest if length is None else length):
             new = self._document() if request.mimetype == FORM else self._texts()
             self._check_names(new)
             job = self._desk.take(new)
+        if job.callback is not None:
+            self._look_up_callback(job)
         response = self._shown(job)
         response.status_code = 202
         response.headers["Location"] = f"{request.script_root}/v1/jobs/{job.id}"
         return response
+
+    def _look_up_callback(self, job: Job) -> None:
+        """Raise InvalidInput where it may not go. Beyond so many at once that is seen when it is sent."""
+        try:
+            with self._looking_up.enter():
+                self._desk.look_up_callback(job)
+        except Overloaded:
+            return
 
     def list(self) -> Response:
         asked = parse_form(ListQuery, request.args.to_dict())

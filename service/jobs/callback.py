@@ -12,16 +12,15 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from models.errors import InvalidInput
+from service.jobs.addresses import is_public
 
 CONNECT_S = 5.0
 WHOLE_S = 15.0
 """From the connection to the answer's head; a receiver that drips is cut off then."""
 PORTS = {"http": 80, "https": 443}
-_NAT64 = IPv6Network("64:ff9b::/96")
 _ALLOWED = "http or https, to a host with public addresses"
 
 Resolve = Callable[[str, int], Sequence[str]]
@@ -47,23 +46,29 @@ def resolve(host: str, port: int) -> list[str]:
     )
 
 
-def destination(url: str, *, private: bool, resolve: Resolve = resolve) -> Destination:
-    """Where the URL leads. Raises InvalidInput, also if an address is not public, unless `private`."""
+def checked_url(url: str) -> SplitResult:
+    """The URL's parts. Raises InvalidInput for one that is none, or not of a kind that is called."""
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        host, _ = parts.hostname, parts.port
     except ValueError as error:
         raise _refused(f"callback is no URL: {error}") from None
     if parts.scheme not in PORTS or not host or not url.isascii():
         raise _refused(f"callback cannot be {url[:100]!r}")
     if parts.username is not None or parts.password is not None:
         raise _refused("callback must not hold a user's name or password")
-    port = port or PORTS[parts.scheme]
+    return parts
+
+
+def destination(url: str, *, private: bool, resolve: Resolve = resolve) -> Destination:
+    """Where the URL leads. Raises InvalidInput, also if an address is not public, unless `private`."""
+    parts = checked_url(url)
+    host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
     try:
         addresses = resolve(host, port)
     except (OSError, UnicodeError) as error:
         raise _refused(f"callback's host {host[:100]!r} is not found: {error}") from None
-    if not addresses or not (private or all(map(_is_public, addresses))):
+    if not addresses or not (private or all(map(is_public, addresses))):
         raise _refused(f"callback's host {host[:100]!r} is not public")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Destination(parts.scheme, host, port, path, addresses[0])
@@ -130,25 +135,6 @@ class _CutOff:
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
-
-
-def _is_public(address: str) -> bool:
-    """Whether it is an address of the open internet, and so is any that is written inside it."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return False
-    inside = _inside(ip) if isinstance(ip, IPv6Address) else None
-    if inside is not None:
-        return _is_public(str(inside))
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
-
-
-def _inside(ip: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that a gateway, or this machine, would make of it."""
-    if ip in _NAT64:
-        return IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
 
 
 def _refused(message: str) -> InvalidInput:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from models.errors import InvalidInput
 from service.jobs.callback import Resolve, resolve
 from service.jobs.courier import WAITS_S, Courier
 from service.jobs.database import jobs_database
@@ -56,12 +57,27 @@ class Desk:
         )
 
     def take(self, new: NewJob) -> Job:
-        """Keep a new job, to be done. Raises InvalidInput for its callback, and Overloaded."""
+        """Keep a new job, to be done. Raises InvalidInput for its callback's form, and Overloaded."""
         if new.callback is not None:
             self.courier.check(new.callback)
         job = self.store.create(new, self._settings)
         self.runner.wake()
         return job
+
+    def look_up_callback(self, job: Job) -> None:
+        """Raise InvalidInput, and forget the job, if its callback leads where none may.
+
+        Name servers may take their time, so this is for when nothing is held any more. It is looked up
+        anew when it is sent, and nothing depends on this but that the caller hears of it at once.
+        """
+        if job.callback is None:
+            return
+        try:
+            self.courier.look_up(job.callback)
+        except InvalidInput:
+            self.store.forget(job.number)
+            self.runner.cancelled(job)
+            raise
 
     def remove(self, job_id: str, owner: str | None) -> None:
         """Cancel a job that has not ended; forget one that has. Raises UnknownJob."""

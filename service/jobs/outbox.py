@@ -1,8 +1,19 @@
 """Which callbacks are still to be sent, and when they are tried next."""
 
+from dataclasses import dataclass
+
 from service.database import Database
 from service.jobs.job import CallbackStatus, Job
 from service.jobs.store import JOB, job_of
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A callback that is to be sent: its job's number, whose job that is, and where it goes."""
+
+    number: int
+    caller: str
+    url: str
 
 
 class Outbox:
@@ -11,20 +22,30 @@ class Outbox:
     def __init__(self, database: Database):
         self._database = database
 
-    def due(self, now: float) -> list[Job]:
-        """Some jobs whose callbacks are to be tried now."""
+    def due(self, now: float) -> list[Waiting]:
+        """The callbacks that are to be tried now, those due longest first."""
         with self._database.transaction(write=False) as db:
             rows = db.execute(
-                f"SELECT {JOB} FROM job WHERE callback_status = 'pending' AND callback_due <= ? "  # noqa: S608
-                "ORDER BY callback_due LIMIT 10",
+                "SELECT number, caller, callback FROM job "
+                "WHERE callback_status = 'pending' AND callback_due <= ? ORDER BY callback_due",
                 (now,),
             )
-            return [job_of(row) for row in rows]
+            return [Waiting(*row) for row in rows]
 
-    def next_due(self) -> float | None:
-        """When the next callback is to be tried."""
+    def job(self, number: int) -> Job | None:
+        """The job of a callback that is still to be sent; None if it was forgotten."""
         with self._database.transaction(write=False) as db:
-            row = db.execute("SELECT min(callback_due) FROM job WHERE callback_status = 'pending'").fetchone()
+            query = f"SELECT {JOB} FROM job WHERE number = ? AND callback_status = 'pending'"  # noqa: S608
+            row = db.execute(query, (number,)).fetchone()
+            return None if row is None else job_of(row)
+
+    def next_due(self, after: float) -> float | None:
+        """When the next callback is to be tried, of those not due before."""
+        with self._database.transaction(write=False) as db:
+            row = db.execute(
+                "SELECT min(callback_due) FROM job WHERE callback_status = 'pending' AND callback_due > ?",
+                (after,),
+            ).fetchone()
             due: float | None = row[0]
             return due
 

@@ -169,8 +169,12 @@ class JobStore:
             )
 
     def pending(self, job: Job, *, after: int, limit: int) -> list[Item]:
-        """The next items that are not done, in order, of those with numbers above `after`."""
-        with self._database.transaction(write=False) as db:
+        """Return the next items that are not done, in order, of those with numbers above `after`.
+
+        Raises Gone if the job was cancelled: it has forgotten what its items were then.
+        """
+        with self._database.transaction() as db:
+            require_running(db, job)
             rows = db.execute(
                 "SELECT number, content FROM item WHERE job = ? AND number > ? AND data IS NULL "
                 "ORDER BY number LIMIT ?",

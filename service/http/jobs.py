@@ -11,7 +11,7 @@ from service.documents import parsing
 from service.glossaries import StoreUnavailable, UnknownGlossary
 from service.http.admission import Gate, Shares
 from service.http.allowance import Allowance
-from service.http.body import read_json
+from service.http.body import max_body_bytes, read_json
 from service.http.errors import problem
 from service.http.files import file_answer, sent_file
 from service.http.forms import FORM

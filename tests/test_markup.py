@@ -10,11 +10,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from models.text.markup import html, markdown
+from models.text.markup import align, html, markdown
 from models.text.markup.place import Piece, place, stretches
 from models.text.markup.run import Run, restore
 from models.text.markup.tags import scan
 from models.text.segment import sentences
+from models.text.span import Span
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><title>Talks &amp; trade</title><style>p > a { color: red }</style>
@@ -264,3 +265,27 @@ def test_any_markdown_can_be_read_and_its_runs_lie_in_order(document: str) -> No
         assert end <= run.span.start < run.span.end <= len(document)
         assert len(run.starts) >= len(run.text)
         end = run.span.end
+
+
+def test_kept_code_takes_time_by_length_alone() -> None:
+    def seconds(size: int) -> float:
+        document = "a <code>" + "<!--" * (size // 4) + "</code>"
+        start = time.thread_time()
+        html.read(document)
+        return time.thread_time() - start
+
+    # with the square it takes four times as long, from 0.2 s on
+    assert any(seconds(80_000) < 3 * seconds(40_000) + 0.02 for _ in range(5))
+
+
+def test_stretches_of_one_sentence_are_looked_for_in_one_list_of_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[str] = []
+    words = align._words
+    monkeypatch.setattr(align, "_words", lambda text, within: made.append(text) or words(text, within))
+    source = " ".join(f"word{i}" for i in range(300))
+    target = source.upper()
+    for found in re.finditer(r"\w+", source):
+        assert align.find(["a"], source, Span(*found.span()), target)[0] == Span(*found.span())
+    assert made.count(target) <= 2

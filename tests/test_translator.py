@@ -482,3 +482,15 @@ def test_a_language_that_the_model_lacks_has_to_be_certain(
     else:
         with pytest.raises(UnsupportedLanguage, match="Dutch"):
             outcome.unwrap()
+
+
+def test_a_task_pauses_for_its_deadline_at_every_run(
+    languages: Languages, detector: LanguageDetector
+) -> None:
+    translator = Translator(_pool(languages).as_pool, Languages.load(), detector, default_model=GEMMA)
+    text = "The ministers met. " * 300 + "\n\n" + "It rained.\n\n" * 50
+    steps = translator.steps(TranslationRequest(text=text, source="en", target="fr"))
+    pauses = 0
+    while next(steps) is None:
+        pauses += 1
+    assert pauses >= 51 + 2  # one for each run, and more in the long one

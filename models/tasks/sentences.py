@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.tasks.attempts import Attempt, Sentence
+from models.tasks.steps import Steps
 from models.tasks.translation import Segment, Term, TranslationRequest
 from models.text import layout
 from models.text.markup import html, markdown
@@ -13,6 +14,9 @@ from models.text.markup.run import Run, restore
 from models.text.segment import sentences, strip
 from models.text.span import Span
 from models.text.terms import Held, Terms
+
+_PAUSE_SENTENCES = 100
+"""After so many of one run, the task pauses, so that its deadline is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +38,17 @@ def read(request: TranslationRequest) -> list[Run]:
     return layout.read(request.text)
 
 
-def split(runs: Sequence[Run], language: str, *, whole: bool, terms: Terms) -> list[Part]:
+def split(runs: Sequence[Run], language: str, *, whole: bool, terms: Terms) -> Steps[list[Part]]:
     """The runs' sentences, in order; `whole` runs for models that read a paragraph at a time."""
-    parts = []
+    parts: list[Part] = []
     for run in runs:
         kept = [
             node.span for node in flat(run.nodes) if node.kind == "kept" and node.span.start < node.span.end
         ]
-        spans = _spans(run, language, whole, kept)
-        parts += [Part(run, span, _sentence(run, span, kept, terms)) for span in spans]
+        for i, span in enumerate(_spans(run, language, whole, kept)):
+            if i % _PAUSE_SENTENCES == 0:
+                yield None
+            parts.append(Part(run, span, _sentence(run, span, kept, terms)))
     return parts
 
 
@@ -82,7 +88,7 @@ def _sentence(run: Run, span: Span, kept: Sequence[Span], terms: Terms) -> Sente
 
 def put_together(
     document: str, runs: Sequence[Run], parts: Sequence[Part], done: Sequence[Attempt], separator: str
-) -> str:
+) -> Steps[str]:
     """The document in the target language."""
     pieces: dict[int, list[Piece]] = {id(run): [] for run in runs}
     for part, attempt in zip(parts, done, strict=True):
@@ -94,7 +100,11 @@ def put_together(
         }
         alone = {_shift(span, start): names for span, names in attempt.alone.items()}
         pieces[id(part.run)].append(Piece(part.span, attempt.text, kept, alone))
-    return restore(document, runs, [place(run, pieces[id(run)], separator) for run in runs])
+    placed = []
+    for run in runs:
+        yield None
+        placed.append(place(run, pieces[id(run)], separator))
+    return restore(document, runs, placed)
 
 
 def segment(part: Part, attempt: Attempt) -> Segment:

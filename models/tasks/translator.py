@@ -72,8 +72,9 @@ class Translator:
             return _unchanged(request, entry, source, target, detected, note)
 
         hops = self.check(source, target, request.model)
+        yield None
         terms = Terms(request.protect, request.glossary, plain)
-        parts = sentences.split(runs, source, whole=entry.segment == "paragraph", terms=terms)
+        parts = yield from sentences.split(runs, source, whole=entry.segment == "paragraph", terms=terms)
 
         def tell(i: int, attempt: Attempt) -> None:
             if on_event is not None:
@@ -86,9 +87,12 @@ class Translator:
             request.min_confidence,
             tell if on_event is not None else None,
         )
+        written = yield from sentences.put_together(
+            request.text, runs, parts, done, separator(hops[-1].target)
+        )
         accounted = sentences.account(parts, done, terms)
         return Translation(
-            translation=sentences.put_together(request.text, runs, parts, done, separator(hops[-1].target)),
+            translation=written,
             segments=tuple(map(sentences.segment, parts, done)),
             source=source,
             target=hops[-1].target,

@@ -1,8 +1,9 @@
 """Where in a translation the words are that a stretch of the source became. No model: texts alone."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
-from rapidfuzz import fuzz
+from rapidfuzz import fuzz, process
 
 from models.text.boundary import inside_word, is_unspaced
 from models.text.span import Span
@@ -24,10 +25,12 @@ def find(candidates: Sequence[str], source: str, stretch: Span, target: str) -> 
     best, best_score = expected, 0.0
     for candidate in (*candidates, source[stretch.start : stretch.end]):
         wanted = _bare(candidate)
-        for span in _windows(target, wanted):
-            likeness = fuzz.ratio(_bare(target[span.start : span.end]), wanted)
-            if likeness < LEAST_LIKENESS:
-                continue
+        if not wanted:
+            continue
+        spans, texts = _windows(target, len(_words(wanted, Span(0, len(wanted)))))
+        alike = process.extract_iter(wanted, texts, scorer=fuzz.ratio, score_cutoff=LEAST_LIKENESS)
+        for _, likeness, i in alike:
+            span = spans[i]
             away = abs((span.start + span.end) / 2 - middle) / max(1, len(target))
             if likeness - away * _OF_PLACE > best_score:
                 best, best_score = span, likeness - away * _OF_PLACE
@@ -71,15 +74,16 @@ def _words(text: str, within: Span) -> list[Span]:
     return words
 
 
-def _windows(target: str, wanted: str) -> list[Span]:
-    """Stretches of about as many words as `wanted` has, or of as many characters in unspaced scripts."""
+@lru_cache(maxsize=2)  # all stretches of a sentence are looked for in one translation
+def _windows(target: str, count: int) -> tuple[list[Span], list[str]]:
+    """Stretches of about so many words, or characters in unspaced scripts, and what they say."""
     words = _words(target, Span(0, len(target)))
-    count = len(_words(wanted, Span(0, len(wanted))))
     sizes = range(max(1, count - 1), min(len(words), count + 2) + 1)
     spans = [
         Span(words[i].start, words[i + size - 1].end) for size in sizes for i in range(len(words) - size + 1)
     ]
-    return [_trim(target, span) for span in spans] if wanted else []
+    spans = [_trim(target, span) for span in spans]
+    return spans, [_bare(target[span.start : span.end]) for span in spans]
 
 
 def _trim(text: str, span: Span) -> Span:

@@ -88,7 +88,8 @@ class _Reader:
             return
         hidden = not self._xml and tag.name in _HIDDEN
         raw = "" if hidden else self._document[tag.start : end]
-        visible = html.unescape(_TAGS.sub("", raw))
+        last = raw.rfind(">") + 1  # behind it each "<" would look for another in vain
+        visible = html.unescape(_TAGS.sub("", raw[:last]) + raw[last:])
         self._builder.node("kept" if visible.strip() else "point", tag.start, end, visible)
 
     def _inline(self, tag: Tag) -> None:

@@ -225,6 +225,14 @@ def test_a_file_comes_back_in_its_form(server: CompatServer, name: str, before: 
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
+def test_any_name_of_a_file_fits_into_a_header(server: CompatServer) -> None:
+    _, answer = upload(server, "中.txt", b"It rains.", source="en", target="fr")
+    response, data = server.request("GET", "/" + answer["translatedFileUrl"].removeprefix(server.url))
+    assert (response.status, data) == (200, b"IT RAINS.")
+    named = "attachment; filename=document.txt; filename*=UTF-8''%E4%B8%AD.txt"
+    assert response.headers["Content-Disposition"] == named
+
+
 def test_subtitles_keep_their_times(server: CompatServer) -> None:
     before = "1\n00:00:01,000 --> 00:00:02,500\nIt rains.\n\n"
     _, answer = upload(server, "film.srt", before.encode(), source="en", target="fr")

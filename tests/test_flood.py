@@ -12,6 +12,7 @@ from test_server import ServerProcess
 
 from service.http import worker as worker_module
 from service.http.body import ARRIVING, WHOLE_BYTES
+from service.http.files import NOTES_CHARACTERS, file_answer
 from service.http.worker import _Connection
 from service.keys import Keys
 
@@ -251,6 +252,14 @@ def test_any_name_of_a_file_fits_into_a_header(
     assert plain in answer
     assert whole in answer
     assert answer.partition(b"\r\n\r\n")[0].isascii()
+
+
+def test_notes_for_a_header_hold_no_control_characters() -> None:
+    answer = file_answer(b"", "text/plain", "a.txt", "kept\x00\r\nX: \x1b中\x85" + "long" * 10_000)
+    notes = answer.headers["Dragoman-Notes"]
+    assert notes.startswith("kept   X:  ? long")
+    assert notes.isprintable()
+    assert len(notes) <= NOTES_CHARACTERS
 
 
 def test_the_server_that_was_flooded_has_no_fault_to_tell(server: ServerProcess) -> None:

@@ -174,6 +174,15 @@ def test_a_document_comes_back_translated_in_its_own_format(client: FlaskClient,
     assert len(docx.Document(BytesIO(result.data)).paragraphs) == 1
 
 
+def test_any_name_of_a_document_fits_into_a_header(client: FlaskClient, desk: Desk) -> None:
+    desk.runner.start()
+    fields = {"task": "translate", "target": "fr"}
+    address = _send(client, "/v1/jobs", "中.txt", b"It rains.", **fields).headers["Location"]
+    assert ended(client, address)["status"] == "done"
+    named = client.get(address + "/result").headers["Content-Disposition"]
+    assert named == "attachment; filename=document.fr.txt; filename*=UTF-8''%E4%B8%AD.fr.txt"
+
+
 def test_a_document_is_summarized(client: FlaskClient, desk: Desk) -> None:
     desk.runner.start()
     response = _send(client, "/v1/jobs", "a.txt", b"One. Two.", task="summarize", max_sentences="2")

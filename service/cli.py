@@ -17,6 +17,7 @@ from service.commands.check import check, clean
 from service.commands.keys import keys
 from service.commands.models import models
 from service.commands.session import Session, note, prepare_process
+from service.commands.settings import settings
 from service.commands.text import detect, summarize, translate
 
 DONE = 0
@@ -65,8 +66,8 @@ class Program(click.Group):
 def cli(session: Session, debug: bool) -> None:
     """Summarize and translate articles.
 
-    Settings are environment variables that begin with DRAGOMAN_ (the README lists them). Results go to
-    standard output, everything else to standard error.
+    Settings are environment variables that begin with DRAGOMAN_; `dragoman settings` shows them. Results go
+    to standard output, everything else to standard error.
 
     \b
     Exit codes: 0    done
@@ -95,7 +96,7 @@ def serve(session: Session, host: str | None, port: int | None) -> None:
     serve_http(settings)
 
 
-for command in (summarize, translate, detect, check, clean, batch, models, keys):
+for command in (summarize, translate, detect, check, clean, batch, models, keys, settings):
     cli.add_command(command)
 
 

@@ -126,7 +126,7 @@ def _chosen(catalog: Catalog, settings: Settings) -> Callable[[ModelEntry], bool
     ]
     if settings.entailment_model is not None:
         chosen.append(catalog.get(settings.entailment_model, "entail"))
-    named = [name.strip() for name in (settings.allow_models or "").split(",") if name.strip()]
+    named = settings.allow_models or ()
     if "*" in named:
         return lambda _: True
     chosen += [catalog.get(name) for name in named]

@@ -62,84 +62,144 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
-    host: str = "127.0.0.1"
+    host: str = Field("127.0.0.1", description="The address to listen on; 0.0.0.0 for all.")
     port: int = Field(
         8080,
         ge=0,
         le=65535,
         validation_alias=AliasChoices("port", "DRAGOMAN_PORT", "PORT"),
-        description="DRAGOMAN_PORT, or PORT; passed over is a DRAGOMAN_PORT like tcp://10.0.0.1:80, which "
-        "Kubernetes sets for a service named dragoman",
+        description="The port to listen on; `PORT` is read too. A value like `tcp://10.0.0.1:80`, which "
+        "Kubernetes sets for a service named dragoman, is passed over.",
     )
 
-    summarize_model: str = "dragoman/extractive"
-    translate_model: str = "dragoman/gemma3-270m-translate"
-    entailment_model: str | None = Field(None, description="one more check of summaries")
-    allow_models: str | None = Field(
-        None,
-        description="names of the catalog, commas between, that requests may ask for beside the models set "
-        "here, * for all; without it they may ask for the bundled ones and those in the cache",
+    summarize_model: str = Field(
+        "dragoman/extractive", description="The model for summaries where a request names none."
     )
-    catalog: Path | None = Field(None, description="a TOML file with models of your own")
-    cache_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_cache_dir("dragoman")))
+    translate_model: str = Field(
+        "dragoman/gemma3-270m-translate",
+        description="The model for translations where a request names none.",
+    )
+    entailment_model: str | None = Field(
+        None, description="A model of the catalog that checks summaries, beside the built-in checks."
+    )
+    allow_models: Names | None = Field(
+        None,
+        description="Models that requests may name, with commas between, or `*` for the whole catalog. The "
+        "models set above may always be named. Without it, so may the bundled ones and those in the cache.",
+    )
+    catalog: Path | None = Field(None, description="A TOML file with models of your own.")
+    cache_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_cache_dir("dragoman")),
+        description="The folder for prepared and fetched models.",
+    )
     data_dir: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("dragoman")),
-        description="what is kept for users, such as glossaries",
+        description="The folder for what is kept for users: jobs, glossaries, keys, suggestions.",
     )
-    offline: bool = Field(False, description="never ask the model hub")
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    offline: bool = Field(False, description="Never ask the model hub.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="`cpu`, `cuda`, or `auto`: a GPU where torch finds one."
+    )
     engine: Literal["auto", "native", "generate"] = Field(
         "auto",
-        description="auto: CTranslate2 on a CPU; on a GPU the native engine for encoder-decoders that pass "
-        "its trial when they are loaded, transformers' generate for the others",
+        description="`auto` is CTranslate2 on a CPU; on a GPU the native engine for encoder-decoders that "
+        "pass its trial when they are loaded, and transformers' `generate` for the others. `native` and "
+        "`generate` choose one of these.",
     )
-    threads: int = Field(0, ge=0, description="CPU threads of an engine; 0 means all cores")
-    throughput: bool = Field(False, description="several batches at a time on a CPU")
-    max_loaded_models: int = Field(4, ge=1)
-    max_batch_size: int = Field(32, ge=1, description="generations in one batch")
-    preload: bool = Field(True, description="load the two default models at start")
+    threads: int = Field(0, ge=0, description="CPU threads of an engine; 0 means all cores.")
+    throughput: bool = Field(
+        False,
+        description="Run several batches at a time on a CPU, as `dragoman batch` always does. More is done, "
+        "but a single request takes longer.",
+    )
+    max_loaded_models: int = Field(
+        4, ge=1, description="Models in memory; beyond that the least recently used one is unloaded."
+    )
+    max_batch_size: int = Field(32, ge=1, description="Sentences or windows in one batch.")
+    preload: bool = Field(True, description="Load the two default models at the start.")
 
-    max_request_characters: int = Field(200_000, ge=1, description="over all texts of a request")
-    max_html_characters: int = Field(2_000_000, ge=1, description="of a page, most of which is no article")
-    max_texts: int = Field(128, ge=1)
-    max_queued_requests: int = Field(64, ge=1, description="requests in work or waiting; more get 429")
-    request_timeout_s: float = Field(120.0, gt=0)
-    heartbeat_s: float = Field(2.0, gt=0, description="of silence in a stream, before a comment is sent")
+    max_request_characters: int = Field(
+        200_000, ge=1, description="Characters over all texts of a request; beyond them 413."
+    )
+    max_html_characters: int = Field(
+        2_000_000, ge=1, description="Characters of a page in `html`, most of which is no article."
+    )
+    max_texts: int = Field(128, ge=1, description="Items of `texts` in a request.")
+    max_queued_requests: int = Field(
+        64, ge=1, description="Requests that are worked on or wait for an engine; more get 429."
+    )
+    request_timeout_s: float = Field(
+        120.0, gt=0, description="Seconds for all of a request's work; then it is cancelled, with 504."
+    )
+    heartbeat_s: float = Field(
+        2.0, gt=0, description="Seconds of silence in a stream before a comment is sent."
+    )
 
-    anonymous: bool = Field(True, description="whether requests without an API key are let in")
-    rate_limit: Rate | None = Field(None, description="of a key that has no rate of its own")
-    daily_characters: int | None = Field(None, ge=1, description="of a key that has no number of its own")
-    anonymous_rate_limit: Rate | None = Field(None, description="of an address without a key")
-    anonymous_daily_characters: int | None = Field(None, ge=1, description="of an address without a key")
+    anonymous: bool = Field(True, description="Let requests in that come without an API key.")
+    rate_limit: Rate | None = Field(
+        None, description="Requests of a key that has no rate of its own: `60/minute`, `10/second;1000/day`."
+    )
+    daily_characters: int | None = Field(
+        None, ge=1, description="Characters a day (UTC) of a key that has no number of its own."
+    )
+    anonymous_rate_limit: Rate | None = Field(
+        None, description="Requests of an address without a key (IPv6: of its /64 network)."
+    )
+    anonymous_daily_characters: int | None = Field(
+        None, ge=1, description="Characters a day of an address without a key."
+    )
     limits_storage: str = Field(
-        "memory://", pattern=r"^[a-z+]+://", repr=False, description="where use is counted; or redis://..."
+        "memory://",
+        pattern=r"^[a-z+]+://",
+        repr=False,
+        description="Where use is counted. `redis://...` (with the extra `redis`) outlives a restart, and "
+        "several servers share it.",
     )
-    trusted_proxies: int = Field(0, ge=0, description="proxies before this that add to X-Forwarded-For")
+    trusted_proxies: int = Field(
+        0,
+        ge=0,
+        description="How many proxies in front add to `X-Forwarded-For`; they must also set or strip "
+        "`X-Forwarded-Prefix`.",
+    )
     trusted_hosts: Names = Field(
-        (), description="host names that this server answers to, .example.org for all below it; any if none"
+        (),
+        description="Host names that the server answers to, with commas between; `.example.org` stands for "
+        "all below it. Without them every name is answered; but a server on 127.0.0.1 that wants no key and "
+        "has no proxy in front answers to localhost and addresses alone.",
     )
 
     max_glossary_bytes: int = Field(
-        64 << 20, ge=1, description="of the glossaries of a key, or of an address without one"
+        64 << 20, ge=1, description="Bytes of all glossaries of a key, or of an address without one."
     )
-    max_job_characters: int = Field(20_000_000, ge=1, description="over all texts of a job")
-    max_job_texts: int = Field(10_000, ge=1)
+    max_job_characters: int = Field(20_000_000, ge=1, description="Characters over all texts of a job.")
+    max_job_texts: int = Field(10_000, ge=1, description="Items of `texts` in a job.")
     max_queued_jobs: int = Field(
-        1000, ge=1, description="jobs in work or waiting; more get 429, but for a key that has none there"
+        1000,
+        ge=1,
+        description="Jobs in work or waiting; more get 429, except from a key that has none among them.",
     )
     max_queued_jobs_per_caller: int = Field(
-        100, ge=1, description="of them, of a key or of an address without one"
+        100, ge=1, description="Jobs in work or waiting of one key, or of an address without one."
     )
     max_job_bytes: int = Field(
-        1 << 30, ge=1, description="that a key's jobs, or an address's without one, keep until they expire"
+        1 << 30, ge=1, description="Bytes that the jobs of a key, or of an address without one, may keep."
     )
-    job_workers: int = Field(2, ge=1, description="jobs worked on at once")
-    job_batch_size: int = Field(8, ge=1, description="sentences or windows that a job asks for at a time")
-    job_retention_s: float = Field(604_800.0, gt=0, description="after its end a job is kept so long")
+    job_workers: int = Field(2, ge=1, description="Jobs that are worked on at the same time.")
+    job_batch_size: int = Field(
+        8,
+        ge=1,
+        description="Sentences or windows that a job asks for at a time: more is faster, and others wait "
+        "longer.",
+    )
+    job_retention_s: float = Field(
+        604_800.0, gt=0, description="Seconds for which an ended job and its result are kept."
+    )
     callback_secret: SecretStr | None = Field(
-        None, min_length=16, description="signs the callbacks of jobs; without it there are none"
+        None,
+        min_length=16,
+        description="Signs the callbacks of jobs, 16 characters or more; without it there are none.",
     )
-    callback_private: bool = Field(False, description="callbacks may go to addresses that are not public")
+    callback_private: bool = Field(False, description="Let callbacks go to addresses that are not public.")
 
     @classmethod
     def settings_customise_sources(

@@ -1,4 +1,4 @@
-"""The README and the pages in docs/: short enough, true to the code, and without a link that leads nowhere."""
+"""The README and the pages in docs/: short enough, true to the code, no link that leads nowhere."""
 
 import re
 from pathlib import Path
@@ -9,12 +9,7 @@ from click.testing import CliRunner
 from service.cli import cli
 
 ROOT = Path(__file__).parent.parent
-PAGES = [
-    ROOT / "README.md",
-    ROOT / "SECURITY.md",
-    ROOT / "CHANGELOG.md",
-    *sorted((ROOT / "docs").glob("*.md")),
-]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 README_LINES = 180
 
 

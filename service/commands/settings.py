@@ -47,9 +47,13 @@ def _variable(name: str) -> str:
 def _default(field: "FieldInfo") -> str:
     if field.default_factory is not None:
         return "the user's folder"  # a path of this machine is no one else's
-    return "none" if field.default is None else _shown(field.default)
+    return _shown(field.default)
 
 
 def _shown(value: Any) -> str:
-    """The value as one writes it into the environment; a secret is shown as stars."""
+    """Return the value as it is written into the environment; a secret is shown as stars."""
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, tuple):
+        return ",".join(value)
     return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -25,7 +25,7 @@ _HIDDEN = frozenset(("script", "style", "template", "svg", "math"))
 _KEPT = _HIDDEN | {"code", "kbd", "samp", "var", "pre", "textarea"}
 _REFERENCE = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)")
 _XML_ENTITIES = {"&amp;", "&lt;", "&gt;", "&quot;", "&apos;"}
-_TAGS = re.compile(r"<[^>]*>")
+_TAGS = re.compile(r"<[^>]*+(?:>|\Z)")  # what is looked at ends in ">"; at one without, it stops
 
 
 def read(
@@ -88,8 +88,7 @@ class _Reader:
             return
         hidden = not self._xml and tag.name in _HIDDEN
         raw = "" if hidden else self._document[tag.start : end]
-        last = raw.rfind(">") + 1  # behind it each "<" would look for another in vain
-        visible = html.unescape(_TAGS.sub("", raw[:last]) + raw[last:])
+        visible = html.unescape(_TAGS.sub("", raw))
         self._builder.node("kept" if visible.strip() else "point", tag.start, end, visible)
 
     def _inline(self, tag: Tag) -> None:

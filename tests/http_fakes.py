@@ -42,7 +42,7 @@ from models.text.language import Detection, LanguageDetector
 from models.text.span import Span
 from service.children import Children
 from service.glossaries import Glossaries
-from service.http import worker
+from service.http import connection
 from service.http.server import Server, configure_log
 from service.keys import Keys
 from service.settings import Settings
@@ -272,7 +272,7 @@ def main() -> None:
     """Serve; the argument is JSON: settings, `closed`, `grace_s`, and how it starts: `loads`, `builds`."""
     given = json.loads(sys.argv[1])
     if (grace_s := given.pop("grace_s", None)) is not None:
-        worker.GRACE_S, worker.BYTES_PER_S = grace_s, 1 << 20
+        connection.GRACE_S, connection.BYTES_PER_S = grace_s, 1 << 20
     closed, loads, builds = Path(given.pop("closed")), given.pop("loads", True), given.pop("builds", True)
 
     def build(settings: Settings, on_batch: Callable[..., None]) -> FakeRuntime:

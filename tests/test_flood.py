@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from test_server import ServerProcess
 
-from service.http import worker as worker_module
+from service.http import connection as connection_module
 from service.http.body import ARRIVING, WHOLE_BYTES
+from service.http.connection import Connection
 from service.http.files import NOTES_CHARACTERS, file_answer
-from service.http.worker import _Connection
 from service.keys import Keys
 
 STALLED = b"POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -53,6 +53,14 @@ def asked(server: ServerProcess, raw: bytes, address: str = "") -> bytes:
     with socket.create_connection(("127.0.0.1", server.port), AT_ONCE_S, source) as client:
         client.sendall(raw)
         return client.recv(4096)
+
+
+def to_the_end(client: socket.socket) -> bytes:
+    """All that the server sends before it closes."""
+    answer = b""
+    while piece := client.recv(4096):
+        answer += piece
+    return answer
 
 
 def post(path: str, body: bytes, *headers: str) -> bytes:
@@ -126,7 +134,7 @@ def test_a_body_that_ends_before_its_length_is_refused(server: ServerProcess) ->
     with socket.create_connection(("127.0.0.1", server.port), 20) as client:
         client.sendall(STALLED + b"Content-Length: 100\r\n\r\n" + body)
         client.shutdown(socket.SHUT_WR)
-        answer = client.recv(4096)
+        answer = to_the_end(client)
     assert answer.startswith(b"HTTP/1.1 400")
     assert b"/problems/incomplete-body" in answer
 
@@ -155,7 +163,7 @@ def test_two_requests_in_one_piece_are_both_answered(server: ServerProcess) -> N
 def test_a_request_is_begun_when_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        connection = _Connection(None, ours, ("", 0), ("", 0))
+        connection = Connection(None, ours, ("", 0), ("", 0))
         seen = []
         for piece in (b"POST / HTTP/1.1\r\nContent-", b"Length: 3\r\n", b"\r\n", b"ab", b"c"):
             theirs.sendall(piece)
@@ -165,16 +173,16 @@ def test_a_request_is_begun_when_it_is_there(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_time_to_send_is_for_all_of_it_and_grows_with_what_came(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "GRACE_S", 5.0)
+    monkeypatch.setattr(connection_module, "GRACE_S", 5.0)
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        connection = _Connection(None, ours, ("", 0), ("", 0))
+        connection = Connection(None, ours, ("", 0), ("", 0))
         connection.begin()
-        theirs.sendall(b"G" * worker_module.BYTES_PER_S)
+        theirs.sendall(b"G" * connection_module.BYTES_PER_S)
         assert connection.pace.left_s() <= 5.0
         connection.take()
         assert 5.0 < connection.pace.left_s() <= 6.0
-        monkeypatch.setattr(worker_module, "GRACE_S", 0.0)
+        monkeypatch.setattr(connection_module, "GRACE_S", 0.0)
         connection.begin()
         theirs.sendall(b"G")
         connection.take()
@@ -187,7 +195,7 @@ def test_a_body_that_comes_too_slowly_is_told_so(tmp_path: Path) -> None:
     try:
         with socket.create_connection(("127.0.0.1", server.port), 20) as client:
             client.sendall(STALLED + b"Content-Length: 1000\r\n\r\n{")
-            answer = client.recv(4096)
+            answer = to_the_end(client)
         assert answer.startswith(b"HTTP/1.1 408")
         assert b"/problems/body-too-slow" in answer
         with socket.create_connection(("127.0.0.1", server.port), 20) as client:

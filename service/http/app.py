@@ -11,7 +11,7 @@ from service.http.admission import Gate, Shares
 from service.http.allowance import Allowance
 from service.http.arrival import Arrivals
 from service.http.auth import Auth
-from service.http.body import ARRIVING, OTHER_BYTES, BodyDrain, max_body_bytes
+from service.http.body import ARRIVING, BodyDrain, max_body_bytes
 from service.http.compat.deepl import DeepL
 from service.http.compat.huggingface import HuggingFace
 from service.http.compat.libretranslate import LibreTranslate
@@ -66,7 +66,7 @@ def create_app(
     work = Work(runtime, gate, readiness, allowance)
     families = (LibreTranslate(runtime, work), DeepL(runtime, work), HuggingFace(runtime, work, readiness))
     errors.install(app, families)
-    browsers.install(app, runtime.settings, lambda path: families[0].owns(path))
+    browsers.install(app, runtime.settings, families[0].owns)
     Auth(runtime.keys, runtime.settings, gate, arrivals, families).install(app)
     allowance.install(app)
     arrivals.install(app)
@@ -91,6 +91,5 @@ def create_app(
 def _bound(app: Flask, settings: "Settings") -> None:
     """Bound what a request may be: its length, a field of its form, the fields of a form."""
     app.request_class = BoundedRequest
-    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes(settings)
-    app.config["MAX_FORM_MEMORY_SIZE"] = OTHER_BYTES + max_body_bytes(settings)
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = max_body_bytes(settings)
     app.config["MAX_FORM_PARTS"] = OTHER_FIELDS + settings.max_texts

@@ -6,7 +6,6 @@ itself takes in heads and short bodies: no thread is spent on a request before t
 """
 
 import contextlib
-import re
 import signal
 import socket
 import sys
@@ -17,36 +16,22 @@ from queue import Empty
 from selectors import EVENT_READ
 from typing import Any
 
-from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
-from service.http.body import WHOLE_BYTES, TooSlow
-from service.http.metrics import PROBES
+from service.http.connection import GRACE_S, RECEIVE_BYTES
+from service.http.connection import STALL_S as STALL_S
+from service.http.connection import Connection as _Connection
 
 STOPS = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM})
-STALL_S = 10.0
-"""A client that sends nothing for so long, while a thread reads a request's head, is given up."""
-GRACE_S = 20.0
-"""What a request may take to arrive, head and body, beside the time for its bytes ..."""
-BYTES_PER_S = 4096
-"""... at this rate, which a poor mobile connection has."""
 LINGER_S = 2.0
 """What a client may take to close, once it has its answer: what it still sends is thrown away ..."""
 DISCARD_BYTES_PER_S = 1 << 18
 """... for longer, if it comes at this rate, ..."""
 DISCARD_S = 15.0
 """... but not longer than this."""
-RECEIVE_BYTES = 1 << 16
-HEAD_BYTES = 1 << 17
-"""Of a head without an end so much is taken in; gunicorn then says what is too long in it."""
 LOOK_EVERY_S = 0.5
 PROBE_THREADS = 4
 """For the health checks and metrics alone, whatever the other threads are busy with."""
-
-_PROBE = re.compile(rb"(?:GET|HEAD) (?:%s)[ ?]" % b"|".join(re.escape(path.encode()) for path in PROBES))
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,15})[ \t]*\r\n", re.I)
-_ASKS_FIRST = re.compile(rb"\r\nexpect:", re.I)
-_HAS_BODY = re.compile(rb"\r\n(?:content-length|transfer-encoding):", re.I)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -88,9 +73,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         except OSError:
             return  # gone already; anything else will be there again at the next turn
         self.nr_conns += 1
-        if self.nr_conns >= self.worker_connections and (longest := next(iter(self._arriving), None)):
-            self._leave(longest)  # or whoever opens connections and says nothing would keep all others out
-            self._close(longest)
+        if self.nr_conns >= self.worker_connections:
+            self._make_room()
         self.enqueue_req(_Connection(self.cfg, client, address, listener.getsockname()))
 
     def enqueue_req(self, conn: TConn) -> None:
@@ -102,6 +86,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.sock.setblocking(False)
         self.poller.register(conn.sock, EVENT_READ, partial(self._take, conn))
         self._arriving[conn] = None
+
+    def _make_room(self) -> None:
+        """End the longest of the idle connections, or whoever opens many would keep all others out."""
+        if self._arriving:
+            conn = next(iter(self._arriving))
+            self._leave(conn)
+            self._close(conn)
+        elif self._lingering:
+            self._end(next(iter(self._lingering)))
+        elif self.keepalived_conns:
+            self.keepalived_conns[0].timeout = 0.0
+            self.murder_keepalived()
 
     def _take(self, conn: "_Connection", sock: socket.socket) -> None:
         try:
@@ -172,8 +168,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._end(conn)
         for conn in [conn for conn in self._arriving if conn.pace.left_s() <= self._least_s(conn)]:
             self._leave(conn)
+            conn.late = True
             if conn.has_head:
-                conn.late = True
                 self._run(conn)  # to be told that it is too slow
             else:
                 self._close(conn)
@@ -190,107 +186,3 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _close(self, conn: TConn) -> None:
         self.nr_conns -= 1
         conn.close()
-
-
-class _Pace:
-    """The time that a client has to send a request: so many seconds, and more for what has come."""
-
-    def __init__(self) -> None:
-        self._until = time.monotonic() + GRACE_S
-
-    def add(self, size: int) -> None:
-        self._until += size / BYTES_PER_S
-
-    def left_s(self) -> float:
-        return self._until - time.monotonic()
-
-
-class _Connection(TConn):  # type: ignore[misc]
-    """A connection whose next request is taken in, and whose reads end, also before the application is asked.
-
-    Which request it is, gunicorn's parser says; here it is only looked at when there is enough to begin with.
-    """
-
-    def __init__(self, *args: Any):
-        super().__init__(*args)
-        self.taken = bytearray()
-        self.pace = _Pace()
-        self.late = False
-        self.answered = 0.0
-        self._searched = 0
-        self._enough: int | None = None
-
-    def begin(self) -> None:
-        """The next request is expected; what was read beyond the last one is its beginning."""
-        self.pace, self._searched, self._enough = _Pace(), 0, None
-        if self.parser is not None:
-            self.taken += self.parser.unreader.take_buffered()
-            self._look()
-
-    def take(self) -> bool:
-        """Take in what is there; False once there will be nothing more."""
-        data = self.sock.recv(RECEIVE_BYTES)
-        self.taken += data
-        self.pace.add(len(data))
-        self._look()
-        return bool(data)
-
-    @property
-    def has_head(self) -> bool:
-        return self._enough is not None
-
-    @property
-    def whole(self) -> bool:
-        """True if the request is there, or enough of one that is long, or that says not how long."""
-        return len(self.taken) >= (HEAD_BYTES if self._enough is None else self._enough)
-
-    @property
-    def probes(self) -> bool:
-        """True if it asks, as its first request and without a body, how the service is."""
-        return self.parser is None and bool(_PROBE.match(self.taken)) and not _HAS_BODY.search(self.taken)
-
-    def _look(self) -> None:
-        if self._enough is not None:
-            return
-        end = self.taken.find(b"\r\n\r\n", max(0, self._searched - 3))
-        self._searched = len(self.taken)
-        if end < 0:
-            return
-        self._enough = end + 4
-        if (length := _LENGTH.search(self.taken, 0, end + 2)) and not _ASKS_FIRST.search(self.taken, 0, end):
-            self._enough += min(int(length[1]), WHOLE_BYTES)
-
-    def init(self) -> None:
-        """Called before each request, on a socket that was just made to wait for ever."""
-        first = not self.initialized
-        super().init()
-        self.sock.settimeout(STALL_S)
-        if first:
-            self.parser.unreader = _Unreader(self)
-        if not self.late:
-            self.pace = _Pace()  # the time that it waited for a thread is not the client's
-        self.parser.unreader.unread(bytes(self.taken))
-        self.taken.clear()
-
-
-class _Unreader(SocketUnreader):  # type: ignore[misc]
-    """Takes a client that is too slow for one that went away, which is no error to be logged."""
-
-    def __init__(self, connection: _Connection):
-        super().__init__(connection.sock)
-        self._connection = connection
-
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        pace, usual_s = self._connection.pace, self.sock.gettimeout()
-        left_s = pace.left_s()
-        try:
-            if left_s <= 0:
-                raise TimeoutError
-            self.sock.settimeout(left_s if usual_s is None else min(left_s, usual_s))
-            data: bytes = super().chunk(size_hint)
-        except TimeoutError:
-            raise TooSlow from None
-        finally:
-            self.sock.settimeout(usual_s)
-        pace.add(len(data))
-        return data

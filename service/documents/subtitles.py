@@ -21,7 +21,7 @@ from service.documents.plain import decode
 _ENDS = re.compile(r"[.!?…。！？♪\])][\"'”’»]*\s*$")
 _OPENS_TURN = re.compile(r"\s*[-–—♪\[(]")
 _TURN_MARK = re.compile(r"\s*[-–—]")
-_TURN = re.compile(r"\s+(?=[-–—]\s?\w)")
+_TURN = re.compile(r"(?<!\s)\s++(?=[-–—]\s?\w)")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|\{\\[^{}]*\}")
 _PLACE = re.compile(r"\s*(?:\{\\[^{}]*\}\s*)*")
 _AROUND = re.compile(r"((?:<[a-zA-Z][^<>]*>)+)([^<{]*)((?:</[a-zA-Z]+>)+)\s*")

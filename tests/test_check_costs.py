@@ -74,14 +74,6 @@ GROWING: dict[str, tuple[int, float, Callable[[int], tuple[str, str]]]] = {
     "apostrophes": (500, 8, lambda count: ("O'" * 10 * count,) * 2),
     "pairs of names": (40, 24, _pairs_of_names),
     "names nearly alike": (150, 8, lambda count: (_names(count), _names(count, 50_000))),
-    "false quotations": (
-        300,
-        8,
-        lambda count: (
-            "He said we will win it all " * count,
-            " ".join(f'"we {_word(i)} will"' for i in range(count)),
-        ),
-    ),
 }
 """How many to begin with, and how many times as long four times as many may take."""
 

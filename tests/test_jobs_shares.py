@@ -12,11 +12,11 @@ import pytest
 from flask.testing import FlaskClient
 from http_fakes import FakeRuntime, settings
 from jobs_runtime import JournalRuntime
-from test_jobs import ended, put, until
+from test_jobs import ended, put, until, untimed
 
 from service.http.app import create_app
 from service.http.jobs import open_desk
-from service.jobs import runner, store
+from service.jobs import parts, runner, store
 from service.jobs.desk import Desk
 from service.jobs.job import Gone
 
@@ -169,6 +169,39 @@ def test_nobody_s_turn_ends_where_nobody_waits(slow: tuple[FlaskClient, JournalR
 
 
 # ---------------------------------------------------------------------- in pieces
+
+
+def test_a_long_text_is_translated_part_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reads a text whole holds up everybody, for a second in every 5,000,000 characters or so."""
+    runtime = JournalRuntime(settings(data_dir=tmp_path, max_request_characters=5000), tmp_path / "journal")
+    planned: list[int] = []
+    steps = runtime.translator.steps
+
+    def noted(request: Any) -> Any:
+        planned.append(len(request.text))
+        return steps(request)
+
+    monkeypatch.setattr(runtime.translator, "steps", noted)
+    desk = open_desk(runtime)
+    desk.runner.start()
+    client = create_app(runtime, desk=desk).test_client()
+    paragraphs = [f"The ferry of day {i} stayed in. Nobody in Sark minded." for i in range(60)]
+    text = "\n\n".join(paragraphs) + " " * 300 + "\n"
+    body = {"text": text, "target": "fr", "protect": ["Sark"]}
+    whole = client.post("/v1/translate", json=body).json
+    planned.clear()
+    monkeypatch.setattr(parts, "PART_CHARACTERS", 250)
+    address = put(client, task="translate", **body)
+    ended(client, address)
+    result = client.get(f"{address}/result").json
+    for own in (
+        "usage",
+        "source",
+    ):  # each part is asked for by itself
+        result.pop(own), whole.pop(own)
+    assert untimed(result) == untimed(whole)
+    assert len(planned) > 10 and max(planned) <= 250
+    desk.runner.close()
 
 
 def test_results_are_read_and_forgotten_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from service.http.app import create_app
 from service.http.jobs import open_desk
 from service.jobs import parts, runner, store
 from service.jobs.desk import Desk
-from service.jobs.job import Gone
+from service.jobs.job import UnknownJob
 
 ONE = {"task": "summarize", "text": "One."}
 
@@ -220,7 +220,7 @@ def test_results_are_read_and_forgotten_in_pieces(tmp_path: Path, monkeypatch: p
     reading = desk.store.results(job)
     next(reading)
     assert client.delete(address).status_code == 204
-    with pytest.raises(Gone):
+    with pytest.raises(UnknownJob):
         list(reading)
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as db:
         assert [db.execute(f"SELECT count(*) FROM {t}").fetchone() for t in ("job", "item")] == [(0,), (0,)]

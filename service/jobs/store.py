@@ -106,7 +106,7 @@ class JobStore:
             return [job_of(row) for row in rows]
 
     def results(self, job: Job) -> Iterator[Result]:
-        """What came of the job's items, in order, read as it is asked for. Raises Gone if it is forgotten."""
+        """What came of the job's items, in order, read as it is asked for. Raises UnknownJob once it is gone."""
         total = job.total if job.form == "texts" else 1
         number = -1
         while number + 1 < total:
@@ -118,7 +118,7 @@ class JobStore:
                 ).fetchall()
             yield from (Result(*row[1:]) for row in rows)
             if not rows:
-                raise Gone("the job was forgotten while its results were read")
+                raise UnknownJob("the job was forgotten while its results were read")
             number = rows[-1][0]
 
     def remove(self, job_id: str, owner: str | None) -> Job:

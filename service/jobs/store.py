@@ -106,7 +106,7 @@ class JobStore:
             return [job_of(row) for row in rows]
 
     def results(self, job: Job) -> Iterator[Result]:
-        """What came of the job's items, in order, read as it is asked for. Raises UnknownJob once it is gone."""
+        """What came of the job's items, in order, read as it is asked for. Raises UnknownJob."""
         total = job.total if job.form == "texts" else 1
         number = -1
         while number + 1 < total:

@@ -12,13 +12,15 @@ import pytest
 from flask.testing import FlaskClient
 from http_fakes import FakeRuntime, settings
 from jobs_runtime import JournalRuntime
-from test_jobs import ended, put, until
+from test_jobs import ended, put, until, untimed
 
 from service.http.app import create_app
 from service.http.jobs import open_desk
-from service.jobs import runner, store
+from service.jobs import parts, runner, store
 from service.jobs.desk import Desk
-from service.jobs.job import Gone
+from service.jobs.job import UnknownJob
+
+Slow = tuple[FlaskClient, Desk, JournalRuntime]
 
 ONE = {"task": "summarize", "text": "One."}
 
@@ -118,21 +120,19 @@ def test_new_callers_do_not_starve_one_who_waits(tmp_path: Path) -> None:
 def slow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[FlaskClient, Desk, JournalRuntime]]:
-    """One worker over an engine that takes its time; a turn is a tenth of a second."""
-    monkeypatch.setattr(runner, "TURN_S", 0.1)
+    """One worker, not started, over an engine that takes its time; a turn is over as soon as it got on."""
+    monkeypatch.setattr(runner, "TURN_S", 0.0)
+    monkeypatch.setattr(runner, "TURN_TO_BEGINNING", 0.0)
     monkeypatch.setattr(runner, "LOOK_FOR_TURNS_S", 0.05)
-    runtime = JournalRuntime(settings(data_dir=tmp_path, job_workers=1), tmp_path / "journal", pause_s=0.05)
+    runtime = JournalRuntime(settings(data_dir=tmp_path, job_workers=1), tmp_path / "journal", pause_s=0.1)
     desk = open_desk(runtime)
-    desk.runner.start()
-    yield create_app(runtime, desk=desk).test_client(), runtime
+    yield create_app(runtime, desk=desk).test_client(), desk, runtime
     desk.runner.close()
 
 
 @pytest.mark.parametrize("form", ["texts", "text"])
-def test_a_long_job_makes_room_for_another_caller(
-    slow: tuple[FlaskClient, JournalRuntime], form: str
-) -> None:
-    client, runtime = slow
+def test_a_long_job_makes_room_for_another_caller(slow: Slow, form: str) -> None:
+    client, desk, runtime = slow
     sentences = [f"The ferry of day {i} stayed in." for i in range(90)]
     long = put(
         client,
@@ -141,14 +141,15 @@ def test_a_long_job_makes_room_for_another_caller(
         target="fr",
         **{form: sentences if form == "texts" else " ".join(sentences)},
     )
-    until(lambda: client.get(long).json["progress"]["done"] >= 8)
     key = {"X-API-Key": runtime.keys.create("bob")[1]}
     body = {"task": "translate", "source": "en", "target": "fr", "text": "Good morning."}
     short = client.post("/v1/jobs", json=body, headers=key).headers["Location"]
-    until(lambda: client.get(short, headers=key).json["status"] == "done")
-    job = client.get(long).json
-    assert job["status"] != "done" and job["progress"]["done"] < 90, "the short one did not wait for its end"
-    assert ended(client, long)["status"] == "done"
+    desk.runner.start()
+    job = ended(client, long)
+    assert job["status"] == "done"
+    told = client.get(short, headers=key).json
+    assert told["status"] == "done" and job["started"] < told["started"]
+    assert told["finished"] < job["finished"], "the short one did not wait for the long one's end"
     result = client.get(f"{long}/result").json
     if form == "texts":
         assert [each["translation"] for each in result["results"]] == [each.upper() for each in sentences]
@@ -158,8 +159,9 @@ def test_a_long_job_makes_room_for_another_caller(
     assert sum(asked.values()) - len(asked) <= 2 * 8, "what was done is not done again"
 
 
-def test_nobody_s_turn_ends_where_nobody_waits(slow: tuple[FlaskClient, JournalRuntime]) -> None:
-    client, _ = slow
+def test_nobody_s_turn_ends_where_nobody_waits(slow: Slow) -> None:
+    client, desk, _ = slow
+    desk.runner.start()
     texts = [f"The ferry of day {i} stayed in." for i in range(40)]
     first = put(client, task="translate", texts=texts, source="en", target="fr")
     second = put(client, task="translate", texts=texts[:8], source="en", target="fr")
@@ -169,6 +171,39 @@ def test_nobody_s_turn_ends_where_nobody_waits(slow: tuple[FlaskClient, JournalR
 
 
 # ---------------------------------------------------------------------- in pieces
+
+
+def test_a_long_text_is_translated_part_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reads a text whole holds up everybody, for a second in every 5,000,000 characters or so."""
+    runtime = JournalRuntime(settings(data_dir=tmp_path, max_request_characters=5000), tmp_path / "journal")
+    planned: list[int] = []
+    steps = runtime.translator.steps
+
+    def noted(request: Any) -> Any:
+        planned.append(len(request.text))
+        return steps(request)
+
+    monkeypatch.setattr(runtime.translator, "steps", noted)
+    desk = open_desk(runtime)
+    desk.runner.start()
+    client = create_app(runtime, desk=desk).test_client()
+    paragraphs = [f"The ferry of day {i} stayed in. Nobody in Sark minded." for i in range(60)]
+    text = "\n\n".join(paragraphs) + " " * 300 + "\n"
+    body = {"text": text, "target": "fr", "protect": ["Sark"]}
+    whole = client.post("/v1/translate", json=body).json
+    planned.clear()
+    monkeypatch.setattr(parts, "PART_CHARACTERS", 250)
+    address = put(client, task="translate", **body)
+    ended(client, address)
+    result = client.get(f"{address}/result").json
+    for own in (
+        "usage",
+        "source",
+    ):  # each part is asked for by itself
+        result.pop(own), whole.pop(own)
+    assert untimed(result) == untimed(whole)
+    assert len(planned) > 10 and max(planned) <= 250
+    desk.runner.close()
 
 
 def test_results_are_read_and_forgotten_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +222,7 @@ def test_results_are_read_and_forgotten_in_pieces(tmp_path: Path, monkeypatch: p
     reading = desk.store.results(job)
     next(reading)
     assert client.delete(address).status_code == 204
-    with pytest.raises(Gone):
+    with pytest.raises(UnknownJob):
         list(reading)
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as db:
         assert [db.execute(f"SELECT count(*) FROM {t}").fetchone() for t in ("job", "item")] == [(0,), (0,)]

@@ -16,7 +16,7 @@ from models.tasks.events import OnEvent, SegmentReady
 from models.tasks.hypothesis import separator
 from models.tasks.route import Hop, Router, check_recognized
 from models.tasks.steps import Steps
-from models.tasks.translation import Term, Translation, TranslationRequest
+from models.tasks.translation import Segment, Term, Translation, TranslationRequest
 from models.tasks.usage import Usage
 from models.text.language import Detection, LanguageDetector
 from models.text.terms import Terms
@@ -100,7 +100,7 @@ class Translator:
             model=_names(hops),
             via=_via(hops),
             usage=usage,
-            notes=tuple(_notes(request, detected, source, done, accounted)),
+            notes=tuple(notes_on(request, detected, source, done, accounted)),
             terms=accounted,
         )
 
@@ -154,11 +154,11 @@ def _guessed(detected: Detection | None) -> str:
     return f", as far as can be told (confidence {detected.confidence:.2f}); if not, say its language"
 
 
-def _notes(
+def notes_on(
     request: TranslationRequest,
     detected: Detection | None,
     source: str,
-    done: Sequence[Attempt],
+    done: Sequence[Attempt] | Sequence[Segment],
     terms: Sequence[Term],
 ) -> list[str]:
     """What the reader should know."""

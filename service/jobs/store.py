@@ -1,6 +1,6 @@
 """Jobs in a SQLite file: what was asked, what is done, what came out. Whoever looks needs no runner.
 
-An item's result is kept as soon as it is there. When a job has ended, the texts it was given are forgotten.
+An item's result is kept as soon as it is there, and its text forgotten; at a job's end all its texts are.
 """
 
 import json
@@ -33,7 +33,9 @@ WHERE number = (
 RETURNING {JOB}
 """  # noqa: S608 - of constants
 """Callers take turns: first who has least in work, then who has waited longest since their own last turn."""
-_RECORD = "UPDATE item SET data = ?, media_type = ?, filename = ?, notes = ? WHERE job = ? AND number = ?"
+_RECORD = """
+UPDATE item SET content = NULL, data = ?, media_type = ?, filename = ?, notes = ? WHERE job = ? AND number = ?
+"""
 _END = """
 UPDATE job SET status = ?, finished = ?, problem = ?,
     callback_status = iif(callback IS NULL, NULL, 'pending'), callback_due = ?
@@ -104,7 +106,7 @@ class JobStore:
             return [job_of(row) for row in rows]
 
     def results(self, job: Job) -> Iterator[Result]:
-        """What came of the job's items, in order, read as it is asked for. Raises Gone if it is forgotten."""
+        """What came of the job's items, in order, read as it is asked for. Raises UnknownJob."""
         total = job.total if job.form == "texts" else 1
         number = -1
         while number + 1 < total:
@@ -116,7 +118,7 @@ class JobStore:
                 ).fetchall()
             yield from (Result(*row[1:]) for row in rows)
             if not rows:
-                raise Gone("the job was forgotten while its results were read")
+                raise UnknownJob("the job was forgotten while its results were read")
             number = rows[-1][0]
 
     def remove(self, job_id: str, owner: str | None) -> Job:
@@ -244,7 +246,8 @@ def require_running(db: sqlite3.Connection, job: Job, *, getting_on: bool = Fals
 def _end(db: sqlite3.Connection, number: int, status: Status, problem: bytes | None) -> None:
     now = time.time()
     if db.execute(_END, (status, now, problem, now, number)).rowcount:
-        db.execute("UPDATE item SET content = NULL WHERE job = ?", (number,))
+        # Not those done, whose texts are forgotten already: a row is written whole, its result too.
+        db.execute("UPDATE item SET content = NULL WHERE job = ? AND content IS NOT NULL", (number,))
         db.execute("DELETE FROM output WHERE job = ?", (number,))
         kept = "SELECT coalesce(sum(length(data)), 0) FROM item WHERE job = job.number"
         db.execute(f"UPDATE job SET bytes = ({kept}) WHERE number = ?", (number,))  # noqa: S608

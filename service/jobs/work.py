@@ -18,6 +18,7 @@ from service.http.abandoned import Abandoned, Stop
 from service.jobs.job import PROBLEM, Gone, Item, Job, Result
 from service.jobs.outputs import Outputs
 from service.jobs.pace import Kept, Pace
+from service.jobs.parts import in_parts
 from service.jobs.store import JobStore
 from service.named_terms import named_terms
 from service.schemas import Problem, parse_summarize, parse_translate, render_summary, render_translation
@@ -181,7 +182,7 @@ class JobWork:
         named = partial(named_terms, self._runtime, owner=job.owner)
         asked = parse_translate(given, self._limits, named)
         return [
-            each if isinstance(each, InvalidInput) else _Planned(translate(each), _translation)
+            each if isinstance(each, InvalidInput) else _Planned(in_parts(translate, each), _translation)
             for each in asked.items
         ]
 

@@ -1,0 +1,81 @@
+"""A long plain text, translated part by part: what reads a text whole holds the interpreter, and everybody.
+
+20,000,000 characters at once kept all other threads waiting for 4 s at a time. A part is cut where a blank
+line is, if there is one, so that it is translated as it would be in its place.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from models.tasks.steps import Steps
+from models.tasks.translation import Term, Translation, TranslationRequest
+from models.tasks.translator import notes_on
+from models.tasks.usage import Usage
+from models.text.span import Span
+
+PART_CHARACTERS = 500_000
+CUTS = ("\n\n", "\n", ". ", " ")
+"""Where a part may end, the best first; the last half of it is looked through."""
+
+
+def in_parts(
+    translate: Callable[[TranslationRequest], Steps[Translation]], request: TranslationRequest
+) -> Steps[Translation]:
+    """The request's steps; those of a long plain text are its parts', one after another."""
+    if request.format != "text" or len(request.text) <= PART_CHARACTERS:
+        return translate(request)
+    return _joined(translate, request)
+
+
+def _joined(
+    translate: Callable[[TranslationRequest], Steps[Translation]], request: TranslationRequest
+) -> Steps[Translation]:
+    done: list[tuple[int, str, Translation | None]] = []
+    source = request.source
+    for start, end in _parts(request.text):
+        text = request.text[start:end]
+        result = None
+        if text.strip():
+            result = yield from translate(replace(request, text=text, source=source))
+            source = result.source  # what the first part is in, all are
+        done.append((start, text, result))
+    results = [result for _, _, result in done if result is not None]
+    first = results[0]
+    segments = tuple(
+        replace(segment, source=Span(start + segment.source.start, start + segment.source.end))
+        for start, _, result in done
+        if result is not None
+        for segment in result.segments
+    )
+    terms = _terms([term for result in results for term in result.terms])
+    return replace(
+        first,
+        translation="".join(text if result is None else result.translation for _, text, result in done),
+        segments=segments,
+        usage=sum((result.usage for result in results), Usage()),
+        notes=tuple(notes_on(request, first.detected, first.source, segments, terms)),
+        terms=terms,
+    )
+
+
+def _parts(text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    while len(text) - start > PART_CHARACTERS:
+        least, most = start + PART_CHARACTERS // 2, start + PART_CHARACTERS
+        cuts = ((text.rfind(cut, least, most), len(cut)) for cut in CUTS)
+        end = next((place + length for place, length in cuts if place >= 0), most)
+        yield start, end
+        start = end
+    yield start, len(text)
+
+
+def _terms(terms: Sequence[Term]) -> tuple[Term, ...]:
+    """One for each term and what it was to be, with how often it stands in all parts."""
+    order = {(term.source, term.target): i for i, term in reversed(list(enumerate(terms)))}
+    ranked = sorted(terms, key=lambda term: order[term.source, term.target])
+    return tuple(
+        replace(group[0], count=sum(t.count for t in group), honoured=all(t.honoured for t in group))
+        for _, alike in groupby(ranked, key=lambda term: (term.source, term.target))
+        for group in [list(alike)]
+    )

@@ -79,8 +79,6 @@ def arguments(name: str, call: Callable[..., Any], owner: type | None, fed: Fed)
 
 
 def _hints(call: Callable[..., Any]) -> dict[str, Any]:
-    if inspect.isclass(call) and "__init__" in vars(call):
-        return typing.get_type_hints(call.__init__)
     if inspect.isclass(call) and call.__init__ is not object.__init__:
         return typing.get_type_hints(call.__init__)
     return typing.get_type_hints(call)
@@ -101,6 +99,8 @@ def make(kind: Any, name: str, fed: Fed) -> Any:
         return make(of[0], name, fed)
     if origin is typing.Literal:
         return of[0]
+    if origin is type:
+        return requests.TranslateBody
     if origin in (typing.Union, types.UnionType):
         return _first_of(of, name, fed)
     if origin in (Mapping, dict):
@@ -118,12 +118,9 @@ def make(kind: Any, name: str, fed: Fed) -> Any:
 
 
 def _is_ours(kind: Any) -> bool:
-    """Whether it is a class of these packages that can be made."""
-    return (
-        inspect.isclass(kind)
-        and kind.__module__.startswith(OURS)
-        and not getattr(kind, "_is_protocol", False)
-    )
+    """Return true for a class of these packages that can be made."""
+    ours = inspect.isclass(kind) and kind.__module__.startswith(OURS)
+    return ours and not getattr(kind, "_is_protocol", False)
 
 
 def _first_of(kinds: Sequence[Any], name: str, fed: Fed) -> Any:

@@ -67,6 +67,20 @@ def test_an_accent_stays_with_its_letter():
     assert split("aaae\u0301bbb", 5) == ["aaae\u0301", "bbb"]
 
 
+@pytest.mark.parametrize("mark", ["\u0301", "\u200d", "\ufe0f"])
+def test_marks_without_end_are_halved_and_not_peeled_off_one_by_one(mark):
+    asked = []
+    text = "a" + mark * 20_000
+
+    def fits(part: str) -> bool:
+        asked.append(len(part))
+        return len(part) <= 100
+
+    spans = split_long(text, Span(0, len(text)), fits, "en")
+    assert "".join(text[s.start : s.end] for s in spans) == text
+    assert sum(asked) < 20 * len(text)
+
+
 def test_a_limit_below_one_character_is_an_error():
     with pytest.raises(ValueError, match="single character"):
         split("ab", 0)

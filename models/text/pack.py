@@ -86,8 +86,14 @@ def _best_cut(content: str, language: str) -> int:
 
 
 def _character_cut(content: str) -> int:
-    """The middle, moved right past marks that belong to the character before."""
-    cut = len(content) // 2
-    while cut < len(content) - 1 and (unicodedata.combining(content[cut]) or content[cut] in "\u200d\ufe0f"):
-        cut += 1
-    return cut
+    """The middle, moved past marks that belong to the character before; not out of the middle half."""
+    middle, quarter = len(content) // 2, len(content) // 4
+    for cuts in (range(middle, middle + quarter + 1), range(middle - 1, middle - quarter - 1, -1)):
+        for cut in cuts:
+            if 0 < cut < len(content) and not _is_mark(content[cut]):
+                return cut
+    return middle
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.combining(character) > 0 or character in "\u200d\ufe0f"

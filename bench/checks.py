@@ -18,7 +18,7 @@ from typing import Any
 
 from models.checks.pair import Check, Pair, Reading
 from models.checks.registry import SUMMARY_CHECKS
-from models.checks.report import check_summary
+from models.checks.summary_report import check_summary
 
 Flags = list[tuple[int, int]]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.checks.reading import Reading
+from models.checks.language.reading import Reading
 from models.text.span import Span
 
 _MOST_SENTENCES = 3

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from models.checks.capitals import Name, names
 from models.checks.evidence import Evidence, Weights, evidence
 from models.checks.flag import Flag
-from models.checks.known_names import KnownNames
-from models.checks.mentioned_dates import MentionedDate, dates
+from models.checks.language.capitals import Name, names
+from models.checks.language.known_names import KnownNames
+from models.checks.language.mentioned_dates import MentionedDate, dates
+from models.checks.language.reading import Reading
 from models.checks.pauses import Pausing
-from models.checks.reading import Reading
 
 __all__ = ["Check", "Pair", "Reading"]
 

@@ -2,25 +2,11 @@
 
 from collections.abc import Iterable
 
-from models.checks import (
-    dates,
-    echo,
-    figures,
-    length,
-    marks,
-    names,
-    numbers,
-    placement,
-    proper_names,
-    quotations,
-    repetition,
-    script,
-    splices,
-    verbatim,
-)
 from models.checks.flag import Flag
 from models.checks.pair import Check, Pair
 from models.checks.pauses import Pausing, finish
+from models.checks.summary import dates, names, numbers, placement, quotations, splices
+from models.checks.translation import echo, figures, length, marks, proper_names, repetition, script, verbatim
 
 SUMMARY_CHECKS: tuple[Check, ...] = (
     numbers.check,

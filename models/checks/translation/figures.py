@@ -10,9 +10,9 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
-from models.checks.calendar_words import months_in
 from models.checks.flag import Flag
-from models.checks.numerals import Numeral
+from models.checks.language.calendar_words import months_in
+from models.checks.language.numerals import Numeral
 from models.checks.pair import Pair, Reading
 from models.text.span import Span
 

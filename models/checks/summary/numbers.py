@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from models.checks.dates import dated_places
 from models.checks.flag import Flag
-from models.checks.numerals import Numeral
+from models.checks.language.numerals import Numeral
+from models.checks.language.quantities import hedges, number_words
+from models.checks.language.reading import Reading
 from models.checks.pair import Pair
-from models.checks.quantities import hedges, number_words
-from models.checks.reading import Reading
+from models.checks.summary.dates import dated_places
 from models.text.span import Span
 
 _UNTELLING = frozenset({0.0, 1.0})

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import islice, product
 
 from models.checks.flag import Flag
-from models.checks.mentioned_dates import MentionedDate, in_figures
+from models.checks.language.mentioned_dates import MentionedDate, in_figures
 from models.checks.pair import Pair
 
 _DECADE = "s"

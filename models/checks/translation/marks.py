@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from models.checks.flag import Flag
-from models.checks.length import size
 from models.checks.pair import Pair
+from models.checks.translation.length import size
 from models.text.span import Span
 
 KIND = "marks"

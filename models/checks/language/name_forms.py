@@ -52,7 +52,7 @@ def stem_sizes(key: str) -> Iterable[int]:
 @cache
 def table() -> dict[str, Any]:
     """What `names.toml` lists."""
-    return tomllib.loads(files("models.checks").joinpath("names.toml").read_text("utf-8"))
+    return tomllib.loads(files("models.checks.language").joinpath("names.toml").read_text("utf-8"))
 
 
 @cache

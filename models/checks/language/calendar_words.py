@@ -7,7 +7,7 @@ from typing import Any
 
 from babel import Locale, UnknownLocaleError
 
-from models.checks.reading import key_of
+from models.checks.language.reading import key_of
 
 _LEAST_LETTERS = 3
 _WORD = re.compile(r"[^\W\d_]{3,}")

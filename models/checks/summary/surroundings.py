@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from models.checks.evidence import Weights
-from models.checks.reading import Reading, Word
+from models.checks.language.reading import Reading, Word
 from models.text.span import Span
 
 _SAME_SENTENCE = 0.8

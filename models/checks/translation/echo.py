@@ -7,9 +7,9 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 from models.checks.flag import Flag
+from models.checks.language.words import Word, is_unspaced, words
 from models.checks.pair import Pair
-from models.checks.verbatim import tokens
-from models.checks.words import Word, is_unspaced, words
+from models.checks.translation.verbatim import tokens
 from models.text.span import Span
 
 KIND = "echo"

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, inf
 
-from models.checks.anchors import anchors, overlap
-from models.checks.length import deviations, size
+from models.checks.language.reading import Reading
 from models.checks.pauses import Pausing, finish
-from models.checks.reading import Reading
+from models.checks.translation.anchors import anchors, overlap
+from models.checks.translation.length import deviations, size
 from models.text.span import Span
 
 _COST_OF_SHAPE = {

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 
-from models.checks.calendar_words import is_calendar_word
-from models.checks.capitals import Capital, Name, nouns_are_capitalized
-from models.checks.common_words import common_words
 from models.checks.flag import Flag, Severity
-from models.checks.known_names import is_place, ordinary_endings, titles
+from models.checks.language.calendar_words import is_calendar_word
+from models.checks.language.capitals import Capital, Name, nouns_are_capitalized
+from models.checks.language.common_words import common_words
+from models.checks.language.known_names import is_place, ordinary_endings, titles
 from models.checks.pair import Pair
 from models.text.span import Span
 

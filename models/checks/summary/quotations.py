@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from models.checks.flag import Flag
+from models.checks.language.reading import Reading
+from models.checks.language.stems import is_unspaced
 from models.checks.pair import Pair
-from models.checks.reading import Reading
-from models.checks.stems import is_unspaced
 from models.text.span import Span
 
 _MARKS = re.compile(

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from models.checks.calendar_words import CalendarWords, calendar_words
-from models.checks.numerals import Numeral
-from models.checks.reading import Reading, Word
+from models.checks.language.calendar_words import CalendarWords, calendar_words
+from models.checks.language.numerals import Numeral
+from models.checks.language.reading import Reading, Word
 from models.text.span import Span
 
 Part = Literal["weekday", "month", "day", "year"]

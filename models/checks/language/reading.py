@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-from models.checks.common_words import common_words
-from models.checks.numerals import Numeral, numerals
+from models.checks.language.common_words import common_words
+from models.checks.language.numerals import Numeral, numerals
+from models.checks.language.stems import is_unspaced, stemmed
 from models.checks.pauses import Pausing
-from models.checks.stems import is_unspaced, stemmed
 from models.text.segment import sentences
 from models.text.span import Span
 

@@ -10,8 +10,8 @@ from functools import cache
 from typing import NamedTuple
 
 from models.checks.flag import Flag, Severity
+from models.checks.language.writing import scripts
 from models.checks.pair import Pair
-from models.checks.writing import scripts
 from models.text.span import Span
 
 LOST, ADDED = "omission", "addition"

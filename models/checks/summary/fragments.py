@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import NamedTuple
 
-from models.checks.reading import Reading, Word
+from models.checks.language.reading import Reading, Word
 
 _MOST_PLACES = 1000
 _COPIED_WORDS = 4

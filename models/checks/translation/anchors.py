@@ -2,8 +2,8 @@
 
 import re
 
-from models.checks.spelling import latin, skeleton
-from models.checks.verbatim import tokens
+from models.checks.language.spelling import latin, skeleton
+from models.checks.translation.verbatim import tokens
 from models.text.span import Span
 
 _TOKEN = re.compile(r"\d+|[^\W\d_]+")

@@ -4,14 +4,14 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import replace
 
-from models.checks.alignment import Bead, align_pausing
+from models.checks.checked_sentence import CheckedSentence
 from models.checks.evidence import Evidence
 from models.checks.flag import Flag
-from models.checks.length import ADDED, LOST
 from models.checks.pair import Pair, Reading
 from models.checks.pauses import Pausing, finish
 from models.checks.registry import TRANSLATION_CHECKS, run_pausing
-from models.checks.report import CheckedSentence
+from models.checks.translation.alignment import Bead, align_pausing
+from models.checks.translation.length import ADDED, LOST
 from models.text.span import Span
 
 

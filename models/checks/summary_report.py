@@ -1,15 +1,13 @@
 """All that is found out about a summary, sentence by sentence."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from models.checks.evidence import Evidence
+from models.checks.checked_sentence import CheckedSentence
 from models.checks.flag import Flag
 from models.checks.pair import Pair, Reading
 from models.checks.pauses import Pausing, finish
 from models.checks.registry import SUMMARY_CHECKS, run_pausing
-from models.text.span import Span
 
 LEAST_ENTAILED = 0.5
 """Below, an entailment model's probability makes a flag."""
@@ -22,17 +20,6 @@ class Entailment(Protocol):
 
     def scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """For each (premise, hypothesis) the probability, 0 to 1, that the hypothesis follows."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedSentence:
-    """A sentence of the output, with what supports it and what does not stand up."""
-
-    span: Span
-    """In the output."""
-    evidence: tuple[Evidence, ...]
-    flags: tuple[Flag, ...]
-    """Their spans are in the output, too."""
 
 
 def check_summary(

@@ -51,4 +51,4 @@ def russian_numbers() -> dict[str, int]:
 
 @cache
 def _table() -> dict[str, Any]:
-    return tomllib.loads(files("models.checks").joinpath("quantities.toml").read_text("utf-8"))
+    return tomllib.loads(files("models.checks.language").joinpath("quantities.toml").read_text("utf-8"))

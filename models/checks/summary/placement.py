@@ -13,15 +13,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from models.checks.calendar_words import is_calendar_word
-from models.checks.capitals import Name, nouns_are_capitalized, territories
 from models.checks.flag import Flag
-from models.checks.known_names import are_forms_of_one, is_place, same_names, untitled
-from models.checks.name_forms import stem_sizes
-from models.checks.numbers import is_untelling, rounds_to
-from models.checks.numerals import Numeral
+from models.checks.language.calendar_words import is_calendar_word
+from models.checks.language.capitals import Name, nouns_are_capitalized, territories
+from models.checks.language.known_names import are_forms_of_one, is_place, same_names, untitled
+from models.checks.language.name_forms import stem_sizes
+from models.checks.language.numerals import Numeral
 from models.checks.pair import Pair
-from models.checks.surroundings import Surroundings
+from models.checks.summary.numbers import is_untelling, rounds_to
+from models.checks.summary.surroundings import Surroundings
 from models.text.span import Span
 
 _LOCATIVE = re.compile(r"\b(?:in|at|from|to|near|across|of|outside|around|into) $")

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from models.checks.quantities import Quantities, quantities
-from models.checks.spelled import Spelled, spelled
+from models.checks.language.quantities import Quantities, quantities
+from models.checks.language.spelled import Spelled, spelled
 from models.text.span import Span
 
 Kind = Literal["cardinal", "ordinal", "fraction", "time"]

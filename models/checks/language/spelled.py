@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from text_to_num import find_numbers
 
-from models.checks.quantities import russian_numbers
+from models.checks.language.quantities import russian_numbers
 from models.text.span import Span
 
 

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from rapidfuzz import fuzz, process
 
-from models.checks.common_words import common_words
 from models.checks.flag import Flag
+from models.checks.language.common_words import common_words
+from models.checks.language.spelling import latin, skeleton
+from models.checks.language.words import is_unspaced
 from models.checks.pair import Pair, Reading
-from models.checks.spelling import latin, skeleton
-from models.checks.words import is_unspaced
 from models.text.span import Span
 
 KIND = "name"

@@ -9,10 +9,17 @@ from itertools import pairwise
 
 from rapidfuzz import fuzz, process
 
-from models.checks.capitals import Capital, Name, names, territories
-from models.checks.name_forms import INFLECTING, are_endings, long_stems, same_stem, stem_sizes, table
+from models.checks.language.capitals import Capital, Name, names, territories
+from models.checks.language.name_forms import (
+    INFLECTING,
+    are_endings,
+    long_stems,
+    same_stem,
+    stem_sizes,
+    table,
+)
+from models.checks.language.reading import Reading, key_of
 from models.checks.pauses import Pausing
-from models.checks.reading import Reading, key_of
 
 _DOTTED = re.compile(r"(?:[^\W\d_]\.){2,}")
 _ACRONYM = re.compile(r"\b[A-Z]{2,6}\b")

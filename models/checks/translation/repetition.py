@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from models.checks.flag import Flag
+from models.checks.language.words import Word, is_unspaced, words
 from models.checks.pair import Pair
-from models.checks.words import Word, is_unspaced, words
 from models.text.span import Span
 
 KIND = "repetition"

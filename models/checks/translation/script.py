@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from models.checks.flag import Flag
+from models.checks.language.writing import foreign_to, letters_of, scripts
 from models.checks.pair import Pair
-from models.checks.writing import foreign_to, letters_of, scripts
 from models.text.span import Span
 
 KIND = "script"

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from babel import Locale, UnknownLocaleError
 
-from models.checks.common_words import common_words
-from models.checks.reading import Reading, key_of
+from models.checks.language.common_words import common_words
+from models.checks.language.reading import Reading, key_of
 from models.text.span import Span
 
 

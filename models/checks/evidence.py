@@ -38,7 +38,7 @@ class Evidence:
     """How much of the sentence it supports, 0 to 1."""
 
 
-def evidence(source: Reading, output: Reading, weights: "Weights") -> list[tuple[Evidence, ...]]:
+def evidence(source: Reading, output: Reading, weights: "TermWeights") -> list[tuple[Evidence, ...]]:
     """For each sentence of the output at most three sentences of the source, best first; often fewer.
 
     A sentence that the source has word for word has that one alone, with score 1. Between languages only
@@ -52,7 +52,7 @@ def evidence(source: Reading, output: Reading, weights: "Weights") -> list[tuple
     return found
 
 
-class Weights:
+class TermWeights:
     """What each term of a source weighs, and where it is."""
 
     def __init__(self, source: Reading):
@@ -82,7 +82,7 @@ def terms_by_sentence(reading: Reading) -> list[dict[Term, float]]:
     return terms
 
 
-def _best(weights: Weights, terms: dict[Term, float]) -> tuple[Evidence, ...]:
+def _best(weights: TermWeights, terms: dict[Term, float]) -> tuple[Evidence, ...]:
     bare = {term: weights.weight(term, factor) for term, factor in terms.items()}
     whole = sum(bare.values())
     if not weights.sentences:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from models.checks.evidence import Evidence, Weights, evidence
+from models.checks.evidence import Evidence, TermWeights, evidence
 from models.checks.flag import Flag
 from models.checks.language.capitals import Name, names
 from models.checks.language.known_names import KnownNames
@@ -35,9 +35,9 @@ class Pair:
         return evidence(self.source, self.output, self.weights)
 
     @cached_property
-    def weights(self) -> Weights:
+    def weights(self) -> TermWeights:
         """What each term of the source weighs."""
-        return Weights(self.source)
+        return TermWeights(self.source)
 
     @cached_property
     def source_dates(self) -> list[MentionedDate]:

@@ -15,7 +15,7 @@ _PAIRS_AT_ONCE = 16
 """Between two pauses: a batch of `models.entailment`."""
 
 
-class Entailment(Protocol):
+class EntailmentScorer(Protocol):
     """A model that says whether one text follows from another; `models.entailment` has one."""
 
     def scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
@@ -28,7 +28,7 @@ def check_summary(
     *,
     language: str = "und",
     output_language: str | None = None,
-    entailment: Entailment | None = None,
+    entailment: EntailmentScorer | None = None,
     warnings: bool = False,
 ) -> list[CheckedSentence]:
     """Every sentence of a summary of `source`, in order.
@@ -43,7 +43,7 @@ def check_summary(
 
 
 def check_summary_pausing(
-    pair: Pair, entailment: Entailment | None = None, *, warnings: bool = False
+    pair: Pair, entailment: EntailmentScorer | None = None, *, warnings: bool = False
 ) -> Pausing[list[CheckedSentence]]:
     """The same with pauses, for a summary and its source as a pair."""
     for each in (pair.source, pair.output):
@@ -62,7 +62,7 @@ def check_summary_pausing(
     ]
 
 
-def _not_entailed(pair: Pair, entailment: Entailment) -> Pausing[list[Flag]]:
+def _not_entailed(pair: Pair, entailment: EntailmentScorer) -> Pausing[list[Flag]]:
     doubtful = [i for i, evidence in enumerate(pair.evidence) if not evidence or evidence[0].score < 1]
     spans = [pair.output.sentences[i] for i in doubtful]
     premises = [_premise(pair, i) for i in doubtful]

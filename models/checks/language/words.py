@@ -13,16 +13,16 @@ from models.text.span import Span
 _WORD = re.compile(rf"[{UNSPACED}]|(?:(?![{UNSPACED}])\w)+(?:['’](?:(?![{UNSPACED}])\w)+)*")
 
 
-class Word(NamedTuple):
-    """A word as it is compared, and where it stands."""
+class WordForm(NamedTuple):
+    """A word as it is written, or in lower case to be compared, and where it stands."""
 
     form: str
     span: Span
 
 
-def words(text: str) -> list[Word]:
+def words(text: str) -> list[WordForm]:
     """The words of `text`, in order, in lower case and without punctuation."""
-    return [Word(match[0].lower(), Span(*match.span())) for match in _WORD.finditer(text)]
+    return [WordForm(match[0].lower(), Span(*match.span())) for match in _WORD.finditer(text)]
 
 
 def is_unspaced(form: str) -> bool:

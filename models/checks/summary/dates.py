@@ -19,7 +19,7 @@ _MOST_NAMED = 3
 
 def check(pair: Pair) -> Iterator[Flag]:
     """A flag for each part of a date; where the source has another in its place, the reason names it."""
-    held = _Held(pair)
+    held = _SourceDates(pair)
     for mentioned in pair.output_dates:
         if mentioned.sure and not held.bears_out(mentioned):
             yield _flag(pair, held, mentioned)
@@ -32,7 +32,7 @@ def check(pair: Pair) -> Iterator[Flag]:
 def dated_places(pair: Pair) -> set[int]:
     """Which characters of the output belong to dates beyond doubt."""
     spans = [date.span for date in pair.output_dates if date.sure]
-    held = _Held(pair)
+    held = _SourceDates(pair)
     for span, readings in in_figures(pair.output_dates).items():
         if _names_one_year(readings) or held.has_all(readings):
             spans.append(span)
@@ -44,7 +44,7 @@ def _names_one_year(readings: list[MentionedDate]) -> bool:
     return len({each.value for each in readings if each.part == "year"}) == 1
 
 
-class _Held:
+class _SourceDates:
     """The dates of a source, by what they may be asked for."""
 
     def __init__(self, pair: Pair):
@@ -119,7 +119,7 @@ class _Held:
         return found
 
 
-def _flag(pair: Pair, held: _Held, mentioned: MentionedDate) -> Flag:
+def _flag(pair: Pair, held: _SourceDates, mentioned: MentionedDate) -> Flag:
     written = pair.output.text[mentioned.span.start : mentioned.span.end]
     others = held.others(mentioned)
     if not others:

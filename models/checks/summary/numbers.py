@@ -30,7 +30,7 @@ _LEAST_ROUNDED = 10.0
 def check(pair: Pair) -> Iterator[Flag]:
     """A flag for each number; dates are not looked at here."""
     dated = dated_places(pair)
-    held = _Held(pair.source)
+    held = _SourceNumbers(pair.source)
     verdicts: dict[tuple[object, ...], bool] = {}
     beside: dict[Span, list[Numeral]] = {}
     for numeral in pair.output.numerals:
@@ -54,7 +54,7 @@ def is_untelling(numeral: Numeral) -> bool:
 
 
 @dataclass(frozen=True)
-class _Held:
+class _SourceNumbers:
     """What numbers a source holds."""
 
     source: Reading

@@ -30,11 +30,11 @@ def check(pair: Pair) -> Iterator[Flag | None]:
     """A flag for each quotation of two words or more; what `...` or brackets leave out is left out."""
     if pair.across_languages:
         return
-    held: _Held | None = None
+    held: _SourceWords | None = None
     left = _MOST_NEAREST
     for match in _MARKS.finditer(pair.output.text):
         group = match.lastindex or 0
-        held = held or _Held(pair.source.text)
+        held = held or _SourceWords(pair.source.text)
         pieces = [piece for piece in _LEFT_OUT.split(match[group]) if _is_telling(piece)]
         if not all(map(held.holds, pieces)):
             yield _flag(pair, Span(*match.span(group)), with_nearest=left > 0)
@@ -42,7 +42,7 @@ def check(pair: Pair) -> Iterator[Flag | None]:
         yield None
 
 
-class _Held:
+class _SourceWords:
     """The words of a source, to look for pieces of it in."""
 
     def __init__(self, text: str):

@@ -5,7 +5,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
-from models.checks.evidence import Weights
+from models.checks.evidence import TermWeights
 from models.checks.language.reading import Reading, Word
 from models.text.span import Span
 
@@ -28,7 +28,7 @@ class Surroundings:
     """A source, to be asked how well a place of it fits a context."""
 
     source: Reading
-    weights: Weights
+    weights: TermWeights
 
     def context(self, output: Reading, span: Span) -> Context:
         """The words of a place's sentence around it: rare and near ones count most."""

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 from models.checks.flag import Flag
-from models.checks.language.words import Word, is_unspaced, words
+from models.checks.language.words import WordForm, is_unspaced, words
 from models.checks.pair import Pair
 from models.checks.translation.verbatim import tokens
 from models.text.span import Span
@@ -46,7 +46,7 @@ def _same_language(one: str, other: str) -> bool:
     return "und" in (one, other) or one.split("-")[0].lower() == other.split("-")[0].lower()
 
 
-def _copied_runs(source: list[Word], output: list[Word]) -> list[Span]:
+def _copied_runs(source: list[WordForm], output: list[WordForm]) -> list[Span]:
     """The longest stretches of the output's words that stand in the source in the same order."""
     length = min(_RUN_WORDS, len(source))
     forms = [word.form for word in output]
@@ -69,7 +69,7 @@ def _is_within(span: Span, spans: list[Span]) -> bool:
     return before > 0 and span.end <= spans[before - 1].end
 
 
-def _is_prose(text: str, run: list[Word], apart: list[Span]) -> bool:
+def _is_prose(text: str, run: list[WordForm], apart: list[Span]) -> bool:
     """Whether the words are more than names, or parts of addresses: enough of them are ordinary."""
     letters = [word for word in run if word.form[0].isalpha() and not _is_within(word.span, apart)]
     if all(is_unspaced(word.form) for word in letters):

@@ -16,7 +16,7 @@ from rapidfuzz import fuzz, process
 from models.checks.flag import Flag
 from models.checks.language.common_words import common_words
 from models.checks.language.spelling import latin, skeleton
-from models.checks.language.words import is_unspaced
+from models.checks.language.words import WordForm, is_unspaced
 from models.checks.pair import Pair, Reading
 from models.text.span import Span
 
@@ -44,13 +44,10 @@ _ENDING_LETTERS = 2
 """A difference in the last letters alone is inflection."""
 
 
-class _Word(NamedTuple):
-    text: str
-    span: Span
+class _FullName(NamedTuple):
+    """A name of several words, as the source writes it."""
 
-
-class _Name(NamedTuple):
-    words: list[_Word]
+    words: list[WordForm]
 
     @property
     def span(self) -> Span:
@@ -67,46 +64,46 @@ def check(pair: Pair) -> Iterator[Flag]:
         return
     places: dict[str, list[int]] = defaultdict(list)
     for i, word in enumerate(output):
-        places[word.text].append(i)
-    heard = _Heard({skeleton(text) for text in places})
+        places[word.form].append(i)
+    heard = _Sounds({skeleton(text) for text in places})
     left = _MOST_COMPARED
     for name in names:
-        if not any(word.text in places for word in name.words) and not heard.holds(name):
+        if not any(word.form in places for word in name.words) and not heard.holds(name):
             written = pair.source.text[name.span.start : name.span.end]
             whole = Span(0, len(pair.output.text))
             yield Flag(KIND, whole, f"The name {written} of the source is missing.", "warning", name.span)
         beside = _beside(name, output, places) if left > 0 else []
         left -= len(name.words) * len(beside)
         for word, other in _misspelled(name, beside, places):
-            reason = f"The source spells this name {word.text}."
+            reason = f"The source spells this name {word.form}."
             yield Flag(KIND, other.span, reason, "warning", word.span)
 
 
-def _names(reading: Reading) -> Iterator[_Name]:
+def _names(reading: Reading) -> Iterator[_FullName]:
     base = reading.language.split("-")[0].lower()
     common, german = common_words(base), base == "de"
     for match in _NAME.finditer(reading.text):
         words = _words(reading.text, Span(*match.span()))
-        while words and words[0].text.lower() in common:
+        while words and words[0].form.lower() in common:
             words = words[1:]
         if len(words) > 1 and not match[0].isupper() and not (german and _PARTICLE.search(match[0])):
-            yield _Name(words)
+            yield _FullName(words)
 
 
-def _words(text: str, within: Span) -> list[_Word]:
-    return [_Word(m[0], Span(*m.span())) for m in _WORD.finditer(text, within.start, within.end)]
+def _words(text: str, within: Span) -> list[WordForm]:
+    return [WordForm(m[0], Span(*m.span())) for m in _WORD.finditer(text, within.start, within.end)]
 
 
-class _Heard:
+class _Sounds:
     """The sounds of an output's words, to look for names in; of very many names, only for the first."""
 
     def __init__(self, sounds: Set[str]):
         self._sounds = sounds
         self._known: dict[str, bool] = {}
 
-    def holds(self, name: _Name) -> bool:
+    def holds(self, name: _FullName) -> bool:
         """Whether one of the name's words sounds as one of these, or none is long enough to tell."""
-        sounds = {skeleton(word.text) for word in name.words if len(word.text) >= _LEAST_LETTERS}
+        sounds = {skeleton(word.form) for word in name.words if len(word.form) >= _LEAST_LETTERS}
         return not sounds or not sounds.isdisjoint(self._sounds) or any(map(self._is_near, sounds))
 
     def _is_near(self, sound: str) -> bool:
@@ -116,22 +113,24 @@ class _Heard:
         return self._known.get(sound, True)
 
 
-def _beside(name: _Name, output: Sequence[_Word], places: Mapping[str, Sequence[int]]) -> list[_Word]:
+def _beside(
+    name: _FullName, output: Sequence[WordForm], places: Mapping[str, Sequence[int]]
+) -> list[WordForm]:
     """The output's words beside those that it shares with the name."""
-    here = {i for word in name.words for i in places.get(word.text, ())[:_MOST_PLACES]}
+    here = {i for word in name.words for i in places.get(word.form, ())[:_MOST_PLACES]}
     return [
         output[i] for i in sorted({i + step for i in here for step in (-1, 0, 1)}) if 0 <= i < len(output)
     ]
 
 
 def _misspelled(
-    name: _Name, beside: Sequence[_Word], places: Mapping[str, Sequence[int]]
-) -> Iterator[tuple[_Word, _Word]]:
+    name: _FullName, beside: Sequence[WordForm], places: Mapping[str, Sequence[int]]
+) -> Iterator[tuple[WordForm, WordForm]]:
     """Words of the name that the output almost has, beside one that it has to the letter."""
     for word in name.words:
-        if word.text not in places and len(word.text) >= _LEAST_SPELLED_LETTERS:
+        if word.form not in places and len(word.form) >= _LEAST_SPELLED_LETTERS:
             for other in beside:
-                if other.text[0].isupper() and _is_almost(word.text, other.text):
+                if other.form[0].isupper() and _is_almost(word.form, other.form):
                     yield word, other
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from models.checks.flag import Flag
-from models.checks.language.words import Word, is_unspaced, words
+from models.checks.language.words import WordForm, is_unspaced, words
 from models.checks.pair import Pair
 from models.text.span import Span
 
@@ -39,11 +39,11 @@ def check(pair: Pair) -> Iterator[Flag]:
         yield Flag(KIND, _of(output, again), "These words stand in the output twice.", "warning")
 
 
-def _of(output: list[Word], run: Span) -> Span:
+def _of(output: list[WordForm], run: Span) -> Span:
     return Span(output[run.start].span.start, output[run.end - 1].span.end)
 
 
-def _longest_loop(text: list[Word]) -> tuple[int, Span | None]:
+def _longest_loop(text: list[WordForm]) -> tuple[int, Span | None]:
     """How often the most repeated group comes in a row, and where, in words; 1 if none is repeated."""
     forms = [word.form for word in text]
     best, where = 1, None
@@ -84,7 +84,7 @@ def _all_digits(forms: list[str], end: int, period: int) -> bool:
     return all(form.isdigit() for form in forms[end - period : end])
 
 
-def _again(text: list[Word]) -> Span | None:
+def _again(text: list[WordForm]) -> Span | None:
     """The second place of a long group of words that stands in the text twice."""
     forms = [word.form for word in text]
     unspaced = 2 * sum(map(is_unspaced, forms)) > len(forms)

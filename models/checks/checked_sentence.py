@@ -1,4 +1,4 @@
-"""A sentence of an output with all that was found out about it."""
+"""A sentence of an output with its evidence and flags."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from models.text.span import Span
 
 @dataclass(frozen=True, slots=True)
 class CheckedSentence:
-    """A sentence of the output, with what supports it and what does not stand up."""
+    """A sentence of the output, with what supports it and what the checks found wrong in it."""
 
     span: Span
     """In the output."""
     evidence: tuple[Evidence, ...]
     flags: tuple[Flag, ...]
-    """Their spans are in the output, too."""
+    """In the output, too."""

@@ -1,4 +1,4 @@
-"""All that is found out about a summary, sentence by sentence."""
+"""Checks a summary sentence by sentence, by all checks and, if there is one, an entailment model."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,16 +10,16 @@ from models.checks.pauses import Pausing, finish
 from models.checks.registry import SUMMARY_CHECKS, run_pausing
 
 LEAST_ENTAILED = 0.5
-"""Below, an entailment model's probability makes a flag."""
+"""A sentence with a lower probability of being entailed is flagged."""
 _PAIRS_AT_ONCE = 16
-"""Between two pauses: a batch of `models.entailment`."""
+"""Pairs between two pauses: a batch of `models.entailment`."""
 
 
 class EntailmentScorer(Protocol):
-    """A model that says whether one text follows from another; `models.entailment` has one."""
+    """A model that tells whether one text follows from another, such as `models.entailment` has."""
 
     def scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """For each (premise, hypothesis) the probability, 0 to 1, that the hypothesis follows."""
+        """Return for each (premise, hypothesis) the probability, 0 to 1, that the hypothesis follows."""
 
 
 def check_summary(
@@ -31,12 +31,11 @@ def check_summary(
     entailment: EntailmentScorer | None = None,
     warnings: bool = False,
 ) -> list[CheckedSentence]:
-    """Every sentence of a summary of `source`, in order.
+    """Return every sentence of a summary of `source`, in order.
 
     `language` is the source's, ISO 639-1 or BCP 47, and the output's too unless `output_language` says
-    otherwise; `und` reads as English would be read. `warnings` asks for flags of severity `warning` as well:
-    misspelt names. With an entailment model each sentence that is not the source's own is also compared with
-    its evidence.
+    otherwise; `und` is read as English. With `warnings`, flags of severity `warning` come too: misspelt
+    names. An entailment model compares each sentence that is not the source's own with its evidence.
     """
     pair = Pair(Reading(source, language), Reading(output, output_language or language))
     return finish(check_summary_pausing(pair, entailment, warnings=warnings))
@@ -45,7 +44,7 @@ def check_summary(
 def check_summary_pausing(
     pair: Pair, entailment: EntailmentScorer | None = None, *, warnings: bool = False
 ) -> Pausing[list[CheckedSentence]]:
-    """The same with pauses, for a summary and its source as a pair."""
+    """Do the same with pauses, for a summary and its source as a pair."""
     for each in (pair.source, pair.output):
         yield from each.read("sentences", "words", "keys", "numerals", "words_by_sentence")
     yield from pair.read()
@@ -80,7 +79,7 @@ def _not_entailed(pair: Pair, entailment: EntailmentScorer) -> Pausing[list[Flag
 
 
 def _premise(pair: Pair, sentence: int) -> str:
-    """The sentence's evidence with the sentences beside it, in order; else the whole source."""
+    """Return the sentence's evidence and the sentences beside it, in order; the whole source without any."""
     evidence = pair.evidence[sentence]
     if not evidence:
         return pair.source.text

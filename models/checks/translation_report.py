@@ -1,4 +1,4 @@
-"""All that is found out about a translation, sentence by sentence of it, whoever made it."""
+"""Checks a translation, whoever made it, sentence by sentence."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -18,11 +18,11 @@ from models.text.span import Span
 def check_translation(
     source: str, output: str, source_language: str, target_language: str
 ) -> list[CheckedSentence]:
-    """Every sentence of `output`, in order, with the source's sentences that it translates.
+    """Return every sentence of `output`, in order, with the source's sentences that it translates.
 
-    A source sentence that was lost is a flag with an empty span, at the place in the output where it should
-    be, of the sentence before it (of the first, if there is none before). An output without a sentence has a
-    single empty one, to carry the flags. Languages are ISO 639-1 or BCP 47 codes, `und` for an unknown one.
+    A lost sentence of the source becomes a flag of the sentence before its place (of the first, if there is
+    none), with an empty span at that place. An output without a sentence gets a single empty one, to carry
+    the flags. Languages are ISO 639-1 or BCP 47 codes, `und` for an unknown one.
     """
     return finish(check_translation_pausing(source, output, source_language, target_language))
 
@@ -30,7 +30,7 @@ def check_translation(
 def check_translation_pausing(
     source: str, output: str, source_language: str, target_language: str
 ) -> Pausing[list[CheckedSentence]]:
-    """The same with pauses."""
+    """Do the same with pauses."""
     theirs, ours = Reading(source, source_language), Reading(output, target_language)
     beads = yield from align_pausing(theirs, ours)
     flags: list[Flag] = []
@@ -51,7 +51,7 @@ def check_translation_pausing(
 
 
 def _flags(theirs: Reading, ours: Reading, bead: Bead) -> Pausing[list[Flag]]:
-    """What the checks find in the sentences of a bead, its spans in the whole texts."""
+    """Return the flags that the checks raise in the sentences of a bead, with spans in the whole texts."""
     there, here = (
         Span(bead.source[0].start, bead.source[-1].end),
         Span(bead.output[0].start, bead.output[-1].end),
@@ -89,7 +89,7 @@ def _lost(beads: list[Bead]) -> Iterable[Flag]:
 
 
 def _by_sentence(spans: list[Span], flags: list[Flag]) -> dict[Span, list[Flag]]:
-    """Each flag with the last sentence that begins before it, or where it does."""
+    """Return the flags by sentence: each belongs to the last that begins before it, or where it does."""
     owned: dict[Span, list[Flag]] = {span: [] for span in spans}
     starts = [span.start for span in spans]
     for flag in sorted(flags, key=lambda flag: flag.span):

@@ -15,7 +15,7 @@ _WORD = re.compile(r"[^\W\d_]{3,}")
 
 @dataclass(frozen=True, slots=True)
 class CalendarWords:
-    """One language's; by their keys, as `Reading.keys` has them."""
+    """A language's months and weekdays, by their keys as in `Reading.keys`."""
 
     months: dict[str, int]
     """1 to 12."""
@@ -25,7 +25,7 @@ class CalendarWords:
 
 @cache
 def calendar_words(language: str) -> CalendarWords:
-    """Whole and shortened names; English ones if the language is not known."""
+    """Return the language's full and shortened names; English ones for an unknown language."""
     try:
         locale = Locale.parse(language.replace("-", "_"))
     except (UnknownLocaleError, ValueError):
@@ -47,12 +47,12 @@ def _by_key(names: Any) -> dict[str, int]:
 
 
 def months_in(text: str, language: str) -> set[int]:
-    """The months, 1 to 12, that `text` names, in full or not."""
+    """Return the months, 1 to 12, that `text` names, in full or shortened."""
     months = calendar_words(language).months
     return {months[key] for key in map(key_of, _WORD.findall(text)) if key in months}
 
 
 def is_calendar_word(key: str, language: str) -> bool:
-    """Whether the word is a month or a weekday in the language."""
+    """Return whether the word is a month or a weekday in the language."""
     words = calendar_words(language)
     return key in words.months or key in words.weekdays

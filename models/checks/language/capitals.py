@@ -1,7 +1,7 @@
-"""Which words of a text are names, told by their capitals; nothing where capitals tell nothing.
+"""Finds the names of a text by their capitals; none where capitals tell nothing.
 
-Scripts without capitals have no names here, headlines in capitals neither, and of German, which gives every
-noun one, only pairs of capitalized words count.
+Scripts without capitals have no names here, nor do headlines in capitals. In German, which gives every noun
+a capital, only pairs of capitalized words count.
 """
 
 import re
@@ -23,7 +23,7 @@ class Capital(NamedTuple):
     key: str
     """As in `Reading.keys`."""
     initial: bool
-    """Whether its place asks for a capital, whatever the word."""
+    """True where any word would have a capital, as at the start of a sentence."""
 
 
 Name = tuple[Capital, ...]
@@ -47,7 +47,7 @@ _NOUNS_CAPITALIZED = frozenset({"de", "lb", "gsw", "nds"})
 
 
 def nouns_are_capitalized(reading: Reading) -> bool:
-    """Whether the text is in a language that writes every noun with a capital."""
+    """Return whether the text's language writes every noun with a capital."""
     if reading.base_language in _NOUNS_CAPITALIZED:
         return True
     return reading.base_language == "und" and len(_GERMAN & reading.keys) >= _GERMAN_WORDS
@@ -60,7 +60,7 @@ _GERMAN_WORDS = 3
 
 
 def names(reading: Reading) -> list[Name]:
-    """Every name of the text, in order. Words at the start of a sentence are among them: see `initial`."""
+    """Return every name of the text, in order, words at the start of a sentence included: see `initial`."""
     found: list[Name] = []
     for sentence in reading.sentences:
         words = list(_WORD.finditer(reading.text, *sentence))
@@ -71,7 +71,7 @@ def names(reading: Reading) -> list[Name]:
 
 
 def _is_shouted(words: list[str], capitals: int, language: str) -> bool:
-    """Whether the words have capitals for being a headline's; no headline writes a rare word without one."""
+    """Return whether the words are a headline in capitals, which writes only common words without one."""
     if len(words) < _LEAST_SHOUTED_WORDS or capitals <= _SHOUTED_SHARE * len(words):
         return False
     small = (word for word in words if not word[0].isupper())
@@ -108,7 +108,7 @@ def _is_initial(text: str, start: int) -> bool:
 
 @cache
 def territories(language: str) -> frozenset[str]:
-    """The keys of the one-word names of the world's countries in `language`."""
+    """Return the keys of the one-word names of the world's countries in `language`."""
     try:
         listed = Locale(language if language != "und" else "en").territories
     except (UnknownLocaleError, ValueError):

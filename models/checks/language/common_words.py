@@ -1,4 +1,4 @@
-"""The words that every text of a language has, from the lists of stopwords-iso: some sixty languages."""
+"""Stop words of some sixty languages, from the lists of stopwords-iso."""
 
 from functools import cache
 
@@ -32,7 +32,7 @@ _NAMES = frozenset({"microsoft", "netscape", "herse", "downing", "novel", "compu
 
 @cache
 def common_words(language: str) -> frozenset[str]:
-    """In small letters; empty for a language without a list. `language` is an ISO 639-1 code, or `und`."""
+    """Return the stop words of `language` (ISO 639-1 or `und`) in lower case; none if it has no list."""
     code = {"und": "en", "nb": "no", "nn": "no"}.get(language, language)
     if not has_lang(code):
         return frozenset()

@@ -1,4 +1,4 @@
-"""Whether a text holds a name in any of its forms: inflected, shortened, as initials, as a place's people."""
+"""Looks up names in a text in any form: inflected, shortened, as initials, as a place's people."""
 
 import re
 from collections.abc import Iterable
@@ -31,19 +31,19 @@ _ALIKE_IF_LONG = 0.84
 _LONG = 7
 _MOST_LETTERS_APART = 2
 _MOST_LETTERS = 60
-"""No name's word is longer; a stranger's word of 200,000 letters has as many beginnings."""
+"""No word of a name is longer; a stranger's word of 200,000 letters would have as many beginnings."""
 _MOST_NEAR = 50
-"""As many of the likeliest names are compared in detail."""
+"""The most names, likeliest first, that are compared in detail."""
 
 
 @dataclass(frozen=True)
 class KnownNames:
-    """The names of a source, in a form that others can be looked up in."""
+    """The names of a source, indexed to look up others in them."""
 
     source: Reading
 
     def holds(self, name: Capital) -> bool:
-        """Whether the source has the word, or another form of it."""
+        """Return whether the source has the word or another form of it."""
         key = name.key
         if key in self._keys or key.replace("'", "") in self._keys:
             return True
@@ -58,7 +58,7 @@ class KnownNames:
         )
 
     def _is_inflected(self, key: str) -> bool:
-        """Whether it begins as a word of the source does, in a language with long endings."""
+        """Return whether a word of the source begins in the same way, in a language with long endings."""
         if self.source.base_language not in INFLECTING:
             return False
         return not self._stems_of_inflected.isdisjoint(long_stems(key))
@@ -68,18 +68,18 @@ class KnownNames:
         return frozenset(stem for key in self._capitalized for stem in long_stems(key))
 
     def holds_as_initials(self, name: Name) -> bool:
-        """Whether the source has the name's initials as a word: `WHO` for `World Health Organization`."""
+        """Return whether the source has the name's initials: `WHO` for `World Health Organization`."""
         return len(name) > 1 and "".join(part.key[0] for part in name) in self._acronyms
 
     def holds_shortened(self, part: Capital, name: Name) -> bool:
-        """Whether the source has the name with the beginning of the word: `West Brom` for `West Bromwich`."""
+        """Return whether the source shortens this word of the name: `West Brom` for `West Bromwich`."""
         rest = {other.key for other in name} - {part.key}
         longest = min(len(part.key), _MOST_LETTERS)
         beginnings = {part.key[:size] for size in range(_LEAST_STEM, longest + 1)}
         return any(not beginnings.isdisjoint(self._companions.get(key, ())) for key in rest)
 
     def resembling(self, name: Capital) -> Capital | None:
-        """The source's name that this one is most likely a misspelling of."""
+        """Return the source's name that this one most likely misspells, or None."""
         if not _LEAST_MISSPELT <= len(name.key) <= _MOST_LETTERS:
             return None
         least = _ALIKE if len(name.key) < _LONG else _ALIKE_IF_LONG
@@ -97,11 +97,11 @@ class KnownNames:
         return best
 
     def with_part(self, key: str) -> Name | None:
-        """The first name of several words that has this one in it."""
+        """Return the source's first name of several words that contains this one, or None."""
         return self._by_part.get(key)
 
     def read(self) -> Pausing[None]:
-        """Find the names and the tables of them, with a pause after each."""
+        """Find the names and build their indexes, with a pause after each."""
         for part in ("names", "untitled", "_keys", "_run_together", "_companions", "_endings_by_stem"):
             getattr(self, part)
             yield
@@ -113,7 +113,7 @@ class KnownNames:
 
     @cached_property
     def untitled(self) -> list[Name]:
-        """The names without titles; none that is a title alone."""
+        """The names without their titles; a title alone is left out."""
         return [bare for name in self.names if (bare := untitled(name))]
 
     @cached_property
@@ -142,7 +142,7 @@ class KnownNames:
 
     @cached_property
     def _by_part(self) -> dict[str, Name]:
-        """By each of its words' keys, the first name of several words."""
+        """The first name of several words, by the key of each of its words."""
         found: dict[str, Name] = {}
         for name in self.untitled:
             for part in name if len(name) > 1 else ():
@@ -151,7 +151,7 @@ class KnownNames:
 
     @cached_property
     def _companions(self) -> dict[str, set[str]]:
-        """By each word of a name, the words of the names that have it."""
+        """The words of all names that share a word, by that word."""
         found: dict[str, set[str]] = {}
         for name in self.names:
             keys = {part.key for part in name}
@@ -161,7 +161,7 @@ class KnownNames:
 
     @cached_property
     def _endings_by_stem(self) -> dict[str, set[str]]:
-        """What follows each beginning of a name's word, where that is an ending that names take."""
+        """The endings that follow each stem of a name's word."""
         found: dict[str, set[str]] = {}
         for key in self._capitalized:
             for stem in stem_sizes(key):
@@ -170,7 +170,7 @@ class KnownNames:
 
     @cached_property
     def _capitalized(self) -> frozenset[str]:
-        """The words to compare endings with: all of them where the source has no capitals at all."""
+        """The words whose endings are compared: all words if the source has no capitals at all."""
         if self.source.text.islower():
             return self.source.keys
         return frozenset(part.key for name in self.names for part in name) | self._acronyms
@@ -190,36 +190,36 @@ def _initialisms(name: Name) -> Iterable[str]:
 
 
 def are_forms_of_one(key: str, other: str) -> bool:
-    """Whether two words are forms of one name: `Wales` and `Welsh`, `Ghana` and `Ghanaian`."""
+    """Return whether two words are forms of one name: `Wales` and `Welsh`, `Ghana` and `Ghanaian`."""
     if key == other or other in same_names(key):
         return True
     return key[:3] == other[:3] and same_stem(key, other)
 
 
 def untitled(name: Name) -> Name:
-    """The name without `Captain`, `Ms` and the like."""
+    """Return the name without `Captain`, `Ms` and the like."""
     return tuple(part for part in name if part.key not in titles())
 
 
 def same_names(key: str) -> frozenset[str]:
-    """The other names that stand for the same: `welsh` for `wales`."""
+    """Return the other names for the same thing: `welsh` for `wales`."""
     return _same().get(key, frozenset())
 
 
 @cache
 def ordinary_endings() -> tuple[str, ...]:
-    """How English words end that may begin a sentence with no article and are no names."""
+    """Return the endings of English words that can begin a sentence without an article and are no names."""
     return tuple(table()["ordinary_endings"])
 
 
 @cache
 def titles() -> frozenset[str]:
-    """What says of a name what its bearer is."""
+    """Return the words that tell what a named person is: titles, offices, ranks."""
     return frozenset(map(key_of, table()["titles"]))
 
 
 def is_place(key: str, language: str) -> bool:
-    """Whether the word is a country in that language, or what its people are called."""
+    """Return whether the word is a country in that language, or the name of its people."""
     return len(key) <= _MOST_LETTERS and _is_place(key, language)
 
 

@@ -1,4 +1,4 @@
-"""The dates of a text, as far as it gives them: weekdays, months, a month's days, years.
+"""Finds the dates of a text, whole or in part: weekdays, months, days of a month, years.
 
 Knows nothing of today: `last year` is no date here.
 """
@@ -24,11 +24,11 @@ class MentionedDate:
     part: Part
     span: Span
     value: int
-    """0 to 6 from Monday, 1 to 12, 1 to 31, or the year."""
+    """A weekday is 0 to 6 from Monday, a month 1 to 12, a day 1 to 31."""
     month: int | None = None
-    """Of a day."""
+    """The month that a day belongs to."""
     sure: bool = True
-    """Whether the words can mean nothing else."""
+    """True if the words can mean nothing else."""
 
 
 _YEARS = range(1000, 2101)
@@ -54,7 +54,7 @@ _SHORT_YEAR = re.compile(r"(?<!\w)[’'‘](\d\d)(?=s?\b)")
 
 
 def dates(reading: Reading) -> list[MentionedDate]:
-    """The parts of dates, in order; the same place may be two, such as `3/4/2020`."""
+    """Return the parts of dates, in order; one place may stand for two, as `3/4/2020` does."""
     known = calendar_words(reading.base_language)
     found = (
         list(_in_words(reading, known))
@@ -67,7 +67,7 @@ def dates(reading: Reading) -> list[MentionedDate]:
 
 
 def in_figures(found: list[MentionedDate]) -> dict[Span, list[MentionedDate]]:
-    """The parts of each date in figures whose day and month cannot be told apart, such as `3/4/2020`."""
+    """Return the parts of dates in figures whose day and month cannot be told apart, as in `3/4/2020`."""
     spans: dict[Span, list[MentionedDate]] = {}
     for each in found:
         if each.part == "day" and not each.sure:

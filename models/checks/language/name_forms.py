@@ -1,4 +1,4 @@
-"""What endings names take: `Ghana` and `Ghanaian`, `Budapesten` and `Budapestről` are forms of one."""
+"""Endings that names take: `Ghana` and `Ghanaian`, `Budapesten` and `Budapestről` are forms of one name."""
 
 import math
 import tomllib
@@ -20,7 +20,7 @@ _VOWELS = frozenset({"", "a", "e", "o"})
 
 
 def same_stem(one: str, other: str) -> bool:
-    """Whether two words differ in the endings alone that names take: `Ghana` and `Ghanaian`."""
+    """Return whether two words differ only in endings that names take: `Ghana` and `Ghanaian`."""
     shared = sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(one, other, strict=False)))
     return {one[shared:], other[shared:]} <= endings() and are_endings(
         one[:shared], one[shared:], other[shared:]
@@ -28,7 +28,7 @@ def same_stem(one: str, other: str) -> bool:
 
 
 def are_endings(stem: str, one: str, other: str) -> bool:
-    """Whether two of the endings that names take make forms of one name after all that both words share."""
+    """Return whether two such endings make forms of one name. `stem` is all that both words share."""
     if one == other:
         return True
     if one[:1] == other[:1] or {one, other} <= _VOWELS:  # Maria is not Marie, and Paul is not Paula
@@ -37,13 +37,13 @@ def are_endings(stem: str, one: str, other: str) -> bool:
 
 
 def long_stems(key: str) -> Iterable[str]:
-    """Its beginnings that are most of it, of a language with long endings."""
+    """Return the word's possible stems in a language with long endings; each is most of the word."""
     least = max(_LEAST_COMMON, len(key) - _MOST_ENDING_LETTERS, math.ceil(_LEAST_STEM_SHARE * len(key)))
     return (key[:size] for size in range(least, len(key) + 1))
 
 
 def stem_sizes(key: str) -> Iterable[int]:
-    """The sizes of its beginnings that an ending follows, an empty one too."""
+    """Return the lengths of the word's possible stems: an ending, or nothing, follows each."""
     longest = max(map(len, endings()))
     shortest = max(_LEAST_COMMON, len(key) - longest)
     return (at for at in range(shortest, len(key) + 1) if key[at:] in endings())
@@ -51,11 +51,11 @@ def stem_sizes(key: str) -> Iterable[int]:
 
 @cache
 def table() -> dict[str, Any]:
-    """What `names.toml` lists."""
+    """Return the lists of `names.toml`."""
     return tomllib.loads(files("models.checks.language").joinpath("names.toml").read_text("utf-8"))
 
 
 @cache
 def endings() -> frozenset[str]:
-    """What follows a name's stem; nothing, too."""
+    """Return the endings that can follow a name's stem, the empty one among them."""
     return frozenset(table()["endings"])

@@ -1,7 +1,7 @@
-"""The numbers of a text, with their values: digits in any script and any locale's separators, words, times.
+"""Finds the numbers of a text and their values: in digits of any script and locale, in words, as times.
 
-Knows nothing of whether a number is right. Where a form can be read in two ways, as `1.234` can, both values
-are kept, the likelier first.
+Does not judge whether a number is right. A form with two readings, such as `1.234`, keeps both values, the
+likelier first.
 """
 
 import re
@@ -22,15 +22,15 @@ class Numeral:
     span: Span
     """With its multiplier (`3 million`), without its unit."""
     values: tuple[float, ...]
-    """Never empty, no value negative: what it may stand for, the likeliest first. A time is in minutes after
+    """The values it may have, the likeliest first: at least one, none negative. A time is in minutes after
     midnight."""
     kind: Kind
     unit: str = ""
     """`%`, an ISO 4217 code, or nothing: other units are not read."""
     spelled: bool = False
-    """Whether it is written in words."""
+    """True if it is written in words."""
     multiplier: float = 1.0
-    """What a word after the digits multiplies them by: 1e6 for `1.9 million`."""
+    """The factor of a word after the digits: 1e6 for `1.9 million`."""
 
     @property
     def value(self) -> float:
@@ -71,13 +71,13 @@ _POINT_LANGUAGES = frozenset(
     {"en", "zh", "ja", "ko", "th", "he", "hi", "bn", "ur", "ms", "ta", "und", "cy", "ga", "sw", "yo"}
 )
 MAX_DIGITS = 30
-"""A longer string of digits is no quantity: it is kept as a number of its last digits."""
+"""A longer string of digits is no quantity: only its last digits are kept."""
 
 
 def numerals(text: str, language: str = "und") -> list[Numeral]:
-    """Every number of `text`, in order, none overlapping. `language` is ISO 639-1 or BCP 47, or `und`.
+    """Return every number of `text`, in order, none overlapping. `language` is ISO 639-1, BCP 47 or `und`.
 
-    The sign is not read: a hyphen before a number is more often a range's.
+    Signs are not read: a hyphen before a number more often belongs to a range.
     """
     base = language.split("-")[0].lower()
     known = quantities(base)
@@ -97,7 +97,7 @@ def numerals(text: str, language: str = "und") -> list[Numeral]:
 
 
 class _Taken:
-    """Which characters of a text already belong to a number."""
+    """The characters of a text that already belong to a number."""
 
     def __init__(self, numerals: list[Numeral]):
         self._places = {place for numeral in numerals for place in range(*numeral.span)}
@@ -107,7 +107,7 @@ class _Taken:
 
 
 def _at(text: str, start: int, language: str, known: Quantities) -> Numeral:
-    """The number whose first character, a digit or a fraction sign, is at `start`."""
+    """Return the number whose first character, a digit or a fraction sign, is at `start`."""
     if time := _TIME.match(text, start):
         return _time(time)
     if (fraction := _FRACTION.match(text, start)) and int(fraction[2]):
@@ -123,7 +123,7 @@ def _at(text: str, start: int, language: str, known: Quantities) -> Numeral:
 
 
 def _compound(match: re.Match[str], known: Quantities) -> Numeral:
-    """`3万5000` and `1億2300万`: each part has its own multiplier."""
+    """Return the number of `3万5000` or `1億2300万`, whose parts have multipliers of their own."""
     total = 0.0
     for part in _HAN_PART.finditer(match[0]):
         digits = float(int(part[1][-MAX_DIGITS:]))
@@ -183,7 +183,7 @@ def _ascii(digits: str) -> str:
 
 
 def _tokenized(text: str, match: re.Match[str], language: str, known: Quantities) -> tuple[float, ...]:
-    """What the number is if a tokenizer put blanks into it, as in `$ 100, 000` and `26. 2 million`."""
+    """Return the value if a tokenizer put blanks into the number, as in `$ 100, 000` and `26. 2 million`."""
     digits, at = match["whole"], match.end()
     if not digits.isdecimal() or match["decimals"] is not None or len(digits) > MAX_DIGITS:
         return ()
@@ -196,7 +196,7 @@ def _tokenized(text: str, match: re.Match[str], language: str, known: Quantities
 
 
 def _multiplier(text: str, end: int, language: str, known: Quantities) -> tuple[int, float, bool]:
-    """Where the multiplier after a number ends, what it is, and whether it can be nothing else."""
+    """Return where the multiplier after a number ends, its value, and whether it can mean nothing else."""
     if (han := _HAN_MULTIPLIER.match(text, end)) and _HAN_AFTER.match(han[1]):
         scale = 1.0
         for character in han[1]:

@@ -1,4 +1,4 @@
-"""The words that belong to a number: multipliers, percent, currencies. Read from quantities.toml."""
+"""Words that go with numbers: multipliers, percent, currencies. Reads quantities.toml."""
 
 import re
 import tomllib
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Quantities:
-    """One language's words; all lower-case."""
+    """A language's words, all in lower case."""
 
     multipliers: dict[str, float]
     units: dict[str, str]
@@ -19,7 +19,7 @@ class Quantities:
 
 @cache
 def quantities(language: str) -> Quantities:
-    """The words of `language`, an ISO 639-1 code without region; of an unknown one, those all share."""
+    """Return the words of `language`, an ISO 639-1 code; those that all share for an unknown one."""
     table = _table()
     multipliers: dict[str, float] = {}
     own = table["multipliers_of"].get(language, {})
@@ -31,7 +31,7 @@ def quantities(language: str) -> Quantities:
 
 @cache
 def hedges() -> re.Pattern[str]:
-    """Finds, right before a number, what says that it is not exact: the group is `near`, `more` or `less`."""
+    """Return a pattern for the hedge right before a number; its group is `near`, `more` or `less`."""
     sides = {side: "|".join(map(re.escape, words)) for side, words in _table()["hedges"].items()}
     groups = "|".join(f"(?P<{side}>{words})" for side, words in sides.items())
     return re.compile(rf"(?<![a-zà-ÿа-я])(?:{groups})\s?(?:an? )?[$£€¥₹₽]?$", re.IGNORECASE)
@@ -39,13 +39,13 @@ def hedges() -> re.Pattern[str]:
 
 @cache
 def number_words() -> dict[float, frozenset[str]]:
-    """By value, the keys of the words that bear out a number though they are none."""
+    """Return by value the keys of words that support a number without being one."""
     return {float(value): frozenset(words) for value, words in _table()["number_words"].items()}
 
 
 @cache
 def russian_numbers() -> dict[str, int]:
-    """The value of each form of a Russian word for a number."""
+    """Return the value of each form of a Russian number word."""
     return {form: int(value) for value, forms in _table()["russian"].items() for form in forms}
 
 

@@ -1,4 +1,4 @@
-"""A text as the checks read it: sentences, words, stems, numbers, each found once and only if asked for."""
+"""A text as checks read it: its sentences, words, stems and numbers, each found once, on first use."""
 
 import re
 import unicodedata
@@ -17,11 +17,11 @@ from models.text.span import Span
 
 
 class Word(NamedTuple):
-    """A word of a text; in scripts that put no blanks between words, a pair of neighbouring characters."""
+    """A word of a text; in a script without blanks between words, a pair of neighbouring characters."""
 
     span: Span
     key: str
-    """Lower-case, without accents, an English `'s` or typographic apostrophes: to compare words by."""
+    """The form that words are compared by: lower case, no accents, no English `'s`, plain apostrophes."""
     stem: str
 
     @property
@@ -31,7 +31,7 @@ class Word(NamedTuple):
 
 _WORD = re.compile(r"[^\W\d_]+(?:[’'ʼ][^\W\d_]+)*")
 _MOST_KEPT_LETTERS = 100
-"""Of a word that is kept in memory with its key: a stranger's may have 200,000."""
+"""Longer words are not cached with their keys: a stranger's may have 200,000 letters."""
 _POSSESSIVE = re.compile(r"['’ʼ]s?$")
 
 
@@ -41,11 +41,11 @@ class Reading:
 
     text: str
     language: str
-    """ISO 639-1 or BCP 47; `und` if not known."""
+    """ISO 639-1 or BCP 47; `und` for an unknown one."""
 
     @cached_property
     def base_language(self) -> str:
-        """The language without region or script."""
+        """The language code without region and script."""
         return self.language.split("-")[0].lower()
 
     @cached_property
@@ -55,7 +55,7 @@ class Reading:
 
     @cached_property
     def words(self) -> list[Word]:
-        """Its words, in order; numbers in digits are none."""
+        """Its words, in order, without numbers in digits."""
         places = [(match.start(), match[0]) for match in _WORD.finditer(self.text)]
         keys = {written: key_of(written) for _, written in places}
         stems = dict(zip(keys, stemmed(list(keys.values()), self.base_language), strict=True))
@@ -70,13 +70,13 @@ class Reading:
 
     @cached_property
     def keys(self) -> frozenset[str]:
-        """Every word's key, and those of the parts of words with an apostrophe."""
+        """The keys of all words, and of the parts of words with an apostrophe."""
         whole = {word.key for word in self.words}
         return frozenset(whole | {part for key in whole if "'" in key for part in key.split("'")})
 
     @cached_property
     def stems(self) -> frozenset[str]:
-        """Every word's stem."""
+        """The stems of all words."""
         return frozenset(word.stem for word in self.words)
 
     @cached_property
@@ -86,7 +86,7 @@ class Reading:
 
     @cached_property
     def values(self) -> frozenset[float]:
-        """Every value that a number in it may have."""
+        """All values that its numbers may have."""
         return frozenset(value for numeral in self.numerals for value in numeral.values)
 
     @cached_property
@@ -94,13 +94,13 @@ class Reading:
         return [sentence.start for sentence in self.sentences]
 
     def read(self, *parts: str) -> Pausing[None]:
-        """Find the parts, such as `words`, before they are asked for, with a pause after each."""
+        """Find the parts, such as `words`, ahead of their first use, with a pause after each."""
         for part in parts:
             getattr(self, part)
             yield
 
     def sentence_at(self, offset: int) -> int:
-        """The index of the sentence that a character belongs to; of the first for what precedes it."""
+        """Return the index of the sentence that the character belongs to; 0 before the first sentence."""
         return max(0, bisect_right(self._sentence_starts, offset) - 1)
 
     @cached_property
@@ -120,12 +120,12 @@ class Reading:
         return common_words(self.base_language)
 
     def is_common(self, word: Word) -> bool:
-        """Whether the word is too frequent in its language to tell one sentence from another."""
+        """Return whether the word is too frequent in its language to tell one sentence from another."""
         return word.key in self._common
 
 
 def key_of(written: str) -> str:
-    """`written` as words are compared: small letters, no accents, no possessive ending."""
+    """Return the key that words are compared by: lower case, no accents, no possessive ending."""
     if written.isascii():
         return _key_of_ascii(written)
     return _key(written) if len(written) <= _MOST_KEPT_LETTERS else _key.__wrapped__(written)

@@ -1,4 +1,4 @@
-"""Numbers spelled with words: by text2num where it knows the language, for Russian and Chinese by tables."""
+"""Finds numbers in words: with text2num in the languages it knows, with tables in Russian and Chinese."""
 
 import re
 from collections.abc import Iterator
@@ -24,15 +24,15 @@ _BY_TEXT2NUM = frozenset({"en", "fr", "es", "pt", "de", "it", "nl", "da"})
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]")
 _MAX_JOINING_TOKENS = 2
-"""`and`, a hyphen: what may stand between the words of one number."""
+"""The most tokens, such as `and` or a hyphen, between two words of one number."""
 _MOST_LETTERS = 100
-"""Of a number in one word, as German writes them."""
+"""The longest number in one word, as German writes them."""
 _NEVER = frozenset({"o", "oh"})
-"""Read as a nought by text2num, as one does on the telephone."""
+"""Words that text2num would read as a nought, as people say it on the telephone."""
 
 _HAN = re.compile(r"[〇零一二两兩三四五六七八九十百千万萬亿億]+")
 _MOST_HAN_CHARACTERS = 30
-"""A longer run is no number; its end stands for it."""
+"""A longer run is no number; only its end is read."""
 _PERCENT = "百分之"
 _HAN_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "兩": 2}
 _HAN_TENS = {"十": 10, "百": 100, "千": 1000}
@@ -41,7 +41,7 @@ _HAN_SCALES = {"万": 10_000, "萬": 10_000, "亿": 100_000_000, "億": 100_000_
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """A word as text2num asks for it."""
+    """A word with the methods that text2num expects."""
 
     word: str
     apart: bool
@@ -57,7 +57,7 @@ class _Token:
 
 
 def spelled(text: str, language: str) -> Iterator[Spelled]:
-    """The numbers in words, in order; `language` without region. An unknown one is read as English."""
+    """Yield the numbers in words, in order. `language` has no region; `und` is read as English."""
     if language == "ru":
         yield from _russian(text)
     elif language in ("zh", "ja", "yue", "wuu"):
@@ -77,7 +77,7 @@ def _by_text2num(text: str, language: str) -> Iterator[Spelled]:
 
 
 def _passages(text: str, language: str) -> Iterator[list[tuple[int, int]]]:
-    """The tokens of each passage that numbers can be in: text2num takes long over a whole article."""
+    """Yield the tokens of each passage that may hold numbers: a whole article takes text2num too long."""
     words = set(_TOKEN.findall(text.lower()))
     numbers = {word for word in words if len(word) <= _MOST_LETTERS and _is_number(word, language)}
     passage: list[tuple[int, int]] = []
@@ -137,7 +137,7 @@ def _han(text: str) -> Iterator[Spelled]:
 
 
 def han_value(characters: str) -> int:
-    """The value of a number in Chinese characters: `三万五千` as well as `二〇二四`."""
+    """Return the value of a number in Chinese characters: `三万五千` as well as `二〇二四`."""
     if all(c in _HAN_DIGITS for c in characters):
         return int("".join(str(_HAN_DIGITS[c]) for c in characters[-_MOST_HAN_CHARACTERS:]))
     total = section = digit = 0

@@ -1,4 +1,4 @@
-"""How a name is spelled, and roughly how it sounds, in Latin letters: to find it again in another script."""
+"""Writes a word, and roughly its sound, in Latin letters, to find a name again in another script."""
 
 import re
 from functools import lru_cache
@@ -14,11 +14,11 @@ _DOUBLED = re.compile(r"(.)\1+")
 
 
 _MOST_LETTERS = 100
-"""Of a word that is kept in memory with what it becomes: a stranger's may have 200,000."""
+"""Longer words are not cached: a stranger's may have 200,000 letters."""
 
 
 def latin(word: str) -> str:
-    """The word in the letters a to z."""
+    """Return the word in the letters a to z."""
     return _latin(word) if len(word) <= _MOST_LETTERS else _latin.__wrapped__(word)
 
 
@@ -28,7 +28,7 @@ def _latin(word: str) -> str:
 
 
 def skeleton(word: str) -> str:
-    """Its consonants, those alike in sound as one: `Kavanaugh` and `Кавано` share `kvn`."""
+    """Return the word's consonants, those alike in sound as one: `kvn` for `Kavanaugh` and `Кавано`."""
     return _skeleton(word) if len(word) <= _MOST_LETTERS else _skeleton.__wrapped__(word)
 
 

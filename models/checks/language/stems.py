@@ -1,4 +1,4 @@
-"""Words cut down to what their forms share, by Snowball's algorithms; other languages keep theirs whole."""
+"""Stems words by Snowball's algorithms; words of other languages stay whole."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ _ALGORITHMS = {
 
 
 def stemmed(words: Sequence[str], language: str) -> list[str]:
-    """The stem of each lower-case word; `language` without region."""
+    """Return the stem of each lower-case word. `language` has no region."""
     algorithm = _ALGORITHMS.get(language)
     if algorithm is None:
         return list(words)
@@ -26,7 +26,7 @@ def stemmed(words: Sequence[str], language: str) -> list[str]:
 
 
 def is_unspaced(word: str) -> bool:
-    """Whether it is in a script that puts no blanks between words."""
+    """Return whether the word is in a script that puts no blanks between words."""
     return not word.isascii() and is_unspaced_character(word[0])
 
 

@@ -1,6 +1,6 @@
-"""A text as words, for checks that look for repeated or copied stretches.
+"""Splits a text into words, for checks that look for repeated or copied stretches.
 
-Where a script writes no spaces, a character counts as a word.
+In a script without spaces a character counts as a word.
 """
 
 import re
@@ -14,17 +14,17 @@ _WORD = re.compile(rf"[{UNSPACED}]|(?:(?![{UNSPACED}])\w)+(?:['’](?:(?![{UNSPA
 
 
 class WordForm(NamedTuple):
-    """A word as it is written, or in lower case to be compared, and where it stands."""
+    """A word, as written or in lower case, and its place."""
 
     form: str
     span: Span
 
 
 def words(text: str) -> list[WordForm]:
-    """The words of `text`, in order, in lower case and without punctuation."""
+    """Return the words of `text`, in order, in lower case and without punctuation."""
     return [WordForm(match[0].lower(), Span(*match.span())) for match in _WORD.finditer(text)]
 
 
 def is_unspaced(form: str) -> bool:
-    """Whether the word is one character of a script without spaces."""
+    """Return whether the word is one character of a script without spaces."""
     return len(form) == 1 and is_unspaced_character(form)

@@ -1,4 +1,4 @@
-"""Writing systems: their letters, and which language is written in which."""
+"""Writing systems: their letters, and the languages written in them."""
 
 import re
 from functools import cache
@@ -45,12 +45,12 @@ _OF_CODE = {
 _ALSO = {"Kana": ("Chinese",), "Hangul": ("Chinese",)}
 _IN_TWO_SCRIPTS = {"sr": ("Cyrillic", "Latin"), "bs": ("Cyrillic", "Latin"), "mn": ("Cyrillic",)}
 _OTHERS = {"br": "Latin", "fy": "Latin", "ns": "Latin", "sh": "Latin"}
-"""Languages that the table has no script for."""
+"""Languages for which the table has no script."""
 
 
 @cache
 def scripts(language: str) -> tuple[str, ...]:
-    """The scripts a language is written in, the usual one first; none for a language that is not known."""
+    """Return the language's scripts, the usual one first; none for an unknown language."""
     base, *subtags = language.replace("_", "-").split("-")
     for subtag in subtags:
         if (script := _OF_CODE.get(subtag.title())) is not None:
@@ -69,12 +69,12 @@ def _codes() -> dict[str, str]:
 
 @cache
 def letters_of(own: tuple[str, ...]) -> re.Pattern[str]:
-    """Finds each letter of these scripts."""
+    """Return a pattern that finds each letter of these scripts."""
     return re.compile(f"[{''.join(_BLOCKS[script] for script in own)}]")
 
 
 @cache
 def foreign_to(own: tuple[str, ...]) -> re.Pattern[str]:
-    """Finds each run of letters of all other scripts but Latin, which is at home everywhere."""
+    """Return a pattern that finds runs of letters of other scripts, except Latin, which any text may have."""
     others = [blocks for script, blocks in _BLOCKS.items() if script not in own and script != "Latin"]
     return re.compile(f"[{''.join(others)}]+")

@@ -1,4 +1,4 @@
-"""Weekdays, months, days and years in an output that its source does not have."""
+"""Flags weekdays, months, days and years in an output that its source does not have."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -14,11 +14,11 @@ from models.checks.pair import Pair
 _DECADE = "s"
 _DAYS_OF_A_WEEK = 7
 _MOST_NAMED = 3
-"""Dates of the source that a reason names."""
+"""The most dates of the source that a reason names."""
 
 
 def check(pair: Pair) -> Iterator[Flag]:
-    """A flag for each part of a date; where the source has another in its place, the reason names it."""
+    """Yield a flag for each part of a date. If the source has another in its place, the reason names it."""
     held = _SourceDates(pair)
     for mentioned in pair.output_dates:
         if mentioned.sure and not held.bears_out(mentioned):
@@ -30,7 +30,7 @@ def check(pair: Pair) -> Iterator[Flag]:
 
 
 def dated_places(pair: Pair) -> set[int]:
-    """Which characters of the output belong to dates beyond doubt."""
+    """Return the characters of the output that surely belong to dates."""
     spans = [date.span for date in pair.output_dates if date.sure]
     held = _SourceDates(pair)
     for span, readings in in_figures(pair.output_dates).items():
@@ -40,12 +40,12 @@ def dated_places(pair: Pair) -> set[int]:
 
 
 def _names_one_year(readings: list[MentionedDate]) -> bool:
-    """Whether the year has four figures: `1.2.34` may be no date at all."""
+    """Return whether the year has four figures: `1.2.34` may be no date at all."""
     return len({each.value for each in readings if each.part == "year"}) == 1
 
 
 class _SourceDates:
-    """The dates of a source, by what they may be asked for."""
+    """The dates of a source, indexed for each kind of question."""
 
     def __init__(self, pair: Pair):
         self._pair = pair
@@ -62,7 +62,7 @@ class _SourceDates:
         self._exact = {(each.part, each.value, each.month) for each in pair.source_dates}
 
     def bears_out(self, mentioned: MentionedDate) -> bool:
-        """Whether the source has it, or says so in other words."""
+        """Return whether the source has the date, or says it in other words."""
         value = mentioned.value
         if (mentioned.part, value, mentioned.month) in self._exact:
             return True
@@ -77,22 +77,22 @@ class _SourceDates:
         return False
 
     def has_day(self, readings: list[MentionedDate]) -> bool:
-        """Whether the source has the day in one of the ways to read it: `3/4/2020` is two days."""
+        """Return whether the source has the day in one of its readings: `3/4/2020` has two."""
         days = [each for each in readings if each.part == "day" and self.bears_out(each)]
         return any(("month", day.month, None) in self._exact for day in days)
 
     def has_all(self, readings: list[MentionedDate]) -> bool:
-        """Whether it has the day and one of the years that `3/4/20` may mean."""
+        """Return whether the source has the day and one of the years that `3/4/20` may mean."""
         return self.has_day(readings) and any(
             each.part == "year" and self.bears_out(each) for each in readings
         )
 
     def others(self, mentioned: MentionedDate) -> list[MentionedDate]:
-        """What the source has in its place: of a day, those of the same month."""
+        """Return the source's dates of the same part; for a day, only those of the same month."""
         return self._by_part.get((mentioned.part, mentioned.month), [])
 
     def named_instead(self, mentioned: MentionedDate) -> list[str]:
-        """Those as they are written, each once, and no more than are told."""
+        """Return these dates as written, each once, and at most one more than a reason names."""
         kind = mentioned.part, mentioned.month
         if kind not in self._named:
             text = self._pair.source.text
@@ -102,12 +102,12 @@ class _SourceDates:
 
     @cached_property
     def _free_numbers(self) -> set[float]:
-        """Values of the source's ordinals: a day may stand without its month."""
+        """The values of the source's ordinals: a day may stand without its month."""
         return {numeral.value for numeral in self._pair.source.numerals if numeral.kind == "ordinal"}
 
     @cached_property
     def _weekdays(self) -> set[int]:
-        """The weekdays of the days that the source gives with a month, in any year that it names."""
+        """The weekdays of the source's days and months, in any year that it names."""
         years = {each.value for each in self._pair.source_dates if each.part == "year"}
         days = {(month, day) for day, months in self._months_of_days.items() for month in months if month}
         found: set[int] = set()

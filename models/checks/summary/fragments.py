@@ -1,4 +1,4 @@
-"""An output as stretches of words that its source has in the same order."""
+"""Cuts an output into stretches of words that its source has in the same order."""
 
 from collections import defaultdict
 from typing import NamedTuple
@@ -7,21 +7,21 @@ from models.checks.language.reading import Reading, Word
 
 _MOST_PLACES = 1000
 _COPIED_WORDS = 4
-"""A stretch this long was copied rather than happened upon."""
+"""A stretch of this many words was copied, not matched by chance."""
 
 
 class Fragment(NamedTuple):
-    """The longest stretch of words from here on that the source has; of one word if it lacks that."""
+    """The longest stretch of words from one word on that the source has; a single word if it has none."""
 
     first: int
-    """Its first word's index among the sentence's."""
+    """The index of its first word in the sentence."""
     words: int
     held: bool
-    """Whether the source has it."""
+    """True if the source has it."""
 
 
 def fragments(source: Reading, sentences: list[list[Word]]) -> list[list[Fragment]]:
-    """Each sentence's words cut into fragments, one after another. Words are compared by their stems."""
+    """Return each sentence cut into fragments, one after another. Words are compared by their stems."""
     stems = [word.stem for word in source.words]
     places: dict[str, list[int]] = defaultdict(list)
     for i, stem in enumerate(stems):
@@ -50,7 +50,7 @@ def _shared(sentence: list[str], first: int, stems: list[str], place: int) -> in
 
 
 def copied_share(cut: list[list[Fragment]]) -> float:
-    """How much of an output stands in longer stretches of its source, 0 to 1."""
+    """Return the share of an output's words that stand in long stretches of its source, 0 to 1."""
     everything = sum(fragment.words for sentence in cut for fragment in sentence)
     copied = sum(f.words for sentence in cut for f in sentence if f.held and f.words >= _COPIED_WORDS)
     return copied / everything if everything else 0.0

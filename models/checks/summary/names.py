@@ -1,4 +1,4 @@
-"""Names in an output that its source does not have, in any form of them."""
+"""Flags names in an output that its source has in no form."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _LEAST_LETTERS = 2
 _ROMAN = re.compile(r"[IVX]+")
 _PARTICLE_LETTERS = 3
 _MOST_COMPARED = 1000
-"""After so many words that the source lacks, which others they resemble is of no use to anybody."""
+"""After this many missing words no misspellings are looked for: nobody would read so many."""
 _VERB_AFTER = re.compile(
     r" (?:is|are|was|were|has|had|have|will|would|can|could|should|may|might|must|did|does|do|said|says|made"
     r"|gave|took|won|lost|left|went|came|became|began|told|got|ran|held|put|set|beat|led|met|cut|broke|wrote|kept"
@@ -23,15 +23,15 @@ _VERB_AFTER = re.compile(
     r"|also|previously|never|who|and|[a-z]{3,}ed|[a-z]{3,}s)\b"
     r"|, (?:\d|(?:who|which|where|the|an?)\b)"
 )
-"""What follows a sentence's first word if that is a name, in English: a bare noun hardly ever begins one."""
+"""Follows the first word of an English sentence if that is a name: a bare noun hardly ever begins one."""
 _SINGULAR_AFTER = re.compile(
     r"(?: |, who )(?:is|was|has|does)\b| (?!always|perhaps|sometimes)[a-z]{3,}[^\Ws]s\b"
 )
-"""What shows that a first word with a plural's ending is one person or place."""
+"""Shows that a first word with a plural's ending is one person or place."""
 
 
 def check(pair: Pair) -> Iterator[Flag | None]:
-    """A flag for each stretch of names that the source lacks; a warning for what seems a slip of the pen."""
+    """Yield a flag for each stretch of names that the source lacks, a warning for a likely misspelling."""
     if pair.across_languages:
         return
     known = pair.known_names
@@ -60,7 +60,7 @@ def check(pair: Pair) -> Iterator[Flag | None]:
 
 
 def _counts(part: Capital, name: Name, pair: Pair) -> bool:
-    """Whether the word is a name beyond doubt."""
+    """Return whether the word is surely a name."""
     if (
         len(part.key) < _LEAST_LETTERS
         or part.key in titles()
@@ -77,14 +77,14 @@ def _counts(part: Capital, name: Name, pair: Pair) -> bool:
 
 
 def _adjoins(part: Capital, name: Name) -> bool:
-    """Whether nothing but a blank parts the word from another of the name."""
+    """Return whether only one character separates the word from another of the name."""
     return any(
         part.span.start - 1 == other.span.end or part.span.end + 1 == other.span.start for other in name
     )
 
 
 def _is_name_at_start(part: Capital, name: Name, pair: Pair) -> bool:
-    """Whether a sentence's first word would have a capital elsewhere, too."""
+    """Return whether a sentence's first word would have a capital elsewhere, too."""
     language = pair.output.base_language
     text, end = pair.output.text, part.span.end
     if part.key in common_words(language):
@@ -105,7 +105,7 @@ def _is_name_at_start(part: Capital, name: Name, pair: Pair) -> bool:
 
 
 def _stretches(absent: list[Capital], name: Name) -> Iterator[list[Capital]]:
-    """The absent words of a name, neighbours together."""
+    """Yield the absent words of a name, neighbours together."""
     stretch: list[Capital] = []
     for part in name:
         if part in absent:

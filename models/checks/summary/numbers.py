@@ -1,4 +1,4 @@
-"""Numbers in an output that its source does not hold, however either writes them."""
+"""Flags numbers in an output that its source does not have, however either writes them."""
 
 import math
 import re
@@ -17,7 +17,7 @@ from models.checks.summary.dates import dated_places
 from models.text.span import Span
 
 _UNTELLING = frozenset({0.0, 1.0})
-"""`one` and `first` are as often no number."""
+"""`one` and `first` are often no numbers."""
 _ABOUT_SHARE = 0.06
 _SILENT_SHARE = 0.01
 _OUT_OF = re.compile(r" (?:in|in every|out of|of|sur|von|de cada|su|из) ")
@@ -28,7 +28,7 @@ _LEAST_ROUNDED = 10.0
 
 
 def check(pair: Pair) -> Iterator[Flag]:
-    """A flag for each number; dates are not looked at here."""
+    """Yield a flag for each number that the source lacks. Dates are not checked here."""
     dated = dated_places(pair)
     held = _SourceNumbers(pair.source)
     verdicts: dict[tuple[object, ...], bool] = {}
@@ -47,7 +47,7 @@ def check(pair: Pair) -> Iterator[Flag]:
 
 
 def is_untelling(numeral: Numeral) -> bool:
-    """Whether the number is hardly one: `one`, `the first`, `millions`."""
+    """Return whether the number says too little to check: `one`, `the first`, `millions`."""
     if numeral.spelled and numeral.value >= 100 and math.log10(numeral.value).is_integer():
         return True
     return numeral.value in _UNTELLING and (numeral.spelled or numeral.kind == "ordinal")
@@ -55,12 +55,12 @@ def is_untelling(numeral: Numeral) -> bool:
 
 @dataclass(frozen=True)
 class _SourceNumbers:
-    """What numbers a source holds."""
+    """The numbers of a source."""
 
     source: Reading
 
     def bears_out(self, numeral: Numeral, hedge: str | None, counted: bool) -> bool:
-        """Whether the source has the number, exactly or as near as the text says that it is."""
+        """Return whether the source has the number, exactly or as nearly as the hedge allows."""
         values = self._counts if counted else self.source.values
         exact = self._sorted_counts if counted else self._sorted
         if any(_is_in(value, values, exact) for value in numeral.values):
@@ -83,13 +83,13 @@ class _SourceNumbers:
 
     @cached_property
     def _counts(self) -> frozenset[float]:
-        """The values but those of ordinals: `fourth` does not bear out `four`."""
+        """All values but those of ordinals: `fourth` does not support `four`."""
         counts = [numeral for numeral in self.source.numerals if numeral.kind != "ordinal"]
         return frozenset(value for numeral in counts for value in numeral.values)
 
     @cached_property
     def _shares(self) -> frozenset[float]:
-        """What the source gives as `a fifth`, `two thirds` or `one in five`, in percent."""
+        """The source's shares, such as `a fifth`, `two thirds` or `one in five`, in percent."""
         numerals = self.source.numerals
         parts = [n for n in numerals if n.kind == "ordinal" and n.spelled and 1 < n.value <= _MOST_PARTS]
         found = {100 / part.value for part in parts}
@@ -114,13 +114,13 @@ def _holds_within(in_order: list[float], limits: tuple[float, float]) -> bool:
 
 
 def rounds_to(value: float, exact: float, hedge: str | None) -> bool:
-    """Whether `value` stands for `exact`: by about its last digit, and on the side that the hedge says."""
+    """Return whether `value` can stand for `exact`, rounded at its last digit to the side of the hedge."""
     least, most = rounding_range(value, hedge)
     return least <= exact <= most
 
 
 def rounding_range(value: float, hedge: str | None) -> tuple[float, float]:
-    """The least and the most that `value` may stand for; least over most if it is never rounded."""
+    """Return the least and the most that `value` may stand for; (inf, -inf) for one that is never rounded."""
     last_place = _last_place(value)
     if last_place < _LEAST_ROUNDED and value == int(value):
         return math.inf, -math.inf
@@ -132,7 +132,7 @@ def rounding_range(value: float, hedge: str | None) -> tuple[float, float]:
 
 
 def _last_place(value: float) -> float:
-    """What one of the last digit before the noughts is worth: 1e6 for two million, 0.1 for 2.5."""
+    """Return the place value of the last digit before the noughts: 1e6 for two million, 0.1 for 2.5."""
     digits = f"{value:.15g}"
     if "e" in digits or "." in digits:
         return 10.0 ** math.floor(math.log10(value)) if "e" in digits else 10.0 ** -len(digits.split(".")[1])
@@ -140,7 +140,7 @@ def _last_place(value: float) -> float:
 
 
 def _flag(pair: Pair, numeral: Numeral, beside: dict[Span, list[Numeral]]) -> Flag:
-    """`beside` keeps what was found for a sentence of the source."""
+    """Return the number's flag. `beside` caches the numbers of each sentence of the source."""
     written = pair.output.text[numeral.span.start : numeral.span.end]
     evidence = pair.evidence[pair.output.sentence_at(numeral.span.start)]
     others: list[Numeral] = []
@@ -156,7 +156,7 @@ def _flag(pair: Pair, numeral: Numeral, beside: dict[Span, list[Numeral]]) -> Fl
 
 
 def _beside(pair: Pair, sentence: Span) -> list[Numeral]:
-    """The numbers of a sentence of the source that an output's may come from, if they are but a few."""
+    """Return the numbers of a sentence of the source, if they are few enough to name."""
     start, end = sentence
     numerals = pair.source.numerals
     first = bisect_left(numerals, start, key=lambda other: other.span.start)

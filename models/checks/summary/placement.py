@@ -1,9 +1,9 @@
-"""Names and numbers that the source has, but not where the output has them.
+"""Flags names and numbers that the source has, but in another place than the output.
 
-The words around a name or number in the output are looked for around each of its places in the source, and
-around those of others of its kind. If they are found with another and not with this one, it is in the wrong
-place. How sure that is, a small logistic model says, fitted to planted errors and to sentences that people
-found faithful (bench/checks.py has the figures).
+Compares the words around a name or number in the output with those around each of its places in the source,
+and around others of its kind. If they fit another and not this one, it is in the wrong place. A small
+logistic model decides, fitted to planted errors and to sentences that people found faithful (bench/checks.py
+has the figures).
 """
 
 import math
@@ -26,21 +26,21 @@ from models.text.span import Span
 
 _LOCATIVE = re.compile(r"\b(?:in|at|from|to|near|across|of|outside|around|into) $")
 _OF_PEOPLE = ("an", "ans", "ish", "ese", "ch", "sh", "s")
-"""Endings of what people are called, not countries; they stand where no country can."""
+"""Endings of names of peoples, which stand where no country can."""
 _LEAST_LETTERS = 3
 _LEAST_ELSEWHERE = 0.3
-"""How much of the surroundings the other one must have, at the least."""
+"""The least share of the surroundings that the other one must have."""
 MOST_WORDS = 2000
-"""A longer output is no summary, and comparing every place with every other would take minutes."""
+"""A longer output is no summary, and to compare every place with every other would take minutes."""
 _MOST_NUMBERS = 200
 _MOST_BY_NEARNESS = 0.21
 _MOST_PLACES = 6
-"""What a source names more often than that may stand anywhere."""
+"""A name or number with more places in the source may stand anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Judgement:
-    """A logistic model: above 0, the place is wrong."""
+    """A logistic model: a value above 0 means a wrong place."""
 
     here: float
     elsewhere: float
@@ -56,7 +56,7 @@ _OF_NAMES = _Judgement(here=-6.75, elsewhere=3.43, places=-0.79, bias=-0.35)
 
 
 def check(pair: Pair) -> Iterator[Flag | None]:
-    """A flag for each name or number whose surroundings the source has around another."""
+    """Yield a flag for each name or number whose surroundings the source has around another."""
     output = pair.output
     if pair.across_languages or len(output.words) > MOST_WORDS or len(output.numerals) > _MOST_NUMBERS:
         return
@@ -89,7 +89,7 @@ def _numbers(pair: Pair, surroundings: Surroundings) -> Iterator[Flag | None]:
 
 
 def _is_rival(numeral: Numeral, other: Numeral) -> bool:
-    """Whether the other number could have stood in the place of this one."""
+    """Return whether the other number could have stood in the place of this one."""
     if other.value <= 1 or (numeral.unit == "%") != (other.unit == "%"):
         return False
     if numeral.unit and other.unit and numeral.unit != other.unit:
@@ -129,7 +129,7 @@ def _telling(name: Name, pair: Pair) -> Name:
 
 
 def _kind(name: Name, text: str, language: str) -> str | None:
-    """What may be swapped for what: a country for a country, a name of several words for another."""
+    """Return the name's kind, or None: only names of a kind, such as two countries, can be mixed up."""
     if not name or any(is_calendar_word(part.key, language) for part in name):
         return None
     if len(name) > 1:
@@ -144,7 +144,7 @@ def _kind(name: Name, text: str, language: str) -> str | None:
 
 
 def _names_by_sentence(pair: Pair) -> dict[int, set[str]]:
-    """The keys of all parts of names, by the sentence of the output that they stand in."""
+    """Return the keys of all words of names by the output's sentence that they stand in."""
     found: dict[int, set[str]] = defaultdict(set)
     for name in pair.output_names:
         for part in name:
@@ -153,7 +153,7 @@ def _names_by_sentence(pair: Pair) -> dict[int, set[str]]:
 
 
 class _Named:
-    """The names of a source by number, to be found by any form of one of their words."""
+    """The names of a source by number, found by any form of one of their words."""
 
     def __init__(self, pair: Pair):
         self._source = pair.source
@@ -169,15 +169,15 @@ class _Named:
                 self._by_stem[key[:size]].add(key)
 
     def sharing(self, keys: Iterable[str]) -> set[int]:
-        """The names that have a form of one of the words."""
+        """Return the numbers of the names that have a form of one of the words."""
         return {i for key in keys for form in self._forms_of(key) for i in self._by_key[form]}
 
     def spans(self, numbers: Iterable[int]) -> list[Span]:
-        """Where they stand, in order."""
+        """Return the places of these names, in order."""
         return [_span(self._names[i]) for i in sorted(numbers)]
 
     def of_kind(self, kind: str) -> list[int]:
-        """The names of this `_kind`."""
+        """Return the numbers of the names of this `_kind`."""
         return self._by_kind.get(kind, [])
 
     @cached_property
@@ -188,7 +188,7 @@ class _Named:
         return found
 
     def _forms_of(self, key: str) -> frozenset[str]:
-        """The words of names that are forms of one with it: see `are_forms_of_one`."""
+        """Return the words of the source's names that are forms of one name with `key`."""
         if key not in self._forms:
             near = {other for size in stem_sizes(key) for other in self._by_stem.get(key[:size], ())}
             near = {other for other in near if are_forms_of_one(other, key)}
@@ -209,7 +209,7 @@ def _better(
     rivals: Sequence[Span],
     judgement: _Judgement,
 ) -> Span | None:
-    """The place in the source whose surroundings this place of the output has, if that is another's."""
+    """Return the rival's place in the source that fits the surroundings in the output better, or None."""
     if not same or not rivals or len(same) > _MOST_PLACES:
         return None
     context = surroundings.context(pair.output, span)

@@ -1,4 +1,4 @@
-"""Quotations in an output that are not the source's words."""
+"""Flags quotations in an output that are not the source's words."""
 
 import re
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ _MARKS = re.compile(
 _LEFT_OUT = re.compile(r"\.\.\.|…|\[[^\[\]]*\]|\([^()]*\)")
 _LEAST_WORDS = 2
 _LEAST_CHARACTERS = 4
-"""Of a script without blanks."""
+"""The least of a quotation in a script without blanks."""
 _MOST_NEAREST = 50
-"""For more false quotations the nearest words of the source are not looked for: each takes all of it."""
+"""After this many false quotations no nearest words are looked for: each search reads the whole source."""
 _MOST_SOUGHT = 1000
-"""As many different pieces, each neighbouring two of whose words the source has, are looked for whole."""
+"""The most different pieces that are looked for whole, once the source has all their pairs of words."""
 _LETTERS = re.compile(r"[^\W_]+")
 
 
 def check(pair: Pair) -> Iterator[Flag | None]:
-    """A flag for each quotation of two words or more; what `...` or brackets leave out is left out."""
+    """Yield a flag for each false quotation of two words or more. `...` and brackets may replace words."""
     if pair.across_languages:
         return
     held: _SourceWords | None = None
@@ -43,7 +43,7 @@ def check(pair: Pair) -> Iterator[Flag | None]:
 
 
 class _SourceWords:
-    """The words of a source, to look for pieces of it in."""
+    """The words of a source, to look for quoted pieces in."""
 
     def __init__(self, text: str):
         self._text = _squeezed(text)
@@ -51,7 +51,10 @@ class _SourceWords:
         self._known: dict[str, bool] = {}
 
     def holds(self, piece: str) -> bool:
-        """Whether it has the piece's words one after another; of very many pieces, whether any two."""
+        """Return whether the source has the piece's words in a row.
+
+        After very many pieces it is enough that the source has each two neighbouring words.
+        """
         squeezed = _squeezed(piece)
         if not self._pairs.issuperset(pairwise(squeezed.split())):
             return False
@@ -61,7 +64,7 @@ class _SourceWords:
 
 
 def _squeezed(text: str) -> str:
-    """The text's words and numbers, with one blank around each; none between characters without blanks."""
+    """Return the text's words, one blank around each, and around each character of an unspaced script."""
     plain = text.casefold().replace("’", "").replace("'", "").replace("ʼ", "")
     words = _LETTERS.findall(plain)
     return " " + " ".join(" ".join(word) if is_unspaced(word) else word for word in words) + " "
@@ -83,7 +86,7 @@ def _flag(pair: Pair, span: Span, *, with_nearest: bool) -> Flag:
 
 
 def _nearest(source: Reading, quotation: str) -> Span | None:
-    """The source's sentence that has most of the quotation's words, if it has most of them."""
+    """Return the source's sentence with the most words of the quotation, if it has over 60% of them."""
     wanted = set(_LETTERS.findall(quotation.casefold()))
     best, share = None, 0.6
     for sentence in source.sentences:

@@ -1,9 +1,9 @@
-"""Sentences put together from scraps of the source that do not belong together.
+"""Flags sentences put together from scraps of the source that do not belong together.
 
 A summarizer that copies goes wrong where it joins: half of one sentence and half of another say what neither
-did. So in an output that mostly copies, a sentence of many short scraps, from two places of the source, is
-doubtful. How doubtful, a small logistic model says, fitted to people's judgements of sentences
-(bench/checks.py has the figures). It tells nothing about an output that paraphrases.
+did. So in an output that mostly copies, a sentence of many short scraps from two places of the source is
+doubtful. A small logistic model decides, fitted to people's judgements of sentences (bench/checks.py has the
+figures). It says nothing about an output that paraphrases.
 """
 
 import math
@@ -27,11 +27,11 @@ _REPEATED = 0.5
 _LENGTH = -0.8
 _BIAS = 0.8
 _LIMIT = 0.25
-"""From here on a sentence is flagged: about one in twenty-five of those that people found faithful."""
+"""A sentence above it is flagged: about one in twenty-five of those that people found faithful."""
 
 
 def check(pair: Pair) -> Iterator[Flag | None]:
-    """A flag for each doubtful sentence, over the whole of it."""
+    """Yield a flag for each doubtful sentence, over the whole of it."""
     words = pair.output.words
     if pair.across_languages or not words or len(words) > MOST_WORDS or is_unspaced(words[0].key):
         return
@@ -49,14 +49,14 @@ def check(pair: Pair) -> Iterator[Flag | None]:
 
 
 class _Stems:
-    """How often each stem stands in a sentence of the source, each sentence counted once."""
+    """The counts of stems in each sentence of the source, each counted once."""
 
     def __init__(self, pair: Pair):
         self._source = pair.source
         self._counts: dict[int, Counter[str]] = {}
 
     def at(self, offset: int) -> Counter[str]:
-        """Those of the sentence that a character belongs to."""
+        """Return the counts for the sentence that the character belongs to."""
         sentence = self._source.sentence_at(offset)
         if sentence not in self._counts:
             self._counts[sentence] = Counter(word.stem for word in self._source.words_by_sentence[sentence])
@@ -66,7 +66,7 @@ class _Stems:
 def _doubt(
     pair: Pair, sentence: int, words: list[Word], scraps: list[Fragment], copied: float, stems: _Stems
 ) -> float:
-    """The logit of the sentence being wrong."""
+    """Return the logit of the sentence being wrong."""
     evidence = pair.evidence[sentence]
     share = len(scraps) / len(words)
     second = evidence[1].score if len(evidence) > 1 else 0.0
@@ -82,7 +82,7 @@ def _doubt(
 
 
 def _repeated(pair: Pair, sentence: int, words: list[Word], stems: _Stems) -> int:
-    """How many telling words the sentence has twice and no sentence of its evidence has."""
+    """Count the rare words that the sentence has twice and no sentence of its evidence does."""
     counts = Counter(word.stem for word in words if not pair.output.is_common(word))
     held = [stems.at(each.span.start) for each in pair.evidence[sentence]]
     return sum(count > 1 and all(other[stem] < 2 for other in held) for stem, count in counts.items())

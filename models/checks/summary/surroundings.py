@@ -1,4 +1,4 @@
-"""How well the words around a place of an output fit those around a place of its source."""
+"""Measures how well the words around a place of an output fit those around a place of its source."""
 
 from bisect import bisect_left
 from collections import defaultdict
@@ -13,25 +13,25 @@ _SAME_SENTENCE = 0.8
 _NEIGHBOURING_SENTENCE = 0.4
 _NEAR_WORDS = 6
 _NEAR = 0.2
-"""On top of the same sentence's."""
+"""Added to the weight of the same sentence."""
 _COMMON = 0.1
 _FADING_BEFORE = 3.0
 _FADING_AFTER = 4.0
-"""After how many words a word counts half: what follows says more of a number or a name."""
+"""The distance in words at which a word counts half. The words after a number or a name tell more of it."""
 
 Context = dict[str, float]
-"""Stems with their weights; these add up to 1."""
+"""Stems with their weights, which add up to 1."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """A source, to be asked how well a place of it fits a context."""
+    """A source that tells how well a place of it fits a context."""
 
     source: Reading
     weights: TermWeights
 
     def context(self, output: Reading, span: Span) -> Context:
-        """The words of a place's sentence around it: rare and near ones count most."""
+        """Return the words around a place in its sentence. Rare and near ones weigh most."""
         words = output.words_by_sentence[output.sentence_at(span.start)]
         before = [word for word in reversed(words) if word.span.end <= span.start]
         after = [word for word in words if word.span.start >= span.end]
@@ -44,7 +44,7 @@ class Surroundings:
         return {stem: weight / whole for stem, weight in found.items()}
 
     def by_sentence(self, context: Context) -> list[float]:
-        """For each sentence of the source, how much of the context it and its neighbours hold, 0 to 0.8."""
+        """Return for each sentence of the source how much of the context is in or beside it, 0 to 0.8."""
         held = [0.0] * len(self.source.sentences)
         for stem, weight in context.items():
             own, beside = self._holders(stem)
@@ -55,7 +55,7 @@ class Surroundings:
         return held
 
     def _holders(self, stem: str) -> tuple[set[int], set[int]]:
-        """The sentences of the source that have the stem, and their neighbours that do not."""
+        """Return the sentences of the source that have the stem, and their neighbours that do not."""
         if stem not in self._known_holders:
             own = {self._sentences[i] for i in self._places.get(stem, ())}
             beside = {i + step for i in own for step in (-1, 1)} - own
@@ -63,7 +63,7 @@ class Surroundings:
         return self._known_holders[stem]
 
     def nearness(self, context: Context, offset: int) -> float:
-        """How much of the context stands within a few words of a place of the source, 0 to 0.2."""
+        """Return the share of the context within a few words of a place of the source, 0 to 0.2."""
         at = bisect_left(self._starts, offset)
         places = range(max(0, at - _NEAR_WORDS), min(len(self._starts), at + _NEAR_WORDS + 1))
         sentence = self.source.sentence_at(offset)

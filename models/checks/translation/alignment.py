@@ -1,8 +1,8 @@
-"""Which sentences of a translation stand for which of its source.
+"""Aligns the sentences of a translation with those of its source.
 
-By dynamic programming over lengths (Gale and Church, 1993, https://aclanthology.org/J93-1004), helped by
-numbers, names and kindred words that both sides have. Where both have the same number of lines, line by line;
-the order of sentences is taken as kept.
+Uses dynamic programming over lengths (Gale and Church, 1993, https://aclanthology.org/J93-1004), helped by
+numbers, names and kindred words that both sides have. Aligns line by line if both have equally many lines.
+Assumes that a translation keeps the order of sentences.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ _COST_OF_SHAPE = {
     **{(1, 1): 0.1, (1, 0): 5.0, (0, 1): 5.0},
     **{(2, 1): 3.5, (1, 2): 3.5, (3, 1): 5.0, (1, 3): 5.0, (2, 2): 5.0},
 }
-"""By how many sentences are joined with how many: the rarer, the dearer."""
+"""The cost of a bead by its number of sentences on each side: the rarer, the dearer."""
 _MAX_LENGTH_COST = 20.0
 _ANCHOR_GAIN = 10.0
 _MAX_JOINED = 3
-"""Sentences of a side in a bead."""
+"""The most sentences of a side in a bead."""
 _BEAM = 60.0
-"""What a way may cost more than the best and be followed: a dozen lost sentences and more in one place."""
+"""How much more than the best a path may cost: enough for a dozen lost sentences in one place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,16 @@ class Bead:
     source: tuple[Span, ...]
     output: tuple[Span, ...]
     score: float
-    """How well lengths and anchors agree, 0 to 1; 0 if a side is empty."""
+    """The agreement of lengths and anchors, 0 to 1; 0 if a side is empty."""
 
 
 def align(source: Reading, output: Reading) -> list[Bead]:
-    """All sentences of both, each in one bead, in order."""
+    """Return the beads, in order. Every sentence of both texts is in one of them."""
     return finish(align_pausing(source, output))
 
 
 def align_pausing(source: Reading, output: Reading) -> Pausing[list[Bead]]:
-    """The same with pauses."""
+    """Do the same with pauses."""
     for each in (source, output):
         yield from each.read("sentences")
     theirs, ours = _by_line(source), _by_line(output)
@@ -58,7 +58,7 @@ def align_pausing(source: Reading, output: Reading) -> Pausing[list[Bead]]:
 
 
 def _by_line(reading: Reading) -> list[list[Span]]:
-    """The sentences of each line that has any."""
+    """Return the sentences of each line that has any."""
     lines: list[list[Span]] = []
     for span in reading.sentences:
         if lines and not _BREAKS.isdisjoint(reading.text[lines[-1][-1].end : span.start]):
@@ -74,7 +74,7 @@ _BREAKS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 
 
 class _Table:
-    """The cheapest way to align two lists of sentences."""
+    """The table of dynamic programming for two lists of sentences."""
 
     def __init__(self, source: Reading, theirs: Sequence[Span], output: Reading, ours: Sequence[Span]):
         self._languages = source.language, output.language
@@ -84,7 +84,7 @@ class _Table:
         self._anchors: tuple[list[frozenset[str]], list[frozenset[str]]] = [], []
 
     def beads(self) -> Pausing[list[Bead]]:
-        """Row by row; of each only what costs little more than its best is followed."""
+        """Return the cheapest alignment. Each row follows only paths little dearer than its best."""
         for found, text, spans in zip(self._anchors, self._texts, (self._theirs, self._ours), strict=True):
             for span in spans:
                 found.append(anchors(text, span))
@@ -110,7 +110,7 @@ class _Table:
         return self._path(steps)
 
     def _best(self, costs: dict[tuple[int, int], float], i: int, j: int) -> tuple[float, tuple[int, int]]:
-        """The least cost of aligning the first `i` sentences with the first `j`; its last bead's shape."""
+        """Return the least cost of aligning the first `i` and the first `j` sentences, and the last shape."""
         best, shape = inf, (0, 0)
         for (m, n), dear in _COST_OF_SHAPE.items():
             before = costs.get((i - m, j - n), inf) + dear
@@ -131,7 +131,7 @@ class _Table:
         return beads[::-1]
 
     def _cost(self, i: int, j: int, m: int, n: int) -> float:
-        """Of the bead that ends before sentences `i` and `j`, of `m` and `n` of them."""
+        """Return the cost of the bead of `m` and `n` sentences that ends before sentences `i` and `j`."""
         if not m or not n:
             return 0.0
         deviation = self._deviation(i, j, m, n)

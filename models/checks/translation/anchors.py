@@ -1,4 +1,4 @@
-"""What two sentences that translate each other may share across languages: numbers, names, kindred words."""
+"""Anchors: what a sentence shares with its translation, such as numbers, names and kindred words."""
 
 import re
 
@@ -13,7 +13,7 @@ _QUESTION = re.compile(r"[?？؟]")
 
 
 def anchors(text: str, span: Span) -> frozenset[str]:
-    """Digits, the sounds of capitalized words, the beginnings of long ones, addresses, a question mark."""
+    """Return digits, sounds of capitalized words, beginnings of long ones, addresses, and a question mark."""
     found = {"?"} if _QUESTION.search(text, span.start, span.end) else set()
     for match in _TOKEN.finditer(text, span.start, span.end):
         word = match[0]
@@ -27,10 +27,10 @@ def anchors(text: str, span: Span) -> frozenset[str]:
 
 
 def _weighty(token: str) -> set[str]:
-    """The token as several anchors, because hardly anything else has it."""
+    """Return the token as several anchors: it is rare, so it counts more than one."""
     return {token, f"{token} again", f"{token} once more"}
 
 
 def overlap(one: frozenset[str], other: frozenset[str]) -> float:
-    """How much two sets have in common, 0 to 1 (Dice's coefficient); 0 if one is empty."""
+    """Return how much two sets have in common, 0 to 1 (Dice's coefficient); 0 if one is empty."""
     return 2 * len(one & other) / (len(one) + len(other)) if one and other else 0.0

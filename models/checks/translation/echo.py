@@ -1,6 +1,6 @@
-"""The source left as it was, or a long stretch of it, where a translation is wanted.
+"""Flags an output that left the source, or a long stretch of it, untranslated.
 
-Names, numbers and single words may well be the same in two languages; ordinary words side by side are not.
+Names, numbers and single words may be the same in two languages; several ordinary words in a row are not.
 """
 
 from bisect import bisect_right
@@ -17,13 +17,13 @@ _RUN_WORDS = 4
 """Shared words in a row that count as copied: related languages share shorter runs (`a partir de`)."""
 _ORDINARY_WORDS = 3
 _WHOLE = 0.6
-"""Copied share of the output's words that makes it an echo."""
+"""The copied share of the output's words that makes it an echo."""
 _LONG_RUN_WORDS = 8
 """A copied run that gets a warning in an output that is otherwise a translation: a title, or a lapse."""
 
 
 def check(pair: Pair) -> Iterator[Flag]:
-    """One flag if most of the output stands in the source; a warning for a long stretch of it that does."""
+    """Yield one flag if most of the output stands in the source, else a warning for each long stretch."""
     if _same_language(pair.source.language, pair.output.language):
         return
     source, output = words(pair.source.text), words(pair.output.text)
@@ -47,7 +47,7 @@ def _same_language(one: str, other: str) -> bool:
 
 
 def _copied_runs(source: list[WordForm], output: list[WordForm]) -> list[Span]:
-    """The longest stretches of the output's words that stand in the source in the same order."""
+    """Return the longest stretches of the output's words that stand in the source in the same order."""
     length = min(_RUN_WORDS, len(source))
     forms = [word.form for word in output]
     grams = {tuple(word.form for word in source[i : i + length]) for i in range(len(source) - length + 1)}
@@ -64,13 +64,13 @@ def _copied_runs(source: list[WordForm], output: list[WordForm]) -> list[Span]:
 
 
 def _is_within(span: Span, spans: list[Span]) -> bool:
-    """Whether one of these, in order and apart from each other, holds it."""
+    """Return whether one of the spans, sorted and not overlapping, contains this one."""
     before = bisect_right(spans, span.start, key=lambda each: each.start)
     return before > 0 and span.end <= spans[before - 1].end
 
 
 def _is_prose(text: str, run: list[WordForm], apart: list[Span]) -> bool:
-    """Whether the words are more than names, or parts of addresses: enough of them are ordinary."""
+    """Return whether enough of the words are ordinary: neither names nor parts of addresses."""
     letters = [word for word in run if word.form[0].isalpha() and not _is_within(word.span, apart)]
     if all(is_unspaced(word.form) for word in letters):
         return len(letters) >= 2 * _ORDINARY_WORDS

@@ -1,8 +1,8 @@
-"""Numbers that a translation lost, changed or made up.
+"""Flags numbers that a translation lost, changed or made up.
 
-Only what one side writes in digits, or exactly in words, is asked for. The other side may have it in digits
+Looks for numbers that one side writes in digits, or exactly in words. The other side may have them in digits
 or words, with its own separators and multipliers, as a month's name, in Roman or Chinese numerals, or on
-another clock. How often a number comes is not counted.
+another clock. Does not count how often a number comes.
 """
 
 import math
@@ -26,7 +26,7 @@ _ONLY_NOUGHTS = re.compile(r"0{2,}")
 _ROMAN = re.compile(
     r"(?<!\w)(?=[VXХ]|I[IVXХ])(X{0,3}|Х{0,3})(I[XХ]|IV|V?I{0,3})(?:(?:er?|ème|º|[-‑][йеямго]+)(?!\w)|(?!\w))"
 )
-"""The Cyrillic `Х` too; a lone `I` is more often a word."""
+"""Takes the Cyrillic `Х` too, but no lone `I`, which is more often a word."""
 _HAN = {character: float(value) for value, character in enumerate("零一二三四五六七八九十")} | {
     "两": 2.0,
     "兩": 2.0,
@@ -34,13 +34,13 @@ _HAN = {character: float(value) for value, character in enumerate("零一二三�
 }
 _BUDDHIST = frozenset(("th", "lo"))
 _BUDDHIST_ERA = 543
-"""Years that Thai counts more: 2564 is 2021."""
+"""The years that Thai counts more: 2564 is 2021."""
 _FIRST_YEAR, _LAST_YEAR = 1000, 2200
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "Х": 10}
 
 
 def check(pair: Pair) -> Iterator[Flag]:
-    """A changed number once, in its place in both texts; else one flag for each that was lost or added."""
+    """Yield one flag for each changed number, with both places; else one for each that was lost or added."""
     source, output = pair.source.numerals, pair.output.numerals
     lost = _unmatched(source, pair.source.text, _Values(output, pair.output, pair.source))
     added = _unmatched(output, pair.output.text, _Values(source, pair.source, pair.output))
@@ -65,7 +65,7 @@ def _written(reading: Reading, numeral: Numeral) -> str:
 
 
 class _Values:
-    """All numbers that a text may be said to hold; `beside` is the text that is held against it."""
+    """All values that a text may be said to have. `beside` is the text it is compared with."""
 
     def __init__(self, found: Sequence[Numeral], reading: Reading, beside: Reading):
         self._values = {value for numeral in found for value in numeral.values}
@@ -94,7 +94,7 @@ class _Values:
         return near < len(self._sorted) and self._sorted[near] <= value + _TOLERANCE * value
 
     def has_hour(self, hour: float) -> bool:
-        """On either clock."""
+        """Return whether the text has the hour, on either clock."""
         return any(map(self.has, (hour, hour + 12, hour - 12)))
 
 
@@ -103,12 +103,12 @@ def _dates(text: str) -> list[re.Match[str]]:
 
 
 def _parts(numeral: Numeral, text: str) -> list[float]:
-    """The whole numbers that its digits make."""
+    """Return the whole numbers that the numeral's digits make."""
     return [float(int(part)) for part in _DIGITS.findall(text[numeral.span.start : numeral.span.end])]
 
 
 def _said_otherwise(numeral: Numeral, text: str) -> set[float]:
-    """What else may stand for the number: a time in parts, on either clock; a decade, its century."""
+    """Return other values for the number: the parts of a time, on either clock, or a decade's century."""
     if numeral.kind == "time":
         hour = numeral.value // 60
         return {hour, (hour + 12) % 24, *_parts(numeral, text), *_with_point(numeral)}
@@ -118,7 +118,7 @@ def _said_otherwise(numeral: Numeral, text: str) -> set[float]:
 
 
 def _with_point(time: Numeral) -> tuple[float, float]:
-    """5.3 and 17.3 for 5.30pm, as the other language may write it."""
+    """Return 5.3 and 17.3 for 5.30pm, as the other language may write it."""
     minute = time.value % 60 / 100
     return time.value // 60 + minute, time.value // 60 % 12 + minute
 
@@ -135,14 +135,14 @@ def _unmatched(found: Sequence[Numeral], text: str, other: _Values) -> list[Nume
 
 
 def _is_exact(numeral: Numeral, text: str) -> bool:
-    """In digits; or in words and neither small, as `one` and `second` are, nor round, as `hundreds` is."""
+    """Return whether it is in digits, or in words but neither small (`second`) nor round (`hundreds`)."""
     if not numeral.spelled:
         return not _ONLY_NOUGHTS.fullmatch(text[numeral.span.start : numeral.span.end])
     return numeral.value > _SMALL and not math.log10(numeral.value).is_integer()
 
 
 def _is_within(numeral: Numeral, spans: Sequence[Span]) -> bool:
-    """Whether one of these, in order and apart from each other, holds it."""
+    """Return whether one of the spans, sorted and not overlapping, contains the numeral."""
     before = bisect_right(spans, numeral.span.start, key=lambda span: span.start)
     return before > 0 and numeral.span.end <= spans[before - 1].end
 

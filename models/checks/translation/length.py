@@ -1,6 +1,6 @@
-"""An output far shorter or longer than a translation of its source can be.
+"""Flags an output far shorter or longer than a translation of its source can be.
 
-By characters, with how languages compare: measured on licensed parallel texts with `bench/fit_lengths.py`.
+Counts characters. `bench/fit_lengths.py` measured how languages compare, on licensed parallel texts.
 """
 
 import math
@@ -18,22 +18,22 @@ LOST, ADDED = "omission", "addition"
 
 
 class Length(NamedTuple):
-    """A language beside English."""
+    """The length of a language's texts, compared with English."""
 
     ratio: float
-    """Characters for one of English."""
+    """Characters for each one of English."""
     constant: float
     by_size: float
     """The variance of the ratio's logarithm is `constant + by_size / English characters`."""
 
 
 _A_SIGN = 2.6
-"""What it says in English characters, so that Latin names and figures in Chinese count as what they are."""
+"""English characters for a Chinese one, so that Latin names and figures in Chinese count as they are."""
 _SIGN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 
 
 def size(text: str) -> int:
-    """Characters that are no white space; a Chinese one, also in Japanese, counts as `_A_SIGN`."""
+    """Count the characters without white space; a Chinese one, also in Japanese, counts as `_A_SIGN`."""
     return len("".join(text.split())) + round((_A_SIGN - 1) * len(_SIGN.findall(text)))
 
 
@@ -54,10 +54,10 @@ _BY_SCRIPT = {
     "Arabic": Length(0.90, 0.08, 1.5),
     "Hebrew": Length(0.85, 0.08, 1.5),
 }
-"""Languages that were not measured: rough ratios, with a wide spread."""
+"""Rough ratios, with a wide spread, for languages that were not measured."""
 _UNMEASURED = Length(1.10, 0.08, 1.5)
 ERROR, WARNING = 3.5, 3.0
-"""Standard deviations from what is usual."""
+"""In standard deviations from the expected length."""
 _ELLIPSIS = re.compile(r"(?:\.\.\.|…+|\[\.\.\.\]|\[…\])\W*$")
 
 _WORD = re.compile(r"\w")
@@ -66,11 +66,11 @@ _MID_SENTENCE = re.compile(r"[\w,;、，]\s*$")
 _WITHOUT_FULL_STOPS = frozenset(("Thai", "Lao", "Khmer", "Burmese", "Tibetan"))
 """Scripts whose sentences end in a space, or in signs of their own."""
 _END_CHARACTERS = 40
-"""As much of a text's end as these are looked for in: in a long row of dots they would take minutes."""
+"""How much of the end is searched for ellipses and full stops: a long row of dots would take minutes."""
 
 
 def check(pair: Pair) -> Iterator[Flag]:
-    """One flag at most: empty, far too short, far too long, or broken off with an ellipsis."""
+    """Yield at most one flag: empty, far too short, far too long, or broken off."""
     source, output = size(pair.source.text), size(pair.output.text)
     whole = Span(0, len(pair.output.text))
     if source and not output:
@@ -110,7 +110,7 @@ def _has_full_stops(pair: Pair) -> bool:
 
 
 def deviations(source: int, output: int, source_language: str, output_language: str) -> float:
-    """How many standard deviations the output's `size` is over (or, negative, under) the expected one."""
+    """Return by how many standard deviations `output` is over (negative: under) the expected `size`."""
     one, other = beside_english(source_language), beside_english(output_language)
     variance = one.constant + other.constant + (one.by_size + other.by_size) * one.ratio / source
     expected = source * other.ratio / one.ratio
@@ -120,7 +120,7 @@ def deviations(source: int, output: int, source_language: str, output_language: 
 
 @cache
 def beside_english(language: str) -> Length:
-    """The language's own row, or one for its script."""
+    """Return the language's own row, or its script's."""
     base = language.replace("_", "-").split("-")[0].lower()
     if base in _BESIDE_ENGLISH:
         return _BESIDE_ENGLISH[base]

@@ -1,4 +1,4 @@
-"""Quotation marks and brackets that a translation lost or left open. Warnings: usage differs."""
+"""Warns of quotation marks and brackets that a translation lost or left open. No errors: usage differs."""
 
 import re
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ _AS_ONE = str.maketrans("（）", "()")
 _LIST_MARK = re.compile(r"^\s*\w{1,3}\)|[:;]['-]?[()]|(?<!\()\b\w\)")
 _QUOTATION = re.compile("[«»“”„\"「」『』‹›《》]|(?<!\\w)['‘‚]\\w|\\w[.,!?…]?['’](?!\\w)")
 _SURE = re.compile('[«»“”„"「」『』]')
-"""Without apostrophes, which may mean anything."""
+"""Leaves out apostrophes, which may mean anything."""
 _LEAST_QUOTED = 24
-"""Characters, by `length.size`: less is a word set off, or a name that Russian puts between marks."""
+"""Characters, by `length.size`: fewer are a word set off, or a name that Russian puts between marks."""
 
 
 def check(pair: Pair) -> Iterator[Flag]:
-    """A warning for a bracket without its partner, and one if no quotation mark is left."""
+    """Yield a warning for a bracket without its partner, and one if no quotation mark is left."""
     source, output = pair.source.text, pair.output.text
     lone = _lone_bracket(output)
     if lone is not None and _lone_bracket(source) is None:
@@ -46,7 +46,7 @@ def _lone_bracket(text: str) -> Span | None:
 
 
 def _quotation(text: str) -> Span | None:
-    """From the first to the last quotation mark, if somebody may be quoted in between."""
+    """Return the span from the first to the last quotation mark, if it may quote somebody."""
     marks = [match.start() for match in _SURE.finditer(text)]
     if len(marks) < 2 or max(size(text[a:b]) for a, b in pairwise(marks)) < _LEAST_QUOTED:
         return None

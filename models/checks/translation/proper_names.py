@@ -1,8 +1,8 @@
-"""Names of several words that a translation lost or misspelled. Warnings: some names are translated.
+"""Warns of names of several words that a translation lost or misspelled. No errors: some are translated.
 
-Between alphabets only: in Chinese and its like a name's sound is too vague to look for. A name counts as kept
-if any of its words is found, in any spelling. Single words are not looked for: too many are exonyms, as
-`Londres` is, and German writes every noun like a name.
+Works between alphabets only: in Chinese and its like a name's sound is too vague to look for. A name counts
+as kept if any of its words is found, in any spelling. Skips single words: too many are exonyms, as `Londres`
+is, and German writes every noun like a name.
 """
 
 import re
@@ -29,19 +29,19 @@ _PARTICLE = re.compile(rf" (?:{_PARTICLES}) ")
 _NAME = re.compile(rf"{_NAME_WORD}(?: (?:(?:{_PARTICLES}) ){{0,4}}+{_NAME_WORD}){{1,29}}")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _MOST_NAMES = 300
-"""No sentence has more; each is held against all words of the output."""
+"""No sentence has more; each is compared with all words of the output."""
 _MOST_PLACES = 20
-"""Of a word of a name in the output: beside these a misspelled one is looked for."""
+"""The most places of a name's word in the output beside which a misspelled one is looked for."""
 _LEAST_LETTERS = 4
-"""Of a word that is looked for by its sound."""
+"""The least letters of a word that is looked for by its sound."""
 _MOST_SOUNDS, _MOST_COMPARED = 1000, 50_000
-"""Sounds that are looked for, and pairs of words that are compared; a sentence has a few dozen."""
+"""The most sounds looked for and pairs of words compared; a sentence has a few dozen."""
 _SAME_SOUND = 66
 _LEAST_SPELLED_LETTERS = 5
 _ALMOST = 70
-"""Similarity in percent from which on a word is another spelling of one."""
+"""The least similarity in percent of two spellings of a word."""
 _ENDING_LETTERS = 2
-"""A difference in the last letters alone is inflection."""
+"""A difference in only this many last letters is inflection."""
 
 
 class _FullName(NamedTuple):
@@ -55,7 +55,7 @@ class _FullName(NamedTuple):
 
 
 def check(pair: Pair) -> Iterator[Flag]:
-    """A warning for each name that is gone, and for each word of a name that is spelled in another way."""
+    """Yield a warning for each name that is gone, and for each word of a name that is spelled differently."""
     names = list(islice(_names(pair.source), _MOST_NAMES))
     if not names:
         return
@@ -95,14 +95,14 @@ def _words(text: str, within: Span) -> list[WordForm]:
 
 
 class _Sounds:
-    """The sounds of an output's words, to look for names in; of very many names, only for the first."""
+    """The sounds of an output's words, to look for names in; only for the first of very many names."""
 
     def __init__(self, sounds: Set[str]):
         self._sounds = sounds
         self._known: dict[str, bool] = {}
 
     def holds(self, name: _FullName) -> bool:
-        """Whether one of the name's words sounds as one of these, or none is long enough to tell."""
+        """Return whether one of the name's words sounds like one of these, or none is long enough to tell."""
         sounds = {skeleton(word.form) for word in name.words if len(word.form) >= _LEAST_LETTERS}
         return not sounds or not sounds.isdisjoint(self._sounds) or any(map(self._is_near, sounds))
 
@@ -116,7 +116,7 @@ class _Sounds:
 def _beside(
     name: _FullName, output: Sequence[WordForm], places: Mapping[str, Sequence[int]]
 ) -> list[WordForm]:
-    """The output's words beside those that it shares with the name."""
+    """Return the output's words beside those that it shares with the name."""
     here = {i for word in name.words for i in places.get(word.form, ())[:_MOST_PLACES]}
     return [
         output[i] for i in sorted({i + step for i in here for step in (-1, 0, 1)}) if 0 <= i < len(output)
@@ -126,7 +126,7 @@ def _beside(
 def _misspelled(
     name: _FullName, beside: Sequence[WordForm], places: Mapping[str, Sequence[int]]
 ) -> Iterator[tuple[WordForm, WordForm]]:
-    """Words of the name that the output almost has, beside one that it has to the letter."""
+    """Yield words of the name with the output's near spellings, beside a word that it has to the letter."""
     for word in name.words:
         if word.form not in places and len(word.form) >= _LEAST_SPELLED_LETTERS:
             for other in beside:

@@ -1,4 +1,4 @@
-"""Loops: words or groups of words that come again and again, as they do not in the source."""
+"""Flags loops: words or groups of words that come again and again, but not in the source."""
 
 import re
 from collections import defaultdict
@@ -12,16 +12,16 @@ from models.text.span import Span
 
 KIND = "repetition"
 _LEAST_WORDS = 4
-"""Words in all that a loop has at least."""
+"""The least words of a whole loop."""
 _LONG_GROUP_WORDS = 7
-"""Words of a group whose coming twice in a row is a loop already; `very good, very good` is none."""
+"""A group of this many words is a loop if it comes twice in a row; `very good, very good` is none."""
 _FAR_WORDS, _FAR_CHARACTERS = 8, 15
-"""Words, or characters of a script without spaces, of a group that is looked for anywhere in the output."""
+"""The length of a group looked for anywhere: in words, or in characters of a script without spaces."""
 _WITHIN_A_WORD = re.compile(r"([^\W\d_]{1,6}?)\1{4,}")
 
 
 def check(pair: Pair) -> Iterator[Flag]:
-    """One flag for the worst loop; a warning where a long group of words comes twice, far apart."""
+    """Yield one flag for the worst loop, or a warning if a long group of words comes twice, far apart."""
     source, output = words(pair.source.text), words(pair.output.text)
     allowed = _longest_loop(source)[0]
     times, loop = _longest_loop(output)
@@ -44,7 +44,7 @@ def _of(output: list[WordForm], run: Span) -> Span:
 
 
 def _longest_loop(text: list[WordForm]) -> tuple[int, Span | None]:
-    """How often the most repeated group comes in a row, and where, in words; 1 if none is repeated."""
+    """Return how often the most repeated group comes in a row, 1 for no loop, and its place in words."""
     forms = [word.form for word in text]
     best, where = 1, None
     for period, places in _returns(forms):
@@ -60,7 +60,7 @@ def _longest_loop(text: list[WordForm]) -> tuple[int, Span | None]:
 
 
 def _returns(forms: list[str]) -> list[tuple[int, list[int]]]:
-    """How far apart the same two words come again, more than once, and where: no loop has another period."""
+    """Return the distances at which two words come again more than once, and where: periods of loops."""
     last: dict[tuple[str, str], int] = {}
     places: dict[int, list[int]] = defaultdict(list)
     for i, two in enumerate(pairwise(forms)):
@@ -71,7 +71,7 @@ def _returns(forms: list[str]) -> list[tuple[int, list[int]]]:
 
 
 def _run(forms: list[str], place: int, period: int) -> tuple[int, int]:
-    """The words around a place that all come again after a period; where they start and end."""
+    """Return the start and end of the words around a place that all come again after a period."""
     start, end = place, place
     while start > period and forms[start - 1] == forms[start - 1 - period]:
         start -= 1
@@ -85,7 +85,7 @@ def _all_digits(forms: list[str], end: int, period: int) -> bool:
 
 
 def _again(text: list[WordForm]) -> Span | None:
-    """The second place of a long group of words that stands in the text twice."""
+    """Return the second place of a long group of words that stands in the text twice."""
     forms = [word.form for word in text]
     unspaced = 2 * sum(map(is_unspaced, forms)) > len(forms)
     length = _FAR_CHARACTERS if unspaced else _FAR_WORDS

@@ -1,6 +1,6 @@
-"""Letters of another writing system than the output's language has.
+"""Flags letters of another writing system than the output's language has.
 
-Words that stand in the source as well, and names in Latin letters, may be in any text.
+Any text may have names in Latin letters, and words that stand in the source as well.
 """
 
 import re
@@ -14,25 +14,25 @@ from models.text.span import Span
 
 KIND = "script"
 _FOREIGN_LETTERS = {"ru": "іїєґўјљњћђџѓќѕ", "uk": "ыэёўјљњћђџ", "bg": "ыэёіїєґўјљњћђџ"}
-"""Letters that its neighbours have and the language has not."""
+"""Letters that the language's neighbours have and it lacks."""
 _LETTER = re.compile(r"[^\W\d_]")
 _WORD = re.compile(r"[^\W\d_]+")
 _SMALL_LATIN = re.compile(r"(?<![\w@#./:'’&-])[a-zà-öø-ÿ]{2,}(?![\w@./:])")
 _LEAST_LETTERS = 4
 _MOST_SOUGHT = 1000
-"""As many different words are looked for within the source's, each in all of it."""
+"""The most different words that are looked for within the source's: each search reads all of it."""
 _OWN_SHARE = 0.5
-"""Least share of letters in the language's own script."""
+"""The least share of letters in the language's own script."""
 _ORDINARY_WORDS = 3
-"""Words with a small first letter from which on Latin text is more than names."""
+"""From this many words with a small first letter, Latin text is more than names."""
 _LETTERS_A_SIGN = {"Chinese": 3, "Kana": 2, "Hangul": 2}
 """Latin letters that say as much as one of the script's own."""
 _MIN_KANA_TEXT = 12
-"""Chinese characters in a row of sentences without a single kana that no Japanese text has."""
+"""No Japanese text has this many Chinese characters without a single kana."""
 
 
 def check(pair: Pair) -> Iterator[Flag]:
-    """One flag if the output is in another script than its language, else one for each word that is."""
+    """Yield one flag if the output is in another script than its language, else one for each word that is."""
     own, text = scripts(pair.output.language), pair.output.text
     if not own:
         return
@@ -47,7 +47,7 @@ def check(pair: Pair) -> Iterator[Flag]:
 
 
 def _is_another(pair: Pair, own: tuple[str, ...], letters: int, mine: int) -> bool:
-    """Whether the whole is in another script: too few letters are its own, and not only because of names."""
+    """Return whether the whole is in another script: too few letters are its own, even without names."""
     text = pair.output.text
     if own[0] == "Kana" and len(letters_of(("Chinese",)).findall(text)) >= _MIN_KANA_TEXT:
         return not letters_of(("Kana",)).search(text)
@@ -75,14 +75,14 @@ def _foreign_words(pair: Pair, own: tuple[str, ...]) -> Iterator[Flag]:
 
 
 def _held(words: Iterable[str], source: str, whole: re.Pattern[str]) -> set[str]:
-    """Those of the words that stand in the source: a few within others, the rest as `whole` finds them."""
+    """Return the words that stand in the source: as `whole` finds them, or a limited number within others."""
     known = set(whole.findall(source))
     within = islice(sorted(set(words) - known), _MOST_SOUGHT)
     return known | {word for word in within if word in source}
 
 
 def _touches_a_letter(text: str, match: re.Match[str]) -> bool:
-    """A foreign letter within a word, as in a word of two scripts that look alike; `π` alone is a sign."""
+    """Return whether the foreign letters adjoin others, as in a word of two scripts; `π` alone is a sign."""
     around = text[match.start() - 1 : match.start()] + text[match.end() : match.end() + 1]
     return any(map(str.isalpha, around))
 

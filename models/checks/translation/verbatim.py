@@ -1,7 +1,7 @@
-"""What a translation has to carry over to the letter: addresses, handles, placeholders, tags, names of files.
+"""Flags tokens that a translation must keep as they are: addresses, handles, placeholders, tags, file names.
 
-A token counts as kept wherever it stands. A pattern reads ASCII only, so that Chinese text that follows an
-address without a space is not taken for a part of it.
+A token counts as kept wherever it stands. The patterns read ASCII only, so that Chinese text right after an
+address is not taken for a part of it.
 """
 
 import re
@@ -88,22 +88,22 @@ _WORTH_A_LOOK = re.compile(
 _TRAILING = ".,;:!?'*"
 _OPENING = {")": "(", "]": "["}
 _MOST_SOUGHT = 1000
-"""As many lost or added tokens are looked for within others of the other text, each in all of it."""
+"""The most lost or added tokens looked for within longer ones: each search reads the other text whole."""
 
 
 def check(pair: Pair) -> Iterator[Flag]:
-    """Tokens of the source that the output lacks, and tokens of the output that the source lacks."""
+    """Yield a flag for each token that only the source or only the output has."""
     source, output = tokens(pair.source.text), tokens(pair.output.text)
     yield from _lost(pair, source, output)
     yield from _added(pair, source, output)
 
 
 Token = tuple[str, str, Span]
-"""What it is, as `_NAMES` has it; its text; where it stands."""
+"""A kind of `_NAMES`, the text, and its place."""
 
 
 def tokens(text: str) -> list[Token]:
-    """The tokens of `text`, in order, without the punctuation that ends a sentence after an address."""
+    """Return the tokens of `text`, in order, without the punctuation that follows an address."""
     if not _WORTH_A_LOOK.search(text):
         return []
     found = []

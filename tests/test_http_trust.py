@@ -1,5 +1,6 @@
 """/v1/check and /v1/clean over HTTP, with the real checks and the real reading."""
 
+import pytest
 from http_fakes import FakeRuntime, settings
 
 from models.tasks.checker import CheckRequest

@@ -32,7 +32,7 @@ def read(
     document: str, *, xml: bool = False, ignore: Collection[str] = (), within: Span | None = None
 ) -> list[Run]:
     """The runs of a document or fragment, in order. `ignore` names elements that stay as they are."""
-    reader = _Reader(document, xml, frozenset(name if xml else name.lower() for name in ignore))
+    reader = _HtmlReader(document, xml, frozenset(name if xml else name.lower() for name in ignore))
     start, end = within or (0, len(document))
     return reader.read(list(scan(document, start, end, xml=xml)))
 
@@ -42,7 +42,7 @@ def escape(text: str) -> str:
     return html.escape(text, quote=False)
 
 
-class _Reader:
+class _HtmlReader:
     def __init__(self, document: str, xml: bool, ignore: frozenset[str]):
         self._document = document
         self._xml = xml

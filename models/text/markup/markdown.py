@@ -48,7 +48,7 @@ Event = tuple[str, Any, int, int]
 
 def read(document: str) -> list[Run]:
     """The runs of a document, in order."""
-    return _Reader(document).read()
+    return _MarkdownReader(document).read()
 
 
 def escape(text: str) -> str:
@@ -56,7 +56,7 @@ def escape(text: str) -> str:
     return _NUMBER.sub(r"\1\\\2", _ESCAPED.sub(lambda found: f"\\{found[0]}", text))
 
 
-class _Reader:
+class _MarkdownReader:
     def __init__(self, document: str):
         self._document = document
         self._runs: list[Run] = []

@@ -1,4 +1,4 @@
-"""The words of a text, to tell which blocks of a page are in it. Knows nothing of order or of articles."""
+"""The words of an extracted text, to tell which blocks of its page are in it. Knows nothing of articles."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,8 +15,8 @@ def grams(found: Sequence[str]) -> set[Gram]:
     return {tuple(found[i : i + _GRAM_WORDS]) for i in range(max(1, len(found) - _GRAM_WORDS + 1))}
 
 
-class Reading:
-    """A text that somebody took from a page."""
+class Extraction:
+    """The text that an extractor took from a page."""
 
     def __init__(self, text: str):
         found = words(text)

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
+from models.checks.language.reading import Reading
 from models.checks.language.words import words
-from models.checks.pair import Pair, Reading
+from models.checks.pair import Pair
 from models.checks.translation import repetition
 from models.checks.translation_report import check_translation
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from models.checks.checked_sentence import CheckedSentence
 from models.checks.flag import Flag
-from models.checks.pair import Reading
+from models.checks.language.reading import Reading
 from models.checks.translation.alignment import align
 from models.checks.translation_report import check_translation
 from models.text.span import Span

@@ -12,8 +12,6 @@ from models.checks.language.mentioned_dates import MentionedDate, dates
 from models.checks.language.reading import Reading
 from models.checks.pauses import Pausing
 
-__all__ = ["Check", "Pair", "Reading"]
-
 
 @dataclass(frozen=True)
 class Pair:

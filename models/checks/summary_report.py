@@ -5,7 +5,8 @@ from typing import Protocol
 
 from models.checks.checked_sentence import CheckedSentence
 from models.checks.flag import Flag
-from models.checks.pair import Pair, Reading
+from models.checks.language.reading import Reading
+from models.checks.pair import Pair
 from models.checks.pauses import Pausing, finish
 from models.checks.registry import SUMMARY_CHECKS, run_pausing
 

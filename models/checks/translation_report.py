@@ -7,7 +7,8 @@ from dataclasses import replace
 from models.checks.checked_sentence import CheckedSentence
 from models.checks.evidence import Evidence
 from models.checks.flag import Flag
-from models.checks.pair import Pair, Reading
+from models.checks.language.reading import Reading
+from models.checks.pair import Pair
 from models.checks.pauses import Pausing, finish
 from models.checks.registry import TRANSLATION_CHECKS, run_pausing
 from models.checks.translation.alignment import Bead, align_pausing

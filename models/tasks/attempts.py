@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from models.checks.flag import Flag
-from models.checks.pair import Pair, Reading
+from models.checks.language.reading import Reading
+from models.checks.pair import Pair
 from models.checks.pauses import Pausing, finish
 from models.checks.registry import TRANSLATION_CHECKS, run_pausing
 from models.checks.severity import any_error, penalty

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from models.checks.checked_sentence import CheckedSentence
 from models.checks.evidence import Evidence
-from models.checks.pair import Pair, Reading
+from models.checks.language.reading import Reading
+from models.checks.pair import Pair
 from models.checks.pauses import Pausing
 from models.checks.summary_report import check_summary_pausing
 from models.pool import EntailmentModel, ModelPool

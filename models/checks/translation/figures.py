@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from models.checks.flag import Flag
 from models.checks.language.calendar_words import months_in
 from models.checks.language.numerals import Numeral
-from models.checks.pair import Pair, Reading
+from models.checks.language.reading import Reading
+from models.checks.pair import Pair
 from models.text.span import Span
 
 KIND = "number"

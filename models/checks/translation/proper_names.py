@@ -15,9 +15,10 @@ from rapidfuzz import fuzz, process
 
 from models.checks.flag import Flag
 from models.checks.language.common_words import common_words
+from models.checks.language.reading import Reading
 from models.checks.language.spelling import latin, skeleton
 from models.checks.language.words import WordForm, is_unspaced
-from models.checks.pair import Pair, Reading
+from models.checks.pair import Pair
 from models.text.span import Span
 
 KIND = "name"

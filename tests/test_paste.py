@@ -319,7 +319,10 @@ def test_a_word_without_an_end_takes_time_by_its_length_alone() -> None:
 
 def test_a_headlines_copy_is_found_by_its_words_as_it_is_line_by_line() -> None:
     words = ["Mayor", "bridge", "opens", "again", "after", "flood", "town", "years"]
-    texts = [" ".join(words[(i * k) % 8] for k in range(1, 2 + i % 6)) for i in range(60)] + ["", "word " * 40]
+    texts = [" ".join(words[(i * k) % 8] for k in range(1, 2 + i % 6)) for i in range(60)] + [
+        "",
+        "word " * 40,
+    ]
     lines = Lines(texts, [False] * len(texts))
     is_copied = headline._copies(lines)
     alike = [any(lines.alike(i, j) for j in range(lines.count)) for i in range(lines.count)]

@@ -63,7 +63,9 @@ class Target:
         return left if at - left <= right - at else right
 
     def nearest_word(self, span: Span, within: Span) -> Span:
-        """The word in `within`, which has one, whose middle is nearest to the middle of `span`."""
+        """The word in `within` whose middle is nearest to the middle of `span`; empty if there is none."""
+        if not self.has_words(within):
+            return Span(span.start, span.start)
         first, end = self._indices(within)
         middle = bisect_left(self._centres, span.start + span.end, first, end)
         near = sorted({first, *range(max(first, middle - 2), min(end, middle + 2)), end - 1})

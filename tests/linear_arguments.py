@@ -292,6 +292,7 @@ BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
     ],
     "service.schemas.requests.given_field": lambda fed: [requests.DetectBody(text=fed.text)],
 }
+BY_CALLABLE["models.text.markup.place.pausing_place"] = BY_CALLABLE["models.text.markup.place.place"]
 NOTHING_TO_FEED: dict[str, str] = {
     "models.checks.pauses.finish": "runs the work of another function, which is walked itself",
     "service.schemas.absent.absent": "describes a field of our own",

@@ -100,7 +100,7 @@ def _boundaries(content: str, language: str) -> Generator[None, None, list[tuple
 
 
 def _seen(ends: list[int]) -> list[int]:
-    """The ends in a piece's first half, or of all but its last part: near its end what follows must be seen."""
+    """Return the ends that hold whatever follows: in a piece's first half, else in all but its last part."""
     near = [end for end in ends if end <= _PIECE_CHARACTERS // 2]
     if near and near[-1] >= _LEAST_PROGRESS:
         return near

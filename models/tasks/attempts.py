@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from models.checks import repetition
 from models.checks.flag import Flag
-from models.checks.pair import Pair, Reading
+from models.checks.language.reading import Reading
+from models.checks.pair import Pair
 from models.checks.pauses import Pausing, finish
 from models.checks.registry import TRANSLATION_CHECKS, run_pausing
 from models.checks.severity import any_error, penalty
+from models.checks.translation import repetition
 from models.pool import ModelPool
 from models.tasks.hypothesis import Ask, Hypothesis, OnDone, Search, translate
 from models.tasks.route import Hop

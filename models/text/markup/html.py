@@ -48,7 +48,7 @@ def read_into(
     within: Span | None = None,
 ) -> Generator[None, None, None]:
     """Add to `runs` what `read` returns, with a pause after every thousand tags and texts."""
-    reader = _Reader(document, xml, frozenset(name if xml else name.lower() for name in ignore), runs)
+    reader = _HtmlReader(document, xml, frozenset(name if xml else name.lower() for name in ignore), runs)
     tags: list[Tag] = []
     for tag in scan(document, *(within or (0, len(document))), xml=xml):
         tags.append(tag)
@@ -62,7 +62,7 @@ def escape(text: str) -> str:
     return html.escape(text, quote=False)
 
 
-class _Reader:
+class _HtmlReader:
     def __init__(self, document: str, xml: bool, ignore: frozenset[str], runs: list[Run]):
         self._document = document
         self._xml = xml

@@ -56,7 +56,7 @@ def read(document: str) -> list[Run]:
 
 def read_into(runs: list[Run], document: str) -> Generator[None, None, None]:
     """Add to `runs` what `read` returns, with a pause after every thousand events."""
-    yield from _Reader(document, runs).read()
+    yield from _MarkdownReader(document, runs).read()
 
 
 def escape(text: str) -> str:
@@ -64,7 +64,7 @@ def escape(text: str) -> str:
     return _NUMBER.sub(r"\1\\\2", _ESCAPED.sub(lambda found: f"\\{found[0]}", text))
 
 
-class _Reader:
+class _MarkdownReader:
     def __init__(self, document: str, runs: list[Run]):
         self._document = document
         self._runs = runs

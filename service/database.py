@@ -7,22 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from models.errors import DragomanError
+from service.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT_S = 30.0
 """How long one waits for another's transaction."""
-
-
-class StoreUnavailable(DragomanError):
-    """What is kept in `file` cannot be read or written. The message, which callers read, names no folder."""
-
-    def __init__(self, kept: str, file: Path, reason: Exception):
-        why = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)
-        super().__init__(f"{kept} ({file.name}) cannot be used: {why}")
-        self.file = file
-        log.error("%s in %s cannot be used: %s", kept, file, reason)
 
 
 class Database:

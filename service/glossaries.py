@@ -14,7 +14,6 @@ from pathlib import Path
 from models.errors import InvalidInput
 from models.languages import Languages
 from service.database import Database
-from service.database import StoreUnavailable as StoreUnavailable
 from service.glossary_tables import (
     TABLES,
     delete_pair,
@@ -29,7 +28,6 @@ from service.glossary_tables import (
 from service.glossary_tables import Dictionary as Dictionary
 from service.glossary_tables import Glossary as Glossary
 from service.glossary_tables import Pair as Pair
-from service.glossary_tables import UnknownGlossary as UnknownGlossary
 from service.settings import ANONYMOUS_SHARES
 from service.terms import checked
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from models.errors import InvalidInput
 from service.database import add_columns
+from service.errors import UnknownGlossary
 
 ENTRY_BYTES = 100
 """What an entry takes in the file beside its term, which is there twice, and what it is to be."""
@@ -38,10 +38,6 @@ UPDATE glossary SET bytes = (
 ) WHERE id = ?
 """  # noqa: S608 - of a constant
 _DICTIONARIES = "SELECT source, target, count(*) FROM entry WHERE glossary = ? GROUP BY 1, 2 ORDER BY 1, 2"
-
-
-class UnknownGlossary(InvalidInput):
-    """No glossary has this id or name, or it has no dictionary for the pair."""
 
 
 @dataclass(frozen=True, slots=True)

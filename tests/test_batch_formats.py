@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from models.errors import InvalidInput
 from service.batch import jsonl, output, separated, source
 from service.batch.extra import MissingExtra
-from service.batch.output import JsonlOutput, Row
+from service.batch.output import JsonlOutput
 from service.batch.parquet import COLUMNS, ParquetInput
 from service.batch.record import Content, FieldNames, Record
+from service.batch.row import Row
 from service.batch.window import WINDOW_RECORDS, windows
 from service.batch.work import Keys, TextWork
 

@@ -22,7 +22,6 @@ from service.cli import cli
 from service.commands.session import Session
 from service.glossaries import Dictionary, Glossaries
 from service.http.app import create_app
-from service.http.errors import problem
 from service.settings import Settings
 
 SUMMARIZE, TRANSLATE = "/v1/summarize", "/v1/translate"
@@ -360,7 +359,7 @@ def test_windows_end_with_their_bodies_characters(company, monkeypatch):
         line(f"{i}", TRANSLATE, {"texts": ["a" * 100, "b" * 300], "target": "fr", "source": "en"})
         for i in range(9)
     ]
-    keys = Keys(RequestWork(company, problem, {}), {})
+    keys = Keys(RequestWork(company, {}), {})
     with Seen() as seen:
         found = list(windows(Lines(lines), RequestFields(seen=seen), keys, ()))
     assert [len(each.records) for each in found] == [3, 3, 3]

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from models.errors import InvalidInput, UnsupportedLanguage
 from models.languages import Languages
 from service import terms
-from service.glossaries import MOST_GLOSSARIES, Dictionary, Glossaries, StoreUnavailable, UnknownGlossary
+from service.errors import StoreUnavailable, UnknownGlossary
+from service.glossaries import MOST_GLOSSARIES, Dictionary, Glossaries
 
 PRINTABLE = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])
 TERM = st.text(PRINTABLE, min_size=1, max_size=20).map(str.strip).filter(bool)

@@ -15,10 +15,11 @@ from models.text.language import LanguageDetector
 from service.batch import output, source
 from service.batch.findings import Findings, summary
 from service.batch.lanes import Lanes
-from service.batch.output import JsonlOutput, Output
+from service.batch.output import JsonlOutput
 from service.batch.progress import PlainProgress, described, progress
 from service.batch.record import FieldNames, Record
 from service.batch.rounds import Rounds
+from service.batch.row import Output
 from service.batch.run import RowNames, Run, TooManyErrors
 from service.batch.store import Store
 from service.batch.survey import Survey, measured_rate, survey

@@ -1,52 +1,17 @@
 """What is written for each record, and where: OUT.part, which is called OUT when it is whole."""
 
 import fcntl
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO
 
 from models.errors import InvalidInput
 from service.batch.compression import compressed, inner_suffix
 from service.batch.jsonl import dumps, encode
-from service.batch.record import Fields
-
-TEXT_OF_RESULT = ("summary", "translation")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One record of the output: with a result, or with an error."""
-
-    fields: Fields
-    id_field: str
-    result_field: str
-    result: str | None = None
-    """JSON."""
-    error: Mapping[str, Any] | None = None
-
-    def text(self) -> str | None:
-        """The summary or the translation itself."""
-        if self.result is None:
-            return None
-        result = json.loads(self.result)
-        return next((result[name] for name in TEXT_OF_RESULT if name in result), None)
-
-
-class Output(Protocol):
-    """Where rows go."""
-
-    def write(self, rows: Sequence[Row]) -> None:
-        """Add rows."""
-
-    def close(self) -> None:
-        """All is written."""
-
-    def abandon(self) -> None:
-        """The run ends before all is written."""
+from service.batch.parquet import ParquetOutput
+from service.batch.row import Output, Row
 
 
 class JsonlOutput:
@@ -108,8 +73,6 @@ def whole(out: Path) -> Iterator[BinaryIO]:
 
 def _output(stream: BinaryIO, out: Path) -> Output:
     if inner_suffix(out.name) == ".parquet":
-        from service.batch.parquet import ParquetOutput
-
         return ParquetOutput(stream)
     return JsonlOutput(stream)
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from service.batch.jsonl import encode
-from service.batch.output import Output, Row, whole
+from service.batch.output import whole
 from service.batch.requests import content_of, request_id
+from service.batch.row import Output, Row
 
 
 class RequestOutput:

@@ -1,6 +1,6 @@
 """What is done to a request of a batch file: what its route does over HTTP, all of its texts together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,12 @@ from service.batch.record import Content
 from service.batch.requests import SUMMARIZE, NoRequest, request_id, request_of
 from service.batch.work import Parameters, Ran, Result, Tasks, summary_result, touching, translation_result
 from service.named_terms import named_terms
-from service.schemas import Asked, Problem, parse_summarize, parse_translate
+from service.problems import problem
+from service.schemas import Asked, parse_summarize, parse_translate
 
 if TYPE_CHECKING:
     from models.catalog import ModelEntry
     from service.runtime import Runtime
-
-TellProblem = Callable[[Exception, str], Problem]
-"""From an error and a request's id to the problem document."""
 
 Request = SummaryRequest | TranslationRequest
 
@@ -33,10 +31,9 @@ class RequestWork:
     that could not be had is not tried again.
     """
 
-    def __init__(self, runtime: "Runtime", tell: TellProblem, models: dict[str, str]):
+    def __init__(self, runtime: "Runtime", models: dict[str, str]):
         self._models = models
         self._runtime = runtime
-        self._tell = tell
         self._named = cache(partial(named_terms, runtime, owner=None))
         self._unavailable: dict[str, str] = {}
 
@@ -70,7 +67,7 @@ class RequestWork:
             field = error.field if isinstance(error, DragomanError) else None
             return {"response": None, "error": {"code": code, "message": str(error), "param": field}}
         own_id = request_id(content)
-        document = self._tell(error, own_id)
+        document = problem(error, own_id)
         told = document.model_dump(mode="json")
         return {
             "response": {"status_code": document.status, "request_id": own_id, "body": told},
@@ -128,7 +125,7 @@ class RequestWork:
         results = [
             each.value
             if each.error is None
-            else self._tell(each.error, own_id).of_item(number).model_dump(mode="json")
+            else problem(each.error, own_id).of_item(number).model_dump(mode="json")
             for number, each in enumerate(ran)
         ]
         return Ran({"results": results}, None, seconds)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from models.errors import DragomanError
-from service.batch.output import Output, Row
 from service.batch.record import Record
+from service.batch.row import Output, Row
 from service.batch.store import Store
 from service.batch.tally import Tally
 from service.batch.unit import Doer, Done, Kept, Unit

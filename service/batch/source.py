@@ -11,6 +11,7 @@ from typing import BinaryIO, Literal, Protocol
 from service.batch import jsonl, separated
 from service.batch.compression import Counted, decompressed, inner_suffix
 from service.batch.folder import Folder
+from service.batch.parquet import ParquetInput
 from service.batch.record import FieldNames, Record
 
 Format = Literal["jsonl", "csv", "tsv", "parquet", "folder"]
@@ -65,8 +66,6 @@ def opened(path: str, names: FieldNames, format_: Format | None = None) -> Itera
     if format_ == "folder":
         yield Folder(Path(path), names)
     elif format_ == "parquet":
-        from service.batch.parquet import ParquetInput
-
         yield ParquetInput(Path(path))
     elif path == "-":
         yield Lines(sys.stdin.buffer, path, format_)

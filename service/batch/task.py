@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
 from service.batch import preflight, work
-from service.batch.request_work import RequestWork, TellProblem
+from service.batch.request_work import RequestWork
 from service.batch.work import Work
 
 if TYPE_CHECKING:
@@ -73,9 +73,8 @@ class Translations:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """The requests of an OpenAI batch file, each with its options; `tell` is as for `RequestWork`."""
+    """The requests of an OpenAI batch file, each with its options."""
 
-    tell: TellProblem
     needed: dict[str, str] = field(default_factory=dict)
     """The models that this machine's work has come upon so far, with their revisions."""
 
@@ -89,4 +88,4 @@ class Requests:
 
     def work(self, runtime: "Runtime") -> Work:
         """See `Task`."""
-        return RequestWork(runtime, self.tell, self.needed)
+        return RequestWork(runtime, self.needed)

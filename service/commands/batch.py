@@ -120,12 +120,11 @@ def requests(session: Session, /, errors: str | None, **given: Any) -> int:
     from service.batch.requests import RequestFields
     from service.batch.seen import Seen
     from service.batch.task import Requests
-    from service.http.errors import problem
 
     out = None if options.out == "-" else Path(options.out)
     opened = partial(request_output.opened, out, errors_file)
     with Seen() as seen:
-        code = _batch(session, options, Requests(problem), RequestFields(seen=seen), opened)
+        code = _batch(session, options, Requests(), RequestFields(seen=seen), opened)
     if code == SOME_FAILED and errors_file is not None:
         note(f"what failed is in {errors_file}")
     return code

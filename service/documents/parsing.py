@@ -5,7 +5,7 @@ None keeps the parsed document: it is parsed again for the way back, which costs
 
 from service.documents.document import File, Part, Reading
 from service.documents.reading import read_document
-from service.schemas.requests import check_length
+from service.limits import check_length
 from service.settings import Settings
 
 

@@ -19,7 +19,7 @@ from service.http.docs import Docs
 from service.http.documents import Documents
 from service.http.forms import BoundedRequest
 from service.http.glossaries import GlossaryViews
-from service.http.jobs import Jobs, open_desk
+from service.http.jobs import Jobs
 from service.http.metrics import Metrics
 from service.http.page import Page
 from service.http.readiness import Readiness
@@ -28,7 +28,7 @@ from service.http.trust import Trust
 from service.http.v1 import V1
 from service.http.work import Work
 from service.jobs.desk import Desk
-from service.jobs.work import limits as job_limits
+from service.limits import job_limits
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -75,7 +75,7 @@ def create_app(
     app.register_blueprint(V1(runtime, work).blueprint())
     app.register_blueprint(Trust(runtime, work).blueprint())
     app.register_blueprint(Documents(runtime, work).blueprint())
-    app.register_blueprint(Jobs(runtime, desk or open_desk(runtime), allowance).blueprint())
+    app.register_blueprint(Jobs(runtime, desk or Desk(runtime), allowance).blueprint())
     app.register_blueprint(GlossaryViews(runtime, work).blueprint())
     app.register_blueprint(Status(readiness, metrics).blueprint())
     for family in families:

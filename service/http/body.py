@@ -16,7 +16,8 @@ from pydantic_core import from_json
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.wsgi import ClosingIterator
 
-from models.errors import InvalidInput, Overloaded
+from models.errors import Overloaded
+from service.errors import InvalidJson
 from service.http.admission import Shares
 
 if TYPE_CHECKING:
@@ -38,10 +39,6 @@ ARRIVING = 64
 
 _PLAIN = re.compile(rb"[^\\]")
 """Where JSON can be cut without cutting an escape."""
-
-
-class InvalidJson(InvalidInput):
-    """The body is not JSON at all."""
 
 
 class TooSlow(NoMoreData):  # type: ignore[misc]

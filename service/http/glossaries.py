@@ -9,7 +9,8 @@ from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput, Overloaded, UnsupportedLanguage
 from service import terms
-from service.glossaries import Glossaries, Glossary, Pair, StoreUnavailable, UnknownGlossary
+from service.errors import StoreUnavailable, UnknownGlossary
+from service.glossaries import Glossaries, Glossary, Pair
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
 from service.http.work import Work

@@ -7,10 +7,11 @@ from flask import Blueprint, Response, request
 from models.errors import DeadlineExceeded, Overloaded, UnsupportedLanguage
 from models.text.page import read_page
 from models.text.paste import read_pasted
+from service.errors import TooLong
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
 from service.http.work import Work
-from service.schemas import TooLong, examples
+from service.schemas import examples
 from service.schemas.checking import (
     CheckAnswer,
     CheckBody,

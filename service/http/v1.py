@@ -12,12 +12,13 @@ from models.errors import InvalidInput, Overloaded
 from models.tasks.steps import Timings
 from models.tasks.summary import Summary
 from models.tasks.translation import Translation
+from service.errors import TooLong, TooManyTexts
 from service.http.body import read_json
-from service.http.errors import problem
 from service.http.openapi import WORK_ERRORS, Example, Operation, add
 from service.http.streaming import stream
 from service.http.work import Done, Work
 from service.named_terms import named_terms
+from service.problems import problem
 from service.schemas import (
     Asked,
     DetectBody,
@@ -26,8 +27,6 @@ from service.schemas import (
     ModelList,
     SummarizeBody,
     SummaryAnswer,
-    TooLong,
-    TooManyTexts,
     TranslateBody,
     TranslationAnswer,
     examples,

@@ -14,10 +14,11 @@ from models.tasks.listening import stream
 from models.tasks.steps import Outcome, Steps
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translation import Translation, TranslationRequest
-from service.http.abandoned import Stop, watching
+from service.http.abandoned import watching
 from service.http.admission import Gate
 from service.http.allowance import Allowance
 from service.http.readiness import Readiness
+from service.stopping import Stop
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

@@ -1,7 +1,6 @@
 """Where jobs are handed in and fetched: puts their parts together over a runtime."""
 
 import ssl
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -14,8 +13,9 @@ from service.jobs.job import Job, NewJob
 from service.jobs.outbox import Outbox
 from service.jobs.outputs import Outputs
 from service.jobs.runner import Runner
+from service.jobs.schemas import render_job
 from service.jobs.store import JobStore
-from service.jobs.work import JobWork, TellProblem
+from service.jobs.work import JobWork
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -27,8 +27,6 @@ class Desk:
     def __init__(
         self,
         runtime: "Runtime",
-        tell: TellProblem,
-        render: Callable[[Job], bytes],
         *,
         waits_s: tuple[float, ...] = WAITS_S,
         resolve: Resolve = resolve,
@@ -40,7 +38,7 @@ class Desk:
         self.store = JobStore(database)
         self.courier = Courier(
             Outbox(database),
-            render,
+            lambda job: render_job(job, settings.job_retention_s).model_dump_json().encode(),
             secret.get_secret_value() if secret else "",
             private=settings.callback_private,
             waits_s=waits_s,
@@ -49,7 +47,7 @@ class Desk:
         )
         self.runner = Runner(
             self.store,
-            JobWork(runtime, self.store, Outputs(database), tell),
+            JobWork(runtime, self.store, Outputs(database)),
             self.courier,
             FileLock(settings.data_dir / "jobs.lock", mode=0o600, thread_local=False),
             workers=settings.job_workers,

@@ -14,12 +14,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from models.errors import InvalidInput
-from service.database import StoreUnavailable, private
-from service.http.abandoned import Abandoned, Stop
+from service.database import private
+from service.errors import Abandoned, StoreUnavailable
 from service.jobs.courier import Courier
 from service.jobs.job import Gone, Job
 from service.jobs.store import JobStore
 from service.jobs.work import JobWork
+from service.stopping import Stop
 
 log = logging.getLogger(__name__)
 

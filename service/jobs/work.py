@@ -11,17 +11,18 @@ from models.errors import EngineFailed, InvalidInput
 from models.tasks.steps import Outcome, Steps, Timings
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translation import Translation
-from service.database import StoreUnavailable
 from service.documents import parsing
 from service.documents.document import File
-from service.http.abandoned import Abandoned, Stop
+from service.errors import Abandoned, StoreUnavailable
 from service.jobs.job import PROBLEM, Gone, Item, Job, Result
 from service.jobs.outputs import Outputs
 from service.jobs.pace import Kept, Pace
 from service.jobs.parts import in_parts
 from service.jobs.store import JobStore
+from service.limits import job_limits
 from service.named_terms import named_terms
-from service.schemas import Problem, parse_summarize, parse_translate, render_summary, render_translation
+from service.problems import problem
+from service.schemas import parse_summarize, parse_translate, render_summary, render_translation
 from service.schemas.documents import (
     SummarizeForm,
     TranslateForm,
@@ -29,7 +30,7 @@ from service.schemas.documents import (
     summary_request,
     translation_request,
 )
-from service.settings import Settings
+from service.stopping import Stop
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -37,25 +38,10 @@ if TYPE_CHECKING:
 MOST_INTERRUPTIONS = 3
 """A job that ran each time the service died may be what it dies of."""
 
-TellProblem = Callable[[Exception, str], Problem]
-"""From an error and a request's id to the problem document."""
 
-
-def limits(settings: Settings) -> Settings:
-    """The settings with a job's limits in the places of a request's."""
-    most = settings.max_job_characters
-    return settings.model_copy(
-        update={
-            "max_request_characters": most,
-            "max_html_characters": max(most, settings.max_html_characters),
-            "max_texts": settings.max_job_texts,
-        }
-    )
-
-
-def item_problem(error: Exception, form: str, number: int, request_id: str, tell: TellProblem) -> Result:
+def item_problem(error: Exception, form: str, number: int, request_id: str) -> Result:
     """An item's result that says what is wrong with it."""
-    document = tell(error, request_id)
+    document = problem(error, request_id)
     if form == "texts":
         document = document.of_item(number)
     return Result(document.model_dump_json().encode(), PROBLEM)
@@ -94,13 +80,12 @@ class _JobMemory:
 class JobWork:
     """Does jobs, one at a time in each thread that asks."""
 
-    def __init__(self, runtime: "Runtime", store: JobStore, outputs: Outputs, tell: TellProblem):
+    def __init__(self, runtime: "Runtime", store: JobStore, outputs: Outputs):
         self._runtime = runtime
         self._store = store
         self._outputs = outputs
-        self._tell = tell
         self._size = runtime.settings.job_batch_size
-        self._limits = limits(runtime.settings)
+        self._limits = job_limits(runtime.settings)
 
     def run(self, job: Job, stop: Stop, got_on: Callable[[], None] = lambda: None) -> None:
         """Do what is left of the job, and end it; `got_on` hears whenever something new of it is kept.
@@ -109,7 +94,7 @@ class JobWork:
         """
         if job.interruptions >= MOST_INTERRUPTIONS:
             times = f"the service ended {job.interruptions} times while it worked on this"
-            self._store.end(job, self._problem(job, EngineFailed(times)))
+            self._store.end(job, _problem(job, EngineFailed(times)))
             return
         memory = _JobMemory(job, self._store, self._outputs, got_on)
         results: Sequence[Result] = ()
@@ -125,7 +110,7 @@ class JobWork:
 
     def fail(self, job: Job, error: Exception) -> None:
         """End the job with a problem."""
-        self._store.end(job, self._problem(job, error))
+        self._store.end(job, _problem(job, error))
 
     def _run_together(self, job: Job, items: Sequence[Item], stop: Stop, memory: _JobMemory) -> list[Result]:
         start = time.perf_counter()
@@ -159,10 +144,7 @@ class JobWork:
             return self._failure(job, item, error)
 
     def _failure(self, job: Job, item: Item, error: Exception) -> Result:
-        return item_problem(error, job.form, item.number, job.request_id, self._tell)
-
-    def _problem(self, job: Job, error: Exception) -> bytes:
-        return self._tell(error, job.request_id).model_dump_json().encode()
+        return item_problem(error, job.form, item.number, job.request_id)
 
     # ------------------------------------------------------------------ from items to tasks
 
@@ -204,6 +186,10 @@ class JobWork:
         )
         written = partial(read, parsing.translated, name, data)
         return _Planned(self._runtime.translator.steps(wanted), partial(_document_translation, name, written))
+
+
+def _problem(job: Job, error: Exception) -> bytes:
+    return problem(error, job.request_id).model_dump_json().encode()
 
 
 def _summary(summary: Summary, timings: Timings, total_s: float) -> Result:

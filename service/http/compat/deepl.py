@@ -14,9 +14,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from models.errors import InvalidInput
 from models.tasks.translation import Translation, TranslationRequest
+from service.errors import CharactersSpent
 from service.http import keepalive
-from service.http.abandoned import Stop
-from service.http.allowance import UNLIMITED, CharactersSpent
+from service.http.allowance import UNLIMITED
 from service.http.body import read_json
 from service.http.compat.deepl_glossaries import DeepLGlossaries
 from service.http.compat.family import (
@@ -27,12 +27,13 @@ from service.http.compat.family import (
     translations,
     worth_translating,
 )
-from service.http.errors import KINDS
 from service.http.forms import BoundedRequest
 from service.http.work import Work
 from service.named_terms import named_terms
+from service.problems import KINDS
 from service.schemas import Problem
 from service.schemas.requests import validated
+from service.stopping import Stop
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

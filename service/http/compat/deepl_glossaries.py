@@ -10,7 +10,8 @@ from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput
 from service import terms
-from service.glossaries import Dictionary, Glossaries, Glossary, Pair, UnknownGlossary
+from service.errors import UnknownGlossary
+from service.glossaries import Dictionary, Glossaries, Glossary, Pair
 from service.http.body import read_json
 from service.http.compat.family import answer, directions
 from service.http.work import Work

@@ -8,9 +8,10 @@ from flask import Blueprint, Response
 
 from models.errors import InvalidInput
 from models.tasks.translation import Translation, TranslationRequest
+from service.errors import TooLong, TooManyTexts
 from service.http.forms import BoundedRequest
 from service.http.work import Done
-from service.schemas import Problem, TooLong, TooManyTexts
+from service.schemas import Problem
 from service.schemas.fields import json_type
 from service.settings import Settings
 

@@ -14,6 +14,7 @@ from werkzeug.exceptions import NotFound
 from models.errors import InvalidInput
 from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
+from service.errors import NotReady
 from service.http.body import read_json
 from service.http.compat.family import (
     answer,
@@ -24,7 +25,7 @@ from service.http.compat.family import (
     worth_translating,
 )
 from service.http.forms import BoundedRequest
-from service.http.readiness import NotReady, Readiness
+from service.http.readiness import Readiness
 from service.http.work import Work
 from service.schemas import Problem
 from service.schemas.requests import validated

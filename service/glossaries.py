@@ -26,8 +26,8 @@ from service.glossary_tables import (
     upgrade,
 )
 from service.glossary_tables import Dictionary as Dictionary
+from service.glossary_tables import DictionarySize as DictionarySize
 from service.glossary_tables import Glossary as Glossary
-from service.glossary_tables import Pair as Pair
 from service.settings import ANONYMOUS_SHARES
 from service.terms import checked
 

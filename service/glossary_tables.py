@@ -50,7 +50,7 @@ class Dictionary:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class DictionarySize:
     """A dictionary that a glossary has, without its entries."""
 
     source: str
@@ -66,7 +66,7 @@ class Glossary:
     id: str
     name: str
     created: datetime
-    pairs: tuple[Pair, ...]
+    pairs: tuple[DictionarySize, ...]
 
 
 def upgrade(db: sqlite3.Connection) -> None:
@@ -87,7 +87,7 @@ def get(db: sqlite3.Connection, glossary_id: str, owner: str | None) -> Glossary
     ).fetchone()
     if row is None:
         raise _unknown(glossary_id)
-    pairs = tuple(Pair(*pair) for pair in db.execute(_DICTIONARIES, (glossary_id,)))
+    pairs = tuple(DictionarySize(*pair) for pair in db.execute(_DICTIONARIES, (glossary_id,)))
     return Glossary(row[0], row[1], datetime.fromisoformat(row[2]), pairs)
 
 

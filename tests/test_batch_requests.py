@@ -17,7 +17,7 @@ from service.batch.request_work import RequestWork
 from service.batch.requests import RequestFields
 from service.batch.seen import Seen
 from service.batch.window import windows
-from service.batch.work import Keys
+from service.batch.work import ResultKeys
 from service.cli import cli
 from service.commands.session import Session
 from service.glossaries import Dictionary, Glossaries
@@ -359,7 +359,7 @@ def test_windows_end_with_their_bodies_characters(company, monkeypatch):
         line(f"{i}", TRANSLATE, {"texts": ["a" * 100, "b" * 300], "target": "fr", "source": "en"})
         for i in range(9)
     ]
-    keys = Keys(RequestWork(company, {}), {})
+    keys = ResultKeys(RequestWork(company, {}), {})
     with Seen() as seen:
         found = list(windows(Lines(lines), RequestFields(seen=seen), keys, ()))
     assert [len(each.records) for each in found] == [3, 3, 3]

@@ -19,14 +19,14 @@ from service.batch.output import JsonlOutput
 from service.batch.progress import PlainProgress, described, progress
 from service.batch.record import FieldNames, Record
 from service.batch.rounds import Rounds
-from service.batch.row import Output
-from service.batch.run import RowNames, Run, TooManyErrors
-from service.batch.store import Store
+from service.batch.row import RowOutput
+from service.batch.run import BatchRun, RowNames, TooManyErrors
+from service.batch.store import ResultStore
 from service.batch.survey import Survey, measured_rate, survey
 from service.batch.tally import Tally
 from service.batch.unit import Doer, Kept, Memory
 from service.batch.window import windows
-from service.batch.work import Keys, Work
+from service.batch.work import ResultKeys, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +73,14 @@ class Estimate:
         return self.survey.left_characters / self.characters_per_s
 
 
-MakeDoer = Callable[[Store | None], AbstractContextManager[Doer]]
+MakeDoer = Callable[[ResultStore | None], AbstractContextManager[Doer]]
 """Makes what does a job's units, with the store that remembers, if anything is to be remembered."""
 
-OpenOutput = Callable[[], AbstractContextManager[Output]]
+OpenOutput = Callable[[], AbstractContextManager[RowOutput]]
 """Opens where rows go."""
 
 
-class Job:
+class BatchJob:
     """One task over one input. `told` is what names the job: its task, its models, its options; JSON.
 
     `name_of` tells an engine's model. Units are done on this machine, in this process, unless `make_doer`
@@ -106,7 +106,8 @@ class Job:
         self._make_doer = make_doer or self._lanes
         self._open_output = open_output or (lambda: _output(where.out))
         decisive = json.dumps({name: told[name] for name in ("dragoman", "task", "models")}, sort_keys=True)
-        self._keys = Keys(work, json.loads(decisive))  # as told now: a work may find more models as it goes
+        # The models as told now: a work may find more as it goes.
+        self._keys = ResultKeys(work, json.loads(decisive))
         self._rate_name = "characters_per_s " + hashlib.sha256(decisive.encode()).hexdigest()[:16]
 
     def run(self) -> Tally:
@@ -117,8 +118,10 @@ class Job:
             store = stack.enter_context(self._store(where.cache))
             out = stack.enter_context(self._open_output())
             doer = stack.enter_context(self._make_doer(store if how.memory else None))
-            watcher = stack.enter_context(_Watcher(where.log, how.rows.id))
-            run = Run(store, doer, out, watcher, names=how.rows, size=found.size, max_errors=how.max_errors)
+            watcher = stack.enter_context(_RunWatchers(where.log, how.rows.id))
+            run = BatchRun(
+                store, doer, out, watcher, names=how.rows, size=found.size, max_errors=how.max_errors
+            )
             with self._told_at_the_end(run.tally, watcher):
                 run.go(windows(found, how.fields, self._keys, how.rows.taken))
                 if run.tally.made:
@@ -131,7 +134,7 @@ class Job:
         """Look through the input; a sample is run if no earlier run tells how fast it goes."""
         where, how = self._where, self._how
         cache = where.cache if where.cache is not None and where.cache.exists() else None
-        with source.opened(where.infile, how.fields, where.format) as found, Store(cache) as store:
+        with source.opened(where.infile, how.fields, where.format) as found, ResultStore(cache) as store:
             seen = survey(windows(found, how.fields, self._keys, how.rows.taken), store, detector)
             rate = store.number(self._rate_name) or None
         if rate is not None:
@@ -144,8 +147,8 @@ class Job:
         rounds = Rounds(self._name_of, memory)
         return Lanes(self._work, rounds, record_timeout_s=self._how.record_timeout_s)
 
-    def _store(self, path: Path | None) -> Store:
-        store = Store(path)
+    def _store(self, path: Path | None) -> ResultStore:
+        store = ResultStore(path)
         try:
             if self._how.restart:
                 store.clear()
@@ -156,7 +159,7 @@ class Job:
         return store
 
     @contextmanager
-    def _told_at_the_end(self, tally: Tally, watcher: "_Watcher") -> Iterator[None]:
+    def _told_at_the_end(self, tally: Tally, watcher: "_RunWatchers") -> Iterator[None]:
         end = "failed"
         try:
             yield
@@ -181,7 +184,7 @@ class Job:
             self._where.report.write_text(page(told, findings), "utf-8")
 
 
-class _Watcher:
+class _RunWatchers:
     """All who watch a run; a context manager."""
 
     def __init__(self, log: Path | None, id_field: str):
@@ -193,7 +196,7 @@ class _Watcher:
             file = self._stack.enter_context(log.open("a", encoding="utf-8"))
             self._log = PlainProgress(file, stamped=True)
 
-    def __enter__(self) -> "_Watcher":
+    def __enter__(self) -> "_RunWatchers":
         if self._log is not None:
             self._log.say("begins: " + " ".join(sys.argv[1:]))
         self._stack.enter_context(self._view)
@@ -203,18 +206,18 @@ class _Watcher:
         self._stack.close()
 
     def update(self, tally: Tally) -> None:
-        """See `Watcher`."""
+        """See `RunWatcher`."""
         self.findings.update(tally)
         self._view.update(tally)
         if self._log is not None:
             self._log.update(tally)
 
     def made(self, characters: int, kept: Kept, record: Record) -> None:
-        """See `Watcher`."""
+        """See `RunWatcher`."""
         self.findings.made(characters, kept, record)
 
     def wrote(self, characters: int, kept: Kept | None) -> None:
-        """See `Watcher`."""
+        """See `RunWatcher`."""
         self.findings.wrote(characters, kept)
 
     def end(self, tally: Tally, end: str) -> None:
@@ -224,7 +227,7 @@ class _Watcher:
 
 
 @contextmanager
-def _output(out: str) -> Iterator[Output]:
+def _output(out: str) -> Iterator[RowOutput]:
     if out == "-":
         yield JsonlOutput(sys.stdout.buffer)
         return

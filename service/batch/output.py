@@ -11,7 +11,7 @@ from models.errors import InvalidInput
 from service.batch.compression import compressed, inner_suffix
 from service.batch.jsonl import dumps, encode
 from service.batch.parquet import ParquetOutput
-from service.batch.row import Output, Row
+from service.batch.row import Row, RowOutput
 
 
 class JsonlOutput:
@@ -42,7 +42,7 @@ def _line(row: Row) -> bytes:
 
 
 @contextmanager
-def opened(out: Path) -> Iterator[Output]:
+def opened(out: Path) -> Iterator[RowOutput]:
     """Rows for the file `out`, in the format that its name tells; see `whole`."""
     with whole(out) as stream:
         output = _output(stream, out)
@@ -71,7 +71,7 @@ def whole(out: Path) -> Iterator[BinaryIO]:
         part.replace(out)
 
 
-def _output(stream: BinaryIO, out: Path) -> Output:
+def _output(stream: BinaryIO, out: Path) -> RowOutput:
     if inner_suffix(out.name) == ".parquet":
         return ParquetOutput(stream)
     return JsonlOutput(stream)

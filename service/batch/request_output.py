@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from service.batch.jsonl import encode
 from service.batch.output import whole
 from service.batch.requests import content_of, request_id
-from service.batch.row import Output, Row
+from service.batch.row import Row, RowOutput
 
 
 class RequestOutput:
@@ -40,7 +40,7 @@ class RequestOutput:
 
 
 @contextmanager
-def opened(out: Path | None, errors: Path | None) -> Iterator[Output]:
+def opened(out: Path | None, errors: Path | None) -> Iterator[RowOutput]:
     """Both files under other names until all is written; None is standard output.
 
     OUT gets its name last. Raises InvalidInput if another run writes one.

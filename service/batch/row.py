@@ -29,7 +29,7 @@ class Row:
         return next((result[name] for name in TEXT_OF_RESULT if name in result), None)
 
 
-class Output(Protocol):
+class RowOutput(Protocol):
     """Where rows go."""
 
     def write(self, rows: Sequence[Row]) -> None:

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from models.errors import DragomanError
 from service.batch.record import Record
-from service.batch.row import Output, Row
-from service.batch.store import Store
+from service.batch.row import Row, RowOutput
+from service.batch.store import ResultStore
 from service.batch.tally import Tally
 from service.batch.unit import Doer, Done, Kept, Unit
 from service.batch.window import Window
@@ -27,7 +27,7 @@ class TooManyErrors(DragomanError):
     """More records are errors than may be."""
 
 
-class Watcher(Protocol):
+class RunWatcher(Protocol):
     """Who is told how the run goes."""
 
     def update(self, tally: Tally) -> None:
@@ -70,15 +70,15 @@ class _InWork:
         return {key for place in places if (key := self.window.keys[place]) is not None}
 
 
-class Run:
+class BatchRun:
     """One run over the windows of an input."""
 
     def __init__(
         self,
-        store: Store,
+        store: ResultStore,
         doer: Doer,
-        output: Output,
-        watcher: Watcher,
+        output: RowOutput,
+        watcher: RunWatcher,
         *,
         names: RowNames,
         size: int | None = None,

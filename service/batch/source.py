@@ -17,7 +17,7 @@ from service.batch.record import FieldNames, Record
 Format = Literal["jsonl", "csv", "tsv", "parquet", "folder"]
 
 
-class Source(Protocol):
+class RecordSource(Protocol):
     """Records, and how far they are read."""
 
     @property
@@ -31,7 +31,7 @@ class Source(Protocol):
         """The records; once only."""
 
 
-class Lines:
+class LineSource:
     """JSON lines, CSV or TSV from a stream, which needn't be seekable."""
 
     def __init__(self, stream: BinaryIO, name: str, format_: Format):
@@ -60,7 +60,7 @@ def format_of(path: str) -> Format:
 
 
 @contextmanager
-def opened(path: str, names: FieldNames, format_: Format | None = None) -> Iterator[Source]:
+def opened(path: str, names: FieldNames, format_: Format | None = None) -> Iterator[RecordSource]:
     """The source of a path; `-` is standard input. Raises InvalidInput if it cannot be read as that."""
     format_ = format_ or format_of(path)
     if format_ == "folder":
@@ -68,10 +68,10 @@ def opened(path: str, names: FieldNames, format_: Format | None = None) -> Itera
     elif format_ == "parquet":
         yield ParquetInput(Path(path))
     elif path == "-":
-        yield Lines(sys.stdin.buffer, path, format_)
+        yield LineSource(sys.stdin.buffer, path, format_)
     else:
         with Path(path).open("rb") as stream:
-            yield Lines(stream, path, format_)
+            yield LineSource(stream, path, format_)
 
 
 def _size(stream: BinaryIO) -> int | None:

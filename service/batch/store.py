@@ -40,7 +40,7 @@ class StoreFailed(DragomanError):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class WindowPlan:
     """How the records of a window that are to be done are shared out."""
 
     first: int
@@ -51,7 +51,7 @@ class Plan:
     """Each unit's records, by their places in the window."""
 
 
-class Store:
+class ResultStore:
     """The file, locked against a second run; a context manager. Any thread may use it.
 
     Without a path it is a file of the system's own that ends with it. Raises InvalidInput if the file is
@@ -91,7 +91,7 @@ class Store:
         except sqlite3.DatabaseError as error:
             raise InvalidInput(f"{path} is not a cache of results ({error})") from error
 
-    def __enter__(self) -> "Store":
+    def __enter__(self) -> "ResultStore":
         return self
 
     def __exit__(
@@ -175,7 +175,7 @@ class Store:
 
     # ------------------------------------------------------------------ plans
 
-    def plan(self, window: bytes, units: Callable[[], Sequence[Sequence[int]]]) -> Plan | None:
+    def plan(self, window: bytes, units: Callable[[], Sequence[Sequence[int]]]) -> WindowPlan | None:
         """The window's plan, made of `units` if it has none yet; None if there is nothing to do.
 
         What the units see is what those of the last window but one, and of earlier ones, have written: the
@@ -185,12 +185,12 @@ class Store:
         with self._transaction() as run:
             row = run("SELECT first, sees, units FROM plans WHERE window = ?", (name,)).fetchone()
             if row:
-                return Plan(row[0], row[1], tuple(map(tuple, json.loads(row[2]))))
+                return WindowPlan(row[0], row[1], tuple(map(tuple, json.loads(row[2]))))
             parts = tuple(map(tuple, units()))
             if not parts:
                 return None
             first = int(self.number("units")) + 1
-            plan = Plan(first, int(self.number("last_first")) - 1, parts)
+            plan = WindowPlan(first, int(self.number("last_first")) - 1, parts)
             run("INSERT INTO plans VALUES (?, ?, ?, ?)", (name, first, plan.sees, json.dumps(parts)))
             self._set("units", first + len(parts) - 1)
             self._set("last_first", first)

@@ -11,8 +11,8 @@ from typing import Any
 
 from models.errors import InvalidInput
 from service.batch.record import Content, FieldNames, Record
-from service.batch.source import Source
-from service.batch.work import Keys
+from service.batch.source import RecordSource
+from service.batch.work import ResultKeys
 
 WINDOW_RECORDS = 1024
 WINDOW_CHARACTERS = 16 * 2**20
@@ -63,7 +63,9 @@ class Window:
         return "" if content is None else content.value
 
 
-def windows(source: Source, names: FieldNames, keys: Keys, taken: tuple[str, ...]) -> Iterator[Window]:
+def windows(
+    source: RecordSource, names: FieldNames, keys: ResultKeys, taken: tuple[str, ...]
+) -> Iterator[Window]:
     """The input's windows, in order; a record's fields may not be called as one of `taken`."""
     window, characters, start = Window(), 0, source.position()
     for record in source.records():
@@ -77,7 +79,7 @@ def windows(source: Source, names: FieldNames, keys: Keys, taken: tuple[str, ...
         yield window
 
 
-def _add(window: Window, record: Record, names: FieldNames, keys: Keys, taken: tuple[str, ...]) -> int:
+def _add(window: Window, record: Record, names: FieldNames, keys: ResultKeys, taken: tuple[str, ...]) -> int:
     """Add a record; returns about how many characters it has."""
     try:
         names.check(record, taken)

@@ -82,7 +82,7 @@ class TextWork:
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class ResultKeys:
     """What results are kept by: the content, what decides its result, and `job`, the same for all; JSON."""
 
     work: Work

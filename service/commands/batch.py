@@ -26,7 +26,7 @@ from service.commands.options import (
 from service.commands.session import Session, count, note, write
 
 if TYPE_CHECKING:
-    from service.batch.job import Estimate, How, Job, MakeDoer, OpenOutput, Where
+    from service.batch.job import BatchJob, Estimate, How, MakeDoer, OpenOutput, Where
     from service.batch.record import FieldNames
     from service.batch.task import Task
 
@@ -144,7 +144,7 @@ def _batch(
         from service.batch.ray.environment import prepare
 
         prepare(local=options.ray_address is None)
-    from service.batch.job import Job
+    from service.batch.job import BatchJob
     from service.batch.names import EngineNames
 
     with session.runtime(throughput=True) as runtime:
@@ -153,7 +153,7 @@ def _batch(
         told = {"dragoman": importlib.metadata.version("dragoman"), **task.told(), "models": models}
         where, how = _settings(options, fields)
         make_doer = _by_ray(session, options, task, models) if by_ray else None
-        job = Job(where, how, task.work(runtime), told, EngineNames(runtime), make_doer, open_output)
+        job = BatchJob(where, how, task.work(runtime), told, EngineNames(runtime), make_doer, open_output)
         if options.dry_run:
             with session.waiting("looking through the input"):
                 estimate = job.estimate(runtime.detector)
@@ -175,7 +175,7 @@ def _by_ray(session: Session, options: BatchOptions, task: "Task", models: Mappi
     )
 
 
-def _run(job: "Job", options: BatchOptions) -> int:
+def _run(job: "BatchJob", options: BatchOptions) -> int:
     from service.batch.run import TooManyErrors
 
     try:

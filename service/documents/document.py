@@ -7,7 +7,7 @@ from models.tasks.translation import TextFormat
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DocumentText:
     """A document's content, as the tasks take it."""
 
     text: str
@@ -15,7 +15,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class DocumentArticle:
     """A document's content, as a summary reads it."""
 
     text: str
@@ -38,10 +38,10 @@ class File:
 class Document(Protocol):
     """One document, read."""
 
-    def article(self) -> Reading:
+    def article(self) -> DocumentArticle:
         """What a summary reads."""
 
-    def to_translate(self) -> Part:
+    def to_translate(self) -> DocumentText:
         """What a translation reads."""
 
     def translated(self, translation: str, language: str) -> File:

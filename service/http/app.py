@@ -24,9 +24,9 @@ from service.http.metrics import Metrics
 from service.http.page import Page
 from service.http.readiness import Readiness
 from service.http.status import Status
-from service.http.trust import Trust
+from service.http.trust import TrustViews
 from service.http.v1 import V1
-from service.http.work import Work
+from service.http.work import RequestRunner
 from service.jobs.desk import Desk
 from service.limits import job_limits
 
@@ -63,7 +63,7 @@ def create_app(
     arriving = Shares(ARRIVING)
     arrivals = Arrivals(arriving, runtime.settings, {"jobs.create": job_limits(runtime.settings)})
     allowance = Allowance(runtime.settings.limits_storage)
-    work = Work(runtime, gate, readiness, allowance)
+    work = RequestRunner(runtime, gate, readiness, allowance)
     families = (LibreTranslate(runtime, work), DeepL(runtime, work), HuggingFace(runtime, work, readiness))
     errors.install(app, families)
     browsers.install(app, runtime.settings, families[0].owns)
@@ -73,7 +73,7 @@ def create_app(
     app.register_blueprint(Page().blueprint())
     app.register_blueprint(Docs(runtime.settings).blueprint())
     app.register_blueprint(V1(runtime, work).blueprint())
-    app.register_blueprint(Trust(runtime, work).blueprint())
+    app.register_blueprint(TrustViews(runtime, work).blueprint())
     app.register_blueprint(Documents(runtime, work).blueprint())
     app.register_blueprint(Jobs(runtime, desk or Desk(runtime), allowance).blueprint())
     app.register_blueprint(GlossaryViews(runtime, work).blueprint())

@@ -11,7 +11,7 @@ from service.documents import parsing
 from service.documents.reading import SUFFIXES
 from service.http.files import FORM, file_answer, sent_file
 from service.http.openapi import WORK_ERRORS, Operation, add
-from service.http.work import Work
+from service.http.work import RequestRunner
 from service.schemas import SummaryAnswer, render_summary
 from service.schemas.documents import (
     SummarizeForm,
@@ -56,7 +56,7 @@ TRANSLATE = Operation(
 class Documents:
     """The views of documents over a runtime."""
 
-    def __init__(self, runtime: "Runtime", work: Work):
+    def __init__(self, runtime: "Runtime", work: RequestRunner):
         self._settings = runtime.settings
         self._work = work
 

@@ -10,10 +10,10 @@ from werkzeug.exceptions import NotFound
 from models.errors import InvalidInput, Overloaded, UnsupportedLanguage
 from service import terms
 from service.errors import StoreUnavailable, UnknownGlossary
-from service.glossaries import Glossaries, Glossary, Pair
+from service.glossaries import DictionarySize, Glossaries, Glossary
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
-from service.http.work import Work
+from service.http.work import RequestRunner
 from service.schemas.documents import parse_form
 from service.schemas.glossaries import (
     GlossaryAnswer,
@@ -101,7 +101,7 @@ DELETE = Operation(
 class GlossaryViews:
     """The views of /v1/glossaries over a runtime."""
 
-    def __init__(self, runtime: "Runtime", work: Work):
+    def __init__(self, runtime: "Runtime", work: RequestRunner):
         self._runtime = runtime
         self._work = work
 
@@ -148,7 +148,7 @@ class GlossaryViews:
         except UnknownGlossary as error:
             raise NotFound(error.message) from None
 
-    def _pair(self, glossary: Glossary) -> Pair:
+    def _pair(self, glossary: Glossary) -> DictionarySize:
         """The dictionary that the query means."""
         normalize = self._runtime.languages.normalize
         asked = parse_form(PairQuery, request.args.to_dict())

@@ -10,7 +10,7 @@ from models.text.paste import read_pasted
 from service.errors import TooLong
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
-from service.http.work import Work
+from service.http.work import RequestRunner
 from service.schemas import examples
 from service.schemas.checking import (
     CheckAnswer,
@@ -49,10 +49,10 @@ CLEAN = Operation(
 )
 
 
-class Trust:
+class TrustViews:
     """The views that write nothing."""
 
-    def __init__(self, runtime: "Runtime", work: Work):
+    def __init__(self, runtime: "Runtime", work: RequestRunner):
         self._runtime = runtime
         self._work = work
 

@@ -30,14 +30,14 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class Done(Generic[T]):
+class Outcomes(Generic[T]):
     """What became of the items of one request, in order, and how long they took together."""
 
     outcomes: list[Outcome[T]]
     total_s: float
 
 
-class Work:
+class RequestRunner:
     """Runs the items of one HTTP request together.
 
     Where the queue is full, or the time is up, for every item, that is the whole request's affair:
@@ -70,14 +70,14 @@ class Work:
         """The caller's characters today, and how many there are for a day."""
         return self._allowance.usage()
 
-    def summarize(self, requests: Sequence[SummaryRequest], stop: Stop | None = None) -> Done[Summary]:
+    def summarize(self, requests: Sequence[SummaryRequest], stop: Stop | None = None) -> Outcomes[Summary]:
         """Summarize. Whoever gives `stop` stops it when the client has gone."""
         self._readiness.require()
         return self._run(self._runtime.summarizer.steps, requests, stop)
 
     def translate(
         self, requests: Sequence[TranslationRequest], stop: Stop | None = None
-    ) -> Done[Translation]:
+    ) -> Outcomes[Translation]:
         """Translate. Whoever gives `stop` stops it when the client has gone."""
         self._readiness.require()
         return self._run(self._runtime.translator.steps, requests, stop)
@@ -90,7 +90,7 @@ class Work:
                 function, *arguments, field=field, timeout_s=_left_s(), require=stop.require
             )
 
-    def check(self, requests: Sequence[CheckRequest]) -> Done[Checked]:
+    def check(self, requests: Sequence[CheckRequest]) -> Outcomes[Checked]:
         """Check. That needs none of the models that are loaded first."""
         return self._run(self._runtime.checker.steps, requests, None)
 
@@ -99,7 +99,7 @@ class Work:
         self._readiness.require()
         return stream(task, deadline=g.deadline, tick_s=tick_s)
 
-    def _run(self, steps: Callable[[R], Steps[T]], requests: Sequence[R], given: Stop | None) -> Done[T]:
+    def _run(self, steps: Callable[[R], Steps[T]], requests: Sequence[R], given: Stop | None) -> Outcomes[T]:
         start = time.perf_counter()
         stop = given or Stop()
         with nullcontext() if given else watching(request.environ, stop.stop):
@@ -110,7 +110,7 @@ class Work:
         total_s = time.perf_counter() - start
         stop.require()
         _raise_if_all([outcome.error for outcome in outcomes])
-        return Done(outcomes, total_s)
+        return Outcomes(outcomes, total_s)
 
 
 def _left_s() -> float:

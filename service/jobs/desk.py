@@ -12,7 +12,7 @@ from service.jobs.database import jobs_database
 from service.jobs.job import Job, NewJob
 from service.jobs.outbox import Outbox
 from service.jobs.outputs import Outputs
-from service.jobs.runner import Runner
+from service.jobs.runner import JobRunner
 from service.jobs.schemas import render_job
 from service.jobs.store import JobStore
 from service.jobs.work import JobWork
@@ -45,7 +45,7 @@ class Desk:
             resolve=resolve,
             tls=tls,
         )
-        self.runner = Runner(
+        self.runner = JobRunner(
             self.store,
             JobWork(runtime, self.store, Outputs(database)),
             self.courier,

@@ -18,7 +18,7 @@ Kept = tuple[bytes, Output]
 """An output, with the digest of the generation that it belongs to."""
 
 
-class Memory(Protocol):
+class ItemMemory(Protocol):
     """Remembers outputs of an item's generations, by their numbers in the order in which they are asked."""
 
     def recall(self, item: int) -> Mapping[int, Kept]: ...
@@ -32,7 +32,7 @@ class Memory(Protocol):
 class Pace:
     """Paces tasks that run together: in a round they have about `size` generations between them."""
 
-    def __init__(self, size: int, memory: Memory):
+    def __init__(self, size: int, memory: ItemMemory):
         self._size = size
         self._memory = memory
         self._active = 0

@@ -60,7 +60,7 @@ class _Turn:
         return time.monotonic() - self.begun - max(TURN_S, TURN_TO_BEGINNING * self.began_s)
 
 
-class Runner:
+class JobRunner:
     """Threads that do jobs. `ready` says when they may begin."""
 
     def __init__(

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from models.tasks.summary import Format, Length, OnUnsupported, SummaryRequest
 from models.tasks.translation import TranslationRequest
-from service.documents.document import Part, Reading
+from service.documents.document import DocumentArticle, DocumentText
 from service.schemas.fields import wrong_fields
 from service.schemas.requests import LanguageCode, ModelName
 
@@ -52,7 +52,7 @@ def parse_form(form: type[F], fields: dict[str, Any]) -> F:
         raise wrong_fields(form, error) from None
 
 
-def summary_request(form: SummarizeForm, reading: Reading) -> SummaryRequest:
+def summary_request(form: SummarizeForm, reading: DocumentArticle) -> SummaryRequest:
     """Return the task for what was read of the form's file."""
     return SummaryRequest(
         text=reading.text if reading.field == "text" else None,
@@ -67,7 +67,7 @@ def summary_request(form: SummarizeForm, reading: Reading) -> SummaryRequest:
     )
 
 
-def translation_request(form: TranslateForm, part: Part) -> TranslationRequest:
+def translation_request(form: TranslateForm, part: DocumentText) -> TranslationRequest:
     """Return the task for what was read of the form's file."""
     return TranslationRequest(
         text=part.text,

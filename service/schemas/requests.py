@@ -70,14 +70,14 @@ NamedTerms = Callable[[str, str, str], Callable[[str], Mapping[str, str]]]
 """From a kept glossary's name, a source language (or `auto`) and a target, to the terms for each text."""
 
 
-class _Body(BaseModel):
+class _TextsBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, json_schema_extra=one_input)
 
     text: str | None = Field(None, description="One text; the answer is one object.")
     texts: Texts | None = Field(None, description="Many texts; the answer is `results`, in the same order.")
 
 
-class SummarizeBody(_Body):
+class SummarizeBody(_TextsBody):
     """Exactly one of `text`, `html` and `texts`."""
 
     html: str | None = Field(None, description="One web page; its article is found and the rest left out.")
@@ -99,7 +99,7 @@ class SummarizeBody(_Body):
     )
 
 
-class TranslateBody(_Body):
+class TranslateBody(_TextsBody):
     """Exactly one of `text` and `texts`."""
 
     source: LanguageCode = Field("auto", description="The texts' language; `auto` finds it for each text.")
@@ -121,7 +121,7 @@ class TranslateBody(_Body):
     )
 
 
-class DetectBody(_Body):
+class DetectBody(_TextsBody):
     """Exactly one of `text` and `texts`."""
 
 
@@ -215,7 +215,7 @@ def validated(model: type[B], data: object) -> B:
         raise wrong_fields(model, error) from None
 
 
-def _asked(body: _Body, limits: Settings, request: Callable[[str, str], R]) -> Asked[R]:
+def _asked(body: _TextsBody, limits: Settings, request: Callable[[str, str], R]) -> Asked[R]:
     field = given_field(body)
     value = getattr(body, field)
     stream = getattr(body, "stream", False)

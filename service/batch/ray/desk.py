@@ -15,7 +15,7 @@ DONE = b""
 """What is read in the place of a unit that is done."""
 
 
-class Desk:
+class UnitQueue:
     """One event loop runs it all. What is remembered is in a file of the system's own, which ends with it."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""From errors to problem documents (RFC 9457), for HTTP, jobs and batches alike: one table of error types."""
+"""Problem documents (RFC 9457) of errors, by one table of error types, for HTTP, jobs and batches alike."""
 
 import logging
 from collections.abc import Sequence

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Stop:
-    """Ends tasks from another thread: what they wait for is cancelled, and so are they."""
+    """Ends tasks from another thread: cancels the outputs that they wait for, and them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -23,7 +23,7 @@ class Stop:
         self._engines: dict[int, _Watched] = {}
 
     def stop(self) -> None:
-        """End them; those that have ended already stay as they are."""
+        """End the tasks; those that have ended already stay as they are."""
         with self._lock:
             self._stopped = True
             futures, self._futures = self._futures, []
@@ -31,12 +31,12 @@ class Stop:
             future.cancel()
 
     def require(self) -> None:
-        """Raise Abandoned once it was stopped."""
+        """Raise Abandoned after `stop`."""
         if self._stopped:
             raise Abandoned("the client went away, and its work was cancelled")
 
     def guard(self, task: Steps[T]) -> Steps[T]:
-        """The same task, as one that can be stopped; tasks of one Stop still share their batches."""
+        """Return the same task as one that `stop` ends; tasks of one Stop still share their batches."""
         sent: Any = None
         try:
             while True:
@@ -49,7 +49,7 @@ class Stop:
             task.close()
 
     def wait_for(self, futures: Sequence[Future[Output]]) -> None:
-        """Take these to be cancelled when it is stopped."""
+        """Cancel these futures on `stop`."""
         with self._lock:
             self._futures += futures
             stopped = self._stopped
@@ -65,7 +65,7 @@ class Stop:
 
 
 class _Watched:
-    """An engine whose futures are known to a Stop."""
+    """An engine that tells a Stop of its futures."""
 
     def __init__(self, engine: Engine, stop: Stop):
         self._engine = engine

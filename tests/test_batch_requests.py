@@ -20,7 +20,8 @@ from service.batch.window import windows
 from service.batch.work import ResultKeys
 from service.cli import cli
 from service.commands.session import Session
-from service.glossaries import Dictionary, Glossaries
+from service.glossaries import Glossaries
+from service.glossary_tables import Dictionary
 from service.http.app import create_app
 from service.settings import Settings
 

@@ -13,7 +13,7 @@ from models.errors import InvalidInput
 from service import suggestions
 from service.cli import cli
 from service.errors import StoreUnavailable
-from service.glossaries import Dictionary
+from service.glossary_tables import Dictionary
 from service.http.app import create_app
 from service.jobs.desk import Desk
 from service.keys import Keys

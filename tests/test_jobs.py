@@ -420,7 +420,7 @@ def test_what_the_service_died_of_three_times_is_given_up(client: FlaskClient, d
 
 
 def test_a_glossary_that_is_gone_fails_the_job(client: FlaskClient, desk: Desk, runtime: FakeRuntime) -> None:
-    from service.glossaries import Dictionary
+    from service.glossary_tables import Dictionary
 
     made = runtime.glossaries.create("sea", [Dictionary("en", "fr", {"ferry": "bac"})])
     address = put(client, task="translate", texts=["a"], source="en", target="fr", glossary="sea")

@@ -1,7 +1,6 @@
 """Jobs of many callers: nobody fills the queue or the disk for others, and they take turns at the work."""
 
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -226,22 +225,3 @@ def test_results_are_read_and_forgotten_in_pieces(tmp_path: Path, monkeypatch: p
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as db:
         assert [db.execute(f"SELECT count(*) FROM {t}").fetchone() for t in ("job", "item")] == [(0,), (0,)]
     desk.runner.close()
-
-
-def test_jobs_of_an_older_version_are_done(tmp_path: Path) -> None:
-    client, desk, keys = _open(tmp_path)
-    address = client.post("/v1/jobs", json=ONE, headers=keys["ann"]).headers["Location"]
-    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as db:
-        db.executescript("DROP INDEX job_caller; DROP INDEX job_callback;")
-        for column in ("caller", "bytes", "claimed"):
-            db.execute(f"ALTER TABLE job DROP COLUMN {column}")
-    client, desk, _ = _open(tmp_path)
-    desk.runner.start()
-    end = time.monotonic() + 20
-    while client.get(address, headers=keys["ann"]).json["status"] != "done":
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    desk.runner.close()
-    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as db:
-        [(caller,)] = db.execute("SELECT caller FROM job").fetchall()
-    assert caller.startswith("key-")

@@ -1,4 +1,4 @@
-"""One batch put together: source, store, lanes and output, and what is told of it while it runs and after."""
+"""Puts a batch together: source, store, lanes and output, its progress and its report."""
 
 import datetime
 import hashlib
@@ -31,7 +31,7 @@ from service.batch.work import ResultKeys, Work
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What is read and written."""
+    """The files that a batch reads and writes."""
 
     infile: str
     out: str
@@ -44,7 +44,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How a run goes."""
+    """The options of a run."""
 
     fields: FieldNames = field(default_factory=FieldNames)
     rows: RowNames = field(default_factory=RowNames)
@@ -58,7 +58,7 @@ class How:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """How long a run would take."""
+    """The time that a run would take."""
 
     survey: Survey
     characters_per_s: float | None
@@ -67,7 +67,7 @@ class Estimate:
 
     @property
     def seconds(self) -> float | None:
-        """None if nothing is known."""
+        """Seconds for what is left; None if no rate is known."""
         if not self.characters_per_s:
             return None
         return self.survey.left_characters / self.characters_per_s
@@ -81,7 +81,7 @@ OpenOutput = Callable[[], AbstractContextManager[RowOutput]]
 
 
 class BatchJob:
-    """One task over one input. `told` is what names the job: its task, its models, its options; JSON.
+    """One task over one input. `told` describes the job as JSON: its task, its models, its options.
 
     `name_of` tells an engine's model. Units are done on this machine, in this process, unless `make_doer`
     has them done elsewhere; the output is the same. Rows go to `where.out` as its name tells, unless
@@ -111,7 +111,7 @@ class BatchJob:
         self._rate_name = "characters_per_s " + hashlib.sha256(decisive.encode()).hexdigest()[:16]
 
     def run(self) -> Tally:
-        """Run it to its end. Raises TooManyErrors, InvalidInput."""
+        """Run the batch to its end. Raises TooManyErrors and InvalidInput."""
         where, how = self._where, self._how
         with ExitStack() as stack:
             found = stack.enter_context(source.opened(where.infile, how.fields, where.format))
@@ -131,7 +131,7 @@ class BatchJob:
         return run.tally
 
     def estimate(self, detector: LanguageDetector) -> Estimate:
-        """Look through the input; a sample is run if no earlier run tells how fast it goes."""
+        """Look through the input, and run a sample if no earlier run tells the rate."""
         where, how = self._where, self._how
         cache = where.cache if where.cache is not None and where.cache.exists() else None
         with source.opened(where.infile, how.fields, where.format) as found, ResultStore(cache) as store:
@@ -185,7 +185,7 @@ class BatchJob:
 
 
 class _RunWatchers:
-    """All who watch a run; a context manager."""
+    """The progress view, the log and the findings of a run; a context manager."""
 
     def __init__(self, log: Path | None, id_field: str):
         self.findings = Findings(id_field)
@@ -221,7 +221,7 @@ class _RunWatchers:
         self.findings.wrote(characters, kept)
 
     def end(self, tally: Tally, end: str) -> None:
-        """The last line of the log."""
+        """Write the last line of the log."""
         if self._log is not None:
             self._log.say(f"{end}: {described(tally)}")
 

@@ -1,4 +1,4 @@
-"""What is written for each record, and where: OUT.part, which is called OUT when it is whole."""
+"""Writes the rows of records to OUT.part, which is renamed OUT when it is whole."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ from service.batch.row import Row, RowOutput
 
 
 class JsonlOutput:
-    """A line for each row."""
+    """Writes a line for each row."""
 
     def __init__(self, stream: BinaryIO):
         self._stream = stream
@@ -24,12 +24,6 @@ class JsonlOutput:
         """Add rows."""
         self._stream.write(b"".join(map(_line, rows)))
         self._stream.flush()
-
-    def close(self) -> None:
-        """All is written."""
-
-    def abandon(self) -> None:
-        """What is written may stay."""
 
 
 def _line(row: Row) -> bytes:
@@ -43,20 +37,18 @@ def _line(row: Row) -> bytes:
 
 @contextmanager
 def opened(out: Path) -> Iterator[RowOutput]:
-    """Rows for the file `out`, in the format that its name tells; see `whole`."""
+    """Open the file `out` for rows, in the format that its name tells; see `whole`."""
     with whole(out) as stream:
-        output = _output(stream, out)
-        try:
-            yield output
-        except BaseException:
-            output.abandon()
-            raise
-        output.close()
+        if inner_suffix(out.name) == ".parquet":
+            with ParquetOutput(stream) as output:
+                yield output
+        else:
+            yield JsonlOutput(stream)
 
 
 @contextmanager
 def whole(out: Path) -> Iterator[BinaryIO]:
-    """A stream to the file `out`, compressed as its name tells, under another name until all is written.
+    """Open the file `out`, compressed as its name tells, under another name until all is written.
 
     Raises InvalidInput if another run writes it.
     """
@@ -69,12 +61,6 @@ def whole(out: Path) -> Iterator[BinaryIO]:
         file.flush()
         os.fsync(file.fileno())
         part.replace(out)
-
-
-def _output(stream: BinaryIO, out: Path) -> RowOutput:
-    if inner_suffix(out.name) == ".parquet":
-        return ParquetOutput(stream)
-    return JsonlOutput(stream)
 
 
 def _lock(file: BinaryIO, path: Path) -> None:

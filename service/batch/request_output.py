@@ -32,12 +32,6 @@ class RequestOutput:
         self._answers.flush()
         self._errors.flush()
 
-    def close(self) -> None:
-        """All is written."""
-
-    def abandon(self) -> None:
-        """What is written may stay."""
-
 
 @contextmanager
 def opened(out: Path | None, errors: Path | None) -> Iterator[RowOutput]:

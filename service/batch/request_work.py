@@ -1,4 +1,4 @@
-"""What is done to a request of a batch file: what its route does over HTTP, all of its texts together."""
+"""Does the requests of a batch file as their routes do over HTTP, all texts of a request together."""
 
 from collections.abc import Sequence
 from functools import cache, partial
@@ -38,7 +38,7 @@ class RequestWork:
         self._unavailable: dict[str, str] = {}
 
     def tasks(self, content: Content) -> Tasks:
-        """A task for each text."""
+        """Return a task for each text."""
         try:
             asked = self._asked(content)
         except DragomanError as error:
@@ -47,7 +47,7 @@ class RequestWork:
         return Tasks(steps, partial(self._results, content)) if asked.many else Tasks(steps)
 
     def parameters(self, content: Content) -> Parameters:
-        """The models with their revisions, and what a kept glossary has; nothing for what is refused."""
+        """Return models and revisions, and the terms of a kept glossary; nothing for a refused request."""
         try:
             asked = self._asked(content)
             names = {entry.name for request in asked.good[:1] for entry in self._needed(request)}
@@ -61,7 +61,7 @@ class RequestWork:
         }
 
     def describe(self, error: Exception, content: Content | None) -> dict[str, Any]:
-        """A line's `response` and `error`, as OpenAI's error files have them."""
+        """Return a line's `response` and `error`, as OpenAI's error files have them."""
         if content is None:
             code = error.code if isinstance(error, NoRequest) else "invalid_json_line"
             field = error.field if isinstance(error, DragomanError) else None
@@ -77,7 +77,7 @@ class RequestWork:
     # ------------------------------------------------------------------ inside
 
     def _asked(self, content: Content) -> Asked[Any]:
-        """What the body asks of its route. Raises InvalidInput where all of it is refused."""
+        """Parse the body as its route does. Raises InvalidInput where all of it is refused."""
         url, body = request_of(content)
         settings = self._runtime.settings
         asked: Asked[Any]
@@ -116,7 +116,7 @@ class RequestWork:
         return translation_result((yield from self._runtime.translator.steps(item)))
 
     def _results(self, content: Content, ran: Sequence[Ran]) -> Ran:
-        """The answer to `texts`: a failed one is a problem in its place. One out of time fails all."""
+        """Join the answer to `texts`: a failed one has a problem in its place. One out of time fails all."""
         seconds = sum(each.seconds for each in ran)
         late = next((each.error for each in ran if isinstance(each.error, DeadlineExceeded)), None)
         if late is not None:
@@ -132,7 +132,7 @@ class RequestWork:
 
 
 def _terms(request: TranslationRequest) -> dict[str, str]:
-    """Those of a glossary's terms that may stand in the text, if that can be told."""
+    """Return the glossary's terms that may stand in the text, or all if that cannot be told."""
     if request.format != "text":
         return dict(request.glossary)
     return touching([], request.glossary, request.text)[1]

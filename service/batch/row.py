@@ -1,4 +1,4 @@
-"""One record of the output, and what any file that takes such records does."""
+"""A row of the output, and the protocol of whatever writes rows."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ class Row:
     error: Mapping[str, Any] | None = None
 
     def text(self) -> str | None:
-        """The summary or the translation itself."""
+        """Return the summary or the translation itself."""
         if self.result is None:
             return None
         result = json.loads(self.result)
@@ -30,13 +30,7 @@ class Row:
 
 
 class RowOutput(Protocol):
-    """Where rows go."""
+    """Writes rows."""
 
     def write(self, rows: Sequence[Row]) -> None:
         """Add rows."""
-
-    def close(self) -> None:
-        """All is written."""
-
-    def abandon(self) -> None:
-        """The run ends before all is written."""

@@ -24,11 +24,11 @@ LOOK_EVERY_S = 0.5
 
 
 class TooManyErrors(DragomanError):
-    """More records are errors than may be."""
+    """More than --max-errors records failed."""
 
 
 class RunWatcher(Protocol):
-    """Who is told how the run goes."""
+    """Hears how the run goes."""
 
     def update(self, tally: Tally) -> None:
         """Something is done, or some time has passed."""
@@ -42,7 +42,7 @@ class RunWatcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RowNames:
-    """What a row has beside the record's own fields."""
+    """The names that a row has beside the record's own fields."""
 
     result: str = "result"
     id: str = "id"
@@ -51,7 +51,7 @@ class RowNames:
 
     @property
     def taken(self) -> tuple[str, ...]:
-        """Names that no record may use itself."""
+        """The names that no record may use itself."""
         return (self.result, "error")
 
 
@@ -65,7 +65,7 @@ class _InWork:
     """Known so far, of those that are not written yet."""
 
     def being_done(self) -> set[bytes]:
-        """The keys of what is in work."""
+        """Return the keys of the contents in work."""
         places = [place for _, own in self.pending.values() for place in own]
         return {key for place in places if (key := self.window.keys[place]) is not None}
 
@@ -95,7 +95,7 @@ class BatchRun:
         self._written_errors = 0
 
     def go(self, windows: Iterator[Window]) -> Tally:
-        """Do all windows. Raises TooManyErrors; what is done until then is kept."""
+        """Do all windows. Raises TooManyErrors; results made until then are kept."""
         try:
             for window in windows:
                 self._in_work.append(self._begin(window))

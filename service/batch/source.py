@@ -1,4 +1,4 @@
-"""Where records come from: a file in one of several formats, a folder, or standard input."""
+"""Sources of records: a file in one of several formats, a folder, or standard input."""
 
 import os
 import stat
@@ -18,17 +18,17 @@ Format = Literal["jsonl", "csv", "tsv", "parquet", "folder"]
 
 
 class RecordSource(Protocol):
-    """Records, and how far they are read."""
+    """Reads records, and tells how far it is."""
 
     @property
     def size(self) -> int | None:
-        """What `position` comes to at the end, in bytes, rows or files; None if it isn't known."""
+        """The `position` at the end, in bytes, rows or files; None if it isn't known."""
 
     def position(self) -> int:
-        """How far it is read."""
+        """Return how far it is read."""
 
     def records(self) -> Iterator[Record]:
-        """The records; once only."""
+        """Yield the records; once only."""
 
 
 class LineSource:
@@ -41,18 +41,18 @@ class LineSource:
         self.size = _size(stream)
 
     def position(self) -> int:
-        """Bytes read, compressed as they are."""
+        """Return the bytes read, compressed as they are."""
         return self._counted.count
 
     def records(self) -> Iterator[Record]:
-        """The lines or rows."""
+        """Yield the lines or rows."""
         if self._format == "jsonl":
             return jsonl.records(self._plain)
         return separated.records(self._plain, delimiter="\t" if self._format == "tsv" else ",")
 
 
 def format_of(path: str) -> Format:
-    """The format that a path tells: JSON lines if nothing else."""
+    """Return the format that a path tells, or JSON lines."""
     if path != "-" and Path(path).is_dir():
         return "folder"
     suffix = inner_suffix(path)
@@ -61,7 +61,7 @@ def format_of(path: str) -> Format:
 
 @contextmanager
 def opened(path: str, names: FieldNames, format_: Format | None = None) -> Iterator[RecordSource]:
-    """The source of a path; `-` is standard input. Raises InvalidInput if it cannot be read as that."""
+    """Open the source of a path; `-` is standard input. Raises InvalidInput if it is not in that format."""
     format_ = format_ or format_of(path)
     if format_ == "folder":
         yield Folder(Path(path), names)

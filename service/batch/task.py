@@ -1,4 +1,4 @@
-"""What a batch does to every content, as a value that can be sent: it becomes work where a runtime is."""
+"""The task of a batch, as a value that can be sent to another machine and becomes work over its runtime."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,17 +18,17 @@ class Task(Protocol):
     """One task with its options."""
 
     def told(self) -> dict[str, Any]:
-        """Its `task` and `parameters`, JSON."""
+        """Return its `task` and `parameters` as JSON."""
 
     def models(self, runtime: "Runtime", *, load: bool = True) -> dict[str, str]:
-        """The models it needs, each with the revision that is used here; what must be fetched is.
+        """Return its models, each with the revision that is used here, and fetch those that are missing.
 
         With `load` they are loaded and tried, so that a wrong option shows now. Raises what each record would
         be refused with, and ModelUnavailable.
         """
 
     def work(self, runtime: "Runtime") -> Work:
-        """What is done to each content."""
+        """Return the work on each content."""
 
 
 @dataclass(frozen=True, slots=True)

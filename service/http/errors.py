@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -12,20 +12,15 @@ from service.errors import CharactersSpent, NotReady
 from service.problems import problem
 from service.schemas import Problem
 
-
-class Form(Protocol):
-    """How errors are told at some addresses, where it is not as problem documents."""
-
-    def owns(self, path: str) -> bool: ...
-
-    def error(self, problem: Problem) -> Response: ...
+if TYPE_CHECKING:
+    from service.http.compat.family import Family
 
 
-def install(app: Flask, forms: Sequence[Form] = ()) -> None:
-    """Answer every error of the application: in the form of who owns the address, else as a problem."""
+def install(app: Flask, families: Sequence["Family"] = ()) -> None:
+    """Answer every error of the application in the form of the address's owner, or as a problem document."""
 
     def respond(error: Exception) -> Response | HTTPException:
-        form = next((form.error for form in forms if form.owns(request.path)), _document)
+        form = next((each.error for each in families if each.owns(request.path)), _document)
         return _respond(error, form)
 
     app.register_error_handler(Exception, respond)

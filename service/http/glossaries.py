@@ -10,7 +10,8 @@ from werkzeug.exceptions import NotFound
 from models.errors import InvalidInput, Overloaded, UnsupportedLanguage
 from service import terms
 from service.errors import StoreUnavailable, UnknownGlossary
-from service.glossaries import DictionarySize, Glossaries, Glossary
+from service.glossaries import Glossaries
+from service.glossary_tables import DictionarySize, Glossary
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
 from service.http.work import RequestRunner

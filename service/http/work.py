@@ -1,4 +1,4 @@
-"""Requests' work, for every interface alike: a place, models that are loaded, a deadline."""
+"""Runs requests, for every interface alike, in a place of the queue, with loaded models and a deadline."""
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -31,7 +31,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class Outcomes(Generic[T]):
-    """What became of the items of one request, in order, and how long they took together."""
+    """The outcomes of the items of one request, in order, and the seconds that they took together."""
 
     outcomes: list[Outcome[T]]
     total_s: float
@@ -54,7 +54,7 @@ class RequestRunner:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """To be held from before the body is read until the answer is made; raises Overloaded.
+        """Hold a place, from before the body is read until the answer is made. Raises Overloaded.
 
         The request's time runs from here, over all that is done for it.
         """
@@ -63,11 +63,11 @@ class RequestRunner:
             yield
 
     def charge(self, texts: Iterable[str | None]) -> None:
-        """To be called with all that is to be read, before it is; raises CharactersSpent."""
+        """Count the characters of these texts, before they are read. Raises CharactersSpent."""
         self._allowance.charge(texts)
 
     def usage(self) -> tuple[int, int | None]:
-        """The caller's characters today, and how many there are for a day."""
+        """Return the caller's characters of today, and the number allowed a day."""
         return self._allowance.usage()
 
     def summarize(self, requests: Sequence[SummaryRequest], stop: Stop | None = None) -> Outcomes[Summary]:
@@ -95,7 +95,7 @@ class RequestRunner:
         return self._run(self._runtime.checker.steps, requests, None)
 
     def stream(self, task: Steps[A], *, tick_s: float) -> Generator[None, None, Outcome[A]]:
-        """One item's work, to be gone on with; see `models.tasks.listening.stream`."""
+        """Run one item step by step; see `models.tasks.listening.stream`."""
         self._readiness.require()
         return stream(task, deadline=g.deadline, tick_s=tick_s)
 

@@ -1,4 +1,4 @@
-"""Where jobs are handed in and fetched: puts their parts together over a runtime."""
+"""Takes jobs and gives their results: puts the parts together over a runtime."""
 
 import ssl
 from typing import TYPE_CHECKING
@@ -63,7 +63,7 @@ class Desk:
         return job
 
     def look_up_callback(self, job: Job) -> None:
-        """Raise InvalidInput, and forget the job, if its callback leads where none may.
+        """Raise InvalidInput, and forget the job, if its callback leads to an address that is not public.
 
         Name servers may take their time, so this is for when nothing is held any more. It is looked up
         anew when it is sent, and nothing depends on this but that the caller hears of it at once.

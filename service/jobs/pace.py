@@ -26,7 +26,7 @@ class ItemMemory(Protocol):
     def keep(self, item: int, outputs: Mapping[int, Kept]) -> None: ...
 
     def progress(self, done: int, total: int) -> None:
-        """So many generations are done of those known so far."""
+        """Note that `done` of the `total` generations known so far are done."""
 
 
 class Pace:
@@ -38,7 +38,7 @@ class Pace:
         self._active = 0
 
     def steps(self, item: int, task: Steps[T]) -> Steps[T]:
-        """The same task, in small steps. Its outcome is the same, as far as batches make no difference."""
+        """Return the same task in small steps. Its outcome is the same, unless batches differ."""
         self._active += 1  # now, not when it begins: those that begin first would take too much
         return self._paced(item, task)
 

@@ -1,10 +1,9 @@
-"""What is done to a job's items: fields become tasks, tasks are run in small steps, values become answers."""
+"""Does a job's items: makes tasks of their fields, runs them in small steps, and renders their values."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from models.errors import EngineFailed, InvalidInput
@@ -27,6 +26,7 @@ from service.schemas.documents import (
     SummarizeForm,
     TranslateForm,
     parse_form,
+    render_document_summary,
     summary_request,
     translation_request,
 )
@@ -40,7 +40,7 @@ MOST_INTERRUPTIONS = 3
 
 
 def item_problem(error: Exception, form: str, number: int, request_id: str) -> Result:
-    """An item's result that says what is wrong with it."""
+    """Return an item's result that tells its error."""
     document = problem(error, request_id)
     if form == "texts":
         document = document.of_item(number)
@@ -49,14 +49,14 @@ def item_problem(error: Exception, form: str, number: int, request_id: str) -> R
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """An item's task, and what its value becomes, told the seconds that all took."""
+    """An item's task, and the function from its value, its timings and the total seconds to the result."""
 
     steps: Steps[Any]
     render: Callable[[Any, Timings, float], Result]
 
 
 class _JobMemory:
-    """What is kept of a job while it is worked on."""
+    """Keeps the outputs and the progress of a job that runs."""
 
     def __init__(self, job: Job, store: JobStore, outputs: Outputs, got_on: Callable[[], None]):
         self._job = job
@@ -149,7 +149,7 @@ class JobWork:
     # ------------------------------------------------------------------ from items to tasks
 
     def _plan(self, job: Job, items: Sequence[Item], stop: Stop) -> list[_Planned | InvalidInput]:
-        """Raises InvalidInput where the request as a whole has become wrong since it was taken."""
+        """Plan the items. Raises InvalidInput where the whole request has become wrong since it was taken."""
         if job.form == "document":
             return [self._plan_document(job, item, stop) for item in items]
         content = [item.content for item in items]
@@ -201,14 +201,11 @@ def _translation(translation: Translation, timings: Timings, total_s: float) -> 
 
 
 def _document_summary(asked: SummaryRequest, summary: Summary, timings: Timings, total_s: float) -> Result:
-    answer = render_summary(summary, timings, total_s)
-    answer.source.text = answer.source.text or asked.text  # what spans refer to, the caller has not
-    return Result(answer.model_dump_json().encode())
+    return Result(render_document_summary(asked, summary, timings, total_s).model_dump_json().encode())
 
 
 def _document_translation(
     name: str, written: Callable[[str, str], File], done: Translation, timings: Timings, total_s: float
 ) -> Result:
     file = written(done.translation, done.target)
-    filename = f"{PurePath(name).stem}.{done.target}{file.suffix}"
-    return Result(file.data, file.media_type, filename, "; ".join(done.notes))
+    return Result(file.data, file.media_type, file.name(name, done.target), "; ".join(done.notes))

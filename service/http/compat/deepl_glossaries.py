@@ -11,7 +11,8 @@ from werkzeug.exceptions import NotFound
 from models.errors import InvalidInput
 from service import terms
 from service.errors import UnknownGlossary
-from service.glossaries import Dictionary, DictionarySize, Glossaries, Glossary
+from service.glossaries import Glossaries
+from service.glossary_tables import Dictionary, DictionarySize, Glossary
 from service.http.body import read_json
 from service.http.compat.family import ClientFields, answer, directions
 from service.http.work import RequestRunner

@@ -1,4 +1,4 @@
-"""What the families of clients have in common: whose an address is, its key, its errors, and texts."""
+"""The common part of the compatible interfaces: the owner of an address, its keys, its errors, its texts."""
 
 import json
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ SHOWN_ALLOWED = 40
 
 
 class ClientFields(BaseModel):
-    """What a compatible interface reads of a request. Its clients send more, which changes nothing here."""
+    """The fields that a compatible interface reads. Its clients send more, which changes nothing here."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 

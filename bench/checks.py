@@ -16,9 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from models.checks.pair import Check, Pair, Reading
+from models.checks.language.reading import Reading
+from models.checks.pair import Check, Pair
 from models.checks.registry import SUMMARY_CHECKS
-from models.checks.report import check_summary
+from models.checks.summary_report import check_summary
 
 Flags = list[tuple[int, int]]
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.extractive.choose import FITTED, MAX_WORDS, Weights, choose, count_words
+from models.extractive.choose import FITTED, MAX_WORDS, ScoreWeights, choose, count_words
 from models.extractive.encoder import SentenceEncoder
 from models.text.article import read_verbatim
 from models.text.segment import sentences
@@ -64,7 +64,7 @@ def prepare(row: dict[str, str], encoder: SentenceEncoder) -> Example:
     )
 
 
-def measure(examples: Sequence[Example], max_words: int, weights: Weights) -> tuple[float, float]:
+def measure(examples: Sequence[Example], max_words: int, weights: ScoreWeights) -> tuple[float, float]:
     """Means of (chosen, headline) over the examples."""
     chosen, headline = [], []
     for example in examples:
@@ -88,7 +88,7 @@ def main() -> None:
     examples = [prepare(row, encoder) for row in read(args.data, args.articles)]
     print("| weight | value | chosen | headline |\n|---|---|---|---|")
 
-    def report(name: str, value: float | str, weights: Weights) -> None:
+    def report(name: str, value: float | str, weights: ScoreWeights) -> None:
         chosen, headline = measure(examples, MAX_WORDS[args.length], weights)
         print(f"| {name} | {value} | {chosen:.3f} | {headline:.3f} |", flush=True)
 

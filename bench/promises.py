@@ -31,9 +31,8 @@ def form(target: str) -> str:
 
 def faults(sent: Sent, answer: Reply, *, deadline_s: float, secrets: Sequence[bytes] = ()) -> Iterator[str]:
     """What is wrong with an answer. `secrets` are paths and the like that no answer may hold."""
-    if (
-        answer.seconds > deadline_s and not sent.broken
-    ):  # that one may be waited for, as for the rest of a body
+    # A broken request may be waited for, and so may the rest of a body, until 408 says that it is too slow.
+    if answer.seconds > deadline_s and not sent.broken and answer.status != 408:
         yield f"it took {answer.seconds:.1f} s, over {deadline_s:.1f} s"
     if answer.status == 0:
         if not sent.broken and sent.ending != "close":

@@ -18,9 +18,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from models.checks.pair import Pair, Reading
+from models.checks.language.reading import Reading
+from models.checks.pair import Pair
 from models.checks.registry import TRANSLATION_CHECKS, run
-from models.checks.report_translation import check_translation
+from models.checks.translation_report import check_translation
 from models.text.span import Span
 
 Row = dict[str, str]

@@ -48,7 +48,7 @@ Model = TextModel | ExtractiveModel | EntailmentModel
 
 
 @dataclass(slots=True)
-class _Place:
+class _PoolEntry:
     """One model's place in the pool. `lock` is held while it loads."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -76,7 +76,7 @@ class ModelPool:
         self._languages = languages
         self._engines = engines
         self._max_loaded = max_loaded
-        self._places: dict[str, _Place] = {}  # in order of use, the last used last
+        self._places: dict[str, _PoolEntry] = {}  # in order of use, the last used last
         self._failures: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -138,14 +138,14 @@ class ModelPool:
 
     # ------------------------------------------------------------------ inside
 
-    def _enter(self, entry: ModelEntry) -> _Place:
+    def _enter(self, entry: ModelEntry) -> _PoolEntry:
         with self._lock:
-            place = self._places.pop(entry.name, None) or _Place()
+            place = self._places.pop(entry.name, None) or _PoolEntry()
             self._places[entry.name] = place
             place.users += 1
             return place
 
-    def _loaded(self, place: _Place, entry: ModelEntry) -> Model:
+    def _loaded(self, place: _PoolEntry, entry: ModelEntry) -> Model:
         with place.lock:
             if place.model is None:
                 try:
@@ -192,7 +192,7 @@ class ModelPool:
         return TextModel(entry, codec, self._engines.make(entry))
 
 
-def _close(place: _Place) -> None:
+def _close(place: _PoolEntry) -> None:
     with place.lock:
         model, place.model = place.model, None
     if isinstance(model, TextModel):

@@ -31,7 +31,12 @@ SHIFTED = str.maketrans(
 
 def cipher(text: str) -> str:
     """A translation that the checks take for one: other letters, and names with digits as they were."""
-    return re.sub(r"[^\W\d_]+(?!\w*\d)", lambda word: word[0].translate(SHIFTED), text)
+    return re.sub(r"\w+", _shifted_after_digits, text)
+
+
+def _shifted_after_digits(word: re.Match[str]) -> str:
+    end = max((i for i, letter in enumerate(word[0], 1) if letter.isdecimal()), default=0)
+    return word[0][:end] + word[0][end:].translate(SHIFTED)
 
 
 class FakeCodec:

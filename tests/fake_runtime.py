@@ -7,7 +7,7 @@ from models.catalog import Catalog
 from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.tasks.steps import run_all
-from models.tasks.summary import Source, Summary, SummarySentence
+from models.tasks.summary import Summary, SummarySentence, SummarySource
 from models.tasks.translation import Segment, Translation
 from models.tasks.usage import Usage
 from models.text.language import Detection, LanguageDetector
@@ -70,7 +70,7 @@ def _summary(request, company):
         model=request.model or "dragoman/extractive",
         translation_model=None,
         detected=Detection("en", 0.5),
-        source=Source(len(text), 1, None, (), 1, 1.0, text if request.html else None),
+        source=SummarySource(len(text), 1, None, (), 1, 1.0, text if request.html else None),
         usage=Usage(1, 2),
         notes=("a note",),
     )

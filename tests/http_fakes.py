@@ -33,7 +33,7 @@ from models.pool import ModelPool
 from models.tasks.checker import Checker
 from models.tasks.events import OnEvent, SegmentReady, Words
 from models.tasks.steps import Call, Outcome, run_all
-from models.tasks.summary import Source, Summary, SummaryRequest, SummarySentence
+from models.tasks.summary import Summary, SummaryRequest, SummarySentence, SummarySource
 from models.tasks.translation import Segment, Translation, TranslationRequest
 from models.tasks.trust import Trust
 from models.tasks.usage import Usage
@@ -152,7 +152,9 @@ class Tasks:
             model=request.model or "fake/summarize",
             translation_model="fake/translate" if request.target else None,
             detected=Detection("en", 0.9),
-            source=Source(len(text), 1, None, (Dropped("Leave a reply", "form"),), 1, 1.0, request.html),
+            source=SummarySource(
+                len(text), 1, None, (Dropped("Leave a reply", "form"),), 1, 1.0, request.html
+            ),
             usage=Usage(7, 3),
             notes=(),
         )

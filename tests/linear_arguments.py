@@ -29,8 +29,8 @@ from linear_values import (
 from lxml import etree
 from pydantic import BaseModel, ValidationError
 
+from models.checks.language.reading import Reading
 from models.checks.pair import Pair
-from models.checks.reading import Reading
 from models.checks.registry import SUMMARY_CHECKS, TRANSLATION_CHECKS
 from models.errors import InvalidInput
 from models.tasks.steps import Timings
@@ -242,9 +242,9 @@ BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
         [Piece(Span(0, len(found.text)), fed.beside)],
         " ",
     ],
-    "models.checks.spelled.han_value": lambda fed: ["".join(HAN.findall(fed.text)) or "三"],
-    "models.checks.writing.letters_of": lambda fed: [("Latin",)],
-    "models.checks.writing.foreign_to": lambda fed: [("Latin",)],
+    "models.checks.language.spelled.han_value": lambda fed: ["".join(HAN.findall(fed.text)) or "三"],
+    "models.checks.language.writing.letters_of": lambda fed: [("Latin",)],
+    "models.checks.language.writing.foreign_to": lambda fed: [("Latin",)],
     "models.text.terms.Terms.target": lambda fed: [
         Terms((fed.text,), {}, fed.text),
         " ".join(fed.text.split()),
@@ -292,6 +292,7 @@ BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
     ],
     "service.schemas.requests.given_field": lambda fed: [requests.DetectBody(text=fed.text)],
 }
+BY_CALLABLE["models.text.markup.place.pausing_place"] = BY_CALLABLE["models.text.markup.place.place"]
 NOTHING_TO_FEED: dict[str, str] = {
     "models.checks.pauses.finish": "runs the work of another function, which is walked itself",
     "service.schemas.absent.absent": "describes a field of our own",

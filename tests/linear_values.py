@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from models.text import page, tree
 from models.text.block import Block, words
 from models.text.body import Body, find_body
+from models.text.extraction import Extraction
 from models.text.markup import html, run
-from models.text.reading import Reading as PageReading
 from models.text.span import Span
 from models.text.terms import Held, mask
 from models.text.traits import Lines
@@ -41,8 +41,8 @@ def block_of(fed: Fed) -> Block:
 def body_of(fed: Fed) -> Body:
     markup = "".join(f"<p>{escape(each.text)}</p>" for each in pieces(fed))
     blocks = page.read_blocks(tree.parse_page(f"<html><body><p>a</p>{markup}</body></html>"))
-    reading = PageReading(" ".join(each.text for each in blocks))
-    return find_body(blocks, "a", reading, reading)
+    extraction = Extraction(" ".join(each.text for each in blocks))
+    return find_body(blocks, "a", extraction, extraction)
 
 
 def lines_of(fed: Fed) -> Lines:

@@ -148,3 +148,11 @@ def test_every_error_has_the_familys_form(server: CompatServer) -> None:
     for method, path, body, status in cases:
         response, answer = server.request(method, path, body)
         assert (response.status, set(json.loads(answer))) == (status, {"error"}), (method, path)
+
+
+@pytest.mark.parametrize("scheme", ["Basic é", "Basic", "Bearer", "Digest a=é"])
+def test_a_header_of_another_scheme_is_no_key(server: CompatServer, scheme: str) -> None:
+    """werkzeug cannot decode the first; it was a 500."""
+    body, headers = json.dumps({"inputs": "It rained."}), {"Authorization": scheme}
+    response, _ = server.request("POST", "/pipeline/summarization", body, headers)
+    assert response.status == 200

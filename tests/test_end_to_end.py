@@ -72,7 +72,8 @@ def server() -> Iterator[Server]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "PORT": str(port), "DRAGOMAN_DEVICE": "cpu", "DRAGOMAN_OFFLINE": "1"}
+    own = {"PORT": str(port), "DRAGOMAN_DEVICE": "cpu", "DRAGOMAN_OFFLINE": "1", "DRAGOMAN_ALLOW_MODELS": "*"}
+    environment = {**os.environ, **own}
     process = subprocess.Popen(
         [str(Path(sys.executable).with_name("dragoman")), "serve"],
         env=environment,

@@ -3,7 +3,7 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pyromark
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models.text.markup import align, html, markdown
-from models.text.markup.place import Piece, place, stretches
+from models.text.markup.place import Piece, pausing_place, place, stretches
 from models.text.markup.run import Run, restore
 from models.text.markup.tags import scan
 from models.text.segment import sentences
@@ -275,6 +275,33 @@ def test_stretches_of_one_sentence_are_looked_for_in_one_list_of_words(
     monkeypatch.setattr(align, "_words", lambda text, within: made.append(text) or words(text, within))
     source = " ".join(f"word{i}" for i in range(300))
     target = source.upper()
+    translation = align.Target(target)
     for found in re.finditer(r"\w+", source):
-        assert align.find(["a"], source, Span(*found.span()), target)[0] == Span(*found.span())
+        assert align.find(["a"], source, Span(*found.span()), translation)[0] == Span(*found.span())
     assert made.count(target) <= 2
+
+
+@pytest.mark.parametrize("filling", ["a", "a\u0301", "."])
+def test_markup_within_an_endless_word_does_not_walk_it_for_each_tag(
+    monkeypatch: pytest.MonkeyPatch, filling: str
+) -> None:
+    looked: list[int] = []
+    inside = align.inside_word
+    monkeypatch.setattr(align, "inside_word", lambda text, at: looked.append(at) or inside(text, at))
+    document = filling * 1_000 + "<b>a</b>" * 150 + filling * 1_000
+    done = through(document, html.read(document), str.upper)
+    assert tags(done) == tags(document)
+    assert len(looked) < 10 * len(document)  # tag by tag, a hundred times and more
+
+
+@pytest.mark.parametrize("read_into", [html.read_into, markdown.read_into])
+def test_reading_pauses(read_into: Callable[[list[Run], str], Iterable[None]]) -> None:
+    runs: list[Run] = []
+    assert len(list(read_into(runs, "<b>a</b> " * 5_000))) >= 15
+    assert len(runs) > 1
+
+
+def test_placing_pauses_at_each_piece_of_markup() -> None:
+    document = "<b>a</b> " * 190
+    (run,) = html.read(document)
+    assert len(list(pausing_place(run, [Piece(Span(0, len(run.text)), "b " * 190)], " "))) >= 190

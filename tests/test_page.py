@@ -12,8 +12,8 @@ from models.errors import InvalidInput
 from models.text import furniture
 from models.text.article import Dropped
 from models.text.block import Block, read_blocks, words
+from models.text.extraction import Extraction
 from models.text.page import read_html
-from models.text.reading import Reading
 from models.text.tree import parse_page
 
 BODY = [
@@ -286,8 +286,8 @@ def test_lines_of_a_song_count_as_seen_though_no_run_of_words_is_whole():
     """The runs of four words that the text has across line ends are in no block."""
     lines = ["Row the boat", "row it home", "high the waves", "cold the foam"]
     tree = etree.HTML(f"<html><body><p>{'<br>'.join(lines)}</p></body></html>")
-    assert Reading(" ".join(lines)).share_in(read_blocks(tree)) == 1.0
-    assert Reading("Nothing of this stands there").share_in(read_blocks(tree)) == 0.0
+    assert Extraction(" ".join(lines)).share_in(read_blocks(tree)) == 1.0
+    assert Extraction("Nothing of this stands there").share_in(read_blocks(tree)) == 0.0
 
 
 def test_elements_around_many_blocks_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

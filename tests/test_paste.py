@@ -4,10 +4,12 @@ import textwrap
 import time
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.text import headline
 from models.text.paste import read_pasted
 from models.text.traits import Lines
 
@@ -313,3 +315,27 @@ def test_a_word_without_an_end_takes_time_by_its_length_alone() -> None:
 
     # with the square it takes four times, from 0.1 s on
     assert any(seconds(20_000) < 3 * seconds(10_000) + 0.02 for _ in range(5))
+
+
+def test_a_headlines_copy_is_found_by_its_words_as_it_is_line_by_line() -> None:
+    words = ["Mayor", "bridge", "opens", "again", "after", "flood", "town", "years"]
+    texts = [" ".join(words[(i * k) % 8] for k in range(1, 2 + i % 6)) for i in range(60)] + [
+        "",
+        "word " * 40,
+    ]
+    lines = Lines(texts, [False] * len(texts))
+    is_copied = headline._copies(lines)
+    alike = [any(lines.alike(i, j) for j in range(lines.count)) for i in range(lines.count)]
+    assert [is_copied(i) for i in range(lines.count)] == alike
+    assert len(set(alike)) == 2
+
+
+def test_lines_that_may_all_be_the_headline_are_not_each_compared_with_all(monkeypatch) -> None:
+    compared, alike = [], Lines.alike
+    monkeypatch.setattr(Lines, "alike", lambda lines, i, j: compared.append(i) or alike(lines, i, j))
+    names = ["".join(letters) for letters in product("bdfglmnr", "aeiou", "bdfglmnrst", "aeiou")]
+    menu = [f"{name.capitalize()}ham talks about bread {name}" for name in names[:600]]
+    article = "The ministers met in the hall and spoke, one after another, for hours in talks about bread."
+    lines = Lines([*menu, article], [False] * (len(menu) + 1))
+    headline.find_headline(lines, np.arange(lines.count) == len(menu))
+    assert len(compared) < 200 * len(menu)  # line by line, 600 times

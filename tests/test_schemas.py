@@ -12,7 +12,7 @@ from models.checks.evidence import Evidence
 from models.checks.flag import Flag
 from models.errors import InvalidInput
 from models.tasks.steps import Timings
-from models.tasks.summary import Source, Summary, SummaryRequest, SummarySentence
+from models.tasks.summary import Summary, SummaryRequest, SummarySentence, SummarySource
 from models.tasks.translation import Segment, Term, Translation, TranslationRequest
 from models.tasks.usage import Usage
 from models.text.article import Dropped
@@ -31,7 +31,7 @@ SUMMARY = Summary(
     model="m",
     translation_model=None,
     detected=Detection("en", 0.9),
-    source=Source(10, 2, "T", (Dropped("Share", "clutter"),), 1, 1.0),
+    source=SummarySource(10, 2, "T", (Dropped("Share", "clutter"),), 1, 1.0),
     usage=Usage(4, 2),
     notes=("short",),
 )

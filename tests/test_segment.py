@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.text.segment import sentences
+from models.text import segment
+from models.text.segment import pausing_sentences, sentences
 from models.text.span import Span
 
 ARBITRARY = st.text(
@@ -146,3 +147,20 @@ def test_initials_without_blanks_are_not_read_again_for_each():
     start = time.process_time()
     sentences("A." * 10_000, "fr")
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("unit", ["„", "«。", "“ a! ", "中!", "( a. ", "word "])
+def test_sentencex_reads_little_at_once_and_nothing_often(monkeypatch, unit):
+    sizes: list[int] = []
+    cut = segment.get_sentence_boundaries
+
+    def counted(language: str, text: str) -> object:
+        sizes.append(len(text))
+        return cut(language, text)
+
+    monkeypatch.setattr(segment, "get_sentence_boundaries", counted)
+    text = unit * (60_000 // len(unit))
+    steps = list(pausing_sentences(text, "en"))
+    assert len(steps) == len(sizes)
+    assert max(sizes) <= 10_000, "its time grows with the square of it: 0.1 s, or 5 s for eight times as much"
+    assert sum(sizes) < 5 * len(text)

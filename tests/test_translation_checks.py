@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.checks import echo, figures, length, marks, proper_names, repetition, script, verbatim
 from models.checks.flag import Flag
-from models.checks.pair import Check, Pair, Reading
+from models.checks.language.reading import Reading
+from models.checks.language.words import words
+from models.checks.pair import Check, Pair
 from models.checks.registry import TRANSLATION_CHECKS, run
 from models.checks.severity import any_error, penalty
-from models.checks.words import words
+from models.checks.translation import echo, figures, length, marks, proper_names, repetition, script, verbatim
 from models.text.span import Span
 
 

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.checks.alignment import align
+from models.checks.checked_sentence import CheckedSentence
 from models.checks.flag import Flag
-from models.checks.pair import Reading
-from models.checks.report import CheckedSentence
-from models.checks.report_translation import check_translation
+from models.checks.language.reading import Reading
+from models.checks.translation.alignment import align
+from models.checks.translation_report import check_translation
 from models.text.span import Span
 
 ENGLISH = [

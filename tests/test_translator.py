@@ -494,3 +494,24 @@ def test_a_task_pauses_for_its_deadline_at_every_run(
     while next(steps) is None:
         pauses += 1
     assert pauses >= 51 + 2  # one for each run, and more in the long one
+
+
+def test_a_translation_of_many_sentences_pauses_at_each_before_and_after_the_model(
+    languages: Languages, detector: LanguageDetector
+) -> None:
+    translator = Translator(_pool(languages).as_pool, Languages.load(), detector, default_model=GEMMA)
+    request = TranslationRequest(text="It rained.\n" * 300, source="en", target="fr")
+    steps = translator.steps(request)
+    pauses = {"before": 0, "after": 0}
+    while (call := next(steps)) is None:
+        pauses["before"] += 1
+    outputs = [each.result() for each in call.engine.submit(call.generations)]
+    call = steps.send(outputs)
+    while call is None:
+        pauses["after"] += 1
+        try:
+            call = next(steps)
+        except StopIteration:
+            break
+    assert pauses["before"] >= 900, "split, masked and encoded"
+    assert pauses["after"] >= 900, "decoded, checked and put in its place"

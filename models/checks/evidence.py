@@ -1,7 +1,7 @@
-"""Where in the source an output's sentence comes from, by the words, names and numbers they share.
+"""Finds the source's sentences that support an output's, by the words, names and numbers they share.
 
-A sentence's words weigh by how few sentences of the source have them. The sentence that covers most of the
-weight comes first, then those that cover most of what is still bare. No model: an article takes a millisecond
+The fewer sentences of the source have a word, the more it weighs. The sentence that covers most of the
+weight comes first, then those that cover most of what is left. Needs no model: an article takes a millisecond
 or two.
 """
 
@@ -11,19 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.checks.reading import Reading
+from models.checks.language.reading import Reading
 from models.text.span import Span
 
 _MOST_SENTENCES = 3
 _LEAST_GAIN = 0.08
-"""A further sentence has to cover that much of the weight, or it tells a reader nothing."""
+"""A further sentence has to cover this share of the weight, or it tells a reader nothing."""
 _LEAST_SCORE = 0.12
 _MOST_HOLDERS = 1000
-"""What more sentences have tells none of them from another; a book would take minutes."""
+"""A term in more sentences than this tells none of them from another; a book would take minutes."""
 _NOT_THE_SAME = 0.99
-"""The most that another sentence can support, though it has every word."""
+"""The highest score of a sentence that differs, even if it has every word."""
 _COMMON = 0.1
-"""What a stop word weighs beside another word."""
+"""The weight of a stop word, where another word has 1."""
 
 Term = Hashable
 
@@ -35,14 +35,14 @@ class Evidence:
     span: Span
     """In the source."""
     score: float
-    """How much of the sentence it supports, 0 to 1."""
+    """The share of the sentence that it supports, 0 to 1."""
 
 
-def evidence(source: Reading, output: Reading, weights: "Weights") -> list[tuple[Evidence, ...]]:
-    """For each sentence of the output at most three sentences of the source, best first; often fewer.
+def evidence(source: Reading, output: Reading, weights: "TermWeights") -> list[tuple[Evidence, ...]]:
+    """Return for each sentence of the output at most three sentences of the source, best first; often fewer.
 
-    A sentence that the source has word for word has that one alone, with score 1. Between languages only
-    names as they are written and numbers count. `weights` are the source's.
+    A sentence that the source has word for word gets that one alone, with score 1. Between two languages only
+    numbers and names spelled alike count. `weights` are the source's.
     """
     places = {" ".join(source.text[s.start : s.end].split()): s for s in reversed(source.sentences)}
     found = []
@@ -52,8 +52,8 @@ def evidence(source: Reading, output: Reading, weights: "Weights") -> list[tuple
     return found
 
 
-class Weights:
-    """What each term of a source weighs, and where it is."""
+class TermWeights:
+    """The weight of each term of a source, and the sentences that have it."""
 
     def __init__(self, source: Reading):
         self.sentences = source.sentences
@@ -64,13 +64,13 @@ class Weights:
                 self.holders.setdefault(term, []).append(i)
 
     def weight(self, term: Term, factor: float) -> float:
-        """A term in every sentence weighs little, one in none the most."""
+        """Return the term's weight: little for one in every sentence, the most for one in none."""
         holders = len(self.holders.get(term, ()))
         return factor * math.log1p(len(self.sentences) / (holders + 0.5))
 
 
 def terms_by_sentence(reading: Reading) -> list[dict[Term, float]]:
-    """The terms of each sentence, with how much each counts: a stop word little, a number most."""
+    """Return the terms of each sentence with their factors: small for a stop word, 1 for a number."""
     terms: list[dict[Term, float]] = [{} for _ in reading.sentences]
     if not terms:
         return terms
@@ -82,7 +82,7 @@ def terms_by_sentence(reading: Reading) -> list[dict[Term, float]]:
     return terms
 
 
-def _best(weights: Weights, terms: dict[Term, float]) -> tuple[Evidence, ...]:
+def _best(weights: TermWeights, terms: dict[Term, float]) -> tuple[Evidence, ...]:
     bare = {term: weights.weight(term, factor) for term, factor in terms.items()}
     whole = sum(bare.values())
     if not weights.sentences:

@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""Flags: the faults that checks find in an output."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,9 +15,9 @@ class Flag:
     kind: str
     """The check's name for it, such as `number` or `name`."""
     span: Span
-    """In the output; the whole of it for what it lacks."""
+    """In the output; the whole of it if something is missing."""
     reason: str
     """In plain words, for a reader."""
     severity: Severity = "error"
     source: Span | None = None
-    """In the source: what got lost or changed, where that can be said."""
+    """The words of the source that were lost or changed, if that is known."""

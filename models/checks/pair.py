@@ -1,18 +1,16 @@
-"""What checks look at: an output beside its source, each read once however many checks there are."""
+"""An output beside its source. All checks share one reading of each."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from models.checks.capitals import Name, names
-from models.checks.evidence import Evidence, Weights, evidence
+from models.checks.evidence import Evidence, TermWeights, evidence
 from models.checks.flag import Flag
-from models.checks.known_names import KnownNames
-from models.checks.mentioned_dates import MentionedDate, dates
+from models.checks.language.capitals import Name, names
+from models.checks.language.known_names import KnownNames
+from models.checks.language.mentioned_dates import MentionedDate, dates
+from models.checks.language.reading import Reading
 from models.checks.pauses import Pausing
-from models.checks.reading import Reading
-
-__all__ = ["Check", "Pair", "Reading"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Pair:
     output: Reading
 
     def read(self) -> Pausing[None]:
-        """Find all that checks of a summary ask for, with a pause after each part."""
+        """Find all that checks of a summary use, with a pause after each part."""
         for part in ("weights", "evidence", "source_dates", "output_dates", "output_names"):
             getattr(self, part)
             yield
@@ -35,13 +33,13 @@ class Pair:
         return evidence(self.source, self.output, self.weights)
 
     @cached_property
-    def weights(self) -> Weights:
-        """What each term of the source weighs."""
-        return Weights(self.source)
+    def weights(self) -> TermWeights:
+        """The weights of the source's terms."""
+        return TermWeights(self.source)
 
     @cached_property
     def source_dates(self) -> list[MentionedDate]:
-        """The dates of the source, as far as it gives them."""
+        """The dates of the source."""
         return dates(self.source)
 
     @cached_property
@@ -56,7 +54,7 @@ class Pair:
 
     @cached_property
     def surely_named(self) -> frozenset[str]:
-        """The words that the output has with a capital where none is asked for, by their keys."""
+        """The keys of words that the output capitalizes where not every word has a capital."""
         return frozenset(part.key for name in self.output_names for part in name if not part.initial)
 
     @cached_property
@@ -66,11 +64,11 @@ class Pair:
 
     @cached_property
     def across_languages(self) -> bool:
-        """Whether the two are known to be in different languages."""
+        """True if the two are known to be in different languages."""
         ours, theirs = self.output.base_language, self.source.base_language
         return ours != theirs and "und" not in (ours, theirs)
 
 
 Check = Callable[[Pair], Iterable[Flag | None]]
-"""Every check's signature. A check is the function `check` of the module with its name; one that works long
-yields None now and then: a pause."""
+"""The signature of a check, which is the function `check` of the module with its name. A long one pauses by
+yielding None."""

@@ -6,11 +6,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 Pausing = Generator[None, None, T]
-"""Yields None now and then, and returns what it comes to."""
+"""Yields None at each pause and returns its result."""
 
 
 def finish(work: Pausing[T]) -> T:
-    """Return what the work comes to, without a pause."""
+    """Run the work without a pause and return its result."""
     while True:
         try:
             next(work)

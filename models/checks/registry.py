@@ -1,26 +1,12 @@
-"""Which checks there are: a new one is its module and a line here."""
+"""Lists and runs the checks. A new check is its module and a line here."""
 
 from collections.abc import Iterable
 
-from models.checks import (
-    dates,
-    echo,
-    figures,
-    length,
-    marks,
-    names,
-    numbers,
-    placement,
-    proper_names,
-    quotations,
-    repetition,
-    script,
-    splices,
-    verbatim,
-)
 from models.checks.flag import Flag
 from models.checks.pair import Check, Pair
 from models.checks.pauses import Pausing, finish
+from models.checks.summary import dates, names, numbers, placement, quotations, splices
+from models.checks.translation import echo, figures, length, marks, proper_names, repetition, script, verbatim
 
 SUMMARY_CHECKS: tuple[Check, ...] = (
     numbers.check,
@@ -43,12 +29,12 @@ TRANSLATION_CHECKS: tuple[Check, ...] = (
 
 
 def run(checks: Iterable[Check], pair: Pair) -> list[Flag]:
-    """All that the checks find, in the output's order."""
+    """Return all flags that the checks raise, in the output's order."""
     return finish(run_pausing(checks, pair))
 
 
 def run_pausing(checks: Iterable[Check], pair: Pair) -> Pausing[list[Flag]]:
-    """The same with the checks' pauses, and one after each of them."""
+    """Do the same, with the checks' own pauses and one after each check."""
     found: list[Flag] = []
     for check in checks:
         for flag in check(pair):

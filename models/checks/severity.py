@@ -1,4 +1,4 @@
-"""How bad a set of flags is, as one number: which of two attempts at the same segment to keep."""
+"""Rates a set of flags with one number, to choose between two attempts at the same segment."""
 
 from collections.abc import Iterable
 
@@ -11,17 +11,17 @@ _WEIGHTS = {
     "omission": 4.0,
     "addition": 3.0,
 }
-"""What a reader loses most by; every other kind weighs 1."""
+"""The kinds of flags that cost a reader most; all others weigh 1."""
 _OF_A_WARNING = 0.25
 
 
 def penalty(flags: Iterable[Flag]) -> float:
-    """0 for no flags; the lower, the better. A warning counts a quarter of an error of its kind."""
+    """Return how bad the flags are, 0 for none. A warning counts a quarter of an error of its kind."""
     return sum(
         _WEIGHTS.get(flag.kind, 1.0) * (1.0 if flag.severity == "error" else _OF_A_WARNING) for flag in flags
     )
 
 
 def any_error(flags: Iterable[Flag]) -> bool:
-    """Whether another attempt is worth its time: warnings alone are not."""
+    """Return whether any flag is an error: warnings alone are not worth another attempt."""
     return any(flag.severity == "error" for flag in flags)

@@ -50,7 +50,7 @@ class Backend(Protocol):
 
 
 @dataclass(eq=False, slots=True)
-class _Request:
+class _QueueEntry:
     generation: Generation
     future: Future[Output]
     answered: bool = False
@@ -93,7 +93,7 @@ class BatchingEngine:
         self._max_batch_size = max_batch_size
         self._max_queue = max_queue
         self._on_batch = on_batch
-        self._queue: list[_Request] = []
+        self._queue: list[_QueueEntry] = []
         self._num_running = 0
         self._changed = threading.Condition()
         self._closing = False
@@ -109,7 +109,7 @@ class BatchingEngine:
 
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
         """See `Engine.submit`."""
-        requests = [_Request(generation, Future()) for generation in generations]
+        requests = [_QueueEntry(generation, Future()) for generation in generations]
         with self._changed:
             while wait and len(self._queue) >= self._max_queue and not self._closing:
                 self._changed.wait()
@@ -158,7 +158,7 @@ class BatchingEngine:
                 with self._changed:
                     self._num_running -= len(batch)
 
-    def _next_batch(self) -> list[_Request] | None:
+    def _next_batch(self) -> list[_QueueEntry] | None:
         """Wait for work and take a batch of it; None when closed and drained."""
         with self._changed:
             while True:
@@ -181,7 +181,7 @@ class BatchingEngine:
                 request.finish(DeadlineExceeded("the request ran past its time and was cancelled"))
         self._queue = [request for request in self._queue if not request.future.done()]
 
-    def _choose(self) -> list[_Request]:
+    def _choose(self) -> list[_QueueEntry]:
         """The oldest request and those of its decoding that are nearest to it in length."""
         oldest = self._queue[0]
         alike = [r for r in self._queue if r.generation.decoding == oldest.generation.decoding]
@@ -190,7 +190,7 @@ class BatchingEngine:
         start = alike.index(oldest) // self._max_batch_size * self._max_batch_size
         return alike[start : start + self._max_batch_size]
 
-    def _run(self, batch: list[_Request]) -> None:
+    def _run(self, batch: list[_QueueEntry]) -> None:
         sound = []
         for request in batch:
             if error := self._refusal(request.generation):
@@ -213,7 +213,7 @@ class BatchingEngine:
             return EngineFailed("the input holds a token id that this model does not have")
         return None
 
-    def _run_or_halve(self, batch: list[_Request]) -> None:
+    def _run_or_halve(self, batch: list[_QueueEntry]) -> None:
         """Run a batch; one that fails (out of memory, a poisoned request) is run in halves."""
         start = time.perf_counter()
         try:
@@ -241,7 +241,7 @@ class BatchingEngine:
         if self._on_batch is not None:
             self._on_batch(record)
 
-    def _record(self, batch: list[_Request], outputs: list[Output], seconds: float) -> BatchRecord:
+    def _record(self, batch: list[_QueueEntry], outputs: list[Output], seconds: float) -> BatchRecord:
         record = BatchRecord(
             size=len(batch),
             source_tokens=sum(len(request.generation.source_ids) for request in batch),

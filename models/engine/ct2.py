@@ -56,7 +56,7 @@ class Ct2Backend:
         decoding = batch[0].decoding
         options = self._options(decoding)
         if decoding.num_beams == 1:
-            options["callback"] = _Watcher(batch, stopped, finished)
+            options["callback"] = _StepCallback(batch, stopped, finished)
         tokens = [[self._source[i] for i in generation.source_ids] for generation in batch]
         if self._causal:
             return self._generate(tokens, decoding, options)
@@ -130,7 +130,7 @@ def _output(ids: list[int], score: float, decoding: Decoding) -> Output:
     return Output(tuple(ids), score, "length" if full else "stop")
 
 
-class _Watcher:
+class _StepCallback:
     """What CTranslate2 calls with each new token of a greedy search; returns whether to stop that item.
 
     The tokens come with the forced first one and with the stop token, which no `on_token` is to see.

@@ -12,7 +12,7 @@ from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria,
 from models.engine.protocol import Decoding, Generation, Output
 
 
-class _Watcher(StoppingCriteria):
+class _StreamingCriteria(StoppingCriteria):
     """Passes on each new token of a greedy search, and ends the rows of requests that were stopped."""
 
     def __init__(self, batch: Sequence[Generation], stopped: Callable[[int], bool], stops: tuple[int, ...]):
@@ -105,7 +105,7 @@ class GenerateBackend:
             result = self._model.generate(
                 input_ids=ids,
                 attention_mask=mask,
-                stopping_criteria=StoppingCriteriaList([_Watcher(batch, stopped, stops)]),
+                stopping_criteria=StoppingCriteriaList([_StreamingCriteria(batch, stopped, stops)]),
                 logits_processor=LogitsProcessorList([likely] if greedy else []),
                 return_dict_in_generate=True,
                 pad_token_id=self._pad,

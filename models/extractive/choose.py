@@ -1,7 +1,7 @@
 """Which sentences of an article make its summary: central, early, full of what the article keeps naming, new.
 
 Works on sentences and their unit vectors; knows nothing of where they came from. How the coefficients were
-found, and what they score, stands at `Weights`.
+found, and what they score, stands at `ScoreWeights`.
 """
 
 import math
@@ -36,7 +36,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class ScoreWeights:
     """What counts in a sentence, in units of cosine similarity to the article's theme.
 
     Fitted on two kinds of articles. 900 BBC articles of 2004-05, of which 45% of the sentences are marked as
@@ -64,7 +64,7 @@ class Weights:
     """Against likeness to a chosen sentence, in units of cosine similarity."""
 
 
-FITTED = Weights()
+FITTED = ScoreWeights()
 
 
 def choose(
@@ -73,7 +73,7 @@ def choose(
     *,
     max_words: int,
     max_sentences: int | None = None,
-    weights: Weights = FITTED,
+    weights: ScoreWeights = FITTED,
 ) -> list[int]:
     """The numbers of the sentences to take, in the article's order.
 
@@ -115,7 +115,9 @@ def _take(
     return taken
 
 
-def score(sentences: Sequence[str], embeddings: NDArray[np.float32], weights: Weights = FITTED) -> Floats:
+def score(
+    sentences: Sequence[str], embeddings: NDArray[np.float32], weights: ScoreWeights = FITTED
+) -> Floats:
     """How well each sentence would begin a summary of them all."""
     n = len(sentences)
     place = np.arange(n)

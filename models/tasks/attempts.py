@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from models.checks import repetition
 from models.checks.flag import Flag
-from models.checks.pair import Pair, Reading
-from models.checks.registry import TRANSLATION_CHECKS, run
+from models.checks.language.reading import Reading
+from models.checks.pair import Pair
+from models.checks.pauses import Pausing, finish
+from models.checks.registry import TRANSLATION_CHECKS, run_pausing
 from models.checks.severity import any_error, penalty
+from models.checks.translation import repetition
 from models.pool import ModelPool
 from models.tasks.hypothesis import Ask, Hypothesis, OnDone, Search, translate
 from models.tasks.route import Hop
@@ -64,21 +66,31 @@ def translate_checked(
     min_confidence: float | None,
     on_attempt: OnAttempt | None = None,
 ) -> Steps[tuple[list[Attempt], Usage]]:
-    """The best of at most three attempts at each sentence, the second and third in one round."""
-    masked = [mask(sentence.text, sentence.held) for sentence in sentences]
-    parts = [_stretches(sentence) for sentence in sentences]
+    """The best of at most three attempts at each sentence, the second and third in one round.
+
+    Pauses after each sentence's work, and within its checks.
+    """
+    masked: list[Masked] = []
+    parts: list[list[Sentence]] = []
+    for sentence in sentences:
+        masked.append(mask(sentence.text, sentence.held))
+        parts.append(_stretches(sentence))
+        yield None
     asks = [Ask(each.text) for each in masked]
     asks += [Ask(mask(part.text, part.held).text) for part in chain.from_iterable(parts)]
 
     def tell(i: int, hypothesis: Hypothesis) -> None:
         if on_attempt is not None and i < len(sentences):
-            attempt = _attempt(hops, sentences[i], masked[i], hypothesis)
+            attempt = finish(_attempt(hops, sentences[i], masked[i], hypothesis))
             on_attempt(i, _finished(sentences[i], attempt, {}, min_confidence))
 
     done, usage = yield from _translate_live(pool, hops, asks, tell if on_attempt is not None else None)
-    best = [_attempt(hops, *each) for each in zip(sentences, masked, done[: len(sentences)], strict=True)]
     names = iter(done[len(sentences) :])
-    alone = [_alone(sentence, own, names) for sentence, own in zip(sentences, parts, strict=True)]
+    best: list[Attempt] = []
+    alone: list[dict[Span, list[str]]] = []
+    for sentence, own, each, hypothesis in zip(sentences, masked, parts, done[: len(sentences)], strict=True):
+        best.append((yield from _attempt(hops, sentence, own, hypothesis)))
+        alone.append(_alone(sentence, each, names))
 
     wrong = [i for i, attempt in enumerate(best) if _is_worth_another(attempt)]
     if wrong:
@@ -111,7 +123,7 @@ def _improve(
     asks = [Ask(masked.text, search) for _, masked, search in ways]
     again, usage = yield from _translate_live(pool, hops, asks)
     for (i, masked, _), hypothesis in zip(ways, again, strict=True):
-        other = _attempt(hops, sentences[i], masked, hypothesis)
+        other = yield from _attempt(hops, sentences[i], masked, hypothesis)
         best[i] = min(best[i], other, key=lambda attempt: attempt.cost)
     return usage
 
@@ -149,13 +161,15 @@ def _has_words(text: str) -> bool:
     return any(character.isalpha() for character in without_masks(text))
 
 
-def _attempt(hops: Sequence[Hop], sentence: Sentence, masked: Masked, hypothesis: Hypothesis) -> Attempt:
+def _attempt(
+    hops: Sequence[Hop], sentence: Sentence, masked: Masked, hypothesis: Hypothesis
+) -> Pausing[Attempt]:
     if any(masked.masks) or not sentence.held:
         result = unmask(hypothesis.text, masked, sentence.held)
     else:
         result = Unmasked(hypothesis.text, tuple(look_up(hypothesis.text, sentence.held)))
     pair = Pair(Reading(sentence.text, hops[0].source), Reading(result.text, hops[-1].target))
-    flags = run(TRANSLATION_CHECKS, pair)
+    flags = yield from run_pausing(TRANSLATION_CHECKS, pair)
     cost = penalty(flags) + _LOST * result.places.count(None)
     cost += 0.0 if hypothesis.complete else _UNFINISHED
     cost += _MASK_LEFT * max(0, masks_in(result.text) - masks_in(sentence.text))

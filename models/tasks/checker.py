@@ -6,8 +6,8 @@ A check calls no engine: its steps are pauses alone, at which its driver looks a
 from dataclasses import dataclass
 from typing import Literal
 
-from models.checks.report import CheckedSentence
-from models.checks.report_translation import check_translation_pausing
+from models.checks.checked_sentence import CheckedSentence
+from models.checks.translation_report import check_translation_pausing
 from models.errors import InvalidInput
 from models.languages import Languages
 from models.tasks.steps import Steps

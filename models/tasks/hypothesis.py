@@ -96,12 +96,18 @@ def _hop(
     with pool.use(hop.entry) as model:
         assert isinstance(model, TextModel)  # noqa: S101 - the task of an entry decides its kind
         around = len(model.codec.encode("", purpose))
-        parts = [_parts(model, ask, purpose, around) for ask in asks]
+        parts: list[list[Generation]] = []
+        for ask in asks:
+            parts.append(_parts(model, ask, purpose, around))
+            yield None
         generations = [generation for own in parts for generation in own]
         told = None if on_done is None else _told(model, hop.target, parts, on_done)
         outputs = (yield Call(model.engine, generations, on_output=told)) if generations else []
         answers = iter(outputs)
-        done = [_joined(model, hop.target, own, [next(answers) for _ in own]) for own in parts]
+        done: list[Hypothesis] = []
+        for own in parts:
+            done.append(_joined(model, hop.target, own, [next(answers) for _ in own]))
+            yield None
     return done, Usage.of(generations, outputs)
 
 

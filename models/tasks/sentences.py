@@ -1,5 +1,6 @@
 """From a text in its format to sentences for a model, and from their translations back to the text."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,11 +10,11 @@ from models.tasks.translation import Segment, Term, TranslationRequest
 from models.text import layout
 from models.text.markup import html, markdown
 from models.text.markup.builder import flat
-from models.text.markup.place import Piece, place, stretches
+from models.text.markup.place import Piece, pausing_place, stretches
 from models.text.markup.run import Run, restore
-from models.text.segment import sentences, strip
+from models.text.segment import pausing_sentences, strip
 from models.text.span import Span
-from models.text.terms import Held, Terms
+from models.text.terms import Held, Terms, apart
 
 _PAUSE_SENTENCES = 100
 """After so many of one run, the task pauses, so that its deadline is looked at."""
@@ -29,36 +30,40 @@ class Part:
     sentence: Sentence
 
 
-def read(request: TranslationRequest) -> list[Run]:
-    """What there is to translate, in order."""
+def read(request: TranslationRequest) -> Steps[list[Run]]:
+    """Return what there is to translate, in order."""
+    runs: list[Run] = []
     if request.format == "markdown":
-        return markdown.read(request.text)
-    if request.format in ("html", "xml"):
-        return html.read(request.text, xml=request.format == "xml", ignore=request.ignore_tags)
-    return layout.read(request.text)
+        yield from markdown.read_into(runs, request.text)
+    elif request.format in ("html", "xml"):
+        is_xml = request.format == "xml"
+        yield from html.read_into(runs, request.text, xml=is_xml, ignore=request.ignore_tags)
+    else:
+        runs = layout.read(request.text)
+    return runs
 
 
 def split(runs: Sequence[Run], language: str, *, whole: bool, terms: Terms) -> Steps[list[Part]]:
     """The runs' sentences, in order; `whole` runs for models that read a paragraph at a time."""
     parts: list[Part] = []
     for run in runs:
-        kept = [
+        kept = sorted(
             node.span for node in flat(run.nodes) if node.kind == "kept" and node.span.start < node.span.end
-        ]
-        for i, span in enumerate(_spans(run, language, whole, kept)):
+        )
+        for i, span in enumerate((yield from _spans(run, language, whole, kept))):
             if i % _PAUSE_SENTENCES == 0:
                 yield None
             parts.append(Part(run, span, _sentence(run, span, kept, terms)))
     return parts
 
 
-def _spans(run: Run, language: str, whole: bool, kept: Sequence[Span]) -> list[Span]:
+def _spans(run: Run, language: str, whole: bool, kept: Sequence[Span]) -> Steps[list[Span]]:
     if whole:
         return [strip(run.text, Span(0, len(run.text)))]
     found: list[Span] = []
-    for span in sentences(_with_line_ends(run), language):
-        cut = any(each.start < span.start < each.end for each in kept)
-        if found and cut:
+    for span in (yield from pausing_sentences(_with_line_ends(run), language)):
+        before = bisect_left(kept, (span.start,))
+        if found and before and span.start < kept[before - 1].end:
             found[-1] = Span(found[-1].start, span.end)
         else:
             found.append(span)
@@ -79,9 +84,10 @@ def _with_line_ends(run: Run) -> str:
 
 def _sentence(run: Run, span: Span, kept: Sequence[Span], terms: Terms) -> Sentence:
     text = run.text[span.start : span.end]
-    own = [_shift(each, -span.start) for each in kept if span.start <= each.start and each.end <= span.end]
+    inside = kept[bisect_left(kept, (span.start,)) : bisect_left(kept, (span.end,))]
+    own = [_shift(each, -span.start) for each in inside if each.end <= span.end]
     held = [Held(each, text[each.start : each.end]) for each in own]
-    held += [h for h in terms.find(text) if not any(_touch(h.span, each) for each in own)]
+    held += apart(terms.find(text), own)
     inner = [_shift(each, -span.start) for each in stretches(run, span)]
     return Sentence(text, tuple(sorted(held, key=lambda each: each.span)), tuple(inner))
 
@@ -103,7 +109,7 @@ def put_together(
     placed = []
     for run in runs:
         yield None
-        placed.append(place(run, pieces[id(run)], separator))
+        placed.append((yield from pausing_place(run, pieces[id(run)], separator)))
     return restore(document, runs, placed)
 
 
@@ -132,7 +138,3 @@ def account(parts: Sequence[Part], done: Sequence[Attempt], terms: Terms) -> tup
 
 def _shift(span: Span, by: int) -> Span:
     return Span(span.start + by, span.end + by)
-
-
-def _touch(a: Span, b: Span) -> bool:
-    return a.start < b.end and b.start < a.end

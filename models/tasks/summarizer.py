@@ -14,7 +14,7 @@ from models.tasks.drafting import Draft, most_sentences, most_words, pick, write
 from models.tasks.events import OnEvent, SentenceReady
 from models.tasks.hypothesis import join
 from models.tasks.steps import Steps
-from models.tasks.summary import Source, Summary, SummaryRequest, SummarySentence
+from models.tasks.summary import Summary, SummaryRequest, SummarySentence, SummarySource
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust, errors, is_unsupported
 from models.text.article import Article, read_verbatim
@@ -197,7 +197,7 @@ class Summarizer:
             model=entry.name,
             translation_model=translation_model,
             detected=detected,
-            source=Source(
+            source=SummarySource(
                 characters=sum(p.end - p.start for p in article.paragraphs),
                 sentences=len(spans),
                 title=article.title,

@@ -55,7 +55,7 @@ class SummarySentence:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SummarySource:
     """What was read. Spans refer to the request's `text`, or for HTML to `text` here."""
 
     characters: int
@@ -81,7 +81,7 @@ class Summary:
     translation_model: str | None
     detected: Detection
     """The article's language."""
-    source: Source
+    source: SummarySource
     usage: Usage
     notes: tuple[str, ...]
     """What the reader should know, such as that the text was shorter than a summary of it."""

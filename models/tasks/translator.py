@@ -60,7 +60,7 @@ class Translator:
             raise InvalidInput("the text is empty", field="text", allowed="at least one character")
         entry = self._router.entry(request.model)
         target = self._languages.normalize(request.target, "target")
-        runs = sentences.read(request)
+        runs = yield from sentences.read(request)
         plain = "\n".join(run.text for run in runs)
         detected = self._detect(plain, entry, target) if request.source == "auto" else None
         if not runs:

@@ -6,10 +6,12 @@ A sentence that is the article's own is its own evidence and needs no checks.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from models.checks.checked_sentence import CheckedSentence
 from models.checks.evidence import Evidence
-from models.checks.pair import Pair, Reading
+from models.checks.language.reading import Reading
+from models.checks.pair import Pair
 from models.checks.pauses import Pausing
-from models.checks.report import CheckedSentence, check_summary_pausing
+from models.checks.summary_report import check_summary_pausing
 from models.pool import EntailmentModel, ModelPool
 from models.tasks.summary import SummarySentence
 from models.text.article import Article

@@ -70,7 +70,7 @@ def read_blocks(tree: etree._Element, *, with_hidden: bool = False) -> list[Bloc
     """The blocks of a page's body. `with_hidden` takes those too that only a script would show."""
     body = tree if tree.tag == "body" else tree.find(".//body")
     body = tree if body is None else body
-    reader = _Reader(with_hidden)
+    reader = _BlockReader(with_hidden)
     for event, element in etree.iterwalk(body, events=("start", "end", "comment", "pi")):
         if event == "start":
             reader.start(element)
@@ -81,7 +81,7 @@ def read_blocks(tree: etree._Element, *, with_hidden: bool = False) -> list[Bloc
     return reader.blocks
 
 
-class _Reader:
+class _BlockReader:
     """Takes the elements as they start and end, and sets their text together."""
 
     def __init__(self, with_hidden: bool):

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from models.text.block import Block, words
+from models.text.extraction import Extraction, grams
 from models.text.furniture import (
     Around,
     call_reason,
@@ -36,7 +37,6 @@ from models.text.furniture import (
     look_around,
     opening_reason,
 )
-from models.text.reading import Reading, grams
 
 _ROOT_SHARE = 0.9
 _LEAST_ARTICLE_WORDS = 40
@@ -74,7 +74,7 @@ class Body:
         self.reasons.setdefault(number, reason)
 
 
-def find_body(blocks: Sequence[Block], title: str, cautious: Reading, generous: Reading) -> Body:
+def find_body(blocks: Sequence[Block], title: str, cautious: Extraction, generous: Extraction) -> Body:
     """The article among the blocks, of which there is one at least."""
     wide = {i for i, block in enumerate(blocks) if generous.holds(block)}
     votes = (

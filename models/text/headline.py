@@ -5,12 +5,13 @@ that. Words are compared by their beginnings, for inflection.
 """
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.text.clutter import words
-from models.text.traits import Lines
+from models.text.traits import LEAST_COPY_WORDS, LEAST_SHARED, MOST_COPY_WORDS, Lines
 
 _MOST_WORDS = 28
 _LEAST_PROSE_WORDS = 10
@@ -33,11 +34,12 @@ def find_headline(lines: Lines, kept: NDArray[np.bool_]) -> int | None:
     first = int(kept.argmax())
     prose = {i: _beginnings(lines, i) for i in _prose(lines, kept)}
     every: set[str] = set().union(*prose.values())
+    is_copied = _copies(lines)
     best, found = _LEAST_SCORE, None
     for i in range(min(lines.count, first + 1)):
         least = max(best, _LEAST_IF_KEPT) if kept[i] else best
         held = set().union(*(prose[j] for j in prose if j != i)) if i in prose else every
-        score = _score(lines, i, first, held, least) if _may_be(lines, i) else 0.0
+        score = _score(lines, i, first, held, least, is_copied) if _may_be(lines, i) else 0.0
         if score > least:
             best, found = score, i
     return found
@@ -55,7 +57,9 @@ def _may_be(lines: Lines, i: int) -> bool:
     return bool(short and own and not line.endswith(_NO_END) and len(_beginnings(lines, i)) >= 2)
 
 
-def _score(lines: Lines, i: int, first: int, held: set[str], least: float) -> float:
+def _score(
+    lines: Lines, i: int, first: int, held: set[str], least: float, is_copied: Callable[[int], bool]
+) -> float:
     """How likely it is. A copy is looked for, in all lines, only where that may bring it over `least`."""
     score = (
         _share(lines, i, held) * min(1.0, len(_beginnings(lines, i)) / _ENOUGH_WORDS)
@@ -63,7 +67,28 @@ def _score(lines: Lines, i: int, first: int, held: set[str], least: float) -> fl
         - _DISTANCE * min(_MOST_DISTANCE, first - i)
     )
     may_be = score + _TWICE > least
-    return score + _TWICE * (may_be and any(lines.alike(i, j) for j in range(lines.count)))
+    return score + _TWICE * (may_be and is_copied(i))
+
+
+def _copies(lines: Lines) -> Callable[[int], bool]:
+    """Return a test of whether a line is `alike` any other, which looks for its words, not at each line."""
+    short = lines.sizes <= MOST_COPY_WORDS
+    counts = np.array([len(content) for content in lines.content])
+    numbers: dict[str, list[int]] = {}
+    for i in np.flatnonzero(short & (counts >= LEAST_COPY_WORDS)):
+        for word in lines.content[i]:
+            numbers.setdefault(word, []).append(int(i))
+    arrays = {word: np.array(own) for word, own in numbers.items()}
+
+    def is_copied(i: int) -> bool:
+        found = [arrays[word] for word in lines.content[i] if word in arrays]
+        if counts[i] < LEAST_COPY_WORDS or not found:
+            return False
+        shared = np.bincount(np.concatenate(found), minlength=lines.count)
+        shared[i] = 0
+        return bool(np.any((shared > 0) & (shared >= LEAST_SHARED * np.minimum(counts, counts[i]))))
+
+    return is_copied
 
 
 def _share(lines: Lines, i: int, held: set[str]) -> float:

@@ -27,8 +27,8 @@ from models.errors import InvalidInput
 from models.text.article import Article, Dropped, line_spans
 from models.text.block import Block, read_blocks
 from models.text.body import Body, find_body, is_headline
+from models.text.extraction import Extraction
 from models.text.furniture import Around, look_around
-from models.text.reading import Reading
 from models.text.tree import parse_page
 from models.text.visible import read_whole_page
 
@@ -74,16 +74,16 @@ def _read(page: str) -> Article | None:
     tree = parse_page(page)
     title = _find_title(tree)
     cautious, generous = (_extract(tree, precise=precise) for precise in (True, False))
-    reading = Reading(generous)
+    extraction = Extraction(generous)
     blocks = read_blocks(tree)
-    complete = reading.share_in(blocks) >= _LEAST_VISIBLE
+    complete = extraction.share_in(blocks) >= _LEAST_VISIBLE
     if not complete:
         with_hidden = read_blocks(tree, with_hidden=True)
-        complete = reading.share_in(with_hidden) >= _LEAST_VISIBLE
+        complete = extraction.share_in(with_hidden) >= _LEAST_VISIBLE
         blocks = with_hidden if complete else blocks
     if not blocks:
         return _read_data(generous, title)
-    body = find_body(blocks, title, Reading(cautious), reading)
+    body = find_body(blocks, title, Extraction(cautious), extraction)
     text = "\n\n".join(blocks[i].text for i in body.order())
     if not complete and 2 * len(text) < len(generous):
         return _read_data(generous, title)

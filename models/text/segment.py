@@ -5,6 +5,7 @@ models or clutter.
 """
 
 import re
+from collections.abc import Generator
 from itertools import pairwise
 
 from sentencex import get_sentence_boundaries
@@ -19,8 +20,9 @@ _CLOSING_AFTER_STOP = re.compile(r"(?<=[.。])[\"“”»'’]+(?=\s|$)")
 _END_IN_QUOTE = re.compile(r"(?<=\w\w\w)\.[\"“”»'’]+\s+\S")
 _LONG_QUOTATION_CHARACTERS = 200
 _PIECE_CHARACTERS = 10_000
-_MOST_PIECE_CHARACTERS = 80_000
-"""So much text with hardly a sentence's end is cut at a blank, lest all of it be read again and again."""
+"""As much as sentencex reads at once: on some texts its time grows with the square of that."""
+_MOST_CHARACTERS = 80_000
+"""A sentence with no end in so many is cut at a blank."""
 _LEAST_PROGRESS = 1_000
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -32,48 +34,77 @@ def sentences(text: str, language: str, within: Span | None = None, *, wrapped: 
     white space. `language` is an ISO 639-1 or BCP 47 code; an unknown one is split by common rules.
     With `wrapped` a line end is no more than a space, as in a paragraph of `paste.paragraphs`.
     """
-    begin, end = within if within is not None else (0, len(text))
-    if wrapped:
-        return _line_sentences(text, Span(begin, end), language)
     spans: list[Span] = []
-    for line in LINE.finditer(text, begin, end):
-        spans.extend(_line_sentences(text, Span(*line.span()), language))
+    for _ in _sentences(spans, text, language, within or Span(0, len(text)), wrapped=wrapped):
+        pass
     return spans
 
 
-def _line_sentences(text: str, line: Span, language: str) -> list[Span]:
+def pausing_sentences(text: str, language: str) -> Generator[None, None, list[Span]]:
+    """Return what `sentences` does, with a pause after each piece of a line."""
+    spans: list[Span] = []
+    yield from _sentences(spans, text, language, Span(0, len(text)), wrapped=False)
+    return spans
+
+
+def _sentences(
+    found: list[Span], text: str, language: str, within: Span, *, wrapped: bool
+) -> Generator[None, None, None]:
+    """Put the sentences into `found`."""
+    if wrapped:
+        found += yield from _line_sentences(text, within, language)
+        return
+    for line in LINE.finditer(text, *within):
+        found += yield from _line_sentences(text, Span(*line.span()), language)
+
+
+def _line_sentences(text: str, line: Span, language: str) -> Generator[None, None, list[Span]]:
     # sentencex takes UTF-8, which lone surrogates have no form in
     content = _LINE_END.sub(" ", _SURROGATE.sub("\ufffd", text[line.start : line.end]))
     cuts = [line.start]
-    for start, end in _boundaries(content, language):
+    for start, end in (yield from _boundaries(content, language)):
         piece = content[start:end]
-        inner = _boundaries(_unquoted(piece), language) if _holds_several(piece) else [(0, end - start)]
+        inner = [(0, end - start)]
+        if _holds_several(piece):
+            inner = yield from _boundaries(_unquoted(piece), language)
         cuts += [line.start + start + inner_end for _, inner_end in inner]
     base = language.split("-")[0].lower()
     cuts = [cut for cut in cuts if cut == line.start or not goes_on(text, cut, base)]
     return _joined(text, [strip(text, Span(a, b)) for a, b in pairwise([*cuts, line.end])])
 
 
-def _boundaries(content: str, language: str) -> list[tuple[int, int]]:
-    """Of a long line a piece at a time: sentencex's time grows with the square of a Chinese one's length."""
+def _boundaries(content: str, language: str) -> Generator[None, None, list[tuple[int, int]]]:
+    """A piece at a time; a sentence that has no end in one goes on in the next."""
     found: list[tuple[int, int]] = []
     base = language.split("-")[0].lower()
-    start, size = 0, _PIECE_CHARACTERS
+    begun = start = 0
     while True:
-        boundaries = get_sentence_boundaries(base, content[start : start + size])
-        is_last = start + size >= len(content)
-        # near a piece's end what follows would have to be seen
-        ends = [each["end_index"] for each in boundaries if is_last or each["end_index"] <= size // 2]
-        if not is_last and (not ends or ends[-1] < _LEAST_PROGRESS):
-            if size < _MOST_PIECE_CHARACTERS:
-                size *= 2
-                continue
-            blank = content.rfind(" ", start + size // 2, start + size)
-            ends.append((blank if blank > 0 else start + size) - start)
-        found += [(start + a, start + b) for a, b in pairwise([0, *ends])]
+        stop = start + _PIECE_CHARACTERS
+        is_last = stop >= len(content)
+        ends = [each["end_index"] for each in get_sentence_boundaries(base, content[start:stop])]
+        yield None
+        if not is_last:
+            ends = _seen(ends)
+        found += pairwise([begun, *(start + end for end in ends)])
+        begun = start + ends[-1] if ends else begun
         if is_last:
             return found
-        start, size = start + ends[-1], _PIECE_CHARACTERS
+        if begun - start >= _LEAST_PROGRESS:
+            start = begun
+            continue
+        blank = content.rfind(" ", start + _PIECE_CHARACTERS // 2, stop)
+        start = blank if blank > 0 else stop
+        if start - begun >= _MOST_CHARACTERS:
+            found.append((begun, start))
+            begun = start
+
+
+def _seen(ends: list[int]) -> list[int]:
+    """Return the ends that hold whatever follows: in a piece's first half, else in all but its last part."""
+    near = [end for end in ends if end <= _PIECE_CHARACTERS // 2]
+    if near and near[-1] >= _LEAST_PROGRESS:
+        return near
+    return [end for end in ends if end <= _PIECE_CHARACTERS - _LEAST_PROGRESS]
 
 
 def _holds_several(piece: str) -> bool:

@@ -32,6 +32,8 @@ _ENDING = ("comments", "reply form", "related links", "share buttons", "tags", "
 _SHORT = 14
 _LOOKED_AT_CHARACTERS = 600
 _NEAR_LINES = 40
+LEAST_COPY_WORDS, MOST_COPY_WORDS, LEAST_SHARED = 2, 32, 0.75
+"""Of a line that says again what another does: content, all of its words, and how much content they share."""
 
 
 class Lines:
@@ -227,7 +229,8 @@ class Lines:
         """Whether two lines say nearly the same in few words, as a headline and its copies do."""
         own, other = self.content[i], self.content[j]
         fewer = min(len(own), len(other))
-        return i != j and fewer >= 2 and self.sizes[j] <= 32 and len(own & other) >= 0.75 * fewer
+        enough = fewer >= LEAST_COPY_WORDS and len(own & other) >= LEAST_SHARED * fewer
+        return i != j and self.sizes[j] <= MOST_COPY_WORDS and enough
 
     def _title(self) -> int:
         """The line, up to the core's beginning, that looks most like the headline; -1: none."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.checks.report import CheckedSentence
+from models.checks.checked_sentence import CheckedSentence
 from models.errors import InvalidInput
 from models.tasks.checker import Checked, CheckRequest, Kind
 from models.text.article import Article

@@ -17,7 +17,7 @@ from models.engine.seq2seq.state import host_tensor, to_device
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class EncoderInput:
     """Token ids, and the slot that is to hold their keys and values."""
 
     slot: int
@@ -38,7 +38,7 @@ class Encoder:
         self.max_batch_tokens = max_batch_tokens
         """Padding counted in; halved when the device's memory does not suffice."""
 
-    def encode(self, sources: Sequence[Source]) -> dict[int, Exception]:
+    def encode(self, sources: Sequence[EncoderInput]) -> dict[int, Exception]:
         """Encode all sources; returns the slots whose source could not be encoded, and why."""
         failed: dict[int, Exception] = {}
         groups = list(self._groups(sources))[::-1]
@@ -56,7 +56,7 @@ class Encoder:
             groups += [group[middle:], group[:middle]]
         return failed
 
-    def _error_of(self, group: Sequence[Source]) -> Exception | None:
+    def _error_of(self, group: Sequence[EncoderInput]) -> Exception | None:
         """Encode the group; what went wrong, without the frames that hold on to the device's memory."""
         try:
             self._encode_group(group)
@@ -64,14 +64,14 @@ class Encoder:
             return error.with_traceback(None)
         return None
 
-    def _halve_batches(self, group: Sequence[Source]) -> None:
+    def _halve_batches(self, group: Sequence[EncoderInput]) -> None:
         self.max_batch_tokens = max(1, len(group) * len(group[0].token_ids) // 2)
         if self._cache.is_cuda:
             torch.cuda.empty_cache()
 
-    def _groups(self, sources: Sequence[Source]) -> Iterator[list[Source]]:
+    def _groups(self, sources: Sequence[EncoderInput]) -> Iterator[list[EncoderInput]]:
         """The longest sources first, as many as `max_batch_tokens` allows together."""
-        group: list[Source] = []
+        group: list[EncoderInput] = []
         for source in sorted(sources, key=lambda source: -len(source.token_ids)):
             full = group and (len(group) + 1) * len(group[0].token_ids) > self.max_batch_tokens
             if full or (group and self._one_by_one):
@@ -81,7 +81,7 @@ class Encoder:
         if group:
             yield group
 
-    def _encode_group(self, group: Sequence[Source]) -> None:
+    def _encode_group(self, group: Sequence[EncoderInput]) -> None:
         lengths = [len(source.token_ids) for source in group]
         ids = self._padded_ids(group, max(lengths))
         slots = to_device(host_tensor(source.slot for source in group), self._cache.device).long()
@@ -90,7 +90,7 @@ class Encoder:
             fresh = self._decoder.cross_keys_values(index, encoded)
             cache[:, :, :, : ids.shape[1]].index_copy_(1, slots, fresh)
 
-    def _padded_ids(self, group: Sequence[Source], longest: int) -> Tensor:
+    def _padded_ids(self, group: Sequence[EncoderInput], longest: int) -> Tensor:
         if self._cache.is_cuda and len(group) > 1:
             # Fused attention with a mask wants lengths in steps of 8.
             longest = min(-(-longest // 8) * 8, self._cache.shape[4])

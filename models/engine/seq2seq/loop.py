@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from models.engine.protocol import Output
-from models.engine.seq2seq.encoder import Source
+from models.engine.seq2seq.encoder import EncoderInput
 from models.engine.seq2seq.runner import Readback, Results, Runner
 from models.engine.seq2seq.scheduler import Request, Scheduler
 from models.engine.seq2seq.slots import Slots
@@ -220,11 +220,11 @@ def _slots(requests: Sequence[Request]) -> list[int]:
     return [request.place.slot for request in requests]
 
 
-def _sources_and_starts(requests: Sequence[Request]) -> tuple[list[Source], list[Start]]:
+def _sources_and_starts(requests: Sequence[Request]) -> tuple[list[EncoderInput], list[Start]]:
     sources, starts = [], []
     for request in requests:
         ids = request.generation.source_ids
-        sources.append(Source(request.place.slot, ids))
+        sources.append(EncoderInput(request.place.slot, ids))
         starts.append(
             Start(
                 slot=request.place.slot,

@@ -1,7 +1,8 @@
 """Where in a translation the words are that a stretch of the source became. No model: texts alone."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property
 
 from rapidfuzz import fuzz, process
 
@@ -15,7 +16,89 @@ _OF_PLACE = 10.0
 """What a place at the wrong end of the sentence costs a candidate, in the same unit."""
 
 
-def find(candidates: Sequence[str], source: str, stretch: Span, target: str) -> tuple[Span, float]:
+_REACH_CHARACTERS = 2_000
+"""Words farther than this from the place where they are expected are not looked at."""
+
+_MOST_WORDS = 100
+"""A longer stretch is not looked for but taken from the same part of the sentence."""
+
+
+class Target:
+    """A translation with its words and the places where it can be cut, each found once and only if needed."""
+
+    def __init__(self, text: str):
+        self.text = text
+        self._windows: dict[tuple[int, int], tuple[list[Span], list[str]]] = {}
+
+    @cached_property
+    def words(self) -> list[Span]:
+        """What stands between white space, or a single character in scripts without it."""
+        return _words(self.text, Span(0, len(self.text)))
+
+    @cached_property
+    def _centres(self) -> list[int]:
+        return [word.start + word.end for word in self.words]
+
+    @cached_property
+    def _cuts(self) -> list[int]:
+        """The offsets that are inside no word, the text's ends among them."""
+        return [at for at in range(len(self.text) + 1) if not inside_word(self.text, at)]
+
+    @cached_property
+    def bare(self) -> Span:
+        """The text without outer punctuation; all of it if it has nothing else."""
+        return _trim(self.text, Span(0, len(self.text)))
+
+    def has_words(self, within: Span) -> bool:
+        """Whether anything but white space is there."""
+        first, end = self._indices(within)
+        return within.start < within.end and first < end
+
+    def nearest_cut(self, at: int, within: Span) -> int:
+        """The offset nearest to `at` that is inside no word, or an end of `within`."""
+        at = min(max(at, within.start), within.end)
+        i = bisect_left(self._cuts, at)
+        right = min(self._cuts[i], within.end)
+        left = at if self._cuts[i] == at else max(self._cuts[i - 1], within.start)
+        return left if at - left <= right - at else right
+
+    def nearest_word(self, span: Span, within: Span) -> Span:
+        """The word in `within` whose middle is nearest to the middle of `span`; empty if there is none."""
+        if not self.has_words(within):
+            return Span(span.start, span.start)
+        first, end = self._indices(within)
+        middle = bisect_left(self._centres, span.start + span.end, first, end)
+        near = sorted({first, *range(max(first, middle - 2), min(end, middle + 2)), end - 1})
+        words = [
+            Span(max(self.words[i].start, within.start), min(self.words[i].end, within.end)) for i in near
+        ]
+        return min(words, key=lambda word: abs(word.start + word.end - span.start - span.end))
+
+    def windows(self, count: int, middle: float) -> tuple[list[Span], list[str]]:
+        """Stretches of about so many words, or characters in unspaced scripts, and what they say."""
+        block = int(middle) // _REACH_CHARACTERS
+        if (count, block) not in self._windows:
+            reach = Span((block - 1) * _REACH_CHARACTERS, (block + 2) * _REACH_CHARACTERS)
+            self._windows[count, block] = self._windows_of(count, *self._indices(reach))
+        return self._windows[count, block]
+
+    def _windows_of(self, count: int, first: int, end: int) -> tuple[list[Span], list[str]]:
+        words = self.words[first:end]
+        sizes = range(max(1, count - 1), min(len(words), count + 2) + 1)
+        spans = [
+            _trim(self.text, Span(words[i].start, words[i + size - 1].end))
+            for size in sizes
+            for i in range(len(words) - size + 1)
+        ]
+        return spans, [_bare(self.text[span.start : span.end]) for span in spans]
+
+    def _indices(self, within: Span) -> tuple[int, int]:
+        """The first word that is at least partly there, and the one after the last."""
+        first = bisect_right(self.words, within.start, key=lambda word: word.end)
+        return first, max(first, bisect_left(self.words, within.end, key=lambda word: word.start))
+
+
+def find(candidates: Sequence[str], source: str, stretch: Span, target: Target) -> tuple[Span, float]:
     """The span of `target` that says what `source[stretch]` does, and how sure that is, 0 to 1.
 
     `candidates` are what the stretch may be called in the target language, the likeliest first.
@@ -25,41 +108,38 @@ def find(candidates: Sequence[str], source: str, stretch: Span, target: str) -> 
     best, best_score = expected, 0.0
     for candidate in (*candidates, source[stretch.start : stretch.end]):
         wanted = _bare(candidate)
-        if not wanted:
+        count = len(_words(wanted, Span(0, len(wanted))))
+        if not 0 < count <= _MOST_WORDS:
             continue
-        spans, texts = _windows(target, len(_words(wanted, Span(0, len(wanted)))))
+        spans, texts = target.windows(count, middle)
         alike = process.extract_iter(wanted, texts, scorer=fuzz.ratio, score_cutoff=LEAST_LIKENESS)
         for _, likeness, i in alike:
             span = spans[i]
-            away = abs((span.start + span.end) / 2 - middle) / max(1, len(target))
+            away = abs((span.start + span.end) / 2 - middle) / max(1, len(target.text))
             if likeness - away * _OF_PLACE > best_score:
                 best, best_score = span, likeness - away * _OF_PLACE
     return best, best_score / 100
 
 
-def proportional(source: str, stretch: Span, target: str) -> Span:
+def proportional(source: str, stretch: Span, target: Target) -> Span:
     """The words at the same part of the target as the stretch is of the source."""
-    scale = len(target) / max(1, len(source))
+    scale, all_of_it = len(target.text) / max(1, len(source)), Span(0, len(target.text))
     start, end = round(stretch.start * scale), round(stretch.end * scale)
     if stretch.start == stretch.end:
-        cut = _nearest_cut(target, start, Span(0, len(target)))
+        cut = target.nearest_cut(start, all_of_it)
         return Span(cut, cut)
-    return snap(target, Span(start, end), Span(0, len(target)))
+    return snap(target, Span(start, end), all_of_it)
 
 
-def snap(text: str, span: Span, within: Span) -> Span:
+def snap(target: Target, span: Span, within: Span) -> Span:
     """`span` moved to ends of words, without outer white space: a word at least, if `within` has one."""
-    if within.start == within.end or not text[within.start : within.end].strip():
+    if not target.has_words(within):
         return Span(span.start, span.start)
-    start, end = _nearest_cut(text, span.start, within), _nearest_cut(text, span.end, within)
-    start, end = _strip(text, start, end)
+    start, end = target.nearest_cut(span.start, within), target.nearest_cut(span.end, within)
+    start, end = _strip(target.text, start, end)
     if start < end:
         return Span(start, end)
-    start, end = span.start, max(span.end, span.start + 1)
-    words = [word for word in _words(text, within) if text[word.start : word.end].strip()]
-    return (
-        min(words, key=lambda word: abs(word.start + word.end - start - end)) if words else Span(start, start)
-    )
+    return target.nearest_word(Span(span.start, max(span.end, span.start + 1)), within)
 
 
 def _words(text: str, within: Span) -> list[Span]:
@@ -72,18 +152,6 @@ def _words(text: str, within: Span) -> list[Span]:
                 words.append(Span(start, at))
             start = at + (not at_end and text[at].isspace())
     return words
-
-
-@lru_cache(maxsize=2)  # all stretches of a sentence are looked for in one translation
-def _windows(target: str, count: int) -> tuple[list[Span], list[str]]:
-    """Stretches of about so many words, or characters in unspaced scripts, and what they say."""
-    words = _words(target, Span(0, len(target)))
-    sizes = range(max(1, count - 1), min(len(words), count + 2) + 1)
-    spans = [
-        Span(words[i].start, words[i + size - 1].end) for size in sizes for i in range(len(words) - size + 1)
-    ]
-    spans = [_trim(target, span) for span in spans]
-    return spans, [_bare(target[span.start : span.end]) for span in spans]
 
 
 def _trim(text: str, span: Span) -> Span:
@@ -107,13 +175,3 @@ def _strip(text: str, start: int, end: int) -> tuple[int, int]:
     while end > start and text[end - 1].isspace():
         end -= 1
     return start, end
-
-
-def _nearest_cut(text: str, at: int, within: Span) -> int:
-    """The offset nearest to `at` that is inside no word."""
-    left = right = min(max(at, within.start), within.end)
-    while left > within.start and inside_word(text, left):
-        left -= 1
-    while right < within.end and inside_word(text, right):
-        right += 1
-    return left if at - left <= right - at else right

@@ -11,6 +11,9 @@ _SPACE = " \t\n\r\f"
 MOST_TAGS = 400
 """A run is to end when it has so many: putting them back costs their number's square."""
 
+PAUSE_TAGS = 1_000
+"""A reader pauses after so many pieces of a document, so that its caller can give up."""
+
 _MOST_OPEN = 50
 """Pairs within pairs, beyond which tags are kept as points."""
 

@@ -7,9 +7,10 @@ has the class `notranslate`, and the elements that the caller names.
 
 import html
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Generator
+from itertools import count
 
-from models.text.markup.builder import MOST_TAGS, RunBuilder
+from models.text.markup.builder import MOST_TAGS, PAUSE_TAGS, RunBuilder
 from models.text.markup.run import Run
 from models.text.markup.tags import Tag, partners, scan
 from models.text.span import Span
@@ -32,9 +33,28 @@ def read(
     document: str, *, xml: bool = False, ignore: Collection[str] = (), within: Span | None = None
 ) -> list[Run]:
     """The runs of a document or fragment, in order. `ignore` names elements that stay as they are."""
-    reader = _Reader(document, xml, frozenset(name if xml else name.lower() for name in ignore))
-    start, end = within or (0, len(document))
-    return reader.read(list(scan(document, start, end, xml=xml)))
+    runs: list[Run] = []
+    for _ in read_into(runs, document, xml=xml, ignore=ignore, within=within):
+        pass
+    return runs
+
+
+def read_into(
+    runs: list[Run],
+    document: str,
+    *,
+    xml: bool = False,
+    ignore: Collection[str] = (),
+    within: Span | None = None,
+) -> Generator[None, None, None]:
+    """Add to `runs` what `read` returns, with a pause after every thousand tags and texts."""
+    reader = _HtmlReader(document, xml, frozenset(name if xml else name.lower() for name in ignore), runs)
+    tags: list[Tag] = []
+    for tag in scan(document, *(within or (0, len(document))), xml=xml):
+        tags.append(tag)
+        if len(tags) % PAUSE_TAGS == 0:
+            yield None
+    yield from reader.read(tags)
 
 
 def escape(text: str) -> str:
@@ -42,19 +62,23 @@ def escape(text: str) -> str:
     return html.escape(text, quote=False)
 
 
-class _Reader:
-    def __init__(self, document: str, xml: bool, ignore: frozenset[str]):
+class _HtmlReader:
+    def __init__(self, document: str, xml: bool, ignore: frozenset[str], runs: list[Run]):
         self._document = document
         self._xml = xml
         self._ignore = ignore
-        self._runs: list[Run] = []
+        self._runs = runs
         self._builder = RunBuilder(document, escape)
 
-    def read(self, tags: list[Tag]) -> list[Run]:
+    def read(self, tags: list[Tag]) -> Generator[None, None, None]:
         pairs = partners(tags)
         structure = _structure(self._document, tags, pairs) if self._xml else set()
         i = 0
-        while i < len(tags):
+        for step in count():
+            if i >= len(tags):
+                break
+            if step % PAUSE_TAGS == 0:
+                yield None
             tag = tags[i]
             block = i in structure if self._xml else tag.name in _BLOCK
             if tag.kind == "open" and i in pairs and self._is_kept(tag):
@@ -68,7 +92,6 @@ class _Reader:
                 self._inline(tag)
             i += 1
         self._flush()
-        return self._runs
 
     def _flush(self) -> None:
         if (run := self._builder.run()) is not None:

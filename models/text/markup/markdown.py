@@ -5,14 +5,14 @@ as a space, so that a paragraph comes back on one line.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import accumulate
 from typing import Any
 
 import pyromark
 
 from models.text.markup import html
-from models.text.markup.builder import MOST_TAGS, RunBuilder
+from models.text.markup.builder import MOST_TAGS, PAUSE_TAGS, RunBuilder
 from models.text.markup.run import Run
 from models.text.markup.tags import scan
 from models.text.span import Span
@@ -48,7 +48,15 @@ Event = tuple[str, Any, int, int]
 
 def read(document: str) -> list[Run]:
     """The runs of a document, in order."""
-    return _Reader(document).read()
+    runs: list[Run] = []
+    for _ in read_into(runs, document):
+        pass
+    return runs
+
+
+def read_into(runs: list[Run], document: str) -> Generator[None, None, None]:
+    """Add to `runs` what `read` returns, with a pause after every thousand events."""
+    yield from _MarkdownReader(document, runs).read()
 
 
 def escape(text: str) -> str:
@@ -56,18 +64,24 @@ def escape(text: str) -> str:
     return _NUMBER.sub(r"\1\\\2", _ESCAPED.sub(lambda found: f"\\{found[0]}", text))
 
 
-class _Reader:
-    def __init__(self, document: str):
+class _MarkdownReader:
+    def __init__(self, document: str, runs: list[Run]):
         self._document = document
-        self._runs: list[Run] = []
+        self._runs = runs
         self._builder = RunBuilder(document, escape)
         self._links: list[Any] = []
         self._end = 0  # of the last inline thing
 
-    def read(self) -> list[Run]:
-        events = list(_events(self._document))
+    def read(self) -> Generator[None, None, None]:
+        events: list[Event] = []
+        for event in _events(self._document):
+            events.append(event)
+            if len(events) % PAUSE_TAGS == 0:
+                yield None
         skipping: tuple[str, int] | None = None
         for i, (kind, value, start, end) in enumerate(events):
+            if i % PAUSE_TAGS == 0:
+                yield None
             if skipping is not None:
                 skipping = None if kind == "End" and (value, end) == skipping else skipping
             elif kind == "Start" and value[0] in ("CodeBlock", "MetadataBlock", "HtmlBlock", "Image"):
@@ -80,7 +94,6 @@ class _Reader:
                 after = events[i + 1][2] if i + 1 < len(events) else end
                 self._event(kind, value, start, end, after)
         self._flush()
-        return self._runs
 
     def _flush(self) -> None:
         if (run := self._builder.run()) is not None:

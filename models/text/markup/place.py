@@ -4,15 +4,19 @@ What a pair stood around is looked for in the translation: its own translation, 
 at about the same part of the sentence. Knows no model: what the pair's words alone translate to is given.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from models.text.markup.align import find, proportional, snap
+from models.text.markup.align import Target, find, proportional, snap
 from models.text.markup.builder import flat
 from models.text.markup.run import Node, Run
 from models.text.span import Span
 
 SURE, LOST = 2.0, 0.0
+
+_LETTER = re.compile(r"[^\W_]")
 
 _HELD = "\ufffc"
 """Holds the place of what is kept, so that wherever its node goes, its words stand there and nowhere else."""
@@ -41,20 +45,32 @@ class _Placed:
 
 def place(run: Run, pieces: Sequence[Piece], separator: str) -> str:
     """The run as its document's format writes it, translated. `separator` goes between sentences."""
+    steps = pausing_place(run, pieces, separator)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return str(end.value)
+
+
+def pausing_place(run: Run, pieces: Sequence[Piece], separator: str) -> Generator[None, None, str]:
+    """Return what `place` does, with a pause after each piece of markup."""
     placer = _Placer(run, pieces, separator)
     everything = Span(0, len(placer.target))
-    return _write(placer.target, everything, placer.assign(run.nodes, everything), run)
+    placed = yield from placer.assign(run.nodes, everything)
+    return _write(placer.target, everything, placed, run)
 
 
 def stretches(run: Run, piece: Span) -> list[Span]:
     """What of a sentence stands in pairs that don't hold all of it: the words to look for."""
     found: dict[Span, None] = {}
-    nodes = list(run.nodes)
-    while nodes:
-        node = nodes.pop()
-        nodes += node.children
-        if node.kind == "pair":
-            part = _overlap(run.text, node.span, piece)
+    levels = [run.nodes]
+    while levels:
+        nodes = levels.pop()
+        first = bisect_right(nodes, piece.start, key=lambda node: node.span.end)
+        for node in nodes[first : bisect_left(nodes, piece.end, key=lambda node: node.span.start)]:
+            levels.append(node.children)
+            part = _overlap(run.text, node.span, piece) if node.kind == "pair" else None
             if part is not None and not _is_whole(run.text, part, piece):
                 found[part] = None
     return sorted(found)
@@ -64,101 +80,138 @@ class _Placer:
     def __init__(self, run: Run, pieces: Sequence[Piece], separator: str):
         self._source = run.text
         nodes = {node.span for node in flat(run.nodes) if node.kind == "kept"}
-        self._pieces = [(piece, Span(0, 0)) for piece in pieces]
+        self._pieces: list[tuple[Piece, Span, Target]] = []
+        self._kept: dict[Span, Span] = {}
         ends = (pieces[0].source.start, pieces[-1].source.end) if pieces else (0, 0)
-        self.target = self._source[: ends[0]]  # white space, beside which markup stands
+        parts, size = [self._source[: ends[0]]], ends[0]  # white space, beside which markup stands
         for i, piece in enumerate(pieces):
             before = separator if piece.text and i else ""
-            start = len(self.target) + len(before)
-            self.target += before + _held(piece, nodes)
-            self._pieces[i] = (piece, Span(start, len(self.target)))
-        self.target += self._source[ends[1] :]
+            at = Span(size + len(before), size + len(before) + len(piece.text))
+            parts += [before, _held(piece, nodes)]
+            size = at.end
+            self._pieces.append((piece, at, Target(piece.text)))
+            for of, own in piece.kept.items():
+                self._kept.setdefault(of, Span(at.start + own.start, at.start + own.end))
+        self.target = "".join([*parts, self._source[ends[1] :]])
+        self._words = Target(self.target)
 
     # ------------------------------------------------------------------ where each would go
 
     def _wanted(self, node: Node) -> tuple[Span, float]:
         """A node's place in the target, and how sure it is."""
-        if node.kind == "kept":
-            for piece, at in self._pieces:
-                if node.span in piece.kept:
-                    own = piece.kept[node.span]
-                    return Span(at.start + own.start, at.start + own.end), SURE
+        if node.kind == "kept" and node.span in self._kept:
+            return self._kept[node.span], SURE
         parts = []
-        for piece, at in self._pieces if node.kind == "pair" else ():
-            part = _overlap(self._source, node.span, piece.source)
+        for i in self._touched(node.span) if node.kind == "pair" else ():
+            part = _overlap(self._source, node.span, self._pieces[i][0].source)
             if part is not None:
-                parts.append(self._part(part, piece, at))
+                parts.append(self._part(part, *self._pieces[i]))
         if not parts:
             return self._point(node)
         return Span(parts[0][0].start, parts[-1][0].end), min(sure for _, sure in parts)
 
-    def _part(self, part: Span, piece: Piece, at: Span) -> tuple[Span, float]:
+    def _touched(self, span: Span) -> list[int]:
+        """The numbers of the pieces that a span shares something with; of many, some from each end."""
+        first = bisect_right(self._pieces, span.start, key=lambda each: each[0].source.end)
+        end = bisect_left(self._pieces, span.end, key=lambda each: each[0].source.start)
+        return [i for i in range(first, end) if i < first + 2 or i >= end - 2]
+
+    def _part(self, part: Span, piece: Piece, at: Span, target: Target) -> tuple[Span, float]:
         source = self._source[piece.source.start : piece.source.end]
         inner = Span(part.start - piece.source.start, part.end - piece.source.start)
         if source == piece.text:
             return Span(at.start + inner.start, at.start + inner.end), SURE
         if _is_whole(self._source, part, piece.source):
-            return _whole(source, inner, piece.text, at), SURE
+            return _whole(source, inner, target, at), SURE
         if part in piece.kept:
             own = piece.kept[part]
             return Span(at.start + own.start, at.start + own.end), SURE
-        own, sure = find(piece.alone.get(part, ()), source, inner, piece.text)
+        own, sure = find(piece.alone.get(part, ()), source, inner, target)
         return Span(at.start + own.start, at.start + own.end), sure
 
     def _point(self, node: Node) -> tuple[Span, float]:
         """The place of what stands between words: between the same sentences, or at about the same part."""
         if not self._pieces:
             return Span(0, 0), SURE
+        i = bisect_right(self._pieces, node.span.start, key=lambda each: each[0].source.end)
+        # what ends where a sentence begins stands before it, though it begin where another ends
+        while i > 0 and node.span.end <= self._pieces[i - 1][0].source.start:
+            i -= 1
         before, last = 0, 0
-        for piece, at in self._pieces:
-            if node.span.end <= piece.source.start:
-                return _in_gap(node, before, Span(last, at.start)), SURE
-            if node.span.start < piece.source.end:
-                return self._between(node, piece, at), LOST
-            before, last = piece.source.end, at.end
-        return _in_gap(node, before, Span(last, len(self.target))), SURE
+        if i > 0:
+            before, last = self._pieces[i - 1][0].source.end, self._pieces[i - 1][1].end
+        if i == len(self._pieces):
+            return _in_gap(node, before, Span(last, len(self.target))), SURE
+        piece, at, target = self._pieces[i]
+        if node.span.end <= piece.source.start:
+            return _in_gap(node, before, Span(last, at.start)), SURE
+        return self._between(node, piece, at, target), LOST
 
-    def _between(self, node: Node, piece: Piece, at: Span) -> Span:
+    def _between(self, node: Node, piece: Piece, at: Span, target: Target) -> Span:
         source = self._source[piece.source.start : piece.source.end]
         inside = node.span.start - piece.source.start
         if source == piece.text:
             return Span(at.start + inside, at.start + inside + (node.span.end - node.span.start))
-        cut = at.start + proportional(source, Span(inside, inside), piece.text).start
+        cut = at.start + proportional(source, Span(inside, inside), target).start
         if node.kind == "break":
-            spaces = [i for i in range(at.start, at.end) if self.target[i] == " "]
-            if spaces:
-                space = min(spaces, key=lambda i: abs(i - cut))
+            left, right = self.target.rfind(" ", at.start, cut), self.target.find(" ", cut, at.end)
+            space = left if right < 0 or (left >= 0 and cut - left <= right - cut) else right
+            if space >= 0:
                 return Span(space, space + 1)
         return Span(cut, cut)
 
     # ------------------------------------------------------------------ where each does go
 
-    def assign(self, nodes: Sequence[Node], within: Span) -> tuple[_Placed, ...]:
+    def assign(self, nodes: Sequence[Node], within: Span) -> Generator[None, None, tuple[_Placed, ...]]:
         """Places for nodes that stand side by side, inside of `within`; the surest choose first."""
-        wanted = [(node, *self._wanted(node)) for node in nodes]
+        wanted: list[tuple[Node, Span, float]] = []
+        for node in nodes:
+            wanted.append((node, *self._wanted(node)))
+            yield None
         order = sorted(range(len(nodes)), key=lambda i: (-wanted[i][2], nodes[i].kind == "point", i))
         taken: list[Span] = []
+        holes = [within] if self._words.has_words(within) else []
         places: dict[int, Span] = {}
         for i in order:
-            node, span, _ = wanted[i]
-            places[i] = self._free(node, span, within, taken, sure=wanted[i][2] >= SURE)
+            node, span, sure = wanted[i]
+            places[i] = self._free(node, _clamp(span, within), within, taken, holes, sure=sure >= SURE)
             if places[i].start < places[i].end:
-                taken.append(places[i])
-        ordered = sorted(range(len(nodes)), key=lambda i: (places[i], i))
-        return tuple(_Placed(nodes[i], places[i], self.assign(nodes[i].children, places[i])) for i in ordered)
+                insort(taken, places[i])
+                self._take(holes, places[i])
+            yield None
+        placed: list[_Placed] = []
+        for i in sorted(range(len(nodes)), key=lambda i: (places[i], i)):
+            children = (yield from self.assign(nodes[i].children, places[i])) if nodes[i].children else ()
+            placed.append(_Placed(nodes[i], places[i], children))
+        return tuple(placed)
 
-    def _free(self, node: Node, span: Span, within: Span, taken: Sequence[Span], *, sure: bool) -> Span:
-        """The part of `span` that nothing else stands in; the nearest free word if there is none."""
-        span = _clamp(span, within)
-        holes = _holes(within, taken)
-        if (sure or node.kind == "break") and any(
-            hole.start <= span.start and span.end <= hole.end for hole in holes
-        ):
+    def _take(self, holes: list[Span], span: Span) -> None:
+        """Leave of the hole that `span` lies in what has words."""
+        i = bisect_right(holes, span.start, key=lambda hole: hole.start) - 1
+        if i >= 0 and span.end <= holes[i].end:
+            rest = (Span(holes[i].start, span.start), Span(span.end, holes[i].end))
+            holes[i : i + 1] = [hole for hole in rest if self._words.has_words(hole)]
+
+    def _free(
+        self, node: Node, span: Span, within: Span, taken: list[Span], holes: list[Span], *, sure: bool
+    ) -> Span:
+        """The part of `span` that nothing else stands in; the nearest free word if there is none.
+
+        `taken` and `holes`, those with words between what is taken, are in order.
+        """
+        if (sure or node.kind == "break") and _is_between(span, within, taken):
             return span
         if node.kind != "pair" or node.span.start == node.span.end:
             return _at(span.end if node.kind == "break" else span.start, taken)
-        parts = [snap(self.target, _clamp(span, hole), hole) for hole in holes]
-        parts = [part for part in parts if part.start < part.end]
+        left = bisect_right(holes, span.start, key=lambda hole: hole.end)
+        right = bisect_left(holes, span.end, key=lambda hole: hole.start)
+        parts = [snap(self._words, _clamp(span, hole), hole) for hole in holes[left:right]]
+        if not any(_common(part, span) for part in parts):
+            # the nearest on either side: all of those farther off are farther from it
+            after = max(left, right)
+            beside = (*holes[max(0, left - 1) : left], *holes[after : after + 1])
+            parts += [snap(self._words, _clamp(span, hole), hole) for hole in beside]
+        parts = sorted(part for part in parts if part.start < part.end)
         if not parts:
             return _at(span.start, taken)
         return max(parts, key=lambda part: (_common(part, span), -abs(part.start - span.start)))
@@ -189,16 +242,11 @@ def _in_gap(node: Node, before: int, gap: Span) -> Span:
     return Span(gap.start, gap.start) if node.span.start == before else Span(gap.end, gap.end)
 
 
-def _whole(source: str, inner: Span, text: str, at: Span) -> Span:
+def _whole(source: str, inner: Span, target: Target, at: Span) -> Span:
     """All of a sentence's translation, but for outer punctuation that the pair left out too."""
-    start, end = 0, len(text)
-    if inner.start > 0:
-        while start < end and not text[start].isalnum():
-            start += 1
-    if inner.end < len(source):
-        while end > start and not text[end - 1].isalnum():
-            end -= 1
-    return Span(at.start + start, at.start + end) if start < end else at
+    start = target.bare.start if inner.start > 0 else 0
+    end = target.bare.end if inner.end < len(source) else len(target.text)
+    return Span(at.start + start, at.start + end)
 
 
 def _overlap(text: str, a: Span, b: Span) -> Span | None:
@@ -212,8 +260,8 @@ def _overlap(text: str, a: Span, b: Span) -> Span | None:
 
 
 def _is_whole(text: str, part: Span, piece: Span) -> bool:
-    rest = text[piece.start : part.start] + text[part.end : piece.end]
-    return not any(map(str.isalnum, rest))
+    outside = ((piece.start, part.start), (part.end, piece.end))
+    return not any(_LETTER.search(text, start, end) for start, end in outside)
 
 
 def _clamp(span: Span, within: Span) -> Span:
@@ -225,17 +273,20 @@ def _common(a: Span, b: Span) -> int:
     return max(0, min(a.end, b.end) - max(a.start, b.start))
 
 
-def _holes(within: Span, taken: Sequence[Span]) -> list[Span]:
-    holes, at = [], within.start
-    for span in sorted(taken):
-        holes.append(Span(at, span.start))
-        at = span.end
-    return [hole for hole in [*holes, Span(at, within.end)] if hole.start < hole.end]
+def _is_between(span: Span, within: Span, taken: Sequence[Span]) -> bool:
+    """Whether a span lies in a gap that what is taken leaves, at its edge perhaps."""
+    i = bisect_right(taken, span.start, key=lambda other: other.start)
+    for k in (i - 1, i):
+        start = taken[k - 1].end if k > 0 else within.start
+        end = taken[k].start if 0 <= k < len(taken) else within.end
+        if k >= 0 and start < end and start <= span.start and span.end <= end:
+            return True
+    return False
 
 
 def _at(at: int, taken: Sequence[Span]) -> Span:
     """An empty place, moved out of what is taken."""
-    for other in taken:
-        if other.start < at < other.end:
-            at = other.start if at - other.start <= other.end - at else other.end
+    i = bisect_left(taken, at, key=lambda other: other.start) - 1
+    if i >= 0 and at < taken[i].end:
+        at = taken[i].start if at - taken[i].start <= taken[i].end - at else taken[i].end
     return Span(at, at)

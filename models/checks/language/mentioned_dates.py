@@ -1,0 +1,156 @@
+"""Finds the dates of a text, whole or in part: weekdays, months, days of a month, years.
+
+Knows nothing of today: `last year` is no date here.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from models.checks.language.calendar_words import CalendarWords, calendar_words
+from models.checks.language.numerals import Numeral
+from models.checks.language.reading import Reading, Word
+from models.text.span import Span
+
+Part = Literal["weekday", "month", "day", "year"]
+
+
+@dataclass(frozen=True, slots=True)
+class MentionedDate:
+    """A part of a date."""
+
+    part: Part
+    span: Span
+    value: int
+    """A weekday is 0 to 6 from Monday, a month 1 to 12, a day 1 to 31."""
+    month: int | None = None
+    """The month that a day belongs to."""
+    sure: bool = True
+    """True if the words can mean nothing else."""
+
+
+_YEARS = range(1000, 2101)
+_LIKELY_YEARS = range(1900, 2051)
+_ALSO_OTHER_WORDS = frozenset(
+    {"may", "march", "mar", "sun", "sat", "mon", "wed", "mars", "mai", "avril", "august", "lun", "dom", "set"}
+)
+_DATE_BEFORE = re.compile(
+    r"(?:\b(?:in|on|of|by|since|until|till|last|next|this|from|early|late|mid|during|between|every|each)[ -]"
+    r"|\d(?:st|nd|rd|th)? )$",
+    re.IGNORECASE,
+)
+_DAY_BEFORE = re.compile(r"(?:\.|st|nd|rd|th)?(?: of| de| di)? ")
+_DAY_AFTER = re.compile(r"\.?(?: the)? ")
+_YEAR_FIRST = re.compile(r"(?<![\d./-])([12]\d{3})([-./])(\d{1,2})\2(\d{1,2})(?![\d/-]|\.\d)")
+_YEAR_LAST = re.compile(r"(?<![\d./-])(\d{1,2})([-./])(\d{1,2})\2([12]\d{3}|\d\d)(?![\d/-]|\.\d)")
+_HAN = re.compile(
+    r"(?:(\d{4})\s?[年년]\s?)?(?<!\d)(\d{1,2})\s?[月월](?:\s?(\d{1,2})\s?[日號号일])?|(\d{4})\s?[年년]"
+)
+_FIGURES = re.compile(r"\d[-./]\d{1,2}[-./]\d")
+_YEAR_RANGE = re.compile(r"(?<!\d)([12]\d)(\d\d)[-–/](\d\d)(?!\d)")
+_SHORT_YEAR = re.compile(r"(?<!\w)[’'‘](\d\d)(?=s?\b)")
+
+
+def dates(reading: Reading) -> list[MentionedDate]:
+    """Return the parts of dates, in order; one place may stand for two, as `3/4/2020` does."""
+    known = calendar_words(reading.base_language)
+    found = (
+        list(_in_words(reading, known))
+        if known.months.keys() & reading.keys or known.weekdays.keys() & reading.keys
+        else []
+    )
+    found += _years(reading)
+    found += _in_figures(reading.text)
+    return sorted(found, key=lambda date: date.span)
+
+
+def in_figures(found: list[MentionedDate]) -> dict[Span, list[MentionedDate]]:
+    """Return the parts of dates in figures whose day and month cannot be told apart, as in `3/4/2020`."""
+    spans: dict[Span, list[MentionedDate]] = {}
+    for each in found:
+        if each.part == "day" and not each.sure:
+            spans.setdefault(each.span, [])
+    for each in found:
+        if each.span in spans:
+            spans[each.span].append(each)
+    return spans
+
+
+def _in_words(reading: Reading, known: CalendarWords) -> Iterator[MentionedDate]:
+    numerals = [n for n in reading.numerals if n.kind in ("cardinal", "ordinal") and not n.unit]
+    for word in reading.words:
+        if word.key in known.weekdays:
+            yield MentionedDate(
+                "weekday", word.span, known.weekdays[word.key], sure=_is_sure(reading.text, word)
+            )
+        elif word.key in known.months:
+            month = known.months[word.key]
+            days = list(_days(reading.text, word, month, numerals))
+            yield MentionedDate("month", word.span, month, sure=bool(days) or _is_sure(reading.text, word))
+            yield from days
+
+
+def _is_sure(text: str, word: Word) -> bool:
+    if word.key not in _ALSO_OTHER_WORDS:
+        return True
+    before = text[max(0, word.start - 12) : word.start]
+    return text[word.start].isupper() and _DATE_BEFORE.search(before) is not None
+
+
+def _days(text: str, word: Word, month: int, numerals: list[Numeral]) -> Iterator[MentionedDate]:
+    at = bisect_left(numerals, word.start, key=lambda numeral: numeral.span.start)
+    for numeral in numerals[max(0, at - 1) : at + 1]:
+        if not (1 <= numeral.value <= 31 and numeral.value.is_integer()):
+            continue
+        start, end = numeral.span
+        beside = (
+            _DAY_BEFORE.fullmatch(text, end, word.start)
+            if end <= word.start
+            else _DAY_AFTER.fullmatch(text, word.span.end, start)
+        )
+        if beside:
+            yield MentionedDate("day", numeral.span, int(numeral.value), month)
+
+
+def _years(reading: Reading) -> Iterator[MentionedDate]:
+    for numeral in reading.numerals:
+        written = reading.text[numeral.span.start : numeral.span.end]
+        if (
+            len(written) == 4
+            and not numeral.spelled
+            and written.isdecimal()
+            and not numeral.unit
+            and int(written) in _YEARS
+        ):
+            year = int(written)
+            yield MentionedDate("year", numeral.span, year, sure=year in _LIKELY_YEARS)
+    for match in _YEAR_RANGE.finditer(reading.text):
+        yield MentionedDate("year", Span(*match.span(3)), int(match[1] + match[3]), sure=False)
+    for match in _SHORT_YEAR.finditer(reading.text):
+        for century in (1900, 2000):
+            yield MentionedDate("year", Span(*match.span()), century + int(match[1]), sure=False)
+
+
+def _in_figures(text: str) -> Iterator[MentionedDate]:
+    figures = _FIGURES.search(text) is not None
+    for match in _YEAR_FIRST.finditer(text) if figures else ():
+        yield from _figures(Span(*match.span()), int(match[3]), int(match[4]), int(match[1]), sure=True)
+    for match in _YEAR_LAST.finditer(text) if figures else ():
+        first, second, year = int(match[1]), int(match[3]), int(match[4])
+        for full in (year,) if year > 99 else (1900 + year, 2000 + year):
+            for month, day in ((first, second), (second, first)):
+                yield from _figures(Span(*match.span()), month, day, full, sure=False)
+    for match in _HAN.finditer(text) if any(unit in text for unit in "年月년월") else ():
+        month, day, year = (int(match[i] or 0) for i in (2, 3, 1))
+        yield from _figures(Span(*match.span()), month, day, year or int(match[4] or 0), sure=True)
+
+
+def _figures(span: Span, month: int, day: int, year: int, sure: bool) -> Iterator[MentionedDate]:
+    if year in _YEARS:
+        yield MentionedDate("year", span, year, sure=sure)
+    if 1 <= month <= 12:
+        yield MentionedDate("month", span, month, sure=sure)
+        if 1 <= day <= 31:
+            yield MentionedDate("day", span, day, month, sure=sure)

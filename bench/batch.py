@@ -23,7 +23,7 @@ import platformdirs
 from models.tasks.steps import Running
 from models.tasks.translation import TranslationRequest
 from service.batch import preflight, work
-from service.batch.job import How, Job, Where
+from service.batch.job import BatchJob, How, Where
 from service.batch.names import EngineNames
 from service.batch.record import Content
 from service.runtime import Runtime
@@ -88,7 +88,7 @@ def whole(runtime: Runtime, texts: list[str], options: TranslationRequest, given
         )
         task = work.translate(runtime.translator.steps, options, given)
         told = {"dragoman": "bench", "task": "translate", "parameters": {}, "models": {model: ""}}
-        Job(where, How(), task, told, EngineNames(runtime)).run()
+        BatchJob(where, How(), task, told, EngineNames(runtime)).run()
         return json.loads(where.summary.read_text())
 
 

@@ -108,7 +108,7 @@ def main() -> None:
 
 def _told(error: Exception) -> tuple[str, int]:
     """An error in words, and its exit code."""
-    from service.database import StoreUnavailable
+    from service.errors import StoreUnavailable
 
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "dragoman"

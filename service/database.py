@@ -1,54 +1,38 @@
-"""The SQLite files in which the service keeps what is its users': private, prepared once, in transactions."""
+"""SQLite files for its users' data: readable by their owner alone, prepared once, used in transactions."""
 
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from models.errors import DragomanError
+from service.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT_S = 30.0
 """How long one waits for another's transaction."""
-
-
-class StoreUnavailable(DragomanError):
-    """What is kept in `file` cannot be read or written. The message, which callers read, names no folder."""
-
-    def __init__(self, kept: str, file: Path, reason: Exception):
-        why = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)
-        super().__init__(f"{kept} ({file.name}) cannot be used: {why}")
-        self.file = file
-        log.error("%s in %s cannot be used: %s", kept, file, reason)
+_KEYS_AT_ONCE = 500
 
 
 class Database:
-    """One file, which is made when it is first asked for. It may be shared.
+    """One file, made at its first use. Threads may share it.
 
-    `kept` is for messages; `tables` are SQL that may run again and again; `upgrade` brings an old file up to
-    date.
+    `kept` names the content in messages; `tables` are SQL that may run again and again.
     """
 
-    def __init__(
-        self,
-        file: Path,
-        kept: str,
-        tables: str,
-        upgrade: Callable[[sqlite3.Connection], None] = lambda _db: None,
-    ):
+    def __init__(self, file: Path, kept: str, tables: str):
         self.file = file
         self._kept = kept
         self._tables = tables
-        self._upgrade = upgrade
         self._lock = threading.Lock()
         self._prepared = False
 
     @contextmanager
     def transaction(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
-        """A connection of its own, in a transaction that is kept if nothing is raised.
+        """Open a connection in a transaction, which is committed unless something is raised.
 
         Raises StoreUnavailable where SQLite raises.
         """
@@ -74,14 +58,12 @@ class Database:
         private(self.file)
         with closing(sqlite3.connect(self.file, timeout=LOCK_TIMEOUT_S)) as db:
             db.executescript(self._tables)
-            self._upgrade(db)
-            db.commit()
 
 
 def private(file: Path) -> None:
-    """See to it that the file is there, and that nobody but its owner reads it, nor a folder made for it.
+    """Make the file if it is not there, and let its owner alone read it, and any folder made for it.
 
-    SQLite gives the files that it makes beside it the same mode; those of an older version are put right.
+    SQLite gives the files that it makes beside it the same mode; those that others can read are put right.
     """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not file.exists():
@@ -92,9 +74,18 @@ def private(file: Path) -> None:
                 each.chmod(0o600)
 
 
-def add_columns(db: sqlite3.Connection, table: str, columns: str) -> None:
-    """Give a table of an older version these columns, `NAME TYPE, NAME TYPE`, where it lacks them."""
-    known = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
-    for column in columns.split(", "):
-        if column.split()[0] not in known:
-            db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+def scratch(tables: str) -> sqlite3.Connection:
+    """Open a database for one thread in a temporary file of SQLite's own, which is gone when it is closed."""
+    db = sqlite3.connect("")
+    db.executescript(tables)
+    return db
+
+
+def rows_in(db: sqlite3.Connection, query: str, keys: Sequence[bytes], *before: object) -> Iterator[Any]:
+    """Yield the rows of a query whose parameters are `before`, and then the keys in `IN (%s)`.
+
+    The query runs for a few hundred keys at a time, as SQLite bounds the number of parameters.
+    """
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        some = keys[start : start + _KEYS_AT_ONCE]
+        yield from db.execute(query % ",".join("?" * len(some)), [*before, *some])

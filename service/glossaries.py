@@ -8,15 +8,17 @@ codes. Nothing here is translated; a task takes the terms with its request.
 import sqlite3
 import uuid
 from collections.abc import Sequence
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 
 from models.errors import InvalidInput
 from models.languages import Languages
 from service.database import Database
-from service.database import StoreUnavailable as StoreUnavailable
 from service.glossary_tables import (
     TABLES,
+    Dictionary,
+    Glossary,
     delete_pair,
     entries_of,
     find,
@@ -24,13 +26,8 @@ from service.glossary_tables import (
     insert,
     no_pair,
     size_of,
-    upgrade,
 )
-from service.glossary_tables import Dictionary as Dictionary
-from service.glossary_tables import Glossary as Glossary
-from service.glossary_tables import Pair as Pair
-from service.glossary_tables import UnknownGlossary as UnknownGlossary
-from service.settings import ANONYMOUS_SHARES
+from service.limits import shares
 from service.terms import checked
 
 MOST_GLOSSARIES = 1000
@@ -42,32 +39,27 @@ LONGEST_NAME = 1024
 
 
 class Glossaries:
-    """One owner's glossaries in a file, which is made when it is first asked for. It may be shared.
+    """One owner's glossaries in a file, which is made at its first use. Threads may share it.
 
-    What is made here is counted against `caller`, whose glossaries take at most `max_bytes`.
+    At first these are the glossaries made without a key; `of` gives another owner's. Those of one caller take
+    at most `max_bytes`.
     """
 
-    def __init__(
-        self,
-        file: Path,
-        languages: Languages,
-        owner: str | None = None,
-        *,
-        caller: str = "",
-        max_bytes: int = MOST_BYTES,
-        database: Database | None = None,
-    ):
-        self._file = file
+    def __init__(self, file: Path, languages: Languages, *, max_bytes: int = MOST_BYTES):
         self._languages = languages
-        self._owner = owner
-        self._caller = caller
+        self._owner: str | None = None
+        self._caller = ""
         self._max_bytes = max_bytes
-        self._database = database or Database(file, "the glossaries", TABLES, upgrade)
+        self._database = Database(file, "the glossaries", TABLES)
 
     def of(self, owner: str | None, caller: str = "") -> "Glossaries":
-        """Another owner's; None for those made without a key."""
-        shared = {"max_bytes": self._max_bytes, "database": self._database}
-        return Glossaries(self._file, self._languages, owner, caller=caller, **shared)  # type: ignore[arg-type]
+        """Return the owner's glossaries, None being for those made without a key.
+
+        Whatever is made through them is counted against `caller`.
+        """
+        other = copy(self)
+        other._owner, other._caller = owner, caller
+        return other
 
     def create(self, name: str, dictionaries: Sequence[Dictionary]) -> Glossary:
         """Keep a new glossary; names may repeat. Raises InvalidInput."""
@@ -83,7 +75,7 @@ class Glossaries:
             return get(db, glossary_id, self._owner)
 
     def all(self) -> list[Glossary]:
-        """All glossaries, the oldest first."""
+        """Return all glossaries, the oldest first."""
         with self._database.transaction(write=False) as db:
             ids = db.execute(
                 "SELECT id FROM glossary WHERE owner IS ? ORDER BY created, id", (self._owner,)
@@ -91,17 +83,17 @@ class Glossaries:
             return [get(db, glossary_id, self._owner) for (glossary_id,) in ids]
 
     def get(self, glossary_id: str) -> Glossary:
-        """One glossary. Raises UnknownGlossary."""
+        """Return one glossary. Raises UnknownGlossary."""
         with self._database.transaction(write=False) as db:
             return get(db, glossary_id, self._owner)
 
     def find(self, named: str) -> Glossary:
-        """The glossary with this id or name. Raises UnknownGlossary, also for a name that several have."""
+        """Return the glossary with this id or name. Raises UnknownGlossary, also if several have the name."""
         with self._database.transaction(write=False) as db:
             return get(db, find(db, named, self._owner), self._owner)
 
     def entries(self, named: str, source: str, target: str) -> dict[str, str]:
-        """The entries for one pair, in the order of their terms; `named` is an id or a name.
+        """Return the entries for one pair, in the order of their terms; `named` is an id or a name.
 
         Raises UnknownGlossary, also where there are none for the pair, and for a name that several have.
         """
@@ -152,7 +144,7 @@ class Glossaries:
                 raise no_pair(glossary, *pair)
 
     def targets(self, named: str, target: str) -> dict[str, dict[str, str]]:
-        """The entries by source language, of all pairs that lead to `target`; raises as `entries` does."""
+        """Return the entries of all pairs to `target`, by source language; raises as `entries` does."""
         target = self._normal(target, "target")
         with self._database.transaction(write=False) as db:
             glossary = get(db, find(db, named, self._owner), self._owner)
@@ -166,10 +158,7 @@ class Glossaries:
 
     def _require_room(self, db: sqlite3.Connection, more: int = 0, *, glossaries: int = 0) -> None:
         """Raise InvalidInput if the caller, or all without a key together, would keep too much with these."""
-        shares: list[tuple[str, str, str | None, int]] = [("this caller", "caller = ?", self._caller, 1)]
-        if self._owner is None:
-            shares.append(("all callers without a key", "owner IS ?", None, ANONYMOUS_SHARES))
-        for whose, which, value, share in shares:
+        for whose, which, value, share in shares(self._caller, self._owner):
             query = f"SELECT count(*), coalesce(sum(bytes), 0) FROM glossary WHERE {which}"  # noqa: S608
             number, kept = db.execute(query, (value,)).fetchone()
             if number + glossaries > share * MOST_GLOSSARIES:

@@ -1,4 +1,4 @@
-"""The tables of named glossaries, and one glossary in them: read, written and measured.
+"""The tables of named glossaries; reads, writes and measures one glossary in them.
 
 Knows no limits: how many there may be, and how large, is the affair of `glossaries.py`.
 """
@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from models.errors import InvalidInput
-from service.database import add_columns
+from service.errors import UnknownGlossary
 
 ENTRY_BYTES = 100
 """What an entry takes in the file beside its term, which is there twice, and what it is to be."""
@@ -40,13 +39,9 @@ UPDATE glossary SET bytes = (
 _DICTIONARIES = "SELECT source, target, count(*) FROM entry WHERE glossary = ? GROUP BY 1, 2 ORDER BY 1, 2"
 
 
-class UnknownGlossary(InvalidInput):
-    """No glossary has this id or name, or it has no dictionary for the pair."""
-
-
 @dataclass(frozen=True, slots=True)
 class Dictionary:
-    """Entries for one pair of languages, as they are put in."""
+    """Entries for one pair of languages."""
 
     source: str
     target: str
@@ -54,8 +49,8 @@ class Dictionary:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A dictionary that a glossary has, without its entries."""
+class DictionarySize:
+    """The languages of a glossary's dictionary, and the number of its entries."""
 
     source: str
     target: str
@@ -70,19 +65,7 @@ class Glossary:
     id: str
     name: str
     created: datetime
-    pairs: tuple[Pair, ...]
-
-
-def upgrade(db: sqlite3.Connection) -> None:
-    """Bring a file up to date that was made before glossaries had owners, or callers."""
-    counted = any(column[1] == "bytes" for column in db.execute("PRAGMA table_info(glossary)"))
-    add_columns(
-        db, "glossary", "owner TEXT, caller TEXT NOT NULL DEFAULT '', bytes INTEGER NOT NULL DEFAULT 0"
-    )
-    if not counted:
-        db.execute("UPDATE glossary SET caller = 'key-' || owner WHERE owner IS NOT NULL")
-        for (glossary_id,) in db.execute("SELECT id FROM glossary").fetchall():
-            db.execute(_BYTES, (glossary_id,))
+    pairs: tuple[DictionarySize, ...]
 
 
 def get(db: sqlite3.Connection, glossary_id: str, owner: str | None) -> Glossary:
@@ -91,12 +74,12 @@ def get(db: sqlite3.Connection, glossary_id: str, owner: str | None) -> Glossary
     ).fetchone()
     if row is None:
         raise _unknown(glossary_id)
-    pairs = tuple(Pair(*pair) for pair in db.execute(_DICTIONARIES, (glossary_id,)))
+    pairs = tuple(DictionarySize(*pair) for pair in db.execute(_DICTIONARIES, (glossary_id,)))
     return Glossary(row[0], row[1], datetime.fromisoformat(row[2]), pairs)
 
 
 def find(db: sqlite3.Connection, named: str, owner: str | None) -> str:
-    """The id of the glossary with this id or, failing that, this name."""
+    """Return the id of the glossary with this id or, failing that, this name. Raises UnknownGlossary."""
     own = "SELECT id FROM glossary WHERE owner IS ? AND "
     ids = db.execute(own + "id = ?", (owner, named)).fetchall()
     ids = ids or db.execute(own + "name = ?", (owner, named)).fetchall()
@@ -128,7 +111,7 @@ def insert(db: sqlite3.Connection, glossary_id: str, dictionaries: Sequence[Dict
 
 
 def size_of(dictionaries: Sequence[Dictionary]) -> int:
-    """The bytes that the entries take in the file."""
+    """Return the bytes that the entries take in the file."""
     return sum(
         ENTRY_BYTES + 2 * len(term.encode()) + len(to.encode())
         for each in dictionaries

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from models.errors import DragomanError, InvalidInput
+from models.errors import InvalidInput
 from service.database import Database
+from service.errors import RevokedKey, UnknownKey
 from service.rate import checked_rate
 
 FILE = "keys.sqlite"
@@ -38,14 +39,6 @@ CREATE TABLE IF NOT EXISTS key (
 );
 """
 _COLUMNS = "id, name, prefix, created, revoked, rate, daily_characters"
-
-
-class UnknownKey(DragomanError):
-    """No such key was ever made here."""
-
-
-class RevokedKey(DragomanError):
-    """The key was taken back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A stored glossary's terms for the texts of a request."""
+"""Looks up a stored glossary's terms for the texts of a request."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def named_terms(
     runtime: "Runtime", named: str, source: str, target: str, *, owner: str | None
 ) -> Callable[[str], Mapping[str, str]]:
-    """From a text to its terms, by the owner's glossary with this id or name.
+    """Return a function from a text to its terms, by the owner's glossary with this id or name.
 
     With source `auto` each text takes the terms of the language that it is in, and none where the glossary
     has none for it. Raises UnknownGlossary where it could help no text, and UnsupportedLanguage.

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from models.errors import InvalidInput
-from service.database import StoreUnavailable, private
+from service.database import private
+from service.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from fake_runtime import FakeStore
 import service.batch.job  # here, and not in each process
 import service.batch.request_work
 import service.batch.window as window
-import service.http.errors  # noqa: F401
+import service.problems  # noqa: F401
 from models.engine.protocol import EngineStats, Output
 from models.errors import DeadlineExceeded, EngineFailed
 from models.languages import Languages

@@ -12,7 +12,8 @@ from test_server import ServerProcess
 
 from models.engine.protocol import Decoding, Generation, Output
 from models.tasks.steps import Call, Steps, run_all
-from service.http.abandoned import Abandoned, Stop
+from service.errors import Abandoned
+from service.stopping import Stop
 
 GENERATION = Generation((1,), Decoding(max_new_tokens=1))
 

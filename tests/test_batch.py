@@ -23,13 +23,13 @@ from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
 from service.batch import plots, work
 from service.batch.findings import MOST_SAMPLES, SLOWEST, Findings
-from service.batch.job import How, Job, Where
+from service.batch.job import BatchJob, How, Where
 from service.batch.lanes import do
 from service.batch.progress import PlainProgress, TerminalProgress, duration
 from service.batch.record import Content, Record
 from service.batch.remembered import REMEMBERED_UNITS
 from service.batch.rounds import Rounds, Stopped
-from service.batch.store import Store, StoreFailed
+from service.batch.store import ResultStore, StoreFailed
 from service.batch.tally import Tally
 from service.batch.unit import Done, Effort, Kept, Unit
 from service.cli import cli
@@ -77,7 +77,7 @@ def test_a_summary_reads_text_or_html():
 
 def keys_of(given, job=None):
     task = work.translate(lambda request: iter(()), TranslationRequest(text="", target="fr"), given)
-    return work.Keys(task, job or {"models": {"m": "r1"}})
+    return work.ResultKeys(task, job or {"models": {"m": "r1"}})
 
 
 GIVEN = {"target": "fr", "article": False, "format": None, "protect": [], "glossary": {}}
@@ -236,13 +236,13 @@ def done(*bodies, failed=False, remember=None):
 
 
 def test_the_store_keeps_results_and_plans(tmp_path):
-    with Store(tmp_path / "cache") as store:
+    with ResultStore(tmp_path / "cache") as store:
         store.begin(retry_failed=False)
         plan = store.plan(b"w", lambda: [[0, 1], [2]])
         assert (plan.first, plan.units) == (1, ((0, 1), (2,)))
         store.commit(1, [b"a", b"b"], done("é", "y"))
         assert store.known([b"a", b"b", b"c"]) == {b"a": False, b"b": False}
-    with Store(tmp_path / "cache") as store:
+    with ResultStore(tmp_path / "cache") as store:
         store.begin(retry_failed=False)
         assert store.plan(b"w", lambda: [[9]]) == plan, "a run that goes on keeps its plan"
         assert store.known([b"a", b"b", b"c"]) == {b"a": True, b"b": True}
@@ -253,21 +253,21 @@ def test_the_store_keeps_results_and_plans(tmp_path):
 
 
 def test_errors_count_until_they_are_retried(tmp_path):
-    with Store(tmp_path / "cache") as store:
+    with ResultStore(tmp_path / "cache") as store:
         store.begin(retry_failed=False)
         store.commit(1, [b"bad", b"bad too"], done("e", "e", failed=True))
         store.commit(2, [b"good"], done("g"))
         assert len(store.known([b"bad", b"good"])) == 2
         store.finish()
-    with Store(tmp_path / "cache") as store:
+    with ResultStore(tmp_path / "cache") as store:
         store.begin(retry_failed=True)
         assert set(store.known([b"bad", b"bad too", b"good"])) == {b"good"}
         store.commit(3, [b"bad"], done("e", failed=True))
-    with Store(tmp_path / "cache") as store:  # that retry was cut off and goes on
+    with ResultStore(tmp_path / "cache") as store:  # that retry was cut off and goes on
         store.begin(retry_failed=True)
         assert set(store.known([b"bad", b"bad too", b"good"])) == {b"good", b"bad"}
         store.finish()
-    with Store(tmp_path / "cache") as store:
+    with ResultStore(tmp_path / "cache") as store:
         store.begin(retry_failed=True)
         assert set(store.known([b"bad", b"good"])) == {b"good"}
 
@@ -284,7 +284,7 @@ def test_what_a_unit_sees_does_not_depend_on_when_others_end(data):
 def _seen(windows, orders):
     """What each unit sees of one sentence that all units do: the number of the unit whose output it is."""
     seen, plans = {}, []
-    with Store(None) as store:
+    with ResultStore(None) as store:
         for w, count in enumerate(windows):
             plans.append(store.plan(bytes([w]), lambda count=count: [[i] for i in range(count)]))
             if w == 0:
@@ -305,7 +305,7 @@ def _do_unit(store, plan, number, seen):
 
 
 def test_the_memory_is_bounded():
-    with Store(None) as store:
+    with ResultStore(None) as store:
         for w in range(40):
             plan = store.plan(bytes([w]), lambda: [[0]] * 64)
             for i in range(64):
@@ -441,7 +441,7 @@ def test_interrupt_says_how_to_go_on(articles, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     out = tmp_path / "out"
-    monkeypatch.setattr(Store, "commit", interrupt)
+    monkeypatch.setattr(ResultStore, "commit", interrupt)
     broken = batch("summarize", articles, out)
     assert (broken.exit_code, out.exists()) == (130, False)
     assert "the same command goes on" in broken.stderr
@@ -490,7 +490,7 @@ def test_units_done_elsewhere_give_the_same_output(tmp_path):
     task = work.translate(runtime.translator.steps, options, GIVEN)
     told = {"dragoman": "0", "task": "translate", "models": {"m": "r1"}}
     for name, make in (("here", None), ("there", elsewhere)):
-        Job(Where(str(source), str(tmp_path / name)), How(), task, told, named, make).run()
+        BatchJob(Where(str(source), str(tmp_path / name)), How(), task, told, named, make).run()
     assert makers[0].units == 3
     assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
 
@@ -633,7 +633,7 @@ def test_plots_are_sound_whatever_the_numbers(bars):
 
 
 def test_a_full_disk_is_told_and_harms_nothing(tmp_path):
-    with Store(tmp_path / "cache") as store:
+    with ResultStore(tmp_path / "cache") as store:
         store.commit(1, [b"a"], done("kept"))
         pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
         store._connection.execute(f"PRAGMA max_page_count = {pages}")
@@ -645,4 +645,4 @@ def test_a_full_disk_is_told_and_harms_nothing(tmp_path):
 def test_what_is_no_store_is_refused(tmp_path):
     (tmp_path / "x").write_text("something else " * 50)
     with pytest.raises(InvalidInput, match="not a cache"):
-        Store(tmp_path / "x")
+        ResultStore(tmp_path / "x")

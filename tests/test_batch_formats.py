@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 from models.errors import InvalidInput
 from service.batch import jsonl, output, separated, source
 from service.batch.extra import MissingExtra
-from service.batch.output import JsonlOutput, Row
+from service.batch.output import JsonlOutput
 from service.batch.parquet import COLUMNS, ParquetInput
 from service.batch.record import Content, FieldNames, Record
+from service.batch.row import Row
 from service.batch.window import WINDOW_RECORDS, windows
-from service.batch.work import Keys, TextWork
+from service.batch.work import ResultKeys, TextWork
 
 NAMES = FieldNames()
 
@@ -316,7 +317,7 @@ class Generated:
             yield Record(i + 1, {"text": f"{i} " + "x" * (i % 500)})
 
 
-KEYS = Keys(TextWork(lambda content: iter(()), lambda content: {}), {"task": "t"})
+KEYS = ResultKeys(TextWork(lambda content: iter(()), lambda content: {}), {"task": "t"})
 
 
 def test_windows_take_no_more_memory_for_more_records():

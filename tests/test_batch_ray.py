@@ -23,7 +23,7 @@ from models.tasks.translation import TranslationRequest
 from service.batch import preflight
 from service.batch.ray import environment
 from service.batch.ray.actors import Actors, planned
-from service.batch.ray.desk import DONE, Desk
+from service.batch.ray.desk import DONE, UnitQueue
 from service.batch.record import Content
 from service.batch.remembered import REMEMBERED_UNITS
 from service.batch.task import Translations
@@ -80,7 +80,7 @@ def test_what_one_engine_has_begun_the_other_one_ends(program, tmp_path):
 
 def test_units_are_read_by_place_and_as_they_come():
     async def reading():
-        desk = Desk()
+        desk = UnitQueue()
         waits = asyncio.create_task(desk.read(1))
         assert [await desk.put(b"first", 0), await desk.put(b"second", 0)] == [0, 1]
         assert (await waits, await desk.read(0)) == (b"second", b"first")
@@ -101,7 +101,7 @@ def test_units_are_read_by_place_and_as_they_come():
 
 def test_the_desk_remembers_as_long_as_a_unit_may_see_it():
     async def remembering():
-        desk = Desk()
+        desk = UnitQueue()
         await desk.remember(1, {b"s": Output((1,), -0.5)})
         await desk.remember(2, {b"s": Output((2,), None, "length"), b"t": Output((3,))})
         assert await desk.recall([b"s", b"t", b"u"], 1) == {b"s": Output((1,), -0.5)}
@@ -164,7 +164,7 @@ def worker(monkeypatch):
 
         order = worker.Order(open_runtime, TASK, models, 5.0, remembers=True)
         desk.times = times
-        return worker.Worker(order, Actors(1, 2), desk)
+        return worker.RayWorker(order, Actors(1, 2), desk)
 
     yield made
     end(desk, "tell")

@@ -17,12 +17,12 @@ from service.batch.request_work import RequestWork
 from service.batch.requests import RequestFields
 from service.batch.seen import Seen
 from service.batch.window import windows
-from service.batch.work import Keys
+from service.batch.work import ResultKeys
 from service.cli import cli
 from service.commands.session import Session
-from service.glossaries import Dictionary, Glossaries
+from service.glossaries import Glossaries
+from service.glossary_tables import Dictionary
 from service.http.app import create_app
-from service.http.errors import problem
 from service.settings import Settings
 
 SUMMARIZE, TRANSLATE = "/v1/summarize", "/v1/translate"
@@ -360,7 +360,7 @@ def test_windows_end_with_their_bodies_characters(company, monkeypatch):
         line(f"{i}", TRANSLATE, {"texts": ["a" * 100, "b" * 300], "target": "fr", "source": "en"})
         for i in range(9)
     ]
-    keys = Keys(RequestWork(company, problem, {}), {})
+    keys = ResultKeys(RequestWork(company, {}), {})
     with Seen() as seen:
         found = list(windows(Lines(lines), RequestFields(seen=seen), keys, ()))
     assert [len(each.records) for each in found] == [3, 3, 3]

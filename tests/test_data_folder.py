@@ -12,10 +12,10 @@ from http_fakes import FakeRuntime, settings
 from models.errors import InvalidInput
 from service import suggestions
 from service.cli import cli
-from service.database import StoreUnavailable
-from service.glossaries import Dictionary
+from service.errors import StoreUnavailable
+from service.glossary_tables import Dictionary
 from service.http.app import create_app
-from service.http.jobs import open_desk
+from service.jobs.desk import Desk
 from service.keys import Keys
 from service.suggestions import Suggestions
 
@@ -29,7 +29,7 @@ def loose_umask() -> Iterator[None]:
 
 def _filled(folder: Path) -> None:
     runtime = FakeRuntime(settings(data_dir=folder))
-    desk = open_desk(runtime)
+    desk = Desk(runtime)
     desk.runner.start()
     client = create_app(runtime, desk=desk).test_client()
     assert client.post("/v1/jobs", json={"task": "summarize", "text": "One."}).status_code == 202

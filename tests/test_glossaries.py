@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from models.errors import InvalidInput, UnsupportedLanguage
 from models.languages import Languages
 from service import terms
-from service.glossaries import MOST_GLOSSARIES, Dictionary, Glossaries, StoreUnavailable, UnknownGlossary
+from service.errors import StoreUnavailable, UnknownGlossary
+from service.glossaries import MOST_GLOSSARIES, Glossaries
+from service.glossary_tables import Dictionary
 
 PRINTABLE = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])
 TERM = st.text(PRINTABLE, min_size=1, max_size=20).map(str.strip).filter(bool)
@@ -36,7 +38,7 @@ def names(**entries: str) -> Dictionary:
 
 def test_a_glossary_comes_back_as_it_was_put_in(glossaries: Glossaries) -> None:
     made = glossaries.create(" Names ", [Dictionary("EN-us", "fra_Latn", {" the Hague ": "La Haye"})])
-    again = Glossaries(glossaries._file, glossaries._languages)  # as after a restart
+    again = Glossaries(glossaries._database.file, glossaries._languages)  # as after a restart
     assert again.get(made.id) == made
     assert (made.name, [(p.source, p.target, p.size) for p in made.pairs]) == ("Names", [("en", "fr", 1)])
     assert again.entries(made.id, "en", "FR") == {"the Hague": "La Haye"}
@@ -154,23 +156,6 @@ def test_each_caller_has_a_share_of_the_disk(tmp_path: Path, languages: Language
             all_of_them.of(None, f"address-{i}").create("n", [large])
     bob.update(bob.all()[0].id, dictionaries=[small])
     assert sum(f.stat().st_size for f in tmp_path.iterdir()) < 1_000_000
-
-
-def test_glossaries_of_an_older_version_are_measured(tmp_path: Path, languages: Languages) -> None:
-    file = tmp_path / "glossaries.sqlite"
-    with closing(sqlite3.connect(file)) as db:
-        db.executescript(
-            "CREATE TABLE glossary (id TEXT PRIMARY KEY, name TEXT NOT NULL, created TEXT NOT NULL);"
-            "CREATE TABLE entry (glossary TEXT NOT NULL REFERENCES glossary ON DELETE CASCADE, "
-            "source TEXT NOT NULL, target TEXT NOT NULL, term TEXT NOT NULL, translation TEXT NOT NULL, "
-            "PRIMARY KEY (glossary, source, target, term));"
-            "INSERT INTO glossary VALUES ('a', 'old', '2026-01-01T00:00:00+00:00');"
-            "INSERT INTO entry VALUES ('a', 'en', 'fr', 'é', 'ab')"
-        )
-    found = Glossaries(file, languages)
-    assert found.entries("old", "en", "fr") == {"é": "ab"}
-    with closing(sqlite3.connect(file)) as db:
-        assert db.execute("SELECT bytes FROM glossary").fetchall() == [(100 + 2 * 2 + 2,)]
 
 
 def test_reading_waits_for_no_writer(tmp_path: Path, languages: Languages) -> None:

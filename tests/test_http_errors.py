@@ -14,8 +14,8 @@ from werkzeug.test import TestResponse
 
 from models import errors as model_errors
 from service.http.app import create_app
-from service.http.errors import KINDS, kind_of
 from service.http.readiness import Readiness
+from service.problems import KINDS, kind_of
 
 CLIENT = create_app(FakeRuntime()).test_client()
 MAX_BODY = CLIENT.application.config["MAX_CONTENT_LENGTH"]

@@ -14,7 +14,6 @@ from http_fakes import FakeRuntime, settings
 from werkzeug.test import TestResponse
 
 from service.http.app import create_app
-from service.http.jobs import open_desk
 from service.jobs.desk import Desk
 
 
@@ -26,7 +25,7 @@ def runtime(tmp_path: Path) -> FakeRuntime:
 @pytest.fixture
 def desk(runtime: FakeRuntime) -> Iterator[Desk]:
     """Its runner is not started."""
-    desk = open_desk(runtime)
+    desk = Desk(runtime)
     yield desk
     desk.runner.close()
 
@@ -82,7 +81,7 @@ def untimed(answer: Any) -> Any:
 )
 def test_the_result_is_the_direct_route_s(task: str, body: dict[str, Any], tmp_path: Path) -> None:
     runtime = FakeRuntime(settings(data_dir=tmp_path, max_texts=5))
-    desk = open_desk(runtime)
+    desk = Desk(runtime)
     desk.runner.start()
     client = create_app(runtime, desk=desk).test_client()
     address = put(client, task=task, **body)
@@ -350,7 +349,7 @@ def test_an_ended_job_is_forgotten(client: FlaskClient, desk: Desk) -> None:
 
 def test_old_jobs_are_forgotten_and_others_are_not(tmp_path: Path) -> None:
     runtime = FakeRuntime(settings(data_dir=tmp_path, job_retention_s=0.01))
-    first = open_desk(runtime)
+    first = Desk(runtime)
     client = create_app(runtime, desk=first).test_client()
     first.runner.start()
     old = put(client, task="summarize", text="One.")
@@ -358,7 +357,7 @@ def test_old_jobs_are_forgotten_and_others_are_not(tmp_path: Path) -> None:
     first.runner.close()
     waiting = put(client, task="summarize", text="!never")
     time.sleep(0.02)
-    second = open_desk(runtime)
+    second = Desk(runtime)
     second.runner.start()
     until(lambda: client.get(old).status_code == 404)
     assert client.get(waiting).status_code == 200
@@ -376,7 +375,7 @@ def test_a_stopped_runner_leaves_its_job_to_the_next(
     until(lambda: runtime.tasks.engine.futures)
     desk.runner.close()
     assert client.get(address).json["status"] == "queued"
-    again = open_desk(runtime)
+    again = Desk(runtime)
     again.runner.start()
     until(lambda: client.get(address).json["status"] == "running")
     again.runner.close()
@@ -387,7 +386,7 @@ def test_of_two_services_with_one_folder_one_works(
 ) -> None:
     desk.runner.start()
     ended(client, put(client, task="summarize", text="One."))
-    other = open_desk(runtime)
+    other = Desk(runtime)
     other.runner.start()
     running = put(client, task="summarize", text="!never")
     until(lambda: runtime.tasks.engine.futures)
@@ -421,7 +420,7 @@ def test_what_the_service_died_of_three_times_is_given_up(client: FlaskClient, d
 
 
 def test_a_glossary_that_is_gone_fails_the_job(client: FlaskClient, desk: Desk, runtime: FakeRuntime) -> None:
-    from service.glossaries import Dictionary
+    from service.glossary_tables import Dictionary
 
     made = runtime.glossaries.create("sea", [Dictionary("en", "fr", {"ferry": "bac"})])
     address = put(client, task="translate", texts=["a"], source="en", target="fr", glossary="sea")

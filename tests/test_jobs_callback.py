@@ -22,7 +22,7 @@ from test_jobs import ended, put, until
 
 from models.errors import InvalidInput
 from service.http.app import create_app
-from service.http.jobs import BODIES_AT_ONCE, open_desk
+from service.http.jobs import BODIES_AT_ONCE
 from service.jobs import callback, courier
 from service.jobs.callback import Destination, destination, post
 from service.jobs.database import jobs_database
@@ -93,7 +93,7 @@ def open_with(tmp_path: Path) -> Iterator[Open]:
     def open_it(given: dict[str, Any] | None = None, **parts: Any) -> tuple[FlaskClient, Desk]:
         made = {"data_dir": tmp_path, "callback_secret": SECRET, "callback_private": True, **(given or {})}
         runtime = FakeRuntime(settings(**made))
-        desk = open_desk(runtime, **{"waits_s": (0.05, 0.1), **parts})
+        desk = Desk(runtime, **{"waits_s": (0.05, 0.1), **parts})
         opened.append(desk)
         desk.runner.start()
         return create_app(runtime, desk=desk).test_client(), desk

@@ -1,7 +1,6 @@
 """Jobs of many callers: nobody fills the queue or the disk for others, and they take turns at the work."""
 
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,11 +13,10 @@ from http_fakes import FakeRuntime, settings
 from jobs_runtime import JournalRuntime
 from test_jobs import ended, put, until, untimed
 
+from service.errors import UnknownJob
 from service.http.app import create_app
-from service.http.jobs import open_desk
 from service.jobs import parts, runner, store
 from service.jobs.desk import Desk
-from service.jobs.job import UnknownJob
 
 Slow = tuple[FlaskClient, Desk, JournalRuntime]
 
@@ -28,7 +26,7 @@ ONE = {"task": "summarize", "text": "One."}
 def _open(folder: Path, **given: Any) -> tuple[FlaskClient, Desk, dict[str, dict[str, str]]]:
     """A client, its desk, and the headers of two keys."""
     runtime = FakeRuntime(settings(data_dir=folder, **given))
-    desk = open_desk(runtime)
+    desk = Desk(runtime)
     keys = {name: {"X-API-Key": runtime.keys.create(name)[1]} for name in ("ann", "bob")}
     return create_app(runtime, desk=desk).test_client(), desk, keys
 
@@ -125,7 +123,7 @@ def slow(
     monkeypatch.setattr(runner, "TURN_TO_BEGINNING", 0.0)
     monkeypatch.setattr(runner, "LOOK_FOR_TURNS_S", 0.05)
     runtime = JournalRuntime(settings(data_dir=tmp_path, job_workers=1), tmp_path / "journal", pause_s=0.1)
-    desk = open_desk(runtime)
+    desk = Desk(runtime)
     yield create_app(runtime, desk=desk).test_client(), desk, runtime
     desk.runner.close()
 
@@ -184,7 +182,7 @@ def test_a_long_text_is_translated_part_by_part(tmp_path: Path, monkeypatch: pyt
         return steps(request)
 
     monkeypatch.setattr(runtime.translator, "steps", noted)
-    desk = open_desk(runtime)
+    desk = Desk(runtime)
     desk.runner.start()
     client = create_app(runtime, desk=desk).test_client()
     paragraphs = [f"The ferry of day {i} stayed in. Nobody in Sark minded." for i in range(60)]
@@ -227,22 +225,3 @@ def test_results_are_read_and_forgotten_in_pieces(tmp_path: Path, monkeypatch: p
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as db:
         assert [db.execute(f"SELECT count(*) FROM {t}").fetchone() for t in ("job", "item")] == [(0,), (0,)]
     desk.runner.close()
-
-
-def test_jobs_of_an_older_version_are_done(tmp_path: Path) -> None:
-    client, desk, keys = _open(tmp_path)
-    address = client.post("/v1/jobs", json=ONE, headers=keys["ann"]).headers["Location"]
-    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as db:
-        db.executescript("DROP INDEX job_caller; DROP INDEX job_callback;")
-        for column in ("caller", "bytes", "claimed"):
-            db.execute(f"ALTER TABLE job DROP COLUMN {column}")
-    client, desk, _ = _open(tmp_path)
-    desk.runner.start()
-    end = time.monotonic() + 20
-    while client.get(address, headers=keys["ann"]).json["status"] != "done":
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    desk.runner.close()
-    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as db:
-        [(caller,)] = db.execute("SELECT caller FROM job").fetchall()
-    assert caller.startswith("key-")

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 import service.keys
 from models.errors import InvalidInput
 from service.cli import cli
-from service.glossaries import StoreUnavailable
-from service.keys import FILE, Keys, RevokedKey, UnknownKey
+from service.errors import RevokedKey, StoreUnavailable, UnknownKey
+from service.keys import FILE, Keys
 from service.rate import checked_rate
 
 

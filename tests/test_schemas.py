@@ -19,7 +19,8 @@ from models.text.article import Dropped
 from models.text.language import Detection
 from models.text.span import Span
 from service import schemas
-from service.schemas import InvalidFields, TooLong, TooManyTexts
+from service.errors import TooLong, TooManyTexts
+from service.schemas import InvalidFields
 
 LIMITS = settings()
 

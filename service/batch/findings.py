@@ -15,7 +15,7 @@ MOST_SAMPLES = 240
 
 @dataclass(slots=True)
 class Findings:
-    """Hears of everything in a run; see `service.batch.run.Watcher`."""
+    """Hears of everything in a run; see `service.batch.run.RunWatcher`."""
 
     id_field: str = "id"
     lengths: Counter[int] = field(default_factory=Counter)

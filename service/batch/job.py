@@ -1,4 +1,4 @@
-"""One batch put together: source, store, lanes and output, and what is told of it while it runs and after."""
+"""Puts a batch together: source, store, lanes and output, its progress and its report."""
 
 import datetime
 import hashlib
@@ -15,22 +15,23 @@ from models.text.language import LanguageDetector
 from service.batch import output, source
 from service.batch.findings import Findings, summary
 from service.batch.lanes import Lanes
-from service.batch.output import JsonlOutput, Output
+from service.batch.output import JsonlOutput
 from service.batch.progress import PlainProgress, described, progress
 from service.batch.record import FieldNames, Record
 from service.batch.rounds import Rounds
-from service.batch.run import RowNames, Run, TooManyErrors
-from service.batch.store import Store
+from service.batch.row import RowOutput
+from service.batch.run import BatchRun, RowNames, TooManyErrors
+from service.batch.store import ResultStore
 from service.batch.survey import Survey, measured_rate, survey
 from service.batch.tally import Tally
 from service.batch.unit import Doer, Kept, Memory
 from service.batch.window import windows
-from service.batch.work import Keys, Work
+from service.batch.work import ResultKeys, Work
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What is read and written."""
+    """The files that a batch reads and writes."""
 
     infile: str
     out: str
@@ -43,7 +44,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How a run goes."""
+    """The options of a run."""
 
     fields: FieldNames = field(default_factory=FieldNames)
     rows: RowNames = field(default_factory=RowNames)
@@ -57,7 +58,7 @@ class How:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """How long a run would take."""
+    """The time that a run would take."""
 
     survey: Survey
     characters_per_s: float | None
@@ -66,21 +67,21 @@ class Estimate:
 
     @property
     def seconds(self) -> float | None:
-        """None if nothing is known."""
+        """Seconds for what is left; None if no rate is known."""
         if not self.characters_per_s:
             return None
         return self.survey.left_characters / self.characters_per_s
 
 
-MakeDoer = Callable[[Store | None], AbstractContextManager[Doer]]
+MakeDoer = Callable[[ResultStore | None], AbstractContextManager[Doer]]
 """Makes what does a job's units, with the store that remembers, if anything is to be remembered."""
 
-OpenOutput = Callable[[], AbstractContextManager[Output]]
+OpenOutput = Callable[[], AbstractContextManager[RowOutput]]
 """Opens where rows go."""
 
 
-class Job:
-    """One task over one input. `told` is what names the job: its task, its models, its options; JSON.
+class BatchJob:
+    """One task over one input. `told` describes the job as JSON: its task, its models, its options.
 
     `name_of` tells an engine's model. Units are done on this machine, in this process, unless `make_doer`
     has them done elsewhere; the output is the same. Rows go to `where.out` as its name tells, unless
@@ -105,19 +106,22 @@ class Job:
         self._make_doer = make_doer or self._lanes
         self._open_output = open_output or (lambda: _output(where.out))
         decisive = json.dumps({name: told[name] for name in ("dragoman", "task", "models")}, sort_keys=True)
-        self._keys = Keys(work, json.loads(decisive))  # as told now: a work may find more models as it goes
+        # The models as told now: a work may find more as it goes.
+        self._keys = ResultKeys(work, json.loads(decisive))
         self._rate_name = "characters_per_s " + hashlib.sha256(decisive.encode()).hexdigest()[:16]
 
     def run(self) -> Tally:
-        """Run it to its end. Raises TooManyErrors, InvalidInput."""
+        """Run the batch to its end. Raises TooManyErrors and InvalidInput."""
         where, how = self._where, self._how
         with ExitStack() as stack:
             found = stack.enter_context(source.opened(where.infile, how.fields, where.format))
             store = stack.enter_context(self._store(where.cache))
             out = stack.enter_context(self._open_output())
             doer = stack.enter_context(self._make_doer(store if how.memory else None))
-            watcher = stack.enter_context(_Watcher(where.log, how.rows.id))
-            run = Run(store, doer, out, watcher, names=how.rows, size=found.size, max_errors=how.max_errors)
+            watcher = stack.enter_context(_RunWatchers(where.log, how.rows.id))
+            run = BatchRun(
+                store, doer, out, watcher, names=how.rows, size=found.size, max_errors=how.max_errors
+            )
             with self._told_at_the_end(run.tally, watcher):
                 run.go(windows(found, how.fields, self._keys, how.rows.taken))
                 if run.tally.made:
@@ -127,10 +131,10 @@ class Job:
         return run.tally
 
     def estimate(self, detector: LanguageDetector) -> Estimate:
-        """Look through the input; a sample is run if no earlier run tells how fast it goes."""
+        """Look through the input, and run a sample if no earlier run tells the rate."""
         where, how = self._where, self._how
         cache = where.cache if where.cache is not None and where.cache.exists() else None
-        with source.opened(where.infile, how.fields, where.format) as found, Store(cache) as store:
+        with source.opened(where.infile, how.fields, where.format) as found, ResultStore(cache) as store:
             seen = survey(windows(found, how.fields, self._keys, how.rows.taken), store, detector)
             rate = store.number(self._rate_name) or None
         if rate is not None:
@@ -143,8 +147,8 @@ class Job:
         rounds = Rounds(self._name_of, memory)
         return Lanes(self._work, rounds, record_timeout_s=self._how.record_timeout_s)
 
-    def _store(self, path: Path | None) -> Store:
-        store = Store(path)
+    def _store(self, path: Path | None) -> ResultStore:
+        store = ResultStore(path)
         try:
             if self._how.restart:
                 store.clear()
@@ -155,7 +159,7 @@ class Job:
         return store
 
     @contextmanager
-    def _told_at_the_end(self, tally: Tally, watcher: "_Watcher") -> Iterator[None]:
+    def _told_at_the_end(self, tally: Tally, watcher: "_RunWatchers") -> Iterator[None]:
         end = "failed"
         try:
             yield
@@ -180,8 +184,8 @@ class Job:
             self._where.report.write_text(page(told, findings), "utf-8")
 
 
-class _Watcher:
-    """All who watch a run; a context manager."""
+class _RunWatchers:
+    """The progress view, the log and the findings of a run; a context manager."""
 
     def __init__(self, log: Path | None, id_field: str):
         self.findings = Findings(id_field)
@@ -192,7 +196,7 @@ class _Watcher:
             file = self._stack.enter_context(log.open("a", encoding="utf-8"))
             self._log = PlainProgress(file, stamped=True)
 
-    def __enter__(self) -> "_Watcher":
+    def __enter__(self) -> "_RunWatchers":
         if self._log is not None:
             self._log.say("begins: " + " ".join(sys.argv[1:]))
         self._stack.enter_context(self._view)
@@ -202,28 +206,28 @@ class _Watcher:
         self._stack.close()
 
     def update(self, tally: Tally) -> None:
-        """See `Watcher`."""
+        """See `RunWatcher`."""
         self.findings.update(tally)
         self._view.update(tally)
         if self._log is not None:
             self._log.update(tally)
 
     def made(self, characters: int, kept: Kept, record: Record) -> None:
-        """See `Watcher`."""
+        """See `RunWatcher`."""
         self.findings.made(characters, kept, record)
 
     def wrote(self, characters: int, kept: Kept | None) -> None:
-        """See `Watcher`."""
+        """See `RunWatcher`."""
         self.findings.wrote(characters, kept)
 
     def end(self, tally: Tally, end: str) -> None:
-        """The last line of the log."""
+        """Write the last line of the log."""
         if self._log is not None:
             self._log.say(f"{end}: {described(tally)}")
 
 
 @contextmanager
-def _output(out: str) -> Iterator[Output]:
+def _output(out: str) -> Iterator[RowOutput]:
     if out == "-":
         yield JsonlOutput(sys.stdout.buffer)
         return

@@ -1,56 +1,21 @@
-"""What is written for each record, and where: OUT.part, which is called OUT when it is whole."""
+"""Writes the rows of records to OUT.part, which is renamed OUT when it is whole."""
 
 import fcntl
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO
 
 from models.errors import InvalidInput
 from service.batch.compression import compressed, inner_suffix
 from service.batch.jsonl import dumps, encode
-from service.batch.record import Fields
-
-TEXT_OF_RESULT = ("summary", "translation")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One record of the output: with a result, or with an error."""
-
-    fields: Fields
-    id_field: str
-    result_field: str
-    result: str | None = None
-    """JSON."""
-    error: Mapping[str, Any] | None = None
-
-    def text(self) -> str | None:
-        """The summary or the translation itself."""
-        if self.result is None:
-            return None
-        result = json.loads(self.result)
-        return next((result[name] for name in TEXT_OF_RESULT if name in result), None)
-
-
-class Output(Protocol):
-    """Where rows go."""
-
-    def write(self, rows: Sequence[Row]) -> None:
-        """Add rows."""
-
-    def close(self) -> None:
-        """All is written."""
-
-    def abandon(self) -> None:
-        """The run ends before all is written."""
+from service.batch.parquet import ParquetOutput
+from service.batch.row import Row, RowOutput
 
 
 class JsonlOutput:
-    """A line for each row."""
+    """Writes a line for each row."""
 
     def __init__(self, stream: BinaryIO):
         self._stream = stream
@@ -59,12 +24,6 @@ class JsonlOutput:
         """Add rows."""
         self._stream.write(b"".join(map(_line, rows)))
         self._stream.flush()
-
-    def close(self) -> None:
-        """All is written."""
-
-    def abandon(self) -> None:
-        """What is written may stay."""
 
 
 def _line(row: Row) -> bytes:
@@ -77,21 +36,19 @@ def _line(row: Row) -> bytes:
 
 
 @contextmanager
-def opened(out: Path) -> Iterator[Output]:
-    """Rows for the file `out`, in the format that its name tells; see `whole`."""
+def opened(out: Path) -> Iterator[RowOutput]:
+    """Open the file `out` for rows, in the format that its name tells; see `whole`."""
     with whole(out) as stream:
-        output = _output(stream, out)
-        try:
-            yield output
-        except BaseException:
-            output.abandon()
-            raise
-        output.close()
+        if inner_suffix(out.name) == ".parquet":
+            with ParquetOutput(stream) as output:
+                yield output
+        else:
+            yield JsonlOutput(stream)
 
 
 @contextmanager
 def whole(out: Path) -> Iterator[BinaryIO]:
-    """A stream to the file `out`, compressed as its name tells, under another name until all is written.
+    """Open the file `out`, compressed as its name tells, under another name until all is written.
 
     Raises InvalidInput if another run writes it.
     """
@@ -104,14 +61,6 @@ def whole(out: Path) -> Iterator[BinaryIO]:
         file.flush()
         os.fsync(file.fileno())
         part.replace(out)
-
-
-def _output(stream: BinaryIO, out: Path) -> Output:
-    if inner_suffix(out.name) == ".parquet":
-        from service.batch.parquet import ParquetOutput
-
-        return ParquetOutput(stream)
-    return JsonlOutput(stream)
 
 
 def _lock(file: BinaryIO, path: Path) -> None:

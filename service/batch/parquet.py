@@ -11,8 +11,8 @@ from typing import Any, BinaryIO
 from models.errors import InvalidInput
 from service.batch.extra import needed
 from service.batch.jsonl import dumps, encode
-from service.batch.output import Row
 from service.batch.record import Record
+from service.batch.row import Row
 
 ROWS_AT_ONCE = 256
 ROWS_A_GROUP = 1024
@@ -55,7 +55,7 @@ class ParquetInput:
 
 
 class ParquetOutput:
-    """Writes rows with the columns `COLUMNS`."""
+    """Writes rows with the columns `COLUMNS`; a context manager."""
 
     def __init__(self, stream: BinaryIO):
         self._arrow = _pyarrow("")
@@ -70,13 +70,13 @@ class ParquetOutput:
             if len(self._rows) == ROWS_A_GROUP:
                 self._flush()
 
-    def close(self) -> None:
-        """Write what is left, and the file's end."""
-        self._flush()
-        self._writer.close()
+    def __enter__(self) -> "ParquetOutput":
+        return self
 
-    def abandon(self) -> None:
-        """End without having all."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write the file's end; after an error, without the rows that are left."""
+        if kind is None:
+            self._flush()
         self._writer.close()
 
     def _flush(self) -> None:

@@ -10,11 +10,10 @@ from itertools import groupby
 from typing import Literal
 
 from models.engine.protocol import Output
+from service.database import rows_in
 
 REMEMBERED_UNITS = 512
 """Sentences of so many units are remembered, some hundred thousand."""
-
-_AT_ONCE = 500
 
 SCHEMA = """
 CREATE TABLE outputs (key BLOB, unit INTEGER, body BLOB, PRIMARY KEY (key, unit)) STRICT, WITHOUT ROWID;
@@ -42,15 +41,8 @@ class Remembered:
 
     def recall(self, keys: Sequence[bytes], sees: int) -> dict[bytes, Output]:
         """See `Memory`: of several outputs of one generation the oldest that still counts."""
-        found: dict[bytes, Output] = {}
-        for start in range(0, len(keys), _AT_ONCE):
-            some = keys[start : start + _AT_ONCE]
-            rows = self._connection.execute(
-                _RECALL % ",".join("?" * len(some)),
-                [sees, sees - REMEMBERED_UNITS, *some],
-            )
-            found.update((key, _unpacked(body)) for key, body in rows)
-        return found
+        rows = rows_in(self._connection, _RECALL, keys, sees, sees - REMEMBERED_UNITS)
+        return {key: _unpacked(body) for key, body in rows}
 
     def units(self) -> Iterator[tuple[int, dict[bytes, Output]]]:
         """All that is in the table, unit by unit."""

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from service.batch.jsonl import encode
-from service.batch.output import Output, Row, whole
+from service.batch.output import whole
 from service.batch.requests import content_of, request_id
+from service.batch.row import Row, RowOutput
 
 
 class RequestOutput:
@@ -31,15 +32,9 @@ class RequestOutput:
         self._answers.flush()
         self._errors.flush()
 
-    def close(self) -> None:
-        """All is written."""
-
-    def abandon(self) -> None:
-        """What is written may stay."""
-
 
 @contextmanager
-def opened(out: Path | None, errors: Path | None) -> Iterator[Output]:
+def opened(out: Path | None, errors: Path | None) -> Iterator[RowOutput]:
     """Both files under other names until all is written; None is standard output.
 
     OUT gets its name last. Raises InvalidInput if another run writes one.

@@ -1,6 +1,6 @@
-"""What is done to a request of a batch file: what its route does over HTTP, all of its texts together."""
+"""Does the requests of a batch file as their routes do over HTTP, all texts of a request together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,12 @@ from service.batch.record import Content
 from service.batch.requests import SUMMARIZE, NoRequest, request_id, request_of
 from service.batch.work import Parameters, Ran, Result, Tasks, summary_result, touching, translation_result
 from service.named_terms import named_terms
-from service.schemas import Asked, Problem, parse_summarize, parse_translate
+from service.problems import problem
+from service.schemas import Asked, parse_summarize, parse_translate
 
 if TYPE_CHECKING:
     from models.catalog import ModelEntry
     from service.runtime import Runtime
-
-TellProblem = Callable[[Exception, str], Problem]
-"""From an error and a request's id to the problem document."""
 
 Request = SummaryRequest | TranslationRequest
 
@@ -33,15 +31,14 @@ class RequestWork:
     that could not be had is not tried again.
     """
 
-    def __init__(self, runtime: "Runtime", tell: TellProblem, models: dict[str, str]):
+    def __init__(self, runtime: "Runtime", models: dict[str, str]):
         self._models = models
         self._runtime = runtime
-        self._tell = tell
         self._named = cache(partial(named_terms, runtime, owner=None))
         self._unavailable: dict[str, str] = {}
 
     def tasks(self, content: Content) -> Tasks:
-        """A task for each text."""
+        """Return a task for each text."""
         try:
             asked = self._asked(content)
         except DragomanError as error:
@@ -50,7 +47,7 @@ class RequestWork:
         return Tasks(steps, partial(self._results, content)) if asked.many else Tasks(steps)
 
     def parameters(self, content: Content) -> Parameters:
-        """The models with their revisions, and what a kept glossary has; nothing for what is refused."""
+        """Return models and revisions, and the terms of a kept glossary; nothing for a refused request."""
         try:
             asked = self._asked(content)
             names = {entry.name for request in asked.good[:1] for entry in self._needed(request)}
@@ -64,13 +61,13 @@ class RequestWork:
         }
 
     def describe(self, error: Exception, content: Content | None) -> dict[str, Any]:
-        """A line's `response` and `error`, as OpenAI's error files have them."""
+        """Return a line's `response` and `error`, as OpenAI's error files have them."""
         if content is None:
             code = error.code if isinstance(error, NoRequest) else "invalid_json_line"
             field = error.field if isinstance(error, DragomanError) else None
             return {"response": None, "error": {"code": code, "message": str(error), "param": field}}
         own_id = request_id(content)
-        document = self._tell(error, own_id)
+        document = problem(error, own_id)
         told = document.model_dump(mode="json")
         return {
             "response": {"status_code": document.status, "request_id": own_id, "body": told},
@@ -80,7 +77,7 @@ class RequestWork:
     # ------------------------------------------------------------------ inside
 
     def _asked(self, content: Content) -> Asked[Any]:
-        """What the body asks of its route. Raises InvalidInput where all of it is refused."""
+        """Parse the body as its route does. Raises InvalidInput where all of it is refused."""
         url, body = request_of(content)
         settings = self._runtime.settings
         asked: Asked[Any]
@@ -119,7 +116,7 @@ class RequestWork:
         return translation_result((yield from self._runtime.translator.steps(item)))
 
     def _results(self, content: Content, ran: Sequence[Ran]) -> Ran:
-        """The answer to `texts`: a failed one is a problem in its place. One out of time fails all."""
+        """Join the answer to `texts`: a failed one has a problem in its place. One out of time fails all."""
         seconds = sum(each.seconds for each in ran)
         late = next((each.error for each in ran if isinstance(each.error, DeadlineExceeded)), None)
         if late is not None:
@@ -128,14 +125,14 @@ class RequestWork:
         results = [
             each.value
             if each.error is None
-            else self._tell(each.error, own_id).of_item(number).model_dump(mode="json")
+            else problem(each.error, own_id).of_item(number).model_dump(mode="json")
             for number, each in enumerate(ran)
         ]
         return Ran({"results": results}, None, seconds)
 
 
 def _terms(request: TranslationRequest) -> dict[str, str]:
-    """Those of a glossary's terms that may stand in the text, if that can be told."""
+    """Return the glossary's terms that may stand in the text, or all if that cannot be told."""
     if request.format != "text":
         return dict(request.glossary)
     return touching([], request.glossary, request.text)[1]

@@ -41,7 +41,7 @@ class _Round:
 
 
 @dataclass(slots=True)
-class _Asked:
+class _SharedGeneration:
     """A generation that was asked for by one or more tasks."""
 
     key: bytes
@@ -114,13 +114,13 @@ class Rounds:
         call = tasks[0].call
         assert call is not None  # noqa: S101
         engine, name = call.engine, self._name_of(call.engine)
-        asked: dict[bytes, _Asked] = {}
+        asked: dict[bytes, _SharedGeneration] = {}
         own_keys: list[list[bytes]] = []
         for task in tasks:
             keys = []
             for generation in task.generations(None):
                 key = _key(name, generation) if self._memory is not None else len(asked).to_bytes(8)
-                asked.setdefault(key, _Asked(key, generation, [])).by.append(task)
+                asked.setdefault(key, _SharedGeneration(key, generation, [])).by.append(task)
                 keys.append(key)
             own_keys.append(keys)
         ended = self._ended(engine, list(asked.values()), shares, state)
@@ -135,7 +135,7 @@ class Rounds:
         self._advance([task for task, _ in left], [own for _, own in left], state)
 
     def _ended(
-        self, engine: Engine, asked: Sequence[_Asked], shares: dict[int, float], state: _Round
+        self, engine: Engine, asked: Sequence[_SharedGeneration], shares: dict[int, float], state: _Round
     ) -> dict[bytes, Ended]:
         """What became of each generation, remembered or made."""
         known: dict[bytes, Ended] = {}

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from models.errors import DragomanError
-from service.batch.output import Output, Row
 from service.batch.record import Record
-from service.batch.store import Store
+from service.batch.row import Row, RowOutput
+from service.batch.store import ResultStore
 from service.batch.tally import Tally
 from service.batch.unit import Doer, Done, Kept, Unit
 from service.batch.window import Window
@@ -24,11 +24,11 @@ LOOK_EVERY_S = 0.5
 
 
 class TooManyErrors(DragomanError):
-    """More records are errors than may be."""
+    """More than --max-errors records failed."""
 
 
-class Watcher(Protocol):
-    """Who is told how the run goes."""
+class RunWatcher(Protocol):
+    """Hears how the run goes."""
 
     def update(self, tally: Tally) -> None:
         """Something is done, or some time has passed."""
@@ -42,7 +42,7 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RowNames:
-    """What a row has beside the record's own fields."""
+    """The names that a row has beside the record's own fields."""
 
     result: str = "result"
     id: str = "id"
@@ -51,7 +51,7 @@ class RowNames:
 
     @property
     def taken(self) -> tuple[str, ...]:
-        """Names that no record may use itself."""
+        """The names that no record may use itself."""
         return (self.result, "error")
 
 
@@ -65,20 +65,20 @@ class _InWork:
     """Known so far, of those that are not written yet."""
 
     def being_done(self) -> set[bytes]:
-        """The keys of what is in work."""
+        """Return the keys of the contents in work."""
         places = [place for _, own in self.pending.values() for place in own]
         return {key for place in places if (key := self.window.keys[place]) is not None}
 
 
-class Run:
+class BatchRun:
     """One run over the windows of an input."""
 
     def __init__(
         self,
-        store: Store,
+        store: ResultStore,
         doer: Doer,
-        output: Output,
-        watcher: Watcher,
+        output: RowOutput,
+        watcher: RunWatcher,
         *,
         names: RowNames,
         size: int | None = None,
@@ -95,7 +95,7 @@ class Run:
         self._written_errors = 0
 
     def go(self, windows: Iterator[Window]) -> Tally:
-        """Do all windows. Raises TooManyErrors; what is done until then is kept."""
+        """Do all windows. Raises TooManyErrors; results made until then are kept."""
         try:
             for window in windows:
                 self._in_work.append(self._begin(window))

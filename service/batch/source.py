@@ -1,4 +1,4 @@
-"""Where records come from: a file in one of several formats, a folder, or standard input."""
+"""Sources of records: a file in one of several formats, a folder, or standard input."""
 
 import os
 import stat
@@ -11,26 +11,27 @@ from typing import BinaryIO, Literal, Protocol
 from service.batch import jsonl, separated
 from service.batch.compression import Counted, decompressed, inner_suffix
 from service.batch.folder import Folder
+from service.batch.parquet import ParquetInput
 from service.batch.record import FieldNames, Record
 
 Format = Literal["jsonl", "csv", "tsv", "parquet", "folder"]
 
 
-class Source(Protocol):
-    """Records, and how far they are read."""
+class RecordSource(Protocol):
+    """Reads records, and tells how far it is."""
 
     @property
     def size(self) -> int | None:
-        """What `position` comes to at the end, in bytes, rows or files; None if it isn't known."""
+        """The `position` at the end, in bytes, rows or files; None if it isn't known."""
 
     def position(self) -> int:
-        """How far it is read."""
+        """Return how far it is read."""
 
     def records(self) -> Iterator[Record]:
-        """The records; once only."""
+        """Yield the records; once only."""
 
 
-class Lines:
+class LineSource:
     """JSON lines, CSV or TSV from a stream, which needn't be seekable."""
 
     def __init__(self, stream: BinaryIO, name: str, format_: Format):
@@ -40,18 +41,18 @@ class Lines:
         self.size = _size(stream)
 
     def position(self) -> int:
-        """Bytes read, compressed as they are."""
+        """Return the bytes read, compressed as they are."""
         return self._counted.count
 
     def records(self) -> Iterator[Record]:
-        """The lines or rows."""
+        """Yield the lines or rows."""
         if self._format == "jsonl":
             return jsonl.records(self._plain)
         return separated.records(self._plain, delimiter="\t" if self._format == "tsv" else ",")
 
 
 def format_of(path: str) -> Format:
-    """The format that a path tells: JSON lines if nothing else."""
+    """Return the format that a path tells, or JSON lines."""
     if path != "-" and Path(path).is_dir():
         return "folder"
     suffix = inner_suffix(path)
@@ -59,20 +60,18 @@ def format_of(path: str) -> Format:
 
 
 @contextmanager
-def opened(path: str, names: FieldNames, format_: Format | None = None) -> Iterator[Source]:
-    """The source of a path; `-` is standard input. Raises InvalidInput if it cannot be read as that."""
+def opened(path: str, names: FieldNames, format_: Format | None = None) -> Iterator[RecordSource]:
+    """Open the source of a path; `-` is standard input. Raises InvalidInput if it is not in that format."""
     format_ = format_ or format_of(path)
     if format_ == "folder":
         yield Folder(Path(path), names)
     elif format_ == "parquet":
-        from service.batch.parquet import ParquetInput
-
         yield ParquetInput(Path(path))
     elif path == "-":
-        yield Lines(sys.stdin.buffer, path, format_)
+        yield LineSource(sys.stdin.buffer, path, format_)
     else:
         with Path(path).open("rb") as stream:
-            yield Lines(stream, path, format_)
+            yield LineSource(stream, path, format_)
 
 
 def _size(stream: BinaryIO) -> int | None:

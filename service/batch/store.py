@@ -20,10 +20,9 @@ from models.errors import DragomanError, InvalidInput
 from service.batch.remembered import SCHEMA as REMEMBERED
 from service.batch.remembered import Remembered
 from service.batch.unit import Done, Kept
+from service.database import rows_in
 
 VERSION = 1
-
-_AT_ONCE = 500
 
 _SCHEMA = f"""
 PRAGMA user_version = {VERSION};
@@ -40,8 +39,8 @@ class StoreFailed(DragomanError):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How the records of a window that are to be done are shared out."""
+class WindowPlan:
+    """The units that the records of a window are shared out to."""
 
     first: int
     """The number of the first unit."""
@@ -51,7 +50,7 @@ class Plan:
     """Each unit's records, by their places in the window."""
 
 
-class Store:
+class ResultStore:
     """The file, locked against a second run; a context manager. Any thread may use it.
 
     Without a path it is a file of the system's own that ends with it. Raises InvalidInput if the file is
@@ -91,7 +90,7 @@ class Store:
         except sqlite3.DatabaseError as error:
             raise InvalidInput(f"{path} is not a cache of results ({error})") from error
 
-    def __enter__(self) -> "Store":
+    def __enter__(self) -> "ResultStore":
         return self
 
     def __exit__(
@@ -100,7 +99,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self._connection.close()
 
@@ -127,13 +126,13 @@ class Store:
         self._attempt = attempt
 
     def finish(self) -> None:
-        """The run has come to its end."""
+        """Note that the run has come to its end."""
         with self._transaction() as run:
             run("DELETE FROM plans")
             self._set("retrying", 0)
 
     def number(self, name: str) -> float:
-        """A number that was kept, 0 if it was not."""
+        """Return a number that was kept, or 0."""
         with self._lock:
             row = self._connection.execute("SELECT value FROM numbers WHERE name = ?", (name,)).fetchone()
         return float(row[0]) if row else 0.0
@@ -146,7 +145,7 @@ class Store:
     # ------------------------------------------------------------------ results
 
     def known(self, keys: Sequence[bytes]) -> dict[bytes, bool]:
-        """Which of them have a result that counts, and whether it is from an earlier run."""
+        """Return the keys that have a result that counts, each with True if an earlier run made it."""
         rows = self._rows("SELECT key, failed, attempt, run FROM results WHERE key IN (%s)", keys)
         return {
             key: run < self._run
@@ -155,12 +154,12 @@ class Store:
         }
 
     def results(self, keys: Sequence[bytes]) -> dict[bytes, Kept]:
-        """Their results, as far as there are any."""
+        """Return the results of those keys that have one."""
         rows = self._rows("SELECT key, failed, body, facts FROM results WHERE key IN (%s)", keys)
         return {key: _kept(bool(failed), body, facts) for key, failed, body, facts in rows}
 
     def commit(self, unit: int, keys: Sequence[bytes], done: Done) -> None:
-        """Keep what a unit has done, all of it or nothing."""
+        """Keep a unit's results, all of them or none."""
         attempt = self._attempt or 0
         results = [
             (key, kept.failed, attempt, self._run, zlib.compress(kept.body.encode(), 1), _facts(kept))
@@ -175,8 +174,8 @@ class Store:
 
     # ------------------------------------------------------------------ plans
 
-    def plan(self, window: bytes, units: Callable[[], Sequence[Sequence[int]]]) -> Plan | None:
-        """The window's plan, made of `units` if it has none yet; None if there is nothing to do.
+    def plan(self, window: bytes, units: Callable[[], Sequence[Sequence[int]]]) -> WindowPlan | None:
+        """Return the window's plan, made of `units` if it has none yet; None if there is nothing to do.
 
         What the units see is what those of the last window but one, and of earlier ones, have written: the
         last window's may be in work. That is kept as well, and so is the same after a kill.
@@ -185,12 +184,12 @@ class Store:
         with self._transaction() as run:
             row = run("SELECT first, sees, units FROM plans WHERE window = ?", (name,)).fetchone()
             if row:
-                return Plan(row[0], row[1], tuple(map(tuple, json.loads(row[2]))))
+                return WindowPlan(row[0], row[1], tuple(map(tuple, json.loads(row[2]))))
             parts = tuple(map(tuple, units()))
             if not parts:
                 return None
             first = int(self.number("units")) + 1
-            plan = Plan(first, int(self.number("last_first")) - 1, parts)
+            plan = WindowPlan(first, int(self.number("last_first")) - 1, parts)
             run("INSERT INTO plans VALUES (?, ?, ?, ?)", (name, first, plan.sees, json.dumps(parts)))
             self._set("units", first + len(parts) - 1)
             self._set("last_first", first)
@@ -207,18 +206,15 @@ class Store:
             return self._remembered.recall(keys, sees)
 
     def remembered(self) -> Iterator[tuple[int, dict[bytes, Output]]]:
-        """All that later units may recall, by the units that it is from."""
+        """Yield all outputs that later units may recall, by the units that made them."""
         with self._lock:
             yield from self._remembered.units()
 
     # ------------------------------------------------------------------ inside
 
-    def _rows(self, query: str, keys: Sequence[bytes]) -> Iterator[Any]:
-        for start in range(0, len(keys), _AT_ONCE):
-            some = keys[start : start + _AT_ONCE]
-            with self._lock:
-                found = self._connection.execute(query % ",".join("?" * len(some)), some).fetchall()
-            yield from found
+    def _rows(self, query: str, keys: Sequence[bytes]) -> list[Any]:
+        with self._lock:
+            return list(rows_in(self._connection, query, keys))
 
     def _set(self, name: str, value: float) -> None:
         self._connection.execute("INSERT OR REPLACE INTO numbers VALUES (?, ?)", (name, float(value)))

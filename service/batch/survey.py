@@ -9,7 +9,7 @@ from typing import Any
 from models.text.language import LanguageDetector
 from service.batch.record import Content
 from service.batch.rounds import Rounds
-from service.batch.store import Store
+from service.batch.store import ResultStore
 from service.batch.window import Window
 from service.batch.work import Work
 
@@ -53,7 +53,7 @@ class Survey:
         }
 
 
-def survey(windows: Iterable[Window], store: Store, detector: LanguageDetector) -> Survey:
+def survey(windows: Iterable[Window], store: ResultStore, detector: LanguageDetector) -> Survey:
     """Look through all of the input."""
     seen = Survey()
     for window in windows:
@@ -62,7 +62,7 @@ def survey(windows: Iterable[Window], store: Store, detector: LanguageDetector) 
     return seen
 
 
-def _count(seen: Survey, window: Window, store: Store) -> None:
+def _count(seen: Survey, window: Window, store: ResultStore) -> None:
     known = store.known(window.wanted())
     todo = [place for unit in window.units(known) for place in unit]
     found = sum(key in known for key in window.keys)

@@ -1,4 +1,4 @@
-"""What a batch does to every content, as a value that can be sent: it becomes work where a runtime is."""
+"""The task of a batch, as a value that can be sent to another machine and becomes work over its runtime."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
 from service.batch import preflight, work
-from service.batch.request_work import RequestWork, TellProblem
+from service.batch.request_work import RequestWork
 from service.batch.work import Work
 
 if TYPE_CHECKING:
@@ -18,17 +18,17 @@ class Task(Protocol):
     """One task with its options."""
 
     def told(self) -> dict[str, Any]:
-        """Its `task` and `parameters`, JSON."""
+        """Return its `task` and `parameters` as JSON."""
 
     def models(self, runtime: "Runtime", *, load: bool = True) -> dict[str, str]:
-        """The models it needs, each with the revision that is used here; what must be fetched is.
+        """Return its models, each with the revision that is used here, and fetch those that are missing.
 
         With `load` they are loaded and tried, so that a wrong option shows now. Raises what each record would
         be refused with, and ModelUnavailable.
         """
 
     def work(self, runtime: "Runtime") -> Work:
-        """What is done to each content."""
+        """Return the work on each content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,8 @@ class Translations:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """The requests of an OpenAI batch file, each with its options; `tell` is as for `RequestWork`."""
+    """The requests of an OpenAI batch file, each with its options."""
 
-    tell: TellProblem
     needed: dict[str, str] = field(default_factory=dict)
     """The models that this machine's work has come upon so far, with their revisions."""
 
@@ -89,4 +88,4 @@ class Requests:
 
     def work(self, runtime: "Runtime") -> Work:
         """See `Task`."""
-        return RequestWork(runtime, self.tell, self.needed)
+        return RequestWork(runtime, self.needed)

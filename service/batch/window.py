@@ -11,8 +11,8 @@ from typing import Any
 
 from models.errors import InvalidInput
 from service.batch.record import Content, FieldNames, Record
-from service.batch.source import Source
-from service.batch.work import Keys
+from service.batch.source import RecordSource
+from service.batch.work import ResultKeys
 
 WINDOW_RECORDS = 1024
 WINDOW_CHARACTERS = 16 * 2**20
@@ -25,7 +25,7 @@ UNIT_CHARACTERS = 100_000
 
 @dataclass(slots=True)
 class Window:
-    """Records that follow each other."""
+    """Consecutive records of the input."""
 
     records: list[Record] = field(default_factory=list)
     contents: list[Content | None] = field(default_factory=list)
@@ -37,15 +37,15 @@ class Window:
     """How far the input was read for it, in the source's own measure."""
 
     def digest(self) -> bytes:
-        """The same for the same work."""
+        """Return a digest that is equal for equal work."""
         return hashlib.blake2b(b"".join(key or b"-" for key in self.keys), digest_size=16).digest()
 
     def wanted(self) -> list[bytes]:
-        """The keys, each once."""
+        """Return the keys, each once."""
         return list(dict.fromkeys(key for key in self.keys if key is not None))
 
     def units(self, known: Collection[bytes]) -> list[list[int]]:
-        """Places of the records whose results are not known, equal ones once, in units of about a length."""
+        """Return the places of records without a result, equal ones once, in units of about one length."""
         todo: dict[bytes, int] = {}
         for place, key in enumerate(self.keys):
             if key is not None and key not in known:
@@ -53,18 +53,20 @@ class Window:
         return _grouped(sorted((len(self.value(place)), place) for place in todo.values()))
 
     def share(self, places: Iterable[int]) -> float:
-        """What part of the window's characters these records have, 0 to 1."""
+        """Return the part of the window's characters that these records have, 0 to 1."""
         whole = sum(len(self.value(place)) for place in range(len(self.records)))
         return sum(len(self.value(place)) for place in places) / whole if whole else 0.0
 
     def value(self, place: int) -> str:
-        """The text of a record that has one."""
+        """Return the text of a record, or an empty one."""
         content = self.contents[place]
         return "" if content is None else content.value
 
 
-def windows(source: Source, names: FieldNames, keys: Keys, taken: tuple[str, ...]) -> Iterator[Window]:
-    """The input's windows, in order; a record's fields may not be called as one of `taken`."""
+def windows(
+    source: RecordSource, names: FieldNames, keys: ResultKeys, taken: tuple[str, ...]
+) -> Iterator[Window]:
+    """Yield the input's windows, in order; no field of a record may have a name in `taken`."""
     window, characters, start = Window(), 0, source.position()
     for record in source.records():
         characters += _add(window, record, names, keys, taken)
@@ -77,7 +79,7 @@ def windows(source: Source, names: FieldNames, keys: Keys, taken: tuple[str, ...
         yield window
 
 
-def _add(window: Window, record: Record, names: FieldNames, keys: Keys, taken: tuple[str, ...]) -> int:
+def _add(window: Window, record: Record, names: FieldNames, keys: ResultKeys, taken: tuple[str, ...]) -> int:
     """Add a record; returns about how many characters it has."""
     try:
         names.check(record, taken)
@@ -92,7 +94,7 @@ def _add(window: Window, record: Record, names: FieldNames, keys: Keys, taken: t
 
 
 def _characters(value: object) -> int:
-    """Of all strings in a JSON value."""
+    """Return the characters of all strings in a JSON value."""
     if isinstance(value, Mapping):
         return sum(map(_characters, value.values()))
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What is done to each content: tasks, whose values become JSON, and the parameters that touch it.
+"""The work on each content: its tasks, the JSON made of their values, and the parameters that touch it.
 
 The JSON is the service's own, without timings, so that the same input gives the same output. Knows no files.
 """
@@ -38,28 +38,28 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Tasks:
-    """What is run for one content, in the same rounds, and how its ends become one."""
+    """The tasks of one content, which share their rounds, and the function that joins their ends."""
 
     steps: Sequence[Steps[Result]]
     join: Callable[[Sequence[Ran]], Ran] = itemgetter(0)
 
 
 class Work(Protocol):
-    """What is to be done to every content."""
+    """The work on every content."""
 
     def tasks(self, content: Content) -> Tasks:
-        """From a content to its result. What is wrong with the content is raised when the tasks run."""
+        """Return the tasks for a content. They raise, as they run, what is wrong with it."""
 
     def parameters(self, content: Content) -> Parameters:
-        """What decides this content's result beside itself; JSON."""
+        """Return all that decides this content's result beside itself; JSON."""
 
     def describe(self, error: Exception, content: Content | None) -> dict[str, Any]:
-        """What is told of an error: this content's, or that of a record that has none."""
+        """Return the JSON for an error of this content, or of a record that has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextWork:
-    """One task, with its options, to be done to every text."""
+    """One task with its options, for every text."""
 
     steps: Callable[[Content], Steps[Result]]
     parameters: Callable[[Content], Parameters]
@@ -69,7 +69,7 @@ class TextWork:
         return Tasks([self.steps(content)])
 
     def describe(self, error: Exception, _content: Content | None) -> dict[str, Any]:
-        """Named as in HTTP's problem documents: UnsupportedLanguage is `unsupported-language`."""
+        """Name the error by its type: UnsupportedLanguage is `unsupported-language`."""
         if not isinstance(error, DragomanError):
             return {"type": "unexpected-error", "message": f"{type(error).__name__}: {error}"}
         kind = re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
@@ -82,14 +82,14 @@ class TextWork:
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """What results are kept by: the content, what decides its result, and `job`, the same for all; JSON."""
+class ResultKeys:
+    """Makes keys of results from the content, its parameters, and `job`: JSON, and the same for all."""
 
     work: Work
     job: Mapping[str, Any]
 
     def key(self, content: Content) -> bytes:
-        """Equal for equal results."""
+        """Return a key that is equal for equal results."""
         decisive = [self.job, self.work.parameters(content), content.form]
         head = json.dumps(decisive, sort_keys=True, ensure_ascii=True).encode()
         digest = hashlib.blake2b(head, digest_size=KEY_BYTES)
@@ -98,12 +98,12 @@ class Keys:
 
 
 def summary_result(summary: Summary) -> Result:
-    """The HTTP answer without its timings."""
+    """Return the HTTP answer without its timings."""
     return render_summary(summary, _UNTIMED, 0.0).model_dump(mode="json", exclude={"timings_ms"})
 
 
 def translation_result(translation: Translation) -> Result:
-    """The HTTP answer without its timings."""
+    """Return the HTTP answer without its timings."""
     return render_translation(translation, _UNTIMED, 0.0).model_dump(mode="json", exclude={"timings_ms"})
 
 
@@ -158,7 +158,7 @@ def translate(
 def touching(
     protect: Sequence[str], glossary: Mapping[str, str], text: str
 ) -> tuple[list[str], dict[str, str]]:
-    """The terms that may stand in a text: those whose letters do, whatever is between them."""
+    """Return the terms that may stand in a text: those whose letters do, whatever is between them."""
     if not protect and not glossary:
         return [], {}
     there = _letters(text)

@@ -26,7 +26,7 @@ from service.commands.options import (
 from service.commands.session import Session, count, note, write
 
 if TYPE_CHECKING:
-    from service.batch.job import Estimate, How, Job, MakeDoer, OpenOutput, Where
+    from service.batch.job import BatchJob, Estimate, How, MakeDoer, OpenOutput, Where
     from service.batch.record import FieldNames
     from service.batch.task import Task
 
@@ -120,12 +120,11 @@ def requests(session: Session, /, errors: str | None, **given: Any) -> int:
     from service.batch.requests import RequestFields
     from service.batch.seen import Seen
     from service.batch.task import Requests
-    from service.http.errors import problem
 
     out = None if options.out == "-" else Path(options.out)
     opened = partial(request_output.opened, out, errors_file)
     with Seen() as seen:
-        code = _batch(session, options, Requests(problem), RequestFields(seen=seen), opened)
+        code = _batch(session, options, Requests(), RequestFields(seen=seen), opened)
     if code == SOME_FAILED and errors_file is not None:
         note(f"what failed is in {errors_file}")
     return code
@@ -145,7 +144,7 @@ def _batch(
         from service.batch.ray.environment import prepare
 
         prepare(local=options.ray_address is None)
-    from service.batch.job import Job
+    from service.batch.job import BatchJob
     from service.batch.names import EngineNames
 
     with session.runtime(throughput=True) as runtime:
@@ -154,7 +153,7 @@ def _batch(
         told = {"dragoman": importlib.metadata.version("dragoman"), **task.told(), "models": models}
         where, how = _settings(options, fields)
         make_doer = _by_ray(session, options, task, models) if by_ray else None
-        job = Job(where, how, task.work(runtime), told, EngineNames(runtime), make_doer, open_output)
+        job = BatchJob(where, how, task.work(runtime), told, EngineNames(runtime), make_doer, open_output)
         if options.dry_run:
             with session.waiting("looking through the input"):
                 estimate = job.estimate(runtime.detector)
@@ -176,7 +175,7 @@ def _by_ray(session: Session, options: BatchOptions, task: "Task", models: Mappi
     )
 
 
-def _run(job: "Job", options: BatchOptions) -> int:
+def _run(job: "BatchJob", options: BatchOptions) -> int:
     from service.batch.run import TooManyErrors
 
     try:

@@ -1,21 +1,22 @@
-"""What any kind of document offers: an article to summarize, a text to translate, and itself translated."""
+"""The protocol of documents of any kind: an article to summarize, a text to translate, itself translated."""
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Literal, Protocol
 
 from models.tasks.translation import TextFormat
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A document's content, as the tasks take it."""
+class DocumentText:
+    """A document's text, as a translation reads it."""
 
     text: str
     format: TextFormat
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class DocumentArticle:
     """A document's content, as a summary reads it."""
 
     text: str
@@ -34,15 +35,19 @@ class File:
     media_type: str
     data: bytes
 
+    def name(self, original: str, language: str) -> str:
+        """Return its name, after the file that it translates."""
+        return f"{PurePath(original).stem}.{language}{self.suffix}"
+
 
 class Document(Protocol):
     """One document, read."""
 
-    def article(self) -> Reading:
-        """What a summary reads."""
+    def article(self) -> DocumentArticle:
+        """Return the article that a summary reads."""
 
-    def to_translate(self) -> Part:
-        """What a translation reads."""
+    def to_translate(self) -> DocumentText:
+        """Return the text that a translation reads."""
 
     def translated(self, translation: str, language: str) -> File:
-        """The document with the translation of `to_translate`'s text, into this language, in its place."""
+        """Return the document with this translation, into `language`, in place of `to_translate`'s text."""

@@ -3,20 +3,20 @@
 None keeps the parsed document: it is parsed again for the way back, which costs less than holding it.
 """
 
-from service.documents.document import File, Part, Reading
+from service.documents.document import DocumentArticle, DocumentText, File
 from service.documents.reading import read_document
-from service.schemas.requests import check_length
+from service.limits import check_length
 from service.settings import Settings
 
 
-def article(name: str, data: bytes, limits: Settings) -> Reading:
+def article(name: str, data: bytes, limits: Settings) -> DocumentArticle:
     """Return what a summary reads. Raises InvalidInput with field `file`, and TooLong."""
     reading = read_document(name, data).article()
     check_length(reading.field, reading.text, limits)
     return reading
 
 
-def to_translate(name: str, data: bytes, limits: Settings) -> Part:
+def to_translate(name: str, data: bytes, limits: Settings) -> DocumentText:
     """Return what a translation reads. Raises InvalidInput with field `file`, and TooLong."""
     part = read_document(name, data).to_translate()
     check_length("html" if part.format == "html" else "text", part.text, limits)

@@ -7,7 +7,7 @@ from charset_normalizer import from_bytes
 
 from models.errors import InvalidInput
 from models.tasks.translation import TextFormat
-from service.documents.document import File, Part, Reading
+from service.documents.document import DocumentArticle, DocumentText, File
 
 _HTML = re.compile(r"<html\b[^>]*>", re.IGNORECASE)
 _LANG = re.compile(r"""((?<![\w-])lang\s*=\s*["']?)[\w-]+(["'\s>])""", re.IGNORECASE)
@@ -28,11 +28,11 @@ class PlainDocument:
     format: TextFormat
     suffix: str
 
-    def article(self) -> Reading:
-        return Reading(self.text, "html" if self.format == "html" else "text", clean=True)
+    def article(self) -> DocumentArticle:
+        return DocumentArticle(self.text, "html" if self.format == "html" else "text", clean=True)
 
-    def to_translate(self) -> Part:
-        return Part(self.text, self.format)
+    def to_translate(self) -> DocumentText:
+        return DocumentText(self.text, self.format)
 
     def translated(self, translation: str, language: str) -> File:
         if self.format == "html":

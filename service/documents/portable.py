@@ -8,7 +8,7 @@ from pdfminer.layout import LAParams
 from pdfminer.pdfdocument import PDFPasswordIncorrect
 
 from models.errors import InvalidInput
-from service.documents.document import File, Part, Reading
+from service.documents.document import DocumentArticle, DocumentText, File
 
 _HYPHENATED = re.compile(r"(?<=[^\W\d_])[-\u00ad]\n(?=[a-zß-ÿ])")
 _ENDS = re.compile(r"[.!?:;…][\"'”’»)]*$")
@@ -33,11 +33,11 @@ class PortableDocument:
                 "the PDF holds no text; it may be a scan", field="file", allowed="a PDF with text in it"
             )
 
-    def article(self) -> Reading:
-        return Reading(self._text)
+    def article(self) -> DocumentArticle:
+        return DocumentArticle(self._text)
 
-    def to_translate(self) -> Part:
-        return Part(self._text, "text")
+    def to_translate(self) -> DocumentText:
+        return DocumentText(self._text, "text")
 
     def translated(self, translation: str, language: str) -> File:
         return File(".txt", "text/plain; charset=utf-8", translation.encode())

@@ -15,7 +15,7 @@ from typing import Any
 import lxml.html
 
 from models.errors import InvalidInput
-from service.documents.document import File, Part, Reading
+from service.documents.document import DocumentArticle, DocumentText, File
 from service.documents.plain import decode
 
 _ENDS = re.compile(r"[.!?…。！？♪\])][\"'”’»]*\s*$")
@@ -43,12 +43,12 @@ class Subtitles:
             raise InvalidInput("the file has no subtitles", field="file", allowed="an SRT file")
         self._groups = _groups([_plain(each.content) for each in self._subtitles])
 
-    def article(self) -> Reading:
+    def article(self) -> DocumentArticle:
         sentences = (" ".join(_plain(self._subtitles[i].content) for i in group) for group in self._groups)
-        return Reading(" ".join(sentences))
+        return DocumentArticle(" ".join(sentences))
 
-    def to_translate(self) -> Part:
-        return Part("\n".join(map(self._as_html, self._groups)), "html")
+    def to_translate(self) -> DocumentText:
+        return DocumentText("\n".join(map(self._as_html, self._groups)), "html")
 
     def translated(self, translation: str, language: str) -> File:
         contents: dict[int, str] = {}

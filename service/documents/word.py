@@ -20,7 +20,7 @@ from docx.text.paragraph import Paragraph
 from docx.text.run import Run
 
 from models.errors import InvalidInput
-from service.documents.document import File, Part, Reading
+from service.documents.document import DocumentArticle, DocumentText, File
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 MAX_UNPACKED_BYTES = 100 * 2**20
@@ -44,11 +44,11 @@ class WordDocument:
                 "the document holds no text", field="file", allowed="a document with text in it"
             )
 
-    def article(self) -> Reading:
-        return Reading("\n\n".join("".join(run.text for run in runs) for runs in self._paragraphs))
+    def article(self) -> DocumentArticle:
+        return DocumentArticle("\n\n".join("".join(run.text for run in runs) for runs in self._paragraphs))
 
-    def to_translate(self) -> Part:
-        return Part("\n".join(map(_as_html, self._paragraphs)), "html")
+    def to_translate(self) -> DocumentText:
+        return DocumentText("\n".join(map(_as_html, self._paragraphs)), "html")
 
     def translated(self, translation: str, language: str) -> File:
         found = lxml.html.fromstring(f"<div>{translation}</div>").iterchildren("p")

@@ -1,95 +1,13 @@
-"""Work that nobody waits for any more: how it is noticed, and how it is ended."""
+"""Notices that a request's client has closed its connection, and so waits no more."""
 
 import select
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any, TypeVar
-
-from models.engine.protocol import Engine, EngineStats, Generation, Output
-from models.errors import DragomanError
-from models.tasks.steps import Call, Steps
-
-T = TypeVar("T")
+from typing import Any
 
 LOOK_EVERY_S = 0.5
-
-
-class Abandoned(DragomanError):
-    """The client went away, so its work was cancelled."""
-
-
-class Stop:
-    """Ends tasks from another thread: what they wait for is cancelled, and so are they."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._stopped = False
-        self._futures: list[Future[Output]] = []
-        self._engines: dict[int, _Watched] = {}
-
-    def stop(self) -> None:
-        """End them; those that have ended already stay as they are."""
-        with self._lock:
-            self._stopped = True
-            futures, self._futures = self._futures, []
-        for future in futures:
-            future.cancel()
-
-    def require(self) -> None:
-        """Raise Abandoned once it was stopped."""
-        if self._stopped:
-            raise Abandoned("the client went away, and its work was cancelled")
-
-    def guard(self, task: Steps[T]) -> Steps[T]:
-        """The same task, as one that can be stopped; tasks of one Stop still share their batches."""
-        sent: Any = None
-        try:
-            while True:
-                self.require()
-                sent = yield self._watched(task.send(sent))
-        except StopIteration as end:
-            value: T = end.value
-            return value
-        finally:
-            task.close()
-
-    def wait_for(self, futures: Sequence[Future[Output]]) -> None:
-        """Take these to be cancelled when it is stopped."""
-        with self._lock:
-            self._futures += futures
-            stopped = self._stopped
-        if stopped:
-            self.stop()
-
-    def _watched(self, call: Call | None) -> Call | None:
-        if call is None:
-            return None
-        # One for each engine, not for each call: calls with the same engine are submitted together.
-        engine = self._engines.setdefault(id(call.engine), _Watched(call.engine, self))
-        return replace(call, engine=engine)
-
-
-class _Watched:
-    """An engine whose futures are known to a Stop."""
-
-    def __init__(self, engine: Engine, stop: Stop):
-        self._engine = engine
-        self._stop = stop
-
-    def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
-        futures = self._engine.submit(generations, wait=wait)
-        self._stop.wait_for(futures)
-        return futures
-
-    def stats(self) -> EngineStats:
-        return self._engine.stats()
-
-    def close(self) -> None:
-        self._engine.close()
 
 
 @contextmanager

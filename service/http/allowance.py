@@ -17,7 +17,8 @@ from limits import RateLimitItemPerDay
 from limits.errors import ConfigurationError
 from limits.strategies import FixedWindowRateLimiter
 
-from models.errors import DragomanError, InvalidInput
+from models.errors import InvalidInput
+from service.errors import CharactersSpent
 
 UNLIMITED = 1_000_000_000_000
 """Characters a day, where there is no limit; DeepL tells its own clients the same number."""
@@ -28,14 +29,6 @@ WORK_BY_GET = frozenset({"deepl.translate"})
 """... but for these, which do a text's work."""
 
 _DAY = RateLimitItemPerDay(UNLIMITED, namespace="characters")
-
-
-class CharactersSpent(DragomanError):
-    """The caller's characters of the day don't suffice; there are new ones in `retry_after_s`."""
-
-    def __init__(self, message: str, *, retry_after_s: float):
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,16 +19,16 @@ from service.http.docs import Docs
 from service.http.documents import Documents
 from service.http.forms import BoundedRequest
 from service.http.glossaries import GlossaryViews
-from service.http.jobs import Jobs, open_desk
+from service.http.jobs import Jobs
 from service.http.metrics import Metrics
 from service.http.page import Page
 from service.http.readiness import Readiness
 from service.http.status import Status
-from service.http.trust import Trust
+from service.http.trust import TrustViews
 from service.http.v1 import V1
-from service.http.work import Work
+from service.http.work import RequestRunner
 from service.jobs.desk import Desk
-from service.jobs.work import limits as job_limits
+from service.limits import job_limits
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -63,7 +63,7 @@ def create_app(
     arriving = Shares(ARRIVING)
     arrivals = Arrivals(arriving, runtime.settings, {"jobs.create": job_limits(runtime.settings)})
     allowance = Allowance(runtime.settings.limits_storage)
-    work = Work(runtime, gate, readiness, allowance)
+    work = RequestRunner(runtime, gate, readiness, allowance)
     families = (LibreTranslate(runtime, work), DeepL(runtime, work), HuggingFace(runtime, work, readiness))
     errors.install(app, families)
     browsers.install(app, runtime.settings, families[0].owns)
@@ -73,9 +73,9 @@ def create_app(
     app.register_blueprint(Page().blueprint())
     app.register_blueprint(Docs(runtime.settings).blueprint())
     app.register_blueprint(V1(runtime, work).blueprint())
-    app.register_blueprint(Trust(runtime, work).blueprint())
+    app.register_blueprint(TrustViews(runtime, work).blueprint())
     app.register_blueprint(Documents(runtime, work).blueprint())
-    app.register_blueprint(Jobs(runtime, desk or open_desk(runtime), allowance).blueprint())
+    app.register_blueprint(Jobs(runtime, desk or Desk(runtime), allowance).blueprint())
     app.register_blueprint(GlossaryViews(runtime, work).blueprint())
     app.register_blueprint(Status(readiness, metrics).blueprint())
     for family in families:

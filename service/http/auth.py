@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from flask import Flask, Request, g, request
 
-from models.errors import DragomanError
+from service.errors import KeyRequired
 from service.http.admission import Gate
 from service.http.allowance import Caller
 from service.http.arrival import Arrivals
@@ -34,10 +34,6 @@ OPEN_VIEWS = frozenset(
 SCHEMES = frozenset({"bearer", "deepl-auth-key"})
 IPV6_PREFIX = 64
 """What one household or machine has to itself: addresses in it are one caller."""
-
-
-class KeyRequired(DragomanError):
-    """There was no key, and anonymous use is off."""
 
 
 class Auth:

@@ -16,7 +16,8 @@ from pydantic_core import from_json
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.wsgi import ClosingIterator
 
-from models.errors import InvalidInput, Overloaded
+from models.errors import Overloaded
+from service.errors import InvalidJson
 from service.http.admission import Shares
 
 if TYPE_CHECKING:
@@ -38,10 +39,6 @@ ARRIVING = 64
 
 _PLAIN = re.compile(rb"[^\\]")
 """Where JSON can be cut without cutting an escape."""
-
-
-class InvalidJson(InvalidInput):
-    """The body is not JSON at all."""
 
 
 class TooSlow(NoMoreData):  # type: ignore[misc]
@@ -121,13 +118,13 @@ class BodyDrain:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if sock := environ.get("gunicorn.socket"):
             sock.settimeout(self._stall_s)
-        body = environ["wsgi.input"] = _Body(environ["wsgi.input"])
+        body = environ["wsgi.input"] = _SafeBody(environ["wsgi.input"])
         answer = self._app(environ, start_response)
         if environ.get("wsgi.input_terminated") and not body.ended:  # else reading on would wait for ever
             self._drain(body, environ.get("REMOTE_ADDR", ""))
         return ClosingIterator(_in_pieces(answer), getattr(answer, "close", None))
 
-    def _drain(self, body: "_Body", address: str) -> None:
+    def _drain(self, body: "_SafeBody", address: str) -> None:
         end = time.monotonic() + self._max_s
         left = self._max_bytes
         try:
@@ -144,7 +141,7 @@ def _in_pieces(answer: Iterable[bytes]) -> Iterator[bytes]:
             yield part[start : start + CHUNK_BYTES]
 
 
-class _Body(RawIOBase):
+class _SafeBody(RawIOBase):
     """gunicorn's body, whose errors are all OSErrors: those werkzeug knows as a client's fault."""
 
     def __init__(self, stream: "InputStream"):

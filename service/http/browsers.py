@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from flask import Flask, request
 from werkzeug.sansio.utils import host_is_trusted
 
-from models.errors import DragomanError
+from service.errors import CrossSite, UntrustedHost
 from service.http.allowance import READING, WORK_BY_GET
 from service.http.forms import FORM, URLENCODED
 from service.http.metrics import PROBES
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 
 UNASKED = frozenset({"", "text/plain", FORM, URLENCODED})
 """Types of bodies that a page sends anywhere without asking first (the Fetch standard's simple ones)."""
-
-
-class UntrustedHost(DragomanError):
-    """The request is for a host name that is not this server's."""
-
-
-class CrossSite(DragomanError):
-    """A page of another site made a browser send this."""
 
 
 def install(app: Flask, settings: "Settings", is_open: Callable[[str], bool]) -> None:

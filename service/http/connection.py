@@ -29,7 +29,7 @@ _ASKS_FIRST = re.compile(rb"\r\nexpect:", re.I)
 _HAS_BODY = re.compile(rb"\r\n(?:content-length|transfer-encoding):", re.I)
 
 
-class Pace:
+class SendingTime:
     """The time that a client has to send a request: so many seconds, and more for what has come."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Connection(TConn):  # type: ignore[misc]
     def __init__(self, *args: Any):
         super().__init__(*args)
         self.taken = bytearray()
-        self.pace = Pace()
+        self.pace = SendingTime()
         self.late = False
         self.answered = 0.0
         self._searched = 0
@@ -59,7 +59,7 @@ class Connection(TConn):  # type: ignore[misc]
 
     def begin(self) -> None:
         """The next request is expected; what was read beyond the last one is its beginning."""
-        self.pace, self._searched, self._enough = Pace(), 0, None
+        self.pace, self._searched, self._enough = SendingTime(), 0, None
         if self.parser is not None:
             self.taken += self.parser.unreader.take_buffered()
             self._look()
@@ -105,7 +105,7 @@ class Connection(TConn):  # type: ignore[misc]
         if first:
             self.parser.unreader = Unreader(self)
         if not self.late:
-            self.pace = Pace()  # the time that it waited for a thread is not the client's
+            self.pace = SendingTime()  # the time that it waited for a thread is not the client's
         self.parser.unreader.unread(bytes(self.taken))
         self.taken.clear()
 

@@ -1,6 +1,5 @@
 """/v1/documents: a file is sent in, and its summary, or itself in another language, comes back."""
 
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response
@@ -11,12 +10,13 @@ from service.documents import parsing
 from service.documents.reading import SUFFIXES
 from service.http.files import FORM, file_answer, sent_file
 from service.http.openapi import WORK_ERRORS, Operation, add
-from service.http.work import Work
-from service.schemas import SummaryAnswer, render_summary
+from service.http.work import RequestRunner
+from service.schemas import SummaryAnswer
 from service.schemas.documents import (
     SummarizeForm,
     TranslateForm,
     parse_form,
+    render_document_summary,
     summary_request,
     translation_request,
 )
@@ -56,7 +56,7 @@ TRANSLATE = Operation(
 class Documents:
     """The views of documents over a runtime."""
 
-    def __init__(self, runtime: "Runtime", work: Work):
+    def __init__(self, runtime: "Runtime", work: RequestRunner):
         self._settings = runtime.settings
         self._work = work
 
@@ -75,8 +75,7 @@ class Documents:
             self._work.charge([asked.text or asked.html])
             done = self._work.summarize([asked])
         (outcome,) = done.outcomes
-        answer = render_summary(outcome.unwrap(), outcome.timings, done.total_s)
-        answer.source.text = answer.source.text or asked.text  # what spans refer to, the caller has not
+        answer = render_document_summary(asked, outcome.unwrap(), outcome.timings, done.total_s)
         return Response(answer.model_dump_json(), mimetype="application/json")
 
     def translate(self) -> Response:
@@ -91,5 +90,5 @@ class Documents:
             file = self._work.apart(
                 parsing.translated, form.file, data, done.translation, done.target, field="file"
             )
-        filename = f"{PurePath(form.file).stem}.{done.target}{file.suffix}"
+        filename = file.name(form.file, done.target)
         return file_answer(file.data, file.media_type, filename, "; ".join(done.notes))

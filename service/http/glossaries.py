@@ -9,10 +9,12 @@ from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput, Overloaded, UnsupportedLanguage
 from service import terms
-from service.glossaries import Glossaries, Glossary, Pair, StoreUnavailable, UnknownGlossary
+from service.errors import StoreUnavailable, UnknownGlossary
+from service.glossaries import Glossaries
+from service.glossary_tables import DictionarySize, Glossary
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
-from service.http.work import Work
+from service.http.work import RequestRunner
 from service.schemas.documents import parse_form
 from service.schemas.glossaries import (
     GlossaryAnswer,
@@ -100,7 +102,7 @@ DELETE = Operation(
 class GlossaryViews:
     """The views of /v1/glossaries over a runtime."""
 
-    def __init__(self, runtime: "Runtime", work: Work):
+    def __init__(self, runtime: "Runtime", work: RequestRunner):
         self._runtime = runtime
         self._work = work
 
@@ -147,7 +149,7 @@ class GlossaryViews:
         except UnknownGlossary as error:
             raise NotFound(error.message) from None
 
-    def _pair(self, glossary: Glossary) -> Pair:
+    def _pair(self, glossary: Glossary) -> DictionarySize:
         """The dictionary that the query means."""
         normalize = self._runtime.languages.normalize
         asked = parse_form(PairQuery, request.args.to_dict())

@@ -2,35 +2,22 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from flask import Blueprint, Response, g, request
 
 from models.errors import InvalidInput, Overloaded, UnknownModel, UnsupportedLanguage
 from service.documents import parsing
-from service.glossaries import StoreUnavailable, UnknownGlossary
+from service.errors import JobNotDone, StoreUnavailable, TooLong, TooManyTexts, UnknownGlossary, UnknownJob
 from service.http.admission import Gate, Shares
 from service.http.allowance import Allowance
 from service.http.body import max_body_bytes, read_json
-from service.http.errors import problem
 from service.http.files import file_answer, sent_file
 from service.http.forms import FORM
 from service.http.openapi import Example, Operation, add
 from service.jobs.desk import Desk
-from service.jobs.job import PROBLEM, Job, JobNotDone, NewJob, UnknownJob
-from service.jobs.work import item_problem, limits
-from service.named_terms import named_terms
-from service.schemas import (
-    Problem,
-    SummaryAnswer,
-    TooLong,
-    TooManyTexts,
-    TranslationAnswer,
-    parse_summarize,
-    parse_translate,
-)
-from service.schemas.documents import parse_form
-from service.schemas.jobs import (
+from service.jobs.job import PROBLEM, Job, NewJob
+from service.jobs.schemas import (
     INPUTS,
     JobAnswer,
     JobList,
@@ -44,6 +31,11 @@ from service.schemas.jobs import (
     render_jobs,
     task_of,
 )
+from service.jobs.work import item_problem
+from service.limits import job_limits
+from service.named_terms import named_terms
+from service.schemas import Problem, SummaryAnswer, TranslationAnswer, parse_summarize, parse_translate
+from service.schemas.documents import parse_form
 from service.schemas.requests import given_field, validated
 from service.schemas.results import SummaryResults, TranslationResults
 
@@ -79,7 +71,7 @@ CREATE = Operation(
     ),
     body=(SummarizeJobBody, TranslateJobBody),
     forms=(SummarizeJobForm, TranslateJobForm),
-    limits=limits,
+    limits=job_limits,
     status=202,
     answers=(JobAnswer,),
     headers={"Location": "The job's address."},
@@ -133,14 +125,6 @@ DELETE = Operation(
 )
 
 
-def open_desk(runtime: "Runtime", **given: Any) -> Desk:
-    """A desk whose problems and callbacks are those of this interface; `given` as Desk takes it."""
-    retention_s = runtime.settings.job_retention_s
-    return Desk(
-        runtime, problem, lambda job: render_job(job, retention_s).model_dump_json().encode(), **given
-    )
-
-
 class Jobs:
     """The views of a desk."""
 
@@ -148,7 +132,7 @@ class Jobs:
         self._runtime = runtime
         self._desk = desk
         self._allowance = allowance
-        self._limits = limits(runtime.settings)
+        self._limits = job_limits(runtime.settings)
         self._retention_s = runtime.settings.job_retention_s
         self._longest = max_body_bytes(self._limits)
         self._gate = Shares(BODIES_AT_ONCE * self._longest)
@@ -232,9 +216,7 @@ class Jobs:
             form=form,  # type: ignore[arg-type]  # one of INPUTS
             options=options(data, *INPUTS),
             contents=[
-                item_problem(item, form, i, g.request_id, problem)
-                if isinstance(item, InvalidInput)
-                else content
+                item_problem(item, form, i, g.request_id) if isinstance(item, InvalidInput) else content
                 for i, (item, content) in enumerate(zip(items, sent, strict=True))
             ],
             request_id=g.request_id,

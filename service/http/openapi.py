@@ -41,9 +41,7 @@ from models.errors import (
     UnknownModel,
     UnsupportedLanguage,
 )
-from service.http.body import InvalidJson
-from service.http.readiness import NotReady
-from service.schemas import TooLong, TooManyTexts
+from service.errors import InvalidJson, NotReady, TooLong, TooManyTexts
 from service.settings import Settings
 
 JSON = "application/json"

@@ -10,14 +10,20 @@ from limits.errors import StorageError
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from service.glossaries import StoreUnavailable
-from service.http.allowance import READING, CharactersSpent
-from service.http.auth import KeyRequired
-from service.http.browsers import CrossSite, UntrustedHost
-from service.http.errors import UNEXPECTED, Kind, kind_of
+from service.errors import (
+    CharactersSpent,
+    CrossSite,
+    KeyRequired,
+    RevokedKey,
+    StoreUnavailable,
+    TooLong,
+    UnknownKey,
+    UntrustedHost,
+)
+from service.http.allowance import READING
 from service.http.openapi import BODY_ERRORS, JSON, Operation
-from service.keys import RevokedKey, UnknownKey
-from service.schemas import Problem, TooLong
+from service.problems import UNEXPECTED, Kind, kind_of
+from service.schemas import Problem
 from service.schemas.described import write_limits
 from service.settings import Settings
 

@@ -5,6 +5,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from models.errors import DragomanError
+from service.errors import NotReady
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -12,15 +13,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOADING = "the models are being loaded"
-
-
-class NotReady(DragomanError):
-    """The models are not loaded; `reasons` says why, one line each."""
-
-    def __init__(self, reasons: list[str], *, retry_after_s: float = 5.0):
-        super().__init__("; ".join(reasons))
-        self.reasons = reasons
-        self.retry_after_s = retry_after_s
 
 
 class Readiness:

@@ -21,7 +21,6 @@ from models.errors import DragomanError
 from service.http.access import discreet
 from service.http.app import create_app
 from service.http.body import ARRIVING
-from service.http.jobs import open_desk
 from service.http.metrics import Metrics
 from service.http.readiness import Readiness
 from service.http.worker import Worker
@@ -108,7 +107,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         if self._settings.preload:
             self._readiness.start()
         readiness = self._readiness
-        self._desk = open_desk(self._runtime)
+        self._desk = Desk(self._runtime)
         self._desk.runner.start(lambda: not readiness.warming_up)
         return create_app(self._runtime, metrics=metrics, readiness=readiness, desk=self._desk)
 

@@ -3,9 +3,10 @@
 from flask import Blueprint, Response
 from pydantic import BaseModel
 
+from service.errors import NotReady
 from service.http.metrics import Metrics
 from service.http.openapi import Example, Operation, add
-from service.http.readiness import NotReady, Readiness
+from service.http.readiness import Readiness
 
 
 class State(BaseModel):

@@ -16,10 +16,12 @@ from pydantic import BaseModel
 
 from models.tasks.events import Event, OnEvent
 from models.tasks.steps import Outcome, Steps, Timings
-from service.http.abandoned import Abandoned, Stop, watching
-from service.http.errors import kind_of, problem
-from service.http.work import Work
+from service.errors import Abandoned
+from service.http.abandoned import watching
+from service.http.work import RequestRunner
+from service.problems import kind_of, problem
 from service.schemas.events import render_event
+from service.stopping import Stop
 
 T = TypeVar("T")
 
@@ -36,7 +38,7 @@ class EventStream(Response):
 
 
 def stream(
-    work: Work,
+    work: RequestRunner,
     held: ExitStack,
     steps: Callable[[OnEvent], Steps[T]],
     render: Render[T],

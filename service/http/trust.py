@@ -7,10 +7,11 @@ from flask import Blueprint, Response, request
 from models.errors import DeadlineExceeded, Overloaded, UnsupportedLanguage
 from models.text.page import read_page
 from models.text.paste import read_pasted
+from service.errors import TooLong
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
-from service.http.work import Work
-from service.schemas import TooLong, examples
+from service.http.work import RequestRunner
+from service.schemas import examples
 from service.schemas.checking import (
     CheckAnswer,
     CheckBody,
@@ -48,10 +49,10 @@ CLEAN = Operation(
 )
 
 
-class Trust:
+class TrustViews:
     """The views that write nothing."""
 
-    def __init__(self, runtime: "Runtime", work: Work):
+    def __init__(self, runtime: "Runtime", work: RequestRunner):
         self._runtime = runtime
         self._work = work
 

@@ -12,12 +12,13 @@ from models.errors import InvalidInput, Overloaded
 from models.tasks.steps import Timings
 from models.tasks.summary import Summary
 from models.tasks.translation import Translation
+from service.errors import TooLong, TooManyTexts
 from service.http.body import read_json
-from service.http.errors import problem
 from service.http.openapi import WORK_ERRORS, Example, Operation, add
 from service.http.streaming import stream
-from service.http.work import Done, Work
+from service.http.work import Outcomes, RequestRunner
 from service.named_terms import named_terms
+from service.problems import problem
 from service.schemas import (
     Asked,
     DetectBody,
@@ -26,8 +27,6 @@ from service.schemas import (
     ModelList,
     SummarizeBody,
     SummaryAnswer,
-    TooLong,
-    TooManyTexts,
     TranslateBody,
     TranslationAnswer,
     examples,
@@ -111,7 +110,7 @@ MODELS = Operation(
 class V1:
     """The views of /v1 over a runtime."""
 
-    def __init__(self, runtime: "Runtime", work: Work):
+    def __init__(self, runtime: "Runtime", work: RequestRunner):
         self._runtime = runtime
         self._settings = runtime.settings
         self._work = work
@@ -187,7 +186,7 @@ class V1:
 
 
 def _rendered(
-    done: Done[T], render: Callable[[T, Timings, float], BaseModel]
+    done: Outcomes[T], render: Callable[[T, Timings, float], BaseModel]
 ) -> Iterator[BaseModel | Exception]:
     for outcome in done.outcomes:
         yield outcome.error or render(outcome.unwrap(), outcome.timings, done.total_s)

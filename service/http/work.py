@@ -1,4 +1,4 @@
-"""Requests' work, for every interface alike: a place, models that are loaded, a deadline."""
+"""Runs requests, for every interface alike, in a place of the queue, with loaded models and a deadline."""
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -14,10 +14,11 @@ from models.tasks.listening import stream
 from models.tasks.steps import Outcome, Steps
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translation import Translation, TranslationRequest
-from service.http.abandoned import Stop, watching
+from service.http.abandoned import watching
 from service.http.admission import Gate
 from service.http.allowance import Allowance
 from service.http.readiness import Readiness
+from service.stopping import Stop
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -29,14 +30,14 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class Done(Generic[T]):
-    """What became of the items of one request, in order, and how long they took together."""
+class Outcomes(Generic[T]):
+    """The outcomes of the items of one request, in order, and the seconds that they took together."""
 
     outcomes: list[Outcome[T]]
     total_s: float
 
 
-class Work:
+class RequestRunner:
     """Runs the items of one HTTP request together.
 
     Where the queue is full, or the time is up, for every item, that is the whole request's affair:
@@ -53,7 +54,7 @@ class Work:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """To be held from before the body is read until the answer is made; raises Overloaded.
+        """Hold a place, from before the body is read until the answer is made. Raises Overloaded.
 
         The request's time runs from here, over all that is done for it.
         """
@@ -62,21 +63,21 @@ class Work:
             yield
 
     def charge(self, texts: Iterable[str | None]) -> None:
-        """To be called with all that is to be read, before it is; raises CharactersSpent."""
+        """Count the characters of these texts, before they are read. Raises CharactersSpent."""
         self._allowance.charge(texts)
 
     def usage(self) -> tuple[int, int | None]:
-        """The caller's characters today, and how many there are for a day."""
+        """Return the caller's characters of today, and the number allowed a day."""
         return self._allowance.usage()
 
-    def summarize(self, requests: Sequence[SummaryRequest], stop: Stop | None = None) -> Done[Summary]:
+    def summarize(self, requests: Sequence[SummaryRequest], stop: Stop | None = None) -> Outcomes[Summary]:
         """Summarize. Whoever gives `stop` stops it when the client has gone."""
         self._readiness.require()
         return self._run(self._runtime.summarizer.steps, requests, stop)
 
     def translate(
         self, requests: Sequence[TranslationRequest], stop: Stop | None = None
-    ) -> Done[Translation]:
+    ) -> Outcomes[Translation]:
         """Translate. Whoever gives `stop` stops it when the client has gone."""
         self._readiness.require()
         return self._run(self._runtime.translator.steps, requests, stop)
@@ -89,16 +90,16 @@ class Work:
                 function, *arguments, field=field, timeout_s=_left_s(), require=stop.require
             )
 
-    def check(self, requests: Sequence[CheckRequest]) -> Done[Checked]:
+    def check(self, requests: Sequence[CheckRequest]) -> Outcomes[Checked]:
         """Check. That needs none of the models that are loaded first."""
         return self._run(self._runtime.checker.steps, requests, None)
 
     def stream(self, task: Steps[A], *, tick_s: float) -> Generator[None, None, Outcome[A]]:
-        """One item's work, to be gone on with; see `models.tasks.listening.stream`."""
+        """Run one item step by step; see `models.tasks.listening.stream`."""
         self._readiness.require()
         return stream(task, deadline=g.deadline, tick_s=tick_s)
 
-    def _run(self, steps: Callable[[R], Steps[T]], requests: Sequence[R], given: Stop | None) -> Done[T]:
+    def _run(self, steps: Callable[[R], Steps[T]], requests: Sequence[R], given: Stop | None) -> Outcomes[T]:
         start = time.perf_counter()
         stop = given or Stop()
         with nullcontext() if given else watching(request.environ, stop.stop):
@@ -109,7 +110,7 @@ class Work:
         total_s = time.perf_counter() - start
         stop.require()
         _raise_if_all([outcome.error for outcome in outcomes])
-        return Done(outcomes, total_s)
+        return Outcomes(outcomes, total_s)
 
 
 def _left_s() -> float:

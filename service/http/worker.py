@@ -43,7 +43,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._lingering: dict[TConn, None] = {}
-        """Answered and half closed; they count in `nr_conns` until the end."""
+        """Outcomes and half closed; they count in `nr_conns` until the end."""
         self._arriving: dict[_Connection, None] = {}
         """Those whose next request is not there yet, the longest first."""
         self._looked = 0.0

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from models.errors import InvalidInput
-from service.database import StoreUnavailable
+from service.errors import StoreUnavailable
 from service.jobs.callback import Resolve, checked_url, destination, post, resolve, sign
 from service.jobs.job import Job
 from service.jobs.outbox import Outbox, Waiting

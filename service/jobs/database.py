@@ -1,9 +1,8 @@
-"""The SQLite file that jobs are kept in: its tables."""
+"""The SQLite file of jobs, and its tables."""
 
-import sqlite3
 from pathlib import Path
 
-from service.database import Database, add_columns
+from service.database import Database
 
 _TABLES = """
 PRAGMA auto_vacuum = FULL;
@@ -34,6 +33,8 @@ CREATE TABLE IF NOT EXISTS job (
 );
 CREATE INDEX IF NOT EXISTS job_status ON job (status, number);
 CREATE INDEX IF NOT EXISTS job_owner ON job (owner, number);
+CREATE INDEX IF NOT EXISTS job_caller ON job (caller, claimed);
+CREATE INDEX IF NOT EXISTS job_callback ON job (callback_due) WHERE callback_status = 'pending';
 CREATE TABLE IF NOT EXISTS item (
     job INTEGER NOT NULL REFERENCES job ON DELETE CASCADE,
     number INTEGER NOT NULL,
@@ -56,24 +57,7 @@ CREATE TABLE IF NOT EXISTS output (
 );
 """
 
-_COLUMNS = (
-    "caller TEXT NOT NULL DEFAULT '', bytes INTEGER NOT NULL DEFAULT 0, claimed REAL NOT NULL DEFAULT 0"
-)
-_INDEXES = """
-CREATE INDEX IF NOT EXISTS job_caller ON job (caller, claimed);
-CREATE INDEX IF NOT EXISTS job_callback ON job (callback_due) WHERE callback_status = 'pending';
-"""
-
 
 def jobs_database(folder: Path) -> Database:
-    """The jobs kept in a folder."""
-    return Database(folder / "jobs.sqlite", "the jobs", _TABLES, _upgrade)
-
-
-def _upgrade(db: sqlite3.Connection) -> None:
-    """Bring a file up to date that was made before callers had shares."""
-    counted = any(column[1] == "caller" for column in db.execute("PRAGMA table_info(job)"))
-    add_columns(db, "job", _COLUMNS)
-    if not counted:
-        db.execute("UPDATE job SET caller = 'key-' || owner WHERE owner IS NOT NULL")
-    db.executescript(_INDEXES)
+    """Return the database of a folder's jobs."""
+    return Database(folder / "jobs.sqlite", "the jobs", _TABLES)

@@ -1,7 +1,6 @@
-"""Where jobs are handed in and fetched: puts their parts together over a runtime."""
+"""Takes jobs and gives their results: puts the parts together over a runtime."""
 
 import ssl
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -13,9 +12,10 @@ from service.jobs.database import jobs_database
 from service.jobs.job import Job, NewJob
 from service.jobs.outbox import Outbox
 from service.jobs.outputs import Outputs
-from service.jobs.runner import Runner
+from service.jobs.runner import JobRunner
+from service.jobs.schemas import render_job
 from service.jobs.store import JobStore
-from service.jobs.work import JobWork, TellProblem
+from service.jobs.work import JobWork
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -27,8 +27,6 @@ class Desk:
     def __init__(
         self,
         runtime: "Runtime",
-        tell: TellProblem,
-        render: Callable[[Job], bytes],
         *,
         waits_s: tuple[float, ...] = WAITS_S,
         resolve: Resolve = resolve,
@@ -40,16 +38,16 @@ class Desk:
         self.store = JobStore(database)
         self.courier = Courier(
             Outbox(database),
-            render,
+            lambda job: render_job(job, settings.job_retention_s).model_dump_json().encode(),
             secret.get_secret_value() if secret else "",
             private=settings.callback_private,
             waits_s=waits_s,
             resolve=resolve,
             tls=tls,
         )
-        self.runner = Runner(
+        self.runner = JobRunner(
             self.store,
-            JobWork(runtime, self.store, Outputs(database), tell),
+            JobWork(runtime, self.store, Outputs(database)),
             self.courier,
             FileLock(settings.data_dir / "jobs.lock", mode=0o600, thread_local=False),
             workers=settings.job_workers,
@@ -65,7 +63,7 @@ class Desk:
         return job
 
     def look_up_callback(self, job: Job) -> None:
-        """Raise InvalidInput, and forget the job, if its callback leads where none may.
+        """Raise InvalidInput, and forget the job, if its callback leads to an address that is not public.
 
         Name servers may take their time, so this is for when nothing is held any more. It is looked up
         anew when it is sent, and nothing depends on this but that the caller hears of it at once.

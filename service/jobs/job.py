@@ -15,14 +15,6 @@ PROBLEM = "application/problem+json"
 """The media type of a result that says why there is none."""
 
 
-class UnknownJob(DragomanError):
-    """There is no such job, or it is another's."""
-
-
-class JobNotDone(DragomanError):
-    """The job has no result, or none yet."""
-
-
 class Gone(DragomanError):
     """The job was cancelled while it was worked on."""
 

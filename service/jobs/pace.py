@@ -18,7 +18,7 @@ Kept = tuple[bytes, Output]
 """An output, with the digest of the generation that it belongs to."""
 
 
-class Memory(Protocol):
+class ItemMemory(Protocol):
     """Remembers outputs of an item's generations, by their numbers in the order in which they are asked."""
 
     def recall(self, item: int) -> Mapping[int, Kept]: ...
@@ -26,19 +26,19 @@ class Memory(Protocol):
     def keep(self, item: int, outputs: Mapping[int, Kept]) -> None: ...
 
     def progress(self, done: int, total: int) -> None:
-        """So many generations are done of those known so far."""
+        """Note that `done` of the `total` generations known so far are done."""
 
 
 class Pace:
     """Paces tasks that run together: in a round they have about `size` generations between them."""
 
-    def __init__(self, size: int, memory: Memory):
+    def __init__(self, size: int, memory: ItemMemory):
         self._size = size
         self._memory = memory
         self._active = 0
 
     def steps(self, item: int, task: Steps[T]) -> Steps[T]:
-        """The same task, in small steps. Its outcome is the same, as far as batches make no difference."""
+        """Return the same task in small steps. Its outcome is the same, unless batches differ."""
         self._active += 1  # now, not when it begins: those that begin first would take too much
         return self._paced(item, task)
 

@@ -1,10 +1,11 @@
-"""Whether there is room for another job: shares of the queue and of the disk, by callers."""
+"""Room for another job: shares of the queue and of the disk, by callers."""
 
 import sqlite3
 
 from models.errors import Overloaded
 from service.jobs.job import NewJob
-from service.settings import ANONYMOUS_SHARES, Settings
+from service.limits import shares
+from service.settings import Settings
 
 _WAITING = "SELECT count(*) FROM job WHERE status IN ('queued', 'running')"
 
@@ -23,10 +24,7 @@ def require_room(db: sqlite3.Connection, new: NewJob, size: int, limits: Setting
         )
     if everybody_s >= limits.max_queued_jobs and (own or new.owner is None):
         raise Overloaded(f"{everybody_s} jobs wait already", retry_after_s=30.0)
-    shares: list[tuple[str, str, str | None, int]] = [("this caller", "caller = ?", new.caller, 1)]
-    if new.owner is None:
-        shares.append(("all callers without a key", "owner IS ?", None, ANONYMOUS_SHARES))
-    for whose, which, value, share in shares:
+    for whose, which, value, share in shares(new.caller, new.owner):
         query = f"SELECT coalesce(sum(bytes), 0) FROM job WHERE {which}"  # noqa: S608 - of constants
         (kept,) = db.execute(query, (value,)).fetchone()
         if kept + size > share * limits.max_job_bytes:

@@ -14,12 +14,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from models.errors import InvalidInput
-from service.database import StoreUnavailable, private
-from service.http.abandoned import Abandoned, Stop
+from service.database import private
+from service.errors import Abandoned, StoreUnavailable
 from service.jobs.courier import Courier
 from service.jobs.job import Gone, Job
 from service.jobs.store import JobStore
 from service.jobs.work import JobWork
+from service.stopping import Stop
 
 log = logging.getLogger(__name__)
 
@@ -47,20 +48,20 @@ class _Turn:
     """How long it took until something new of it was kept."""
 
     def got_on(self) -> None:
-        """Something of it was kept."""
+        """Note that something of the job was kept."""
         if self.began_s is None:
             self.began_s = time.monotonic() - self.begun
 
     @property
     def over_s(self) -> float:
-        """For how long it has had more than its turn; below 0 if it has not, or got nowhere yet."""
+        """Seconds beyond its turn; below 0 while the turn lasts, or nothing is kept yet."""
         if self.began_s is None:
             return -1.0
         return time.monotonic() - self.begun - max(TURN_S, TURN_TO_BEGINNING * self.began_s)
 
 
-class Runner:
-    """Threads that do jobs. `ready` says when they may begin."""
+class JobRunner:
+    """Threads that do jobs."""
 
     def __init__(
         self,
@@ -87,15 +88,15 @@ class Runner:
     # ------------------------------------------------------------------ from other threads
 
     def start(self, ready: Callable[[], bool] = lambda: True) -> None:
-        """Begin as soon as it is ready and the lock is free; does not wait for that."""
+        """Begin as soon as `ready` says so and the lock is free; return at once."""
         self._spawn(self._keep, "jobs", ready)
 
     def wake(self) -> None:
-        """There is a new job."""
+        """Look for a new job now."""
         self._waiting.release()
 
     def cancelled(self, job: Job) -> None:
-        """The store has this job as cancelled; whatever is still done for it may end."""
+        """End the work on a job that the store has as cancelled."""
         with self._guard:
             running = self._running.get(job.id)
         if running is not None:
@@ -128,7 +129,7 @@ class Runner:
         self._threads.append(thread)  # now: who closes joins what has begun
 
     def _keep(self, ready: Callable[[], bool]) -> None:
-        """Wait until it may begin, begin, and then forget old jobs now and then."""
+        """Wait until work may begin, begin, and then forget old jobs now and then."""
         while not ready():
             if self._closing.wait(LOOK_EVERY_S):
                 return
@@ -171,7 +172,7 @@ class Runner:
         return False
 
     def _take_turns(self) -> None:
-        """Where all work for some callers and another waits, end the turn that is over by most."""
+        """If all workers are busy and a caller waits who has none, end the turn that is longest over."""
         turns = self._in_work()
         over = max(turns, key=lambda turn: turn.over_s, default=None)
         if over is None or over.over_s < 0 or len(turns) < self._workers:
@@ -224,7 +225,7 @@ class Runner:
             self._courier.wake()
 
     def _give_back(self, job: Job) -> None:
-        """Let it wait again, once the store can be written."""
+        """Put the job back among those that wait, once the store can be written."""
         while True:
             try:
                 self._store.requeue(job)

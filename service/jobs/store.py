@@ -10,7 +10,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 
 from service.database import Database
-from service.jobs.job import Gone, Item, Job, NewJob, Result, Status, UnknownJob
+from service.errors import UnknownJob
+from service.jobs.job import Gone, Item, Job, NewJob, Result, Status
 from service.jobs.room import require_room
 from service.settings import Settings
 

@@ -1,35 +1,36 @@
-"""What is done to a job's items: fields become tasks, tasks are run in small steps, values become answers."""
+"""Does a job's items: makes tasks of their fields, runs them in small steps, and renders their values."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from models.errors import EngineFailed, InvalidInput
 from models.tasks.steps import Outcome, Steps, Timings
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translation import Translation
-from service.database import StoreUnavailable
 from service.documents import parsing
 from service.documents.document import File
-from service.http.abandoned import Abandoned, Stop
+from service.errors import Abandoned, StoreUnavailable
 from service.jobs.job import PROBLEM, Gone, Item, Job, Result
 from service.jobs.outputs import Outputs
 from service.jobs.pace import Kept, Pace
 from service.jobs.parts import in_parts
 from service.jobs.store import JobStore
+from service.limits import job_limits
 from service.named_terms import named_terms
-from service.schemas import Problem, parse_summarize, parse_translate, render_summary, render_translation
+from service.problems import problem
+from service.schemas import parse_summarize, parse_translate, render_summary, render_translation
 from service.schemas.documents import (
     SummarizeForm,
     TranslateForm,
     parse_form,
+    render_document_summary,
     summary_request,
     translation_request,
 )
-from service.settings import Settings
+from service.stopping import Stop
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -37,25 +38,10 @@ if TYPE_CHECKING:
 MOST_INTERRUPTIONS = 3
 """A job that ran each time the service died may be what it dies of."""
 
-TellProblem = Callable[[Exception, str], Problem]
-"""From an error and a request's id to the problem document."""
 
-
-def limits(settings: Settings) -> Settings:
-    """The settings with a job's limits in the places of a request's."""
-    most = settings.max_job_characters
-    return settings.model_copy(
-        update={
-            "max_request_characters": most,
-            "max_html_characters": max(most, settings.max_html_characters),
-            "max_texts": settings.max_job_texts,
-        }
-    )
-
-
-def item_problem(error: Exception, form: str, number: int, request_id: str, tell: TellProblem) -> Result:
-    """An item's result that says what is wrong with it."""
-    document = tell(error, request_id)
+def item_problem(error: Exception, form: str, number: int, request_id: str) -> Result:
+    """Return an item's result that tells its error."""
+    document = problem(error, request_id)
     if form == "texts":
         document = document.of_item(number)
     return Result(document.model_dump_json().encode(), PROBLEM)
@@ -63,14 +49,14 @@ def item_problem(error: Exception, form: str, number: int, request_id: str, tell
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """An item's task, and what its value becomes, told the seconds that all took."""
+    """An item's task, and the function from its value, its timings and the total seconds to the result."""
 
     steps: Steps[Any]
     render: Callable[[Any, Timings, float], Result]
 
 
 class _JobMemory:
-    """What is kept of a job while it is worked on."""
+    """Keeps the outputs and the progress of a job that runs."""
 
     def __init__(self, job: Job, store: JobStore, outputs: Outputs, got_on: Callable[[], None]):
         self._job = job
@@ -94,13 +80,12 @@ class _JobMemory:
 class JobWork:
     """Does jobs, one at a time in each thread that asks."""
 
-    def __init__(self, runtime: "Runtime", store: JobStore, outputs: Outputs, tell: TellProblem):
+    def __init__(self, runtime: "Runtime", store: JobStore, outputs: Outputs):
         self._runtime = runtime
         self._store = store
         self._outputs = outputs
-        self._tell = tell
         self._size = runtime.settings.job_batch_size
-        self._limits = limits(runtime.settings)
+        self._limits = job_limits(runtime.settings)
 
     def run(self, job: Job, stop: Stop, got_on: Callable[[], None] = lambda: None) -> None:
         """Do what is left of the job, and end it; `got_on` hears whenever something new of it is kept.
@@ -109,7 +94,7 @@ class JobWork:
         """
         if job.interruptions >= MOST_INTERRUPTIONS:
             times = f"the service ended {job.interruptions} times while it worked on this"
-            self._store.end(job, self._problem(job, EngineFailed(times)))
+            self._store.end(job, _problem(job, EngineFailed(times)))
             return
         memory = _JobMemory(job, self._store, self._outputs, got_on)
         results: Sequence[Result] = ()
@@ -125,7 +110,7 @@ class JobWork:
 
     def fail(self, job: Job, error: Exception) -> None:
         """End the job with a problem."""
-        self._store.end(job, self._problem(job, error))
+        self._store.end(job, _problem(job, error))
 
     def _run_together(self, job: Job, items: Sequence[Item], stop: Stop, memory: _JobMemory) -> list[Result]:
         start = time.perf_counter()
@@ -159,15 +144,12 @@ class JobWork:
             return self._failure(job, item, error)
 
     def _failure(self, job: Job, item: Item, error: Exception) -> Result:
-        return item_problem(error, job.form, item.number, job.request_id, self._tell)
-
-    def _problem(self, job: Job, error: Exception) -> bytes:
-        return self._tell(error, job.request_id).model_dump_json().encode()
+        return item_problem(error, job.form, item.number, job.request_id)
 
     # ------------------------------------------------------------------ from items to tasks
 
     def _plan(self, job: Job, items: Sequence[Item], stop: Stop) -> list[_Planned | InvalidInput]:
-        """Raises InvalidInput where the request as a whole has become wrong since it was taken."""
+        """Plan the items. Raises InvalidInput where the whole request has become wrong since it was taken."""
         if job.form == "document":
             return [self._plan_document(job, item, stop) for item in items]
         content = [item.content for item in items]
@@ -206,6 +188,10 @@ class JobWork:
         return _Planned(self._runtime.translator.steps(wanted), partial(_document_translation, name, written))
 
 
+def _problem(job: Job, error: Exception) -> bytes:
+    return problem(error, job.request_id).model_dump_json().encode()
+
+
 def _summary(summary: Summary, timings: Timings, total_s: float) -> Result:
     return Result(render_summary(summary, timings, total_s).model_dump_json().encode())
 
@@ -215,14 +201,11 @@ def _translation(translation: Translation, timings: Timings, total_s: float) -> 
 
 
 def _document_summary(asked: SummaryRequest, summary: Summary, timings: Timings, total_s: float) -> Result:
-    answer = render_summary(summary, timings, total_s)
-    answer.source.text = answer.source.text or asked.text  # what spans refer to, the caller has not
-    return Result(answer.model_dump_json().encode())
+    return Result(render_document_summary(asked, summary, timings, total_s).model_dump_json().encode())
 
 
 def _document_translation(
     name: str, written: Callable[[str, str], File], done: Translation, timings: Timings, total_s: float
 ) -> Result:
     file = written(done.translation, done.target)
-    filename = f"{PurePath(name).stem}.{done.target}{file.suffix}"
-    return Result(file.data, file.media_type, filename, "; ".join(done.notes))
+    return Result(file.data, file.media_type, file.name(name, done.target), "; ".join(done.notes))

@@ -25,27 +25,27 @@ def _probability(value: float) -> float:
 Confidence = Annotated[float, Field(ge=0, description="From 0 to 1."), AfterValidator(_probability)]
 
 
-class _Part(BaseModel):
+class _AnswerPart(BaseModel):
     """Made from the dataclass of the same fields."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
-class SpanPart(_Part):
+class SpanPart(_AnswerPart):
     """`text[start:end]`, in Unicode code points."""
 
     start: int
     end: int
 
 
-class UsagePart(_Part):
+class UsagePart(_AnswerPart):
     """Tokens over all models that the answer took."""
 
     source_tokens: int
     output_tokens: int
 
 
-class TimingsPart(_Part):
+class TimingsPart(_AnswerPart):
     """Milliseconds. The items of one request run together, so `total` is the same for all of them."""
 
     text: float = Field(description="Reading, splitting and restoring this text.")
@@ -61,12 +61,12 @@ class TimingsPart(_Part):
         )
 
 
-class DroppedPart(_Part):
+class DroppedPart(_AnswerPart):
     text: str
     reason: str
 
 
-class FlagPart(_Part):
+class FlagPart(_AnswerPart):
     """Something in the output that the source does not support."""
 
     kind: str = Field(description="Which check: number, date, name, quotation, ...")
@@ -89,7 +89,7 @@ class FlagPart(_Part):
         )
 
 
-class EvidencePart(_Part):
+class EvidencePart(_AnswerPart):
     """A stretch of the source that supports a sentence."""
 
     start: int = Field(description="In the source, as `end`.")
@@ -101,7 +101,7 @@ class EvidencePart(_Part):
         return cls(start=evidence.span.start, end=evidence.span.end, score=evidence.score)
 
 
-class SentencePart(_Part):
+class SentencePart(_AnswerPart):
     text: str
     start: int = Field(description="In the summary, as `end`.")
     end: int
@@ -111,7 +111,7 @@ class SentencePart(_Part):
     flags: list[FlagPart] = Field(description="What the article does not support.")
 
 
-class SourcePart(_Part):
+class SourcePart(_AnswerPart):
     """What was read of the article."""
 
     characters: int
@@ -123,7 +123,7 @@ class SourcePart(_Part):
     text: str | None = absent("The article found in the HTML; spans refer to it.")
 
 
-class SummaryAnswer(_Part):
+class SummaryAnswer(_AnswerPart):
     """A summary."""
 
     summary: str
@@ -138,12 +138,12 @@ class SummaryAnswer(_Part):
     notes: list[str] = Field(description="What the reader should know.")
 
 
-class DetectedPart(_Part):
+class DetectedPart(_AnswerPart):
     language: str
     confidence: Confidence
 
 
-class TranslationFlag(_Part):
+class TranslationFlag(_AnswerPart):
     """Something in a segment that its source does not bear out; offsets count in the segment's texts."""
 
     kind: str
@@ -154,7 +154,7 @@ class TranslationFlag(_Part):
     source: SpanPart | None = absent("Where in the source sentence, if that can be said.")
 
 
-class SegmentPart(_Part):
+class SegmentPart(_AnswerPart):
     source: SpanPart
     text: str
     complete: bool = Field(description="False if the model ran into its length limit.")
@@ -164,7 +164,7 @@ class SegmentPart(_Part):
     original: str | None = absent("The source's plain text, where it has markup.")
 
 
-class TermPart(_Part):
+class TermPart(_AnswerPart):
     """A protected or glossary term that the text holds."""
 
     source: str
@@ -179,7 +179,7 @@ class SourceLanguagePart(BaseModel):
     detected: bool
 
 
-class TranslationAnswer(_Part):
+class TranslationAnswer(_AnswerPart):
     """A translation, with paragraphs and blank lines as in the source."""
 
     translation: str
@@ -202,7 +202,7 @@ class DetectionAnswer(DetectedPart):
     candidates: list[DetectedPart]
 
 
-class ModelPart(_Part):
+class ModelPart(_AnswerPart):
     name: str
     family: str
     tasks: list[str]

@@ -8,9 +8,10 @@ from models.checks.checked_sentence import CheckedSentence
 from models.errors import InvalidInput
 from models.tasks.checker import Checked, CheckRequest, Kind
 from models.text.article import Article
+from service.limits import check_length
 from service.schemas.answers import DroppedPart, EvidencePart, FlagPart
 from service.schemas.described import one_input
-from service.schemas.requests import LanguageCode, check_length, given_field, validated
+from service.schemas.requests import LanguageCode, given_field, validated
 from service.settings import Settings
 
 SomeText = Annotated[str, Field(pattern=r"\S")]

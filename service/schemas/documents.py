@@ -4,9 +4,11 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, WithJsonSchema
 
-from models.tasks.summary import Format, Length, OnUnsupported, SummaryRequest
+from models.tasks.steps import Timings
+from models.tasks.summary import Format, Length, OnUnsupported, Summary, SummaryRequest
 from models.tasks.translation import TranslationRequest
-from service.documents.document import Part, Reading
+from service.documents.document import DocumentArticle, DocumentText
+from service.schemas.answers import SummaryAnswer, render_summary
 from service.schemas.fields import wrong_fields
 from service.schemas.requests import LanguageCode, ModelName
 
@@ -52,7 +54,7 @@ def parse_form(form: type[F], fields: dict[str, Any]) -> F:
         raise wrong_fields(form, error) from None
 
 
-def summary_request(form: SummarizeForm, reading: Reading) -> SummaryRequest:
+def summary_request(form: SummarizeForm, reading: DocumentArticle) -> SummaryRequest:
     """Return the task for what was read of the form's file."""
     return SummaryRequest(
         text=reading.text if reading.field == "text" else None,
@@ -67,7 +69,7 @@ def summary_request(form: SummarizeForm, reading: Reading) -> SummaryRequest:
     )
 
 
-def translation_request(form: TranslateForm, part: Part) -> TranslationRequest:
+def translation_request(form: TranslateForm, part: DocumentText) -> TranslationRequest:
     """Return the task for what was read of the form's file."""
     return TranslationRequest(
         text=part.text,
@@ -78,3 +80,12 @@ def translation_request(form: TranslateForm, part: Part) -> TranslationRequest:
         protect=tuple(form.protect),
         min_confidence=form.min_confidence,
     )
+
+
+def render_document_summary(
+    asked: SummaryRequest, summary: Summary, timings: Timings, total_s: float
+) -> SummaryAnswer:
+    """Return the answer, with the text that its spans refer to: the caller has only the file."""
+    answer = render_summary(summary, timings, total_s)
+    answer.source.text = answer.source.text or asked.text
+    return answer

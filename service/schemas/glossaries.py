@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from models.errors import InvalidInput
 from service import terms
-from service.glossaries import LONGEST_NAME, Dictionary, Glossary
+from service.glossaries import LONGEST_NAME
+from service.glossary_tables import Dictionary, Glossary
 from service.schemas.absent import absent
-from service.schemas.requests import validated
+from service.schemas.requests import LanguageCode, validated
 
-LanguageCode = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
 
 

@@ -23,6 +23,8 @@ from pydantic_core import PydanticKnownError
 from models.errors import InvalidInput
 from models.tasks.summary import Format, Length, OnUnsupported, SummaryRequest
 from models.tasks.translation import TextFormat, TranslationRequest
+from service.errors import TooManyTexts
+from service.limits import check_length, too_long
 from service.schemas.described import one_input, whole
 from service.schemas.fields import json_type, require_few_unknown, wrong_fields
 from service.settings import Settings
@@ -68,22 +70,14 @@ NamedTerms = Callable[[str, str, str], Callable[[str], Mapping[str, str]]]
 """From a kept glossary's name, a source language (or `auto`) and a target, to the terms for each text."""
 
 
-class TooLong(InvalidInput):
-    """A text, or all texts together, are over the limit."""
-
-
-class TooManyTexts(InvalidInput):
-    """`texts` has more items than one request may."""
-
-
-class _Body(BaseModel):
+class _TextsBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, json_schema_extra=one_input)
 
     text: str | None = Field(None, description="One text; the answer is one object.")
     texts: Texts | None = Field(None, description="Many texts; the answer is `results`, in the same order.")
 
 
-class SummarizeBody(_Body):
+class SummarizeBody(_TextsBody):
     """Exactly one of `text`, `html` and `texts`."""
 
     html: str | None = Field(None, description="One web page; its article is found and the rest left out.")
@@ -105,7 +99,7 @@ class SummarizeBody(_Body):
     )
 
 
-class TranslateBody(_Body):
+class TranslateBody(_TextsBody):
     """Exactly one of `text` and `texts`."""
 
     source: LanguageCode = Field("auto", description="The texts' language; `auto` finds it for each text.")
@@ -127,7 +121,7 @@ class TranslateBody(_Body):
     )
 
 
-class DetectBody(_Body):
+class DetectBody(_TextsBody):
     """Exactly one of `text` and `texts`."""
 
 
@@ -221,7 +215,7 @@ def validated(model: type[B], data: object) -> B:
         raise wrong_fields(model, error) from None
 
 
-def _asked(body: _Body, limits: Settings, request: Callable[[str, str], R]) -> Asked[R]:
+def _asked(body: _TextsBody, limits: Settings, request: Callable[[str, str], R]) -> Asked[R]:
     field = given_field(body)
     value = getattr(body, field)
     stream = getattr(body, "stream", False)
@@ -240,7 +234,7 @@ def _asked(body: _Body, limits: Settings, request: Callable[[str, str], R]) -> A
         len(text) for text, item in zip(value, items, strict=True) if not isinstance(item, InvalidInput)
     )
     if good > limits.max_request_characters:
-        raise _too_long("texts", good, limits.max_request_characters, " over all texts")
+        raise too_long("texts", good, limits.max_request_characters, " over all texts")
     return Asked(items, many=True)
 
 
@@ -273,15 +267,3 @@ def _text(field: str, value: object, limits: Settings) -> str:
         raise InvalidInput(f"{field} is empty", field=field, allowed="a text with at least one word")
     check_length(field, value, limits)
     return value
-
-
-def check_length(field: str, text: str, limits: Settings) -> None:
-    """Raises TooLong for a text, or a page in the field `html`, over the limit."""
-    most = limits.max_html_characters if field == "html" else limits.max_request_characters
-    if len(text) > most:
-        raise _too_long(field, len(text), most)
-
-
-def _too_long(field: str, characters: int, most: int, over: str = "") -> TooLong:
-    allowed = f"at most {most} characters{over}"
-    return TooLong(f"{field} has {characters} characters", field=field, allowed=allowed)

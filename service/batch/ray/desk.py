@@ -1,30 +1,29 @@
-"""Between the driver and those who work: units that wait to be read, and what is remembered. An actor.
+"""An actor between the driver and the workers: holds the units that wait, and the outputs remembered.
 
 Reading is by place and can be repeated, so whoever reads may be killed and started again.
 """
 
 import asyncio
-import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from models.engine.protocol import Output
 from service.batch.remembered import SCHEMA, Remembered
+from service.database import scratch
 
 DONE = b""
 """What is read in the place of a unit that is done."""
 
 
-class Desk:
-    """One event loop runs it all. What is remembered is in a file of the system's own, which ends with it."""
+class UnitQueue:
+    """Runs in one event loop. The outputs remembered are in a temporary file, which ends with it."""
 
     def __init__(self) -> None:
         self._units: list[bytes] = []
         self._begun: Counter[int] = Counter()
         self._closed = False
         self._news = asyncio.Condition()
-        self._connection = sqlite3.connect("")
-        self._connection.executescript(SCHEMA)
+        self._connection = scratch(SCHEMA)
         self._remembered = Remembered(self._connection)
         self._sees = -1
         self._tokens: dict[str, int] = {}

@@ -15,10 +15,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from service.batch.ray.actors import planned
 from service.batch.ray.cluster import RayFailed, connected, machines, reason
-from service.batch.ray.desk import Desk
+from service.batch.ray.desk import UnitQueue
 from service.batch.ray.units import results
 from service.batch.ray.worker import Order
-from service.batch.store import Store
+from service.batch.store import ResultStore
 from service.batch.unit import Done, Unit
 
 LOOK_EVERY_S = 1.0
@@ -35,7 +35,7 @@ END_S = 10.0
 
 @contextmanager
 def ray_doer(
-    order: Order, remembered: Store | None, *, address: str | None, count: int | None, device: str
+    order: Order, remembered: ResultStore | None, *, address: str | None, count: int | None, device: str
 ) -> Iterator["RayDoer"]:
     """Connects to Ray, or starts one if `address` is None, and does units there until the context's end.
 
@@ -44,7 +44,7 @@ def ray_doer(
     with connected(address):
         actors = planned(machines(), count, device, may_grow=address is not None)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        desk = ray.remote(Desk).options(num_cpus=0, scheduling_strategy=here).remote()
+        desk = ray.remote(UnitQueue).options(num_cpus=0, scheduling_strategy=here).remote()
         if remembered is not None:
             for unit, outputs in remembered.remembered():
                 ray.get(desk.remember.remote(unit, outputs))

@@ -11,7 +11,7 @@ from ray.data.block import BlockMetadata
 
 from service.batch.lanes import LANES
 from service.batch.ray.actors import Actors
-from service.batch.ray.worker import Order, Worker
+from service.batch.ray.worker import Order, RayWorker
 
 
 class UnitsDatasource(Datasource):  # type: ignore[misc]
@@ -46,7 +46,7 @@ UNITS = pa.schema([("unit", pa.large_binary())])
 
 
 def results(desk: Any, order: Order, actors: Actors) -> Dataset:
-    """The dataset, which is not started yet; see `Worker` for its rows."""
+    """The dataset, which is not started yet; see `RayWorker` for its rows."""
     context = DataContext.get_current()
     context.target_max_block_size = 1  # every row goes on at once, and alone
     context.execution_no_progress_timeout_s = -1  # an input may have nothing to do for hours
@@ -54,7 +54,7 @@ def results(desk: Any, order: Order, actors: Actors) -> Dataset:
     context.issue_detectors_config.detectors = []
     units = ray.data.read_datasource(UnitsDatasource(desk), override_num_blocks=1, num_cpus=0)
     return units.map_batches(
-        Worker,
+        RayWorker,
         batch_size=1,
         batch_format="pyarrow",
         fn_constructor_args=(order, actors, desk),

@@ -57,7 +57,7 @@ class Recalled:
         return found
 
 
-class Worker:
+class RayWorker:
     """The class that Ray Data maps units with; several threads may call it."""
 
     def __init__(self, order: Order, actors: Actors, desk: Any):

@@ -10,16 +10,17 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from flask import Blueprint, Request, Response, g, request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from models.errors import InvalidInput
 from models.tasks.translation import Translation, TranslationRequest
+from service.errors import CharactersSpent
 from service.http import keepalive
-from service.http.abandoned import Stop
-from service.http.allowance import UNLIMITED, CharactersSpent
+from service.http.allowance import UNLIMITED
 from service.http.body import read_json
 from service.http.compat.deepl_glossaries import DeepLGlossaries
 from service.http.compat.family import (
+    ClientFields,
     answer,
     checked_texts,
     directions,
@@ -27,12 +28,13 @@ from service.http.compat.family import (
     translations,
     worth_translating,
 )
-from service.http.errors import KINDS
 from service.http.forms import BoundedRequest
-from service.http.work import Work
+from service.http.work import RequestRunner
 from service.named_terms import named_terms
+from service.problems import KINDS
 from service.schemas import Problem
 from service.schemas.requests import validated
+from service.stopping import Stop
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -65,10 +67,8 @@ def _lower(value: Any) -> Any:
 Tags = Annotated[list[str], BeforeValidator(_list)]
 
 
-class Translate(BaseModel):
+class DeepLTranslate(ClientFields):
     """What /v2/translate reads; fields beside these change nothing here."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
 
     text: Any
     target_lang: str = Field(min_length=1, max_length=40)
@@ -77,19 +77,19 @@ class Translate(BaseModel):
         Literal["default", "more", "less", "prefer_more", "prefer_less"], BeforeValidator(_lower)
     ] = "default"
     tag_handling: Literal["", "html", "xml"] = ""
-    ignore_tags: Tags = []
+    ignore_tags: Tags = Field([])
     glossary_id: str = ""
-    glossary_ids: Tags = []
+    glossary_ids: Tags = Field([])
     model_type: str = ""
     style_id: str = ""
     translation_memory_id: str = ""
-    custom_instructions: list[str] = []
+    custom_instructions: list[str] = Field([])
 
 
 class DeepL:
     """The views of a DeepL server over a runtime."""
 
-    def __init__(self, runtime: "Runtime", work: Work):
+    def __init__(self, runtime: "Runtime", work: RequestRunner):
         self._runtime = runtime
         self._settings = runtime.settings
         self._work = work
@@ -123,7 +123,7 @@ class DeepL:
     def translate(self) -> Response:
         with ExitStack() as held:
             held.enter_context(self._work.place())
-            body = validated(Translate, _fields(request))
+            body = validated(DeepLTranslate, _fields(request))
             requests = self._requests(body)
             worth = worth_translating(requests)
             self._work.charge(each.text for each in requests)
@@ -133,7 +133,7 @@ class DeepL:
 
             return keepalive.respond(held, work, self.error)
 
-    def _requests(self, body: Translate) -> list[TranslationRequest]:
+    def _requests(self, body: DeepLTranslate) -> list[TranslationRequest]:
         texts = checked_texts(
             body.text if isinstance(body.text, list) else [body.text], "text", self._settings
         )
@@ -152,7 +152,7 @@ class DeepL:
             for text in texts
         ]
 
-    def _terms(self, body: Translate, source: str) -> Callable[[str], Mapping[str, str]]:
+    def _terms(self, body: DeepLTranslate, source: str) -> Callable[[str], Mapping[str, str]]:
         """The glossaries' terms for a text; those of the glossary that is named first count."""
         named = [body.glossary_id] if body.glossary_id else body.glossary_ids
         lookups = [
@@ -160,7 +160,7 @@ class DeepL:
         ]
         return lambda text: {term: to for lookup in reversed(lookups) for term, to in lookup(text).items()}
 
-    def _answer(self, body: Translate, done: list[tuple[str, Translation | None]]) -> str:
+    def _answer(self, body: DeepLTranslate, done: list[tuple[str, Translation | None]]) -> str:
         parts = []
         fallback = (
             deepl_code(self._runtime.languages.normalize(body.source_lang)) if body.source_lang else "EN"
@@ -210,7 +210,7 @@ def deepl_code(code: str) -> str:
     return _OWN_CODES.get(base, base.upper())
 
 
-def _refuse_what_no_model_has(body: Translate) -> None:
+def _refuse_what_no_model_has(body: DeepLTranslate) -> None:
     if body.formality in ("more", "less"):
         raise InvalidInput(
             f"formality {body.formality!r} is not supported for target_lang {body.target_lang[:40]}",

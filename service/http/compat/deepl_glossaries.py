@@ -5,15 +5,17 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from flask import Blueprint, Response, g, request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput
 from service import terms
-from service.glossaries import Dictionary, Glossaries, Glossary, Pair, UnknownGlossary
+from service.errors import UnknownGlossary
+from service.glossaries import Glossaries
+from service.glossary_tables import Dictionary, DictionarySize, Glossary
 from service.http.body import read_json
-from service.http.compat.family import answer, directions
-from service.http.work import Work
+from service.http.compat.family import ClientFields, answer, directions
+from service.http.work import RequestRunner
 from service.schemas.requests import validated
 
 if TYPE_CHECKING:
@@ -24,11 +26,7 @@ LONGEST_CODE = 40
 """Of a language: codes of more parts take more than twice the time for twice as many."""
 
 
-class _Fields(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Entries(_Fields):
+class Entries(ClientFields):
     """Entries for one pair of languages."""
 
     source_lang: str = Field(min_length=1, max_length=LONGEST_CODE)
@@ -48,24 +46,24 @@ class NewV2(Entries):
     name: str
 
 
-class NewV3(_Fields):
+class NewV3(ClientFields):
     """A new glossary of some pairs."""
 
     name: str
     dictionaries: list[Entries] = Field(min_length=1)
 
 
-class Changes(_Fields):
+class Changes(ClientFields):
     """Another name, more entries, or both."""
 
     name: str | None = None
-    dictionaries: list[Entries] = []
+    dictionaries: list[Entries] = Field([])
 
 
 class DeepLGlossaries:
     """The views of DeepL's glossaries. What is not there is 404, as its clients expect."""
 
-    def __init__(self, runtime: "Runtime", work: Work):
+    def __init__(self, runtime: "Runtime", work: RequestRunner):
         self._runtime = runtime
         self._work = work
 
@@ -189,7 +187,7 @@ class DeepLGlossaries:
             raise NotFound(f"the glossary {glossary_id} has {len(glossary.pairs)} dictionaries; /v3 knows it")
         return glossary
 
-    def _pair(self, glossary: Glossary, given: Mapping[str, str]) -> Pair:
+    def _pair(self, glossary: Glossary, given: Mapping[str, str]) -> DictionarySize:
         """The glossary's dictionary for `source_lang` and `target_lang`."""
         for field in ("source_lang", "target_lang"):
             if not given.get(field):
@@ -228,7 +226,7 @@ def _head(glossary: Glossary) -> dict[str, Any]:
     return {"glossary_id": glossary.id, "name": glossary.name, "creation_time": created}
 
 
-def _dictionary(pair: Pair) -> dict[str, Any]:
+def _dictionary(pair: DictionarySize) -> dict[str, Any]:
     return {
         "source_lang": code(pair.source),
         "target_lang": code(pair.target),

@@ -1,16 +1,18 @@
-"""What the families of clients have in common: whose an address is, its key, its errors, and texts."""
+"""The common part of the compatible interfaces: the owner of an address, its keys, its errors, its texts."""
 
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flask import Blueprint, Response
+from pydantic import BaseModel, ConfigDict
 
 from models.errors import InvalidInput
 from models.tasks.translation import Translation, TranslationRequest
+from service.errors import TooLong, TooManyTexts
 from service.http.forms import BoundedRequest
-from service.http.work import Done
-from service.schemas import Problem, TooLong, TooManyTexts
+from service.http.work import Outcomes
+from service.schemas import Problem
 from service.schemas.fields import json_type
 from service.settings import Settings
 
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
 
 SHOWN_ALLOWED = 40
 """Of more allowed values than this the rest is counted."""
+
+
+class ClientFields(BaseModel):
+    """The fields that a compatible interface reads. Its clients send more, which changes nothing here."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class Family(Protocol):
@@ -91,7 +99,7 @@ def worth_translating(requests: Sequence[TranslationRequest]) -> list[Translatio
 
 
 def translations(
-    requests: Sequence[TranslationRequest], done: Done[Translation]
+    requests: Sequence[TranslationRequest], done: Outcomes[Translation]
 ) -> list[tuple[str, Translation | None]]:
     """Each request's text in the target language, and how it came about; None for one that is empty.
 

@@ -8,14 +8,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput
 from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
+from service.errors import NotReady
 from service.http.body import read_json
 from service.http.compat.family import (
+    ClientFields,
     answer,
     checked_texts,
     directions,
@@ -24,8 +26,8 @@ from service.http.compat.family import (
     worth_translating,
 )
 from service.http.forms import BoundedRequest
-from service.http.readiness import NotReady, Readiness
-from service.http.work import Work
+from service.http.readiness import Readiness
+from service.http.work import RequestRunner
 from service.schemas import Problem
 from service.schemas.requests import validated
 
@@ -38,12 +40,7 @@ _PAIR = re.compile(r"translation_([\w-]{1,40}?)_to_([\w-]{1,40})")
 """Bounded, since otherwise a path of many `_to_` is tried at each of them."""
 
 
-class _Fields(BaseModel):
-    # Other fields are let through: clients send what some model or other understands.
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
-
-
-class Generate(_Fields):
+class Generate(ClientFields, strict=True):
     """How long the output may be, in tokens."""
 
     max_length: int | None = Field(None, ge=1)
@@ -75,7 +72,7 @@ class Parameters(Generate):
         return self.generate_parameters or self
 
 
-class Body(_Fields):
+class PipelineBody(ClientFields, strict=True):
     """A request: one text or several."""
 
     inputs: Any
@@ -89,7 +86,7 @@ class Body(_Fields):
 class HuggingFace:
     """The views of /pipeline over a runtime."""
 
-    def __init__(self, runtime: "Runtime", work: Work, readiness: Readiness):
+    def __init__(self, runtime: "Runtime", work: RequestRunner, readiness: Readiness):
         self._runtime = runtime
         self._work = work
         self._readiness = readiness
@@ -113,7 +110,7 @@ class HuggingFace:
     def run(self, task: str) -> Response:
         pair = _pair(task)
         with self._work.place():
-            body = validated(Body, read_json(request))
+            body = validated(PipelineBody, read_json(request))
             texts = checked_texts(body.texts, "inputs", self._runtime.settings)
             if body.inputs == "":
                 raise InvalidInput("inputs is empty", field="inputs", allowed="a text")

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from flask import Blueprint, Request, Response, g, request, url_for
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput
@@ -18,6 +18,7 @@ from service.documents.reading import SUFFIXES
 from service.http.allowance import Caller
 from service.http.body import read_json
 from service.http.compat.family import (
+    ClientFields,
     answer,
     checked_texts,
     directions,
@@ -28,7 +29,7 @@ from service.http.compat.family import (
 from service.http.compat.files import KeptFiles
 from service.http.files import file_answer
 from service.http.forms import BoundedRequest
-from service.http.work import Work
+from service.http.work import RequestRunner
 from service.schemas import Problem
 from service.schemas.requests import validated
 
@@ -56,11 +57,7 @@ STATUSES = {401: 403, 415: 400, 422: 400}
 """What LibreTranslate knows as one kind of error; the other statuses are ours."""
 
 
-class _Fields(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Translate(_Fields):
+class TranslateTexts(ClientFields):
     """What /translate reads."""
 
     q: Any
@@ -71,20 +68,20 @@ class Translate(_Fields):
     alternatives: int = Field(0, ge=0)
 
 
-class Detect(_Fields):
+class Detect(ClientFields):
     """What /detect reads."""
 
     q: str = Field(min_length=1)
 
 
-class TranslateFile(_Fields):
+class TranslateFile(ClientFields):
     """What /translate_file reads beside the file."""
 
     source: str = Field(min_length=1, max_length=40)
     target: str = Field(min_length=1, max_length=40)
 
 
-class Suggest(_Fields):
+class Suggest(ClientFields):
     """What /suggest reads: a text, and a better translation of it."""
 
     q: str = Field(min_length=1)
@@ -96,7 +93,7 @@ class Suggest(_Fields):
 class LibreTranslate:
     """The views of a LibreTranslate server over a runtime."""
 
-    def __init__(self, runtime: "Runtime", work: Work):
+    def __init__(self, runtime: "Runtime", work: RequestRunner):
         self._runtime = runtime
         self._settings = runtime.settings
         self._work = work
@@ -137,7 +134,9 @@ class LibreTranslate:
 
     def translate(self) -> Response:
         with self._work.place():
-            body = validated(Translate, _fields(request, "q", "source", "target", "format", "alternatives"))
+            body = validated(
+                TranslateTexts, _fields(request, "q", "source", "target", "format", "alternatives")
+            )
             many = isinstance(body.q, list)
             texts = checked_texts(body.q if many else [body.q], "q", self._settings)
             if not many and not texts[0]:

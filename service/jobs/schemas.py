@@ -1,4 +1,4 @@
-"""Jobs as they are asked for and shown: /v1/jobs."""
+"""The JSON and the forms of /v1/jobs, and how a job is rendered."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -104,7 +104,7 @@ class JobList(BaseModel):
 
 
 def task_of(fields: object) -> Task:
-    """Which task is asked for. Raises InvalidInput."""
+    """Return the task that the fields ask for. Raises InvalidInput."""
     task = fields.get("task") if isinstance(fields, dict) else None
     if task != "summarize" and task != "translate":
         was = "is required" if task is None else "must be summarize or translate"
@@ -113,12 +113,12 @@ def task_of(fields: object) -> Task:
 
 
 def options(fields: Mapping[str, Any], *others: str) -> dict[str, Any]:
-    """The fields that the direct route has as well, but for `others`."""
+    """Return the fields that the direct route has too, without `others`."""
     return {name: value for name, value in fields.items() if name not in (*OWN_FIELDS, *others)}
 
 
 def render_job(job: Job, retention_s: float) -> JobAnswer:
-    """The job as it is answered, and sent to callbacks."""
+    """Return the job as clients and callbacks get it."""
     ended = job.finished is not None
     return JobAnswer(
         id=job.id,
@@ -137,7 +137,7 @@ def render_job(job: Job, retention_s: float) -> JobAnswer:
 
 
 def render_jobs(jobs: Sequence[Job], limit: int, retention_s: float) -> JobList:
-    """A page of at most `limit` jobs, made of one more than that if there are more."""
+    """Return a page of at most `limit` jobs; `jobs` holds one more than that if there are more."""
     shown = jobs[:limit]
     return JobList(
         jobs=[render_job(job, retention_s) for job in shown],

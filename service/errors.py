@@ -1,0 +1,92 @@
+"""The service's own errors, beside those of the models; `problems.py` has the status and title of each."""
+
+import logging
+from pathlib import Path
+
+from models.errors import DragomanError, InvalidInput
+
+log = logging.getLogger(__name__)
+
+
+class Abandoned(DragomanError):
+    """The client went away, so its work was cancelled."""
+
+
+class StoreUnavailable(DragomanError):
+    """A file of the service cannot be read or written. The message, which callers read, names no folder."""
+
+    def __init__(self, kept: str, file: Path, reason: Exception):
+        why = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)
+        super().__init__(f"{kept} ({file.name}) cannot be used: {why}")
+        self.file = file
+        log.error("%s in %s cannot be used: %s", kept, file, reason)
+
+
+# ---------------------------------------------------------------------- requests
+
+
+class InvalidJson(InvalidInput):
+    """The body is not JSON."""
+
+
+class TooLong(InvalidInput):
+    """A text, or all texts together, are over the limit."""
+
+
+class TooManyTexts(InvalidInput):
+    """`texts` has more items than one request may have."""
+
+
+class UnknownGlossary(InvalidInput):
+    """No glossary has this id or name, or it has no dictionary for the pair."""
+
+
+class UntrustedHost(DragomanError):
+    """The request is for a host name that is not this server's."""
+
+
+class CrossSite(DragomanError):
+    """A page of another site made a browser send this."""
+
+
+class NotReady(DragomanError):
+    """The models are not loaded; `reasons` says why, one line each."""
+
+    def __init__(self, reasons: list[str], *, retry_after_s: float = 5.0):
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+        self.retry_after_s = retry_after_s
+
+
+# ---------------------------------------------------------------------- callers
+
+
+class KeyRequired(DragomanError):
+    """There was no key, and anonymous use is off."""
+
+
+class UnknownKey(DragomanError):
+    """No such key was ever made here."""
+
+
+class RevokedKey(DragomanError):
+    """The key was revoked."""
+
+
+class CharactersSpent(DragomanError):
+    """The caller's characters of the day don't suffice; there are new ones in `retry_after_s`."""
+
+    def __init__(self, message: str, *, retry_after_s: float):
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+# ---------------------------------------------------------------------- jobs
+
+
+class UnknownJob(DragomanError):
+    """There is no such job, or it is another owner's."""
+
+
+class JobNotDone(DragomanError):
+    """The job has no result, or none yet."""

@@ -29,9 +29,11 @@ from linear_values import (
 from lxml import etree
 from pydantic import BaseModel, ValidationError
 
+from models.checks.evidence import TermWeights
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
 from models.checks.registry import SUMMARY_CHECKS, TRANSLATION_CHECKS
+from models.checks.summary.surroundings import Surroundings
 from models.errors import InvalidInput
 from models.tasks.steps import Timings
 from models.tasks.summary import Summary, SummarySentence
@@ -39,7 +41,9 @@ from models.text.article import Article, read_verbatim
 from models.text.block import Block
 from models.text.body import Body
 from models.text.language import LanguageDetector
+from models.text.lexicon import Folded
 from models.text.markup import run
+from models.text.markup.align import Target
 from models.text.markup.place import Piece
 from models.text.markup.run import Node
 from models.text.span import Span
@@ -229,14 +233,7 @@ BY_NAME: dict[str, Callable[[Fed], Any]] = {
     "columns": lambda fed: lines_of(fed).columns(),
 }
 BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
-    "models.checks.registry.run": lambda fed: [
-        SUMMARY_CHECKS + TRANSLATION_CHECKS,
-        BY_TYPE[Pair](fed),
-    ],
-    "models.checks.registry.run_pausing": lambda fed: [
-        SUMMARY_CHECKS + TRANSLATION_CHECKS,
-        BY_TYPE[Pair](fed),
-    ],
+    "models.checks.registry.run": lambda fed: [SUMMARY_CHECKS + TRANSLATION_CHECKS, BY_TYPE[Pair](fed)],
     "models.text.markup.place.place": lambda fed: [
         found := run_of(fed),
         [Piece(Span(0, len(found.text)), fed.beside)],
@@ -246,8 +243,16 @@ BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
     "models.checks.language.writing.letters_of": lambda fed: [("Latin",)],
     "models.checks.language.writing.foreign_to": lambda fed: [("Latin",)],
     "models.text.terms.Terms.target": lambda fed: [
-        Terms((fed.text,), {}, fed.text),
-        " ".join(fed.text.split()),
+        Terms((f"a{fed.text}",), {}, fed.text),
+        " ".join(f"a{fed.text}".split()),
+    ],
+    "models.text.lexicon.Folded.span": lambda fed: [Folded(f"a{fed.text}"), 0, 1],
+    "models.text.markup.run.Run.origin": lambda fed: [run_of(fed), Span(0, 1)],
+    "models.text.markup.align.find": lambda fed: [["a b"], fed.text, Span(0, 1), Target(fed.beside)],
+    "models.checks.summary.surroundings.Surroundings.context": lambda fed: [
+        Surroundings(source := Reading(fed.text, "en"), TermWeights(source)),
+        Reading(f"A. {fed.text}", "en"),
+        Span(0, 1),
     ],
     "models.text.traits.Lines.alike": lambda fed: [lines_of(fed), 0, -1],
     "models.text.terms.unmask": masked_of,
@@ -293,9 +298,4 @@ BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
     "service.schemas.requests.given_field": lambda fed: [requests.DetectBody(text=fed.text)],
 }
 BY_CALLABLE["models.text.markup.place.pausing_place"] = BY_CALLABLE["models.text.markup.place.place"]
-NOTHING_TO_FEED: dict[str, str] = {
-    "models.checks.pauses.finish": "runs the work of another function, which is walked itself",
-    "service.schemas.absent.absent": "describes a field of our own",
-    "service.schemas.described.one_input": "changes a schema of our own",
-    "service.schemas.described.write_limits": "changes a schema of our own",
-}
+BY_CALLABLE["models.checks.registry.run_pausing"] = BY_CALLABLE["models.checks.registry.run"]

@@ -76,3 +76,12 @@ def invalid_of(fed: Fed) -> ValidationError:
     except ValidationError as error:
         return error
     raise AssertionError
+
+
+NOTHING_TO_FEED: dict[str, str] = {
+    "models.checks.pauses.finish": "runs the work of another function, which is walked itself",
+    "service.schemas.absent.absent": "describes a field of our own",
+    "service.schemas.described.one_input": "changes a schema of our own",
+    "service.schemas.described.write_limits": "changes a schema of our own",
+}
+"""Public callables that take nothing a stranger can feed, and why."""

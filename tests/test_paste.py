@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from models.text import headline
 from models.text.paste import read_pasted
 from models.text.traits import Lines
+from models.text.wording import KINDS
 
 ARTICLE = [
     "The lighthouse at Corran Point will be switched off in March after 164 years, keepers said on Friday.",
@@ -339,3 +340,13 @@ def test_lines_that_may_all_be_the_headline_are_not_each_compared_with_all(monke
     lines = Lines([*menu, article], [False] * (len(menu) + 1))
     headline.find_headline(lines, np.arange(lines.count) == len(menu))
     assert len(compared) < 200 * len(menu)  # line by line, 600 times
+
+
+@pytest.mark.parametrize("unit", ["pin it ", "1.1 ", "1.1.", "copy link ", "google plus "])
+def test_a_line_that_can_be_split_in_many_ways_is_split_once(unit: str) -> None:
+    """Each of them could be read in 2 to the power of 28 ways, and was: for minutes."""
+    line = unit * (200 // len(unit))
+    assert KINDS["share buttons"].search(line)
+    start = time.thread_time()
+    assert not KINDS["share buttons"].search(f"{line}and so on they went")
+    assert time.thread_time() - start < 2.0

@@ -19,17 +19,24 @@ class Extraction:
     """The text that an extractor took from a page."""
 
     def __init__(self, text: str):
-        found = words(text)
-        self._flat = f" {' '.join(found)} "
-        self._words = set(found)
-        self._grams = grams(found)
+        self._found = words(text)
+        self._words = set(self._found)
+        self._grams = grams(self._found)
+        self._runs: dict[int, set[Gram]] = {}
 
     def holds(self, block: Block) -> bool:
         """Whether nearly all of the block is in it; a short one has to be there as it is."""
         if len(block.words) < 2 * _GRAM_WORDS:
-            return bool(block.words) and f" {' '.join(block.words)} " in self._flat
+            return bool(block.words) and block.words in self._runs_of(len(block.words))
         own = grams(block.words)
         return len(own & self._grams) >= _LEAST_FOUND * len(own)
+
+    def _runs_of(self, size: int) -> set[Gram]:
+        """Return all runs of so many words: to search the text for each short block takes long."""
+        if size not in self._runs:
+            last = len(self._found) - size + 1
+            self._runs[size] = {tuple(self._found[i : i + size]) for i in range(last)}
+        return self._runs[size]
 
     def share_in(self, blocks: Iterable[Block]) -> float:
         """How many of its different words stand in the blocks, 0 to 1; all of them if it has none."""

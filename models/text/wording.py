@@ -42,7 +42,10 @@ _AGO = r"\d+ (?:seconds?|minutes?|mins?|hours?|hrs?|days?|weeks?|months?|years?)
 _NUMERIC_DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{2,4}"
 
 _PATTERNS = {
-    "share buttons": rf"^\W*(?:(?:{_NETWORKS}|{_SHARING}|\d+(?:[.,]\d+)?k?)\b\W*)+$"
+    # Atomic groups: "pin it" is also "pin" and "it", "1.5" also "1" and "5", and a line of such would be tried
+    # in all ways, of which there are 2 to the power of their number.
+    "share buttons": rf"^\W*+(?>(?:{_NETWORKS}|{_SHARING}"
+    r"|\d++(?:[.,]\d++)?+k?+)\b\W*+)++$"
     r"|^(?:click to )?(?:share|tweet|pin|email|teilen|partager|compartir|compartilh\w+|condivid\w+"
     r"|поделиться|udostępnij|deel)\b"
     rf"(?=.{{0,60}}$)(?:.*\b(?:{_NETWORKS}|e-?mail|this|friends?|story|article|post|page|link)\b|\s*:?$)"

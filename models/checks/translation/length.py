@@ -58,7 +58,7 @@ _BY_SCRIPT = {
 _UNMEASURED = Length(1.10, 0.08, 1.5)
 ERROR, WARNING = 3.5, 3.0
 """In standard deviations from the expected length."""
-_ELLIPSIS = re.compile(r"(?:\.\.\.|…+|\[\.\.\.\]|\[…\])\W*$")
+_ELLIPSIS = re.compile(r"(?:\.\.\.|…|\[\.\.\.\]|\[…\])\W{0,20}$")
 
 _WORD = re.compile(r"\w")
 _FULL_STOP = re.compile(r"\w\w[.!?。！？]\W*$")

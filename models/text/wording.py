@@ -42,8 +42,8 @@ _AGO = r"\d+ (?:seconds?|minutes?|mins?|hours?|hrs?|days?|weeks?|months?|years?)
 _NUMERIC_DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{2,4}"
 
 _PATTERNS = {
-    # Atomic groups: "pin it" is also "pin" and "it", "1.5" also "1" and "5", and a line of such would be tried
-    # in all ways, of which there are 2 to the power of their number.
+    # Atomic groups: "pin it" is also "pin" and "it", "1.5" also "1" and "5", and a line of such would be
+    # tried in all ways, of which there are 2 to the power of their number.
     "share buttons": rf"^\W*+(?>(?:{_NETWORKS}|{_SHARING}"
     r"|\d++(?:[.,]\d++)?+k?+)\b\W*+)++$"
     r"|^(?:click to )?(?:share|tweet|pin|email|teilen|partager|compartir|compartilh\w+|condivid\w+"

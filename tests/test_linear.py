@@ -6,8 +6,8 @@ times the work. A new function is walked without being named anywhere; one for w
 value makes its test fail until it has a row there.
 
 Each callable and pattern is walked for an eighth of a second of CPU time, through its cases in an order of
-its own, the same one on every run: units first, in all forms, then pairs. DRAGOMAN_LINEAR=60 gives each a minute,
-which is enough for nearly all cases of most of them, and takes hours in all.
+its own, the same one on every run: units first, in all forms, then pairs. DRAGOMAN_LINEAR=60 gives each a
+minute, which is enough for nearly all cases of most of them, and takes hours in all.
 
 Measured in CPU time of the thread. Most cases are let through by two short texts, one four times as long as
 the other; what looks suspicious there is measured again, at its best of several times, at 10,000, 20,000 and

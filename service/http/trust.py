@@ -77,5 +77,5 @@ class TrustViews:
             if field == "html":
                 article = self._work.apart(read_page, content, True, field=field)
             else:
-                article = read_pasted(content)
+                article = self._work.apart(read_pasted, content, field=field)
         return Response(render_clean(article).model_dump_json(), mimetype="application/json")

@@ -59,7 +59,7 @@ def read_html(html: str) -> Article:
     page = html if _PAGE.search(html) else f"<html><body>{html}</body></html>"
     try:
         article = _read(page) if _TAG.search(html) else None
-    except InvalidInput:
+    except (InvalidInput, MemoryError):
         raise
     except Exception as error:  # whatever a parser stumbles over is in the caller's page
         raise InvalidInput(f"the HTML could not be read: {error}", field="html") from error

@@ -15,6 +15,8 @@ def read_whole_page(html: str) -> Article:
     tree = parse_page(html)
     try:
         text = Inscriptis(tree).get_text()
+    except MemoryError:
+        raise
     except Exception as error:  # whatever a parser stumbles over is in the caller's page
         raise InvalidInput(f"the HTML could not be read: {error}", field="html") from error
     if not any(character.isalpha() for character in text):

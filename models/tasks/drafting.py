@@ -161,7 +161,7 @@ def _generation(
 ) -> Generation:
     most = request.max_tokens or round(most_words(request) * TOKENS_A_WORD)
     least = round(most * LEAST_SHARE)
-    if model.entry.free_length or model.entry.family == "instruct":
+    if model.entry.free_length:
         most, least = request.max_tokens or model.entry.max_new_tokens, 0
     least = least if request.min_tokens is None else request.min_tokens
     decoding = model.codec.decoding(purpose, max_new_tokens=most, min_new_tokens=least)

@@ -35,7 +35,8 @@ def check_translation(
     models = {entry.name: _ready(runtime, entry, load)}
     source = request.source
     if source == "auto":  # any language that the model reads will do
-        source = next((code for code in ("en", *entry.languages) if code in entry.languages), "")
+        known = [start for start, end in entry.pairs if end == target] or entry.languages
+        source = next((code for code in ("en", *known) if code in known and code in entry.languages), "")
     if load and source and not entry.is_pattern:
         trial = TranslationRequest(text=ANY_TEXT, source=source, target=target, model=request.model)
         runtime.run_all([runtime.translator.steps(trial)], wait=True)[0].unwrap()

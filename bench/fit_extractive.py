@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from models.choices import LENGTHS
 from models.extractive.choose import FITTED, ScoreWeights, choose, count_words
 from models.extractive.encoder import SentenceEncoder
-from models.text.article import read_verbatim
-from models.text.segment import sentences
+from models.text.article.article import read_verbatim
+from models.text.sentences.segment import sentences
 
 STEPS = (0.0, 0.5, 0.75, 1.25, 1.5, 2.0)
 

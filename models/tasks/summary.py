@@ -6,7 +6,7 @@ from models.checks.evidence import Evidence
 from models.checks.flag import Flag
 from models.choices import DEFAULT_LENGTH, Length, OnUnsupported, SummaryFormat
 from models.tasks.usage import Usage
-from models.text.article import Dropped
+from models.text.article.article import Dropped
 from models.text.language import Detection
 from models.text.span import Span
 

@@ -15,7 +15,7 @@ from models.errors import DragomanError
 from models.tasks.steps import Steps, Timings
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translation import Translation, TranslationRequest
-from models.text.page import read_html
+from models.text.article.page import read_html
 from service.batch.record import Content
 from service.schemas import render_summary, render_translation
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import Stemmer
 
-from models.text.boundary import is_unspaced as is_unspaced_character
+from models.text.sentences.boundary import is_unspaced as is_unspaced_character
 
 _ALGORITHMS = {
     "ar": "arabic", "hy": "armenian", "eu": "basque", "ca": "catalan", "da": "danish", "nl": "dutch",

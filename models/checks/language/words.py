@@ -6,8 +6,8 @@ In a script without spaces a character counts as a word.
 import re
 from typing import NamedTuple
 
-from models.text.boundary import UNSPACED
-from models.text.boundary import is_unspaced as is_unspaced_character
+from models.text.sentences.boundary import UNSPACED
+from models.text.sentences.boundary import is_unspaced as is_unspaced_character
 from models.text.span import Span
 
 _WORD = re.compile(rf"[{UNSPACED}]|(?:(?![{UNSPACED}])\w)+(?:['’](?:(?![{UNSPACED}])\w)+)*")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.text.clutter import ends_like_a_sentence, words
-from models.text.wording import BESIDE_DATE, DATE, KINDS, LINK_MARK, OF_PAGES
+from models.text.article.clutter import ends_like_a_sentence, words
+from models.text.article.wording import BESIDE_DATE, DATE, KINDS, LINK_MARK, OF_PAGES
 
 Column = NDArray[Any]
 """A number, or whether, for each line."""

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.catalog import ModelEntry, Task
 from models.engine.protocol import Decoding
+from models.entry import ModelEntry, Task
 from models.errors import ModelUnavailable, UnsupportedLanguage
 from models.families import FAMILIES, Feed
 from models.languages import Languages

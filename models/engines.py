@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from models.catalog import ModelEntry
 from models.codec import base_decoding
 from models.engine.batching import Backend, BatchingEngine
 from models.engine.protocol import BatchRecord, Engine
+from models.entry import ModelEntry
 from models.errors import DragomanError, EngineFailed, ModelUnavailable
 from models.loading import Store
 

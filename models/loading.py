@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from models import packaged
-from models.catalog import ModelEntry, Package
+from models.entry import ModelEntry, Package
 from models.errors import ModelUnavailable
 from models.families import AUTO_CLASSES
 from models.made import Made, blob_problems

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from models.catalog import Catalog, ModelEntry
+from models.catalog import Catalog
 from models.codec import Codec, codec_of
 from models.engine.protocol import Engine, EngineStats
 from models.engines import EngineMaker
 from models.entailment import Entailment
+from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.extractive.encoder import SentenceEncoder
 from models.languages import Languages

@@ -8,7 +8,7 @@ from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
 
 if TYPE_CHECKING:
-    from models.catalog import ModelEntry
+    from models.entry import ModelEntry
     from service.runtime import Runtime
 
 ANY_TEXT = "Yes."

@@ -17,7 +17,7 @@ from service.problems import problem
 from service.schemas import Asked, parse_summarize, parse_translate
 
 if TYPE_CHECKING:
-    from models.catalog import ModelEntry
+    from models.entry import ModelEntry
     from service.runtime import Runtime
 
 Request = SummaryRequest | TranslationRequest

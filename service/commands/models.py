@@ -10,7 +10,7 @@ from models.errors import DragomanError, InvalidInput
 from service.commands.session import Session, note, write
 
 if TYPE_CHECKING:
-    from models.catalog import ModelEntry
+    from models.entry import ModelEntry
     from service.runtime import Runtime
 
 SHOWN_LANGUAGES = 8

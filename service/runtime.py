@@ -20,8 +20,8 @@ from models.tasks.stop import Stop
 from models.tasks.summarizer import Summarizer
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
+from models.text.article.page import read_page
 from models.text.language import LanguageDetector
-from models.text.page import read_page
 from service.children import Children
 from service.glossaries import Glossaries
 from service.keys import Keys

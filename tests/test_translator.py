@@ -12,6 +12,7 @@ from fake_pool import FakeEngine, FakePool, cipher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.catalog import Catalog
 from models.engine.protocol import Decoding, Generation, Output
 from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
 from models.languages import Languages
@@ -190,6 +191,33 @@ def test_a_pairs_own_model_takes_that_pair(
     name = f"Helsinki-NLP/opus-mt-{pair}"
     outcome = _translate(_pool(languages), detector, text="Talks.", model=name, source=source, target=target)
     assert getattr(outcome.error, "field", None) == field
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "field", "allowed"),
+    [
+        ("en", "fr", None, None),
+        ("de", "en", None, None),
+        ("fr", "en", "source", ["en", "de"]),
+        ("en", "de", "target", ["fr"]),
+        ("ja", "en", "source", ["en", "fr", "de"]),
+    ],
+)
+def test_a_model_for_some_directions_takes_no_other(
+    languages: Languages,
+    detector: LanguageDetector,
+    source: str,
+    target: str,
+    field: str | None,
+    allowed: list[str] | None,
+) -> None:
+    pool = _pool(languages)
+    entry = pool.catalog.get(GEMMA)
+    pairs = (("en", "fr"), ("de", "en"))
+    changes = {"pairs": pairs, "languages": ("en", "fr", "de"), "english_only": False}
+    pool.catalog = Catalog([entry.model_copy(update=changes)])
+    error = _translate(pool, detector, text="Talks.", source=source, target=target).error
+    assert (getattr(error, "field", None), getattr(error, "allowed", None)) == (field, allowed)
 
 
 class Fickle(FakeEngine):

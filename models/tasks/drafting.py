@@ -9,21 +9,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from models.choices import AIM, LENGTHS
 from models.codec import Purpose
 from models.engine.protocol import Decoding, Generation, Output
-from models.extractive.choose import AIM, MAX_WORDS
 from models.extractive.summarizer import summarize as pick_sentences
 from models.pool import ExtractiveModel, TextModel
 from models.tasks.hypothesis import join
 from models.tasks.steps import Call, Steps
-from models.tasks.summary import Length, SummaryRequest, SummarySentence
+from models.tasks.summary import SummaryRequest, SummarySentence
 from models.tasks.usage import Usage
-from models.text.pack import pack, split_long
-from models.text.segment import sentences
+from models.text.sentences.pack import pack, split_long
+from models.text.sentences.segment import sentences
 from models.text.span import Span
-
-SENTENCES: dict[Length, int] = {"headline": 1, "short": 2, "medium": 4, "long": 8}
-"""How many sentences an instruct model is asked for."""
 
 TOKENS_A_WORD = 1.5
 LEAST_SHARE = 0.4
@@ -50,7 +47,7 @@ class Draft:
 
 def most_sentences(request: SummaryRequest) -> int | None:
     """How many sentences the summary may have; None if only its words are limited."""
-    return 1 if request.length == "headline" else request.max_sentences
+    return LENGTHS[request.length].max_sentences or request.max_sentences
 
 
 def most_words(request: SummaryRequest) -> int:
@@ -58,7 +55,7 @@ def most_words(request: SummaryRequest) -> int:
     if request.max_tokens is not None:
         return max(1, int(request.max_tokens / TOKENS_A_WORD))
     least = (request.min_tokens or 0) / TOKENS_A_WORD
-    return max(MAX_WORDS[request.length], math.ceil(least / AIM))
+    return max(LENGTHS[request.length].max_words, math.ceil(least / AIM))
 
 
 def pick(
@@ -120,7 +117,8 @@ def write(
 
 
 def _purpose(request: SummaryRequest, language: str) -> Purpose:
-    return Purpose("summarize", language, sentences=request.max_sentences or SENTENCES[request.length])
+    sentences = request.max_sentences or LENGTHS[request.length].sentences
+    return Purpose("summarize", language, sentences=sentences)
 
 
 def _share(windows: Sequence[str], texts: Sequence[str]) -> float:
@@ -153,7 +151,7 @@ def _generation(
 ) -> Generation:
     most = request.max_tokens or round(most_words(request) * TOKENS_A_WORD)
     least = round(most * LEAST_SHARE)
-    if model.entry.free_length or model.entry.family == "instruct":
+    if model.entry.free_length:
         most, least = request.max_tokens or model.entry.max_new_tokens, 0
     least = least if request.min_tokens is None else request.min_tokens
     decoding = model.codec.decoding(purpose, max_new_tokens=most, min_new_tokens=least)

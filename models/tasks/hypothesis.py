@@ -15,7 +15,7 @@ from models.pool import ModelPool, TextModel
 from models.tasks.route import Hop
 from models.tasks.steps import Call, Steps
 from models.tasks.usage import Usage
-from models.text.pack import split_long
+from models.text.sentences.pack import split_long
 from models.text.span import Span
 from models.text.terms import without_masks
 

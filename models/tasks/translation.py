@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from models.checks.flag import Flag
+from models.choices import TextFormat
 from models.tasks.steps import Event
 from models.tasks.usage import Usage
 from models.text.language import Detection
 from models.text.span import Span
-
-TextFormat = Literal["text", "html", "markdown", "xml"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

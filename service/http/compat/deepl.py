@@ -33,7 +33,7 @@ from service.http.forms import BoundedRequest
 from service.http.work import RequestRunner
 from service.problems import KINDS
 from service.schemas import Problem
-from service.schemas.requests import validated
+from service.schemas.requests import LONGEST_CODE, LanguageCode, validated
 from service.work.named_terms import named_terms
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class DeepLTranslate(ClientFields):
     """What /v2/translate reads; fields beside these change nothing here."""
 
     text: Any
-    target_lang: str = Field(min_length=1, max_length=40)
-    source_lang: str = Field("", max_length=40)
+    target_lang: LanguageCode
+    source_lang: str = Field("", max_length=LONGEST_CODE)
     formality: Annotated[
         Literal["default", "more", "less", "prefer_more", "prefer_less"], BeforeValidator(_lower)
     ] = "default"

@@ -29,7 +29,7 @@ from service.http.forms import BoundedRequest
 from service.http.readiness import Readiness
 from service.http.work import RequestRunner
 from service.schemas import Problem
-from service.schemas.requests import validated
+from service.schemas.requests import LanguageCode, validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -63,8 +63,8 @@ class Parameters(Generate):
     """What the client's `parameters` may hold; `truncation` changes nothing, as nothing is ever cut."""
 
     generate_parameters: Generate | None = None
-    src_lang: str | None = Field(None, min_length=1, max_length=40)
-    tgt_lang: str | None = Field(None, min_length=1, max_length=40)
+    src_lang: LanguageCode | None = None
+    tgt_lang: LanguageCode | None = None
 
     @property
     def generate(self) -> Generate:

@@ -82,8 +82,7 @@ class ListQuery(BaseModel):
 class ProgressPart(BaseModel):
     done: int
     total: int = Field(
-        description="Texts; for a single one, pieces of it for the models: a number that grows where some "
-        "need another try or a second language."
+        description="Texts; for a single one its sentences, or for a summary the pieces in which it is read."
     )
 
 

@@ -26,13 +26,12 @@ class Driver(Generic[T]):
     """Runs tasks to their ends, once.
 
     `deadline` is on `time.monotonic()`'s clock, and `stop` ends them all. With `wait` a full engine queue is
-    waited for; otherwise a task whose first generations find it full fails with Overloaded. Unless `in_rounds`,
-    each task and part goes on when its own outputs are there. A task that `is_watched` tells its words as they
-    are written. `at_most` so many
-    generations are submitted in a round, shared out among the tasks, so that others get their turn. `gate` is
-    held while a round is in the engines; time spent waiting for it does not count. `on_progress` hears how
-    many of the parts known so far are done: sentences, say, of a translation. A task's failure touches no
-    other.
+    waited for; otherwise a task whose first generations find it full fails with Overloaded. Unless it is
+    `in_rounds`, each task and part goes on when its own outputs are there. If it `is_watched`, words are told
+    as they are written. `at_most` so many generations are submitted in a round, shared out among the tasks,
+    so that others get their turn. `gate` is held while a round is in the engines; time spent waiting for it
+    does not count. `on_progress` hears how many of the parts known so far are done: sentences, say, of a
+    translation. A task's failure touches no other.
     """
 
     def __init__(

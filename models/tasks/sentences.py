@@ -122,6 +122,7 @@ def segment(part: Part, attempt: Attempt) -> Segment:
         attempt.flags,
         attempt.abstained,
         part.sentence.text if part.run.is_markup else None,
+        attempt.missing or None,
     )
 
 

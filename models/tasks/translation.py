@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from models.checks.flag import Flag
 from models.choices import TextFormat
+from models.tasks.steps import Event
 from models.tasks.usage import Usage
 from models.text.language import Detection
 from models.text.span import Span
@@ -29,6 +30,8 @@ class TranslationRequest:
     """Terms and what each is to be in the translation."""
     min_confidence: float | None = None
     """Segments that the model is less sure of than this, from 0 to 1, come back untranslated."""
+    partial: bool = False
+    """If time runs out midway, what is done is the result, and the rest of the text stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,18 @@ class Segment:
     """True if `text` is still the source's, for want of confidence."""
     original: str | None = None
     """The source's plain text where it has markup, else None."""
+    missing: bool | None = None
+    """True if time ran out before it was translated: `text` is the source's. Otherwise None."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentReady(Event):
+    """A segment, by its place, is there. If it is tried again later, the better one is told again."""
+
+    index: int
+    total: int
+    """How many segments there will be."""
+    segment: Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +95,5 @@ class Translation:
     notes: tuple[str, ...]
     terms: tuple[Term, ...] = ()
     """Those of the request's terms that the text holds."""
+    partial: bool | None = None
+    """True if time ran out before all segments were translated. Otherwise None."""

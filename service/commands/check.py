@@ -37,7 +37,7 @@ def check(
     one of them is an error and not a mere warning.
     """
     from models.tasks.checker import CheckRequest
-    from models.tasks.steps import run
+    from models.tasks.driver import run
     from service.schemas.checking import render_check
 
     written = read_file(output)

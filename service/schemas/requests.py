@@ -128,6 +128,10 @@ class TranslateBody(_TextsBody):
     min_confidence: float | None = Field(
         None, ge=0, le=1, description="Segments below it come back untranslated and marked."
     )
+    partial: bool = Field(
+        False,
+        description="If time runs out, answer with what is done; the rest stays as it is, marked.",
+    )
     stream: bool = Field(
         False, description="Answer with events while it is worked on; for one text, not for `texts`."
     )
@@ -194,6 +198,7 @@ def parse_translate(
             protect=tuple(body.protect),
             glossary=terms(text),
             min_confidence=body.min_confidence,
+            partial=body.partial,
         )
 
     return _asked(body, limits, request)
@@ -214,7 +219,9 @@ def parse_detect(data: object, limits: Settings) -> Asked[str]:
 
 
 def validated(model: type[B], data: object) -> B:
-    """A body's fields. Raises InvalidInput, or InvalidFields where several are wrong."""
+    """Return a body's fields, unless it is read already. Raises InvalidInput, or InvalidFields for many."""
+    if isinstance(data, model):
+        return data
     if not isinstance(data, dict):
         raise InvalidInput(
             f"the body must be a JSON object, not {json_type(data)}", allowed=list(model.model_fields)

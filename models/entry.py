@@ -38,7 +38,7 @@ ELSEWHERE = {
 
 @with_config(ConfigDict(extra="forbid", strict=True))
 class EntryDecoding(TypedDict, total=False):
-    """How an entry's model is to search: fields of Decoding, over those of the model's own files."""
+    """An entry's own way to search: fields of Decoding, over those of the model's own files."""
 
     num_beams: PositiveInt
     length_penalty: float
@@ -143,7 +143,7 @@ class ModelEntry(_Frozen):
 
     @property
     def kind(self) -> Kind:
-        """How the model is run."""
+        """Return how the model is run."""
         return FAMILIES[self.family].kind
 
     @property

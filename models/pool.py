@@ -114,7 +114,7 @@ class ModelPool:
         return next((m.entry for m in models if isinstance(m, TextModel) and m.engine is engine), None)
 
     def stats(self) -> dict[str, EngineStats]:
-        """What each loaded engine does now."""
+        """Return the statistics of each loaded engine."""
         with self._lock:
             models = {name: place.model for name, place in self._places.items()}
         return {name: m.engine.stats() for name, m in models.items() if isinstance(m, TextModel)}

@@ -1,4 +1,4 @@
-"""What every engine takes and gives: token ids in, token ids out.
+"""The contract of every engine: token ids in, token ids out.
 
 An engine knows nothing of text, languages, tasks or HTTP.
 """
@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoding:
-    """How to search for the output; each field means what it means in transformers' `GenerationConfig`.
+    """A way to search for the output; each field means what it means in transformers' `GenerationConfig`.
 
     Two generations with equal decodings may share a batch.
     """
@@ -46,7 +46,7 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What came out for one request, without prompt, start, forced first and stop tokens."""
+    """The output of one request, without prompt, start, forced first and stop tokens."""
 
     token_ids: tuple[int, ...]
     score: float | None = None

@@ -115,7 +115,7 @@ def prospects(
     mine, length, length_penalty, running, stops, is_candidate, old_score, old_done, stays, final, ended,
     rises, BEAMS: tl.constexpr,
 ):  # fmt: skip
-    """Whether a better hypothesis may yet come, and whether the search is over all the same.
+    """Return whether a better hypothesis may yet come, and whether the search is over all the same.
 
     As `_check_early_stop_heuristic` and `_beam_search_has_unfinished_sequences` have it.
     """
@@ -162,7 +162,7 @@ def move_tokens(
 
 @triton.jit
 def rank(values, others, i, j):
-    """How many come before each value; of equal ones the first."""
+    """Return the number of values before each; of equal ones the first comes first."""
     equal = (others[None, :] == values[:, None]) & (j[None, :] < i[:, None])
     return tl.sum(((others[None, :] > values[:, None]) | equal).to(tl.int32), 1)
 

@@ -127,7 +127,7 @@ class Runtime:
 
 
 def _chosen(catalog: Catalog, settings: Settings) -> Callable[[ModelEntry], bool]:
-    """Whether the operator chose a model, so that it may be fetched, too. Raises UnknownModel."""
+    """Return a function that tells if the operator chose a model, to be fetched too. Raises UnknownModel."""
     chosen = [
         catalog.get(settings.summarize_model, "summarize"),
         catalog.get(settings.translate_model, "translate"),

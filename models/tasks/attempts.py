@@ -22,12 +22,12 @@ from models.text.span import Span
 from models.text.terms import Held, Masked, Unmasked, look_up, mask, masks_in, unmask
 
 _LOST, _UNFINISHED, _MASK_LEFT = 3.0, 4.0, 6.0
-"""What each costs an attempt beside what the checks find, in the unit of `penalty`."""
+"""The cost of each for an attempt, beside what the checks find, in the unit of `penalty`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """What is translated in one go."""
+    """A text that is translated in one go."""
 
     text: str
     held: tuple[Held, ...] = ()
@@ -42,7 +42,7 @@ class Attempt:
 
     text: str
     places: tuple[Span | None, ...]
-    """Where in `text` each of the held words stands; None for one that is lost."""
+    """The place in `text` of each of the held words; None for one that is lost."""
     complete: bool
     confidence: float | None
     flags: tuple[Flag, ...] = ()
@@ -52,7 +52,7 @@ class Attempt:
     missing: bool = False
     """True if time ran out before there was one: the text is the source's."""
     alone: dict[Span, list[str]] = field(default_factory=dict)
-    """What each of the sentence's stretches is called in the target language."""
+    """The translations of the sentence's stretches, each by itself."""
 
 
 def attempts(

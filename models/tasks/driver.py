@@ -57,7 +57,7 @@ class Driver(Generic[T]):
         self._flights = Flights(wait=wait, at_most=at_most, memory=memory, tells=is_watched)
         self._progress = self._told = (0, 0)
         self._ready: deque[tuple[Running, Any]] = deque((task.root, None) for task in self._tasks)
-        """Who goes on, and with what: a value that is sent, or an exception that is raised there."""
+        """Those that go on, each with a value that is sent, or an exception that is raised there."""
 
     @property
     def effort(self) -> Effort:

@@ -21,7 +21,7 @@ class TranslationRequest:
     model: str | None = None
     """A name from the catalog; None means the service's default."""
     format: TextFormat = "text"
-    """What the text is: its markup is kept, and only what a reader reads is translated."""
+    """The kind of text: its markup is kept, and only what a reader reads is translated."""
     ignore_tags: tuple[str, ...] = ()
     """Names of elements, in HTML or XML, that stay as they are with all they hold."""
     protect: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class Segment:
     confidence: float | None = None
     """The geometric mean of the probabilities of its tokens, 0 to 1; None where an engine gives none."""
     flags: tuple[Flag, ...] = ()
-    """What the checks found; their spans are in `text`, and in the source's plain text."""
+    """The checks' findings; their spans are in `text`, and in the source's plain text."""
     abstained: bool = False
     """True if `text` is still the source's, for want of confidence."""
     original: str | None = None
@@ -61,7 +61,7 @@ class SegmentReady(Event):
 
     index: int
     total: int
-    """How many segments there will be."""
+    """The number of all segments."""
     segment: Segment
 
 
@@ -73,7 +73,7 @@ class Term:
     target: str
     """As it was to stand in the translation; the same as `source` for a protected one."""
     count: int
-    """How often it stands in the source."""
+    """The number of times that it stands in the source."""
     honoured: bool
     """True if the translation has it as often as the source."""
 

@@ -71,7 +71,7 @@ NO_OPTIONS = {"task", "callback", "stream", "text", "html", "texts"}
 
 
 class ListQuery(BaseModel):
-    """Which jobs are listed."""
+    """The query of /v1/jobs: a page of the list."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,4 +1,4 @@
-"""What is answered: the bodies of answers, made from the tasks' results.
+"""The bodies of answers, made from the tasks' results.
 
 Spans count Unicode code points and are half-open, as Python's slices are.
 """
@@ -112,7 +112,7 @@ class SentencePart(_AnswerPart):
 
 
 class SourcePart(_AnswerPart):
-    """What was read of the article."""
+    """The article as it was read."""
 
     characters: int
     sentences: int

@@ -1,4 +1,4 @@
-"""What is streamed while a request is worked on: each event's name and its data."""
+"""The events that are streamed while a request is worked on: their names and data."""
 
 from collections.abc import Mapping
 

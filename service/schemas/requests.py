@@ -1,4 +1,4 @@
-"""What may be asked: the bodies of requests, and how they become the tasks' own requests.
+"""The bodies of requests, and their way to the tasks' own requests.
 
 A wrong field refuses the whole request; a wrong item of `texts` becomes an error in its own place.
 """
@@ -143,7 +143,7 @@ class DetectBody(_TextsBody):
 
 @dataclass(frozen=True, slots=True)
 class Asked(Generic[R]):
-    """What was asked for, in order: a request, or what is wrong with it."""
+    """The items of a body, in order: each a request, or the error in its place."""
 
     items: tuple[R | InvalidInput, ...]
     many: bool

@@ -48,4 +48,12 @@ ABOUT_LENGTHS = ", ".join(f"{name} ({length.about})" for name, length in LENGTHS
 
 SUMMARY_FORMATS: tuple[SummaryFormat, ...] = get_args(SummaryFormat)
 ON_UNSUPPORTED: tuple[OnUnsupported, ...] = get_args(OnUnsupported)
+TEXT_SUFFIXES: Mapping[str, TextFormat] = {
+    ".txt": "text",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".html": "html",
+    ".htm": "html",
+}
+"""The suffixes of files that are their own text. Other documents have a reader each, in service/documents."""
 TEXT_FORMATS: tuple[TextFormat, ...] = get_args(TextFormat)

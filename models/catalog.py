@@ -2,6 +2,7 @@
 
 import difflib
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
@@ -72,10 +73,17 @@ def _parse(text: str, file: str, base: Path, languages: Languages) -> list[Model
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"the catalog {file} is not TOML: {error}") from error
-    unknown = set(data) - {"model"}
-    if unknown or not isinstance(data.get("model", []), list):
-        raise InvalidInput(f"the catalog {file} may hold [[model]] tables only, not {sorted(unknown)}")
-    return [_entry(raw, file, base, languages) for raw in data.get("model", [])]
+    found = data.get("model", [])
+    if (
+        data.keys() - {"model"}
+        or not isinstance(found, list)
+        or not all(isinstance(raw, dict) for raw in found)
+    ):
+        raise InvalidInput(f"the catalog {file} may hold [[model]] tables only, not {', '.join(data)}")
+    entries = [_entry(raw, file, base, languages) for raw in found]
+    if twice := [name for name, count in Counter(entry.name for entry in entries).items() if count > 1]:
+        raise InvalidInput(f"the catalog {file} has {twice[0]!r} twice", field="name")
+    return entries
 
 
 def _entry(raw: dict[str, Any], file: str, base: Path, languages: Languages) -> ModelEntry:
@@ -98,7 +106,9 @@ def _told(error: ValidationError) -> tuple[str, str]:
         why = ELSEWHERE.get(place.removeprefix("decoding."))
         return place, f"it cannot stand here: {why}" if why else "there is no such field"
     own = first.get("ctx", {}).get("error")
-    return place, str(own) if isinstance(own, ValueError) else f"{first['msg']}, not {first['input']!r}"
+    if isinstance(own, ValueError) or first["type"] == "missing":
+        return place, str(own or "it is missing")
+    return place, f"{first['msg']}, not {first['input']!r}"
 
 
 def _resolved(entry: ModelEntry, base: Path, languages: Languages) -> dict[str, Any]:

@@ -1,0 +1,114 @@
+// A translation in parts: so a long text's sentences come early, and what fails, or is stopped, takes nothing else along.
+//
+// A part is {start, end, state, segments, text, job}: its place in the whole text; "waiting", "running" or "done";
+// segments with places in the whole text; its translation once that is whole; the job that works on it.
+
+import { Text } from "./text.js";
+
+const SENTENCES = new Intl.Segmenter(undefined, { granularity: "sentence" });
+
+const part = (start, end, more = {}) => ({ start, end, state: "waiting", segments: [], text: null, job: null, ...more });
+
+// Cut at blank lines into parts of about so many characters; code in Markdown stays whole, HTML is one part.
+export function cut(whole, format, most) {
+  if (format === "html" || format === "xml") return [part(0, new Text(whole).length)];
+  const parts = [];
+  let held = "";
+  let start = 0;
+  for (const piece of whole.split(/(\n\s*\n)/)) {
+    held += piece;
+    const inCode = format === "markdown" && (held.match(/^(?:```|~~~)/gm) ?? []).length % 2;
+    if (held.length < most || inCode || !held.trim()) continue;
+    const end = start + new Text(held).length;
+    parts.push(part(start, end));
+    [held, start] = ["", end];
+  }
+  const end = start + new Text(held).length;
+  if (held.trim() || !parts.length) parts.push(part(start, end));
+  else parts.at(-1).end = end;
+  return parts;
+}
+
+// The part cut in pieces: what is done of it, and what still waits. HTML cannot be begun midway.
+export function leftover(one, text, format) {
+  if (one.state === "done") return [one];
+  const whole = format === "html" || format === "xml";
+  const runs = [];
+  for (const segment of whole ? [] : one.segments) {
+    const run = runs.at(-1);
+    if (run && segment.index === run.segments.at(-1).index + 1) {
+      run.segments.push(segment);
+      run.end = segment.source.end;
+    } else {
+      runs.push(part(segment.source.start, segment.source.end, { state: "done", segments: [segment] }));
+    }
+  }
+  const pieces = [];
+  let end = one.start;
+  for (const run of [...runs, { start: one.end, end: one.end }]) {
+    if (/[\p{L}\p{N}]/u.test(text.slice(end, run.start))) pieces.push(part(end, run.start, runs.length ? {} : { job: one.job }));
+    else if (pieces.length) pieces.at(-1).end = run.start;
+    if (run.state) pieces.push(run);
+    end = run.end;
+  }
+  return pieces;
+}
+
+// The translation as far as it is there; what waits leaves nothing, and edited sentences stand as they were edited.
+export function assemble(parts, text, edits = {}) {
+  let end = 0;
+  let whole = "";
+  for (const one of parts) {
+    whole += text.slice(end, one.start);
+    if (one.state === "done" || one.segments.length) whole += written(one, text, edits);
+    end = one.end;
+  }
+  return whole.trimEnd();
+}
+
+function written(one, text, edits) {
+  if (one.text === null) return fromSegments(one, text, edits);
+  let from = 0;
+  let whole = one.text;
+  for (const { source, text: said } of one.segments) {
+    const at = said ? whole.indexOf(said, from) : -1;
+    if (at < 0) continue;
+    const now = edits[source.start] ?? said;
+    whole = whole.slice(0, at) + now + whole.slice(at + said.length);
+    from = at + now.length;
+  }
+  return whole;
+}
+
+function fromSegments(one, text, edits) {
+  let end = one.start;
+  let whole = "";
+  for (const { source, text: said } of one.segments) {
+    whole += text.slice(end, source.start) + (edits[source.start] ?? said);
+    end = source.end;
+  }
+  return whole + (one.state === "done" ? text.slice(end, one.end) : "");
+}
+
+// {done, total, isExact, share}: sentences, and the share of the text that they are.
+export function progress(parts, text, begun = {}) {
+  let [done, left, read] = [0, 0, 0];
+  for (const one of parts) {
+    done += one.segments.length;
+    if (one.state === "done") {
+      read += one.end - one.start;
+    } else {
+      const at = one.segments.at(-1)?.source.end ?? one.start;
+      const rest = sentencesIn(text.slice(at, one.end));
+      const pieces = Math.min(rest, Math.round(rest * (begun[one.start] ?? 0)));
+      [done, left, read] = [done + pieces, left + rest - pieces, read + at - one.start + (one.end - at) * (begun[one.start] ?? 0)];
+    }
+  }
+  return { done, total: done + left, isExact: !left, share: text.length ? read / text.length : 1 };
+}
+
+function sentencesIn(text) {
+  let found = 0;
+  for (const { segment } of SENTENCES.segment(text)) if (/[\p{L}\p{N}]/u.test(segment)) found += 1;
+  return found;
+}

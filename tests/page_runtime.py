@@ -1,0 +1,97 @@
+"""A runtime for tests of the page: it writes capitals, a sentence at a time, and fails where it is told to.
+
+Run as a program it serves itself. `!late` fails the first time it is met, `!slow` takes its time, `[sic]` is
+flagged as a wrong number, `[?]` makes its sentence doubtful.
+"""
+
+import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from http_fakes import ERRORS, FakeRuntime, Tasks, settings
+
+from models.checks.flag import Flag
+from models.tasks.events import OnEvent, SegmentReady
+from models.tasks.translation import Segment, Translation, TranslationRequest
+from models.tasks.usage import Usage
+from models.text.language import Detection
+from models.text.span import Span
+from service.http.server import Server, configure_log
+from service.settings import Settings
+
+PAUSE_S = 0.3
+SENTENCE = re.compile(r"[^\s#*<>-][^.<>\n]*\.?")
+
+
+class SentenceTasks(Tasks):
+    def __init__(self) -> None:
+        super().__init__()
+        self._late: set[str] = set()
+
+    def translation(self, request: TranslationRequest, on_event: OnEvent | None = None) -> Iterator[Any]:
+        yield from ()
+        self._behave(request.text, request.model, request.target)
+        segments = []
+        for index, found in enumerate(SENTENCE.finditer(request.text)):
+            self._fail(found[0])
+            segment = Segment(Span(*found.span()), found[0].upper(), True, 0.5, flags=_flags(found[0]))
+            segments.append(segment)
+            if on_event is not None:
+                on_event(SegmentReady(index, segment))
+                yield None
+        detected = Detection("en", 0.9) if request.source == "auto" else None
+        return Translation(
+            translation=request.text.upper(),
+            segments=tuple(segments),
+            source="en" if detected else request.source,
+            target=request.target,
+            detected=detected,
+            model=request.model or "fake/translate",
+            via=None,
+            usage=Usage(5, 4),
+            notes=(),
+        )
+
+    def _fail(self, sentence: str) -> None:
+        if "!slow" in sentence:
+            time.sleep(PAUSE_S)
+        if "!late" in sentence and sentence not in self._late:
+            self._late.add(sentence)
+            raise ERRORS["!late"]()
+
+
+def _flags(sentence: str) -> tuple[Flag, ...]:
+    at = sentence.find("[sic]")
+    flags = [Flag("number", Span(at, at + 5), "the source has no such number")] if at >= 0 else []
+    if "[?]" in sentence:
+        flags.append(Flag("doubtful", Span(0, len(sentence)), "the model was unsure", "warning"))
+    return tuple(flags)
+
+
+class PageRuntime(FakeRuntime):
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.tasks = SentenceTasks()
+        self.translator.steps = self.tasks.translation
+        self.summarizer.steps = self.tasks.summary
+
+
+def main() -> None:
+    given = json.loads(sys.argv[1])
+    closed = Path(given.pop("closed"))
+
+    def build(settings: Settings, on_batch: Callable[..., None]) -> FakeRuntime:
+        return PageRuntime(settings, closed=closed)
+
+    logging.getLogger().addHandler(logging.NullHandler())
+    configure_log()
+    Server(settings(**given), build).run()
+
+
+if __name__ == "__main__":
+    main()

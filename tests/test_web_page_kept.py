@@ -1,0 +1,147 @@
+"""The page loses nothing: what is done stays when the rest fails, is stopped, or the page is loaded anew."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from test_server import ServerProcess
+from web_page import chromium, go, needs_chromium, opened
+
+pytestmark = needs_chromium
+
+SHORT = "The ministers met. They signed nothing. {} They left on Sunday."
+LONG = "\n\n".join(f"In paragraph {i} the ministers met. They signed 14 papers. {{}}" for i in range(24))
+"""Beyond the server's 1,000 characters for a request, and within its 5,000 for a job."""
+
+
+class PageServer(ServerProcess):
+    program = "page_runtime.py"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    server = PageServer(tmp_path_factory.mktemp("server"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, server: ServerProcess) -> Iterator[Page]:
+    with opened(browser, server.port) as page:
+        yield page
+
+
+def _long(**special: str) -> str:
+    return LONG.format(*(special.get(f"p{i}", "") for i in range(24)))
+
+
+def _translation(page: Page) -> str:
+    page.locator("[data-copy=translation]").click()
+    return str(page.evaluate("() => navigator.clipboard.readText()"))
+
+
+def test_sentences_stay_when_the_time_is_up_and_the_rest_can_be_had(page: Page) -> None:
+    text = SHORT.format("!late once.")
+    go(page, text, make="translation")
+    unfinished = page.locator("#unfinished")
+    expect(unfinished).to_contain_text(
+        "2 sentences are done and kept; the rest is missing. It took longer than the server gives"
+    )
+    expect(page.locator(".segment")).to_have_count(2)
+    expect(page.locator(".gap")).to_have_count(1)
+    assert _translation(page) == "THE MINISTERS MET. THEY SIGNED NOTHING."
+    page.get_by_role("button", name="Go on with the rest").click()
+    expect(page.get_by_role("status").first).to_have_text("Done.")
+    expect(page.locator(".segment")).to_have_count(4)
+    expect(unfinished).to_be_hidden()
+    assert _translation(page) == text.upper()
+
+
+def test_stop_keeps_what_is_done_and_a_reload_too(page: Page) -> None:
+    text = SHORT.format("!slow " * 3 + ". ") + " More !slow." * 9
+    go(page, text, make="translation")
+    expect(page.locator(".segment").nth(1)).to_be_visible()
+    expect(page.get_by_role("status").first).to_contain_text(re.compile(r"\d of about \d+ sentences"))
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("status").first).to_have_text("Stopped.")
+    expect(page.locator("#unfinished")).to_contain_text("You stopped it.")
+    done = page.locator(".segment").count()
+    assert done >= 2
+    page.reload()
+    expect(page.locator(".segment")).to_have_count(done)
+    expect(page.locator("#article")).to_have_value(text)
+    page.get_by_role("button", name="Go on with the rest").click()
+    expect(page.get_by_role("status").first).to_have_text("Done.", timeout=30_000)
+    assert _translation(page) == text.upper()
+
+
+def test_a_long_text_is_sent_as_jobs_and_goes_on_after_a_reload(page: Page) -> None:
+    text = _long(p20="!slow !slow of all.")
+    go(page, text, make="translation")
+    expect(page.locator(".segment").first).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("status").first).to_have_text("Done.")
+    assert _translation(page) == text.strip().upper()
+    expect(page.locator(".gap")).to_have_count(0)
+
+
+def test_a_part_that_fails_takes_no_other_along(page: Page) -> None:
+    text = _long(p9="A job is !late too.")
+    go(page, text, make="translation")
+    expect(page.locator("#unfinished")).to_contain_text("the rest is missing")
+    expect(page.locator(".gap")).to_have_count(1)
+    expect(page.locator(".segment").last).to_contain_text("THEY SIGNED 14 PAPERS.")
+    page.get_by_role("button", name="Go on with the rest").click()
+    expect(page.get_by_role("status").first).to_have_text("Done.")
+    assert _translation(page) == text.strip().upper()
+
+
+def test_what_is_refused_for_now_is_tried_again_by_itself(page: Page) -> None:
+    refusals = iter([429])
+
+    def refuse_once(route) -> None:  # type: ignore[no-untyped-def]
+        if next(refusals, None):
+            body = '{"type": "/problems/overloaded", "detail": "all 1 places are taken", "status": 429}'
+            route.fulfill(status=429, headers={"Retry-After": "1"}, body=body)
+        else:
+            route.continue_()
+
+    page.route("**/v1/translate", refuse_once)
+    go(page, "Hello there.", make="translation")
+    expect(page.get_by_role("status").first).to_contain_text("The server is busy. This is tried again")
+    expect(page.get_by_role("status").first).to_have_text("Done.")
+
+
+def test_a_server_that_is_not_there_is_told_in_words(page: Page) -> None:
+    page.route("**/v1/clean", lambda route: route.abort())
+    go(page, "Hello there.", make="translation")
+    expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+    page.unroute("**/v1/clean")
+    go(page, "Hello there.", make="translation")
+    expect(page.get_by_role("status").first).to_have_text("Done.")
+
+
+def test_marks_and_shades_tell_their_reason_and_are_counted(page: Page) -> None:
+    go(page, "They signed 14 [sic] papers. All [?] left.", make="translation")
+    expect(page.locator("#translation .tally")).to_contain_text(
+        "2 places to look at in 2 sentences: 1 × number, 1 × doubtful."
+    )
+    shade = page.locator("#translation mark.whole")
+    expect(shade).to_have_text("ALL [?] LEFT.")
+    reason = page.locator("#reason")
+    shade.hover()
+    expect(reason).to_have_text("The model was unsure.")
+    page.mouse.move(0, 0)
+    expect(reason).to_be_hidden()
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator("#translation mark").first).to_be_focused()
+    expect(reason).to_have_text("The source has no such number.")
+    page.keyboard.press("Escape")
+    expect(reason).to_be_hidden()

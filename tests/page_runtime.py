@@ -16,15 +16,20 @@ from typing import Any
 from http_fakes import ERRORS, FakeRuntime, Tasks, settings
 
 from models.checks.flag import Flag
+from models.errors import UnsupportedLanguage
 from models.tasks.events import OnEvent, SegmentReady
+from models.tasks.summary import SummaryRequest
 from models.tasks.translation import Segment, Translation, TranslationRequest
 from models.tasks.usage import Usage
 from models.text.language import Detection
 from models.text.span import Span
 from service.http.server import Server, configure_log
 from service.settings import Settings
+from service.suggestions import Suggestions
 
 PAUSE_S = 0.3
+SUGGESTIONS = "suggestions.jsonl"
+CODE = re.compile(r"```.*?```|<[^<>]*>", re.DOTALL)
 SENTENCE = re.compile(r"[^\s#*<>-][^.<>\n]*\.?")
 
 
@@ -33,11 +38,17 @@ class SentenceTasks(Tasks):
         super().__init__()
         self._late: set[str] = set()
 
+    def summary(self, request: SummaryRequest, on_event: OnEvent | None = None) -> Iterator[Any]:
+        if request.target:
+            _require_known(request.text or "")
+        return super().summary(request, on_event)
+
     def translation(self, request: TranslationRequest, on_event: OnEvent | None = None) -> Iterator[Any]:
         yield from ()
+        _require_known(request.text)
         self._behave(request.text, request.model, request.target)
         segments = []
-        for index, found in enumerate(SENTENCE.finditer(request.text)):
+        for index, found in enumerate(SENTENCE.finditer(CODE.sub(_blank, request.text))):
             self._fail(found[0])
             segment = Segment(Span(*found.span()), found[0].upper(), True, 0.5, flags=_flags(found[0]))
             segments.append(segment)
@@ -65,6 +76,15 @@ class SentenceTasks(Tasks):
             raise ERRORS["!late"]()
 
 
+def _blank(code: re.Match[str]) -> str:
+    return "\n" * len(code[0])
+
+
+def _require_known(text: str) -> None:
+    if "ا" in text:
+        raise UnsupportedLanguage("fake/m lacks Arabic (ar)", field="source", allowed=["en", "fr"])
+
+
 def _flags(sentence: str) -> tuple[Flag, ...]:
     at = sentence.find("[sic]")
     flags = [Flag("number", Span(at, at + 5), "the source has no such number")] if at >= 0 else []
@@ -79,6 +99,7 @@ class PageRuntime(FakeRuntime):
         self.tasks = SentenceTasks()
         self.translator.steps = self.tasks.translation
         self.summarizer.steps = self.tasks.summary
+        self.suggestions = Suggestions(self.settings.data_dir / SUGGESTIONS)
 
 
 def main() -> None:

@@ -6,17 +6,13 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from test_server import ServerProcess
-from web_page import chromium, go, needs_chromium, opened
+from web_page import PageServer, chromium, copied, done, go, needs_chromium, opened
 
 pytestmark = needs_chromium
 
 SHORT = "The ministers met. They signed nothing. {} They left on Sunday."
 LONG = "\n\n".join(f"In paragraph {i} the ministers met. They signed 14 papers. {{}}" for i in range(24))
 """Beyond the server's 1,000 characters for a request, and within its 5,000 for a job."""
-
-
-class PageServer(ServerProcess):
-    program = "page_runtime.py"
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +38,6 @@ def _long(**special: str) -> str:
     return LONG.format(*(special.get(f"p{i}", "") for i in range(24)))
 
 
-def _translation(page: Page) -> str:
-    page.locator("[data-copy=translation]").click()
-    return str(page.evaluate("() => navigator.clipboard.readText()"))
-
-
 def test_sentences_stay_when_the_time_is_up_and_the_rest_can_be_had(page: Page) -> None:
     text = SHORT.format("!late once.")
     go(page, text, make="translation")
@@ -56,30 +47,30 @@ def test_sentences_stay_when_the_time_is_up_and_the_rest_can_be_had(page: Page) 
     )
     expect(page.locator(".segment")).to_have_count(2)
     expect(page.locator(".gap")).to_have_count(1)
-    assert _translation(page) == "THE MINISTERS MET. THEY SIGNED NOTHING."
+    assert copied(page) == "THE MINISTERS MET. THEY SIGNED NOTHING."
     page.get_by_role("button", name="Go on with the rest").click()
-    expect(page.get_by_role("status").first).to_have_text("Done.")
+    done(page)
     expect(page.locator(".segment")).to_have_count(4)
     expect(unfinished).to_be_hidden()
-    assert _translation(page) == text.upper()
+    assert copied(page) == text.upper()
 
 
 def test_stop_keeps_what_is_done_and_a_reload_too(page: Page) -> None:
     text = SHORT.format("!slow " * 3 + ". ") + " More !slow." * 9
     go(page, text, make="translation")
     expect(page.locator(".segment").nth(1)).to_be_visible()
-    expect(page.get_by_role("status").first).to_contain_text(re.compile(r"\d of about \d+ sentences"))
+    expect(page.locator("#status")).to_contain_text(re.compile(r"\d of about \d+ sentences"))
     page.get_by_role("button", name="Stop").click()
-    expect(page.get_by_role("status").first).to_have_text("Stopped.")
+    expect(page.locator("#status")).to_have_text("Stopped.")
     expect(page.locator("#unfinished")).to_contain_text("You stopped it.")
-    done = page.locator(".segment").count()
-    assert done >= 2
+    rows = page.locator(".segment").count()
+    assert rows >= 2
     page.reload()
-    expect(page.locator(".segment")).to_have_count(done)
+    expect(page.locator(".segment")).to_have_count(rows)
     expect(page.locator("#article")).to_have_value(text)
     page.get_by_role("button", name="Go on with the rest").click()
-    expect(page.get_by_role("status").first).to_have_text("Done.", timeout=30_000)
-    assert _translation(page) == text.upper()
+    done(page)
+    assert copied(page) == text.upper()
 
 
 def test_a_long_text_is_sent_as_jobs_and_goes_on_after_a_reload(page: Page) -> None:
@@ -87,8 +78,8 @@ def test_a_long_text_is_sent_as_jobs_and_goes_on_after_a_reload(page: Page) -> N
     go(page, text, make="translation")
     expect(page.locator(".segment").first).to_be_visible()
     page.reload()
-    expect(page.get_by_role("status").first).to_have_text("Done.")
-    assert _translation(page) == text.strip().upper()
+    done(page)
+    assert copied(page) == text.strip().upper()
     expect(page.locator(".gap")).to_have_count(0)
 
 
@@ -99,8 +90,8 @@ def test_a_part_that_fails_takes_no_other_along(page: Page) -> None:
     expect(page.locator(".gap")).to_have_count(1)
     expect(page.locator(".segment").last).to_contain_text("THEY SIGNED 14 PAPERS.")
     page.get_by_role("button", name="Go on with the rest").click()
-    expect(page.get_by_role("status").first).to_have_text("Done.")
-    assert _translation(page) == text.strip().upper()
+    done(page)
+    assert copied(page) == text.strip().upper()
 
 
 def test_what_is_refused_for_now_is_tried_again_by_itself(page: Page) -> None:
@@ -115,8 +106,8 @@ def test_what_is_refused_for_now_is_tried_again_by_itself(page: Page) -> None:
 
     page.route("**/v1/translate", refuse_once)
     go(page, "Hello there.", make="translation")
-    expect(page.get_by_role("status").first).to_contain_text("The server is busy. This is tried again")
-    expect(page.get_by_role("status").first).to_have_text("Done.")
+    expect(page.locator("#status")).to_contain_text("The server is busy. This is tried again")
+    done(page)
 
 
 def test_a_server_that_is_not_there_is_told_in_words(page: Page) -> None:
@@ -125,7 +116,7 @@ def test_a_server_that_is_not_there_is_told_in_words(page: Page) -> None:
     expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
     page.unroute("**/v1/clean")
     go(page, "Hello there.", make="translation")
-    expect(page.get_by_role("status").first).to_have_text("Done.")
+    done(page)
 
 
 def test_marks_and_shades_tell_their_reason_and_are_counted(page: Page) -> None:

@@ -7,11 +7,18 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from test_server import ServerProcess
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 
 expect.set_options(timeout=20_000)  # ms: a busy machine takes its time
+
+
+class PageServer(ServerProcess):
+    """One that translates sentence by sentence, and fails where the text says so."""
+
+    program = "page_runtime.py"
 
 
 @contextmanager
@@ -48,3 +55,12 @@ def go(page: Page, text: str, *, make: str = "both", target: str = "fr") -> None
     page.locator(f"input[name=make][value={make}]").check()
     page.locator("#target").select_option(target)
     page.get_by_role("button", name="Go", exact=True).click()
+
+
+def done(page: Page) -> None:
+    expect(page.locator("#status")).to_have_text("Done.")
+
+
+def copied(page: Page, what: str = "translation") -> str:
+    page.locator(f"[data-copy={what}]").click()
+    return str(page.evaluate("() => navigator.clipboard.readText()"))

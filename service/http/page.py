@@ -75,9 +75,8 @@ def _choices(settings: "Settings") -> dict[str, Any]:
     }
 
 
-def _words(length: str, most: int) -> int | None:
-    """Return about how many words such a summary has; None for one of a sentence."""
-    return None if length == "headline" else 10 * round(AIM * most / 10)
+def _words(length: str, most: int) -> str:
+    return "one sentence" if length == "headline" else f"about {10 * round(AIM * most / 10)} words"
 
 
 def _suffix(name: str) -> str:

@@ -55,8 +55,7 @@ async function fillGlossaries(how) {
 }
 
 function fillLengths({ lengths, default_length: usual }) {
-  const words = (most) => (most === null ? "one sentence" : `about ${most} words`);
-  const options = Object.entries(lengths).map(([name, most]) => new Option(sentence(words(most)).slice(0, -1), name));
+  const options = Object.entries(lengths).map(([name, words]) => new Option(sentence(words).slice(0, -1), name));
   picker("length").replaceChildren(...options);
   picker("length").value = usual;
 }

@@ -43,6 +43,11 @@ export const waitingWords = (problem, seconds) =>
 
 export const wantsKey = (error) => error instanceof Problem && [401, 403].includes(error.document.status);
 
+// What the server refuses for what it is, it would refuse again.
+export const isHopeless = (error) =>
+  error instanceof Problem && error.document.status >= 400 && error.document.status < 500 &&
+  ![401, 403, 408, 429].includes(error.document.status);
+
 export const lacksSource = (error) =>
   error instanceof Problem && error.kind === "unsupported-language" && error.document.field !== "glossary";
 

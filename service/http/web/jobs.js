@@ -2,18 +2,18 @@
 
 import { Problem, get, pause, post, remove } from "./service.js";
 
-const LOOK_EVERY_MS = 700;
+const [SOON_MS, LATE_MS, LATER_BY] = [300, 2000, 1.3]; // between two looks: longer from one to the next
 const UNREACHED_MS = 3000;
 
 // Wait for a job's end, through times when the server cannot be reached; `seen` hears how it stands.
 export async function follow(id, how, seen) {
-  for (;;) {
+  for (let wait = SOON_MS; ; wait = Math.min(LATE_MS, wait * LATER_BY)) {
     const job = await look(id, how);
     seen(job);
     if (job.status === "done") return;
     if (job.problem) throw new Problem(job.problem);
     if (job.finished) throw new Problem({ detail: `the server ended the work: ${job.status}` });
-    await pause(LOOK_EVERY_MS, how.signal);
+    await pause(wait, how.signal);
   }
 }
 

@@ -21,6 +21,17 @@ export const formatOf = (kind) => (kind === "page" ? "text" : kind);
 
 export const KIND_WORDS = { page: "a web page", html: "HTML", markdown: "Markdown", text: "plain text" };
 
+// What a reader reads of Markdown: no code, no marks, a link's words alone.
+export const plainMarkdown = (text) =>
+  text
+    .replace(/^(```|~~~)[^\n]*\n[^]*?^\1.*$/gm, "")
+    .replace(/^[ \t]*(?:#{1,6}|[-*+]|\d+[.)]|>)[ \t]+/gm, "")
+    .replace(/!?\[([^[\]\n]*)\]\([^()\s]+\)/g, "$1")
+    .replace(/(\*\*|__|`)(?=\S)([^\n]*?\S)\1/g, "$2")
+    .replace(/(?<![\w*])([*_])(?=[^\s*_])([^\n*_]*?\S)\1(?![\w*])/g, "$2")
+    .replace(/\n{3,}/g, "\n\n")
+    .trim();
+
 // For each segment, in order: the class of the block that it begins, "" for running text, null inside a block;
 // and the code that stands before it, which nobody translates.
 export function blocks(text, format, segments) {

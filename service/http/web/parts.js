@@ -9,7 +9,8 @@ const SENTENCES = new Intl.Segmenter(undefined, { granularity: "sentence" });
 
 const part = (start, end, more = {}) => ({ start, end, state: "waiting", segments: [], text: null, job: null, ...more });
 
-// Cut at blank lines into parts of about so many characters; code in Markdown stays whole, HTML is one part.
+// Cut at blank lines into parts, the first ones short, so that they come soon, and none much longer than `most`
+// characters; code in Markdown stays whole, HTML is one part.
 export function cut(whole, format, most) {
   if (format === "html" || format === "xml") return [part(0, new Text(whole).length)];
   const parts = [];
@@ -18,7 +19,8 @@ export function cut(whole, format, most) {
   for (const piece of whole.split(/(\n\s*\n)/)) {
     held += piece;
     const inCode = format === "markdown" && (held.match(/^(?:```|~~~)/gm) ?? []).length % 2;
-    if (held.length < most || inCode || !held.trim()) continue;
+    const wanted = Math.min(most, (most / 4) * 2 ** parts.length);
+    if (held.length < wanted || inCode || !held.trim()) continue;
     const end = start + new Text(held).length;
     parts.push(part(start, end));
     [held, start] = ["", end];

@@ -6,7 +6,7 @@ import { DocumentView } from "./document_view.js";
 import * as documents from "./documents.js";
 import { isUnfinished, newDraft, translated } from "./draft.js";
 import * as editing from "./editing.js";
-import { explain, waitingWords, wantsKey } from "./failures.js";
+import { explain, isHopeless, waitingWords, wantsKey } from "./failures.js";
 import * as keep from "./keep.js";
 import { look, tooLong } from "./looking.js";
 import { Problem } from "./service.js";
@@ -93,7 +93,8 @@ export async function run() {
     }
     draft.failure = isStopped ? "You stopped it." : explain(error);
     say(isStopped ? "Stopped." : "");
-    if (!isStopped && !(draft.parts && translated(draft))) complain(error);
+    if (!isStopped && !all.some((view) => view.text)) complain(error);
+    draft.isHopeless = isHopeless(error);
   } finally {
     working(null);
     settle();
@@ -113,6 +114,7 @@ function settle() {
   if (isLeft) {
     const done = (draft.parts ?? []).reduce((sum, part) => sum + part.segments.length, 0);
     const kept = done ? `${count(done, "sentence")} ${done === 1 ? "is" : "are"} done and kept; the rest is missing. ` : "What is done is kept; the rest is missing. ";
+    $("#go-on").hidden = Boolean(draft.isHopeless);
     $("#unfinished p").textContent = kept + draft.failure;
   }
   keep.keepNow(draft);

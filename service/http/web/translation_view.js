@@ -47,9 +47,11 @@ export class TranslationView extends Result {
       if (!part.segments.length && part.text) this.body.append(element("p", { className: "text" }, part.text));
       return;
     }
-    const gap = element("p", { className: "gap" }, `${count(part.end - end, "character")} not translated yet`);
+    const last = this.body.lastElementChild;
+    const gap = last?.className === "gap" ? last : this.body.appendChild(element("p", { className: "gap" }));
+    gap.dataset.length = Number(gap.dataset.length ?? 0) + part.end - end;
     gap.dataset.end = part.end;
-    this.body.append(gap);
+    gap.textContent = `${count(Number(gap.dataset.length), "character")} not translated yet`;
   }
 
   // One segment, as soon as it is ready; they may come in any order.

@@ -4,8 +4,9 @@ import { languageName, limits, takes } from "./choices.js";
 import { isUnfinished } from "./draft.js";
 import { duration, lacksSource } from "./failures.js";
 import * as jobs from "./jobs.js";
+import { plainMarkdown } from "./kinds.js";
 import { cut, leftover, progress } from "./parts.js";
-import { post, sendFile, stream } from "./service.js";
+import { post, stream } from "./service.js";
 import { Text } from "./text.js";
 import { named, number } from "./words.js";
 
@@ -41,12 +42,13 @@ const modelFor = (draft, task) => (takes(task, draft.asked.model) ? { model: dra
 
 // ---------------------------------------------------------------------- reading
 
-// Markdown is shown as it is; all else without what a web page puts around an article.
+// The article is plain, and without what a web page puts around it; what is translated has its markup.
 async function read(draft, how) {
   const raw = new Text(draft.raw);
   draft.article = { text: draft.raw, title: "", bodyStart: 0, dropped: [] };
   draft.toTranslate = draft.raw;
   const isMarkup = draft.kind === "page" || draft.kind === "html";
+  if (draft.kind === "markdown") draft.article.text = plainMarkdown(draft.raw);
   if (["markdown", "xml"].includes(draft.kind) || raw.length > (isMarkup ? limits.page : limits.request)) return;
   how.say("Reading the article …");
   const answer = await post("v1/clean", { [isMarkup ? "html" : "text"]: draft.raw }, how);
@@ -79,7 +81,6 @@ async function summarize(draft, how) {
 async function summaryIn(target, draft, how) {
   const options = { length: draft.asked.length, ...modelFor(draft, "summarize") };
   if (target) options.target = target;
-  if (draft.kind === "markdown") return ofMarkdown(options, draft, how);
   const body = { text: new Text(draft.article.text).slice(draft.article.bodyStart), clean: false, ...options };
   const answer = isLong(body.text) ? await summaryByJob(body, draft, how) : await summaryAsItComes(body, how);
   const places = answer.sentences.flatMap((sentence) => sentence.evidence);
@@ -99,15 +100,6 @@ const summaryAsItComes = (body, how) =>
 function summaryByJob(body, draft, how) {
   const begun = (id) => { draft.summaryJob = id; how.keep(); };
   return jobs.whole({ task: "summarize", ...body }, how, { known: draft.summaryJob, begun, seen: () => {} });
-}
-
-// Spans of such a summary count in the document's own plain reading, which is then the article.
-async function ofMarkdown(options, draft, how) {
-  const file = new File([draft.raw], "pasted.md", { type: "text/markdown" });
-  const answer = await (await sendFile("v1/documents/summarize", file, options, how)).json();
-  draft.article = { text: answer.source.text, title: "", bodyStart: 0, dropped: answer.source.dropped };
-  how.article.show(draft);
-  return answer;
 }
 
 // ---------------------------------------------------------------------- the translation

@@ -96,7 +96,7 @@ export class TranslationView extends Result {
     const edited = draft.edits[source.start];
     const shown = edited === undefined ? marked(new Text(text), flags ?? []) : [edited];
     const from = element("div", { dir: "auto", lang: draft.language ?? "" }, original ?? this.source.slice(source.start, source.end));
-    const edit = element("button", { type: "button", className: "quiet edit", textContent: "Rewrite" });
+    const edit = element("button", { type: "button", className: "quiet edit", textContent: "✎", title: "Rewrite this sentence" });
     edit.setAttribute("aria-label", "Rewrite this sentence");
     const to = element("div", { dir: "auto", lang: draft.asked.target }, ...shown);
     const row = element("div", { className: "segment" }, from, edit, to);

@@ -17,9 +17,8 @@ from http_fakes import ERRORS, FakeRuntime, Tasks, settings
 
 from models.checks.flag import Flag
 from models.errors import UnsupportedLanguage
-from models.tasks.events import OnEvent, SegmentReady
 from models.tasks.summary import SummaryRequest
-from models.tasks.translation import Segment, Translation, TranslationRequest
+from models.tasks.translation import Segment, SegmentReady, Translation, TranslationRequest
 from models.tasks.usage import Usage
 from models.text.language import Detection
 from models.text.span import Span
@@ -38,12 +37,12 @@ class SentenceTasks(Tasks):
         super().__init__()
         self._late: set[str] = set()
 
-    def summary(self, request: SummaryRequest, on_event: OnEvent | None = None) -> Iterator[Any]:
+    def summary(self, request: SummaryRequest) -> Iterator[Any]:
         if request.target:
             _require_known(request.text or "")
-        return super().summary(request, on_event)
+        return super().summary(request)
 
-    def translation(self, request: TranslationRequest, on_event: OnEvent | None = None) -> Iterator[Any]:
+    def translation(self, request: TranslationRequest) -> Iterator[Any]:
         yield from ()
         _require_known(request.text)
         self._behave(request.text, request.model, request.target)
@@ -52,9 +51,7 @@ class SentenceTasks(Tasks):
             self._fail(found[0])
             segment = Segment(Span(*found.span()), found[0].upper(), True, 0.5, flags=_flags(found[0]))
             segments.append(segment)
-            if on_event is not None:
-                on_event(SegmentReady(index, segment))
-                yield None
+            yield SegmentReady(index, segment)
         detected = Detection("en", 0.9) if request.source == "auto" else None
         return Translation(
             translation=request.text.upper(),

@@ -5,15 +5,13 @@ What the page does is in `web/`, where each file's first line says what it is fo
 
 import json
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response
 
-from models.extractive.choose import AIM, MAX_WORDS
-from models.tasks.translation import TextFormat
+from models.choices import DEFAULT_LENGTH, LENGTHS, TEXT_FORMATS
 from service.documents.reading import SUFFIXES
 from service.limits import job_limits
-from service.schemas import SummarizeBody
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -65,18 +63,14 @@ class Page:
 def _choices(settings: "Settings") -> dict[str, Any]:
     """Return what can be chosen that no route of /v1 tells, and how long a text may be."""
     return {
-        "lengths": {name: _words(name, most) for name, most in MAX_WORDS.items()},
-        "default_length": SummarizeBody.model_fields["length"].default,
-        "formats": list(get_args(TextFormat)),
+        "lengths": {name: length.about for name, length in LENGTHS.items()},
+        "default_length": DEFAULT_LENGTH,
+        "formats": list(TEXT_FORMATS),
         "suffixes": list(SUFFIXES),
         "request_characters": settings.max_request_characters,
         "page_characters": settings.max_html_characters,
         "job_characters": job_limits(settings).max_request_characters,
     }
-
-
-def _words(length: str, most: int) -> str:
-    return "one sentence" if length == "headline" else f"about {10 * round(AIM * most / 10)} words"
 
 
 def _suffix(name: str) -> str:

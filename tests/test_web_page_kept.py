@@ -136,3 +136,17 @@ def test_marks_and_shades_tell_their_reason_and_are_counted(page: Page) -> None:
     expect(reason).to_have_text("The source has no such number.")
     page.keyboard.press("Escape")
     expect(reason).to_be_hidden()
+
+
+def test_work_that_is_cleared_away_is_in_the_history_and_goes_on_from_there(page: Page) -> None:
+    go(page, "All of it is !slow. " * 6, make="translation")
+    expect(page.locator(".segment").first).to_be_visible()
+    page.get_by_role("button", name="Clear", exact=True).click()
+    expect(page.locator("#status")).to_be_empty()
+    expect(page.get_by_role("button", name="Go", exact=True)).to_be_visible()
+    page.get_by_text("History", exact=True).click()
+    page.locator("#history .entry").first.click()
+    expect(page.locator("#unfinished")).to_contain_text("You cleared it away.")
+    page.get_by_role("button", name="Go on with the rest").click()
+    done(page)
+    expect(page.locator(".segment")).to_have_count(6)

@@ -7,7 +7,7 @@ import json
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from models.choices import DEFAULT_LENGTH, LENGTHS, TEXT_FORMATS
 from service.documents.reading import SUFFIXES
@@ -56,7 +56,9 @@ class Page:
         response.headers["Content-Security-Policy"] = POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["Cache-Control"] = "no-cache"
+        response.headers["Cache-Control"] = "no-cache"  # asked again each time, and answered with 304
+        response.add_etag()
+        response.make_conditional(request)
         return response
 
 

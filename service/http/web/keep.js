@@ -42,6 +42,7 @@ export const history = () => load(localStorage, HISTORY, []);
 export const clear = () => localStorage.removeItem(HISTORY);
 
 function remember(draft) {
+  if (JSON.stringify(draft).length > MOST_CHARACTERS) return;
   const drafts = [draft, ...history().filter((each) => each.id !== draft.id)].slice(0, MOST);
   while (drafts.length > 1 && JSON.stringify(drafts).length > MOST_CHARACTERS) drafts.pop();
   store(localStorage, HISTORY, drafts);

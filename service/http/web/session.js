@@ -29,10 +29,10 @@ let running = null; // the controller of the work
 
 export const key = () => $("#key").value.trim();
 
-const how = (signal) => ({
+const how = (signal, own = draft) => ({
   key: key(), signal, say, article, summary, translation, document: document_,
   waiting: (problem, seconds) => say(waitingWords(problem, seconds)),
-  keep: () => keep.keep(draft),
+  keep: () => keep.keep(own),
 });
 
 // ---------------------------------------------------------------------- what is said
@@ -72,33 +72,51 @@ export async function go() {
   return run();
 }
 
-// Do what is left of the draft.
+// Do what is left of the draft; another may have taken its place by the end.
 export async function run() {
   quiet();
   old(false);
   working(new AbortController());
-  const { signal } = running;
-  draft.state = "running";
-  draft.failure = null;
+  const own = draft;
+  own.state = "running";
+  own.failure = null;
   try {
-    await (draft.file ? documents.workOnFile(draft, given.file, how(signal)) : work(draft, how(signal)));
-    draft.state = "done";
+    const told = how(running.signal);
+    await (own.file ? documents.workOnFile(own, given.file, told) : work(own, told));
+    if (draft !== own) return;
+    own.state = "done";
     say("Done.");
   } catch (error) {
-    draft.state = "unfinished";
-    const isStopped = error.name === "AbortError";
-    if (isStopped) {
-      cancel(draft, how());
-      documents.cancelFile(draft, how());
-    }
-    draft.failure = isStopped ? "You stopped it." : explain(error);
-    say(isStopped ? "Stopped." : "");
-    if (!isStopped && !all.some((view) => view.text)) complain(error);
-    draft.isHopeless = isHopeless(error);
-  } finally {
-    working(null);
-    settle();
+    if (draft !== own) return;
+    fail(error);
   }
+  working(null);
+  settle();
+}
+
+function fail(error) {
+  const isStopped = error.name === "AbortError";
+  if (isStopped) callOff();
+  draft.state = "unfinished";
+  draft.failure = isStopped ? "You stopped it." : explain(error);
+  draft.isHopeless = isHopeless(error);
+  say(isStopped ? "Stopped." : "");
+  if (!isStopped && !all.some((view) => view.text)) complain(error);
+}
+
+function callOff() {
+  cancel(draft, how());
+  documents.cancelFile(draft, how());
+}
+
+// Turn away from a draft in work: its jobs go on, and so does it when it is shown again.
+function leaveRunning() {
+  if (!running) return;
+  keep.keepNow(draft);
+  const was = running;
+  draft = null;
+  was.abort();
+  working(null);
 }
 
 // Show what there is after a run, and what is missing.
@@ -133,6 +151,7 @@ function working(controller) {
 
 // Show a draft that was kept; one that was in work when this page went goes on.
 export function restore(kept) {
+  leaveRunning();
   quiet();
   draft = kept;
   given = {};
@@ -233,7 +252,12 @@ export async function open(file) {
 }
 
 export function clear() {
-  running?.abort();
+  if (running) {
+    callOff();
+    draft.state = "unfinished";
+    draft.failure = "You cleared it away.";
+  }
+  leaveRunning();
   draft = null;
   given = {};
   $("#article").value = "";

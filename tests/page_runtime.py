@@ -1,7 +1,7 @@
 """A runtime for tests of the page: it writes capitals, a sentence at a time, and fails where it is told to.
 
-Run as a program it serves itself. `!late` fails the first time it is met, `!slow` takes its time, `[sic]` is
-flagged as a wrong number, `[?]` makes its sentence doubtful.
+Run as a program it serves itself. `!late` and `!breaks` fail the first time, `!slow` takes its time.
+`[sic]` is flagged as a wrong number, `[?]` makes its sentence doubtful.
 """
 
 import json
@@ -35,7 +35,7 @@ SENTENCE = re.compile(r"[^\s#*<>-][^.<>\n]*\.?")
 class SentenceTasks(Tasks):
     def __init__(self) -> None:
         super().__init__()
-        self._late: set[str] = set()
+        self._failed: set[str] = set()
 
     def summary(self, request: SummaryRequest) -> Iterator[Any]:
         if request.target:
@@ -46,12 +46,18 @@ class SentenceTasks(Tasks):
         yield from ()
         _require_known(request.text)
         self._behave(request.text, request.model, request.target)
-        segments = []
-        for index, found in enumerate(SENTENCE.finditer(CODE.sub(_blank, request.text))):
-            self._fail(found[0])
-            segment = Segment(Span(*found.span()), found[0].upper(), True, 0.5, flags=_flags(found[0]))
+        found = list(SENTENCE.finditer(CODE.sub(_blank, request.text)))
+        segments: list[Segment] = []
+        partial = None
+        for index, match in enumerate(found):
+            if self._is_late(match[0]):
+                partial = True
+                if not (request.partial and segments):
+                    raise ERRORS["!late"]()
+            segment = _segment(match, missing=partial)
             segments.append(segment)
-            yield SegmentReady(index, segment)
+            if not partial:
+                yield SegmentReady(index, len(found), segment)
         detected = Detection("en", 0.9) if request.source == "auto" else None
         return Translation(
             translation=request.text.upper(),
@@ -63,14 +69,27 @@ class SentenceTasks(Tasks):
             via=None,
             usage=Usage(5, 4),
             notes=(),
+            partial=partial,
         )
 
-    def _fail(self, sentence: str) -> None:
+    def _is_late(self, sentence: str) -> bool:
         if "!slow" in sentence:
             time.sleep(PAUSE_S)
-        if "!late" in sentence and sentence not in self._late:
-            self._late.add(sentence)
-            raise ERRORS["!late"]()
+        if self._has_failed(sentence, "!breaks"):
+            raise ERRORS["!engine"]()
+        return self._has_failed(sentence, "!late")
+
+    def _has_failed(self, sentence: str, word: str) -> bool:
+        """True the first time that the sentence with this word is met."""
+        if word not in sentence or sentence in self._failed:
+            return False
+        self._failed.add(sentence)
+        return True
+
+
+def _segment(match: re.Match[str], *, missing: bool | None) -> Segment:
+    text = match[0] if missing else match[0].upper()
+    return Segment(Span(*match.span()), text, True, 0.5, flags=_flags(match[0]), missing=missing)
 
 
 def _blank(code: re.Match[str]) -> str:

@@ -1,13 +1,15 @@
 // A translation in parts: so a long text's sentences come early, and what fails, or is stopped, takes nothing else along.
 //
 // A part is {start, end, state, segments, text, job}: its place in the whole text; "waiting", "running" or "done";
-// segments with places in the whole text; its translation once that is whole; the job that works on it.
+// segments with places in the whole text, of a total that is known once it is in work; its translation once that is whole; the job that works on it.
 
 import { Text } from "./text.js";
 
 const SENTENCES = new Intl.Segmenter(undefined, { granularity: "sentence" });
 
-const part = (start, end, more = {}) => ({ start, end, state: "waiting", segments: [], text: null, job: null, ...more });
+const part = (start, end, more = {}) => ({
+  start, end, state: "waiting", segments: [], total: null, text: null, job: null, ...more,
+});
 
 // Cut at blank lines into parts, the first ones short, so that they come soon, and none much longer than `most`
 // characters; code in Markdown stays whole, HTML is one part.
@@ -92,21 +94,26 @@ function fromSegments(one, text, edits) {
   return whole + (one.state === "done" ? text.slice(end, one.end) : "");
 }
 
-// {done, total, isExact, share}: sentences, and the share of the text that they are.
+// {done, total, isExact, share}: sentences, and the share of the text that they are. `begun` tells of parts in work
+// how many of their sentences are done of how many, by where they begin.
 export function progress(parts, text, begun = {}) {
-  let [done, left, read] = [0, 0, 0];
+  let [done, left, read, isExact] = [0, 0, 0, true];
   for (const one of parts) {
     done += one.segments.length;
     if (one.state === "done") {
       read += one.end - one.start;
-    } else {
-      const at = one.segments.at(-1)?.source.end ?? one.start;
-      const rest = sentencesIn(text.slice(at, one.end));
-      const pieces = Math.min(rest, Math.round(rest * (begun[one.start] ?? 0)));
-      [done, left, read] = [done + pieces, left + rest - pieces, read + at - one.start + (one.end - at) * (begun[one.start] ?? 0)];
+      continue;
     }
+    const at = one.segments.at(-1)?.source.end ?? one.start;
+    const known = begun[one.start] ?? { done: one.segments.length, total: one.total };
+    const rest = known.total ? known.total - one.segments.length : sentencesIn(text.slice(at, one.end));
+    const ahead = Math.max(0, known.done - one.segments.length);
+    isExact &&= Boolean(known.total);
+    done += ahead;
+    left += rest - ahead;
+    read += at - one.start + (rest ? (one.end - at) * (ahead / rest) : 0);
   }
-  return { done, total: done + left, isExact: !left, share: text.length ? read / text.length : 1 };
+  return { done, total: done + left, isExact, share: text.length ? read / text.length : 1 };
 }
 
 function sentencesIn(text) {

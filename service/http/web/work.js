@@ -6,7 +6,7 @@ import { duration, lacksSource } from "./failures.js";
 import * as jobs from "./jobs.js";
 import { plainMarkdown } from "./kinds.js";
 import { cut, leftover, progress } from "./parts.js";
-import { post, stream } from "./service.js";
+import { Problem, post, stream } from "./service.js";
 import { Text } from "./text.js";
 import { named, number } from "./words.js";
 
@@ -131,13 +131,16 @@ async function asItComes(part, draft, text, how, clock) {
   const segment = (event) => {
     const placed = moved(event, part.start);
     const at = part.segments.findIndex((each) => each.index >= placed.index);
+    part.total = event.total;
     const again = part.segments[at]?.index === placed.index;
     part.segments.splice(at < 0 ? part.segments.length : at, again ? 1 : 0, placed);
     how.translation.add(placed, draft);
     clock.tell();
     how.keep();
   };
-  finish(part, await stream("v1/translate", bodyOf(part, draft, text), { ...how, on: { segment } }), draft);
+  const answer = await stream("v1/translate", { ...bodyOf(part, draft, text), partial: true }, { ...how, on: { segment } });
+  finish(part, answer, draft);
+  if (answer.partial) throw new Problem({ type: "/problems/deadline-exceeded" });
 }
 
 async function everyPart(draft, how, clock) {
@@ -153,7 +156,7 @@ async function everyPart(draft, how, clock) {
     }
     const part = left.shift();
     try {
-      const seen = ({ progress: { done, total } }) => clock.tell({ [part.start]: total ? done / total : 0 });
+      const seen = ({ status, progress: told }) => clock.tell(status === "running" && told.total > 1 ? { [part.start]: told } : {});
       const body = { task: "translate", ...bodyOf(part, draft, text) };
       const answer = await jobs.whole(body, how, { known: part.job, begun: (id) => { part.job = id; }, seen });
       finish(part, answer, draft);
@@ -180,9 +183,11 @@ export function cancel(draft, how) {
 }
 
 function finish(part, answer, draft) {
-  part.state = "done";
-  part.text = answer.translation;
-  part.segments = answer.segments.map((segment, index) => moved({ ...segment, index }, part.start));
+  part.state = answer.partial ? "waiting" : "done";
+  part.text = answer.partial ? null : answer.translation;
+  part.segments = answer.segments
+    .map((segment, index) => moved({ ...segment, index }, part.start))
+    .filter((segment) => !segment.missing);
   part.job = null;
   draft.language = answer.source.language;
   draft.about = {

@@ -48,7 +48,7 @@ export function toNext(section) {
 // The reason of the mark that is pointed at, tapped, or reached by keyboard.
 export function showReasons(box) {
   const show = ({ target }) => {
-    const mark = target.closest?.("mark[data-reason]");
+    const mark = target.closest?.("mark[data-reason]") ?? document.activeElement?.closest("mark[data-reason]");
     box.hidden = !mark;
     if (!mark) return;
     box.textContent = mark.dataset.reason;

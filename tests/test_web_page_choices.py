@@ -49,8 +49,11 @@ def test_the_lists_are_the_servers_and_a_link_carries_the_choices(page: Page, se
     page.locator("#link").click()
     link = page.evaluate("() => navigator.clipboard.readText()")
     assert "secret" not in link
+    entries = {"name": "capitals", "source": "en", "target": "fr", "entries": {"Vienna": "Vienne"}}
+    server.request("POST", "/v1/glossaries", json.dumps(entries))
     page.goto("about:blank")
     page.goto(link)
+    expect(page.locator("#glossary option")).to_have_text(["None", "capitals"])
     expect(page.locator("#length")).to_have_value("long")
     expect(page.locator("#from")).to_have_value("de")
 

@@ -75,7 +75,7 @@ def test_another_choice_makes_the_result_old_and_focus_stays(page: Page) -> None
     target.focus()
     target.select_option("de")
     expect(page.locator(".results")).to_have_class("results old")
-    expect(page.locator("#status")).to_contain_text("what is shown is of before")
+    expect(page.locator("#status")).to_contain_text("what is shown was made before")
     expect(target).to_be_focused()
     target.select_option("fr")
     done(page)

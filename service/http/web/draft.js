@@ -26,6 +26,7 @@ export function newDraft(raw, { html = null, file = null } = {}) {
     edits: {}, // sentences that the reader wrote anew, by where they begin
     document: null, // {job, name, preview}: the file that came back
     failure: null, // why it is unfinished, in words
+    wasLate: false, // a request's time did not suffice; a job has more
     isHopeless: false, // the same again would fail again
     state: "running", // "done", "unfinished"
   };

@@ -1,7 +1,8 @@
 // A translation in parts: so a long text's sentences come early, and what fails, or is stopped, takes nothing else along.
 //
 // A part is {start, end, state, segments, text, job}: its place in the whole text; "waiting", "running" or "done";
-// segments with places in the whole text, of a total that is known once it is in work; its translation once that is whole; the job that works on it.
+// segments with places in the whole text, of a total that is known once it is in work; its translation once that is
+// whole; the job that works on it.
 
 import { Text } from "./text.js";
 

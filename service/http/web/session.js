@@ -100,6 +100,7 @@ function fail(error) {
   draft.state = "unfinished";
   draft.failure = isStopped ? "You stopped it." : explain(error);
   draft.isHopeless = isHopeless(error);
+  draft.wasLate ||= error.kind === "deadline-exceeded";
   say(isStopped ? "Stopped." : "");
   if (!isStopped && !all.some((view) => view.text)) complain(error);
 }
@@ -195,7 +196,7 @@ export function changed() {
   const now = JSON.stringify([choices.chosen(), $("#article").value]);
   const isOld = now !== JSON.stringify([draft.asked, draft.raw]);
   old(isOld);
-  say(isOld ? "The text or the choices have changed: what is shown is of before. Go makes it anew." : draft.state === "done" ? "Done." : "");
+  say(isOld ? "The text or the choices have changed: what is shown was made before. Go makes it anew." : draft.state === "done" ? "Done." : "");
 }
 
 export function examine() {

@@ -106,7 +106,7 @@ function summaryByJob(body, draft, how) {
 
 async function translate(draft, how) {
   const text = new Text(draft.toTranslate);
-  const byJobs = isLong(draft.toTranslate);
+  const byJobs = isLong(draft.toTranslate) || draft.wasLate;
   draft.parts ??= cut(draft.toTranslate, draft.format, byJobs ? Math.min(LONG_CHARACTERS, limits.request) / 3 : Infinity);
   draft.parts = draft.parts.flatMap((part) => leftover(part, text, draft.format));
   how.translation.show(draft);

@@ -65,7 +65,8 @@ def destination(url: str, field: str, *, private: bool, resolve: Resolve = resol
     try:
         addresses = resolve(host, port)
     except (OSError, UnicodeError) as error:
-        raise _refused(field, f"leads to {host[:100]!r}, which is not found: {error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise _refused(field, f"leads to {host[:100]!r}, which is not found: {why}") from None
     if not addresses or not (private or all(map(is_public, addresses))):
         raise _refused(field, f"leads to {host[:100]!r}, which is not public")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

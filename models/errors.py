@@ -47,3 +47,7 @@ class DeadlineExceeded(DragomanError):
 
 class EngineFailed(DragomanError):
     """The engine could not do this one request, or died while it waited."""
+
+
+class Abandoned(DragomanError):
+    """Nobody waits for the work any more, and it was cancelled."""

@@ -6,7 +6,7 @@ it is read. Knows nothing of how an article is read, or of what becomes of a dra
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from models.codec import Purpose
@@ -14,7 +14,6 @@ from models.engine.protocol import Decoding, Generation, Output
 from models.extractive.choose import AIM, MAX_WORDS
 from models.extractive.summarizer import summarize as pick_sentences
 from models.pool import ExtractiveModel, TextModel
-from models.tasks.events import OnEvent, Pieces
 from models.tasks.hypothesis import join
 from models.tasks.steps import Call, Steps
 from models.tasks.summary import Length, SummaryRequest, SummarySentence
@@ -83,9 +82,9 @@ def write(
     language: str,
     *,
     again: bool = False,
-    on_event: OnEvent | None = None,
+    is_shown: bool = False,
 ) -> Steps[Draft]:
-    """Have the model write; windows first, then the whole, until one window is left: its words are told.
+    """Have the model write; windows first, then the whole, until one window is left: its words may be shown.
 
     `again` searches wider and asks for no least length, which a model fills with inventions.
     """
@@ -99,7 +98,7 @@ def write(
         generations = [_generation(model, window, purpose, request, again) for window in windows]
         last = len(windows) == 1
         outputs: list[Output] = yield Call(
-            model.engine, generations, on_token=_teller(model, on_event) if last else None
+            model.engine, generations, model.codec.decode if is_shown and last else None
         )
         usage += Usage.of(generations, outputs)
         written = [model.codec.decode(output.token_ids) for output in outputs]
@@ -118,13 +117,6 @@ def write(
         notes,
         parts,
     )
-
-
-def _teller(model: TextModel, on_event: OnEvent | None) -> Callable[[int, int], None] | None:
-    if on_event is None:
-        return None
-    pieces = Pieces(model.codec.decode, on_event)
-    return lambda _, token: pieces.add(token)
 
 
 def _purpose(request: SummaryRequest, language: str) -> Purpose:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from models.checks.evidence import Evidence
 from models.checks.flag import Flag
+from models.tasks.steps import Event
 from models.tasks.usage import Usage
 from models.text.article import Dropped
 from models.text.language import Detection
@@ -52,6 +53,14 @@ class SummarySentence:
     """The article's sentences that support it best, the best first."""
     flags: tuple[Flag, ...] = ()
     """What the article does not support, in this sentence's text; of a translated one, in all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceReady(Event):
+    """A sentence, by its place, is there: checked, and translated if that was asked; as in the result."""
+
+    index: int
+    sentence: SummarySentence
 
 
 @dataclass(frozen=True, slots=True)

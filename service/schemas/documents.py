@@ -4,11 +4,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, WithJsonSchema
 
-from models.tasks.steps import Timings
-from models.tasks.summary import Format, Length, OnUnsupported, Summary, SummaryRequest
-from models.tasks.translation import TranslationRequest
-from service.documents.document import DocumentArticle, DocumentText
-from service.schemas.answers import SummaryAnswer, render_summary
+from models.tasks.summary import Format, Length, OnUnsupported
 from service.schemas.fields import wrong_fields
 from service.schemas.requests import LanguageCode, ModelName
 
@@ -52,40 +48,3 @@ def parse_form(form: type[F], fields: dict[str, Any]) -> F:
         return form.model_validate(fields)
     except ValidationError as error:
         raise wrong_fields(form, error) from None
-
-
-def summary_request(form: SummarizeForm, reading: DocumentArticle) -> SummaryRequest:
-    """Return the task for what was read of the form's file."""
-    return SummaryRequest(
-        text=reading.text if reading.field == "text" else None,
-        html=reading.text if reading.field == "html" else None,
-        length=form.length,
-        max_sentences=form.max_sentences,
-        format=form.format,
-        model=form.model,
-        target=form.target,
-        clean=reading.clean,
-        on_unsupported=form.on_unsupported,
-    )
-
-
-def translation_request(form: TranslateForm, part: DocumentText) -> TranslationRequest:
-    """Return the task for what was read of the form's file."""
-    return TranslationRequest(
-        text=part.text,
-        format=part.format,
-        source=form.source,
-        target=form.target,
-        model=form.model,
-        protect=tuple(form.protect),
-        min_confidence=form.min_confidence,
-    )
-
-
-def render_document_summary(
-    asked: SummaryRequest, summary: Summary, timings: Timings, total_s: float
-) -> SummaryAnswer:
-    """Return the answer, with the text that its spans refer to: the caller has only the file."""
-    answer = render_summary(summary, timings, total_s)
-    answer.source.text = answer.source.text or asked.text
-    return answer

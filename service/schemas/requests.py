@@ -202,7 +202,9 @@ def parse_detect(data: object, limits: Settings) -> Asked[str]:
 
 
 def validated(model: type[B], data: object) -> B:
-    """A body's fields. Raises InvalidInput, or InvalidFields where several are wrong."""
+    """Return a body's fields, unless it is read already. Raises InvalidInput, or InvalidFields for many."""
+    if isinstance(data, model):
+        return data
     if not isinstance(data, dict):
         raise InvalidInput(
             f"the body must be a JSON object, not {json_type(data)}", allowed=list(model.model_fields)

@@ -13,6 +13,7 @@ from flask import Blueprint, Request, Response, g, request
 from pydantic import BeforeValidator, Field
 
 from models.errors import InvalidInput
+from models.tasks.stop import Stop
 from models.tasks.translation import Translation, TranslationRequest
 from service.errors import CharactersSpent
 from service.http import keepalive
@@ -30,11 +31,10 @@ from service.http.compat.family import (
 )
 from service.http.forms import BoundedRequest
 from service.http.work import RequestRunner
-from service.named_terms import named_terms
 from service.problems import KINDS
 from service.schemas import Problem
 from service.schemas.requests import validated
-from service.stopping import Stop
+from service.work.named_terms import named_terms
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -129,7 +129,7 @@ class DeepL:
             self._work.charge(each.text for each in requests)
 
             def work(stop: Stop) -> str:
-                return self._answer(body, translations(requests, self._work.translate(worth, stop)))
+                return self._answer(body, translations(requests, self._work.do(worth, stop)))
 
             return keepalive.respond(held, work, self.error)
 

@@ -132,7 +132,7 @@ class HuggingFace:
         requests = [
             SummaryRequest(text=text, max_tokens=generate.most, min_tokens=generate.least) for text in texts
         ]
-        done = self._work.summarize(requests)
+        done = self._work.do(requests)
         return [{"summary_text": outcome.unwrap().summary} for outcome in done.outcomes]
 
     def _translations(
@@ -143,7 +143,7 @@ class HuggingFace:
             TranslationRequest(text=text, source=source, target=target or self._usual_target(text))
             for text in texts
         ]
-        done = self._work.translate(worth_translating(requests))
+        done = self._work.do(worth_translating(requests))
         return [{"translation_text": text} for text, _ in translations(requests, done)]
 
     def _languages(self, parameters: Parameters, pair: tuple[str, str] | None) -> tuple[str, str | None]:

@@ -178,7 +178,7 @@ class LibreTranslate:
         requests = [
             TranslationRequest(text=text, source=source, target=target, format=form) for text in texts
         ]
-        return translations(requests, self._work.translate(worth_translating(requests)))
+        return translations(requests, self._work.do(worth_translating(requests)))
 
     # ------------------------------------------------------------------ files
 

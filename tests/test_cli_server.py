@@ -106,6 +106,15 @@ def test_the_environment_names_the_server_and_the_key(server: str, article: Path
     assert (done.exit_code, "did you mean DRAGOMAN_SERVER?" in done.stderr) == (2, True)
 
 
+def test_the_servers_models_and_which_are_loaded(server: str) -> None:
+    model = {"name": "a/b", "family": "t5", "tasks": ["translate"], "languages": [], "licence": "MIT"}
+    model |= {"max_source_tokens": 512, "description": "", "bundled": False, "default_for": ["translate"]}
+    Stub.answer = json.dumps({"models": [{**model, "loaded": True}]}).encode()
+    done = dragoman("models", "list", "--server", server, runtime=never)
+    assert (done.exit_code, Stub.asked) == (0, [("/dragoman/v1/models", None, None)])
+    assert done.stdout.splitlines()[1].split() == ["a/b", "translate", "any", "MIT", "translate", "loaded"]
+
+
 @pytest.mark.parametrize(
     ("status", "code", "said"),
     [

@@ -48,17 +48,20 @@ def server_options(command: F) -> F:
 def answered(
     session: "Session", path: str, body: "dict[str, Any] | None", form: type[A], here: Callable[[], A]
 ) -> A:
-    """Return the server's answer to this body (to a GET without one), or where none is named, `here`'s."""
-    if not session.server:
-        return here()
-    with session.waiting(f"asking {session.server}"):
-        return _ask(session.server, session.key, path, body, form)
+    """Return the server's answer, where one is named, or else what `here` makes."""
+    return ask(session, path, body, form) if session.server else here()
 
 
-def _ask(url: str, key: str | None, path: str, body: dict[str, Any] | None, form: type[A]) -> A:
+def ask(session: "Session", path: str, body: "dict[str, Any] | None", form: type[A]) -> A:
+    """Return the server's answer to this body (to a GET without one).
+
+    Raises InvalidInput where the server refuses the input, and DragomanError where it has no answer.
+    """
     from pydantic import ValidationError
 
-    status, retry_after, data = _exchange(url, key, path, body)
+    url = session.server or ""
+    with session.waiting(f"asking {url}"):
+        status, retry_after, data = _exchange(url, session.key, path, body)
     try:
         if status == 200:
             return form.model_validate_json(data)

@@ -3,12 +3,10 @@
 The models are loaded in the worker, after the fork: threads and a GPU's context do not survive one.
 """
 
-import errno
 import logging
 import os
 import resource
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -27,6 +25,7 @@ from service.http.metrics import Metrics
 from service.http.readiness import Readiness
 from service.http.worker import Worker
 from service.jobs.desk import Desk
+from service.listening import require_free
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -144,22 +143,6 @@ def serve(settings: Settings) -> None:
     require_free(settings.host, settings.port)
     configure_log()
     Server(settings, _runtime).run()
-
-
-def require_free(host: str, port: int) -> None:
-    """Raise DragomanError if nobody can listen there: gunicorn would try five times, with a line for each."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-    except OSError as error:
-        where = f"{f'[{host}]' if ':' in host else host}:{port}"
-        if error.errno == errno.EADDRINUSE:
-            raise DragomanError(
-                f"{where} is in use by another program; end that, or choose another with --port"
-            ) from error
-        raise DragomanError(f"cannot listen on {where}: {error.strerror or error}") from error
 
 
 def configure_log() -> None:

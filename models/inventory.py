@@ -14,14 +14,14 @@ def is_prepared(store: Store, entry: ModelEntry) -> bool:
     if store.state(entry) != "ready":
         return False
     built = entry.package is not None and entry.package.folder is None
-    return not built or any(_home(store, entry).glob(f"merged*/{DONE}"))
+    return not built or any(path for home in _homes(store, entry) for path in home.glob(f"merged*/{DONE}"))
 
 
 def bytes_on_disk(store: Store, entry: ModelEntry) -> int | None:
     """Return the bytes of its files, those made of them included; None if they are not here."""
     if store.state(entry) != "ready":
         return None
-    made = sum(map(_size, _home(store, entry).rglob("*")))
+    made = sum(_size(path) for home in _homes(store, entry) for path in home.rglob("*"))
     if entry.package is not None:
         parts = packaged.sources(entry.package).values()
         return made + sum(_size(part) for files in parts for part in files)
@@ -32,8 +32,10 @@ def bytes_on_disk(store: Store, entry: ModelEntry) -> int | None:
     return made + sum(map(_size, folder.rglob("*")))
 
 
-def _home(store: Store, entry: ModelEntry) -> Path:
-    return store.cache / "models" / entry.name.replace("/", "--")
+def _homes(store: Store, entry: ModelEntry) -> set[Path]:
+    """The folders of what was made for it, and of what entries of its repository share."""
+    names = (entry.name, entry.repository or entry.name)
+    return {store.cache / "models" / name.replace("/", "--") for name in names}
 
 
 def _size(path: Path) -> int:

@@ -83,8 +83,8 @@ def clean(session: Session, file: str, is_html: bool | None, as_json: bool) -> N
     given = source.article(is_html=is_html)
 
     def here() -> "CleanAnswer":
-        from models.text.page import read_html
-        from models.text.paste import read_pasted
+        from models.text.article.page import read_html
+        from models.text.article.paste import read_pasted
 
         return render_clean((read_html if given.field == "html" else read_pasted)(given.text))
 

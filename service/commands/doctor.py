@@ -177,13 +177,12 @@ def _chosen(
 
 def _engine(settings: "Settings", entry: "ModelEntry", device: str) -> str:
     """Which engine would run the model, and why."""
-    from models.engines import CAUSAL_FAMILIES, kind_of
+    from models.engines import kind_of
 
     where = "the GPU" if device == "cuda" else "the CPU"
-    if entry.family in ("extractive", "entailment"):
+    if entry.kind in ("extractive", "entailment"):
         return f"run by torch on {where}, as it writes nothing"
-    causal = entry.family in CAUSAL_FAMILIES
-    kind = kind_of(settings.engine, device, causal=causal)
+    kind = kind_of(settings.engine, device, causal=entry.kind == "causal")
     if settings.engine != "auto" and kind == settings.engine:
         return f"run by {_ENGINES[kind]} on {where}, as DRAGOMAN_ENGINE says"
     if kind == "native":

@@ -73,7 +73,7 @@ def ask(session: "Session", path: str, body: "dict[str, Any] | None", form: type
         ) from error
     if status in INPUT_AT_FAULT:
         raise InvalidInput(message, field=problem.get("field"), allowed=problem.get("allowed"))
-    if status in (401, 403):
+    if status == 401:
         message += "; --key or DRAGOMAN_KEY gives one"
     elif retry_after:
         message += f"; try again in {retry_after} s"

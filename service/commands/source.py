@@ -13,7 +13,7 @@ import click
 from service.commands.session import keep
 
 if TYPE_CHECKING:
-    from models.tasks.translation import TextFormat
+    from models.choices import TextFormat
     from service.documents.document import DocumentArticle, DocumentText, File
     from service.settings import Settings
 
@@ -120,7 +120,7 @@ class Source:
     def words(self, *, is_html: bool | None = None) -> str:
         """Return what a reader reads."""
         if self.is_html(is_html):
-            from models.text.page import read_html
+            from models.text.article.page import read_html
 
             return read_html(self.text()).content()
         return self.article().text

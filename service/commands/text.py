@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+UNFINISHED = 1
+"""The exit code where a server's time ran out before all was translated."""
+
 HTML = click.option(
     "--html/--text",
     "is_html",
@@ -104,7 +107,7 @@ def summarize(
 @click.pass_obj
 def translate(
     session: Session, /, file: str, mark: bool, output: Path | None, as_json: bool, **options: Any
-) -> None:
+) -> int:
     """Translate FILE. HTML, Markdown, subtitles and, with --output, .docx files keep their form.
 
     FILE is text, .md, .html, .docx, .pdf or .srt by its name, an http:// or https:// address, `-` for
@@ -125,7 +128,8 @@ def translate(
             outcome, total_s = _run(session, runtime, runtime.translator.steps(request))
         return render_translation(outcome.unwrap(), outcome.timings, total_s)
 
-    answer = answered(session, "/v1/translate", body_of(request, TranslateBody), TranslationAnswer, here)
+    body = {**body_of(request, TranslateBody), "partial": True}  # a server has a deadline
+    answer = answered(session, "/v1/translate", body, TranslationAnswer, here)
     translation = marked(answer.translation, answer.segments) if mark else answer.translation
     if as_json:
         _put(answer.model_dump_json(indent=2), output)
@@ -134,6 +138,7 @@ def translate(
     else:
         _put(translation, output)
     _tell(answer.notes, answer.segments, mark, as_json)
+    return UNFINISHED if answer.partial else 0
 
 
 @click.command(epilog="Example: dragoman detect article.txt")
@@ -173,7 +178,7 @@ def _is_word(output: Path | None) -> bool:
 
 def _check_output(output: Path | None, file: str, suffixes: tuple[str, ...], why: str) -> None:
     """Raise click.UsageError, before anything is loaded, for a file that could not be written as asked."""
-    if output is None:
+    if output is None or str(output) == "-":
         return
     if output.suffix.lower() in suffixes:
         raise click.UsageError(f"--output cannot be a {output.suffix} file: {why}")
@@ -184,7 +189,7 @@ def _check_output(output: Path | None, file: str, suffixes: tuple[str, ...], why
 
 
 def _put(text: str, output: Path | None) -> None:
-    if output is None:
+    if output is None or str(output) == "-":
         write(text)
     else:
         output.write_bytes(text.encode() + (b"" if text.endswith("\n") else b"\n"))

@@ -106,6 +106,14 @@ def test_the_environment_names_the_server_and_the_key(server: str, article: Path
     assert (done.exit_code, "did you mean DRAGOMAN_SERVER?" in done.stderr) == (2, True)
 
 
+def test_a_translation_whose_time_ran_out_is_shown_and_fails(server: str, article: Path) -> None:
+    whole = json.loads(dragoman("translate", "--to", "fr", article, "--json").stdout)
+    Stub.answer = json.dumps({**whole, "partial": True, "notes": ["time ran out"]}).encode()
+    done = dragoman("translate", "--to", "fr", article, "--server", server, runtime=never)
+    assert (done.exit_code, done.stdout) == (1, whole["translation"] + "\n")
+    assert done.stderr == "note: time ran out\n" and Stub.asked[0][2]["partial"] is True
+
+
 def test_the_servers_models_and_which_are_loaded(server: str) -> None:
     model = {"name": "a/b", "family": "t5", "tasks": ["translate"], "languages": [], "licence": "MIT"}
     model |= {"max_source_tokens": 512, "description": "", "bundled": False, "default_for": ["translate"]}

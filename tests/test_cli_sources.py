@@ -94,6 +94,7 @@ def test_the_result_is_written_to_a_file(tmp_path: Path) -> None:
         done = dragoman(*command, tmp_path / "a.txt", "--output", out)
         assert (done.exit_code, done.stdout) == (0, "")
         assert "Le café" in out.read_text("utf-8") and out.read_bytes().endswith(b"\n")
+        assert "Le café" in dragoman(*command, tmp_path / "a.txt", "--output", "-").stdout
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def summarize(
 def translate(
     session: Session, /, file: str, mark: bool, output: Path | None, as_json: bool, **options: Any
 ) -> int:
-    """Translate FILE. HTML, Markdown, subtitles and, with --output, .docx files keep their form.
+    """Translate FILE; HTML, Markdown, subtitles and, with --output, .docx files keep their form.
 
     FILE is text, .md, .html, .docx, .pdf or .srt by its name, an http:// or https:// address, `-` for
     standard input, or the words themselves. A PDF comes back as text.

@@ -222,6 +222,7 @@ BY_NAME: dict[str, Callable[[Fed], Any]] = {
     "matches": lambda _: lambda lines, i: False,
     "parts": lambda _: "words",
     "fits": lambda _: lambda text: len(text) <= 100,
+    "reads": lambda _: lambda language: False,
     "named_terms": lambda _: None,
     "problem": lambda _: None,
     "field": lambda _: "text",

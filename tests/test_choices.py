@@ -5,8 +5,17 @@ from typing import Any, get_args
 import pytest
 from click import Choice, Command
 
-from models.choices import ABOUT_LENGTHS, LENGTHS, ON_UNSUPPORTED, SUMMARY_FORMATS, TEXT_FORMATS, Length
+from models.choices import (
+    ABOUT_LENGTHS,
+    LENGTHS,
+    ON_UNSUPPORTED,
+    SUMMARY_FORMATS,
+    TEXT_FORMATS,
+    TEXT_SUFFIXES,
+    Length,
+)
 from models.tasks.summary import SummaryRequest
+from service.commands.source import PACKED
 from service.commands.text import summarize, translate
 from service.documents.reading import SUFFIXES
 from service.schemas.documents import SummarizeForm
@@ -46,3 +55,7 @@ def test_each_length_is_described_in_words() -> None:
 def test_the_form_names_every_format_of_documents() -> None:
     described = SummarizeForm.model_json_schema()["properties"]["file"]["description"]
     assert all(suffix in described for suffix in SUFFIXES)
+
+
+def test_the_command_line_reads_every_format_of_documents() -> None:
+    assert {*TEXT_SUFFIXES, *PACKED} == set(SUFFIXES)

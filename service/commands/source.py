@@ -3,31 +3,26 @@ back to a file. Documents are parsed in a child process, as the server does it.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from models.choices import TEXT_SUFFIXES, TextFormat
 from service.commands.session import keep
 
 if TYPE_CHECKING:
-    from models.choices import TextFormat
     from service.documents.document import DocumentArticle, DocumentText, File
     from service.settings import Settings
 
 R = TypeVar("R")
 
-HTML_SUFFIXES = (".html", ".htm", ".xhtml")
-FORMATS: dict[tuple[str, ...], "TextFormat"] = {
-    HTML_SUFFIXES: "html",
-    (".md", ".markdown"): "markdown",
-    (".xml",): "xml",
-}
+FORMATS: Mapping[str, TextFormat] = {**TEXT_SUFFIXES, ".xhtml": "html", ".xml": "xml"}
 PACKED = (".docx", ".pdf", ".srt")
-"""What has to be parsed; all else is UTF-8 text of some form."""
-KNOWN = frozenset((*HTML_SUFFIXES, ".md", ".markdown", ".xml", *PACKED, ".txt"))
+"""What has to be parsed; all else is UTF-8 text of some form. `service.documents` has the readers."""
+KNOWN = frozenset((*FORMATS, *PACKED))
 ADDRESSES = ("http://", "https://")
 
 
@@ -75,7 +70,7 @@ class Source:
 
     def is_html(self, told: bool | None = None) -> bool:
         """What the user says, or else what the name says."""
-        return self.suffix in HTML_SUFFIXES if told is None else told
+        return FORMATS.get(self.suffix) == "html" if told is None else told
 
     def text(self) -> str:
         """The file's text. Raises click.BadParameter if it is not UTF-8."""
@@ -100,7 +95,7 @@ class Source:
             return self._apart(parsing.article)
         return DocumentArticle(self.text(), "html" if self.is_html(is_html) else "text", clean)
 
-    def to_translate(self, told: "TextFormat | None") -> "DocumentText":
+    def to_translate(self, told: TextFormat | None) -> "DocumentText":
         """Return what a translation reads, in the format that the user or the name says."""
         from service.documents.document import DocumentText
 
@@ -108,8 +103,7 @@ class Source:
             from service.documents import parsing
 
             return self._apart(parsing.to_translate)
-        named = next((form for suffixes, form in FORMATS.items() if self.suffix in suffixes), None)
-        return DocumentText(self.text(), told or named or "text")
+        return DocumentText(self.text(), told or FORMATS.get(self.suffix, "text"))
 
     def page_article(self) -> "DocumentText":
         """Return a page's article to translate, without markup; of a document, all of it."""

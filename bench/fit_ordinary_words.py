@@ -21,7 +21,7 @@ WORD = re.compile(r"[^\W\d_]{4,}")
 SHARE = 0.3
 LEAST = {"en": 4, "de": 3}
 HEAD = """# Ordinary words that may have a capital within a name, and that a translation translates: `cold` in
-# `Cold War`. In lower case without accents; counted by bench/fit_ordinary_words.py in licensed parallel texts.
+# `Cold War`. In lower case without accents; counted by bench/fit_ordinary_words.py in licensed texts.
 """
 
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from models.tasks.attempts import Attempt, Sentence
 from models.tasks.steps import Steps
 from models.tasks.translation import Segment, Term, TranslationRequest
-from models.text import layout
-from models.text.markup import html, markdown
+from models.text.markup import html, layout, markdown
 from models.text.markup.builder import flat
 from models.text.markup.place import Piece, pausing_place, stretches
 from models.text.markup.run import Run, restore
-from models.text.segment import pausing_sentences, strip
+from models.text.sentences.segment import pausing_sentences, strip
 from models.text.span import Span
 from models.text.terms import Held, Terms, apart
 

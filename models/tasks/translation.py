@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from models.checks.flag import Flag
+from models.choices import TextFormat
+from models.tasks.steps import Event
 from models.tasks.usage import Usage
 from models.text.language import Detection
 from models.text.span import Span
-
-TextFormat = Literal["text", "html", "markdown", "xml"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +49,14 @@ class Segment:
     """True if `text` is still the source's, for want of confidence."""
     original: str | None = None
     """The source's plain text where it has markup, else None."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentReady(Event):
+    """A segment, by its place, is there. If it is tried again later, the better one is told again."""
+
+    index: int
+    segment: Segment
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from models.checks.pauses import Pausing
 from models.checks.summary_report import check_summary_pausing
 from models.pool import EntailmentModel, ModelPool
 from models.tasks.summary import SummarySentence
-from models.text.article import Article
+from models.text.article.article import Article
 from models.text.span import Span
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from service.batch.unit import Effort
+from models.tasks.running import Effort
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from models.engine.protocol import Output
+from models.tasks.running import Effort
 from service.batch.record import Content
 
 
@@ -40,27 +41,6 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
-    """What a unit took."""
-
-    text_s: float = 0.0
-    engine_s: float = 0.0
-    source_tokens: int = 0
-    output_tokens: int = 0
-    remembered_tokens: int = 0
-    """Output tokens that did not have to be made again."""
-
-    def __add__(self, other: "Effort") -> "Effort":
-        return Effort(
-            self.text_s + other.text_s,
-            self.engine_s + other.engine_s,
-            self.source_tokens + other.source_tokens,
-            self.output_tokens + other.output_tokens,
-            self.remembered_tokens + other.remembered_tokens,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Done:
     """A unit that is done: `kept` is in the order of its contents."""
 
@@ -70,7 +50,7 @@ class Done:
     effort: Effort
 
 
-class Memory(Protocol):
+class UnitMemory(Protocol):
     """What was generated before."""
 
     def recall(self, keys: Sequence[bytes], sees: int) -> dict[bytes, Output]:

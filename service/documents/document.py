@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal, Protocol
 
-from models.tasks.translation import TextFormat
+from models.choices import TextFormat
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from models.errors import InvalidInput
+from models.errors import Abandoned, InvalidInput
+from models.tasks.stop import Stop
 from service.database import private
-from service.errors import Abandoned, StoreUnavailable
+from service.errors import StoreUnavailable
 from service.jobs.courier import Courier
 from service.jobs.job import Gone, Job
 from service.jobs.store import JobStore
 from service.jobs.work import JobWork
-from service.stopping import Stop
 
 log = logging.getLogger(__name__)
 

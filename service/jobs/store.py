@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 
 from service.database import Database
 from service.errors import UnknownJob
-from service.jobs.job import Gone, Item, Job, NewJob, Result, Status
+from service.jobs.job import Gone, Item, Job, NewJob, Status
 from service.jobs.room import require_room
 from service.settings import Settings
+from service.work.plan import Result
 
 JOB = (
     "number, id, owner, task, form, options, request_id, status, done, total, created, started, finished, "
@@ -195,8 +196,7 @@ class JobStore:
             )
             size = sum(len(result.data) for result in results.values())
             db.execute("UPDATE job SET bytes = bytes + ? WHERE number = ?", (size, job.number))
-            items = [(job.number, i) for i in results]
-            db.executemany("DELETE FROM output WHERE job = ? AND item = ?", items)
+            db.execute("DELETE FROM output WHERE job = ?", (job.number,))
             if job.form == "texts":
                 db.execute("UPDATE job SET done = done + ? WHERE number = ?", (len(results), job.number))
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, Field
 
-from models.tasks.events import Event, SentenceReady, Words
+from models.tasks.steps import Event, Words
+from models.tasks.summary import SentenceReady
+from models.tasks.translation import SegmentReady
 from service.schemas.absent import absent
 from service.schemas.answers import EvidencePart, FlagPart, SegmentPart, SpanPart
 
@@ -51,5 +53,6 @@ def render_event(event: Event) -> tuple[str, BaseModel]:
             evidence=[EvidencePart.of(each) for each in sentence.evidence],
             flags=[FlagPart.of(flag) for flag in sentence.flags],
         )
+    assert isinstance(event, SegmentReady)  # noqa: S101 - there are no others
     part = SegmentPart.model_validate(event.segment)
     return "segment", SegmentEvent(index=event.index, **dict(part))

@@ -117,8 +117,10 @@ def directions(runtime: "Runtime") -> dict[str, list[str]]:
     """The default translation model's source languages, and the targets of each."""
     languages = runtime.languages
     entry = runtime.catalog.get(runtime.settings.translate_model, "translate")
-    if entry.pair:
-        source, target = (languages.normalize(side) for side in entry.pair)
-        return {source: [target]}
+    if entry.pairs:
+        found: dict[str, list[str]] = {}
+        for source, target in entry.pairs:
+            found.setdefault(languages.normalize(source), []).append(languages.normalize(target))
+        return found
     known = list(entry.languages) or list(languages.names())
     return dict.fromkeys(known, known)

@@ -4,7 +4,8 @@ What is held (terms, inline code, addresses) goes through the model as a mask. A
 that was held is also tried with the word itself. Of all attempts at a sentence the best is kept.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from models.checks.flag import Flag
@@ -14,6 +15,8 @@ from models.checks.pauses import Pausing
 from models.checks.registry import TRANSLATION_CHECKS, run_pausing
 from models.checks.severity import any_error, penalty
 from models.checks.translation import repetition
+from models.checks.translation.length import deviations, size
+from models.confidence import Coefficients, Signs, coefficients
 from models.errors import EngineFailed, InvalidInput
 from models.tasks.hypothesis import Ask, Hypotheses, Hypothesis, Search
 from models.tasks.route import Hop
@@ -23,6 +26,9 @@ from models.text.terms import Held, Masked, Unmasked, look_up, mask, masks_in, u
 
 _LOST, _UNFINISHED, _MASK_LEFT = 3.0, 4.0, 6.0
 """What each costs an attempt beside what the checks find, in the unit of `penalty`."""
+DOUBTFUL = "doubtful"
+"""The flag of a sentence that is likelier bad than its model's threshold allows."""
+_LEAST_PROBABILITY = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class Attempt:
     """Where in `text` each of the held words stands; None for one that is lost."""
     complete: bool
     confidence: float | None
+    """The chance that it is good, 0 to 1, as `models.confidence` has it; None where an engine gives none."""
     flags: tuple[Flag, ...] = ()
     cost: float = 0.0
     """The lower, the better; 0 if nothing is wrong."""
@@ -64,14 +71,17 @@ def attempts(
     The event of a sentence's number and attempt is told once there is one, and again if it was tried again.
     """
 
+    known = _coefficients(hypotheses.hops)
+    doubtful_below = None if known is None else known.doubtful_below
+
     def steps(i: int, sentence: Sentence) -> Steps[Attempt]:
         yield None
         best, alone = yield from _first(hypotheses, sentence)
-        finished = _finished(sentence, best, alone, min_confidence)
+        finished = _finished(sentence, best, alone, min_confidence, doubtful_below)
         yield event_of(i, finished)
         if _is_worth_another(best):
             better = yield from _improved(hypotheses, sentence, best)
-            finished = _finished(sentence, better, alone, min_confidence)
+            finished = _finished(sentence, better, alone, min_confidence, doubtful_below)
             yield event_of(i, finished)
         return finished
 
@@ -127,11 +137,40 @@ def _attempt(
     cost = penalty(flags) + _LOST * result.places.count(None)
     cost += 0.0 if hypothesis.complete else _UNFINISHED
     cost += _MASK_LEFT * max(0, masks_in(result.text) - masks_in(sentence.text))
-    return Attempt(result.text, result.places, hypothesis.complete, hypothesis.confidence, tuple(flags), cost)
+    confidence = _confidence(hops, signs_of(pair, hypothesis, penalty(flags)), hypothesis.confidence)
+    return Attempt(result.text, result.places, hypothesis.complete, confidence, tuple(flags), cost)
+
+
+def signs_of(pair: Pair, hypothesis: Hypothesis, flags_cost: float) -> Signs:
+    """Return what tells how good the hypothesis is. `flags_cost` is the `penalty` of its flags."""
+    source, output = size(pair.source.text), size(pair.output.text)
+    return Signs(
+        log_probability=math.log(max(_LEAST_PROBABILITY, hypothesis.confidence or 0.0)),
+        tokens=hypothesis.tokens,
+        characters_a_token=len(pair.source.text) / max(1, hypothesis.source_tokens),
+        deviation=deviations(max(1, source), output, pair.source.language, pair.output.language),
+        penalty=flags_cost,
+    )
+
+
+def _confidence(hops: Sequence[Hop], signs: Signs, mean_probability: float | None) -> float | None:
+    """The chance that the translation is good, or for a model that was not fitted the mean probability."""
+    known = _coefficients(hops)
+    if known is None or mean_probability is None:
+        return mean_probability
+    return known.confidence(signs, hops[0].source, hops[-1].target)
+
+
+def _coefficients(hops: Sequence[Hop]) -> Coefficients | None:
+    return coefficients(hops[0].entry.name) if len(hops) == 1 else None
 
 
 def _finished(
-    sentence: Sentence, attempt: Attempt, alone: dict[Span, list[str]], min_confidence: float | None
+    sentence: Sentence,
+    attempt: Attempt,
+    alone: dict[Span, list[str]],
+    min_confidence: float | None,
+    doubtful_below: float | None,
 ) -> Attempt:
     """The attempt with what became of its terms, or the source where the model is not sure enough."""
     if min_confidence is not None and attempt.confidence is not None and attempt.confidence < min_confidence:
@@ -141,12 +180,20 @@ def _finished(
         )
         return Attempt(sentence.text, places, True, attempt.confidence, abstained=True)
     whole = Span(0, len(attempt.text))
+    doubts = () if doubtful_below is None else tuple(_doubts(attempt, doubtful_below))
     lost = [
         Flag("term", whole, f"“{held.term}” was to be “{held.text}” here.", source=held.span)
         for held, place in zip(sentence.held, attempt.places, strict=True)
         if place is None and held.term is not None
     ]
-    return replace(attempt, flags=(*attempt.flags, *lost), alone=alone)
+    return replace(attempt, flags=(*attempt.flags, *lost, *doubts), alone=alone)
+
+
+def _doubts(attempt: Attempt, below: float) -> Iterator[Flag]:
+    if attempt.confidence is not None and attempt.confidence < below:
+        chance = round(100 * attempt.confidence)
+        reason = f"The model is not sure of this: of 100 such sentences about {chance} are translated well."
+        yield Flag(DOUBTFUL, Span(0, len(attempt.text)), reason, "warning")
 
 
 def _stretches(sentence: Sentence) -> list[Sentence]:

@@ -7,7 +7,7 @@
 `translate` writes JSON lines, one for each sentence and direction, and goes on where it stopped. FOLDER holds
 `xx.tsv.xz` (English, the other language, a tag), or with --news `news_dev.jsonl.gz`, which is for measuring
 alone. A translation counts as good by its chrF against the reference: smoothly, one half at 47.5, so that
-those under 40 are bad and those over 55 good. `fit` cross-validates by blocks of lines and tells it on stderr.
+those under 40 are bad and those over 55 good. `fit` cross-validates by blocks of lines, on stderr.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """The chance that a reader finds a translated sentence good, from what the model and the checks tell of it.
 
 A logistic regression with a few coefficients for each model, in confidence.toml, by bench/confidence.py. A
-model that has none there keeps the geometric mean of its tokens' probabilities, and no threshold: that says how
-sure the model is, which is not how good the translation is.
+model that has none there keeps the geometric mean of its tokens' probabilities, and no threshold: that says
+how sure the model is, which is not how good the translation is.
 """
 
 import math

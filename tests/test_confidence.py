@@ -1,6 +1,7 @@
 """The chance that a translation is good: by model, with a plain default, and flagged where it is low."""
 
 import math
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,8 @@ from models.tasks.driver import run
 from models.tasks.hypothesis import Ask, Hypothesis
 from models.tasks.route import Hop
 from models.tasks.steps import Event, Steps
+from models.text.span import Span
+from models.text.terms import Held
 
 BUNDLED, OTHER = "dragoman/gemma3-270m-translate", "facebook/m2m100_418M"
 SOURCE, OUTPUT = "The ministers met in the old town.", "Les ministres se sont réunis dans la vieille ville."
@@ -29,17 +32,18 @@ class Said(Event):
 
 
 class Fixed:
-    """Gives one hypothesis for every text, and counts how often it is asked."""
+    """Gives one hypothesis for every text but some, and remembers what it was asked."""
 
-    def __init__(self, model: str, hypothesis: Hypothesis):
+    def __init__(self, model: str, hypothesis: Hypothesis, others: Mapping[str, Hypothesis] | None = None):
         self.hops = [Hop(Catalog.load(Languages.load()).get(model), "en", "fr")]
-        self.asked = 0
+        self.asked: list[str] = []
         self._hypothesis = hypothesis
+        self._others = others or {}
 
     def steps(self, ask: Ask) -> Steps[Hypothesis]:
-        self.asked += 1
+        self.asked.append(ask.text)
         yield None
-        return self._hypothesis
+        return self._others.get(ask.text, self._hypothesis)
 
 
 def attempt(model: str, probability: float | None, min_confidence: float | None = None) -> Attempt:
@@ -105,3 +109,30 @@ def test_it_is_a_probability(probability, tokens, characters, deviation, penalty
         penalty=penalty,
     )
     assert 0 <= coefficients(BUNDLED).confidence(found, language, "fr") <= 1
+
+
+WRONG = Hypothesis("L'Autriche a vu QX7 mercredi.", True, 0.8, tokens=9, source_tokens=8)
+TOLD = "Allemagne saw QX7 on mardi."
+
+
+def repaired(told: Hypothesis) -> tuple[Fixed, Attempt]:
+    """A sentence with a held word, whose first translation has the wrong country and day."""
+    fixed = Fixed(BUNDLED, WRONG, {TOLD: told})
+    sentence = Sentence("Germany saw Ana on Tuesday.", (Held(Span(12, 15), "Ana", "Ana"),))
+    done = run(attempts(fixed, [sentence], None, lambda i, found: Said())).unwrap()  # type: ignore[arg-type]
+    return fixed, done[0]
+
+
+def test_wrong_facts_are_told_to_the_model_in_their_right_form():
+    told = Hypothesis("L'Allemagne a vu QX7 mardi.", True, 0.8, tokens=9, source_tokens=8)
+    fixed, found = repaired(told)
+    assert TOLD in fixed.asked
+    assert found.text == "L'Allemagne a vu Ana mardi."
+    assert (found.flags, found.places) == ((), (Span(17, 20),))
+
+
+def test_an_attempt_that_mends_a_fact_and_is_no_translation_is_not_kept():
+    told = Hypothesis(
+        "Allemagne saw QX7 on mardi on mardi on mardi on mardi.", True, 0.1, tokens=20, source_tokens=8
+    )
+    assert "mardi on" not in repaired(told)[1].text

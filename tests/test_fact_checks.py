@@ -11,7 +11,8 @@ from models.checks.language.names_of_things import Thing, name_in
 from models.checks.language.negation import negations, possible
 from models.checks.language.reading import Reading
 from models.checks.pair import Check, Pair
-from models.checks.translation import negation, proper_names, separators, things, times
+from models.checks.translation import figures, negation, proper_names, separators, things, times
+from models.checks.translation.right_forms import right_forms
 
 LANGUAGES = ("en", "fr", "de", "es", "it", "pt", "ru", "zh", "pl", "nl", "ar", "ja", "tr", "sv")
 
@@ -167,3 +168,25 @@ def test_any_text_can_be_read_and_what_it_names_it_may_name(text, language):
     assert {mention.thing for mention in sure} <= hints(reading, sure)
     assert all(0 <= m.span.start < m.span.end <= len(text) for m in sure)
     assert possible(reading) >= min(1, len(list(negations(reading))))
+
+
+@pytest.mark.parametrize(
+    ("languages", "source", "output", "forms"),
+    [
+        (
+            "en-fr",
+            "Germany met Putin on Tuesday.",
+            "L'Autriche a vu Putin mercredi.",
+            ["Allemagne", "Poutine", "mardi"],
+        ),
+        ("en-de", "It cost 12,500 euros.", "Es kostete 12.300 Euro.", ["12.500"]),
+        ("en-ru", "He came on Tuesday.", "Он приехал в среду.", []),  # Russian inflects names
+        ("en-fr", "He came on Tuesday.", "Il est venu mardi.", []),
+        ("en-fr", "It cost 1.5 million.", "Cela a coûté 2 euros.", []),
+    ],
+)
+def test_the_right_forms_of_wrong_facts(languages, source, output, forms):
+    one, other = languages.split("-")
+    pair = Pair(Reading(source, one), Reading(output, other))
+    flags = [*things.check(pair), *figures.check(pair)]
+    assert [form for _, form in sorted(right_forms(pair, flags))] == forms

@@ -1,7 +1,8 @@
-"""Sentences translated, checked, and where something is wrong translated once more in another way.
+"""Sentences translated, checked, and where something is wrong translated once more in other ways.
 
 What is held (terms, inline code, addresses) goes through the model as a mask. A sentence that lost a word
-that was held is also tried with the word itself. Of all attempts at a sentence the best is kept.
+that was held is also tried with the word itself, and one with a wrong fact (a day, a country, a number) with
+what the fact is called in the target language in its source. Of all attempts at a sentence the best is kept.
 """
 
 import math
@@ -16,13 +17,14 @@ from models.checks.registry import TRANSLATION_CHECKS, run_pausing
 from models.checks.severity import any_error, penalty
 from models.checks.translation import repetition
 from models.checks.translation.length import deviations, size
+from models.checks.translation.right_forms import right_forms
 from models.confidence import Coefficients, Signs, coefficients
 from models.errors import EngineFailed, InvalidInput
 from models.tasks.hypothesis import Ask, Hypotheses, Hypothesis, Search
 from models.tasks.route import Hop
 from models.tasks.steps import Event, Steps, Together
 from models.text.span import Span
-from models.text.terms import Held, Masked, Unmasked, look_up, mask, masks_in, unmask
+from models.text.terms import Held, Masked, Unmasked, is_free, look_up, mask, masks_in, unmask
 
 _LOST, _UNFINISHED, _MASK_LEFT = 3.0, 4.0, 6.0
 """What each costs an attempt beside what the checks find, in the unit of `penalty`."""
@@ -55,6 +57,8 @@ class Attempt:
     flags: tuple[Flag, ...] = ()
     cost: float = 0.0
     """The lower, the better; 0 if nothing is wrong."""
+    doubt: float = 0.0
+    """The chance that it is bad all the same, for a model that was fitted."""
     abstained: bool = False
     alone: dict[Span, list[str]] = field(default_factory=dict)
     """What each of the sentence's stretches is called in the target language."""
@@ -79,7 +83,7 @@ def attempts(
         best, alone = yield from _first(hypotheses, sentence)
         finished = _finished(sentence, best, alone, min_confidence, doubtful_below)
         yield event_of(i, finished)
-        if _is_worth_another(best):
+        if _is_worth_another(best) or _facts(hypotheses.hops, sentence, best):
             better = yield from _improved(hypotheses, sentence, best)
             finished = _finished(sentence, better, alone, min_confidence, doubtful_below)
             yield event_of(i, finished)
@@ -100,20 +104,57 @@ def _first(hypotheses: Hypotheses, sentence: Sentence) -> Steps[tuple[Attempt, d
 
 
 def _improved(hypotheses: Hypotheses, sentence: Sentence, best: Attempt) -> Steps[Attempt]:
-    """Return the best of this attempt, another one, and a third where a held word was lost."""
+    """Return the best of this attempt, another one, and a third and fourth with the words that were wrong.
+
+    The third has the words that are held rather than masks, where one was lost; the fourth has the facts that
+    were wrong in their right form for the target language.
+    """
     masked = mask(sentence.text, sentence.held)
     ways = [(masked, Ask(masked.text, _search(best)))]
     if None in best.places:
         unmasked = Masked(_with_words(sentence), ("",) * len(sentence.held))
         ways.append((unmasked, Ask(unmasked.text)))
+    told = _with_facts(sentence, masked, _facts(hypotheses.hops, sentence, best))
+    if told.text != masked.text:
+        ways.append((told, Ask(told.text)))
     try:
         again: list[Hypothesis] = yield Together([hypotheses.steps(ask) for _, ask in ways])
     except (EngineFailed, InvalidInput):  # of this engine, not of the sentence: it did that before
         return best
     for (own, _), hypothesis in zip(ways, again, strict=True):
         other = yield from _attempt(hypotheses.hops, sentence, own, hypothesis)
-        best = min(best, other, key=lambda attempt: attempt.cost)
+        best = min(best, other, key=_badness)
     return best
+
+
+def _badness(attempt: Attempt) -> float:
+    """What the checks found and, for a model that was fitted, the chance that it is bad all the same."""
+    return attempt.cost + attempt.doubt
+
+
+def _facts(hops: Sequence[Hop], sentence: Sentence, attempt: Attempt) -> list[tuple[Span, str]]:
+    """The places of facts that the attempt got wrong, apart from what is held, with their right forms."""
+    if not any(flag.source is not None for flag in attempt.flags):
+        return []
+    pair = Pair(Reading(sentence.text, hops[0].source), Reading(attempt.text, hops[-1].target))
+    taken = [held.span for held in sentence.held]
+    forms = sorted(right_forms(pair, attempt.flags))
+    return [
+        (span, form)
+        for span, form in forms
+        if form != sentence.text[span.start : span.end] and is_free(span, taken)
+    ]
+
+
+def _with_facts(sentence: Sentence, masked: Masked, facts: Sequence[tuple[Span, str]]) -> Masked:
+    """The sentence with masks for what is held, as in `masked`, and the facts' right forms."""
+    held = zip(sentence.held, masked.masks, strict=True)
+    others = sorted([*((each.span, name or each.text) for each, name in held), *facts])
+    parts, end = [], 0
+    for span, word in others:
+        parts += [sentence.text[end : span.start], word]
+        end = span.end
+    return Masked("".join([*parts, sentence.text[end:]]), masked.masks)
 
 
 def _search(attempt: Attempt) -> Search:
@@ -138,7 +179,8 @@ def _attempt(
     cost += 0.0 if hypothesis.complete else _UNFINISHED
     cost += _MASK_LEFT * max(0, masks_in(result.text) - masks_in(sentence.text))
     confidence = _confidence(hops, signs_of(pair, hypothesis, penalty(flags)), hypothesis.confidence)
-    return Attempt(result.text, result.places, hypothesis.complete, confidence, tuple(flags), cost)
+    doubt = 0.0 if confidence is None or _coefficients(hops) is None else 1 - confidence
+    return Attempt(result.text, result.places, hypothesis.complete, confidence, tuple(flags), cost, doubt)
 
 
 def signs_of(pair: Pair, hypothesis: Hypothesis, flags_cost: float) -> Signs:

@@ -34,13 +34,12 @@ from models.catalog import Catalog
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
 from models.checks.registry import TRANSLATION_CHECKS, run
-from models.checks.severity import penalty
 from models.confidence import Coefficients, Signs, coefficients
 from models.engines import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
-from models.tasks.attempts import signs_of
+from models.tasks.doubt import signs_of
 from models.tasks.driver import run_all
 from models.tasks.hypothesis import Ask, Hypotheses, Hypothesis
 from models.tasks.route import Router
@@ -148,7 +147,7 @@ class Examples:
     def _signs(self, row: Row) -> Signs:
         found = Hypothesis(**row["hypothesis"])
         pair = Pair(Reading(row["text"], row["source"]), Reading(found.text, row["target"]))
-        return signs_of(pair, found, penalty(run(TRANSLATION_CHECKS, pair)))
+        return signs_of(pair, found, run(TRANSLATION_CHECKS, pair))
 
     def _vector(self, row: Row, signs: Signs) -> list[float]:
         languages = [row[side] == each for side in ("source", "target") for each in LANGUAGES]

@@ -116,9 +116,9 @@ class Runtime:
         wait: bool = False,
         stop: Stop | None = None,
     ) -> list[Outcome[T]]:
-        """Run tasks together; see `models.tasks.driver.run_all`."""
+        """Run tasks together, each part going on when its outputs are there; see `models.tasks.driver`."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return run_all(tasks, deadline=deadline, wait=wait, stop=stop)
+        return run_all(tasks, deadline=deadline, wait=wait, in_rounds=False, stop=stop)
 
     def close(self) -> None:
         """Finish what runs and free the models."""
@@ -126,7 +126,7 @@ class Runtime:
 
 
 def _chosen(catalog: Catalog, settings: Settings) -> Callable[[ModelEntry], bool]:
-    """Whether the operator chose a model, so that it may be fetched, too. Raises UnknownModel."""
+    """Return a function that tells if the operator chose a model, to be fetched too. Raises UnknownModel."""
     chosen = [
         catalog.get(settings.summarize_model, "summarize"),
         catalog.get(settings.translate_model, "translate"),

@@ -163,7 +163,7 @@ class Tasks:
         yield from ()
         self._behave(request.text, request.model, request.target)
         segment = Segment(Span(0, len(request.text)), request.text.upper(), True)
-        yield SegmentReady(0, segment)
+        yield SegmentReady(0, 1, segment)
         auto = request.source == "auto"
         return Translation(
             translation=request.text.upper(),

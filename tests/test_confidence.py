@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from models.catalog import Catalog
 from models.confidence import Signs, coefficients
 from models.languages import Languages
-from models.tasks.attempts import DOUBTFUL, Attempt, Sentence, attempts
+from models.tasks.attempts import Attempt, Sentence, attempts
+from models.tasks.doubt import KIND
 from models.tasks.driver import run
 from models.tasks.hypothesis import Ask, Hypothesis
 from models.tasks.route import Hop
@@ -63,7 +64,7 @@ def test_a_model_that_was_fitted_flags_what_is_likely_bad():
     good, bad = attempt(BUNDLED, 0.8), attempt(BUNDLED, 0.3)
     assert good.flags == ()
     (flag,) = bad.flags
-    assert (flag.kind, flag.severity) == (DOUBTFUL, "warning")
+    assert (flag.kind, flag.severity) == (KIND, "warning")
     assert (flag.span.start, flag.span.end) == (0, len(OUTPUT))
     assert f"{100 * bad.confidence:.0f}" in flag.reason
     assert bad.confidence < coefficients(BUNDLED).doubtful_below < good.confidence

@@ -5,8 +5,7 @@ that was held is also tried with the word itself, and one with a wrong fact (a d
 what the fact is called in the target language in its source. Of all attempts at a sentence the best is kept.
 """
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from models.checks.flag import Flag
@@ -16,10 +15,9 @@ from models.checks.pauses import Pausing
 from models.checks.registry import TRANSLATION_CHECKS, run_pausing
 from models.checks.severity import any_error, penalty
 from models.checks.translation import repetition
-from models.checks.translation.length import deviations, size
 from models.checks.translation.right_forms import right_forms
-from models.confidence import Coefficients, Signs, coefficients
-from models.errors import EngineFailed, InvalidInput
+from models.errors import DeadlineExceeded, EngineFailed, InvalidInput
+from models.tasks.doubt import confidence_of, doubtful, is_fitted
 from models.tasks.hypothesis import Ask, Hypotheses, Hypothesis, Search
 from models.tasks.route import Hop
 from models.tasks.steps import Event, Steps, Together
@@ -27,15 +25,12 @@ from models.text.span import Span
 from models.text.terms import Held, Masked, Unmasked, is_free, look_up, mask, masks_in, unmask
 
 _LOST, _UNFINISHED, _MASK_LEFT = 3.0, 4.0, 6.0
-"""What each costs an attempt beside what the checks find, in the unit of `penalty`."""
-DOUBTFUL = "doubtful"
-"""The flag of a sentence that is likelier bad than its model's threshold allows."""
-_LEAST_PROBABILITY = 1e-9
+"""The cost of each for an attempt, beside what the checks find, in the unit of `penalty`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """What is translated in one go."""
+    """A text that is translated in one go."""
 
     text: str
     held: tuple[Held, ...] = ()
@@ -50,7 +45,7 @@ class Attempt:
 
     text: str
     places: tuple[Span | None, ...]
-    """Where in `text` each of the held words stands; None for one that is lost."""
+    """The place in `text` of each of the held words; None for one that is lost."""
     complete: bool
     confidence: float | None
     """The chance that it is good, 0 to 1, as `models.confidence` has it; None where an engine gives none."""
@@ -60,8 +55,10 @@ class Attempt:
     doubt: float = 0.0
     """The chance that it is bad all the same, for a model that was fitted."""
     abstained: bool = False
+    missing: bool = False
+    """True if time ran out before there was one: the text is the source's."""
     alone: dict[Span, list[str]] = field(default_factory=dict)
-    """What each of the sentence's stretches is called in the target language."""
+    """The translations of the sentence's stretches, each by itself."""
 
 
 def attempts(
@@ -69,28 +66,36 @@ def attempts(
     sentences: Sequence[Sentence],
     min_confidence: float | None,
     event_of: Callable[[int, Attempt], Event],
+    *,
+    partial: bool = False,
 ) -> Steps[list[Attempt]]:
-    """Return the best of at most three attempts at each sentence, the second and third made together.
+    """Return the best of at most four attempts at each sentence, all but the first made together.
 
     The event of a sentence's number and attempt is told once there is one, and again if it was tried again.
+    If time runs out and there are some, `partial` returns them, and the other sentences as they are.
     """
-
-    known = _coefficients(hypotheses.hops)
-    doubtful_below = None if known is None else known.doubtful_below
+    done: list[Attempt | None] = [None] * len(sentences)
 
     def steps(i: int, sentence: Sentence) -> Steps[Attempt]:
         yield None
         best, alone = yield from _first(hypotheses, sentence)
-        finished = _finished(sentence, best, alone, min_confidence, doubtful_below)
+        done[i] = finished = _finished(hypotheses.hops, sentence, best, alone, min_confidence)
         yield event_of(i, finished)
         if _is_worth_another(best) or _facts(hypotheses.hops, sentence, best):
             better = yield from _improved(hypotheses, sentence, best)
-            finished = _finished(sentence, better, alone, min_confidence, doubtful_below)
+            done[i] = finished = _finished(hypotheses.hops, sentence, better, alone, min_confidence)
             yield event_of(i, finished)
         return finished
 
-    done: list[Attempt] = yield Together([steps(i, sentence) for i, sentence in enumerate(sentences)])
-    return done
+    try:
+        yield Together([steps(i, sentence) for i, sentence in enumerate(sentences)])
+    except DeadlineExceeded:
+        if not partial or not any(done):
+            raise
+    return [
+        attempt or replace(_as_it_is(sentence), complete=False, missing=True)
+        for sentence, attempt in zip(sentences, done, strict=True)
+    ]
 
 
 def _first(hypotheses: Hypotheses, sentence: Sentence) -> Steps[tuple[Attempt, dict[Span, list[str]]]]:
@@ -178,51 +183,23 @@ def _attempt(
     cost = penalty(flags) + _LOST * result.places.count(None)
     cost += 0.0 if hypothesis.complete else _UNFINISHED
     cost += _MASK_LEFT * max(0, masks_in(result.text) - masks_in(sentence.text))
-    confidence = _confidence(hops, signs_of(pair, hypothesis, penalty(flags)), hypothesis.confidence)
-    doubt = 0.0 if confidence is None or _coefficients(hops) is None else 1 - confidence
+    confidence = confidence_of(hops, pair, hypothesis, flags)
+    doubt = 1 - confidence if confidence is not None and is_fitted(hops) else 0.0
     return Attempt(result.text, result.places, hypothesis.complete, confidence, tuple(flags), cost, doubt)
 
 
-def signs_of(pair: Pair, hypothesis: Hypothesis, flags_cost: float) -> Signs:
-    """Return what tells how good the hypothesis is. `flags_cost` is the `penalty` of its flags."""
-    source, output = size(pair.source.text), size(pair.output.text)
-    return Signs(
-        log_probability=math.log(max(_LEAST_PROBABILITY, hypothesis.confidence or 0.0)),
-        tokens=hypothesis.tokens,
-        characters_a_token=len(pair.source.text) / max(1, hypothesis.source_tokens),
-        deviation=deviations(max(1, source), output, pair.source.language, pair.output.language),
-        penalty=flags_cost,
-    )
-
-
-def _confidence(hops: Sequence[Hop], signs: Signs, mean_probability: float | None) -> float | None:
-    """The chance that the translation is good, or for a model that was not fitted the mean probability."""
-    known = _coefficients(hops)
-    if known is None or mean_probability is None:
-        return mean_probability
-    return known.confidence(signs, hops[0].source, hops[-1].target)
-
-
-def _coefficients(hops: Sequence[Hop]) -> Coefficients | None:
-    return coefficients(hops[0].entry.name) if len(hops) == 1 else None
-
-
 def _finished(
+    hops: Sequence[Hop],
     sentence: Sentence,
     attempt: Attempt,
     alone: dict[Span, list[str]],
     min_confidence: float | None,
-    doubtful_below: float | None,
 ) -> Attempt:
     """The attempt with what became of its terms, or the source where the model is not sure enough."""
     if min_confidence is not None and attempt.confidence is not None and attempt.confidence < min_confidence:
-        places = tuple(
-            held.span if sentence.text[held.span.start : held.span.end] == held.text else None
-            for held in sentence.held
-        )
-        return Attempt(sentence.text, places, True, attempt.confidence, abstained=True)
+        return replace(_as_it_is(sentence), confidence=attempt.confidence, abstained=True)
     whole = Span(0, len(attempt.text))
-    doubts = () if doubtful_below is None else tuple(_doubts(attempt, doubtful_below))
+    doubts = doubtful(hops, attempt.text, attempt.confidence)
     lost = [
         Flag("term", whole, f"“{held.term}” was to be “{held.text}” here.", source=held.span)
         for held, place in zip(sentence.held, attempt.places, strict=True)
@@ -231,11 +208,13 @@ def _finished(
     return replace(attempt, flags=(*attempt.flags, *lost, *doubts), alone=alone)
 
 
-def _doubts(attempt: Attempt, below: float) -> Iterator[Flag]:
-    if attempt.confidence is not None and attempt.confidence < below:
-        chance = round(100 * attempt.confidence)
-        reason = f"The model is not sure of this: of 100 such sentences about {chance} are translated well."
-        yield Flag(DOUBTFUL, Span(0, len(attempt.text)), reason, "warning")
+def _as_it_is(sentence: Sentence) -> Attempt:
+    """Return the source in place of a translation."""
+    places = tuple(
+        held.span if sentence.text[held.span.start : held.span.end] == held.text else None
+        for held in sentence.held
+    )
+    return Attempt(sentence.text, places, complete=True, confidence=None)
 
 
 def _stretches(sentence: Sentence) -> list[Sentence]:

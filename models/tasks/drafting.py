@@ -36,22 +36,22 @@ class Draft:
 
     sentences: list[SummarySentence]
     windows: int
-    """How many pieces the text was read in."""
+    """The number of pieces in which the text was read."""
     coverage: float
     """The share of the text's characters that the model was given, 0 to 1."""
     usage: Usage = field(default_factory=Usage)
     notes: list[str] = field(default_factory=list)
     basis: list[str] = field(default_factory=list)
-    """What the last writing was made from: the text's sentences, or the summaries of its windows."""
+    """The source of the last writing: the article's sentences, or the summaries of its windows."""
 
 
 def most_sentences(request: SummaryRequest) -> int | None:
-    """How many sentences the summary may have; None if only its words are limited."""
+    """Return the most sentences that the summary may have; None if only its words are limited."""
     return LENGTHS[request.length].max_sentences or request.max_sentences
 
 
 def most_words(request: SummaryRequest) -> int:
-    """How many words the summary may have."""
+    """Return the most words that the summary may have."""
     if request.max_tokens is not None:
         return max(1, int(request.max_tokens / TOKENS_A_WORD))
     least = (request.min_tokens or 0) / TOKENS_A_WORD
@@ -122,7 +122,7 @@ def _purpose(request: SummaryRequest, language: str) -> Purpose:
 
 
 def _share(windows: Sequence[str], texts: Sequence[str]) -> float:
-    """How much of the texts is in the windows, white space aside."""
+    """Return the share of the texts that is in the windows, white space aside."""
     read, whole = (sum(len("".join(text.split())) for text in side) for side in (windows, texts))
     return min(1.0, read / whole) if whole else 1.0
 

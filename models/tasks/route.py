@@ -1,4 +1,4 @@
-"""Which model, or which two, translate a pair of languages."""
+"""The way from one language to another: by one model, or by two."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ class Router:
         return self._pool.catalog.get(model or self._default_model, "translate")
 
     def reads(self, entry: ModelEntry, language: str) -> bool:
-        """Whether the model takes texts in this language, as far as the catalog says."""
+        """Return True if the model takes texts in this language, as far as the catalog says."""
         return not entry.languages or language in entry.languages or language.split("-")[0] in entry.languages
 
     def route(self, entry: ModelEntry, source: str, target: str) -> list[Hop]:

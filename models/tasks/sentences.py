@@ -113,7 +113,7 @@ def put_together(
 
 
 def segment(part: Part, attempt: Attempt) -> Segment:
-    """What is told of a sentence."""
+    """Return the segment of a sentence and its translation."""
     return Segment(
         part.run.origin(part.span),
         attempt.text,
@@ -122,6 +122,7 @@ def segment(part: Part, attempt: Attempt) -> Segment:
         attempt.flags,
         attempt.abstained,
         part.sentence.text if part.run.is_markup else None,
+        attempt.missing or None,
     )
 
 

@@ -113,7 +113,7 @@ class UnitWork:
 
 
 class _Recent:
-    """What a unit may recall: what units before it have generated, and it itself."""
+    """The outputs that a unit may recall: those of units before it, and its own."""
 
     def __init__(self, keys: OutputKeys, memory: UnitMemory, sees: int):
         self.fresh: dict[bytes, Output] = {}
@@ -184,7 +184,7 @@ def _find(result: Mapping[str, Any], path: tuple[str, ...]) -> str | None:
 
 
 def _flags(result: Mapping[str, Any]) -> dict[str, int]:
-    """How many flags of each kind a result has, in its sentences or segments, or those of its `results`."""
+    """Count a result's flags by kind, in its sentences or segments, or those of its `results`."""
     parts = [
         part
         for each in (result, *result.get("results", ()))

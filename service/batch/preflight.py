@@ -1,4 +1,4 @@
-"""What shows before the first record: which models are used, that they are here and can do the task."""
+"""Checks before the first record: that the models that are needed are here and can do the task."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What units have generated, in a table: sentences that stand in later texts too need not be done again.
+"""The outputs of units, in a table: sentences that stand in later texts too need not be done again.
 
 A later unit sees the outputs of units up to a number of its own, whatever is in the table by then.
 """
@@ -29,13 +29,13 @@ class Remembered:
         self._connection = connection
 
     def put(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
-        """What a unit has generated, in place of what it had."""
+        """Keep the outputs of a unit, in place of those it had."""
         self._connection.execute("DELETE FROM outputs WHERE unit = ?", (unit,))
         rows = ((key, unit, packed(output)) for key, output in outputs.items())
         self._connection.executemany("INSERT INTO outputs VALUES (?, ?, ?)", rows)
 
     def forget(self, sees: int) -> None:
-        """What no unit sees any more that sees units up to `sees`, or more."""
+        """Drop the outputs that no unit sees any more that sees units up to `sees`, or more."""
         self._connection.execute("DELETE FROM outputs WHERE unit <= ?", (sees - REMEMBERED_UNITS,))
 
     def recall(self, keys: Sequence[bytes], sees: int) -> dict[bytes, Output]:

@@ -21,13 +21,13 @@ class Unit:
     number: int
     """Counts all units of a store, over all runs."""
     sees: int
-    """What units up to this number have written is remembered; what later ones have is not."""
+    """The outputs of units up to this number are remembered for it; those of later ones are not."""
     contents: tuple[Content, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept of one content."""
+    """The result of one content, as it is kept."""
 
     body: str
     """JSON: the result, or the error."""
@@ -35,7 +35,7 @@ class Kept:
     language: str = "und"
     """Of the source."""
     flags: Mapping[str, int] = field(default_factory=dict)
-    """How many of each kind the checks found."""
+    """Counts of the checks' findings, by kind."""
     seconds: float = 0.0
     """Its own text work and its share of the engine's time; 0 where another run did it."""
 
@@ -51,7 +51,7 @@ class Done:
 
 
 class UnitMemory(Protocol):
-    """What was generated before."""
+    """Remembers outputs of earlier units."""
 
     def recall(self, keys: Sequence[bytes], sees: int) -> dict[bytes, Output]:
         """Those of the outputs that are known, from units up to the number `sees`."""

@@ -23,7 +23,7 @@ class DocumentArticle:
     field: Literal["text", "html"] = "text"
     """Of a summary's request."""
     clean: bool = False
-    """Whether it may hold what a web page puts around an article."""
+    """True if it may hold what a web page puts around an article."""
 
 
 @dataclass(frozen=True, slots=True)

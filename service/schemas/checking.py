@@ -51,7 +51,7 @@ class CheckedPart(BaseModel):
 
 
 class CheckAnswer(BaseModel):
-    """What all checks of the kind found, sentence by sentence."""
+    """The findings of all checks of the kind, sentence by sentence."""
 
     sentences: list[CheckedPart]
     kind: Kind

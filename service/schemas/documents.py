@@ -32,7 +32,7 @@ class DocumentForm(BaseModel):
 
 
 class SummarizeForm(DocumentForm):
-    """What a document's summary is asked for with: the fields of /v1/summarize."""
+    """The form of a document's summary: the fields of /v1/summarize."""
 
     length: Length = Field(DEFAULT_LENGTH, description=f"How long: {ABOUT_LENGTHS}.")
     max_sentences: int | None = Field(None, ge=1, le=MAX_SENTENCES, description="At most so many sentences.")
@@ -42,7 +42,7 @@ class SummarizeForm(DocumentForm):
 
 
 class TranslateForm(DocumentForm):
-    """What a document's translation is asked for with: the fields of /v1/translate."""
+    """The form of a document's translation: the fields of /v1/translate."""
 
     target: LanguageCode = Field(description="The language to translate into.")
     source: LanguageCode = Field("auto", description="The document's language.")

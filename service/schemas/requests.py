@@ -1,4 +1,4 @@
-"""What may be asked: the bodies of requests, and how they become the tasks' own requests.
+"""The bodies of requests, and their way to the tasks' own requests.
 
 A wrong field refuses the whole request; a wrong item of `texts` becomes an error in its own place.
 """
@@ -128,6 +128,10 @@ class TranslateBody(_TextsBody):
     min_confidence: float | None = Field(
         None, ge=0, le=1, description="Segments below it come back untranslated and marked."
     )
+    partial: bool = Field(
+        False,
+        description="If time runs out, answer with what is done; the rest stays as it is, marked.",
+    )
     stream: bool = Field(
         False, description="Answer with events while it is worked on; for one text, not for `texts`."
     )
@@ -139,7 +143,7 @@ class DetectBody(_TextsBody):
 
 @dataclass(frozen=True, slots=True)
 class Asked(Generic[R]):
-    """What was asked for, in order: a request, or what is wrong with it."""
+    """The items of a body, in order: each a request, or the error in its place."""
 
     items: tuple[R | InvalidInput, ...]
     many: bool
@@ -194,6 +198,7 @@ def parse_translate(
             protect=tuple(body.protect),
             glossary=terms(text),
             min_confidence=body.min_confidence,
+            partial=body.partial,
         )
 
     return _asked(body, limits, request)

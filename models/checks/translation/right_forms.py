@@ -29,12 +29,17 @@ def right_forms(pair: Pair, flags: Iterable[Flag]) -> Iterator[tuple[Span, str]]
     language = pair.output.base_language
     for mention in pair.source_mentions if by_kind[0] and language not in INFLECTING else ():
         name = name_in(mention.thing, language)
-        if name and wrong.get(mention.span) in _OF_THINGS:
+        if name and wrong.get(mention.span) in _OF_THINGS and not _is_part(pair.source.text, mention.span):
             yield mention.span, name
     for numeral in pair.source.numerals if by_kind[1] else ():
         number = _written(numeral, language)
         if number and wrong.get(numeral.span) == figures.KIND:
             yield numeral.span, number
+
+
+def _is_part(text: str, span: Span) -> bool:
+    """Return whether the name is a part of a word with a hyphen, such as `non-UK`."""
+    return "-" in (text[span.start - 1 : span.start], text[span.end : span.end + 1])
 
 
 def _written(numeral: Numeral, language: str) -> str | None:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from service.runtime import Runtime
 
 STATUSES = {401: 403, 415: 400, 422: 400}
-"""What DeepL's clients know as one kind of error; the other statuses are ours."""
+"""Kinds of error that DeepL's clients know; the other statuses are ours."""
 QUOTA = 456
 """Of `CharactersSpent`: clients ask again where it is 429."""
 
@@ -68,7 +68,7 @@ Tags = Annotated[list[str], BeforeValidator(_list)]
 
 
 class DeepLTranslate(ClientFields):
-    """What /v2/translate reads; fields beside these change nothing here."""
+    """The body of /v2/translate; other fields change nothing here."""
 
     text: Any
     target_lang: LanguageCode

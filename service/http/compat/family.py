@@ -35,7 +35,7 @@ class Family(Protocol):
     def blueprint(self) -> Blueprint: ...
 
     def owns(self, path: str) -> bool:
-        """Whether this address is the family's, so that its keys and errors have the family's form."""
+        """Return True if this address is the family's, so that its keys and errors have the family's form."""
 
     def key(self, request: BoundedRequest) -> str | None:
         """The API key that came with a request, wherever the family's clients put it: cheap for strangers."""

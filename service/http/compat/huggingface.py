@@ -41,7 +41,7 @@ _PAIR = re.compile(r"translation_([\w-]{1,40}?)_to_([\w-]{1,40})")
 
 
 class Generate(ClientFields, strict=True):
-    """How long the output may be, in tokens."""
+    """Limits of the output, in tokens."""
 
     max_length: int | None = Field(None, ge=1)
     max_new_tokens: int | None = Field(None, ge=1)
@@ -60,7 +60,7 @@ class Generate(ClientFields, strict=True):
 
 
 class Parameters(Generate):
-    """What the client's `parameters` may hold; `truncation` changes nothing, as nothing is ever cut."""
+    """The client's `parameters`; `truncation` changes nothing, as nothing is ever cut."""
 
     generate_parameters: Generate | None = None
     src_lang: LanguageCode | None = None

@@ -52,14 +52,14 @@ BROWSERS = {
 is to be had at these addresses, unlike our jobs and glossaries, which other pages may not read."""
 
 CANDIDATES = 5
-"""How many languages a detection names at most."""
+"""Languages that a detection names at most."""
 
 STATUSES = {401: 403, 415: 400, 422: 400}
-"""What LibreTranslate knows as one kind of error; the other statuses are ours."""
+"""Kinds of error that LibreTranslate knows; the other statuses are ours."""
 
 
 class TranslateTexts(ClientFields):
-    """What /translate reads."""
+    """The body of /translate."""
 
     q: Any
     """A text, or a list of texts."""
@@ -70,20 +70,20 @@ class TranslateTexts(ClientFields):
 
 
 class Detect(ClientFields):
-    """What /detect reads."""
+    """The body of /detect."""
 
     q: str = Field(min_length=1)
 
 
 class TranslateFile(ClientFields):
-    """What /translate_file reads beside the file."""
+    """The fields of /translate_file beside the file."""
 
     source: LanguageCode
     target: LanguageCode
 
 
 class Suggest(ClientFields):
-    """What /suggest reads: a text, and a better translation of it."""
+    """The body of /suggest: a text, and a better translation of it."""
 
     q: str = Field(min_length=1)
     s: str = Field(min_length=1)

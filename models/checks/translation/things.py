@@ -76,7 +76,8 @@ def _unsupported(found: list[Mention], own: Reading, others: list[Mention], othe
     if not found:
         return []
     known = hints(other, others)
-    kept = {written for written in {_written(own, mention) for mention in found} if written in other.text}
+    text = other.text.lower()
+    kept = {each for each in {_written(own, mention) for mention in found} if each.lower() in text}
     return [
         mention
         for mention in found

@@ -83,10 +83,13 @@ def name_in(thing: Thing, language: str) -> str | None:
     return _own_names(language.split("-")[0].lower()).get(thing)
 
 
-@cache
 def named_things(language: str) -> NamedThings:
     """Return what a language, an ISO 639-1 code, has names for; English for an unknown one."""
-    language = language if _locale(language) is not None else "en"
+    return _named_things(language if _locale(language) is not None else "en")
+
+
+@cache
+def _named_things(language: str) -> NamedThings:
     names: dict[str, list[tuple[tuple[str, ...], Thing]]] = {}
     unspaced: dict[str, Thing] = {}
     beginnings: dict[str, list[tuple[str, Thing]]] = {}
@@ -96,6 +99,8 @@ def named_things(language: str) -> NamedThings:
             unspaced.setdefault(name, thing)
             continue
         keys = tuple(key_of(word) for word in WORD.findall(name))
+        if not keys or any(character.isdecimal() for character in name):  # Korean months are `1월`
+            continue
         for form in _forms(keys, language):
             names.setdefault(form[0], []).append((form, thing))
         longest = max(keys, key=len)

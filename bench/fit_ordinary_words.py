@@ -25,7 +25,7 @@ HEAD = """# Ordinary words that may have a capital within a name, and that a tra
 """
 
 
-class Counts:
+class WordCounts:
     """How often a language's words come in small letters, with a capital, and so that their sound is kept."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    counts = {"en": Counts(), "de": Counts()}
+    counts = {"en": WordCounts(), "de": WordCounts()}
     for path in sorted(folder.glob("??.tsv.xz")):
         with lzma.open(path, "rt", encoding="utf-8") as lines:
             for line in lines:

@@ -4,8 +4,8 @@ import tomllib
 from functools import cache
 from importlib.resources import files
 
-_LEAST_HEAD = 5
-"""The least letters of the last part of a German compound."""
+_LEAST_START, _LEAST_HEAD, _MOST_HEAD = 3, 5, 30
+"""The letters of a German compound before its last part, and of that part."""
 
 
 def is_ordinary(key: str, language: str) -> bool:
@@ -15,7 +15,8 @@ def is_ordinary(key: str, language: str) -> bool:
         return False
     if key in words:
         return True
-    return language == "de" and any(key[i:] in words for i in range(3, len(key) - _LEAST_HEAD + 1))
+    heads = range(max(_LEAST_START, len(key) - _MOST_HEAD), len(key) - _LEAST_HEAD + 1)
+    return language == "de" and any(key[i:] in words for i in heads)
 
 
 @cache

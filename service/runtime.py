@@ -128,6 +128,7 @@ class Runtime:
     def close(self) -> None:
         """Finish what runs and free the models."""
         self.pool.close()
+        gc.unfreeze()  # or libraries tell, at the very end, that what was never collected leaked
 
 
 def _chosen(catalog: Catalog, settings: Settings) -> Callable[[ModelEntry], bool]:

@@ -517,6 +517,24 @@ def test_a_language_that_the_model_lacks_has_to_be_certain(
             outcome.unwrap()
 
 
+@pytest.mark.parametrize(
+    ("candidates", "target", "source"),
+    [
+        ([("nl", 0.6), ("en", 0.05)], "fr", "en"),  # not refused, however little speaks for English
+        ([("nl", 0.6), ("en", 0.3), ("it", 0.02)], "en", "en"),  # the target's own comes back as it is
+        ([("nl", 0.6), ("en", 0.3), ("it", 0.2)], "en", "it"),
+        ([("en", 0.7), ("nl", 0.2)], "fr", "en"),
+    ],
+)
+def test_a_guess_is_never_refused_and_is_told(
+    languages: Languages, candidates: list[tuple[str, float]], target: str, source: str
+) -> None:
+    guess = Guessing(*(Detection(*each) for each in candidates))
+    result = _translate(_pool(languages), guess, text="Ministers in Vienna", target=target).unwrap()
+    assert result.source == source
+    assert "as far as can be told" in result.notes[0]
+
+
 def test_a_task_pauses_for_its_deadline_at_every_run(
     languages: Languages, detector: LanguageDetector
 ) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from models.catalog import ModelEntry
+from models.entry import ModelEntry
 from models.errors import EngineFailed, InvalidInput, UnsupportedLanguage
 from models.extractive.choose import count_words
 from models.languages import Languages

@@ -6,7 +6,7 @@ The text's form (paragraphs, blank lines, list marks, markup) never goes through
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from models.catalog import ModelEntry
+from models.entry import ModelEntry
 from models.errors import InvalidInput
 from models.languages import Languages
 from models.pool import ModelPool

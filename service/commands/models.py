@@ -11,7 +11,7 @@ from service.commands.remote import ask, server_options
 from service.commands.session import Session, note, write
 
 if TYPE_CHECKING:
-    from models.catalog import ModelEntry
+    from models.entry import ModelEntry
     from service.runtime import Runtime
 
 SHOWN_LANGUAGES = 8

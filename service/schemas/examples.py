@@ -129,7 +129,7 @@ CHECKED: dict[str, Any] = {
                     "kind": "number",
                     "start": 5,
                     "end": 7,
-                    "reason": "the source has 40, not 60",
+                    "reason": "The source has 40, not 60.",
                     "severity": "error",
                 }
             ],

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from models import packaged
-from models.catalog import ModelEntry
+from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.loading import Store
 from models.made import DONE

@@ -15,7 +15,8 @@ from service.commands import machine
 from service.commands.session import Session, count, note, write
 
 if TYPE_CHECKING:
-    from models.catalog import Catalog, ModelEntry
+    from models.catalog import Catalog
+from models.entry import ModelEntry
     from service.settings import Settings
 
 LIKED_MEMORY = 2_000_000_000

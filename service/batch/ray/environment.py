@@ -1,6 +1,5 @@
 """What Ray reads from the environment when it is imported, so this comes before everything else of it."""
 
-import logging
 import os
 import secrets
 
@@ -8,7 +7,6 @@ from service.batch.extra import needed
 
 QUIET = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_ENABLE_AUTO_CONNECT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
@@ -26,8 +24,4 @@ def prepare(*, local: bool) -> None:
     settings = QUIET | (LOCAL | {"RAY_AUTH_TOKEN": secrets.token_hex(32)} if local else {})
     for name, value in settings.items():
         os.environ.setdefault(name, value)
-    needed("ray.data", what="--engine ray", extra="ray")
-    own = logging.getLogger("ray.data")  # it writes to a file of Ray's as well
-    for handler in list(own.handlers):
-        if handler.name == "console":
-            own.removeHandler(handler)
+    needed("ray", what="--engine ray", extra="ray")

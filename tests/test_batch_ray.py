@@ -143,6 +143,7 @@ def ray(monkeypatch):
         killed=[],
     )
     fake.kill = fake.killed.append
+    monkeypatch.setattr(doer, "answers", lambda: True)
     for module in (doer, memory, worker):
         monkeypatch.setattr(module, "ray", fake)
     return fake
@@ -181,15 +182,20 @@ def test_a_worker_does_units_and_tells_what_is_to_be_remembered(worker):
     assert again.effort.output_tokens == 0, "it is all remembered"
 
 
+def test_what_goes_wrong_with_a_worker_says_where(worker):
+    with pytest.raises(ModelUnavailable) as caught:
+        worker(models={"dragoman/gemma3-270m-translate": "r2"}).begin()
+    assert f"at revision r1, and the run is of revision r2 (on {gethostname()})" in caught.value.message
+    with pytest.raises(EngineFailed, match=r"ZeroDivisionError: .* \(on "):
+        worker(runtime=lambda settings: 1 / 0).do(UNIT, MODELS)
+
+
 def test_models_that_a_run_comes_upon_later_are_the_driver_s_too(worker):
     """Which models requests need, only the requests tell."""
     one = worker()
     assert isinstance(one.do(UNIT, {**MODELS, "google/flan-t5-base": "r1"}), Done)
-    with pytest.raises(ModelUnavailable) as caught:
+    with pytest.raises(ModelUnavailable, match="XLSum is here at revision r1"):
         one.do(UNIT, {**MODELS, "csebuetnlp/mT5_multilingual_XLSum": "r2"})
-    assert f"XLSum is here at revision r1, and the run is of revision r2 (on {gethostname()})" in (
-        caught.value.message
-    )
 
 
 def test_models_are_had_at_the_revisions_of_the_driver():
@@ -318,6 +324,17 @@ def test_tokens_are_asked_for_and_a_run_that_says_nothing_ends(doer):
         until(lambda: running.tokens() != 3, 5)
     running.submit(UNIT)
     assert running.tokens() == 3, "the time begins anew"
+
+
+def test_a_head_that_is_lost_ends_the_run(doer, monkeypatch):
+    from service.batch.ray import doer as module
+
+    running = doer(UnitActor())
+    monkeypatch.setattr(module, "answers", lambda: False)
+    assert running.tokens() == 1
+    monkeypatch.setattr(module, "LOST_S", -1.0)
+    with pytest.raises(RayFailed, match=r"head has not answered .* the same command goes on"):
+        running.tokens()
 
 
 # ------------------------------------------------------------------ how many, and the command

@@ -14,18 +14,21 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from models.errors import DragomanError, EngineFailed
 from service.batch.lanes import LANES
 from service.batch.ray.actors import planned
-from service.batch.ray.cluster import RayFailed, connected, machines, reason
+from service.batch.ray.cluster import RayFailed, answers, connected, machines, reason
 from service.batch.ray.memory import RayMemory
 from service.batch.ray.worker import Order, RayWorker
 from service.batch.store import ResultStore
 from service.batch.unit import Done, Unit
 
 TRIES = 4
-"""Actors that die may be unlucky, or their machine be taken away; this often it is the work."""
+"""An actor may die by bad luck, or because its machine is taken away; this often it is the work."""
 
 STALLED_S = 1800.0
-"""So long nothing may be heard of units that are waited for: no token, no actor, no result. Models must be
-fetched in that time, and machines that are lost come back, or others in their place."""
+"""The longest time with no token, no new actor and no result while units are waited for. In it models must be
+fetched, and machines that were lost come back, or others in their place."""
+
+LOST_S = 30.0
+"""So long Ray's head may be unreachable: half of what Ray itself allows."""
 
 GOES_ON = "what is done is kept, and the same command goes on"
 
@@ -34,9 +37,9 @@ GOES_ON = "what is done is kept, and the same command goes on"
 def ray_doer(
     order: Order, remembered: ResultStore | None, *, address: str | None, count: int | None, device: str
 ) -> Iterator["RayDoer"]:
-    """Connects to Ray, or starts one if `address` is None, and does units there until the context's end.
+    """Yield what does units at the Ray at `address`, or at one that is started here if that is None.
 
-    `count` is of actors. Raises InvalidInput and RayFailed.
+    `count` is the number of actors. Raises InvalidInput and RayFailed.
     """
     with connected(address):
         actors = planned(machines(), count, device, may_grow=address is not None)
@@ -69,8 +72,8 @@ def _memory(remembered: ResultStore) -> Any:
 class RayDoer:
     """Hands units to workers, LANES at a time to each: a thread waits for each of these.
 
-    A worker is in line as soon as Ray has placed it and it has its models, and again when it has died and
-    Ray has restarted it; meanwhile others do its units. Units take along which `models` are known by then.
+    A worker is in line as soon as Ray has placed it and it has loaded its models. When it dies, Ray restarts
+    it, and meanwhile others do its units. Each unit takes along the `models` that are known by then.
     """
 
     def __init__(self, workers: Sequence[Any], *, models: Mapping[str, str], stalled_s: float = STALLED_S):
@@ -80,7 +83,7 @@ class RayDoer:
         self._free: SimpleQueue[Any] = SimpleQueue()
         """Workers, each as often as it can take a unit; or an error that ends all units."""
         self._threads = ThreadPoolExecutor(len(workers) * LANES, thread_name_prefix="unit")
-        self._heard_at = time.monotonic()
+        self._heard_at = self._answered_at = time.monotonic()
         self._tokens: dict[str, int] = {}
         self._asked = {worker.tokens.remote(): worker for worker in workers}
         for worker in (*workers,) * LANES:
@@ -92,7 +95,7 @@ class RayDoer:
         return self._threads.submit(self._do, unit)
 
     def tokens(self) -> int:
-        """See `Doer`; asks the workers for the next time. Raises RayFailed if nothing is heard of any."""
+        """See `Doer`; asks the workers for the next time. Raises RayFailed if they or Ray are silent."""
         ready, _ = ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0)
         for answer in ready:
             worker = self._asked.pop(answer)
@@ -101,16 +104,22 @@ class RayDoer:
                 if self._tokens.get(name) != tokens:
                     self._tokens[name], self._heard_at = tokens, time.monotonic()
             self._asked[worker.tokens.remote()] = worker
-        if time.monotonic() - self._heard_at > self._stalled_s:
+        now = time.monotonic()
+        if answers():
+            self._answered_at = now
+        if now - self._answered_at > LOST_S:
+            raise RayFailed(f"Ray's head has not answered for {LOST_S:.0f} s; {GOES_ON}")
+        if now - self._heard_at > self._stalled_s:
             raise RayFailed(f"nothing was heard of any actor for {self._stalled_s:,.0f} s; {GOES_ON}")
         return sum(self._tokens.values())
 
     def stop(self) -> None:
         """Give up what is not done."""
         self._free.put(RayFailed("the run has ended"))
-        for worker in self._workers:
+        there = answers()  # else nobody can be killed, and whoever tries it waits
+        for worker in self._workers if there else ():
             ray.kill(worker)
-        self._threads.shutdown(cancel_futures=True)
+        self._threads.shutdown(wait=there, cancel_futures=True)
 
     # ------------------------------------------------------------------ the threads
 
@@ -139,10 +148,8 @@ class RayDoer:
 
 
 def _told(error: Exception) -> DragomanError:
-    """The error as the user is told it: a worker's own, or Ray's."""
+    """Return the error that the user reads: a worker's own, or Ray's in a line."""
     cause = error.cause if isinstance(error, RayTaskError) else error
-    return cause if isinstance(cause, DragomanError) else _failed(error)
-
-
-def _failed(error: Exception) -> RayFailed:
-    return RayFailed(f"Ray has given up ({reason(error)}); {GOES_ON}")
+    if isinstance(cause, DragomanError):
+        return cause
+    return RayFailed(f"Ray has given up ({reason(cause)}); {GOES_ON}")

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
-from models.errors import DragomanError
+from models.errors import DragomanError, EngineFailed
 from service.batch import preflight
 from service.batch.lanes import UnitWork
 from service.batch.ray.actors import Actors
+from service.batch.ray.cluster import reason
 from service.batch.ray.memory import Recalled
 from service.batch.task import Task
 from service.batch.unit import Done, Unit
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a worker is to do; it is pickled."""
+    """A worker's task and models; it is pickled."""
 
     open_runtime: Callable[..., "Runtime"]
     """Called in the worker's process with its `device` and `threads`, before anything heavy is imported."""
     task: Task
     models: Mapping[str, str]
-    """Known so far; they must be the worker's own too, by their revisions."""
+    """Those known so far, with the revisions that the worker must have too."""
     record_timeout_s: float | None
 
 
@@ -48,7 +49,7 @@ class RayWorker:
         self._work: UnitWork | None = None
 
     def begin(self) -> None:
-        """Open the runtime and load the models, if that is not done. Raises DragomanError."""
+        """Open the runtime and load the models, unless that is done. Raises DragomanError."""
         with _placed():
             self._begun()
 
@@ -58,9 +59,9 @@ class RayWorker:
             work = self._begun()
             self._fetch(models)
             done = work.do(unit)
-        if self._memory is not None:  # before the unit counts as done, and others may see it
-            ray.get(self._memory.remember.remote(unit.number, dict(done.remember)))
-        return done
+            if self._memory is not None:  # before the unit counts as done, and others may see it
+                ray.get(self._memory.remember.remote(unit.number, dict(done.remember)))
+            return done
 
     def tokens(self) -> tuple[str, int]:
         """Return a name of this process's own, and the output tokens that it has made."""
@@ -81,16 +82,18 @@ class RayWorker:
             return self._work
 
     def _fetch(self, models: Mapping[str, str]) -> None:
-        """Have those too that the driver has come upon since, at its revisions. Raises ModelUnavailable."""
+        """Fetch the models that the run has come upon since, at its revisions. Raises ModelUnavailable."""
         preflight.fetch(self._runtime, dict(models.items() - self._models.items()))
         self._models = models
 
 
 @contextmanager
 def _placed() -> Iterator[None]:
-    """Errors say on which machine they were."""
+    """Errors are for the user to read, and say on which machine they were."""
     try:
         yield
     except DragomanError as error:
         error.message = f"{error.message} (on {socket.gethostname()})"
         raise
+    except Exception as error:
+        raise EngineFailed(f"{reason(error)} (on {socket.gethostname()})") from error

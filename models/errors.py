@@ -16,6 +16,10 @@ class DragomanError(Exception):
         self.field = field
         self.allowed = allowed
 
+    def without(self, name: str) -> str:
+        """Return the message without this name before it, for lines that begin with the name."""
+        return self.message.removeprefix(name).lstrip(": ")
+
 
 class InvalidInput(DragomanError):
     """The request itself is wrong."""

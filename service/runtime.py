@@ -20,8 +20,8 @@ from models.tasks.stop import Stop
 from models.tasks.summarizer import Summarizer
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
+from models.text.article.page import read_page
 from models.text.language import LanguageDetector
-from models.text.page import read_page
 from service.children import Children
 from service.glossaries import Glossaries
 from service.keys import Keys
@@ -59,7 +59,7 @@ class Runtime:
         )
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
-        engines = EngineMaker(
+        engines = self._engines = EngineMaker(
             self.store,
             device=settings.device,
             choice=settings.engine,
@@ -90,6 +90,11 @@ class Runtime:
             else read_page,
         )
 
+    @property
+    def device(self) -> str:
+        """Where models run: `cuda` or `cpu`."""
+        return self._engines.device
+
     def warm_up(self) -> None:
         """Prepare and load the two default models; the first time this takes a minute or two."""
         failure = None
@@ -116,9 +121,9 @@ class Runtime:
         wait: bool = False,
         stop: Stop | None = None,
     ) -> list[Outcome[T]]:
-        """Run tasks together; see `models.tasks.driver.run_all`."""
+        """Run tasks together, each part going on when its outputs are there; see `models.tasks.driver`."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return run_all(tasks, deadline=deadline, wait=wait, stop=stop)
+        return run_all(tasks, deadline=deadline, wait=wait, in_rounds=False, stop=stop)
 
     def close(self) -> None:
         """Finish what runs and free the models."""
@@ -126,7 +131,7 @@ class Runtime:
 
 
 def _chosen(catalog: Catalog, settings: Settings) -> Callable[[ModelEntry], bool]:
-    """Whether the operator chose a model, so that it may be fetched, too. Raises UnknownModel."""
+    """Return a function that tells if the operator chose a model, to be fetched too. Raises UnknownModel."""
     chosen = [
         catalog.get(settings.summarize_model, "summarize"),
         catalog.get(settings.translate_model, "translate"),

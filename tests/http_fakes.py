@@ -38,7 +38,7 @@ from models.tasks.summary import Summary, SummaryRequest, SummarySentence, Summa
 from models.tasks.translation import Segment, SegmentReady, Translation, TranslationRequest
 from models.tasks.trust import Trust
 from models.tasks.usage import Usage
-from models.text.article import Dropped
+from models.text.article.article import Dropped
 from models.text.language import Detection, LanguageDetector
 from models.text.span import Span
 from service.children import Children
@@ -163,7 +163,7 @@ class Tasks:
         yield from ()
         self._behave(request.text, request.model, request.target)
         segment = Segment(Span(0, len(request.text)), request.text.upper(), True)
-        yield SegmentReady(0, segment)
+        yield SegmentReady(0, 1, segment)
         auto = request.source == "auto"
         return Translation(
             translation=request.text.upper(),

@@ -88,6 +88,9 @@ def test_the_memory_remembers_as_long_as_a_unit_may_see_it():
     memory.recall([], 1 + REMEMBERED_UNITS)
     assert b"t" in memory.recall([b"t"], 2), "the window before is in work still"
     memory.recall([], 2 + REMEMBERED_UNITS)
+    memory.keep(3, {b"u": Output((4,))})
+    memory.keep(3, {b"v": Output((5,))})
+    assert memory.begun(3) == {b"u": Output((4,)), b"v": Output((5,))}
     assert memory.recall([b"s"], 2) == {b"s": Output((2,), None, "length")}
 
 
@@ -171,12 +174,13 @@ def test_a_worker_does_units_and_tells_what_is_to_be_remembered(worker):
     memory = RayMemory()
     one = worker(memory=FakeActor(memory))
     one.begin()
-    name, tokens = one.tokens()
+    assert worker().progress()[1:] == (0, {})
+    name, tokens, _ = one.progress()
     assert tokens == 0
     done = one.do(UNIT, MODELS)
     assert [kept.failed for kept in done.kept] == [False, True]
     assert memory.recall(list(done.remember), 3) == done.remember != {}
-    assert one.tokens() == (name, done.effort.output_tokens)
+    assert one.progress() == (name, done.effort.output_tokens, {})
     again = worker(memory=FakeActor(memory)).do(replace(UNIT, number=4, sees=3), MODELS)
     assert [kept.body for kept in again.kept] == [kept.body for kept in done.kept]
     assert again.effort.output_tokens == 0, "it is all remembered"
@@ -250,9 +254,9 @@ class UnitActor:
         if self.begins is not None:
             raise self.begins
 
-    def tokens(self):
+    def progress(self):
         self.made += 1
-        return "name", self.made
+        return "name", self.made, {7: 0.5}
 
     def do(self, _unit, _models):
         answer = self.answers.pop(0)
@@ -318,7 +322,8 @@ def test_tokens_are_asked_for_and_a_run_that_says_nothing_ends(doer):
     actor = UnitActor()
     running = doer(actor, stalled_s=0.05)
     assert [running.tokens(), running.tokens()] == [1, 2]
-    actor.tokens = lambda: ("name", 3)
+    assert running.shares() == {7: 0.5}
+    actor.progress = lambda: ("name", 3, {})
     assert [running.tokens(), running.tokens()] == [3, 3]
     with pytest.raises(RayFailed, match=r"nothing was heard .* the same command goes on"):
         until(lambda: running.tokens() != 3, 5)
@@ -335,6 +340,7 @@ def test_a_head_that_is_lost_ends_the_run(doer, monkeypatch):
     monkeypatch.setattr(module, "LOST_S", -1.0)
     with pytest.raises(RayFailed, match=r"head has not answered .* the same command goes on"):
         running.tokens()
+    monkeypatch.setattr(module, "answers", lambda: True)
 
 
 # ------------------------------------------------------------------ how many, and the command

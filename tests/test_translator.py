@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
@@ -12,8 +13,9 @@ from fake_pool import FakeEngine, FakePool, cipher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.catalog import Catalog
 from models.engine.protocol import Decoding, Generation, Output
-from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
+from models.errors import DeadlineExceeded, InvalidInput, UnknownModel, UnsupportedLanguage
 from models.languages import Languages
 from models.tasks.driver import Driver, run, run_all
 from models.tasks.steps import Outcome
@@ -190,6 +192,33 @@ def test_a_pairs_own_model_takes_that_pair(
     name = f"Helsinki-NLP/opus-mt-{pair}"
     outcome = _translate(_pool(languages), detector, text="Talks.", model=name, source=source, target=target)
     assert getattr(outcome.error, "field", None) == field
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "field", "allowed"),
+    [
+        ("en", "fr", None, None),
+        ("de", "en", None, None),
+        ("fr", "en", "source", ["en", "de"]),
+        ("en", "de", "target", ["fr"]),
+        ("ja", "en", "source", ["en", "fr", "de"]),
+    ],
+)
+def test_a_model_for_some_directions_takes_no_other(
+    languages: Languages,
+    detector: LanguageDetector,
+    source: str,
+    target: str,
+    field: str | None,
+    allowed: list[str] | None,
+) -> None:
+    pool = _pool(languages)
+    entry = pool.catalog.get(GEMMA)
+    pairs = (("en", "fr"), ("de", "en"))
+    changes = {"pairs": pairs, "languages": ("en", "fr", "de"), "english_only": False}
+    pool.catalog = Catalog([entry.model_copy(update=changes)])
+    error = _translate(pool, detector, text="Talks.", source=source, target=target).error
+    assert (getattr(error, "field", None), getattr(error, "allowed", None)) == (field, allowed)
 
 
 class Fickle(FakeEngine):
@@ -508,3 +537,35 @@ def test_a_translation_of_many_sentences_pauses_at_each_before_and_after_the_mod
         pauses["after" if pool.engine.submissions else "before"] += step is None
     assert pauses["before"] >= 900, "split, masked and encoded"
     assert pauses["after"] >= 900, "decoded, checked and put in its place"
+
+
+class _Slow(FakeEngine):
+    """Never answers a sentence with ☡ in it."""
+
+    def _answer(self, generation: Generation) -> Future[Output]:
+        return Future() if ord("☡") in generation.source_ids else super()._answer(generation)
+
+
+def _in_time(translator: Translator, request: TranslationRequest) -> Outcome[Translation]:
+    deadline = time.monotonic() + 0.5
+    (outcome,) = run_all([translator.steps(request)], deadline=deadline, in_rounds=False)
+    return outcome
+
+
+def test_time_that_runs_out_leaves_what_is_done_if_that_is_asked_for(
+    languages: Languages, detector: LanguageDetector
+) -> None:
+    pool = FakePool(languages)
+    pool.engine = _Slow(str.upper)
+    translator = Translator(pool.as_pool, languages, detector, default_model=GEMMA)
+    text = "The talks <b>failed</b>. They ☡ met again. It rained."
+    request = TranslationRequest(text=text, source="en", target="fr", format="html", partial=True)
+    done = _in_time(translator, request).unwrap()
+    assert done.translation == "THE TALKS <b>FAILED</b>. They ☡ met again. IT RAINED."
+    assert [segment.missing for segment in done.segments] == [None, True, None]
+    assert done.partial
+    assert done.notes[0] == "time ran out: 1 of 3 segments are not translated"
+    whole = _in_time(translator, replace(request, partial=False))
+    assert isinstance(whole.error, DeadlineExceeded)
+    nothing = replace(request, text="They ☡ met again.")
+    assert _in_time(translator, nothing).error is not None

@@ -14,7 +14,7 @@ from models.checks.pauses import Pausing
 from models.checks.registry import TRANSLATION_CHECKS, run_pausing
 from models.checks.severity import any_error, penalty
 from models.checks.translation import repetition
-from models.errors import EngineFailed, InvalidInput
+from models.errors import DeadlineExceeded, EngineFailed, InvalidInput
 from models.tasks.hypothesis import Ask, Hypotheses, Hypothesis, Search
 from models.tasks.route import Hop
 from models.tasks.steps import Event, Steps, Together
@@ -22,12 +22,12 @@ from models.text.span import Span
 from models.text.terms import Held, Masked, Unmasked, look_up, mask, masks_in, unmask
 
 _LOST, _UNFINISHED, _MASK_LEFT = 3.0, 4.0, 6.0
-"""What each costs an attempt beside what the checks find, in the unit of `penalty`."""
+"""The cost of each for an attempt, beside what the checks find, in the unit of `penalty`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """What is translated in one go."""
+    """A text that is translated in one go."""
 
     text: str
     held: tuple[Held, ...] = ()
@@ -42,15 +42,17 @@ class Attempt:
 
     text: str
     places: tuple[Span | None, ...]
-    """Where in `text` each of the held words stands; None for one that is lost."""
+    """The place in `text` of each of the held words; None for one that is lost."""
     complete: bool
     confidence: float | None
     flags: tuple[Flag, ...] = ()
     cost: float = 0.0
     """The lower, the better; 0 if nothing is wrong."""
     abstained: bool = False
+    missing: bool = False
+    """True if time ran out before there was one: the text is the source's."""
     alone: dict[Span, list[str]] = field(default_factory=dict)
-    """What each of the sentence's stretches is called in the target language."""
+    """The translations of the sentence's stretches, each by itself."""
 
 
 def attempts(
@@ -58,25 +60,36 @@ def attempts(
     sentences: Sequence[Sentence],
     min_confidence: float | None,
     event_of: Callable[[int, Attempt], Event],
+    *,
+    partial: bool = False,
 ) -> Steps[list[Attempt]]:
     """Return the best of at most three attempts at each sentence, the second and third made together.
 
     The event of a sentence's number and attempt is told once there is one, and again if it was tried again.
+    If time runs out and there are some, `partial` returns them, and the other sentences as they are.
     """
+    done: list[Attempt | None] = [None] * len(sentences)
 
     def steps(i: int, sentence: Sentence) -> Steps[Attempt]:
         yield None
         best, alone = yield from _first(hypotheses, sentence)
-        finished = _finished(sentence, best, alone, min_confidence)
+        done[i] = finished = _finished(sentence, best, alone, min_confidence)
         yield event_of(i, finished)
         if _is_worth_another(best):
             better = yield from _improved(hypotheses, sentence, best)
-            finished = _finished(sentence, better, alone, min_confidence)
+            done[i] = finished = _finished(sentence, better, alone, min_confidence)
             yield event_of(i, finished)
         return finished
 
-    done: list[Attempt] = yield Together([steps(i, sentence) for i, sentence in enumerate(sentences)])
-    return done
+    try:
+        yield Together([steps(i, sentence) for i, sentence in enumerate(sentences)])
+    except DeadlineExceeded:
+        if not partial or not any(done):
+            raise
+    return [
+        attempt or replace(_as_it_is(sentence), complete=False, missing=True)
+        for sentence, attempt in zip(sentences, done, strict=True)
+    ]
 
 
 def _first(hypotheses: Hypotheses, sentence: Sentence) -> Steps[tuple[Attempt, dict[Span, list[str]]]]:
@@ -135,11 +148,7 @@ def _finished(
 ) -> Attempt:
     """The attempt with what became of its terms, or the source where the model is not sure enough."""
     if min_confidence is not None and attempt.confidence is not None and attempt.confidence < min_confidence:
-        places = tuple(
-            held.span if sentence.text[held.span.start : held.span.end] == held.text else None
-            for held in sentence.held
-        )
-        return Attempt(sentence.text, places, True, attempt.confidence, abstained=True)
+        return replace(_as_it_is(sentence), confidence=attempt.confidence, abstained=True)
     whole = Span(0, len(attempt.text))
     lost = [
         Flag("term", whole, f"“{held.term}” was to be “{held.text}” here.", source=held.span)
@@ -147,6 +156,15 @@ def _finished(
         if place is None and held.term is not None
     ]
     return replace(attempt, flags=(*attempt.flags, *lost), alone=alone)
+
+
+def _as_it_is(sentence: Sentence) -> Attempt:
+    """Return the source in place of a translation."""
+    places = tuple(
+        held.span if sentence.text[held.span.start : held.span.end] == held.text else None
+        for held in sentence.held
+    )
+    return Attempt(sentence.text, places, complete=True, confidence=None)
 
 
 def _stretches(sentence: Sentence) -> list[Sentence]:

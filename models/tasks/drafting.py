@@ -9,21 +9,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from models.choices import AIM, LENGTHS
 from models.codec import Purpose
 from models.engine.protocol import Decoding, Generation, Output
-from models.extractive.choose import AIM, MAX_WORDS
 from models.extractive.summarizer import summarize as pick_sentences
 from models.pool import ExtractiveModel, TextModel
 from models.tasks.hypothesis import join
 from models.tasks.steps import Call, Steps
-from models.tasks.summary import Length, SummaryRequest, SummarySentence
+from models.tasks.summary import SummaryRequest, SummarySentence
 from models.tasks.usage import Usage
-from models.text.pack import pack, split_long
-from models.text.segment import sentences
+from models.text.sentences.pack import pack, split_long
+from models.text.sentences.segment import sentences
 from models.text.span import Span
-
-SENTENCES: dict[Length, int] = {"headline": 1, "short": 2, "medium": 4, "long": 8}
-"""How many sentences an instruct model is asked for."""
 
 TOKENS_A_WORD = 1.5
 LEAST_SHARE = 0.4
@@ -39,26 +36,26 @@ class Draft:
 
     sentences: list[SummarySentence]
     windows: int
-    """How many pieces the text was read in."""
+    """The number of pieces in which the text was read."""
     coverage: float
     """The share of the text's characters that the model was given, 0 to 1."""
     usage: Usage = field(default_factory=Usage)
     notes: list[str] = field(default_factory=list)
     basis: list[str] = field(default_factory=list)
-    """What the last writing was made from: the text's sentences, or the summaries of its windows."""
+    """The source of the last writing: the article's sentences, or the summaries of its windows."""
 
 
 def most_sentences(request: SummaryRequest) -> int | None:
-    """How many sentences the summary may have; None if only its words are limited."""
-    return 1 if request.length == "headline" else request.max_sentences
+    """Return the most sentences that the summary may have; None if only its words are limited."""
+    return LENGTHS[request.length].max_sentences or request.max_sentences
 
 
 def most_words(request: SummaryRequest) -> int:
-    """How many words the summary may have."""
+    """Return the most words that the summary may have."""
     if request.max_tokens is not None:
         return max(1, int(request.max_tokens / TOKENS_A_WORD))
     least = (request.min_tokens or 0) / TOKENS_A_WORD
-    return max(MAX_WORDS[request.length], math.ceil(least / AIM))
+    return max(LENGTHS[request.length].max_words, math.ceil(least / AIM))
 
 
 def pick(
@@ -120,11 +117,12 @@ def write(
 
 
 def _purpose(request: SummaryRequest, language: str) -> Purpose:
-    return Purpose("summarize", language, sentences=request.max_sentences or SENTENCES[request.length])
+    sentences = request.max_sentences or LENGTHS[request.length].sentences
+    return Purpose("summarize", language, sentences=sentences)
 
 
 def _share(windows: Sequence[str], texts: Sequence[str]) -> float:
-    """How much of the texts is in the windows, white space aside."""
+    """Return the share of the texts that is in the windows, white space aside."""
     read, whole = (sum(len("".join(text.split())) for text in side) for side in (windows, texts))
     return min(1.0, read / whole) if whole else 1.0
 
@@ -153,7 +151,7 @@ def _generation(
 ) -> Generation:
     most = request.max_tokens or round(most_words(request) * TOKENS_A_WORD)
     least = round(most * LEAST_SHARE)
-    if model.entry.free_length or model.entry.family == "instruct":
+    if model.entry.free_length:
         most, least = request.max_tokens or model.entry.max_new_tokens, 0
     least = least if request.min_tokens is None else request.min_tokens
     decoding = model.codec.decoding(purpose, max_new_tokens=most, min_new_tokens=least)

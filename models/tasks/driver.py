@@ -26,11 +26,12 @@ class Driver(Generic[T]):
     """Runs tasks to their ends, once.
 
     `deadline` is on `time.monotonic()`'s clock, and `stop` ends them all. With `wait` a full engine queue is
-    waited for; otherwise a task whose first generations find it full fails with Overloaded. `at_most` so many
-    generations are submitted in a round, shared out among the tasks, so that others get their turn. `gate` is
-    held while a round is in the engines; time spent waiting for it does not count. `on_progress` hears how
-    many of the parts known so far are done: sentences, say, of a translation. A task's failure touches no
-    other.
+    waited for; otherwise a task whose first generations find it full fails with Overloaded. Unless it is
+    `in_rounds`, each task and part goes on when its own outputs are there. If it `is_watched`, words are told
+    as they are written. `at_most` so many generations are submitted in a round, so that others get a turn.
+    `gate` is held while a round is in the engines; time spent waiting for it does not count. `on_progress`
+    hears how many of the parts known so far are done: sentences, say, of a translation. A task's failure
+    touches no other.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Driver(Generic[T]):
         deadline: float | None = None,
         wait: bool = False,
         in_rounds: bool = True,
+        is_watched: bool = False,
         at_most: int | None = None,
         memory: Memory | None = None,
         gate: AbstractContextManager[Any] | None = None,
@@ -52,10 +54,10 @@ class Driver(Generic[T]):
         self._gate = gate or nullcontext()
         self._stop = stop or Stop()
         self._on_progress = on_progress
-        self._flights = Flights(wait=wait, at_most=at_most, memory=memory, tells=not in_rounds)
+        self._flights = Flights(wait=wait, at_most=at_most, memory=memory, tells=is_watched)
         self._progress = self._told = (0, 0)
         self._ready: deque[tuple[Running, Any]] = deque((task.root, None) for task in self._tasks)
-        """Who goes on, and with what: a value that is sent, or an exception that is raised there."""
+        """Those that go on, each with a value that is sent, or an exception that is raised there."""
 
     @property
     def effort(self) -> Effort:
@@ -173,14 +175,15 @@ class Driver(Generic[T]):
 
     def _round(self, tick_s: float) -> Iterator[Event | None]:
         """Submit what waits and listen until tasks can go on."""
-        self._land(self._flights.recall())
+        if recalled := self._flights.recall():
+            self._land(recalled)
+            return
         asked_for = time.monotonic()
         with self._gate:
             start = time.monotonic()
             if self._deadline is not None:
                 self._deadline += start - asked_for
-            among = sum(task.root.is_alive for task in self._tasks)
-            self._land(self._flights.submit(self._deadline, among))
+            self._land(self._flights.submit(self._deadline))
             yield from self._listen(tick_s)
             self._flights.effort.engine_s += time.monotonic() - start
         self._flights.keep()
@@ -228,10 +231,11 @@ def run_all(
     *,
     deadline: float | None = None,
     wait: bool = False,
+    in_rounds: bool = True,
     stop: Stop | None = None,
 ) -> list[Outcome[T]]:
-    """Run tasks together, in rounds, and return their outcomes in the same order; see `Driver`."""
-    return Driver(tasks, deadline=deadline, wait=wait, stop=stop).run()
+    """Run tasks together and return their outcomes in the same order; see `Driver`."""
+    return Driver(tasks, deadline=deadline, wait=wait, in_rounds=in_rounds, stop=stop).run()
 
 
 def run(task: Steps[T], *, deadline: float | None = None, wait: bool = False) -> Outcome[T]:
@@ -243,5 +247,6 @@ def stream(
     task: Steps[T], *, deadline: float | None = None, tick_s: float = 1.0, stop: Stop | None = None
 ) -> Generator[Event | None, None, Outcome[T]]:
     """Run one task for a reader who watches, and return its outcome; see `Driver.events`."""
-    (outcome,) = yield from Driver([task], deadline=deadline, in_rounds=False, stop=stop).events(tick_s)
+    driver = Driver([task], deadline=deadline, in_rounds=False, is_watched=True, stop=stop)
+    (outcome,) = yield from driver.events(tick_s)
     return outcome

@@ -15,7 +15,7 @@ from models.pool import ModelPool, TextModel
 from models.tasks.route import Hop
 from models.tasks.steps import Call, Steps
 from models.tasks.usage import Usage
-from models.text.pack import split_long
+from models.text.sentences.pack import split_long
 from models.text.span import Span
 from models.text.terms import without_masks
 
@@ -32,7 +32,7 @@ LEAST_NEW_TOKENS = 128
 
 OTHER_BEAMS = 4
 NO_REPEAT = 3
-"""How many tokens in a row may not come twice, where a loop is to be avoided."""
+"""So many tokens in a row may not come twice, where a loop is to be avoided."""
 
 Search = Literal["own", "other", "without loops"]
 """The model's own way; for what came out wrong another one, and for what came out as a loop one without."""
@@ -64,7 +64,7 @@ class Hypotheses:
         self.hops = hops
         self._pool = pool
         self._around: dict[str, int] = {}
-        """How many tokens a model's input has beside the text's, by the language that it reads."""
+        """Tokens of a model's input beside the text's, by the language that it reads."""
         self._generated: dict[Generation, Output] = {}
 
     def steps(self, ask: Ask) -> Steps[Hypothesis]:
@@ -170,5 +170,5 @@ def join(texts: Sequence[str], language: str) -> str:
 
 
 def separator(language: str) -> str:
-    """What stands between sentences."""
+    """Return the white space between sentences."""
     return "" if language in UNSPACED else " "

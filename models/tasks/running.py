@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from models.tasks.steps import Outcome, Steps, Timings
+from models.tasks.steps import Event, Outcome, Steps, Timings
 
 if TYPE_CHECKING:
     from models.tasks.flights import Flight
@@ -94,11 +94,16 @@ class TaskState:
         return Outcome(self.value, self.error, Timings(self.text_s, self._model_s), self.output_tokens)
 
     def end_with(self, error: Exception) -> None:
-        """Raise the error where the task waits; a value that it returns then is its value."""
+        """Raise the error where the task waits; a value that it returns then is its value.
+
+        It may pause on its way there, and tell events that nobody hears, but not ask for more.
+        """
         self.root.is_alive = False
         try:
-            self.root.steps.throw(error)
-            self.root.steps.close()  # it would go on, and may not
+            step = self.root.steps.throw(error)
+            while step is None or isinstance(step, Event):
+                step = next(self.root.steps)
+            self.root.steps.close()
             self.error = error
         except StopIteration as end:
             self.value = end.value

@@ -52,7 +52,7 @@ Steps = Generator[Call | Together | Event | None, Any, T]
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where a task's time went, in seconds: reading and restoring text, and waiting for the engines."""
+    """A task's time, in seconds: reading and restoring text, and waiting for the engines."""
 
     text_s: float
     model_s: float

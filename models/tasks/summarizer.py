@@ -16,11 +16,11 @@ from models.tasks.steps import Steps
 from models.tasks.summary import SentenceReady, Summary, SummaryRequest, SummarySentence, SummarySource
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust, errors, is_unsupported
-from models.text.article import Article, read_verbatim
+from models.text.article.article import Article, read_verbatim
+from models.text.article.page import read_page
+from models.text.article.paste import read_pasted
 from models.text.language import Detection, LanguageDetector
-from models.text.page import read_page
-from models.text.paste import read_pasted
-from models.text.segment import sentences
+from models.text.sentences.segment import sentences
 from models.text.span import Span
 
 
@@ -141,7 +141,7 @@ class Summarizer:
         *,
         is_shown: bool,
     ) -> Steps[Draft]:
-        """What the model writes; the better of two attempts, if asked, where the first is not supported."""
+        """Have the model write; if asked, keep the better of two attempts if the first is not supported."""
         draft = yield from write(model, request, texts, language, is_shown=is_shown)
         if request.on_unsupported != "retry":
             return draft
@@ -213,7 +213,7 @@ class Summarizer:
 
 
 def _in_translation(sentence: SummarySentence, attempt: Attempt) -> SummarySentence:
-    """Where in the translation a flagged word went is not known: its flag covers all of it.
+    """Return the sentence in translation. A flagged word's place there is unknown: its flag covers all of it.
 
     What the translation's own flags say of their source is left out: that is the draft, which is not shown.
     """

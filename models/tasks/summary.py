@@ -1,19 +1,15 @@
 """A summary as it is asked for and as it is answered. Plain data: no model, no text handling."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from models.checks.evidence import Evidence
 from models.checks.flag import Flag
+from models.choices import DEFAULT_LENGTH, Length, OnUnsupported, SummaryFormat
 from models.tasks.steps import Event
 from models.tasks.usage import Usage
-from models.text.article import Dropped
+from models.text.article.article import Dropped
 from models.text.language import Detection
 from models.text.span import Span
-
-Length = Literal["headline", "short", "medium", "long"]
-Format = Literal["paragraph", "bullets"]
-OnUnsupported = Literal["flag", "drop", "retry"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,13 +18,13 @@ class SummaryRequest:
 
     text: str | None = None
     html: str | None = None
-    length: Length = "short"
+    length: Length = DEFAULT_LENGTH
     max_sentences: int | None = None
     max_tokens: int | None = None
     """At most about so long, whatever `length` says, in tokens of a summary that a model writes."""
     min_tokens: int | None = None
     """At least about so long, as far as the article and `max_tokens` allow."""
-    format: Format = "paragraph"
+    format: SummaryFormat = "paragraph"
     model: str | None = None
     """A name from the catalog; None means the service's default."""
     target: str | None = None

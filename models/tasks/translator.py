@@ -80,7 +80,8 @@ class Translator:
             hypotheses,
             [part.sentence for part in parts],
             request.min_confidence,
-            lambda i, attempt: SegmentReady(i, sentences.segment(parts[i], attempt)),
+            lambda i, attempt: SegmentReady(i, len(parts), sentences.segment(parts[i], attempt)),
+            partial=request.partial,
         )
         written = yield from sentences.put_together(
             request.text, runs, parts, done, separator(hops[-1].target)
@@ -97,6 +98,7 @@ class Translator:
             usage=hypotheses.usage(),
             notes=tuple(notes_on(request, detected, source, done, accounted)),
             terms=accounted,
+            partial=any(each.missing for each in done) or None,
         )
 
     def translate(
@@ -162,7 +164,9 @@ def notes_on(
     notes = []
     if guessed := _guessed(detected):
         notes.append(f"the text is in {source}{guessed}")
-    if cut := sum(not each.complete for each in done):
+    if missing := sum(bool(each.missing) for each in done):
+        notes.append(f"time ran out: {missing} of {len(done)} segments are not translated")
+    if cut := sum(not each.complete and not each.missing for each in done):
         notes.append(f"{cut} segments reached the model's length limit and may be unfinished")
     if left := sum(each.abstained for each in done):
         least = request.min_confidence

@@ -1,4 +1,4 @@
-"""What shows before the first record: which models are used, that they are here and can do the task."""
+"""Checks before the first record: that the models that are needed are here and can do the task."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,10 +31,11 @@ def check(runtime: "Runtime", request: Request, *, load: bool = True) -> dict[st
 
 def _try_translation(runtime: "Runtime", request: TranslationRequest, load: bool) -> None:
     (entry,) = needed(runtime, request)
-    runtime.languages.normalize(request.target, "target")
+    target = runtime.languages.normalize(request.target, "target")
     source = request.source
     if source == "auto":  # any language that the model reads will do
-        source = next((code for code in ("en", *entry.languages) if code in entry.languages), "")
+        known = [start for start, end in entry.pairs if end == target] or entry.languages
+        source = next((code for code in ("en", *known) if code in known and code in entry.languages), "")
     if load and source and not entry.is_pattern:
         trial = replace(request, text=ANY_TEXT, source=source)
         runtime.run_all([runtime.translator.steps(trial)], wait=True)[0].unwrap()

@@ -83,6 +83,8 @@ class RequestWork:
             asked = plan.asked(ROUTES[url], body, limits=self._runtime.settings, terms=self._terms)
             if asked.stream:
                 raise InvalidInput("an answer in a batch cannot be streamed", field="stream", allowed="false")
+            if any(getattr(request, "partial", False) for request in asked.good):
+                raise InvalidInput("an answer in a batch is whole", field="partial", allowed="false")
             for request in asked.good[:1]:  # its models are all of theirs
                 self._require(preflight.needed(self._runtime, request))
         except DragomanError as error:

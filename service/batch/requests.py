@@ -29,7 +29,7 @@ class RequestFields(FieldNames):
     """The fields of a line. Its content is its route and its body, and may be asked for once only."""
 
     seen: Seen
-    """Where every `custom_id` is put."""
+    """Takes every `custom_id`, and finds repeated ones."""
     id: str = "custom_id"
 
     def content(self, record: Record) -> Content:
@@ -51,7 +51,7 @@ class RequestFields(FieldNames):
 
 
 def content_of(fields: Fields) -> Content:
-    """What of a line is worked on."""
+    """Return the part of a line that is worked on."""
     return Content("request", json.dumps([fields["url"], fields["body"]], ensure_ascii=False))
 
 

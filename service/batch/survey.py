@@ -1,4 +1,4 @@
-"""What a run would do: counts, languages, and how long it would take. Writes nothing."""
+"""A survey of a run before it begins: counts, languages, and the time it would take. Writes nothing."""
 
 import time
 from collections import Counter

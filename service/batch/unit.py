@@ -21,13 +21,13 @@ class Unit:
     number: int
     """Counts all units of a store, over all runs."""
     sees: int
-    """What units up to this number have written is remembered; what later ones have is not."""
+    """The outputs of units up to this number are remembered for it; those of later ones are not."""
     contents: tuple[Content, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept of one content."""
+    """The result of one content, as it is kept."""
 
     body: str
     """JSON: the result, or the error."""
@@ -35,7 +35,7 @@ class Kept:
     language: str = "und"
     """Of the source."""
     flags: Mapping[str, int] = field(default_factory=dict)
-    """How many of each kind the checks found."""
+    """Counts of the checks' findings, by kind."""
     seconds: float = 0.0
     """Its own text work and its share of the engine's time; 0 where another run did it."""
 
@@ -51,10 +51,16 @@ class Done:
 
 
 class UnitMemory(Protocol):
-    """What was generated before."""
+    """Remembers outputs of earlier units."""
 
     def recall(self, keys: Sequence[bytes], sees: int) -> dict[bytes, Output]:
-        """Those of the outputs that are known, from units up to the number `sees`."""
+        """Return those that are known, from units up to the number `sees`."""
+
+    def begun(self, unit: int) -> dict[bytes, Output]:
+        """Return those that were kept of the unit before it was cut off."""
+
+    def keep(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
+        """Keep outputs of a unit that is not done yet."""
 
 
 class Doer(Protocol):
@@ -65,6 +71,9 @@ class Doer(Protocol):
 
     def tokens(self) -> int:
         """Output tokens made so far, those of units in work too where that is known."""
+
+    def shares(self) -> Mapping[int, float]:
+        """Return the part, 0 to 1, that is done of each unit in work, by its number, where that is known."""
 
     def stop(self) -> None:
         """Give up what is not done."""

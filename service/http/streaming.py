@@ -24,7 +24,7 @@ from service.schemas.events import render_event
 T = TypeVar("T")
 
 TICKS = 4
-"""How often in the time of a heartbeat it is looked whether one is due."""
+"""Looks, in the time of one heartbeat, at whether one is due."""
 
 Render = Callable[[Outcome[Any], float], BaseModel]
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 CANDIDATES = 3
-"""How many languages a detection names."""
+"""Languages that a detection names."""
 
 SUMMARIZE = Operation(
     method="POST",

@@ -64,7 +64,7 @@ class Job:
     problem: bytes | None
     """A problem document, of a job that failed."""
     interruptions: int
-    """How often the service died while it worked on this."""
+    """The number of times that the service died while it worked on this."""
     callback: str | None
     callback_status: CallbackStatus | None
     callback_tries: int
@@ -72,5 +72,5 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will become of it."""
+        """True if nothing more will become of it."""
         return self.status in ("done", "failed", "cancelled")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PART_CHARACTERS = 500_000
 CUTS = ("\n\n", "\n", ". ", " ")
-"""Where a part may end, the best first; the last half of it is looked through."""
+"""A part may end at these, the best first; the last half of it is searched."""
 
 
 def in_parts(runtime: "Runtime", request: Request) -> Steps[Any]:

@@ -71,7 +71,7 @@ NO_OPTIONS = {"task", "callback", "stream", "text", "html", "texts"}
 
 
 class ListQuery(BaseModel):
-    """Which jobs are listed."""
+    """The query of /v1/jobs: a page of the list."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -82,8 +82,7 @@ class ListQuery(BaseModel):
 class ProgressPart(BaseModel):
     done: int
     total: int = Field(
-        description="Texts; for a single one, pieces of it for the models: a number that grows where some "
-        "need another try or a second language."
+        description="Texts; for a single one its sentences, or for a summary the pieces in which it is read."
     )
 
 

@@ -108,7 +108,7 @@ class JobStore:
             return [job_of(row) for row in rows]
 
     def results(self, job: Job) -> Iterator[Result]:
-        """What came of the job's items, in order, read as it is asked for. Raises UnknownJob."""
+        """Yield the results of the job's items, in order, reading as it goes. Raises UnknownJob."""
         total = job.total if job.form == "texts" else 1
         number = -1
         while number + 1 < total:
@@ -160,7 +160,7 @@ class JobStore:
             return job_of(rows[0]) if rows else None
 
     def someone_waits(self) -> bool:
-        """Whether a caller has jobs waiting, and none in work."""
+        """Return True if a caller has jobs waiting, and none in work."""
         with self._database.transaction(write=False) as db:
             return db.execute(_SOMEONE_WAITS).fetchone() is not None
 

@@ -1,4 +1,4 @@
-"""What is streamed while a request is worked on: each event's name and its data."""
+"""The events that are streamed while a request is worked on: their names and data."""
 
 from collections.abc import Mapping
 
@@ -32,6 +32,7 @@ class SegmentEvent(SegmentPart):
     """A segment of the translation, as in the answer; one that comes again replaces what was told before."""
 
     index: int
+    total: int = Field(description="How many segments there will be.")
 
 
 SUMMARY_EVENTS: Mapping[str, type[BaseModel]] = {"token": TokenEvent, "sentence": SentenceEvent}
@@ -55,4 +56,4 @@ def render_event(event: Event) -> tuple[str, BaseModel]:
         )
     assert isinstance(event, SegmentReady)  # noqa: S101 - there are no others
     part = SegmentPart.model_validate(event.segment)
-    return "segment", SegmentEvent(index=event.index, **dict(part))
+    return "segment", SegmentEvent(index=event.index, total=event.total, **dict(part))

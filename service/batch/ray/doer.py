@@ -85,7 +85,8 @@ class RayDoer:
         self._threads = ThreadPoolExecutor(len(workers) * LANES, thread_name_prefix="unit")
         self._heard_at = self._answered_at = time.monotonic()
         self._tokens: dict[str, int] = {}
-        self._asked = {worker.tokens.remote(): worker for worker in workers}
+        self._shares: dict[int, float] = {}
+        self._asked = {worker.progress.remote(): worker for worker in workers}
         for worker in (*workers,) * LANES:
             self._queue(worker)
 
@@ -100,10 +101,11 @@ class RayDoer:
         for answer in ready:
             worker = self._asked.pop(answer)
             with suppress(RayError):  # it has died, and will be another one
-                name, tokens = ray.get(answer)
+                name, tokens, shares = ray.get(answer)
+                self._shares |= shares
                 if self._tokens.get(name) != tokens:
                     self._tokens[name], self._heard_at = tokens, time.monotonic()
-            self._asked[worker.tokens.remote()] = worker
+            self._asked[worker.progress.remote()] = worker
         now = time.monotonic()
         if answers():
             self._answered_at = now
@@ -112,6 +114,10 @@ class RayDoer:
         if now - self._heard_at > self._stalled_s:
             raise RayFailed(f"nothing was heard of any actor for {self._stalled_s:,.0f} s; {GOES_ON}")
         return sum(self._tokens.values())
+
+    def shares(self) -> Mapping[int, float]:
+        """See `Doer`; known when `tokens` was asked for."""
+        return dict(self._shares)
 
     def stop(self) -> None:
         """Give up what is not done."""
@@ -136,6 +142,7 @@ class RayDoer:
             except RayError:
                 continue  # it has died, or its machine is lost
             finally:
+                self._shares.pop(unit.number, None)
                 self._queue(worker)
             self._heard_at = time.monotonic()
             return done

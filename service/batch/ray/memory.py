@@ -19,7 +19,7 @@ class RayMemory:
         self._sees = -1
 
     def remember(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
-        """Keep the outputs of the unit of this number."""
+        """Keep the outputs of a unit that is done."""
         with self._connection:
             self._remembered.put(unit, outputs)
 
@@ -30,6 +30,15 @@ class RayMemory:
                 self._remembered.forget(self._sees)  # and no more: the window before is in work yet
             self._sees = sees
         return self._remembered.recall(keys, sees)
+
+    def begun(self, unit: int) -> dict[bytes, Output]:
+        """See `UnitMemory`."""
+        return self._remembered.of_unit(unit)
+
+    def keep(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
+        """See `UnitMemory`."""
+        with self._connection:
+            self._remembered.add(unit, outputs)
 
 
 class Recalled:
@@ -42,3 +51,12 @@ class Recalled:
         """See `UnitMemory`."""
         found: dict[bytes, Output] = ray.get(self._memory.recall.remote(keys, sees)) if keys else {}
         return found
+
+    def begun(self, unit: int) -> dict[bytes, Output]:
+        """See `UnitMemory`."""
+        found: dict[bytes, Output] = ray.get(self._memory.begun.remote(unit))
+        return found
+
+    def keep(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
+        """See `UnitMemory`."""
+        ray.get(self._memory.keep.remote(unit, dict(outputs)))

@@ -63,9 +63,11 @@ class RayWorker:
                 ray.get(self._memory.remember.remote(unit.number, dict(done.remember)))
             return done
 
-    def tokens(self) -> tuple[str, int]:
-        """Return a name of this process's own, and the output tokens that it has made."""
-        return self._name, self._work.tokens() if self._work is not None else 0
+    def progress(self) -> tuple[str, int, Mapping[int, float]]:
+        """Return a name of this process's own, the output tokens that it has made, and its units' shares."""
+        if self._work is None:
+            return self._name, 0, {}
+        return self._name, self._work.tokens(), self._work.shares()
 
     def _begun(self) -> UnitWork:
         order, actors = self._order, self._actors
@@ -78,7 +80,8 @@ class RayWorker:
                 order.task.models(self._runtime)
                 memory = None if self._memory is None else Recalled(self._memory)
                 own = order.task.work(self._runtime)
-                self._work = UnitWork(own, OutputKeys(self._runtime), memory, order.record_timeout_s)
+                keys = OutputKeys(self._runtime)
+                self._work = UnitWork(own, keys, memory, order.record_timeout_s, actors.device)
             return self._work
 
     def _fetch(self, models: Mapping[str, str]) -> None:

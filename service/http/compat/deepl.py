@@ -33,14 +33,14 @@ from service.http.forms import BoundedRequest
 from service.http.work import RequestRunner
 from service.problems import KINDS
 from service.schemas import Problem
-from service.schemas.requests import validated
+from service.schemas.requests import LONGEST_CODE, LanguageCode, validated
 from service.work.named_terms import named_terms
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
 
 STATUSES = {401: 403, 415: 400, 422: 400}
-"""What DeepL's clients know as one kind of error; the other statuses are ours."""
+"""Kinds of error that DeepL's clients know; the other statuses are ours."""
 QUOTA = 456
 """Of `CharactersSpent`: clients ask again where it is 429."""
 
@@ -68,11 +68,11 @@ Tags = Annotated[list[str], BeforeValidator(_list)]
 
 
 class DeepLTranslate(ClientFields):
-    """What /v2/translate reads; fields beside these change nothing here."""
+    """The body of /v2/translate; other fields change nothing here."""
 
     text: Any
-    target_lang: str = Field(min_length=1, max_length=40)
-    source_lang: str = Field("", max_length=40)
+    target_lang: LanguageCode
+    source_lang: str = Field("", max_length=LONGEST_CODE)
     formality: Annotated[
         Literal["default", "more", "less", "prefer_more", "prefer_less"], BeforeValidator(_lower)
     ] = "default"

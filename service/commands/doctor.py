@@ -16,7 +16,7 @@ from service.commands.session import Session, count, note, write
 
 if TYPE_CHECKING:
     from models.catalog import Catalog
-from models.entry import ModelEntry
+    from models.entry import ModelEntry
     from service.settings import Settings
 
 LIKED_MEMORY = 2_000_000_000

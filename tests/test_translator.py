@@ -66,7 +66,10 @@ def test_form_stays_and_every_segment_has_its_span(languages: Languages, detecto
     assert (result.source, result.target, result.model, result.notes) == ("en", "fr", GEMMA, ())
     assert result.detected is not None
     assert result.detected.language == "en"
-    assert result.usage.source_tokens == sum(len(s.text) + 2 for s in result.segments)
+    tried_again = [s for s in result.segments if s.flags]  # the cipher loses the city and the day
+    read = [len(s.text) + 2 for s in result.segments]
+    assert result.usage.source_tokens > sum(read)
+    assert len(tried_again) == 2
 
 
 @settings(max_examples=60, deadline=None)
@@ -293,7 +296,7 @@ def test_segments_of_too_little_confidence_come_back_as_they_were(
     ask = {"text": text, "source": "en", "format": "html", "min_confidence": 0.5}
     sure = _translate(_fickle(languages, lambda t, _: cipher(t), -0.1), detector, **ask).unwrap()
     assert not sure.segments[0].abstained
-    assert sure.segments[0].confidence == pytest.approx(math.exp(-0.1), abs=1e-6)
+    assert 0.5 < (sure.segments[0].confidence or 0) < math.exp(-0.1)  # fitted: what it says is not all
     unsure = _translate(_fickle(languages, lambda t, _: cipher(t), -2.0), detector, **ask).unwrap()
     assert unsure.translation == text
     assert unsure.segments[0].abstained

@@ -16,7 +16,7 @@ from babel import Locale, UnknownLocaleError
 from babel.core import get_global
 
 from models.checks.language.reading import key_of
-from models.checks.language.stems import is_unspaced
+from models.text.sentences.boundary import is_unspaced
 
 Kind = Literal["weekday", "month", "place", "person"]
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import inf
 
 from models.checks.language.reading import Reading, key_of
-from models.checks.language.stems import is_unspaced
+from models.text.sentences.boundary import is_unspaced
 from models.text.span import Span
 
 _WORD = re.compile(r"[^\W\d_]+")

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from models.checks.language.common_words import common_words
 from models.checks.language.numerals import Numeral, numerals
-from models.checks.language.stems import is_unspaced, stemmed
+from models.checks.language.stems import stemmed
 from models.checks.pauses import Pausing
+from models.text.sentences.boundary import is_unspaced
 from models.text.sentences.segment import sentences
 from models.text.span import Span
 

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 import Stemmer
 
-from models.text.sentences.boundary import is_unspaced as is_unspaced
-
 _ALGORITHMS = {
     "ar": "arabic", "hy": "armenian", "eu": "basque", "ca": "catalan", "da": "danish", "nl": "dutch",
     "en": "english", "et": "estonian", "fi": "finnish", "fr": "french", "de": "german", "el": "greek",

@@ -7,7 +7,6 @@ import re
 from typing import NamedTuple
 
 from models.text.sentences.boundary import UNSPACED
-from models.text.sentences.boundary import is_unspaced as is_unspaced
 from models.text.span import Span
 
 _WORD = re.compile(rf"[{UNSPACED}]|(?:(?![{UNSPACED}])\w)+(?:['’](?:(?![{UNSPACED}])\w)+)*")

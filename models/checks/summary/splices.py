@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 from models.checks.flag import Flag
 from models.checks.language.reading import Word
-from models.checks.language.stems import is_unspaced
 from models.checks.pair import Pair
 from models.checks.summary.fragments import Fragment, copied_share, fragments
 from models.checks.summary.placement import MOST_WORDS
+from models.text.sentences.boundary import is_unspaced
 
 _LEAST_WORDS = 6
 _SCRAPS = -1.6

@@ -6,9 +6,10 @@ Names, numbers and single words may be the same in two languages; several ordina
 from collections.abc import Iterator
 
 from models.checks.flag import Flag
-from models.checks.language.words import WordForm, is_unspaced, words
+from models.checks.language.words import WordForm, words
 from models.checks.pair import Pair
 from models.checks.translation.verbatim import tokens
+from models.text.sentences.boundary import is_unspaced
 from models.text.span import Span
 
 KIND = "echo"

@@ -7,7 +7,6 @@ a name.
 """
 
 import re
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import cache
@@ -22,8 +21,9 @@ from models.checks.language.name_forms import table
 from models.checks.language.ordinary_words import is_ordinary
 from models.checks.language.reading import key_of
 from models.checks.language.spelling import latin, skeleton
-from models.checks.language.words import WordForm, is_unspaced
+from models.checks.language.words import WordForm
 from models.checks.pair import Pair
+from models.text.sentences.boundary import is_unspaced
 from models.text.span import Span
 
 KIND = "name"
@@ -105,7 +105,7 @@ def _names(pair: Pair) -> Iterator[_FullName]:
             continue
         if known is None:
             known = [each.span for each in pair.source_mentions if each.thing.kind != "person"]
-        own = [word for word in words if _is_own(word, base) and not _is_within(word.span, known)]
+        own = [word for word in words if _is_own(word, base) and not word.span.is_within(known)]
         if len(words) > 1:
             titled = any(key_of(word.form) in _titles() for word in words)
             yield _FullName(words, own, len(own) > 1 or (bool(own) and titled))
@@ -120,12 +120,6 @@ def _is_own(word: WordForm, language: str) -> bool:
         and key not in _titles()
         and not is_ordinary(key, language)
     )
-
-
-def _is_within(span: Span, others: Sequence[Span]) -> bool:
-    """Return whether one of the others, sorted and not overlapping, contains the span."""
-    before = bisect_right(others, span.start, key=lambda each: each.start)
-    return before > 0 and span.end <= others[before - 1].end
 
 
 @cache

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from models.checks.flag import Flag
-from models.checks.language.words import WordForm, is_unspaced, words
+from models.checks.language.words import WordForm, words
 from models.checks.pair import Pair
+from models.text.sentences.boundary import is_unspaced
 from models.text.span import Span
 
 KIND = "repetition"

@@ -1,4 +1,4 @@
-"""BLEU, chrF and tokens a second of a translation model of the catalog, for the README's table.
+"""BLEU, chrF and speed of a translation model of the catalog, for the tables in docs/.
 
     python bench/translation.py --data FOLDER --pairs en-fr,fr-en --sentences 150
 
@@ -52,16 +52,19 @@ def main() -> None:
 
     for pair in options.pairs.split(","):
         source, target = pair.split("-")
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         done = run(translator.translate([row[source] for row in rows], source, target), wait=True).unwrap()
-        seconds = time.perf_counter() - start
+        seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu_start
         references = [[row[target] for row in rows]]
         tokenize = "zh" if target == "zh" else "13a"
         result = {
             "pair": pair,
+            "beams": options.beams,
             "sentences": len(rows),
             "bleu": round(sacrebleu.corpus_bleu(done.texts, references, tokenize=tokenize).score, 1),
             "chrf": round(sacrebleu.corpus_chrf(done.texts, references).score, 1),
+            "sentences_per_s": round(len(rows) / seconds, 2),
+            "sentences_per_cpu_s": round(len(rows) / cpu_s, 2),
             "output_tokens_per_s": round(done.usage.output_tokens / seconds, 1),
             "unfinished": done.complete.count(False),
         }

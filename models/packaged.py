@@ -73,8 +73,9 @@ def digest(parts: list[Path]) -> str:
 
 def combined(package: Package, languages: Sequence[str]) -> str:
     """Return one short digest of the files and of how they are put together, to tell apart what was made."""
-    recipe = "" if package.gguf is None else f"{RECIPE}={rule(languages)}"
-    joined = ",".join([*(f"{name}={value}" for name, value in sorted(package.sha256.items())), recipe])
+    joined = ",".join(f"{name}={value}" for name, value in sorted(package.sha256.items()))
+    if package.gguf is not None:
+        joined += f",{RECIPE}={rule(languages)}"
     return hashlib.sha256(joined.encode()).hexdigest()[:16]
 
 

@@ -47,6 +47,8 @@ class Draft:
     notes: list[str] = field(default_factory=list)
     basis: list[str] = field(default_factory=list)
     """What the last writing was made from: the text's sentences, or the summaries of its windows."""
+    cautions: tuple[str, ...] = ()
+    """See `Translation`."""
 
 
 def most_sentences(request: SummaryRequest) -> int | None:

@@ -14,7 +14,7 @@ from models.tasks import sentences
 from models.tasks.attempts import Attempt, OnAttempt, Sentence, translate_checked
 from models.tasks.events import OnEvent, SegmentReady
 from models.tasks.hypothesis import separator
-from models.tasks.route import Hop, Router, check_recognized
+from models.tasks.route import Hop, Router, cautions, check_recognized
 from models.tasks.steps import Steps
 from models.tasks.translation import Segment, Term, Translation, TranslationRequest
 from models.tasks.usage import Usage
@@ -41,6 +41,8 @@ class Translated:
     target: str
     model: str
     usage: Usage
+    cautions: tuple[str, ...]
+    """See `Translation`."""
 
 
 class Translator:
@@ -101,6 +103,7 @@ class Translator:
             via=_via(hops),
             usage=usage,
             notes=tuple(notes_on(request, detected, source, done, accounted)),
+            cautions=cautions(hops),
             terms=accounted,
         )
 
@@ -116,7 +119,7 @@ class Translator:
         hops = self.check(source, target, model)
         asked = [Sentence(text) for text in texts]
         done, usage = yield from translate_checked(self._pool, hops, asked, None, on_attempt)
-        return Translated(done, hops[-1].target, _names(hops), usage)
+        return Translated(done, hops[-1].target, _names(hops), usage, cautions(hops))
 
     def check(self, source: str, target: str, model: str | None = None) -> list[Hop]:
         """The models that would translate, one after another. Raises InvalidInput where none would."""

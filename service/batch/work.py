@@ -115,7 +115,8 @@ def summarize(
     def steps(content: Content) -> Steps[Result]:
         is_html = content.form == "html"
         text, html = (None, content.value) if is_html else (content.value, None)
-        return summary_result((yield from summary_steps(replace(options, text=text, html=html))))
+        done = yield from summary_steps(replace(options, text=text, html=html))
+        return summary_result(replace(done, cautions=()))  # said once, for the whole run
 
     return TextWork(steps, lambda content: given)
 
@@ -140,7 +141,8 @@ def translate(
         found = content.form == "html" and article
         text = read_html(content.value).content() if found else content.value
         request = replace(options, text=text, format=form(content))
-        result = translation_result((yield from translation_steps(request)))
+        done = yield from translation_steps(request)
+        result = translation_result(replace(done, cautions=()))
         if found:  # as in a summary: the spans refer to it
             result["source"]["text"] = text
         return result

@@ -53,7 +53,8 @@ def summarize(session: Session, /, file: str, is_html: bool | None, as_json: boo
     with session.runtime() as runtime:
         outcome, total_s = _run(session, runtime, runtime.summarizer.steps(request))
     summary = outcome.unwrap()
-    _show(summary.summary, summary.notes, as_json, lambda: render_summary(summary, outcome.timings, total_s))
+    notes = (*summary.notes, *summary.cautions)
+    _show(summary.summary, notes, as_json, lambda: render_summary(summary, outcome.timings, total_s))
 
 
 @click.command(epilog="Example: dragoman translate --to fr article.txt")
@@ -74,7 +75,8 @@ def translate(session: Session, /, file: str, as_json: bool, **options: Any) -> 
     with session.runtime() as runtime:
         outcome, total_s = _run(session, runtime, runtime.translator.steps(request))
     done = outcome.unwrap()
-    _show(done.translation, done.notes, as_json, lambda: render_translation(done, outcome.timings, total_s))
+    notes = (*done.notes, *done.cautions)
+    _show(done.translation, notes, as_json, lambda: render_translation(done, outcome.timings, total_s))
 
 
 @click.command(epilog="Example: dragoman detect article.txt")

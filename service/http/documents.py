@@ -91,4 +91,4 @@ class Documents:
                 parsing.translated, form.file, data, done.translation, done.target, field="file"
             )
         filename = file.name(form.file, done.target)
-        return file_answer(file.data, file.media_type, filename, "; ".join(done.notes))
+        return file_answer(file.data, file.media_type, filename, "; ".join((*done.notes, *done.cautions)))

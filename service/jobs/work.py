@@ -208,4 +208,6 @@ def _document_translation(
     name: str, written: Callable[[str, str], File], done: Translation, timings: Timings, total_s: float
 ) -> Result:
     file = written(done.translation, done.target)
-    return Result(file.data, file.media_type, file.name(name, done.target), "; ".join(done.notes))
+    return Result(
+        file.data, file.media_type, file.name(name, done.target), "; ".join((*done.notes, *done.cautions))
+    )

@@ -15,19 +15,23 @@ import json
 import random
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import wait
 from pathlib import Path
 
 import platformdirs
 
-from models.tasks.steps import Running
+from models.engine.protocol import Output
+from models.tasks.driver import Driver
+from models.tasks.flights import Wanted
 from models.tasks.translation import TranslationRequest
-from service.batch import preflight, work
+from service.batch import preflight
 from service.batch.job import BatchJob, How, Where
-from service.batch.names import EngineNames
 from service.batch.record import Content
+from service.batch.text_work import TextWork
 from service.runtime import Runtime
 from service.settings import Settings
+from service.work.outputs import OutputKeys
 
 WHO = [
     "The minister",
@@ -58,20 +62,29 @@ def articles(count: int, seed: int) -> list[str]:
     ]
 
 
+class Recorder:
+    """Remembers nothing, but which generations were made."""
+
+    def __init__(self) -> None:
+        self.made: dict[Wanted, Output] = {}
+
+    def recall(self, wanted: Sequence[Wanted]) -> dict[Wanted, Output]:
+        return {}
+
+    def keep(self, made: Mapping[Wanted, Output]) -> None:
+        self.made |= made
+
+
 def bare(runtime: Runtime, texts: list[str], options: TranslationRequest, given: dict) -> dict[str, float]:
     """The engine alone: output tokens and seconds."""
-    task = work.translate(runtime.translator.steps, options, given)
-    running = [Running(task.steps(Content("text", text))) for text in texts]
-    for each in running:
-        each.advance(None, None)
-    generations = [g for each in running for g in each.generations(None)]
-    engine = running[0].call.engine
+    task = TextWork(runtime, options, given)
+    recorder = Recorder()
+    Driver([task.tasks(Content("text", text)).steps[0] for text in texts], wait=True, memory=recorder).run()
+    engine = next(iter(recorder.made)).engine
     start = time.perf_counter()
-    futures = engine.submit(generations, wait=True)
+    futures = engine.submit([wanted.generation for wanted in recorder.made], wait=True)
     wait(futures)
     seconds = time.perf_counter() - start
-    for each in running:
-        each.steps.close()
     return {"tokens": sum(len(f.result().token_ids) for f in futures), "seconds": seconds}
 
 
@@ -86,9 +99,9 @@ def whole(runtime: Runtime, texts: list[str], options: TranslationRequest, given
             cache=Path(folder) / "cache",
             summary=Path(folder) / "summary.json",
         )
-        task = work.translate(runtime.translator.steps, options, given)
+        task = TextWork(runtime, options, given)
         told = {"dragoman": "bench", "task": "translate", "parameters": {}, "models": {model: ""}}
-        BatchJob(where, How(), task, told, EngineNames(runtime)).run()
+        BatchJob(where, How(), task, told, OutputKeys(runtime)).run()
         return json.loads(where.summary.read_text())
 
 
@@ -107,7 +120,7 @@ def main() -> None:
     runtime = Runtime(Settings(cache_dir=asked.cache, catalog=asked.catalog, throughput=True))
     options = TranslationRequest(text="", target=asked.target, source="en", model=asked.model)
     given = {"target": asked.target, "model": asked.model, "source": "en"}
-    preflight.check_translation(runtime, options)
+    preflight.check(runtime, options)
     texts = articles(asked.records, asked.seed)
     alone = bare(runtime, texts, options, given)
     run = whole(runtime, texts, options, given, asked.model)

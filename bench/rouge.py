@@ -16,9 +16,9 @@ from pathlib import Path
 
 from rouge_score import rouge_scorer  # type: ignore[import-untyped]
 
-from models.extractive.choose import MAX_WORDS
-from models.tasks.summary import Length, SummaryRequest
-from models.text.segment import sentences
+from models.choices import LENGTHS, Length
+from models.tasks.summary import SummaryRequest
+from models.text.sentences.segment import sentences
 from service.runtime import Runtime
 from service.settings import Settings
 
@@ -71,7 +71,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--lengths", nargs="+", choices=list(MAX_WORDS), default=list(MAX_WORDS))
+    parser.add_argument("--lengths", nargs="+", choices=list(LENGTHS), default=list(LENGTHS))
     args = parser.parse_args()
     logging.getLogger("absl").setLevel(logging.WARNING)
     runtime = Runtime(Settings(summarize_model="dragoman/extractive"))

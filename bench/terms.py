@@ -17,7 +17,7 @@ from models.engines import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
-from models.tasks.steps import run, run_all
+from models.tasks.driver import run, run_all
 from models.tasks.translation import TranslationRequest
 from models.tasks.translator import Translator
 from models.text.language import LanguageDetector

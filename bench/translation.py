@@ -21,11 +21,16 @@ from models.engines import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
-from models.tasks.listening import stream
-from models.tasks.steps import run
-from models.tasks.translation import TranslationRequest
+from models.tasks.attempts import Attempt
+from models.tasks.driver import run, stream
+from models.tasks.steps import Event
+from models.tasks.translation import SegmentReady, TranslationRequest
 from models.tasks.translator import Translator
 from models.text.language import LanguageDetector
+
+
+def _event(_number: int, _attempt: Attempt) -> Event:
+    return Event()
 
 
 def lone(translator: Translator, texts: Sequence[str], source: str, target: str) -> dict[str, float]:
@@ -34,13 +39,12 @@ def lone(translator: Translator, texts: Sequence[str], source: str, target: str)
         return {}
     start, cpu_start = time.perf_counter(), time.process_time()
     for text in texts:
-        run(translator.translate([text], source, target)).unwrap()
+        run(translator.translate([text], source, target, _event)).unwrap()
     seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu_start
-    told: list[float] = []
     request = TranslationRequest(text="\n".join(texts), source=source, target=target)
     start = time.perf_counter()
-    for _ in stream(translator.steps(request, lambda _: told.append(time.perf_counter() - start))):
-        pass
+    events = stream(translator.steps(request))
+    told = [time.perf_counter() - start for event in events if isinstance(event, SegmentReady)]
     return {
         "lone_sentences_per_s": round(len(texts) / seconds, 2),
         "lone_sentences_per_cpu_s": round(len(texts) / cpu_s, 2),
@@ -79,7 +83,7 @@ def main() -> None:
         source, target = pair.split("-")
         texts = [row[source] for row in rows]
         start, cpu_start = time.perf_counter(), time.process_time()
-        done = run(translator.translate(texts, source, target), wait=True).unwrap()
+        done = run(translator.translate(texts, source, target, _event), wait=True).unwrap()
         seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu_start
         hypotheses, references = [each.text for each in done.done], [[row[target] for row in rows]]
         tokenize = "zh" if target == "zh" else "13a"

@@ -1,6 +1,7 @@
 """The models by name: what each is, where its weights are, what it can do. Loads nothing itself."""
 
 import difflib
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -15,31 +16,28 @@ from pydantic import (
     Field,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from models.engine.protocol import Decoding
 from models.errors import InvalidInput, UnknownModel
+from models.families import FAMILIES, Kind
 from models.languages import Languages
 
 Task = Literal["summarize", "translate", "entail"]
-Family = Literal[
-    "extractive",
-    "bart",
-    "pegasus",
-    "t5",
-    "marian",
-    "m2m100",
-    "nllb",
-    "mbart50",
-    "completion",
-    "instruct",
-    "entailment",
-]
+Direction = tuple[str, str]  # a source and a target language
+_SIDES = re.compile(r"[A-Za-z0-9_+-]{1,60}")  # a pair in a name becomes part of paths and addresses
+_CODE = r"([a-z]{2,3}(?:-[A-Z][a-z]{3})?)"
+_PAIR = re.compile(f"{_CODE}-{_CODE}")
+_DECODING = TypeAdapter(Decoding)
 
-
-_PAIR = re.compile(r"[A-Za-z0-9_+-]{1,60}")  # it becomes part of paths and addresses
+BY_REQUEST = {
+    "max_new_tokens": "it is a field of the entry itself",
+    "min_new_tokens": "requests and lengths choose it",
+}
+"""Fields of Decoding that an entry's `decoding` cannot have."""
 
 
 class _Frozen(BaseModel):
@@ -72,7 +70,7 @@ class ModelEntry(_Frozen):
     """One model of the catalog; the head of catalog.toml says what each field means."""
 
     name: str
-    family: Family
+    family: str
     tasks: tuple[Task, ...] = Field(min_length=1)
     licence: str = "see its repository"
     description: str = ""
@@ -82,6 +80,8 @@ class ModelEntry(_Frozen):
     path: Path | None = None
     package: Package | None = None
     languages: tuple[str, ...] = ()
+    pairs: tuple[Direction, ...] = ()
+    """The only directions that it translates. A pattern's model has that of its name, as it spells it."""
     codes: str | None = None
     english_only: bool = False
     max_source_tokens: int = Field(512, ge=8)
@@ -92,26 +92,61 @@ class ModelEntry(_Frozen):
     decoding: Mapping[str, Any] = {}
     prompt: Mapping[Task, str] = {}
     stop: tuple[str, ...] = ()
-    pair: tuple[str, str] | None = None
-    """The source and target in the name of a pattern's model, in its own spelling; never set in a file."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _family_defaults(cls, given: dict[str, Any]) -> dict[str, Any]:
+        family = FAMILIES.get(str(given.get("family")))
+        if family is None:
+            return given
+        return {"free_length": family.free_length, "prompt": family.prompts or {}, **given}
+
+    @field_validator("family")
+    @classmethod
+    def _known_family(cls, value: str) -> str:
+        if value not in FAMILIES:
+            raise ValueError(f"{value!r} is none of {', '.join(FAMILIES)}")
+        return value
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_of_family(cls, value: tuple[Task, ...], info: ValidationInfo) -> tuple[Task, ...]:
+        able = FAMILIES[info.data["family"]].tasks if "family" in info.data else value
+        if wrong := [task for task in value if task not in able]:
+            raise ValueError(f"a model of this family does not {wrong[0]}, only {', '.join(able)}")
+        return value
+
+    @field_validator("pairs", mode="before")
+    @classmethod
+    def _directions(cls, value: Any) -> Any:
+        return tuple(map(_direction, value)) if isinstance(value, list) else value
 
     @field_validator("decoding")
     @classmethod
     def _known_decoding(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
-        known = {field.name for field in fields(Decoding)}
+        known = {field.name for field in fields(Decoding)} - set(BY_REQUEST)
         if unknown := sorted(set(value) - known):
-            raise ValueError(f"{unknown[0]!r} is none of {', '.join(sorted(known))}")
-        TypeAdapter(Decoding).validate_python({"max_new_tokens": 1, **value})
-        return value
+            why = BY_REQUEST.get(unknown[0], f"it is none of {', '.join(sorted(known))}")
+            raise ValueError(f"{unknown[0]!r} cannot stand here: {why}")
+        try:
+            _DECODING.validate_json(json.dumps({"max_new_tokens": 1, **value}, default=str), strict=True)
+        except ValidationError as error:
+            raise ValueError(": ".join(_told(error))) from error
+        return {name: tuple(each) if isinstance(each, list) else each for name, each in value.items()}
 
     @model_validator(mode="after")
     def _usable_prompts(self) -> "ModelEntry":
         for task, prompt in self.prompt.items():
             if "{text}" not in prompt:
                 raise ValueError(f"the prompt to {task} has no {{text}}")
-        if self.family in ("completion", "instruct") and (missing := set(self.tasks) - set(self.prompt)):
+        if self.kind == "causal" and (missing := set(self.tasks) - set(self.prompt)):
             raise ValueError(f"a model of this family needs a prompt to {sorted(missing)[0]}")
         return self
+
+    @property
+    def kind(self) -> Kind:
+        """How the model is run."""
+        return FAMILIES[self.family].kind
 
     @property
     def bundled(self) -> bool:
@@ -135,7 +170,7 @@ class ModelEntry(_Frozen):
             "name": self.name.replace("*", pair),
             "repository": repository,
             "path": path,
-            "pair": tuple(sides) if len(sides) == 2 else None,
+            "pairs": ((sides[0], sides[1]),) if len(sides) == 2 else (),
         }
         return self.model_copy(update=update)
 
@@ -147,7 +182,7 @@ class ModelEntry(_Frozen):
         if not star or not (name.startswith(before) and name.endswith(after)):
             return None
         pair = name[len(before) : len(name) - len(after)]
-        return self._filled(pair) if _PAIR.fullmatch(pair) else None
+        return self._filled(pair) if _SIDES.fullmatch(pair) else None
 
 
 class Catalog:
@@ -164,7 +199,7 @@ class Catalog:
         Raises InvalidInput, naming the file, the entry and the field, for a file that is wrong.
         """
         shipped = files("models").joinpath("catalog.toml").read_text("utf-8")
-        entries = _parse(shipped, "catalog.toml", Path(), languages)
+        entries = [_with_beams(entry) for entry in _parse(shipped, "catalog.toml", Path(), languages)]
         if own is not None:
             try:
                 text = own.read_text("utf-8")
@@ -216,22 +251,50 @@ def _parse(text: str, file: str, base: Path, languages: Languages) -> list[Model
 def _entry(raw: dict[str, Any], file: str, base: Path, languages: Languages) -> ModelEntry:
     try:
         entry = ModelEntry.model_validate(raw)
+        return entry.model_copy(update=_resolved(entry, base, languages))
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "entry"
-        raise InvalidInput(
-            f"the catalog {file}, model {raw.get('name', '?')!r}: {field}: {first['msg']}", field=field
-        ) from error
+        field, reason = _told(error)
+    except InvalidInput as error:
+        field, reason = error.field or "", error.message
+    name = raw.get("name", "?")
+    raise InvalidInput(f"the catalog {file}, model {name!r}: {field or 'entry'}: {reason}", field=field)
+
+
+def _told(error: ValidationError) -> tuple[str, str]:
+    """Return the first wrong field, and what is wrong with it, in pydantic's words or ours."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    own = first.get("ctx", {}).get("error")
+    return place, str(own) if isinstance(own, ValueError) else f"{first['msg']}, not {first['input']!r}"
+
+
+def _resolved(entry: ModelEntry, base: Path, languages: Languages) -> dict[str, Any]:
+    """Return what else follows from an entry's fields. InvalidInput for a language that is not known."""
+    sides = tuple(dict.fromkeys(code for pair in entry.pairs for code in pair))
+    known = languages.names()
+    for field, codes in (("languages", entry.languages), ("pairs", sides)):
+        if unknown := [code for code in codes if code not in known]:
+            raise InvalidInput(f"unknown {unknown[0]!r}", field=field)
+    if entry.codes is not None and not languages.column(entry.codes):
+        raise InvalidInput(f"unknown {entry.codes!r}", field="codes")
     update: dict[str, Any] = {}
-    unknown = sorted(set(entry.languages) - set(languages.names()))
-    if unknown or (entry.codes is not None and not languages.column(entry.codes)):
-        field = "languages" if unknown else "codes"
-        wrong = unknown[0] if unknown else entry.codes
-        raise InvalidInput(
-            f"the catalog {file}, model {entry.name!r}: {field}: unknown {wrong!r}", field=field
-        )
-    if entry.codes is not None and not entry.languages:
-        update["languages"] = tuple(languages.column(entry.codes))
+    if not entry.languages:
+        update["languages"] = sides or tuple(languages.column(entry.codes or ""))
     if entry.path is not None:
-        update["path"] = base / entry.path
-    return entry.model_copy(update=update) if update else entry
+        try:
+            update["path"] = base / entry.path.expanduser()
+        except RuntimeError as error:
+            raise InvalidInput(f"{entry.path.parts[0]} is no user's home here", field="path") from error
+    return update
+
+
+def _with_beams(entry: ModelEntry) -> ModelEntry:
+    beams = FAMILIES[entry.family].num_beams
+    search = entry.decoding if beams is None else {"num_beams": beams, **entry.decoding}
+    return entry.model_copy(update={"decoding": search})
+
+
+def _direction(pair: Any) -> Direction:
+    if found := _PAIR.fullmatch(str(pair)):
+        return found[1], found[2]
+    raise ValueError(f"{pair!r} is no pair of language codes, such as 'en-fr'")

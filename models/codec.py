@@ -12,6 +12,7 @@ from typing import Any
 from models.catalog import ModelEntry, Task
 from models.engine.protocol import Decoding
 from models.errors import ModelUnavailable, UnsupportedLanguage
+from models.families import FAMILIES, Feed
 from models.languages import Languages
 
 
@@ -28,14 +29,12 @@ class Purpose:
 class Codec:
     """An encoder-decoder that reads the text, behind a prompt if the catalog has one: BART, Pegasus, T5."""
 
-    usual_codes: str | None = None
-    """The column of languages.toml to use where the catalog names none."""
-
     def __init__(self, entry: ModelEntry, tokenizer: Any, generation_config: Any, languages: Languages):
         self.entry = entry
         self.tokenizer = tokenizer
-        self._base = _base_decoding(entry, generation_config)
-        codes = entry.codes or self.usual_codes
+        self._family = FAMILIES[entry.family]
+        self._base = base_decoding(entry, generation_config)
+        codes = entry.codes or self._family.codes
         self._own_codes = languages.column(codes, entry.languages) if codes else {}
         special = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, special)) or r"(?!)")  # or what never matches
@@ -55,7 +54,7 @@ class Codec:
         text: str = self.tokenizer.decode(
             list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        return " ".join(text.replace("<n>", " ").split())  # <n> is Pegasus' end of a sentence
+        return " ".join(text.replace(self._family.sentence_end or " ", " ").split())
 
     def _plain(self, text: str) -> str:
         """The text with a space put into what the tokenizer would take for a special token."""
@@ -81,8 +80,6 @@ class Codec:
 
 class MarianCodec(Codec):
     """Marian: models for several targets want `>>fra<<` before the text."""
-
-    usual_codes = "nllb"  # for its three-letter codes
 
     def __init__(self, entry: ModelEntry, tokenizer: Any, generation_config: Any, languages: Languages):
         super().__init__(entry, tokenizer, generation_config, languages)
@@ -118,18 +115,13 @@ class MarianCodec(Codec):
 class LanguageTokenCodec(Codec):
     """M2M100, NLLB, mBART-50: the source's language token first, the target's forced on the decoder."""
 
-    def __init__(self, entry: ModelEntry, tokenizer: Any, generation_config: Any, languages: Languages):
-        super().__init__(entry, tokenizer, generation_config, languages)
-        if not entry.codes:  # these families' columns have their names
-            self._own_codes = languages.column(entry.family, entry.languages)
-
     def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
         ids = self.tokenizer(self._plain(text), add_special_tokens=False, verbose=False).input_ids
         return (self._token(purpose.source, "source"), *ids, self.tokenizer.eos_token_id)
 
     def _token(self, language: str, field: str) -> int:
         code = self._own_codes.get(language)
-        token = f"__{code}__" if self.entry.family == "m2m100" else code
+        token = self._family.language_form.format(code)
         found = None if code is None else self.tokenizer.convert_tokens_to_ids(token)
         if found is None or found == self.tokenizer.unk_token_id:
             raise UnsupportedLanguage(
@@ -178,21 +170,22 @@ class InstructCodec(CompletionCodec):
         return rendered
 
 
-CODECS: Mapping[str, type[Codec]] = {
-    "bart": Codec,
-    "pegasus": Codec,
-    "t5": Codec,
-    "marian": MarianCodec,
-    "m2m100": LanguageTokenCodec,
-    "nllb": LanguageTokenCodec,
-    "mbart50": LanguageTokenCodec,
+CODECS: Mapping[Feed, type[Codec]] = {
+    "text": Codec,
+    "target mark": MarianCodec,
+    "language tokens": LanguageTokenCodec,
     "completion": CompletionCodec,
-    "instruct": InstructCodec,
+    "chat": InstructCodec,
 }
 
 
-def _base_decoding(entry: ModelEntry, config: Any) -> dict[str, Any]:
-    """The model's generation_config as far as engines know it, under the catalog's `decoding`."""
+def codec_of(entry: ModelEntry, tokenizer: Any, generation_config: Any, languages: Languages) -> Codec:
+    """Return the codec of the entry's family."""
+    return CODECS[FAMILIES[entry.family].feed](entry, tokenizer, generation_config, languages)
+
+
+def base_decoding(entry: ModelEntry, config: Any) -> dict[str, Any]:
+    """Return the model's generation_config as far as engines know it, under the catalog's `decoding`."""
     names = (
         "num_beams",
         "length_penalty",

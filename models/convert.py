@@ -6,12 +6,7 @@ from typing import Any
 
 from ctranslate2.converters import TransformersConverter
 
-EXPECTED: Mapping[str, Mapping[str, Any]] = {
-    "bart": {"normalize_before": False, "normalize_embedding": True},
-    "mbart": {"normalize_before": True, "normalize_embedding": True, "tokenizer_class": "MBart50Tokenizer"},
-    "pegasus": {"normalize_before": True, "normalize_embedding": False},
-}
-"""What CTranslate2 4.8 reads from configurations that transformers 5 no longer writes."""
+from models.families import ModelFamily, of_model_type
 
 
 class _Vocabulary:
@@ -60,9 +55,11 @@ def to_ctranslate2(
     model: Any, tokenizer: Any, folder: Path, output: Path, quantization: str = "int8"
 ) -> None:
     """Write `model` (a transformers model whose files are in `folder`) to `output`."""
-    for name, value in EXPECTED.get(model.config.model_type, {}).items():
-        if getattr(model.config, name, None) is None:
-            setattr(model.config, name, value)
-    if model.config.model_type in ("t5", "mt5"):  # transformers 5 always ties; CTranslate2 scales if it does
-        model.config.tie_word_embeddings = getattr(model.config, "scale_decoder_outputs", False)
+    config = model.config
+    family = of_model_type(config.model_type) or ModelFamily()
+    for name, value in family.ct2_config.items():
+        if getattr(config, name, None) is None:
+            setattr(config, name, value)
+    for name, other in family.ct2_copies.items():
+        setattr(config, name, getattr(config, other, False))
     _FromMemory(model, tokenizer, folder).convert(str(output), quantization=quantization, force=True)

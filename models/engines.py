@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from models.catalog import ModelEntry
+from models.codec import base_decoding
 from models.engine.batching import Backend, BatchingEngine
 from models.engine.protocol import BatchRecord, Engine
 from models.errors import DragomanError, EngineFailed, ModelUnavailable
@@ -28,8 +29,6 @@ device; on a GPU a failed trial is then an error.
 """
 
 Kind = Literal["native", "generate", "ct2"]
-
-CAUSAL_FAMILIES = ("completion", "instruct")
 
 NATIVE_MEMORY_FRACTION = 0.5
 """Of a GPU's free memory, what a native engine's caches may take: another model may have to be loaded yet."""
@@ -83,7 +82,7 @@ class EngineMaker:
 
     def make(self, entry: ModelEntry) -> Engine:
         """Load the entry and start its engine. Raises ModelUnavailable."""
-        causal = entry.family in CAUSAL_FAMILIES
+        causal = entry.kind == "causal"
         kind = kind_of(self._choice, self.device, causal=causal)
         if kind == "native":
             return self._native_or_generate(entry)
@@ -135,11 +134,12 @@ class EngineMaker:
     def _native(self, entry: ModelEntry, model: Any) -> "Seq2SeqEngine":
         from models.engine.seq2seq import Seq2SeqEngine
 
+        num_beams = base_decoding(entry, model.generation_config).get("num_beams", 1)
         return Seq2SeqEngine(
             model,
             device=model.device,
             dtype=model.dtype,
-            beam_widths=(entry.decoding.get("num_beams", 4), 1),
+            beam_widths=(num_beams, 1) if num_beams > 1 else (1,),
             max_source_tokens=entry.max_source_tokens,
             max_new_tokens=entry.max_new_tokens,
             memory_fraction=NATIVE_MEMORY_FRACTION,

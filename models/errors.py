@@ -16,6 +16,10 @@ class DragomanError(Exception):
         self.field = field
         self.allowed = allowed
 
+    def without(self, name: str) -> str:
+        """Return the message without this name before it, for lines that begin with the name."""
+        return self.message.removeprefix(name).lstrip(": ")
+
 
 class InvalidInput(DragomanError):
     """The request itself is wrong."""
@@ -47,3 +51,7 @@ class DeadlineExceeded(DragomanError):
 
 class EngineFailed(DragomanError):
     """The engine could not do this one request, or died while it waited."""
+
+
+class Abandoned(DragomanError):
+    """Nobody waits for the work any more, and it was cancelled."""

@@ -18,6 +18,7 @@ from typing import Any
 from models import packaged
 from models.catalog import ModelEntry, Package
 from models.errors import ModelUnavailable
+from models.families import AUTO_CLASSES
 from models.made import Made, blob_problems
 
 log = logging.getLogger(__name__)
@@ -30,9 +31,6 @@ CONVERSION = 2
 
 FETCHED = ".dragoman-fetched"
 """Put into a repository's snapshot when all of it is there: an interrupted download leaves a part."""
-
-MODEL_CLASSES = {"completion": "AutoModelForCausalLM", "instruct": "AutoModelForCausalLM"}
-"""By family; all others are encoder-decoders."""
 
 
 class RepositoryNotFound(ModelUnavailable):
@@ -61,7 +59,7 @@ class Store:
         Raises ModelUnavailable, and its RepositoryNotFound, with the reason.
         """
         if entry.path is not None:
-            if entry.pair is not None and not entry.path.is_dir():
+            if not entry.path.is_dir():
                 raise RepositoryNotFound(f"{entry.name}: there is no such folder")
             if not (entry.path / "config.json").is_file():
                 log.error("%s: %s holds no config.json", entry.name, entry.path)
@@ -152,19 +150,23 @@ class Store:
     # ------------------------------------------------------------------ loading
 
     def tokenizer(self, entry: ModelEntry) -> Any:
-        """The entry's tokenizer, without running any code of its repository."""
+        """Return the entry's tokenizer, without running any code of its repository."""
         from transformers import AutoTokenizer
 
         folder = self.folder(entry)
         with _named(entry, "tokenizer", folder):
-            return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            names = tokenizer.vocab_files_names.values()
+            if not any((folder / name).is_file() for name in names):  # transformers makes an empty one then
+                raise FileNotFoundError(f"none of {', '.join(names)} is there")
+        return tokenizer
 
     def load(self, entry: ModelEntry, *, dtype: str = "auto", device: str = "cpu") -> Any:
         """The entry's transformers model, in evaluation mode on `device`."""
         import transformers
 
         folder = self.folder(entry)
-        cls = getattr(transformers, MODEL_CLASSES.get(entry.family, "AutoModelForSeq2SeqLM"))
+        cls = getattr(transformers, AUTO_CLASSES[entry.kind])
         with _named(entry, "model", folder):
             model = cls.from_pretrained(
                 folder,
@@ -241,9 +243,11 @@ class Store:
             else:
                 source = Store(self.cache, offline=True).folder(entry)
                 found = blob_problems(source) if _has_weights(source) else [f"{source} holds no weights"]
-            return found + self._converted(entry, source).problems()
+            if not (found := found + self._converted(entry, source).problems()) and source.is_dir():
+                self.tokenizer(entry)
+            return found
         except ModelUnavailable as error:
-            return [error.message]
+            return [error.without(entry.name)]
 
     # ------------------------------------------------------------------ inside
 
@@ -258,7 +262,12 @@ class Store:
         return Made(self._home(entry) / "verified", self.revision(entry), files)
 
     def _converted(self, entry: ModelEntry, source: Path) -> Made:
-        return Made(self._home(entry) / f"ct2-int8-{CONVERSION}-{source.name}", self.revision(entry))
+        """The conversion of these weights, which entries of one folder or repository share."""
+        key = entry.repository or entry.name
+        if entry.path is not None:
+            key = f"local--{hashlib.sha256(bytes(source.resolve())).hexdigest()[:12]}"
+        home = self.cache / "models" / key.replace("/", "--")
+        return Made(home / f"ct2-int8-{CONVERSION}-{source.resolve().name}", self.revision(entry))
 
 
 def _has_weights(folder: Path) -> bool:

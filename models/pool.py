@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from models.catalog import Catalog, ModelEntry
-from models.codec import CODECS, Codec
+from models.codec import Codec, codec_of
 from models.engine.protocol import Engine, EngineStats
 from models.engines import EngineMaker
 from models.entailment import Entailment
@@ -152,7 +152,9 @@ class ModelPool:
                     place.model = self._load(entry)
                 except ModelUnavailable as error:
                     if any(entry.name == known.name for known in self.catalog.entries):
-                        self._failures[entry.name] = error.message  # bounded: not for each pair of a pattern
+                        self._failures[entry.name] = error.without(
+                            entry.name
+                        )  # bounded: not for each pair of a pattern
                     raise
                 self._failures.pop(entry.name, None)
             return place.model
@@ -179,14 +181,14 @@ class ModelPool:
             raise ModelUnavailable(f"{entry.name} cannot be loaded here: {told}") from error
 
     def _load_unguarded(self, entry: ModelEntry) -> Model:
-        if entry.family == "extractive":
+        if entry.kind == "extractive":
             return ExtractiveModel(entry, SentenceEncoder(self.store.folder(entry), self._engines.device))
-        if entry.family == "entailment":
+        if entry.kind == "entailment":
             window = entry.max_source_tokens
             return EntailmentModel(
                 entry, Entailment(self.store.folder(entry), self._engines.device, max_tokens=window)
             )
-        codec = CODECS[entry.family](
+        codec = codec_of(
             entry, self.store.tokenizer(entry), self.store.generation_config(entry), self._languages
         )
         return TextModel(entry, codec, self._engines.make(entry))

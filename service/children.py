@@ -28,7 +28,7 @@ from models.errors import DeadlineExceeded, DragomanError, InvalidInput
 
 R = TypeVar("R")
 
-PARSERS = ("service.documents.parsing", "models.text.page", "models.text.paste")
+PARSERS = ("service.documents.parsing", "models.text.article.page", "models.text.article.paste")
 """Modules that are loaded once, before the first fork."""
 LEAST_BYTES = 256 << 20
 BYTES_FOR_EACH = 100

@@ -13,7 +13,7 @@ from service.errors import StoreUnavailable
 log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT_S = 30.0
-"""How long one waits for another's transaction."""
+"""The longest wait for another's transaction."""
 _KEYS_AT_ONCE = 500
 
 

@@ -8,10 +8,6 @@ from models.errors import DragomanError, InvalidInput
 log = logging.getLogger(__name__)
 
 
-class Abandoned(DragomanError):
-    """The client went away, so its work was cancelled."""
-
-
 class StoreUnavailable(DragomanError):
     """A file of the service cannot be read or written. The message, which callers read, names no folder."""
 

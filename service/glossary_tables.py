@@ -11,7 +11,7 @@ from datetime import datetime
 from service.errors import UnknownGlossary
 
 ENTRY_BYTES = 100
-"""What an entry takes in the file beside its term, which is there twice, and what it is to be."""
+"""Bytes of an entry in the file, beside its term, which is there twice, and its translation."""
 
 TABLES = """
 PRAGMA journal_mode = WAL;

@@ -20,11 +20,11 @@ from service.rate import checked_rate
 FILE = "keys.sqlite"
 START = "drg_"
 SHOWN = len(START) + 6
-"""How many characters of a key are kept and shown, so that its holder can tell it from others."""
+"""Characters of a key that are kept and shown, so that its holder can tell it from others."""
 LONGEST_NAME = 200
 
 FRESH_S = 2.0
-"""How long what was read is taken for true: a key revoked by another process works no longer than this."""
+"""The time for which what was read is taken for true: a key revoked by another process works no longer."""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS key (
@@ -43,7 +43,7 @@ _COLUMNS = "id, name, prefix, created, revoked, rate, daily_characters"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What is known of a key."""
+    """A key as it is kept."""
 
     id: str
     name: str
@@ -115,7 +115,7 @@ class Keys:
         return found[0]
 
     def any(self) -> bool:
-        """Whether a key was ever made here."""
+        """Return True if a key was ever made here."""
         return bool(self._recent())
 
     # ------------------------------------------------------------------ inside

@@ -17,6 +17,7 @@ from werkzeug.exceptions import (
 )
 
 from models.errors import (
+    Abandoned,
     DeadlineExceeded,
     DragomanError,
     EngineFailed,
@@ -27,7 +28,6 @@ from models.errors import (
     UnsupportedLanguage,
 )
 from service.errors import (
-    Abandoned,
     CharactersSpent,
     CrossSite,
     InvalidJson,

@@ -14,12 +14,14 @@ from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
 from models.tasks.checker import Checker
-from models.tasks.steps import Outcome, Steps, run_all
+from models.tasks.driver import run_all
+from models.tasks.steps import Outcome, Steps
+from models.tasks.stop import Stop
 from models.tasks.summarizer import Summarizer
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
+from models.text.article.page import read_page
 from models.text.language import LanguageDetector
-from models.text.page import read_page
 from service.children import Children
 from service.glossaries import Glossaries
 from service.keys import Keys
@@ -107,11 +109,16 @@ class Runtime:
         return self.pool.unready((self.settings.summarize_model, self.settings.translate_model))
 
     def run_all(
-        self, tasks: Sequence[Steps[T]], *, timeout_s: float | None = None, wait: bool = False
+        self,
+        tasks: Sequence[Steps[T]],
+        *,
+        timeout_s: float | None = None,
+        wait: bool = False,
+        stop: Stop | None = None,
     ) -> list[Outcome[T]]:
-        """Run tasks together; see `models.tasks.steps.run_all`."""
+        """Run tasks together, each part going on when its outputs are there; see `models.tasks.driver`."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return run_all(tasks, deadline=deadline, wait=wait)
+        return run_all(tasks, deadline=deadline, wait=wait, in_rounds=False, stop=stop)
 
     def close(self) -> None:
         """Finish what runs and free the models."""
@@ -119,7 +126,7 @@ class Runtime:
 
 
 def _chosen(catalog: Catalog, settings: Settings) -> Callable[[ModelEntry], bool]:
-    """Whether the operator chose a model, so that it may be fetched, too. Raises UnknownModel."""
+    """Return a function that tells if the operator chose a model, to be fetched too. Raises UnknownModel."""
     chosen = [
         catalog.get(settings.summarize_model, "summarize"),
         catalog.get(settings.translate_model, "translate"),

@@ -210,7 +210,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is given, then the environment without the variables of others."""
+        """Take what is given, then the environment without the variables of others."""
         assert isinstance(env_settings, EnvSettingsSource)  # noqa: S101 - it always is
         env_settings.env_vars = _own(env_settings.env_vars, list(cls.model_fields))
         return init_settings, env_settings

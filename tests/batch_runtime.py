@@ -27,7 +27,7 @@ import service.problems  # noqa: F401
 from models.engine.protocol import EngineStats, Output
 from models.errors import DeadlineExceeded, EngineFailed
 from models.languages import Languages
-from models.tasks.steps import run_all
+from models.tasks.driver import run_all
 from models.tasks.summarizer import Summarizer
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
@@ -120,7 +120,7 @@ class BatchRuntime:
             default_model="facebook/bart-large-cnn",
         )
 
-    def run_all(self, tasks, *, timeout_s=None, wait=False):
+    def run_all(self, tasks, *, timeout_s=None, wait=False, stop=None):
         return run_all(tasks, wait=wait)
 
     def close(self):

@@ -15,7 +15,9 @@ from fake_pool import FakePool
 
 from models.engine.protocol import EngineStats
 from models.languages import Languages
-from models.tasks.steps import Outcome, run_all
+from models.tasks.driver import run_all
+from models.tasks.steps import Outcome
+from models.tasks.stop import Stop
 from models.tasks.summarizer import Summarizer
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
@@ -80,9 +82,15 @@ class CompatRuntime:
         return self.reasons
 
     def run_all(
-        self, tasks: Sequence[Any], *, timeout_s: float | None = None, wait: bool = False
+        self,
+        tasks: Sequence[Any],
+        *,
+        timeout_s: float | None = None,
+        wait: bool = False,
+        stop: Stop | None = None,
     ) -> list[Outcome[Any]]:
-        return run_all(tasks, deadline=None if timeout_s is None else time.monotonic() + timeout_s, wait=wait)
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        return run_all(tasks, deadline=deadline, wait=wait, stop=stop)
 
     def close(self) -> None:
         pass

@@ -6,7 +6,7 @@ import sys
 from models.catalog import Catalog
 from models.errors import ModelUnavailable
 from models.languages import Languages
-from models.tasks.steps import run_all
+from models.tasks.driver import run_all
 from models.tasks.summary import Summary, SummarySentence, SummarySource
 from models.tasks.translation import Segment, Translation
 from models.tasks.usage import Usage
@@ -102,7 +102,7 @@ class FakeRuntime:
         self.translator = FakeTask(self, _translation)
         self.closed = False
 
-    def run_all(self, tasks, *, timeout_s=None, wait=False):
+    def run_all(self, tasks, *, timeout_s=None, wait=False, stop=None):
         assert wait, "the command line and batches wait for a full queue"
         return run_all(tasks)
 

@@ -31,13 +31,14 @@ from models.errors import (
 from models.languages import Languages as RealLanguages
 from models.pool import ModelPool
 from models.tasks.checker import Checker
-from models.tasks.events import OnEvent, SegmentReady, Words
-from models.tasks.steps import Call, Outcome, run_all
+from models.tasks.driver import run_all
+from models.tasks.steps import Call, Outcome, Words
+from models.tasks.stop import Stop
 from models.tasks.summary import Summary, SummaryRequest, SummarySentence, SummarySource
-from models.tasks.translation import Segment, Translation, TranslationRequest
+from models.tasks.translation import Segment, SegmentReady, Translation, TranslationRequest
 from models.tasks.trust import Trust
 from models.tasks.usage import Usage
-from models.text.article import Dropped
+from models.text.article.article import Dropped
 from models.text.language import Detection, LanguageDetector
 from models.text.span import Span
 from service.children import Children
@@ -131,12 +132,11 @@ class Tasks:
             if not self.gate.wait(20):
                 raise AssertionError("nobody opened the gate")
 
-    def summary(self, request: SummaryRequest, on_event: OnEvent | None = None) -> Iterator[Any]:
+    def summary(self, request: SummaryRequest) -> Iterator[Any]:
         text = request.text or request.html or ""
-        if text.startswith("!tell") and on_event is not None:
+        if text.startswith("!tell"):
             for word in text.split()[1:]:
-                on_event(Words(word + " "))
-                yield None
+                yield Words(word + " ")
             text = text.split()[-1]
         if text == "!never":
             yield Call(self.engine, [Generation((1,), Decoding(max_new_tokens=1))])
@@ -159,13 +159,11 @@ class Tasks:
             notes=(),
         )
 
-    def translation(self, request: TranslationRequest, on_event: OnEvent | None = None) -> Iterator[Any]:
+    def translation(self, request: TranslationRequest) -> Iterator[Any]:
         yield from ()
         self._behave(request.text, request.model, request.target)
         segment = Segment(Span(0, len(request.text)), request.text.upper(), True)
-        if on_event is not None:
-            on_event(SegmentReady(0, segment))
-            yield None
+        yield SegmentReady(0, 1, segment)
         auto = request.source == "auto"
         return Translation(
             translation=request.text.upper(),
@@ -205,6 +203,9 @@ class Pool:
 
     def loaded(self) -> list[str]:
         return ["fake/translate"]
+
+    def owner(self, engine: Any) -> None:
+        return None
 
 
 class Languages:
@@ -260,10 +261,16 @@ class FakeRuntime:
         return self.reasons
 
     def run_all(
-        self, tasks: Sequence[Any], *, timeout_s: float | None = None, wait: bool = False
+        self,
+        tasks: Sequence[Any],
+        *,
+        timeout_s: float | None = None,
+        wait: bool = False,
+        stop: Stop | None = None,
     ) -> list[Outcome[Any]]:
         self.timeouts_s.append(timeout_s)
-        return run_all(tasks, deadline=None if timeout_s is None else time.monotonic() + timeout_s, wait=wait)
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        return run_all(tasks, deadline=deadline, wait=wait, stop=stop)
 
     def close(self) -> None:
         if self.closed:

@@ -37,9 +37,10 @@ from models.checks.summary.surroundings import Surroundings
 from models.errors import InvalidInput
 from models.tasks.steps import Timings
 from models.tasks.summary import Summary, SummarySentence
-from models.text.article import Article, read_verbatim
-from models.text.block import Block
-from models.text.body import Body
+from models.text.article.article import Article, read_verbatim
+from models.text.article.block import Block
+from models.text.article.body import Body
+from models.text.article.traits import Lines
 from models.text.language import LanguageDetector
 from models.text.lexicon import Folded
 from models.text.markup import run
@@ -48,7 +49,6 @@ from models.text.markup.place import Piece
 from models.text.markup.run import Node
 from models.text.span import Span
 from models.text.terms import Terms
-from models.text.traits import Lines
 from service.documents.document import Document
 from service.documents.plain import PlainDocument
 from service.schemas import answers, documents, requests
@@ -254,7 +254,7 @@ BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
         Reading(f"A. {fed.text}", "en"),
         Span(0, 1),
     ],
-    "models.text.traits.Lines.alike": lambda fed: [lines_of(fed), 0, -1],
+    "models.text.article.traits.Lines.alike": lambda fed: [lines_of(fed), 0, -1],
     "models.text.terms.unmask": masked_of,
     "models.text.markup.run.restore": restored_of,
     "service.documents.reading.read_document": lambda fed: ["a.md", fed.text.encode("utf-8", "replace")],

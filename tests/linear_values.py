@@ -8,14 +8,14 @@ from linear_texts import Fed, pieces
 from lxml import etree
 from pydantic import ValidationError
 
-from models.text import page, tree
-from models.text.block import Block, words
-from models.text.body import Body, find_body
-from models.text.extraction import Extraction
+from models.text.article import page, tree
+from models.text.article.block import Block, words
+from models.text.article.body import Body, find_body
+from models.text.article.extraction import Extraction
+from models.text.article.traits import Lines
 from models.text.markup import html, run
 from models.text.span import Span
 from models.text.terms import Held, mask
-from models.text.traits import Lines
 from service.schemas import requests
 
 

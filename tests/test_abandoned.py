@@ -11,9 +11,10 @@ from http_fakes import DeafEngine
 from test_server import ServerProcess
 
 from models.engine.protocol import Decoding, Generation, Output
-from models.tasks.steps import Call, Steps, run_all
-from service.errors import Abandoned
-from service.stopping import Stop
+from models.errors import Abandoned
+from models.tasks.driver import run_all
+from models.tasks.steps import Call, Steps
+from models.tasks.stop import Stop
 
 GENERATION = Generation((1,), Decoding(max_new_tokens=1))
 
@@ -35,18 +36,18 @@ def two_calls(engine: DeafEngine, closed: list[str]) -> Steps[int]:
         closed.append("closed")
 
 
-def test_a_guarded_task_is_the_task() -> None:
+def test_a_task_that_may_be_stopped_is_the_task() -> None:
     engine, closed = CountingEngine(), []
     stop = Stop()
 
     def answer() -> None:
-        while len(engine.futures) < 4:
+        while not engine.futures:
             time.sleep(0.01)
         for future in engine.futures:
             future.set_result(Output((5,)))
 
     threading.Thread(target=answer).start()
-    outcomes = run_all([stop.guard(two_calls(engine, closed)) for _ in range(2)])
+    outcomes = run_all([two_calls(engine, closed) for _ in range(2)], stop=stop)
     assert [outcome.unwrap() for outcome in outcomes] == [2, 2]
     assert engine.submissions == 1, "siblings are still submitted together"
     assert closed == ["closed", "closed"]
@@ -58,7 +59,7 @@ def test_stopping_cancels_what_is_waited_for() -> None:
     stop = Stop()
     threading.Timer(0.1, stop.stop).start()
     start = time.monotonic()
-    outcomes = run_all([stop.guard(two_calls(engine, closed)) for _ in range(2)], deadline=start + 20)
+    outcomes = run_all([two_calls(engine, closed) for _ in range(2)], deadline=start + 20, stop=stop)
     assert time.monotonic() - start < 5
     assert all(outcome.error is not None for outcome in outcomes)
     assert all(future.cancelled() for future in engine.futures)
@@ -75,10 +76,10 @@ def test_what_is_submitted_after_the_stop_is_cancelled_too() -> None:
         yield Call(engine, [GENERATION])
         return 1
 
-    (outcome,) = run_all([stop.guard(late())], deadline=time.monotonic() + 20)
+    (outcome,) = run_all([late()], deadline=time.monotonic() + 20, stop=stop)
     assert outcome.error is not None
     assert all(future.cancelled() for future in engine.futures)
-    (outcome,) = run_all([stop.guard(late())])
+    (outcome,) = run_all([late()], stop=stop)
     assert isinstance(outcome.error, Abandoned)
 
 

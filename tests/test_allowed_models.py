@@ -101,7 +101,7 @@ def test_what_is_named_may_be_used_and_nothing_else(
     runtime = open_runtime(allow_models=allow)
     assert _names(runtime) == [*DEFAULTS, *others]
     if PATTERN in others:
-        assert runtime.catalog.get(PATTERN.replace("*", "en-ca")).pair == ("en", "ca")
+        assert runtime.catalog.get(PATTERN.replace("*", "en-ca")).pairs == (("en", "ca"),)
     runtime.close()
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.text.article import Dropped, read_verbatim
-from models.text.paste import read_pasted
+from models.text.article.article import Dropped, read_verbatim
+from models.text.article.paste import read_pasted
 
 BODY = [
     "The harbour of Port Ellery will close for two weeks in June, the council said on Monday.",

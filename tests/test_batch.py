@@ -18,36 +18,47 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.engine.protocol import Output
-from models.errors import DeadlineExceeded, InvalidInput
+from models.errors import Abandoned, InvalidInput
+from models.tasks.driver import run
+from models.tasks.running import Effort
 from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
-from service.batch import plots, work
+from service.batch import plots
 from service.batch.findings import MOST_SAMPLES, SLOWEST, Findings
 from service.batch.job import BatchJob, How, Where
-from service.batch.lanes import do
+from service.batch.lanes import UnitWork
 from service.batch.progress import PlainProgress, TerminalProgress, duration
 from service.batch.record import Content, Record
 from service.batch.remembered import REMEMBERED_UNITS
-from service.batch.rounds import Rounds, Stopped
 from service.batch.store import ResultStore, StoreFailed
 from service.batch.tally import Tally
-from service.batch.unit import Done, Effort, Kept, Unit
+from service.batch.text_work import TextWork
+from service.batch.unit import Done, Kept, Unit
+from service.batch.work import ResultKeys
 from service.cli import cli
 from service.commands.session import Session
 from service.settings import Settings
+from service.work.outputs import OutputKeys
 
 # ------------------------------------------------------------------ work
 
 PAGE = "<html><body><article><p>" + "A sentence about the harbour. " * 20 + "</p></article></body></html>"
 
 
+def ran(task, content):
+    (steps,) = task.tasks(content).steps
+    return run(steps).unwrap()
+
+
 def test_a_translation_of_html_is_html_or_the_articles_text():
     runtime, asked = FakeRuntime(Settings()), []
+    own_steps = runtime.translator.steps
 
     def steps(request):
         asked.append(request)
-        return runtime.translator.steps(request)
+        return own_steps(request)
 
+    runtime.translator.steps = steps
     for content, article, format_, form in (
         (Content("html", PAGE), False, None, "html"),
         (Content("html", PAGE), True, None, "text"),
@@ -57,8 +68,7 @@ def test_a_translation_of_html_is_html_or_the_articles_text():
     ):
         given = {"article": article, "format": format_, "protect": ["harbour"], "glossary": {}}
         options = TranslationRequest(text="", target="fr", protect=("harbour",))
-        task = work.translate(steps, options, given).steps(content)
-        result = runtime.run_all([task], wait=True)[0].unwrap()
+        result = ran(TextWork(runtime, options, given), content)
         request = asked.pop()
         assert (request.format, request.protect) == (form, ("harbour",))
         assert ("<p>" in request.text) == (form == "html")
@@ -66,18 +76,17 @@ def test_a_translation_of_html_is_html_or_the_articles_text():
 
 
 def test_a_summary_reads_text_or_html():
-    runtime = FakeRuntime(Settings())
-    task = work.summarize(runtime.summarizer.steps, SummaryRequest(length="long"), {"length": "long"})
+    task = TextWork(FakeRuntime(Settings()), SummaryRequest(length="long"), {"length": "long"})
     for content in (Content("text", "One. Two."), Content("html", PAGE), Content("markdown", "One. Two.")):
-        result = runtime.run_all([task.steps(content)], wait=True)[0].unwrap()
+        result = ran(task, content)
         assert result["summary"].startswith("long:")
         assert ("text" in result["source"]) == (content.form == "html")
         assert "timings_ms" not in result
 
 
 def keys_of(given, job=None):
-    task = work.translate(lambda request: iter(()), TranslationRequest(text="", target="fr"), given)
-    return work.ResultKeys(task, job or {"models": {"m": "r1"}})
+    task = TextWork(FakeRuntime(Settings()), TranslationRequest(text="", target="fr"), given)
+    return ResultKeys(task, job or {"models": {"m": "r1"}})
 
 
 GIVEN = {"target": "fr", "article": False, "format": None, "protect": [], "glossary": {}}
@@ -116,56 +125,59 @@ class Remembered(dict):
         return {key: self[key] for key in keys if key in self}
 
 
-def translations(runtime, texts):
-    options = TranslationRequest(text="", target="fr", source="en")
-    task = work.translate(runtime.translator.steps, options, GIVEN)
-    return [task.steps(Content("text", text)) for text in texts]
+FRENCH = TranslationRequest(text="", target="fr", source="en")
 
 
-def named(engine):
-    return "m"
+def unit_work(runtime, memory=None, timeout_s=None):
+    return UnitWork(TextWork(runtime, FRENCH, GIVEN), OutputKeys(runtime), memory, timeout_s)
+
+
+def unit(*texts, sees=0):
+    return Unit(1, sees, tuple(Content("text", text) for text in texts))
 
 
 def test_a_round_does_equal_sentences_once_and_long_ones_first():
     runtime = BatchRuntime(Settings())
     texts = ["Short one. The same sentence.", "The same sentence.", "A much longer sentence than these are."]
-    ran, remember, effort = Rounds(named, Remembered()).run(translations(runtime, texts), 0, None)
+    did = unit_work(runtime, Remembered()).do(unit(*texts))
     first = runtime.engine.submissions[0]
     assert first == ["A much longer sentence than these are.", "The same sentence.", "Short one."]
-    assert [each.error for each in ran] == [None] * 3
-    assert effort.remembered_tokens > 0
-    assert effort.output_tokens == sum(len(output.token_ids) for output in remember.values())
-    assert sum(each.seconds for each in ran) == pytest.approx(effort.text_s + effort.engine_s, rel=0.2)
+    assert [kept.failed for kept in did.kept] == [False] * 3
+    assert did.effort.remembered_tokens > 0
+    assert did.effort.output_tokens == sum(len(output.token_ids) for output in did.remember.values())
+    seconds = sum(kept.seconds for kept in did.kept)
+    assert seconds == pytest.approx(did.effort.text_s + did.effort.engine_s, rel=0.2)
 
 
-def test_without_a_memory_each_is_done():
+def test_without_a_memory_nothing_is_remembered():
     runtime = BatchRuntime(Settings())
-    Rounds(named, None).run(translations(runtime, ["The same.", "The same."]), 0, None)
-    assert runtime.engine.submissions[0] == ["The same.", "The same."]
+    work = unit_work(runtime)
+    assert [work.do(unit("The same.")).remember for _ in range(2)] == [{}, {}]
+    assert runtime.engine.submissions[:1] == [["The same."]]
+    assert runtime.engine.submissions.count(["The same."]) >= 2
 
 
 def test_what_is_remembered_is_not_done():
     runtime, memory = BatchRuntime(Settings()), Remembered()
-    rounds = Rounds(named, memory)
-    before, remember, _ = rounds.run(translations(runtime, ["One thing.", "Another."]), 4, None)
-    memory.update(remember)
+    work = unit_work(runtime, memory)
+    before = work.do(unit("One thing.", "Another.", sees=4))
+    memory.update(before.remember)
     runtime.engine.submissions.clear()
-    after, fresh, effort = rounds.run(translations(runtime, ["Another.", "One thing."]), 7, None)
-    assert (runtime.engine.submissions, fresh, effort.output_tokens, memory.sees) == ([], {}, 0, 7)
-    assert [each.value for each in after] == [each.value for each in reversed(before)]
+    after = work.do(unit("Another.", "One thing.", sees=7))
+    effort = after.effort
+    assert (runtime.engine.submissions, after.remember, effort.output_tokens, memory.sees) == ([], {}, 0, 7)
+    assert [each.body for each in after.kept] == [each.body for each in reversed(before.kept)]
 
 
 def test_a_unit_depends_on_nothing_beside_it():
     """The same results whatever other units are in work."""
-    runtime = BatchRuntime(Settings(), delay_s=0.002)
-    rounds = Rounds(named, None)
-    units = [[f"Unit {u}, text {t}. And sentence {u * t}." for t in range(5)] for u in range(8)]
-    alone = [[each.value for each in rounds.run(translations(runtime, unit), 0, None)[0]] for unit in units]
+    work = unit_work(BatchRuntime(Settings(), delay_s=0.002))
+    units = [unit(*(f"Unit {u}, text {t}. And sentence {u * t}." for t in range(5))) for u in range(8)]
+    alone = [[kept.body for kept in work.do(each).kept] for each in units]
     together = [None] * len(units)
 
     def work_on(number):
-        ran, _, _ = rounds.run(translations(runtime, units[number]), 0, None)
-        together[number] = [each.value for each in ran]
+        together[number] = [kept.body for kept in work.do(units[number]).kept]
 
     threads = [threading.Thread(target=work_on, args=(i,)) for i in range(len(units))]
     for thread in threads:
@@ -176,56 +188,37 @@ def test_a_unit_depends_on_nothing_beside_it():
 
 
 def test_a_poisoned_record_fails_alone():
-    runtime = BatchRuntime(Settings())
-    texts = ["A good one.", f"A {POISON} one.", "Another good one."]
-    ran, _, _ = Rounds(named, Remembered()).run(translations(runtime, texts), 0, None)
-    assert [each.error is None for each in ran] == [True, False, True]
+    work = unit_work(BatchRuntime(Settings()), Remembered())
+    did = work.do(unit("A good one.", f"A {POISON} one.", "Another good one."))
+    assert [kept.failed for kept in did.kept] == [False, True, False]
 
 
 def test_a_record_out_of_time_is_tried_alone_and_given_up():
     runtime = BatchRuntime(Settings())
-    options = TranslationRequest(text="", target="fr", source="en")
-    task = work.translate(runtime.translator.steps, options, GIVEN)
-    contents = tuple(Content("text", text) for text in ("A good one.", f"A {SLOW} one.", "Another."))
-    done = do(Unit(1, 0, contents), task, Rounds(named, None), 5.0)
-    assert [kept.failed for kept in done.kept] == [False, True, False]
-    error = json.loads(done.kept[1].body)
+    did = unit_work(runtime, timeout_s=5.0).do(unit("A good one.", f"A {SLOW} one.", "Another."))
+    assert [kept.failed for kept in did.kept] == [False, True, False]
+    error = json.loads(did.kept[1].body)
     assert error == {"type": "deadline-exceeded", "message": "it was not done in 5 s and was given up"}
     assert [s for s in runtime.engine.submissions if s == [f"A {SLOW} one."]] == [[f"A {SLOW} one."]]
 
 
 def test_time_spent_waiting_for_other_units_does_not_count():
-    runtime = BatchRuntime(Settings(), delay_s=0.2)
-    rounds = Rounds(named, None)
-    errors = []
-
-    def work_on():
-        ran, _, _ = rounds.run(translations(runtime, ["A sentence like others."]), 0, 1.2)
-        errors.append(ran[0].error)
-
-    threads = [threading.Thread(target=work_on) for _ in range(6)]  # 2.4 s in all
-    for thread in threads:
+    work = unit_work(BatchRuntime(Settings(), delay_s=0.2), timeout_s=1.2)
+    failed = []
+    one = unit("A sentence like others.")
+    threads = [threading.Thread(target=lambda: failed.append(work.do(one).kept[0].failed)) for _ in range(6)]
+    for thread in threads:  # 2.4 s in all
         thread.start()
     for thread in threads:
         thread.join()
-    assert errors == [None] * 6
-
-
-def test_work_that_pauses_is_ended_at_its_time():
-    def pausing():
-        while True:
-            yield None
-
-    ran, _, _ = Rounds(named, None).run([pausing()], 0, 0.05)
-    assert isinstance(ran[0].error, DeadlineExceeded)
+    assert failed == [False] * 6
 
 
 def test_a_stopped_run_waits_for_nothing():
-    runtime = BatchRuntime(Settings(), delay_s=30)
-    rounds = Rounds(named, None)
-    threading.Timer(0.1, rounds.stop).start()
-    with pytest.raises(Stopped):
-        rounds.run(translations(runtime, ["A sentence."]), 0, None)
+    work = unit_work(BatchRuntime(Settings(), delay_s=30))
+    threading.Timer(0.1, work.stop).start()
+    with pytest.raises(Abandoned):
+        work.do(unit("A sentence."))
 
 
 # ------------------------------------------------------------------ the store
@@ -452,8 +445,8 @@ def test_interrupt_says_how_to_go_on(articles, tmp_path, monkeypatch):
 class Elsewhere:
     """Does units as another process would: all that goes there and comes back is pickled."""
 
-    def __init__(self, task, rounds):
-        self._task, self._rounds = task, rounds
+    def __init__(self, work):
+        self._work = work
         self.units = 0
 
     def __enter__(self):
@@ -466,7 +459,7 @@ class Elsewhere:
         self.units += 1
         unit = pickle.loads(pickle.dumps(unit))
         future = Future()
-        future.set_result(pickle.loads(pickle.dumps(do(unit, self._task, self._rounds, None))))
+        future.set_result(pickle.loads(pickle.dumps(self._work.do(unit))))
         return future
 
     def tokens(self):
@@ -483,14 +476,13 @@ def test_units_done_elsewhere_give_the_same_output(tmp_path):
     runtime, makers = BatchRuntime(Settings()), []
 
     def elsewhere(memory):
-        makers.append(Elsewhere(task, Rounds(named, memory)))
+        makers.append(Elsewhere(UnitWork(task, keys, memory)))
         return makers[-1]
 
-    options = TranslationRequest(text="", target="fr", source="en")
-    task = work.translate(runtime.translator.steps, options, GIVEN)
+    task, keys = TextWork(runtime, FRENCH, GIVEN), OutputKeys(runtime)
     told = {"dragoman": "0", "task": "translate", "models": {"m": "r1"}}
     for name, make in (("here", None), ("there", elsewhere)):
-        BatchJob(Where(str(source), str(tmp_path / name)), How(), task, told, named, make).run()
+        BatchJob(Where(str(source), str(tmp_path / name)), How(), task, told, keys, make).run()
     assert makers[0].units == 3
     assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
 

@@ -14,18 +14,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from fake_runtime import FakeRuntime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import InvalidInput
+from models.tasks.summary import SummaryRequest
 from service.batch import jsonl, output, separated, source
 from service.batch.extra import MissingExtra
 from service.batch.output import JsonlOutput
 from service.batch.parquet import COLUMNS, ParquetInput
 from service.batch.record import Content, FieldNames, Record
 from service.batch.row import Row
+from service.batch.text_work import TextWork
 from service.batch.window import WINDOW_RECORDS, windows
-from service.batch.work import ResultKeys, TextWork
+from service.batch.work import ResultKeys
+from service.settings import Settings
 
 NAMES = FieldNames()
 
@@ -317,7 +321,7 @@ class Generated:
             yield Record(i + 1, {"text": f"{i} " + "x" * (i % 500)})
 
 
-KEYS = ResultKeys(TextWork(lambda content: iter(()), lambda content: {}), {"task": "t"})
+KEYS = ResultKeys(TextWork(FakeRuntime(Settings()), SummaryRequest(), {}), {"task": "t"})
 
 
 def test_windows_take_no_more_memory_for_more_records():

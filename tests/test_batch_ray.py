@@ -19,6 +19,7 @@ from fake_runtime import FakeRuntime
 
 from models.engine.protocol import Output
 from models.errors import DragomanError, InvalidInput, ModelUnavailable
+from models.tasks.running import Effort
 from models.tasks.translation import TranslationRequest
 from service.batch import preflight
 from service.batch.ray import environment
@@ -26,8 +27,8 @@ from service.batch.ray.actors import Actors, planned
 from service.batch.ray.desk import DONE, UnitQueue
 from service.batch.record import Content
 from service.batch.remembered import REMEMBERED_UNITS
-from service.batch.task import Translations
-from service.batch.unit import Done, Effort, Kept, Unit
+from service.batch.task import Texts
+from service.batch.unit import Done, Kept, Unit
 from service.cli import cli
 from service.commands.session import Session
 from service.settings import Settings
@@ -116,8 +117,10 @@ def test_the_desk_remembers_as_long_as_a_unit_may_see_it():
 
 # ------------------------------------------------------------------ workers
 
-TASK = Translations(
-    TranslationRequest(text="", target="fr", source="en"), {"target": "fr", "protect": [], "glossary": {}}
+TASK = Texts(
+    "translate",
+    TranslationRequest(text="", target="fr", source="en"),
+    {"target": "fr", "protect": [], "glossary": {}},
 )
 MODELS = {"dragoman/gemma3-270m-translate": "r1"}
 

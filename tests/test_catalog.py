@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from models.catalog import Catalog
-from models.codec import CODECS
 from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
+from models.families import FAMILIES
 from models.languages import Languages
 
 NAMED_IN_THE_ISSUE = [
@@ -35,10 +35,9 @@ def test_well_known_models_are_there(catalog: Catalog, name: str) -> None:
 
 def test_every_entry_holds_together(catalog: Catalog, languages: Languages) -> None:
     for entry in catalog.entries:
-        assert entry.family in ("extractive", "entailment", *CODECS)
         assert entry.licence
         assert set(entry.languages) <= set(languages.names())
-        if entry.family in ("completion", "instruct"):
+        if entry.kind == "causal":
             assert set(entry.prompt) == set(entry.tasks)
             assert all("{text}" in prompt for prompt in entry.prompt.values())
 
@@ -96,6 +95,15 @@ def test_a_users_file_adds_and_replaces(languages: Languages, tmp_path: Path) ->
         ('[[model]]\nname = "x"\nfamily = "bart"\ntasks = ["summarize"]\nspeed = 3\n', "speed"),
         (BART + "decoding = { num_beam = 4 }\n", "num_beam"),
         (BART + 'decoding = { num_beams = "four" }\n', "num_beams"),
+        (BART + 'decoding = { num_beams = "4" }\n', "decoding: num_beams: .*valid integer, not '4'"),
+        (BART + "decoding = { num_beams = 0 }\n", "num_beams: .*greater than or equal to 1, not 0"),
+        (BART + "decoding = { suppressed_token_ids = [1, -2] }\n", "suppressed_token_ids.1"),
+        (BART + "decoding = { max_new_tokens = 9 }\n", "'max_new_tokens' .* a field of the entry itself"),
+        (BART + "decoding = { min_new_tokens = 9 }\n", "'min_new_tokens' cannot stand here"),
+        (BART + 'path = "~nobody-of-this-name/m"\n', "path: ~nobody-of-this-name is no user's home"),
+        (BART + 'pairs = ["en>fr"]\n', "'en>fr' is no pair of language codes"),
+        (BART + 'pairs = ["en-qq"]\n', "pairs: unknown 'qq'"),
+        (BART.replace("summarize", "entail"), "does not entail, only summarize, translate"),
         (BART + 'prompt = { summarize = "Summarize!" }\n', "no {text}"),
         (BART + 'codes = "nosuch"\n', "nosuch"),
         (BART + 'languages = ["en", "qq"]\n', "qq"),
@@ -157,3 +165,36 @@ def test_unknown_languages_are_refused(languages: Languages, given: str) -> None
 
 def test_every_code_normalizes_to_itself(languages: Languages) -> None:
     assert all(languages.normalize(code) == code for code in languages.names())
+
+
+def test_what_an_entry_leaves_out_comes_from_its_family(languages: Languages, tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(BART.replace("bart", "instruct") + BART.replace('"x"', '"y"'), "utf-8")
+    catalog = Catalog.load(languages, file)
+    assert "{text}" in catalog.get("x").prompt["summarize"]
+    assert catalog.get("x").free_length
+    assert "num_beams" not in catalog.get("y").decoding, "a model of one's own searches as its files say"
+
+
+@pytest.mark.parametrize("family", [name for name, row in FAMILIES.items() if row.num_beams])
+def test_the_shipped_models_take_their_family_s_beams(catalog: Catalog, family: str) -> None:
+    entries = [entry for entry in catalog.entries if entry.family == family]
+    assert entries
+    assert all(entry.decoding["num_beams"] == FAMILIES[family].num_beams for entry in entries)
+
+
+def test_a_home_folder_is_found(
+    languages: Languages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / "own.toml"
+    file.write_text(BART + 'path = "~/models/x"\n', "utf-8")
+    assert Catalog.load(languages, file).get("x").path == tmp_path / "models" / "x"
+
+
+def test_a_model_for_some_pairs_has_their_languages(languages: Languages, tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(BART + 'pairs = ["en-fr", "zh-Hant-en"]\n', "utf-8")
+    entry = Catalog.load(languages, file).get("x")
+    assert entry.pairs == (("en", "fr"), ("zh-Hant", "en"))
+    assert entry.languages == ("en", "fr", "zh-Hant")

@@ -1,7 +1,5 @@
 """What tasks tell while they run: pieces of text, whole characters, and nothing that the result lacks."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import TypeVar
 
 import pytest
@@ -13,12 +11,12 @@ from hypothesis import strategies as st
 from models.engines import EngineMaker
 from models.languages import Languages
 from models.pool import ModelPool
-from models.tasks.events import Event, OnEvent, Pieces, SegmentReady, SentenceReady, Words
-from models.tasks.listening import stream
-from models.tasks.steps import Outcome, Steps
+from models.tasks.driver import stream
+from models.tasks.flights import Pieces
+from models.tasks.steps import Event, Outcome, Steps, Words
 from models.tasks.summarizer import Summarizer
-from models.tasks.summary import SummaryRequest
-from models.tasks.translation import TranslationRequest
+from models.tasks.summary import SentenceReady, SummaryRequest
+from models.tasks.translation import SegmentReady, TranslationRequest
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
 from models.text.language import LanguageDetector
@@ -34,12 +32,9 @@ def _decoded(ids: tuple[int, ...]) -> str:
 
 @given(st.text(min_size=1))
 def test_pieces_are_the_text_and_hold_whole_characters(text: str) -> None:
-    told: list[Event] = []
-    pieces = Pieces(_decoded, told.append)
+    pieces = Pieces(_decoded)
     ids = text.encode("utf-8", errors="ignore")
-    for token in ids:
-        pieces.add(token)
-    words = [event.text for event in told if isinstance(event, Words)]
+    words = [told.text for token in ids if (told := pieces.add(token)) is not None]
     whole = _decoded(tuple(ids))
     assert whole.startswith("".join(words))
     assert "\ufffd" in whole or "".join(words) == whole
@@ -47,20 +42,18 @@ def test_pieces_are_the_text_and_hold_whole_characters(text: str) -> None:
 
 
 def test_a_decoder_that_changes_its_mind_is_not_quoted_wrongly() -> None:
-    told: list[Event] = []
     said = {1: "a", 2: "b", 3: "ab c"}
-    pieces = Pieces(lambda ids: said[len(ids)], told.append)
-    for token in range(3):
-        pieces.add(token)
-    assert told == [Words("a"), Words("b c")]
+    pieces = Pieces(lambda ids: said[len(ids)])
+    assert [pieces.add(token) for token in range(3)] == [Words("a"), None, Words("b c")]
 
 
-def _streamed(steps: Callable[[OnEvent], Steps[T]]) -> tuple[list[Event], Outcome[T]]:
+def _streamed(steps: Steps[T]) -> tuple[list[Event], Outcome[T]]:
     told: list[Event] = []
-    running = stream(steps(told.append))
+    running = stream(steps)
     while True:
         try:
-            next(running)
+            if (event := next(running)) is not None:
+                told.append(event)
         except StopIteration as end:
             return told, end.value
 
@@ -75,7 +68,7 @@ def test_a_summary_is_told_as_it_is_written(tiny_hub: TinyHub, languages: Langua
     translator = Translator(pool, languages, detector, default_model=name)
     summarizer = Summarizer(pool, languages, detector, translator, Trust(pool), default_model=name)
     request = SummaryRequest(text=ARTICLE, length="headline")
-    told, outcome = _streamed(partial(summarizer.steps, request))
+    told, outcome = _streamed(summarizer.steps(request))
     pool.close()
     summary = outcome.unwrap()
     words = "".join(event.text for event in told if isinstance(event, Words))
@@ -93,7 +86,7 @@ def test_every_segment_of_a_translation_is_told(languages: Languages) -> None:
     translator = _translator(languages, FakePool(languages))
     text = "The talks failed.\n\n- Nobody was hurt. The talks failed.\n"
     request = TranslationRequest(text=text, source="en", target="fr")
-    told, outcome = _streamed(partial(translator.steps, request))
+    told, outcome = _streamed(translator.steps(request))
     segments = {event.index: event.segment for event in told if isinstance(event, SegmentReady)}
     assert len(told) >= 3
     assert [segments[i] for i in sorted(segments)] == list(outcome.unwrap().segments)
@@ -105,7 +98,7 @@ def test_through_english_only_the_last_language_is_told(languages: Languages) ->
         pool.as_pool, languages, LanguageDetector(), default_model="dragoman/gemma3-270m-translate"
     )
     request = TranslationRequest(text="Die Rede ist lang.", source="de", target="fr")
-    told, outcome = _streamed(partial(translator.steps, request))
+    told, outcome = _streamed(translator.steps(request))
     assert outcome.unwrap().via == "en"
     assert {event.segment.text for event in told if isinstance(event, SegmentReady)} == {
         "<<Die Rede ist lang.>>"
@@ -117,7 +110,7 @@ def test_a_text_in_parts_is_told_when_its_last_part_is_there(languages: Language
     translator = _translator(languages, pool)
     text = "The minister spoke of the border, of the river, of the bridge and of the weather in the town."
     request = TranslationRequest(text=text, source="en", target="fr")
-    told, outcome = _streamed(partial(translator.steps, request))
+    told, outcome = _streamed(translator.steps(request))
     assert len(pool.engine.submissions[0]) > 1
     assert told[0].segment.text == text.upper()
     assert outcome.unwrap().translation == text.upper()
@@ -136,7 +129,7 @@ def test_a_translated_summary_is_told_in_its_own_language(languages: Languages) 
         default_model="Qwen/Qwen2.5-1.5B-Instruct",
     )
     request = SummaryRequest(text=ARTICLE, length="headline", target="fr")
-    told, outcome = _streamed(partial(summarizer.steps, request))
+    told, outcome = _streamed(summarizer.steps(request))
     summary = outcome.unwrap()
     assert summary.translation_model is not None
     assert told == [SentenceReady(i, sentence) for i, sentence in enumerate(summary.sentences)]

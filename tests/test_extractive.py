@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.extractive.choose import AIM, FITTED, MAX_WORDS, choose, count_words, score
+from models.choices import AIM, LENGTHS
+from models.extractive.choose import FITTED, choose, count_words, score
 from models.extractive.encoder import SentenceEncoder
 from models.extractive.summarizer import summarize
-from models.text.article import read_verbatim
-from models.text.paste import read_pasted
-from models.text.segment import sentences
+from models.text.article.article import read_verbatim
+from models.text.article.paste import read_pasted
+from models.text.sentences.segment import sentences
 
 ARTICLE = """Harbour of Port Ellery to close for two weeks
 
@@ -117,7 +118,7 @@ def test_the_limits_hold_and_the_order_is_the_articles(lengths, max_words, max_s
 
 
 def test_lengths_grow_and_aim_at_what_they_promise():
-    aims = {length: round(AIM * words) for length, words in MAX_WORDS.items()}
+    aims = {name: round(AIM * length.max_words) for name, length in LENGTHS.items()}
     assert 45 <= aims["short"] <= 55
     assert 80 <= aims["medium"] <= 100
     assert 160 <= aims["long"] <= 200
@@ -176,18 +177,21 @@ def best_sentences(article, language, encoder, *, max_words, max_sentences=None)
 
 def test_a_summary_is_made_of_the_articles_own_sentences(encoder):
     article = read_pasted(ARTICLE)
-    spans = best_sentences(article, "en", encoder, max_words=MAX_WORDS["short"])
+    spans = best_sentences(article, "en", encoder, max_words=LENGTHS["short"].max_words)
     texts = [article.text[s.start : s.end] for s in spans]
     assert texts[0].startswith("The harbour of Port Ellery will close for two weeks")
     assert all(text in ARTICLE for text in texts)
     assert spans == sorted(spans)
-    assert 30 <= sum(map(count_words, texts)) <= MAX_WORDS["short"]
+    assert 30 <= sum(map(count_words, texts)) <= LENGTHS["short"].max_words
     assert not any("Scroll" in text or text.endswith("?") or "cake" in text for text in texts)
 
 
 def test_a_headline_is_one_sentence(encoder):
     article = read_pasted(ARTICLE)
-    assert len(best_sentences(article, "en", encoder, max_words=MAX_WORDS["headline"], max_sentences=1)) == 1
+    assert (
+        len(best_sentences(article, "en", encoder, max_words=LENGTHS["headline"].max_words, max_sentences=1))
+        == 1
+    )
 
 
 def test_a_short_article_comes_back_whole(encoder):

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny_models
@@ -9,13 +10,12 @@ from conftest import TinyHub
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.codec import CODECS, Codec, Purpose
+from models.codec import Codec, Purpose, codec_of
 from models.convert import to_ctranslate2
 from models.engine.batching import Backend
 from models.engine.ct2 import Ct2Backend
 from models.engine.generate import GenerateBackend
 from models.engine.protocol import Generation
-from models.engines import CAUSAL_FAMILIES
 from models.errors import UnsupportedLanguage
 from models.languages import Languages
 
@@ -29,7 +29,7 @@ def _never(_: int) -> bool:
 def _codec(tiny_hub: TinyHub, languages: Languages, kind: str) -> Codec:
     entry = tiny_hub.entry(kind)
     store = tiny_hub.store
-    return CODECS[entry.family](entry, store.tokenizer(entry), store.generation_config(entry), languages)
+    return codec_of(entry, store.tokenizer(entry), store.generation_config(entry), languages)
 
 
 def _purpose(codec: Codec) -> Purpose:
@@ -40,7 +40,7 @@ def _purpose(codec: Codec) -> Purpose:
 def _backends(tiny_hub: TinyHub, codec: Codec, folder: Path) -> tuple[Backend, Backend]:
     """CTranslate2 in float32, and the plain one."""
     entry, store = codec.entry, tiny_hub.store
-    causal = entry.family in CAUSAL_FAMILIES
+    causal = entry.kind == "causal"
     model = store.load(entry, dtype="float32")
     to_ctranslate2(model, store.tokenizer(entry), store.folder(entry), folder, quantization="float32")
     window = entry.max_source_tokens
@@ -90,7 +90,7 @@ def test_int8_runs_from_the_cache(tiny_hub: TinyHub, languages: Languages, kind:
     before = (folder / "model.bin").stat().st_mtime_ns
     assert tiny_hub.store.ct2_folder(codec.entry) == folder
     assert (folder / "model.bin").stat().st_mtime_ns == before
-    causal = codec.entry.family in CAUSAL_FAMILIES
+    causal = codec.entry.kind == "causal"
     backend = Ct2Backend(folder, causal=causal, max_source_tokens=128, threads=1)
     decoding = codec.decoding(purpose, max_new_tokens=12, min_new_tokens=4)
     [output] = backend.run([Generation(codec.encode("The talks.", purpose), decoding)], _never)
@@ -184,3 +184,10 @@ def test_marian_never_writes_padding_and_shares_out_its_probability(
     decoding = codec.decoding(_purpose(codec), max_new_tokens=12)
     assert decoding.suppressed_token_ids == (codec.tokenizer.pad_token_id,)
     assert decoding.renormalize_logits
+
+
+def test_only_pegasus_ends_sentences_with_a_mark(tiny_hub: TinyHub, languages: Languages) -> None:
+    for kind, text in (("pegasus", "Talks. Trade."), ("bart", "Talks.<n>Trade.")):
+        codec = _codec(tiny_hub, languages, kind)
+        codec.tokenizer = SimpleNamespace(decode=lambda *_, **__: "Talks.<n>Trade.")
+        assert codec.decode((7,)) == text

@@ -50,7 +50,7 @@ def test_a_translation_arrives_segment_by_segment(client: FlaskClient) -> None:
     body = {"text": "good morning", "target": "fr", "stream": True}
     (name, segment), (last, result) = events(client.post("/v1/translate", json=body).text)
     assert (name, last) == ("segment", "result")
-    assert segment == {**result["segments"][0], "index": 0}
+    assert segment == {**result["segments"][0], "index": 0, "total": 1}
 
 
 def test_each_event_is_written_when_it_is_told(client: FlaskClient) -> None:

@@ -77,6 +77,25 @@ def test_replaced_weights_are_converted_anew(tiny_hub: TinyHub, tmp_path: Path) 
     assert (store.ct2_folder(entry) / "model.bin").read_bytes() != before
 
 
+def test_entries_of_one_folder_share_its_conversion(tiny_hub: TinyHub, tmp_path: Path) -> None:
+    entry = _copy(tiny_hub, "marian", tmp_path / "m")
+    (tmp_path / "link").symlink_to(tmp_path / "m")
+    other = entry.model_copy(update={"name": "tiny/other", "path": tmp_path / "link"})
+    store = Store(tmp_path / "cache")
+    made = (store.ct2_folder(entry) / "model.bin").stat().st_ino
+    assert (store.ct2_folder(other) / "model.bin").stat().st_ino == made
+
+
+def test_a_folder_without_its_tokenizer_is_not_sound(tiny_hub: TinyHub, tmp_path: Path) -> None:
+    entry = _copy(tiny_hub, "bart", tmp_path / "m")
+    store = Store(tmp_path / "cache")
+    assert store.check(entry) == []
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"):
+        (tmp_path / "m" / name).unlink(missing_ok=True)
+    [problem] = store.check(entry)
+    assert problem.startswith("its tokenizer cannot be read"), "the name comes from the command"
+
+
 def test_a_half_made_conversion_is_not_used(tiny_hub: TinyHub, tmp_path: Path) -> None:
     entry = _copy(tiny_hub, "marian", tmp_path / "m")
     store = Store(tmp_path / "cache")

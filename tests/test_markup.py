@@ -14,7 +14,7 @@ from models.text.markup import align, html, markdown
 from models.text.markup.place import Piece, pausing_place, place, stretches
 from models.text.markup.run import Run, restore
 from models.text.markup.tags import scan
-from models.text.segment import sentences
+from models.text.sentences.segment import sentences
 from models.text.span import Span
 
 PAGE = """<!DOCTYPE html>

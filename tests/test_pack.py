@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.text import layout
-from models.text.layout import lines
+from models.text.markup import layout
+from models.text.markup.layout import lines
 from models.text.markup.run import restore
-from models.text.pack import pack, split_long
+from models.text.sentences.pack import pack, split_long
 from models.text.span import Span
 
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from models.errors import InvalidInput
-from models.text import furniture
-from models.text.article import Dropped
-from models.text.block import Block, read_blocks, words
-from models.text.extraction import Extraction
-from models.text.page import read_html
-from models.text.tree import parse_page
+from models.text.article import furniture
+from models.text.article.article import Dropped
+from models.text.article.block import Block, read_blocks, words
+from models.text.article.extraction import Extraction
+from models.text.article.page import read_html
+from models.text.article.tree import parse_page
 
 BODY = [
     "The harbour of Port Ellery will close for two weeks in June, the council said on Monday.",

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.text import headline
-from models.text.paste import read_pasted
-from models.text.traits import Lines
-from models.text.wording import KINDS
+from models.text.article import headline
+from models.text.article.paste import read_pasted
+from models.text.article.traits import Lines
+from models.text.article.wording import KINDS
 
 ARTICLE = [
     "The lighthouse at Corran Point will be switched off in March after 164 years, keepers said on Friday.",

@@ -1,7 +1,10 @@
 """The pool of loaded models: loaded once, unloaded when there are too many, and failures told."""
 
+import json
+import shutil
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import TinyHub
@@ -9,6 +12,7 @@ from tiny_models import SENTENCES
 
 from models.codec import Purpose
 from models.engine.protocol import BatchRecord, Generation
+from models.engine.seq2seq import Seq2SeqEngine
 from models.engines import EngineChoice, EngineMaker
 from models.errors import ModelUnavailable
 from models.languages import Languages
@@ -62,7 +66,8 @@ def test_a_failure_is_told_and_tried_again(tiny_hub: TinyHub, languages: Languag
     assert pool.unready(["tiny/mt5"]) == []
     with pytest.raises(ModelUnavailable, match="tiny/mt5"):
         pool.load("tiny/mt5")
-    assert "could not be loaded" in pool.unready(["tiny/mt5"])[0]
+    [reason] = pool.unready(["tiny/mt5"])
+    assert reason == "tiny/mt5 could not be loaded: its folder holds no config.json"
     (folder / "config.away").rename(folder / "config.json")
     pool.load("tiny/mt5")
     assert pool.unready(["tiny/mt5"]) == []
@@ -144,3 +149,29 @@ def test_the_native_engine_writes_what_generate_writes(
         assert native == plain
     for pool in pools:
         pool.close()
+
+
+@pytest.mark.parametrize(
+    ("own", "entry", "widths"), [(5, {}, (5, 1)), (5, {"num_beams": 6}, (6, 1)), (1, {}, (1,))]
+)
+def test_the_native_engine_is_built_for_the_beams_that_the_codec_asks_for(
+    tiny_hub: TinyHub,
+    languages: Languages,
+    own: int,
+    entry: dict[str, int],
+    widths: tuple[int, ...],
+    tmp_path: Path,
+) -> None:
+    """Widths that were not foreseen are neither tried nor captured when a model is loaded on a GPU."""
+    shutil.copytree(tiny_hub.entry("bart").path or Path(), tmp_path / "m")
+    config = tmp_path / "m" / "generation_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text("utf-8")) | {"num_beams": own}), "utf-8")
+    catalog = tiny_hub.catalog("bart", path=str(tmp_path / "m"), decoding=entry)
+    maker = EngineMaker(tiny_hub.store, device="cpu", choice="native")
+    pool = ModelPool(catalog, tiny_hub.store, languages, maker)
+    with pool.use(catalog.get("tiny/bart")) as model:
+        assert isinstance(model, TextModel)
+        assert isinstance(model.engine, Seq2SeqEngine)
+        assert model.engine.limits.beam_widths == widths
+        assert model.codec.decoding(Purpose("summarize", "en"), max_new_tokens=8).num_beams == widths[0]
+    pool.close()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.text import segment
-from models.text.segment import pausing_sentences, sentences
+from models.text.sentences import segment
+from models.text.sentences.segment import pausing_sentences, sentences
 from models.text.span import Span
 
 ARBITRARY = st.text(

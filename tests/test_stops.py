@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.text.segment import sentences
+from models.text.sentences.segment import sentences
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
@@ -12,10 +13,12 @@ from fake_pool import FakeEngine, FakePool, cipher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.catalog import Catalog
 from models.engine.protocol import Decoding, Generation, Output
-from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
+from models.errors import DeadlineExceeded, InvalidInput, UnknownModel, UnsupportedLanguage
 from models.languages import Languages
-from models.tasks.steps import Outcome, run, run_all
+from models.tasks.driver import Driver, run, run_all
+from models.tasks.steps import Outcome
 from models.tasks.translation import Translation, TranslationRequest
 from models.tasks.translator import Translator
 from models.text.language import Detection, LanguageDetector
@@ -103,7 +106,7 @@ def test_a_sentence_over_the_window_goes_in_parts(languages: Languages, detector
     pool = _pool(languages, max_source_tokens=60, max_new_tokens=200)
     text = "The ministers spoke about trade, about the border, about water, " * 6 + "and about much else."
     result = _translate(pool, detector, text=text, source="en").unwrap()
-    assert len(pool.engine.submissions[0]) > 5
+    assert len(pool.engine.submissions[0]) > 4
     assert all(len(g.source_ids) <= 60 for g in pool.engine.submissions[0])
     assert result.translation == cipher(text)
     assert len(result.segments) == 1
@@ -189,6 +192,33 @@ def test_a_pairs_own_model_takes_that_pair(
     name = f"Helsinki-NLP/opus-mt-{pair}"
     outcome = _translate(_pool(languages), detector, text="Talks.", model=name, source=source, target=target)
     assert getattr(outcome.error, "field", None) == field
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "field", "allowed"),
+    [
+        ("en", "fr", None, None),
+        ("de", "en", None, None),
+        ("fr", "en", "source", ["en", "de"]),
+        ("en", "de", "target", ["fr"]),
+        ("ja", "en", "source", ["en", "fr", "de"]),
+    ],
+)
+def test_a_model_for_some_directions_takes_no_other(
+    languages: Languages,
+    detector: LanguageDetector,
+    source: str,
+    target: str,
+    field: str | None,
+    allowed: list[str] | None,
+) -> None:
+    pool = _pool(languages)
+    entry = pool.catalog.get(GEMMA)
+    pairs = (("en", "fr"), ("de", "en"))
+    changes = {"pairs": pairs, "languages": ("en", "fr", "de"), "english_only": False}
+    pool.catalog = Catalog([entry.model_copy(update=changes)])
+    error = _translate(pool, detector, text="Talks.", source=source, target=target).error
+    assert (getattr(error, "field", None), getattr(error, "allowed", None)) == (field, allowed)
 
 
 class Fickle(FakeEngine):
@@ -499,19 +529,43 @@ def test_a_task_pauses_for_its_deadline_at_every_run(
 def test_a_translation_of_many_sentences_pauses_at_each_before_and_after_the_model(
     languages: Languages, detector: LanguageDetector
 ) -> None:
-    translator = Translator(_pool(languages).as_pool, Languages.load(), detector, default_model=GEMMA)
     request = TranslationRequest(text="It rained.\n" * 300, source="en", target="fr")
-    steps = translator.steps(request)
+    pool = _pool(languages)
+    translator = Translator(pool.as_pool, Languages.load(), detector, default_model=GEMMA)
     pauses = {"before": 0, "after": 0}
-    while (call := next(steps)) is None:
-        pauses["before"] += 1
-    outputs = [each.result() for each in call.engine.submit(call.generations)]
-    call = steps.send(outputs)
-    while call is None:
-        pauses["after"] += 1
-        try:
-            call = next(steps)
-        except StopIteration:
-            break
+    for step in Driver([translator.steps(request)]).events(tick_s=10):
+        pauses["after" if pool.engine.submissions else "before"] += step is None
     assert pauses["before"] >= 900, "split, masked and encoded"
     assert pauses["after"] >= 900, "decoded, checked and put in its place"
+
+
+class _Slow(FakeEngine):
+    """Never answers a sentence with ☡ in it."""
+
+    def _answer(self, generation: Generation) -> Future[Output]:
+        return Future() if ord("☡") in generation.source_ids else super()._answer(generation)
+
+
+def _in_time(translator: Translator, request: TranslationRequest) -> Outcome[Translation]:
+    deadline = time.monotonic() + 0.5
+    (outcome,) = run_all([translator.steps(request)], deadline=deadline, in_rounds=False)
+    return outcome
+
+
+def test_time_that_runs_out_leaves_what_is_done_if_that_is_asked_for(
+    languages: Languages, detector: LanguageDetector
+) -> None:
+    pool = FakePool(languages)
+    pool.engine = _Slow(str.upper)
+    translator = Translator(pool.as_pool, languages, detector, default_model=GEMMA)
+    text = "The talks <b>failed</b>. They ☡ met again. It rained."
+    request = TranslationRequest(text=text, source="en", target="fr", format="html", partial=True)
+    done = _in_time(translator, request).unwrap()
+    assert done.translation == "THE TALKS <b>FAILED</b>. They ☡ met again. IT RAINED."
+    assert [segment.missing for segment in done.segments] == [None, True, None]
+    assert done.partial
+    assert done.notes[0] == "time ran out: 1 of 3 segments are not translated"
+    whole = _in_time(translator, replace(request, partial=False))
+    assert isinstance(whole.error, DeadlineExceeded)
+    nothing = replace(request, text="They ☡ met again.")
+    assert _in_time(translator, nothing).error is not None

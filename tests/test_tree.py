@@ -3,9 +3,9 @@
 import pytest
 
 from models.errors import InvalidInput
-from models.text.page import read_html
-from models.text.tree import MOST_NESTED, parse_page
-from models.text.visible import read_whole_page
+from models.text.article.page import read_html
+from models.text.article.tree import MOST_NESTED, parse_page
+from models.text.article.visible import read_whole_page
 
 FIRST = "The harbour of Port Ellery will close for two weeks in June, the council said on Monday."
 DEEP = "Fishermen fear for their income, for nobody asked them before the council decided on it."

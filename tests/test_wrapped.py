@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.text import layout
+from models.text.markup import layout
 from models.text.markup.run import restore
-from models.text.wrapped import widths
+from models.text.sentences.wrapped import widths
 
 PROSE = (
     "The ministers met on Sunday in the old town hall and spoke about trade until late in the evening. "

@@ -6,7 +6,11 @@ An engine knows nothing of text, languages, tasks or HTTP.
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
+
+from annotated_types import Ge, Gt
+
+TokenId = Annotated[int, Ge(0)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,19 +20,19 @@ class Decoding:
     Two generations with equal decodings may share a batch.
     """
 
-    max_new_tokens: int
-    min_new_tokens: int = 0
-    num_beams: int = 1
+    max_new_tokens: Annotated[int, Ge(1)]
+    min_new_tokens: Annotated[int, Ge(0)] = 0
+    num_beams: Annotated[int, Ge(1)] = 1
     length_penalty: float = 1.0
     early_stopping: bool | Literal["never"] = False
-    no_repeat_ngram_size: int = 0
-    repetition_penalty: float = 1.0
-    forced_bos_token_id: int | None = None
-    forced_eos_token_id: int | None = None
-    suppressed_token_ids: tuple[int, ...] = ()
+    no_repeat_ngram_size: Annotated[int, Ge(0)] = 0
+    repetition_penalty: Annotated[float, Gt(0)] = 1.0
+    forced_bos_token_id: TokenId | None = None
+    forced_eos_token_id: TokenId | None = None
+    suppressed_token_ids: tuple[TokenId, ...] = ()
     renormalize_logits: bool = False
     """Beam search shares out what suppressed tokens would have had; Marian's models want it."""
-    stop_token_ids: tuple[int, ...] = ()
+    stop_token_ids: tuple[TokenId, ...] = ()
     """The first of these ends the output; empty means the model's own end token."""
 
 

@@ -13,11 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_WORDS = {"headline": 50, "short": 66, "medium": 120, "long": 240}
-"""The most words of a summary by its length; a headline is one sentence."""
-
-AIM = 0.75
-"""The share of `max_words` that a summary aims at, so that whole sentences fit: some 50, 90 and 180 words."""
+from models.choices import AIM
 
 _FEWEST_WORDS = 5
 _USUAL_WORDS = 20

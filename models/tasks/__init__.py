@@ -1,1 +1,1 @@
-"""What users ask for: a summary, a translation, a summary in another language."""
+"""The tasks that users ask for: a summary, a translation, a check."""

@@ -4,32 +4,30 @@ What is held (terms, inline code, addresses) goes through the model as a mask. A
 that was held is also tried with the word itself. Of all attempts at a sentence the best is kept.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 
 from models.checks.flag import Flag
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
-from models.checks.pauses import Pausing, finish
+from models.checks.pauses import Pausing
 from models.checks.registry import TRANSLATION_CHECKS, run_pausing
 from models.checks.severity import any_error, penalty
 from models.checks.translation import repetition
-from models.pool import ModelPool
-from models.tasks.hypothesis import Ask, Hypothesis, OnDone, Search, translate
+from models.errors import DeadlineExceeded, EngineFailed, InvalidInput
+from models.tasks.hypothesis import Ask, Hypotheses, Hypothesis, Search
 from models.tasks.route import Hop
-from models.tasks.steps import Steps
-from models.tasks.usage import Usage
+from models.tasks.steps import Event, Steps, Together
 from models.text.span import Span
-from models.text.terms import Held, Masked, Unmasked, look_up, mask, masks_in, unmask, without_masks
+from models.text.terms import Held, Masked, Unmasked, look_up, mask, masks_in, unmask
 
 _LOST, _UNFINISHED, _MASK_LEFT = 3.0, 4.0, 6.0
-"""What each costs an attempt beside what the checks find, in the unit of `penalty`."""
+"""The cost of each for an attempt, beside what the checks find, in the unit of `penalty`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """What is translated in one go."""
+    """A text that is translated in one go."""
 
     text: str
     held: tuple[Held, ...] = ()
@@ -44,88 +42,81 @@ class Attempt:
 
     text: str
     places: tuple[Span | None, ...]
-    """Where in `text` each of the held words stands; None for one that is lost."""
+    """The place in `text` of each of the held words; None for one that is lost."""
     complete: bool
     confidence: float | None
     flags: tuple[Flag, ...] = ()
     cost: float = 0.0
     """The lower, the better; 0 if nothing is wrong."""
     abstained: bool = False
+    missing: bool = False
+    """True if time ran out before there was one: the text is the source's."""
     alone: dict[Span, list[str]] = field(default_factory=dict)
-    """What each of the sentence's stretches is called in the target language."""
+    """The translations of the sentence's stretches, each by itself."""
 
 
-OnAttempt = Callable[[int, Attempt], None]
-"""Told of a sentence, by its number, once there is an attempt at it; again, if a later one may be better."""
-
-
-def translate_checked(
-    pool: ModelPool,
-    hops: Sequence[Hop],
+def attempts(
+    hypotheses: Hypotheses,
     sentences: Sequence[Sentence],
     min_confidence: float | None,
-    on_attempt: OnAttempt | None = None,
-) -> Steps[tuple[list[Attempt], Usage]]:
-    """The best of at most three attempts at each sentence, the second and third in one round.
+    event_of: Callable[[int, Attempt], Event],
+    *,
+    partial: bool = False,
+) -> Steps[list[Attempt]]:
+    """Return the best of at most three attempts at each sentence, the second and third made together.
 
-    Pauses after each sentence's work, and within its checks.
+    The event of a sentence's number and attempt is told once there is one, and again if it was tried again.
+    If time runs out and there are some, `partial` returns them, and the other sentences as they are.
     """
-    masked: list[Masked] = []
-    parts: list[list[Sentence]] = []
-    for sentence in sentences:
-        masked.append(mask(sentence.text, sentence.held))
-        parts.append(_stretches(sentence))
+    done: list[Attempt | None] = [None] * len(sentences)
+
+    def steps(i: int, sentence: Sentence) -> Steps[Attempt]:
         yield None
-    asks = [Ask(each.text) for each in masked]
-    asks += [Ask(mask(part.text, part.held).text) for part in chain.from_iterable(parts)]
+        best, alone = yield from _first(hypotheses, sentence)
+        done[i] = finished = _finished(sentence, best, alone, min_confidence)
+        yield event_of(i, finished)
+        if _is_worth_another(best):
+            better = yield from _improved(hypotheses, sentence, best)
+            done[i] = finished = _finished(sentence, better, alone, min_confidence)
+            yield event_of(i, finished)
+        return finished
 
-    def tell(i: int, hypothesis: Hypothesis) -> None:
-        if on_attempt is not None and i < len(sentences):
-            attempt = finish(_attempt(hops, sentences[i], masked[i], hypothesis))
-            on_attempt(i, _finished(sentences[i], attempt, {}, min_confidence))
-
-    done, usage = yield from _translate_live(pool, hops, asks, tell if on_attempt is not None else None)
-    names = iter(done[len(sentences) :])
-    best: list[Attempt] = []
-    alone: list[dict[Span, list[str]]] = []
-    for sentence, own, each, hypothesis in zip(sentences, masked, parts, done[: len(sentences)], strict=True):
-        best.append((yield from _attempt(hops, sentence, own, hypothesis)))
-        alone.append(_alone(sentence, each, names))
-
-    wrong = [i for i, attempt in enumerate(best) if _is_worth_another(attempt)]
-    if wrong:
-        usage += yield from _improve(pool, hops, sentences, best, wrong)
-    finished = [
-        _finished(sentence, attempt, names_of, min_confidence)
-        for sentence, attempt, names_of in zip(sentences, best, alone, strict=True)
+    try:
+        yield Together([steps(i, sentence) for i, sentence in enumerate(sentences)])
+    except DeadlineExceeded:
+        if not partial or not any(done):
+            raise
+    return [
+        attempt or replace(_as_it_is(sentence), complete=False, missing=True)
+        for sentence, attempt in zip(sentences, done, strict=True)
     ]
-    if on_attempt is not None:
-        for i in wrong:
-            on_attempt(i, finished[i])
-    return finished, usage
 
 
-def _improve(
-    pool: ModelPool,
-    hops: Sequence[Hop],
-    sentences: Sequence[Sentence],
-    best: list[Attempt],
-    wrong: Sequence[int],
-) -> Steps[Usage]:
-    """Another attempt at the sentences numbered in `wrong`, and a third where a held word was lost.
+def _first(hypotheses: Hypotheses, sentence: Sentence) -> Steps[tuple[Attempt, dict[Span, list[str]]]]:
+    """Return an attempt at the sentence, and each of its stretches as it is translated by itself."""
+    masked = mask(sentence.text, sentence.held)
+    parts = _stretches(sentence)
+    asks = [Ask(masked.text), *(Ask(mask(part.text, part.held).text) for part in parts)]
+    done: list[Hypothesis] = yield Together([hypotheses.steps(ask) for ask in asks])
+    attempt = yield from _attempt(hypotheses.hops, sentence, masked, done[0])
+    return attempt, _alone(sentence, parts, done[1:])
 
-    Puts what is better into `best`.
-    """
-    ways = [(i, mask(sentences[i].text, sentences[i].held), _search(best[i])) for i in wrong]
-    lost = [i for i in wrong if None in best[i].places]
-    unmasked = [Masked(_with_words(sentences[i]), ("",) * len(sentences[i].held)) for i in lost]
-    ways += [(i, masked, "own") for i, masked in zip(lost, unmasked, strict=True)]
-    asks = [Ask(masked.text, search) for _, masked, search in ways]
-    again, usage = yield from _translate_live(pool, hops, asks)
-    for (i, masked, _), hypothesis in zip(ways, again, strict=True):
-        other = yield from _attempt(hops, sentences[i], masked, hypothesis)
-        best[i] = min(best[i], other, key=lambda attempt: attempt.cost)
-    return usage
+
+def _improved(hypotheses: Hypotheses, sentence: Sentence, best: Attempt) -> Steps[Attempt]:
+    """Return the best of this attempt, another one, and a third where a held word was lost."""
+    masked = mask(sentence.text, sentence.held)
+    ways = [(masked, Ask(masked.text, _search(best)))]
+    if None in best.places:
+        unmasked = Masked(_with_words(sentence), ("",) * len(sentence.held))
+        ways.append((unmasked, Ask(unmasked.text)))
+    try:
+        again: list[Hypothesis] = yield Together([hypotheses.steps(ask) for _, ask in ways])
+    except (EngineFailed, InvalidInput):  # of this engine, not of the sentence: it did that before
+        return best
+    for (own, _), hypothesis in zip(ways, again, strict=True):
+        other = yield from _attempt(hypotheses.hops, sentence, own, hypothesis)
+        best = min(best, other, key=lambda attempt: attempt.cost)
+    return best
 
 
 def _search(attempt: Attempt) -> Search:
@@ -135,30 +126,6 @@ def _search(attempt: Attempt) -> Search:
 
 def _is_worth_another(attempt: Attempt) -> bool:
     return any_error(attempt.flags) or not attempt.complete or attempt.cost >= _LOST
-
-
-def _translate_live(
-    pool: ModelPool, hops: Sequence[Hop], asks: Sequence[Ask], on_done: OnDone | None = None
-) -> Steps[tuple[list[Hypothesis], Usage]]:
-    """Translate each different text once, and pass over those that have nothing to translate but masks."""
-    places: dict[Ask, list[int]] = {}
-    for i, ask in enumerate(asks):
-        if _has_words(ask.text):
-            places.setdefault(ask, []).append(i)
-    live = list(places)
-
-    def tell(i: int, hypothesis: Hypothesis) -> None:
-        if on_done is not None:
-            for place in places[live[i]]:
-                on_done(place, hypothesis)
-
-    done, usage = yield from translate(pool, hops, live, tell if on_done is not None else None)
-    found = dict(zip(live, done, strict=True))
-    return [found.get(ask, Hypothesis(ask.text, True, None)) for ask in asks], usage
-
-
-def _has_words(text: str) -> bool:
-    return any(character.isalpha() for character in without_masks(text))
 
 
 def _attempt(
@@ -181,11 +148,7 @@ def _finished(
 ) -> Attempt:
     """The attempt with what became of its terms, or the source where the model is not sure enough."""
     if min_confidence is not None and attempt.confidence is not None and attempt.confidence < min_confidence:
-        places = tuple(
-            held.span if sentence.text[held.span.start : held.span.end] == held.text else None
-            for held in sentence.held
-        )
-        return Attempt(sentence.text, places, True, attempt.confidence, abstained=True)
+        return replace(_as_it_is(sentence), confidence=attempt.confidence, abstained=True)
     whole = Span(0, len(attempt.text))
     lost = [
         Flag("term", whole, f"“{held.term}” was to be “{held.text}” here.", source=held.span)
@@ -193,6 +156,15 @@ def _finished(
         if place is None and held.term is not None
     ]
     return replace(attempt, flags=(*attempt.flags, *lost), alone=alone)
+
+
+def _as_it_is(sentence: Sentence) -> Attempt:
+    """Return the source in place of a translation."""
+    places = tuple(
+        held.span if sentence.text[held.span.start : held.span.end] == held.text else None
+        for held in sentence.held
+    )
+    return Attempt(sentence.text, places, complete=True, confidence=None)
 
 
 def _stretches(sentence: Sentence) -> list[Sentence]:
@@ -209,12 +181,11 @@ def _within(held: Sequence[Held], span: Span) -> tuple[Held, ...]:
 
 
 def _alone(
-    sentence: Sentence, parts: Sequence[Sentence], hypotheses: Iterator[Hypothesis]
+    sentence: Sentence, parts: Sequence[Sentence], hypotheses: Sequence[Hypothesis]
 ) -> dict[Span, list[str]]:
-    """What each stretch became by itself; takes one hypothesis for each."""
     return {
-        span: [unmask(next(hypotheses).text, mask(part.text, part.held), part.held).text]
-        for span, part in zip(sentence.stretches, parts, strict=True)
+        span: [unmask(hypothesis.text, mask(part.text, part.held), part.held).text]
+        for span, part, hypothesis in zip(sentence.stretches, parts, hypotheses, strict=True)
     }
 
 

@@ -31,7 +31,7 @@ class CheckRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What was found."""
+    """The findings of a check."""
 
     sentences: tuple[CheckedSentence, ...]
     """The output's, in order; spans are in the output, evidence in the source."""

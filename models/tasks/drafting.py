@@ -6,25 +6,21 @@ it is read. Knows nothing of how an article is read, or of what becomes of a dra
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from models.choices import AIM, LENGTHS
 from models.codec import Purpose
 from models.engine.protocol import Decoding, Generation, Output
-from models.extractive.choose import AIM, MAX_WORDS
 from models.extractive.summarizer import summarize as pick_sentences
 from models.pool import ExtractiveModel, TextModel
-from models.tasks.events import OnEvent, Pieces
 from models.tasks.hypothesis import join
 from models.tasks.steps import Call, Steps
-from models.tasks.summary import Length, SummaryRequest, SummarySentence
+from models.tasks.summary import SummaryRequest, SummarySentence
 from models.tasks.usage import Usage
-from models.text.pack import pack, split_long
-from models.text.segment import sentences
+from models.text.sentences.pack import pack, split_long
+from models.text.sentences.segment import sentences
 from models.text.span import Span
-
-SENTENCES: dict[Length, int] = {"headline": 1, "short": 2, "medium": 4, "long": 8}
-"""How many sentences an instruct model is asked for."""
 
 TOKENS_A_WORD = 1.5
 LEAST_SHARE = 0.4
@@ -40,28 +36,28 @@ class Draft:
 
     sentences: list[SummarySentence]
     windows: int
-    """How many pieces the text was read in."""
+    """The number of pieces in which the text was read."""
     coverage: float
     """The share of the text's characters that the model was given, 0 to 1."""
     usage: Usage = field(default_factory=Usage)
     notes: list[str] = field(default_factory=list)
     basis: list[str] = field(default_factory=list)
-    """What the last writing was made from: the text's sentences, or the summaries of its windows."""
+    """The source of the last writing: the article's sentences, or the summaries of its windows."""
     cautions: tuple[str, ...] = ()
     """See `Translation`."""
 
 
 def most_sentences(request: SummaryRequest) -> int | None:
-    """How many sentences the summary may have; None if only its words are limited."""
-    return 1 if request.length == "headline" else request.max_sentences
+    """Return the most sentences that the summary may have; None if only its words are limited."""
+    return LENGTHS[request.length].max_sentences or request.max_sentences
 
 
 def most_words(request: SummaryRequest) -> int:
-    """How many words the summary may have."""
+    """Return the most words that the summary may have."""
     if request.max_tokens is not None:
         return max(1, int(request.max_tokens / TOKENS_A_WORD))
     least = (request.min_tokens or 0) / TOKENS_A_WORD
-    return max(MAX_WORDS[request.length], math.ceil(least / AIM))
+    return max(LENGTHS[request.length].max_words, math.ceil(least / AIM))
 
 
 def pick(
@@ -85,9 +81,9 @@ def write(
     language: str,
     *,
     again: bool = False,
-    on_event: OnEvent | None = None,
+    is_shown: bool = False,
 ) -> Steps[Draft]:
-    """Have the model write; windows first, then the whole, until one window is left: its words are told.
+    """Have the model write; windows first, then the whole, until one window is left: its words may be shown.
 
     `again` searches wider and asks for no least length, which a model fills with inventions.
     """
@@ -101,7 +97,7 @@ def write(
         generations = [_generation(model, window, purpose, request, again) for window in windows]
         last = len(windows) == 1
         outputs: list[Output] = yield Call(
-            model.engine, generations, on_token=_teller(model, on_event) if last else None
+            model.engine, generations, model.codec.decode if is_shown and last else None
         )
         usage += Usage.of(generations, outputs)
         written = [model.codec.decode(output.token_ids) for output in outputs]
@@ -122,19 +118,13 @@ def write(
     )
 
 
-def _teller(model: TextModel, on_event: OnEvent | None) -> Callable[[int, int], None] | None:
-    if on_event is None:
-        return None
-    pieces = Pieces(model.codec.decode, on_event)
-    return lambda _, token: pieces.add(token)
-
-
 def _purpose(request: SummaryRequest, language: str) -> Purpose:
-    return Purpose("summarize", language, sentences=request.max_sentences or SENTENCES[request.length])
+    sentences = request.max_sentences or LENGTHS[request.length].sentences
+    return Purpose("summarize", language, sentences=sentences)
 
 
 def _share(windows: Sequence[str], texts: Sequence[str]) -> float:
-    """How much of the texts is in the windows, white space aside."""
+    """Return the share of the texts that is in the windows, white space aside."""
     read, whole = (sum(len("".join(text.split())) for text in side) for side in (windows, texts))
     return min(1.0, read / whole) if whole else 1.0
 
@@ -163,7 +153,7 @@ def _generation(
 ) -> Generation:
     most = request.max_tokens or round(most_words(request) * TOKENS_A_WORD)
     least = round(most * LEAST_SHARE)
-    if model.entry.free_length or model.entry.family == "instruct":
+    if model.entry.free_length:
         most, least = request.max_tokens or model.entry.max_new_tokens, 0
     least = least if request.min_tokens is None else request.min_tokens
     decoding = model.codec.decoding(purpose, max_new_tokens=most, min_new_tokens=least)

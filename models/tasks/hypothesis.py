@@ -1,13 +1,12 @@
 """Texts through one model after another: each comes out as a hypothesis with what the model thinks of it.
 
-Knows nothing of markup, terms or checks.
+Knows nothing of markup or checks.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial, reduce
-from itertools import accumulate
+from functools import reduce
 from typing import Literal
 
 from models.codec import Purpose
@@ -16,8 +15,9 @@ from models.pool import ModelPool, TextModel
 from models.tasks.route import Hop
 from models.tasks.steps import Call, Steps
 from models.tasks.usage import Usage
-from models.text.pack import split_long
+from models.text.sentences.pack import split_long
 from models.text.span import Span
+from models.text.terms import without_masks
 
 UNSPACED = {"zh", "zh-Hant", "ja", "yue", "th", "lo", "km", "my"}
 """Languages that put no space between sentences."""
@@ -32,7 +32,7 @@ LEAST_NEW_TOKENS = 128
 
 OTHER_BEAMS = 4
 NO_REPEAT = 3
-"""How many tokens in a row may not come twice, where a loop is to be avoided."""
+"""So many tokens in a row may not come twice, where a loop is to be avoided."""
 
 Search = Literal["own", "other", "without loops"]
 """The model's own way; for what came out wrong another one, and for what came out as a loop one without."""
@@ -57,76 +57,48 @@ class Hypothesis:
     """The geometric mean of its tokens' probabilities, the least of all models'; None if one gives none."""
 
 
-OnDone = Callable[[int, Hypothesis], None]
-"""Told of a text, by its number, as soon as its translation is there, where somebody listens."""
+class Hypotheses:
+    """Texts of a sentence or a paragraph each through the models of all hops, in order."""
 
+    def __init__(self, pool: ModelPool, hops: Sequence[Hop]):
+        self.hops = hops
+        self._pool = pool
+        self._around: dict[str, int] = {}
+        """Tokens of a model's input beside the text's, by the language that it reads."""
+        self._generated: dict[Generation, Output] = {}
 
-def translate(
-    pool: ModelPool, hops: Sequence[Hop], asks: Sequence[Ask], on_done: OnDone | None = None
-) -> Steps[tuple[list[Hypothesis], Usage]]:
-    """Translate texts of a sentence or a paragraph each with all hops, in order."""
-    usage = Usage()
-    done = [Hypothesis(ask.text, True, 1.0) for ask in asks]
-    for hop in hops:
-        texts = [replace(ask, text=each.text) for ask, each in zip(asks, done, strict=True)]
-        tell = None
-        if on_done is not None and hop is hops[-1]:
-            tell = partial(_tell_after, done, on_done)
-        further, used = yield from _hop(pool, hop, texts, tell)
-        done = [_after(a, b) for a, b in zip(done, further, strict=True)]
-        usage += used
-    return done, usage
+    def steps(self, ask: Ask) -> Steps[Hypothesis]:
+        """Translate one text; one without a word in it stays as it is."""
+        if not any(character.isalpha() for character in without_masks(ask.text)):
+            return Hypothesis(ask.text, True, None)
+        done = Hypothesis(ask.text, True, 1.0)
+        for hop in self.hops:
+            further = yield from self._hop(hop, replace(ask, text=done.text))
+            done = _after(done, further)
+        return done
 
+    def usage(self) -> Usage:
+        """Count the tokens of all different generations so far."""
+        return Usage.of(self._generated.keys(), self._generated.values())
 
-def _tell_after(before: Sequence[Hypothesis], on_done: OnDone, i: int, hypothesis: Hypothesis) -> None:
-    on_done(i, _after(before[i], hypothesis))
+    def _hop(self, hop: Hop, ask: Ask) -> Steps[Hypothesis]:
+        """Translate a text with one model; one that is longer than its window goes in parts."""
+        purpose = Purpose("translate", hop.source, hop.target)
+        with self._pool.use(hop.entry) as model:
+            assert isinstance(model, TextModel)  # noqa: S101 - the task of an entry decides its kind
+            if hop.source not in self._around:
+                self._around[hop.source] = len(model.codec.encode("", purpose))
+            parts = _parts(model, ask, purpose, self._around[hop.source])
+            yield None
+            outputs: list[Output] = yield Call(model.engine, parts)
+            self._generated.update(zip(parts, outputs, strict=True))
+            return _joined(model, hop.target, parts, outputs)
 
 
 def _after(first: Hypothesis, second: Hypothesis) -> Hypothesis:
     known = first.confidence is not None and second.confidence is not None
     least = min(first.confidence or 0.0, second.confidence or 0.0) if known else None
     return Hypothesis(second.text, first.complete and second.complete, least)
-
-
-def _hop(
-    pool: ModelPool, hop: Hop, asks: Sequence[Ask], on_done: OnDone | None
-) -> Steps[tuple[list[Hypothesis], Usage]]:
-    """Translate texts with one model; one that is longer than its window goes in parts."""
-    purpose = Purpose("translate", hop.source, hop.target)
-    with pool.use(hop.entry) as model:
-        assert isinstance(model, TextModel)  # noqa: S101 - the task of an entry decides its kind
-        around = len(model.codec.encode("", purpose))
-        parts: list[list[Generation]] = []
-        for ask in asks:
-            parts.append(_parts(model, ask, purpose, around))
-            yield None
-        generations = [generation for own in parts for generation in own]
-        told = None if on_done is None else _told(model, hop.target, parts, on_done)
-        outputs = (yield Call(model.engine, generations, on_output=told)) if generations else []
-        answers = iter(outputs)
-        done: list[Hypothesis] = []
-        for own in parts:
-            done.append(_joined(model, hop.target, own, [next(answers) for _ in own]))
-            yield None
-    return done, Usage.of(generations, outputs)
-
-
-def _told(
-    model: TextModel, target: str, parts: Sequence[Sequence[Generation]], on_done: OnDone
-) -> Callable[[int, Output], None]:
-    """For a call with all the parts: tells of a text when the last of its parts is there."""
-    owners = [i for i, own in enumerate(parts) for _ in own]
-    starts = list(accumulate((len(own) for own in parts), initial=0))
-    outputs: dict[int, Output] = {}
-
-    def tell(index: int, output: Output) -> None:
-        outputs[index] = output
-        i = owners[index]
-        own = range(starts[i], starts[i + 1])
-        if all(each in outputs for each in own):
-            on_done(i, _joined(model, target, parts[i], [outputs[each] for each in own]))
-
-    return tell
 
 
 def _joined(
@@ -198,5 +170,5 @@ def join(texts: Sequence[str], language: str) -> str:
 
 
 def separator(language: str) -> str:
-    """What stands between sentences."""
+    """Return the white space between sentences."""
     return "" if language in UNSPACED else " "

@@ -1,4 +1,4 @@
-"""Which model, or which two, translate a pair of languages."""
+"""The way from one language to another: by one model, or by two."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Router:
         return self._pool.catalog.get(model or self._default_model, "translate")
 
     def reads(self, entry: ModelEntry, language: str) -> bool:
-        """Whether the model takes texts in this language, as far as the catalog says."""
+        """Return True if the model takes texts in this language, as far as the catalog says."""
         return not entry.languages or language in entry.languages or language.split("-")[0] in entry.languages
 
     def route(self, entry: ModelEntry, source: str, target: str) -> list[Hop]:
@@ -70,20 +70,27 @@ class Router:
         return [direct]
 
     def _check_pair(self, entry: ModelEntry, source: str, target: str) -> None:
-        """A model for one pair takes that pair; one for a group of languages, such as ROMANCE, any."""
-        for side, language, field in zip(
-            entry.pair or (), (source, target), ("source", "target"), strict=False
-        ):
-            try:
-                own = self._languages.normalize(side)
-            except UnsupportedLanguage:
-                continue
-            if own != language:
-                raise UnsupportedLanguage(
-                    f"{entry.name} does not translate {self._languages.name(language)} ({language})",
-                    field=field,
-                    allowed=[own],
-                )
+        """Raise UnsupportedLanguage if the model has pairs and this is none of them.
+
+        The name of a pattern's model may have a group of languages for a side, such as ROMANCE: any will do.
+        """
+        pairs = [tuple(map(self._own, pair)) for pair in entry.pairs]
+        starts = [pair for pair in pairs if pair[0] in (source, None)]
+        if not pairs or any(pair[1] in (target, None) for pair in starts):
+            return
+        field, language = ("target", target) if starts else ("source", source)
+        raise UnsupportedLanguage(
+            f"{entry.name} does not translate {self._languages.name(language)} ({language})",
+            field=field,
+            allowed=[side for pair in (starts or pairs) if (side := pair[bool(starts)])],
+        )
+
+    def _own(self, side: str) -> str | None:
+        """The code of a language in a model's name; None for what is not one."""
+        try:
+            return self._languages.normalize(side)
+        except UnsupportedLanguage:
+            return None
 
     def _supported(self, entry: ModelEntry, language: str, field: str) -> str:
         """The language, if this model has it."""

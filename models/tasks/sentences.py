@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from models.tasks.attempts import Attempt, Sentence
 from models.tasks.steps import Steps
 from models.tasks.translation import Segment, Term, TranslationRequest
-from models.text import layout
-from models.text.markup import html, markdown
+from models.text.markup import html, layout, markdown
 from models.text.markup.builder import flat
 from models.text.markup.place import Piece, pausing_place, stretches
 from models.text.markup.run import Run, restore
-from models.text.segment import pausing_sentences, strip
+from models.text.sentences.segment import pausing_sentences, strip
 from models.text.span import Span
 from models.text.terms import Held, Terms, apart
 
@@ -114,7 +113,7 @@ def put_together(
 
 
 def segment(part: Part, attempt: Attempt) -> Segment:
-    """What is told of a sentence."""
+    """Return the segment of a sentence and its translation."""
     return Segment(
         part.run.origin(part.span),
         attempt.text,
@@ -123,6 +122,7 @@ def segment(part: Part, attempt: Attempt) -> Segment:
         attempt.flags,
         attempt.abstained,
         part.sentence.text if part.run.is_markup else None,
+        attempt.missing or None,
     )
 
 

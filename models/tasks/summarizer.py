@@ -5,23 +5,22 @@ from dataclasses import replace
 from typing import Literal
 
 from models.catalog import ModelEntry
-from models.errors import InvalidInput, UnsupportedLanguage
+from models.errors import EngineFailed, InvalidInput, UnsupportedLanguage
 from models.extractive.choose import count_words
 from models.languages import Languages
 from models.pool import ExtractiveModel, ModelPool, TextModel
 from models.tasks.attempts import Attempt
 from models.tasks.drafting import Draft, most_sentences, most_words, pick, write
-from models.tasks.events import OnEvent, SentenceReady
 from models.tasks.hypothesis import join
 from models.tasks.steps import Steps
-from models.tasks.summary import Summary, SummaryRequest, SummarySentence, SummarySource
+from models.tasks.summary import SentenceReady, Summary, SummaryRequest, SummarySentence, SummarySource
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust, errors, is_unsupported
-from models.text.article import Article, read_verbatim
+from models.text.article.article import Article, read_verbatim
+from models.text.article.page import read_page
+from models.text.article.paste import read_pasted
 from models.text.language import Detection, LanguageDetector
-from models.text.page import read_page
-from models.text.paste import read_pasted
-from models.text.segment import sentences
+from models.text.sentences.segment import sentences
 from models.text.span import Span
 
 
@@ -50,7 +49,7 @@ class Summarizer:
         self._default_model = default_model
         self._read_page = read_page
 
-    def steps(self, request: SummaryRequest, on_event: OnEvent | None = None) -> Steps[Summary]:
+    def steps(self, request: SummaryRequest) -> Steps[Summary]:
         """Summarize one article. Raises InvalidInput and its kin, and ModelUnavailable."""
         entry = self._pool.catalog.get(request.model or self._default_model, "summarize")
         target = None if request.target is None else self._languages.normalize(request.target, "target")
@@ -66,17 +65,17 @@ class Summarizer:
         into = None if target == language else target
         if into is not None:
             self._check_target(language, into)
-        heard = on_event if into is None else None  # words in the wrong language are not to be seen
-        draft = yield from self._draft(entry, request, article, spans, language, heard)
+        # words in the wrong language are not to be seen
+        draft = yield from self._draft(entry, request, article, spans, language, is_shown=into is None)
         draft.sentences = yield from self._trust.examine(article, draft.sentences, language)
         if request.on_unsupported == "drop":
             _drop_unsupported(draft)
         model = None
         if into is not None and draft.sentences:
-            model, target = yield from self._translate(draft, language, into, on_event)
-        elif on_event is not None:
+            model, target = yield from self._translate(draft, language, into)
+        else:
             for i, sentence in enumerate(draft.sentences):
-                on_event(SentenceReady(i, sentence))
+                yield SentenceReady(i, sentence)
         return self._finish(request, entry, article, spans, draft, detected, target or language, model)
 
     def _read(self, request: SummaryRequest) -> Article:
@@ -117,7 +116,8 @@ class Summarizer:
         article: Article,
         spans: Sequence[Span],
         language: str,
-        on_event: OnEvent | None,
+        *,
+        is_shown: bool,
     ) -> Steps[Draft]:
         texts = [" ".join(article.text[s.start : s.end].splitlines()) for s in spans]
         few = len(texts) <= (most_sentences(request) or len(texts))
@@ -129,7 +129,7 @@ class Summarizer:
             if isinstance(model, ExtractiveModel):
                 return (yield from pick(model, request, texts, spans))
             assert isinstance(model, TextModel)  # noqa: S101 - the task of an entry decides its kind
-            return (yield from self._written(model, request, article, texts, language, on_event))
+            return (yield from self._written(model, request, article, texts, language, is_shown=is_shown))
 
     def _written(
         self,
@@ -138,16 +138,21 @@ class Summarizer:
         article: Article,
         texts: Sequence[str],
         language: str,
-        on_event: OnEvent | None,
+        *,
+        is_shown: bool,
     ) -> Steps[Draft]:
-        """What the model writes; the better of two attempts, if asked, where the first is not supported."""
-        draft = yield from write(model, request, texts, language, on_event=on_event)
+        """Have the model write; if asked, keep the better of two attempts if the first is not supported."""
+        draft = yield from write(model, request, texts, language, is_shown=is_shown)
         if request.on_unsupported != "retry":
             return draft
         wrong = errors((yield from self._trust.examine(article, draft.sentences, language)))
         if not wrong:
             return draft
-        other = yield from write(model, request, draft.basis, language, again=True)
+        try:
+            other = yield from write(model, request, draft.basis, language, again=True)
+        except (EngineFailed, InvalidInput):  # of this wider search, which must not cost the first result
+            draft.notes.append("a second attempt failed: the first is kept")
+            return draft
         examined = yield from self._trust.examine(article, other.sentences, language)
         better = other.sentences and errors(examined) < wrong
         if better:
@@ -158,18 +163,14 @@ class Summarizer:
         draft.usage += other.usage
         return draft
 
-    def _translate(
-        self, draft: Draft, source: str, target: str, on_event: OnEvent | None
-    ) -> Steps[tuple[str, str]]:
+    def _translate(self, draft: Draft, source: str, target: str) -> Steps[tuple[str, str]]:
         """Turn the draft's sentences into the target language; returns the model's name and language."""
         drafted = draft.sentences
-
-        def tell(i: int, attempt: Attempt) -> None:
-            if on_event is not None:
-                on_event(SentenceReady(i, _in_translation(drafted[i], attempt)))
-
         done = yield from self._translator.translate(
-            [s.text for s in drafted], source, target, on_attempt=tell if on_event is not None else None
+            [s.text for s in drafted],
+            source,
+            target,
+            lambda i, attempt: SentenceReady(i, _in_translation(drafted[i], attempt)),
         )
         draft.sentences = list(map(_in_translation, drafted, done.done))
         draft.usage += done.usage
@@ -214,7 +215,7 @@ class Summarizer:
 
 
 def _in_translation(sentence: SummarySentence, attempt: Attempt) -> SummarySentence:
-    """Where in the translation a flagged word went is not known: its flag covers all of it.
+    """Return the sentence in translation. A flagged word's place there is unknown: its flag covers all of it.
 
     What the translation's own flags say of their source is left out: that is the draft, which is not shown.
     """

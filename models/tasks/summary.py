@@ -1,18 +1,15 @@
 """A summary as it is asked for and as it is answered. Plain data: no model, no text handling."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from models.checks.evidence import Evidence
 from models.checks.flag import Flag
+from models.choices import DEFAULT_LENGTH, Length, OnUnsupported, SummaryFormat
+from models.tasks.steps import Event
 from models.tasks.usage import Usage
-from models.text.article import Dropped
+from models.text.article.article import Dropped
 from models.text.language import Detection
 from models.text.span import Span
-
-Length = Literal["headline", "short", "medium", "long"]
-Format = Literal["paragraph", "bullets"]
-OnUnsupported = Literal["flag", "drop", "retry"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +18,13 @@ class SummaryRequest:
 
     text: str | None = None
     html: str | None = None
-    length: Length = "short"
+    length: Length = DEFAULT_LENGTH
     max_sentences: int | None = None
     max_tokens: int | None = None
     """At most about so long, whatever `length` says, in tokens of a summary that a model writes."""
     min_tokens: int | None = None
     """At least about so long, as far as the article and `max_tokens` allow."""
-    format: Format = "paragraph"
+    format: SummaryFormat = "paragraph"
     model: str | None = None
     """A name from the catalog; None means the service's default."""
     target: str | None = None
@@ -52,6 +49,14 @@ class SummarySentence:
     """The article's sentences that support it best, the best first."""
     flags: tuple[Flag, ...] = ()
     """What the article does not support, in this sentence's text; of a translated one, in all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceReady(Event):
+    """A sentence, by its place, is there: checked, and translated if that was asked; as in the result."""
+
+    index: int
+    sentence: SummarySentence
 
 
 @dataclass(frozen=True, slots=True)

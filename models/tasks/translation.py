@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from models.checks.flag import Flag
+from models.choices import TextFormat
+from models.tasks.steps import Event
 from models.tasks.usage import Usage
 from models.text.language import Detection
 from models.text.span import Span
-
-TextFormat = Literal["text", "html", "markdown", "xml"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +21,7 @@ class TranslationRequest:
     model: str | None = None
     """A name from the catalog; None means the service's default."""
     format: TextFormat = "text"
-    """What the text is: its markup is kept, and only what a reader reads is translated."""
+    """The kind of text: its markup is kept, and only what a reader reads is translated."""
     ignore_tags: tuple[str, ...] = ()
     """Names of elements, in HTML or XML, that stay as they are with all they hold."""
     protect: tuple[str, ...] = ()
@@ -31,6 +30,8 @@ class TranslationRequest:
     """Terms and what each is to be in the translation."""
     min_confidence: float | None = None
     """Segments that the model is less sure of than this, from 0 to 1, come back untranslated."""
+    partial: bool = False
+    """If time runs out midway, what is done is the result, and the rest of the text stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,23 @@ class Segment:
     confidence: float | None = None
     """The geometric mean of the probabilities of its tokens, 0 to 1; None where an engine gives none."""
     flags: tuple[Flag, ...] = ()
-    """What the checks found; their spans are in `text`, and in the source's plain text."""
+    """The checks' findings; their spans are in `text`, and in the source's plain text."""
     abstained: bool = False
     """True if `text` is still the source's, for want of confidence."""
     original: str | None = None
     """The source's plain text where it has markup, else None."""
+    missing: bool | None = None
+    """True if time ran out before it was translated: `text` is the source's. Otherwise None."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentReady(Event):
+    """A segment, by its place, is there. If it is tried again later, the better one is told again."""
+
+    index: int
+    total: int
+    """The number of all segments."""
+    segment: Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,7 @@ class Term:
     target: str
     """As it was to stand in the translation; the same as `source` for a protected one."""
     count: int
-    """How often it stands in the source."""
+    """The number of times that it stands in the source."""
     honoured: bool
     """True if the translation has it as often as the source."""
 
@@ -84,3 +97,5 @@ class Translation:
     """What holds of all that its models write: worth saying once to a reader, not with each of many texts."""
     terms: tuple[Term, ...] = ()
     """Those of the request's terms that the text holds."""
+    partial: bool | None = None
+    """True if time ran out before all segments were translated. Otherwise None."""

@@ -3,7 +3,7 @@
 The text's form (paragraphs, blank lines, list marks, markup) never goes through a model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from models.catalog import ModelEntry
@@ -11,12 +11,11 @@ from models.errors import InvalidInput
 from models.languages import Languages
 from models.pool import ModelPool
 from models.tasks import sentences
-from models.tasks.attempts import Attempt, OnAttempt, Sentence, translate_checked
-from models.tasks.events import OnEvent, SegmentReady
-from models.tasks.hypothesis import separator
+from models.tasks.attempts import Attempt, Sentence, attempts
+from models.tasks.hypothesis import Hypotheses, separator
 from models.tasks.route import Hop, Router, cautions, check_recognized
-from models.tasks.steps import Steps
-from models.tasks.translation import Segment, Term, Translation, TranslationRequest
+from models.tasks.steps import Event, Steps
+from models.tasks.translation import Segment, SegmentReady, Term, Translation, TranslationRequest
 from models.tasks.usage import Usage
 from models.text.language import Detection, LanguageDetector
 from models.text.terms import Terms
@@ -56,7 +55,7 @@ class Translator:
         self._detector = detector
         self._router = Router(pool, languages, default_model)
 
-    def steps(self, request: TranslationRequest, on_event: OnEvent | None = None) -> Steps[Translation]:
+    def steps(self, request: TranslationRequest) -> Steps[Translation]:
         """Translate one text. Raises InvalidInput and its kin, and ModelUnavailable."""
         if not request.text.strip():
             raise InvalidInput("the text is empty", field="text", allowed="at least one character")
@@ -78,16 +77,13 @@ class Translator:
         terms = Terms(request.protect, request.glossary, plain)
         parts = yield from sentences.split(runs, source, whole=entry.segment == "paragraph", terms=terms)
 
-        def tell(i: int, attempt: Attempt) -> None:
-            if on_event is not None:
-                on_event(SegmentReady(i, sentences.segment(parts[i], attempt)))
-
-        done, usage = yield from translate_checked(
-            self._pool,
-            hops,
+        hypotheses = Hypotheses(self._pool, hops)
+        done = yield from attempts(
+            hypotheses,
             [part.sentence for part in parts],
             request.min_confidence,
-            tell if on_event is not None else None,
+            lambda i, attempt: SegmentReady(i, len(parts), sentences.segment(parts[i], attempt)),
+            partial=request.partial,
         )
         written = yield from sentences.put_together(
             request.text, runs, parts, done, separator(hops[-1].target)
@@ -101,10 +97,11 @@ class Translator:
             detected=detected,
             model=_names(hops),
             via=_via(hops),
-            usage=usage,
+            usage=hypotheses.usage(),
             notes=tuple(notes_on(request, detected, source, done, accounted)),
             cautions=cautions(hops),
             terms=accounted,
+            partial=any(each.missing for each in done) or None,
         )
 
     def translate(
@@ -112,14 +109,16 @@ class Translator:
         texts: Sequence[str],
         source: str,
         target: str,
-        model: str | None = None,
-        on_attempt: OnAttempt | None = None,
+        event_of: Callable[[int, Attempt], Event],
     ) -> Steps[Translated]:
-        """Translate sentences, through English where it must be; a wrong one is tried once more."""
-        hops = self.check(source, target, model)
-        asked = [Sentence(text) for text in texts]
-        done, usage = yield from translate_checked(self._pool, hops, asked, None, on_attempt)
-        return Translated(done, hops[-1].target, _names(hops), usage, cautions(hops))
+        """Translate sentences, through English where it must be; a wrong one is tried once more.
+
+        The event of a sentence's number and its translation is told as in `attempts`.
+        """
+        hops = self.check(source, target)
+        hypotheses = Hypotheses(self._pool, hops)
+        done = yield from attempts(hypotheses, [Sentence(text) for text in texts], None, event_of)
+        return Translated(done, hops[-1].target, _names(hops), hypotheses.usage(), cautions(hops))
 
     def check(self, source: str, target: str, model: str | None = None) -> list[Hop]:
         """The models that would translate, one after another. Raises InvalidInput where none would."""
@@ -168,7 +167,9 @@ def notes_on(
     notes = []
     if guessed := _guessed(detected):
         notes.append(f"the text is in {source}{guessed}")
-    if cut := sum(not each.complete for each in done):
+    if missing := sum(bool(each.missing) for each in done):
+        notes.append(f"time ran out: {missing} of {len(done)} segments are not translated")
+    if cut := sum(not each.complete and not each.missing for each in done):
         notes.append(f"{cut} segments reached the model's length limit and may be unfinished")
     if left := sum(each.abstained for each in done):
         least = request.min_confidence

@@ -1,4 +1,4 @@
-"""What of a summary its article supports: evidence for each sentence, and flags where there is none.
+"""Trust in summaries: evidence in the article for each sentence, and flags where there is none.
 
 A sentence that is the article's own is its own evidence and needs no checks.
 """
@@ -14,7 +14,7 @@ from models.checks.pauses import Pausing
 from models.checks.summary_report import check_summary_pausing
 from models.pool import EntailmentModel, ModelPool
 from models.tasks.summary import SummarySentence
-from models.text.article import Article
+from models.text.article.article import Article
 from models.text.span import Span
 
 
@@ -56,12 +56,12 @@ class Trust:
 
 
 def errors(sentences: Sequence[SummarySentence]) -> int:
-    """How many sentences say something that the article does not support."""
+    """Count the sentences that say something that the article does not support."""
     return sum(map(is_unsupported, sentences))
 
 
 def is_unsupported(sentence: SummarySentence) -> bool:
-    """Whether a check found an error, not a mere warning, in it."""
+    """Return True if a check found an error, not a mere warning, in it."""
     return any(flag.severity == "error" for flag in sentence.flags)
 
 

@@ -1,4 +1,4 @@
-"""How many tokens a task read and wrote, over all models that it used."""
+"""The tokens that a task read and wrote, over all models that it used."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

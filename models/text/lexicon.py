@@ -9,7 +9,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
-from models.text.boundary import UNSPACED
+from models.text.sentences.boundary import UNSPACED
 from models.text.span import Span
 
 _UNIT = re.compile(rf"[^\W{UNSPACED}]+|\s+|.", re.DOTALL)

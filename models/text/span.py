@@ -1,5 +1,7 @@
 """A stretch of a text, in characters."""
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -8,3 +10,8 @@ class Span(NamedTuple):
 
     start: int
     end: int
+
+    def is_within(self, spans: "Sequence[Span]") -> bool:
+        """Return whether one of the spans, sorted and not overlapping, contains this one."""
+        before = bisect_right(spans, self.start, key=lambda each: each.start)
+        return before > 0 and self.end <= spans[before - 1].end

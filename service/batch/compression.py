@@ -17,11 +17,11 @@ COMPRESSED = (".gz", ".zst")
 _PACKED_BYTES = 2**14
 
 BROKEN = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
-"""What reading a file that is cut off or damaged raises."""
+"""Errors of reading a file that is cut off or damaged."""
 
 
 def inner_suffix(name: str) -> str:
-    """What a name ends with, but for the compression: `.jsonl` of `a.jsonl.gz`, in small letters."""
+    """Return a name's suffix before that of the compression, in small letters: `.jsonl` of `a.jsonl.gz`."""
     path = PurePath(name.lower())
     return path.with_suffix("").suffix if path.suffix in COMPRESSED else path.suffix
 
@@ -94,5 +94,5 @@ def compressed(stream: BinaryIO, name: str) -> Iterator[BinaryIO]:
 
 
 def broken(error: Exception) -> InvalidInput:
-    """What is said of a file that cannot be decompressed to its end."""
+    """Return the error for a file that cannot be decompressed to its end."""
     return InvalidInput(f"the input is damaged or cut off: {error}")

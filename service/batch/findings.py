@@ -1,4 +1,4 @@
-"""What a run shows about its input and its results, in a few numbers whatever its size."""
+"""Findings of a run about its input and its results, in a few numbers whatever its size."""
 
 import heapq
 from collections import Counter

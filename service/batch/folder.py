@@ -23,7 +23,7 @@ class Folder:
 
     @property
     def size(self) -> int | None:
-        """How many there are is not known before they are read."""
+        """None: the number of files is not known before they are read."""
         return None
 
     def position(self) -> int:

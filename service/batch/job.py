@@ -10,23 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.engine.protocol import Engine
 from models.text.language import LanguageDetector
 from service.batch import output, source
 from service.batch.findings import Findings, summary
-from service.batch.lanes import Lanes
+from service.batch.lanes import Lanes, UnitWork
 from service.batch.output import JsonlOutput
 from service.batch.progress import PlainProgress, described, progress
 from service.batch.record import FieldNames, Record
-from service.batch.rounds import Rounds
 from service.batch.row import RowOutput
 from service.batch.run import BatchRun, RowNames, TooManyErrors
 from service.batch.store import ResultStore
 from service.batch.survey import Survey, measured_rate, survey
 from service.batch.tally import Tally
-from service.batch.unit import Doer, Kept, Memory
+from service.batch.unit import Doer, Kept, UnitMemory
 from service.batch.window import windows
 from service.batch.work import ResultKeys, Work
+from service.work.outputs import OutputKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +82,9 @@ OpenOutput = Callable[[], AbstractContextManager[RowOutput]]
 class BatchJob:
     """One task over one input. `told` describes the job as JSON: its task, its models, its options.
 
-    `name_of` tells an engine's model. Units are done on this machine, in this process, unless `make_doer`
-    has them done elsewhere; the output is the same. Rows go to `where.out` as its name tells, unless
-    `open_output` has them go elsewhere.
+    `outputs` makes the keys of what engines give. Units are done on this machine, in this process, unless
+    `make_doer` has them done elsewhere; the output is the same. Rows go to `where.out` as its name tells,
+    unless `open_output` has them go elsewhere.
     """
 
     def __init__(
@@ -94,7 +93,7 @@ class BatchJob:
         how: How,
         work: Work,
         told: Mapping[str, Any],
-        name_of: Callable[[Engine], str],
+        outputs: OutputKeys,
         make_doer: MakeDoer | None = None,
         open_output: OpenOutput | None = None,
     ):
@@ -102,7 +101,7 @@ class BatchJob:
         self._how = how
         self._work = work
         self._told = dict(told)
-        self._name_of = name_of
+        self._outputs = outputs
         self._make_doer = make_doer or self._lanes
         self._open_output = open_output or (lambda: _output(where.out))
         decisive = json.dumps({name: told[name] for name in ("dragoman", "task", "models")}, sort_keys=True)
@@ -139,13 +138,10 @@ class BatchJob:
             rate = store.number(self._rate_name) or None
         if rate is not None:
             return Estimate(seen, rate, measured=False)
-        return Estimate(
-            seen, measured_rate(seen.sample, self._work, Rounds(self._name_of, None)), measured=True
-        )
+        return Estimate(seen, measured_rate(seen.sample, UnitWork(self._work, self._outputs)), measured=True)
 
-    def _lanes(self, memory: Memory | None) -> Lanes:
-        rounds = Rounds(self._name_of, memory)
-        return Lanes(self._work, rounds, record_timeout_s=self._how.record_timeout_s)
+    def _lanes(self, memory: UnitMemory | None) -> Lanes:
+        return Lanes(UnitWork(self._work, self._outputs, memory, self._how.record_timeout_s))
 
     def _store(self, path: Path | None) -> ResultStore:
         store = ResultStore(path)

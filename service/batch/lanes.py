@@ -1,6 +1,8 @@
 """Does units on this machine: while one is in the engine, the next one's texts are made ready."""
 
 import logging
+import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,27 +11,137 @@ from typing import Any
 
 from models.engine.protocol import Output
 from models.errors import DeadlineExceeded, DragomanError
+from models.tasks.driver import Driver
+from models.tasks.flights import Wanted
+from models.tasks.running import Effort
+from models.tasks.stop import Stop
 from service.batch.jsonl import dumps
 from service.batch.record import Content
-from service.batch.rounds import Rounds
-from service.batch.unit import Done, Effort, Kept, Unit
-from service.batch.work import Ran, Work
+from service.batch.unit import Done, Kept, Unit, UnitMemory
+from service.batch.work import Ran, Result, Work
+from service.work.outputs import OutputKeys
 
 log = logging.getLogger(__name__)
 
 LANES = 2
 """Units in work at once: one in the engine, one whose text is read or restored."""
 
+MOST_REMEMBERED_TOKENS = 256
+"""Sentences are remembered, articles are not."""
 
-class Lanes:
-    """Threads that do units. A record has `record_timeout_s`, if that is not None, for itself alone."""
+
+class UnitWork:
+    """Does units, for as many threads as ask: one round at a time is in the engine, whoever's it is.
+
+    So a unit's batches depend on the unit alone. A record has `record_timeout_s`, if that is not None, for
+    itself alone. Without a memory nothing is remembered.
+    """
 
     def __init__(
-        self, work: Work, rounds: Rounds, *, lanes: int = LANES, record_timeout_s: float | None = None
+        self,
+        work: Work,
+        keys: OutputKeys,
+        memory: UnitMemory | None = None,
+        record_timeout_s: float | None = None,
     ):
         self._work = work
-        self._rounds = rounds
+        self._keys = keys
+        self._memory = memory
         self._record_timeout_s = record_timeout_s
+        self._gate = threading.Lock()
+        self._stop = Stop()
+        self._guard = threading.Lock()
+        self._drivers: set[Driver[Result]] = set()
+        self._tokens = 0
+        """Of the drivers that have ended."""
+
+    def tokens(self) -> int:
+        """Return the output tokens made so far, those of units in work too."""
+        with self._guard:
+            return self._tokens + sum(driver.effort.output_tokens for driver in self._drivers)
+
+    def stop(self) -> None:
+        """Give up: units in work end with Abandoned."""
+        self._stop.stop()
+
+    def do(self, unit: Unit) -> Done:
+        """Do a unit. Records that don't end in the time that all have together are tried alone."""
+        contents, own_s = unit.contents, self._record_timeout_s
+        memory = None if self._memory is None else _Recent(self._keys, self._memory, unit.sees)
+        effort = Effort()
+        ran = self._run(contents, memory, None if own_s is None else own_s * len(contents), effort)
+        if len(contents) > 1:
+            for i, each in enumerate(ran):
+                if isinstance(each.error, DeadlineExceeded):
+                    [ran[i]] = self._run([contents[i]], memory, own_s, effort)
+        kept = [_kept(each, content, self._work, own_s) for each, content in zip(ran, contents, strict=True)]
+        return Done(tuple(kept), {} if memory is None else memory.fresh, effort)
+
+    def _run(
+        self,
+        contents: Sequence[Content],
+        memory: "_Recent | None",
+        limit_s: float | None,
+        effort: Effort,
+    ) -> list[Ran]:
+        """Return the ends of the contents' tasks, which share their rounds and their time."""
+        tasks = [self._work.tasks(content) for content in contents]
+        driver = Driver(
+            [steps for own in tasks for steps in own.steps],
+            deadline=None if limit_s is None else time.monotonic() + limit_s,
+            wait=True,
+            memory=memory,
+            gate=self._gate,
+            stop=self._stop,
+        )
+        with self._guard:
+            self._drivers.add(driver)
+        try:
+            outcomes = driver.run()
+        finally:
+            with self._guard:
+                self._drivers.remove(driver)
+                self._tokens += driver.effort.output_tokens
+        self._stop.require()
+        effort.add(driver.effort)
+        a_token_s = driver.effort.engine_s / max(1, sum(each.output_tokens for each in outcomes))
+        ran = (
+            Ran(each.value, each.error, each.timings.text_s + a_token_s * each.output_tokens)
+            for each in outcomes
+        )
+        return [own.join(list(islice(ran, len(own.steps)))) for own in tasks]
+
+
+class _Recent:
+    """The outputs that a unit may recall: those of units before it, and its own."""
+
+    def __init__(self, keys: OutputKeys, memory: UnitMemory, sees: int):
+        self.fresh: dict[bytes, Output] = {}
+        self._keys = keys
+        self._memory = memory
+        self._sees = sees
+
+    def recall(self, wanted: Sequence[Wanted]) -> dict[Wanted, Output]:
+        """See `models.tasks.flights.Memory`."""
+        keys = {self._keys(each): each for each in wanted if _is_brief(each)}
+        known = {key: self.fresh[key] for key in keys if key in self.fresh}
+        known |= self._memory.recall([key for key in keys if key not in known], self._sees)
+        return {keys[key]: output for key, output in known.items()}
+
+    def keep(self, made: Mapping[Wanted, Output]) -> None:
+        """See `models.tasks.flights.Memory`."""
+        self.fresh |= {self._keys(each): output for each, output in made.items() if _is_brief(each)}
+
+
+def _is_brief(wanted: Wanted) -> bool:
+    return len(wanted.generation.source_ids) <= MOST_REMEMBERED_TOKENS
+
+
+class Lanes:
+    """Threads that do units."""
+
+    def __init__(self, work: UnitWork, *, lanes: int = LANES):
+        self._work = work
         self._threads = ThreadPoolExecutor(lanes, thread_name_prefix="unit")
 
     def __enter__(self) -> "Lanes":
@@ -40,41 +152,16 @@ class Lanes:
 
     def submit(self, unit: Unit) -> "Future[Done]":
         """Queue a unit."""
-        return self._threads.submit(do, unit, self._work, self._rounds, self._record_timeout_s)
+        return self._threads.submit(self._work.do, unit)
 
     def tokens(self) -> int:
         """See `Doer`."""
-        return self._rounds.tokens
+        return self._work.tokens()
 
     def stop(self) -> None:
         """Give up what is not done."""
-        self._rounds.stop()
+        self._work.stop()
         self._threads.shutdown(wait=True, cancel_futures=True)
-
-
-def do(unit: Unit, work: Work, rounds: Rounds, record_timeout_s: float | None) -> Done:
-    """Do a unit. Records that don't end in the time that all have together are tried alone."""
-    contents = unit.contents
-    limit_s = None if record_timeout_s is None else record_timeout_s * len(contents)
-    ran, remember, effort = _run(contents, work, rounds, unit.sees, limit_s)
-    if len(contents) > 1:
-        for i, each in enumerate(ran):
-            if isinstance(each.error, DeadlineExceeded):
-                [ran[i]], more, further = _run([contents[i]], work, rounds, unit.sees, record_timeout_s)
-                remember.update(more)
-                effort += further
-    kept = [_kept(each, content, work, record_timeout_s) for each, content in zip(ran, contents, strict=True)]
-    return Done(tuple(kept), remember, effort)
-
-
-def _run(
-    contents: Sequence[Content], work: Work, rounds: Rounds, sees: int, limit_s: float | None
-) -> tuple[list[Ran], dict[bytes, Output], Effort]:
-    """See `Rounds.run`; the ends are those of the contents."""
-    tasks = [work.tasks(content) for content in contents]
-    ran, remember, effort = rounds.run([each for own in tasks for each in own.steps], sees, limit_s)
-    left = iter(ran)
-    return [own.join(list(islice(left, len(own.steps)))) for own in tasks], remember, effort
 
 
 def _kept(ran: Ran, content: Content, work: Work, record_timeout_s: float | None) -> Kept:
@@ -97,7 +184,7 @@ def _find(result: Mapping[str, Any], path: tuple[str, ...]) -> str | None:
 
 
 def _flags(result: Mapping[str, Any]) -> dict[str, int]:
-    """How many flags of each kind a result has, in its sentences or segments, or those of its `results`."""
+    """Count a result's flags by kind, in its sentences or segments, or those of its `results`."""
     parts = [
         part
         for each in (result, *result.get("results", ()))

@@ -1,11 +1,12 @@
-"""What shows before the first record: which models are used, that they are here and can do the task."""
+"""Checks before the first record: that the models that are needed are here and can do the task."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from models.errors import ModelUnavailable
-from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
+from service.work.plan import Request
 
 if TYPE_CHECKING:
     from models.catalog import ModelEntry
@@ -14,32 +15,30 @@ if TYPE_CHECKING:
 ANY_TEXT = "Yes."
 
 
-def check_summary(runtime: "Runtime", request: SummaryRequest, *, load: bool = True) -> dict[str, str]:
-    """Load the models of summaries like `request`; returns their names with the revisions in use.
+def check(runtime: "Runtime", request: Request, *, load: bool = True) -> dict[str, str]:
+    """Load the models of requests like this one; return their names with the revisions in use.
 
-    Without `load` they are only fetched, if need be. Raises what each record would be refused with, such as
-    UnknownModel, and ModelUnavailable.
+    Without `load` they are only fetched, if need be; with it one word is translated, so that a wrong language
+    shows now. Raises what each record would be refused with, such as UnknownModel, and ModelUnavailable.
     """
-    models = {entry.name: _ready(runtime, entry, load) for entry in summary_models(runtime, request)}
-    if request.target is not None:
-        check_translation(runtime, TranslationRequest(text="", target=request.target), load=load)
+    models = {entry.name: _ready(runtime, entry, load) for entry in needed(runtime, request)}
+    if isinstance(request, TranslationRequest):
+        _try_translation(runtime, request, load)
+    elif request.target is not None:
+        _try_translation(runtime, TranslationRequest(text="", target=request.target), load)
     return models
 
 
-def check_translation(
-    runtime: "Runtime", request: TranslationRequest, *, load: bool = True
-) -> dict[str, str]:
-    """The same for translations; with `load` one word is translated, so that a wrong language shows now."""
-    entry = translation_model(runtime, request)
+def _try_translation(runtime: "Runtime", request: TranslationRequest, load: bool) -> None:
+    (entry,) = needed(runtime, request)
     target = runtime.languages.normalize(request.target, "target")
-    models = {entry.name: _ready(runtime, entry, load)}
     source = request.source
     if source == "auto":  # any language that the model reads will do
-        source = next((code for code in ("en", *entry.languages) if code in entry.languages), "")
+        known = [start for start, end in entry.pairs if end == target] or entry.languages
+        source = next((code for code in ("en", *known) if code in known and code in entry.languages), "")
     if load and source and not entry.is_pattern:
-        trial = TranslationRequest(text=ANY_TEXT, source=source, target=target, model=request.model)
+        trial = replace(request, text=ANY_TEXT, source=source)
         runtime.run_all([runtime.translator.steps(trial)], wait=True)[0].unwrap()
-    return models
 
 
 def fetch(runtime: "Runtime", models: Mapping[str, str]) -> None:
@@ -55,20 +54,17 @@ def fetch(runtime: "Runtime", models: Mapping[str, str]) -> None:
             raise ModelUnavailable(f"{name} is here at revision {own}, and the run is of revision {revision}")
 
 
-def summary_models(runtime: "Runtime", request: SummaryRequest) -> "list[ModelEntry]":
-    """The models that a summary is made by. Raises UnknownModel."""
+def needed(runtime: "Runtime", request: Request) -> "list[ModelEntry]":
+    """Return the models that the request is done by. Raises UnknownModel."""
     settings, catalog = runtime.settings, runtime.catalog
+    if isinstance(request, TranslationRequest):
+        return [catalog.get(request.model or settings.translate_model, "translate")]
     found = [catalog.get(request.model or settings.summarize_model, "summarize")]
     if settings.entailment_model is not None:
         found.append(catalog.get(settings.entailment_model, "entail"))
     if request.target is not None:
         found.append(catalog.get(settings.translate_model, "translate"))
     return found
-
-
-def translation_model(runtime: "Runtime", request: TranslationRequest) -> "ModelEntry":
-    """The model that a translation is made by. Raises UnknownModel."""
-    return runtime.catalog.get(request.model or runtime.settings.translate_model, "translate")
 
 
 def revision(runtime: "Runtime", entry: "ModelEntry") -> str:

@@ -1,4 +1,4 @@
-"""How a run goes, for the person who waits: a bar on a terminal, plain lines elsewhere and in a log file."""
+"""Progress of a run, for the person who waits: a bar on a terminal, plain lines elsewhere and in a log."""
 
 import sys
 import time

@@ -21,12 +21,12 @@ class Record:
     problem: InvalidInput | None = None
     """Why it could not be read; `fields` are then empty, or hold its id."""
     is_markdown: bool = False
-    """What its text is, where the format tells."""
+    """True if the format tells that its text is Markdown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What of a record is worked on: records with equal contents have equal results."""
+    """The part of a record that is worked on: records with equal contents have equal results."""
 
     form: Form
     value: str
@@ -34,7 +34,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
-    """What the fields of a record are called."""
+    """The names of a record's fields."""
 
     text: str | None = "text"
     """None if only `html` is looked at."""

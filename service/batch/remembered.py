@@ -1,16 +1,15 @@
-"""What units have generated, in a table: sentences that stand in later texts too need not be done again.
+"""The outputs of units, in a table: sentences that stand in later texts too need not be done again.
 
 A later unit sees the outputs of units up to a number of its own, whatever is in the table by then.
 """
 
 import sqlite3
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Literal
 
 from models.engine.protocol import Output
 from service.database import rows_in
+from service.work.outputs import packed, unpacked
 
 REMEMBERED_UNITS = 512
 """Sentences of so many units are remembered, some hundred thousand."""
@@ -30,37 +29,22 @@ class Remembered:
         self._connection = connection
 
     def put(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
-        """What a unit has generated, in place of what it had."""
+        """Keep the outputs of a unit, in place of those it had."""
         self._connection.execute("DELETE FROM outputs WHERE unit = ?", (unit,))
-        rows = ((key, unit, _packed(output)) for key, output in outputs.items())
+        rows = ((key, unit, packed(output)) for key, output in outputs.items())
         self._connection.executemany("INSERT INTO outputs VALUES (?, ?, ?)", rows)
 
     def forget(self, sees: int) -> None:
-        """What no unit sees any more that sees units up to `sees`, or more."""
+        """Drop the outputs that no unit sees any more that sees units up to `sees`, or more."""
         self._connection.execute("DELETE FROM outputs WHERE unit <= ?", (sees - REMEMBERED_UNITS,))
 
     def recall(self, keys: Sequence[bytes], sees: int) -> dict[bytes, Output]:
-        """See `Memory`: of several outputs of one generation the oldest that still counts."""
+        """See `UnitMemory`: of several outputs of one generation the oldest that still counts."""
         rows = rows_in(self._connection, _RECALL, keys, sees, sees - REMEMBERED_UNITS)
-        return {key: _unpacked(body) for key, body in rows}
+        return {key: unpacked(body) for key, body in rows}
 
     def units(self) -> Iterator[tuple[int, dict[bytes, Output]]]:
         """All that is in the table, unit by unit."""
         rows = self._connection.execute("SELECT unit, key, body FROM outputs ORDER BY unit")
         for unit, own in groupby(rows, key=lambda row: int(row[0])):
-            yield unit, {key: _unpacked(body) for _, key, body in own}
-
-
-_FINISHES: tuple[Literal["stop", "length"], ...] = ("stop", "length")
-
-
-def _packed(output: Output) -> bytes:
-    score = float("nan") if output.score is None else output.score
-    return (
-        array("d", [score, _FINISHES.index(output.finish)]).tobytes() + array("i", output.token_ids).tobytes()
-    )
-
-
-def _unpacked(body: bytes) -> Output:
-    score, finish = array("d", body[:16])
-    return Output(tuple(array("i", body[16:])), None if score != score else score, _FINISHES[int(finish)])
+            yield unit, {key: unpacked(body) for _, key, body in own}

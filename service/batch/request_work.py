@@ -1,26 +1,27 @@
 """Does the requests of a batch file as their routes do over HTTP, all texts of a request together."""
 
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from models.errors import DeadlineExceeded, DragomanError, InvalidInput, ModelUnavailable
 from models.tasks.steps import Steps
-from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
 from service.batch import preflight
 from service.batch.record import Content
-from service.batch.requests import SUMMARIZE, NoRequest, request_id, request_of
-from service.batch.work import Parameters, Ran, Result, Tasks, summary_result, touching, translation_result
-from service.named_terms import named_terms
+from service.batch.requests import ROUTES, NoRequest, request_id, request_of
+from service.batch.work import Parameters, Ran, Result, Tasks, touching
 from service.problems import problem
-from service.schemas import Asked, parse_summarize, parse_translate
+from service.schemas import Asked
+from service.work import plan
+from service.work.plan import Request
 
 if TYPE_CHECKING:
     from models.catalog import ModelEntry
     from service.runtime import Runtime
 
-Request = SummaryRequest | TranslationRequest
+PARSED = 4096
+"""Requests whose reading is kept: they are read for their keys first, and soon after to be done."""
 
 
 class RequestWork:
@@ -34,29 +35,28 @@ class RequestWork:
     def __init__(self, runtime: "Runtime", models: dict[str, str]):
         self._models = models
         self._runtime = runtime
-        self._named = cache(partial(named_terms, runtime, owner=None))
+        self._terms = cache(plan.terms_of(runtime, None))
+        self._read = lru_cache(PARSED)(self._asked)
         self._unavailable: dict[str, str] = {}
 
     def tasks(self, content: Content) -> Tasks:
         """Return a task for each text."""
-        try:
-            asked = self._asked(content)
-        except DragomanError as error:
-            return Tasks([self._steps(error)])
+        asked = self._read(content)
+        if isinstance(asked, DragomanError):
+            return Tasks([self._steps(asked)])
         steps = [self._steps(item) for item in asked.items]
         return Tasks(steps, partial(self._results, content)) if asked.many else Tasks(steps)
 
     def parameters(self, content: Content) -> Parameters:
         """Return models and revisions, and the terms of a kept glossary; nothing for a refused request."""
-        try:
-            asked = self._asked(content)
-            names = {entry.name for request in asked.good[:1] for entry in self._needed(request)}
-        except DragomanError:
+        asked = self._read(content)
+        if isinstance(asked, DragomanError):
             return {}
+        needed = [entry for each in asked.good[:1] for entry in preflight.needed(self._runtime, each)]
         _, body = request_of(content)
         named = isinstance(body.get("glossary"), str)
         return {
-            "models": {name: self._models[name] for name in sorted(names)},
+            "models": {name: self._models[name] for name in sorted({entry.name for entry in needed})},
             "terms": [_terms(request) for request in asked.good] if named else [],
         }
 
@@ -76,25 +76,20 @@ class RequestWork:
 
     # ------------------------------------------------------------------ inside
 
-    def _asked(self, content: Content) -> Asked[Any]:
-        """Parse the body as its route does. Raises InvalidInput where all of it is refused."""
+    def _asked(self, content: Content) -> Asked[Any] | DragomanError:
+        """Read the body as its route does; return the error where all of it is refused."""
         url, body = request_of(content)
-        settings = self._runtime.settings
-        asked: Asked[Any]
-        if url == SUMMARIZE:
-            asked = parse_summarize(body, settings)
-        else:
-            asked = parse_translate(body, settings, self._named)
-        if asked.stream:
-            raise InvalidInput("an answer in a batch cannot be streamed", field="stream", allowed="false")
-        for request in asked.good[:1]:  # its models are all of theirs
-            self._require(self._needed(request))
+        try:
+            asked = plan.asked(ROUTES[url], body, limits=self._runtime.settings, terms=self._terms)
+            if asked.stream:
+                raise InvalidInput("an answer in a batch cannot be streamed", field="stream", allowed="false")
+            if any(getattr(request, "partial", False) for request in asked.good):
+                raise InvalidInput("an answer in a batch is whole", field="partial", allowed="false")
+            for request in asked.good[:1]:  # its models are all of theirs
+                self._require(preflight.needed(self._runtime, request))
+        except DragomanError as error:
+            return error
         return asked
-
-    def _needed(self, request: Request) -> "list[ModelEntry]":
-        if isinstance(request, SummaryRequest):
-            return preflight.summary_models(self._runtime, request)
-        return [preflight.translation_model(self._runtime, request)]
 
     def _require(self, needed: "Sequence[ModelEntry]") -> None:
         for entry in needed:
@@ -111,9 +106,7 @@ class RequestWork:
     def _steps(self, item: Request | DragomanError) -> Steps[Result]:
         if isinstance(item, DragomanError):
             raise item
-        if isinstance(item, SummaryRequest):
-            return summary_result((yield from self._runtime.summarizer.steps(item)))
-        return translation_result((yield from self._runtime.translator.steps(item)))
+        return plan.untimed((yield from plan.steps(self._runtime, item)))
 
     def _results(self, content: Content, ran: Sequence[Ran]) -> Ran:
         """Join the answer to `texts`: a failed one has a problem in its place. One out of time fails all."""

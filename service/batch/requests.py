@@ -11,10 +11,9 @@ from typing import Any
 from models.errors import InvalidInput
 from service.batch.record import Content, FieldNames, Fields, Record
 from service.batch.seen import Seen
+from service.work.plan import TaskName
 
-SUMMARIZE, TRANSLATE = "/v1/summarize", "/v1/translate"
-
-ROUTES = (SUMMARIZE, TRANSLATE)
+ROUTES: dict[str, TaskName] = {"/v1/summarize": "summarize", "/v1/translate": "translate"}
 
 
 class NoRequest(InvalidInput):
@@ -30,7 +29,7 @@ class RequestFields(FieldNames):
     """The fields of a line. Its content is its route and its body, and may be asked for once only."""
 
     seen: Seen
-    """Where every `custom_id` is put."""
+    """Takes every `custom_id`, and finds repeated ones."""
     id: str = "custom_id"
 
     def content(self, record: Record) -> Content:
@@ -52,7 +51,7 @@ class RequestFields(FieldNames):
 
 
 def content_of(fields: Fields) -> Content:
-    """What of a line is worked on."""
+    """Return the part of a line that is worked on."""
     return Content("request", json.dumps([fields["url"], fields["body"]], ensure_ascii=False))
 
 
@@ -73,7 +72,7 @@ def _check(fields: Fields) -> None:
         raise NoRequest("invalid_custom_id", "custom_id must be a string, and not empty", "custom_id")
     if fields.get("method") != "POST":
         raise NoRequest("invalid_method", "method must be POST", "method")
-    if url not in ROUTES:
+    if not isinstance(url, str) or url not in ROUTES:
         was = f"{url!r} is not served here" if isinstance(url, str) else "url must be a string"
         raise NoRequest("invalid_url", f"{was}; the urls are {' and '.join(ROUTES)}", "url")
     if not isinstance(fields.get("body"), dict):

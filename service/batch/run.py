@@ -156,7 +156,7 @@ class BatchRun:
         tally = self.tally
         tally.made += len(places)
         tally.characters += sum(len(content.value) for content in unit.contents)
-        tally.effort += done.effort
+        tally.effort.add(done.effort)
         tally.position += share
         tally.worked += share
         own.errors += sum(kept.failed for kept in done.kept)

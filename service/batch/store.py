@@ -201,7 +201,7 @@ class ResultStore:
     # ------------------------------------------------------------------ memory
 
     def recall(self, keys: Sequence[bytes], sees: int) -> dict[bytes, Output]:
-        """See `Memory`."""
+        """See `UnitMemory`."""
         with self._lock:
             return self._remembered.recall(keys, sees)
 

@@ -1,4 +1,4 @@
-"""What a run would do: counts, languages, and how long it would take. Writes nothing."""
+"""A survey of a run before it begins: counts, languages, and the time it would take. Writes nothing."""
 
 import time
 from collections import Counter
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.text.language import LanguageDetector
+from service.batch.lanes import UnitWork
 from service.batch.record import Content
-from service.batch.rounds import Rounds
 from service.batch.store import ResultStore
+from service.batch.unit import Unit
 from service.batch.window import Window
-from service.batch.work import Work
 
 ALL_OF = 2000
 ONE_IN = 100
@@ -97,10 +97,10 @@ def _detect(seen: Survey, window: Window, detector: LanguageDetector) -> None:
             seen.languages[detector.detect(content.value).language] += 1
 
 
-def measured_rate(sample: list[Content], work: Work, rounds: Rounds) -> float | None:
+def measured_rate(sample: list[Content], work: UnitWork) -> float | None:
     """Characters a second over the sample, whose results are thrown away; None if it is empty."""
     if not sample:
         return None
     start = time.monotonic()
-    rounds.run([each for content in sample for each in work.tasks(content).steps], -1, None)
+    work.do(Unit(0, -1, tuple(sample)))
     return sum(len(content.value) for content in sample) / max(1e-6, time.monotonic() - start)

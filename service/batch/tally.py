@@ -1,10 +1,10 @@
-"""What a run has done so far, in numbers. Knows no clock but the one it is given."""
+"""The numbers of a run so far. Knows no clock but the one it is given."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from service.batch.unit import Effort
+from models.tasks.running import Effort
 
 
 @dataclass(slots=True)
@@ -26,9 +26,9 @@ class Tally:
     characters: int = 0
     """Of what was made."""
     position: float = 0.0
-    """How much of the input is done, in the source's measure."""
+    """The amount of input that is done, in the source's measure."""
     worked: float = 0.0
-    """How much of it this run has worked on."""
+    """The amount of it that this run has worked on."""
     effort: Effort = field(default_factory=Effort)
     tokens: int = 0
     """Output tokens made, those of units in work too."""

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from models.tasks.summary import SummaryRequest
-from models.tasks.translation import TranslationRequest
-from service.batch import preflight, work
+from service.batch import preflight
 from service.batch.request_work import RequestWork
+from service.batch.text_work import TextWork
 from service.batch.work import Work
+from service.work.plan import Request, TaskName
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -32,43 +32,24 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Summaries:
-    """Summaries by `request`, whose own text doesn't count; `given` is the same as JSON."""
+class Texts:
+    """Summaries or translations by `request`, whose own text doesn't count; `given` is the same as JSON."""
 
-    request: SummaryRequest
+    task: TaskName
+    request: Request
     given: Mapping[str, Any]
 
     def told(self) -> dict[str, Any]:
         """See `Task`."""
-        return {"task": "summarize", "parameters": self.given}
+        return {"task": self.task, "parameters": self.given}
 
     def models(self, runtime: "Runtime", *, load: bool = True) -> dict[str, str]:
         """See `Task`."""
-        return preflight.check_summary(runtime, self.request, load=load)
+        return preflight.check(runtime, self.request, load=load)
 
     def work(self, runtime: "Runtime") -> Work:
         """See `Task`."""
-        return work.summarize(runtime.summarizer.steps, self.request, self.given)
-
-
-@dataclass(frozen=True, slots=True)
-class Translations:
-    """Translations by `request`, whose own text doesn't count; `given` is the same as JSON."""
-
-    request: TranslationRequest
-    given: Mapping[str, Any]
-
-    def told(self) -> dict[str, Any]:
-        """See `Task`."""
-        return {"task": "translate", "parameters": self.given}
-
-    def models(self, runtime: "Runtime", *, load: bool = True) -> dict[str, str]:
-        """See `Task`."""
-        return preflight.check_translation(runtime, self.request, load=load)
-
-    def work(self, runtime: "Runtime") -> Work:
-        """See `Task`."""
-        return work.translate(runtime.translator.steps, self.request, self.given)
+        return TextWork(runtime, self.request, self.given)
 
 
 @dataclass(frozen=True, slots=True)

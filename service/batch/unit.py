@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from models.engine.protocol import Output
+from models.tasks.running import Effort
 from service.batch.record import Content
 
 
@@ -20,13 +21,13 @@ class Unit:
     number: int
     """Counts all units of a store, over all runs."""
     sees: int
-    """What units up to this number have written is remembered; what later ones have is not."""
+    """The outputs of units up to this number are remembered for it; those of later ones are not."""
     contents: tuple[Content, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept of one content."""
+    """The result of one content, as it is kept."""
 
     body: str
     """JSON: the result, or the error."""
@@ -34,30 +35,9 @@ class Kept:
     language: str = "und"
     """Of the source."""
     flags: Mapping[str, int] = field(default_factory=dict)
-    """How many of each kind the checks found."""
+    """Counts of the checks' findings, by kind."""
     seconds: float = 0.0
     """Its own text work and its share of the engine's time; 0 where another run did it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """What a unit took."""
-
-    text_s: float = 0.0
-    engine_s: float = 0.0
-    source_tokens: int = 0
-    output_tokens: int = 0
-    remembered_tokens: int = 0
-    """Output tokens that did not have to be made again."""
-
-    def __add__(self, other: "Effort") -> "Effort":
-        return Effort(
-            self.text_s + other.text_s,
-            self.engine_s + other.engine_s,
-            self.source_tokens + other.source_tokens,
-            self.output_tokens + other.output_tokens,
-            self.remembered_tokens + other.remembered_tokens,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +50,8 @@ class Done:
     effort: Effort
 
 
-class Memory(Protocol):
-    """What was generated before."""
+class UnitMemory(Protocol):
+    """Remembers outputs of earlier units."""
 
     def recall(self, keys: Sequence[bytes], sees: int) -> dict[bytes, Output]:
         """Those of the outputs that are known, from units up to the number `sees`."""

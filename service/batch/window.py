@@ -32,9 +32,9 @@ class Window:
     """None for a record with a problem."""
     keys: list[bytes | None] = field(default_factory=list)
     problems: dict[int, Mapping[str, Any]] = field(default_factory=dict)
-    """What is told of them, by the record's place."""
+    """Their descriptions, by the record's place."""
     extent: int = 0
-    """How far the input was read for it, in the source's own measure."""
+    """The amount of input that was read for it, in the source's own measure."""
 
     def digest(self) -> bytes:
         """Return a digest that is equal for equal work."""

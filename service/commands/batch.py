@@ -78,10 +78,10 @@ def batch() -> None:
 @click.pass_obj
 def summarize(session: Session, /, **given: Any) -> int:
     """Summarize every record of IN into OUT."""
-    from service.batch.task import Summaries
+    from service.batch.task import Texts
 
     options, own = split(given)
-    return _batch(session, options, Summaries(summary_request(own), own))
+    return _batch(session, options, Texts("summarize", summary_request(own), own))
 
 
 @batch.command(epilog="Example: dragoman batch translate --to fr articles.jsonl french.jsonl")
@@ -90,10 +90,10 @@ def summarize(session: Session, /, **given: Any) -> int:
 @click.pass_obj
 def translate(session: Session, /, **given: Any) -> int:
     """Translate every record of IN into OUT."""
-    from service.batch.task import Translations
+    from service.batch.task import Texts
 
     options, own = split(given)
-    return _batch(session, options, Translations(translation_request(own, ""), own))
+    return _batch(session, options, Texts("translate", translation_request(own, ""), own))
 
 
 @batch.command(epilog="Example: dragoman batch requests requests.jsonl answers.jsonl")
@@ -145,7 +145,7 @@ def _batch(
 
         prepare(local=options.ray_address is None)
     from service.batch.job import BatchJob
-    from service.batch.names import EngineNames
+    from service.work.outputs import OutputKeys
 
     with session.runtime(throughput=True) as runtime:
         with session.waiting("loading the models"):
@@ -157,7 +157,7 @@ def _batch(
             note(f"note: {each}")
         where, how = _settings(options, fields)
         make_doer = _by_ray(session, options, task, models) if by_ray else None
-        job = BatchJob(where, how, task.work(runtime), told, EngineNames(runtime), make_doer, open_output)
+        job = BatchJob(where, how, task.work(runtime), told, OutputKeys(runtime), make_doer, open_output)
         if options.dry_run:
             with session.waiting("looking through the input"):
                 estimate = job.estimate(runtime.detector)

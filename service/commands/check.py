@@ -37,7 +37,7 @@ def check(
     one of them is an error and not a mere warning.
     """
     from models.tasks.checker import CheckRequest
-    from models.tasks.steps import run
+    from models.tasks.driver import run
     from service.schemas.checking import render_check
 
     written = read_file(output)
@@ -65,8 +65,8 @@ def check(
 @click.pass_obj
 def clean(session: Session, file: str, is_html: bool | None, as_json: bool) -> None:
     """Print the article in FILE without what the web page put around it, and say what was left out."""
-    from models.text.page import read_html
-    from models.text.paste import read_pasted
+    from models.text.article.page import read_html
+    from models.text.article.paste import read_pasted
     from service.schemas.checking import render_clean
 
     session.settings()  # it uses none, but a wrong one ends every command

@@ -6,6 +6,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from models.choices import (
+    ABOUT_LENGTHS,
+    DEFAULT_LENGTH,
+    LENGTHS,
+    MAX_SENTENCES,
+    ON_UNSUPPORTED,
+    SUMMARY_FORMATS,
+    TEXT_FORMATS,
+)
+
 if TYPE_CHECKING:
     from models.tasks.summary import SummaryRequest
     from models.tasks.translation import TranslationRequest
@@ -34,15 +44,15 @@ _MODEL = click.option("--model", metavar="NAME", help="A model of the catalog (`
 _SUMMARY = (
     click.option(
         "--length",
-        type=click.Choice(["headline", "short", "medium", "long"]),
-        default="short",
+        type=click.Choice(list(LENGTHS)),
+        default=DEFAULT_LENGTH,
         show_default=True,
-        help="How long the summary is to be.",
+        help=f"How long: {ABOUT_LENGTHS}.",
     ),
-    click.option("--max-sentences", type=click.IntRange(1, 100), help="At most so many sentences."),
+    click.option("--max-sentences", type=click.IntRange(1, MAX_SENTENCES), help="At most so many sentences."),
     click.option(
         "--format",
-        type=click.Choice(["paragraph", "bullets"]),
+        type=click.Choice(SUMMARY_FORMATS),
         default="paragraph",
         show_default=True,
         help="Running text, or a line for each sentence.",
@@ -56,7 +66,7 @@ _SUMMARY = (
     ),
     click.option(
         "--on-unsupported",
-        type=click.Choice(["flag", "drop", "retry"]),
+        type=click.Choice(ON_UNSUPPORTED),
         default="flag",
         show_default=True,
         help="What becomes of a sentence that the article does not support.",
@@ -76,7 +86,7 @@ _TRANSLATION = (
     _MODEL,
     click.option(
         "--format",
-        type=click.Choice(["text", "html", "markdown", "xml"]),
+        type=click.Choice(TEXT_FORMATS),
         help="What is translated: markup is kept. If not given, the file's name tells; else it is text.",
     ),
     click.option(

@@ -64,7 +64,7 @@ def summarize(session: Session, /, file: str, is_html: bool | None, as_json: boo
 @click.pass_obj
 def translate(session: Session, /, file: str, as_json: bool, **options: Any) -> None:
     """Translate the text in FILE (`-` is standard input). HTML and Markdown come back with their markup."""
-    from models.text.page import read_html
+    from models.text.article.page import read_html
     from service.schemas import render_translation
 
     text = read_file(file)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal, Protocol
 
-from models.tasks.translation import TextFormat
+from models.choices import TextFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class DocumentArticle:
     field: Literal["text", "html"] = "text"
     """Of a summary's request."""
     clean: bool = False
-    """Whether it may hold what a web page puts around an article."""
+    """True if it may hold what a web page puts around an article."""
 
 
 @dataclass(frozen=True, slots=True)

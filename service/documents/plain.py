@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from charset_normalizer import from_bytes
 
+from models.choices import TextFormat
 from models.errors import InvalidInput
-from models.tasks.translation import TextFormat
 from service.documents.document import DocumentArticle, DocumentText, File
 
 _HTML = re.compile(r"<html\b[^>]*>", re.IGNORECASE)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import PurePath
 
+from models.choices import TextFormat
 from models.errors import InvalidInput
-from models.tasks.translation import TextFormat
 from service.documents.document import Document
 from service.documents.plain import PlainDocument, decode
 from service.documents.portable import PortableDocument

@@ -103,7 +103,7 @@ def _plain(content: str) -> str:
 
 
 def _frame(content: str) -> tuple[str, str]:
-    """What is set around a subtitle's words: its place on the screen, and tags that hold all of it."""
+    """Return the marks around a subtitle's words: its place on the screen, and tags that hold all of it."""
     place, rest = _PLACE.match(content)[0], _PLACE.sub("", content, count=1)  # type: ignore[index]
     around = _AROUND.fullmatch(_LINE_BY_LINE.sub("\n", rest))
     return (f"{place}{around[1]}", around[3]) if around else (place, "")

@@ -126,7 +126,7 @@ def _runs(paragraph: Paragraph) -> Iterator[Run]:
 
 
 def _alike(a: Run, b: Run) -> bool:
-    """Whether Word split in two what a reader sees as one."""
+    """Return True if Word split in two what a reader sees as one."""
     return a._r.getnext() is b._r and _look(a) == _look(b)
 
 

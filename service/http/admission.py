@@ -1,4 +1,4 @@
-"""How much is worked on at once; the rest is refused at once, so that threads stay free."""
+"""The places for work: what finds none is refused at once, so that threads stay free."""
 
 import threading
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What each caller may use: requests by a rate, and characters of text by the day.
+"""The allowance of each caller: requests by a rate, and characters of text by the day.
 
 Who the caller is was settled before (`auth.py`). Counts are kept in memory, or wherever the storage's URL
 says. A day is one of UTC.
@@ -36,7 +36,7 @@ class Caller:
     """Whoever sent the request, for as long as it lasts in `g.caller`."""
 
     name: str
-    """What their use is counted under; neither a key nor an address."""
+    """The name that their use is counted under; neither a key nor an address."""
     rate: str | None
     daily_characters: int | None
 

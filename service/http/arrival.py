@@ -1,4 +1,4 @@
-"""How requests' bodies arrive: each is read whole before anything is done, outside the places for work.
+"""The arrival of requests' bodies: each is read whole before anything is done, outside the places for work.
 
 A body may take as long as it comes at a fair rate (`worker.py`). Whoever sends many or slowly uses up a share
 of his own, of threads and of bytes, and is refused beyond it.

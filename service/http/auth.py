@@ -1,4 +1,4 @@
-"""Who is asking: the API key that came with a request, wherever the client's family puts it, or none.
+"""The caller: the API key that came with a request, wherever the client's family puts it, or none.
 
 Every address wants a key where anonymous use is off, but for those named here.
 """
@@ -33,7 +33,7 @@ OPEN_VIEWS = frozenset(
 )
 SCHEMES = frozenset({"bearer", "deepl-auth-key"})
 IPV6_PREFIX = 64
-"""What one household or machine has to itself: addresses in it are one caller."""
+"""The prefix that one household or machine has to itself: addresses in it are one caller."""
 
 
 class Auth:
@@ -65,7 +65,7 @@ class Auth:
         g.caller = self._caller(key)
 
     def _key(self) -> Key | None:
-        """What is known of the request's key; None if it needs none. Raises KeyRequired and `find`'s."""
+        """Return the request's key; None if it needs none. Raises KeyRequired, and what `find` raises."""
         family = next((each for each in self._families if each.owns(request.path)), None)
         given = _header_key(request)
         if given is None and family is not None:
@@ -89,7 +89,7 @@ class Auth:
 
 
 def is_open(endpoint: str) -> bool:
-    """Whether this view never wants a key."""
+    """Return True if this view never wants a key."""
     return endpoint.partition(".")[0] in OPEN_BLUEPRINTS or endpoint in OPEN_VIEWS
 
 

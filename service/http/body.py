@@ -38,7 +38,7 @@ ARRIVING = 64
 """Long bodies that may be in arrival at the same time: each holds a thread."""
 
 _PLAIN = re.compile(rb"[^\\]")
-"""Where JSON can be cut without cutting an escape."""
+"""Matches where JSON can be cut without cutting an escape."""
 
 
 class TooSlow(NoMoreData):  # type: ignore[misc]

@@ -16,7 +16,7 @@ from service.http.metrics import PROBES
 STALL_S = 10.0
 """A client that sends nothing for so long, while a thread reads a request's head, is given up."""
 GRACE_S = 20.0
-"""What a request may take to arrive, head and body, beside the time for its bytes ..."""
+"""Seconds that a request may take to arrive, head and body, beside the time for its bytes ..."""
 BYTES_PER_S = 4096
 """... at this rate, which a poor mobile connection has."""
 RECEIVE_BYTES = 1 << 16

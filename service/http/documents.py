@@ -6,20 +6,13 @@ from flask import Blueprint, Response
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from models.errors import InvalidInput
-from service.documents import parsing
 from service.documents.reading import SUFFIXES
 from service.http.files import FORM, file_answer, sent_file
 from service.http.openapi import WORK_ERRORS, Operation, add
 from service.http.work import RequestRunner
 from service.schemas import SummaryAnswer
-from service.schemas.documents import (
-    SummarizeForm,
-    TranslateForm,
-    parse_form,
-    render_document_summary,
-    summary_request,
-    translation_request,
-)
+from service.schemas.documents import SummarizeForm, TranslateForm, parse_form
+from service.work.plan import TaskName, of_document
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -57,7 +50,7 @@ class Documents:
     """The views of documents over a runtime."""
 
     def __init__(self, runtime: "Runtime", work: RequestRunner):
-        self._settings = runtime.settings
+        self._runtime = runtime
         self._work = work
 
     def blueprint(self) -> Blueprint:
@@ -67,28 +60,26 @@ class Documents:
         return routes
 
     def summarize(self) -> Response:
-        with self._work.place():
-            data, fields = sent_file()
-            form = parse_form(SummarizeForm, fields)
-            reading = self._work.apart(parsing.article, form.file, data, self._settings, field="file")
-            asked = summary_request(form, reading)
-            self._work.charge([asked.text or asked.html])
-            done = self._work.summarize([asked])
-        (outcome,) = done.outcomes
-        answer = render_document_summary(asked, outcome.unwrap(), outcome.timings, done.total_s)
-        return Response(answer.model_dump_json(), mimetype="application/json")
+        return self._done("summarize", SummarizeForm)
 
     def translate(self) -> Response:
+        return self._done("translate", TranslateForm)
+
+    def _done(self, task: TaskName, kind: type[SummarizeForm | TranslateForm]) -> Response:
         with self._work.place():
             data, fields = sent_file()
-            form = parse_form(TranslateForm, fields)
-            part = self._work.apart(parsing.to_translate, form.file, data, self._settings, field="file")
-            asked = translation_request(form, part)
-            self._work.charge([asked.text])
-            (outcome,) = self._work.translate([asked]).outcomes
-            done = outcome.unwrap()
-            file = self._work.apart(
-                parsing.translated, form.file, data, done.translation, done.target, field="file"
+            form = parse_form(kind, fields)
+            options = form.model_dump(exclude={"file"}, exclude_unset=True)
+            plan = of_document(
+                self._runtime,
+                task,
+                options,
+                (form.file, data),
+                limits=self._runtime.settings,
+                apart=self._work.apart,
             )
-        filename = file.name(form.file, done.target)
-        return file_answer(file.data, file.media_type, filename, "; ".join((*done.notes, *done.cautions)))
+            self._work.charge([plan.text])
+            done = self._work.run([plan.steps])
+            (outcome,) = done.outcomes
+            result = plan.result(outcome, done.total_s)
+        return file_answer(result.data, result.media_type, result.filename, result.notes)

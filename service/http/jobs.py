@@ -1,13 +1,13 @@
 """/v1/jobs: what takes long is handed in, looked after, and fetched when it is done."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, cast
 
 from flask import Blueprint, Response, g, request
 
 from models.errors import InvalidInput, Overloaded, UnknownModel, UnsupportedLanguage
 from service.documents import parsing
+from service.documents.document import DocumentArticle, DocumentText
 from service.errors import JobNotDone, StoreUnavailable, TooLong, TooManyTexts, UnknownGlossary, UnknownJob
 from service.http.admission import Gate, Shares
 from service.http.allowance import Allowance
@@ -16,10 +16,12 @@ from service.http.files import file_answer, sent_file
 from service.http.forms import FORM
 from service.http.openapi import Example, Operation, add
 from service.jobs.desk import Desk
-from service.jobs.job import PROBLEM, Job, NewJob
+from service.jobs.job import Form, Job, NewJob
 from service.jobs.schemas import (
-    INPUTS,
+    BODIES,
+    FORMS,
     JobAnswer,
+    JobFields,
     JobList,
     ListQuery,
     SummarizeJobBody,
@@ -31,18 +33,15 @@ from service.jobs.schemas import (
     render_jobs,
     task_of,
 )
-from service.jobs.work import item_problem
 from service.limits import job_limits
-from service.named_terms import named_terms
-from service.schemas import Problem, SummaryAnswer, TranslationAnswer, parse_summarize, parse_translate
+from service.schemas import Problem, SummaryAnswer, TranslationAnswer
 from service.schemas.documents import parse_form
 from service.schemas.requests import given_field, validated
 from service.schemas.results import SummaryResults, TranslationResults
+from service.work.plan import PROBLEM, Result, TaskName, asked, terms_of
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
-
-V = TypeVar("V")
 
 BODIES_AT_ONCE = 2
 """Bodies of the greatest length that are taken in at the same time, or more that are shorter: each may be
@@ -169,9 +168,9 @@ class Jobs:
             return
 
     def list(self) -> Response:
-        asked = parse_form(ListQuery, request.args.to_dict())
-        jobs = self._desk.store.page(_owner(), limit=asked.limit + 1, before=asked.before)
-        page = render_jobs(jobs, asked.limit, self._retention_s)
+        query = parse_form(ListQuery, request.args.to_dict())
+        jobs = self._desk.store.page(_owner(), limit=query.limit + 1, before=query.before)
+        page = render_jobs(jobs, query.limit, self._retention_s)
         return Response(page.model_dump_json(), mimetype="application/json")
 
     def get(self, job_id: str) -> Response:
@@ -197,57 +196,50 @@ class Jobs:
 
     def _texts(self) -> NewJob:
         data = read_json(request)
-        task, given = task_of(data), options(data)
-        body: SummarizeJobBody | TranslateJobBody
-        items: Sequence[object]
-        if task == "summarize":
-            body = validated(SummarizeJobBody, data)
-            items = parse_summarize(given, self._limits).items
-        else:
-            body = validated(TranslateJobBody, data)
-            named = partial(named_terms, self._runtime, owner=_owner())
-            items = parse_translate(given, self._limits, named).items
-        form = given_field(body)
+        task = task_of(data)
+        body = validated(BODIES[task], data)
+        terms = terms_of(self._runtime, _owner())
+        items = asked(task, body, limits=self._limits, terms=terms).items
+        form = cast(Form, given_field(body))
         sent = getattr(body, form) if form == "texts" else [getattr(body, form)]
-        read = zip(items, sent, strict=True)
-        self._allowance.charge(text for item, text in read if not isinstance(item, InvalidInput))
-        return NewJob(
-            task=task,
-            form=form,  # type: ignore[arg-type]  # one of INPUTS
-            options=options(data, *INPUTS),
-            contents=[
-                item_problem(item, form, i, g.request_id) if isinstance(item, InvalidInput) else content
+        self._allowance.charge(
+            text for item, text in zip(items, sent, strict=True) if not isinstance(item, InvalidInput)
+        )
+        return self._new_job(
+            task,
+            form,
+            body,
+            [
+                Result.of_error(item, g.request_id, i) if isinstance(item, InvalidInput) else content
                 for i, (item, content) in enumerate(zip(items, sent, strict=True))
             ],
-            request_id=g.request_id,
-            owner=_owner(),
-            caller=g.caller.name,
-            callback=body.callback,
         )
 
     def _document(self) -> NewJob:
         data, fields = sent_file()
         task = task_of(fields)
-        form: SummarizeJobForm | TranslateJobForm
-        if task == "summarize":
-            form = parse_form(SummarizeJobForm, fields)
-            text = self._read(parsing.article, form.file, data).text
-        else:
-            form = parse_form(TranslateJobForm, fields)
-            text = self._read(parsing.to_translate, form.file, data).text
-        self._allowance.charge([text])
+        form = parse_form(FORMS[task], fields)
+        read = parsing.article if task == "summarize" else parsing.to_translate
+        self._allowance.charge([self._read(read, form.file, data).text])
+        return self._new_job(task, "document", form, [data])
+
+    def _new_job(
+        self, task: TaskName, form: Form, fields: JobFields, contents: Sequence[str | bytes | Result]
+    ) -> NewJob:
         return NewJob(
             task=task,
-            form="document",
+            form=form,
             options=options(fields),
-            contents=[data],
+            contents=contents,
             request_id=g.request_id,
             owner=_owner(),
             caller=g.caller.name,
-            callback=form.callback,
+            callback=fields.callback,
         )
 
-    def _read(self, function: Callable[..., V], name: str, data: bytes) -> V:
+    def _read(
+        self, function: Callable[..., DocumentArticle | DocumentText], name: str, data: bytes
+    ) -> DocumentArticle | DocumentText:
         timeout_s = self._runtime.settings.request_timeout_s
         return self._runtime.children.run(
             function, name, data, self._limits, field="file", timeout_s=timeout_s

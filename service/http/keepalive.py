@@ -18,10 +18,10 @@ from typing import TypeVar
 
 from flask import Response, g, request
 
+from models.tasks.stop import Stop
 from service.http.abandoned import watching
 from service.problems import problem
 from service.schemas import Problem
-from service.stopping import Stop
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""What Prometheus reads. Labels are routes, methods, statuses, tasks and models: never keys or addresses."""
+"""Metrics for Prometheus. Labels are routes, methods, statuses, tasks and models: never keys or addresses."""
 
 from collections.abc import Callable, Iterator, Mapping
 

@@ -1,4 +1,4 @@
-"""What each route says of itself, from which the OpenAPI document is made (`openapi_document.py`).
+"""The descriptions of routes, from which the OpenAPI document is made (`openapi_document.py`).
 
 A new route is one `Operation`, put into its blueprint with `add` in place of Flask's `routes.get(...)`:
 
@@ -82,7 +82,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What one method of one path takes and gives."""
+    """The input and the answers of one method of one path."""
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
@@ -97,7 +97,7 @@ class Operation:
     """Its form, or one of these."""
     body_type: str = JSON
     forms: tuple[type[BaseModel], ...] = ()
-    """What may be sent in place of the body, as a multipart form."""
+    """Multipart forms that may be sent in place of the body."""
     limits: Callable[[Settings], Settings] | None = None
     """From the settings to those whose limits the body has, where they are not a request's."""
     status: int = 200
@@ -105,14 +105,14 @@ class Operation:
     """One of these forms; none with `answer_type` text, or for an answer without a body."""
     answer_type: str = JSON
     file: str = ""
-    """Where the answer may also be a file of any type: which."""
+    """The file that the answer may be, of any type."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Of the answer, with what they say."""
     streams: Mapping[str, type[BaseModel]] = field(default_factory=dict)
-    """Where the answer may also be a stream: its events, and what each holds, before the last one."""
+    """The events of the stream that the answer may be, before the last one, and the body of each."""
     errors: tuple[type[Exception], ...] = ()
     public: bool = False
-    """Whether it never wants an API key; `service.http.auth` names it too."""
+    """True if it never wants an API key; `service.http.auth` names it too."""
     examples: Mapping[str, Example] = field(default_factory=dict)
     """By a name in words."""
 

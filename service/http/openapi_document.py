@@ -103,7 +103,7 @@ def _operation(operation: Operation, refs: _Refs) -> dict[str, Any]:
 
 
 def _request(operation: Operation, refs: _Refs) -> dict[str, Any]:
-    """What the body may be, by media types."""
+    """Return the kinds of body that are taken, by media types."""
     content: dict[str, Any] = {"schema": _any_of([refs[model, "validation"] for model in operation.bodies])}
     content["examples"] = _values({name: e.body for name, e in operation.examples.items()})
     types = {operation.body_type: _filled(content)}
@@ -160,7 +160,7 @@ def _answer(operation: Operation, refs: _Refs) -> dict[str, Any]:
 
 
 def _stream(operation: Operation, refs: _Refs) -> dict[str, Any]:
-    """What each event is; the last one is the whole answer, or the problem that ended the work."""
+    """Return each event's schema; the last one is the whole answer, or the problem that ended the work."""
     last: dict[str, type[BaseModel]] = {"result": operation.answers[0], "error": Problem}
     forms = []
     for name, model in {**operation.streams, **last}.items():
@@ -192,7 +192,7 @@ def _problems(operation: Operation, refs: _Refs) -> dict[str, Any]:
 
 
 def _callers_errors(operation: Operation) -> Iterable[type[Exception]]:
-    """What can be wrong with whoever asks."""
+    """Return the errors that the caller alone can cause."""
     if operation.public:
         return
     yield from (UntrustedHost, KeyRequired, UnknownKey, RevokedKey, StoreUnavailable)

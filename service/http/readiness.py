@@ -1,4 +1,4 @@
-"""Whether requests can be served: loads the models in the background and says what is missing."""
+"""Readiness: loads the models in the background, and says what is missing until requests can be served."""
 
 import logging
 import threading

@@ -40,7 +40,7 @@ CONNECTIONS = 1000
 REQUEST_LINE_BYTES = 64 << 10
 """LibreTranslate clients send texts of 5,000 characters in the query: up to nine bytes each, encoded."""
 CLOSING_S = 25.0
-"""What stopping the jobs and closing the runtime may take after the last request."""
+"""Seconds that stopping the jobs and closing the runtime may take after the last request."""
 
 log = logging.getLogger(__name__)
 

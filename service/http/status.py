@@ -1,4 +1,4 @@
-"""How the service is: alive, ready, and its metrics. These answer while all work places are taken."""
+"""The service's state: alive, ready, and metrics. These routes answer while all work places are taken."""
 
 from flask import Blueprint, Response
 from pydantic import BaseModel
@@ -10,7 +10,7 @@ from service.http.readiness import Readiness
 
 
 class State(BaseModel):
-    """How the service is, in a word."""
+    """The service's state, in a word."""
 
     status: str
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, request
 
 from models.errors import DeadlineExceeded, Overloaded, UnsupportedLanguage
-from models.text.page import read_page
-from models.text.paste import read_pasted
+from models.text.article.page import read_page
+from models.text.article.paste import read_pasted
 from service.errors import TooLong
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add

@@ -1,23 +1,18 @@
 """The service's own interface: /v1. Requests are parsed and answers rendered by `service.schemas`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from flask import Blueprint, Response, g, request
 from pydantic import BaseModel
 
 from models.errors import InvalidInput, Overloaded
-from models.tasks.steps import Timings
-from models.tasks.summary import Summary
-from models.tasks.translation import Translation
 from service.errors import TooLong, TooManyTexts
 from service.http.body import read_json
 from service.http.openapi import WORK_ERRORS, Example, Operation, add
 from service.http.streaming import stream
-from service.http.work import Outcomes, RequestRunner
-from service.named_terms import named_terms
+from service.http.work import RequestRunner
 from service.problems import problem
 from service.schemas import (
     Asked,
@@ -31,24 +26,21 @@ from service.schemas import (
     TranslationAnswer,
     examples,
     parse_detect,
-    parse_summarize,
-    parse_translate,
     render_detection,
-    render_summary,
-    render_translation,
 )
 from service.schemas.answers import LanguagePart, ModelPart
 from service.schemas.events import SUMMARY_EVENTS, TRANSLATION_EVENTS
 from service.schemas.results import DetectionResults, SummaryResults, TranslationResults
+from service.work import plan
+from service.work.plan import TaskName
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
 
 R = TypeVar("R")
-T = TypeVar("T", Summary, Translation)
 
 CANDIDATES = 3
-"""How many languages a detection names."""
+"""Languages that a detection names."""
 
 SUMMARIZE = Operation(
     method="POST",
@@ -125,25 +117,23 @@ class V1:
         return routes
 
     def summarize(self) -> Response:
-        with ExitStack() as held:
-            held.enter_context(self._work.place())
-            asked = parse_summarize(read_json(request), self._settings)
-            self._work.charge(each.text or each.html for each in asked.good)
-            if asked.stream:
-                steps = partial(self._runtime.summarizer.steps, asked.good[0])
-                return stream(self._work, held, steps, render_summary, self._settings.heartbeat_s)
-            return _answer(asked, _rendered(self._work.summarize(asked.good), render_summary))
+        return self._done("summarize")
 
     def translate(self) -> Response:
+        return self._done("translate")
+
+    def _done(self, task: TaskName) -> Response:
         with ExitStack() as held:
             held.enter_context(self._work.place())
-            named = partial(named_terms, self._runtime, owner=g.key_id)
-            asked = parse_translate(read_json(request), self._settings, named)
-            self._work.charge(each.text for each in asked.good)
+            body = read_json(request)
+            terms = plan.terms_of(self._runtime, g.key_id)
+            asked = plan.asked(task, body, limits=self._settings, terms=terms)
+            self._work.charge(each.text or each.html for each in asked.good)
             if asked.stream:
-                steps = partial(self._runtime.translator.steps, asked.good[0])
-                return stream(self._work, held, steps, render_translation, self._settings.heartbeat_s)
-            return _answer(asked, _rendered(self._work.translate(asked.good), render_translation))
+                steps = plan.steps(self._runtime, asked.good[0])
+                return stream(self._work, held, steps, plan.answer, self._settings.heartbeat_s)
+            done = self._work.do(asked.good)
+            return _answer(asked, (each.error or plan.answer(each, done.total_s) for each in done.outcomes))
 
     def detect(self) -> Response:
         with self._work.place():
@@ -183,13 +173,6 @@ class V1:
             for code, name in self._runtime.languages.names().items()
         ]
         return _json(LanguageList(languages=parts))
-
-
-def _rendered(
-    done: Outcomes[T], render: Callable[[T, Timings, float], BaseModel]
-) -> Iterator[BaseModel | Exception]:
-    for outcome in done.outcomes:
-        yield outcome.error or render(outcome.unwrap(), outcome.timings, done.total_s)
 
 
 def _answer(asked: Asked[R], good: Iterator[BaseModel | Exception]) -> Response:

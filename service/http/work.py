@@ -4,28 +4,25 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from flask import g, request
 
 from models.errors import DeadlineExceeded, Overloaded
 from models.tasks.checker import Checked, CheckRequest
-from models.tasks.listening import stream
-from models.tasks.steps import Outcome, Steps
-from models.tasks.summary import Summary, SummaryRequest
-from models.tasks.translation import Translation, TranslationRequest
+from models.tasks.driver import stream
+from models.tasks.steps import Event, Outcome, Steps
+from models.tasks.stop import Stop
 from service.http.abandoned import watching
 from service.http.admission import Gate
 from service.http.allowance import Allowance
 from service.http.readiness import Readiness
-from service.stopping import Stop
+from service.work.plan import Request, steps
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
 
-R = TypeVar("R")
-T = TypeVar("T", Summary, Translation, Checked)
-A = TypeVar("A")
+T = TypeVar("T")
 V = TypeVar("V")
 
 
@@ -70,17 +67,14 @@ class RequestRunner:
         """Return the caller's characters of today, and the number allowed a day."""
         return self._allowance.usage()
 
-    def summarize(self, requests: Sequence[SummaryRequest], stop: Stop | None = None) -> Outcomes[Summary]:
-        """Summarize. Whoever gives `stop` stops it when the client has gone."""
-        self._readiness.require()
-        return self._run(self._runtime.summarizer.steps, requests, stop)
+    def do(self, requests: Sequence[Request], stop: Stop | None = None) -> Outcomes[Any]:
+        """Summarize or translate. Whoever gives `stop` stops it when the client has gone."""
+        return self.run([steps(self._runtime, each) for each in requests], stop)
 
-    def translate(
-        self, requests: Sequence[TranslationRequest], stop: Stop | None = None
-    ) -> Outcomes[Translation]:
-        """Translate. Whoever gives `stop` stops it when the client has gone."""
+    def run(self, tasks: Sequence[Steps[Any]], stop: Stop | None = None) -> Outcomes[Any]:
+        """Run tasks with the models that are loaded first."""
         self._readiness.require()
-        return self._run(self._runtime.translator.steps, requests, stop)
+        return self._run(tasks, stop)
 
     def apart(self, function: Callable[..., V], *arguments: object, field: str) -> V:
         """Run the function in a child process; see `Children.run`. It ends with the request."""
@@ -92,21 +86,20 @@ class RequestRunner:
 
     def check(self, requests: Sequence[CheckRequest]) -> Outcomes[Checked]:
         """Check. That needs none of the models that are loaded first."""
-        return self._run(self._runtime.checker.steps, requests, None)
+        return self._run([self._runtime.checker.steps(each) for each in requests], None)
 
-    def stream(self, task: Steps[A], *, tick_s: float) -> Generator[None, None, Outcome[A]]:
-        """Run one item step by step; see `models.tasks.listening.stream`."""
+    def stream(
+        self, task: Steps[T], stop: Stop, *, tick_s: float
+    ) -> Generator[Event | None, None, Outcome[T]]:
+        """Run one item for a reader who watches; see `models.tasks.driver.stream`."""
         self._readiness.require()
-        return stream(task, deadline=g.deadline, tick_s=tick_s)
+        return stream(task, deadline=g.deadline, tick_s=tick_s, stop=stop)
 
-    def _run(self, steps: Callable[[R], Steps[T]], requests: Sequence[R], given: Stop | None) -> Outcomes[T]:
+    def _run(self, tasks: Sequence[Steps[T]], given: Stop | None) -> Outcomes[T]:
         start = time.perf_counter()
         stop = given or Stop()
         with nullcontext() if given else watching(request.environ, stop.stop):
-            outcomes = self._runtime.run_all(
-                [stop.guard(steps(each)) for each in requests],
-                timeout_s=_left_s(),
-            )
+            outcomes = self._runtime.run_all(tasks, timeout_s=_left_s(), stop=stop)
         total_s = time.perf_counter() - start
         stop.require()
         _raise_if_all([outcome.error for outcome in outcomes])

@@ -24,7 +24,7 @@ from service.http.connection import Connection as _Connection
 
 STOPS = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM})
 LINGER_S = 2.0
-"""What a client may take to close, once it has its answer: what it still sends is thrown away ..."""
+"""Seconds that a client may take to close, once it has its answer: what it still sends is thrown away ..."""
 DISCARD_BYTES_PER_S = 1 << 18
 """... for longer, if it comes at this rate, ..."""
 DISCARD_S = 15.0

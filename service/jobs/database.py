@@ -47,13 +47,9 @@ CREATE TABLE IF NOT EXISTS item (
 );
 CREATE TABLE IF NOT EXISTS output (
     job INTEGER NOT NULL REFERENCES job ON DELETE CASCADE,
-    item INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    digest BLOB NOT NULL,
-    token_ids TEXT NOT NULL,
-    score REAL,
-    finish TEXT NOT NULL,
-    PRIMARY KEY (job, item, number)
+    key BLOB NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (job, key)
 );
 """
 

@@ -11,7 +11,6 @@ from service.jobs.courier import WAITS_S, Courier
 from service.jobs.database import jobs_database
 from service.jobs.job import Job, NewJob
 from service.jobs.outbox import Outbox
-from service.jobs.outputs import Outputs
 from service.jobs.runner import JobRunner
 from service.jobs.schemas import render_job
 from service.jobs.store import JobStore
@@ -47,7 +46,7 @@ class Desk:
         )
         self.runner = JobRunner(
             self.store,
-            JobWork(runtime, self.store, Outputs(database)),
+            JobWork(runtime, self.store, database),
             self.courier,
             FileLock(settings.data_dir / "jobs.lock", mode=0o600, thread_local=False),
             workers=settings.job_workers,

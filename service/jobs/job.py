@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from models.errors import DragomanError
+from service.work.plan import Result, TaskName
 
-Task = Literal["summarize", "translate"]
 Form = Literal["text", "html", "texts", "document"]
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 CallbackStatus = Literal["pending", "delivered", "failed"]
-
-PROBLEM = "application/problem+json"
-"""The media type of a result that says why there is none."""
 
 
 class Gone(DragomanError):
@@ -27,29 +24,14 @@ class Item:
     content: str | bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What came of an item, as it is answered."""
-
-    data: bytes
-    media_type: str = "application/json"
-    filename: str | None = None
-    notes: str = ""
-
-    @property
-    def failed(self) -> bool:
-        """Whether it is a problem document."""
-        return self.media_type == PROBLEM
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
     """A job as it is put in."""
 
-    task: Task
+    task: TaskName
     form: Form
     options: Mapping[str, Any]
-    """The request's other fields, as they were sent; a document's hold its name, as `file`."""
+    """The request's other fields, checked; a document's hold its name, as `file`."""
     contents: Sequence[str | bytes | Result]
     """The items in order; a Result for one that was wrong from the start."""
     request_id: str
@@ -68,7 +50,7 @@ class Job:
     """Jobs are done, and listed, in the order of their numbers."""
     id: str
     owner: str | None
-    task: Task
+    task: TaskName
     form: Form
     options: Mapping[str, Any]
     request_id: str
@@ -82,7 +64,7 @@ class Job:
     problem: bytes | None
     """A problem document, of a job that failed."""
     interruptions: int
-    """How often the service died while it worked on this."""
+    """The number of times that the service died while it worked on this."""
     callback: str | None
     callback_status: CallbackStatus | None
     callback_tries: int
@@ -90,5 +72,5 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will become of it."""
+        """True if nothing more will become of it."""
         return self.status in ("done", "failed", "cancelled")

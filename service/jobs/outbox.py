@@ -1,4 +1,4 @@
-"""Which callbacks are still to be sent, and when they are tried next."""
+"""The callbacks that are still to be sent, and the times of their next tries."""
 
 from dataclasses import dataclass
 
@@ -40,7 +40,7 @@ class Outbox:
             return None if row is None else job_of(row)
 
     def next_due(self, after: float) -> float | None:
-        """When the next callback is to be tried, of those not due before."""
+        """Return the time of the next try, of the callbacks that are not due before `after`."""
         with self._database.transaction(write=False) as db:
             row = db.execute(
                 "SELECT min(callback_due) FROM job WHERE callback_status = 'pending' AND callback_due > ?",

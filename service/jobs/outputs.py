@@ -1,49 +1,38 @@
-"""What engines gave for items that are still in work, so that an interruption does not lose it."""
+"""Outputs of engines for items that are still in work, so that an interruption does not lose them."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from models.engine.protocol import Output
-from service.database import Database
+from models.tasks.flights import Wanted
+from service.database import Database, rows_in
 from service.jobs.job import Job
-from service.jobs.pace import Kept
 from service.jobs.store import require_running
+from service.work.outputs import OutputKeys, packed, unpacked
 
 
-class Outputs:
-    """The outputs kept in the jobs' file."""
+class JobOutputs:
+    """The outputs of one job; see `models.tasks.flights.Memory`. `on_kept` hears of each keeping."""
 
-    def __init__(self, database: Database):
+    def __init__(self, database: Database, keys: OutputKeys, job: Job, on_kept: Callable[[], None]):
         self._database = database
+        self._keys = keys
+        self._job = job
+        self._on_kept = on_kept
 
-    def keep(self, job: Job, item: int, outputs: Mapping[int, Kept]) -> None:
-        """Keep outputs of an item that is in work. Raises Gone if the job was cancelled."""
+    def recall(self, wanted: Sequence[Wanted]) -> dict[Wanted, Output]:
+        """Return those that are kept."""
+        keys = {self._keys(each): each for each in wanted}
+        query = "SELECT key, body FROM output WHERE job = ? AND key IN (%s)"
+        with self._database.transaction(write=False) as db:
+            rows = rows_in(db, query, list(keys), self._job.number)
+            return {keys[key]: unpacked(body) for key, body in rows}
+
+    def keep(self, made: Mapping[Wanted, Output]) -> None:
+        """Keep outputs. Raises Gone if the job was cancelled."""
         with self._database.transaction() as db:
-            require_running(db, job, getting_on=True)
+            require_running(db, self._job, getting_on=True)
             db.executemany(
-                "INSERT OR REPLACE INTO output VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (job.number, item, i, digest, json.dumps(o.token_ids), o.score, o.finish)
-                    for i, (digest, o) in outputs.items()
-                ],
+                "INSERT OR REPLACE INTO output VALUES (?, ?, ?)",
+                [(self._job.number, self._keys(each), packed(output)) for each, output in made.items()],
             )
-
-    def recall(self, job: Job, item: int) -> dict[int, Kept]:
-        """The outputs kept of an item."""
-        with self._database.transaction(write=False) as db:
-            rows = db.execute(
-                "SELECT number, digest, token_ids, score, finish FROM output WHERE job = ? AND item = ?",
-                (job.number, item),
-            )
-            return {
-                number: (digest, Output(tuple(json.loads(ids)), score, finish))
-                for number, digest, ids, score, finish in rows
-            }
-
-    def items_begun(self, job: Job) -> set[int]:
-        """The items that outputs are kept of."""
-        with self._database.transaction(write=False) as db:
-            rows: Iterable[tuple[int]] = db.execute(
-                "SELECT DISTINCT item FROM output WHERE job = ?", (job.number,)
-            )
-            return {item for (item,) in rows}
+        self._on_kept()

@@ -4,40 +4,42 @@
 line is, if there is one, so that it is translated as it would be in its place.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 from models.tasks.steps import Steps
 from models.tasks.translation import Term, Translation, TranslationRequest
 from models.tasks.translator import notes_on
 from models.tasks.usage import Usage
 from models.text.span import Span
+from service.work.plan import Request, steps
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
 
 PART_CHARACTERS = 500_000
 CUTS = ("\n\n", "\n", ". ", " ")
-"""Where a part may end, the best first; the last half of it is looked through."""
+"""A part may end at these, the best first; the last half of it is searched."""
 
 
-def in_parts(
-    translate: Callable[[TranslationRequest], Steps[Translation]], request: TranslationRequest
-) -> Steps[Translation]:
-    """The request's steps; those of a long plain text are its parts', one after another."""
-    if request.format != "text" or len(request.text) <= PART_CHARACTERS:
-        return translate(request)
-    return _joined(translate, request)
+def in_parts(runtime: "Runtime", request: Request) -> Steps[Any]:
+    """Return the request's steps; those of a long plain text are its parts', one after another."""
+    is_plain = isinstance(request, TranslationRequest) and request.format == "text"
+    if is_plain and len(request.text or "") > PART_CHARACTERS:
+        return _joined(runtime, request)
+    return steps(runtime, request)
 
 
-def _joined(
-    translate: Callable[[TranslationRequest], Steps[Translation]], request: TranslationRequest
-) -> Steps[Translation]:
+def _joined(runtime: "Runtime", request: Any) -> Steps[Translation]:
     done: list[tuple[int, str, Translation | None]] = []
     source = request.source
     for start, end in _parts(request.text):
         text = request.text[start:end]
         result = None
         if text.strip():
-            result = yield from translate(replace(request, text=text, source=source))
+            result = yield from runtime.translator.steps(replace(request, text=text, source=source))
             source = result.source  # what the first part is in, all are
         done.append((start, text, result))
     results = [result for _, _, result in done if result is not None]

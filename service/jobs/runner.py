@@ -13,21 +13,21 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from models.errors import InvalidInput
+from models.errors import Abandoned, InvalidInput
+from models.tasks.stop import Stop
 from service.database import private
-from service.errors import Abandoned, StoreUnavailable
+from service.errors import StoreUnavailable
 from service.jobs.courier import Courier
 from service.jobs.job import Gone, Job
 from service.jobs.store import JobStore
 from service.jobs.work import JobWork
-from service.stopping import Stop
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.25
-"""Whether the models are loaded, and the lock is free."""
+"""Between two looks at whether the models are loaded and the lock is free."""
 IDLE_S = 5.0
-"""Until it is looked for jobs that another service with the same folder took."""
+"""Between two looks for jobs that another service with the same folder took."""
 EXPIRE_EVERY_S = 60.0
 CLOSING_S = 8.0
 TURN_S = 30.0
@@ -45,7 +45,7 @@ class _Turn:
     stop: Stop
     begun: float
     began_s: float | None = None
-    """How long it took until something new of it was kept."""
+    """Seconds until something new of it was kept."""
 
     def got_on(self) -> None:
         """Note that something of the job was kept."""

@@ -1,18 +1,19 @@
 """The JSON and the forms of /v1/jobs, and how a job is rendered."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from models.errors import InvalidInput
-from service.jobs.job import CallbackStatus, Job, Status, Task
+from service.jobs.job import CallbackStatus, Job, Status
 from service.schemas.absent import absent
 from service.schemas.documents import SummarizeForm, TranslateForm
 from service.schemas.problem import Problem
 from service.schemas.requests import SummarizeBody, TranslateBody
+from service.work.plan import TaskName
 
 CALLBACK = "POSTed the job's status when it has ended, with the header `Dragoman-Signature`."
 
@@ -54,13 +55,23 @@ class TranslateJobForm(TranslateForm):
     callback: Url | None = Field(None, description=CALLBACK)
 
 
-OWN_FIELDS = ("task", "callback", "stream")
-"""Those that the direct routes do not have, or a job does without."""
-INPUTS = ("text", "html", "texts")
+BODIES: dict[TaskName, type[SummarizeJobBody | TranslateJobBody]] = {
+    "summarize": SummarizeJobBody,
+    "translate": TranslateJobBody,
+}
+FORMS: dict[TaskName, type[SummarizeJobForm | TranslateJobForm]] = {
+    "summarize": SummarizeJobForm,
+    "translate": TranslateJobForm,
+}
+
+
+JobFields = SummarizeJobBody | TranslateJobBody | SummarizeJobForm | TranslateJobForm
+
+NO_OPTIONS = {"task", "callback", "stream", "text", "html", "texts"}
 
 
 class ListQuery(BaseModel):
-    """Which jobs are listed."""
+    """The query of /v1/jobs: a page of the list."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -71,8 +82,7 @@ class ListQuery(BaseModel):
 class ProgressPart(BaseModel):
     done: int
     total: int = Field(
-        description="Texts; for a single one, pieces of it for the models: a number that grows where some "
-        "need another try or a second language."
+        description="Texts; for a single one its sentences, or for a summary the pieces in which it is read."
     )
 
 
@@ -85,7 +95,7 @@ class JobAnswer(BaseModel):
     """A job as it stands."""
 
     id: str
-    task: Task
+    task: TaskName
     status: Status
     progress: ProgressPart
     created: datetime
@@ -103,7 +113,7 @@ class JobList(BaseModel):
     next: int | None = absent("What to give as `before` for the next page, where there is one.")
 
 
-def task_of(fields: object) -> Task:
+def task_of(fields: object) -> TaskName:
     """Return the task that the fields ask for. Raises InvalidInput."""
     task = fields.get("task") if isinstance(fields, dict) else None
     if task != "summarize" and task != "translate":
@@ -112,9 +122,9 @@ def task_of(fields: object) -> Task:
     return "summarize" if task == "summarize" else "translate"
 
 
-def options(fields: Mapping[str, Any], *others: str) -> dict[str, Any]:
-    """Return the fields that the direct route has too, without `others`."""
-    return {name: value for name, value in fields.items() if name not in (*OWN_FIELDS, *others)}
+def options(fields: JobFields) -> dict[str, Any]:
+    """Return the fields that say how the work is to be done, of those that were given."""
+    return fields.model_dump(exclude=NO_OPTIONS, exclude_unset=True)
 
 
 def render_job(job: Job, retention_s: float) -> JobAnswer:

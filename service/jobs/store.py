@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 
 from service.database import Database
 from service.errors import UnknownJob
-from service.jobs.job import Gone, Item, Job, NewJob, Result, Status
+from service.jobs.job import Gone, Item, Job, NewJob, Status
 from service.jobs.room import require_room
 from service.settings import Settings
+from service.work.plan import Result
 
 JOB = (
     "number, id, owner, task, form, options, request_id, status, done, total, created, started, finished, "
@@ -107,7 +108,7 @@ class JobStore:
             return [job_of(row) for row in rows]
 
     def results(self, job: Job) -> Iterator[Result]:
-        """What came of the job's items, in order, read as it is asked for. Raises UnknownJob."""
+        """Yield the results of the job's items, in order, reading as it goes. Raises UnknownJob."""
         total = job.total if job.form == "texts" else 1
         number = -1
         while number + 1 < total:
@@ -159,7 +160,7 @@ class JobStore:
             return job_of(rows[0]) if rows else None
 
     def someone_waits(self) -> bool:
-        """Whether a caller has jobs waiting, and none in work."""
+        """Return True if a caller has jobs waiting, and none in work."""
         with self._database.transaction(write=False) as db:
             return db.execute(_SOMEONE_WAITS).fetchone() is not None
 
@@ -195,8 +196,7 @@ class JobStore:
             )
             size = sum(len(result.data) for result in results.values())
             db.execute("UPDATE job SET bytes = bytes + ? WHERE number = ?", (size, job.number))
-            items = [(job.number, i) for i in results]
-            db.executemany("DELETE FROM output WHERE job = ? AND item = ?", items)
+            db.execute("DELETE FROM output WHERE job = ?", (job.number,))
             if job.form == "texts":
                 db.execute("UPDATE job SET done = done + ? WHERE number = ?", (len(results), job.number))
 

@@ -1,4 +1,4 @@
-"""What is answered: the bodies of answers, made from the tasks' results.
+"""The bodies of answers, made from the tasks' results.
 
 Spans count Unicode code points and are half-open, as Python's slices are.
 """
@@ -112,7 +112,7 @@ class SentencePart(_AnswerPart):
 
 
 class SourcePart(_AnswerPart):
-    """What was read of the article."""
+    """The article as it was read."""
 
     characters: int
     sentences: int
@@ -162,6 +162,7 @@ class SegmentPart(_AnswerPart):
     abstained: bool = Field(description="True if it was left in the source language for want of confidence.")
     flags: list[TranslationFlag] = Field(description="What the checks found.")
     original: str | None = absent("The source's plain text, where it has markup.")
+    missing: bool | None = absent("True if time ran out before it was translated: the text is the source's.")
 
 
 class TermPart(_AnswerPart):
@@ -194,6 +195,7 @@ class TranslationAnswer(_AnswerPart):
     usage: UsagePart
     timings_ms: TimingsPart
     notes: list[str] = Field(description="What the reader should know.")
+    partial: bool | None = absent("True if time ran out, so that some segments are `missing`.")
 
 
 class DetectionAnswer(DetectedPart):
@@ -282,6 +284,7 @@ def render_translation(translation: Translation, timings: Timings, total_s: floa
         usage=UsagePart.model_validate(translation.usage),
         timings_ms=TimingsPart.of(timings, total_s),
         notes=[*translation.notes, *translation.cautions],
+        partial=translation.partial,
     )
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.checks.checked_sentence import CheckedSentence
 from models.errors import InvalidInput
 from models.tasks.checker import Checked, CheckRequest, Kind
-from models.text.article import Article
+from models.text.article.article import Article
 from service.limits import check_length
 from service.schemas.answers import DroppedPart, EvidencePart, FlagPart
 from service.schemas.described import one_input
@@ -51,7 +51,7 @@ class CheckedPart(BaseModel):
 
 
 class CheckAnswer(BaseModel):
-    """What all checks of the kind found, sentence by sentence."""
+    """The findings of all checks of the kind, sentence by sentence."""
 
     sentences: list[CheckedPart]
     kind: Kind

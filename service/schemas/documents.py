@@ -4,18 +4,22 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, WithJsonSchema
 
-from models.tasks.steps import Timings
-from models.tasks.summary import Format, Length, OnUnsupported, Summary, SummaryRequest
-from models.tasks.translation import TranslationRequest
-from service.documents.document import DocumentArticle, DocumentText
-from service.schemas.answers import SummaryAnswer, render_summary
+from models.choices import (
+    ABOUT_LENGTHS,
+    DEFAULT_LENGTH,
+    MAX_SENTENCES,
+    Length,
+    OnUnsupported,
+    SummaryFormat,
+)
+from service.documents.reading import SUFFIXES
 from service.schemas.fields import wrong_fields
-from service.schemas.requests import LanguageCode, ModelName
+from service.schemas.requests import LONGEST_TERM, MOST_PROTECTED, LanguageCode, ModelName
 
 F = TypeVar("F", bound=BaseModel)
 
 FileField = Annotated[Any, WithJsonSchema({"type": "string", "format": "binary"})]
-Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TERM)]
 
 
 class DocumentForm(BaseModel):
@@ -23,26 +27,28 @@ class DocumentForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    file: FileField = Field(description="One of .txt .md .html .docx .pdf .srt")
+    file: FileField = Field(description=f"One of {' '.join(SUFFIXES)}")
     model: ModelName | None = Field(None, description="A name from /v1/models; the default if absent.")
 
 
 class SummarizeForm(DocumentForm):
-    """What a document's summary is asked for with: the fields of /v1/summarize."""
+    """The form of a document's summary: the fields of /v1/summarize."""
 
-    length: Length = Field("short", description="How long the summary is to be.")
-    max_sentences: int | None = Field(None, ge=1, le=100, description="At most so many sentences.")
-    format: Format = Field("paragraph", description="Running text, or a line for each sentence.")
+    length: Length = Field(DEFAULT_LENGTH, description=f"How long: {ABOUT_LENGTHS}.")
+    max_sentences: int | None = Field(None, ge=1, le=MAX_SENTENCES, description="At most so many sentences.")
+    format: SummaryFormat = Field("paragraph", description="Running text, or a line for each sentence.")
     target: LanguageCode | None = Field(None, description="The language of the summary.")
     on_unsupported: OnUnsupported = Field("flag", description="As in /v1/summarize.")
 
 
 class TranslateForm(DocumentForm):
-    """What a document's translation is asked for with: the fields of /v1/translate."""
+    """The form of a document's translation: the fields of /v1/translate."""
 
     target: LanguageCode = Field(description="The language to translate into.")
     source: LanguageCode = Field("auto", description="The document's language.")
-    protect: list[Term] = Field([], max_length=1000, description="Terms that stay as they are; may repeat.")
+    protect: list[Term] = Field(
+        [], max_length=MOST_PROTECTED, description="Terms that stay as they are; may repeat."
+    )
     min_confidence: float | None = Field(None, ge=0, le=1, description="As in /v1/translate.")
 
 
@@ -52,40 +58,3 @@ def parse_form(form: type[F], fields: dict[str, Any]) -> F:
         return form.model_validate(fields)
     except ValidationError as error:
         raise wrong_fields(form, error) from None
-
-
-def summary_request(form: SummarizeForm, reading: DocumentArticle) -> SummaryRequest:
-    """Return the task for what was read of the form's file."""
-    return SummaryRequest(
-        text=reading.text if reading.field == "text" else None,
-        html=reading.text if reading.field == "html" else None,
-        length=form.length,
-        max_sentences=form.max_sentences,
-        format=form.format,
-        model=form.model,
-        target=form.target,
-        clean=reading.clean,
-        on_unsupported=form.on_unsupported,
-    )
-
-
-def translation_request(form: TranslateForm, part: DocumentText) -> TranslationRequest:
-    """Return the task for what was read of the form's file."""
-    return TranslationRequest(
-        text=part.text,
-        format=part.format,
-        source=form.source,
-        target=form.target,
-        model=form.model,
-        protect=tuple(form.protect),
-        min_confidence=form.min_confidence,
-    )
-
-
-def render_document_summary(
-    asked: SummaryRequest, summary: Summary, timings: Timings, total_s: float
-) -> SummaryAnswer:
-    """Return the answer, with the text that its spans refer to: the caller has only the file."""
-    answer = render_summary(summary, timings, total_s)
-    answer.source.text = answer.source.text or asked.text
-    return answer

@@ -1,10 +1,12 @@
-"""What is streamed while a request is worked on: each event's name and its data."""
+"""The events that are streamed while a request is worked on: their names and data."""
 
 from collections.abc import Mapping
 
 from pydantic import BaseModel, Field
 
-from models.tasks.events import Event, SentenceReady, Words
+from models.tasks.steps import Event, Words
+from models.tasks.summary import SentenceReady
+from models.tasks.translation import SegmentReady
 from service.schemas.absent import absent
 from service.schemas.answers import EvidencePart, FlagPart, SegmentPart, SpanPart
 
@@ -30,6 +32,7 @@ class SegmentEvent(SegmentPart):
     """A segment of the translation, as in the answer; one that comes again replaces what was told before."""
 
     index: int
+    total: int = Field(description="How many segments there will be.")
 
 
 SUMMARY_EVENTS: Mapping[str, type[BaseModel]] = {"token": TokenEvent, "sentence": SentenceEvent}
@@ -51,5 +54,6 @@ def render_event(event: Event) -> tuple[str, BaseModel]:
             evidence=[EvidencePart.of(each) for each in sentence.evidence],
             flags=[FlagPart.of(flag) for flag in sentence.flags],
         )
+    assert isinstance(event, SegmentReady)  # noqa: S101 - there are no others
     part = SegmentPart.model_validate(event.segment)
-    return "segment", SegmentEvent(index=event.index, **dict(part))
+    return "segment", SegmentEvent(index=event.index, total=event.total, **dict(part))

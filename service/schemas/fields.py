@@ -49,7 +49,7 @@ def require_few_unknown(model: type[BaseModel], data: Mapping[str, object]) -> N
 
 
 def json_type(value: object) -> str:
-    """What a JSON value is, as a noun with its article."""
+    """Return the kind of a JSON value, as a noun with its article."""
     return "null" if value is None else _JSON_TYPES.get(type(value), "an object")
 
 

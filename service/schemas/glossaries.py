@@ -29,7 +29,7 @@ class GlossaryBody(BaseModel):
 
 
 class DictionaryPart(BaseModel):
-    """What a glossary has for one pair of languages."""
+    """A glossary's dictionary for one pair of languages."""
 
     source: str
     target: str
@@ -53,7 +53,7 @@ class GlossaryList(BaseModel):
 
 
 class PairQuery(BaseModel):
-    """Which of a glossary's dictionaries is meant; needed where it has several."""
+    """The languages of one of a glossary's dictionaries; needed where it has several."""
 
     source: LanguageCode | None = Field(None, description="The terms' language.")
     target: LanguageCode | None = Field(None, description="The language of what they are to be.")

@@ -1,4 +1,4 @@
-"""What may be asked: the bodies of requests, and how they become the tasks' own requests.
+"""The bodies of requests, and their way to the tasks' own requests.
 
 A wrong field refuses the whole request; a wrong item of `texts` becomes an error in its own place.
 """
@@ -20,12 +20,21 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
+from models.choices import (
+    ABOUT_LENGTHS,
+    DEFAULT_LENGTH,
+    MAX_SENTENCES,
+    Length,
+    OnUnsupported,
+    SummaryFormat,
+    TextFormat,
+)
 from models.errors import InvalidInput
-from models.tasks.summary import Format, Length, OnUnsupported, SummaryRequest
-from models.tasks.translation import TextFormat, TranslationRequest
+from models.tasks.summary import SummaryRequest
+from models.tasks.translation import TranslationRequest
 from service.errors import TooManyTexts
 from service.limits import check_length, too_long
-from service.schemas.described import one_input, whole
+from service.schemas.described import INPUTS, one_input, whole
 from service.schemas.fields import json_type, require_few_unknown, wrong_fields
 from service.settings import Settings
 
@@ -36,16 +45,19 @@ Texts = Annotated[
     list[Any],  # an item that is no string fails alone, so it is looked at later
     WithJsonSchema({"type": "array", "items": {"type": "string"}, "minItems": 1}),
 ]
-LanguageCode = Annotated[str, Field(min_length=1, max_length=40)]
+LONGEST_CODE = 40
+"""Of a language: codes of more parts take more than twice the time for twice as many."""
+LONGEST_TERM = 200
+MOST_TERMS = 5000
+MOST_PROTECTED = 1000
+
+LanguageCode = Annotated[str, Field(min_length=1, max_length=LONGEST_CODE)]
 ModelName = Annotated[str, Field(min_length=1, max_length=200)]
 TermText = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TERM),
     Field(json_schema_extra={"pattern": r"\S"}),
 ]
-
-
-MOST_TERMS = 5000
 
 
 def _form(value: object) -> str:
@@ -81,11 +93,11 @@ class SummarizeBody(_TextsBody):
     """Exactly one of `text`, `html` and `texts`."""
 
     html: str | None = Field(None, description="One web page; its article is found and the rest left out.")
-    length: Length = Field("short", description="How long the summary is to be.")
-    max_sentences: Annotated[int, Field(ge=1, le=100), whole] | None = Field(
+    length: Length = Field(DEFAULT_LENGTH, description=f"How long: {ABOUT_LENGTHS}.")
+    max_sentences: Annotated[int, Field(ge=1, le=MAX_SENTENCES), whole] | None = Field(
         None, description="At most so many sentences."
     )
-    format: Format = Field("paragraph", description="Running text, or a line for each sentence.")
+    format: SummaryFormat = Field("paragraph", description="Running text, or a line for each sentence.")
     model: ModelName | None = Field(None, description="A name from /v1/models; the default if absent.")
     target: LanguageCode | None = Field(
         None, description="The language of the summary; the article's own if absent."
@@ -109,12 +121,16 @@ class TranslateBody(_TextsBody):
     ignore_tags: list[TermText] = Field(
         [], max_length=100, description="Elements of HTML or XML that stay as they are."
     )
-    protect: list[TermText] = Field([], max_length=1000, description="Terms that stay as they are.")
+    protect: list[TermText] = Field([], max_length=MOST_PROTECTED, description="Terms that stay as they are.")
     glossary: Glossary = Field(
         {}, description="Terms, and what each is to be; or the name or id of a glossary that is kept here."
     )
     min_confidence: float | None = Field(
         None, ge=0, le=1, description="Segments below it come back untranslated and marked."
+    )
+    partial: bool = Field(
+        False,
+        description="If time runs out, answer with what is done; the rest stays as it is, marked.",
     )
     stream: bool = Field(
         False, description="Answer with events while it is worked on; for one text, not for `texts`."
@@ -127,7 +143,7 @@ class DetectBody(_TextsBody):
 
 @dataclass(frozen=True, slots=True)
 class Asked(Generic[R]):
-    """What was asked for, in order: a request, or what is wrong with it."""
+    """The items of a body, in order: each a request, or the error in its place."""
 
     items: tuple[R | InvalidInput, ...]
     many: bool
@@ -182,6 +198,7 @@ def parse_translate(
             protect=tuple(body.protect),
             glossary=terms(text),
             min_confidence=body.min_confidence,
+            partial=body.partial,
         )
 
     return _asked(body, limits, request)
@@ -202,7 +219,9 @@ def parse_detect(data: object, limits: Settings) -> Asked[str]:
 
 
 def validated(model: type[B], data: object) -> B:
-    """A body's fields. Raises InvalidInput, or InvalidFields where several are wrong."""
+    """Return a body's fields, unless it is read already. Raises InvalidInput, or InvalidFields for many."""
+    if isinstance(data, model):
+        return data
     if not isinstance(data, dict):
         raise InvalidInput(
             f"the body must be a JSON object, not {json_type(data)}", allowed=list(model.model_fields)
@@ -240,7 +259,7 @@ def _asked(body: _TextsBody, limits: Settings, request: Callable[[str, str], R])
 
 def given_field(body: BaseModel) -> str:
     """The one field that holds the input. Raises InvalidInput unless it is one."""
-    fields = [name for name in ("text", "html", "texts") if name in type(body).model_fields]
+    fields = [name for name in INPUTS if name in type(body).model_fields]
     given = [name for name in fields if getattr(body, name) is not None]
     if len(given) == 1:
         return given[0]

@@ -12,7 +12,7 @@ from models.checks.language.common_words import common_words
 from models.checks.language.numerals import Numeral, numerals
 from models.checks.language.stems import is_unspaced, stemmed
 from models.checks.pauses import Pausing
-from models.text.segment import sentences
+from models.text.sentences.segment import sentences
 from models.text.span import Span
 
 

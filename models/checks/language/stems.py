@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import Stemmer
 
-from models.text.boundary import is_unspaced as is_unspaced_character
+from models.text.sentences.boundary import is_unspaced as is_unspaced
 
 _ALGORITHMS = {
     "ar": "arabic", "hy": "armenian", "eu": "basque", "ca": "catalan", "da": "danish", "nl": "dutch",
@@ -23,11 +23,6 @@ def stemmed(words: Sequence[str], language: str) -> list[str]:
         return list(words)
     stems: list[str] = _stemmer(algorithm).stemWords(list(words))
     return stems
-
-
-def is_unspaced(word: str) -> bool:
-    """Return whether the word is in a script that puts no blanks between words."""
-    return not word.isascii() and is_unspaced_character(word[0])
 
 
 def _stemmer(algorithm: str) -> "Stemmer.Stemmer":

@@ -6,8 +6,8 @@ In a script without spaces a character counts as a word.
 import re
 from typing import NamedTuple
 
-from models.text.boundary import UNSPACED
-from models.text.boundary import is_unspaced as is_unspaced_character
+from models.text.sentences.boundary import UNSPACED
+from models.text.sentences.boundary import is_unspaced as is_unspaced
 from models.text.span import Span
 
 _WORD = re.compile(rf"[{UNSPACED}]|(?:(?![{UNSPACED}])\w)+(?:['’](?:(?![{UNSPACED}])\w)+)*")
@@ -23,8 +23,3 @@ class WordForm(NamedTuple):
 def words(text: str) -> list[WordForm]:
     """Return the words of `text`, in order, in lower case and without punctuation."""
     return [WordForm(match[0].lower(), Span(*match.span())) for match in _WORD.finditer(text)]
-
-
-def is_unspaced(form: str) -> bool:
-    """Return whether the word is one character of a script without spaces."""
-    return len(form) == 1 and is_unspaced_character(form)

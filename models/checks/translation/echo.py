@@ -3,7 +3,6 @@
 Names, numbers and single words may be the same in two languages; several ordinary words in a row are not.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterator
 
 from models.checks.flag import Flag
@@ -63,15 +62,9 @@ def _copied_runs(source: list[WordForm], output: list[WordForm]) -> list[Span]:
     return runs
 
 
-def _is_within(span: Span, spans: list[Span]) -> bool:
-    """Return whether one of the spans, sorted and not overlapping, contains this one."""
-    before = bisect_right(spans, span.start, key=lambda each: each.start)
-    return before > 0 and span.end <= spans[before - 1].end
-
-
 def _is_prose(text: str, run: list[WordForm], apart: list[Span]) -> bool:
     """Return whether enough of the words are ordinary: neither names nor parts of addresses."""
-    letters = [word for word in run if word.form[0].isalpha() and not _is_within(word.span, apart)]
+    letters = [word for word in run if word.form[0].isalpha() and not word.span.is_within(apart)]
     if all(is_unspaced(word.form) for word in letters):
         return len(letters) >= 2 * _ORDINARY_WORDS
     if all(text[word.span.start : word.span.end].isupper() for word in letters):

@@ -7,7 +7,7 @@ another clock. Does not count how often a number comes.
 
 import math
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from models.checks.flag import Flag
@@ -131,7 +131,7 @@ def _unmatched(found: Sequence[Numeral], text: str, other: _Values) -> list[Nume
         for numeral in found
         if _is_exact(numeral, text)
         and not _stands(numeral, text, other)
-        and not (_is_within(numeral, dates) and all(map(other.has, _parts(numeral, text))))
+        and not (numeral.span.is_within(dates) and all(map(other.has, _parts(numeral, text))))
     ]
 
 
@@ -140,12 +140,6 @@ def _is_exact(numeral: Numeral, text: str) -> bool:
     if not numeral.spelled:
         return not _ONLY_NOUGHTS.fullmatch(text[numeral.span.start : numeral.span.end])
     return numeral.value > _SMALL and not math.log10(numeral.value).is_integer()
-
-
-def _is_within(numeral: Numeral, spans: Sequence[Span]) -> bool:
-    """Return whether one of the spans, sorted and not overlapping, contains the numeral."""
-    before = bisect_right(spans, numeral.span.start, key=lambda span: span.start)
-    return before > 0 and numeral.span.end <= spans[before - 1].end
 
 
 def _stands(numeral: Numeral, text: str, other: _Values) -> bool:

@@ -17,9 +17,7 @@ from models.engine.seq2seq import attention, kernels
 from models.engine.seq2seq.attention import Batch, Norm
 from models.engine.seq2seq.layers import Head, Layer, Linear, norm_of
 from models.errors import ModelUnavailable
-
-BART_FAMILY = frozenset({"bart", "mbart", "pegasus", "marian", "m2m_100"})
-T5_FAMILY = frozenset({"t5", "mt5"})
+from models.families import FAMILIES, of_model_type
 
 
 class Decoder(ABC):
@@ -223,9 +221,11 @@ def _bias_by_distance(attention_module: Any, max_distance: int) -> Tensor:
 def decoder_of(model: Any, device: torch.device, max_new_tokens: int) -> Decoder:
     """The lean decoder for a loaded transformers model; ModelUnavailable for other architectures."""
     kind = model.config.model_type
-    if kind in T5_FAMILY:
-        return T5FamilyDecoder(model, device, max_new_tokens)
-    if kind in BART_FAMILY:
-        return BartFamilyDecoder(model, device)
-    known = sorted(BART_FAMILY | T5_FAMILY)
+    family = of_model_type(kind)
+    match family and family.decoder:
+        case "t5":
+            return T5FamilyDecoder(model, device, max_new_tokens)
+        case "bart":
+            return BartFamilyDecoder(model, device)
+    known = sorted({each for row in FAMILIES.values() if row.decoder for each in row.model_types})
     raise ModelUnavailable(f"the native engine has no decoder for {kind} models", allowed=known)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from rapidfuzz import fuzz, process
 
-from models.text.boundary import inside_word, is_unspaced
+from models.text.sentences.boundary import inside_word, is_unspaced
 from models.text.span import Span
 
 LEAST_LIKENESS = 70.0

@@ -75,7 +75,7 @@ class UnitQueue:
         return self._begun[unit]
 
     async def recall(self, keys: Sequence[bytes], sees: int) -> dict[bytes, Output]:
-        """See `Memory`."""
+        """See `UnitMemory`."""
         return self._remembered.recall(keys, sees)
 
     async def tell(self, worker: str, tokens: int) -> bool:

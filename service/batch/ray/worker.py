@@ -14,13 +14,13 @@ import ray
 
 from models.engine.protocol import Output
 from models.errors import DragomanError, EngineFailed
-from service.batch import lanes, preflight
-from service.batch.names import EngineNames
+from service.batch import preflight
+from service.batch.lanes import UnitWork
 from service.batch.ray.actors import Actors
 from service.batch.ray.desk import DONE
-from service.batch.rounds import Rounds
 from service.batch.task import Task
 from service.batch.unit import Done, Unit
+from service.work.outputs import OutputKeys
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -52,7 +52,7 @@ class Recalled:
         self._desk = desk
 
     def recall(self, keys: Sequence[bytes], sees: int) -> dict[bytes, Output]:
-        """See `Memory`."""
+        """See `UnitMemory`."""
         found: dict[bytes, Output] = ray.get(self._desk.recall.remote(keys, sees)) if keys else {}
         return found
 
@@ -65,7 +65,7 @@ class RayWorker:
         self._actors = actors
         self._desk = desk
         self._models: Mapping[str, str] = {}
-        self._rounds: Rounds | None = None
+        self._work: UnitWork | None = None
         self._problem: Exception | None = None
         try:
             self._begin()
@@ -80,9 +80,10 @@ class RayWorker:
         self._runtime = runtime
         self._fetch(order.models)
         order.task.models(runtime)
-        self._work = order.task.work(runtime)
-        self._rounds = Rounds(EngineNames(runtime), Recalled(self._desk) if order.remembers else None)
-        threading.Thread(target=self._tell, args=(self._rounds,), name="tell", daemon=True).start()
+        memory = Recalled(self._desk) if order.remembers else None
+        own = order.task.work(runtime)
+        self._work = UnitWork(own, OutputKeys(runtime), memory, order.record_timeout_s)
+        threading.Thread(target=self._tell, args=(self._work,), name="tell", daemon=True).start()
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """A row for each unit: its number, and pickled what has become of it, a Done or an exception."""
@@ -96,13 +97,13 @@ class RayWorker:
         return {"number": unit.number, "result": pickle.dumps(self._result(unit, models))}
 
     def _result(self, unit: Unit, models: Mapping[str, str]) -> Done | Exception:
-        if self._problem is not None or self._rounds is None:
+        if self._problem is not None or self._work is None:
             return self._problem or RuntimeError("the worker did not begin")
         if ray.get(self._desk.begin.remote(unit.number)) > TRIES:
             return EngineFailed(f"{TRIES} times an actor died over the same {len(unit.contents)} records")
         try:
             self._fetch(models)
-            return lanes.do(unit, self._work, self._rounds, self._order.record_timeout_s)
+            return self._work.do(unit)
         except Exception as error:  # noqa: BLE001 - it ends the run, and the driver says so
             return _sent(error)
 
@@ -111,14 +112,14 @@ class RayWorker:
         preflight.fetch(self._runtime, dict(models.items() - self._models.items()))
         self._models = models
 
-    def _tell(self, rounds: Rounds) -> None:
+    def _tell(self, work: UnitWork) -> None:
         """Until the run ends, whether it is over or given up."""
         name = uuid.uuid4().hex
         try:
-            while ray.get(self._desk.tell.remote(name, rounds.tokens)):
+            while ray.get(self._desk.tell.remote(name, work.tokens())):
                 time.sleep(TELL_EVERY_S)
         finally:  # the desk may be gone as well
-            rounds.stop()
+            work.stop()
 
 
 RESULTS = pa.schema([("number", pa.int64()), ("result", pa.large_binary())])

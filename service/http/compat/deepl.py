@@ -13,6 +13,7 @@ from flask import Blueprint, Request, Response, g, request
 from pydantic import BeforeValidator, Field
 
 from models.errors import InvalidInput
+from models.tasks.stop import Stop
 from models.tasks.translation import Translation, TranslationRequest
 from service.errors import CharactersSpent
 from service.http import keepalive
@@ -30,17 +31,16 @@ from service.http.compat.family import (
 )
 from service.http.forms import BoundedRequest
 from service.http.work import RequestRunner
-from service.named_terms import named_terms
 from service.problems import KINDS
 from service.schemas import Problem
-from service.schemas.requests import validated
-from service.stopping import Stop
+from service.schemas.requests import LONGEST_CODE, LanguageCode, validated
+from service.work.named_terms import named_terms
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
 
 STATUSES = {401: 403, 415: 400, 422: 400}
-"""What DeepL's clients know as one kind of error; the other statuses are ours."""
+"""Kinds of error that DeepL's clients know; the other statuses are ours."""
 QUOTA = 456
 """Of `CharactersSpent`: clients ask again where it is 429."""
 
@@ -68,11 +68,11 @@ Tags = Annotated[list[str], BeforeValidator(_list)]
 
 
 class DeepLTranslate(ClientFields):
-    """What /v2/translate reads; fields beside these change nothing here."""
+    """The body of /v2/translate; other fields change nothing here."""
 
     text: Any
-    target_lang: str = Field(min_length=1, max_length=40)
-    source_lang: str = Field("", max_length=40)
+    target_lang: LanguageCode
+    source_lang: str = Field("", max_length=LONGEST_CODE)
     formality: Annotated[
         Literal["default", "more", "less", "prefer_more", "prefer_less"], BeforeValidator(_lower)
     ] = "default"
@@ -129,7 +129,7 @@ class DeepL:
             self._work.charge(each.text for each in requests)
 
             def work(stop: Stop) -> str:
-                return self._answer(body, translations(requests, self._work.translate(worth, stop)))
+                return self._answer(body, translations(requests, self._work.do(worth, stop)))
 
             return keepalive.respond(held, work, self.error)
 

@@ -16,21 +16,19 @@ from service.glossary_tables import Dictionary, DictionarySize, Glossary
 from service.http.body import read_json
 from service.http.compat.family import ClientFields, answer, directions
 from service.http.work import RequestRunner
-from service.schemas.requests import validated
+from service.schemas.requests import LONGEST_CODE, LanguageCode, validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
 
 TSV = "text/tab-separated-values"
-LONGEST_CODE = 40
-"""Of a language: codes of more parts take more than twice the time for twice as many."""
 
 
 class Entries(ClientFields):
     """Entries for one pair of languages."""
 
-    source_lang: str = Field(min_length=1, max_length=LONGEST_CODE)
-    target_lang: str = Field(min_length=1, max_length=LONGEST_CODE)
+    source_lang: LanguageCode
+    target_lang: LanguageCode
     entries: str
     entries_format: Literal["tsv", "csv"] = "tsv"
 

@@ -35,7 +35,7 @@ class Family(Protocol):
     def blueprint(self) -> Blueprint: ...
 
     def owns(self, path: str) -> bool:
-        """Whether this address is the family's, so that its keys and errors have the family's form."""
+        """Return True if this address is the family's, so that its keys and errors have the family's form."""
 
     def key(self, request: BoundedRequest) -> str | None:
         """The API key that came with a request, wherever the family's clients put it: cheap for strangers."""
@@ -117,8 +117,10 @@ def directions(runtime: "Runtime") -> dict[str, list[str]]:
     """The default translation model's source languages, and the targets of each."""
     languages = runtime.languages
     entry = runtime.catalog.get(runtime.settings.translate_model, "translate")
-    if entry.pair:
-        source, target = (languages.normalize(side) for side in entry.pair)
-        return {source: [target]}
+    if entry.pairs:
+        found: dict[str, list[str]] = {}
+        for source, target in entry.pairs:
+            found.setdefault(languages.normalize(source), []).append(languages.normalize(target))
+        return found
     known = list(entry.languages) or list(languages.names())
     return dict.fromkeys(known, known)

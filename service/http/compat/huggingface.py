@@ -29,7 +29,7 @@ from service.http.forms import BoundedRequest
 from service.http.readiness import Readiness
 from service.http.work import RequestRunner
 from service.schemas import Problem
-from service.schemas.requests import validated
+from service.schemas.requests import LanguageCode, validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -41,7 +41,7 @@ _PAIR = re.compile(r"translation_([\w-]{1,40}?)_to_([\w-]{1,40})")
 
 
 class Generate(ClientFields, strict=True):
-    """How long the output may be, in tokens."""
+    """Limits of the output, in tokens."""
 
     max_length: int | None = Field(None, ge=1)
     max_new_tokens: int | None = Field(None, ge=1)
@@ -60,11 +60,11 @@ class Generate(ClientFields, strict=True):
 
 
 class Parameters(Generate):
-    """What the client's `parameters` may hold; `truncation` changes nothing, as nothing is ever cut."""
+    """The client's `parameters`; `truncation` changes nothing, as nothing is ever cut."""
 
     generate_parameters: Generate | None = None
-    src_lang: str | None = Field(None, min_length=1, max_length=40)
-    tgt_lang: str | None = Field(None, min_length=1, max_length=40)
+    src_lang: LanguageCode | None = None
+    tgt_lang: LanguageCode | None = None
 
     @property
     def generate(self) -> Generate:
@@ -130,7 +130,7 @@ class HuggingFace:
         requests = [
             SummaryRequest(text=text, max_tokens=generate.most, min_tokens=generate.least) for text in texts
         ]
-        done = self._work.summarize(requests)
+        done = self._work.do(requests)
         return [{"summary_text": outcome.unwrap().summary} for outcome in done.outcomes]
 
     def _translations(
@@ -141,7 +141,7 @@ class HuggingFace:
             TranslationRequest(text=text, source=source, target=target or self._usual_target(text))
             for text in texts
         ]
-        done = self._work.translate(worth_translating(requests))
+        done = self._work.do(worth_translating(requests))
         return [{"translation_text": text} for text, _ in translations(requests, done)]
 
     def _languages(self, parameters: Parameters, pair: tuple[str, str] | None) -> tuple[str, str | None]:

@@ -11,8 +11,9 @@ from flask import Blueprint, Request, Response, g, request, url_for
 from pydantic import Field
 from werkzeug.exceptions import NotFound
 
+from models.choices import TextFormat
 from models.errors import InvalidInput
-from models.tasks.translation import TextFormat, Translation, TranslationRequest
+from models.tasks.translation import Translation, TranslationRequest
 from service.documents import parsing
 from service.documents.reading import SUFFIXES
 from service.http.allowance import Caller
@@ -31,7 +32,7 @@ from service.http.files import file_answer
 from service.http.forms import BoundedRequest
 from service.http.work import RequestRunner
 from service.schemas import Problem
-from service.schemas.requests import validated
+from service.schemas.requests import LanguageCode, validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -51,43 +52,43 @@ BROWSERS = {
 is to be had at these addresses, unlike our jobs and glossaries, which other pages may not read."""
 
 CANDIDATES = 5
-"""How many languages a detection names at most."""
+"""Languages that a detection names at most."""
 
 STATUSES = {401: 403, 415: 400, 422: 400}
-"""What LibreTranslate knows as one kind of error; the other statuses are ours."""
+"""Kinds of error that LibreTranslate knows; the other statuses are ours."""
 
 
 class TranslateTexts(ClientFields):
-    """What /translate reads."""
+    """The body of /translate."""
 
     q: Any
     """A text, or a list of texts."""
-    source: str = Field(min_length=1, max_length=40)
-    target: str = Field(min_length=1, max_length=40)
+    source: LanguageCode
+    target: LanguageCode
     format: Literal["text", "html"] = "text"
     alternatives: int = Field(0, ge=0)
 
 
 class Detect(ClientFields):
-    """What /detect reads."""
+    """The body of /detect."""
 
     q: str = Field(min_length=1)
 
 
 class TranslateFile(ClientFields):
-    """What /translate_file reads beside the file."""
+    """The fields of /translate_file beside the file."""
 
-    source: str = Field(min_length=1, max_length=40)
-    target: str = Field(min_length=1, max_length=40)
+    source: LanguageCode
+    target: LanguageCode
 
 
 class Suggest(ClientFields):
-    """What /suggest reads: a text, and a better translation of it."""
+    """The body of /suggest: a text, and a better translation of it."""
 
     q: str = Field(min_length=1)
     s: str = Field(min_length=1)
-    source: str = Field(min_length=1, max_length=40)
-    target: str = Field(min_length=1, max_length=40)
+    source: LanguageCode
+    target: LanguageCode
 
 
 class LibreTranslate:
@@ -178,7 +179,7 @@ class LibreTranslate:
         requests = [
             TranslationRequest(text=text, source=source, target=target, format=form) for text in texts
         ]
-        return translations(requests, self._work.translate(worth_translating(requests)))
+        return translations(requests, self._work.do(worth_translating(requests)))
 
     # ------------------------------------------------------------------ files
 

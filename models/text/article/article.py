@@ -6,7 +6,7 @@ Knows nothing of languages, sentences or models.
 
 from dataclasses import dataclass
 
-from models.text.segment import LINE, strip
+from models.text.sentences.segment import LINE, strip
 from models.text.span import Span
 
 

@@ -3,7 +3,6 @@
 Looks at form, at wording (`wording`) and at repetition; knows no language but by these, and decides nothing.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,26 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.text.clutter import ends_like_a_sentence, words
-from models.text.wording import BESIDE_DATE, DATE, KINDS, LINK_MARK, OF_PAGES
+from models.text.article.clutter import ends_like_a_sentence, words
+from models.text.article.line import FORM, capitals, content, is_about, is_stamp, kinds, page_words, size
+from models.text.article.wording import DATE, LINK_MARK
 
 Column = NDArray[Any]
 """A number, or whether, for each line."""
 
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
-_ADDRESS = re.compile(r"https?://|www\.|\w[.-]*\.(?:com|org|net|co\.uk)\b|[\w.]@[\w.]|(?<!\w)@\w", re.I)
-_LIST_MARK = re.compile(r"(?:[-*•·‣▪◦–—]|\d{1,3}[.)])\s")
-_BAR = re.compile(r"\s[|»›>•·/]\s")
-_STOP_INSIDE = re.compile(r"[.!?。！？][\"'”’»)]*\s+\S")
-_ABOUT = re.compile(
-    r"\W*(?i:about|sobre|über|à propos d[e']|об?|par|por|von|di|by|autor[ea]?|author)\W+[A-ZÀ-ÞА-Я][\w.'’-]*"
-    r"(?: (?:[A-ZÀ-ÞА-Я][\w.'’-]*|de|da|van|von|di|del|la))*(?: \d+ \w+)?\W*"
-)
 _WEIGHED = ("call to action", "related links", "cookie banner", "caption", "author box")
 _WORDED = ("page navigation", "tags", "reply form", "share buttons", "source link", "byline")
 _ENDING = ("comments", "reply form", "related links", "share buttons", "tags", "author box")
 _SHORT = 14
-_LOOKED_AT_CHARACTERS = 600
 _NEAR_LINES = 40
 LEAST_COPY_WORDS, MOST_COPY_WORDS, LEAST_SHARED = 2, 32, 0.75
 """Of a line that says again what another does: content, all of its words, and how much content they share."""
@@ -45,15 +35,13 @@ class Lines:
     def __init__(self, lines: Sequence[str], after_blank: Sequence[bool]):
         self.lines = lines
         self.count = len(lines)
-        self.sizes = np.array([_size(line) for line in lines])
-        self.kinds = [tuple(_kinds(line)) for line in lines]
+        self.sizes = np.array([size(line) for line in lines])
+        self.kinds = [kinds(line) for line in lines]
 
         self.keys = [" ".join(words(line)) for line in lines]
-        self.content = [
-            frozenset(w for w in key.split() if len(w) >= 4 or _CJK.match(w)) for key in self.keys
-        ]
+        self.content = [content(key) for key in self.keys]
         self.ends = self._flags(ends_like_a_sentence)
-        self.capitals = np.array([_capitals(line) for line in lines])
+        self.capitals = np.array([capitals(line) for line in lines])
         self.dates = self._flags(lambda line: DATE.search(line) is not None)
         self.prose = np.minimum(self.sizes, 40) / 40 * np.where(self.ends, 1.0, 0.35)
         self.prose *= np.where(self.capitals < 0.45, 1.0, 0.4)
@@ -66,7 +54,7 @@ class Lines:
     def evidence(self) -> NDArray[np.bool_]:
         """The lines that by themselves speak for being the page's own."""
         counts = np.array([len(kinds) for kinds in self.kinds])
-        about = self._flags(lambda line: _ABOUT.fullmatch(line) is not None) & (self.sizes <= 8)
+        about = self._flags(is_about) & (self.sizes <= 8)
         repeated = self._repeated()
         if repeated.mean() >= 0.2:  # a form or a plan that repeats its own headings
             repeated = np.zeros_like(repeated)
@@ -79,26 +67,21 @@ class Lines:
 
     def _of_form(self) -> dict[str, Column]:
         sizes = self.sizes
-        long_end = self.ends & (sizes >= 8)
+        shown: dict[str, Column] = {name: self._flags(test) for name, test in FORM.items()}
+        several = self.ends & shown.pop("stop inside")
         return {
+            **shown,
             "size": np.log1p(sizes) / 4,
             "scrap": sizes <= 3,
             "long": sizes > 30,
             "ends": self.ends,
-            "long and ends": long_end,
-            "colon": self._flags(lambda line: line.endswith((":", "："))),
-            "ellipsis": self._flags(lambda line: line.endswith(("...", "…", ".."))),
+            "long and ends": self.ends & (sizes >= 8),
             "capitals": self.capitals,
-            "address": self._flags(lambda line: _ADDRESS.search(line) is not None),
-            "list mark": self._flags(lambda line: _LIST_MARK.match(line) is not None),
-            "quote": self._flags(lambda line: any(c in line for c in '"“”«»„「」')),
-            "comma": self._flags(lambda line: any(c in line for c in ",،、，")),
-            "bar": self._flags(lambda line: _BAR.search(line) is not None),
-            "several sentences": self.ends & self._flags(lambda line: _STOP_INSIDE.search(line) is not None),
+            "several sentences": several,
         }
 
     def _of_wording(self) -> dict[str, Column]:
-        counts = np.array([len(OF_PAGES.findall(line[:_LOOKED_AT_CHARACTERS])) for line in self.lines])
+        counts = np.array([page_words(line) for line in self.lines])
         of_kind = {kind: self._of_kind(kind) for kind in _WEIGHED}
         return {
             **of_kind,
@@ -174,16 +157,8 @@ class Lines:
 
     def _stamps(self) -> NDArray[np.bool_]:
         """Lines that say when and nothing else; several near each other are a timetable."""
-        bare = self._flags(
-            lambda line: (
-                DATE.search(line) is not None
-                and not line.startswith(("—", "–"))
-                and any(map(str.isdigit, line))
-                and _size(BESIDE_DATE.sub(" ", DATE.sub(" ", line[:_LOOKED_AT_CHARACTERS]))) <= 2
-            )
-        )
         around = _window(self.dates * 1.0, -4, 5) * 9
-        return bare & (around < 4) & (self.sizes < _SHORT)
+        return self._flags(is_stamp) & (around < 4) & (self.sizes < _SHORT)
 
     def _clear(self) -> NDArray[np.bool_]:
         worded = np.array([bool(set(kinds).intersection(_WORDED)) for kinds in self.kinds], dtype=bool)
@@ -276,25 +251,6 @@ class Lines:
         ]
         around = (shapes[max(0, i - 4) : i] + shapes[i + 1 : i + 5] for i in range(self.count))
         return np.array([near.count(shape) / 8 for near, shape in zip(around, shapes, strict=True)])
-
-
-def _size(line: str) -> float:
-    """Words; two characters of a script without spaces count as one."""
-    unspaced = len(_CJK.findall(line))
-    return len(_CJK.sub(" ", line).split()) + unspaced / 2
-
-
-def _capitals(line: str) -> float:
-    """The share of words after the first that have a capital; one half if there are too few to say."""
-    found = [word for word in line.split() if any(map(str.isalpha, word[:2]))]
-    if len(found) < 3:
-        return 0.5
-    return sum(word.lstrip("\"“‘'([")[:1].isupper() for word in found[1:]) / (len(found) - 1)
-
-
-def _kinds(line: str) -> list[str]:
-    head = line[:_LOOKED_AT_CHARACTERS]
-    return [kind for kind, pattern in KINDS.items() if pattern.search(head)]
 
 
 def _shift(column: Column, by: int) -> Column:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from lxml import etree
 
-from models.text.block import Block
-from models.text.wording import DATE
+from models.text.article.block import Block
+from models.text.article.wording import DATE
 
 _TAGS = {
     "nav": "navigation",

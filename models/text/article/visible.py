@@ -3,8 +3,8 @@
 from inscriptis import Inscriptis
 
 from models.errors import InvalidInput
-from models.text.article import Article, read_verbatim
-from models.text.tree import parse_page
+from models.text.article.article import Article, read_verbatim
+from models.text.article.tree import parse_page
 
 
 def read_whole_page(html: str) -> Article:

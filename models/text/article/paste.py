@@ -10,13 +10,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from models.text.article import Article, Dropped, line_spans, read_verbatim
-from models.text.clutter import ends_like_a_sentence, find_clutter, words
-from models.text.headline import find_headline
-from models.text.outline import find_article
+from models.text.article.article import Article, Dropped, line_spans, read_verbatim
+from models.text.article.clutter import ends_like_a_sentence, find_clutter, words
+from models.text.article.headline import find_headline
+from models.text.article.outline import find_article
+from models.text.article.traits import Lines
+from models.text.sentences.wrapped import widths
 from models.text.span import Span
-from models.text.traits import Lines
-from models.text.wrapped import widths
 
 _MOST_TITLE_WORDS = 20
 _MOST_LINES = 5000

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
-from models.text.segment import strip
+from models.text.sentences.segment import strip
 from models.text.span import Span
 
 _CLAUSE_END = re.compile(r"[,;:،؛](?=\s)|[，、；：]|\s[-–—](?=\s)|—")

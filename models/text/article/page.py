@@ -24,13 +24,13 @@ from lxml import etree
 from trafilatura.settings import Document
 
 from models.errors import InvalidInput
-from models.text.article import Article, Dropped, line_spans
-from models.text.block import Block, read_blocks
-from models.text.body import Body, find_body, is_headline
-from models.text.extraction import Extraction
-from models.text.furniture import Around, look_around
-from models.text.tree import parse_page
-from models.text.visible import read_whole_page
+from models.text.article.article import Article, Dropped, line_spans
+from models.text.article.block import Block, read_blocks
+from models.text.article.body import Body, find_body, is_headline
+from models.text.article.extraction import Extraction
+from models.text.article.furniture import Around, look_around
+from models.text.article.tree import parse_page
+from models.text.article.visible import read_whole_page
 
 _PAGE = re.compile(r"<(?:html|body)\b", re.IGNORECASE)
 _TAG = re.compile(r"<[a-z][^<>]*>", re.IGNORECASE)

@@ -26,9 +26,9 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
-from models.text.block import Block, words
-from models.text.extraction import Extraction, grams
-from models.text.furniture import (
+from models.text.article.block import Block, words
+from models.text.article.extraction import Extraction, grams
+from models.text.article.furniture import (
     Around,
     call_reason,
     closing_reason,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from models.text.block import Block, words
+from models.text.article.block import Block, words
 
 _GRAM_WORDS = 4
 _LEAST_FOUND = 0.7

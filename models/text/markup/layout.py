@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from models.text.markup.run import Run, plain
-from models.text.segment import LINE, strip
+from models.text.sentences.segment import LINE, strip
+from models.text.sentences.wrapped import widths, wrap
 from models.text.span import Span
-from models.text.wrapped import widths, wrap
 
 _MARK = re.compile(r"(?:\s*(?:[-*+•·‣▪◦–—>#]+|\d{1,3}[.)]|\(\d{1,3}\)|[A-Za-z]\))(?=\s))*\s*")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from models.text.boundary import UNSPACED
+from models.text.sentences.boundary import UNSPACED
 
 _UNSEEN = frozenset(
     """head title script style noscript template svg math iframe object embed canvas audio video picture map

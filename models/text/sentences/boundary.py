@@ -12,9 +12,9 @@ UNSPACED = (
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 
 
-def is_unspaced(character: str) -> bool:
-    """Whether it is of a script that writes words without spaces between them."""
-    return _UNSPACED.match(character) is not None
+def is_unspaced(text: str) -> bool:
+    """Return whether the text begins with a character of a script that writes words without spaces."""
+    return _UNSPACED.match(text) is not None
 
 
 def inside_word(text: str, at: int) -> bool:

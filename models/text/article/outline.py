@@ -16,7 +16,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from models.text.traits import Column, Lines
+from models.text.article.traits import Column, Lines
 
 COEFFICIENTS: dict[str, float] = {
     "size": 0.743,

@@ -10,8 +10,8 @@ from itertools import pairwise
 
 from sentencex import get_sentence_boundaries
 
+from models.text.sentences.stops import goes_on
 from models.text.span import Span
-from models.text.stops import goes_on
 
 LINE = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _LINE_END = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")

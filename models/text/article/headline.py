@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from models.text.clutter import words
-from models.text.traits import LEAST_COPY_WORDS, LEAST_SHARED, MOST_COPY_WORDS, Lines
+from models.text.article.clutter import words
+from models.text.article.traits import LEAST_COPY_WORDS, LEAST_SHARED, MOST_COPY_WORDS, Lines
 
 _MOST_WORDS = 28
 _LEAST_PROSE_WORDS = 10

@@ -1,0 +1,51 @@
+"""What a request may choose among: lengths of summaries, layouts, formats. Each list stands here once.
+
+Tasks, schemas, the command line and the page read them here. It imports nothing heavy, so that a command's
+options show at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Length = Literal["headline", "short", "medium", "long"]
+SummaryFormat = Literal["paragraph", "bullets"]
+OnUnsupported = Literal["flag", "drop", "retry"]
+TextFormat = Literal["text", "html", "markdown", "xml"]
+
+MAX_SENTENCES = 100
+"""The most that a request may ask for in `max_sentences`."""
+
+AIM = 0.75
+"""The share of `max_words` that a summary aims at, so that whole sentences fit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryLength:
+    """One length of summaries."""
+
+    max_words: int
+    sentences: int
+    """How many sentences an instruct model is asked for."""
+    max_sentences: int | None = None
+
+    @property
+    def about(self) -> str:
+        """The length in words that users read."""
+        if self.max_sentences == 1:
+            return "one sentence"
+        return f"about {10 * round(AIM * self.max_words / 10)} words"
+
+
+LENGTHS: Mapping[Length, SummaryLength] = {
+    "headline": SummaryLength(max_words=50, sentences=1, max_sentences=1),
+    "short": SummaryLength(max_words=66, sentences=2),
+    "medium": SummaryLength(max_words=120, sentences=4),
+    "long": SummaryLength(max_words=240, sentences=8),
+}
+DEFAULT_LENGTH: Length = "short"
+ABOUT_LENGTHS = ", ".join(f"{name} ({length.about})" for name, length in LENGTHS.items())
+
+SUMMARY_FORMATS: tuple[SummaryFormat, ...] = get_args(SummaryFormat)
+ON_UNSUPPORTED: tuple[OnUnsupported, ...] = get_args(OnUnsupported)
+TEXT_FORMATS: tuple[TextFormat, ...] = get_args(TextFormat)

@@ -1,0 +1,126 @@
+"""One row for each family of models: how its models are loaded, fed, converted and decoded.
+
+The catalog, loading, conversion, codecs and engines ask this table; none of them names a family. It knows no
+text, no tensors and no model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["encoder-decoder", "causal", "extractive", "entailment"]
+"""What a model is to the pool: the first two write, behind an engine; the others only read."""
+
+Feed = Literal["text", "target mark", "language tokens", "completion", "chat"]
+"""How text becomes a writing model's input: a codec each, in models/codec.py."""
+
+AUTO_CLASSES: Mapping[Kind, str] = {
+    "encoder-decoder": "AutoModelForSeq2SeqLM",
+    "causal": "AutoModelForCausalLM",
+}
+"""The class of transformers that loads a writing model."""
+
+NUM_BEAMS = 4
+"""The beams of a shipped encoder-decoder whose family and entry say nothing else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFamily:
+    """One family. What a field leaves out is what most encoder-decoders do."""
+
+    kind: Kind = "encoder-decoder"
+    tasks: tuple[str, ...] = ("summarize", "translate")
+    """The tasks that an entry may have."""
+    feed: Feed = "text"
+    codes: str | None = None
+    """The column of languages.toml with the models' own codes, where an entry names none."""
+    language_form: str = "{}"
+    """How a language's code is written as a token."""
+    sentence_end: str | None = None
+    """What the models write after a sentence in place of a space."""
+    prompts: Mapping[str, str] | None = field(default_factory=dict)
+    """By task, for entries without prompts of their own; None where each entry needs its own."""
+    free_length: bool = False
+    """True for models that take the wished length from the prompt, not from a limit of tokens."""
+    num_beams: int | None = NUM_BEAMS
+    """Of the shipped entries. An entry of a user's file keeps its model's own generation_config."""
+    model_types: tuple[str, ...] = ()
+    """The `model_type` in config.json, where the native engine or the converter has to know it."""
+    decoder: Literal["bart", "t5"] | None = None
+    """The native engine's decoder for these model types."""
+    ct2_config: Mapping[str, Any] = field(default_factory=dict)
+    """What CTranslate2 4.8 reads from configurations that transformers 5 no longer writes."""
+    ct2_copies: Mapping[str, str] = field(default_factory=dict)
+    """Fields of the configuration that take another's value for CTranslate2, False where there is none."""
+
+
+_INSTRUCT = {
+    "summarize": (
+        "Summarize the article below in {sentences} sentences, in {source}. Use only what the article says; "
+        "keep names, numbers and dates as they are. Write the summary alone.\n\n{text}"
+    ),
+    "translate": (
+        "Translate the text below from {source} to {target}. Keep names, numbers and the tone. "
+        "Write the translation alone.\n\n{text}"
+    ),
+}
+
+FAMILIES: Mapping[str, ModelFamily] = {
+    "extractive": ModelFamily(kind="extractive", tasks=("summarize",), num_beams=None),
+    "bart": ModelFamily(
+        model_types=("bart",),
+        decoder="bart",
+        ct2_config={"normalize_before": False, "normalize_embedding": True},
+    ),
+    "pegasus": ModelFamily(
+        sentence_end="<n>",
+        num_beams=8,
+        model_types=("pegasus",),
+        decoder="bart",
+        ct2_config={"normalize_before": True, "normalize_embedding": False},
+    ),
+    "t5": ModelFamily(
+        model_types=("t5", "mt5"),
+        decoder="t5",
+        # transformers 5 ties the embeddings always; CTranslate2 scales the decoder's output where they are.
+        ct2_copies={"tie_word_embeddings": "scale_decoder_outputs"},
+    ),
+    "marian": ModelFamily(
+        feed="target mark",
+        codes="nllb",  # for its three-letter codes
+        model_types=("marian",),
+        decoder="bart",
+    ),
+    "m2m100": ModelFamily(
+        feed="language tokens",
+        codes="m2m100",
+        language_form="__{}__",
+        model_types=("m2m_100",),
+        decoder="bart",
+    ),
+    "nllb": ModelFamily(
+        feed="language tokens",
+        codes="nllb",
+        model_types=("m2m_100",),
+        decoder="bart",
+    ),
+    "mbart50": ModelFamily(
+        feed="language tokens",
+        codes="mbart50",
+        model_types=("mbart",),
+        decoder="bart",
+        ct2_config={
+            "normalize_before": True,
+            "normalize_embedding": True,
+            "tokenizer_class": "MBart50Tokenizer",
+        },
+    ),
+    "completion": ModelFamily(kind="causal", feed="completion", prompts=None, num_beams=None),
+    "instruct": ModelFamily(kind="causal", feed="chat", prompts=_INSTRUCT, free_length=True, num_beams=None),
+    "entailment": ModelFamily(kind="entailment", tasks=("entail",), num_beams=None),
+}
+
+
+def of_model_type(model_type: str) -> ModelFamily | None:
+    """Return the first family with models of this `model_type`: its decoder and its conversion fit them."""
+    return next((family for family in FAMILIES.values() if model_type in family.model_types), None)

@@ -1,0 +1,274 @@
+"""Generations on their way: those that wait, those that are in an engine, and who asked for each."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, replace
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from models.engine.protocol import Engine, Generation, Output
+from models.tasks.running import Effort, Running, TaskState
+from models.tasks.steps import Call, Words
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A generation, and the engine that is to do it."""
+
+    engine: Engine
+    generation: Generation
+
+
+Key = tuple[Wanted, TaskState | None]
+"""Equal ones of a task are done once; with a memory, so are those of different tasks."""
+
+
+class Memory(Protocol):
+    """Remembers outputs."""
+
+    def recall(self, wanted: Sequence[Wanted]) -> Mapping[Wanted, Output]:
+        """Return those that are known."""
+
+    def keep(self, made: Mapping[Wanted, Output]) -> None:
+        """Remember what engines gave."""
+
+
+class Flight:
+    """A generation that waits or is in an engine, with all who asked for it."""
+
+    def __init__(self, key: "Key", wanted: Wanted, decode: Callable[[tuple[int, ...]], str] | None):
+        self.key = key
+        self.wanted = wanted
+        self.pieces = None if decode is None else Pieces(decode)
+        self.takers: list[tuple[Running, int]] = []
+        self.future: Future[Output] | None = None
+
+    @property
+    def source_tokens(self) -> int:
+        """Tokens of its source."""
+        return len(self.wanted.generation.source_ids)
+
+    def join(self, running: Running, place: int) -> None:
+        """Have its output go to this place as well."""
+        self.takers.append((running, place))
+        running.flights.append(self)
+        if self.future is not None:
+            running.task.departs()
+
+    def leave(self, running: Running) -> bool:
+        """Have its output not go there; returns whether nobody wants it any more, and calls it off then."""
+        gone = [taker for taker in self.takers if taker[0] is running]
+        self.takers = [taker for taker in self.takers if taker[0] is not running]
+        if self.future is not None:
+            for _ in gone:
+                running.task.arrives()
+            if not self.takers:
+                self.future.cancel()
+        return not self.takers
+
+    def depart(self, future: Future[Output]) -> None:
+        """Note that an engine has it."""
+        self.future = future
+        for running, _ in self.takers:
+            running.task.departs()
+
+    def arrive(self) -> list[tuple[Running, int]]:
+        """Note that it has landed; returns where its output goes."""
+        takers, self.takers = self.takers, []
+        if self.future is not None:
+            for running, _ in takers:
+                running.task.arrives()
+        return takers
+
+    def output(self) -> Output | Exception:
+        """Return what came of it, once it has landed."""
+        assert self.future is not None  # noqa: S101 - only what has departed lands
+        try:
+            return self.future.result()
+        except (Exception, CancelledError) as error:  # noqa: BLE001 - any failure is that generation's alone
+            return error
+
+    def words(self, token: int) -> Words | None:
+        """Return the text that a new token has made whole."""
+        return None if self.pieces is None else self.pieces.add(token)
+
+
+class Pieces:
+    """Token ids as they come, turned into pieces of text, each character once it is whole."""
+
+    def __init__(self, decode: Callable[[tuple[int, ...]], str]):
+        self._decode = decode
+        self._ids: tuple[int, ...] = ()
+        self._told = ""
+
+    def add(self, token: int) -> Words | None:
+        """Take the next token; returns None while it is only a part of a character."""
+        self._ids += (token,)
+        text = self._decode(self._ids)
+        # A decoder may change what it said before; then the rest waits for the result.
+        if text.endswith("\ufffd") or not text.startswith(self._told) or text == self._told:
+            return None
+        words = Words(text[len(self._told) :])
+        self._told = text
+        return words
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """An output, or the error in its place, and all whom it goes to, each with its place there."""
+
+    takers: Sequence[tuple[Running, int]]
+    output: Output | Exception
+
+
+class Flights:
+    """All generations of one driver. See `Driver` for `wait`, `at_most` and `memory`.
+
+    With `tells` the tokens of greedy searches are heard as they come.
+    """
+
+    def __init__(self, *, wait: bool, at_most: int | None, memory: Memory | None, tells: bool):
+        self.effort = Effort()
+        self._wait = wait
+        self._at_most = at_most
+        self._memory = memory
+        self._tells = tells
+        self._waiting: dict[Key, Flight] = {}
+        self._flying: dict[Key, Flight] = {}
+        self._looked_up: set[Wanted] = set()
+        self._made: dict[Wanted, Output] = {}
+        self._heard: SimpleQueue[tuple[Flight, int | None] | None] = SimpleQueue()
+        """A flight with a new token, or with None when it has landed; None alone after `wake`."""
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting or self._flying)
+
+    @property
+    def is_flying(self) -> bool:
+        """True while something is in an engine."""
+        return bool(self._flying)
+
+    @property
+    def has_news(self) -> bool:
+        """True if something was heard."""
+        return not self._heard.empty()
+
+    def ask(self, running: Running, call: Call) -> None:
+        """Have what the call wants wait, to be submitted."""
+        running.expect(len(call.generations))
+        for place, generation in enumerate(call.generations):
+            wanted = Wanted(call.engine, generation)
+            key = wanted, running.task if self._memory is None else None
+            flight = self._waiting.get(key) or self._flying.get(key)
+            if flight is None:
+                flight = self._waiting[key] = Flight(key, wanted, call.decode)
+            flight.join(running, place)
+
+    def give_up(self, running: Running) -> None:
+        """Call off what only this one waits for."""
+        for flight in running.flights:
+            if flight.leave(running):
+                for there in (self._waiting, self._flying):
+                    if there.get(flight.key) is flight:
+                        del there[flight.key]
+
+    def recall(self) -> list[Landing]:
+        """Return the outputs that are remembered of what waits."""
+        if self._memory is None:
+            return []
+        new = [wanted for wanted, _ in self._waiting if wanted not in self._looked_up]
+        self._looked_up.update(new)
+        landings = []
+        for wanted, output in self._memory.recall(new).items() if new else ():
+            flight = self._waiting.pop((wanted, None))
+            self.effort.remembered_tokens += len(output.token_ids) * len(flight.takers)
+            landings.append(self._land(flight, output))
+        return landings
+
+    def keep(self) -> None:
+        """Have what was made since the last time remembered."""
+        made, self._made = self._made, {}
+        if self._memory is not None and made:
+            self._memory.keep(made)
+
+    def submit(self, deadline: float | None, among: int) -> list[Landing]:
+        """Submit what waits, shared out `among` so many tasks; returns what was refused.
+
+        What goes to one engine is submitted at once, so that it sees the whole round.
+        """
+        groups: dict[tuple[int, bool], list[Flight]] = {}
+        for flight in self._chosen(among):
+            may_wait = self._wait or all(running.task.was_admitted for running, _ in flight.takers)
+            groups.setdefault((id(flight.wanted.engine), may_wait), []).append(flight)
+            del self._waiting[flight.key]
+        refused = []
+        for (_, may_wait), group in groups.items():
+            generations = [
+                replace(flight.wanted.generation, deadline=deadline, on_token=self._listener(flight))
+                for flight in group
+            ]
+            try:
+                futures = group[0].wanted.engine.submit(generations, wait=may_wait)
+            except Exception as error:  # noqa: BLE001 - refused: all of this group is
+                refused += [self._land(flight, error) for flight in group]
+                continue
+            for flight, future in zip(group, futures, strict=True):
+                self.effort.source_tokens += flight.source_tokens
+                self._flying[flight.key] = flight
+                flight.depart(future)
+                future.add_done_callback(partial(self._hear, flight))
+        return refused
+
+    def _chosen(self, among: int) -> list[Flight]:
+        """Return what is submitted now, long ones first, since alike ones share a batch."""
+        by_length = sorted(self._waiting.values(), key=lambda flight: -flight.source_tokens)
+        if self._at_most is None:
+            return by_length
+        share = max(1, self._at_most // max(1, among))
+        taken: dict[TaskState, int] = {}
+        chosen = []
+        for flight in by_length:
+            owner = flight.takers[0][0].task
+            taken[owner] = taken.get(owner, 0) + 1
+            if taken[owner] <= share:
+                chosen.append(flight)
+        return chosen
+
+    def _listener(self, flight: Flight) -> Callable[[int], None] | None:
+        if not self._tells or flight.pieces is None or flight.wanted.generation.decoding.num_beams > 1:
+            return None
+        return lambda token: self._heard.put((flight, token))
+
+    def _hear(self, flight: Flight, _: Future[Output]) -> None:
+        self._heard.put((flight, None))
+
+    def wake(self) -> None:
+        """Have `listen` return, from any thread."""
+        self._heard.put(None)
+
+    def listen(self, timeout_s: float) -> Landing | Words | None:
+        """Wait for what is heard next; None if nothing is, or nothing new."""
+        try:
+            heard = self._heard.get(timeout=None if timeout_s == math.inf else timeout_s)
+        except Empty:
+            return None
+        if heard is None:
+            return None
+        flight, token = heard
+        if token is not None:
+            return flight.words(token)
+        if self._flying.get(flight.key) is not flight:
+            return None  # given up
+        del self._flying[flight.key]
+        output = flight.output()
+        if isinstance(output, Output):
+            self._made[flight.wanted] = output
+            self.effort.output_tokens += len(output.token_ids)
+            self.effort.remembered_tokens += len(output.token_ids) * (len(flight.takers) - 1)
+        return self._land(flight, output)
+
+    def _land(self, flight: Flight, output: Output | Exception) -> Landing:
+        self._looked_up.discard(flight.wanted)
+        return Landing(flight.arrive(), output)

@@ -1,0 +1,1 @@
+"""Where sentences, words and wrapped lines end; sentences packed into windows. Knows no article."""

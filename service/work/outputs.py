@@ -1,0 +1,52 @@
+"""Outputs of engines as they are kept: under keys that are equal for equal generations of equal models."""
+
+import hashlib
+from array import array
+from typing import TYPE_CHECKING, Literal
+from weakref import WeakKeyDictionary
+
+from models.engine.protocol import Engine, Output
+from models.tasks.flights import Wanted
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+_FINISHES: tuple[Literal["stop", "length"], ...] = ("stop", "length")
+
+
+class OutputKeys:
+    """Makes the keys of a runtime's generations. May be called from any thread."""
+
+    def __init__(self, runtime: "Runtime"):
+        self._runtime = runtime
+        self._names: WeakKeyDictionary[Engine, str] = WeakKeyDictionary()
+
+    def __call__(self, wanted: Wanted) -> bytes:
+        """Return a key that no other model's, or revision's, generation has."""
+        generation = wanted.generation
+        head = f"{self._name(wanted.engine)}\0{generation.decoding}\0"
+        digest = hashlib.blake2b(head.encode(), digest_size=16)
+        digest.update(",".join(map(str, generation.source_ids)).encode())
+        return digest.digest()
+
+    def _name(self, engine: Engine) -> str:
+        name = self._names.get(engine)
+        if name is None:
+            entry = self._runtime.pool.owner(engine)
+            name = "" if entry is None else f"{entry.name} {self._runtime.store.revision(entry)}"
+            self._names[engine] = name
+        return name
+
+
+def packed(output: Output) -> bytes:
+    """Return the output as bytes."""
+    score = float("nan") if output.score is None else output.score
+    return (
+        array("d", [score, _FINISHES.index(output.finish)]).tobytes() + array("i", output.token_ids).tobytes()
+    )
+
+
+def unpacked(body: bytes) -> Output:
+    """Return the output that these bytes are."""
+    score, finish = array("d", body[:16])
+    return Output(tuple(array("i", body[16:])), None if score != score else score, _FINISHES[int(finish)])

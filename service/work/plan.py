@@ -1,0 +1,167 @@
+"""The plan of work: from a task, its options and a content to steps, and from their value to an answer.
+
+Whatever is done for a body of JSON, a form, a record of a file or an item of a job is planned here: nobody
+else reads bodies as requests or renders answers.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from models.tasks.steps import Outcome, Steps, Timings
+from models.tasks.summary import Summary, SummaryRequest
+from models.tasks.translation import Translation, TranslationRequest
+from service.documents import parsing
+from service.problems import problem
+from service.schemas import (
+    Asked,
+    SummaryAnswer,
+    TranslationAnswer,
+    parse_summarize,
+    parse_translate,
+    render_summary,
+    render_translation,
+)
+from service.schemas.requests import NamedTerms
+from service.settings import Settings
+from service.work.named_terms import named_terms
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+TaskName = Literal["summarize", "translate"]
+Request = SummaryRequest | TranslationRequest
+Answer = SummaryAnswer | TranslationAnswer
+
+PROBLEM = "application/problem+json"
+"""The media type of a result that says why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An item's answer as it is given back: JSON, or a file."""
+
+    data: bytes
+    media_type: str = "application/json"
+    filename: str | None = None
+    notes: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """True for a problem document."""
+        return self.media_type == PROBLEM
+
+    @classmethod
+    def of_error(cls, error: Exception, request_id: str, number: int | None = None) -> "Result":
+        """Return the problem document of an error; `number` is the item's among many."""
+        document = problem(error, request_id)
+        document = document if number is None else document.of_item(number)
+        return cls(document.model_dump_json().encode(), PROBLEM)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A task, and what becomes of its outcome."""
+
+    text: str
+    """The text that is read, for whoever counts characters."""
+    steps: Steps[Any]
+    result: Callable[[Outcome[Any], float], Result]
+    """From the outcome and the seconds of the whole request. Raises the outcome's error."""
+
+
+def terms_of(runtime: "Runtime", owner: str | None) -> NamedTerms:
+    """Return the function that looks the owner's kept glossaries up."""
+    return partial(named_terms, runtime, owner=owner)
+
+
+def asked(task: TaskName, body: object, *, limits: Settings, terms: NamedTerms) -> Asked[Any]:
+    """Return the requests of a body, read before or not. Raises InvalidInput where all of it is refused."""
+    if task == "summarize":
+        return parse_summarize(body, limits)
+    return parse_translate(body, limits, terms)
+
+
+def with_options(
+    runtime: "Runtime", task: TaskName, options: Mapping[str, Any], owner: str | None
+) -> Callable[..., Any]:
+    """Return the function that makes requests of these options, which were checked before, and other fields.
+
+    Raises UnknownGlossary if the glossary that they name is gone.
+    """
+    if task == "summarize":
+        return partial(SummaryRequest, **options)
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
+    }
+    if not isinstance(given.get("glossary"), str):
+        return partial(TranslationRequest, **given)
+    source = given.get("source", "auto")
+    terms = terms_of(runtime, owner)(given.pop("glossary"), source, given["target"])
+    return lambda text, **fields: TranslationRequest(**given, **fields, text=text, glossary=terms(text))
+
+
+def steps(runtime: "Runtime", request: Request) -> Steps[Any]:
+    """Return the request's task."""
+    if isinstance(request, SummaryRequest):
+        return runtime.summarizer.steps(request)
+    return runtime.translator.steps(request)
+
+
+def answer(outcome: Outcome[Any], total_s: float) -> Answer:
+    """Return the answer of a task that has ended; raise its error. `total_s` is the whole request's time."""
+    value: Summary | Translation = outcome.unwrap()
+    if isinstance(value, Summary):
+        return render_summary(value, outcome.timings, total_s)
+    return render_translation(value, outcome.timings, total_s)
+
+
+def result(outcome: Outcome[Any], total_s: float) -> Result:
+    """Return the answer as JSON; see `answer`."""
+    return Result(answer(outcome, total_s).model_dump_json().encode())
+
+
+def untimed(value: Summary | Translation) -> dict[str, Any]:
+    """Return the answer as JSON without its timings, so that the same input gives the same output."""
+    told = answer(Outcome(value, None, Timings(0.0, 0.0)), 0.0)
+    return told.model_dump(mode="json", exclude={"timings_ms"})
+
+
+def of_document(
+    runtime: "Runtime",
+    task: TaskName,
+    options: Mapping[str, Any],
+    file: tuple[str, bytes],
+    *,
+    limits: Settings,
+    apart: Callable[..., Any],
+) -> Plan:
+    """Plan a document, given by its name and its bytes. Raises InvalidInput with field `file`, and TooLong.
+
+    `apart` runs a function of the bytes elsewhere; see `Children.run`.
+    """
+    make = with_options(runtime, task, options, owner=None)
+    if task == "summarize":
+        article = apart(parsing.article, *file, limits, field="file")
+        request = make(**{article.field: article.text}, clean=article.clean)
+        return Plan(article.text, steps(runtime, request), partial(_with_text, request))
+    part = apart(parsing.to_translate, *file, limits, field="file")
+    request = make(text=part.text, format=part.format)
+    return Plan(part.text, steps(runtime, request), partial(_file, file, apart))
+
+
+def _with_text(request: SummaryRequest, outcome: Outcome[Summary], total_s: float) -> Result:
+    """Return the answer with the text that its spans refer to: the caller has only the file."""
+    told = render_summary(outcome.unwrap(), outcome.timings, total_s)
+    told.source.text = told.source.text or request.text
+    return Result(told.model_dump_json().encode())
+
+
+def _file(
+    file: tuple[str, bytes], apart: Callable[..., Any], outcome: Outcome[Translation], _total_s: float
+) -> Result:
+    done = outcome.unwrap()
+    made = apart(parsing.translated, *file, done.translation, done.target, field="file")
+    notes = "; ".join((*done.notes, *done.cautions))
+    return Result(made.data, made.media_type, made.name(file[0], done.target), notes)

@@ -1,0 +1,357 @@
+"""Running tasks: together, each failing alone, and not past their deadline even where no engine is called."""
+
+import threading
+import time
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+from fake_pool import FakePool
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from models.engine.protocol import Decoding, EngineStats, Generation, Output
+from models.errors import DeadlineExceeded, EngineFailed, InvalidInput
+from models.languages import Languages
+from models.tasks.driver import Driver, run, run_all, stream
+from models.tasks.flights import Wanted
+from models.tasks.steps import Call, Event, Outcome, Steps, Together, Words
+
+
+def _pauses(log: list[str], count: int) -> Steps[str]:
+    try:
+        for _ in range(count):
+            time.sleep(0.005)
+            yield None
+        return "done"
+    finally:
+        log.append("closed")
+
+
+def _fails() -> Steps[str]:
+    yield None
+    raise InvalidInput("wrong")
+
+
+def test_pauses_are_no_calls() -> None:
+    log: list[str] = []
+    assert run(_pauses(log, 3)).unwrap() == "done"
+    assert log == ["closed"]
+
+
+def test_a_deadline_ends_a_task_at_its_next_pause() -> None:
+    log: list[str] = []
+    start = time.monotonic()
+    outcome = run(_pauses(log, 10_000), deadline=start + 0.05)
+    assert isinstance(outcome.error, DeadlineExceeded)
+    assert log == ["closed"]
+    assert time.monotonic() - start < 5
+
+
+def test_a_task_fails_alone() -> None:
+    good, bad, other = run_all([_pauses([], 1), _fails(), _pauses([], 2)])
+    assert (good.value, other.value) == ("done", "done")
+    with pytest.raises(InvalidInput):
+        bad.unwrap()
+
+
+class _IdleEngine:
+    """Takes everything and does nothing."""
+
+    def __init__(self) -> None:
+        self.futures: list[Future[Output]] = []
+
+    def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
+        self.futures += (new := [Future() for _ in generations])
+        return new
+
+    def stats(self) -> EngineStats:
+        return EngineStats()
+
+    def close(self) -> None:
+        pass
+
+
+def _calls(engine: _IdleEngine, log: list[str]) -> Steps[str]:
+    try:
+        yield Call(engine, [Generation((1,), Decoding(max_new_tokens=1))])
+        return "done"
+    finally:
+        log.append("closed")
+
+
+def _interrupted() -> Steps[str]:
+    yield None
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_closes_what_is_left() -> None:
+    log: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        run_all([_calls(_IdleEngine(), log), _interrupted()])
+    assert log == ["closed"]
+
+
+def test_a_deadline_calls_off_what_was_submitted() -> None:
+    engine, log = _IdleEngine(), []
+    outcome = run(_calls(engine, log), deadline=time.monotonic() + 0.3)
+    assert isinstance(outcome.error, DeadlineExceeded)
+    assert log == ["closed"]
+    assert engine.futures[0].cancelled()
+
+
+# ---------------------------------------------------------------------- streamed
+
+
+class _ByHand:
+    """An engine whose futures the test resolves itself."""
+
+    def __init__(self) -> None:
+        self.generations: list[Generation] = []
+        self.futures: list[Future[Output]] = []
+
+    def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
+        self.generations += generations
+        self.futures += (new := [Future() for _ in generations])
+        return new
+
+    def stats(self) -> EngineStats:
+        return EngineStats()
+
+    def close(self) -> None:
+        pass
+
+
+def _listening(engine: _ByHand, log: list[str], beams: int = 1) -> Steps[str]:
+    def part(number: int) -> Steps[str]:
+        decoding = Decoding(max_new_tokens=4, num_beams=beams)
+        (output,) = yield Call(engine, [Generation((number,), decoding)], decode=str)
+        yield Words(f"part {number}")
+        return str(output.token_ids)
+
+    try:
+        return "".join((yield Together([part(1), part(2)])))
+    finally:
+        log.append("closed")
+
+
+def _outcome(streamed: Generator[Event | None, None, Outcome[Any]]) -> Outcome[Any]:
+    try:
+        while True:
+            next(streamed)
+    except StopIteration as end:
+        return end.value
+
+
+def test_a_streamed_task_tells_tokens_and_parts_as_they_come() -> None:
+    engine, log = _ByHand(), []
+    streamed = stream(_listening(engine, log), tick_s=0.01)
+    assert next(streamed) is None, "a tick, with nothing heard"
+    tell = engine.generations[0].on_token
+    assert tell is not None
+    tell(7)
+    assert next(streamed) == Words("(7,)")
+    engine.futures[1].set_result(Output((9,)))
+    assert next(streamed) == Words("part 2"), "the second is there before the first"
+    engine.futures[0].set_result(Output((7,)))
+    assert _outcome(streamed).unwrap() == "(7,)(9,)", "values are in their order all the same"
+    assert log == ["closed"]
+
+
+def test_beam_searches_have_no_tokens_to_tell() -> None:
+    engine = _ByHand()
+    streamed = stream(_listening(engine, [], beams=2), tick_s=0.01)
+    next(streamed)
+    assert [generation.on_token for generation in engine.generations] == [None, None]
+    streamed.close()
+
+
+def test_closing_a_stream_frees_what_it_holds() -> None:
+    engine, log = _ByHand(), []
+    streamed = stream(_listening(engine, log), tick_s=0.01)
+    next(streamed)
+    streamed.close()
+    assert [future.cancelled() for future in engine.futures] == [True, True]
+    assert log == ["closed"]
+
+
+def test_a_streamed_task_ends_at_its_deadline() -> None:
+    engine, log = _ByHand(), []
+    outcome = _outcome(stream(_listening(engine, log), deadline=time.monotonic() + 0.3))
+    assert isinstance(outcome.error, DeadlineExceeded)
+    assert all(future.cancelled() for future in engine.futures)
+    late = _outcome(stream(_pauses(log, 10_000), deadline=time.monotonic() + 0.1))
+    assert isinstance(late.error, DeadlineExceeded)
+    assert log == ["closed", "closed"]
+
+
+def test_a_streamed_tasks_failures_are_its_outcome() -> None:
+    engine, log = _ByHand(), []
+    streamed = stream(_listening(engine, log), tick_s=0.01)
+    next(streamed)
+    engine.futures[0].set_exception(EngineFailed("no"))
+    assert isinstance(_outcome(streamed).error, EngineFailed)
+    assert engine.futures[1].cancelled()
+    assert isinstance(_outcome(stream(_fails())).error, InvalidInput)
+    assert _outcome(stream(_pauses(log, 2))).unwrap() == "done"
+
+
+# ---------------------------------------------------------------------- in small steps, and remembered
+
+
+class _Notes:
+    """A memory in memory, by sources."""
+
+    def __init__(self, known: Mapping[tuple[int, ...], Output] | None = None):
+        self.kept = dict(known or {})
+
+    def recall(self, wanted: Sequence[Wanted]) -> dict[Wanted, Output]:
+        sources = {each: each.generation.source_ids for each in wanted}
+        return {each: self.kept[source] for each, source in sources.items() if source in self.kept}
+
+    def keep(self, made: Mapping[Wanted, Output]) -> None:
+        self.kept |= {each.generation.source_ids: output for each, output in made.items()}
+
+
+def _rounds(engine: Any, rounds: list[list[str]]) -> Steps[list[str]]:
+    """Asks for each round's texts at once, the last of them as parts; its value is all that came back."""
+
+    def part(texts: list[str]) -> Steps[list[str]]:
+        yield None
+        decoding = Decoding(max_new_tokens=1000)
+        outputs = yield Call(engine, [Generation((0, *map(ord, text), 1), decoding) for text in texts])
+        return ["".join(map(chr, output.token_ids)) for output in outputs]
+
+    came = []
+    for texts in rounds:
+        if texts is rounds[-1]:
+            for each in (yield Together([part([text]) for text in texts])):
+                came += each
+        else:
+            came += yield from part(texts)
+    return came
+
+
+def _asked(pool: FakePool) -> list[list[str]]:
+    return [
+        ["".join(map(chr, g.source_ids[1:-1])) for g in submission] for submission in pool.engine.submissions
+    ]
+
+
+ROUNDS = st.lists(
+    st.lists(st.text(st.characters(codec="ascii"), min_size=1, max_size=8), max_size=20), max_size=3
+)
+
+
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(ROUNDS, st.integers(1, 6), st.integers(0, 30))
+def test_no_way_to_work_changes_what_comes_out(rounds: list[list[str]], size: int, stop_after: int) -> None:
+    expected = [text.upper() for texts in rounds for text in texts]
+    languages = Languages.load()
+    assert run(_rounds(FakePool(languages).engine, rounds)).unwrap() == expected
+    assert _outcome(stream(_rounds(FakePool(languages).engine, rounds))).unwrap() == expected
+
+    pool, notes, told = FakePool(languages), _Notes(), list[tuple[int, int]]()
+    task = _rounds(pool.engine, rounds)
+    driver = Driver([task], at_most=size, memory=notes, on_progress=lambda *how: told.append(how))
+    assert driver.run()[0].unwrap() == expected
+    assert all(len(submission) <= size for submission in _asked(pool))
+    assert sum(map(len, _asked(pool))) == len({text for texts in rounds for text in texts})
+    assert told == sorted(told)
+    assert all(done <= total for done, total in told)
+    assert not told or told[-1][0] == told[-1][1]
+
+    first = dict(list(notes.kept.items())[:stop_after])
+    again = FakePool(languages)
+    resumed = Driver([_rounds(again.engine, rounds)], at_most=size, memory=_Notes(first))
+    assert resumed.run()[0].unwrap() == expected
+    assert sum(map(len, _asked(again))) == len(notes.kept) - len(first)
+
+
+def test_tasks_share_a_round_and_take_over_what_others_leave(languages: Languages) -> None:
+    pool = FakePool(languages)
+    tasks = [_rounds(pool.engine, [["a" * i for i in range(1, 9)]]), _rounds(pool.engine, [["b", "bb"]])]
+    Driver(tasks, at_most=4).run()
+    sizes = [len(submission) for submission in _asked(pool)]
+    assert sizes == [4, 4, 2], "two each; then, one having ended, four"
+
+
+def test_what_waits_for_others_does_not_count_against_a_deadline(languages: Languages) -> None:
+    gate = threading.Lock()
+    gate.acquire()
+    threading.Timer(0.5, gate.release).start()
+    task = _rounds(FakePool(languages).engine, [["a"]])
+    (outcome,) = Driver([task], deadline=time.monotonic() + 0.3, gate=gate).run()
+    assert outcome.unwrap() == ["A"]
+
+
+# ---------------------------------------------------------------------- parts
+
+
+def _call(engine: Any, log: list[str], source: int) -> Steps[str]:
+    try:
+        yield Call(engine, [Generation((source,), Decoding(max_new_tokens=1))])
+        return "done"
+    finally:
+        log.append("closed")
+
+
+def test_the_failure_of_a_part_ends_the_others_and_may_be_borne() -> None:
+    engine, log = _ByHand(), []
+
+    def whole() -> Steps[str]:
+        try:
+            yield Together([_call(engine, log, 1), _call(engine, log, 2)])
+        except EngineFailed:
+            return "borne"
+        return "not reached"
+
+    running = stream(whole(), tick_s=0.01)
+    next(running)
+    engine.futures[0].set_exception(EngineFailed("no"))
+    assert _outcome(running).unwrap() == "borne"
+    assert engine.futures[1].cancelled()
+    assert log == ["closed", "closed"]
+
+
+def test_a_task_may_answer_its_deadline_with_what_it_has() -> None:
+    def whole() -> Steps[str]:
+        try:
+            yield from _call(_ByHand(), [], 1)
+        except DeadlineExceeded:
+            return "what there is"
+        return "all"
+
+    assert run(whole(), deadline=time.monotonic() + 0.1).unwrap() == "what there is"
+
+
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_order_outputs_come_in_each_goes_where_it_was_asked(data: st.DataObject) -> None:
+    engine = _ByHand()
+
+    def part(numbers: list[int]) -> Steps[list[int]]:
+        came = []
+        for number in numbers:
+            outputs = yield Call(engine, [Generation((number,), Decoding(max_new_tokens=1))])
+            came.append(outputs[0].token_ids[0])
+        return came
+
+    def whole(parts: list[list[int]]) -> Steps[list[list[int]]]:
+        came: list[list[int]] = yield Together([part(numbers) for numbers in parts])
+        return came
+
+    parts = data.draw(st.lists(st.lists(st.integers(0, 5), max_size=4), max_size=5))
+    running = stream(whole(parts), tick_s=0)
+    while True:
+        try:
+            next(running)
+        except StopIteration as end:
+            assert end.value.unwrap() == parts
+            return
+        open_ones = [i for i, future in enumerate(engine.futures) if not future.done()]
+        if open_ones:
+            i = data.draw(st.sampled_from(open_ones))
+            engine.futures[i].set_result(Output(engine.generations[i].source_ids))

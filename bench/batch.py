@@ -71,7 +71,7 @@ class Recorder:
     def recall(self, wanted: Sequence[Wanted]) -> dict[Wanted, Output]:
         return {}
 
-    def keep(self, made: Mapping[Wanted, Output]) -> None:
+    def keep(self, made: Mapping[Wanted, Output], failed: int) -> None:
         self.made |= made
 
 

@@ -59,7 +59,7 @@ class Runtime:
         )
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
-        engines = EngineMaker(
+        engines = self._engines = EngineMaker(
             self.store,
             device=settings.device,
             choice=settings.engine,
@@ -89,6 +89,11 @@ class Runtime:
             if strangers
             else read_page,
         )
+
+    @property
+    def device(self) -> str:
+        """Where models run: `cuda` or `cpu`."""
+        return self._engines.device
 
     def warm_up(self) -> None:
         """Prepare and load the two default models; the first time this takes a minute or two."""

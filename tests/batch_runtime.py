@@ -21,6 +21,7 @@ from fake_pool import FakePool
 from fake_runtime import FakeStore
 
 import service.batch.job  # here, and not in each process
+import service.batch.lanes as lanes
 import service.batch.request_work
 import service.batch.window as window
 import service.problems  # noqa: F401
@@ -107,6 +108,7 @@ class BatchRuntime:
         pool.owner = lambda engine: pool.catalog.get(settings.translate_model)
         self.pool, self.catalog = pool, pool.catalog
         self.store = FakeStore()
+        self.device = "cpu"
         self.store.revisions = dict.fromkeys((e.name for e in pool.catalog.entries), revision)
         self.translator = Translator(
             pool, self.languages, self.detector, default_model=settings.translate_model
@@ -152,6 +154,7 @@ def forked(arguments, log, delay_s):
 
 def main():
     window.WINDOW_RECORDS, window.UNIT_RECORDS = 40, 8
+    lanes.AT_ONCE = {"cpu": 16}
     gc.freeze()  # a collector that walks what is imported copies all of it, in each process anew
     for line in sys.stdin:
         asked = json.loads(line)

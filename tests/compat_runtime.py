@@ -50,6 +50,7 @@ class Pool(FakePool):
 class CompatRuntime:
     def __init__(self, settings: Settings):
         self.settings = settings
+        self.device = "cpu"
         self.reasons: list[str] = []
         self.languages = Languages.load()
         self.detector = detector = LanguageDetector()

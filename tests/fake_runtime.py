@@ -101,6 +101,7 @@ class FakeRuntime:
         self.summarizer = FakeTask(self, _summary)
         self.translator = FakeTask(self, _translation)
         self.closed = False
+        self.device = "cpu"
 
     def run_all(self, tasks, *, timeout_s=None, wait=False, stop=None):
         assert wait, "the command line and batches wait for a full queue"

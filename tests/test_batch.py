@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from batch_runtime import POISON, SLOW, BatchRuntime
 from click.testing import CliRunner
+from docx import Document
 from fake_runtime import POISON as BUG
 from fake_runtime import FakeRuntime
 from hypothesis import given, settings
@@ -120,9 +121,15 @@ def test_results_are_kept_by_what_decides_them():
 class Remembered(dict):
     """A memory that tells what it was asked."""
 
+    def begun(self, unit):
+        return {}
+
     def recall(self, keys, sees):
         self.sees = sees
         return {key: self[key] for key in keys if key in self}
+
+    def keep(self, unit, outputs):
+        pass
 
 
 FRENCH = TranslationRequest(text="", target="fr", source="en")
@@ -396,7 +403,7 @@ def test_formats_in_and_out(tmp_path):
     )
     done = batch("summarize", *named, "--omit-text", tmp_path / "in.csv", tmp_path / "b.jsonl.zst")
     assert done.exit_code == 3
-    again = batch("translate", "--to", "fr", "--text-field", "own", tmp_path / "b.jsonl.zst", tmp_path / "c")
+    again = batch("translate", "--to", "fr", "--text-field", "url", tmp_path / "b.jsonl.zst", tmp_path / "c")
     assert again.exit_code == 3
     row = json.loads((tmp_path / "c").read_text().splitlines()[0])
     assert list(row) == ["url", "result", "error"]
@@ -461,6 +468,9 @@ class Elsewhere:
         future = Future()
         future.set_result(pickle.loads(pickle.dumps(self._work.do(unit))))
         return future
+
+    def shares(self):
+        return {}
 
     def tokens(self):
         return 0
@@ -638,3 +648,61 @@ def test_what_is_no_store_is_refused(tmp_path):
     (tmp_path / "x").write_text("something else " * 50)
     with pytest.raises(InvalidInput, match="not a cache"):
         ResultStore(tmp_path / "x")
+
+
+# ------------------------------------------------------------------ what a user stumbles on
+
+
+def test_a_field_that_no_record_has_is_told_before_anything_is_written(tmp_path):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"id": 1, "body": "A text."}\n{"id": 2, "body": "Another."}\n')
+    done = batch("summarize", "--text-field", "bodi", source, out)
+    assert done.exit_code == 2
+    assert "no record has a field 'bodi'; line 1 has id, body" in done.stderr
+    assert sorted(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.json.gz"])
+def test_a_name_that_promises_another_format_is_refused(tmp_path, name):
+    (tmp_path / "in.jsonl").write_text('{"text": "A text."}\n')
+    done = batch("summarize", tmp_path / "in.jsonl", tmp_path / name)
+    assert done.exit_code == 2
+    assert "JSON lines or Parquet" in done.stderr
+
+
+def test_errors_are_told_by_kind_with_an_example(tmp_path):
+    lines = ['{"text": "A text."}', '{"text": ""}', "nonsense", '{"text": 7}']
+    (tmp_path / "in.jsonl").write_text("\n".join(lines) + "\n")
+    told = tmp_path / "summary.json"
+    done = batch("summarize", "--summary", told, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    assert done.exit_code == 3
+    assert "3 invalid-input, as in line 2: text is empty" in done.stderr
+    kinds = json.loads(told.read_text())["errors_by_kind"]
+    assert kinds == {"invalid-input": {"line": 2, "message": "text is empty", "records": 3}}
+
+
+def test_a_folder_gives_documents_and_names_what_it_leaves_out(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    word = Document()
+    word.add_paragraph("The talks failed. Nobody was hurt.")
+    word.save(folder / "a.docx")
+    (folder / "b.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nGood evening.\n")
+    (folder / "c.docx").write_bytes(b"no Word file")
+    (folder / "d.xlsx").write_bytes(b"a table")
+    done = batch("summarize", folder, tmp_path / "out.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in rows] == ["a.docx", "b.srt", "c.docx"]
+    assert "The talks failed" in rows[0]["text"]
+    assert "Good evening" in rows[1]["text"]
+    assert rows[2]["error"]["type"] == "invalid-input"
+    assert "files left out: 1 .xlsx" in done.stderr
+    assert done.exit_code == 3
+
+
+def test_the_bar_moves_within_a_unit():
+    tally = Tally(size=100, clock=iter([0.0, 10.0]).__next__)
+    assert tally.left_s() is None
+    tally.in_work = 20.0
+    assert tally.reached == 20.0
+    assert tally.left_s() == pytest.approx(40.0)

@@ -290,7 +290,7 @@ def test_a_folder(tmp_path):
     (tmp_path / "b" / "y.MD").write_text("# y")
     (tmp_path / "b.txt").write_bytes(b"\xef\xbb\xbfb")
     (tmp_path / "a.txt").write_bytes(b"\xff")
-    (tmp_path / "c.pdf").write_text("no")
+    (tmp_path / "c.png").write_text("no")
     (tmp_path / "loop").symlink_to(tmp_path)
     bad, *records = read(tmp_path)
     assert (bad.fields, "not UTF-8" in bad.problem.message) == ({"id": "a.txt"}, True)

@@ -28,10 +28,10 @@ class Driver(Generic[T]):
     `deadline` is on `time.monotonic()`'s clock, and `stop` ends them all. With `wait` a full engine queue is
     waited for; otherwise a task whose first generations find it full fails with Overloaded. Unless it is
     `in_rounds`, each task and part goes on when its own outputs are there. If it `is_watched`, words are told
-    as they are written. `at_most` so many generations are submitted in a round, shared out among the tasks,
-    so that others get their turn. `gate` is held while a round is in the engines; time spent waiting for it
-    does not count. `on_progress` hears how many of the parts known so far are done: sentences, say, of a
-    translation. A task's failure touches no other.
+    as they are written. `at_most` so many generations are submitted in a round, so that others get a turn.
+    `gate` is held while a round is in the engines; time spent waiting for it does not count. `on_progress`
+    hears how many of the parts known so far are done: sentences, say, of a translation. A task's failure
+    touches no other.
     """
 
     def __init__(
@@ -175,14 +175,15 @@ class Driver(Generic[T]):
 
     def _round(self, tick_s: float) -> Iterator[Event | None]:
         """Submit what waits and listen until tasks can go on."""
-        self._land(self._flights.recall())
+        if recalled := self._flights.recall():
+            self._land(recalled)
+            return
         asked_for = time.monotonic()
         with self._gate:
             start = time.monotonic()
             if self._deadline is not None:
                 self._deadline += start - asked_for
-            among = sum(task.root.is_alive for task in self._tasks)
-            self._land(self._flights.submit(self._deadline, among))
+            self._land(self._flights.submit(self._deadline))
             yield from self._listen(tick_s)
             self._flights.effort.engine_s += time.monotonic() - start
         self._flights.keep()

@@ -31,8 +31,8 @@ class Memory(Protocol):
     def recall(self, wanted: Sequence[Wanted]) -> Mapping[Wanted, Output]:
         """Return those that are known."""
 
-    def keep(self, made: Mapping[Wanted, Output]) -> None:
-        """Remember what engines gave."""
+    def keep(self, made: Mapping[Wanted, Output], failed: int) -> None:
+        """Remember what engines gave since the last time; `failed` generations came to nothing."""
 
 
 class Flight:
@@ -49,6 +49,12 @@ class Flight:
     def source_tokens(self) -> int:
         """Tokens of its source."""
         return len(self.wanted.generation.source_ids)
+
+    @property
+    def order(self) -> tuple[int, tuple[int, ...], int]:
+        """Its place among those that wait."""
+        generation = self.wanted.generation
+        return -self.source_tokens, generation.source_ids, generation.decoding.num_beams
 
     def join(self, running: Running, place: int) -> None:
         """Have its output go to this place as well."""
@@ -139,6 +145,7 @@ class Flights:
         self._flying: dict[Key, Flight] = {}
         self._looked_up: set[Wanted] = set()
         self._made: dict[Wanted, Output] = {}
+        self._failed = 0
         self._heard: SimpleQueue[tuple[Flight, int | None] | None] = SimpleQueue()
         """A flight with a new token, or with None when it has landed; None alone after `wake`."""
 
@@ -190,16 +197,17 @@ class Flights:
     def keep(self) -> None:
         """Have what was made since the last time remembered."""
         made, self._made = self._made, {}
-        if self._memory is not None and made:
-            self._memory.keep(made)
+        failed, self._failed = self._failed, 0
+        if self._memory is not None and (made or failed):
+            self._memory.keep(made, failed)
 
-    def submit(self, deadline: float | None, among: int) -> list[Landing]:
-        """Submit what waits, shared out `among` so many tasks; returns what was refused.
+    def submit(self, deadline: float | None) -> list[Landing]:
+        """Submit what waits, or some of it; returns what was refused.
 
         What goes to one engine is submitted at once, so that it sees the whole round.
         """
         groups: dict[tuple[int, bool], list[Flight]] = {}
-        for flight in self._chosen(among):
+        for flight in self._chosen():
             may_wait = self._wait or all(running.task.was_admitted for running, _ in flight.takers)
             groups.setdefault((id(flight.wanted.engine), may_wait), []).append(flight)
             del self._waiting[flight.key]
@@ -221,20 +229,13 @@ class Flights:
                 future.add_done_callback(partial(self._hear, flight))
         return refused
 
-    def _chosen(self, among: int) -> list[Flight]:
-        """Return what is submitted now, long ones first, since alike ones share a batch."""
-        by_length = sorted(self._waiting.values(), key=lambda flight: -flight.source_tokens)
-        if self._at_most is None:
-            return by_length
-        share = max(1, self._at_most // max(1, among))
-        taken: dict[TaskState, int] = {}
-        chosen = []
-        for flight in by_length:
-            owner = flight.takers[0][0].task
-            taken[owner] = taken.get(owner, 0) + 1
-            if taken[owner] <= share:
-                chosen.append(flight)
-        return chosen
+    def _chosen(self) -> list[Flight]:
+        """Return what is submitted now, long ones first, since alike ones share a batch.
+
+        Nothing but what waits decides it, so that a run that goes on after a kill chooses the same.
+        """
+        by_length = sorted(self._waiting.values(), key=lambda flight: flight.order)
+        return by_length[: self._at_most]
 
     def _listener(self, flight: Flight) -> Callable[[int], None] | None:
         if not self._tells or flight.pieces is None or flight.wanted.generation.decoding.num_beams > 1:
@@ -267,6 +268,8 @@ class Flights:
             self._made[flight.wanted] = output
             self.effort.output_tokens += len(output.token_ids)
             self.effort.remembered_tokens += len(output.token_ids) * (len(flight.takers) - 1)
+        else:
+            self._failed += 1
         return self._land(flight, output)
 
     def _land(self, flight: Flight, output: Output | Exception) -> Landing:

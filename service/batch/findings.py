@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from service.batch.record import Record
@@ -92,6 +92,8 @@ def summary(job: dict[str, Any], tally: Tally, findings: Findings, end: str) -> 
         "languages": dict(findings.languages.most_common()),
         "flags": dict(findings.flags.most_common()),
         "flagged_records": findings.flagged,
+        "errors_by_kind": {kind: asdict(each) for kind, each in tally.errors_by_kind.items()},
+        "left_out": dict(tally.left_out),
         "slowest": [
             {"seconds": round(seconds, 3), "line": line, "id": name, "characters": characters}
             for seconds, line, name, characters in sorted(findings.slowest, reverse=True)

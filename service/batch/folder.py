@@ -1,25 +1,37 @@
-"""A folder of articles: every text, HTML and Markdown file in it, however deep, is a record."""
+"""A folder of articles: every text, page and document in it, however deep, is a record."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from models.errors import InvalidInput
+from models.errors import DragomanError, InvalidInput
 from service.batch.record import FieldNames, Record
+from service.children import Children
+from service.documents.document import DocumentArticle
+from service.documents.reading import SUFFIXES, read_document
 
-SUFFIXES = {".txt": "text", ".md": "text", ".markdown": "text", ".html": "html", ".htm": "html"}
 MARKDOWN = (".md", ".markdown")
 
 MAX_FILE_BYTES = 64 * 2**20
 
+READING_S = 120.0
+"""The longest that one document may take to be read, in a process of its own."""
+
 
 class Folder:
-    """Reads a folder in the order of its names, and each folder in it in turn."""
+    """Reads a folder in the order of its names, and each folder in it in turn.
+
+    Text, Markdown and HTML are records as they are; of other documents the text is.
+    """
 
     def __init__(self, path: Path, names: FieldNames):
+        self.left_out: Counter[str] = Counter()
+        """Files that were met and are no articles, by their suffixes."""
         self._path = path
         self._names = names
         self._seen = 0
+        self._children = Children()
 
     @property
     def size(self) -> int | None:
@@ -27,30 +39,46 @@ class Folder:
         return None
 
     def position(self) -> int:
-        """Files read."""
+        """Return the number of files read."""
         return self._seen
 
     def records(self) -> Iterator[Record]:
-        """The files' texts, with the paths inside the folder as ids."""
+        """Yield the files' texts, with the paths inside the folder as ids."""
         for path in _files(self._path):
+            if path.suffix.lower() not in SUFFIXES:
+                self.left_out[path.suffix.lower() or "without a suffix"] += 1
+                continue
             self._seen += 1
             yield self._record(path, self._seen)
 
     def _record(self, path: Path, number: int) -> Record:
         own = {self._names.id: path.relative_to(self._path).as_posix()}
-        kind = SUFFIXES[path.suffix.lower()]
-        name = (self._names.html if kind == "html" else self._names.text) or kind
         try:
             with path.open("rb") as file:
                 data = file.read(MAX_FILE_BYTES + 1)
             if len(data) > MAX_FILE_BYTES:
                 return Record(number, own, InvalidInput(f"the file is longer than {MAX_FILE_BYTES:,} bytes"))
-            text = data.decode("utf-8-sig")
+            article = self._read(path, data)
         except UnicodeDecodeError as error:
             return Record(number, own, InvalidInput(f"the file is not UTF-8 (byte {error.start + 1})"))
+        except DragomanError as error:
+            return Record(number, own, InvalidInput(error.message))
         except OSError as error:
             return Record(number, own, InvalidInput(f"the file cannot be read: {error.strerror}"))
-        return Record(number, {**own, name: text}, is_markdown=path.suffix.lower() in MARKDOWN)
+        name = (self._names.html if article.field == "html" else self._names.text) or article.field
+        return Record(number, {**own, name: article.text}, is_markdown=path.suffix.lower() in MARKDOWN)
+
+    def _read(self, path: Path, data: bytes) -> DocumentArticle:
+        suffix = path.suffix.lower()
+        if suffix in (".html", ".htm"):
+            return DocumentArticle(data.decode("utf-8-sig"), "html")
+        if suffix in (".txt", *MARKDOWN):
+            return DocumentArticle(data.decode("utf-8-sig"))
+        return self._children.run(_article, path.name, data, field="file", timeout_s=READING_S)
+
+
+def _article(name: str, data: bytes) -> DocumentArticle:
+    return read_document(name, data).article()
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -59,5 +87,5 @@ def _files(folder: Path) -> Iterator[Path]:
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from _files(Path(entry.path))
-        elif Path(entry.name).suffix.lower() in SUFFIXES and entry.is_file():
+        elif entry.is_file() and not entry.name.startswith("."):
             yield Path(entry.path)

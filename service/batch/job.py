@@ -7,23 +7,26 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from models.text.language import LanguageDetector
 from service.batch import output, source
 from service.batch.findings import Findings, summary
+from service.batch.folder import Folder
 from service.batch.lanes import Lanes, UnitWork
 from service.batch.output import JsonlOutput
 from service.batch.progress import PlainProgress, described, progress
 from service.batch.record import FieldNames, Record
 from service.batch.row import RowOutput
 from service.batch.run import BatchRun, RowNames, TooManyErrors
+from service.batch.source import RecordSource
 from service.batch.store import ResultStore
 from service.batch.survey import Survey, measured_rate, survey
 from service.batch.tally import Tally
 from service.batch.unit import Doer, Kept, UnitMemory
-from service.batch.window import windows
+from service.batch.window import Window, windows
 from service.batch.work import ResultKeys, Work
 from service.work.outputs import OutputKeys
 
@@ -53,6 +56,8 @@ class How:
     max_errors: int | None = None
     record_timeout_s: float | None = None
     memory: bool = True
+    device: str = "cpu"
+    """Where the models run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,7 @@ class BatchJob:
         where, how = self._where, self._how
         with ExitStack() as stack:
             found = stack.enter_context(source.opened(where.infile, how.fields, where.format))
+            own_windows = self._windows(found)
             store = stack.enter_context(self._store(where.cache))
             out = stack.enter_context(self._open_output())
             doer = stack.enter_context(self._make_doer(store if how.memory else None))
@@ -122,7 +128,8 @@ class BatchJob:
                 store, doer, out, watcher, names=how.rows, size=found.size, max_errors=how.max_errors
             )
             with self._told_at_the_end(run.tally, watcher):
-                run.go(windows(found, how.fields, self._keys, how.rows.taken))
+                run.go(own_windows)
+                run.tally.left_out = found.left_out if isinstance(found, Folder) else {}
                 if run.tally.made:
                     store.keep_number(self._rate_name, run.tally.characters / run.tally.seconds)
         if how.forget and where.cache is not None:
@@ -134,14 +141,25 @@ class BatchJob:
         where, how = self._where, self._how
         cache = where.cache if where.cache is not None and where.cache.exists() else None
         with source.opened(where.infile, how.fields, where.format) as found, ResultStore(cache) as store:
-            seen = survey(windows(found, how.fields, self._keys, how.rows.taken), store, detector)
+            seen = survey(self._windows(found), store, detector)
             rate = store.number(self._rate_name) or None
         if rate is not None:
             return Estimate(seen, rate, measured=False)
         return Estimate(seen, measured_rate(seen.sample, UnitWork(self._work, self._outputs)), measured=True)
 
     def _lanes(self, memory: UnitMemory | None) -> Lanes:
-        return Lanes(UnitWork(self._work, self._outputs, memory, self._how.record_timeout_s))
+        how = self._how
+        return Lanes(UnitWork(self._work, self._outputs, memory, how.record_timeout_s, how.device))
+
+    def _windows(self, found: RecordSource) -> Iterator[Window]:
+        """Return the input's windows, once the first one is read, so that a wrong field is told at once."""
+        how = self._how
+        every = windows(found, how.fields, self._keys, how.rows.taken)
+        first = next(every, None)
+        if first is None:
+            return iter(())
+        how.fields.require_any(first.records)
+        return chain((first,), every)
 
     def _store(self, path: Path | None) -> ResultStore:
         store = ResultStore(path)

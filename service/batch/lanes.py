@@ -4,8 +4,9 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -27,14 +28,18 @@ LANES = 2
 """Units in work at once: one in the engine, one whose text is read or restored."""
 
 MOST_REMEMBERED_TOKENS = 256
-"""Sentences are remembered, articles are not."""
+"""Later units recall sentences, and not articles."""
+
+AT_ONCE = {"cpu": 128, "cuda": 4096}
+"""Generations that are in an engine at once, by its device: no more than those are lost by a kill. A GPU's
+engine has hundreds of them in work; a CPU's does a few batches of 32 at a time."""
 
 
 class UnitWork:
     """Does units, for as many threads as ask: one round at a time is in the engine, whoever's it is.
 
     So a unit's batches depend on the unit alone. A record has `record_timeout_s`, if that is not None, for
-    itself alone. Without a memory nothing is remembered.
+    itself alone. Without a memory nothing is remembered. `device` is where the models run.
     """
 
     def __init__(
@@ -43,22 +48,29 @@ class UnitWork:
         keys: OutputKeys,
         memory: UnitMemory | None = None,
         record_timeout_s: float | None = None,
+        device: str = "cpu",
     ):
         self._work = work
         self._keys = keys
         self._memory = memory
         self._record_timeout_s = record_timeout_s
+        self._at_most = AT_ONCE[device]
         self._gate = threading.Lock()
         self._stop = Stop()
         self._guard = threading.Lock()
         self._drivers: set[Driver[Result]] = set()
         self._tokens = 0
         """Of the drivers that have ended."""
+        self._shares: dict[int, float] = {}
 
     def tokens(self) -> int:
         """Return the output tokens made so far, those of units in work too."""
         with self._guard:
             return self._tokens + sum(driver.effort.output_tokens for driver in self._drivers)
+
+    def shares(self) -> dict[int, float]:
+        """Return the part that is done of each unit in work, by its number."""
+        return dict(self._shares)
 
     def stop(self) -> None:
         """Give up: units in work end with Abandoned."""
@@ -67,15 +79,22 @@ class UnitWork:
     def do(self, unit: Unit) -> Done:
         """Do a unit. Records that don't end in the time that all have together are tried alone."""
         contents, own_s = unit.contents, self._record_timeout_s
-        memory = None if self._memory is None else _Recent(self._keys, self._memory, unit.sees)
+        memory = None if self._memory is None else _Recent(self._keys, self._memory, unit)
         effort = Effort()
-        ran = self._run(contents, memory, None if own_s is None else own_s * len(contents), effort)
+        try:
+            limit_s = None if own_s is None else own_s * len(contents)
+            ran = self._run(contents, memory, limit_s, effort, partial(self._note, unit.number))
+        finally:
+            self._shares.pop(unit.number, None)
         if len(contents) > 1:
             for i, each in enumerate(ran):
                 if isinstance(each.error, DeadlineExceeded):
                     [ran[i]] = self._run([contents[i]], memory, own_s, effort)
         kept = [_kept(each, content, self._work, own_s) for each, content in zip(ran, contents, strict=True)]
-        return Done(tuple(kept), {} if memory is None else memory.fresh, effort)
+        return Done(tuple(kept), {} if memory is None else memory.brief, effort)
+
+    def _note(self, unit: int, done: int, total: int) -> None:
+        self._shares[unit] = done / total
 
     def _run(
         self,
@@ -83,6 +102,7 @@ class UnitWork:
         memory: "_Recent | None",
         limit_s: float | None,
         effort: Effort,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> list[Ran]:
         """Return the ends of the contents' tasks, which share their rounds and their time."""
         tasks = [self._work.tasks(content) for content in contents]
@@ -90,6 +110,8 @@ class UnitWork:
             [steps for own in tasks for steps in own.steps],
             deadline=None if limit_s is None else time.monotonic() + limit_s,
             wait=True,
+            at_most=self._at_most,
+            on_progress=on_progress,
             memory=memory,
             gate=self._gate,
             stop=self._stop,
@@ -115,22 +137,36 @@ class UnitWork:
 class _Recent:
     """The outputs that a unit may recall: those of units before it, and its own."""
 
-    def __init__(self, keys: OutputKeys, memory: UnitMemory, sees: int):
-        self.fresh: dict[bytes, Output] = {}
+    def __init__(self, keys: OutputKeys, memory: UnitMemory, unit: Unit):
+        self.brief: dict[bytes, Output] = {}
+        """Its own, for later units."""
         self._keys = keys
         self._memory = memory
-        self._sees = sees
+        self._unit = unit
+        self._fresh = memory.begun(unit.number)
+        self._is_whole = True
 
     def recall(self, wanted: Sequence[Wanted]) -> dict[Wanted, Output]:
         """See `models.tasks.flights.Memory`."""
-        keys = {self._keys(each): each for each in wanted if _is_brief(each)}
-        known = {key: self.fresh[key] for key in keys if key in self.fresh}
-        known |= self._memory.recall([key for key in keys if key not in known], self._sees)
+        keys = {self._keys(each): each for each in wanted}
+        known = {key: self._fresh[key] for key in keys if key in self._fresh}
+        self.brief |= {key: output for key, output in known.items() if _is_brief(keys[key])}
+        unknown = [key for key in keys if key not in known]
+        known |= self._memory.recall(unknown, self._unit.sees)
         return {keys[key]: output for key, output in known.items()}
 
-    def keep(self, made: Mapping[Wanted, Output]) -> None:
-        """See `models.tasks.flights.Memory`."""
-        self.fresh |= {self._keys(each): output for each, output in made.items() if _is_brief(each)}
+    def keep(self, made: Mapping[Wanted, Output], failed: int) -> None:
+        """See `models.tasks.flights.Memory`.
+
+        After a failure nothing more is kept for the time after a kill: the failed generation would be asked
+        for again then, in other company.
+        """
+        fresh = {self._keys(each): output for each, output in made.items()}
+        self._is_whole = self._is_whole and not failed
+        if self._is_whole:
+            self._memory.keep(self._unit.number, fresh)
+        self._fresh |= fresh
+        self.brief |= {self._keys(each): output for each, output in made.items() if _is_brief(each)}
 
 
 def _is_brief(wanted: Wanted) -> bool:
@@ -157,6 +193,10 @@ class Lanes:
     def tokens(self) -> int:
         """See `Doer`."""
         return self._work.tokens()
+
+    def shares(self) -> Mapping[int, float]:
+        """See `Doer`."""
+        return self._work.shares()
 
     def stop(self) -> None:
         """Give up what is not done."""

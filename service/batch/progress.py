@@ -79,7 +79,7 @@ class TerminalProgress:
 
     def update(self, tally: Tally) -> None:
         """Show how it is now."""
-        self._bar.update(self._task, total=tally.size, completed=tally.position, description=_counts(tally))
+        self._bar.update(self._task, total=tally.size, completed=tally.reached, description=_counts(tally))
 
 
 def duration(seconds: float) -> str:
@@ -96,7 +96,7 @@ def duration(seconds: float) -> str:
 
 def described(tally: Tally) -> str:
     """All that is known, in a line."""
-    share = [f"{min(1.0, tally.position / tally.size):.0%} of the input"] if tally.size else []
+    share = [f"{min(1.0, tally.reached / tally.size):.0%} of the input"] if tally.size else []
     return ", ".join([*share, _counts(tally)])
 
 

@@ -1,6 +1,6 @@
 """One record of an input, and what of it is worked on. Knows no format and no task."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -40,6 +40,8 @@ class FieldNames:
     """None if only `html` is looked at."""
     html: str | None = "html"
     id: str = "id"
+    must_exist: bool = False
+    """True if a first window without any of them is the user's mistake, and not the records'."""
 
     def content(self, record: Record) -> Content:
         """The record's text or HTML. A field that is null is not there. Raises InvalidInput."""
@@ -61,6 +63,20 @@ class FieldNames:
         if name == self.html:
             return Content("html", value)
         return Content("markdown" if record.is_markdown else "text", value)
+
+    def require_any(self, records: Sequence[Record]) -> None:
+        """Raise InvalidInput if they must exist, and none of these records has one."""
+        names = [name for name in (self.text, self.html) if name is not None]
+        read = [record for record in records if record.problem is None]
+        if not self.must_exist or not read or any(name in each.fields for each in read for name in names):
+            return
+        there = list(read[0].fields)
+        wanted = " or ".join(repr(name) for name in names)
+        raise InvalidInput(
+            f"no record has a field {wanted}; line {read[0].line} has {', '.join(there) or 'none'}",
+            field="--html-field" if self.text is None else "--text-field",
+            allowed=there,
+        )
 
     def check(self, record: Record, taken: tuple[str, ...]) -> None:
         """Raises InvalidInput if the record has a field that the output needs for itself."""

@@ -31,12 +31,21 @@ class Remembered:
     def put(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
         """Keep the outputs of a unit, in place of those it had."""
         self._connection.execute("DELETE FROM outputs WHERE unit = ?", (unit,))
+        self.add(unit, outputs)
+
+    def add(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
+        """Keep more outputs of a unit."""
         rows = ((key, unit, packed(output)) for key, output in outputs.items())
-        self._connection.executemany("INSERT INTO outputs VALUES (?, ?, ?)", rows)
+        self._connection.executemany("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?)", rows)
 
     def forget(self, sees: int) -> None:
         """Drop the outputs that no unit sees any more that sees units up to `sees`, or more."""
         self._connection.execute("DELETE FROM outputs WHERE unit <= ?", (sees - REMEMBERED_UNITS,))
+
+    def of_unit(self, unit: int) -> dict[bytes, Output]:
+        """Return the outputs of a unit."""
+        rows = self._connection.execute("SELECT key, body FROM outputs WHERE unit = ?", (unit,))
+        return {key: unpacked(body) for key, body in rows}
 
     def recall(self, keys: Sequence[bytes], sees: int) -> dict[bytes, Output]:
         """See `UnitMemory`: of several outputs of one generation the oldest that still counts."""

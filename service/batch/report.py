@@ -43,6 +43,7 @@ def page(summary: dict[str, Any], findings: Findings) -> str:
         _numbers(summary),
         *_length_spread(findings),
         *_rate(findings),
+        *_errors(summary),
         *_flags(summary, findings),
         *_languages(findings),
         *_slowest(summary),
@@ -100,6 +101,18 @@ def _rate(findings: Findings) -> Iterable[str]:
         yield "<p>The run was too short to tell.</p>"
         return
     yield plots.line(points, "Records made a second, over time", "records made a second", duration)
+
+
+def _errors(summary: dict[str, Any]) -> Iterable[str]:
+    if summary["errors_by_kind"]:
+        yield "<h2>Errors</h2><p>Each kind with the first record that has it.</p>"
+        yield _table(
+            ("records", "line", "kind", "message"),
+            [
+                (f"{each['records']:,}", f"{each['line']:,}", kind, each["message"])
+                for kind, each in summary["errors_by_kind"].items()
+            ],
+        )
 
 
 def _flags(summary: dict[str, Any], findings: Findings) -> Iterable[str]:

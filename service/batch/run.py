@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from models.errors import DragomanError
 from service.batch.record import Record
@@ -140,11 +140,21 @@ class BatchRun:
             for future in done:
                 self._commit(future)
             self.tally.tokens = self._doer.tokens()
+            self.tally.in_work = self._amount_in_work()
             self._watcher.update(self.tally)
         self._write(oldest.window)
         self._in_work.pop(0)
         self._check_errors()
         self._watcher.update(self.tally)
+
+    def _amount_in_work(self) -> float:
+        shares = self._doer.shares()
+        return sum(
+            shares[unit.number] * each.window.extent * each.window.share(places)
+            for each in self._in_work
+            for unit, places in each.pending.values()
+            if unit.number in shares
+        )
 
     def _commit(self, future: "Future[Done]") -> None:
         own = next(each for each in self._in_work if future in each.pending)
@@ -181,7 +191,10 @@ class BatchRun:
         self._output.write(rows)
         self.tally.records += len(rows)
         self.tally.problems += len(window.problems)
-        self._written_errors += sum(row.error is not None for row in rows)
+        errors = [row.error for row in rows if row.error is not None]
+        self._written_errors += len(errors)
+        for error in errors:
+            self.tally.failed(*_told(error))
         for place, key in enumerate(window.keys):
             self._watcher.wrote(len(window.value(place)), kept[key] if key is not None else None)
 
@@ -196,3 +209,12 @@ class BatchRun:
         else:
             error = json.loads(kept[key].body)
         return Row(fields, self._names.id, self._names.result, error={**error, "line": record.line})
+
+
+def _told(error: Mapping[str, Any]) -> tuple[int, str, str]:
+    """Return the line, the kind and the message of an error in any form that rows have."""
+    if error.get("response"):
+        problem = error["response"]["body"]
+        return error["line"], problem["type"].rsplit("/", 1)[-1], problem["detail"]
+    own = error.get("error") or error
+    return error["line"], own.get("type") or own["code"], own["message"]

@@ -8,7 +8,7 @@ import json
 import sqlite3
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,6 +204,16 @@ class ResultStore:
         """See `UnitMemory`."""
         with self._lock:
             return self._remembered.recall(keys, sees)
+
+    def begun(self, unit: int) -> dict[bytes, Output]:
+        """See `UnitMemory`."""
+        with self._lock:
+            return self._remembered.of_unit(unit)
+
+    def keep(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
+        """See `UnitMemory`."""
+        with self._transaction():
+            self._remembered.add(unit, outputs)
 
     def remembered(self) -> Iterator[tuple[int, dict[bytes, Output]]]:
         """Yield all outputs that later units may recall, by the units that made them."""

@@ -1,10 +1,19 @@
 """The numbers of a run so far. Knows no clock but the one it is given."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from models.tasks.running import Effort
+
+
+@dataclass(slots=True)
+class ErrorKind:
+    """Errors of one kind: the first one's line and message, and their number."""
+
+    line: int
+    message: str
+    records: int = 0
 
 
 @dataclass(slots=True)
@@ -27,16 +36,31 @@ class Tally:
     """Of what was made."""
     position: float = 0.0
     """The amount of input that is done, in the source's measure."""
+    in_work: float = 0.0
+    """How much of the input is done of what is in work, in the same measure."""
     worked: float = 0.0
     """The amount of it that this run has worked on."""
     effort: Effort = field(default_factory=Effort)
     tokens: int = 0
     """Output tokens made, those of units in work too."""
+    errors_by_kind: dict[str, ErrorKind] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Files of a folder that were not read, by their suffixes."""
     clock: Callable[[], float] = time.monotonic
     began: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.began = self.clock()
+
+    def failed(self, line: int, kind: str, message: str) -> None:
+        """Count a record that is written as an error."""
+        known = self.errors_by_kind.setdefault(kind, ErrorKind(line, " ".join(message.split())[:200]))
+        known.records += 1
+
+    @property
+    def reached(self) -> float:
+        """The amount of input that is done, with the parts of what is in work."""
+        return self.position + self.in_work
 
     @property
     def repeated(self) -> int:
@@ -62,6 +86,7 @@ class Tally:
 
     def left_s(self) -> float | None:
         """Seconds to the end at the pace so far, if all that is left has to be made; None if unknown."""
-        if self.size is None or self.worked <= 0:
+        worked = self.worked + self.in_work
+        if self.size is None or worked <= 0:
             return None
-        return self.seconds * max(0.0, self.size - self.position) / self.worked
+        return self.seconds * max(0.0, self.size - self.reached) / worked

@@ -54,7 +54,13 @@ class UnitMemory(Protocol):
     """Remembers outputs of earlier units."""
 
     def recall(self, keys: Sequence[bytes], sees: int) -> dict[bytes, Output]:
-        """Those of the outputs that are known, from units up to the number `sees`."""
+        """Return those that are known, from units up to the number `sees`."""
+
+    def begun(self, unit: int) -> dict[bytes, Output]:
+        """Return those that were kept of the unit before it was cut off."""
+
+    def keep(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
+        """Keep outputs of a unit that is not done yet."""
 
 
 class Doer(Protocol):
@@ -65,6 +71,9 @@ class Doer(Protocol):
 
     def tokens(self) -> int:
         """Output tokens made so far, those of units in work too where that is known."""
+
+    def shares(self) -> Mapping[int, float]:
+        """Return the part, 0 to 1, that is done of each unit in work, by its number, where that is known."""
 
     def stop(self) -> None:
         """Give up what is not done."""

@@ -48,9 +48,9 @@ def batch() -> None:
     """Summarize or translate many articles, or answer the requests of an OpenAI batch file.
 
     IN is JSON lines, CSV or TSV (the first row has the names), or Parquet, as its name tells; or a folder, of
-    which every .txt, .md and .html file is a record, with its path as `id`. A record has `text` or `html`,
-    perhaps `id`, and fields of its own. OUT is JSON lines, or Parquet if it is called so. Names that end with
-    .gz or .zst are compressed. `-` is standard input or output, as JSON lines.
+    which every .txt, .md, .html, .docx, .pdf and .srt file is a record, with its path as `id`. A record has
+    `text` or `html`, perhaps `id`, and fields of its own. OUT is JSON lines, or Parquet if it is called so.
+    Names that end with .gz or .zst are compressed. `-` is standard input or output, as JSON lines.
 
     OUT has a line for each record, in order: the record as it was, and a field `result` (what --json shows
     for one article, without timings) or a field `error` (type, message, field, line). In Parquet the columns
@@ -155,7 +155,7 @@ def _batch(
             told["cautions"] = cautions
         for each in cautions:
             note(f"note: {each}")
-        where, how = _settings(options, fields)
+        where, how = _settings(options, fields, runtime.device)
         make_doer = _by_ray(session, options, task, models) if by_ray else None
         job = BatchJob(where, how, task.work(runtime), told, OutputKeys(runtime), make_doer, open_output)
         if options.dry_run:
@@ -197,6 +197,11 @@ def _run(job: "BatchJob", options: BatchOptions) -> int:
         f"{out}: {count(tally.records, 'record')}, {count(tally.errors, 'error')}, {tally.made:,} made in "
         f"{tally.seconds:.1f} s ({tally.rate():.1f} a second){there}"
     )
+    for kind, each in tally.errors_by_kind.items():
+        note(f"  {each.records:,} {kind}, as in line {each.line:,}: {each.message}")
+    if tally.left_out:
+        files = ", ".join(f"{number:,} {suffix}" for suffix, number in sorted(tally.left_out.items()))
+        note(f"  files left out: {files}")
     return SOME_FAILED if tally.errors else 0
 
 
@@ -218,7 +223,7 @@ def _show(estimate: "Estimate") -> int:
     return 0
 
 
-def _settings(options: BatchOptions, fields: "FieldNames | None") -> "tuple[Where, How]":
+def _settings(options: BatchOptions, fields: "FieldNames | None", device: str) -> "tuple[Where, How]":
     from service.batch.job import How, Where
     from service.batch.run import RowNames
 
@@ -242,6 +247,7 @@ def _settings(options: BatchOptions, fields: "FieldNames | None") -> "tuple[Wher
         max_errors=options.max_errors,
         record_timeout_s=options.record_timeout,
         memory=options.memory,
+        device=device,
     )
     return where, how
 
@@ -251,7 +257,10 @@ def _field_names(options: BatchOptions) -> "FieldNames":
 
     named = options.text_field is not None or options.html_field is not None
     return FieldNames(
-        options.text_field if named else "text", options.html_field if named else "html", options.id_field
+        options.text_field if named else "text",
+        options.html_field if named else "html",
+        options.id_field,
+        must_exist=named,
     )
 
 

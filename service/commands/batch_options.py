@@ -183,7 +183,13 @@ def check(options: BatchOptions) -> None:
     _check_out(options)
 
 
+OTHER_FORMATS = (".csv", ".tsv", ".json", ".xlsx", ".txt", ".html", ".docx", ".pdf")
+"""Names that promise what a batch does not write."""
+
+
 def _check_out(options: BatchOptions) -> None:
+    from service.batch.compression import inner_suffix
+
     if options.out == "-" or options.dry_run:
         return
     out = Path(options.out)
@@ -191,6 +197,11 @@ def _check_out(options: BatchOptions) -> None:
         raise click.BadParameter(f"there is no folder {out.parent}", param_hint="OUT")
     if options.infile != "-" and out.exists() and out.samefile(options.infile):
         raise click.BadParameter("OUT is IN", param_hint="OUT")
+    if inner_suffix(out.name) in OTHER_FORMATS:
+        raise click.BadParameter(
+            f"{out} would be JSON lines or Parquet: call it {out.stem}.jsonl or {out.stem}.parquet",
+            param_hint="OUT",
+        )
     if out.exists() and not (options.overwrite or options.retry_failed):
         raise click.BadParameter(f"{out} exists; --overwrite replaces it", param_hint="OUT")
 

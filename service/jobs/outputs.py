@@ -27,7 +27,7 @@ class JobOutputs:
             rows = rows_in(db, query, list(keys), self._job.number)
             return {keys[key]: unpacked(body) for key, body in rows}
 
-    def keep(self, made: Mapping[Wanted, Output]) -> None:
+    def keep(self, made: Mapping[Wanted, Output], failed: int) -> None:
         """Keep outputs. Raises Gone if the job was cancelled."""
         with self._database.transaction() as db:
             require_running(db, self._job, getting_on=True)

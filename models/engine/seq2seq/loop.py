@@ -62,7 +62,8 @@ class Loop:
         self._stepped_at: float | None = None
         self._begin_s = 0.0
         self._readbacks: deque[Readback] = deque()
-        self._fetched: deque[tuple[list[Request], Results]] = deque()
+        self._fetched: deque[tuple[int, list[Request], Results]] = deque()
+        """Who has ended and the results, with the step after which they were asked for."""
         self._streaming: list[Request] = []
 
     @property
@@ -144,12 +145,12 @@ class Loop:
         self._stepped_at = now
 
     def _learn(self) -> None:
-        lag = self._lag if self.scheduler.running else 0
-        while len(self._fetched) > lag:
-            requests, results = self._fetched.popleft()
+        due = self._step - (self._lag if self.scheduler.running else 0)
+        while self._fetched and self._fetched[0][0] <= due:
+            _, requests, results = self._fetched.popleft()
             for request, (token_ids, score) in zip(requests, results.wait(), strict=True):
                 self._answer(request, token_ids, score)
-        while len(self._readbacks) > lag:
+        while self._readbacks and self._readbacks[0].step <= due:
             self._learn_from(self._readbacks.popleft())
 
     def _learn_from(self, readback: Readback) -> None:
@@ -164,7 +165,7 @@ class Loop:
             if slot in by_slot and by_slot[slot].first_step <= readback.step
         ]
         if ended:
-            self._fetched.append((ended, self._runner.fetch(_slots(ended))))
+            self._fetched.append((self._step, ended, self._runner.fetch(_slots(ended))))
             self.scheduler.end(ended)
 
     def _stream(self, step: int, tokens: Tensor) -> None:

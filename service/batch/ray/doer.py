@@ -107,6 +107,10 @@ class RayDoer:
         """See `Doer`."""
         return self._tokens
 
+    def shares(self) -> Mapping[int, float]:
+        """See `Doer`: actors do not tell."""
+        return {}
+
     def stop(self) -> None:
         """Give up what is not done, and let the dataset end."""
         self._stopped.set()

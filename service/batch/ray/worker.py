@@ -56,6 +56,13 @@ class Recalled:
         found: dict[bytes, Output] = ray.get(self._desk.recall.remote(keys, sees)) if keys else {}
         return found
 
+    def begun(self, unit: int) -> dict[bytes, Output]:
+        """Return nothing; see `keep`."""
+        return {}
+
+    def keep(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
+        """Keep nothing: a unit is done again whole if its actor dies."""
+
 
 class RayWorker:
     """The class that Ray Data maps units with; several threads may call it."""
@@ -82,7 +89,7 @@ class RayWorker:
         order.task.models(runtime)
         memory = Recalled(self._desk) if order.remembers else None
         own = order.task.work(runtime)
-        self._work = UnitWork(own, OutputKeys(runtime), memory, order.record_timeout_s)
+        self._work = UnitWork(own, OutputKeys(runtime), memory, order.record_timeout_s, self._actors.device)
         threading.Thread(target=self._tell, args=(self._work,), name="tell", daemon=True).start()
 
     def __call__(self, batch: pa.Table) -> pa.Table:

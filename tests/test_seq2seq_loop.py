@@ -1,0 +1,102 @@
+"""The native engine's loop over a device that only counts: a GPU, looked at late, answers hardly later."""
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.engine.protocol import Decoding, Generation
+from models.engine.seq2seq.loop import Counts, Loop
+from models.engine.seq2seq.scheduler import Lane, Request
+
+SLOTS = 15
+LANE = Lane(1, 2)
+LAG = 2
+
+
+@dataclass
+class Seen:
+    """A look at the device, as it was when it was asked for."""
+
+    step: int
+    finished: list[int]
+
+    def wait(self) -> tuple[list[int], torch.Tensor]:
+        return self.finished, torch.zeros(SLOTS + 1)
+
+
+class CountingDevice:
+    """Each slot ends after so many steps as its source says."""
+
+    def __init__(self, kind: str):
+        self.device = SimpleNamespace(type=kind)
+        self.plan = SimpleNamespace(num_slots=SLOTS, num_rows=SLOTS)
+        self.encoder = SimpleNamespace(max_batch_tokens=10_000)
+        self._left: dict[int, int] = {}
+        self._active: list[int] = []
+
+    def begin(self, sources: list[Any], starts: list[Any]) -> dict[int, Exception]:
+        for source in sources:
+            self._left[source.slot] = source.token_ids[0]
+        return {}
+
+    def set_active(self, lane: Lane, slots: list[int]) -> float:
+        self._active = slots
+        return 1.0
+
+    def step(self, lane: Lane) -> None:
+        for slot in self._active:
+            self._left[slot] -= 1
+
+    def read_back(self, step: int) -> Seen:
+        return Seen(step, [slot for slot, left in self._left.items() if left <= 0])
+
+    def fetch(self, slots: list[int]) -> Any:
+        return SimpleNamespace(wait=lambda: [([7], -1.0) for _ in slots])
+
+
+def answers(kind: str, arrivals: list[tuple[int, int]], cancelled: dict[int, int]) -> list[int | None]:
+    """The turn at which each request is answered, of those that come at a turn and take so many steps."""
+    loop = Loop(CountingDevice(kind), Counts())  # type: ignore[arg-type]
+    requests = [
+        Request(Generation((steps,), Decoding(max_new_tokens=99)), Future(), LANE, (2,))
+        for _, steps in arrivals
+    ]
+    turns: list[int | None] = [None] * len(requests)
+    for turn in range(500):
+        loop.add([each for each, (at, _) in zip(requests, arrivals, strict=True) if at == turn])
+        gone = [requests[i] for i, at in cancelled.items() if at == turn and arrivals[i][0] <= turn]
+        loop.drop([each for each in gone if each.future.cancel()])
+        if not loop.idle:
+            loop.turn()
+        for i, request in enumerate(requests):
+            if turns[i] is None and request.future.done() and not request.future.cancelled():
+                turns[i] = turn
+        if loop.idle and all(at <= turn for at, _ in arrivals):
+            return turns
+    raise AssertionError("the loop does not come to its end")
+
+
+def test_a_short_request_does_not_wait_for_a_long_one() -> None:
+    assert answers("cpu", [(0, 5), (0, 60)], {}) == [5, 60]
+    assert answers("cuda", [(0, 5), (0, 60)], {}) == [6, 61], "the short one came at turn 61 too"
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(1, 40)), min_size=1, max_size=SLOTS),
+    st.dictionaries(st.integers(0, SLOTS - 1), st.integers(0, 50), max_size=4),
+)
+def test_a_device_that_is_looked_at_late_answers_little_later(
+    arrivals: list[tuple[int, int]], cancelled: dict[int, int]
+) -> None:
+    cancelled = {i: at for i, at in cancelled.items() if i < len(arrivals)}
+    now, late = answers("cpu", arrivals, cancelled), answers("cuda", arrivals, cancelled)
+    for i, (soon, later) in enumerate(zip(now, late, strict=True)):
+        if soon is not None and later is not None:
+            assert later <= soon + LAG, arrivals
+        elif soon is None or later is None:
+            assert i in cancelled, "only a cancelled one goes without an answer"

@@ -130,6 +130,8 @@ def _cut_vocabulary(model: Any, file: Path, expression: str, special: Sequence[s
     """Leave only the tokens that match, and special ones, in the model and in its tokenizer's file."""
     spec = json.loads(file.read_text("utf-8"))
     kept = needed(spec, expression, special)
+    if kept is None:
+        return
     log.info("%d of %d tokens are kept", len(kept), len(spec["model"]["vocab"]))
     cut_tokenizer(spec, kept)
     file.write_text(json.dumps(spec, ensure_ascii=False), "utf-8")

@@ -50,14 +50,14 @@ def rule(languages: Iterable[str]) -> str | None:
     return rf"▁*+(?:{words}{han}|{_SIGNS}|{_PAIR}|{_SINGLE})|{_BYTE}"
 
 
-def needed(spec: Mapping[str, Any], expression: str, named: Iterable[str]) -> list[int]:
+def needed(spec: Mapping[str, Any], expression: str, named: Iterable[str]) -> list[int] | None:
     """Return the ids, ascending, of the tokens that match `expression` or are `named`, and white space.
 
-    `spec` is tokenizer.json's content. Raises ValueError for a vocabulary of another kind.
+    `spec` is tokenizer.json's content. None for a vocabulary of another kind, which has to stay whole.
     """
     model = spec["model"]
-    if model["type"] != "BPE" or not model["byte_fallback"]:
-        raise ValueError("only byte-pair vocabularies that fall back to bytes can be cut")
+    if model["type"] != "BPE" or not model.get("byte_fallback"):
+        return None
     matches = regex.compile(expression, regex.VERSION1).fullmatch
     added = {token["content"] for token in spec["added_tokens"]}
     always = set(named)

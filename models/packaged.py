@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from models.catalog import Package
+from models.entry import Package
 from models.errors import ModelUnavailable
 from models.vocabulary import cut_model, cut_tokenizer, needed, rule
 

@@ -1,16 +1,15 @@
 """`--engine ray`: the local engine's bytes whoever dies, and what is told when nothing comes of it."""
 
-import asyncio
 import json
 import os
 import pickle
 import signal
 import sys
-import threading
-from functools import partial
+from concurrent.futures import Future
+from dataclasses import replace
+from socket import gethostname
 from types import SimpleNamespace
 
-import pyarrow as pa
 import pytest
 from batch_program import Program, articles, until, written
 from batch_runtime import BatchRuntime
@@ -18,13 +17,14 @@ from click.testing import CliRunner
 from fake_runtime import FakeRuntime
 
 from models.engine.protocol import Output
-from models.errors import DragomanError, InvalidInput, ModelUnavailable
+from models.errors import EngineFailed, InvalidInput, ModelUnavailable
 from models.tasks.running import Effort
 from models.tasks.translation import TranslationRequest
 from service.batch import preflight
 from service.batch.ray import environment
 from service.batch.ray.actors import Actors, planned
-from service.batch.ray.desk import DONE, UnitQueue
+from service.batch.ray.cluster import RayFailed
+from service.batch.ray.memory import RayMemory
 from service.batch.record import Content
 from service.batch.remembered import REMEMBERED_UNITS
 from service.batch.task import Texts
@@ -76,43 +76,22 @@ def test_what_one_engine_has_begun_the_other_one_ends(program, tmp_path):
     assert "ray" not in said.replace("--engine ray", "").lower(), "Ray itself says nothing"
 
 
-# ------------------------------------------------------------------ the desk
+# ------------------------------------------------------------------ the memory
 
 
-def test_units_are_read_by_place_and_as_they_come():
-    async def reading():
-        desk = UnitQueue()
-        waits = asyncio.create_task(desk.read(1))
-        assert [await desk.put(b"first", 0), await desk.put(b"second", 0)] == [0, 1]
-        assert (await waits, await desk.read(0)) == (b"second", b"first")
-        assert [await desk.begin(7), await desk.begin(7)] == [1, 2]
-        await desk.done(0, 7)
-        assert (await desk.read(0), await desk.begin(7)) == (DONE, 1)
-        assert await desk.tell("a worker", 5)
-        assert await desk.tell("another", 2)
-        assert await desk.tell("a worker", 6)
-        assert await desk.tokens() == (8, 2)
-        waits = asyncio.create_task(desk.read(2))
-        await asyncio.sleep(0)
-        await desk.close()
-        assert (await waits, await desk.tell("a worker", 6)) == (None, False)
-
-    asyncio.run(reading())
-
-
-def test_the_desk_remembers_as_long_as_a_unit_may_see_it():
-    async def remembering():
-        desk = UnitQueue()
-        await desk.remember(1, {b"s": Output((1,), -0.5)})
-        await desk.remember(2, {b"s": Output((2,), None, "length"), b"t": Output((3,))})
-        assert await desk.recall([b"s", b"t", b"u"], 1) == {b"s": Output((1,), -0.5)}
-        assert await desk.recall([b"s", b"t"], 2) == {b"s": Output((1,), -0.5), b"t": Output((3,))}
-        await desk.put(b"", 1 + REMEMBERED_UNITS)
-        assert b"t" in await desk.recall([b"t"], 2), "the window before is in work still"
-        await desk.put(b"", 2 + REMEMBERED_UNITS)
-        assert await desk.recall([b"s"], 2) == {b"s": Output((2,), None, "length")}
-
-    asyncio.run(remembering())
+def test_the_memory_remembers_as_long_as_a_unit_may_see_it():
+    memory = RayMemory()
+    memory.remember(1, {b"s": Output((1,), -0.5)})
+    memory.remember(2, {b"s": Output((2,), None, "length"), b"t": Output((3,))})
+    assert memory.recall([b"s", b"t", b"u"], 1) == {b"s": Output((1,), -0.5)}
+    assert memory.recall([b"s", b"t"], 2) == {b"s": Output((1,), -0.5), b"t": Output((3,))}
+    memory.recall([], 1 + REMEMBERED_UNITS)
+    assert b"t" in memory.recall([b"t"], 2), "the window before is in work still"
+    memory.recall([], 2 + REMEMBERED_UNITS)
+    memory.keep(3, {b"u": Output((4,))})
+    memory.keep(3, {b"v": Output((5,))})
+    assert memory.begun(3) == {b"u": Output((4,)), b"v": Output((5,))}
+    assert memory.recall([b"s"], 2) == {b"s": Output((2,), None, "length")}
 
 
 # ------------------------------------------------------------------ workers
@@ -125,94 +104,102 @@ TASK = Texts(
 MODELS = {"dragoman/gemma3-270m-translate": "r1"}
 
 
-class FakeDesk:
-    """The desk's methods as a worker and the driver call them; `ray.get` gives back what they return."""
+class FakeActor:
+    """An actor's handle, whose methods answer at once with a Future, as `ObjectRef.future` gives it."""
 
-    def __init__(self, times=1):
-        self.times = times
-        self.fails = None
-        self.remembered = []
-        self.asked = threading.Event()
-        self.closed = threading.Event()
+    def __init__(self, actor):
+        self._actor = actor
 
     def __getattr__(self, name):
-        return SimpleNamespace(remote=partial(self.answer, name))
+        if name == "future":
+            raise AttributeError
+        return FakeMethod(getattr(self._actor, name))
 
-    def answer(self, name, *given):
-        if name == self.fails:
-            raise ConnectionError("the desk is gone")
-        if name == "remember":
-            self.remembered.append(given)
-        if name == "put":
-            self.asked.set()
-        if name == "close":
-            self.closed.set()
-        answers = {"begin": self.times, "tell": not self.closed.is_set(), "tokens": (0, 0), "put": 0}
-        return answers.get(name, {})
+
+class FakeMethod:
+    """A method of an actor; what it returns is an ObjectRef and its future in one."""
+
+    def __init__(self, method):
+        self._method = method
+
+    def options(self, **_options):
+        return self
+
+    def remote(self, *given):
+        future = Future()
+        try:
+            future.set_result(self._method(*given))
+        except Exception as error:  # noqa: BLE001 - as Ray's own
+            future.set_exception(error)
+        future.future = lambda: future
+        return future
 
 
 @pytest.fixture
-def worker(monkeypatch):
+def ray(monkeypatch):
+    """No Ray: what is got is there, who is killed is noted."""
+    from service.batch.ray import doer, memory, worker
+
+    fake = SimpleNamespace(
+        get=lambda answer: answer.result(),
+        wait=lambda answers, **_options: (answers, []),
+        killed=[],
+    )
+    fake.kill = fake.killed.append
+    monkeypatch.setattr(doer, "answers", lambda: True)
+    for module in (doer, memory, worker):
+        monkeypatch.setattr(module, "ray", fake)
+    return fake
+
+
+@pytest.fixture
+def worker(ray):
     """Makes workers that need no Ray."""
-    from service.batch.ray import worker
+    from service.batch.ray.worker import Order, RayWorker
 
-    monkeypatch.setattr(worker.ray, "get", lambda answer, **_: answer)
-    monkeypatch.setattr(worker, "TELL_EVERY_S", 0.01)
-    desk = FakeDesk()
-
-    def made(runtime=BatchRuntime, models=MODELS, times=1):
+    def made(runtime=BatchRuntime, models=MODELS, memory=None):
         def open_runtime(**given):
             assert given == {"device": "cpu", "threads": 2, "throughput": True}
             return runtime(Settings(**given))
 
-        order = worker.Order(open_runtime, TASK, models, 5.0, remembers=True)
-        desk.times = times
-        return worker.RayWorker(order, Actors(1, 2), desk)
+        return RayWorker(Order(open_runtime, TASK, models, 5.0), Actors(1, 2), memory)
 
-    yield made
-    end(desk, "tell")
+    return made
 
 
-def end(desk, *threads):
-    """Have the threads of these names end, which call Ray's own functions after the test."""
-    desk.closed.set()
-    for thread in threading.enumerate():
-        if thread.name in threads:
-            thread.join(10)
+UNIT = Unit(3, 0, (Content("text", "A text."), Content("text", "")))
 
 
-def result(worker, unit, models=MODELS):
-    table = worker(pa.table({"unit": [pickle.dumps((unit, models))]}))
-    return pickle.loads(table.to_pylist()[0]["result"])
-
-
-def test_a_worker_does_units(worker):
-    done = result(worker(), Unit(3, 0, (Content("text", "A text."), Content("text", ""))))
+def test_a_worker_does_units_and_tells_what_is_to_be_remembered(worker):
+    memory = RayMemory()
+    one = worker(memory=FakeActor(memory))
+    one.begin()
+    assert worker().progress()[1:] == (0, {})
+    name, tokens, _ = one.progress()
+    assert tokens == 0
+    done = one.do(UNIT, MODELS)
     assert [kept.failed for kept in done.kept] == [False, True]
-    assert worker()(pa.table({"unit": [DONE]})).to_pylist() == [{"number": None, "result": b""}]
+    assert memory.recall(list(done.remember), 3) == done.remember != {}
+    assert one.progress() == (name, done.effort.output_tokens, {})
+    again = worker(memory=FakeActor(memory)).do(replace(UNIT, number=4, sees=3), MODELS)
+    assert [kept.body for kept in again.kept] == [kept.body for kept in done.kept]
+    assert again.effort.output_tokens == 0, "it is all remembered"
 
 
-@pytest.mark.parametrize(
-    ("made", "type_", "said"),
-    [
-        ({"models": {"dragoman/gemma3-270m-translate": "r2"}}, ModelUnavailable, "at revision r1"),
-        ({"runtime": lambda settings: 1 / 0}, RuntimeError, "ZeroDivisionError"),
-        ({"times": 9}, Exception, "an actor died over the same 1 records"),
-    ],
-)
-def test_what_goes_wrong_with_a_worker_is_the_units_end(worker, made, type_, said):
-    error = result(worker(**made), Unit(3, 0, (Content("text", "A text."),)))
-    assert isinstance(error, type_)
-    assert said in str(getattr(error, "message", error))
+def test_what_goes_wrong_with_a_worker_says_where(worker):
+    with pytest.raises(ModelUnavailable) as caught:
+        worker(models={"dragoman/gemma3-270m-translate": "r2"}).begin()
+    assert f"at revision r1, and the run is of revision r2 (on {gethostname()})" in caught.value.message
+    with pytest.raises(EngineFailed, match=r"ZeroDivisionError: .* \(on "):
+        worker(runtime=lambda settings: 1 / 0).do(UNIT, MODELS)
 
 
 def test_models_that_a_run_comes_upon_later_are_the_driver_s_too(worker):
     """Which models requests need, only the requests tell."""
-    one, unit = worker(), Unit(3, 0, (Content("text", "A text."),))
-    assert isinstance(result(one, unit, {**MODELS, "google/flan-t5-base": "r1"}), Done)
-    error = result(one, unit, {**MODELS, "csebuetnlp/mT5_multilingual_XLSum": "r2"})
-    assert isinstance(error, ModelUnavailable)
-    assert "XLSum is here at revision r1" in error.message
+    one = worker()
+    assert isinstance(one.do(UNIT, {**MODELS, "google/flan-t5-base": "r1"}), Done)
+    with pytest.raises(ModelUnavailable, match="XLSum is here at revision r1"):
+        one.do(UNIT, {**MODELS, "csebuetnlp/mT5_multilingual_XLSum": "r2"})
 
 
 def test_models_are_had_at_the_revisions_of_the_driver():
@@ -252,79 +239,108 @@ def test_another_process_opens_the_same_runtime(monkeypatch, tmp_path):
 # ------------------------------------------------------------------ the driver
 
 
-class Results:
-    """A dataset that, once it is asked for something, gives batches of results, and then an error, or an end
-    when the desk is closed if not before."""
-
-    def __init__(self, *batches, ends=False):
-        self.batches = batches
-        self.ends = ends
-
-    def iter_batches(self, **_options):
-        self.desk.asked.wait(20)
-        for batch in self.batches:
-            if isinstance(batch, Exception):
-                raise batch
-            yield pa.Table.from_pylist(batch)
-        if not self.ends:
-            self.desk.closed.wait(20)
-
-
-@pytest.fixture
-def doer(monkeypatch):
-    from service.batch.ray import doer
-
-    monkeypatch.setattr(doer.ray, "get", lambda answer, **_: answer)
-    monkeypatch.setattr(doer, "LOOK_EVERY_S", 0.05)
-    desk = FakeDesk()
-
-    def made(results, **options):
-        results.desk = desk
-        return doer.RayDoer(desk, results, models={}, **options), desk
-
-    yield made
-    end(desk, "collect")
-    assert not {"collect", "watch"} & {thread.name for thread in threading.enumerate()}
-
-
 DONE_UNIT = Done((Kept("{}"),), {b"s": Output((1,))}, Effort())
 
 
-def test_what_is_remembered_is_told_before_a_unit_counts_as_done(doer):
-    it, desk = doer(Results([{"number": 4, "result": pickle.dumps(DONE_UNIT)}]), remembers=True)
-    assert it.submit(Unit(4, 0, ())).result(5) == DONE_UNIT
-    assert desk.remembered == [(4, dict(DONE_UNIT.remember))]
-    it.stop()
+class UnitActor:
+    """A worker that begins and does units as it is told: an error is raised, all else returned."""
+
+    def __init__(self, *answers, begins=None):
+        self.answers = list(answers)
+        self.begins = begins
+        self.made = 0
+
+    def begin(self):
+        if self.begins is not None:
+            raise self.begins
+
+    def progress(self):
+        self.made += 1
+        return "name", self.made, {7: 0.5}
+
+    def do(self, _unit, _models):
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
-@pytest.mark.parametrize("fails", ["remember", "done", "tokens"])
-def test_a_desk_that_is_gone_ends_the_units(doer, fails):
-    results = Results([{"number": 4, "result": pickle.dumps(DONE_UNIT)}] if fails != "tokens" else [])
-    it, desk = doer(results, remembers=True)
-    if fails != "tokens":  # which the driver asks for all the time
-        desk.fails = fails
-    future = it.submit(Unit(4, 0, ()))
-    desk.fails = fails
-    assert "the desk is gone" in future.exception(5).message
-    with pytest.raises(DragomanError, match="the same command goes on"):
-        it.submit(Unit(5, 0, ()))
-    it.stop()
+@pytest.fixture
+def doer(ray):
+    """Makes doers, of which each is stopped in the end."""
+    from service.batch.ray.doer import RayDoer
+
+    made = []
+
+    def doer(*actors, **options):
+        made.append(RayDoer([FakeActor(actor) for actor in actors], models={}, **options))
+        return made[-1]
+
+    yield doer
+    for each in made:
+        each.stop()
+    assert len(ray.killed) == len(made)
+
+
+def task_error(cause):
+    from ray.exceptions import RayTaskError
+
+    return RayTaskError("do", "first\n  more\nthe cause", cause, "ray", 1, "10.0.0.1").as_instanceof_cause()
+
+
+def died():
+    from ray.exceptions import ActorDiedError
+
+    return ActorDiedError()
+
+
+def test_a_unit_whose_actor_died_is_done_again(doer):
+    assert doer(UnitActor(died(), died(), died(), DONE_UNIT)).submit(UNIT).result(5) == DONE_UNIT
 
 
 @pytest.mark.parametrize(
-    ("results", "said"),
+    ("actor", "type_", "said"),
     [
-        (Results(ends=True), "ended before"),
-        (Results(ValueError("first\n  more\nthe cause")), "ValueError: first ... the cause"),
-        (Results([{"number": 4, "result": pickle.dumps(ModelUnavailable("none"))}]), "none"),
-        (Results(), "nothing was heard"),
+        (
+            lambda: UnitActor(*(died() for _ in range(4))),
+            EngineFailed,
+            "4 times an actor died over the same 2",
+        ),
+        (lambda: UnitActor(task_error(ModelUnavailable("none (on b)"))), ModelUnavailable, "none (on b)"),
+        (lambda: UnitActor(task_error(ValueError("x"))), RayFailed, "the same command goes on"),
+        (lambda: UnitActor(begins=task_error(ModelUnavailable("none"))), ModelUnavailable, "none"),
+        (lambda: UnitActor(begins=died()), RayFailed, "ActorDiedError: The actor died"),
     ],
 )
-def test_units_that_will_not_be_done_end_with_the_reason(doer, results, said):
-    it, _ = doer(results, remembers=False, stalled_s=0.5)
-    error = it.submit(Unit(4, 0, ())).exception(5)
-    it.stop()
+def test_units_that_will_not_be_done_end_with_the_reason(doer, actor, type_, said):
+    error = doer(actor()).submit(UNIT).exception(5)
+    assert type(error) is type_
     assert said in error.message
+
+
+def test_tokens_are_asked_for_and_a_run_that_says_nothing_ends(doer):
+    actor = UnitActor()
+    running = doer(actor, stalled_s=0.05)
+    assert [running.tokens(), running.tokens()] == [1, 2]
+    assert running.shares() == {7: 0.5}
+    actor.progress = lambda: ("name", 3, {})
+    assert [running.tokens(), running.tokens()] == [3, 3]
+    with pytest.raises(RayFailed, match=r"nothing was heard .* the same command goes on"):
+        until(lambda: running.tokens() != 3, 5)
+    running.submit(UNIT)
+    assert running.tokens() == 3, "the time begins anew"
+
+
+def test_a_head_that_is_lost_ends_the_run(doer, monkeypatch):
+    from service.batch.ray import doer as module
+
+    running = doer(UnitActor())
+    monkeypatch.setattr(module, "answers", lambda: False)
+    assert running.tokens() == 1
+    monkeypatch.setattr(module, "LOST_S", -1.0)
+    with pytest.raises(RayFailed, match=r"head has not answered .* the same command goes on"):
+        running.tokens()
+    monkeypatch.setattr(module, "answers", lambda: True)
 
 
 # ------------------------------------------------------------------ how many, and the command
@@ -359,7 +375,7 @@ def batch(*arguments):
 
 def test_ray_that_is_not_installed_is_told(tmp_path, monkeypatch):
     source = written(tmp_path / "in.jsonl", articles(2))
-    monkeypatch.setitem(sys.modules, "ray.data", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setattr(environment.os, "environ", {})
     told = batch("translate", "--to", "fr", source, tmp_path / "out", "--engine", "ray")
     assert (told.exit_code, "pip install 'dragoman[ray]'" in told.stderr) == (1, True)

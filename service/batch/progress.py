@@ -67,6 +67,7 @@ class TerminalProgress:
             TextColumn("{task.description}"),
             console=Console(file=stream),
             transient=True,
+            redirect_stdout=False,  # Ray's words go where `--engine ray` sends them
         )
         self._task = self._bar.add_task("starting", total=None)
 

@@ -169,7 +169,7 @@ def _by_ray(session: Session, options: BatchOptions, task: "Task", models: Mappi
     from service.batch.ray.doer import ray_doer
     from service.batch.ray.worker import Order
 
-    order = Order(session.opener(), task, models, options.record_timeout, options.memory)
+    order = Order(session.opener(), task, models, options.record_timeout)
     return partial(
         ray_doer,
         order,

@@ -73,7 +73,7 @@ _RUN = (
         type=click.Choice(["local", "ray"]),
         default="local",
         show_default=True,
-        help="Where it is done: in this process, or by Ray Data's actors, which hold the models each. The "
+        help="Where it is done: in this process, or by Ray's actors, which hold the models each. The "
         "output is the same.",
     ),
     click.option(

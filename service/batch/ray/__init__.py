@@ -1,5 +1,5 @@
-"""Units done by Ray Data: one streaming dataset a run, whose actors hold a model each.
+"""Units done by Ray's actors, each with the models of its own machine or GPU.
 
-Units go into the desk, an actor beside the driver; the dataset reads them there, maps them, and the driver
-collects the results. What is done is kept by the driver alone, in the store. Only these modules know Ray.
+The command's own process hands each unit to an actor that is free, and keeps what is done, in the store. Ray
+places actors and restarts those that die. Only these modules know Ray.
 """

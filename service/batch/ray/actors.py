@@ -1,4 +1,4 @@
-"""How many actors there are, and what each has of the machines."""
+"""Plans how many actors do units, and how many cores or GPUs each has."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from models.errors import InvalidInput
 
 CORES_AN_ACTOR = 4
-"""If nothing else is asked for. An engine on a CPU gains little from many more."""
+"""The number without --actors. An engine on a CPU gains little from many more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Actors:
-    """So many, and each with so much."""
+    """A number of actors, and the cores and GPUs of each."""
 
     count: int
     cpus: int
@@ -19,19 +19,19 @@ class Actors:
 
     @property
     def device(self) -> str:
-        """Where an actor's models run."""
+        """Return the device of an actor's models."""
         return "cuda" if self.gpus else "cpu"
 
     @property
     def threads(self) -> int:
-        """Of an engine on a CPU; see `Settings.threads`."""
+        """Return the threads of an engine on a CPU; see `Settings.threads`."""
         return 0 if self.gpus else self.cpus
 
 
 def planned(
     machines: Sequence[Mapping[str, float]], count: int | None, device: str, *, may_grow: bool
 ) -> Actors:
-    """Actors for machines with these resources (`CPU`, `GPU`), one a GPU, or so that they share the CPUs.
+    """Return actors for machines with these resources (`CPU`, `GPU`): one a GPU, or such as share the CPUs.
 
     `count` is what the user asks for, `device` is `auto`, `cpu` or `cuda`. Machines that may grow need not
     have room for all actors yet. Raises InvalidInput if there is no room.
@@ -57,10 +57,10 @@ def _checked(count: int, there: int, what: str, may_grow: bool) -> int:
 
 
 def _even(cores: int) -> int:
-    """About CORES_AN_ACTOR, so that nothing is left of so many cores, or little."""
+    """Return about CORES_AN_ACTOR, so that no core is left over, or few."""
     return max(1, cores // max(1, cores // CORES_AN_ACTOR))
 
 
 def _room(cores: Sequence[int], share: int) -> int:
-    """For how many actors with so many cores there is room."""
+    """Return how many actors with `share` cores each there is room for."""
     return sum(own // share for own in cores)

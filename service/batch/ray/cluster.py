@@ -1,4 +1,4 @@
-"""A Ray of this process's own, or a cluster's, and that it says nothing where results or progress go."""
+"""Connects to Ray, this process's own or a cluster, and keeps it silent where results or progress go."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ from models.errors import DragomanError, InvalidInput
 log = logging.getLogger(__name__)
 
 LOCAL_STORE_BYTES = 512 * 2**20
-"""For units and results on their way; what does not fit goes to disk."""
+"""For units and results on their way; the rest goes to disk."""
 
 KNOCK_S = 10.0
 """What a cluster may take to accept a connection."""
@@ -30,18 +30,17 @@ class RayFailed(DragomanError):
 
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """Ray while in this context: started here, or without end at `address`. One that is there is used.
+    """Connect to the Ray at `address`, or start one that ends with this context. One that is there is used.
 
     Raises InvalidInput and RayFailed.
     """
     if address is not None and address.startswith("ray://"):
         raise InvalidInput(
-            "Ray Data cannot be fed from outside of its cluster; run the command on a machine of it, with "
-            "`auto` or HOST:PORT",
+            "no cluster is used from outside; run the command on a machine of it, with `auto` or HOST:PORT",
             field="--ray-address",
         )
     own = not ray.is_initialized()
-    with redirect_stdout(_Logged()):  # of what goes wrong elsewhere, Ray tells on standard output
+    with redirect_stdout(_Logged()):  # Ray writes there which workers and machines were lost
         if own:
             _connect(address)
         try:
@@ -52,8 +51,17 @@ def connected(address: str | None) -> Iterator[None]:
 
 
 def machines() -> list[Mapping[str, float]]:
-    """The resources of those that are there now."""
+    """Return the resources of each machine that is there now."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def answers() -> bool:
+    """Tell whether Ray's head takes connections. A minute without it, and Ray ends this process silently."""
+    try:
+        _knock(ray.get_runtime_context().gcs_address)
+    except OSError:
+        return False
+    return True
 
 
 def _connect(address: str | None) -> None:
@@ -72,7 +80,7 @@ def _connect(address: str | None) -> None:
 
 
 def _knock(address: str) -> None:
-    """Raises OSError if nobody is there: Ray itself tries for minutes."""
+    """Raise OSError if nobody is there: Ray itself tries for minutes."""
     host, _, port = address.rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
@@ -80,7 +88,7 @@ def _knock(address: str) -> None:
 
 @contextmanager
 def _mute() -> Iterator[None]:
-    """Nothing reaches standard error: Ray's core says there that it was told to say nothing."""
+    """Let nothing reach standard error: Ray's core says there that it was told to say nothing."""
     was = os.dup(2)
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
@@ -92,14 +100,14 @@ def _mute() -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """The gist of an error of Ray's, which may be pages: how it begins, and the cause, which is last."""
+    """Return the gist of an error of Ray's, which may be pages: its first line, and its last, the cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     gist = " ... ".join(dict.fromkeys(line[:SHOWN] for line in (*lines[:1], *lines[-1:])))
     return f"{type(error).__name__}: {gist}"
 
 
 class _Logged(TextIOBase):
-    """Where lines become debug messages."""
+    """Makes debug messages of lines."""
 
     def write(self, text: str) -> int:
         """See TextIOBase."""

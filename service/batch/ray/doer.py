@@ -1,176 +1,162 @@
-"""Does units by a Ray Data dataset; see `Doer`. A thread collects results, another one watches."""
+"""Does units by Ray's actors; see `Doer`."""
 
-import pickle
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from queue import SimpleQueue
 from typing import Any
 
 import ray
-from ray.data import Dataset
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from models.errors import DragomanError, EngineFailed
+from service.batch.lanes import LANES
 from service.batch.ray.actors import planned
-from service.batch.ray.cluster import RayFailed, connected, machines, reason
-from service.batch.ray.desk import UnitQueue
-from service.batch.ray.units import results
-from service.batch.ray.worker import Order
+from service.batch.ray.cluster import RayFailed, answers, connected, machines, reason
+from service.batch.ray.memory import RayMemory
+from service.batch.ray.worker import Order, RayWorker
 from service.batch.store import ResultStore
 from service.batch.unit import Done, Unit
 
-LOOK_EVERY_S = 1.0
+TRIES = 4
+"""An actor may die by bad luck, or because its machine is taken away; this often it is the work."""
 
 STALLED_S = 1800.0
-"""So long nothing may be heard of units that are waited for: no token, no worker, no result. Models must be
-fetched in that time, and machines that are lost come back, or others in their place."""
+"""The longest time with no token, no new actor and no result while units are waited for. In it models must be
+fetched, and machines that were lost come back, or others in their place."""
+
+LOST_S = 30.0
+"""So long Ray's head may be unreachable: half of what Ray itself allows."""
 
 GOES_ON = "what is done is kept, and the same command goes on"
-
-END_S = 10.0
-"""What the dataset may take to end when it is told to."""
 
 
 @contextmanager
 def ray_doer(
     order: Order, remembered: ResultStore | None, *, address: str | None, count: int | None, device: str
 ) -> Iterator["RayDoer"]:
-    """Connects to Ray, or starts one if `address` is None, and does units there until the context's end.
+    """Yield what does units at the Ray at `address`, or at one that is started here if that is None.
 
-    `count` is of actors. Raises InvalidInput and RayFailed.
+    `count` is the number of actors. Raises InvalidInput and RayFailed.
     """
     with connected(address):
         actors = planned(machines(), count, device, may_grow=address is not None)
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        desk = ray.remote(UnitQueue).options(num_cpus=0, scheduling_strategy=here).remote()
-        if remembered is not None:
-            for unit, outputs in remembered.remembered():
-                ray.get(desk.remember.remote(unit, outputs))
-        dataset = results(desk, order, actors)
-        doer = RayDoer(desk, dataset, models=order.models, remembers=remembered is not None)
+        memory = None if remembered is None else _memory(remembered)
+        actor = ray.remote(RayWorker).options(
+            num_cpus=actors.cpus,
+            num_gpus=actors.gpus,
+            max_concurrency=LANES + 1,
+            max_restarts=-1,
+            max_task_retries=TRIES - 1,
+        )
+        doer = RayDoer(
+            [actor.remote(order, actors, memory) for _ in range(actors.count)], models=order.models
+        )
         try:
             yield doer
         finally:
             doer.stop()
 
 
-class RayDoer:
-    """Units go to the desk, results come from the dataset. It begins at once.
+def _memory(remembered: ResultStore) -> Any:
+    """Start the actor that remembers, on this machine, with all that is remembered so far."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    memory = ray.remote(RayMemory).options(num_cpus=0, scheduling_strategy=here).remote()
+    for unit, outputs in remembered.remembered():
+        ray.get(memory.remember.remote(unit, outputs))
+    return memory
 
-    Each unit takes along which `models` are known by then: that may become more while it runs.
+
+class RayDoer:
+    """Hands units to workers, LANES at a time to each: a thread waits for each of these.
+
+    A worker is in line as soon as Ray has placed it and it has loaded its models. When it dies, Ray restarts
+    it, and meanwhile others do its units. Each unit takes along the `models` that are known by then.
     """
 
-    def __init__(
-        self,
-        desk: Any,
-        dataset: Dataset,
-        *,
-        models: Mapping[str, str],
-        remembers: bool,
-        stalled_s: float = STALLED_S,
-    ):
-        self._desk = desk
-        self._dataset = dataset
+    def __init__(self, workers: Sequence[Any], *, models: Mapping[str, str], stalled_s: float = STALLED_S):
+        self._workers = workers
         self._models = models
-        self._remembers = remembers
         self._stalled_s = stalled_s
-        self._lock = threading.Lock()
-        self._pending: dict[int, tuple[int, Future[Done]]] = {}
-        self._failure: Exception | None = None
-        self._stopped = threading.Event()
-        self._heard: tuple[object, ...] = ()
-        self._heard_at = time.monotonic()
-        self._tokens = 0
-        self._results = 0
-        self._collector = threading.Thread(target=self._collect, name="collect", daemon=True)
-        self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
-        self._collector.start()
-        self._watcher.start()
+        self._free: SimpleQueue[Any] = SimpleQueue()
+        """Workers, each as often as it can take a unit; or an error that ends all units."""
+        self._threads = ThreadPoolExecutor(len(workers) * LANES, thread_name_prefix="unit")
+        self._heard_at = self._answered_at = time.monotonic()
+        self._tokens: dict[str, int] = {}
+        self._shares: dict[int, float] = {}
+        self._asked = {worker.progress.remote(): worker for worker in workers}
+        for worker in (*workers,) * LANES:
+            self._queue(worker)
 
     def submit(self, unit: Unit) -> "Future[Done]":
         """Queue a unit. Its future ends with RayFailed if Ray gives up."""
-        future: Future[Done] = Future()
-        with self._lock:
-            if self._failure is not None:
-                raise self._failure
-            try:
-                body = pickle.dumps((unit, dict(self._models)))
-                place = ray.get(self._desk.put.remote(body, unit.sees))
-            except RayError as error:
-                raise _failed(error) from error
-            self._pending[unit.number] = place, future
-        return future
+        self._heard_at = time.monotonic()
+        return self._threads.submit(self._do, unit)
 
     def tokens(self) -> int:
-        """See `Doer`."""
-        return self._tokens
+        """See `Doer`; asks the workers for the next time. Raises RayFailed if they or Ray are silent."""
+        ready, _ = ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0)
+        for answer in ready:
+            worker = self._asked.pop(answer)
+            with suppress(RayError):  # it has died, and will be another one
+                name, tokens, shares = ray.get(answer)
+                self._shares |= shares
+                if self._tokens.get(name) != tokens:
+                    self._tokens[name], self._heard_at = tokens, time.monotonic()
+            self._asked[worker.progress.remote()] = worker
+        now = time.monotonic()
+        if answers():
+            self._answered_at = now
+        if now - self._answered_at > LOST_S:
+            raise RayFailed(f"Ray's head has not answered for {LOST_S:.0f} s; {GOES_ON}")
+        if now - self._heard_at > self._stalled_s:
+            raise RayFailed(f"nothing was heard of any actor for {self._stalled_s:,.0f} s; {GOES_ON}")
+        return sum(self._tokens.values())
 
     def shares(self) -> Mapping[int, float]:
-        """See `Doer`: actors do not tell."""
-        return {}
+        """See `Doer`; known when `tokens` was asked for."""
+        return dict(self._shares)
 
     def stop(self) -> None:
-        """Give up what is not done, and let the dataset end."""
-        self._stopped.set()
-        with suppress(RayError):  # if the desk is gone, so is the dataset
-            ray.get(self._desk.close.remote(), timeout=END_S)
-        self._collector.join(END_S)
-        self._watcher.join(END_S)
+        """Give up what is not done."""
+        self._free.put(RayFailed("the run has ended"))
+        there = answers()  # else nobody can be killed, and whoever tries it waits
+        for worker in self._workers if there else ():
+            ray.kill(worker)
+        self._threads.shutdown(wait=there, cancel_futures=True)
 
     # ------------------------------------------------------------------ the threads
 
-    def _collect(self) -> None:
-        try:
-            for batch in self._dataset.iter_batches(
-                batch_size=None, batch_format="pyarrow", prefetch_batches=0
-            ):
-                for row in batch.to_pylist():
-                    if row["number"] is not None and self._failure is None:
-                        self._resolve(row["number"], pickle.loads(row["result"]))  # noqa: S301 - our workers'
-            self._fail(RayFailed("Ray has ended before its work was done"))
-        except Exception as error:  # noqa: BLE001 - Ray raises what it likes
-            self._fail(_failed(error))
-
-    def _resolve(self, number: int, result: Done | Exception) -> None:
-        with self._lock:
-            place, _ = self._pending[number]
-        if isinstance(result, Done):
-            if self._remembers:  # before any unit that may see it is submitted
-                ray.get(self._desk.remember.remote(number, dict(result.remember)))
-            ray.get(self._desk.done.remote(place, number))
-        with self._lock:  # and not before, for what is not pending would not fail with the others
-            _, future = self._pending.pop(number)
-            self._results += 1
-        if isinstance(result, Done):
-            future.set_result(result)
-        else:
-            future.set_exception(result)
-
-    def _watch(self) -> None:
-        while not self._stopped.wait(LOOK_EVERY_S):
+    def _do(self, unit: Unit) -> Done:
+        for _ in range(TRIES):
+            worker = self._free.get()
+            if isinstance(worker, Exception):
+                self._free.put(worker)
+                raise _told(worker)
             try:
-                self._tokens, workers = ray.get(self._desk.tokens.remote())
-            except Exception as error:  # noqa: BLE001 - Ray raises what it likes
-                self._fail(_failed(error))
-                return
-            now, heard = time.monotonic(), (self._tokens, workers, self._results)
-            if heard != self._heard or not self._pending:
-                self._heard, self._heard_at = heard, now
-            elif now - self._heard_at > self._stalled_s:
-                self._fail(
-                    RayFailed(f"nothing was heard of any actor for {self._stalled_s:,.0f} s; {GOES_ON}")
-                )
+                done: Done = ray.get(worker.do.options(max_task_retries=0).remote(unit, dict(self._models)))
+            except RayTaskError as error:
+                raise _told(error) from error
+            except RayError:
+                continue  # it has died, or its machine is lost
+            finally:
+                self._shares.pop(unit.number, None)
+                self._queue(worker)
+            self._heard_at = time.monotonic()
+            return done
+        raise EngineFailed(f"{TRIES} times an actor died over the same {len(unit.contents)} records")
 
-    def _fail(self, failure: Exception) -> None:
-        """Nothing more will be done."""
-        with self._lock:
-            self._failure = self._failure or failure
-            pending, self._pending = self._pending, {}
-        for _, future in pending.values():
-            future.set_exception(self._failure)
+    def _queue(self, worker: Any) -> None:
+        """Put a worker in line once it has begun."""
+        begun = worker.begin.remote().future()
+        begun.add_done_callback(lambda begun: self._free.put(begun.exception() or worker))
 
 
-def _failed(error: Exception) -> RayFailed:
-    return RayFailed(f"Ray has given up ({reason(error)}); {GOES_ON}")
+def _told(error: Exception) -> DragomanError:
+    """Return the error that the user reads: a worker's own, or Ray's in a line."""
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    if isinstance(cause, DragomanError):
+        return cause
+    return RayFailed(f"Ray has given up ({reason(cause)}); {GOES_ON}")

@@ -1,6 +1,5 @@
-"""What Ray reads from the environment when it is imported, so this comes before everything else of it."""
+"""Sets the environment variables that Ray reads when it is imported, and imports it."""
 
-import logging
 import os
 import secrets
 
@@ -8,7 +7,6 @@ from service.batch.extra import needed
 
 QUIET = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_ENABLE_AUTO_CONNECT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
@@ -17,17 +15,13 @@ LOCAL = {
     "RAY_AUTH_MODE": "token",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }
-"""For a Ray of this process alone: who lacks its token is turned away, and whatever the system, it is on the
-loopback address only, as Ray does by itself where it has no clusters."""
+"""For a Ray of this process alone: it turns away callers without its token, and listens on the loopback
+address only, on every system."""
 
 
 def prepare(*, local: bool) -> None:
-    """Set Ray up to be silent, and `local` or not, and import it. Raises MissingExtra."""
+    """Import Ray, silent, and for this process alone if `local`. Raises MissingExtra."""
     settings = QUIET | (LOCAL | {"RAY_AUTH_TOKEN": secrets.token_hex(32)} if local else {})
     for name, value in settings.items():
         os.environ.setdefault(name, value)
-    needed("ray.data", what="--engine ray", extra="ray")
-    own = logging.getLogger("ray.data")  # it writes to a file of Ray's as well
-    for handler in list(own.handlers):
-        if handler.name == "console":
-            own.removeHandler(handler)
+    needed("ray", what="--engine ray", extra="ray")

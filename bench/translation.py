@@ -1,4 +1,4 @@
-"""BLEU, chrF and tokens a second of a translation model of the catalog, for the README's table.
+"""BLEU, chrF and speed of a translation model of the catalog, for the tables in docs/.
 
     python bench/translation.py --data FOLDER --pairs en-fr,fr-en --sentences 150
 
@@ -10,6 +10,7 @@ import argparse
 import gzip
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import platformdirs
@@ -20,9 +21,36 @@ from models.engines import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
-from models.tasks.driver import run
+from models.tasks.attempts import Attempt
+from models.tasks.driver import run, stream
+from models.tasks.steps import Event
+from models.tasks.translation import SegmentReady, TranslationRequest
 from models.tasks.translator import Translator
 from models.text.language import LanguageDetector
+
+
+def _event(_number: int, _attempt: Attempt) -> Event:
+    return Event()
+
+
+def lone(translator: Translator, texts: Sequence[str], source: str, target: str) -> dict[str, float]:
+    """Return sentences a second one at a time, and when a text of them is done, and its first segment."""
+    if not texts:
+        return {}
+    start, cpu_start = time.perf_counter(), time.process_time()
+    for text in texts:
+        run(translator.translate([text], source, target, _event)).unwrap()
+    seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu_start
+    request = TranslationRequest(text="\n".join(texts), source=source, target=target)
+    start = time.perf_counter()
+    events = stream(translator.steps(request))
+    told = [time.perf_counter() - start for event in events if isinstance(event, SegmentReady)]
+    return {
+        "lone_sentences_per_s": round(len(texts) / seconds, 2),
+        "lone_sentences_per_cpu_s": round(len(texts) / cpu_s, 2),
+        "first_segment_s": round(told[0], 2),
+        "all_segments_s": round(time.perf_counter() - start, 2),
+    }
 
 
 def main() -> None:
@@ -34,6 +62,7 @@ def main() -> None:
     parser.add_argument("--pairs", default="en-fr,en-es,en-de,en-zh,en-ru,fr-en,ru-en")
     parser.add_argument("--sentences", type=int, default=150)
     parser.add_argument("--beams", type=int)
+    parser.add_argument("--lone", type=int, default=0, help="translate so many one at a time, too")
     parser.add_argument("--cache", type=Path, default=Path(platformdirs.user_cache_dir("dragoman")))
     options = parser.parse_args()
 
@@ -52,18 +81,23 @@ def main() -> None:
 
     for pair in options.pairs.split(","):
         source, target = pair.split("-")
-        start = time.perf_counter()
-        done = run(translator.translate([row[source] for row in rows], source, target), wait=True).unwrap()
-        seconds = time.perf_counter() - start
-        references = [[row[target] for row in rows]]
+        texts = [row[source] for row in rows]
+        start, cpu_start = time.perf_counter(), time.process_time()
+        done = run(translator.translate(texts, source, target, _event), wait=True).unwrap()
+        seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu_start
+        hypotheses, references = [each.text for each in done.done], [[row[target] for row in rows]]
         tokenize = "zh" if target == "zh" else "13a"
         result = {
             "pair": pair,
+            "beams": options.beams,
             "sentences": len(rows),
-            "bleu": round(sacrebleu.corpus_bleu(done.texts, references, tokenize=tokenize).score, 1),
-            "chrf": round(sacrebleu.corpus_chrf(done.texts, references).score, 1),
+            "bleu": round(sacrebleu.corpus_bleu(hypotheses, references, tokenize=tokenize).score, 1),
+            "chrf": round(sacrebleu.corpus_chrf(hypotheses, references).score, 1),
+            "sentences_per_s": round(len(rows) / seconds, 2),
+            "sentences_per_cpu_s": round(len(rows) / cpu_s, 2),
             "output_tokens_per_s": round(done.usage.output_tokens / seconds, 1),
-            "unfinished": done.complete.count(False),
+            "unfinished": sum(not each.complete for each in done.done),
+            **lone(translator, texts[: options.lone], source, target),
         }
         print(json.dumps(result), flush=True)
     pool.close()

@@ -86,6 +86,7 @@ class ModelEntry(_Frozen):
     tasks: tuple[Task, ...] = Field(min_length=1)
     licence: str = "see its repository"
     description: str = ""
+    caution: str = ""
     repository: str | None = None
     revision: str = "main"
     path: Path | None = None

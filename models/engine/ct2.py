@@ -14,6 +14,9 @@ import ctranslate2
 
 from models.engine.protocol import Decoding, Generation, Output
 
+BEAM_ROWS = 32
+"""About as many hypotheses are searched at a time: sentences of a long text come one part after another."""
+
 
 class Ct2Backend:
     """Runs a converted folder. `max_source_tokens` is the model's window; `threads` 0 means all cores.
@@ -52,11 +55,26 @@ class Ct2Backend:
         stopped: Callable[[int], bool],
         finished: Callable[[int, Output], None] | None = None,
     ) -> list[Output]:
-        """See `Backend.run`. Beam search cannot be stopped midway, and finishes all at once."""
+        """See `Backend.run`. Beam search cannot be stopped midway; it goes in parts, each run whole."""
+        beams = batch[0].decoding.num_beams
+        if beams == 1:
+            return self._run(batch, callback=_StepCallback(batch, stopped, finished))
+        outputs: list[Output] = []
+        size = max(1, BEAM_ROWS // beams)
+        for start in range(0, len(batch), size):
+            places = range(start, min(start + size, len(batch)))
+            if all(map(stopped, places)):
+                outputs += [Output((), finish="length")] * len(places)  # which nobody waits for
+                continue
+            outputs += self._run(batch[start : places.stop])
+            if finished is not None:
+                for i in places:
+                    finished(i, outputs[i])
+        return outputs
+
+    def _run(self, batch: Sequence[Generation], **callback: Any) -> list[Output]:
         decoding = batch[0].decoding
-        options = self._options(decoding)
-        if decoding.num_beams == 1:
-            options["callback"] = _StepCallback(batch, stopped, finished)
+        options = {**self._options(decoding), **callback}
         tokens = [[self._source[i] for i in generation.source_ids] for generation in batch]
         if self._causal:
             return self._generate(tokens, decoding, options)

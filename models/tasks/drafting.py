@@ -43,6 +43,8 @@ class Draft:
     notes: list[str] = field(default_factory=list)
     basis: list[str] = field(default_factory=list)
     """The source of the last writing: the article's sentences, or the summaries of its windows."""
+    cautions: tuple[str, ...] = ()
+    """See `Translation`."""
 
 
 def most_sentences(request: SummaryRequest) -> int | None:

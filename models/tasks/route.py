@@ -1,5 +1,6 @@
 """The way from one language to another: by one model, or by two."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.entry import ModelEntry
@@ -16,6 +17,11 @@ class Hop:
     entry: ModelEntry
     source: str
     target: str
+
+
+def cautions(hops: Sequence[Hop]) -> tuple[str, ...]:
+    """Return what the catalog has readers told of these models, each once."""
+    return tuple(dict.fromkeys(hop.entry.caution for hop in hops if hop.entry.caution))
 
 
 class Router:

@@ -185,6 +185,7 @@ class Summarizer:
         )
         draft.sentences = list(map(_in_translation, drafted, done.done))
         draft.usage += done.usage
+        draft.cautions = done.cautions
         if not all(attempt.complete for attempt in done.done):
             draft.notes.append("the translation of a sentence reached the model's length limit")
         return done.model, done.target
@@ -220,6 +221,7 @@ class Summarizer:
             ),
             usage=draft.usage,
             notes=tuple(draft.notes),
+            cautions=draft.cautions,
         )
 
 

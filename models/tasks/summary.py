@@ -90,3 +90,5 @@ class Summary:
     usage: Usage
     notes: tuple[str, ...]
     """What the reader should know, such as that the text was shorter than a summary of it."""
+    cautions: tuple[str, ...] = ()
+    """Those of its translation."""

@@ -94,6 +94,8 @@ class Translation:
     """The language in the middle where the pair was translated in two steps."""
     usage: Usage
     notes: tuple[str, ...]
+    cautions: tuple[str, ...] = ()
+    """What holds of all that its models write: worth saying once to a reader, not with each of many texts."""
     terms: tuple[Term, ...] = ()
     """Those of the request's terms that the text holds."""
     partial: bool | None = None

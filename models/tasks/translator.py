@@ -13,7 +13,7 @@ from models.pool import ModelPool
 from models.tasks import sentences
 from models.tasks.attempts import Attempt, Sentence, attempts
 from models.tasks.hypothesis import Hypotheses, separator
-from models.tasks.route import Hop, Router, check_recognized
+from models.tasks.route import Hop, Router, cautions, check_recognized
 from models.tasks.steps import Event, Steps
 from models.tasks.translation import Segment, SegmentReady, Term, Translation, TranslationRequest
 from models.tasks.usage import Usage
@@ -37,6 +37,8 @@ class Translated:
     target: str
     model: str
     usage: Usage
+    cautions: tuple[str, ...]
+    """See `Translation`."""
 
 
 class Translator:
@@ -94,6 +96,7 @@ class Translator:
             via=_via(hops),
             usage=hypotheses.usage(),
             notes=tuple(notes_on(request, detected, source, done, accounted)),
+            cautions=cautions(hops),
             terms=accounted,
             partial=any(each.missing for each in done) or None,
         )
@@ -112,7 +115,7 @@ class Translator:
         hops = self.check(source, target)
         hypotheses = Hypotheses(self._pool, hops)
         done = yield from attempts(hypotheses, [Sentence(text) for text in texts], None, event_of)
-        return Translated(done, hops[-1].target, _names(hops), hypotheses.usage())
+        return Translated(done, hops[-1].target, _names(hops), hypotheses.usage(), cautions(hops))
 
     def check(self, source: str, target: str, model: str | None = None) -> list[Hop]:
         """The models that would translate, one after another. Raises InvalidInput where none would."""

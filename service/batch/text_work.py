@@ -57,7 +57,8 @@ class TextWork:
 
     def _steps(self, content: Content) -> Steps[Result]:
         text = read_html(content.value).content() if self._is_article(content) else content.value
-        result = plan.untimed((yield from plan.steps(self.runtime, self._request(content, text))))
+        done = yield from plan.steps(self.runtime, self._request(content, text))
+        result = plan.untimed(replace(done, cautions=()))  # those are said once for the whole run
         if self._is_article(content):  # as in a summary: the spans refer to it
             result["source"]["text"] = text
         return result

@@ -151,6 +151,10 @@ def _batch(
         with session.waiting("loading the models"):
             models = task.models(runtime, load=not by_ray)
         told = {"dragoman": importlib.metadata.version("dragoman"), **task.told(), "models": models}
+        if cautions := [each.caution for each in map(runtime.catalog.get, models) if each.caution]:
+            told["cautions"] = cautions
+        for each in cautions:
+            note(f"note: {each}")
         where, how = _settings(options, fields, runtime.device)
         make_doer = _by_ray(session, options, task, models) if by_ray else None
         job = BatchJob(where, how, task.work(runtime), told, OutputKeys(runtime), make_doer, open_output)

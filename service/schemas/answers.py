@@ -245,7 +245,7 @@ def render_summary(summary: Summary, timings: Timings, total_s: float) -> Summar
         source=SourcePart.model_validate(summary.source),
         usage=UsagePart.model_validate(summary.usage),
         timings_ms=TimingsPart.of(timings, total_s),
-        notes=list(summary.notes),
+        notes=[*summary.notes, *summary.cautions],
     )
 
 
@@ -285,7 +285,7 @@ def render_translation(translation: Translation, timings: Timings, total_s: floa
         via=translation.via,
         usage=UsagePart.model_validate(translation.usage),
         timings_ms=TimingsPart.of(timings, total_s),
-        notes=list(translation.notes),
+        notes=[*translation.notes, *translation.cautions],
         partial=translation.partial,
     )
 

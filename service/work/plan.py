@@ -163,4 +163,5 @@ def _file(
 ) -> Result:
     done = outcome.unwrap()
     made = apart(parsing.translated, *file, done.translation, done.target, field="file")
-    return Result(made.data, made.media_type, made.name(file[0], done.target), "; ".join(done.notes))
+    notes = "; ".join((*done.notes, *done.cautions))
+    return Result(made.data, made.media_type, made.name(file[0], done.target), notes)

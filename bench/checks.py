@@ -40,7 +40,7 @@ def by_all(source: str, summary: str) -> Flags:
 def by_one(check: Check) -> Callable[[str, str], Flags]:
     def run(source: str, summary: str) -> Flags:
         pair = Pair(Reading(source, "en"), Reading(summary, "en"))
-        return [tuple(flag.span) for flag in check(pair) if flag.severity == "error"]
+        return [tuple(flag.span) for flag in check(pair) if flag and flag.severity == "error"]
 
     return run
 

@@ -18,95 +18,17 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import transformers
-from transformers import BartConfig, BartForConditionalGeneration, MarianConfig, MarianMTModel
+from engine_rivals import convert, generate, ids_and_targets, translate
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from models.engine.protocol import Decoding, Generation
+from engine_workloads import TINY, WORKLOADS, Workload
+
 from models.engine.seq2seq import Seq2SeqEngine
-
-
-@dataclass(frozen=True)
-class Workload:
-    """A model's shape and the lengths of what goes in and out."""
-
-    name: str
-    source_mean: float
-    source_spread: float
-    source_range: tuple[int, int]
-    target_range: tuple[int, int]
-    num_requests: int
-    static_batch: int
-    max_slots: int
-
-    def model(self, tiny: bool):
-        torch.manual_seed(0)
-        return _bart(tiny) if self.name == "bart-large" else _marian(tiny)
-
-    def lengths(self, count: int, seed: int = 0):
-        """(source tokens, new tokens) of each request."""
-        rng = random.Random(seed)
-        low, high = self.source_range
-        sources = [int(rng.gauss(self.source_mean, self.source_spread)) for _ in range(count)]
-        return [(min(high, max(low, source)), rng.randint(*self.target_range)) for source in sources]
-
-    def generations(self, count: int, num_beams: int, seed: int = 0):
-        rng = random.Random(seed + 1)
-        return [
-            Generation(
-                tuple(rng.randrange(5, 1000) for _ in range(source)),
-                Decoding(max_new_tokens=target, min_new_tokens=target, num_beams=num_beams),
-            )
-            for source, target in self.lengths(count, seed)
-        ]
-
-
-WORKLOADS = (
-    Workload("bart-large", 750, 180, (200, 1024), (40, 140), 512, 64, 512),
-    Workload("marian", 32, 14, (4, 128), (10, 64), 4096, 256, 1024),
-)
-TINY = (
-    Workload("bart-large", 30, 8, (8, 48), (4, 12), 24, 8, 8),
-    Workload("marian", 10, 4, (2, 20), (3, 10), 24, 8, 8),
-)
-
-
-def _bart(tiny: bool):
-    small = {"vocab_size": 1000, "d_model": 32, "layers": 2, "heads": 2, "ffn": 64, "positions": 64}
-    large = {"vocab_size": 50264, "d_model": 1024, "layers": 12, "heads": 16, "ffn": 4096, "positions": 1024}
-    config = BartConfig(**_shape(small if tiny else large))
-    return BartForConditionalGeneration(config).eval()
-
-
-def _marian(tiny: bool):
-    small = {"vocab_size": 1100, "d_model": 32, "layers": 2, "heads": 2, "ffn": 64, "positions": 64}
-    large = {"vocab_size": 58101, "d_model": 512, "layers": 6, "heads": 8, "ffn": 2048, "positions": 512}
-    shape = _shape(small if tiny else large)
-    pad = shape["vocab_size"] - 1
-    config = MarianConfig(
-        **shape,
-        scale_embedding=True,
-        activation_function="swish",
-        pad_token_id=pad,
-        eos_token_id=0,
-        decoder_start_token_id=pad,
-        forced_eos_token_id=None,
-    )
-    return MarianMTModel(config).eval()
-
-
-def _shape(sizes):
-    shape = {"vocab_size": sizes["vocab_size"], "d_model": sizes["d_model"]}
-    for side in ("encoder", "decoder"):
-        shape[f"{side}_layers"] = sizes["layers"]
-        shape[f"{side}_attention_heads"] = sizes["heads"]
-        shape[f"{side}_ffn_dim"] = sizes["ffn"]
-    return {**shape, "max_position_embeddings": sizes["positions"]}
 
 
 class Bench:
@@ -262,18 +184,18 @@ class Bench:
         model = workload.model(self.tiny).to(self.device, self.dtype)
         case = {"system": "transformers", "model": workload.name}
         for num_beams in (4, 1):
-            self.static(workload, num_beams, workload.static_batch, case, lambda *a: _generate(model, *a))
-            self.static(workload, num_beams, 1, case, lambda *a: _generate(model, *a))
+            self.static(workload, num_beams, workload.static_batch, case, lambda *a: generate(model, *a))
+            self.static(workload, num_beams, 1, case, lambda *a: generate(model, *a))
 
-    def static(self, workload, num_beams, batch, case, generate):
+    def static(self, workload, num_beams, batch, case, run):
         """Batches sorted by length, each to its longest target, within the time allowed."""
-        requests = sorted(zip(*_ids_and_targets(workload), strict=True), key=lambda request: -len(request[0]))
-        generate(requests[:batch], num_beams)
+        requests = sorted(zip(*ids_and_targets(workload), strict=True), key=lambda request: -len(request[0]))
+        run(requests[:batch], num_beams)
         done, started = 0, time.perf_counter()
         # From the middle on: the lengths of a short run are then those of a long one.
         for start in range(len(requests) // 2 // batch * batch, len(requests), batch):
             done += len(requests[start : start + batch])
-            generate(requests[start : start + batch], num_beams)
+            run(requests[start : start + batch], num_beams)
             if time.perf_counter() - started > self.seconds:
                 break
         seconds = time.perf_counter() - started
@@ -287,13 +209,13 @@ class Bench:
         import ctranslate2
 
         with tempfile.TemporaryDirectory() as folder:
-            _convert(workload.model(self.tiny), folder)
+            convert(workload.model(self.tiny), folder)
             compute = "bfloat16" if self.device == "cuda" else "float32"
             translator = ctranslate2.Translator(folder, device=self.device, compute_type=compute)
             case = {"system": "ctranslate2", "model": workload.name}
             for num_beams in (4, 1):
                 for batch in (workload.static_batch * 2, 1):
-                    self.static(workload, num_beams, batch, case, lambda *a: _translate(translator, *a))
+                    self.static(workload, num_beams, batch, case, lambda *a: translate(translator, *a))
 
 
 def _run(engine, generations) -> float:
@@ -302,61 +224,6 @@ def _run(engine, generations) -> float:
     for future in engine.submit(generations):
         future.result()
     return time.perf_counter() - started
-
-
-def _ids_and_targets(workload):
-    generations = workload.generations(workload.num_requests, 1)
-    return [list(each.source_ids) for each in generations], [
-        each.decoding.max_new_tokens for each in generations
-    ]
-
-
-@torch.inference_mode()
-def _generate(model, requests, num_beams):
-    longest = max(len(ids) for ids, _ in requests)
-    pad = model.config.pad_token_id
-    ids = torch.tensor([ids + [pad] * (longest - len(ids)) for ids, _ in requests])
-    mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in requests])
-    target = max(target for _, target in requests)
-    model.generate(
-        input_ids=ids.to(model.device),
-        attention_mask=mask.to(model.device),
-        num_beams=num_beams,
-        do_sample=False,
-        min_new_tokens=target,
-        max_new_tokens=target,
-        forced_bos_token_id=None,
-        forced_eos_token_id=None,
-    )
-    if model.device.type == "cuda":
-        torch.cuda.synchronize()
-
-
-def _translate(translator, requests, num_beams):
-    target = max(target for _, target in requests)
-    translator.translate_batch(
-        [[f"t{token}" for token in ids] for ids, _ in requests],
-        beam_size=num_beams,
-        min_decoding_length=target,
-        max_decoding_length=target,
-        max_batch_size=len(requests),
-    )
-
-
-def _convert(model, folder):
-    """The random model in CTranslate2's format, with a made-up vocabulary."""
-    from ctranslate2.converters import transformers as converters
-
-    model.config.normalize_before = False
-    loader = converters._MODEL_LOADERS[type(model.config).__name__]
-    spec = loader.get_model_spec(model)
-    size = spec.encoder.embeddings[0].weight.shape[0]
-    loader.set_vocabulary(spec, [f"t{number}" for number in range(size)])
-    for name in ("bos_token", "eos_token", "unk_token", "decoder_start_token"):
-        setattr(spec.config, name, "t2")
-    spec.validate()
-    spec.optimize(quantization=None)
-    spec.save(folder)
 
 
 def main():

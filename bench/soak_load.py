@@ -92,7 +92,7 @@ class SoakCaller:
         self._same(f"summarize {text}", told["summary"])
 
     def do_summarize_page(self) -> None:
-        page = "".join(f"<p>{sentence} {sentence}</p>" for sentence in SENTENCES)
+        page = "".join(f"<p>{each} {each}</p>" for each in SENTENCES)
         self._post("/v1/summarize", {"html": f"<html><body><article>{page}</article></body></html>"})
 
     def do_stream(self) -> None:
@@ -104,8 +104,7 @@ class SoakCaller:
         self._same(f"translate {text}", json.loads(last.split(b"data: ", 1)[1])["translation"])
 
     def do_check(self) -> None:
-        body = {"source": self._text(4), "output": self._text(2), "kind": "summary"}
-        self._post("/v1/check", body)
+        self._post("/v1/check", {"source": self._text(4), "output": self._text(2), "kind": "summary"})
 
     def do_clean(self) -> None:
         self._post("/v1/clean", {"text": "\n".join((*SENTENCES, "Leave a Reply"))})
@@ -231,9 +230,7 @@ class SoakCaller:
         assert told["status"] == "done", told
         result = self._insist("GET", f"/v1/jobs/{job}/result")
         if texts is not None:
-            results = json.loads(result.body)["results"]
-            assert len(results) == len(texts)
-            for text, each in zip(texts, results, strict=True):
+            for text, each in zip(texts, json.loads(result.body)["results"], strict=True):
                 self._same(f"translate {text}", each["translation"])
         if callback:
             self._until(lambda: self._told(job), f"the callback of the job {job} has not come")
@@ -267,9 +264,8 @@ class SoakCaller:
         answer = self._connection.send(sent)
         with self._findings.lock:
             self._findings.statuses[answer.status] += 1
-        if answer.status in (0, 503) and self._disturbances.between(start, time.monotonic()):
-            raise Interrupted
-        if answer.status == 429:
+        lost = answer.status in (0, 503) and self._disturbances.between(start, time.monotonic())
+        if lost or answer.status == 429:
             raise Interrupted
         found = list(faults(sent, answer, deadline_s=self._deadline_s))
         assert not found, f"{found} {sent}"

@@ -24,9 +24,9 @@ from typing import Any, cast
 import numpy as np
 from fake_pool import FakeCodec, FakePool, cipher
 
-from models.catalog import ModelEntry
 from models.codec import Codec
 from models.engine.protocol import EngineStats, Generation, Output
+from models.entry import ModelEntry
 from models.errors import DeadlineExceeded
 from models.extractive.encoder import Embeddings, SentenceEncoder
 from models.languages import Languages

@@ -12,11 +12,12 @@ import argparse
 import gzip
 import json
 import random
-import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+
+from translation_damage import DAMAGES
 
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
@@ -25,10 +26,6 @@ from models.checks.translation_report import check_translation
 from models.text.span import Span
 
 Row = dict[str, str]
-Damage = Callable[[str, str, random.Random], tuple[str, str] | None]
-"""(source, output) -> the same, damaged; None where it cannot be."""
-URL = "https://news.example.org/a/2019?id=7"
-DIGITS = re.compile(r"\d+")
 
 
 def read(folder: Path) -> list[Row]:
@@ -39,91 +36,6 @@ def read(folder: Path) -> list[Row]:
 def directions(row: Row) -> list[tuple[str, str]]:
     others = [code for code in row if code not in ("doc", "i", "en")]
     return [pair for other in others for pair in (("en", other), (other, "en"))]
-
-
-def drop_number(source: str, output: str, rng: random.Random) -> tuple[str, str] | None:
-    found = list(DIGITS.finditer(output))
-    if not found:
-        return None
-    match = rng.choice(found)
-    return source, output[: match.start()] + output[match.end() :]
-
-
-def change_digit(source: str, output: str, rng: random.Random) -> tuple[str, str] | None:
-    places = [match.start() for match in re.finditer(r"\d", output)]
-    if not places:
-        return None
-    at = rng.choice(places)
-    digit = rng.choice([d for d in "123456789" if d != output[at]])
-    return source, output[:at] + digit + output[at + 1 :]
-
-
-def cut(share: float) -> Damage:
-    def damage(source: str, output: str, rng: random.Random) -> tuple[str, str]:
-        return source, output[: int(len(output) * (1 - share))]
-
-    return damage
-
-
-def double(source: str, output: str, rng: random.Random) -> tuple[str, str]:
-    return source, output + " " + output
-
-
-def loop(source: str, output: str, rng: random.Random) -> tuple[str, str]:
-    spaced = " " in output
-    words = output.split() if spaced else list(output)
-    at = rng.randrange(max(1, len(words) - 3))
-    group = words[at : at + rng.randint(2, 6)]
-    return source, (" " if spaced else "").join(words[: at + len(group)] + group * 3)
-
-
-def leave(source: str, output: str, rng: random.Random) -> tuple[str, str] | None:
-    return (source, source) if source != output else None
-
-
-def leave_half(source: str, output: str, rng: random.Random) -> tuple[str, str]:
-    return source, output[: len(output) // 3] + source[len(source) // 3 :]
-
-
-def lose_address(source: str, output: str, rng: random.Random) -> tuple[str, str]:
-    return f"{source} {URL}", output
-
-
-def change_address(source: str, output: str, rng: random.Random) -> tuple[str, str]:
-    return f"{source} {URL}", f"{output} {URL.replace('id=7', 'id=1')}"
-
-
-def lose_placeholder(source: str, output: str, rng: random.Random) -> tuple[str, str]:
-    return f"{source} {{user_name}} %(count)d", f"{output} {{user_name}} % (count) d"
-
-
-def misspell(source: str, output: str, rng: random.Random) -> tuple[str, str] | None:
-    """One letter inside a word of a name of several words that both sides have."""
-    names = re.findall(r"[A-Z][a-z]{3,} [A-Z][a-z]{4,}", source)
-    words = [word for name in names for word in name.split() if len(word) > 4 and word in output]
-    if not words:
-        return None
-    word = rng.choice(words)
-    at = rng.randrange(1, len(word) - 1)
-    letter = rng.choice([x for x in "aeioubdgklmnprst" if x != word[at]])
-    return source, output.replace(word, word[:at] + letter + word[at + 1 :])
-
-
-DAMAGES: dict[str, tuple[str, Damage]] = {
-    "a number dropped": ("number", drop_number),
-    "a digit changed": ("number", change_digit),
-    "the last half cut off": ("omission", cut(0.5)),
-    "the last third cut off": ("omission", cut(1 / 3)),
-    "empty": ("omission", cut(1.0)),
-    "all of it twice": ("repetition", double),
-    "a group of words in a loop": ("repetition", loop),
-    "left in the source language": ("echo", leave),
-    "two thirds left in the source language": ("echo", leave_half),
-    "an address dropped": ("verbatim", lose_address),
-    "an address changed": ("verbatim", change_address),
-    "a placeholder broken": ("verbatim", lose_placeholder),
-    "a letter of a name changed": ("name", misspell),
-}
 
 
 def pairs(rows: list[Row]) -> Iterator[tuple[str, str, str, str]]:
@@ -150,18 +62,20 @@ def false_alarms(rows: list[Row]) -> None:
 
 def detection(rows: list[Row], rng: random.Random) -> None:
     print(
-        "\n| damage | kind | cases | as an error % | at all % | by any check % |\n|---|---|---|---|---|---|"
+        "\n| damage | kind | cases | as an error % | at all % | by any check % | untouched, flagged % |\n"
+        "|---|---|---|---|---|---|---|"
     )
     for name, (kind, damage) in DAMAGES.items():
         counts: Counter[str] = Counter()
         for source, target, text, output in pairs(rows):
-            damaged = damage(text, output, rng)
+            damaged = damage(text, output, rng, target)
             if damaged is None:
                 continue
             flags = run(TRANSLATION_CHECKS, Pair(Reading(damaged[0], source), Reading(damaged[1], target)))
             own = {flag.severity for flag in flags if flag.kind == kind}
-            counts.update(cases=1, error="error" in own, own=bool(own), any=bool(flags))
-        shares = [100 * counts[key] / max(1, counts["cases"]) for key in ("error", "own", "any")]
+            before = run(TRANSLATION_CHECKS, Pair(Reading(text, source), Reading(output, target)))
+            counts.update(cases=1, error="error" in own, own=bool(own), any=bool(flags), before=bool(before))
+        shares = [100 * counts[key] / max(1, counts["cases"]) for key in ("error", "own", "any", "before")]
         print(
             f"| {name} | {kind} | {counts['cases']} | "
             + " | ".join(f"{share:.1f}" for share in shares)

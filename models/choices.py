@@ -1,4 +1,4 @@
-"""What a request may choose among: lengths of summaries, layouts, formats. Each list stands here once.
+"""The choices that a request has: lengths of summaries, layouts, formats. Each list stands here once.
 
 Tasks, schemas, the command line and the page read them here. It imports nothing heavy, so that a command's
 options show at once.
@@ -26,7 +26,7 @@ class SummaryLength:
 
     max_words: int
     sentences: int
-    """How many sentences an instruct model is asked for."""
+    """The number of sentences that an instruct model is asked for."""
     max_sentences: int | None = None
 
     @property
@@ -48,4 +48,12 @@ ABOUT_LENGTHS = ", ".join(f"{name} ({length.about})" for name, length in LENGTHS
 
 SUMMARY_FORMATS: tuple[SummaryFormat, ...] = get_args(SummaryFormat)
 ON_UNSUPPORTED: tuple[OnUnsupported, ...] = get_args(OnUnsupported)
+TEXT_SUFFIXES: Mapping[str, TextFormat] = {
+    ".txt": "text",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".html": "html",
+    ".htm": "html",
+}
+"""The suffixes of files that are their own text. Other documents have a reader each, in service/documents."""
 TEXT_FORMATS: tuple[TextFormat, ...] = get_args(TextFormat)

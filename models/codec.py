@@ -1,4 +1,4 @@
-"""How each family of models wants its input, and how its output becomes text again.
+"""Codecs, one for each way that models want their input: text to token ids, and ids to text again.
 
 The seam between text and token ids: a codec knows one model's tokenizer, prompts and language codes. It
 knows no engine. Codecs keep no state between calls, so threads may share one.
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.catalog import ModelEntry, Task
 from models.engine.protocol import Decoding
+from models.entry import ModelEntry, Task
 from models.errors import ModelUnavailable, UnsupportedLanguage
 from models.families import FAMILIES, Feed
 from models.languages import Languages
@@ -18,7 +18,7 @@ from models.languages import Languages
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """What a text is encoded for. Languages are users' codes; `sentences` is asked of instruct models."""
+    """The purpose of an encoding. Languages are users' codes; `sentences` is asked of instruct models."""
 
     task: Task
     source: str
@@ -74,7 +74,7 @@ class Codec:
         return filled.replace("{sentences}", str(purpose.sentences or 3))
 
     def _forced(self, purpose: Purpose) -> Mapping[str, Any]:
-        """What the purpose changes in the decoding."""
+        """Return the purpose's changes of the decoding."""
         return {}
 
 

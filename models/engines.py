@@ -1,4 +1,4 @@
-"""Which engine runs a model: by its family, the device and the settings. Loads the model for it."""
+"""Makes a model's engine, by the model's family, the device and the settings, and loads the model for it."""
 
 import gc
 import logging
@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from models.catalog import ModelEntry
 from models.codec import base_decoding
 from models.engine.batching import Backend, BatchingEngine
 from models.engine.protocol import BatchRecord, Engine
+from models.entry import ModelEntry
 from models.errors import DragomanError, EngineFailed, ModelUnavailable
 from models.loading import Store
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 Device = Literal["auto", "cpu", "cuda"]
 
 EngineChoice = Literal["auto", "native", "generate"]
-"""What a user may ask for.
+"""The engines that a user may ask for.
 
 `auto` is CTranslate2 on a CPU. On a GPU it is the native engine for encoder-decoders, where that passes its
 trial when the model is loaded, and `generate` for what is left. `native` takes encoder-decoders on either
@@ -31,7 +31,7 @@ device; on a GPU a failed trial is then an error.
 Kind = Literal["native", "generate", "ct2"]
 
 NATIVE_MEMORY_FRACTION = 0.5
-"""Of a GPU's free memory, what a native engine's caches may take: another model may have to be loaded yet."""
+"""The share of a GPU's free memory for a native engine's caches: other models may have to be loaded yet."""
 
 
 def kind_of(choice: EngineChoice, device: str, *, causal: bool) -> Kind:

@@ -1,4 +1,4 @@
-"""How far one text follows from another, by a classifier trained on natural language inference.
+"""Scores of how far one text follows from another, by a classifier trained on natural language inference.
 
 Knows nothing of summaries: it is given pairs of texts.
 """

@@ -1,4 +1,4 @@
-"""What can go wrong, as types.
+"""The errors, as types.
 
 Each error says in words what was wrong; `field` names the input at fault and `allowed` what it may be.
 How an error becomes an HTTP status or an exit code is the service's affair.

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["encoder-decoder", "causal", "extractive", "entailment"]
-"""What a model is to the pool: the first two write, behind an engine; the others only read."""
+"""The kinds of models: the first two write, behind an engine; the others only read."""
 
 Feed = Literal["text", "target mark", "language tokens", "completion", "chat"]
-"""How text becomes a writing model's input: a codec each, in models/codec.py."""
+"""The ways in which text becomes a writing model's input: a codec each, in models/codec.py."""
 
 AUTO_CLASSES: Mapping[Kind, str] = {
     "encoder-decoder": "AutoModelForSeq2SeqLM",
@@ -35,21 +35,21 @@ class ModelFamily:
     codes: str | None = None
     """The column of languages.toml with the models' own codes, where an entry names none."""
     language_form: str = "{}"
-    """How a language's code is written as a token."""
+    """The form of a language's token; `{}` is its code."""
     sentence_end: str | None = None
-    """What the models write after a sentence in place of a space."""
+    """The mark that the models write after a sentence in place of a space."""
     prompts: Mapping[str, str] | None = field(default_factory=dict)
-    """By task, for entries without prompts of their own; None where each entry needs its own."""
+    """Prompts by task, for entries without their own; None where each entry needs its own."""
     free_length: bool = False
     """True for models that take the wished length from the prompt, not from a limit of tokens."""
     num_beams: int | None = NUM_BEAMS
-    """Of the shipped entries. An entry of a user's file keeps its model's own generation_config."""
+    """The beams of the shipped entries. A user's entry keeps its model's own generation_config."""
     model_types: tuple[str, ...] = ()
     """The `model_type` in config.json, where the native engine or the converter has to know it."""
     decoder: Literal["bart", "t5"] | None = None
     """The native engine's decoder for these model types."""
     ct2_config: Mapping[str, Any] = field(default_factory=dict)
-    """What CTranslate2 4.8 reads from configurations that transformers 5 no longer writes."""
+    """Fields that CTranslate2 4.8 reads from configurations and transformers 5 no longer writes."""
     ct2_copies: Mapping[str, str] = field(default_factory=dict)
     """Fields of the configuration that take another's value for CTranslate2, False where there is none."""
 

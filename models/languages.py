@@ -11,7 +11,7 @@ from models.errors import UnsupportedLanguage
 
 MOST_NEAREST = 3
 MOST_DISTANCE = 60
-"""In CLDR's unit: what a reader of one language may be expected to make of another ends about there."""
+"""The most distance, in CLDR's unit, at which readers of one language make something of another."""
 
 
 class Languages:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from models import packaged
-from models.catalog import ModelEntry, Package
+from models.entry import ModelEntry, Package
 from models.errors import ModelUnavailable
 from models.families import AUTO_CLASSES
 from models.made import Made, blob_problems
@@ -24,7 +24,7 @@ from models.made import Made, blob_problems
 log = logging.getLogger(__name__)
 
 PATTERNS = ("*.json", "*.model", "*.spm", "*.txt", "*.safetensors", "*.jinja")
-"""What is fetched from a repository; `pytorch_model*.bin` only where it has no safetensors."""
+"""Files that are fetched from a repository; `pytorch_model*.bin` only where it has no safetensors."""
 
 CONVERSION = 2
 """Raised when models are converted differently, so that what was made before is made anew."""
@@ -34,7 +34,7 @@ FETCHED = ".dragoman-fetched"
 
 
 class RepositoryNotFound(ModelUnavailable):
-    """Where the model would be (the hub, the cache when offline, a folder) there is none."""
+    """There is no model in its place: the hub, the cache when offline, or a folder."""
 
 
 class Store:
@@ -206,7 +206,7 @@ class Store:
         return folder.name
 
     def revision(self, entry: ModelEntry) -> str:
-        """Which version of the weights is used: a commit, a digest, or the entry's own word for it."""
+        """Return which version of the weights is used: a commit, a digest, or the entry's own word for it."""
         if entry.package is not None:
             return "sha256:" + packaged.combined(entry.package)
         if entry.path is not None:
@@ -228,14 +228,14 @@ class Store:
         return "ready"
 
     def here(self, entry: ModelEntry) -> bool:
-        """Whether the entry can be used without the network, a pattern for one pair at least."""
+        """Return whether the entry can be used without the network, a pattern for one pair at least."""
         if not entry.is_pattern or entry.path is not None:
             return entry.is_pattern or self.state(entry) == "ready"
         name = (entry.repository or entry.name).replace("/", "--")
         return any((self.cache / "hub").glob(f"models--{name}"))
 
     def check(self, entry: ModelEntry) -> list[str]:
-        """What is wrong with the entry's files; empty if they are sound."""
+        """Return the faults of the entry's files; empty if they are sound."""
         try:
             if entry.package is not None:
                 found = packaged.problems(entry.package) + self._prepared(entry, entry.package).problems()

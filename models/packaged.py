@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from models.catalog import Package
+from models.entry import Package
 from models.errors import ModelUnavailable
 
 log = logging.getLogger(__name__)

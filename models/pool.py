@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from models.catalog import Catalog, ModelEntry
+from models.catalog import Catalog
 from models.codec import Codec, codec_of
 from models.engine.protocol import Engine, EngineStats
 from models.engines import EngineMaker
 from models.entailment import Entailment
+from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.extractive.encoder import SentenceEncoder
 from models.languages import Languages
@@ -113,7 +114,7 @@ class ModelPool:
         return next((m.entry for m in models if isinstance(m, TextModel) and m.engine is engine), None)
 
     def stats(self) -> dict[str, EngineStats]:
-        """What each loaded engine does now."""
+        """Return the statistics of each loaded engine."""
         with self._lock:
             models = {name: place.model for name, place in self._places.items()}
         return {name: m.engine.stats() for name, m in models.items() if isinstance(m, TextModel)}

@@ -14,6 +14,7 @@ import click
 from models.errors import DragomanError, InvalidInput
 from service.commands.batch import batch
 from service.commands.check import check, clean
+from service.commands.doctor import doctor
 from service.commands.keys import keys
 from service.commands.models import models
 from service.commands.session import Session, note, prepare_process
@@ -96,7 +97,7 @@ def serve(session: Session, host: str | None, port: int | None) -> None:
     serve_http(settings)
 
 
-for command in (summarize, translate, detect, check, clean, batch, models, keys, settings):
+for command in (summarize, translate, detect, check, clean, batch, models, keys, settings, doctor):
     cli.add_command(command)
 
 

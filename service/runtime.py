@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from models.catalog import Catalog, ModelEntry
+from models.catalog import Catalog
 from models.engine.protocol import BatchRecord
 from models.engines import EngineMaker
+from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.loading import Store
@@ -128,6 +129,7 @@ class Runtime:
     def close(self) -> None:
         """Finish what runs and free the models."""
         self.pool.close()
+        gc.unfreeze()  # or libraries tell, at the very end, that what was never collected leaked
 
 
 def _chosen(catalog: Catalog, settings: Settings) -> Callable[[ModelEntry], bool]:

@@ -34,7 +34,7 @@ ANONYMOUS_SHARES = 8
 So all without a key have together no more than this many shares, and take none of a key's."""
 
 PREFIX = "DRAGOMAN_"
-OTHERS = ("DEBUG",)
+OTHERS = ("DEBUG", "SERVER", "KEY")
 """Read elsewhere: by the command line."""
 
 _PLATFORM = re.compile(

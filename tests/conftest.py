@@ -14,7 +14,8 @@ import pytest
 import tiny_models
 from compat_server import CompatServer
 
-from models.catalog import Catalog, ModelEntry
+from models.catalog import Catalog
+from models.entry import ModelEntry
 from models.languages import Languages
 from models.loading import Store
 

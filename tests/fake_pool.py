@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from models.catalog import Catalog, ModelEntry
+from models.catalog import Catalog
 from models.codec import Codec, Purpose
 from models.engine.protocol import Decoding, EngineStats, Generation, Output
+from models.entry import ModelEntry
 from models.errors import EngineFailed
 from models.languages import Languages
 from models.loading import RepositoryNotFound

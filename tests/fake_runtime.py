@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from pathlib import Path
 
 from models.catalog import Catalog
 from models.errors import ModelUnavailable
@@ -22,6 +23,8 @@ HUB_ONLY = "facebook/bart-large-cnn"
 
 
 class FakeStore:
+    cache = Path("/nowhere")
+
     def __init__(self):
         self.revisions = {}
         self.problems = {}

@@ -35,7 +35,7 @@ from models.checks.pair import Pair
 from models.checks.registry import SUMMARY_CHECKS, TRANSLATION_CHECKS
 from models.checks.summary.surroundings import Surroundings
 from models.errors import InvalidInput
-from models.tasks.steps import Timings
+from models.tasks.steps import Timings, Words
 from models.tasks.summary import Summary, SummarySentence
 from models.text.article.article import Article, read_verbatim
 from models.text.article.block import Block
@@ -222,6 +222,7 @@ BY_NAME: dict[str, Callable[[Fed], Any]] = {
     "matches": lambda _: lambda lines, i: False,
     "parts": lambda _: "words",
     "fits": lambda _: lambda text: len(text) <= 100,
+    "reads": lambda _: lambda language: False,
     "named_terms": lambda _: None,
     "problem": lambda _: None,
     "field": lambda _: "text",
@@ -280,6 +281,7 @@ BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
         documents.TranslateForm,
         {"file": fed.text, "target": fed.text, fed.text: fed.text, "protect": [p.text for p in pieces(fed)]},
     ],
+    "service.schemas.events.render_event": lambda fed: [Words(fed.text)],
     "service.schemas.fields.wrong_fields": lambda fed: [requests.SummarizeBody, invalid_of(fed)],
     "service.schemas.glossaries.parse_glossary": lambda fed: [
         {"name": "a", "source": "en", "target": "fr", "csv": fed.text}

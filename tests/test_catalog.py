@@ -1,10 +1,13 @@
 """The catalog and the table of languages."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from models.catalog import Catalog
+from models.engine.protocol import Decoding
+from models.entry import ELSEWHERE, EntryDecoding
 from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
 from models.families import FAMILIES
 from models.languages import Languages
@@ -93,13 +96,19 @@ def test_a_users_file_adds_and_replaces(languages: Languages, tmp_path: Path) ->
         ('[[model]]\nname = "x"\nfamily = "bert"\ntasks = ["summarize"]\n', "family"),
         ('[[model]]\nname = "x"\nfamily = "bart"\ntasks = []\n', "tasks"),
         ('[[model]]\nname = "x"\nfamily = "bart"\ntasks = ["summarize"]\nspeed = 3\n', "speed"),
+        ("model = [3]\n", "may hold"),
+        (BART.replace('name = "x"', ""), "name: it is missing"),
+        (BART + BART, "has 'x' twice"),
         (BART + "decoding = { num_beam = 4 }\n", "num_beam"),
         (BART + 'decoding = { num_beams = "four" }\n', "num_beams"),
-        (BART + 'decoding = { num_beams = "4" }\n', "decoding: num_beams: .*valid integer, not '4'"),
-        (BART + "decoding = { num_beams = 0 }\n", "num_beams: .*greater than or equal to 1, not 0"),
+        (BART + 'decoding = { num_beams = "4" }\n', "decoding.num_beams: .*valid integer, not '4'"),
+        (BART + "decoding = { num_beams = 0 }\n", "num_beams: .*greater than 0, not 0"),
         (BART + "decoding = { suppressed_token_ids = [1, -2] }\n", "suppressed_token_ids.1"),
-        (BART + "decoding = { max_new_tokens = 9 }\n", "'max_new_tokens' .* a field of the entry itself"),
-        (BART + "decoding = { min_new_tokens = 9 }\n", "'min_new_tokens' cannot stand here"),
+        (
+            BART + "decoding = { max_new_tokens = 9 }\n",
+            "max_new_tokens: .* a field of the entry itself",
+        ),
+        (BART + "decoding = { min_new_tokens = 9 }\n", "min_new_tokens: it cannot stand here"),
         (BART + 'path = "~nobody-of-this-name/m"\n', "path: ~nobody-of-this-name is no user's home"),
         (BART + 'pairs = ["en>fr"]\n', "'en>fr' is no pair of language codes"),
         (BART + 'pairs = ["en-qq"]\n', "pairs: unknown 'qq'"),
@@ -198,3 +207,7 @@ def test_a_model_for_some_pairs_has_their_languages(languages: Languages, tmp_pa
     entry = Catalog.load(languages, file).get("x")
     assert entry.pairs == (("en", "fr"), ("zh-Hant", "en"))
     assert entry.languages == ("en", "fr", "zh-Hant")
+
+
+def test_an_entry_may_choose_all_of_the_search_but_its_limits() -> None:
+    assert set(EntryDecoding.__annotations__) | set(ELSEWHERE) == {field.name for field in fields(Decoding)}

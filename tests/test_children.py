@@ -4,8 +4,10 @@ import multiprocessing
 import os
 import re
 import signal
+import sys
 import threading
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -149,3 +151,11 @@ def _is_gone(pid: int) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_fork_server_never_hears_of_an_interruption() -> None:
+    Children(most=1).run(len, b"abc", field="file", timeout_s=60)
+    status = Path(f"/proc/{forkserver._forkserver._forkserver_pid}/status").read_text()
+    blocked = int(next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk")), 16)
+    assert blocked & 1 << (signal.SIGINT - 1)

@@ -1,5 +1,7 @@
+import gc
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,8 @@ from fake_runtime import HUB_ONLY, POISON, FakeRuntime
 from models.errors import EngineFailed, UnsupportedLanguage
 from service.cli import cli
 from service.commands.session import Session
+from service.runtime import Runtime
+from service.settings import Settings
 
 BUNDLED = "dragoman/extractive"
 
@@ -309,7 +313,38 @@ def test_serve_gets_the_settings_with_the_command_line_s_over_them(monkeypatch):
     assert [(settings.host, settings.port) for settings in served] == [("0.0.0.0", 9000)]
 
 
+def test_a_port_in_use_is_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = dragoman("serve", "--port", port)
+    assert done.exit_code == 1
+    assert failure(done).startswith(f"error: 127.0.0.1:{port} is in use by another program; ")
+    done = dragoman("serve", "--host", "192.0.2.1", "--port", 0)
+    assert (done.exit_code, "cannot listen on 192.0.2.1:0: Cannot assign" in failure(done)) == (1, True)
+
+
+def test_nothing_stays_frozen_after_the_runtime(tmp_path):
+    runtime = Runtime(Settings(cache_dir=tmp_path, data_dir=tmp_path))
+    gc.freeze()  # as warm_up does; libraries would tell at the process's end that it leaked
+    runtime.close()
+    assert gc.get_freeze_count() == 0
+
+
 # ------------------------------------------------------------------ as a process
+
+
+def test_an_interruption_is_quiet_while_the_program_is_imported():
+    script = """
+import sys
+class Interrupted:
+    __spec__ = None
+    def __getattr__(self, name): raise KeyboardInterrupt
+sys.modules["click"] = Interrupted()
+from service.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
 def process(*arguments, module="service.cli", **options):

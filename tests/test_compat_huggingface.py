@@ -34,6 +34,11 @@ def post(server: CompatServer, task: str, **body: Any) -> tuple[int, Any]:
 # ---------------------------------------------------------------------- huggingface_hub
 
 
+@pytest.mark.parametrize("text", ["The ministers met in Vienna.", "Goedemorgen allemaal", "Bom dia", "A"])
+def test_a_few_words_are_translated_without_saying_their_language(server: CompatServer, text: str) -> None:
+    assert client(server, "translation").translation(text).translation_text == text.upper()
+
+
 def test_a_summary(server: CompatServer) -> None:
     done = client(server, "summarization").summarization(ARTICLE)
     assert done.summary_text.startswith(SENTENCES[0].upper())

@@ -12,9 +12,9 @@ from tokenizers import Tokenizer, pre_tokenizers, processors
 from tokenizers.models import WordLevel
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-from models.catalog import ModelEntry
 from models.checks.pauses import finish
 from models.entailment import Entailment
+from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.pool import EntailmentModel

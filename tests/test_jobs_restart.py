@@ -66,7 +66,7 @@ def test_killed_jobs_go_on_and_do_nothing_twice(tmp_path: Path) -> None:
     first.kill()
     done = {TEXTS[i] for (i,) in _rows(first, "SELECT number FROM item WHERE data IS NOT NULL")}
     assert IN_FLIGHT <= len(done) < len(TEXTS)
-    [(kept,)] = _rows(first, "SELECT count(*) FROM output")
+    [(kept,)] = _rows(first, "SELECT count(*) FROM kept")
     assert kept >= IN_FLIGHT
 
     second = JobServer(tmp_path)

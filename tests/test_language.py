@@ -4,8 +4,10 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from models.text.language import Detection, LanguageDetector
+from models.text.language import Detection, LanguageDetector, likeliest
 
 SENTENCES = {
     "en": "The city council voted on Tuesday to close the old bridge.",
@@ -33,6 +35,60 @@ def test_a_sentence_is_told_by_its_language(detector, language):
 def test_lines_and_odd_characters_are_no_obstacle(detector):
     text = "\n\n" + SENTENCES["fr"].replace(" ", "\r\n", 3) + "\0\ud800"
     assert detector.detect(text).language == "fr"
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("The ministers met in Vienna.", "en"),  # of which the model says: Dutch, with 0.62
+        ("Schools reopen in Naples", "en"),
+        ("Guten Morgen", "de"),
+        ("Ministro pede demissão", "pt"),
+        ("外交部长会谈", "zh"),
+        ("안녕하세요", "ko"),
+        ("Goedemiddag, de ministers zijn er nog niet", "nl"),
+    ],
+)
+def test_a_few_words_are_taken_to_be_in_a_usual_language_unless_they_are_clearly_not(
+    detector, text, language
+):
+    assert detector.detect(text).language == language
+
+
+def test_a_whole_sentence_speaks_for_itself(detector):
+    dutch = "De ministers van Buitenlandse Zaken kwamen zondag bijeen in Wenen."
+    [best, *others] = detector.candidates(dutch)
+    assert best.language == "nl"
+    assert sum(each.confidence for each in (best, *others)) <= 1.0001
+
+
+@given(st.text(alphabet="abc ABC éß 部长 Гда", max_size=80))
+def test_confidences_are_shares_and_in_order(detector, text):
+    confidences = [each.confidence for each in detector.candidates(text, limit=5)]
+    assert 1 <= len(confidences) <= 5 and sum(confidences) <= 1.0001
+    assert confidences == sorted(confidences, reverse=True) and confidences[-1] >= 0
+
+
+NL, EN, IT = Detection("nl", 0.6), Detection("en", 0.05), Detection("it", 0.03)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "read", "taken"),
+    [
+        ([NL, EN, IT], {"en", "it"}, EN),
+        ([NL, EN, IT], {"en", "nl"}, NL),
+        ([NL, EN, IT], {"fr"}, NL),
+        ([Detection("nl", 0.9), EN], {"en"}, Detection("nl", 0.9)),
+    ],
+)
+def test_what_is_read_takes_the_place_of_a_guess_that_is_not(candidates, read, taken):
+    assert likeliest("Ministers in Vienna", candidates, read.__contains__) == taken
+
+
+@pytest.mark.parametrize(("confidence", "taken"), [(0.09, "nl"), (0.1, "en")])
+def test_of_a_sentence_it_has_to_be_possible(confidence, taken):
+    found = [Detection("nl", 0.7), Detection("en", confidence)]
+    assert likeliest("a" * 50, found, {"en"}.__contains__).language == taken
 
 
 @pytest.mark.parametrize("text", ["", " \n", "1234 - 5678!", "😀"])

@@ -6,7 +6,7 @@ times the work. A new function is walked without being named anywhere; one for w
 value makes its test fail until it has a row there.
 
 Each callable and pattern is walked for an eighth of a second of CPU time, through its cases in an order of
-its own, the same one on every run: units first, in all forms, then pairs. DRAGOMAN_LINEAR=60 gives each a
+its own, the same one on every run: units first, in all forms, then pairs. LINEAR_S=60 gives each a
 minute, which is enough for nearly all cases of most of them, and takes hours in all.
 
 Measured in CPU time of the thread. Most cases are let through by two short texts, one four times as long as
@@ -30,7 +30,7 @@ from pydantic import ValidationError
 
 from models.errors import DragomanError
 
-BUDGET_S = float(os.environ.get("DRAGOMAN_LINEAR", 0.12))
+BUDGET_S = float(os.environ.get("LINEAR_S", 0.12))
 """CPU time for each callable and pattern."""
 CALLABLE_FLOOR_S, PATTERN_FLOOR_S = 0.0015, 0.00015
 """For `LONG`. Work that is no more, and grows with the square, is some seconds for 200,000 characters."""

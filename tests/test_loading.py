@@ -12,7 +12,8 @@ from huggingface_hub import errors as hub_errors
 from safetensors.torch import load_file, save_file
 
 from models import packaged
-from models.catalog import Catalog, ModelEntry, Package
+from models.catalog import Catalog
+from models.entry import ModelEntry, Package
 from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.loading import RepositoryNotFound, Store

@@ -14,7 +14,7 @@ from models.tasks.summarizer import Summarizer
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
-from models.text.language import LanguageDetector
+from models.text.language import Detection, LanguageDetector
 
 BART = "facebook/bart-large-cnn"
 GEMMA = "dragoman/gemma3-270m-translate"
@@ -256,6 +256,27 @@ def test_a_supported_summary_is_written_once(languages: Languages, detector: Lan
     pool = FakePool(languages, _first_sentences(1), max_source_tokens=4000)
     _summarize(pool, detector, SummaryRequest(text=ARTICLE, on_unsupported="retry")).unwrap()
     assert len(pool.engine.submissions) == 1
+
+
+class Guessing(LanguageDetector):
+    def __init__(self, *candidates: Detection):
+        self.found = list(candidates)
+
+    def candidates(self, text: str, limit: int = 3) -> list[Detection]:
+        return self.found
+
+
+@pytest.mark.parametrize(("target", "language"), [(None, "en"), ("fr", "fr")])
+def test_a_guess_at_a_language_that_the_model_lacks_is_not_refused(
+    languages: Languages, target: str | None, language: str
+) -> None:
+    guess = Guessing(Detection("nl", 0.6), Detection("en", 0.3))
+    request = SummaryRequest(text="The ministers met in Vienna.", target=target)
+    result = _summarize(FakePool(languages, cipher), guess, request).unwrap()
+    assert (result.language, result.detected) == (language, Detection("en", 0.3))
+    assert any("the text is in en, as far as can be told (confidence 0.30)" in note for note in result.notes)
+    sure = Guessing(Detection("nl", 0.95), Detection("en", 0.03))
+    assert isinstance(_summarize(FakePool(languages), sure, request).error, UnsupportedLanguage)
 
 
 def test_all_of_the_text_is_read_if_asked(languages: Languages, detector: LanguageDetector) -> None:

@@ -1,5 +1,6 @@
 """The checks on summaries, each on texts written for it, and what holds for any text."""
 
+import re
 import time
 
 import pytest
@@ -115,17 +116,17 @@ def test_a_sentence_of_names_is_no_headline(output, expected):
 
 
 def test_reasons_say_what_the_source_has():
-    assert reasons("The ferry ran aground on Tuesday.") == ["the source has Saturday, not Tuesday"]
-    assert reasons("A ferry with 412 passengers ran aground.") == ["the source has 312, not 412"]
-    assert reasons("Captain Helga Marsden said so.") == ["the source has Ilse Marsden, not Helga"]
-    assert "the source says:" in reasons('"We had no power at all and the tide was against us," she said.')[0]
+    assert reasons("The ferry ran aground on Tuesday.") == ["The source has Saturday, not Tuesday."]
+    assert reasons("A ferry with 412 passengers ran aground.") == ["The source has 312, not 412."]
+    assert reasons("Captain Helga Marsden said so.") == ["The source has Ilse Marsden, not Helga."]
+    assert "The source says:" in reasons('"We had no power at all and the tide was against us," she said.')[0]
 
 
 def test_a_misspelt_name_is_a_warning_and_only_shown_if_asked_for():
     summary = "The ferry ran aground, said captain Ilse Marsdon."
     assert flagged(summary) == []
     assert flagged(summary, warnings=True) == [("spelling", "Marsdon")]
-    assert reasons(summary) == ["the source spells it Marsden, not Marsdon"]
+    assert reasons(summary) == ["The source spells it Marsden, not Marsdon."]
 
 
 def test_a_sentence_spliced_from_two_places_is_flagged_where_the_summary_copies():
@@ -318,3 +319,18 @@ def _assert_within(sentence: CheckedSentence, source: str, output: str) -> None:
     for evidence in sentence.evidence:
         assert 0 <= evidence.span.start < evidence.span.end <= len(source)
         assert 0 < evidence.score <= 1
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        "The ferry ran aground on Tuesday with 412 passengers.",
+        "Captain Helga Marsden of Lyon said so.",
+        '"We had no power at all and the tide was against us," she said.',
+        "Mr Marsdon left on 3 May 2020.",
+    ],
+)
+def test_a_reason_is_a_sentence(summary: str) -> None:
+    found = reasons(summary)
+    assert found
+    assert all(re.fullmatch(r'[A-Z].*[.!?]["”]?', reason) for reason in found)

@@ -66,7 +66,10 @@ def test_form_stays_and_every_segment_has_its_span(languages: Languages, detecto
     assert (result.source, result.target, result.model, result.notes) == ("en", "fr", GEMMA, ())
     assert result.detected is not None
     assert result.detected.language == "en"
-    assert result.usage.source_tokens == sum(len(s.text) + 2 for s in result.segments)
+    tried_again = [s for s in result.segments if s.flags]  # the cipher loses the city and the day
+    read = [len(s.text) + 2 for s in result.segments]
+    assert result.usage.source_tokens > sum(read)
+    assert len(tried_again) == 2
 
 
 @settings(max_examples=60, deadline=None)
@@ -293,7 +296,7 @@ def test_segments_of_too_little_confidence_come_back_as_they_were(
     ask = {"text": text, "source": "en", "format": "html", "min_confidence": 0.5}
     sure = _translate(_fickle(languages, lambda t, _: cipher(t), -0.1), detector, **ask).unwrap()
     assert not sure.segments[0].abstained
-    assert sure.segments[0].confidence == pytest.approx(math.exp(-0.1), abs=1e-6)
+    assert 0.5 < (sure.segments[0].confidence or 0) < math.exp(-0.1)  # fitted: what it says is not all
     unsure = _translate(_fickle(languages, lambda t, _: cipher(t), -2.0), detector, **ask).unwrap()
     assert unsure.translation == text
     assert unsure.segments[0].abstained
@@ -512,6 +515,24 @@ def test_a_language_that_the_model_lacks_has_to_be_certain(
     else:
         with pytest.raises(UnsupportedLanguage, match="Dutch"):
             outcome.unwrap()
+
+
+@pytest.mark.parametrize(
+    ("candidates", "target", "source"),
+    [
+        ([("nl", 0.6), ("en", 0.05)], "fr", "en"),  # not refused, however little speaks for English
+        ([("nl", 0.6), ("en", 0.3), ("it", 0.02)], "en", "en"),  # the target's own comes back as it is
+        ([("nl", 0.6), ("en", 0.3), ("it", 0.2)], "en", "it"),
+        ([("en", 0.7), ("nl", 0.2)], "fr", "en"),
+    ],
+)
+def test_a_guess_is_never_refused_and_is_told(
+    languages: Languages, candidates: list[tuple[str, float]], target: str, source: str
+) -> None:
+    guess = Guessing(*(Detection(*each) for each in candidates))
+    result = _translate(_pool(languages), guess, text="Ministers in Vienna", target=target).unwrap()
+    assert result.source == source
+    assert "as far as can be told" in result.notes[0]
 
 
 def test_a_task_pauses_for_its_deadline_at_every_run(

@@ -2,21 +2,19 @@
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import docx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from test_server import ServerProcess
+from web_page import chromium, go, needs_chromium, opened
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARTICLE = "The ministers met in Vienna. They signed 14 [sic] papers on Sunday."
 
-expect.set_options(timeout=20_000)  # ms: a busy machine takes its time
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -28,40 +26,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(browser: Browser, server: ServerProcess) -> Iterator[Page]:
-    """The page, open; fails the test if it asks another host or says anything on its console."""
-    context = browser.new_context(locale="en-GB", permissions=["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(f"http://127.0.0.1:{server.port}/")
-    expect(page.locator("#target option")).to_have_count(4)
-    yield page
-    context.close()
-    strange = [url for url in asked if not url.startswith((f"http://127.0.0.1:{server.port}/", "blob:"))]
-    assert not strange
-    assert not [words for words in said if "status of 4" not in words]
-
-
-def _go(page: Page, text: str, *, make: str = "both", target: str = "fr") -> None:
-    page.locator("#article").fill(text)
-    page.locator(f"input[name=make][value={make}]").check()
-    page.locator("#target").select_option(target)
-    page.get_by_role("button", name="Go").click()
+    with opened(browser, server.port) as page:
+        yield page
 
 
 def test_an_article_goes_in_and_its_brief_and_translation_come_out(page: Page) -> None:
-    _go(page, ARTICLE)
+    go(page, ARTICLE)
     expect(page.get_by_role("status")).to_have_text("Done.")
     expect(page.locator("#summary .body")).to_have_text(ARTICLE)
     expect(page.locator("#summary .body")).to_have_attribute("lang", "fr")
@@ -72,7 +48,7 @@ def test_an_article_goes_in_and_its_brief_and_translation_come_out(page: Page) -
 
 
 def test_evidence_lights_up_by_pointer_and_by_keyboard(page: Page) -> None:
-    _go(page, ARTICLE, make="summary")
+    go(page, ARTICLE, make="summary")
     sentence = page.locator(".sentence")
     expect(sentence).to_have_count(1)
     expect(page.locator("#read .lit")).to_have_count(0)
@@ -87,7 +63,7 @@ def test_evidence_lights_up_by_pointer_and_by_keyboard(page: Page) -> None:
 
 
 def test_evidence_is_told_in_words_to_who_cannot_see_it_lit(page: Page) -> None:
-    _go(page, ARTICLE, make="summary")
+    go(page, ARTICLE, make="summary")
     page.set_viewport_size({"width": 390, "height": 844})
     evidence = page.locator("#summary .evidence")
     expect(evidence).to_have_attribute("aria-live", "polite")
@@ -98,44 +74,45 @@ def test_evidence_is_told_in_words_to_who_cannot_see_it_lit(page: Page) -> None:
 
 def test_characters_beyond_the_first_plane_do_not_shift_the_light(page: Page) -> None:
     text = "🕊 Peace 🕊 was [sic] signed in Vienna on Sunday."
-    _go(page, text, make="summary")
+    go(page, text, make="summary")
     expect(page.locator("mark")).to_have_text("[sic]")
     page.locator(".sentence").hover()
     assert "".join(page.locator("#read .lit").all_inner_texts()) == text
 
 
 def test_what_is_flagged_is_marked_with_the_reason(page: Page) -> None:
-    _go(page, ARTICLE, make="summary")
+    go(page, ARTICLE, make="summary")
     mark = page.locator("#summary mark")
     expect(mark).to_have_text("[sic]")
-    expect(mark).to_have_attribute("title", "the source has no such thing")
+    mark.hover()
+    expect(page.get_by_role("tooltip")).to_have_text("The source has no such thing.")
     expect(page.get_by_role("list", name="What to look at in the summary")).to_contain_text(
         "[sic] (number): the source has no such thing"
     )
 
 
 def test_an_error_is_told_in_words(page: Page) -> None:
-    _go(page, "!wrong", make="translation")
-    expect(page.get_by_role("alert")).to_have_text("the text holds no sentence")
+    go(page, "!wrong", make="translation")
+    expect(page.get_by_role("alert")).to_have_text("The text holds no sentence.")
     expect(page.get_by_role("button", name="Go")).to_be_enabled()
-    _go(page, ARTICLE, make="translation")
+    go(page, ARTICLE, make="translation")
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
 def test_no_language_chosen_is_told(page: Page) -> None:
-    _go(page, ARTICLE, target="")
+    go(page, ARTICLE, target="")
     expect(page.get_by_role("alert")).to_have_text("Choose the language to translate into.")
 
 
 def test_it_can_be_stopped(page: Page, server: ServerProcess) -> None:
-    _go(page, "!never", make="summary")
-    stop, go = page.get_by_role("button", name="Stop"), page.get_by_role("button", name="Go", exact=True)
+    go(page, "!never", make="summary")
+    stop, start = page.get_by_role("button", name="Stop"), page.get_by_role("button", name="Go", exact=True)
     expect(stop).to_be_focused()  # it stands where Go stood, for the keyboard too
-    expect(go).to_be_hidden()
+    expect(start).to_be_hidden()
     expect(page.locator("[data-copy=summary]")).to_be_disabled()
     stop.press("Enter")
     expect(page.get_by_role("status")).to_have_text("Stopped.")
-    expect(go).to_be_focused()
+    expect(start).to_be_focused()
     server.wait_for_work(0)
 
 
@@ -143,7 +120,7 @@ def test_a_file_is_opened_and_a_result_copied_and_downloaded(page: Page, tmp_pat
     (tmp_path / "article.txt").write_text(ARTICLE)
     page.locator("#file").set_input_files(tmp_path / "article.txt")
     expect(page.locator("#article")).to_have_value(ARTICLE)
-    _go(page, page.locator("#article").input_value(), make="translation")
+    go(page, page.locator("#article").input_value(), make="translation")
     expect(page.get_by_role("status")).to_have_text("Done.")
     page.locator("[data-copy=translation]").click()
     assert page.evaluate("() => navigator.clipboard.readText()") == ARTICLE.upper()
@@ -161,10 +138,19 @@ def test_a_word_document_comes_back_as_one(page: Page, tmp_path: Path) -> None:
     page.locator("#file").set_input_files(tmp_path / "report.docx")
     expect(page.get_by_role("status")).to_have_text("report.docx is ready.")
     page.locator("#target").select_option("fr")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Go").click()
-    assert download.value.suggested_filename == "report.fr.docx"
+    page.get_by_role("button", name="Go").click()
     expect(page.locator("#summary .body")).to_have_text("Hello there.")
+    expect(page.locator("#document .body")).to_have_text("HELLO THERE.")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download report.fr.docx").click()
+    assert download.value.suggested_filename == "report.fr.docx"
+    assert docx.Document(str(download.value.path())).paragraphs[0].text == "HELLO THERE."
+
+
+def test_a_picture_is_told_what_can_be_opened(page: Page) -> None:
+    page.locator("#file").set_input_files({"name": "photo.png", "mimeType": "image/png", "buffer": b"x"})
+    expect(page.get_by_role("alert")).to_contain_text("photo.png is a picture that cannot be read here.")
+    expect(page.get_by_role("alert")).to_contain_text(".docx")
 
 
 def test_the_theme_is_kept(page: Page) -> None:
@@ -181,7 +167,7 @@ def test_the_theme_is_kept(page: Page) -> None:
 @pytest.mark.parametrize("width", [320, 390])
 def test_it_fits_a_phone(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 740})
-    _go(page, ARTICLE + " " + "x" * 300)
+    go(page, ARTICLE + " " + "x" * 300)
     expect(page.locator(".segment")).to_have_count(1)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
 
@@ -192,7 +178,7 @@ def test_nothing_stands_in_a_screen_readers_way(browser: Browser, server: Server
     page = context.new_page()
     page.goto(f"http://127.0.0.1:{server.port}/")
     expect(page.locator("#target option")).to_have_count(4)
-    _go(page, ARTICLE)
+    go(page, ARTICLE)
     expect(page.get_by_role("status")).to_have_text("Done.")
     found = Axe().run(page).response["violations"]
     context.close()

@@ -17,7 +17,7 @@ class Flag:
     span: Span
     """In the output; the whole of it if something is missing."""
     reason: str
-    """In plain words, for a reader."""
+    """A plain sentence for a reader, with a capital and a full stop."""
     severity: Severity = "error"
     source: Span | None = None
     """The words of the source that were lost or changed, if that is known."""

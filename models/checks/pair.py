@@ -9,6 +9,7 @@ from models.checks.flag import Flag
 from models.checks.language.capitals import Name, names
 from models.checks.language.known_names import KnownNames
 from models.checks.language.mentioned_dates import MentionedDate, dates
+from models.checks.language.named_things import Mention, mentions
 from models.checks.language.reading import Reading
 from models.checks.pauses import Pausing
 
@@ -46,6 +47,16 @@ class Pair:
     def output_dates(self) -> list[MentionedDate]:
         """The dates of the output."""
         return dates(self.output)
+
+    @cached_property
+    def source_mentions(self) -> list[Mention]:
+        """The days, months, places and known people that the source names."""
+        return mentions(self.source)
+
+    @cached_property
+    def output_mentions(self) -> list[Mention]:
+        """The days, months, places and known people that the output names."""
+        return mentions(self.output)
 
     @cached_property
     def output_names(self) -> list[Name]:

@@ -6,7 +6,20 @@ from models.checks.flag import Flag
 from models.checks.pair import Check, Pair
 from models.checks.pauses import Pausing, finish
 from models.checks.summary import dates, names, numbers, placement, quotations, splices
-from models.checks.translation import echo, figures, length, marks, proper_names, repetition, script, verbatim
+from models.checks.translation import (
+    echo,
+    figures,
+    length,
+    marks,
+    negation,
+    proper_names,
+    repetition,
+    script,
+    separators,
+    things,
+    times,
+    verbatim,
+)
 
 SUMMARY_CHECKS: tuple[Check, ...] = (
     numbers.check,
@@ -18,6 +31,10 @@ SUMMARY_CHECKS: tuple[Check, ...] = (
 )
 TRANSLATION_CHECKS: tuple[Check, ...] = (
     figures.check,
+    things.check,
+    times.check,
+    separators.check,
+    negation.check,
     verbatim.check,
     echo.check,
     repetition.check,

@@ -73,7 +73,7 @@ def _not_entailed(pair: Pair, entailment: EntailmentScorer) -> Pausing[list[Flag
         scores += entailment.scores(pairs[start : start + _PAIRS_AT_ONCE])
         yield
     return [
-        Flag("entailment", span, f"the entailment model does not find this in the source ({score:.2f})")
+        Flag("entailment", span, f"The entailment model does not find this in the source ({score:.2f}).")
         for span, score in zip(spans, scores, strict=True)
         if score < LEAST_ENTAILED
     ]

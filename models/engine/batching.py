@@ -22,15 +22,15 @@ from models.errors import DeadlineExceeded, DragomanError, EngineFailed, Invalid
 log = logging.getLogger(__name__)
 
 LOOK_AHEAD = 8
-"""How many batches' worth of the queue is sorted by length to make one batch."""
+"""The number of batches' worth of the queue that is sorted by length to make one batch."""
 
 
 class Backend(Protocol):
-    """What runs a batch."""
+    """The part that runs a batch."""
 
     max_source_tokens: int
     workers: int
-    """How many batches it runs at a time: `run` is called from so many threads."""
+    """The number of batches that it runs at a time: `run` is called from so many threads."""
 
     def vocabulary_size(self) -> int: ...
 

@@ -182,5 +182,5 @@ def _output(row: list[int], score: float | None, decoding: Decoding, stops: tupl
 
 
 def _end(row: list[int], stops: tuple[int, ...]) -> int:
-    """Where the first end token stands, or would."""
+    """Return where the first end token stands, or would."""
     return next((i for i, token in enumerate(row) if token in stops), len(row))

@@ -1,4 +1,4 @@
-"""What every engine takes and gives: token ids in, token ids out.
+"""The contract of every engine: token ids in, token ids out.
 
 An engine knows nothing of text, languages, tasks or HTTP.
 """
@@ -6,33 +6,29 @@ An engine knows nothing of text, languages, tasks or HTTP.
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, Protocol
-
-from annotated_types import Ge, Gt
-
-TokenId = Annotated[int, Ge(0)]
+from typing import Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoding:
-    """How to search for the output; each field means what it means in transformers' `GenerationConfig`.
+    """A way to search for the output; each field means what it means in transformers' `GenerationConfig`.
 
     Two generations with equal decodings may share a batch.
     """
 
-    max_new_tokens: Annotated[int, Ge(1)]
-    min_new_tokens: Annotated[int, Ge(0)] = 0
-    num_beams: Annotated[int, Ge(1)] = 1
+    max_new_tokens: int
+    min_new_tokens: int = 0
+    num_beams: int = 1
     length_penalty: float = 1.0
     early_stopping: bool | Literal["never"] = False
-    no_repeat_ngram_size: Annotated[int, Ge(0)] = 0
-    repetition_penalty: Annotated[float, Gt(0)] = 1.0
-    forced_bos_token_id: TokenId | None = None
-    forced_eos_token_id: TokenId | None = None
-    suppressed_token_ids: tuple[TokenId, ...] = ()
+    no_repeat_ngram_size: int = 0
+    repetition_penalty: float = 1.0
+    forced_bos_token_id: int | None = None
+    forced_eos_token_id: int | None = None
+    suppressed_token_ids: tuple[int, ...] = ()
     renormalize_logits: bool = False
     """Beam search shares out what suppressed tokens would have had; Marian's models want it."""
-    stop_token_ids: tuple[TokenId, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
     """The first of these ends the output; empty means the model's own end token."""
 
 
@@ -50,7 +46,7 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What came out for one request, without prompt, start, forced first and stop tokens."""
+    """The output of one request, without prompt, start, forced first and stop tokens."""
 
     token_ids: tuple[int, ...]
     score: float | None = None

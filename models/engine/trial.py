@@ -1,4 +1,4 @@
-"""Whether an encoder-decoder's engine computes what the plain model does, on this very device: asked at load.
+"""The trial of an encoder-decoder's engine at load: on this device it must compute what the plain model does.
 
 Random requests go through the engine, then the plain model has to say the same tokens (teacher forcing). In
 bfloat16 two right computations round differently and may choose different tokens, so tokens are not compared:
@@ -22,7 +22,7 @@ from models.engine.protocol import Decoding, Engine, Generation, Output
 from models.errors import DragomanError, EngineFailed
 
 NUM_LATE = 4
-"""So many of the requests join while the others run."""
+"""The number of requests that join while the others run."""
 
 SOURCE_LENGTHS = (2, 0, 3, 4, 5, 9, 2, 17, 33, 1, 65, 129)
 """Zero is the longest that fits. Mostly short: there one token too few or too many is felt."""
@@ -33,29 +33,29 @@ LONGEST_OUTPUT = 72
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far off rounding may lead, in standard deviations of the logits over the vocabulary."""
+    """The most that rounding may be off, in standard deviations of the logits over the vocabulary."""
 
     token: float
-    """By how much the logits of greedy tokens may miss the best, on average over an output.
+    """The most that the logits of greedy tokens may miss the best by, on average over an output.
 
     On average, because a model in bfloat16 may be beside itself at single places, this engine or not.
     """
     score: float
-    """By how much the log probability of an output may be off, divided by its number of tokens."""
+    """The most that an output's log probability may be off, divided by its number of tokens."""
 
 
 TOLERANCES = {torch.float32: Tolerance(1e-3, 1e-3)}
 HALF_PRECISION = Tolerance(0.12, 0.06)
-"""Of bfloat16 and float16. Right engines of random weights were off by up to 0.046 and 0.028 on a CPU (in
+"""For bfloat16 and float16. Right engines of random weights were off by up to 0.046 and 0.028 on a CPU (in
 float32 by 0 and 4e-6); tests/test_trial.py holds what wrong ones do."""
 
 WORSE_BEAMS = 0.1
-"""So much worse than transformers' own, relative to its scores, beam search may be; measured: up to 0.03."""
+"""The most that beam search may be worse than transformers', relative to its scores; measured: 0.03."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a trial's requests may ask for: the engine's limits, and the beams it is mostly used with."""
+    """The bounds of a trial's requests: the engine's limits, and the beams it is mostly used with."""
 
     max_source_tokens: int
     max_new_tokens: int
@@ -121,7 +121,7 @@ def _decodings(model: Any, bounds: Bounds, *, first_token: int) -> list[Decoding
 
 
 def _run(engine: Engine, generations: Sequence[Generation], time_limit_s: float) -> list[Output]:
-    """What the engine makes of them; the last ones join when the first has begun to come out."""
+    """Return the engine's outputs; the last requests join when the first output has begun."""
     until = time.monotonic() + time_limit_s
     begun, streamed = threading.Event(), list[int]()
 
@@ -216,7 +216,7 @@ class _Oracle:
         return logits[: len(known)].float(), known
 
     def _processed(self, decoding: Decoding, logits: Tensor, tokens: list[int]) -> tuple[Tensor, Tensor]:
-        """What scores are made of, and what tokens are chosen by, both [n, V].
+        """Return the values that scores are made of, and those that tokens are chosen by, both [n, V].
 
         Greedy search edits logits and scores by the model's own probabilities, as `Output.score` has it; beam
         search edits the probabilities and scores by those.

@@ -1,4 +1,4 @@
-"""Which sentences of an article make its summary: central, early, full of what the article keeps naming, new.
+"""Choosing an article's summary among its sentences: central, early, new, full of what it keeps naming.
 
 Works on sentences and their unit vectors; knows nothing of where they came from. How the coefficients were
 found, and what they score, stands at `ScoreWeights`.
@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class ScoreWeights:
-    """What counts in a sentence, in units of cosine similarity to the article's theme.
+    """The weights of a sentence's traits, in units of cosine similarity to the article's theme.
 
     Fitted on two kinds of articles. 900 BBC articles of 2004-05, of which 45% of the sentences are marked as
     chosen (`bench/fit_extractive.py`), say that `shared` matters: without it 64% of a short summary's words
@@ -114,7 +114,7 @@ def _take(
 def score(
     sentences: Sequence[str], embeddings: NDArray[np.float32], weights: ScoreWeights = FITTED
 ) -> Floats:
-    """How well each sentence would begin a summary of them all."""
+    """Return how well each sentence would begin a summary of them all."""
     n = len(sentences)
     place = np.arange(n)
     theme = (embeddings * (weights.decay**place)[:, None]).sum(axis=0)

@@ -55,6 +55,10 @@ class Hypothesis:
     """False if a model stopped at its length limit rather than at an end of its own."""
     confidence: float | None
     """The geometric mean of its tokens' probabilities, the least of all models'; None if one gives none."""
+    tokens: int = 0
+    """How many the last model wrote."""
+    source_tokens: int = 0
+    """How many it read, beside those that any text gets."""
 
 
 class Hypotheses:
@@ -92,17 +96,18 @@ class Hypotheses:
             yield None
             outputs: list[Output] = yield Call(model.engine, parts)
             self._generated.update(zip(parts, outputs, strict=True))
-            return _joined(model, hop.target, parts, outputs)
+            return _joined(model, hop.target, parts, outputs, self._around[hop.source])
 
 
 def _after(first: Hypothesis, second: Hypothesis) -> Hypothesis:
     known = first.confidence is not None and second.confidence is not None
     least = min(first.confidence or 0.0, second.confidence or 0.0) if known else None
-    return Hypothesis(second.text, first.complete and second.complete, least)
+    complete = first.complete and second.complete
+    return replace(second, complete=complete, confidence=least)
 
 
 def _joined(
-    model: TextModel, target: str, generations: Sequence[Generation], outputs: Sequence[Output]
+    model: TextModel, target: str, generations: Sequence[Generation], outputs: Sequence[Output], around: int
 ) -> Hypothesis:
     scores = [log_probability(o, g.decoding) for o, g in zip(outputs, generations, strict=True)]
     tokens = sum(len(output.token_ids) + 1 for output in outputs)
@@ -114,6 +119,8 @@ def _joined(
         join([model.codec.decode(output.token_ids) for output in outputs], target),
         all(output.finish == "stop" for output in outputs),
         confidence,
+        sum(len(output.token_ids) for output in outputs),
+        sum(len(generation.source_ids) - around for generation in generations),
     )
 
 

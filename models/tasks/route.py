@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from models.catalog import ModelEntry
+from models.entry import ModelEntry
 from models.errors import InvalidInput, UnsupportedLanguage
 from models.languages import Languages
 from models.loading import RepositoryNotFound

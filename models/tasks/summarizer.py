@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from models.catalog import ModelEntry
+from models.entry import ModelEntry
 from models.errors import EngineFailed, InvalidInput, UnsupportedLanguage
 from models.extractive.choose import count_words
 from models.languages import Languages
@@ -14,12 +14,12 @@ from models.tasks.drafting import Draft, most_sentences, most_words, pick, write
 from models.tasks.hypothesis import join
 from models.tasks.steps import Steps
 from models.tasks.summary import SentenceReady, Summary, SummaryRequest, SummarySentence, SummarySource
-from models.tasks.translator import Translator
+from models.tasks.translator import CANDIDATES, DOUBTFUL, Translator, as_far_as_can_be_told
 from models.tasks.trust import Trust, errors, is_unsupported
 from models.text.article.article import Article, read_verbatim
 from models.text.article.page import read_page
 from models.text.article.paste import read_pasted
-from models.text.language import Detection, LanguageDetector
+from models.text.language import Detection, LanguageDetector, likeliest
 from models.text.sentences.segment import sentences
 from models.text.span import Span
 
@@ -54,7 +54,7 @@ class Summarizer:
         entry = self._pool.catalog.get(request.model or self._default_model, "summarize")
         target = None if request.target is None else self._languages.normalize(request.target, "target")
         article = self._read(request)
-        detected = self._detector.detect(article.content())
+        detected = self._detect(article.content(), entry, target)
         language = self._language(entry, detected)
         # only a pasted paragraph has line ends in it, and only where it was wrapped
         wrapped = request.html is None
@@ -67,6 +67,8 @@ class Summarizer:
             self._check_target(language, into)
         # words in the wrong language are not to be seen
         draft = yield from self._draft(entry, request, article, spans, language, is_shown=into is None)
+        if detected.confidence < DOUBTFUL and language != "und":
+            draft.notes.append(f"the text is in {language}, {as_far_as_can_be_told(detected)}")
         draft.sentences = yield from self._trust.examine(article, draft.sentences, language)
         if request.on_unsupported == "drop":
             _drop_unsupported(draft)
@@ -88,6 +90,15 @@ class Summarizer:
         if field == "html":
             return self._read_page(given, request.clean)
         return read_pasted(given) if request.clean else read_verbatim(given)
+
+    def _detect(self, text: str, entry: ModelEntry, target: str | None) -> Detection:
+        """Return the article's likeliest language; in place of a guess, one that the models read."""
+
+        def reads(language: str) -> bool:
+            own = not entry.languages or language in entry.languages
+            return own and (target in (None, language) or self._translator.reads(language))
+
+        return likeliest(text, self._detector.candidates(text, limit=CANDIDATES), reads)
 
     def _language(self, entry: ModelEntry, detected: Detection) -> str:
         known = entry.languages

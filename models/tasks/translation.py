@@ -44,7 +44,8 @@ class Segment:
     complete: bool
     """False if the model stopped at its length limit rather than at an end of its own."""
     confidence: float | None = None
-    """The geometric mean of the probabilities of its tokens, 0 to 1; None where an engine gives none."""
+    """The chance that it is good, 0 to 1; for a model that was not fitted, the geometric mean of the
+    probabilities of its tokens; None where an engine gives none."""
     flags: tuple[Flag, ...] = ()
     """The checks' findings; their spans are in `text`, and in the source's plain text."""
     abstained: bool = False

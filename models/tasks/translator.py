@@ -6,7 +6,7 @@ The text's form (paragraphs, blank lines, list marks, markup) never goes through
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from models.catalog import ModelEntry
+from models.entry import ModelEntry
 from models.errors import InvalidInput
 from models.languages import Languages
 from models.pool import ModelPool
@@ -17,17 +17,14 @@ from models.tasks.route import Hop, Router, check_recognized
 from models.tasks.steps import Event, Steps
 from models.tasks.translation import Segment, SegmentReady, Term, Translation, TranslationRequest
 from models.tasks.usage import Usage
-from models.text.language import Detection, LanguageDetector
+from models.text.language import POSSIBLE, Detection, LanguageDetector, likeliest
 from models.text.terms import Terms
 
 SURE = 0.5
-"""Below this confidence a detected language is a guess: another likely one may do as well, and it is said."""
+"""Below this confidence the target's own language is a guess: another likely one may do as well."""
 
-CERTAIN = 0.9
-"""Below this one that the model cannot read is a guess too: of a few words the detector is often wrong."""
-
-POSSIBLE = 0.1
-"""The least confidence of a language taken in place of a guess."""
+DOUBTFUL = 0.75
+"""Below this confidence the reader is told that the language is a guess."""
 
 CANDIDATES = 5
 
@@ -122,6 +119,10 @@ class Translator:
         check_recognized(source)
         return self._router.route(self._router.entry(model), source, target)
 
+    def reads(self, language: str) -> bool:
+        """Whether the default model takes texts in this language, as far as the catalog says."""
+        return self._router.reads(self._router.entry(None), language)
+
     # ------------------------------------------------------------------ the source language
 
     def _source(self, request: TranslationRequest, detected: Detection | None) -> str:
@@ -136,21 +137,22 @@ class Translator:
         So a few words that look like the target's language, or like one that the model lacks, are translated.
         """
         candidates = self._detector.candidates(text, limit=CANDIDATES)
-        best = candidates[0]
-        known = best.language == target or self._router.reads(entry, best.language)
-        if best.confidence >= (SURE if known else CERTAIN):
+        best = likeliest(text, candidates, lambda language: self._router.reads(entry, language))
+        if best.language != target or (best is candidates[0] and best.confidence >= SURE):
             return best
-        likely = [each for each in candidates if each is best or each.confidence >= POSSIBLE]
-        for each in likely:
-            if each.language != target and self._router.reads(entry, each.language):
-                return each
-        return best
+        others = (each for each in candidates if each.language != target and each.confidence >= POSSIBLE)
+        return next((each for each in others if self._router.reads(entry, each.language)), best)
 
 
 def _guessed(detected: Detection | None) -> str:
-    if detected is None or detected.confidence >= SURE:
+    if detected is None or detected.confidence >= DOUBTFUL:
         return ""
-    return f", as far as can be told (confidence {detected.confidence:.2f}); if not, say its language"
+    return f", {as_far_as_can_be_told(detected)}; if not, say its language"
+
+
+def as_far_as_can_be_told(detected: Detection) -> str:
+    """Return the words for a guess at a language."""
+    return f"as far as can be told (confidence {detected.confidence:.2f})"
 
 
 def notes_on(

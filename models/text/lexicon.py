@@ -29,7 +29,7 @@ class Folded:
         """Its units in their own letters."""
         units: list[str] = []
         self.begins = [len(_END)]
-        """Where in `marked` each begins, and the last ends."""
+        """The places in `marked` where each begins, and where the last ends."""
         self._offsets = [0]
         for match in _UNIT.finditer(text):
             start, end = match.span()
@@ -45,7 +45,7 @@ class Folded:
         return bisect_left(self.begins, begin)
 
     def places(self, term: str, *, exact: bool) -> Iterator[Span]:
-        """Where a term stands, no two places overlapping; if not `exact`, in letters of any case."""
+        """Return a term's places, no two overlapping; if not `exact`, in letters of any case."""
         form = _END + folded(term)
         at = self.marked.find(form)
         while at >= 0:

@@ -14,7 +14,7 @@ from models.text.lexicon import Folded, Lexicon
 from models.text.span import Span
 
 MASKS = ("QX7", "QX8", "QX9", "QX4", "QX5", "QX6", "QX3", "QX2", "QX71", "QX82", "QX93")
-"""In this order; a sentence that needs more has the rest of its words unmasked."""
+"""Masks, in the order of their use; a sentence that needs more has the rest of its words unmasked."""
 
 _ANY_MASK = re.compile(r"QX\s?\d+", re.IGNORECASE)
 
@@ -32,7 +32,7 @@ class Held:
 
     span: Span
     text: str
-    """What the translation is to have for it."""
+    """The word that the translation is to have for it."""
     term: str | None = None
     """The protected or glossary term that it is, as the user wrote it; None for addresses and the like."""
     exact: bool = True
@@ -54,7 +54,7 @@ class Unmasked:
 
     text: str
     places: tuple[Span | None, ...]
-    """Where each stands; None for one that is lost."""
+    """The place of each; None for one that is lost."""
 
 
 class Terms:
@@ -68,11 +68,11 @@ class Terms:
         self._lexicon = Lexicon(self._targets, Folded(text))
 
     def target(self, term: str) -> str:
-        """What the translation is to have for a term."""
+        """Return the word that the translation is to have for a term."""
         return self._targets[term] or term
 
     def find(self, text: str) -> list[Held]:
-        """What is held in a text, in order, the longest first where they overlap.
+        """Return the terms held in a text, in order, the longest first where they overlap.
 
         A term in small letters is found in any; one with capitals only as it is, or all in capitals. It
         stands between ends of words, but for scripts that don't part them.
@@ -99,7 +99,7 @@ def apart(held: Iterable[Held], taken: Sequence[Span]) -> list[Held]:
 
 
 def is_free(span: Span, taken: Sequence[Span]) -> bool:
-    """Whether a stretch touches no place that is taken; these come in order and don't overlap."""
+    """Return whether a stretch touches no place that is taken; these come in order and don't overlap."""
     before = bisect_left(taken, (span.end,))  # as many begin before it ends
     return not before or taken[before - 1].end <= span.start
 
@@ -145,7 +145,7 @@ def unmask(output: str, masked: Masked, held: Sequence[Held]) -> Unmasked:
 
 
 def look_up(text: str, held: Sequence[Held]) -> list[Span | None]:
-    """Where each of the held stands in a text, no two in one place; None for one that does not."""
+    """Return the place of each of the held in a text, no two in one place; None for one that has none."""
     own = Folded(text)
     taken: list[Span] = []
     places: list[Span | None] = []
@@ -163,12 +163,12 @@ def look_up(text: str, held: Sequence[Held]) -> list[Span | None]:
 
 
 def masks_in(text: str) -> int:
-    """How many words in a text look like masks."""
+    """Return the number of words in a text that look like masks."""
     return len(_ANY_MASK.findall(text))
 
 
 def without_masks(text: str) -> str:
-    """What is left of a masked text for a model to translate."""
+    """Return the part of a masked text that is left for a model to translate."""
     return _ANY_MASK.sub("", text)
 
 

@@ -5,13 +5,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from models.choices import TEXT_SUFFIXES
 from models.errors import DragomanError, InvalidInput
 from service.batch.record import FieldNames, Record
 from service.children import Children
 from service.documents.document import DocumentArticle
 from service.documents.reading import SUFFIXES, read_document
-
-MARKDOWN = (".md", ".markdown")
 
 MAX_FILE_BYTES = 64 * 2**20
 
@@ -66,14 +65,13 @@ class Folder:
         except OSError as error:
             return Record(number, own, InvalidInput(f"the file cannot be read: {error.strerror}"))
         name = (self._names.html if article.field == "html" else self._names.text) or article.field
-        return Record(number, {**own, name: article.text}, is_markdown=path.suffix.lower() in MARKDOWN)
+        is_markdown = TEXT_SUFFIXES.get(path.suffix.lower()) == "markdown"
+        return Record(number, {**own, name: article.text}, is_markdown=is_markdown)
 
     def _read(self, path: Path, data: bytes) -> DocumentArticle:
-        suffix = path.suffix.lower()
-        if suffix in (".html", ".htm"):
-            return DocumentArticle(data.decode("utf-8-sig"), "html")
-        if suffix in (".txt", *MARKDOWN):
-            return DocumentArticle(data.decode("utf-8-sig"))
+        form = TEXT_SUFFIXES.get(path.suffix.lower())
+        if form is not None:
+            return DocumentArticle(data.decode("utf-8-sig"), "html" if form == "html" else "text")
         return self._children.run(_article, path.name, data, field="file", timeout_s=READING_S)
 
 

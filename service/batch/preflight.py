@@ -9,7 +9,7 @@ from models.tasks.translation import TranslationRequest
 from service.work.plan import Request
 
 if TYPE_CHECKING:
-    from models.catalog import ModelEntry
+    from models.entry import ModelEntry
     from service.runtime import Runtime
 
 ANY_TEXT = "Yes."

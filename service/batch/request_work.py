@@ -17,7 +17,7 @@ from service.work import plan
 from service.work.plan import Request
 
 if TYPE_CHECKING:
-    from models.catalog import ModelEntry
+    from models.entry import ModelEntry
     from service.runtime import Runtime
 
 PARSED = 4096

@@ -4,22 +4,26 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from service.commands.remote import answered, body_of, server_options
 from service.commands.session import Session, count, note, write
-from service.commands.text import FILE, HTML, JSON, is_html_file, read_file
+from service.commands.source import ALLOW_PRIVATE, ARGUMENT, FILE, read
+from service.commands.text import HTML, JSON
 
 if TYPE_CHECKING:
-    from models.tasks.checker import Checked
+    from service.schemas.checking import CheckAnswer
 
 FLAGGED = 3
 """The exit code where a check found an error."""
 
 
 @click.command(epilog="Example: dragoman check --kind summary article.txt summary.txt")
-@click.argument("source", metavar="SOURCE", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@click.argument("output", metavar="OUTPUT", type=click.Path(exists=True, dir_okay=False))
+@click.argument("source", metavar="SOURCE", type=ARGUMENT)
+@click.argument("output", metavar="OUTPUT", type=ARGUMENT)
 @click.option("--kind", type=click.Choice(["summary", "translation"]), required=True, help="What OUTPUT is.")
 @click.option("--from", "source_language", default="auto", metavar="LANG", help="SOURCE's language.")
 @click.option("--to", "target", metavar="LANG", help="OUTPUT's language.")
+@ALLOW_PRIVATE
+@server_options
 @JSON
 @click.pass_obj
 def check(
@@ -31,60 +35,73 @@ def check(
     target: str | None,
     as_json: bool,
 ) -> int | None:
-    """Say what in the file OUTPUT, a summary or translation by anybody, the file SOURCE does not support.
+    """Say what in OUTPUT, a summary or translation by anybody, SOURCE does not support.
 
-    One line for each finding: line and column in OUTPUT, its kind, the words, the reason. Exits with 3 if
-    one of them is an error and not a mere warning.
+    Each is a file (text, .md, .html, .docx, .pdf, .srt), an http:// or https:// address, or the words
+    themselves; SOURCE may be `-`. One line for each finding: line and column in OUTPUT, its kind, the words,
+    the reason. Exits with 3 if one of them is an error and not a mere warning.
     """
     from models.tasks.checker import CheckRequest
-    from models.tasks.driver import run
-    from service.schemas.checking import render_check
+    from service.schemas.checking import CheckAnswer, CheckBody, render_check
 
-    written = read_file(output)
+    settings = session.settings()
+    written = read(output, settings, allow_private=session.allow_private).words()
     request = CheckRequest(
-        source=read_file(source),
+        source=read(source, settings, allow_private=session.allow_private).words(),
         output=written,
         kind=kind,
         source_language=source_language,
         target=target,
     )
-    with session.runtime() as runtime:
-        checked = run(runtime.checker.steps(request)).unwrap()
+
+    def here() -> "CheckAnswer":
+        with session.runtime() as runtime:
+            outcome = runtime.run_all([runtime.checker.steps(request)], wait=True)[0]
+        return render_check(outcome.unwrap(), written)
+
+    answer = answered(session, "/v1/check", body_of(request, CheckBody), CheckAnswer, here)
     if as_json:
-        write(render_check(checked, written).model_dump_json(indent=2))
+        write(answer.model_dump_json(indent=2))
     else:
-        _show(checked, written)
-    flagged = any(flag.severity == "error" for s in checked.sentences for flag in s.flags)
+        _show(answer, written)
+    flagged = any(flag.severity == "error" for s in answer.sentences for flag in s.flags)
     return FLAGGED if flagged else None
 
 
 @click.command(epilog="Example: dragoman clean page.html")
 @FILE
 @HTML
+@ALLOW_PRIVATE
+@server_options
 @JSON
 @click.pass_obj
 def clean(session: Session, file: str, is_html: bool | None, as_json: bool) -> None:
     """Print the article in FILE without what the web page put around it, and say what was left out."""
-    from models.text.article.page import read_html
-    from models.text.article.paste import read_pasted
-    from service.schemas.checking import render_clean
+    from service.schemas.checking import CleanAnswer, render_clean
 
-    session.settings()  # it uses none, but a wrong one ends every command
-    content = read_file(file)
-    article = read_html(content) if is_html_file(file, is_html) else read_pasted(content)
+    source = read(file, session.settings(), allow_private=session.allow_private)
+    given = source.article(is_html=is_html)
+
+    def here() -> "CleanAnswer":
+        from models.text.article.page import read_html
+        from models.text.article.paste import read_pasted
+
+        return render_clean((read_html if given.field == "html" else read_pasted)(given.text))
+
+    answer = answered(session, "/v1/clean", {given.field: given.text}, CleanAnswer, here)
     if as_json:
-        write(render_clean(article).model_dump_json(indent=2))
+        write(answer.model_dump_json(indent=2))
         return
-    write("\n\n".join(part for part in (article.title, article.content()) if part))
-    for dropped in article.dropped:
+    write("\n\n".join(part for part in (answer.title, answer.text) if part))
+    for dropped in answer.dropped:
         note(f"left out ({dropped.reason}): {' '.join(dropped.text.split())}")
 
 
-def _show(checked: "Checked", output: str) -> None:
-    flags = [flag for sentence in checked.sentences for flag in sentence.flags]
+def _show(answer: "CheckAnswer", output: str) -> None:
+    flags = [flag for sentence in answer.sentences for flag in sentence.flags]
     for flag in flags:
-        line = output.count("\n", 0, flag.span.start) + 1
-        column = flag.span.start - (output.rfind("\n", 0, flag.span.start) + 1) + 1
-        words = " ".join(output[flag.span.start : flag.span.end].split())
+        line = output.count("\n", 0, flag.start) + 1
+        column = flag.start - (output.rfind("\n", 0, flag.start) + 1) + 1
+        words = " ".join(output[flag.start : flag.end].split())
         write(f"{line}:{column}: {flag.severity}: {flag.kind}: {words!r}: {flag.reason}")
-    note(f"{count(len(checked.sentences), 'sentence')}, {count(len(flags), 'finding')}")
+    note(f"{count(len(answer.sentences), 'sentence')}, {count(len(flags), 'finding')}")

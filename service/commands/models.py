@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models.errors import DragomanError, InvalidInput
+from service.commands.remote import ask, server_options
 from service.commands.session import Session, note, write
 
 if TYPE_CHECKING:
-    from models.catalog import ModelEntry
+    from models.entry import ModelEntry
     from service.runtime import Runtime
 
 SHOWN_LANGUAGES = 8
@@ -39,16 +40,48 @@ def models() -> None:
 
 
 @models.command("list", epilog="Example: dragoman models list --json")
+@server_options
 @JSON
 @click.pass_obj
 def list_models(session: Session, as_json: bool) -> None:
-    """Show every model that can be used by its name, and whether it is here."""
+    """Show every model that can be used by its name, its size on this disk, and whether it is here.
+
+    With --server, those of the server, and which of them are loaded.
+    """
+    rows = _servers(session) if session.server else _own(session)
+    write(json.dumps(rows, ensure_ascii=False, indent=2) if as_json else _table(rows))
+    if not as_json and any(row.get("needs_download") for row in rows):
+        note(
+            "not pulled: it is fetched from the model hub by `dragoman models pull NAME`, or when first used"
+        )
+
+
+def _own(session: Session) -> list[dict[str, Any]]:
+    from models.inventory import bytes_on_disk, is_prepared
+
     with session.runtime() as runtime:
-        rows = [
-            {**{field: getattr(entry, field) for field in FIELDS}, "state": runtime.store.state(entry)}
+        settings = runtime.settings
+        defaults = {"summarize": settings.summarize_model, "translate": settings.translate_model}
+        return [
+            {
+                **{field: getattr(entry, field) for field in FIELDS},
+                "state": runtime.store.state(entry),
+                "default_for": [task for task, name in defaults.items() if name == entry.name],
+                "size_bytes": bytes_on_disk(runtime.store, entry),
+                "prepared": is_prepared(runtime.store, entry),
+                "needs_download": runtime.store.state(entry) == "not pulled",
+            }
             for entry in runtime.catalog.entries
         ]
-    write(json.dumps(rows, ensure_ascii=False, indent=2) if as_json else _table(rows))
+
+
+def _servers(session: Session) -> list[dict[str, Any]]:
+    from service.schemas.answers import ModelList
+
+    found = ask(session, "/v1/models", None, ModelList)
+    return [
+        {**model.model_dump(), "state": "loaded" if model.loaded else "not loaded"} for model in found.models
+    ]
 
 
 @models.command(epilog="Example: dragoman models pull facebook/bart-large-cnn Helsinki-NLP/opus-mt-en-fr")
@@ -112,12 +145,17 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
 
     table = Table(box=None, pad_edge=False)
     table.add_column("name", no_wrap=True)
-    for title in ("tasks", "languages", "licence", "state"):
-        table.add_column(title)
+    for title in ("tasks", "languages", "licence", "default for", "size", "state"):
+        table.add_column(title, justify="right" if title == "size" else "left")
     for row in rows:
-        state = "bundled" if row["bundled"] else row["state"]
         table.add_row(
-            row["name"], ", ".join(row["tasks"]), _languages(row["languages"]), row["licence"], state
+            row["name"],
+            ", ".join(row["tasks"]),
+            _languages(row["languages"]),
+            row["licence"],
+            ", ".join(row["default_for"]),
+            _size(row.get("size_bytes")),
+            _state(row),
         )
     console = Console()
     if not console.is_terminal:
@@ -131,3 +169,13 @@ def _languages(languages: Sequence[str]) -> str:
     if not languages:
         return "any"
     return " ".join(languages) if len(languages) <= SHOWN_LANGUAGES else f"{len(languages)} languages"
+
+
+def _state(row: dict[str, Any]) -> str:
+    if not row["bundled"] or "prepared" not in row:
+        return str(row["state"])
+    return "bundled" if row["prepared"] else "bundled, put together at its first use"
+
+
+def _size(size_bytes: int | None) -> str:
+    return "" if size_bytes is None else f"{size_bytes / 1e6:,.0f} MB"

@@ -52,6 +52,12 @@ class Session:
     def __init__(self, open_runtime: OpenRuntime = _open_runtime):
         self._open_runtime = open_runtime
         self.debug = False
+        self.server: str | None = None
+        """The address of a server that is asked in place of a runtime here, ..."""
+        self.key: str | None = None
+        """... and its API key."""
+        self.allow_private = False
+        """Whether addresses that are not public may be fetched."""
 
     def settings(self, **given: Any) -> "Settings":
         """The settings, with those of the command line over the environment's.
@@ -101,6 +107,11 @@ class Session:
 
         with Console(stderr=True).status(f"{what} ..."):
             yield
+
+
+def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """An option's callback: the session keeps its value."""
+    setattr(context.obj, str(parameter.name), value)
 
 
 WAITING_THREADS = {"GOMP_SPINCOUNT": "20000"}

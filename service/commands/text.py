@@ -1,33 +1,35 @@
-"""`dragoman summarize`, `translate` and `detect`: one text in, its result on stdout."""
+"""`dragoman summarize`, `translate` and `detect`: a text or document in, its result to stdout or a file."""
 
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from service.commands.marks import counted, marked, reasons
 from service.commands.options import (
     summary_options,
     summary_request,
     translation_options,
     translation_request,
 )
+from service.commands.remote import answered, body_of, server_options
 from service.commands.session import Session, note, write
+from service.commands.source import ALLOW_PRIVATE, FILE, Source, read
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from models.tasks.steps import Outcome, Steps
+    from service.documents.document import File
     from service.runtime import Runtime
+    from service.schemas import DetectionAnswer, SummaryAnswer, TranslationAnswer
+    from service.schemas.answers import SegmentPart, SentencePart
 
 T = TypeVar("T")
 
-HTML_NAMES = (".html", ".htm", ".xhtml")
-FORMATS = {HTML_NAMES: "html", (".md", ".markdown"): "markdown", (".xml",): "xml"}
+UNFINISHED = 1
+"""The exit code where a server's time ran out before all was translated."""
 
-FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 HTML = click.option(
     "--html/--text",
     "is_html",
@@ -35,82 +37,128 @@ HTML = click.option(
     help="What FILE is. If not given, its name tells; standard input is text.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Everything that is known, as JSON.")
+MARK = click.option(
+    "--mark",
+    is_flag=True,
+    help="Put marks around sentences that the checks found something in, and say on stderr what.",
+)
+OUTPUT = click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write the result there rather than to standard output.",
+)
 
 
 @click.command(epilog="Example: dragoman summarize article.html --length short --to fr")
 @FILE
 @summary_options
 @HTML
+@ALLOW_PRIVATE
+@server_options
+@MARK
+@OUTPUT
 @JSON
 @click.pass_obj
-def summarize(session: Session, /, file: str, is_html: bool | None, as_json: bool, **options: Any) -> None:
-    """Summarize the article in FILE (`-` is standard input)."""
-    from service.schemas import render_summary
+def summarize(
+    session: Session,
+    /,
+    file: str,
+    is_html: bool | None,
+    mark: bool,
+    output: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Summarize the article in FILE.
 
-    content = read_file(file)
-    name = "html" if is_html_file(file, is_html) else "text"
-    request = summary_request(options, **{name: content})
-    with session.runtime() as runtime:
-        outcome, total_s = _run(session, runtime, runtime.summarizer.steps(request))
-    summary = outcome.unwrap()
-    _show(summary.summary, summary.notes, as_json, lambda: render_summary(summary, outcome.timings, total_s))
+    FILE is text, .md, .html, .docx, .pdf or .srt by its name, an http:// or https:// address, `-` for
+    standard input, or the words themselves.
+    """
+    from service.schemas import SummarizeBody, SummaryAnswer, render_summary
+
+    _check_output(output, file, (".docx", ".pdf"), "a summary is text")
+    source = read(file, session.settings(), allow_private=session.allow_private)
+    article = source.article(is_html=is_html, clean=options["clean"])
+    given = {**options, "clean": options["clean"] and article.clean, article.field: article.text}
+    request = summary_request(given)
+
+    def here() -> "SummaryAnswer":
+        with session.runtime() as runtime:
+            outcome, total_s = _run(session, runtime, runtime.summarizer.steps(request))
+        return render_summary(outcome.unwrap(), outcome.timings, total_s)
+
+    answer = answered(session, "/v1/summarize", body_of(request, SummarizeBody), SummaryAnswer, here)
+    if source.is_packed:  # the spans refer to what was read in it
+        answer.source.text = answer.source.text or article.text
+    text = marked(answer.summary, answer.sentences) if mark else answer.summary
+    _put(answer.model_dump_json(indent=2) if as_json else text, output)
+    _tell(answer.notes, answer.sentences, mark, as_json)
 
 
-@click.command(epilog="Example: dragoman translate --to fr article.txt")
+@click.command(epilog="Example: dragoman translate --to fr report.docx --output report.fr.docx")
 @FILE
 @translation_options
+@ALLOW_PRIVATE
+@server_options
+@MARK
+@OUTPUT
 @JSON
 @click.pass_obj
-def translate(session: Session, /, file: str, as_json: bool, **options: Any) -> None:
-    """Translate the text in FILE (`-` is standard input). HTML and Markdown come back with their markup."""
-    from models.text.article.page import read_html
-    from service.schemas import render_translation
+def translate(
+    session: Session, /, file: str, mark: bool, output: Path | None, as_json: bool, **options: Any
+) -> int:
+    """Translate FILE; HTML, Markdown, subtitles and, with --output, .docx files keep their form.
 
-    text = read_file(file)
-    format_ = options["format"] or _format_of(file)
-    if options["article"]:
-        text, format_ = read_html(text).content(), "text"
-    request = translation_request({**options, "format": format_}, text)
-    with session.runtime() as runtime:
-        outcome, total_s = _run(session, runtime, runtime.translator.steps(request))
-    done = outcome.unwrap()
-    _show(done.translation, done.notes, as_json, lambda: render_translation(done, outcome.timings, total_s))
+    FILE is text, .md, .html, .docx, .pdf or .srt by its name, an http:// or https:// address, `-` for
+    standard input, or the words themselves. A PDF comes back as text.
+    """
+    from service.schemas import TranslateBody, TranslationAnswer, render_translation
+
+    as_word = _is_word(output) and not as_json
+    _check_output(output, file, (".pdf",), "a translated PDF comes back as text")
+    source = read(file, session.settings(), allow_private=session.allow_private)
+    if as_word and (source.suffix != ".docx" or options["format"] or options["article"] or mark):
+        raise click.UsageError("--output is a .docx file only of a .docx file, without --mark or --format")
+    part = source.page_article() if options["article"] else source.to_translate(options["format"])
+    request = translation_request({**options, "format": part.format}, part.text)
+
+    def here() -> "TranslationAnswer":
+        with session.runtime() as runtime:
+            outcome, total_s = _run(session, runtime, runtime.translator.steps(request))
+        return render_translation(outcome.unwrap(), outcome.timings, total_s)
+
+    body = {**body_of(request, TranslateBody), "partial": True}  # a server has a deadline
+    answer = answered(session, "/v1/translate", body, TranslationAnswer, here)
+    translation = marked(answer.translation, answer.segments) if mark else answer.translation
+    if as_json:
+        _put(answer.model_dump_json(indent=2), output)
+    elif source.is_packed and not options["format"] and not options["article"]:
+        _put_document(source, source.translated(translation, answer.target), output)
+    else:
+        _put(translation, output)
+    _tell(answer.notes, answer.segments, mark, as_json)
+    return UNFINISHED if answer.partial else 0
 
 
 @click.command(epilog="Example: dragoman detect article.txt")
 @FILE
+@ALLOW_PRIVATE
+@server_options
 @JSON
 @click.pass_obj
 def detect(session: Session, file: str, as_json: bool) -> None:
-    """Say which language the text in FILE is in, and with which confidence (0 to 1)."""
-    from service.schemas import render_detection
+    """Say which language FILE is in, and with which confidence (0 to 1)."""
+    from service.schemas import DetectionAnswer, render_detection
 
-    content = read_file(file)
-    with session.runtime() as runtime:
-        candidates = runtime.detector.candidates(content)
-    best = candidates[0]
-    _show(f"{best.language} {best.confidence:.2f}", (), as_json, lambda: render_detection(candidates))
+    text = read(file, session.settings(), allow_private=session.allow_private).words()
 
+    def here() -> "DetectionAnswer":
+        with session.runtime() as runtime:
+            return render_detection(runtime.detector.candidates(text))
 
-def read_file(file: str) -> str:
-    """The file's text. Raises click.UsageError if it is not UTF-8."""
-    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise click.BadParameter(
-            f"{file} is not UTF-8 text (byte {error.start + 1})", param_hint="FILE"
-        ) from error
-
-
-def is_html_file(file: str, told: bool | None) -> bool:
-    """What the user says, or else what the file's name says."""
-    return file.lower().endswith(HTML_NAMES) if told is None else told
-
-
-def _format_of(file: str) -> str:
-    """The format that a file's name tells."""
-    return next((name for ends, name in FORMATS.items() if file.lower().endswith(ends)), "text")
+    answer = answered(session, "/v1/detect", {"text": text}, DetectionAnswer, here)
+    write(answer.model_dump_json(indent=2) if as_json else f"{answer.language} {answer.confidence:.2f}")
 
 
 def _run(session: Session, runtime: "Runtime", task: "Steps[T]") -> "tuple[Outcome[T], float]":
@@ -121,10 +169,57 @@ def _run(session: Session, runtime: "Runtime", task: "Steps[T]") -> "tuple[Outco
     return outcome, time.monotonic() - start
 
 
-def _show(text: str, notes: Sequence[str], as_json: bool, answer: "Callable[[], BaseModel]") -> None:
-    if as_json:
-        write(answer().model_dump_json(indent=2))
+# ------------------------------------------------------------------ what comes out
+
+
+def _is_word(output: Path | None) -> bool:
+    return output is not None and output.suffix.lower() == ".docx"
+
+
+def _check_output(output: Path | None, file: str, suffixes: tuple[str, ...], why: str) -> None:
+    """Raise click.UsageError, before anything is loaded, for a file that could not be written as asked."""
+    if output is None or str(output) == "-":
         return
-    write(text)
+    if output.suffix.lower() in suffixes:
+        raise click.UsageError(f"--output cannot be a {output.suffix} file: {why}")
+    if not output.parent.is_dir():
+        raise click.UsageError(f"--output: there is no folder {output.parent}")
+    if output.exists() and Path(file).exists() and output.samefile(file):
+        raise click.UsageError("--output is FILE itself, which would be lost")
+
+
+def _put(text: str, output: Path | None) -> None:
+    if output is None or str(output) == "-":
+        write(text)
+    else:
+        output.write_bytes(text.encode() + (b"" if text.endswith("\n") else b"\n"))
+
+
+def _put_document(source: Source, file: "File", output: Path | None) -> None:
+    """Write the file; of a Word document that is not to be one, its text."""
+    if file.suffix != ".docx":
+        _put(file.data.decode(), output)
+    elif output is not None and _is_word(output):
+        output.write_bytes(file.data)
+    else:
+        _put(Source(f"translation{file.suffix}", file.data, source.settings).words(), output)
+
+
+def _tell(
+    notes: Sequence[str],
+    sentences: "Sequence[SegmentPart] | Sequence[SentencePart]",
+    mark: bool,
+    as_json: bool,
+) -> None:
+    """Say on stderr what the reader should know, and how many sentences the checks found something in."""
+    if as_json:
+        return
     for each in notes:
         note(f"note: {each}")
+    if mark:
+        for line in reasons(sentences):
+            note(line)
+    if number := counted(sentences):
+        note(number if mark else f"{number}; --mark shows them")
+    elif mark:
+        note("no sentence is flagged")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import PurePath
 
-from models.choices import TextFormat
+from models.choices import TEXT_SUFFIXES, TextFormat
 from models.errors import InvalidInput
 from service.documents.document import Document
 from service.documents.plain import PlainDocument, decode
@@ -17,15 +17,8 @@ def _plain(data: bytes, *, format: TextFormat, suffix: str) -> Document:
     return PlainDocument(decode(data), format, suffix)
 
 
-_FORMATS: dict[str, TextFormat] = {
-    ".txt": "text",
-    ".md": "markdown",
-    ".markdown": "markdown",
-    ".html": "html",
-    ".htm": "html",
-}
 _READERS: dict[str, Callable[[bytes], Document]] = {
-    **{suffix: partial(_plain, format=form, suffix=suffix) for suffix, form in _FORMATS.items()},
+    **{suffix: partial(_plain, format=form, suffix=suffix) for suffix, form in TEXT_SUFFIXES.items()},
     ".docx": WordDocument,
     ".pdf": PortableDocument,
     ".srt": Subtitles,

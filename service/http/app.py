@@ -70,7 +70,7 @@ def create_app(
     Auth(runtime.keys, runtime.settings, gate, arrivals, families).install(app)
     allowance.install(app)
     arrivals.install(app)
-    app.register_blueprint(Page().blueprint())
+    app.register_blueprint(Page(runtime.settings).blueprint())
     app.register_blueprint(Docs(runtime.settings).blueprint())
     app.register_blueprint(V1(runtime, work).blueprint())
     app.register_blueprint(TrustViews(runtime, work).blueprint())

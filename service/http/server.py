@@ -25,6 +25,7 @@ from service.http.metrics import Metrics
 from service.http.readiness import Readiness
 from service.http.worker import Worker
 from service.jobs.desk import Desk
+from service.listening import require_free
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -135,7 +136,11 @@ def _stop(sig: int, frame: Any) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is in work; it ends the process."""
+    """Serve until SIGTERM or SIGINT, then finish what is in work; it ends the process.
+
+    Raises DragomanError if it cannot listen on the settings' address.
+    """
+    require_free(settings.host, settings.port)
     configure_log()
     Server(settings, _runtime).run()
 

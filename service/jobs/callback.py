@@ -1,77 +1,21 @@
-"""Telling a URL that a job has ended: where that may lead, the signature, and the one request.
-
-The host's name is looked up once, its addresses are checked, and that very address is connected to: a name
-that leads elsewhere the second time leads nowhere. Redirects are answers like any other, and not followed.
-"""
+"""Telling a URL that a job has ended: where that may lead, the signature, and the one request."""
 
 import hashlib
 import hmac
-import socket
 import ssl
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from http.client import HTTPConnection
-from urllib.parse import SplitResult, urlsplit
+from collections.abc import Mapping
+from functools import partial
 
-from models.errors import InvalidInput
-from service.jobs.addresses import is_public
+from service import outbound
+from service.outbound import Destination, PinnedConnection, Resolve, resolve
 
-CONNECT_S = 5.0
 WHOLE_S = 15.0
 """From the connection to the answer's head; a receiver that drips is cut off then."""
-PORTS = {"http": 80, "https": 443}
-_ALLOWED = "http or https, to a host with public addresses"
 
-Resolve = Callable[[str, int], Sequence[str]]
-"""From a host's name and a port to its addresses. Raises OSError."""
+__all__ = ["Destination", "Resolve", "checked_url", "destination", "post", "resolve", "sign"]
 
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """A URL, and the address that it leads to."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-    """With the query."""
-    address: str
-
-
-def resolve(host: str, port: int) -> list[str]:
-    """The host's addresses, by the system's resolver."""
-    return list(
-        dict.fromkeys(str(found[4][0]) for found in socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP))
-    )
-
-
-def checked_url(url: str) -> SplitResult:
-    """The URL's parts. Raises InvalidInput for one that is none, or not of a kind that is called."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise _refused(f"callback is no URL: {error}") from None
-    if parts.scheme not in PORTS or not host or not url.isascii():
-        raise _refused(f"callback cannot be {url[:100]!r}")
-    if parts.username is not None or parts.password is not None:
-        raise _refused("callback must not hold a user's name or password")
-    return parts
-
-
-def destination(url: str, *, private: bool, resolve: Resolve = resolve) -> Destination:
-    """Where the URL leads. Raises InvalidInput, also if an address is not public, unless `private`."""
-    parts = checked_url(url)
-    host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
-    try:
-        addresses = resolve(host, port)
-    except (OSError, UnicodeError) as error:
-        raise _refused(f"callback's host {host[:100]!r} is not found: {error}") from None
-    if not addresses or not (private or all(map(is_public, addresses))):
-        raise _refused(f"callback's host {host[:100]!r} is not public")
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Destination(parts.scheme, host, port, path, addresses[0])
+checked_url = partial(outbound.checked_url, field="callback")
+destination = partial(outbound.destination, field="callback")
 
 
 def sign(secret: str, timestamp: int, body: bytes) -> str:
@@ -82,60 +26,10 @@ def sign(secret: str, timestamp: int, body: bytes) -> str:
 
 def post(to: Destination, body: bytes, headers: Mapping[str, str], tls: ssl.SSLContext | None = None) -> int:
     """POST the body; returns the answer's status. Raises OSError and http.client's exceptions."""
-    connection = _PinnedConnection(to, tls)
+    connection = PinnedConnection(to, tls)
     try:
         with connection.cut_off_after(WHOLE_S):
             connection.request("POST", to.path, body, dict(headers))
             return connection.getresponse().status
     finally:
         connection.close()
-
-
-class _PinnedConnection(HTTPConnection):
-    """A connection to the destination's address, in the name of its host."""
-
-    def __init__(self, to: Destination, tls: ssl.SSLContext | None):
-        super().__init__(to.host, to.port, timeout=CONNECT_S)
-        self.default_port = PORTS[to.scheme]
-        self._to = to
-        self._tls = (tls or ssl.create_default_context()) if to.scheme == "https" else None
-        self._socket: socket.socket | None = None
-        self._late = False
-
-    def connect(self) -> None:
-        self._socket = self.sock = socket.create_connection((self._to.address, self._to.port), CONNECT_S)
-        if self._tls is not None:
-            self._socket = self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._to.host)
-        self.sock.settimeout(WHOLE_S)
-        if self._late:
-            raise TimeoutError("the connection took too long")
-
-    def cut_off_after(self, seconds: float) -> "_CutOff":
-        return _CutOff(self, seconds)
-
-    def cut_off(self) -> None:
-        """End what is waited for, from another thread."""
-        self._late = True
-        if self._socket is not None:
-            try:
-                self._socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # ended already
-
-
-class _CutOff:
-    """Cuts a connection off unless this context is left in time."""
-
-    def __init__(self, connection: _PinnedConnection, seconds: float):
-        self._timer = threading.Timer(seconds, connection.cut_off)
-        self._timer.daemon = True
-
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-
-
-def _refused(message: str) -> InvalidInput:
-    return InvalidInput(message, field="callback", allowed=_ALLOWED)

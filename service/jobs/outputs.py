@@ -22,7 +22,7 @@ class JobOutputs:
     def recall(self, wanted: Sequence[Wanted]) -> dict[Wanted, Output]:
         """Return those that are kept."""
         keys = {self._keys(each): each for each in wanted}
-        query = "SELECT key, body FROM output WHERE job = ? AND key IN (%s)"
+        query = "SELECT key, body FROM kept WHERE job = ? AND key IN (%s)"
         with self._database.transaction(write=False) as db:
             rows = rows_in(db, query, list(keys), self._job.number)
             return {keys[key]: unpacked(body) for key, body in rows}
@@ -32,7 +32,7 @@ class JobOutputs:
         with self._database.transaction() as db:
             require_running(db, self._job, getting_on=True)
             db.executemany(
-                "INSERT OR REPLACE INTO output VALUES (?, ?, ?)",
+                "INSERT OR REPLACE INTO kept VALUES (?, ?, ?)",
                 [(self._job.number, self._keys(each), packed(output)) for each, output in made.items()],
             )
         self._on_kept()

@@ -196,7 +196,7 @@ class JobStore:
             )
             size = sum(len(result.data) for result in results.values())
             db.execute("UPDATE job SET bytes = bytes + ? WHERE number = ?", (size, job.number))
-            db.execute("DELETE FROM output WHERE job = ?", (job.number,))
+            db.execute("DELETE FROM kept WHERE job = ?", (job.number,))
             if job.form == "texts":
                 db.execute("UPDATE job SET done = done + ? WHERE number = ?", (len(results), job.number))
 
@@ -249,7 +249,7 @@ def _end(db: sqlite3.Connection, number: int, status: Status, problem: bytes | N
     if db.execute(_END, (status, now, problem, now, number)).rowcount:
         # Not those done, whose texts are forgotten already: a row is written whole, its result too.
         db.execute("UPDATE item SET content = NULL WHERE job = ? AND content IS NOT NULL", (number,))
-        db.execute("DELETE FROM output WHERE job = ?", (number,))
+        db.execute("DELETE FROM kept WHERE job = ?", (number,))
         kept = "SELECT coalesce(sum(length(data)), 0) FROM item WHERE job = job.number"
         db.execute(f"UPDATE job SET bytes = ({kept}) WHERE number = ?", (number,))  # noqa: S608
 

@@ -17,7 +17,7 @@ from service.jobs.store import JobStore
 from service.limits import job_limits
 from service.work import plan
 from service.work.outputs import OutputKeys
-from service.work.plan import Plan, Result
+from service.work.plan import PlannedTask, Result
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -87,7 +87,7 @@ class JobWork:
                 results.append(Result.of_error(error, job.request_id, number))
         return results
 
-    def _plans(self, job: Job, items: Sequence[Item], stop: Stop) -> list[Plan]:
+    def _plans(self, job: Job, items: Sequence[Item], stop: Stop) -> list[PlannedTask]:
         if job.form == "document":
             name, data = str(job.options["file"]), items[0].content
             assert isinstance(data, bytes)  # noqa: S101 - a document's content is its bytes
@@ -104,4 +104,4 @@ class JobWork:
         make = plan.with_options(self._runtime, job.task, job.options, job.owner)
         field = "html" if job.form == "html" else "text"
         requests = [make(**{field: item.content}) for item in items]
-        return [Plan("", in_parts(self._runtime, each), plan.result) for each in requests]
+        return [PlannedTask("", in_parts(self._runtime, each), plan.result) for each in requests]

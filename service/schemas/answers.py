@@ -146,6 +146,8 @@ class DetectedPart(_AnswerPart):
 class TranslationFlag(_AnswerPart):
     """Something in a segment that its source does not bear out; offsets count in the segment's texts."""
 
+    model_config = ConfigDict(from_attributes=True, validate_by_name=True)
+
     kind: str
     start: int = Field(validation_alias=AliasPath("span", "start"))
     end: int = Field(validation_alias=AliasPath("span", "end"))

@@ -50,28 +50,39 @@ EMPTY_ITEM: dict[str, Any] = {
 }
 SUMMARIES: dict[str, Any] = {"results": [SUMMARY, EMPTY_ITEM]}
 
-TRANSLATE: dict[str, Any] = {"text": "Good morning.", "target": "fr"}
+TRANSLATE: dict[str, Any] = {
+    "text": "The ministers met in Vienna on Monday. They signed 14 papers.",
+    "target": "fr",
+}
 TRANSLATION: dict[str, Any] = {
-    "translation": "Bonjour.",
+    "translation": "Les ministres se sont rencontrés lundi à Vienne. Ils ont signé 14 papiers.",
     "segments": [
         {
-            "source": {"start": 0, "end": 13},
-            "text": "Bonjour.",
+            "source": {"start": 0, "end": 38},
+            "text": "Les ministres se sont rencontrés lundi à Vienne.",
             "complete": True,
-            "confidence": 0.8713,
+            "confidence": 0.6256,
             "abstained": False,
             "flags": [],
-        }
+        },
+        {
+            "source": {"start": 39, "end": 61},
+            "text": "Ils ont signé 14 papiers.",
+            "complete": True,
+            "confidence": 0.7769,
+            "abstained": False,
+            "flags": [],
+        },
     ],
     "source": {"language": "en", "confidence": 0.9412, "detected": True},
     "target": "fr",
     "model": "dragoman/gemma3-270m-translate",
-    "usage": {"source_tokens": 14, "output_tokens": 3},
-    "timings_ms": {"text": 1.1, "model": 204.6, "total": 206.0},
+    "usage": {"source_tokens": 31, "output_tokens": 20},
+    "timings_ms": {"text": 2.4, "model": 1338.7, "total": 1341.5},
     "notes": [],
 }
 TRANSLATE_STREAM: dict[str, Any] = {**TRANSLATE, "stream": True}
-TRANSLATE_MANY: dict[str, Any] = {"texts": ["Good morning.", ""], "target": "fr"}
+TRANSLATE_MANY: dict[str, Any] = {"texts": [TRANSLATE["text"], ""], "target": "fr"}
 TRANSLATIONS: dict[str, Any] = {"results": [TRANSLATION, EMPTY_ITEM]}
 
 DETECT: dict[str, Any] = {"text": "Guten Morgen, liebe Leute."}
@@ -118,7 +129,7 @@ CHECKED: dict[str, Any] = {
                     "kind": "number",
                     "start": 5,
                     "end": 7,
-                    "reason": "the source has 40, not 60",
+                    "reason": "The source has 40, not 60.",
                     "severity": "error",
                 }
             ],

@@ -61,7 +61,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PlannedTask:
     """A task, and what becomes of its outcome."""
 
     text: str
@@ -136,7 +136,7 @@ def of_document(
     *,
     limits: Settings,
     apart: Callable[..., Any],
-) -> Plan:
+) -> PlannedTask:
     """Plan a document, given by its name and its bytes. Raises InvalidInput with field `file`, and TooLong.
 
     `apart` runs a function of the bytes elsewhere; see `Children.run`.
@@ -145,10 +145,10 @@ def of_document(
     if task == "summarize":
         article = apart(parsing.article, *file, limits, field="file")
         request = make(**{article.field: article.text}, clean=article.clean)
-        return Plan(article.text, steps(runtime, request), partial(_with_text, request))
+        return PlannedTask(article.text, steps(runtime, request), partial(_with_text, request))
     part = apart(parsing.to_translate, *file, limits, field="file")
     request = make(text=part.text, format=part.format)
-    return Plan(part.text, steps(runtime, request), partial(_file, file, apart))
+    return PlannedTask(part.text, steps(runtime, request), partial(_file, file, apart))
 
 
 def _with_text(request: SummaryRequest, outcome: Outcome[Summary], total_s: float) -> Result:

@@ -83,20 +83,25 @@ def _in_words(reading: Reading, known: CalendarWords) -> Iterator[MentionedDate]
     for word in reading.words:
         if word.key in known.weekdays:
             yield MentionedDate(
-                "weekday", word.span, known.weekdays[word.key], sure=_is_sure(reading.text, word)
+                "weekday",
+                word.span,
+                known.weekdays[word.key],
+                sure=is_surely_a_date(reading.text, word.start, word.key),
             )
         elif word.key in known.months:
             month = known.months[word.key]
             days = list(_days(reading.text, word, month, numerals))
-            yield MentionedDate("month", word.span, month, sure=bool(days) or _is_sure(reading.text, word))
+            sure = bool(days) or is_surely_a_date(reading.text, word.start, word.key)
+            yield MentionedDate("month", word.span, month, sure=sure)
             yield from days
 
 
-def _is_sure(text: str, word: Word) -> bool:
-    if word.key not in _ALSO_OTHER_WORDS:
+def is_surely_a_date(text: str, start: int, key: str) -> bool:
+    """Return whether the name of a day or month that starts here, such as `May`, can mean nothing else."""
+    if key not in _ALSO_OTHER_WORDS:
         return True
-    before = text[max(0, word.start - 12) : word.start]
-    return text[word.start].isupper() and _DATE_BEFORE.search(before) is not None
+    before = text[max(0, start - 12) : start]
+    return text[start].isupper() and _DATE_BEFORE.search(before) is not None
 
 
 def _days(text: str, word: Word, month: int, numerals: list[Numeral]) -> Iterator[MentionedDate]:

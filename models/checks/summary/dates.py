@@ -26,7 +26,7 @@ def check(pair: Pair) -> Iterator[Flag]:
     for span, readings in in_figures(pair.output_dates).items():
         if _names_one_year(readings) and not held.has_day(readings):
             written = pair.output.text[span.start : span.end]
-            yield Flag("date", span, f"the source does not mention {written}")
+            yield Flag("date", span, f"The source does not mention {written}.")
 
 
 def dated_places(pair: Pair) -> set[int]:
@@ -123,9 +123,9 @@ def _flag(pair: Pair, held: _SourceDates, mentioned: MentionedDate) -> Flag:
     written = pair.output.text[mentioned.span.start : mentioned.span.end]
     others = held.others(mentioned)
     if not others:
-        return Flag("date", mentioned.span, f"the source does not mention {written}")
+        return Flag("date", mentioned.span, f"The source does not mention {written}.")
     named = _listed(held.named_instead(mentioned))
-    return Flag("date", mentioned.span, f"the source has {named}, not {written}", source=others[0].span)
+    return Flag("date", mentioned.span, f"The source has {named}, not {written}.", source=others[0].span)
 
 
 def _different(written: Iterable[str]) -> Iterator[str]:

@@ -51,7 +51,7 @@ def check(pair: Pair) -> Iterator[Flag | None]:
         )
         for part, other in misspelt:
             absent.remove(part)
-            reason = f"the source spells it {other.written}, not {part.written}"
+            reason = f"The source spells it {other.written}, not {part.written}."
             yield Flag("spelling", part.span, reason, "warning", other.span)
         if nouns_are_capitalized(pair.output) and len(absent) < len(name):
             continue
@@ -125,7 +125,7 @@ def _flag(stretch: list[Capital], name: Name, pair: Pair) -> Flag:
     # a noun beside a noun looks like a name where all of them have capitals
     severity: Severity = "warning" if nouns_are_capitalized(pair.output) else "error"
     if other is None:
-        return Flag("name", span, f"the source does not name {written}", severity)
+        return Flag("name", span, f"The source does not name {written}.", severity)
     source = Span(other[0].span.start, other[-1].span.end)
-    reason = f"the source has {pair.source.text[source.start : source.end]}, not {written}"
+    reason = f"The source has {pair.source.text[source.start : source.end]}, not {written}."
     return Flag("name", span, reason, severity, source)

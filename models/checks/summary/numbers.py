@@ -150,9 +150,9 @@ def _flag(pair: Pair, numeral: Numeral, beside: dict[Span, list[Numeral]]) -> Fl
             beside[sentence] = _beside(pair, sentence)
         others = beside[sentence]
     if not others:
-        return Flag("number", numeral.span, f"the source does not have the number {written}")
+        return Flag("number", numeral.span, f"The source does not have the number {written}.")
     listed = " and ".join(dict.fromkeys(pair.source.text[o.span.start : o.span.end] for o in others))
-    return Flag("number", numeral.span, f"the source has {listed}, not {written}", source=others[0].span)
+    return Flag("number", numeral.span, f"The source has {listed}, not {written}.", source=others[0].span)
 
 
 def _beside(pair: Pair, sentence: Span) -> list[Numeral]:

@@ -230,5 +230,5 @@ def _better(
 def _flag(pair: Pair, span: Span, rival: Span) -> Flag:
     written = pair.output.text[span.start : span.end]
     other = pair.source.text[rival.start : rival.end]
-    reason = f"where the source says this it has {other}, not {written}"
+    reason = f"Where the source says this it has {other}, not {written}."
     return Flag("placement", span, reason, source=rival)

@@ -80,9 +80,10 @@ def _is_telling(piece: str) -> bool:
 def _flag(pair: Pair, span: Span, *, with_nearest: bool) -> Flag:
     nearest = _nearest(pair.source, pair.output.text[span.start : span.end]) if with_nearest else None
     if nearest is None:
-        return Flag("quotation", span, "the source does not have these words")
+        return Flag("quotation", span, "The source does not have these words.")
     words = pair.source.text[nearest.start : nearest.end]
-    return Flag("quotation", span, f"the source says: {words}", source=nearest)
+    stop = "." if words[-1].isalnum() else ""
+    return Flag("quotation", span, f"The source says: {words}{stop}", source=nearest)
 
 
 def _nearest(source: Reading, quotation: str) -> Span | None:

@@ -44,7 +44,7 @@ def check(pair: Pair) -> Iterator[Flag | None]:
         if len(words) < _LEAST_WORDS or len(scraps) == 1 or pair.evidence[i][:1] == ():
             continue
         if _doubt(pair, i, words, scraps, copied, stems) > _LIMIT:
-            reason = "put together from parts that the source has in different places"
+            reason = "It is put together from parts that the source has in different places."
             yield Flag("splice", pair.output.sentences[i], reason, source=pair.evidence[i][0].span)
 
 

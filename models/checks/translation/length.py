@@ -58,6 +58,8 @@ _BY_SCRIPT = {
 _UNMEASURED = Length(1.10, 0.08, 1.5)
 ERROR, WARNING = 3.5, 3.0
 """In standard deviations from the expected length."""
+_SHORT = 0.3
+"""In standard deviations; a longer output without a full stop at its end is not taken to be broken off."""
 _ELLIPSIS = re.compile(r"(?:\.\.\.|…|\[\.\.\.\]|\[…\])\W{0,20}$")
 
 _WORD = re.compile(r"\w")
@@ -97,7 +99,12 @@ def check(pair: Pair) -> Iterator[Flag]:
         )
     elif _ELLIPSIS.search(end) and not _ELLIPSIS.search(source_end):
         yield Flag(LOST, whole, "The translation breaks off with an ellipsis.", "warning")
-    elif _FULL_STOP.search(source_end) and _MID_SENTENCE.search(end) and _has_full_stops(pair):
+    elif (
+        deviation <= _SHORT
+        and _FULL_STOP.search(source_end)
+        and _MID_SENTENCE.search(end)
+        and _has_full_stops(pair)
+    ):
         yield Flag(LOST, whole, "The translation has no end: the source's last sentence does.", "warning")
 
 

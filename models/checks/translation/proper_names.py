@@ -1,13 +1,16 @@
 """Warns of names of several words that a translation lost or misspelled. No errors: some are translated.
 
 Works between alphabets only: in Chinese and its like a name's sound is too vague to look for. A name counts
-as kept if any of its words is found, in any spelling. Skips single words: too many are exonyms, as `Londres`
-is, and German writes every noun like a name.
+as kept if any of its own words is found, in any spelling; titles, ordinary words (`Cold War`) and countries
+are not its own. Skips single words: too many are exonyms, as `Londres` is, and German writes every noun like
+a name.
 """
 
 import re
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import cache
 from itertools import islice, takewhile
 from typing import NamedTuple
 
@@ -15,7 +18,9 @@ from rapidfuzz import fuzz, process
 
 from models.checks.flag import Flag
 from models.checks.language.common_words import common_words
-from models.checks.language.reading import Reading
+from models.checks.language.name_forms import table
+from models.checks.language.ordinary_words import is_ordinary
+from models.checks.language.reading import key_of
 from models.checks.language.spelling import latin, skeleton
 from models.checks.language.words import WordForm, is_unspaced
 from models.checks.pair import Pair
@@ -27,6 +32,8 @@ _UPPER = "A-ZÀ-ÖØ-ÞĀ-ŽΑ-ΩЀ-Я"
 _NAME_WORD = rf"[{_UPPER}][^\W\d_]{{0,40}}+(?:['’-][^\W\d_]{{1,40}}+){{0,9}}+"
 _PARTICLES = "de|da|di|del|della|van|von|den|al|bin|ben|la|le|dos|du|el"
 _PARTICLE = re.compile(rf" (?:{_PARTICLES}) ")
+_OF_INSTITUTIONS = frozenset(("de", "fr", "es", "it", "pt"))
+"""Languages in which a name with a particle is more often an institution's than a person's."""
 _NAME = re.compile(rf"{_NAME_WORD}(?: (?:(?:{_PARTICLES}) ){{0,4}}+{_NAME_WORD}){{1,29}}")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _MOST_NAMES = 300
@@ -38,6 +45,8 @@ _LEAST_LETTERS = 4
 _MOST_SOUNDS, _MOST_COMPARED = 1000, 50_000
 """The most sounds looked for and pairs of words compared; a sentence has a few dozen."""
 _SAME_SOUND = 66
+_LEAST_SOUNDS = 3
+"""Shorter sounds have to be the same."""
 _LEAST_SPELLED_LETTERS = 5
 _ALMOST = 70
 """The least similarity in percent of two spellings of a word."""
@@ -49,6 +58,10 @@ class _FullName(NamedTuple):
     """A name of several words, as the source writes it."""
 
     words: list[WordForm]
+    own: list[WordForm]
+    """Those that are neither titles nor ordinary words nor parts of a country's name."""
+    sure: bool
+    """True if they are enough, with a title, to be somebody's."""
 
     @property
     def span(self) -> Span:
@@ -57,7 +70,7 @@ class _FullName(NamedTuple):
 
 def check(pair: Pair) -> Iterator[Flag]:
     """Yield a warning for each name that is gone, and for each word of a name that is spelled differently."""
-    names = list(islice(_names(pair.source), _MOST_NAMES))
+    names = list(islice(_names(pair), _MOST_NAMES))
     if not names:
         return
     output = _words(pair.output.text, Span(0, len(pair.output.text)))
@@ -69,26 +82,55 @@ def check(pair: Pair) -> Iterator[Flag]:
     heard = _Sounds({skeleton(text) for text in places})
     left = _MOST_COMPARED
     for name in names:
-        if not any(word.form in places for word in name.words) and not heard.holds(name):
+        if name.sure and not any(word.form in places for word in name.own) and not heard.holds(name):
             written = pair.source.text[name.span.start : name.span.end]
             whole = Span(0, len(pair.output.text))
             yield Flag(KIND, whole, f"The name {written} of the source is missing.", "warning", name.span)
         beside = _beside(name, output, places) if left > 0 else []
         left -= len(name.words) * len(beside)
-        for word, other in _misspelled(name, beside, places):
+        for word, other in _misspelled(name, beside, places, pair.output.base_language):
             reason = f"The source spells this name {word.form}."
             yield Flag(KIND, other.span, reason, "warning", word.span)
 
 
-def _names(reading: Reading) -> Iterator[_FullName]:
-    base = reading.language.split("-")[0].lower()
-    common, german = common_words(base), base == "de"
+def _names(pair: Pair) -> Iterator[_FullName]:
+    reading, base = pair.source, pair.source.base_language
+    common, particles_tell = common_words(base), base in _OF_INSTITUTIONS
+    known: list[Span] | None = None
     for match in _NAME.finditer(reading.text):
         words = _words(reading.text, Span(*match.span()))
         while words and words[0].form.lower() in common:
             words = words[1:]
-        if len(words) > 1 and not match[0].isupper() and not (german and _PARTICLE.search(match[0])):
-            yield _FullName(words)
+        if match[0].isupper() or (particles_tell and _PARTICLE.search(match[0])):
+            continue
+        if known is None:
+            known = [each.span for each in pair.source_mentions if each.thing.kind != "person"]
+        own = [word for word in words if _is_own(word, base) and not _is_within(word.span, known)]
+        if len(words) > 1:
+            titled = any(key_of(word.form) in _titles() for word in words)
+            yield _FullName(words, own, len(own) > 1 or (bool(own) and titled))
+
+
+def _is_own(word: WordForm, language: str) -> bool:
+    """Return whether the word may be somebody's, and is long enough to tell."""
+    key = key_of(word.form)
+    return (
+        len(key) >= _LEAST_LETTERS
+        and not word.form.isupper()
+        and key not in _titles()
+        and not is_ordinary(key, language)
+    )
+
+
+def _is_within(span: Span, others: Sequence[Span]) -> bool:
+    """Return whether one of the others, sorted and not overlapping, contains the span."""
+    before = bisect_right(others, span.start, key=lambda each: each.start)
+    return before > 0 and span.end <= others[before - 1].end
+
+
+@cache
+def _titles() -> frozenset[str]:
+    return frozenset(map(key_of, table()["titles"]))
 
 
 def _words(text: str, within: Span) -> list[WordForm]:
@@ -100,16 +142,19 @@ class _Sounds:
 
     def __init__(self, sounds: Set[str]):
         self._sounds = sounds
+        self._long = [sound for sound in sounds if len(sound) >= _LEAST_SOUNDS]
         self._known: dict[str, bool] = {}
 
     def holds(self, name: _FullName) -> bool:
         """Return whether one of the name's words sounds like one of these, or none is long enough to tell."""
-        sounds = {skeleton(word.form) for word in name.words if len(word.form) >= _LEAST_LETTERS}
+        sounds = {skeleton(word.form) for word in name.own}
         return not sounds or not sounds.isdisjoint(self._sounds) or any(map(self._is_near, sounds))
 
     def _is_near(self, sound: str) -> bool:
+        if len(sound) < _LEAST_SOUNDS:
+            return False
         if sound not in self._known and len(self._known) < _MOST_SOUNDS:
-            near = process.extractOne(sound, self._sounds, scorer=fuzz.ratio, score_cutoff=_SAME_SOUND)
+            near = process.extractOne(sound, self._long, scorer=fuzz.ratio, score_cutoff=_SAME_SOUND)
             self._known[sound] = near is not None
         return self._known.get(sound, True)
 
@@ -125,14 +170,28 @@ def _beside(
 
 
 def _misspelled(
-    name: _FullName, beside: Sequence[WordForm], places: Mapping[str, Sequence[int]]
+    name: _FullName, beside: Sequence[WordForm], places: Mapping[str, Sequence[int]], language: str
 ) -> Iterator[tuple[WordForm, WordForm]]:
     """Yield words of the name with the output's near spellings, beside a word that it has to the letter."""
-    for word in name.words:
-        if word.form not in places and len(word.form) >= _LEAST_SPELLED_LETTERS:
-            for other in beside:
-                if other.form[0].isupper() and _is_almost(word.form, other.form):
-                    yield word, other
+    own = {word.form for word in name.own}
+    sought = [word for word in name.words if word.form not in places and _can_be_misspelled(word)]
+    for word in sought:
+        for other in beside:
+            if not other.form[0].isupper() or not _is_almost(word.form, other.form):
+                continue
+            # an ordinary word may have a cousin in the other language, such as `Zentral` for `Central`
+            if word.form in own or (
+                _differ_by_one(word.form, other.form) and not is_ordinary(key_of(other.form), language)
+            ):
+                yield word, other
+
+
+def _can_be_misspelled(word: WordForm) -> bool:
+    return len(word.form) >= _LEAST_SPELLED_LETTERS and key_of(word.form) not in _titles()
+
+
+def _differ_by_one(one: str, other: str) -> bool:
+    return len(one) == len(other) and sum(a != b for a, b in zip(one, other, strict=True)) == 1
 
 
 def _is_almost(one: str, other: str) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a decoding step looks at: which slots, and where their keys are."""
+    """The view of a decoding step: its slots, and the places of their keys."""
 
     active: Tensor  # [B] slots
     num_beams: int

@@ -1,4 +1,4 @@
-"""Whether a generation fits the model and the engine's limits, before anything is queued.
+"""Checks that a generation fits the model and the engine's limits, before anything is queued.
 
 Knows the limits as numbers; knows nothing of tensors, and never looks at what the tokens mean.
 """

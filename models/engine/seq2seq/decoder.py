@@ -21,7 +21,7 @@ from models.families import FAMILIES, of_model_type
 
 
 class Decoder(ABC):
-    """What both families share: the layers' loop and the caches' shapes."""
+    """The part that all decoders share: the layers' loop and the caches' shapes."""
 
     layers: list[Layer]
     pre_norm: bool

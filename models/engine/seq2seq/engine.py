@@ -80,7 +80,7 @@ class Seq2SeqEngine:
 
     @property
     def limits(self) -> Limits:
-        """What requests may ask for, and what the engine was built for."""
+        """Return the limits of requests, and the sizes that the engine was built for."""
         return self._limits
 
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:

@@ -22,7 +22,7 @@ except ImportError:
 
 
 def usable_on(device: torch.device) -> bool:
-    """Whether the kernels can run: on CUDA with Triton and a C compiler, or in Triton's interpreter.
+    """Return whether the kernels can run: on CUDA with Triton and a C compiler, or in Triton's interpreter.
 
     Triton builds each kernel's launcher with the machine's own compiler, which a slim image may lack.
     """

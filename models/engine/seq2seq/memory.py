@@ -1,4 +1,4 @@
-"""How much of the device's memory the caches take: planned once, from what is free and the model's shapes.
+"""The plan of the caches' share of the device's memory: made once, from what is free and the model's shapes.
 
 Plain arithmetic on bytes; knows nothing of tensors or devices.
 """
@@ -10,7 +10,7 @@ from models.errors import EngineFailed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shapes:
-    """What decides how large a slot and a row are."""
+    """The numbers that decide how large a slot and a row are."""
 
     num_layers: int
     num_heads: int
@@ -40,7 +40,7 @@ class Shapes:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How many slots and rows there are."""
+    """The numbers of slots and rows."""
 
     num_slots: int
     num_rows: int

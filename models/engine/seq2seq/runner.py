@@ -56,7 +56,7 @@ class Results:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the engine was built for."""
+    """The sizes that the engine was built for."""
 
     max_slots: int
     beam_widths: tuple[int, ...]
@@ -193,7 +193,7 @@ def _start_token_id(model: Any) -> int:
 
 
 def _free_bytes(device: torch.device, fraction: float) -> int | None:
-    """What caches may take of the device's memory; the rest is for encoder and steps to work in."""
+    """Return the bytes of the device's memory for caches; encoder and steps work in the rest."""
     if device.type != "cuda":
         return None
     torch.cuda.empty_cache()  # what loading the model left behind is free as well

@@ -1,4 +1,4 @@
-"""Who runs next: the queue, the running requests by lane, deadlines and cancellations.
+"""The scheduler: the queue, the running requests by lane, deadlines and cancellations.
 
 A lane is what one decoding step can treat alike: the same number of beams and of candidates a step.
 Knows nothing of tensors or models; the engine's thread is its only caller.
@@ -22,7 +22,7 @@ class Lane(NamedTuple):
     num_candidates: int
     """Continuations looked at in a step: enough that `num_beams` stay even if the others all end."""
     renormalized: bool = False
-    """Whether the probabilities of what was not forbidden are made to sum to one."""
+    """True if the probabilities of what was not forbidden are made to sum to one."""
 
 
 @dataclass(eq=False, slots=True)
@@ -42,7 +42,7 @@ class Request:
     """Answered, cancelled, expired or about to be answered: it holds nothing any more."""
 
     def is_end(self, place: int, token_id: int) -> bool:
-        """Whether this token, the `place`-th from 1 on, is an end token rather than output."""
+        """Return whether this token, the `place`-th from 1 on, is an end token rather than output."""
         decoding = self.generation.decoding
         forced = place == decoding.max_new_tokens and token_id == decoding.forced_eos_token_id
         return forced or token_id in self.stop_token_ids

@@ -44,7 +44,7 @@ class _Step:
         return self.settings[:, column]
 
     def stops(self, tokens: Tensor) -> Tensor:
-        """Whether each of the tokens [B, n] ends its hypothesis."""
+        """Return whether each of the tokens [B, n] ends its hypothesis."""
         stop = self.settings[:, STOP : STOP + MAX_STOP_TOKENS]
         at_limit = self.position + 1 >= self.setting(MAX_NEW)
         return (tokens[:, :, None] == stop[:, None]).any(-1) | at_limit[:, None]
@@ -220,7 +220,7 @@ def _go_on(
 
 
 def _judge(state: SearchState, step: _Step, score: Tensor, stops: Tensor, num_beams: int) -> None:
-    """Whether a request is finished (`_check_early_stop_heuristic` and what follows it in `_beam_search`)."""
+    """Mark finished requests, as `_check_early_stop_heuristic` and the end of `_beam_search` do."""
     early_stopping = step.setting(EARLY_STOPPING)
     length_penalty = step.length_penalty[:, 0]
     slots = step.target  # just written; the spare slot's answer goes back to the spare slot

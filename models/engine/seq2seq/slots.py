@@ -16,7 +16,7 @@ class Place:
 
 
 NOWHERE = Place(-1, ())
-"""Where a request is that waits, or that is over."""
+"""The place of a request that waits or is over."""
 
 
 class Slots:

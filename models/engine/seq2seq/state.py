@@ -28,7 +28,7 @@ STOP_EARLY, STOP_NEVER = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a slot needs to begin: its decoding, stop tokens, rows and true source length."""
+    """The needs of a slot that begins: its decoding, stop tokens, rows and true source length."""
 
     slot: int
     rows: tuple[int, ...]

@@ -16,7 +16,7 @@ class Dropped:
 
     text: str
     reason: str
-    """In plain words, such as "repeated headline" or "author box"."""
+    """Its kind in plain words, such as "repeated headline" or "author box"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,13 +55,13 @@ class Block:
 
     @property
     def is_prose(self) -> bool:
-        """Whether it reads like one sentence at least, and not like a link or a label."""
+        """Return whether it reads like one sentence at least, and not like a link or a label."""
         ends = _SENTENCE_END.search(self.text) is not None
         return len(self.words) >= _SENTENCE_WORDS and ends and self.link_share < _MOST_SENTENCE_LINKS
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether it ends in dots, as teasers do."""
+        """Return whether it ends in dots, as teasers do."""
         last = next((i for i in reversed(range(len(self.text))) if _WORD_CHARACTER.match(self.text[i])), -1)
         return "..." in self.text[last + 1 :] or "…" in self.text[last + 1 :]
 

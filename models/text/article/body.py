@@ -1,4 +1,4 @@
-"""Which of a page's blocks are its article, and why the others are not.
+"""Finding the blocks of a page that are its article, with a reason for each of the others.
 
 trafilatura's two readings of a page, a cautious and a generous one, vote for blocks. The lowest element that
 holds nearly all the cautious votes is the article's; inside it furniture is dropped, and what the votes left
@@ -199,7 +199,7 @@ def _drop_opening(body: Body) -> None:
 
 
 def is_headline(block: Block, title: Sequence[str]) -> bool:
-    """Whether it says what the title says, or as much of it as one of both has."""
+    """Return whether it says what the title says, or as much of it as one of both has."""
     shorter = min(len(block.words), len(title))
     same = tuple(block.words[:shorter]) == tuple(title[:shorter])
     return same and (shorter >= 3 or 0 < shorter == len(block.words) == len(title))

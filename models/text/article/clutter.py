@@ -16,7 +16,7 @@ _QUOTED = re.compile(r"\"[^\"]*\"|“[^“”]*”|«[^«»]*»|„[^„“”]*
 _MOST_CHARACTERS = 1000
 
 Matches = Callable[[Sequence[str], int], bool]
-"""Whether the line with this number is clutter."""
+"""A test of the line with this number: is it clutter?"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class Extraction:
         self._runs: dict[int, set[Gram]] = {}
 
     def holds(self, block: Block) -> bool:
-        """Whether nearly all of the block is in it; a short one has to be there as it is."""
+        """Return whether nearly all of the block is in it; a short one has to be there as it is."""
         if len(block.words) < 2 * _GRAM_WORDS:
             return bool(block.words) and block.words in self._runs_of(len(block.words))
         own = grams(block.words)
@@ -39,6 +39,6 @@ class Extraction:
         return self._runs[size]
 
     def share_in(self, blocks: Iterable[Block]) -> float:
-        """How many of its different words stand in the blocks, 0 to 1; all of them if it has none."""
+        """Return how many of its different words stand in the blocks, 0 to 1; all of them if it has none."""
         seen = set().union(*(block.words for block in blocks))
         return len(seen & self._words) / len(self._words) if self._words else 1.0

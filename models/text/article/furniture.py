@@ -1,4 +1,4 @@
-"""What a web page sets around and into its article, with a name for each kind: by element and by wording.
+"""Furniture that web pages set around and into articles, a name for each kind: by element and by wording.
 
 Elements are known by tag, role, and the words of class and id. Wording is known in the languages that were
 thought of; the other rules look at form alone. No rule knows a site.
@@ -58,12 +58,12 @@ _WHOLES = frozenset(("article", "main"))
 _WHOLE_KINDS = frozenset(("comments", "related links"))
 """An article's other names, such as of its tags and status, tell of its subject or of its parts."""
 _MOST_NAME_CHARACTERS = 1000
-"""Of a class or an id; what goes on longer names nothing."""
+"""The longest class or id that is looked at; a longer one names nothing."""
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def element_reason(element: etree._Element) -> str | None:
-    """What kind of furniture the element holds, if by its own mark it does."""
+    """Return the kind of furniture that the element is marked as, or None."""
     reason = _TAGS.get(element.tag) or _ROLES.get((element.get("role") or "").lower())
     if reason is not None:
         return reason
@@ -79,7 +79,7 @@ def _named_reason(name: str, *, whole: bool) -> str | None:
 
 
 class Around(NamedTuple):
-    """What a block's elements say of it."""
+    """The kind of furniture and other marks that a block takes from the elements around it."""
 
     outermost: str | None = None
     """The kind of furniture that the outermost of them holds that holds any."""
@@ -140,12 +140,12 @@ _DATE = re.compile(r"\b(?:19|20)\d\d\b|\b\d{1,2}[./]\d{1,2}[./]\d\d|\d年")
 
 
 def is_related_link(block: Block) -> bool:
-    """Whether it points, in so many words, to another article."""
+    """Return whether it points, in so many words, to another article."""
     return block.link_share >= 0.5 and _LINK_LABEL.search(block.text) is not None
 
 
 def opening_reason(block: Block) -> str | None:
-    """What a line before the article's first sentence is, if it is a byline or a date."""
+    """Return `byline or date` for such a line before the article's first sentence, or None."""
     if block.is_heading:
         return None
     byline = len(block.words) <= 8 and _BYLINE.search(block.text)
@@ -163,7 +163,7 @@ def call_reason(block: Block, *, at_edge: bool) -> str | None:
 
 
 def closing_reason(block: Block) -> str | None:
-    """What a line at the article's end is, if it begins what pages set after articles."""
+    """Return the kind of a line that begins what pages set after articles, or None."""
     if len(block.words) <= 25 and _CREDIT.search(block.text):
         return "credit"
     return "after the article" if len(block.words) <= 12 and _AFTERWORD.search(block.text) else None

@@ -1,4 +1,4 @@
-"""Which line of a pasted page is its headline, once the article is found.
+"""Finding the headline of a pasted page, once its article is found.
 
 A headline is short, comes before the article's prose or at its beginning, and most of its words come again in
 that. Words are compared by their beginnings, for inflection.
@@ -19,11 +19,11 @@ _MOST_PROSE_LINES = 16
 _BEGINNING = 5
 _LEAST_SCORE = 0.25
 _LEAST_IF_KEPT = 0.5
-"""Of a line that would be read as the article's if it were no headline."""
+"""The least score of a line that would be read as the article's if it were no headline."""
 _TWICE = 0.3
 _FIRST = 0.1
 _DISTANCE, _MOST_DISTANCE = 0.02, 20
-"""What each line between it and the article takes off."""
+"""The cost of each line between it and the article."""
 _ENOUGH_WORDS = 4
 _NO_END = (".", "。", ",", ";", ":", "：", "，", "、")
 _ADDRESS = re.compile(r"\w@\w|https?://|www\.")
@@ -60,7 +60,7 @@ def _may_be(lines: Lines, i: int) -> bool:
 def _score(
     lines: Lines, i: int, first: int, held: set[str], least: float, is_copied: Callable[[int], bool]
 ) -> float:
-    """How likely it is. A copy is looked for, in all lines, only where that may bring it over `least`."""
+    """Return its likelihood. A copy is looked for in all lines, where it may lift the score over `least`."""
     score = (
         _share(lines, i, held) * min(1.0, len(_beginnings(lines, i)) / _ENOUGH_WORDS)
         + _FIRST * (i == 0)
@@ -92,7 +92,7 @@ def _copies(lines: Lines) -> Callable[[int], bool]:
 
 
 def _share(lines: Lines, i: int, held: set[str]) -> float:
-    """How much of its content is held."""
+    """Return the share of its content that is held."""
     own = _beginnings(lines, i)
     return len(own & held) / len(own) if own else 0.0
 

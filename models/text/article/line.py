@@ -27,7 +27,7 @@ FORM: Mapping[str, Callable[[str], bool]] = {
     "bar": lambda line: _BAR.search(line) is not None,
     "stop inside": lambda line: _STOP_INSIDE.search(line) is not None,
 }
-"""What a line may show by its form alone."""
+"""Tests of a line's form."""
 
 
 def size(line: str) -> float:

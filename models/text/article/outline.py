@@ -1,4 +1,4 @@
-"""Where the article lies among the lines of a page: its begin, its end, and what is set between.
+"""Finding the article among the lines of a page: its begin, its end, and what is set between.
 
 Each line's traits are weighed into log odds of being the article's (a logistic regression, fitted by
 `bench/fit_clutter.py`), and Viterbi finds the likeliest order of before, article, between, after. Then
@@ -71,13 +71,13 @@ INTERCEPT = 0.094
 FAVOUR = 0.5
 """Added to the log odds: a lost line is worse than a leftover one."""
 TURN = 1.0
-"""What it costs to leave the article and to come back to it."""
+"""The cost of leaving the article and of coming back to it."""
 
 _MOST_LABELS = 2
 """Titles of other articles under a heading such as `Read also`."""
 _SENTENCE_WORDS = 8
 _LEAST_ODDS = -1.5
-"""Of a sentence behind a link to another article."""
+"""The log odds of a sentence behind a link to another article."""
 
 _BEFORE, _ARTICLE, _BETWEEN, _AFTER = range(4)
 _TURNS = np.full((4, 4), -np.inf)
@@ -89,7 +89,7 @@ _TURNS[_ARTICLE, _BETWEEN] = _TURNS[_BETWEEN, _ARTICLE] = -TURN
 
 
 def find_article(lines: Lines) -> NDArray[np.bool_]:
-    """Which lines are the article's; all of them where nothing speaks against it."""
+    """Return which lines are the article's; all of them where nothing speaks against it."""
     odds = log_odds(lines.columns())
     kept = _spare(likeliest(odds + FAVOUR), lines.evidence())
     kept &= ~(lines.clear & (odds < 0))
@@ -98,13 +98,13 @@ def find_article(lines: Lines) -> NDArray[np.bool_]:
 
 
 def log_odds(columns: dict[str, Column]) -> Column:
-    """Of each line being the article's."""
+    """Return each line's log odds of being the article's."""
     weights = np.array(list(COEFFICIENTS.values()))
     return np.asarray(INTERCEPT + weights @ np.array([columns[name] for name in COEFFICIENTS]))
 
 
 def likeliest(odds: Column) -> NDArray[np.bool_]:
-    """Which lines are the article's on the likeliest path through the four states."""
+    """Return which lines are the article's on the likeliest path through the four states."""
     scores = np.array([0.0, odds[0], -np.inf, -np.inf])
     came_from = []
     for odd in odds[1:]:

@@ -38,10 +38,10 @@ _TITLES = "//meta[@property='og:title' or @name='og:title' or @name='twitter:tit
 _SITE_NAME = re.compile(r"\s(?:[|·»–—-]|::)\s")
 _MANY_ELEMENTS = 20_000
 _MANY_LEVELS = 1_000_000
-"""Of all elements together. A page of more is read without trafilatura's second opinions, which take long on
-such: they look at each element's ancestors."""
+"""The most levels, of all elements together, at which trafilatura's second opinions are asked: those look at
+each element's ancestors, which takes long."""
 _LEAST_VISIBLE = 0.5
-"""If less of what trafilatura found is to be seen, a script would show the article."""
+"""The least share of what trafilatura found that is to be seen, unless a script shows the article."""
 _LINKS = 0.5
 
 
@@ -114,7 +114,7 @@ def _is_large(tree: etree._Element) -> bool:
 
 
 def _find_title(tree: etree._Element) -> str:
-    """What the page calls itself, without the name of the site if that can be told; may be empty.
+    """Return the page's own title, without the name of the site if that can be told; may be empty.
 
     trafilatura's own search for it takes minutes on a page of many links, for it looks for dates too.
     """
@@ -139,7 +139,7 @@ def _headline(body: Body) -> int | None:
 
 
 def _dropped(body: Body, headline: int | None) -> list[Dropped]:
-    """What is not read: neighbours of one reason together, if nothing that is read stands between."""
+    """Return the parts that are not read: neighbours of one reason together, unless parted."""
     order = body.order()
     first = min(body.kept, default=0)
     known: dict[etree._Element, Around] = {}

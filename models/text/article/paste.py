@@ -77,7 +77,7 @@ def paragraphs(text: str) -> list[Span]:
 
 
 def _adjoin(text: str, line: Span, following: Span) -> bool:
-    """Whether the two stand on lines next to each other, the second without an indent or a list's mark."""
+    """Return whether the two stand on neighbouring lines, the second without an indent or a list's mark."""
     between = text[line.end : following.start].replace("\r\n", "\n")
     at_margin = between.count("\n") == 1 and between.endswith("\n")
     return at_margin and _LIST_MARK.match(text, following.start, following.end) is None
@@ -89,7 +89,7 @@ def _after_blank(text: str, spans: Sequence[Span]) -> list[bool]:
 
 
 def _has_prose(lines: Lines) -> bool:
-    """Whether there is at least one long sentence or two of some length."""
+    """Return whether there is at least one long sentence or two of some length."""
     sizes = lines.sizes[lines.ends]
     return bool((sizes >= 2 * _LEAST_PROSE_WORDS).any() or (sizes >= _LEAST_PROSE_WORDS).sum() >= 2)
 
@@ -143,7 +143,7 @@ class _Reasons:
         return "page navigation" if self._lines.sizes[i] <= _MENU_WORDS else "not part of the article"
 
     def _own(self, i: int) -> str | None:
-        """By its own wording; the more telling kinds come first in `wording.KINDS`."""
+        """Return the reason by the line's own wording; `wording.KINDS` has the more telling kinds first."""
         if i in self._known:
             return self._known[i]
         return next(iter(self._lines.kinds[i]), None)

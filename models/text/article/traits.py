@@ -1,4 +1,4 @@
-"""What a line of a pasted page looks like, alone and among the others: numbers for `outline` to weigh.
+"""Traits of a pasted page's lines, alone and among the others: numbers for `outline` to weigh.
 
 Looks at form, at wording (`wording`) and at repetition; knows no language but by these, and decides nothing.
 """
@@ -23,7 +23,7 @@ _ENDING = ("comments", "reply form", "related links", "share buttons", "tags", "
 _SHORT = 14
 _NEAR_LINES = 40
 LEAST_COPY_WORDS, MOST_COPY_WORDS, LEAST_SHARED = 2, 32, 0.75
-"""Of a line that says again what another does: content, all of its words, and how much content they share."""
+"""Bounds of a copy, a line that says what another does: content, all words, and shared content."""
 
 
 class Lines:
@@ -150,7 +150,7 @@ class Lines:
         return np.array([kind in kinds for kinds in self.kinds], dtype=bool)
 
     def _blocks(self, after_blank: Sequence[bool]) -> NDArray[np.int64]:
-        """Which block, set off by blank lines, each belongs to; each is its own if blanks are rare."""
+        """Return which block, set off by blank lines, each belongs to; each is its own if blanks are rare."""
         blank = np.array(after_blank, dtype=bool)
         blank[:1] = False
         return np.cumsum(blank) if blank.sum() >= max(1, 0.15 * (self.count - 1)) else np.arange(self.count)
@@ -190,7 +190,7 @@ class Lines:
         return np.array([bool(again[i]) and last[key] != i for i, key in enumerate(self.keys)], dtype=bool)
 
     def _headline(self) -> Column:
-        """How much of a short line's content the prose after it takes up."""
+        """Return how much of a short line's content the prose after it takes up."""
         shares = np.zeros(self.count)
         for i, own in enumerate(self.content):
             if len(own) < 2 or not 3 <= self.sizes[i] <= 28:
@@ -201,7 +201,7 @@ class Lines:
         return shares
 
     def alike(self, i: int, j: int) -> bool:
-        """Whether two lines say nearly the same in few words, as a headline and its copies do."""
+        """Return whether two lines say nearly the same in few words, as a headline and its copies do."""
         own, other = self.content[i], self.content[j]
         fewer = min(len(own), len(other))
         enough = fewer >= LEAST_COPY_WORDS and len(own & other) >= LEAST_SHARED * fewer
@@ -228,7 +228,7 @@ class Lines:
         return max([self.title, *(i for i in near if self.title >= 0 and self.alike(self.title, i))])
 
     def _shared_words(self) -> Column:
-        """How much of a line's content other lines near it have too."""
+        """Return how much of a line's content other lines near it have too."""
         shares = np.full(self.count, 0.2)
         for i, own in enumerate(self.content):
             near = range(max(0, i - 6), min(self.count, i + 7))

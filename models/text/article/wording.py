@@ -1,4 +1,4 @@
-"""How the furniture of web pages is worded: one pattern for each kind, in the languages we have pages of.
+"""Wording of the furniture of web pages: one pattern for each kind, in the languages we have pages of.
 
 A match is a hint: `outline` weighs it with what stands around a line. Patterns are short and general; none is
 there for one site.
@@ -228,7 +228,7 @@ BESIDE_DATE = re.compile(
     r"|the|de|um|uhr"
     r"|by|posted|published|updated|last|le|to|st|nd|rd|th)\b|[^\w]+"
 )
-"""What stands beside a date in a line that says no more than when."""
+"""Words beside a date, in a line that says when and no more."""
 
 OF_PAGES = re.compile(
     r"\b(?:articles?|posts?|site|website|page|blog|newsletters?|inbox|e-?mails?|subscri\w+|account"

@@ -1,4 +1,4 @@
-"""Where in a translation the words are that a stretch of the source became. No model: texts alone."""
+"""Finding the words of a translation that a stretch of the source became. No model: texts alone."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from models.text.sentences.boundary import inside_word, is_unspaced
 from models.text.span import Span
 
 LEAST_LIKENESS = 70.0
-"""Of rapidfuzz' ratio, 0 to 100: below it words are not taken for each other."""
+"""The least of rapidfuzz' ratio, 0 to 100, at which words are taken for each other."""
 
 _OF_PLACE = 10.0
-"""What a place at the wrong end of the sentence costs a candidate, in the same unit."""
+"""The cost of a place at the wrong end of the sentence, in the same unit."""
 
 
 _REACH_CHARACTERS = 2_000
@@ -32,7 +32,7 @@ class Target:
 
     @cached_property
     def words(self) -> list[Span]:
-        """What stands between white space, or a single character in scripts without it."""
+        """Return the words: stretches between white space, or single characters in scripts without it."""
         return _words(self.text, Span(0, len(self.text)))
 
     @cached_property
@@ -50,7 +50,7 @@ class Target:
         return _trim(self.text, Span(0, len(self.text)))
 
     def has_words(self, within: Span) -> bool:
-        """Whether anything but white space is there."""
+        """Return whether anything but white space is there."""
         first, end = self._indices(within)
         return within.start < within.end and first < end
 
@@ -143,7 +143,7 @@ def snap(target: Target, span: Span, within: Span) -> Span:
 
 
 def _words(text: str, within: Span) -> list[Span]:
-    """What stands between white space, or a single character in scripts without it."""
+    """Return the words: stretches between white space, or single characters in scripts without it."""
     words, start = [], within.start
     for at in range(within.start, within.end + 1):
         at_end = at == within.end

@@ -25,7 +25,7 @@ class Line:
     span: Span
     """The translatable content, without prefix and outer white space."""
     prefix: str
-    """What stands before it on its line: indent, bullet, number, quote mark."""
+    """The part of its line before it: indent, bullet, number, quote mark."""
 
 
 def lines(text: str) -> list[Line]:
@@ -63,7 +63,7 @@ def _groups(text: str, found: Sequence[Line]) -> list[list[Line]]:
 
 
 def _goes_on(text: str, before: Line, line: Line) -> bool:
-    """Whether a line stands right below another, with no mark of its own but the same one of a quotation."""
+    """Return whether a line stands right below another, with no mark but the other's mark of a quotation."""
     gap = text[before.span.end : line.span.start - len(line.prefix)]
     if len(gap.splitlines()) != 1 or gap.strip():
         return False

@@ -27,13 +27,13 @@ class Piece:
     """A sentence of a run and its translation."""
 
     source: Span
-    """In the run's text."""
+    """Its place in the run's text."""
     text: str
     """Its translation."""
     kept: Mapping[Span, Span] = field(default_factory=dict)
-    """Where in `text` stand words that are known, by their places in the run's text: terms, what was kept."""
+    """Places in `text` of words that are known, by their places in the run's text: terms, what was kept."""
     alone: Mapping[Span, Sequence[str]] = field(default_factory=dict)
-    """What stretches of the run's text might be called in the translation, the likeliest first."""
+    """Words that may stand for stretches of the run's text in the translation, the likeliest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def pausing_place(run: Run, pieces: Sequence[Piece], separator: str) -> Generato
 
 
 def stretches(run: Run, piece: Span) -> list[Span]:
-    """What of a sentence stands in pairs that don't hold all of it: the words to look for."""
+    """Return the words to look for: those of a sentence in pairs that don't hold all of it."""
     found: dict[Span, None] = {}
     levels = [run.nodes]
     while levels:
@@ -250,7 +250,7 @@ def _whole(source: str, inner: Span, target: Target, at: Span) -> Span:
 
 
 def _overlap(text: str, a: Span, b: Span) -> Span | None:
-    """What two spans share, without outer white space; None if that is nothing."""
+    """Return the part that two spans share, without outer white space; None if there is none."""
     start, end = max(a.start, b.start), min(a.end, b.end)
     while start < end and text[start].isspace():
         start += 1
@@ -274,7 +274,7 @@ def _common(a: Span, b: Span) -> int:
 
 
 def _is_between(span: Span, within: Span, taken: Sequence[Span]) -> bool:
-    """Whether a span lies in a gap that what is taken leaves, at its edge perhaps."""
+    """Return whether a span lies in a gap that what is taken leaves, at its edge perhaps."""
     i = bisect_right(taken, span.start, key=lambda other: other.start)
     for k in (i - 1, i):
         start = taken[k - 1].end if k > 0 else within.start

@@ -19,13 +19,13 @@ class Node:
 
     kind: Kind
     span: Span
-    """In the run's text; empty for a point."""
+    """Its place in the run's text; empty for a point."""
     before: str
     """The opening tag, or all that the document has of it."""
     after: str = ""
     """The closing tag of a pair."""
     children: tuple["Node", ...] = ()
-    """What stands within a pair, in order."""
+    """The marks within a pair, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +33,23 @@ class Run:
     """Text to translate, freed of markup, and what is needed to put its translation in its place."""
 
     span: Span
-    """In the document: what the translation replaces, inner markup included."""
+    """The stretch of the document that the translation replaces, inner markup included."""
     text: str
     starts: Sequence[int]
-    """Where in the document each of the text's characters begins ..."""
+    """The place in the document where each of the text's characters begins ..."""
     ends: Sequence[int]
     """... and where it ends."""
     nodes: tuple[Node, ...] = ()
-    """In order; they don't overlap."""
+    """The marks, in order; they don't overlap."""
     escape: Callable[[str], str] = str
     """From plain text to how the document's format writes it."""
     is_markup: bool = True
     """False for a run of plain text, which is written as it is read."""
     finish: Callable[[str], str] = str
-    """What is done to the whole of its translation, such as wrapping it."""
+    """A change of the whole translation, such as wrapping it."""
 
     def origin(self, span: Span) -> Span:
-        """Where the document has this part of the text. The part must not be empty."""
+        """Return where the document has this part of the text. The part must not be empty."""
         return Span(self.starts[span.start], self.ends[span.end - 1])
 
 

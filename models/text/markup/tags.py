@@ -29,7 +29,7 @@ class Tag:
     start: int
     end: int
     name: str = ""
-    """In lower case in HTML."""
+    """The element's name, in lower case in HTML."""
     attributes: str = ""
     """As they are written."""
 

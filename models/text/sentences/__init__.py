@@ -1,1 +1,1 @@
-"""Where sentences, words and wrapped lines end; sentences packed into windows. Knows no article."""
+"""Ends of sentences, words and wrapped lines; sentences packed into windows. Knows no article."""

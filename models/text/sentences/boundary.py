@@ -1,4 +1,4 @@
-"""Where words end, in scripts that put spaces between them and in those that don't."""
+"""Word boundaries, in scripts that put spaces between them and in those that don't."""
 
 import re
 import unicodedata
@@ -18,7 +18,7 @@ def is_unspaced(text: str) -> bool:
 
 
 def inside_word(text: str, at: int) -> bool:
-    """Whether a cut at this offset would go through a word, or part a mark from its character."""
+    """Return whether a cut at this offset would go through a word, or part a mark from its character."""
     if at <= 0 or at >= len(text):
         return False
     before, after = text[at - 1], text[at]

@@ -28,7 +28,7 @@ _BEFORE_NAME = {
 
 
 def goes_on(text: str, at: int, language: str) -> bool:
-    """Whether the sentence goes on at this place, where another seems to begin. `language` has no region."""
+    """Return whether the sentence goes on here, where another seems to begin. `language` has no region."""
     before, after = text[max(0, at - _REACH) : at], text[at : at + _REACH].lstrip()[:1]
     if not after or not before.rstrip().endswith("."):
         return False

@@ -14,6 +14,8 @@ from werkzeug.exceptions import NotFound
 from models.errors import InvalidInput
 from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
+from models.tasks.translator import CANDIDATES
+from models.text.language import likeliest
 from service.errors import NotReady
 from service.http.body import read_json
 from service.http.compat.family import (
@@ -156,11 +158,13 @@ class HuggingFace:
 
     def _usual_target(self, text: str) -> str:
         """Where neither the request nor the address says it: English, and for English the model's next."""
-        targets = {code for known in directions(self._runtime).values() for code in known}
-        (detected,) = self._runtime.detector.candidates(text, limit=1)
+        known = directions(self._runtime)
+        targets = {code for codes in known.values() for code in codes}
+        candidates = self._runtime.detector.candidates(text, limit=CANDIDATES)
+        detected = likeliest(text, candidates, known.__contains__)
         if detected.language != "en" and "en" in targets:
             return "en"
-        order = next(iter(directions(self._runtime).values()))
+        order = next(iter(known.values()))
         return next((code for code in order if code != detected.language), order[0])
 
 

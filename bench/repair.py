@@ -1,0 +1,111 @@
+"""How many of a model's own wrong facts another attempt mends, and what it costs.
+
+    python bench/repair.py FOLDER --pairs en-fr,en-de,fr-en --sentences 60
+
+FOLDER holds `news_dev.jsonl.gz`: {"doc", "i", "en", "fr", ...}, one sentence a line; only sentences that name
+a day, a month or a place, or have a number, are translated. Prints for each direction how many first attempts
+have a wrong fact, how many still have after the others, chrF of those before and after, how many were tried
+again at all, and the tokens and the time of all attempts for those of the first ones.
+"""
+
+import argparse
+import gzip
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+import sacrebleu
+
+from models.catalog import Catalog
+from models.checks.language.named_things import mentions
+from models.checks.language.reading import Reading
+from models.checks.translation import figures, things
+from models.engines import EngineMaker
+from models.languages import Languages
+from models.loading import Store
+from models.pool import ModelPool
+from models.tasks.attempts import Attempt, Sentence, attempts
+from models.tasks.driver import run, run_all
+from models.tasks.hypothesis import Ask, Hypotheses
+from models.tasks.route import Router
+from models.tasks.steps import Event
+
+FACTS = frozenset((things.DATE, things.PLACE, things.NAME, figures.KIND))
+
+
+def wrong(attempt: Attempt) -> int:
+    return sum(flag.kind in FACTS for flag in attempt.flags)
+
+
+def has_facts(text: str, language: str) -> bool:
+    reading = Reading(text, language)
+    return bool(mentions(reading) or reading.numerals)
+
+
+def mended(
+    first: Hypotheses, hypotheses: Hypotheses, rows: list[dict[str, Any]], source: str, target: str
+) -> dict[str, Any]:
+    told: list[list[Attempt]] = [[] for _ in rows]
+
+    def event_of(i: int, attempt: Attempt) -> Event:
+        told[i].append(attempt)
+        return Event()
+
+    start = time.perf_counter()
+    run_all([first.steps(Ask(row[source])) for row in rows], wait=True)
+    alone_s, start = time.perf_counter() - start, time.perf_counter()
+    run(attempts(hypotheses, [Sentence(row[source]) for row in rows], None, event_of), wait=True).unwrap()
+    all_s = time.perf_counter() - start
+    bad = [i for i, each in enumerate(told) if wrong(each[0])]
+    chrf = [[_chrf(told[i][at].text, rows[i][target]) for i in bad] for at in (0, -1)]
+    changed = [i for i, each in enumerate(told) if each[0].text != each[-1].text]
+    return {
+        "pair": f"{source}-{target}",
+        "sentences": len(rows),
+        "wrong": len(bad),
+        "wrong after": sum(wrong(told[i][-1]) > 0 for i in bad),
+        "facts": sum(wrong(told[i][0]) for i in bad),
+        "facts after": sum(wrong(told[i][-1]) for i in bad),
+        "chrf": round(float(np.mean(chrf[0])), 1) if bad else None,
+        "chrf after": round(float(np.mean(chrf[1])), 1) if bad else None,
+        "tried again": sum(len(each) > 1 for each in told),
+        "changed": len(changed),
+        "tokens": hypotheses.usage().output_tokens / first.usage().output_tokens,
+        "seconds": all_s / alone_s,
+        "examples": [(rows[i][source], told[i][0].text, told[i][-1].text) for i in changed],
+    }
+
+
+def _chrf(text: str, reference: str) -> float:
+    return float(sacrebleu.sentence_chrf(text, [reference]).score)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--pairs", default="en-fr,en-de,en-es,fr-en,de-en")
+    parser.add_argument("--sentences", type=int, default=60)
+    parser.add_argument("--model", default="dragoman/gemma3-270m-translate")
+    parser.add_argument("--cache", type=Path, default=Path(platformdirs.user_cache_dir("dragoman")))
+    options = parser.parse_args()
+    with gzip.open(options.folder / "news_dev.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = [row for row in map(json.loads, lines) if has_facts(row["en"], "en")]
+    rows = rows[:: max(1, len(rows) // options.sentences)][: options.sentences]
+    languages = Languages.load()
+    catalog, store = Catalog.load(languages), Store(options.cache)
+    pool = ModelPool(catalog, store, languages, EngineMaker(store, throughput=True))
+    router = Router(pool, languages, options.model)
+    for pair in options.pairs.split(","):
+        source, target = pair.split("-")
+        first, every = (Hypotheses(pool, router.route(router.entry(None), source, target)) for _ in range(2))
+        print(json.dumps(mended(first, every, rows, source, target), ensure_ascii=False), flush=True)
+    pool.close()
+
+
+if __name__ == "__main__":
+    main()

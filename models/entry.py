@@ -1,0 +1,189 @@
+"""One entry of the catalog: what a model is, where its weights are, what it can do."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+    with_config,
+)
+from typing_extensions import TypedDict
+
+from models.families import FAMILIES, Kind
+
+Task = Literal["summarize", "translate", "entail"]
+Direction = tuple[str, str]  # a source and a target language
+_SIDES = re.compile(r"[A-Za-z0-9_+-]{1,60}")  # a pair in a name becomes part of paths and addresses
+_CODE = r"([a-z]{2,3}(?:-[A-Z][a-z]{3})?)"
+_PAIR = re.compile(f"{_CODE}-{_CODE}")
+
+TokenIds = Annotated[tuple[NonNegativeInt, ...], Field(strict=False)]
+
+ELSEWHERE = {
+    "max_new_tokens": "it is a field of the entry itself",
+    "min_new_tokens": "requests and lengths choose it",
+}
+"""Fields of Decoding that an entry's `decoding` does not have, and why."""
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class EntryDecoding(TypedDict, total=False):
+    """An entry's own way to search: fields of Decoding, over those of the model's own files."""
+
+    num_beams: PositiveInt
+    length_penalty: float
+    early_stopping: bool | Literal["never"]
+    no_repeat_ngram_size: NonNegativeInt
+    repetition_penalty: PositiveFloat
+    forced_bos_token_id: NonNegativeInt
+    forced_eos_token_id: NonNegativeInt
+    suppressed_token_ids: TokenIds
+    renormalize_logits: bool
+    stop_token_ids: TokenIds
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Package(_Frozen):
+    """Weights that a Python package ships.
+
+    Either `folder` (inside the package, in transformers' layout) or `gguf`: a file in `parts`, with a
+    LoRA `adapter` folder beside this module merged into it. `sha256` maps file names to digests, checked
+    before use.
+    """
+
+    module: str
+    folder: str | None = None
+    gguf: str | None = None
+    parts: tuple[str, ...] = ()
+    adapter: str | None = None
+    sha256: Mapping[str, str]
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "Package":
+        if (self.folder is None) == (self.gguf is None):
+            raise ValueError("a package has either `folder` or `gguf`")
+        return self
+
+
+class ModelEntry(_Frozen):
+    """One model of the catalog; the head of catalog.toml says what each field means."""
+
+    name: str
+    family: str
+    tasks: tuple[Task, ...] = Field(min_length=1)
+    licence: str = "see its repository"
+    description: str = ""
+    repository: str | None = None
+    revision: str = "main"
+    path: Path | None = None
+    package: Package | None = None
+    languages: tuple[str, ...] = ()
+    pairs: tuple[Direction, ...] = ()
+    """The only directions that it translates. A pattern's model has that of its name, as it spells it."""
+    codes: str | None = None
+    english_only: bool = False
+    max_source_tokens: int = Field(512, ge=8)
+    max_new_tokens: int = Field(256, ge=1)
+    free_length: bool = False
+    """True for a model whose summaries have a length of their own, whatever is asked."""
+    segment: Literal["sentence", "paragraph"] = "sentence"
+    decoding: EntryDecoding = {}
+    prompt: Mapping[Task, str] = {}
+    stop: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _family_defaults(cls, given: dict[str, Any]) -> dict[str, Any]:
+        family = FAMILIES.get(str(given.get("family")))
+        if family is None:
+            return given
+        return {"free_length": family.free_length, "prompt": family.prompts or {}, **given}
+
+    @field_validator("family")
+    @classmethod
+    def _known_family(cls, value: str) -> str:
+        if value not in FAMILIES:
+            raise ValueError(f"{value!r} is none of {', '.join(FAMILIES)}")
+        return value
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_of_family(cls, value: tuple[Task, ...], info: ValidationInfo) -> tuple[Task, ...]:
+        able = FAMILIES[info.data["family"]].tasks if "family" in info.data else value
+        if wrong := [task for task in value if task not in able]:
+            raise ValueError(f"a model of this family does not {wrong[0]}, only {', '.join(able)}")
+        return value
+
+    @field_validator("pairs", mode="before")
+    @classmethod
+    def _directions(cls, value: Any) -> Any:
+        return tuple(map(_direction, value)) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _usable_prompts(self) -> "ModelEntry":
+        for task, prompt in self.prompt.items():
+            if "{text}" not in prompt:
+                raise ValueError(f"the prompt to {task} has no {{text}}")
+        if self.kind == "causal" and (missing := set(self.tasks) - set(self.prompt)):
+            raise ValueError(f"a model of this family needs a prompt to {sorted(missing)[0]}")
+        return self
+
+    @property
+    def kind(self) -> Kind:
+        """Return how the model is run."""
+        return FAMILIES[self.family].kind
+
+    @property
+    def bundled(self) -> bool:
+        """True if its weights come with the installation."""
+        return self.package is not None
+
+    @property
+    def is_pattern(self) -> bool:
+        """True if the entry stands for one model a language pair."""
+        return "*" in self.name
+
+    def for_pair(self, source: str, target: str) -> "ModelEntry":
+        """The one model of a pattern that translates this pair; its repository need not exist."""
+        return self._filled(f"{source}-{target}")
+
+    def _filled(self, pair: str) -> "ModelEntry":
+        repository = (self.repository or self.name).replace("*", pair)
+        path = None if self.path is None else Path(str(self.path).replace("*", pair))
+        sides = pair.split("-")[-2:]  # `tc-big-en-fr` is a pair too
+        update = {
+            "name": self.name.replace("*", pair),
+            "repository": repository,
+            "path": path,
+            "pairs": ((sides[0], sides[1]),) if len(sides) == 2 else (),
+        }
+        return self.model_copy(update=update)
+
+    def matches(self, name: str) -> "ModelEntry | None":
+        """The entry for `name`, if this is it or is a pattern that has it."""
+        if name == self.name:
+            return self
+        before, star, after = self.name.partition("*")
+        if not star or not (name.startswith(before) and name.endswith(after)):
+            return None
+        pair = name[len(before) : len(name) - len(after)]
+        return self._filled(pair) if _SIDES.fullmatch(pair) else None
+
+
+def _direction(pair: Any) -> Direction:
+    if found := _PAIR.fullmatch(str(pair)):
+        return found[1], found[2]
+    raise ValueError(f"{pair!r} is no pair of language codes, such as 'en-fr'")

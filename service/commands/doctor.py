@@ -1,0 +1,223 @@
+"""`dragoman doctor`: what this machine has, what would run on it, and what would stop it."""
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from models.errors import DragomanError
+from service.commands import machine
+from service.commands.session import Session, count, note, write
+
+if TYPE_CHECKING:
+    from models.catalog import Catalog
+    from models.entry import ModelEntry
+    from service.settings import Settings
+
+LIKED_MEMORY = 2_000_000_000
+"""The bundled models take 1.5 GB, and 3.6 GB while they are put together."""
+LEAST_MEMORY = 800_000_000
+LIKED_DISK = 2_000_000_000
+"""The bundled translation model takes 0.8 GB of the cache, and more while it is put together."""
+LEAST_DISK = 100_000_000
+NEEDED = ("torch", "transformers", "ctranslate2", "safetensors", "sentencepiece")
+HUB = "https://huggingface.co"
+
+State = Literal["ok", "warning", "problem"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. A `problem` would stop Dragoman from working."""
+
+    name: str
+    state: State
+    told: str
+
+
+@click.command(epilog="Example: dragoman doctor --json")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_obj
+def doctor(session: Session, as_json: bool) -> int:
+    """Say what this machine has, which engine would run which model and why, and what would stop it.
+
+    Exit code 1 if there is a problem: something would not work.
+    """
+    settings = session.settings()
+    with session.waiting("looking around"):
+        findings = list(_findings(settings))
+    problems = sum(finding.state == "problem" for finding in findings)
+    if as_json:
+        told = {"problems": problems, "findings": [asdict(finding) for finding in findings]}
+        write(json.dumps(told, ensure_ascii=False, indent=2))
+    else:
+        wide = max(len(finding.name) for finding in findings)
+        for finding in findings:
+            mark = {"ok": "      ", "warning": "note  ", "problem": "WRONG "}[finding.state]
+            write(f"{mark}{finding.name:{wide}}  {finding.told}")
+        note(f"{count(problems, 'problem')}" if problems else "nothing would stop it")
+    return int(problems > 0)
+
+
+def _findings(settings: "Settings") -> Iterator[Finding]:
+    yield Finding("version", "ok", f"{version('dragoman')}, Python {platform.python_version()}")
+    missing = [module for module in NEEDED if not machine.has(module)]
+    if missing:
+        yield Finding("packages", "problem", f"not installed: {', '.join(missing)}")
+    number, told = machine.processors()
+    threads = f"; DRAGOMAN_THREADS is {settings.threads}" if settings.threads else ""
+    yield Finding("processors", "ok" if number >= 1 else "warning", told + threads)
+    yield _memory()
+    cards = machine.gpus()
+    wants = settings.device == "cuda" or (settings.device == "auto" and bool(cards))
+    device = "cuda" if wants and not missing and machine.torch_finds_a_gpu() else "cpu"
+    yield _gpu(settings, cards, device)
+    if device == "cuda":
+        yield _compiler()
+    yield from _folders(settings)
+    yield from _models(settings, device)
+    yield _port(settings)
+
+
+def _memory() -> Finding:
+    found = machine.memory()
+    if found is None:
+        return Finding("memory", "warning", "cannot be told here")
+    whole, free = found
+    told = f"{_gigabytes(free)} free of {_gigabytes(whole)}"
+    if free < LEAST_MEMORY:
+        return Finding("memory", "problem", f"{told}; the bundled models need {_gigabytes(LEAST_MEMORY)}")
+    if free < LIKED_MEMORY:
+        return Finding("memory", "warning", f"{told}; the first start takes up to 3.6 GB, later ones 1.5 GB")
+    return Finding("memory", "ok", told)
+
+
+def _gpu(settings: "Settings", cards: list[str], device: str) -> Finding:
+    told = "; ".join(cards) or "none found"
+    if settings.device == "cuda" and device != "cuda":
+        return Finding("GPU", "problem", f"{told}; DRAGOMAN_DEVICE is cuda, but torch finds no CUDA device")
+    if cards and settings.device == "cpu":
+        return Finding("GPU", "ok", f"{told}; not used, as DRAGOMAN_DEVICE is cpu")
+    if cards and device != "cuda":
+        return Finding(
+            "GPU", "warning", f"{told}; not used: torch finds no CUDA device, it may be a CPU build"
+        )
+    return Finding("GPU", "ok", told)
+
+
+def _compiler() -> Finding:
+    found = machine.compiler()
+    lacking = [what for what, here in (("triton", machine.has("triton")), ("C compiler", found)) if not here]
+    if lacking:
+        told = f"no {' and no '.join(lacking)}: transformers' generate runs in place of the native engine"
+        return Finding("compiler", "warning", told)
+    return Finding("compiler", "ok", f"{found}, with triton")
+
+
+def _folders(settings: "Settings") -> Iterator[Finding]:
+    for name, folder in (("cache", settings.cache_dir), ("data", settings.data_dir)):
+        if (why := machine.unwritable(folder)) is not None:
+            yield Finding(name, "problem", f"{folder} cannot be written: {why}")
+            continue
+        free = machine.free_bytes(folder)
+        liked = LIKED_DISK if name == "cache" else LEAST_DISK
+        state: State = "problem" if free < LEAST_DISK else "warning" if free < liked else "ok"
+        yield Finding(name, state, f"{folder}, {_gigabytes(free)} free")
+
+
+def _models(settings: "Settings", device: str) -> Iterator[Finding]:
+    from models.catalog import Catalog
+    from models.inventory import is_prepared
+    from models.languages import Languages
+    from models.loading import Store
+
+    try:
+        catalog = Catalog.load(Languages.load(), settings.catalog)
+    except DragomanError as error:
+        yield Finding("catalog", "problem", error.message)
+        return
+    store = Store(settings.cache_dir, offline=settings.offline)
+    chosen = [_chosen(catalog, settings, task) for task in ("summarize", "translate", "entail")]
+    entries = [each for each in chosen if not isinstance(each, Finding) and each is not None]
+    lacking = [each for each in entries if store.state(each) == "not pulled"]
+    hub = _hub(settings, needed=bool(lacking))
+    yield hub
+    for task, each in zip(("summaries", "translations", "entailment"), chosen, strict=True):
+        if isinstance(each, Finding):
+            yield each
+        elif each is not None:
+            ready = "ready" if is_prepared(store, each) else "put together at the first start"
+            state: State = "ok"
+            if each.is_pattern:
+                ready = "fetched by pair, when one is first used"
+            elif each in lacking:
+                ready = "to be fetched at the first start"
+                state = "problem" if hub.state != "ok" or settings.offline else "ok"
+            yield Finding(task, state, f"{each.name}: {ready}; {_engine(settings, each, device)}")
+
+
+def _chosen(
+    catalog: "Catalog", settings: "Settings", task: Literal["summarize", "translate", "entail"]
+) -> "ModelEntry | Finding | None":
+    names = {
+        "summarize": settings.summarize_model,
+        "translate": settings.translate_model,
+        "entail": settings.entailment_model,
+    }
+    name = names[task]
+    try:
+        return None if name is None else catalog.get(name, task)
+    except DragomanError as error:
+        return Finding(task, "problem", error.message)
+
+
+def _engine(settings: "Settings", entry: "ModelEntry", device: str) -> str:
+    """Which engine would run the model, and why."""
+    from models.engines import kind_of
+
+    where = "the GPU" if device == "cuda" else "the CPU"
+    if entry.kind in ("extractive", "entailment"):
+        return f"run by torch on {where}, as it writes nothing"
+    kind = kind_of(settings.engine, device, causal=entry.kind == "causal")
+    if settings.engine != "auto" and kind == settings.engine:
+        return f"run by {_ENGINES[kind]} on {where}, as DRAGOMAN_ENGINE says"
+    if kind == "native":
+        return f"run by the native engine on {where}, if that passes its trial when it is loaded"
+    if kind == "ct2":
+        return "run by CTranslate2 in int8, as it is to run on the CPU"
+    return f"run by transformers' generate on {where}, as the native engine has encoder-decoders only"
+
+
+_ENGINES = {"native": "the native engine", "generate": "transformers' generate", "ct2": "CTranslate2"}
+
+
+def _hub(settings: "Settings", *, needed: bool) -> Finding:
+    if settings.offline:
+        return Finding("hub", "ok", "not asked, as DRAGOMAN_OFFLINE says")
+    url = os.environ.get("HF_ENDPOINT") or HUB
+    if (why := machine.unreachable(url)) is None:
+        return Finding("hub", "ok", f"{url} answers")
+    told = f"{url} does not answer ({why})"
+    if needed:
+        return Finding("hub", "problem", f"{told}, and a model that is set is not here")
+    return Finding("hub", "warning", f"{told}; the bundled models do without")
+
+
+def _port(settings: "Settings") -> Finding:
+    from service.listening import require_free
+
+    where = f"{settings.host}:{settings.port}"
+    try:
+        require_free(settings.host, settings.port)
+    except DragomanError as error:
+        return Finding("port", "warning", f"{error.message} (a server of yours, perhaps)")
+    return Finding("port", "ok", f"{where} is free")
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

@@ -1,0 +1,116 @@
+"""What this machine has: processors, memory, GPU, compiler, disk, network. One question imports torch."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from http.client import HTTPException
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+CGROUP = Path("/sys/fs/cgroup")
+COMPILERS = ("cc", "gcc", "clang")
+HUB_S = 3.0
+PROBE_S = 10.0
+
+
+def processors(cgroup: Path = CGROUP) -> tuple[float, str]:
+    """Return how many of them this process may use, and that in words."""
+    all_of_them = os.cpu_count() or 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else all_of_them
+    most = _quota(cgroup)
+    number = min(usable, most) if most else usable
+    told = f"{number:g} of {all_of_them}" if number != all_of_them else f"{number:g}"
+    return number, told + (" by the cgroup's quota" if most and most < usable else "")
+
+
+def _quota(cgroup: Path) -> float | None:
+    """The processors that a container may use; None without a limit."""
+    for quota, period in (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            words = (cgroup / quota).read_text().split()
+            words += (cgroup / period).read_text().split() if period else []
+            if words[0] not in ("max", "-1"):
+                return int(words[0]) / int(words[1])
+        except (OSError, ValueError, IndexError):
+            continue
+    return None
+
+
+def memory(cgroup: Path = CGROUP, facts: Path = Path("/proc/meminfo")) -> tuple[int, int] | None:
+    """Return the bytes that may be used in all, and those free now; None where it cannot be told."""
+    try:
+        lines = (line.split() for line in facts.read_text().splitlines())
+        known = {words[0]: int(words[1]) << 10 for words in lines if len(words) == 3}
+        whole, free = known["MemTotal:"], known["MemAvailable:"]
+    except (OSError, ValueError, KeyError):
+        return None
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            most = int((cgroup / limit).read_text())  # `max` without one
+            return min(whole, most), max(0, min(free, most - int((cgroup / used).read_text())))
+        except (OSError, ValueError):
+            continue
+    return whole, free
+
+
+def gpus() -> list[str]:
+    """Return the names of the NVIDIA GPUs that their driver shows."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    try:
+        command = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_S)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if not done.returncode else []
+
+
+def torch_finds_a_gpu() -> bool:
+    """Return whether torch can use one; takes seconds, as it imports torch."""
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def compiler() -> str | None:
+    """Return the C compiler that triton would start."""
+    return os.environ.get("CC") or next((name for name in COMPILERS if shutil.which(name)), None)
+
+
+def has(module: str) -> bool:
+    """Return whether a package is installed."""
+    return find_spec(module) is not None
+
+
+def unwritable(folder: Path) -> str | None:
+    """Return why nothing can be written into the folder, or None; it may be yet to be made."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return None
+    except OSError as error:
+        return f"{there}: {error.strerror}"
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the bytes free on the folder's disk."""
+    return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
+
+
+def unreachable(url: str) -> str | None:
+    """Return why the model hub does not answer, or None if it does."""
+    try:
+        with urlopen(Request(url, method="HEAD"), timeout=HUB_S):  # noqa: S310 - the operator's own hub
+            return None
+    except HTTPError as error:
+        return f"it answers {error.code}" if error.code >= 500 else None
+    except (URLError, HTTPException, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return str(getattr(reason, "strerror", None) or reason)

@@ -1,0 +1,171 @@
+"""From a command's argument (a file, a web address, `-`, or the words themselves) to what a task takes, and
+back to a file. Documents are parsed in a child process, as the server does it.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from service.commands.session import keep
+
+if TYPE_CHECKING:
+    from models.choices import TextFormat
+    from service.documents.document import DocumentArticle, DocumentText, File
+    from service.settings import Settings
+
+R = TypeVar("R")
+
+HTML_SUFFIXES = (".html", ".htm", ".xhtml")
+FORMATS: dict[tuple[str, ...], "TextFormat"] = {
+    HTML_SUFFIXES: "html",
+    (".md", ".markdown"): "markdown",
+    (".xml",): "xml",
+}
+PACKED = (".docx", ".pdf", ".srt")
+"""What has to be parsed; all else is UTF-8 text of some form."""
+KNOWN = frozenset((*HTML_SUFFIXES, ".md", ".markdown", ".xml", *PACKED, ".txt"))
+ADDRESSES = ("http://", "https://")
+
+
+class _Argument(click.Path):
+    """A file that is there, an address, or `-`; words with a space between them stand for themselves."""
+
+    name = "file, address or words"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if _is_address(value) or _is_words(value):
+            return value
+        return super().convert(value, param, ctx)
+
+
+ARGUMENT = _Argument(exists=True, dir_okay=False, allow_dash=True)
+FILE = click.argument("file", type=ARGUMENT)
+
+
+ALLOW_PRIVATE = click.option(
+    "--allow-private",
+    is_flag=True,
+    expose_value=False,
+    callback=keep,
+    help="Let an address lead into this network, or to this machine.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an argument stands for: its bytes, and a file's name, whose suffix says what they are."""
+
+    name: str
+    data: bytes
+    settings: "Settings"
+    """For the bounds of a child process."""
+    address: bool = False
+
+    @property
+    def suffix(self) -> str:
+        return PurePath(self.name).suffix.lower()
+
+    @property
+    def is_packed(self) -> bool:
+        return self.suffix in PACKED
+
+    def is_html(self, told: bool | None = None) -> bool:
+        """What the user says, or else what the name says."""
+        return self.suffix in HTML_SUFFIXES if told is None else told
+
+    def text(self) -> str:
+        """The file's text. Raises click.BadParameter if it is not UTF-8."""
+        if self.address:
+            from service.documents.plain import decode
+
+            return decode(self.data)
+        try:
+            return self.data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise click.BadParameter(
+                f"{self.name} is not UTF-8 text (byte {error.start + 1})", param_hint="FILE"
+            ) from error
+
+    def article(self, *, is_html: bool | None = None, clean: bool = True) -> "DocumentArticle":
+        """Return what a summary reads."""
+        from service.documents.document import DocumentArticle
+
+        if self.is_packed and is_html is None:
+            from service.documents import parsing
+
+            return self._apart(parsing.article)
+        return DocumentArticle(self.text(), "html" if self.is_html(is_html) else "text", clean)
+
+    def to_translate(self, told: "TextFormat | None") -> "DocumentText":
+        """Return what a translation reads, in the format that the user or the name says."""
+        from service.documents.document import DocumentText
+
+        if self.is_packed and told is None:
+            from service.documents import parsing
+
+            return self._apart(parsing.to_translate)
+        named = next((form for suffixes, form in FORMATS.items() if self.suffix in suffixes), None)
+        return DocumentText(self.text(), told or named or "text")
+
+    def page_article(self) -> "DocumentText":
+        """Return a page's article to translate, without markup; of a document, all of it."""
+        from service.documents.document import DocumentText
+
+        return DocumentText(self.words(is_html=not self.is_packed), "text")
+
+    def words(self, *, is_html: bool | None = None) -> str:
+        """Return what a reader reads."""
+        if self.is_html(is_html):
+            from models.text.article.page import read_html
+
+            return read_html(self.text()).content()
+        return self.article().text
+
+    def translated(self, translation: str, language: str) -> "File":
+        """Return this document with the translation of what `to_translate` gave in its place."""
+        from service.documents import parsing
+
+        return self._apart(parsing.translated, translation, language)
+
+    def _apart(self, function: Callable[..., R], *arguments: Any) -> R:
+        """Run one of the parsers' functions in a child process."""
+        from service.children import Children
+
+        limits = self.settings.model_copy(
+            update={"max_request_characters": sys.maxsize, "max_html_characters": sys.maxsize}
+        )
+        timeout_s = self.settings.request_timeout_s
+        given = arguments or (limits,)
+        return Children(most=1).run(function, self.name, self.data, *given, field="file", timeout_s=timeout_s)
+
+
+def read(argument: str, settings: "Settings", *, allow_private: bool) -> Source:
+    """Return what the argument stands for. Raises InvalidInput and DragomanError, and OSError."""
+    if argument == "-":
+        return Source("standard input", sys.stdin.buffer.read(), settings)
+    if _is_address(argument):
+        from service.commands.address import fetch
+
+        name, data = fetch(argument, private=allow_private, known=KNOWN)
+        return Source(name, data, settings, address=True)
+    if _is_words(argument):
+        return Source("the words", argument.encode("utf-8", "surrogateescape"), settings)
+    return Source(argument, Path(argument).read_bytes(), settings)
+
+
+def _is_address(argument: object) -> bool:
+    return isinstance(argument, str) and argument.lower().startswith(ADDRESSES)
+
+
+def _is_words(argument: object) -> bool:
+    """Whether it cannot be meant as a file: words, none of which is there or ends as files' names do."""
+    if not isinstance(argument, str) or len(argument.split()) < 2:
+        return False
+    try:
+        return PurePath(argument).suffix.lower() not in KNOWN and not Path(argument).exists()
+    except OSError:  # too long for a name
+        return True

@@ -1,0 +1,147 @@
+// What can be chosen, from the server's own lists, and what is chosen; a link carries it, never the text.
+
+import { get } from "./service.js";
+import { $, element, named, number, sentence } from "./words.js";
+
+const PICKERS = ["source", "target", "model", "length", "format", "glossary"];
+const KIND_NAMES = { text: "Plain text", markdown: "Markdown", html: "HTML", xml: "XML" };
+
+export const limits = { request: Infinity, page: Infinity, job: Infinity, suffixes: [] };
+
+let models = [];
+let languages = [];
+
+const picker = (name) => $(`#${name === "source" ? "from" : name}`);
+const make = () => $("input[name=make]:checked").value;
+
+export function chosen() {
+  return { make: make(), ...Object.fromEntries(PICKERS.map((name) => [name, picker(name).value])) };
+}
+
+export const languageName = (code) => languages.find((each) => each.code === code)?.name ?? named(code);
+
+export const describe = (name) => models.find((each) => each.name === name)?.description ?? "";
+
+// The languages that a model translates, or the one that is chosen: all, where a model tells none.
+export function languagesOf(model) {
+  const own = languages.filter((each) => each.models.includes(model));
+  return own.length ? own : languages;
+}
+
+export async function fillChoices(how) {
+  const [lists, choices, known] = await Promise.all([get("v1/languages", how), get("web/choices.json", how), get("v1/models", how)]);
+  languages = lists.languages.toSorted((a, b) => a.name.localeCompare(b.name));
+  models = known.models;
+  Object.assign(limits, {
+    request: choices.request_characters,
+    page: choices.page_characters,
+    job: choices.job_characters,
+    suffixes: choices.suffixes,
+  });
+  $("#file").accept = choices.suffixes.join(",");
+  fillLengths(choices);
+  refill(picker("format"), choices.formats.map((name) => new Option(KIND_NAMES[name] ?? name, name)));
+  fillModels();
+  fillLanguages();
+  apply({ ...remembered(), ...linked() });
+  await fillGlossaries(how);
+  apply(linked());
+}
+
+async function fillGlossaries(how) {
+  const { glossaries } = await get("v1/glossaries", how).catch(() => ({ glossaries: [] }));
+  refill(picker("glossary"), glossaries.map(({ id, name }) => new Option(name, id)));
+  picker("glossary").closest("label").hidden = !glossaries.length;
+}
+
+function fillLengths({ lengths, default_length: usual }) {
+  const options = Object.entries(lengths).map(([name, words]) => new Option(sentence(words).slice(0, -1), name));
+  picker("length").replaceChildren(...options);
+  picker("length").value = usual;
+}
+
+// Those of the tasks that are asked for; there is nothing to choose where each has one.
+export function fillModels() {
+  const tasks = { summary: ["summarize"], translation: ["translate"], both: ["translate", "summarize"] }[make()];
+  const groups = tasks.map((task) => {
+    const able = models.filter((each) => each.tasks.includes(task));
+    const label = task === "translate" ? "To translate" : "To summarize";
+    return element("optgroup", { label }, ...able.map((each) => modelOption(each, task)));
+  });
+  const before = picker("model").value;
+  refill(picker("model"), groups);
+  select("model", before);
+  picker("model").closest("label").hidden = groups.every((group) => group.childElementCount < 2);
+}
+
+function modelOption({ name, description, default_for: usual }, task) {
+  return Object.assign(new Option(usual.includes(task) ? `${name} (usual)` : name, name), { title: description });
+}
+
+export const takes = (task, model) => models.some((each) => each.name === model && each.tasks.includes(task));
+
+export function fillLanguages() {
+  const usual = models.find((each) => each.default_for.includes("translate"))?.name;
+  const picked = picker("model").value;
+  const able = languagesOf(takes("translate", picked) ? picked : usual);
+  for (const name of ["source", "target"]) {
+    const before = picker(name).value;
+    refill(picker(name), able.map((each) => new Option(each.name, each.code)));
+    select(name, before);
+  }
+}
+
+// What the first option of the source stands for, as far as it is known before the run.
+export function showDetected(code) {
+  picker("source").options[0].textContent = code ? `Found: ${languageName(code)}` : "Found by itself";
+  picker("source").dataset.detected = code ?? "";
+}
+
+export function swap() {
+  const [from, to] = [picker("source"), picker("target")];
+  const was = from.value === "auto" ? from.dataset.detected : from.value;
+  if (to.value) select("source", to.value);
+  if (was) select("target", was);
+}
+
+export function remember() {
+  const { target } = chosen();
+  localStorage.setItem("target", target);
+  history.replaceState(null, "", `#${new URLSearchParams(Object.entries(chosen()).filter(([, value]) => value))}`);
+}
+
+// Choose these, as far as they can be chosen here.
+export function apply(wanted) {
+  const radio = wanted.make && $(`input[name=make][value="${CSS.escape(wanted.make)}"]`);
+  if (radio) {
+    radio.checked = true;
+    fillModels();
+  }
+  if (wanted.model !== undefined) {
+    select("model", wanted.model);
+    fillLanguages();
+  }
+  for (const name of PICKERS) if (wanted[name] !== undefined) select(name, wanted[name]);
+}
+
+export const limitWords = (length, most) => `${number(length)} of at most ${number(most)} characters`;
+
+const linked = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+
+function remembered() {
+  const able = [...picker("target").options].map((option) => option.value);
+  const wanted = [localStorage.getItem("target"), navigator.language.split("-")[0], "fr"];
+  return { target: wanted.find((code) => code && code !== "en" && able.includes(code)) ?? "" };
+}
+
+function select(name, value) {
+  const select = picker(name);
+  if ([...select.options].some((option) => option.value === value)) select.value = value;
+}
+
+// The first option stands for no choice.
+const refill = (select, options) => select.replaceChildren(select.options[0], ...options);
+
+// The model that reads a document at the least cost, where only its text is wanted.
+export const cheapest = () =>
+  models.find((each) => each.family === "extractive" && each.tasks.includes("summarize"))?.name ?? null;

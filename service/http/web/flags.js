@@ -1,0 +1,75 @@
+// Flags: marks and shades in a sentence, the reason beside the mark that is pointed at, and how many there are.
+
+import { pieces } from "./text.js";
+import { $, count, element, sentence, short } from "./words.js";
+
+// A text's nodes, with a mark for each flagged stretch; one flagged as a whole is shaded rather than underlined.
+export function marked(text, flags) {
+  return pieces(text.length, flags).map(({ start, end, spans }) => {
+    const words = text.slice(start, end);
+    if (!spans.length) return words;
+    const severity = spans.some((flag) => flag.severity === "error") ? "error" : "warning";
+    const isWhole = spans.every((flag) => flag.start === 0 && flag.end >= text.length);
+    const reason = spans.map((flag) => sentence(flag.reason)).join(" ");
+    const mark = element("mark", { className: `${severity}${isWhole ? " whole" : ""}`, tabIndex: 0 }, words);
+    mark.dataset.reason = reason;
+    mark.setAttribute("aria-description", reason);
+    return mark;
+  });
+}
+
+export function list(box, found) {
+  box.replaceChildren(
+    ...found.map(({ words, flag }) =>
+      element("li", { className: flag.severity }, element("b", {}, short(words, 60)), ` (${flag.kind}): ${flag.reason}`),
+    ),
+  );
+}
+
+// "3 places to look at in 14 sentences: 2 × number, 1 × doubtful", with a button to go from one to the next.
+export function tally(box, found, sentences) {
+  const kinds = new Map();
+  for (const { flag } of found) kinds.set(flag.kind, (kinds.get(flag.kind) ?? 0) + 1);
+  const each = [...kinds].map(([kind, times]) => `${times} × ${kind}`).join(", ");
+  box.hidden = !sentences;
+  const next = $(".next", box);
+  if (next) next.hidden = !found.length;
+  $("span", box).textContent = found.length
+    ? `${count(found.length, "place")} to look at in ${count(sentences, "sentence")}: ${each}.`
+    : `The checks found nothing in ${count(sentences, "sentence")}.`;
+}
+
+export function toNext(section) {
+  const marks = [...section.querySelectorAll("mark")];
+  const at = marks.indexOf(document.activeElement);
+  marks[(at + 1) % marks.length]?.focus();
+}
+
+// The reason of the mark that is pointed at, tapped, or reached by keyboard.
+export function showReasons(box) {
+  const show = ({ target }) => {
+    const mark = target.closest?.("mark[data-reason]") ?? document.activeElement?.closest("mark[data-reason]");
+    box.hidden = !mark;
+    if (!mark) return;
+    box.textContent = mark.dataset.reason;
+    const { left, bottom } = mark.getBoundingClientRect();
+    const most = document.documentElement.clientWidth - box.offsetWidth - 8;
+    box.style.left = `${scrollX + Math.max(8, Math.min(left, most))}px`;
+    box.style.top = `${scrollY + bottom + 6}px`;
+  };
+  for (const name of ["mouseover", "focusin", "click"]) document.addEventListener(name, show);
+  document.addEventListener("focusout", () => { box.hidden = true; });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") box.hidden = true; });
+}
+
+// Let pointing at an element, or reaching it by keyboard, light up what belongs to it.
+export function reachable(node, on, off) {
+  node.tabIndex = 0;
+  const enter = (event) => { node.classList.add("on"); on(event.type === "focusin"); };
+  const leave = () => { node.classList.remove("on"); off(); };
+  node.addEventListener("mouseenter", enter);
+  node.addEventListener("focusin", enter);
+  node.addEventListener("mouseleave", leave);
+  node.addEventListener("focusout", leave);
+  node.addEventListener("click", (event) => { if (!event.target.closest("mark, button, textarea")) node.focus(); });
+}

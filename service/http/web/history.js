@@ -1,0 +1,30 @@
+// The list of what was made in this browser: opened by a click, cleared by another, off by a third.
+
+import * as keep from "./keep.js";
+import { titleOf } from "./draft.js";
+import { $, element, short } from "./words.js";
+
+const WHEN = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
+
+// `open` hears which draft is wanted back.
+export function startHistory(open) {
+  const box = $("#history");
+  box.addEventListener("toggle", () => { if (box.open) fill(open); });
+  $("#history-on").addEventListener("change", ({ target }) => { keep.turn(target.checked); fill(open); });
+  $("#history-clear").addEventListener("click", () => { keep.clear(); fill(open); });
+}
+
+function fill(open) {
+  const drafts = keep.history();
+  $("#history-on").checked = keep.isOn();
+  $("#history-clear").hidden = !drafts.length;
+  $("#history p").textContent = drafts.length
+    ? "Kept in this browser alone, the last 20."
+    : keep.isOn() ? "Nothing yet. What you make will be listed here, in this browser alone." : "Nothing is kept.";
+  $("#history ul").replaceChildren(...drafts.map((draft) => {
+    const made = `${WHEN.format(new Date(draft.made))}${draft.state === "done" ? "" : ", unfinished"}`;
+    const button = element("button", { type: "button", className: "entry" }, element("b", { dir: "auto" }, short(titleOf(draft), 70)), element("span", {}, made));
+    button.addEventListener("click", () => { $("#history").open = false; open(draft); });
+    return element("li", {}, button);
+  }));
+}

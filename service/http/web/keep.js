@@ -1,0 +1,64 @@
+// What this browser keeps: the work at hand, for a reload of this tab, and a history, unless that is off.
+
+const DRAFT = "dragoman.draft";
+const HISTORY = "dragoman.history";
+const OFF = "dragoman.history.off";
+const MOST = 20;
+const MOST_CHARACTERS = 2_000_000;
+
+let due = null;
+
+// Keep the draft soon: many sentences may come in a second.
+export function keep(draft) {
+  due ??= setTimeout(() => keepNow(draft), 400);
+}
+
+export function keepNow(draft) {
+  clearTimeout(due);
+  due = null;
+  store(sessionStorage, DRAFT, draft);
+  if (isOn() && draft.article) remember(draft);
+}
+
+export function forget() {
+  clearTimeout(due);
+  due = null;
+  sessionStorage.removeItem(DRAFT);
+}
+
+export const kept = () => load(sessionStorage, DRAFT, null);
+
+export const isOn = () => localStorage.getItem(OFF) === null;
+
+export function turn(on) {
+  if (on) localStorage.removeItem(OFF);
+  else localStorage.setItem(OFF, "1");
+  if (!on) clear();
+}
+
+// The drafts, the newest first.
+export const history = () => load(localStorage, HISTORY, []);
+
+export const clear = () => localStorage.removeItem(HISTORY);
+
+function remember(draft) {
+  if (JSON.stringify(draft).length > MOST_CHARACTERS) return;
+  const drafts = [draft, ...history().filter((each) => each.id !== draft.id)].slice(0, MOST);
+  while (drafts.length > 1 && JSON.stringify(drafts).length > MOST_CHARACTERS) drafts.pop();
+  store(localStorage, HISTORY, drafts);
+}
+
+// A browser that keeps nothing, or has no room left, keeps the page from nothing else.
+function store(place, name, value) {
+  try {
+    place.setItem(name, JSON.stringify(value));
+  } catch { /* what was kept before stays */ }
+}
+
+function load(place, name, otherwise) {
+  try {
+    return JSON.parse(place.getItem(name)) ?? otherwise;
+  } catch {
+    return otherwise;
+  }
+}

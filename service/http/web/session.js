@@ -1,0 +1,272 @@
+// The work at hand: begun, gone on with, stopped, shown again after a reload, and cleared away.
+
+import { ArticleView } from "./article.js";
+import * as choices from "./choices.js";
+import { DocumentView } from "./document_view.js";
+import * as documents from "./documents.js";
+import { isUnfinished, newDraft, translated } from "./draft.js";
+import * as editing from "./editing.js";
+import { explain, isHopeless, waitingWords, wantsKey } from "./failures.js";
+import * as keep from "./keep.js";
+import { look, tooLong } from "./looking.js";
+import { Problem } from "./service.js";
+import { SummaryView } from "./summary_view.js";
+import { Text } from "./text.js";
+import { TranslationView } from "./translation_view.js";
+import { $, count } from "./words.js";
+import { cancel, work } from "./work.js";
+
+const article = new ArticleView();
+const summary = new SummaryView(article);
+const translation = new TranslationView(article, editSentence);
+const document_ = new DocumentView(() => documents.download(draft, how()).catch(complain));
+export const views = { summary, translation, document: document_ };
+const all = Object.values(views);
+
+let draft = null; // what is shown, or in work
+let given = {}; // a file or a web page that stands for the box's text
+let running = null; // the controller of the work
+
+export const key = () => $("#key").value.trim();
+
+const how = (signal, own = draft) => ({
+  key: key(), signal, say, article, summary, translation, document: document_,
+  waiting: (problem, seconds) => say(waitingWords(problem, seconds)),
+  keep: () => keep.keep(own),
+});
+
+// ---------------------------------------------------------------------- what is said
+
+function say(words, share = 0) {
+  if ($("#status").textContent !== words) $("#status").textContent = words;
+  $(".progress").style.setProperty("--share", share);
+  $(".progress").classList.toggle("counted", share > 0);
+}
+
+export function complain(error) {
+  $("#problem").textContent = explain(error);
+  $("#problem").hidden = false;
+  if (wantsKey(error)) $("#key-box").open = true;
+}
+
+function quiet() {
+  say("");
+  $("#problem").hidden = true;
+  $("#unfinished").hidden = true;
+}
+
+// ---------------------------------------------------------------------- the work
+
+export async function go() {
+  if (running) return null;
+  const isFile = given.file && !documents.isReadHere(given.file);
+  const raw = $("#article").value;
+  const { make, target } = choices.chosen();
+  $("#problem").hidden = true;
+  if (!isFile && !raw.trim()) return complain(new Problem({ detail: "paste an article first, or open a file" }));
+  if (make !== "summary" && !target) return complain(new Problem({ detail: "choose the language to translate into" }));
+  const length = new Text(raw).length;
+  if (length > choices.limits.job) return complain(new Problem({ detail: tooLong(length, choices.limits.job) }));
+  draft = newDraft(raw, { html: given.html, file: isFile ? given.file.name : null });
+  for (const view of all) view.clear();
+  return run();
+}
+
+// Do what is left of the draft; another may have taken its place by the end.
+export async function run() {
+  quiet();
+  old(false);
+  working(new AbortController());
+  const own = draft;
+  own.state = "running";
+  own.failure = null;
+  try {
+    const told = how(running.signal);
+    await (own.file ? documents.workOnFile(own, given.file, told) : work(own, told));
+    if (draft !== own) return;
+    own.state = "done";
+    say("Done.");
+  } catch (error) {
+    if (draft !== own) return;
+    fail(error);
+  }
+  working(null);
+  settle();
+}
+
+function fail(error) {
+  const isStopped = error.name === "AbortError";
+  if (isStopped) callOff();
+  draft.state = "unfinished";
+  draft.failure = isStopped ? "You stopped it." : explain(error);
+  draft.isHopeless = isHopeless(error);
+  draft.wasLate ||= error.kind === "deadline-exceeded";
+  say(isStopped ? "Stopped." : "");
+  if (!isStopped && !all.some((view) => view.text)) complain(error);
+}
+
+function callOff() {
+  cancel(draft, how());
+  documents.cancelFile(draft, how());
+}
+
+// Turn away from a draft in work: its jobs go on, and so does it when it is shown again.
+function leaveRunning() {
+  if (!running) return;
+  keep.keepNow(draft);
+  const was = running;
+  draft = null;
+  was.abort();
+  working(null);
+}
+
+// Show what there is after a run, and what is missing.
+function settle() {
+  if (draft.parts) {
+    if (isUnfinished(draft)) translation.show(draft);
+    else translation.close(draft);
+  }
+  for (const view of all) view.section.hidden = !view.text;
+  if (!all.some((view) => view.text)) article.hide();
+  const isLeft = draft.state === "unfinished" && draft.article && all.some((view) => view.text);
+  $("#unfinished").hidden = !isLeft;
+  if (isLeft) {
+    const done = (draft.parts ?? []).reduce((sum, part) => sum + part.segments.length, 0);
+    const kept = done ? `${count(done, "sentence")} ${done === 1 ? "is" : "are"} done and kept; the rest is missing. ` : "What is done is kept; the rest is missing. ";
+    $("#go-on").hidden = Boolean(draft.isHopeless);
+    $("#unfinished p").textContent = kept + draft.failure;
+  }
+  keep.keepNow(draft);
+}
+
+// Stop stands in Go's place meanwhile, and takes the keyboard with it.
+function working(controller) {
+  running = controller;
+  const [shown, gone] = controller ? [$("#stop"), $("#go")] : [$("#go"), $("#stop")];
+  const held = document.activeElement === gone;
+  shown.hidden = false;
+  gone.hidden = true;
+  if (held) shown.focus();
+  $("main").setAttribute("aria-busy", String(Boolean(controller)));
+}
+
+// Show a draft that was kept; one that was in work when this page went goes on.
+export function restore(kept) {
+  leaveRunning();
+  quiet();
+  draft = kept;
+  given = {};
+  $("#article").value = draft.raw;
+  choices.apply(draft.asked);
+  for (const view of all) view.clear();
+  if (draft.article) article.show(draft);
+  if (draft.summary) summary.show(draft);
+  if (draft.parts) translation.show(draft);
+  if (draft.document?.checked) document_.show(draft);
+  examine();
+  if (draft.state === "running") return run();
+  settle();
+  if (draft.state === "done") say("Done.");
+  return null;
+}
+
+export const stop = () => running?.abort();
+
+export const format = () => draft?.format ?? "text";
+
+// What the page shows is kept as it goes.
+export function leave() {
+  if (draft) keep.keepNow(draft);
+}
+
+// The reader turns to the article's text again.
+export function edit() {
+  article.hide();
+  $("#article").focus();
+}
+
+// ---------------------------------------------------------------------- what was changed since
+
+function old(isOld) {
+  $(".results").classList.toggle("old", isOld);
+}
+
+export function changed() {
+  if (!draft || running || !all.some((view) => view.text)) return;
+  const now = JSON.stringify([choices.chosen(), $("#article").value]);
+  const isOld = now !== JSON.stringify([draft.asked, draft.raw]);
+  old(isOld);
+  say(isOld ? "The text or the choices have changed: what is shown was made before. Go makes it anew." : draft.state === "done" ? "Done." : "");
+}
+
+export function examine() {
+  look($("#article").value, given.html == null ? choices.chosen().format : "page", { key: key() });
+}
+
+function editSentence(row, segment) {
+  const { start } = segment.source;
+  const target = draft.about?.target ?? draft.asked.target;
+  const done = (now) => {
+    if (now !== null) draft.edits[start] = now;
+    const shown = translation.row(segment, draft);
+    row.replaceWith(shown);
+    translation.rows.set(start, shown);
+    translation.close(draft);
+    keep.keepNow(draft);
+    shown.focus();
+  };
+  const suggest = async (words) => {
+    const text = row.firstElementChild.textContent;
+    try {
+      await editing.send({ text, translation: words, source: draft.language ?? "auto", target }, how());
+      say("Thank you: the suggestion was sent.");
+      return true;
+    } catch (error) {
+      complain(error);
+      return false;
+    }
+  };
+  editing.edit(row, draft.edits[start] ?? segment.text, done, suggest);
+}
+
+// ---------------------------------------------------------------------- the article's box
+
+export function typed() {
+  given = {};
+  examine();
+  changed();
+}
+
+export async function open(file) {
+  const refused = documents.refusal(file);
+  if (refused) return complain(new Problem({ detail: refused }));
+  $("#problem").hidden = true;
+  article.hide();
+  const isRead = documents.isReadHere(file);
+  const text = isRead ? await file.text() : "";
+  given = { file, html: /\.html?$/i.test(file.name) ? text : null };
+  $("#article").value = text;
+  examine();
+  changed();
+  if (!isRead) say(`${file.name} is ready.`);
+  return null;
+}
+
+export function clear() {
+  if (running) {
+    callOff();
+    draft.state = "unfinished";
+    draft.failure = "You cleared it away.";
+  }
+  leaveRunning();
+  draft = null;
+  given = {};
+  $("#article").value = "";
+  article.hide();
+  for (const view of all) view.clear();
+  quiet();
+  old(false);
+  examine();
+  keep.forget();
+  $("#article").focus();
+}

@@ -1,0 +1,69 @@
+// The summary, its sentences with their evidence and flags.
+
+import { describe } from "./choices.js";
+import { list, marked, reachable, tally } from "./flags.js";
+import { Result } from "./result.js";
+import { Text } from "./text.js";
+import { $, element, sentence as asSentence } from "./words.js";
+
+export class SummaryView extends Result {
+  constructor(article) {
+    super("#summary");
+    this.article = article;
+    this.evidence = $(".evidence", this.section);
+  }
+
+  start() {
+    super.start();
+    this.evidence.replaceChildren();
+  }
+
+  add(text) {
+    this.body.append(text);
+    this.set(this.body.textContent.trim());
+  }
+
+  show({ summary: answer }) {
+    this.start();
+    this.set(answer.summary);
+    this.body.lang = answer.language;
+    this.article.cut(answer.sentences.flatMap((sentence) => sentence.evidence));
+    const whole = new Text(answer.summary);
+    const nodes = [];
+    const found = [];
+    let end = 0;
+    for (const sentence of answer.sentences) {
+      nodes.push(whole.slice(end, sentence.start), this.sentence(sentence));
+      found.push(...sentence.flags.map((flag) => ({ words: whole.slice(flag.start, flag.end), flag })));
+      end = sentence.end;
+    }
+    this.body.replaceChildren(...nodes, whole.slice(end));
+    list($(".findings", this.section), found);
+    tally($(".tally", this.section), found, answer.sentences.length);
+    const made = answer.translation_model ? `${answer.model}, translated by ${answer.translation_model}` : answer.model;
+    this.fine([
+      `Made by ${made} in ${(answer.timings_ms.total / 1000).toFixed(1)} s.`,
+      answer.translation_model && describe(answer.translation_model),
+      "Point at a sentence, or tap it, to see what supports it.",
+      ...answer.notes.map(asSentence),
+    ]);
+  }
+
+  sentence({ start, end, text, original, evidence, flags }) {
+    const own = flags.map((flag) => ({ ...flag, start: flag.start - start, end: Math.min(flag.end, end) - start }));
+    const node = element("span", { className: "sentence" }, ...marked(new Text(text), own));
+    if (original) node.title = original;
+    const light = (chosen) => {
+      this.article.light(evidence);
+      if (chosen) this.quote(evidence);
+    };
+    reachable(node, light, () => this.article.light([]));
+    return node;
+  }
+
+  // The evidence in words, for who cannot see it lit: it is read out, and on a phone it is shown here.
+  quote(evidence) {
+    const quotes = evidence.map((span) => element("p", { dir: "auto" }, this.article.quote(span)));
+    this.evidence.replaceChildren(...(quotes.length ? quotes : [element("p", {}, "Nothing in the article supports this sentence.")]));
+  }
+}

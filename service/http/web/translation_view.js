@@ -1,0 +1,117 @@
+// The translation: source and target side by side, a row for each sentence, in the order of the text.
+
+import { describe, languageName } from "./choices.js";
+import { isUnfinished, translated } from "./draft.js";
+import { list, marked, reachable, tally } from "./flags.js";
+import { blocks } from "./kinds.js";
+import { Result } from "./result.js";
+import { Text } from "./text.js";
+import { $, count, element, sentence } from "./words.js";
+
+export class TranslationView extends Result {
+  // `onEdit` hears of the row and the segment that the reader wants to write anew.
+  constructor(article, onEdit) {
+    super("#translation");
+    this.article = article;
+    this.onEdit = onEdit;
+    this.rows = new Map(); // by where their source begins
+  }
+
+  start() {
+    super.start();
+    this.rows.clear();
+    $(".languages", this.section).hidden = true;
+  }
+
+  show(draft) {
+    const focused = Number(document.activeElement?.closest?.(".segment")?.dataset.start ?? NaN);
+    this.start();
+    this.source = new Text(draft.toTranslate);
+    for (const part of draft.parts) this.part(part, draft);
+    this.close(draft);
+    this.rows.get(focused)?.focus({ preventScroll: true });
+  }
+
+  // The sentences of one part, and what is missing of it.
+  part(part, draft) {
+    const kinds = blocks(this.source, draft.format, part.segments);
+    part.segments.forEach((segment, i) => {
+      const row = this.row(segment, draft);
+      if (kinds[i].block) row.classList.add(kinds[i].block);
+      if (kinds[i].code) this.body.append(element("pre", { className: "code" }, kinds[i].code));
+      this.rows.set(segment.source.start, row);
+      this.body.append(row);
+    });
+    const end = part.segments.at(-1)?.source.end ?? part.start;
+    if (part.state === "done") {
+      if (!part.segments.length && part.text) this.body.append(element("p", { className: "text" }, part.text));
+      return;
+    }
+    const last = this.body.lastElementChild;
+    const gap = last?.className === "gap" ? last : this.body.appendChild(element("p", { className: "gap" }));
+    gap.dataset.length = Number(gap.dataset.length ?? 0) + part.end - end;
+    gap.dataset.end = part.end;
+    gap.textContent = `${count(Number(gap.dataset.length), "character")} not translated yet`;
+  }
+
+  // One segment, as soon as it is ready; they may come in any order.
+  add(segment, draft) {
+    const { start } = segment.source;
+    const row = this.row(segment, draft);
+    const old = this.rows.get(start);
+    if (old) old.replaceWith(row);
+    else this.body.insertBefore(row, this.following(start));
+    this.rows.set(start, row);
+    this.set(translated(draft));
+  }
+
+  following(start) {
+    return [...this.body.children].find(({ dataset }) => dataset.start > start || dataset.end > start) ?? null;
+  }
+
+  // What is said of the whole: languages, flags, notes.
+  close(draft) {
+    this.set(translated(draft));
+    const segments = draft.parts.flatMap((part) => part.segments);
+    const found = segments.flatMap(({ text, flags, source }) =>
+      draft.edits[source.start] ? [] : flags.map((flag) => ({ words: new Text(text).slice(flag.start, flag.end), flag })));
+    list($(".findings", this.section), found);
+    tally($(".tally", this.section), found, isUnfinished(draft) ? 0 : segments.length);
+    if (!draft.about) return;
+    const { source, target, via, model, ms, notes } = draft.about;
+    const heads = $(".languages", this.section);
+    heads.hidden = false;
+    [source, target].forEach((code, i) => { heads.children[i].textContent = languageName(code); });
+    const way = via ? ` by way of ${languageName(via)}` : "";
+    const took = isUnfinished(draft) ? "" : ` in ${(ms / 1000).toFixed(1)} s`;
+    this.fine([
+      `From ${languageName(source)} to ${languageName(target)}${way}, by ${model}${took}.`,
+      describe(model),
+      ...notes.map(sentence),
+    ]);
+  }
+
+  row(segment, draft) {
+    const { source, text, flags, original, abstained } = segment;
+    const edited = draft.edits[source.start];
+    const shown = edited === undefined ? marked(new Text(text), flags ?? []) : [edited];
+    const from = element("div", { dir: "auto", lang: draft.language ?? "" }, original ?? this.source.slice(source.start, source.end));
+    const edit = element("button", { type: "button", className: "quiet edit", textContent: "✎", title: "Rewrite this sentence" });
+    edit.setAttribute("aria-label", "Rewrite this sentence");
+    const to = element("div", { dir: "auto", lang: draft.asked.target }, ...shown);
+    const row = element("div", { className: "segment" }, from, edit, to);
+    row.dataset.start = source.start;
+    row.classList.toggle("abstained", Boolean(abstained));
+    row.classList.toggle("edited", edited !== undefined);
+    edit.addEventListener("click", () => this.onEdit(row, segment));
+    reachable(row, () => this.article.light(this.places(segment)), () => this.article.light([]));
+    return row;
+  }
+
+  // Where a segment stands in the article as it is shown, which may be another text than the one translated.
+  places({ source, original }) {
+    if (this.article.text.whole === this.source.whole) return [source];
+    const start = this.article.text.find(original ?? this.source.slice(source.start, source.end), 0);
+    return start < 0 ? [] : [{ start, end: start + new Text(original ?? "").length }];
+  }
+}

@@ -1,0 +1,40 @@
+// Small words: elements, names of languages, numbers with their nouns.
+
+export const $ = (selector, within = document) => within.querySelector(selector);
+
+export function element(name, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+const names = new Intl.DisplayNames(["en"], { type: "language" });
+
+export function named(code) {
+  try {
+    return names.of(code);
+  } catch {
+    return code;
+  }
+}
+
+export const number = (value) => value.toLocaleString("en");
+
+export const count = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
+
+export const listed = (items) => new Intl.ListFormat("en").format(items);
+
+export const short = (text, most) => (text.length > most ? `${text.slice(0, most).trimEnd()} …` : text);
+
+// The words with a capital and a full stop; a name such as fake/model-2 stays as it is written.
+export function sentence(words) {
+  const [first] = words.split(/\s/, 1);
+  const begun = /^\p{Ll}[\p{L}']*$/u.test(first) ? words[0].toUpperCase() + words.slice(1) : words;
+  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
+}
+
+export function save(name, blob) {
+  const link = element("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}

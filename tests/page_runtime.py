@@ -1,0 +1,134 @@
+"""A runtime for tests of the page: it writes capitals, a sentence at a time, and fails where it is told to.
+
+Run as a program it serves itself. `!late` and `!breaks` fail the first time, `!slow` takes its time.
+`[sic]` is flagged as a wrong number, `[?]` makes its sentence doubtful.
+"""
+
+import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from http_fakes import ERRORS, FakeRuntime, Tasks, settings
+
+from models.checks.flag import Flag
+from models.errors import UnsupportedLanguage
+from models.tasks.summary import SummaryRequest
+from models.tasks.translation import Segment, SegmentReady, Translation, TranslationRequest
+from models.tasks.usage import Usage
+from models.text.language import Detection
+from models.text.span import Span
+from service.http.server import Server, configure_log
+from service.settings import Settings
+from service.suggestions import Suggestions
+
+PAUSE_S = 0.3
+SUGGESTIONS = "suggestions.jsonl"
+CODE = re.compile(r"```.*?```|<[^<>]*>", re.DOTALL)
+SENTENCE = re.compile(r"[^\s#*<>-][^.<>\n]*\.?")
+
+
+class SentenceTasks(Tasks):
+    def __init__(self) -> None:
+        super().__init__()
+        self._failed: set[str] = set()
+
+    def summary(self, request: SummaryRequest) -> Iterator[Any]:
+        if request.target:
+            _require_known(request.text or "")
+        return super().summary(request)
+
+    def translation(self, request: TranslationRequest) -> Iterator[Any]:
+        yield from ()
+        _require_known(request.text)
+        self._behave(request.text, request.model, request.target)
+        found = list(SENTENCE.finditer(CODE.sub(_blank, request.text)))
+        segments: list[Segment] = []
+        partial = None
+        for index, match in enumerate(found):
+            if self._is_late(match[0]):
+                partial = True
+                if not (request.partial and segments):
+                    raise ERRORS["!late"]()
+            segment = _segment(match, missing=partial)
+            segments.append(segment)
+            if not partial:
+                yield SegmentReady(index, len(found), segment)
+        detected = Detection("en", 0.9) if request.source == "auto" else None
+        return Translation(
+            translation=request.text.upper(),
+            segments=tuple(segments),
+            source="en" if detected else request.source,
+            target=request.target,
+            detected=detected,
+            model=request.model or "fake/translate",
+            via=None,
+            usage=Usage(5, 4),
+            notes=(),
+            partial=partial,
+        )
+
+    def _is_late(self, sentence: str) -> bool:
+        if "!slow" in sentence:
+            time.sleep(PAUSE_S)
+        if self._has_failed(sentence, "!breaks"):
+            raise ERRORS["!engine"]()
+        return self._has_failed(sentence, "!late")
+
+    def _has_failed(self, sentence: str, word: str) -> bool:
+        """True the first time that the sentence with this word is met."""
+        if word not in sentence or sentence in self._failed:
+            return False
+        self._failed.add(sentence)
+        return True
+
+
+def _segment(match: re.Match[str], *, missing: bool | None) -> Segment:
+    text = match[0] if missing else match[0].upper()
+    return Segment(Span(*match.span()), text, True, 0.5, flags=_flags(match[0]), missing=missing)
+
+
+def _blank(code: re.Match[str]) -> str:
+    return "\n" * len(code[0])
+
+
+def _require_known(text: str) -> None:
+    if "ا" in text:
+        raise UnsupportedLanguage("fake/m lacks Arabic (ar)", field="source", allowed=["en", "fr"])
+
+
+def _flags(sentence: str) -> tuple[Flag, ...]:
+    at = sentence.find("[sic]")
+    flags = [Flag("number", Span(at, at + 5), "the source has no such number")] if at >= 0 else []
+    if "[?]" in sentence:
+        flags.append(Flag("doubtful", Span(0, len(sentence)), "the model was unsure", "warning"))
+    return tuple(flags)
+
+
+class PageRuntime(FakeRuntime):
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.tasks = SentenceTasks()
+        self.translator.steps = self.tasks.translation
+        self.summarizer.steps = self.tasks.summary
+        self.suggestions = Suggestions(self.settings.data_dir / SUGGESTIONS)
+
+
+def main() -> None:
+    given = json.loads(sys.argv[1])
+    closed = Path(given.pop("closed"))
+
+    def build(settings: Settings, on_batch: Callable[..., None]) -> FakeRuntime:
+        return PageRuntime(settings, closed=closed)
+
+    logging.getLogger().addHandler(logging.NullHandler())
+    configure_log()
+    Server(settings(**given), build).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""`dragoman doctor` and the sizes of `dragoman models list`: what is told, and what is a problem."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from fake_runtime import HUB_ONLY, FakeRuntime
+
+from models.catalog import Catalog
+from models.inventory import bytes_on_disk, is_prepared
+from models.languages import Languages
+from models.loading import FETCHED, Store
+from service.cli import cli
+from service.commands import machine
+from service.commands.session import Session
+
+GB = 10**9
+
+
+@pytest.fixture
+def doctor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
+    """Runs it on a sound machine, of which `facts` are otherwise; returns the exit code and the findings."""
+    with socket.create_server(("127.0.0.1", 0)) as once:
+        port = once.getsockname()[1]
+
+    def run(environment: dict[str, str] | None = None, **facts: Any) -> tuple[int, dict[str, Any]]:
+        sound = {"processors": (2, "2"), "memory": (8 * GB, 6 * GB), "gpus": [], "torch_finds_a_gpu": False}
+        for name, value in {**sound, "compiler": "cc", "unreachable": None, **facts}.items():
+            monkeypatch.setattr(machine, name, lambda *_, value=value: value)
+        given = {"DRAGOMAN_CACHE_DIR": str(tmp_path), "DRAGOMAN_DATA_DIR": str(tmp_path)}
+        given |= {"DRAGOMAN_PORT": str(port), **(environment or {})}
+        done = CliRunner().invoke(cli, ["doctor", "--json"], obj=Session(FakeRuntime), env=given)
+        told = json.loads(done.stdout)
+        assert (done.exit_code == 1) == (told["problems"] > 0) and done.stderr == ""
+        return done.exit_code, {each["name"]: (each["state"], each["told"]) for each in told["findings"]}
+
+    return run
+
+
+def test_a_sound_machine(doctor: Any) -> None:
+    code, found = doctor()
+    assert code == 0 and {state for state, _ in found.values()} == {"ok"}
+    assert "CTranslate2 in int8" in found["translations"][1]
+    assert "put together at the first start" in found["translations"][1]
+    assert "by torch on the CPU" in found["summaries"][1]
+
+
+@pytest.mark.parametrize(
+    ("facts", "environment", "name", "state", "said"),
+    [
+        ({"memory": (4 * GB, GB // 2)}, {}, "memory", "problem", "0.5 GB free"),
+        ({"memory": (4 * GB, GB)}, {}, "memory", "warning", "3.6 GB"),
+        ({"memory": None}, {}, "memory", "warning", "cannot be told"),
+        ({}, {"DRAGOMAN_DEVICE": "cuda"}, "GPU", "problem", "no CUDA device"),
+        ({"gpus": ["H100"]}, {}, "GPU", "warning", "may be a CPU build"),
+        ({"gpus": ["H100"]}, {"DRAGOMAN_DEVICE": "cpu"}, "GPU", "ok", "not used"),
+        ({"unwritable": "read-only"}, {}, "cache", "problem", "cannot be written: read-only"),
+        ({"free_bytes": 10**7}, {}, "data", "problem", "0.0 GB free"),
+        ({"free_bytes": GB}, {}, "cache", "warning", "1.0 GB free"),
+        ({"unreachable": "no route"}, {}, "hub", "warning", "bundled models do without"),
+        ({"unreachable": "no route"}, {"DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY}, "hub", "problem", "no route"),
+        (
+            {},
+            {"DRAGOMAN_OFFLINE": "1", "DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY},
+            "summaries",
+            "problem",
+            "fetched",
+        ),
+        ({}, {"DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY}, "summaries", "ok", "fetched at the first start"),
+        ({}, {"DRAGOMAN_TRANSLATE_MODEL": "nope"}, "translate", "problem", "no model 'nope'"),
+        ({}, {"DRAGOMAN_ENGINE": "generate"}, "translations", "ok", "as DRAGOMAN_ENGINE says"),
+        ({"has": False}, {}, "packages", "problem", "torch"),
+    ],
+)
+def test_what_is_told(
+    doctor: Any, facts: dict[str, Any], environment: dict[str, str], name: str, state: str, said: str
+) -> None:
+    code, found = doctor(environment, **facts)
+    assert found[name][0] == state and said in found[name][1]
+    assert code == (state == "problem")
+
+
+def test_a_gpu_and_what_it_runs(doctor: Any) -> None:
+    model = {"DRAGOMAN_TRANSLATE_MODEL": "facebook/m2m100_418M"}
+    _, found = doctor(model, gpus=["H100, 80 GB"], torch_finds_a_gpu=True, has=True)
+    assert found["GPU"] == ("ok", "H100, 80 GB") and found["compiler"] == ("ok", "cc, with triton")
+    assert "native engine on the GPU" in found["translations"][1]
+    _, found = doctor(gpus=["H100"], torch_finds_a_gpu=True, compiler=None, has=True)
+    assert found["compiler"][0] == "warning" and found["compiler"][1].startswith("no C compiler:")
+    assert "generate on the GPU" in found["translations"][1]
+
+
+def test_a_port_in_use_is_no_problem(doctor: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, found = doctor({"DRAGOMAN_PORT": str(taken.getsockname()[1])})
+    assert (code, found["port"][0]) == (0, "warning") and "in use" in found["port"][1]
+
+
+def test_it_is_lines_for_people(tmp_path: Path) -> None:
+    environment = {"DRAGOMAN_CACHE_DIR": str(tmp_path), "DRAGOMAN_OFFLINE": "1", "DRAGOMAN_DEVICE": "cpu"}
+    done = CliRunner().invoke(cli, ["doctor"], obj=Session(FakeRuntime), env=environment)
+    assert all(line.startswith(("      ", "note  ", "WRONG ")) for line in done.stdout.splitlines())
+
+
+def test_it_imports_no_torch_without_a_gpu() -> None:
+    code = """
+import sys
+from service.commands import machine
+machine.gpus, machine.unreachable = lambda: [], lambda url: None
+from service.cli import cli
+cli(["doctor"], standalone_mode=False)
+print(*{"torch", "transformers", "flask"} & set(sys.modules), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stderr.splitlines()[-1] == "", done.stderr
+
+
+# ------------------------------------------------------------------ the machine
+
+
+def test_a_containers_limits_are_seen(tmp_path: Path) -> None:
+    (tmp_path / "cpu.max").write_text("50000 100000\n")
+    assert machine.processors(tmp_path)[0] == 0.5
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    unlimited = machine.processors(tmp_path)
+    assert unlimited == machine.processors(tmp_path / "nowhere") and unlimited[0] >= 1
+    facts = tmp_path / "meminfo"
+    facts.write_text("MemTotal: 8000000 kB\nMemAvailable: 6000000 kB\nHugePages_Total: 0\n")
+    assert machine.memory(tmp_path, facts) == (8000000 << 10, 6000000 << 10)
+    (tmp_path / "memory.max").write_text("2000000000\n")
+    (tmp_path / "memory.current").write_text("500000000\n")
+    assert machine.memory(tmp_path, facts) == (2000000000, 1500000000)
+    assert machine.memory(tmp_path, tmp_path / "nowhere") is None
+
+
+def test_a_hub_that_does_not_answer_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as once:
+        url = f"http://127.0.0.1:{once.getsockname()[1]}"
+    assert machine.unreachable(url) == "Connection refused"
+    assert machine.unreachable("no address") is not None
+
+
+def test_a_folder_yet_to_be_made_is_looked_at_where_it_would_be(tmp_path: Path) -> None:
+    assert machine.unwritable(tmp_path / "a" / "b") is None
+    assert not (tmp_path / "a").exists() and machine.free_bytes(tmp_path / "a") > 0
+    (tmp_path / "file").write_text("")
+    assert machine.unwritable(tmp_path / "file" / "b") is not None
+
+
+# ------------------------------------------------------------------ models list
+
+
+def test_sizes_are_of_what_is_here(tmp_path: Path) -> None:
+    catalog, store = Catalog.load(Languages.load()), Store(tmp_path, offline=True)
+    fetched = catalog.get(HUB_ONLY)
+    assert (bytes_on_disk(store, fetched), is_prepared(store, fetched)) == (None, False)
+    hub = tmp_path / "hub" / f"models--{HUB_ONLY.replace('/', '--')}"
+    snapshot = hub / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (hub / "refs").mkdir()
+    (hub / "refs" / "main").write_text("a" * 40)
+    (snapshot / "model.safetensors").write_bytes(b"x" * 1000)
+    (snapshot / FETCHED).touch()
+    assert (bytes_on_disk(store, fetched), is_prepared(store, fetched)) == (1000, True)
+    bundled = catalog.get("dragoman/gemma3-270m-translate")
+    assert (bytes_on_disk(store, bundled) or 0) > 10**8 and not is_prepared(store, bundled)
+
+
+def test_the_list_says_what_has_to_be_fetched() -> None:
+    done = CliRunner().invoke(cli, ["models", "list"], obj=Session(FakeRuntime))
+    assert "not pulled: it is fetched from the model hub" in done.stderr
+    rows = CliRunner().invoke(cli, ["models", "list", "--json"], obj=Session(FakeRuntime)).stdout
+    by_name = {row["name"]: row for row in json.loads(rows)}
+    assert by_name["dragoman/extractive"]["default_for"] == ["summarize"]
+    assert by_name["dragoman/extractive"]["size_bytes"] > 10**7
+    assert (by_name[HUB_ONLY]["needs_download"], by_name[HUB_ONLY]["size_bytes"]) == (True, None)

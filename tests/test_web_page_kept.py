@@ -1,0 +1,158 @@
+"""The page loses nothing: what is done stays when the rest fails, is stopped, or the page is loaded anew."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from test_server import ServerProcess
+from web_page import PageServer, chromium, copied, done, go, needs_chromium, opened
+
+pytestmark = needs_chromium
+
+SHORT = "The ministers met. They signed nothing. {} They left on Sunday."
+LONG = "\n\n".join(f"In paragraph {i} the ministers met. They signed 14 papers. {{}}" for i in range(24))
+"""Beyond the server's 1,000 characters for a request, and within its 5,000 for a job."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    server = PageServer(tmp_path_factory.mktemp("server"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, server: ServerProcess) -> Iterator[Page]:
+    with opened(browser, server.port) as page:
+        yield page
+
+
+def _long(**special: str) -> str:
+    return LONG.format(*(special.get(f"p{i}", "") for i in range(24)))
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [("!late", "It took longer than the server gives"), ("!breaks", "The model failed on this text.")],
+)
+def test_sentences_stay_when_something_fails_and_the_rest_can_be_had(
+    page: Page, word: str, reason: str
+) -> None:
+    text = SHORT.format(f"It is {word}.")
+    go(page, text, make="translation")
+    unfinished = page.locator("#unfinished")
+    expect(unfinished).to_contain_text(f"2 sentences are done and kept; the rest is missing. {reason}")
+    expect(page.locator(".segment")).to_have_count(2)
+    expect(page.locator(".gap")).to_have_count(1)
+    assert copied(page) == "THE MINISTERS MET. THEY SIGNED NOTHING."
+    page.get_by_role("button", name="Go on with the rest").click()
+    done(page)
+    expect(page.locator(".segment")).to_have_count(4)
+    expect(unfinished).to_be_hidden()
+    assert copied(page) == text.upper()
+
+
+def test_stop_keeps_what_is_done_and_a_reload_too(page: Page) -> None:
+    text = SHORT.format("!slow " * 3 + ". ") + " More !slow." * 9
+    go(page, text, make="translation")
+    expect(page.locator(".segment").nth(1)).to_be_visible()
+    expect(page.locator("#status")).to_contain_text(re.compile(r"\d of \d+ sentences"))
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#status")).to_have_text("Stopped.")
+    expect(page.locator("#unfinished")).to_contain_text("You stopped it.")
+    rows = page.locator(".segment").count()
+    assert rows >= 2
+    page.reload()
+    expect(page.locator(".segment")).to_have_count(rows)
+    expect(page.locator("#article")).to_have_value(text)
+    page.get_by_role("button", name="Go on with the rest").click()
+    done(page)
+    assert copied(page) == text.upper()
+
+
+def test_a_long_text_is_sent_as_jobs_and_goes_on_after_a_reload(page: Page) -> None:
+    text = _long(p20="!slow !slow of all.")
+    go(page, text, make="translation")
+    expect(page.locator(".segment").first).to_be_visible()
+    page.reload()
+    done(page)
+    assert copied(page) == text.strip().upper()
+    expect(page.locator(".gap")).to_have_count(0)
+
+
+def test_a_part_that_fails_takes_no_other_along(page: Page) -> None:
+    text = _long(p9="A job is !late too.")
+    go(page, text, make="translation")
+    expect(page.locator("#unfinished")).to_contain_text("the rest is missing")
+    expect(page.locator(".gap")).to_have_count(1)
+    expect(page.locator(".segment").last).to_contain_text("THEY SIGNED 14 PAPERS.")
+    page.get_by_role("button", name="Go on with the rest").click()
+    done(page)
+    assert copied(page) == text.strip().upper()
+
+
+def test_what_is_refused_for_now_is_tried_again_by_itself(page: Page) -> None:
+    refusals = iter([429])
+
+    def refuse_once(route) -> None:  # type: ignore[no-untyped-def]
+        if next(refusals, None):
+            body = '{"type": "/problems/overloaded", "detail": "all 1 places are taken", "status": 429}'
+            route.fulfill(status=429, headers={"Retry-After": "1"}, body=body)
+        else:
+            route.continue_()
+
+    page.route("**/v1/translate", refuse_once)
+    go(page, "Hello there.", make="translation")
+    expect(page.locator("#status")).to_contain_text("The server is busy. This is tried again")
+    done(page)
+
+
+def test_a_server_that_is_not_there_is_told_in_words(page: Page) -> None:
+    page.route("**/v1/clean", lambda route: route.abort())
+    go(page, "Hello there.", make="translation")
+    expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+    page.unroute("**/v1/clean")
+    go(page, "Hello there.", make="translation")
+    done(page)
+
+
+def test_marks_and_shades_tell_their_reason_and_are_counted(page: Page) -> None:
+    go(page, "They signed 14 [sic] papers. All [?] left.", make="translation")
+    expect(page.locator("#translation .tally")).to_contain_text(
+        "2 places to look at in 2 sentences: 1 × number, 1 × doubtful."
+    )
+    shade = page.locator("#translation mark.whole")
+    expect(shade).to_have_text("ALL [?] LEFT.")
+    reason = page.locator("#reason")
+    shade.hover()
+    expect(reason).to_have_text("The model was unsure.")
+    page.mouse.move(0, 0)
+    expect(reason).to_be_hidden()
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator("#translation mark").first).to_be_focused()
+    expect(reason).to_have_text("The source has no such number.")
+    page.mouse.move(300, 300)  # the one that has the keyboard keeps its reason
+    expect(reason).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(reason).to_be_hidden()
+
+
+def test_work_that_is_cleared_away_is_in_the_history_and_goes_on_from_there(page: Page) -> None:
+    go(page, "All of it is !slow. " * 6, make="translation")
+    expect(page.locator(".segment").first).to_be_visible()
+    page.get_by_role("button", name="Clear", exact=True).click()
+    expect(page.locator("#status")).to_be_empty()
+    expect(page.get_by_role("button", name="Go", exact=True)).to_be_visible()
+    page.get_by_text("History", exact=True).click()
+    page.locator("#history .entry").first.click()
+    expect(page.locator("#unfinished")).to_contain_text("You cleared it away.")
+    page.get_by_role("button", name="Go on with the rest").click()
+    done(page)
+    expect(page.locator(".segment")).to_have_count(6)

@@ -1,0 +1,66 @@
+"""The page in a browser: Debian's chromium, headless, for the modules that test it."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from test_server import ServerProcess
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+
+expect.set_options(timeout=20_000)  # ms: a busy machine takes its time
+
+
+class PageServer(ServerProcess):
+    """One that translates sentence by sentence, and fails where the text says so."""
+
+    program = "page_runtime.py"
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(browser: Browser, port: int, path: str = "", **options: Any) -> Iterator[Page]:
+    """The page, open; fails the test if it asks another host or says anything on its console."""
+    own = f"http://127.0.0.1:{port}/"
+    context = browser.new_context(
+        locale="en-GB", permissions=["clipboard-read", "clipboard-write"], **options
+    )
+    page = context.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(own + path)
+    expect(page.locator("#target option")).to_have_count(4)
+    yield page
+    context.close()
+    assert not [url for url in asked if not url.startswith((own, "blob:"))]
+    assert not [words for words in said if "status of 4" not in words and "net::" not in words]
+
+
+def go(page: Page, text: str, *, make: str = "both", target: str = "fr") -> None:
+    page.locator("#article").fill(text)
+    page.locator(f"input[name=make][value={make}]").check()
+    page.locator("#target").select_option(target)
+    page.get_by_role("button", name="Go", exact=True).click()
+
+
+def done(page: Page) -> None:
+    expect(page.locator("#status")).to_have_text("Done.")
+
+
+def copied(page: Page, what: str = "translation") -> str:
+    page.locator(f"[data-copy={what}]").click()
+    return str(page.evaluate("() => navigator.clipboard.readText()"))

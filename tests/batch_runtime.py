@@ -131,6 +131,7 @@ class BatchRuntime:
 
 def opened(log, delay_s, settings):
     """A runtime; which process has it is told beside the log."""
+    lanes.AT_ONCE = {"cpu": 16}  # here, as Ray's actors are other processes
     with log.with_name(log.name + ".pids").open("a") as file:
         file.write(f"{os.getpid()}\n")
     return BatchRuntime(settings, log, delay_s)
@@ -154,7 +155,6 @@ def forked(arguments, log, delay_s):
 
 def main():
     window.WINDOW_RECORDS, window.UNIT_RECORDS = 40, 8
-    lanes.AT_ONCE = {"cpu": 16}
     gc.freeze()  # a collector that walks what is imported copies all of it, in each process anew
     for line in sys.stdin:
         asked = json.loads(line)

@@ -88,9 +88,6 @@ def test_the_memory_remembers_as_long_as_a_unit_may_see_it():
     memory.recall([], 1 + REMEMBERED_UNITS)
     assert b"t" in memory.recall([b"t"], 2), "the window before is in work still"
     memory.recall([], 2 + REMEMBERED_UNITS)
-    memory.keep(3, {b"u": Output((4,))})
-    memory.keep(3, {b"v": Output((5,))})
-    assert memory.begun(3) == {b"u": Output((4,)), b"v": Output((5,))}
     assert memory.recall([b"s"], 2) == {b"s": Output((2,), None, "length")}
 
 

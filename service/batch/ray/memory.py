@@ -31,15 +31,6 @@ class RayMemory:
             self._sees = sees
         return self._remembered.recall(keys, sees)
 
-    def begun(self, unit: int) -> dict[bytes, Output]:
-        """See `UnitMemory`."""
-        return self._remembered.of_unit(unit)
-
-    def keep(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
-        """See `UnitMemory`."""
-        with self._connection:
-            self._remembered.add(unit, outputs)
-
 
 class Recalled:
     """The memory as an actor elsewhere has it; see `UnitMemory`."""
@@ -53,10 +44,8 @@ class Recalled:
         return found
 
     def begun(self, unit: int) -> dict[bytes, Output]:
-        """See `UnitMemory`."""
-        found: dict[bytes, Output] = ray.get(self._memory.begun.remote(unit))
-        return found
+        """Return nothing; see `keep`."""
+        return {}
 
     def keep(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
-        """See `UnitMemory`."""
-        ray.get(self._memory.keep.remote(unit, dict(outputs)))
+        """Keep nothing: a unit is done again whole if its actor dies."""

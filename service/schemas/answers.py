@@ -160,7 +160,9 @@ class SegmentPart(_AnswerPart):
     source: SpanPart
     text: str
     complete: bool = Field(description="False if the model ran into its length limit.")
-    confidence: Confidence | None = Field(description="The chance that it is good, where that was fitted; else how sure the model is. Null if it can't say.")
+    confidence: Confidence | None = Field(
+        description="The chance that it is good; how sure the model is, where that was not fitted; or null."
+    )
     abstained: bool = Field(description="True if it was left in the source language for want of confidence.")
     flags: list[TranslationFlag] = Field(description="What the checks found.")
     original: str | None = absent("The source's plain text, where it has markup.")

@@ -26,6 +26,10 @@ RUN --mount=type=cache,target=/root/.cache/pip pip install .
 FROM python:3.11-slim
 ARG DEVICE=cpu
 COPY --from=build /opt/dragoman /opt/dragoman
+# On a GPU Triton builds its launchers with a C compiler; what it builds is kept on the cache volume.
+# hadolint ignore=DL3008
+RUN if [ "$DEVICE" = cuda ]; then apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*; fi
 RUN useradd --system --uid 10001 --create-home dragoman \
     && install --directory --owner=dragoman /var/cache/dragoman /var/lib/dragoman
 USER 10001
@@ -35,6 +39,7 @@ ENV PATH=/opt/dragoman/bin:$PATH \
     DRAGOMAN_HOST=0.0.0.0 \
     DRAGOMAN_CACHE_DIR=/var/cache/dragoman \
     DRAGOMAN_DATA_DIR=/var/lib/dragoman \
+    TRITON_CACHE_DIR=/var/cache/dragoman/triton \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 VOLUME ["/var/cache/dragoman", "/var/lib/dragoman"]
 EXPOSE 8080

@@ -117,6 +117,8 @@ class EngineMaker:
         """
         from models.engine.trial import Bounds, try_out
 
+        if not self._has_kernels():  # plain PyTorch on a GPU gathers whole caches, and `generate` is quicker
+            return None, "Triton, or a C compiler for it (gcc or clang), is missing"
         model = self._torch_model(entry)
         try:
             engine = self._native(entry, model)
@@ -130,6 +132,14 @@ class EngineMaker:
             _close_soon(engine)
             return None, error.message
         return engine, ""
+
+    def _has_kernels(self) -> bool:
+        """Return True if the native engine's kernels can run on the GPU."""
+        import torch
+
+        from models.engine.seq2seq import kernels
+
+        return kernels.usable_on(torch.device("cuda"))
 
     def _native(self, entry: ModelEntry, model: Any) -> "Seq2SeqEngine":
         from models.engine.seq2seq import Seq2SeqEngine

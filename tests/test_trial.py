@@ -230,6 +230,7 @@ class OnTheCpu:
 def maker(tiny_hub: TinyHub, monkeypatch):
     """An engine maker that believes in a GPU, and its store."""
     monkeypatch.setattr(EngineMaker, "device", "cuda")
+    monkeypatch.setattr(EngineMaker, "_has_kernels", lambda _: True)
     store = OnTheCpu(tiny_hub.store)
     return lambda choice: (EngineMaker(store, choice=choice, trial_limit_s=60), store)
 
@@ -295,3 +296,14 @@ def test_a_gpu_that_is_lost_in_the_trial_is_told(maker, tiny_hub, monkeypatch):
     monkeypatch.setattr(store, "load", lost)
     with pytest.raises(ModelUnavailable, match=r"illegal memory access.*start again with the engine"):
         engines.make(tiny_hub.entry("m2m100", max_source_tokens=64, max_new_tokens=16))
+
+
+def test_without_a_compiler_generate_is_used_on_a_gpu(maker, tiny_hub, monkeypatch, caplog):
+    monkeypatch.setattr(EngineMaker, "_has_kernels", lambda _: False)
+    engines, store = maker("auto")
+    with caplog.at_level(logging.WARNING):
+        engine = engines.make(tiny_hub.entry("m2m100", max_source_tokens=64, max_new_tokens=16))
+    assert isinstance(engine, BatchingEngine)
+    assert "a C compiler for it (gcc or clang), is missing" in caplog.text
+    assert write(engine).token_ids
+    assert store.loads == 1, "the native engine's model is not loaded for nothing"

@@ -24,7 +24,7 @@ check: $(VENV)/installed
 
 # The second time with Triton's interpreter: without a GPU the kernels run no other way.
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/test_seq2seq_kernels.py
 
 clean:

@@ -34,7 +34,15 @@ def documented(document: Mapping[str, Any]) -> list[Route]:
     """All routes of an OpenAPI document, the service's documentation itself among them."""
     routes = [
         Route("GET", path)
-        for path in ("/", "/docs", "/openapi.json", "/web/app.js", "/docs/start.js", "/docs/own.css")
+        for path in (
+            "/",
+            "/docs",
+            "/openapi.json",
+            "/web/app.js",
+            "/docs/start.js",
+            "/docs/own.css",
+            "/docs/compatible.json",
+        )
     ]
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

@@ -7,14 +7,17 @@ too much, and whose memory goes with it. It is forked from a server that has the
 processes (pebble) would save those, but shares a pipe and a lock that a killed worker can break for all.
 """
 
+import atexit
 import contextlib
 import math
 import multiprocessing
 import os
 import pickle
 import resource
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +41,8 @@ MOST_BYTES = 1 << 30
 NICENESS = 5
 """The server and its engines go first where processors are short."""
 LOOK_EVERY_S = 0.25
+LONGEST_TEMP_DIR = 70
+"""Bytes of the path of temporary files beyond which a socket in them has a name too long for the system."""
 
 
 def _nobody_stops() -> None:
@@ -50,6 +55,7 @@ class Children:
     def __init__(self, most: int = 2 * (os.cpu_count() or 1)):
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(PARSERS))
+        _shorten_socket_paths()
         self._places = threading.BoundedSemaphore(most)
         self._starting = threading.Lock()
 
@@ -91,6 +97,14 @@ class Children:
             require()
             if time.monotonic() >= deadline:
                 raise DeadlineExceeded("the request ran past its time before its file could be read")
+
+
+def _shorten_socket_paths() -> None:
+    """Put the fork server's socket where its name fits, if temporary files have a long path."""
+    own = multiprocessing.current_process()._config  # type: ignore[attr-defined]  # nothing else sets it
+    if len(os.fsencode(tempfile.gettempdir())) > LONGEST_TEMP_DIR and not own.get("tempdir"):
+        own["tempdir"] = tempfile.mkdtemp(prefix="dragoman-", dir="/tmp")
+        atexit.register(shutil.rmtree, own["tempdir"], ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -159,3 +160,20 @@ def test_the_fork_server_never_hears_of_an_interruption() -> None:
     status = Path(f"/proc/{forkserver._forkserver._forkserver_pid}/status").read_text()
     blocked = int(next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk")), 16)
     assert blocked & 1 << (signal.SIGINT - 1)
+
+
+def test_a_long_path_of_temporary_files_does_not_matter(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    program = (
+        "from service.children import Children; print(Children().run(len, b'abc', field='f', timeout_s=60))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("3\n", 0), done.stderr

@@ -356,3 +356,24 @@ def test_whatever_order_outputs_come_in_each_goes_where_it_was_asked(data: st.Da
         if open_ones:
             i = data.draw(st.sampled_from(open_ones))
             engine.futures[i].set_result(Output(engine.generations[i].source_ids))
+
+
+def _cut_off_s(parts: int) -> float:
+    """The CPU time of giving up so many parts that all wait for one generation."""
+    engine = _ByHand()
+
+    def whole() -> Steps[str]:
+        yield Together([_call(engine, [], 1) for _ in range(parts)])
+        return "not reached"
+
+    running = stream(whole(), tick_s=0)
+    next(running)
+    start = time.process_time()
+    running.close()
+    return time.process_time() - start
+
+
+def test_giving_up_takes_time_by_the_number_of_parts() -> None:
+    """Each part looked through all others once: 50,000 lines that are alike held a request for 40 s."""
+    ratio = min(_cut_off_s(20_000) / max(1e-4, _cut_off_s(5_000)) for _ in range(3))
+    assert ratio < 9, "four times the parts took sixteen times as long"

@@ -42,7 +42,8 @@ class Flight:
         self.key = key
         self.wanted = wanted
         self.pieces = None if decode is None else Pieces(decode)
-        self.takers: list[tuple[Running, int]] = []
+        self.takers: dict[Running, list[int]] = {}
+        """Who asked for it, and in which of their places its output goes."""
         self.future: Future[Output] | None = None
 
     @property
@@ -58,15 +59,14 @@ class Flight:
 
     def join(self, running: Running, place: int) -> None:
         """Have its output go to this place as well."""
-        self.takers.append((running, place))
+        self.takers.setdefault(running, []).append(place)
         running.flights.append(self)
         if self.future is not None:
             running.task.departs()
 
     def leave(self, running: Running) -> bool:
         """Have its output not go there; returns whether nobody wants it any more, and calls it off then."""
-        gone = [taker for taker in self.takers if taker[0] is running]
-        self.takers = [taker for taker in self.takers if taker[0] is not running]
+        gone = self.takers.pop(running, [])
         if self.future is not None:
             for _ in gone:
                 running.task.arrives()
@@ -77,16 +77,21 @@ class Flight:
     def depart(self, future: Future[Output]) -> None:
         """Note that an engine has it."""
         self.future = future
-        for running, _ in self.takers:
+        for running, _ in self.places():
             running.task.departs()
+
+    def places(self) -> list[tuple[Running, int]]:
+        """Return all who asked for it, with the place there."""
+        return [(running, place) for running, own in self.takers.items() for place in own]
 
     def arrive(self) -> list[tuple[Running, int]]:
         """Note that it has landed; returns where its output goes."""
-        takers, self.takers = self.takers, []
+        places = self.places()
+        self.takers = {}
         if self.future is not None:
-            for running, _ in takers:
+            for running, _ in places:
                 running.task.arrives()
-        return takers
+        return places
 
     def output(self) -> Output | Exception:
         """Return what came of it, once it has landed."""
@@ -190,7 +195,7 @@ class Flights:
         landings = []
         for wanted, output in self._memory.recall(new).items() if new else ():
             flight = self._waiting.pop((wanted, None))
-            self.effort.remembered_tokens += len(output.token_ids) * len(flight.takers)
+            self.effort.remembered_tokens += len(output.token_ids) * len(flight.places())
             landings.append(self._land(flight, output))
         return landings
 
@@ -208,7 +213,7 @@ class Flights:
         """
         groups: dict[tuple[int, bool], list[Flight]] = {}
         for flight in self._chosen():
-            may_wait = self._wait or all(running.task.was_admitted for running, _ in flight.takers)
+            may_wait = self._wait or all(running.task.was_admitted for running in flight.takers)
             groups.setdefault((id(flight.wanted.engine), may_wait), []).append(flight)
             del self._waiting[flight.key]
         refused = []
@@ -267,7 +272,7 @@ class Flights:
         if isinstance(output, Output):
             self._made[flight.wanted] = output
             self.effort.output_tokens += len(output.token_ids)
-            self.effort.remembered_tokens += len(output.token_ids) * (len(flight.takers) - 1)
+            self.effort.remembered_tokens += len(output.token_ids) * (len(flight.places()) - 1)
         else:
             self._failed += 1
         return self._land(flight, output)

@@ -81,8 +81,9 @@ def attempts(
         best, alone = yield from _first(hypotheses, sentence)
         done[i] = finished = _finished(hypotheses.hops, sentence, best, alone, min_confidence)
         yield event_of(i, finished)
-        if _is_worth_another(best) or _facts(hypotheses.hops, sentence, best):
-            better = yield from _improved(hypotheses, sentence, best)
+        facts = _facts(hypotheses.hops, sentence, best)
+        if facts or _is_worth_another(best):
+            better = yield from _improved(hypotheses, sentence, best, facts)
             done[i] = finished = _finished(hypotheses.hops, sentence, better, alone, min_confidence)
             yield event_of(i, finished)
         return finished
@@ -108,18 +109,20 @@ def _first(hypotheses: Hypotheses, sentence: Sentence) -> Steps[tuple[Attempt, d
     return attempt, _alone(sentence, parts, done[1:])
 
 
-def _improved(hypotheses: Hypotheses, sentence: Sentence, best: Attempt) -> Steps[Attempt]:
+def _improved(
+    hypotheses: Hypotheses, sentence: Sentence, best: Attempt, facts: Sequence[tuple[Span, str]]
+) -> Steps[Attempt]:
     """Return the best of this attempt, another one, and a third and fourth with the words that were wrong.
 
-    The third has the words that are held rather than masks, where one was lost; the fourth has the facts that
-    were wrong in their right form for the target language.
+    The third has the words that are held rather than masks, where one was lost; the fourth has `facts`, which
+    were wrong, in their right form for the target language.
     """
     masked = mask(sentence.text, sentence.held)
     ways = [(masked, Ask(masked.text, _search(best)))]
     if None in best.places:
         unmasked = Masked(_with_words(sentence), ("",) * len(sentence.held))
         ways.append((unmasked, Ask(unmasked.text)))
-    told = _with_facts(sentence, masked, _facts(hypotheses.hops, sentence, best))
+    told = _with_facts(sentence, masked, facts)
     if told.text != masked.text:
         ways.append((told, Ask(told.text)))
     try:
@@ -133,12 +136,12 @@ def _improved(hypotheses: Hypotheses, sentence: Sentence, best: Attempt) -> Step
 
 
 def _badness(attempt: Attempt) -> float:
-    """What the checks found and, for a model that was fitted, the chance that it is bad all the same."""
+    """Return the checks' cost and, for a model that was fitted, the chance that it is bad all the same."""
     return attempt.cost + attempt.doubt
 
 
 def _facts(hops: Sequence[Hop], sentence: Sentence, attempt: Attempt) -> list[tuple[Span, str]]:
-    """The places of facts that the attempt got wrong, apart from what is held, with their right forms."""
+    """Return the places of facts that the attempt got wrong, outside held words, with their right forms."""
     if not any(flag.source is not None for flag in attempt.flags):
         return []
     pair = Pair(Reading(sentence.text, hops[0].source), Reading(attempt.text, hops[-1].target))

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from functools import partial
+from heapq import heappop, heappush
+from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
@@ -20,6 +22,9 @@ class Wanted:
     engine: Engine
     generation: Generation
 
+
+Order = tuple[int, tuple[int, ...], int]
+"""Long ones first, and nothing left to chance."""
 
 Key = tuple[Wanted, TaskState | None]
 """Equal ones of a task are done once; with a memory, so are those of different tasks."""
@@ -52,7 +57,7 @@ class Flight:
         return len(self.wanted.generation.source_ids)
 
     @property
-    def order(self) -> tuple[int, tuple[int, ...], int]:
+    def order(self) -> "Order":
         """Its place among those that wait."""
         generation = self.wanted.generation
         return -self.source_tokens, generation.source_ids, generation.decoding.num_beams
@@ -148,7 +153,11 @@ class Flights:
         self._tells = tells
         self._waiting: dict[Key, Flight] = {}
         self._flying: dict[Key, Flight] = {}
-        self._looked_up: set[Wanted] = set()
+        self._queue: list[tuple[Order, int, Flight]] = []
+        """A heap of those that wait, and of some that do so no more."""
+        self._asked = count()
+        self._new: list[Flight] = []
+        """Those not looked up yet."""
         self._made: dict[Wanted, Output] = {}
         self._failed = 0
         self._heard: SimpleQueue[tuple[Flight, int | None] | None] = SimpleQueue()
@@ -176,6 +185,8 @@ class Flights:
             flight = self._waiting.get(key) or self._flying.get(key)
             if flight is None:
                 flight = self._waiting[key] = Flight(key, wanted, call.decode)
+                heappush(self._queue, (flight.order, next(self._asked), flight))
+                self._new.append(flight)
             flight.join(running, place)
 
     def give_up(self, running: Running) -> None:
@@ -188,15 +199,16 @@ class Flights:
 
     def recall(self) -> list[Landing]:
         """Return the outputs that are remembered of what waits."""
-        if self._memory is None:
+        asked, self._new = self._new, []
+        new = {flight.wanted: flight for flight in asked if self._waiting.get(flight.key) is flight}
+        if self._memory is None or not new:
             return []
-        new = [wanted for wanted, _ in self._waiting if wanted not in self._looked_up]
-        self._looked_up.update(new)
         landings = []
-        for wanted, output in self._memory.recall(new).items() if new else ():
-            flight = self._waiting.pop((wanted, None))
+        for wanted, output in self._memory.recall(list(new)).items():
+            flight = new[wanted]
+            del self._waiting[flight.key]
             self.effort.remembered_tokens += len(output.token_ids) * len(flight.places())
-            landings.append(self._land(flight, output))
+            landings.append(Landing(flight.arrive(), output))
         return landings
 
     def keep(self) -> None:
@@ -225,7 +237,7 @@ class Flights:
             try:
                 futures = group[0].wanted.engine.submit(generations, wait=may_wait)
             except Exception as error:  # noqa: BLE001 - refused: all of this group is
-                refused += [self._land(flight, error) for flight in group]
+                refused += [Landing(flight.arrive(), error) for flight in group]
                 continue
             for flight, future in zip(group, futures, strict=True):
                 self.effort.source_tokens += flight.source_tokens
@@ -239,8 +251,12 @@ class Flights:
 
         Nothing but what waits decides it, so that a run that goes on after a kill chooses the same.
         """
-        by_length = sorted(self._waiting.values(), key=lambda flight: flight.order)
-        return by_length[: self._at_most]
+        chosen: list[Flight] = []
+        while self._queue and (self._at_most is None or len(chosen) < self._at_most):
+            _, _, flight = heappop(self._queue)
+            if self._waiting.get(flight.key) is flight:
+                chosen.append(flight)
+        return chosen
 
     def _listener(self, flight: Flight) -> Callable[[int], None] | None:
         if not self._tells or flight.pieces is None or flight.wanted.generation.decoding.num_beams > 1:
@@ -275,8 +291,4 @@ class Flights:
             self.effort.remembered_tokens += len(output.token_ids) * (len(flight.places()) - 1)
         else:
             self._failed += 1
-        return self._land(flight, output)
-
-    def _land(self, flight: Flight, output: Output | Exception) -> Landing:
-        self._looked_up.discard(flight.wanted)
         return Landing(flight.arrive(), output)

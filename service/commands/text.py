@@ -75,7 +75,8 @@ def summarize(
     FILE is text, .md, .html, .docx, .pdf or .srt by its name, an http:// or https:// address, `-` for
     standard input, or the words themselves.
     """
-    from service.schemas import SummarizeBody, SummaryAnswer, render_summary
+    from service.schemas import SummarizeBody, SummaryAnswer
+    from service.work import plan
 
     _check_output(output, file, (".docx", ".pdf"), "a summary is text")
     source = read(file, session.settings(), allow_private=session.allow_private)
@@ -86,7 +87,7 @@ def summarize(
     def here() -> "SummaryAnswer":
         with session.runtime() as runtime:
             outcome, total_s = _run(session, runtime, runtime.summarizer.steps(request))
-        return render_summary(outcome.unwrap(), outcome.timings, total_s)
+        return plan.answer(outcome, total_s)
 
     answer = answered(session, "/v1/summarize", body_of(request, SummarizeBody), SummaryAnswer, here)
     if source.is_packed:  # the spans refer to what was read in it
@@ -113,7 +114,8 @@ def translate(
     FILE is text, .md, .html, .docx, .pdf or .srt by its name, an http:// or https:// address, `-` for
     standard input, or the words themselves. A PDF comes back as text.
     """
-    from service.schemas import TranslateBody, TranslationAnswer, render_translation
+    from service.schemas import TranslateBody, TranslationAnswer
+    from service.work import plan
 
     as_word = _is_word(output) and not as_json
     _check_output(output, file, (".pdf",), "a translated PDF comes back as text")
@@ -126,7 +128,7 @@ def translate(
     def here() -> "TranslationAnswer":
         with session.runtime() as runtime:
             outcome, total_s = _run(session, runtime, runtime.translator.steps(request))
-        return render_translation(outcome.unwrap(), outcome.timings, total_s)
+        return plan.answer(outcome, total_s)
 
     body = {**body_of(request, TranslateBody), "partial": True}  # a server has a deadline
     answer = answered(session, "/v1/translate", body, TranslationAnswer, here)

@@ -7,7 +7,7 @@ else reads bodies as requests or renders answers.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from models.tasks.steps import Outcome, Steps, Timings
 from models.tasks.summary import Summary, SummaryRequest
@@ -109,6 +109,14 @@ def steps(runtime: "Runtime", request: Request) -> Steps[Any]:
     return runtime.translator.steps(request)
 
 
+@overload
+def answer(outcome: Outcome[Summary], total_s: float) -> SummaryAnswer: ...
+
+
+@overload
+def answer(outcome: Outcome[Translation], total_s: float) -> TranslationAnswer: ...
+
+
 def answer(outcome: Outcome[Any], total_s: float) -> Answer:
     """Return the answer of a task that has ended; raise its error. `total_s` is the whole request's time."""
     value: Summary | Translation = outcome.unwrap()
@@ -124,7 +132,8 @@ def result(outcome: Outcome[Any], total_s: float) -> Result:
 
 def untimed(value: Summary | Translation) -> dict[str, Any]:
     """Return the answer as JSON without its timings, so that the same input gives the same output."""
-    told = answer(Outcome(value, None, Timings(0.0, 0.0)), 0.0)
+    outcome: Outcome[Any] = Outcome(value, None, Timings(0.0, 0.0))
+    told: Answer = answer(outcome, 0.0)
     return told.model_dump(mode="json", exclude={"timings_ms"})
 
 

@@ -23,7 +23,7 @@ LIKED_MEMORY = 2_000_000_000
 """The bundled models take 1.5 GB, and 3.6 GB while they are put together."""
 LEAST_MEMORY = 800_000_000
 LIKED_DISK = 2_000_000_000
-"""The bundled translation model takes 0.8 GB of the cache, and more while it is put together."""
+"""The bundled translation model takes 0.6 GB of the cache, and more while it is put together."""
 LEAST_DISK = 100_000_000
 NEEDED = ("torch", "transformers", "ctranslate2", "safetensors", "sentencepiece")
 HUB = "https://huggingface.co"

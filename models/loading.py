@@ -19,22 +19,17 @@ from models import packaged
 from models.entry import ModelEntry, Package
 from models.errors import ModelUnavailable
 from models.families import AUTO_CLASSES
+from models.hub import HubCache, RepositoryNotFound, Tell
 from models.made import Made, blob_problems
 
 log = logging.getLogger(__name__)
 
-PATTERNS = ("*.json", "*.model", "*.spm", "*.txt", "*.safetensors", "*.jinja")
-"""Files that are fetched from a repository; `pytorch_model*.bin` only where it has no safetensors."""
-
 CONVERSION = 2
 """Raised when models are converted differently, so that what was made before is made anew."""
 
-FETCHED = ".dragoman-fetched"
-"""Put into a repository's snapshot when all of it is there: an interrupted download leaves a part."""
 
-
-class RepositoryNotFound(ModelUnavailable):
-    """There is no model in its place: the hub, the cache when offline, or a folder."""
+def _silent(_done: int, _total: int) -> None:
+    """Tell nobody."""
 
 
 class Store:
@@ -50,10 +45,11 @@ class Store:
         self.cache = cache
         self.offline = offline
         self._may_fetch = may_fetch
+        self._hub = HubCache(cache / "hub")
 
     # ------------------------------------------------------------------ folders
 
-    def folder(self, entry: ModelEntry) -> Path:
+    def folder(self, entry: ModelEntry, tell: Tell = _silent) -> Path:
         """The entry's files in transformers' layout; fetched or built the first time.
 
         Raises ModelUnavailable, and its RepositoryNotFound, with the reason.
@@ -67,7 +63,7 @@ class Store:
             return entry.path
         if entry.package is not None:
             return self._packaged(entry)
-        return self._from_hub(entry, revision=self.revision(entry))
+        return self._from_hub(entry, tell=tell)
 
     def ct2_folder(self, entry: ModelEntry) -> Path:
         """The entry converted to CTranslate2's int8; converted the first time."""
@@ -95,57 +91,19 @@ class Store:
             made.folder if package.folder is None else packaged.module_folder(package.module) / package.folder
         )
 
-    def _from_hub(self, entry: ModelEntry, revision: str, *, refresh: bool = False) -> Path:
+    def _from_hub(self, entry: ModelEntry, *, refresh: bool = False, tell: Tell = _silent) -> Path:
         """The repository's snapshot: the cached one if it is whole, or with `refresh` the hub's newest."""
-        import huggingface_hub as hub
-        from huggingface_hub import errors
-
         repository = entry.repository or entry.name
-
-        def fetch(patterns: tuple[str, ...], *, local: bool) -> Path:
-            return Path(
-                hub.snapshot_download(
-                    repository,
-                    revision=revision,
-                    cache_dir=self.cache / "hub",
-                    allow_patterns=list(patterns),
-                    local_files_only=local,
-                )
-            )
-
-        if self.offline or not refresh:
-            try:
-                folder = fetch(PATTERNS, local=True)
-                if (folder / FETCHED).is_file():
-                    return folder
-            except (errors.LocalEntryNotFoundError, errors.HFValidationError):
-                pass
+        revision = entry.revision if refresh else self.revision(entry)
+        if (self.offline or not refresh) and (found := self._hub.whole(repository, revision)) is not None:
+            return found
         if self.offline:
             raise RepositoryNotFound(
                 f"{entry.name} is not in the cache, and the hub may not be asked (offline)"
             )
         if not self._may_fetch(entry):
             raise RepositoryNotFound(f"{entry.name} is not in the cache, and it may not be fetched here")
-        try:
-            folder = fetch(PATTERNS, local=False)
-            if not _has_weights(folder):
-                folder = fetch((*PATTERNS, "pytorch_model*.bin"), local=False)
-        except (
-            errors.RepositoryNotFoundError,
-            errors.RevisionNotFoundError,
-            errors.HFValidationError,
-        ) as error:
-            raise RepositoryNotFound(
-                f"the hub has no {repository} at revision {revision}, or it asks for a login"
-            ) from error
-        except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
-            raise ModelUnavailable(
-                f"{entry.name} is not in the cache and the model hub cannot be reached"
-            ) from error
-        if not _has_weights(folder):
-            raise ModelUnavailable(f"{repository} holds neither safetensors nor a pytorch_model.bin")
-        (folder / FETCHED).touch()
-        return folder
+        return self._hub.fetch(repository, revision, tell)
 
     # ------------------------------------------------------------------ loading
 
@@ -191,12 +149,12 @@ class Store:
 
     # ------------------------------------------------------------------ models pull | check
 
-    def pull(self, entry: ModelEntry) -> str:
+    def pull(self, entry: ModelEntry, tell: Tell = _silent) -> str:
         """Fetch or build the entry and record the revision it resolved to, which is used from then on."""
         if entry.path is not None or entry.package is not None:
             self.folder(entry)
             return self.revision(entry)
-        folder = self._from_hub(entry, revision=entry.revision, refresh=True)
+        folder = self._from_hub(entry, refresh=True, tell=tell)
         home = self._home(entry)
         home.mkdir(parents=True, exist_ok=True)
         record = {"repository": entry.repository or entry.name, "revision": folder.name}
@@ -231,8 +189,8 @@ class Store:
         """Return whether the entry can be used without the network, a pattern for one pair at least."""
         if not entry.is_pattern or entry.path is not None:
             return entry.is_pattern or self.state(entry) == "ready"
-        name = (entry.repository or entry.name).replace("/", "--")
-        return any((self.cache / "hub").glob(f"models--{name}"))
+        pattern = self._hub.home(entry.repository or entry.name).name
+        return any(self._hub.folder.glob(pattern))
 
     def check(self, entry: ModelEntry) -> list[str]:
         """Return the faults of the entry's files; empty if they are sound."""

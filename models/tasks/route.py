@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from models.entry import ModelEntry
 from models.errors import InvalidInput, UnsupportedLanguage
+from models.hub import RepositoryNotFound
 from models.languages import Languages
-from models.loading import RepositoryNotFound
 from models.pool import ModelPool
 
 

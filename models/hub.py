@@ -40,6 +40,8 @@ WEIGHTS = (
 FETCHED = ".dragoman-fetched"
 """Put into a repository's snapshot when all of it is there: an interrupted download leaves a part."""
 
+KEPT = "; what was fetched is kept, and the next try goes on there"
+
 Tell = Callable[[int, int], None]
 """Hears how many bytes are here, and how many it will be."""
 
@@ -84,24 +86,24 @@ class HubCache:
         import huggingface_hub as hub
 
         with _explained(repository, revision):
-            locks = self.folder / ".locks"
-            locks.mkdir(parents=True, exist_ok=True)
-            with FileLock(locks / f"{self.home(repository).name}.fetch"):
-                info = hub.HfApi().model_info(repository, revision=revision, files_metadata=True)
-                files = _wanted(repository, info.siblings or ())
-                progress = _Progress(sum(file.size for file in files), tell)
-                self._fetch_large(repository, str(info.sha), files, progress)
-                folder = Path(
-                    hub.snapshot_download(
-                        repository,
-                        revision=revision,
-                        cache_dir=self.folder,
-                        allow_patterns=[file.name for file in files],
-                    )
+            (self.folder / ".locks").mkdir(parents=True, exist_ok=True)
+            info = hub.HfApi().model_info(repository, revision=revision, files_metadata=True)
+        files = _wanted(repository, info.siblings or ())
+        lock = self.folder / ".locks" / f"{self.home(repository).name}.fetch"
+        with _explained(repository, revision, KEPT), FileLock(lock):
+            progress = _Progress(sum(file.size for file in files), tell)
+            self._fetch_large(repository, str(info.sha), files, progress)
+            folder = Path(
+                hub.snapshot_download(
+                    repository,
+                    revision=revision,
+                    cache_dir=self.folder,
+                    allow_patterns=[file.name for file in files],
                 )
-                (folder / FETCHED).touch()
-                progress.add(progress.total - progress.done)
-                return folder
+            )
+            (folder / FETCHED).touch()
+            progress.add(progress.total - progress.done)
+            return folder
 
     # ------------------------------------------------------------------ inside
 
@@ -230,7 +232,7 @@ def _size(path: Path) -> int:
 
 
 @contextmanager
-def _explained(repository: str, revision: str) -> Iterator[None]:
+def _explained(repository: str, revision: str, kept: str = "") -> Iterator[None]:
     """Turns whatever the library and the disk raise into one line for the user."""
     from huggingface_hub import errors
 
@@ -251,22 +253,21 @@ def _explained(repository: str, revision: str) -> Iterator[None]:
         ) from error
     except Exception as error:
         log.error("%s could not be fetched: %r", repository, error)
-        raise ModelUnavailable(_told(repository, error)) from error
+        raise ModelUnavailable(_told(repository, error) + kept) from error
 
 
 def _told(repository: str, error: Exception) -> str:
-    kept = "what was fetched is kept, and the next try goes on there"
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status == 401:
         return f"{repository}: the hub refuses the token in HF_TOKEN"
     if status == 403:
         return f"{repository}: the hub does not let this account have it"
     if status == 429:
-        return f"{repository}: the hub asks for fewer requests; try again in some minutes; {kept}"
+        return f"{repository}: the hub asks for fewer requests; try again in some minutes"
     if status is not None:
-        return f"{repository}: the hub answers with an error ({status}); {kept}"
+        return f"{repository}: the hub answers with an error ({status})"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{repository}: the cache's disk is full; {kept}"
+        return f"{repository}: the cache's disk is full"
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"{repository}: the cache cannot be written: {error.strerror}"
-    return f"{repository} is not in the cache, and the model hub cannot be reached, or broke off; {kept}"
+    return f"{repository} is not in the cache, and the model hub cannot be reached or broke off"

@@ -97,9 +97,14 @@ class Runtime:
         return self._engines.device
 
     def warm_up(self) -> None:
-        """Prepare and load the two default models; the first time this takes a minute or two."""
+        """Prepare and load the two default models; the first time this takes a minute or two.
+
+        A model that stands for one a language pair is loaded by pair, when one is first used.
+        """
         failure = None
         for name in (self.settings.summarize_model, self.settings.translate_model):
+            if self.catalog.get(name).is_pattern:
+                continue
             try:
                 self.pool.load(name)
             except ModelUnavailable as error:  # the other one may serve all the same

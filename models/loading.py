@@ -71,8 +71,10 @@ class Store:
         made = self._converted(entry, source)
         with made.once(entry.name) as scratch:
             if scratch is not None:
-                from models.convert import to_ctranslate2
+                from models.convert import require_convertible, to_ctranslate2
 
+                with _named(entry, "configuration", source):
+                    require_convertible(source)
                 log.info("%s: converting to int8, once", entry.name)
                 to_ctranslate2(self.load(entry, dtype="float32"), self.tokenizer(entry), source, scratch)
         return made.folder
@@ -250,6 +252,8 @@ def _named(entry: ModelEntry, part: str, folder: Path) -> Iterator[None]:
     """Turns whatever a library raises over a model's files into ModelUnavailable with the model's name."""
     try:
         yield
+    except ModelUnavailable:
+        raise
     except pickle.UnpicklingError as error:
         raise ModelUnavailable(f"{entry.name}: its weights hold code, which is never run") from error
     except Exception as error:

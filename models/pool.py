@@ -10,10 +10,11 @@ from models.catalog import Catalog
 from models.codec import Codec, codec_of
 from models.engine.protocol import Engine, EngineStats
 from models.engines import EngineMaker
-from models.entailment import Entailment
+from models.entailment import JUDGES, Entailment
 from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.extractive.encoder import SentenceEncoder
+from models.families import FAMILIES
 from models.languages import Languages
 from models.loading import Store, without_paths
 
@@ -185,9 +186,9 @@ class ModelPool:
         if entry.kind == "extractive":
             return ExtractiveModel(entry, SentenceEncoder(self.store.folder(entry), self._engines.device))
         if entry.kind == "entailment":
-            window = entry.max_source_tokens
+            judge, window = JUDGES[FAMILIES[entry.family].judge], entry.max_source_tokens
             return EntailmentModel(
-                entry, Entailment(self.store.folder(entry), self._engines.device, max_tokens=window)
+                entry, judge(self.store.folder(entry), self._engines.device, max_tokens=window)
             )
         codec = codec_of(
             entry, self.store.tokenizer(entry), self.store.generation_config(entry), self._languages

@@ -161,7 +161,9 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
             elif each in lacking:
                 ready = "to be fetched at the first start"
                 state = "problem" if hub.state != "ok" or settings.offline else "ok"
-            yield Finding(task, state, f"{each.name}: {ready}; {_engine(settings, each, device)}")
+            told = f"{each.name}: {ready}; {_engine(settings, each, device)}"
+            caution = f"; {each.caution}" if each.caution and not each.bundled else ""
+            yield Finding(task, state, told + caution)
 
 
 def _chosen(

@@ -118,6 +118,8 @@ def pull(session: Session, names: Sequence[str], pairs: str | None) -> int:
                 note(f"error: {error.message}")
             else:
                 write(f"{entry.name} {revision}")
+                if entry.caution and not entry.bundled:
+                    note(f"note: {entry.caution}")
     return int(failed)
 
 
@@ -136,9 +138,6 @@ def _entries(runtime: "Runtime", name: str, pairs: str | None) -> list["ModelEnt
         )
     if left:
         note(f"{name}: about {gigabytes(left)} to fetch; the disk has {gigabytes(free)} free")
-    for entry in entries:
-        if entry.caution and not entry.bundled:
-            note(f"{name}: {entry.caution}")
     return entries
 
 

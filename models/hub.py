@@ -77,6 +77,13 @@ class HubCache:
         folder = home / "snapshots" / commit
         return folder if (folder / FETCHED).is_file() else None
 
+    def require(self, repository: str, revision: str) -> None:
+        """Raise RepositoryNotFound if the hub has no such revision, or ModelUnavailable with the reason."""
+        import huggingface_hub as hub
+
+        with _explained(repository, revision):
+            hub.HfApi().model_info(repository, revision=revision)
+
     def fetch(self, repository: str, revision: str, tell: Tell = lambda *_: None) -> Path:
         """Return the snapshot of the hub's newest commit of a revision, after fetching what is not here.
 

@@ -65,6 +65,14 @@ class Store:
             return self._packaged(entry)
         return self._from_hub(entry, tell=tell)
 
+    def require(self, entry: ModelEntry) -> None:
+        """Raise RepositoryNotFound if the entry is neither here nor at the hub. Fetches nothing."""
+        if entry.path is not None:
+            self.folder(entry)
+        elif entry.package is None and self._whole(entry) is None:
+            self._require_hub(entry)
+            self._hub.require(entry.repository or entry.name, self.revision(entry))
+
     def ct2_folder(self, entry: ModelEntry) -> Path:
         """The entry converted to CTranslate2's int8; converted the first time."""
         source = self.folder(entry)
@@ -95,17 +103,23 @@ class Store:
 
     def _from_hub(self, entry: ModelEntry, *, refresh: bool = False, tell: Tell = _silent) -> Path:
         """The repository's snapshot: the cached one if it is whole, or with `refresh` the hub's newest."""
-        repository = entry.repository or entry.name
-        revision = entry.revision if refresh else self.revision(entry)
-        if (self.offline or not refresh) and (found := self._hub.whole(repository, revision)) is not None:
+        if (self.offline or not refresh) and (found := self._whole(entry)) is not None:
             return found
+        self._require_hub(entry)
+        revision = entry.revision if refresh else self.revision(entry)
+        return self._hub.fetch(entry.repository or entry.name, revision, tell)
+
+    def _whole(self, entry: ModelEntry) -> Path | None:
+        return self._hub.whole(entry.repository or entry.name, self.revision(entry))
+
+    def _require_hub(self, entry: ModelEntry) -> None:
+        """Raise RepositoryNotFound if the hub may not be asked for it."""
         if self.offline:
             raise RepositoryNotFound(
                 f"{entry.name} is not in the cache, and the hub may not be asked (offline)"
             )
         if not self._may_fetch(entry):
             raise RepositoryNotFound(f"{entry.name} is not in the cache, and it may not be fetched here")
-        return self._hub.fetch(repository, revision, tell)
 
     # ------------------------------------------------------------------ loading
 

@@ -204,6 +204,12 @@ class Pool:
     def loaded(self) -> list[str]:
         return ["fake/translate"]
 
+    def stages(self) -> dict[str, str]:
+        return {}
+
+    def state(self, entry: Any) -> str:
+        return "ready" if entry.name in self.loaded() else "on disk"
+
     def owner(self, engine: Any) -> None:
         return None
 

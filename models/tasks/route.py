@@ -61,7 +61,7 @@ class Router:
         """One model for the pair, or where there is none, two that meet in English."""
         direct = Hop(entry.for_pair(source, target), source, target)
         try:
-            self._pool.store.folder(direct.entry)
+            self._pool.store.require(direct.entry)
         except RepositoryNotFound:
             if "en" in (source, target):
                 raise

@@ -12,6 +12,7 @@ from models.languages import Languages
 from models.pool import ModelPool
 from models.tasks import sentences
 from models.tasks.attempts import Attempt, Sentence, attempts
+from models.tasks.awaiting import until_loaded
 from models.tasks.hypothesis import Hypotheses, separator
 from models.tasks.route import Hop, Router, cautions, check_recognized
 from models.tasks.steps import Event, Steps
@@ -70,6 +71,7 @@ class Translator:
             return _unchanged(request, entry, source, target, detected, note)
 
         hops = self.check(source, target, request.model)
+        yield from until_loaded(self._pool, [hop.entry for hop in hops])
         yield None
         terms = Terms(request.protect, request.glossary, plain)
         parts = yield from sentences.split(runs, source, whole=entry.segment == "paragraph", terms=terms)
@@ -113,6 +115,7 @@ class Translator:
         The event of a sentence's number and its translation is told as in `attempts`.
         """
         hops = self.check(source, target)
+        yield from until_loaded(self._pool, [hop.entry for hop in hops])
         hypotheses = Hypotheses(self._pool, hops)
         done = yield from attempts(hypotheses, [Sentence(text) for text in texts], None, event_of)
         return Translated(done, hops[-1].target, _names(hops), hypotheses.usage(), cautions(hops))

@@ -159,6 +159,7 @@ class V1:
                 bundled=entry.bundled,
                 default_for=[task for task, name in defaults.items() if name == entry.name],
                 loaded=entry.name in loaded,
+                state=self._runtime.pool.state(entry),
             )
             for entry in self._runtime.catalog.entries
         ]

@@ -219,6 +219,10 @@ class ModelPart(_AnswerPart):
     bundled: bool = Field(description="Comes with the service, so that no model hub is needed.")
     default_for: list[str] = Field(description="The tasks that take it when no model is named.")
     loaded: bool
+    state: str = Field(
+        description="`ready`, `loading`, `downloading 41%`, `bundled`, `on disk` or `not here`. A request for it "
+        "waits for what is missing, within its own time."
+    )
 
 
 class ModelList(BaseModel):

@@ -105,6 +105,7 @@ MODELS: dict[str, Any] = {
             "bundled": True,
             "default_for": ["summarize"],
             "loaded": True,
+            "state": "ready",
         }
     ]
 }

@@ -122,6 +122,9 @@ class FakePool:
         self.used.append(entry.name)
         yield TextModel(entry, cast(Codec, FakeCodec(entry)), self.engine)
 
+    def loaded(self) -> list[str]:
+        return []
+
     def stages(self) -> dict[str, str]:
         return {}
 

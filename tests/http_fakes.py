@@ -182,6 +182,9 @@ class Tasks:
 class Task:
     steps: Callable[[Any], Iterator[Any]]
 
+    def reach(self) -> dict[str, dict[str, str | None]]:
+        return {}
+
 
 @dataclass
 class Catalog:

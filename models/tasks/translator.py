@@ -123,7 +123,11 @@ class Translator:
     def check(self, source: str, target: str, model: str | None = None) -> list[Hop]:
         """The models that would translate, one after another. Raises InvalidInput where none would."""
         check_recognized(source)
-        return self._router.route(self._router.entry(model), source, target)
+        return self._router.route(self._router.entry(model), source, target, with_others=model is None)
+
+    def reach(self) -> dict[str, dict[str, str | None]]:
+        """For each language those that it is translated into if no model is named, and over which one."""
+        return self._router.reach()
 
     def reads(self, language: str) -> bool:
         """Whether the default model takes texts in this language, as far as the catalog says."""

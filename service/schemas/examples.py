@@ -110,7 +110,16 @@ MODELS: dict[str, Any] = {
     ]
 }
 LANGUAGES: dict[str, Any] = {
-    "languages": [{"code": "fr", "name": "French", "models": ["dragoman/gemma3-270m-translate"]}]
+    "languages": [
+        {
+            "code": "fr",
+            "name": "French",
+            "models": ["dragoman/gemma3-270m-translate"],
+            "targets": ["en", "de"],
+            "via": {"de": "en"},
+        }
+    ],
+    "quality": "starting anywhere, without a network: picked sentences, and translations that give the gist",
 }
 
 CHECK: dict[str, Any] = {

@@ -1,10 +1,11 @@
 """How well the checks on summaries tell errors, and what they cost.
 
-    python bench/checks.py FOLDER [--texts N]
+    python bench/checks.py FOLDER [--texts N] [--entailment MODEL]
 
 FOLDER holds the faithfulness data and its scorer, score_faithfulness.py, which is imported from there. Prints
 the scorer's figures for all checks together, each check's alone, and the milliseconds of one processor
-that an article with its summary takes, reading included.
+that an article with its summary takes, reading included. With a model of the catalog that says what follows
+from what, which is fetched if need be, also the figures of all checks and it.
 """
 
 import argparse
@@ -16,10 +17,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from models.catalog import Catalog
 from models.checks.language.reading import Reading
 from models.checks.pair import Check, Pair
 from models.checks.registry import SUMMARY_CHECKS
 from models.checks.summary_report import check_summary
+from models.engines import EngineMaker
+from models.languages import Languages
+from models.loading import Store
+from models.pool import EntailmentModel, ModelPool
+from service.settings import Settings
 
 Flags = list[tuple[int, int]]
 
@@ -35,6 +42,22 @@ def scorer(folder: Path) -> ModuleType:
 
 def by_all(source: str, summary: str) -> Flags:
     return [tuple(f.span) for s in check_summary(source, summary, language="en") for f in s.flags]
+
+
+def by_model(name: str) -> Callable[[str, str], Flags]:
+    settings, languages = Settings(), Languages.load()
+    catalog = Catalog.load(languages, settings.catalog)
+    store = Store(settings.cache_dir, offline=settings.offline)
+    pool = ModelPool(catalog, store, languages, EngineMaker(store, device=settings.device))
+    with pool.use(catalog.get(name, "entail")) as model:
+        assert isinstance(model, EntailmentModel)
+        judge = model.entailment
+
+    def run(source: str, summary: str) -> Flags:
+        found = check_summary(source, summary, language="en", entailment=judge)
+        return [tuple(f.span) for s in found for f in s.flags]
+
+    return run
 
 
 def by_one(check: Check) -> Callable[[str, str], Flags]:
@@ -83,12 +106,15 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--texts", type=int, default=50, help="how many articles to time")
+    parser.add_argument("--entailment", metavar="MODEL", help="a model that checks beside the others")
     args = parser.parse_args()
     score = scorer(args.folder)
     data = {
         name: score.read(args.folder / f"{name}.jsonl.gz") for name in ("corrupted", "qags", "xsum_spans")
     }
     print(f"all\n{figures(score, data, by_all)}")
+    if args.entailment:
+        print(f"all and {args.entailment}\n{figures(score, data, by_model(args.entailment))}")
     for check in SUMMARY_CHECKS:
         print(f"{check.__module__.rpartition('.')[2]}\n{figures(score, data, by_one(check))}")
     print(cost(data["corrupted"], args.texts))

@@ -14,13 +14,15 @@ from transformers import (
     DebertaV2Config,
     DebertaV2ForSequenceClassification,
     DebertaV2TokenizerFast,
-    Gemma3ForCausalLM,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
     Gemma3TextConfig,
     HunYuanDenseV1Config,
     HunYuanDenseV1ForCausalLM,
     LongT5Config,
     LongT5ForConditionalGeneration,
     PreTrainedTokenizerFast,
+    SiglipVisionConfig,
     T5Config,
     T5ForConditionalGeneration,
     T5TokenizerFast,
@@ -28,6 +30,7 @@ from transformers import (
 
 from models.catalog import Catalog
 from models.codec import Purpose
+from models.convert import NotConvertible, require_convertible
 from models.engine.protocol import Generation
 from models.engines import EngineMaker
 from models.entailment import JUDGES, QuestionEntailment, SupportEntailment
@@ -105,9 +108,28 @@ SIZES = {
 }
 
 
-def gemma(folder: Path) -> None:
-    config = Gemma3TextConfig(vocab_size=len(_tokenizer(folder, BY_CODE)), sliding_window=64, **SIZES)
-    _save(Gemma3ForCausalLM(config), folder)
+def gemma_4b(folder: Path, factor: float | None = 8.0) -> None:
+    """As google/translategemma-4b-it: beside a model of images, and with far positions nearer together."""
+    text = Gemma3TextConfig(vocab_size=len(_tokenizer(folder, BY_CODE)), sliding_window=64, **SIZES)
+    if factor is not None:
+        text.rope_parameters["full_attention"] |= {"rope_type": "linear", "factor": factor}
+    vision = SiglipVisionConfig(
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=28,
+        patch_size=14,
+    )
+    config = Gemma3Config(
+        text_config=text.to_dict(),
+        vision_config=vision.to_dict(),
+        mm_tokens_per_image=4,
+        image_token_index=5,
+        boi_token_index=6,
+        eoi_token_index=7,
+    )
+    _save(Gemma3ForConditionalGeneration(config), folder)
 
 
 def hunyuan(folder: Path) -> None:
@@ -118,7 +140,7 @@ def hunyuan(folder: Path) -> None:
 STANDS_FOR: dict[str, tuple[Callable[[Path], None], str]] = {
     "google/madlad400-3b-mt": (madlad, "translate"),
     "pszemraj/long-t5-tglobal-base-16384-book-summary": (longt5, "summarize"),
-    "google/translategemma-4b-it": (gemma, "translate"),
+    "google/translategemma-4b-it": (gemma_4b, "translate"),
     "tencent/HY-MT1.5-1.8B": (hunyuan, "translate"),
 }
 
@@ -167,10 +189,27 @@ def test_it_runs_on_a_cpu_and_writes_what_generate_writes(
         pool.close()
     auto, plain = outputs
     assert all(plain)
-    if entry.family in ("longt5", "instruct"):
+    if entry.family in ("longt5", "instruct", "translategemma"):
         assert auto == plain, "CTranslate2 has none of them: generate takes its place"
     else:  # int8 of random weights strays; the first token does not
         assert [ids[0] for ids in auto] == [ids[0] for ids in plain]
+
+
+@pytest.mark.parametrize("factor", [None, 8.0])
+def test_a_gemma_whose_positions_ctranslate2_would_get_wrong_is_not_converted(
+    languages: Languages, tmp_path: Path, factor: float | None
+) -> None:
+    (tmp_path / "m").mkdir()
+    gemma_4b(tmp_path / "m", factor)
+    if factor is None:
+        require_convertible(tmp_path / "m")
+        store = Store(tmp_path / "cache", offline=True)
+        entry = Catalog.load(languages).get("google/translategemma-4b-it")
+        folder = store.ct2_folder(entry.model_copy(update={"path": tmp_path / "m"}))
+        assert (folder / "model.bin").is_file()
+    else:
+        with pytest.raises(NotConvertible, match="positions"):
+            require_convertible(tmp_path / "m")
 
 
 def test_madlads_target_stands_before_the_text_and_cannot_be_written_into_it(

@@ -79,7 +79,7 @@ class GenerateBackend:
         self.max_source_tokens = max_source_tokens
         self._model = model
         self._causal = causal
-        config = model.config
+        config = model.config.get_text_config(decoder=True)
         self._pad = next(
             i for i in (config.pad_token_id, getattr(config, "bos_token_id", None), 0) if i is not None
         )

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from models.catalog import Catalog
 from models.confidence import Signs, coefficients
 from models.languages import Languages
-from models.tasks.attempts import Attempt, Sentence, attempts
+from models.tasks.attempts import Attempt, attempts
 from models.tasks.doubt import KIND
 from models.tasks.driver import run
 from models.tasks.hypothesis import Ask, Hypothesis
 from models.tasks.route import Hop
+from models.tasks.sentence import Sentence
 from models.tasks.steps import Event, Steps
 from models.text.span import Span
 from models.text.terms import Held

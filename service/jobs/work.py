@@ -1,13 +1,16 @@
 """Does a job's items: plans them, runs them in small steps, and keeps their results."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from models.errors import Abandoned, EngineFailed
 from models.tasks.driver import Driver
+from models.tasks.steps import Event
 from models.tasks.stop import Stop
+from models.tasks.translation import SegmentReady
 from service.database import Database
 from service.errors import StoreUnavailable
 from service.jobs.job import Item, Job
@@ -15,6 +18,7 @@ from service.jobs.outputs import JobOutputs
 from service.jobs.parts import in_parts
 from service.jobs.store import JobStore
 from service.limits import job_limits
+from service.schemas.events import render_event
 from service.work import plan
 from service.work.outputs import OutputKeys
 from service.work.plan import PlannedTask, Result
@@ -65,15 +69,27 @@ class JobWork:
     def _run_together(self, job: Job, items: Sequence[Item], stop: Stop, memory: JobOutputs) -> list[Result]:
         start = perf_counter()
         plans = self._plans(job, items, stop)
+        told: dict[int, bytes] = {}
+
+        def tell(event: Event) -> None:
+            if isinstance(event, SegmentReady):
+                told[event.index] = _rendered(event, plans[0].text)
+
+        def progress(done: int, total: int) -> None:
+            self._store.progress(job, done, total, told)
+            told.clear()
+
+        is_one = job.form != "texts"
         driver: Driver[Any] = Driver(
             [each.steps for each in plans],
             wait=True,
             at_most=self._size,
+            in_order=is_one,
             memory=memory,
             stop=stop,
-            on_progress=None if job.form == "texts" else partial(self._store.progress, job),
+            on_progress=progress if is_one else None,
         )
-        outcomes = driver.run()
+        outcomes = driver.run(tell if is_one else None)
         stop.require()
         total_s = perf_counter() - start
         results = []
@@ -105,3 +121,12 @@ class JobWork:
         field = "html" if job.form == "html" else "text"
         requests = [make(**{field: item.content}) for item in items]
         return [PlannedTask("", in_parts(self._runtime, each), plan.result) for each in requests]
+
+
+def _rendered(event: SegmentReady, text: str) -> bytes:
+    """Return the segment as JSON, with its source where the caller has no text that its span refers to."""
+    segment = event.segment
+    if text and segment.original is None:
+        segment = replace(segment, original=text[segment.source.start : segment.source.end])
+    _, body = render_event(replace(event, segment=segment))
+    return body.model_dump_json().encode()

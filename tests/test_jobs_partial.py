@@ -153,6 +153,11 @@ def test_a_document_s_sentences_come_with_their_source(client: FlaskClient, runt
     runtime.engine.tickets.release(1)
     for each in until_told(client, address, 8)["segments"]:
         assert each["original"] == SENTENCES[each["index"]]
+    runtime.engine.tickets.release(1000)
+    ended(client, address)
+    told = so_far(client, address)
+    assert (told["status"], len(told["segments"])) == ("done", 80)
+    assert client.get(f"{address}/result").text == cipher(TEXT)
 
 
 def test_parts_of_a_very_long_text_tell_their_sentences_as_the_whole_s(

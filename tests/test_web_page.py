@@ -140,7 +140,7 @@ def test_a_word_document_comes_back_as_one(page: Page, tmp_path: Path) -> None:
     page.locator("#target").select_option("fr")
     page.get_by_role("button", name="Go").click()
     expect(page.locator("#summary .body")).to_have_text("Hello there.")
-    expect(page.locator("#document .body")).to_have_text("HELLO THERE.")
+    expect(page.locator("#document .segment > :last-child")).to_contain_text("HELLO THERE.")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download report.fr.docx").click()
     assert download.value.suggested_filename == "report.fr.docx"

@@ -59,7 +59,8 @@ RESULT = Operation(
 
 def answer(store: JobStore, job: Job, query: ResultQuery, retention_s: float) -> Response:
     """Return the job's result. Raises JobNotDone, and UnknownJob if it is forgotten meanwhile."""
-    if query.partial and job.status != "done":
+    is_file = job.form == "document" and job.task == "translate"
+    if query.partial and (job.status != "done" or is_file):
         return Response(_so_far(store, job, query.after, retention_s), mimetype=JSON)
     if job.problem is not None:
         status = Problem.model_validate_json(job.problem).status

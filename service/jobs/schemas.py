@@ -88,7 +88,8 @@ class ResultQuery(BaseModel):
 
     partial: bool = Field(
         False,
-        description="Of a job that is not done, also one that failed or was cancelled: what there is so far.",
+        description="What there is so far, of a job that is not done, that failed or was cancelled; of a "
+        "translated document that is done its segments, beside the file.",
     )
     after: int = Field(
         0, ge=0, le=2**63 - 1, description="`next` of the answer before: only segments that are new since."
@@ -123,7 +124,7 @@ class JobAnswer(BaseModel):
 
 
 class PartialAnswer(JobAnswer):
-    """A job that is not done, as it stands, with what there is of its result."""
+    """A job that is not done, or whose result is a file, as it stands, with what there is of its result."""
 
     partial: Literal[True]
     segments: list[SegmentEvent] | None = absent(

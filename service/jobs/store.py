@@ -57,6 +57,10 @@ INSERT OR REPLACE INTO segment (job, number, body) SELECT :job, :number, :body
 WHERE NOT EXISTS (SELECT 1 FROM segment WHERE job = :job AND number = :number AND body = :body)
 """
 """One that has changed comes after all others; one that is told again, after a restart, keeps its place."""
+_DROP_SEGMENTS = """
+DELETE FROM segment WHERE job = :job AND (SELECT form FROM job WHERE number = :job) != 'document'
+"""
+"""A document that comes back as a file has no other place for them."""
 _SOMEONE_WAITS = """
 SELECT 1 FROM job AS waiting WHERE status = 'queued' AND NOT EXISTS (
     SELECT 1 FROM job AS other WHERE other.status = 'running' AND other.caller = waiting.caller
@@ -271,7 +275,7 @@ def _end(db: sqlite3.Connection, number: int, status: Status, problem: bytes | N
         db.execute("UPDATE item SET content = NULL WHERE job = ? AND content IS NOT NULL", (number,))
         db.execute("DELETE FROM kept WHERE job = ?", (number,))
         if status == "done":
-            db.execute("DELETE FROM segment WHERE job = ?", (number,))
+            db.execute(_DROP_SEGMENTS, {"job": number})
         of_job = "SELECT coalesce(sum(length({})), 0) FROM {} WHERE job = job.number"
         kept = f"({of_job.format('data', 'item')}) + ({of_job.format('body', 'segment')})"
         db.execute(f"UPDATE job SET bytes = {kept} WHERE number = ?", (number,))  # noqa: S608

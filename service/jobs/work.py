@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 from models.errors import Abandoned, EngineFailed
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MOST_INTERRUPTIONS = 3
 """A job that ran each time the service died may be what it dies of."""
+SOON_S = 0.5
+"""A segment is kept when the progress is, or after so long."""
 
 
 class JobWork:
@@ -69,16 +71,7 @@ class JobWork:
     def _run_together(self, job: Job, items: Sequence[Item], stop: Stop, memory: JobOutputs) -> list[Result]:
         start = perf_counter()
         plans = self._plans(job, items, stop)
-        told: dict[int, bytes] = {}
-
-        def tell(event: Event) -> None:
-            if isinstance(event, SegmentReady):
-                told[event.index] = _rendered(event, plans[0].text)
-
-        def progress(done: int, total: int) -> None:
-            self._store.progress(job, done, total, told)
-            told.clear()
-
+        told = _Told(self._store, job, plans[0].text)
         is_one = job.form != "texts"
         driver: Driver[Any] = Driver(
             [each.steps for each in plans],
@@ -87,10 +80,11 @@ class JobWork:
             in_order=is_one,
             memory=memory,
             stop=stop,
-            on_progress=progress if is_one else None,
+            on_progress=told.progress if is_one else None,
         )
-        outcomes = driver.run(tell if is_one else None)
+        outcomes = driver.run(told.hear if is_one else None)
         stop.require()
+        told.keep()
         total_s = perf_counter() - start
         results = []
         for item, own, outcome in zip(items, plans, outcomes, strict=True):
@@ -121,6 +115,37 @@ class JobWork:
         field = "html" if job.form == "html" else "text"
         requests = [make(**{field: item.content}) for item in items]
         return [PlannedTask("", in_parts(self._runtime, each), plan.result) for each in requests]
+
+
+class _Told:
+    """Keeps how far a single text is and its segments. A document's have their source, from its `text`."""
+
+    def __init__(self, store: JobStore, job: Job, text: str):
+        self._store = store
+        self._job = job
+        self._text = text
+        self._standing = job.done, job.total
+        self._new: dict[int, bytes] = {}
+        self._kept_at = monotonic()
+
+    def hear(self, event: Event) -> None:
+        """Note a segment, which is kept soon."""
+        if isinstance(event, SegmentReady):
+            self._new[event.index] = _rendered(event, self._text)
+            if monotonic() - self._kept_at > SOON_S:
+                self.keep()
+
+    def progress(self, done: int, total: int) -> None:
+        """Keep how far it is, and what was heard. Raises Gone if the job was cancelled."""
+        self._standing = done, total
+        self._store.progress(self._job, done, total, self._new)
+        self._new = {}
+        self._kept_at = monotonic()
+
+    def keep(self) -> None:
+        """Keep what was heard, if there is something."""
+        if self._new:
+            self.progress(*self._standing)
 
 
 def _rendered(event: SegmentReady, text: str) -> bytes:

@@ -24,7 +24,7 @@ export function newDraft(raw, { html = null, file = null } = {}) {
     language: null, // of the text, once it is known
     about: null, // of the translation: {model, via, source, target, notes, ms}
     edits: {}, // sentences that the reader wrote anew, by where they begin
-    document: null, // {job, name, preview}: the file that came back
+    document: null, // {summaryJob, job, told, name, segments, notes}: the file that comes back, by its sentences
     failure: null, // why it is unfinished, in words
     wasLate: false, // a request's time did not suffice; a job has more
     isHopeless: false, // the same again would fail again

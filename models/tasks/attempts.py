@@ -59,6 +59,8 @@ class Attempt:
     """True if time ran out before there was one: the text is the source's."""
     alone: dict[Span, list[str]] = field(default_factory=dict)
     """The translations of the sentence's stretches, each by itself."""
+    others: tuple["Attempt", ...] | None = None
+    """Other attempts that a reader may like better, best first; None where none were asked for."""
 
 
 def attempts(
@@ -68,23 +70,28 @@ def attempts(
     event_of: Callable[[int, Attempt], Event],
     *,
     partial: bool = False,
+    alternatives: int = 0,
 ) -> Steps[list[Attempt]]:
-    """Return the best of at most four attempts at each sentence, all but the first made together.
+    """Return the best of the attempts at each sentence, with at most so many `alternatives`.
 
-    The event of a sentence's number and attempt is told once there is one, and again if it was tried again.
+    A sentence in which something is wrong is tried again, in other ways together. The event of a sentence's
+    number and attempt is told once there is one, and again if it was tried again.
     If time runs out and there are some, `partial` returns them, and the other sentences as they are.
     """
     done: list[Attempt | None] = [None] * len(sentences)
 
     def steps(i: int, sentence: Sentence) -> Steps[Attempt]:
         yield None
-        best, alone = yield from _first(hypotheses, sentence)
-        done[i] = finished = _finished(hypotheses.hops, sentence, best, alone, min_confidence)
+        made, alone = yield from _first(hypotheses, sentence, alternatives)
+        best, facts = _best(hypotheses.hops, sentence, made)
+        others = _others(best, made, alone, alternatives)
+        done[i] = finished = _finished(hypotheses.hops, sentence, best, alone, others, min_confidence)
         yield event_of(i, finished)
-        facts = _facts(hypotheses.hops, sentence, best)
         if facts or _is_worth_another(best):
-            better = yield from _improved(hypotheses, sentence, best, facts)
-            done[i] = finished = _finished(hypotheses.hops, sentence, better, alone, min_confidence)
+            made += yield from _more(hypotheses, sentence, best, facts)
+            best = min(made, key=_badness)
+            others = _others(best, made, alone, alternatives)
+            done[i] = finished = _finished(hypotheses.hops, sentence, best, alone, others, min_confidence)
             yield event_of(i, finished)
         return finished
 
@@ -99,22 +106,52 @@ def attempts(
     ]
 
 
-def _first(hypotheses: Hypotheses, sentence: Sentence) -> Steps[tuple[Attempt, dict[Span, list[str]]]]:
-    """Return an attempt at the sentence, and each of its stretches as it is translated by itself."""
+def _first(
+    hypotheses: Hypotheses, sentence: Sentence, alternatives: int
+) -> Steps[tuple[list[Attempt], dict[Span, list[str]]]]:
+    """Return attempts at the sentence by one search, and its stretches as each is translated by itself."""
     masked = mask(sentence.text, sentence.held)
     parts = _stretches(sentence)
-    asks = [Ask(masked.text), *(Ask(mask(part.text, part.held).text) for part in parts)]
+    asks = [
+        Ask(masked.text, alternatives=alternatives),
+        *(Ask(mask(part.text, part.held).text) for part in parts),
+    ]
     done: list[Hypothesis] = yield Together([hypotheses.steps(ask) for ask in asks])
-    attempt = yield from _attempt(hypotheses.hops, sentence, masked, done[0])
-    return attempt, _alone(sentence, parts, done[1:])
+    made = yield from _all(hypotheses.hops, sentence, masked, done[0])
+    return made, _alone(sentence, parts, done[1:])
 
 
-def _improved(
+def _best(
+    hops: Sequence[Hop], sentence: Sentence, made: Sequence[Attempt]
+) -> tuple[Attempt, Sequence[tuple[Span, str]]]:
+    """Return the model's own choice, or where that has something wrong the best, and its wrong facts."""
+    first, *others = made
+    facts = _facts(hops, sentence, first)
+    if not others or not (facts or _is_worth_another(first)):
+        return first, facts
+    best = min(made, key=_badness)
+    return best, _facts(hops, sentence, best)
+
+
+def _others(
+    best: Attempt, made: Sequence[Attempt], alone: dict[Span, list[str]], most: int
+) -> tuple[Attempt, ...] | None:
+    """Return attempts that differ from the best one; with something wrong only where that has too."""
+    if not most:
+        return None
+    others = {best.text: best}
+    for attempt in sorted(made, key=_badness):
+        if _is_worth_another(best) or not _is_worth_another(attempt):
+            others.setdefault(attempt.text, replace(attempt, alone=alone))
+    return tuple(others.values())[1 : most + 1]
+
+
+def _more(
     hypotheses: Hypotheses, sentence: Sentence, best: Attempt, facts: Sequence[tuple[Span, str]]
-) -> Steps[Attempt]:
-    """Return the best of this attempt, another one, and a third and fourth with the words that were wrong.
+) -> Steps[list[Attempt]]:
+    """Return another attempt, and a second and third with the words that were wrong.
 
-    The third has the words that are held rather than masks, where one was lost; the fourth has `facts`, which
+    The second has the words that are held rather than masks, where one was lost; the third has `facts`, which
     were wrong, in their right form for the target language.
     """
     masked = mask(sentence.text, sentence.held)
@@ -128,11 +165,11 @@ def _improved(
     try:
         again: list[Hypothesis] = yield Together([hypotheses.steps(ask) for _, ask in ways])
     except (EngineFailed, InvalidInput):  # of this engine, not of the sentence: it did that before
-        return best
+        return []
+    made: list[Attempt] = []
     for (own, _), hypothesis in zip(ways, again, strict=True):
-        other = yield from _attempt(hypotheses.hops, sentence, own, hypothesis)
-        best = min(best, other, key=_badness)
-    return best
+        made += yield from _all(hypotheses.hops, sentence, own, hypothesis)
+    return made
 
 
 def _badness(attempt: Attempt) -> float:
@@ -174,6 +211,17 @@ def _is_worth_another(attempt: Attempt) -> bool:
     return any_error(attempt.flags) or not attempt.complete or attempt.cost >= _LOST
 
 
+def _all(
+    hops: Sequence[Hop], sentence: Sentence, masked: Masked, hypothesis: Hypothesis
+) -> Pausing[list[Attempt]]:
+    """Return an attempt of the hypothesis, and of each that was ranked below it."""
+    made = []
+    for each in (hypothesis, *hypothesis.others):
+        attempt = yield from _attempt(hops, sentence, masked, each)
+        made.append(attempt)
+    return made
+
+
 def _attempt(
     hops: Sequence[Hop], sentence: Sentence, masked: Masked, hypothesis: Hypothesis
 ) -> Pausing[Attempt]:
@@ -196,11 +244,13 @@ def _finished(
     sentence: Sentence,
     attempt: Attempt,
     alone: dict[Span, list[str]],
+    others: tuple[Attempt, ...] | None,
     min_confidence: float | None,
 ) -> Attempt:
     """The attempt with what became of its terms, or the source where the model is not sure enough."""
     if min_confidence is not None and attempt.confidence is not None and attempt.confidence < min_confidence:
-        return replace(_as_it_is(sentence), confidence=attempt.confidence, abstained=True)
+        left = _as_it_is(sentence)
+        return replace(left, confidence=attempt.confidence, abstained=True, others=others and ())
     whole = Span(0, len(attempt.text))
     doubts = doubtful(hops, attempt.text, attempt.confidence)
     lost = [
@@ -208,7 +258,7 @@ def _finished(
         for held, place in zip(sentence.held, attempt.places, strict=True)
         if place is None and held.term is not None
     ]
-    return replace(attempt, flags=(*attempt.flags, *lost, *doubts), alone=alone)
+    return replace(attempt, flags=(*attempt.flags, *lost, *doubts), alone=alone, others=others)
 
 
 def _as_it_is(sentence: Sentence) -> Attempt:

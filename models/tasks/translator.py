@@ -81,10 +81,11 @@ class Translator:
             request.min_confidence,
             lambda i, attempt: SegmentReady(i, len(parts), sentences.segment(parts[i], attempt)),
             partial=request.partial,
+            alternatives=request.alternatives,
         )
-        written = yield from sentences.put_together(
-            request.text, runs, parts, done, separator(hops[-1].target)
-        )
+        between = separator(hops[-1].target)
+        written = yield from sentences.put_together(request.text, runs, parts, done, between)
+        others = yield from sentences.alternatives(request, runs, parts, done, between)
         accounted = sentences.account(parts, done, terms)
         return Translation(
             translation=written,
@@ -99,6 +100,7 @@ class Translator:
             cautions=cautions(hops),
             terms=accounted,
             partial=any(each.missing for each in done) or None,
+            alternatives=tuple(other for other in others if other != written),
         )
 
     def translate(

@@ -91,7 +91,7 @@ def test_sentences_are_shown_in_reading_order_while_it_runs(
     runtime.engine.tickets.release(3)
     told = until_told(client, address, 24)
     assert (told["status"], told["progress"]) == ("running", {"done": 24, "total": 80})
-    assert {each["index"] for each in told["segments"]} < set(range(32)), "the text's beginning comes first"
+    assert {each["index"] for each in told["segments"]} <= set(range(32)), "the text's beginning comes first"
     for each in told["segments"]:
         span = each["source"]
         assert TEXT[span["start"] : span["end"]] == SENTENCES[each["index"]]

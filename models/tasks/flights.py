@@ -26,7 +26,7 @@ class Wanted:
 Order = tuple[int, int, tuple[int, ...], int]
 """Long ones first, of a text's beginning if order is kept, and nothing left to chance."""
 
-BLOCK = 32
+BLOCK = 16
 """Sentences of which the long ones come first where order is kept: alike ones still share a batch."""
 
 Key = tuple[Wanted, TaskState | None]

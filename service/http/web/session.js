@@ -14,7 +14,7 @@ import { SummaryView } from "./summary_view.js";
 import { Text } from "./text.js";
 import { TranslationView } from "./translation_view.js";
 import { $, count } from "./words.js";
-import { cancel, work } from "./work.js";
+import { cancel, taskFields, work } from "./work.js";
 
 const article = new ArticleView();
 const summary = new SummaryView(article);
@@ -99,6 +99,7 @@ export async function run() {
 function fail(error) {
   const isStopped = error.name === "AbortError";
   draft.state = "unfinished";
+  for (const part of draft.parts ?? []) if (part.state === "running") part.state = "waiting";
   draft.failure = isStopped ? "You stopped it." : explain(error);
   draft.isHopeless = isHopeless(error);
   draft.wasLate ||= error.kind === "deadline-exceeded";
@@ -229,7 +230,11 @@ function editSentence(row, segment) {
       return false;
     }
   };
-  editing.edit(row, draft.edits[start] ?? segment.text, done, suggest);
+  const others = (signal) => {
+    const asked = { ...taskFields(draft), text: row.firstElementChild.textContent, shown: segment.text };
+    return editing.others({ ...asked, source: draft.language ?? draft.asked.source }, { key: key(), signal });
+  };
+  editing.edit(row, draft.edits[start] ?? segment.text, done, suggest, others);
 }
 
 // ---------------------------------------------------------------------- the article's box

@@ -69,10 +69,10 @@ export class TranslationView extends Result {
   missing(draft) {
     for (const old of this.body.querySelectorAll(".gap")) old.remove();
     for (const part of draft.parts) {
-      const words = part.state === "running" ? "to come" : "not translated yet";
       for (const { start, end } of gaps(part, this.source)) {
-        const gap = element("p", { className: "gap" }, `${count(end - start, "character")} ${words}`);
-        this.body.insertBefore(gap, this.following(start));
+        const length = count(end - start, "character");
+        const words = part.state !== "running" ? `${length} not translated yet` : end < part.end ? "…" : `${length} to come`;
+        this.body.insertBefore(element("p", { className: "gap" }, words), this.following(start));
       }
     }
   }

@@ -124,15 +124,16 @@ async function known(owner, name, body, how, heard) {
 async function translate(draft, how) {
   const text = new Text(draft.toTranslate);
   draft.parts = (draft.parts ?? whole(text)).flatMap((part) => leftover(part, text, draft.format));
+  const left = draft.parts.filter((part) => part.state !== "done");
+  for (const part of left) part.state = "running";
   how.translation.show(draft);
   const clock = new Progress(draft, text, how);
   clock.tell();
-  for (const part of draft.parts) if (part.state !== "done") await translatePart(part, draft, text, how, clock);
+  for (const part of left) await translatePart(part, draft, text, how, clock);
   how.translation.show(draft);
 }
 
 async function translatePart(part, draft, text, how, clock) {
-  part.state = "running";
   const body = bodyOf(part, draft, text);
   const hear = (segments, status) => {
     if (segments.length) hearSegments(part, segments, draft, how);
@@ -156,12 +157,15 @@ function hearSegments(part, segments, draft, how) {
 }
 
 function bodyOf(part, draft, text) {
-  const { source, target, glossary } = draft.asked;
+  const { source } = draft.asked;
   const known = source === "auto" && part.start > 0 ? draft.language ?? source : source;
-  return {
-    text: text.slice(part.start, part.end), target, source: known, format: draft.format,
-    ...modelFor(draft, "translate"), ...(glossary ? { glossary } : {}),
-  };
+  return { ...taskFields(draft), text: text.slice(part.start, part.end), source: known, format: draft.format };
+}
+
+// What any text of the draft is translated with.
+export function taskFields(draft) {
+  const { target, glossary } = draft.asked;
+  return { target, ...modelFor(draft, "translate"), ...(glossary ? { glossary } : {}) };
 }
 
 // Stop the jobs, and take what they have done.

@@ -5,13 +5,15 @@ knows no engine. Codecs keep no state between calls, so threads may share one.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import TemplateError
+
 from models.engine.protocol import Decoding
 from models.entry import ModelEntry, Task
-from models.errors import ModelUnavailable, UnsupportedLanguage
+from models.errors import InvalidInput, ModelUnavailable, UnsupportedLanguage
 from models.families import FAMILIES, Feed
 from models.languages import Languages
 
@@ -155,6 +157,16 @@ class InstructCodec(CompletionCodec):
         before, _, after = self._rendered(purpose).partition("{text}")
         return (*self._raw(before), *self._raw(self._plain(text)), *self._raw(after))
 
+    def encode_messages(self, messages: Sequence[tuple[str, str]]) -> tuple[int, ...]:
+        """The ids of a conversation, of roles and contents. Raises InvalidInput for one of another form."""
+        own = [{"role": role, "content": self._plain(content)} for role, content in messages]
+        try:
+            return tuple(self._raw(self._in_template(own)))
+        except TemplateError as error:
+            raise InvalidInput(
+                f"{self.entry.name} cannot take these messages: {error}", field="messages"
+            ) from None
+
     def decode(self, ids: tuple[int, ...]) -> str:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
 
@@ -164,8 +176,11 @@ class InstructCodec(CompletionCodec):
 
     def _rendered(self, purpose: Purpose) -> str:
         content = self._fill(self.entry.prompt.get(purpose.task, "{text}"), purpose)
+        return self._in_template([{"role": "user", "content": content}])
+
+    def _in_template(self, messages: list[dict[str, str]]) -> str:
         rendered: str = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+            messages, tokenize=False, add_generation_prompt=True
         )
         return rendered
 

@@ -57,6 +57,8 @@ class Attempt:
     abstained: bool = False
     missing: bool = False
     """True if time ran out before there was one: the text is the source's."""
+    again: bool = False
+    """True while the sentence is being tried once more."""
     alone: dict[Span, list[str]] = field(default_factory=dict)
     """The translations of the sentence's stretches, each by itself."""
 
@@ -80,9 +82,10 @@ def attempts(
         yield None
         best, alone = yield from _first(hypotheses, sentence)
         done[i] = finished = _finished(hypotheses.hops, sentence, best, alone, min_confidence)
-        yield event_of(i, finished)
         facts = _facts(hypotheses.hops, sentence, best)
-        if facts or _is_worth_another(best):
+        again = bool(facts) or _is_worth_another(best)
+        yield event_of(i, replace(finished, again=again))
+        if again:
             better = yield from _improved(hypotheses, sentence, best, facts)
             done[i] = finished = _finished(hypotheses.hops, sentence, better, alone, min_confidence)
             yield event_of(i, finished)

@@ -208,33 +208,6 @@ class DetectionAnswer(DetectedPart):
     candidates: list[DetectedPart]
 
 
-class ModelPart(_AnswerPart):
-    name: str
-    family: str
-    tasks: list[str]
-    languages: list[str] = Field(description="Empty where the model has no fixed list.")
-    licence: str
-    max_source_tokens: int | None
-    description: str
-    bundled: bool = Field(description="Comes with the service, so that no model hub is needed.")
-    default_for: list[str] = Field(description="The tasks that take it when no model is named.")
-    loaded: bool
-
-
-class ModelList(BaseModel):
-    models: list[ModelPart]
-
-
-class LanguagePart(BaseModel):
-    code: str
-    name: str
-    models: list[str] = Field(description="The models that translate it; a `*` stands for a pair.")
-
-
-class LanguageList(BaseModel):
-    languages: list[LanguagePart]
-
-
 def render_summary(summary: Summary, timings: Timings, total_s: float) -> SummaryAnswer:
     """The answer for one article; `total_s` is the time of the whole request."""
     return SummaryAnswer(

@@ -106,7 +106,9 @@ MODELS: dict[str, Any] = {
             "default_for": ["summarize"],
             "loaded": True,
         }
-    ]
+    ],
+    "object": "list",
+    "data": [{"id": "summarize:short", "object": "model", "created": 0, "owned_by": "dragoman"}],
 }
 LANGUAGES: dict[str, Any] = {
     "languages": [{"code": "fr", "name": "French", "models": ["dragoman/gemma3-270m-translate"]}]

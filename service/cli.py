@@ -16,6 +16,7 @@ from service.commands.batch import batch
 from service.commands.check import check, clean
 from service.commands.doctor import doctor
 from service.commands.keys import keys
+from service.commands.mcp import mcp
 from service.commands.models import models
 from service.commands.session import Session, note, prepare_process
 from service.commands.settings import settings
@@ -97,7 +98,7 @@ def serve(session: Session, host: str | None, port: int | None) -> None:
     serve_http(settings)
 
 
-for command in (summarize, translate, detect, check, clean, batch, models, keys, settings, doctor):
+for command in (summarize, translate, detect, check, clean, batch, models, keys, settings, doctor, mcp):
     cli.add_command(command)
 
 

@@ -17,6 +17,7 @@ from service.http.compat.deepl import DeepL
 from service.http.compat.family import Family
 from service.http.compat.huggingface import HuggingFace
 from service.http.compat.libretranslate import LibreTranslate
+from service.http.compat.mcp import ToolViews, can_serve
 from service.http.compat.openai import OpenAI
 from service.http.docs import Docs
 from service.http.documents import Documents
@@ -85,6 +86,8 @@ def create_app(
     app.register_blueprint(Status(readiness, metrics).blueprint())
     for family in families:
         app.register_blueprint(family.blueprint())
+    if "mcp" in runtime.settings.clients and can_serve():
+        app.register_blueprint(ToolViews(runtime, work).blueprint())
     if hops := runtime.settings.trusted_proxies:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops

@@ -14,7 +14,8 @@ from service.http.openapi import JSON
 from service.schemas.examples import ARTICLE
 from service.settings import ClientFamily
 
-OPENAI, DEEPL, LIBRETRANSLATE, HUGGING_FACE = "OpenAI", "DeepL", "LibreTranslate", "Hugging Face"
+OPENAI, MCP = "OpenAI", "MCP"
+DEEPL, LIBRETRANSLATE, HUGGING_FACE = "DeepL", "LibreTranslate", "Hugging Face"
 TSV = "text/tab-separated-values"
 
 _SENTENCE, _TRANSLATED = (
@@ -80,6 +81,13 @@ FOREIGN = (
         "/v1/models/{name}",
         "One of the names that /v1/models lists",
         {"id": "translate:fr", "object": "model", "created": 0, "owned_by": "dragoman"},
+    ),
+    Foreign(
+        MCP,
+        "post",
+        "/mcp",
+        "Speak the Model Context Protocol: streamable HTTP, one JSON document a message",
+        {"jsonrpc": "2.0", "id": 1, "result": {"tools": []}},
     ),
     Foreign(
         DEEPL,
@@ -227,6 +235,7 @@ FOREIGN = (
 
 KEYS = {
     OPENAI: {"type": "http", "scheme": "bearer"},
+    MCP: {"type": "http", "scheme": "bearer"},
     DEEPL: {"type": "apiKey", "in": "header", "name": "Authorization", "description": "`DeepL-Auth-Key KEY`"},
     LIBRETRANSLATE: {"type": "apiKey", "in": "query", "name": "api_key"},
     HUGGING_FACE: {"type": "http", "scheme": "bearer"},
@@ -234,6 +243,7 @@ KEYS = {
 """How each family sends its key."""
 CLIENTS: dict[str, ClientFamily] = {
     OPENAI: "openai",
+    MCP: "mcp",
     DEEPL: "deepl",
     LIBRETRANSLATE: "libretranslate",
     HUGGING_FACE: "huggingface",

@@ -32,6 +32,7 @@ TokenIds = Annotated[tuple[NonNegativeInt, ...], Field(strict=False)]
 ELSEWHERE = {
     "max_new_tokens": "it is a field of the entry itself",
     "min_new_tokens": "requests and lengths choose it",
+    "num_return_sequences": "requests choose it",
 }
 """Fields of Decoding that an entry's `decoding` does not have, and why."""
 

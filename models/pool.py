@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 from models.catalog import Catalog
 from models.codec import Codec, codec_of
 from models.engine.protocol import Engine, EngineStats
-from models.engines import EngineMaker
 from models.entailment import JUDGES, Entailment
 from models.entry import ModelEntry
 from models.errors import ModelUnavailable
@@ -76,6 +76,16 @@ class _PoolEntry:
     users: int = 0
 
 
+class Engines(Protocol):
+    """Makes engines on one device, in this process or in another."""
+
+    @property
+    def device(self) -> str: ...
+
+    def make(self, entry: ModelEntry) -> Engine:
+        """Load the entry and start its engine. Raises ModelUnavailable."""
+
+
 class ModelPool:
     """Loads models when they are first used and keeps the `max_loaded` last used of them.
 
@@ -88,7 +98,7 @@ class ModelPool:
         catalog: Catalog,
         store: Store,
         languages: Languages,
-        engines: EngineMaker,
+        engines: Engines,
         *,
         max_loaded: int = 4,
     ):

@@ -11,10 +11,11 @@ from models.errors import InvalidInput
 from models.languages import Languages
 from models.pool import ModelPool
 from models.tasks import sentences
-from models.tasks.attempts import Attempt, Sentence, attempts
+from models.tasks.attempts import Attempt, attempts
 from models.tasks.awaiting import until_loaded
 from models.tasks.hypothesis import Hypotheses, separator
 from models.tasks.route import Hop, Router, cautions, check_recognized
+from models.tasks.sentence import Sentence
 from models.tasks.steps import Event, Steps
 from models.tasks.translation import Segment, SegmentReady, Term, Translation, TranslationRequest
 from models.tasks.usage import Usage
@@ -81,12 +82,15 @@ class Translator:
             hypotheses,
             [part.sentence for part in parts],
             request.min_confidence,
-            lambda i, attempt: SegmentReady(i, len(parts), sentences.segment(parts[i], attempt)),
+            lambda i, attempt: SegmentReady(
+                i, len(parts), sentences.segment(parts[i], attempt), attempt.again
+            ),
             partial=request.partial,
+            alternatives=request.alternatives,
         )
-        written = yield from sentences.put_together(
-            request.text, runs, parts, done, separator(hops[-1].target)
-        )
+        between = separator(hops[-1].target)
+        written = yield from sentences.put_together(request.text, runs, parts, done, between)
+        others = yield from sentences.alternatives(request, runs, parts, done, between)
         accounted = sentences.account(parts, done, terms)
         return Translation(
             translation=written,
@@ -101,6 +105,7 @@ class Translator:
             cautions=cautions(hops),
             terms=accounted,
             partial=any(each.missing for each in done) or None,
+            alternatives=tuple(other for other in others if other != written),
         )
 
     def translate(

@@ -98,15 +98,15 @@ class Session:
         return partial(_open_elsewhere, self._open_runtime, settings.model_dump(exclude=left_out))
 
     @contextmanager
-    def waiting(self, what: str) -> Iterator[None]:
-        """Says on a terminal that something takes its time."""
+    def waiting(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Says on a terminal that something takes its time; yields a function that says something else."""
         if not sys.stderr.isatty():
-            yield
+            yield lambda _: None
             return
         from rich.console import Console
 
-        with Console(stderr=True).status(f"{what} ..."):
-            yield
+        with Console(stderr=True).status(f"{what} ...") as status:
+            yield lambda now: status.update(f"{now} ...")
 
     @contextmanager
     def fetching(self, what: str) -> Iterator[Callable[[int, int], None]]:

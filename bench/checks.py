@@ -10,8 +10,8 @@ What is fitted to this data, the coefficients of splices, is fitted anew for eac
 the other four. The gain of placement was chosen by --news: JSON lines (.xz) with an `article` each. The first
 sentence counts as the summary of the rest, and the share of those flagged is printed for each gain.
 
-With --entailment, a model of the catalog that says what follows from what (fetched if need be), the figures of
-all checks with it are printed too.
+With --entailment, a model of the catalog that says what follows from what, the figures of all checks with it
+are printed too.
 """
 
 import argparse

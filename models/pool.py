@@ -19,10 +19,9 @@ from models.families import FAMILIES
 from models.hub import Tell
 from models.languages import Languages
 from models.loading import Store, without_paths
+from models.stage import Loading
 
 log = logging.getLogger(__name__)
-
-LOADING = "loading"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +52,13 @@ class EntailmentModel:
 Model = TextModel | ExtractiveModel | EntailmentModel
 
 
-class _Load:
-    """The loading of a model, which a thread of its own does: how far it is, and how it ended."""
-
-    def __init__(self) -> None:
-        self.done = threading.Event()
-        self.error: Exception | None = None
-        self.stage = LOADING
-
-    def tell(self, done: int, total: int) -> None:
-        """Note how much of the model is fetched."""
-        self.stage = LOADING if done >= total else f"downloading {100 * done // total}%"
-
-
 @dataclass(slots=True)
 class _PoolEntry:
     """One model's place in the pool. `lock` is held while it loads."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     model: Model | None = None
-    loading: _Load | None = None
+    loading: Loading | None = None
     users: int = 0
 
 
@@ -226,14 +212,14 @@ class ModelPool:
 
     def _begin(
         self, place: _PoolEntry, entry: ModelEntry, fetch: Callable[[Tell], object] | None = None
-    ) -> _Load | None:
+    ) -> Loading | None:
         """The loading of a model, begun if need be; None if it is loaded."""
         with self._lock:
             if place.model is not None:
                 return None
             if (loading := place.loading) is not None:
                 return loading
-            loading = place.loading = _Load()
+            loading = place.loading = Loading()
             place.users += 1
         # A daemon, so that a service stopped while it loads does not wait for the end of the load.
         work = partial(self._run, place, entry, loading, fetch)
@@ -244,7 +230,7 @@ class ModelPool:
         self,
         place: _PoolEntry,
         entry: ModelEntry,
-        loading: _Load,
+        loading: Loading,
         fetch: Callable[[Tell], object] | None,
     ) -> None:
         model = None

@@ -152,4 +152,5 @@ def test_only_a_key_that_may_has_models_fetched(hub: Hub, client: FlaskClient, r
     _until(lambda: other not in runtime.pool.stages())
     assert other not in {each["name"] for each in client.get("/v1/models").json["models"]}, "the hub has none"
     assert _post(client, admin, "no/such").json["type"] == "/problems/unknown-model"
-    assert _post(client, admin, "Helsinki-NLP/opus-mt-*").status_code == 422
+    refused = _post(client, admin, "Helsinki-NLP/opus-mt-*")
+    assert refused.json["type"] == "/problems/invalid-input", refused.text

@@ -95,6 +95,7 @@ class ModelEntry(_Frozen):
     path: Path | None = None
     package: Package | None = None
     languages: tuple[str, ...] = ()
+    trained_languages: tuple[str, ...] = ()
     pairs: tuple[Direction, ...] = ()
     """The only directions that it translates. A pattern's model has that of its name, as it spells it."""
     codes: str | None = None

@@ -140,7 +140,12 @@ class Summarizer:
         yield from until_loaded(self._pool, [entry])
         with self._pool.use(entry) as model:
             if isinstance(model, ExtractiveModel):
-                return (yield from pick(model, request, texts, spans))
+                draft = yield from pick(model, request, texts, spans)
+                if language not in (entry.trained_languages or (language,)):
+                    names = ", ".join(map(self._languages.name, entry.trained_languages))
+                    told = self._languages.name(language)
+                    draft.notes.append(f"{entry.name} was trained on {names}: in {told} it picks less surely")
+                return draft
             assert isinstance(model, TextModel)  # noqa: S101 - the task of an entry decides its kind
             return (yield from self._written(model, request, article, texts, language, is_shown=is_shown))
 

@@ -118,7 +118,7 @@ def test_sets_are_listed_with_what_they_take(
     monkeypatch.setattr(machine, "memory", lambda: (8 * GB, 6 * GB))
     monkeypatch.setattr(machine, "gpus", list)
     done = CliRunner().invoke(cli, ["models", "sets"], env=environment | {"DRAGOMAN_MODELS": "good"})
-    assert "fast (suits this machine)\n    good at CPUs" in done.stdout
+    assert "fast (suits this machine)\n    good at speed on a CPU" in done.stdout
     assert "good (chosen)" in done.stdout and "6.6 GB to fetch" in done.stdout
     rows = json.loads(CliRunner().invoke(cli, ["models", "sets", "--json"], env=environment).stdout)
     assert [row["name"] for row in rows if row["chosen"]] == ["bundled"]

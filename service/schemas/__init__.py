@@ -12,7 +12,8 @@ from service.schemas.answers import (
     render_translation,
 )
 from service.schemas.fields import InvalidFields
-from service.schemas.listed import LanguageList, ModelList
+from service.schemas.languages import LanguageList
+from service.schemas.models import ModelList
 from service.schemas.problem import FieldProblem, Problem
 from service.schemas.requests import (
     Asked,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from models.choices import LENGTHS
 from service.http.compat.family import directions
-from service.schemas.listed import OpenAIModel
+from service.schemas.models import OpenAIModel
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

@@ -1,4 +1,4 @@
-"""The answers that list what can be asked for: models and languages."""
+"""The answer of /v1/models: the models that can be asked for, and as OpenAI's clients list them."""
 
 from typing import Annotated, Literal
 
@@ -16,6 +16,9 @@ class ModelPart(BaseModel):
     bundled: bool = Field(description="Comes with the service, so that no model hub is needed.")
     default_for: list[str] = Field(description="The tasks that take it when no model is named.")
     loaded: bool
+    state: str = Field(
+        description="`not here`, `on disk`, `bundled`, `downloading 41%`, `loading` or `ready`."
+    )
 
 
 class OpenAIModel(BaseModel):
@@ -33,13 +36,3 @@ class ModelList(BaseModel):
         "list"
     )
     data: list[OpenAIModel] = Field([], description="The names for chat completions.")
-
-
-class LanguagePart(BaseModel):
-    code: str
-    name: str
-    models: list[str] = Field(description="The models that translate it; a `*` stands for a pair.")
-
-
-class LanguageList(BaseModel):
-    languages: list[LanguagePart]

@@ -170,14 +170,18 @@ def _without(fields: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in names}
 
 
-def compatible() -> list[Route]:
-    """OpenAI's, assistants', LibreTranslate's, DeepL's and Hugging Face's routes."""
+def _assistants() -> list[Route]:
     chats = [_CHAT, _CHAT | {"model": "summarize:bullets:fr"}, _CHAT | {"model": "gpt-4o", "stream": True}]
-    routes = [
+    return [
         Route("POST", "/v1/chat/completions", JSON, chats),
         Route("GET", "/v1/models/translate:fr"),
         Route("POST", "/mcp", JSON, [_TOOL, _TOOL | {"method": "tools/list", "params": {}}]),
     ]
+
+
+def compatible() -> list[Route]:
+    """OpenAI's, assistants', LibreTranslate's, DeepL's and Hugging Face's routes."""
+    routes = _assistants()
     for kind in (JSON, FORM, MULTIPART):
         routes += [
             Route(

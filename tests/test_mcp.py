@@ -6,11 +6,13 @@ from typing import Any
 
 import anyio
 import pytest
+from click.testing import CliRunner
 from compat_runtime import CompatRuntime
 from compat_server import CompatServer
 from http_fakes import FakeRuntime, settings
 from mcp import Client, StdioServerParameters, stdio_client
 
+from service.cli import cli
 from service.commands.mcp import _here
 from service.http.app import create_app
 from service.settings import Settings
@@ -97,6 +99,14 @@ def test_keys_are_as_elsewhere() -> None:
     assert client.post("/mcp", json=message, headers=headers).status_code == 401
     allowed = client.post("/mcp", json=message, headers={**headers, "Authorization": f"Bearer {key}"})
     assert len(allowed.json["result"]["tools"]) == 4
+
+
+def test_without_the_extra_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.commands.mcp.has", lambda _: False)
+    monkeypatch.setattr("service.http.compat.mcp.find_spec", lambda _: None)
+    done = CliRunner().invoke(cli, ["mcp"])
+    assert (done.exit_code, "dragoman[mcp]" in done.stderr) == (1, True)
+    assert create_app(FakeRuntime(settings())).test_client().post("/mcp", json={}).status_code == 404
 
 
 def test_it_is_for_the_operator_to_turn_off() -> None:

@@ -5,6 +5,7 @@ The text's form (paragraphs, blank lines, list marks, markup) never goes through
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from models.entry import ModelEntry
 from models.errors import InvalidInput
@@ -17,7 +18,7 @@ from models.tasks.hypothesis import Hypotheses, separator
 from models.tasks.route import Hop, Router, cautions, check_recognized
 from models.tasks.sentence import Sentence
 from models.tasks.steps import Event, Steps
-from models.tasks.translation import Segment, SegmentReady, Term, Translation, TranslationRequest
+from models.tasks.translation import Segment, Term, Translation, TranslationRequest
 from models.tasks.usage import Usage
 from models.text.language import POSSIBLE, Detection, LanguageDetector, likeliest
 from models.text.terms import Terms
@@ -82,9 +83,7 @@ class Translator:
             hypotheses,
             [part.sentence for part in parts],
             request.min_confidence,
-            lambda i, attempt: SegmentReady(
-                i, len(parts), sentences.segment(parts[i], attempt), attempt.again
-            ),
+            partial(sentences.ready, parts),
             partial=request.partial,
             alternatives=request.alternatives,
         )

@@ -139,7 +139,7 @@ def _more(
     hypotheses: Hypotheses, sentence: Sentence, best: Attempt, facts: Sequence[tuple[Span, str]]
 ) -> Steps[list[Attempt]]:
     """Return attempts in other ways: all the hypotheses of a beam search for each way."""
-    ways = _ways(sentence, best, facts)
+    ways = _ways(sentence, best, facts, by_one_model=len(hypotheses.hops) == 1)
     try:
         again: list[Hypothesis] = yield Together([hypotheses.steps(ask) for _, ask in ways])
     except (EngineFailed, InvalidInput):  # of this engine, not of the sentence: it did that before
@@ -150,16 +150,20 @@ def _more(
     return made
 
 
-def _ways(sentence: Sentence, best: Attempt, facts: Sequence[tuple[Span, str]]) -> list[tuple[Masked, Ask]]:
+def _ways(
+    sentence: Sentence, best: Attempt, facts: Sequence[tuple[Span, str]], *, by_one_model: bool
+) -> list[tuple[Masked, Ask]]:
     """Return the texts to try: with `facts`, which were wrong, in their right form, else by another search.
 
-    Where a held word was lost, the text with the words themselves rather than masks is one more.
+    Both where the translation is a loop, or where a first model would read words of a language that is not
+    its target. Where a held word was lost, the text with the words rather than masks is one more.
     """
     masked, told, search = sentence.masked(), sentence.told(facts), _search(best)
-    if told.text != masked.text and search == "other":
-        ways = [(told, Ask(told.text, alternatives=OTHER_BEAMS - 1))]
-    else:
-        ways = [(masked, Ask(masked.text, search))]
+    ways = []
+    if told.text != masked.text:
+        ways.append((told, Ask(told.text, alternatives=OTHER_BEAMS - 1)))
+    if not ways or search != "other" or not by_one_model:
+        ways.append((masked, Ask(masked.text, search)))
     if None in best.places:
         unmasked = sentence.unmasked()
         ways.append((unmasked, Ask(unmasked.text)))

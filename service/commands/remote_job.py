@@ -85,6 +85,8 @@ class _Followed:
             with self._session.waiting("handed in at the server") as tell:
                 while isinstance(answer := self._look(), PartialAnswer | None):
                     if answer is not None:
+                        if answer.status == "queued":
+                            begun = time.monotonic()
                         tell(_progress(answer, time.monotonic() - begun))
                         if answer.problem is not None or answer.finished is not None:
                             raise _failure(self._session, answer)

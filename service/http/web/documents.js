@@ -20,8 +20,8 @@ export const isReadHere = ({ name }) => READ_HERE.test(name);
 
 export async function workOnFile(draft, file, how) {
   const { make, length, source, target } = draft.asked;
-  draft.document ??= { summaryJob: null, job: null, told: 0, name: null, segments: [], notes: "" };
-  const own = draft.document;
+  const own = { summaryJob: null, job: null, told: 0, name: null, segments: [], notes: "", ...draft.document };
+  draft.document = own;
   const handIn = async (fields) => {
     if (!file) throw new Problem({ detail: `open ${draft.file} again: this page was loaded anew meanwhile` });
     return (await (await sendFile("v1/jobs", file, fields, how)).json()).id;

@@ -135,7 +135,8 @@ function settle() {
   const isLeft = draft.state === "unfinished" && draft.article && all.some((view) => view.text);
   $("#unfinished").hidden = !isLeft;
   if (isLeft) {
-    const done = [...(draft.parts ?? []), ...(draft.document ? [draft.document] : [])].reduce((sum, part) => sum + part.segments.length, 0);
+    const parts = draft.parts ?? (draft.document ? [draft.document] : []);
+    const done = parts.reduce((sum, part) => sum + part.segments.length, 0);
     const kept = done ? `${count(done, "sentence")} ${done === 1 ? "is" : "are"} done and kept; the rest is missing. ` : "What is done is kept; the rest is missing. ";
     $("#go-on").hidden = Boolean(draft.isHopeless);
     $("#unfinished p").textContent = kept + draft.failure;
@@ -166,7 +167,7 @@ export function restore(kept) {
   if (draft.article) article.show(draft);
   if (draft.summary) summary.show(draft);
   if (draft.parts) translation.show(draft);
-  if (draft.document?.segments.length) document_.show(draft);
+  if (draft.document?.segments?.length) document_.show(draft);
   examine();
   if (draft.state === "running") return run();
   settle();

@@ -53,5 +53,13 @@ class EngineFailed(DragomanError):
     """The engine could not do this one request, or died while it waited."""
 
 
+class EngineGone(EngineFailed):
+    """The engine's process ended, and another takes its place; try again after `retry_after_s` seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 5.0):
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class Abandoned(DragomanError):
     """Nobody waits for the work any more, and it was cancelled."""

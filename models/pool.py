@@ -5,11 +5,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from models.catalog import Catalog
 from models.codec import Codec, codec_of
 from models.engine.protocol import Engine, EngineStats
-from models.engines import EngineMaker
 from models.entailment import Entailment
 from models.entry import ModelEntry
 from models.errors import ModelUnavailable
@@ -57,6 +57,16 @@ class _PoolEntry:
     users: int = 0
 
 
+class Engines(Protocol):
+    """Makes engines on one device, in this process or in another."""
+
+    @property
+    def device(self) -> str: ...
+
+    def make(self, entry: ModelEntry) -> Engine:
+        """Load the entry and start its engine. Raises ModelUnavailable."""
+
+
 class ModelPool:
     """Loads models when they are first used and keeps the `max_loaded` last used of them.
 
@@ -68,7 +78,7 @@ class ModelPool:
         catalog: Catalog,
         store: Store,
         languages: Languages,
-        engines: EngineMaker,
+        engines: Engines,
         *,
         max_loaded: int = 4,
     ):

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from models.catalog import Catalog
 from models.engine.protocol import BatchRecord
-from models.engines import EngineMaker
 from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.languages import Languages
@@ -24,6 +23,7 @@ from models.tasks.trust import Trust
 from models.text.article.page import read_page
 from models.text.language import LanguageDetector
 from service.children import Children
+from service.engine_process import EngineProcess, engine_maker
 from service.glossaries import Glossaries
 from service.keys import Keys
 from service.settings import Settings
@@ -36,7 +36,8 @@ class Runtime:
     """Everything that a way in (HTTP, command line, batch) needs, wired by the settings.
 
     `on_batch(model, record)` hears of every batch that an engine ran. `strangers` says that pages come from
-    people whom the operator does not know: they are read in child processes then.
+    people whom the operator does not know: they are read in child processes then. `engines_apart` says that
+    engines have a process of their own, as they have in a server with a GPU if nothing is said.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Runtime:
         *,
         on_batch: Callable[[str, BatchRecord], None] | None = None,
         strangers: bool = False,
+        engines_apart: bool | None = None,
     ):
         self.settings = settings
         self.children = Children()
@@ -60,15 +62,11 @@ class Runtime:
         )
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
-        engines = self._engines = EngineMaker(
-            self.store,
-            device=settings.device,
-            choice=settings.engine,
-            threads=settings.threads,
-            throughput=settings.throughput,
-            max_batch_size=settings.max_batch_size,
-            on_batch=on_batch,
-        )
+        maker = self._maker = engine_maker(settings, self.store, on_batch)
+        if engines_apart is None:
+            engines_apart = strangers and maker.device == "cuda"
+        self._apart = EngineProcess(settings, maker, on_batch) if engines_apart else None
+        engines = self._apart or maker
         self.pool = ModelPool(
             self.catalog, self.store, self.languages, engines, max_loaded=settings.max_loaded_models
         )
@@ -94,7 +92,7 @@ class Runtime:
     @property
     def device(self) -> str:
         """Where models run: `cuda` or `cpu`."""
-        return self._engines.device
+        return self._maker.device
 
     def warm_up(self) -> None:
         """Prepare and load the two default models; the first time this takes a minute or two."""
@@ -129,6 +127,8 @@ class Runtime:
     def close(self) -> None:
         """Finish what runs and free the models."""
         self.pool.close()
+        if self._apart is not None:
+            self._apart.close()
         gc.unfreeze()  # or libraries tell, at the very end, that what was never collected leaked
 
 

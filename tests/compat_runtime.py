@@ -25,8 +25,9 @@ from models.text.language import LanguageDetector
 from service.children import Children
 from service.glossaries import Glossaries
 from service.http import keepalive
-from service.http.server import Server, configure_log
+from service.http.server import Server
 from service.keys import Keys
+from service.log import configure_log
 from service.settings import Settings
 from service.suggestions import Suggestions
 

@@ -22,6 +22,7 @@ from models.engine.protocol import Decoding, EngineStats, Generation, Output
 from models.errors import (
     DeadlineExceeded,
     EngineFailed,
+    EngineGone,
     InvalidInput,
     ModelUnavailable,
     Overloaded,
@@ -44,8 +45,9 @@ from models.text.span import Span
 from service.children import Children
 from service.glossaries import Glossaries
 from service.http import connection
-from service.http.server import Server, configure_log
+from service.http.server import Server
 from service.keys import Keys
+from service.log import configure_log
 from service.settings import Settings
 
 ERRORS: dict[str, Callable[[], Exception]] = {
@@ -53,6 +55,7 @@ ERRORS: dict[str, Callable[[], Exception]] = {
     "!late": lambda: DeadlineExceeded("the request ran past its time and was cancelled"),
     "!full": lambda: Overloaded("the queue is full", retry_after_s=2.5),
     "!engine": lambda: EngineFailed("the model failed on this text"),
+    "!gone": lambda: EngineGone("the models' process ended", retry_after_s=0.01),
     "!weights": lambda: ModelUnavailable("its weights cannot be had here"),
     "!wrong": lambda: InvalidInput("the text holds no sentence", field="text"),
 }

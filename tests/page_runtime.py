@@ -22,7 +22,8 @@ from models.tasks.translation import Segment, SegmentReady, Translation, Transla
 from models.tasks.usage import Usage
 from models.text.language import Detection
 from models.text.span import Span
-from service.http.server import Server, configure_log
+from service.http.server import Server
+from service.log import configure_log
 from service.settings import Settings
 from service.suggestions import Suggestions
 

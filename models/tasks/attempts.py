@@ -18,25 +18,15 @@ from models.checks.translation import repetition
 from models.checks.translation.right_forms import right_forms
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput
 from models.tasks.doubt import confidence_of, doubtful, is_fitted
-from models.tasks.hypothesis import Ask, Hypotheses, Hypothesis, Search
+from models.tasks.hypothesis import OTHER_BEAMS, Ask, Hypotheses, Hypothesis, Search
 from models.tasks.route import Hop
+from models.tasks.sentence import Sentence
 from models.tasks.steps import Event, Steps, Together
 from models.text.span import Span
-from models.text.terms import Held, Masked, Unmasked, is_free, look_up, mask, masks_in, unmask
+from models.text.terms import Masked, Unmasked, is_free, look_up, masks_in, unmask
 
 _LOST, _UNFINISHED, _MASK_LEFT = 3.0, 4.0, 6.0
 """The cost of each for an attempt, beside what the checks find, in the unit of `penalty`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """A text that is translated in one go."""
-
-    text: str
-    held: tuple[Held, ...] = ()
-    """In order, by their places in `text`."""
-    stretches: tuple[Span, ...] = ()
-    """Parts of it whose own translation is wanted as well, to find them again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +100,8 @@ def _first(
     hypotheses: Hypotheses, sentence: Sentence, alternatives: int
 ) -> Steps[tuple[list[Attempt], dict[Span, list[str]]]]:
     """Return attempts at the sentence by one search, and its stretches as each is translated by itself."""
-    masked = mask(sentence.text, sentence.held)
-    parts = _stretches(sentence)
-    asks = [
-        Ask(masked.text, alternatives=alternatives),
-        *(Ask(mask(part.text, part.held).text) for part in parts),
-    ]
+    masked, parts = sentence.masked(), sentence.parts()
+    asks = [Ask(masked.text, alternatives=alternatives), *(Ask(part.masked().text) for part in parts)]
     done: list[Hypothesis] = yield Together([hypotheses.steps(ask) for ask in asks])
     made = yield from _all(hypotheses.hops, sentence, masked, done[0])
     return made, _alone(sentence, parts, done[1:])
@@ -149,27 +135,32 @@ def _others(
 def _more(
     hypotheses: Hypotheses, sentence: Sentence, best: Attempt, facts: Sequence[tuple[Span, str]]
 ) -> Steps[list[Attempt]]:
-    """Return another attempt, and a second and third with the words that were wrong.
-
-    The second has the words that are held rather than masks, where one was lost; the third has `facts`, which
-    were wrong, in their right form for the target language.
-    """
-    masked = mask(sentence.text, sentence.held)
-    ways = [(masked, Ask(masked.text, _search(best)))]
-    if None in best.places:
-        unmasked = Masked(_with_words(sentence), ("",) * len(sentence.held))
-        ways.append((unmasked, Ask(unmasked.text)))
-    told = _with_facts(sentence, masked, facts)
-    if told.text != masked.text:
-        ways.append((told, Ask(told.text)))
+    """Return attempts in other ways: all the hypotheses of a beam search for each way."""
+    ways = _ways(sentence, best, facts)
     try:
         again: list[Hypothesis] = yield Together([hypotheses.steps(ask) for _, ask in ways])
     except (EngineFailed, InvalidInput):  # of this engine, not of the sentence: it did that before
         return []
     made: list[Attempt] = []
-    for (own, _), hypothesis in zip(ways, again, strict=True):
-        made += yield from _all(hypotheses.hops, sentence, own, hypothesis)
+    for (masked, _), hypothesis in zip(ways, again, strict=True):
+        made += yield from _all(hypotheses.hops, sentence, masked, hypothesis)
     return made
+
+
+def _ways(sentence: Sentence, best: Attempt, facts: Sequence[tuple[Span, str]]) -> list[tuple[Masked, Ask]]:
+    """Return the texts to try: with `facts`, which were wrong, in their right form, else by another search.
+
+    Where a held word was lost, the text with the words themselves rather than masks is one more.
+    """
+    masked, told, search = sentence.masked(), sentence.told(facts), _search(best)
+    if told.text != masked.text and search == "other":
+        ways = [(told, Ask(told.text, alternatives=OTHER_BEAMS - 1))]
+    else:
+        ways = [(masked, Ask(masked.text, search))]
+    if None in best.places:
+        unmasked = sentence.unmasked()
+        ways.append((unmasked, Ask(unmasked.text)))
+    return ways
 
 
 def _badness(attempt: Attempt) -> float:
@@ -189,17 +180,6 @@ def _facts(hops: Sequence[Hop], sentence: Sentence, attempt: Attempt) -> list[tu
         for span, form in forms
         if form != sentence.text[span.start : span.end] and is_free(span, taken)
     ]
-
-
-def _with_facts(sentence: Sentence, masked: Masked, facts: Sequence[tuple[Span, str]]) -> Masked:
-    """The sentence with masks for what is held, as in `masked`, and the facts' right forms."""
-    held = zip(sentence.held, masked.masks, strict=True)
-    others = sorted([*((each.span, name or each.text) for each, name in held), *facts])
-    parts, end = [], 0
-    for span, word in others:
-        parts += [sentence.text[end : span.start], word]
-        end = span.end
-    return Masked("".join([*parts, sentence.text[end:]]), masked.masks)
 
 
 def _search(attempt: Attempt) -> Search:
@@ -270,32 +250,10 @@ def _as_it_is(sentence: Sentence) -> Attempt:
     return Attempt(sentence.text, places, complete=True, confidence=None)
 
 
-def _stretches(sentence: Sentence) -> list[Sentence]:
-    """Each stretch as a sentence of its own."""
-    return [Sentence(sentence.text[s.start : s.end], _within(sentence.held, s)) for s in sentence.stretches]
-
-
-def _within(held: Sequence[Held], span: Span) -> tuple[Held, ...]:
-    return tuple(
-        replace(h, span=Span(h.span.start - span.start, h.span.end - span.start))
-        for h in held
-        if span.start <= h.span.start and h.span.end <= span.end
-    )
-
-
 def _alone(
     sentence: Sentence, parts: Sequence[Sentence], hypotheses: Sequence[Hypothesis]
 ) -> dict[Span, list[str]]:
     return {
-        span: [unmask(hypothesis.text, mask(part.text, part.held), part.held).text]
+        span: [unmask(hypothesis.text, part.masked(), part.held).text]
         for span, part, hypothesis in zip(sentence.stretches, parts, hypotheses, strict=True)
     }
-
-
-def _with_words(sentence: Sentence) -> str:
-    """The sentence with the held words' translations in it, rather than masks."""
-    parts, end = [], 0
-    for held in sentence.held:
-        parts += [sentence.text[end : held.span.start], held.text]
-        end = held.span.end
-    return "".join([*parts, sentence.text[end:]])

@@ -179,13 +179,18 @@ def _generation(
 
 
 def _other(decoding: Decoding, search: Search) -> Decoding:
-    """Beams where there were none; where there were, no repetition; where that was so too, none of both."""
-    if decoding.num_beams == 1:
-        repeat = NO_REPEAT if search == "without loops" else decoding.no_repeat_ngram_size
-        return replace(decoding, num_beams=OTHER_BEAMS, no_repeat_ngram_size=repeat)
-    if decoding.no_repeat_ngram_size == 0:
-        return replace(decoding, no_repeat_ngram_size=NO_REPEAT)
-    return replace(decoding, num_beams=1, no_repeat_ngram_size=0)
+    """Beams where there were none; where there were, no repetition; where that was so too, none of both.
+
+    All hypotheses of a search with beams are wanted.
+    """
+    beams, repeat = decoding.num_beams, decoding.no_repeat_ngram_size
+    if beams == 1:
+        beams, repeat = OTHER_BEAMS, NO_REPEAT if search == "without loops" else repeat
+    elif repeat == 0:
+        repeat = NO_REPEAT
+    else:
+        beams, repeat = 1, 0
+    return replace(decoding, num_beams=beams, num_return_sequences=beams, no_repeat_ngram_size=repeat)
 
 
 def join(texts: Sequence[str], language: str) -> str:

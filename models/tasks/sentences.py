@@ -4,7 +4,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.tasks.attempts import Attempt, Sentence
+from models.tasks.attempts import Attempt
+from models.tasks.sentence import Sentence
 from models.tasks.steps import Steps
 from models.tasks.translation import Segment, Term, TranslationRequest
 from models.text.markup import html, layout, markdown

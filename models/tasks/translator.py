@@ -11,9 +11,10 @@ from models.errors import InvalidInput
 from models.languages import Languages
 from models.pool import ModelPool
 from models.tasks import sentences
-from models.tasks.attempts import Attempt, Sentence, attempts
+from models.tasks.attempts import Attempt, attempts
 from models.tasks.hypothesis import Hypotheses, separator
 from models.tasks.route import Hop, Router, cautions, check_recognized
+from models.tasks.sentence import Sentence
 from models.tasks.steps import Event, Steps
 from models.tasks.translation import Segment, SegmentReady, Term, Translation, TranslationRequest
 from models.tasks.usage import Usage

@@ -186,12 +186,13 @@ class JobStore:
         with self._database.transaction(write=False) as db:
             return db.execute(_SOMEONE_WAITS).fetchone() is not None
 
-    def requeue(self, job: Job) -> None:
-        """Let a running job wait again; what is done of it stays done."""
+    def requeue(self, job: Job, *, interrupted: bool = False) -> None:
+        """Let a running job wait again, `interrupted` if it may be to blame; what is done stays done."""
         with self._database.transaction() as db:
             db.execute(
-                "UPDATE job SET status = 'queued', claimed = ? WHERE number = ? AND status = 'running'",
-                (time.time(), job.number),
+                "UPDATE job SET status = 'queued', claimed = ?, interruptions = interruptions + ? "
+                "WHERE number = ? AND status = 'running'",
+                (time.time(), interrupted, job.number),
             )
 
     def pending(self, job: Job, *, after: int, limit: int) -> list[Item]:

@@ -6,7 +6,7 @@ from functools import partial
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
-from models.errors import Abandoned, EngineFailed
+from models.errors import Abandoned, EngineFailed, EngineGone
 from models.tasks.driver import Driver
 from models.tasks.steps import Event
 from models.tasks.stop import Stop
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from service.runtime import Runtime
 
 MOST_INTERRUPTIONS = 3
-"""A job that ran each time the service died may be what it dies of."""
+"""A job that ran each time the service, or its engines' process, died may be what it dies of."""
 SOON_S = 0.5
 """A segment is kept when the progress is, or after so long."""
 
@@ -46,8 +46,8 @@ class JobWork:
     def run(self, job: Job, stop: Stop, got_on: Callable[[], None] = lambda: None) -> None:
         """Do what is left of the job, and end it; `got_on` hears whenever something new of it is kept.
 
-        Raises Abandoned when stopped, Gone when cancelled, StoreUnavailable, and InvalidInput where the whole
-        request has become wrong since it was taken.
+        Raises Abandoned when stopped, Gone when cancelled, StoreUnavailable, EngineGone if the engines are
+        started again, and InvalidInput where the whole request has become wrong since it was taken.
         """
         if job.interruptions >= MOST_INTERRUPTIONS:
             times = f"the service ended {job.interruptions} times while it worked on this"
@@ -90,7 +90,7 @@ class JobWork:
         for item, own, outcome in zip(items, plans, outcomes, strict=True):
             try:
                 results.append(own.result(outcome, total_s))
-            except (Abandoned, StoreUnavailable):  # not the item's own
+            except (Abandoned, StoreUnavailable, EngineGone):  # not the item's own
                 raise
             except Exception as error:  # noqa: BLE001 - any failure is this item's alone
                 number = item.number if job.form == "texts" else None

@@ -37,6 +37,14 @@ class ModelUnavailable(DragomanError):
     """The model is known, but its weights cannot be had or read here."""
 
 
+class ModelLoading(ModelUnavailable):
+    """The model is on its way, being fetched or loaded; try again after `retry_after_s` seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 10.0):
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class Overloaded(DragomanError):
     """The queue is full; try again after `retry_after_s` seconds."""
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from models.catalog import Catalog
 from models.engine.protocol import BatchRecord
 from models.entry import ModelEntry
-from models.errors import ModelUnavailable
+from models.errors import InvalidInput, ModelUnavailable
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
@@ -51,7 +51,7 @@ class Runtime:
         self.settings = settings
         self.children = Children()
         self.languages = Languages.load()
-        whole = Catalog.load(self.languages, settings.catalog)
+        whole = self._whole = Catalog.load(self.languages, settings.catalog)
         chosen = _chosen(whole, settings)  # a wrong setting ends the start
         self.store = Store(settings.cache_dir, offline=settings.offline, may_fetch=chosen)
         here = self.store.here if settings.allow_models is None else lambda _: False
@@ -95,9 +95,14 @@ class Runtime:
         return self._maker.device
 
     def warm_up(self) -> None:
-        """Prepare and load the two default models; the first time this takes a minute or two."""
+        """Prepare and load the two default models; the first time this takes a minute or two.
+
+        A model that stands for one a language pair is loaded by pair, when one is first used.
+        """
         failure = None
         for name in (self.settings.summarize_model, self.settings.translate_model):
+            if self.catalog.get(name).is_pattern:
+                continue
             try:
                 self.pool.load(name)
             except ModelUnavailable as error:  # the other one may serve all the same
@@ -107,6 +112,20 @@ class Runtime:
         # What is loaded stays: a collector that walks it made submitting requests eight times as slow.
         gc.collect()
         gc.freeze()
+
+    def pull(self, name: str) -> ModelEntry:
+        """Have a model of the whole catalog fetched and loaded in the background; returns its entry.
+
+        Raises UnknownModel, also where the settings name the models that may be used and this is none.
+        """
+        catalog = self._whole if self.settings.allow_models is None else self.catalog
+        entry = catalog.get(name)
+        if entry.is_pattern:
+            example = entry.name.replace("*", "en-fr")
+            raise InvalidInput(f"{name} stands for one model a language pair", field="name", allowed=example)
+        store = Store(self.settings.cache_dir, offline=self.settings.offline)
+        self.pool.begin(entry, lambda tell: store.pull(entry, tell))
+        return entry
 
     def unready(self) -> list[str]:
         """The reasons why requests would not be served now; empty when all is well."""

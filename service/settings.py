@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -17,6 +25,7 @@ from pydantic_settings import (
 )
 
 from models.errors import InvalidInput
+from models.sets import DEFAULT, load_sets
 from service.rate import checked_rate
 
 
@@ -72,12 +81,18 @@ class Settings(BaseSettings):
         "Kubernetes sets for a service named dragoman, is passed over.",
     )
 
+    models: str = Field(
+        DEFAULT,
+        description="The set of models for requests that name none: `bundled`, `fast`, `good` or `instruct`; "
+        "`dragoman models sets` shows what each takes. The first start fetches what is not here.",
+    )
     summarize_model: str = Field(
-        "dragoman/extractive", description="The model for summaries where a request names none."
+        "dragoman/extractive",
+        description="The model for summaries where a request names none; goes over the set's.",
     )
     translate_model: str = Field(
         "dragoman/gemma3-270m-translate",
-        description="The model for translations where a request names none.",
+        description="The model for translations where a request names none; goes over the set's.",
     )
     entailment_model: str | None = Field(
         None, description="A model of the catalog that checks summaries, beside the built-in checks."
@@ -200,6 +215,20 @@ class Settings(BaseSettings):
         description="Signs the callbacks of jobs, 16 characters or more; without it there are none.",
     )
     callback_private: bool = Field(False, description="Let callbacks go to addresses that are not public.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _models_of_the_set(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if "models" not in given or (chosen := load_sets().get(str(given["models"]))) is None:
+            return given
+        return {"summarize_model": chosen.summarize, "translate_model": chosen.translate, **given}
+
+    @field_validator("models")
+    @classmethod
+    def _known_set(cls, value: str) -> str:
+        if value not in (known := load_sets()):
+            raise ValueError(f"it should be one of {', '.join(known)}")
+        return value
 
     @classmethod
     def settings_customise_sources(

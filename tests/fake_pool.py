@@ -100,6 +100,9 @@ class FakeStore:
     def __init__(self, pairs: Sequence[str]):
         self.pairs = pairs
 
+    def require(self, entry: ModelEntry) -> None:
+        self.folder(entry)
+
     def folder(self, entry: ModelEntry) -> Path:
         if not any((entry.repository or "").endswith(pair) for pair in self.pairs):
             raise RepositoryNotFound(f"the hub has no {entry.repository}")
@@ -125,6 +128,18 @@ class FakePool:
     def use(self, entry: ModelEntry) -> Iterator[TextModel]:
         self.used.append(entry.name)
         yield TextModel(entry, cast(Codec, FakeCodec(entry)), self.engine)
+
+    def loaded(self) -> list[str]:
+        return []
+
+    def stages(self) -> dict[str, str]:
+        return {}
+
+    def state(self, entry: ModelEntry) -> str:
+        return "on disk"
+
+    def is_ready(self, entry: ModelEntry, *, wait_s: float) -> bool:
+        return True
 
     @property
     def as_pool(self) -> ModelPool:

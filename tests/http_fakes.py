@@ -185,6 +185,9 @@ class Tasks:
 class Task:
     steps: Callable[[Any], Iterator[Any]]
 
+    def reach(self) -> dict[str, dict[str, str | None]]:
+        return {}
+
 
 @dataclass
 class Catalog:
@@ -206,6 +209,12 @@ class Pool:
 
     def loaded(self) -> list[str]:
         return ["fake/translate"]
+
+    def stages(self) -> dict[str, str]:
+        return {}
+
+    def state(self, entry: Any) -> str:
+        return "ready" if entry.name in self.loaded() else "on disk"
 
     def owner(self, engine: Any) -> None:
         return None

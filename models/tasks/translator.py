@@ -12,6 +12,7 @@ from models.languages import Languages
 from models.pool import ModelPool
 from models.tasks import sentences
 from models.tasks.attempts import Attempt, attempts
+from models.tasks.awaiting import until_loaded
 from models.tasks.hypothesis import Hypotheses, separator
 from models.tasks.route import Hop, Router, cautions, check_recognized
 from models.tasks.sentence import Sentence
@@ -71,6 +72,7 @@ class Translator:
             return _unchanged(request, entry, source, target, detected, note)
 
         hops = self.check(source, target, request.model)
+        yield from until_loaded(self._pool, [hop.entry for hop in hops])
         yield None
         terms = Terms(request.protect, request.glossary, plain)
         parts = yield from sentences.split(runs, source, whole=entry.segment == "paragraph", terms=terms)
@@ -116,6 +118,7 @@ class Translator:
         The event of a sentence's number and its translation is told as in `attempts`.
         """
         hops = self.check(source, target)
+        yield from until_loaded(self._pool, [hop.entry for hop in hops])
         hypotheses = Hypotheses(self._pool, hops)
         done = yield from attempts(hypotheses, [Sentence(text) for text in texts], None, event_of)
         return Translated(done, hops[-1].target, _names(hops), hypotheses.usage(), cautions(hops))
@@ -123,7 +126,11 @@ class Translator:
     def check(self, source: str, target: str, model: str | None = None) -> list[Hop]:
         """The models that would translate, one after another. Raises InvalidInput where none would."""
         check_recognized(source)
-        return self._router.route(self._router.entry(model), source, target)
+        return self._router.route(self._router.entry(model), source, target, with_others=model is None)
+
+    def reach(self) -> dict[str, dict[str, str | None]]:
+        """For each language those that it is translated into if no model is named, and over which one."""
+        return self._router.reach()
 
     def reads(self, language: str) -> bool:
         """Whether the default model takes texts in this language, as far as the catalog says."""

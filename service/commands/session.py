@@ -108,6 +108,21 @@ class Session:
         with Console(stderr=True).status(f"{what} ...") as status:
             yield lambda now: status.update(f"{now} ...")
 
+    @contextmanager
+    def fetching(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """Yields what is to be told the bytes that are here, and of how many; shown on a terminal."""
+        if not sys.stderr.isatty():
+            yield lambda _done, _total: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+        text = TextColumn("{task.description}")
+        columns = text, BarColumn(), DownloadColumn(), TimeRemainingColumn()
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task(what, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+
 
 def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     """An option's callback: the session keeps its value."""

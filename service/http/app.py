@@ -22,6 +22,7 @@ from service.http.glossaries import GlossaryViews
 from service.http.jobs import Jobs
 from service.http.metrics import Metrics
 from service.http.page import Page
+from service.http.pulls import Pulls
 from service.http.readiness import Readiness
 from service.http.status import Status
 from service.http.trust import TrustViews
@@ -73,6 +74,7 @@ def create_app(
     app.register_blueprint(Page(runtime.settings).blueprint())
     app.register_blueprint(Docs(runtime.settings).blueprint())
     app.register_blueprint(V1(runtime, work).blueprint())
+    app.register_blueprint(Pulls(runtime, work).blueprint())
     app.register_blueprint(TrustViews(runtime, work).blueprint())
     app.register_blueprint(Documents(runtime, work).blueprint())
     app.register_blueprint(Jobs(runtime, desk or Desk(runtime), allowance).blueprint())

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, g, request
 from pydantic import BaseModel
 
 from models.errors import InvalidInput, Overloaded
+from models.sets import load_sets
 from service.errors import TooLong, TooManyTexts
 from service.http.body import read_json
 from service.http.openapi import WORK_ERRORS, Example, Operation, add
@@ -28,8 +29,9 @@ from service.schemas import (
     parse_detect,
     render_detection,
 )
-from service.schemas.answers import LanguagePart, ModelPart
+from service.schemas.answers import ModelPart
 from service.schemas.events import SUMMARY_EVENTS, TRANSLATION_EVENTS
+from service.schemas.languages import LanguagePart
 from service.schemas.results import DetectionResults, SummaryResults, TranslationResults
 from service.work import plan
 from service.work.plan import TaskName
@@ -159,6 +161,7 @@ class V1:
                 bundled=entry.bundled,
                 default_for=[task for task, name in defaults.items() if name == entry.name],
                 loaded=entry.name in loaded,
+                state=self._runtime.pool.state(entry),
             )
             for entry in self._runtime.catalog.entries
         ]
@@ -166,13 +169,29 @@ class V1:
 
     def languages(self) -> Response:
         translators = [entry for entry in self._runtime.catalog.entries if "translate" in entry.tasks]
+        reach = self._runtime.translator.reach()
         parts = [
             LanguagePart(
-                code=code, name=name, models=[entry.name for entry in translators if code in entry.languages]
+                code=code,
+                name=name,
+                models=[entry.name for entry in translators if code in entry.languages],
+                targets=list(ways) or None,
+                via={target: over for target, over in ways.items() if over is not None} or None,
             )
             for code, name in self._runtime.languages.names().items()
+            for ways in (reach.get(code, {}),)
         ]
-        return _json(LanguageList(languages=parts))
+        return _json(LanguageList(languages=parts, quality=self._quality()))
+
+    def _quality(self) -> str | None:
+        """What the chosen set of models is good at, where its models are those that are taken by default."""
+        settings = self._settings
+        chosen = load_sets()[settings.models]
+        is_whole = (chosen.summarize, chosen.translate) == (
+            settings.summarize_model,
+            settings.translate_model,
+        )
+        return chosen.good_at if is_whole else None
 
 
 def _answer(asked: Asked[R], good: Iterator[BaseModel | Exception]) -> Response:

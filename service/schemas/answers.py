@@ -222,20 +222,13 @@ class ModelPart(_AnswerPart):
     bundled: bool = Field(description="Comes with the service, so that no model hub is needed.")
     default_for: list[str] = Field(description="The tasks that take it when no model is named.")
     loaded: bool
+    state: str = Field(
+        description="`not here`, `on disk`, `bundled`, `downloading 41%`, `loading` or `ready`."
+    )
 
 
 class ModelList(BaseModel):
     models: list[ModelPart]
-
-
-class LanguagePart(BaseModel):
-    code: str
-    name: str
-    models: list[str] = Field(description="The models that translate it; a `*` stands for a pair.")
-
-
-class LanguageList(BaseModel):
-    languages: list[LanguagePart]
 
 
 def render_summary(summary: Summary, timings: Timings, total_s: float) -> SummaryAnswer:

@@ -5,7 +5,7 @@ knows no engine. Codecs keep no state between calls, so threads may share one.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from jinja2 import TemplateError
 
 from models.engine.protocol import Decoding
 from models.entry import ModelEntry, Task
-from models.errors import ModelUnavailable, UnsupportedLanguage
+from models.errors import InvalidInput, ModelUnavailable, UnsupportedLanguage
 from models.families import FAMILIES, Feed
 from models.languages import Languages
 
@@ -168,6 +168,16 @@ class InstructCodec(CompletionCodec):
         before, _, after = self._rendered(purpose).partition("{text}")
         return (*self._raw(before), *self._raw(self._plain(text)), *self._raw(after))
 
+    def encode_messages(self, messages: Sequence[tuple[str, str]]) -> tuple[int, ...]:
+        """The ids of a conversation, of roles and contents. Raises InvalidInput for one of another form."""
+        own = [{"role": role, "content": self._plain(content)} for role, content in messages]
+        try:
+            return tuple(self._raw(self._in_template(own)))
+        except TemplateError as error:
+            raise InvalidInput(
+                f"{self.entry.name} cannot take these messages: {error}", field="messages"
+            ) from None
+
     def decode(self, ids: tuple[int, ...]) -> str:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
 
@@ -176,7 +186,9 @@ class InstructCodec(CompletionCodec):
         return ids
 
     def _rendered(self, purpose: Purpose) -> str:
-        messages = [{"role": "user", "content": self._content(purpose)}]
+        return self._in_template([{"role": "user", "content": self._content(purpose)}])
+
+    def _in_template(self, messages: list[dict[str, Any]]) -> str:
         rendered: str = self.tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True
         )

@@ -16,6 +16,7 @@ from service.commands.batch import batch
 from service.commands.check import check, clean
 from service.commands.doctor import doctor
 from service.commands.keys import keys
+from service.commands.mcp import mcp
 from service.commands.models import models
 from service.commands.session import Session, note, prepare_process
 from service.commands.settings import settings
@@ -120,7 +121,7 @@ def _advice(settings: "Settings") -> str | None:
     return advice(catalog, settings.models, "cuda" if wants_gpu else "cpu")[1]
 
 
-for command in (summarize, translate, detect, check, clean, batch, models, keys, settings, doctor):
+for command in (summarize, translate, detect, check, clean, batch, models, keys, settings, doctor, mcp):
     cli.add_command(command)
 
 

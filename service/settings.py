@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import platformdirs
 from pydantic import (
@@ -59,6 +59,11 @@ def _names(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 """Written with commas between them."""
+
+
+ClientFamily = Literal["openai", "mcp", "deepl", "libretranslate", "huggingface"]
+CLIENT_FAMILIES: tuple[ClientFamily, ...] = get_args(ClientFamily)
+ClientFamilies = Annotated[tuple[ClientFamily, ...], NoDecode, BeforeValidator(_names)]
 
 
 class Settings(BaseSettings):
@@ -150,6 +155,11 @@ class Settings(BaseSettings):
         2.0, gt=0, description="Seconds of silence in a stream before a comment is sent."
     )
 
+    clients: ClientFamilies = Field(
+        CLIENT_FAMILIES,
+        description="Other people's clients that are served, with commas between; empty for none. The "
+        "addresses of the others do not exist.",
+    )
     anonymous: bool = Field(True, description="Let requests in that come without an API key.")
     rate_limit: Rate | None = Field(
         None, description="Requests of a key that has no rate of its own: `60/minute`, `10/second;1000/day`."

@@ -85,6 +85,7 @@ class Entry:
     name: str
     tasks: tuple[str, ...]
     languages: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
     family: str = "extractive"
     licence: str = "Apache-2.0"
     max_source_tokens: int = 512

@@ -47,6 +47,8 @@ class Attempt:
     abstained: bool = False
     missing: bool = False
     """True if time ran out before there was one: the text is the source's."""
+    again: bool = False
+    """True while the sentence is being tried once more."""
     alone: dict[Span, list[str]] = field(default_factory=dict)
     """The translations of the sentence's stretches, each by itself."""
     others: tuple["Attempt", ...] | None = None
@@ -76,8 +78,9 @@ def attempts(
         best, facts = _best(hypotheses.hops, sentence, made)
         others = _others(best, made, alone, alternatives)
         done[i] = finished = _finished(hypotheses.hops, sentence, best, alone, others, min_confidence)
-        yield event_of(i, finished)
-        if facts or _is_worth_another(best):
+        again = bool(facts) or _is_worth_another(best)
+        yield event_of(i, replace(finished, again=again))
+        if again:
             made += yield from _more(hypotheses, sentence, best, facts)
             best = min(made, key=_badness)
             others = _others(best, made, alone, alternatives)

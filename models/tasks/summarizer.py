@@ -183,7 +183,7 @@ class Summarizer:
             [s.text for s in drafted],
             source,
             target,
-            lambda i, attempt: SentenceReady(i, _in_translation(drafted[i], attempt)),
+            lambda i, attempt: SentenceReady(i, _in_translation(drafted[i], attempt), attempt.again),
         )
         draft.sentences = list(map(_in_translation, drafted, done.done))
         draft.usage += done.usage

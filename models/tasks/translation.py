@@ -68,6 +68,8 @@ class SegmentReady(Event):
     total: int
     """The number of all segments."""
     segment: Segment
+    again: bool = False
+    """True if it is being tried once more: the better one will be told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,9 @@ class Translator:
             hypotheses,
             [part.sentence for part in parts],
             request.min_confidence,
-            lambda i, attempt: SegmentReady(i, len(parts), sentences.segment(parts[i], attempt)),
+            lambda i, attempt: SegmentReady(
+                i, len(parts), sentences.segment(parts[i], attempt), attempt.again
+            ),
             partial=request.partial,
             alternatives=request.alternatives,
         )

@@ -78,7 +78,7 @@ def _own(session: Session) -> list[dict[str, Any]]:
 
 
 def _servers(session: Session) -> list[dict[str, Any]]:
-    from service.schemas.answers import ModelList
+    from service.schemas.models import ModelList
 
     found = ask(session, "/v1/models", None, ModelList)
     return [

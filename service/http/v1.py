@@ -11,8 +11,9 @@ from models.errors import InvalidInput, Overloaded
 from models.sets import load_sets
 from service.errors import TooLong, TooManyTexts
 from service.http.body import read_json
+from service.http.compat import openai_models
 from service.http.openapi import WORK_ERRORS, Example, Operation, add
-from service.http.streaming import stream
+from service.http.streaming import OwnScript, stream
 from service.http.work import RequestRunner
 from service.problems import problem
 from service.schemas import (
@@ -29,9 +30,9 @@ from service.schemas import (
     parse_detect,
     render_detection,
 )
-from service.schemas.answers import ModelPart
 from service.schemas.events import SUMMARY_EVENTS, TRANSLATION_EVENTS
 from service.schemas.languages import LanguagePart
+from service.schemas.models import ModelPart
 from service.schemas.results import DetectionResults, SummaryResults, TranslationResults
 from service.work import plan
 from service.work.plan import TaskName
@@ -133,7 +134,7 @@ class V1:
             self._work.charge(each.text or each.html for each in asked.good)
             if asked.stream:
                 steps = plan.steps(self._runtime, asked.good[0])
-                return stream(self._work, held, steps, plan.answer, self._settings.heartbeat_s)
+                return stream(self._work, held, steps, OwnScript(plan.answer), self._settings.heartbeat_s)
             done = self._work.do(asked.good)
             return _answer(asked, (each.error or plan.answer(each, done.total_s) for each in done.outcomes))
 
@@ -165,7 +166,7 @@ class V1:
             )
             for entry in self._runtime.catalog.entries
         ]
-        return _json(ModelList(models=parts))
+        return _json(ModelList(models=parts, data=openai_models.listed(self._runtime)))
 
     def languages(self) -> Response:
         translators = [entry for entry in self._runtime.catalog.entries if "translate" in entry.tasks]

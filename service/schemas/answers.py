@@ -211,26 +211,6 @@ class DetectionAnswer(DetectedPart):
     candidates: list[DetectedPart]
 
 
-class ModelPart(_AnswerPart):
-    name: str
-    family: str
-    tasks: list[str]
-    languages: list[str] = Field(description="Empty where the model has no fixed list.")
-    licence: str
-    max_source_tokens: int | None
-    description: str
-    bundled: bool = Field(description="Comes with the service, so that no model hub is needed.")
-    default_for: list[str] = Field(description="The tasks that take it when no model is named.")
-    loaded: bool
-    state: str = Field(
-        description="`not here`, `on disk`, `bundled`, `downloading 41%`, `loading` or `ready`."
-    )
-
-
-class ModelList(BaseModel):
-    models: list[ModelPart]
-
-
 def render_summary(summary: Summary, timings: Timings, total_s: float) -> SummaryAnswer:
     """The answer for one article; `total_s` is the time of the whole request."""
     return SummaryAnswer(

@@ -107,7 +107,9 @@ MODELS: dict[str, Any] = {
             "loaded": True,
             "state": "ready",
         }
-    ]
+    ],
+    "object": "list",
+    "data": [{"id": "summarize:short", "object": "model", "created": 0, "owned_by": "dragoman"}],
 }
 LANGUAGES: dict[str, Any] = {
     "languages": [

@@ -1,6 +1,7 @@
 """A long text as a job of a server: its progress is shown, and what is done is kept whatever happens."""
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pydantic import RootModel
@@ -42,7 +43,6 @@ def translated(session: "Session", body: dict[str, Any]) -> tuple[TranslationAns
         return TranslationAnswer.model_validate(followed.answer()), DONE
     except KeyboardInterrupt:
         why, code = "interrupted", INTERRUPTED
-        followed.hear_last()
         if not followed.segments:
             raise
     except DragomanError as error:
@@ -78,13 +78,13 @@ class _Followed:
                     time.sleep(wait_s)
                     wait_s = min(LATE_S, wait_s * LATER_BY)
             return answer
+        except KeyboardInterrupt:
+            remove(self._session, self._address)  # which calls it off; what was done until then is heard
+            with suppress(DragomanError):
+                self._look()
+            raise
         finally:
             remove(self._session, self._address)
-
-    def hear_last(self) -> None:
-        """Hear what was done until the job was called off, and have it forgotten."""
-        self._look()
-        remove(self._session, self._address)
 
     def _look(self) -> PartialAnswer | SummaryAnswer | TranslationAnswer | None:
         """Return the answer, or how the job stands; None where the server is away for a while."""

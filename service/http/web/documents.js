@@ -66,10 +66,11 @@ export async function download(draft, how) {
 // Stop the jobs of a file that is not done; the sentences that are there stay.
 export async function cancelFile({ document: own }, how) {
   if (!own || own.name) return;
-  if (own.summaryJob) jobs.callOff(own.summaryJob, 0, how);
-  const last = own.job && (await jobs.callOff(own.job, own.told, how));
-  for (const segment of last?.segments ?? []) place(own, segment);
+  const { job, summaryJob, told } = own;
   Object.assign(own, { job: null, summaryJob: null, told: 0 });
+  if (summaryJob) jobs.callOff(summaryJob, 0, how);
+  const last = job && (await jobs.callOff(job, told, how));
+  for (const segment of last?.segments ?? []) place(own, segment);
 }
 
 const nameOf = (response) =>

@@ -107,12 +107,7 @@ function fail(error) {
   if (!isStopped && !all.some((view) => view.text)) complain(error);
 }
 
-async function callOff() {
-  const own = draft;
-  $("#stop").disabled = true;
-  await Promise.all([cancel(own, how()), documents.cancelFile(own, how())]);
-  $("#stop").disabled = false;
-}
+const callOff = () => Promise.all([cancel(draft, how()), documents.cancelFile(draft, how())]);
 
 // Turn away from a draft in work: its jobs go on, and so does it when it is shown again.
 function leaveRunning() {
@@ -135,7 +130,7 @@ function settle() {
   const isLeft = draft.state === "unfinished" && draft.article && all.some((view) => view.text);
   $("#unfinished").hidden = !isLeft;
   if (isLeft) {
-    const parts = draft.parts ?? (draft.document ? [draft.document] : []);
+    const parts = draft.parts ?? (draft.document?.segments ? [draft.document] : []);
     const done = parts.reduce((sum, part) => sum + part.segments.length, 0);
     const kept = done ? `${count(done, "sentence")} ${done === 1 ? "is" : "are"} done and kept; the rest is missing. ` : "What is done is kept; the rest is missing. ";
     $("#go-on").hidden = Boolean(draft.isHopeless);

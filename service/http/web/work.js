@@ -168,17 +168,17 @@ export function taskFields(draft) {
   return { target, ...modelFor(draft, "translate"), ...(glossary ? { glossary } : {}) };
 }
 
-// Stop the jobs, and take what they have done.
+// Stop the jobs, and take what they have done; it is not shown yet.
 export async function cancel(draft, how) {
-  for (const part of draft.parts ?? []) {
-    if (!part.job) continue;
-    const last = await jobs.callOff(part.job, part.told ?? 0, how);
-    Object.assign(part, { job: null, told: 0 });
-    if (last?.segments?.length && last.partial) hearSegments(part, last.segments, draft, how);
-    else if (last?.translation !== undefined) finish(part, last, draft);
-  }
   if (draft.summaryJob) jobs.callOff(draft.summaryJob, 0, how);
   draft.summaryJob = null;
+  for (const part of draft.parts ?? []) {
+    const { job, told } = part;
+    Object.assign(part, { job: null, told: 0 });
+    const last = job && (await jobs.callOff(job, told ?? 0, how));
+    if (last?.partial) for (const segment of last.segments) place(part, moved(segment, part.start));
+    else if (last) finish(part, last, draft);
+  }
 }
 
 function finish(part, answer, draft) {

@@ -127,7 +127,7 @@ function settle() {
   }
   for (const view of all) view.section.hidden = !view.text;
   if (!all.some((view) => view.text)) article.hide();
-  const isLeft = draft.state === "unfinished" && draft.article && all.some((view) => view.text);
+  const isLeft = draft.state === "unfinished" && (draft.article || draft.document) && all.some((view) => view.text);
   $("#unfinished").hidden = !isLeft;
   if (isLeft) {
     const parts = draft.parts ?? (draft.document?.segments ? [draft.document] : []);

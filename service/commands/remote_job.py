@@ -113,5 +113,7 @@ def _failure(session: "Session", job: PartialAnswer) -> DragomanError:
 def _progress(job: PartialAnswer, seconds: float) -> str:
     if job.status == "queued":
         return "waiting for other work on the server"
+    if job.progress.total == 1:  # how many there are is not known yet
+        return "working on the server"
     noun = "sentence" if job.task == "translate" else "part"
     return so_far.progress(job.progress.done, job.progress.total, noun, seconds)

@@ -48,7 +48,9 @@ class UsagePart(_AnswerPart):
 class TimingsPart(_AnswerPart):
     """Milliseconds. The items of one request run together, so `total` is the same for all of them."""
 
-    text: float = Field(description="Reading, splitting and restoring this text.")
+    text: float = Field(
+        description="Reading, splitting and restoring this text; and loading a model at its first use."
+    )
     model: float = Field(description="Waiting for the models, their queue included.")
     total: float = Field(description="From the parsed request to its last result.")
 

@@ -120,9 +120,12 @@ def translate(
     standard input, or the words themselves. A PDF comes back as text.
     """
     from service.commands import remote_job
+    from service.recollection import FileMemory
     from service.schemas import TranslateBody, TranslationAnswer
     from service.work import plan
 
+    if options["remembered"] and session.server:
+        raise click.UsageError("--memory is for models here; a server's own is filled by POST /v1/memory")
     as_word = _is_word(output) and not as_json
     _check_output(output, file, (".pdf",), "a translated PDF comes back as text")
     source = read(file, session.settings(), allow_private=session.allow_private)
@@ -133,7 +136,9 @@ def translate(
 
     def here() -> "TranslationAnswer":
         with session.runtime() as runtime:
-            outcome, total_s = _run(session, runtime, runtime.translator.steps(request))
+            pairs = options["remembered"]
+            recall = FileMemory.of(pairs, runtime.languages).recall if pairs else None
+            outcome, total_s = _run(session, runtime, runtime.translator.steps(request, recall))
         return plan.answer(outcome, total_s)
 
     body, code = body_of(request, TranslateBody), 0

@@ -140,6 +140,7 @@ def segment(part: Part, attempt: Attempt) -> Segment:
         attempt.abstained,
         part.sentence.text if part.run.is_markup else None,
         attempt.missing or None,
+        attempt.from_memory or None,
         None if attempt.others is None else tuple(other.text for other in attempt.others),
     )
 

@@ -20,7 +20,7 @@ from service.commands.source import ALLOW_PRIVATE, FILE, Source, read
 
 if TYPE_CHECKING:
     from models.tasks.steps import Event, Outcome, Steps
-    from models.tasks.translation import TranslationRequest
+    from models.tasks.translation import Recall, TranslationRequest
     from service.documents.document import File
     from service.runtime import Runtime
     from service.schemas import DetectionAnswer, SummaryAnswer, TranslationAnswer
@@ -121,8 +121,11 @@ def translate(
     standard input, or the words themselves. A PDF comes back as text.
     """
     from service.commands import remote_job
+    from service.recollection import FileMemory
     from service.schemas import TranslateBody, TranslationAnswer
 
+    if options["remembered"] and session.server:
+        raise click.UsageError("--memory is for models here; a server's own is filled by POST /v1/memory")
     as_word = _is_word(output) and not as_json
     _check_output(output, file, (".pdf",), "a translated PDF comes back as text")
     source = read(file, session.settings(), allow_private=session.allow_private)
@@ -134,7 +137,9 @@ def translate(
     body, code = body_of(request, TranslateBody), 0
     if not session.server:
         with session.runtime() as runtime:
-            answer, code = _translated(session, runtime, request)
+            pairs = options["remembered"]
+            recall = FileMemory.of(pairs, runtime.languages).recall if pairs else None
+            answer, code = _translated(session, runtime, request, recall)
     elif len(part.text) > remote_job.LONG_CHARACTERS:
         answer, code = remote_job.translated(session, body)
     else:  # a server has a deadline
@@ -179,7 +184,7 @@ def _run(session: Session, runtime: "Runtime", task: "Steps[T]") -> "tuple[Outco
 
 
 def _translated(
-    session: Session, runtime: "Runtime", request: "TranslationRequest"
+    session: Session, runtime: "Runtime", request: "TranslationRequest", recall: "Recall | None"
 ) -> "tuple[TranslationAnswer, int]":
     """Return the translation, and the exit code; after Ctrl-C what is done of it, if anything is."""
     from models.tasks.driver import Driver
@@ -197,7 +202,7 @@ def _translated(
                 told[segment.index] = segment
                 tell(so_far.progress(len(told), segment.total, "sentence", time.monotonic() - start))
 
-        driver = Driver([runtime.translator.steps(request)], wait=True, in_rounds=False)
+        driver = Driver([runtime.translator.steps(request, recall)], wait=True, in_rounds=False)
         try:
             (outcome,) = driver.run(hear)
         except KeyboardInterrupt:

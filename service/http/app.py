@@ -24,6 +24,7 @@ from service.http.documents import Documents
 from service.http.forms import BoundedRequest
 from service.http.glossaries import GlossaryViews
 from service.http.jobs import Jobs
+from service.http.memory import MemoryViews
 from service.http.metrics import Metrics
 from service.http.page import Page
 from service.http.pulls import Pulls
@@ -84,6 +85,7 @@ def create_app(
     app.register_blueprint(Documents(runtime, work).blueprint())
     app.register_blueprint(Jobs(runtime, desk or Desk(runtime), allowance).blueprint())
     app.register_blueprint(GlossaryViews(runtime, work).blueprint())
+    app.register_blueprint(MemoryViews(runtime, work).blueprint())
     app.register_blueprint(Status(readiness, metrics).blueprint())
     for routes in [each.blueprint() for each in families] + _tools(runtime, work):
         app.register_blueprint(routes)

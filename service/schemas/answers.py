@@ -169,6 +169,7 @@ class SegmentPart(_AnswerPart):
     flags: list[TranslationFlag] = Field(description="What the checks found.")
     original: str | None = absent("The source's plain text, where it has markup.")
     missing: bool | None = absent("True if time ran out before it was translated: the text is the source's.")
+    from_memory: bool | None = absent("True if it is as the caller's translation memory has it, unchecked.")
     alternatives: list[str] | None = absent("Other translations of it, best first, plain; if asked for.")
 
 

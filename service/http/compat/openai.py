@@ -21,7 +21,6 @@ from service.http.streaming import stream
 from service.http.work import RequestRunner
 from service.schemas import Problem
 from service.schemas.requests import validated
-from service.work import plan
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -97,7 +96,7 @@ class OpenAI:
     def _steps(self, asked: Request) -> Steps[Value]:
         if isinstance(asked, ChatRequest):
             return chat(self._runtime.pool, asked)
-        return plan.steps(self._runtime, asked)
+        return self._work.steps(asked)
 
 
 def _given(body: Any) -> Any:

@@ -14,22 +14,8 @@ from multiprocessing.connection import Connection, Listener
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from models.engine import wire
 from models.engine.protocol import BatchRecord, Engine, Generation, Output
-from models.engine.wire import (
-    AskStats,
-    Cancel,
-    Ended,
-    Load,
-    Loaded,
-    Ran,
-    Stats,
-    Submission,
-    Token,
-    Unload,
-    Unloaded,
-    receive,
-    send,
-)
 from models.errors import DragomanError, EngineFailed
 
 log = logging.getLogger(__name__)
@@ -76,7 +62,7 @@ class EngineHost:
         with self._lock:
             client = next(iter(self._clients), None)
         if client is not None:
-            client.send(Ran(name, record))
+            client.send(wire.Ran(name, record))
 
     # ------------------------------------------------------------------ for the clients' threads
 
@@ -145,7 +131,7 @@ class _Client:
             except Empty:
                 pass
             try:
-                send(self._connection, [message for message in messages if message is not None])
+                wire.send(self._connection, [message for message in messages if message is not None])
             except OSError:
                 break  # the process has gone; its reader sees to the rest
             if messages[-1] is None:
@@ -157,7 +143,7 @@ class _Client:
     def _read(self) -> None:
         try:
             while True:
-                for message in receive(self._connection):
+                for message in wire.receive(self._connection):
                     self._take(message)
         except (EOFError, OSError):
             pass
@@ -176,36 +162,36 @@ class _Client:
 
     def _take(self, message: Any) -> None:
         match message:
-            case Submission():
+            case wire.Submission():
                 self._submit(message)
-            case Cancel(numbers):
+            case wire.Cancel(numbers):
                 with self._lock:
                     futures = [self._futures[number] for number in numbers if number in self._futures]
                 for future in futures:
                     future.cancel()
-            case AskStats(name):
+            case wire.AskStats(name):
                 if name in self._engines:
-                    self.send(Stats(name, self._engines[name].stats()))
-            case Load() | Unload():  # both may take minutes, and other engines' work goes on
-                work = self._load if isinstance(message, Load) else self._unload
+                    self.send(wire.Stats(name, self._engines[name].stats()))
+            case wire.Load() | wire.Unload():  # both may take minutes, and other engines' work goes on
+                work = self._load if isinstance(message, wire.Load) else self._unload
                 threading.Thread(target=work, args=(message,), name="engine-load", daemon=True).start()
 
-    def _load(self, message: Load) -> None:
+    def _load(self, message: wire.Load) -> None:
         try:
             self._engines[message.name] = self._host.load(self, message.name, message.what)
-            self.send(Loaded(message.name))
+            self.send(wire.Loaded(message.name))
         except DragomanError as error:
-            self.send(Loaded(message.name, error))
+            self.send(wire.Loaded(message.name, error))
         except Exception as error:
             log.exception("%s could not be loaded", message.name)
-            self.send(Loaded(message.name, EngineFailed(f"{type(error).__name__}: {error}")))
+            self.send(wire.Loaded(message.name, EngineFailed(f"{type(error).__name__}: {error}")))
 
-    def _unload(self, message: Unload) -> None:
+    def _unload(self, message: wire.Unload) -> None:
         self._engines.pop(message.name, None)
         self._host.unload(self, message.name)
-        self.send(Unloaded(message.name))
+        self.send(wire.Unloaded(message.name))
 
-    def _submit(self, message: Submission) -> None:
+    def _submit(self, message: wire.Submission) -> None:
         generations = [
             Generation(source_ids, decoding, deadline, self._told(number) if streams else None)
             for number, source_ids, decoding, deadline, streams in message.generations
@@ -219,7 +205,7 @@ class _Client:
         except Exception as error:  # noqa: BLE001 - whatever it was, it is these requests' end
             failure = error if isinstance(error, DragomanError) else EngineFailed(repr(error))
             for number in numbers:
-                self.send(Ended(number, failure))
+                self.send(wire.Ended(number, failure))
             return
         with self._lock:
             self._futures.update(zip(numbers, futures, strict=True))
@@ -227,10 +213,10 @@ class _Client:
             future.add_done_callback(partial(self._ended, number))
 
     def _told(self, number: int) -> Callable[[int], None]:
-        return lambda token_id: self.send(Token(number, token_id))
+        return lambda token_id: self.send(wire.Token(number, token_id))
 
     def _ended(self, number: int, future: Future[Output]) -> None:
         with self._lock:
             self._futures.pop(number, None)
         if not future.cancelled():
-            self.send(Ended(number, future.exception() or future.result()))  # type: ignore[arg-type]
+            self.send(wire.Ended(number, future.exception() or future.result()))  # type: ignore[arg-type]

@@ -19,22 +19,8 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
+from models.engine import wire
 from models.engine.protocol import BatchRecord, EngineStats, Generation, Output
-from models.engine.wire import (
-    AskStats,
-    Cancel,
-    Ended,
-    Load,
-    Loaded,
-    Ran,
-    Stats,
-    Submission,
-    Token,
-    Unload,
-    Unloaded,
-    receive,
-    send,
-)
 from models.errors import EngineFailed, EngineGone, Overloaded
 
 log = logging.getLogger(__name__)
@@ -106,7 +92,7 @@ class RemoteEngines:
         engine = _Loading(what)
         with self._changed:
             self._engines[name] = engine
-        self._send(Load(name, what))
+        self._send(wire.Load(name, what))
         with self._changed:
             self._changed.wait_for(lambda: engine.ready or engine.error)
             engine.asked = False
@@ -136,7 +122,7 @@ class RemoteEngines:
             (number, each.source_ids, each.decoding, each.deadline, each.on_token is not None)
             for number, each in zip(numbers, generations, strict=True)
         ]
-        self._send(Submission(name, wired))
+        self._send(wire.Submission(name, wired))
         for number, each in zip(numbers, sent, strict=True):
             each.future.add_done_callback(partial(self._cancelled, number))
         return [each.future for each in sent]
@@ -146,7 +132,7 @@ class RemoteEngines:
         with self._changed:
             told = engine.told
         if engine.ready:
-            self._send(AskStats(name))
+            self._send(wire.AskStats(name))
         with self._changed:
             self._changed.wait_for(lambda: engine.told > told or not engine.ready, STATS_WITHIN_S)
             return engine.stats if engine.ready else replace(engine.stats, ready=False, queued=0, running=0)
@@ -158,7 +144,7 @@ class RemoteEngines:
             self._changed.notify_all()
             there = engine.ready
         if there:
-            self._send(Unload(name))
+            self._send(wire.Unload(name))
         with self._changed:
             self._changed.wait_for(lambda: not engine.ready or (engine.closed and not engine.unanswered))
             engine.ready = False
@@ -183,17 +169,13 @@ class RemoteEngines:
     def _send(self, message: Any) -> None:
         """Send a message, if there is a process; once it has gone, the thread that reads sees to the rest."""
         connection = self._connection
-        if connection is None:
-            return
-        try:
-            with self._sending:
-                send(connection, [message])
-        except OSError:
-            pass
+        if connection is not None:
+            with contextlib.suppress(OSError), self._sending:
+                wire.send(connection, [message])
 
     def _cancelled(self, number: int, future: Future[Output]) -> None:
         if future.cancelled() and self._taken(number) is not None:
-            self._send(Cancel([number]))
+            self._send(wire.Cancel([number]))
 
     def _taken(self, number: int) -> _Sent | None:
         with self._changed:
@@ -216,10 +198,10 @@ class RemoteEngines:
                 self._connection = connection
                 wanted = list(self._engines.items())
             for name, engine in wanted:
-                self._send(Load(name, engine.what))
+                self._send(wire.Load(name, engine.what))
             with contextlib.suppress(EOFError, OSError):
                 while True:
-                    self._take_all(receive(connection))
+                    self._take_all(wire.receive(connection))
             self._lost(GONE)
             with self._sending:
                 connection.close()
@@ -247,33 +229,33 @@ class RemoteEngines:
 
     def _take(self, message: Any) -> None:
         match message:
-            case Ended(number, result):
+            case wire.Ended(number, result):
                 if (sent := self._taken(number)) is not None:
                     _finish(sent.future, result)
-            case Token(number, token_id):
+            case wire.Token(number, token_id):
                 streaming = self._sent.get(number)
                 if streaming is not None and streaming.on_token is not None:
                     streaming.on_token(token_id)
-            case Ran(name, record):
+            case wire.Ran(name, record):
                 if self._on_batch is not None:
                     self._on_batch(name, record)
-            case Loaded() | Unloaded() | Stats():
+            case wire.Loaded() | wire.Unloaded() | wire.Stats():
                 self._note(message)
 
-    def _note(self, message: Loaded | Unloaded | Stats) -> None:
+    def _note(self, message: wire.Loaded | wire.Unloaded | wire.Stats) -> None:
         """Note how an engine is, for those who wait for it."""
         with self._changed:
             engine = self._engines.get(message.name)
             if engine is None:
                 return
             match message:
-                case Loaded(_, error):
+                case wire.Loaded(_, error):
                     engine.ready, engine.error = error is None, error
                     if error is not None and not engine.asked:
                         self._load_again(message.name, engine)
-                case Unloaded():
+                case wire.Unloaded():
                     engine.closed = True
-                case Stats(_, stats):
+                case wire.Stats(_, stats):
                     engine.stats = stats
                     engine.told += 1
             self._changed.notify_all()
@@ -281,7 +263,7 @@ class RemoteEngines:
     def _load_again(self, name: str, engine: _Loading) -> None:
         """Ask once more, in a while, for an engine that could not be loaded into a new process."""
         log.warning("%s could not be loaded again: %s", name, engine.error)
-        timer = threading.Timer(LOAD_AGAIN_AFTER_S, self._send, (Load(name, engine.what),))
+        timer = threading.Timer(LOAD_AGAIN_AFTER_S, self._send, (wire.Load(name, engine.what),))
         timer.daemon = True
         timer.start()
 

@@ -149,6 +149,7 @@ class ModelPool:
     def _loaded(self, place: _PoolEntry, entry: ModelEntry) -> Model:
         with place.lock:
             if place.model is None:
+                self._shrink()  # those that must go make room before the new one is planned
                 try:
                     place.model = self._load(entry)
                 except ModelUnavailable as error:

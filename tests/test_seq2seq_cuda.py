@@ -44,7 +44,7 @@ def test_graphs_change_nothing(monkeypatch):
         active = torch.zeros(bucket, dtype=torch.int32, device="cuda")
         return Eager(self._step, active, lane), active
 
-    monkeypatch.setattr(graphs.Graphs, "_graph", eager_graph)
+    monkeypatch.setattr(graphs.Graphs, "_capture", eager_graph)
     engine = engine_of("bart", device="cuda", max_slots=12)
     eager = [future.result(60) for future in engine.submit(generations)]
     engine.close()

@@ -27,7 +27,9 @@ def expected(architecture, source_ids, decoding):
 
 
 def engine_of(architecture, **options):
+    """Lanes of all widths that the tests ask for, and two stop tokens."""
     options = {"max_slots": 5, "max_source_tokens": MAX_SOURCE, "max_new_tokens": MAX_NEW, **options}
+    options = {"beam_widths": (4, 1, 5, 8), "max_stop_tokens": 2, **options}
     return Seq2SeqEngine(tiny_model(architecture), **options)
 
 

@@ -10,6 +10,7 @@ from conftest import TinyHub
 from seq2seq_models import ARCHITECTURES, tiny_model
 
 from models.engine.batching import BatchingEngine
+from models.engine.card import Card
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import Seq2SeqEngine, attention, decoder, search
 from models.engine.trial import Bounds, try_out
@@ -219,6 +220,7 @@ class OnTheCpu:
     def __init__(self, store):
         self._store = store
         self.loads = 0
+        self.folder = store.folder
 
     def load(self, entry, *, dtype, device):
         assert (dtype, device) == ("bfloat16", "cuda")
@@ -229,7 +231,7 @@ class OnTheCpu:
 @pytest.fixture
 def maker(tiny_hub: TinyHub, monkeypatch):
     """An engine maker that believes in a GPU, and its store."""
-    monkeypatch.setattr(EngineMaker, "device", "cuda")
+    monkeypatch.setattr(EngineMaker, "_card", lambda _: Card("H100", (9, 0), 80 << 30))
     monkeypatch.setattr(EngineMaker, "_has_kernels", lambda _: True)
     store = OnTheCpu(tiny_hub.store)
     return lambda choice: (EngineMaker(store, choice=choice, trial_limit_s=60), store)

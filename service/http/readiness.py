@@ -54,6 +54,10 @@ class Readiness:
         reasons = self._runtime.unready()
         return [*reasons, self._failure] if reasons and self._failure else reasons
 
+    def setbacks(self) -> list[str]:
+        """See `Runtime.setbacks`."""
+        return self._runtime.setbacks()
+
     def _warm_up(self) -> None:
         try:
             self._runtime.warm_up()

@@ -1,7 +1,9 @@
 """The service's state: alive, ready, and metrics. These routes answer while all work places are taken."""
 
+from typing import Any
+
 from flask import Blueprint, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from service.errors import NotReady
 from service.http.metrics import Metrics
@@ -13,6 +15,8 @@ class State(BaseModel):
     """The service's state, in a word."""
 
     status: str
+    setbacks: list[str] = Field(default_factory=list)
+    """The models that run slower than this machine's GPU could have them, if any; the log says why."""
 
 
 HEALTHZ = Operation(
@@ -61,10 +65,11 @@ class Status:
     def healthz(self) -> dict[str, str]:
         return {"status": "ok"}
 
-    def readyz(self) -> dict[str, str]:
+    def readyz(self) -> dict[str, Any]:
         if reasons := self._readiness.reasons():
             raise NotReady(reasons)
-        return {"status": "ready"}
+        setbacks = self._readiness.setbacks()
+        return {"status": "ready", **({"setbacks": setbacks} if setbacks else {})}
 
     def metrics(self) -> Response:
         return Response(self._metrics.render(), content_type=self._metrics.content_type)

@@ -30,6 +30,10 @@ class Encoder:
     def __init__(
         self, model: Any, decoder: Decoder, cross_cache: Tensor, *, max_batch_tokens: int, one_by_one: bool
     ):
+        if cross_cache.is_cuda:
+            # cuDNN makes a plan for each new shape, and almost every batch of sources has one. Left: flash,
+            # efficient and plain attention; for the whole process, as PyTorch's choice is.
+            torch.backends.cuda.enable_cudnn_sdp(False)
         self._encode = model.get_encoder()
         self._decoder = decoder
         self._cache = cross_cache

@@ -7,8 +7,10 @@ only once the next step is under way. Knows nothing of threads.
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
@@ -61,14 +63,13 @@ class Loop:
         self._step = 0
         self._stepped_at: float | None = None
         self._begin_s = 0.0
-        self._readbacks: deque[Readback] = deque()
-        self._fetched: deque[tuple[int, list[Request], Results]] = deque()
-        """Who has ended and the results, with the step after which they were asked for."""
+        self._due: deque[tuple[int, Callable[[], None]]] = deque()
+        """What is on its way from the device and who learns from it, with the step that it comes after."""
         self._streaming: list[Request] = []
 
     @property
     def idle(self) -> bool:
-        return self.scheduler.idle and not self._readbacks and not self._fetched
+        return self.scheduler.idle and not self._due
 
     def add(self, requests: Sequence[Request]) -> None:
         self._open.update(requests)
@@ -84,7 +85,9 @@ class Loop:
 
     def release(self) -> None:
         """Let go of the device's memory; no turn may follow."""
-        del self._runner
+        self._due.clear()
+        with suppress(AttributeError):  # it was let go before
+            del self._runner
 
     def turn(self) -> None:
         """Admit who can be admitted, run one step of each lane, answer who has finished."""
@@ -135,7 +138,8 @@ class Loop:
             self._runner.step(lane)
         self.scheduler.changed.clear()
         self._step += 1
-        self._readbacks.append(self._runner.read_back(self._step))
+        readback = self._runner.read_back(self._step)
+        self._due.append((self._step, partial(self._learn_from, readback)))
         self._time_step(sum(map(len, running.values())))
 
     def _time_step(self, num_tokens: int) -> None:
@@ -146,12 +150,8 @@ class Loop:
 
     def _learn(self) -> None:
         due = self._step - (self._lag if self.scheduler.running else 0)
-        while self._fetched and self._fetched[0][0] <= due:
-            _, requests, results = self._fetched.popleft()
-            for request, (token_ids, score) in zip(requests, results.wait(), strict=True):
-                self._answer(request, token_ids, score)
-        while self._readbacks and self._readbacks[0].step <= due:
-            self._learn_from(self._readbacks.popleft())
+        while self._due and self._due[0][0] <= due:
+            self._due.popleft()[1]()
 
     def _learn_from(self, readback: Readback) -> None:
         finished, tokens = readback.wait()
@@ -165,8 +165,15 @@ class Loop:
             if slot in by_slot and by_slot[slot].first_step <= readback.step
         ]
         if ended:
-            self._fetched.append((self._step, ended, self._runner.fetch(_slots(ended))))
+            # No output is longer than the steps that its request has had.
+            longest = 1 + self._step - min(request.first_step for request in ended)
+            results = self._runner.fetch(_slots(ended), longest)
+            self._due.append((self._step, partial(self._answer_all, ended, results)))
             self.scheduler.end(ended)
+
+    def _answer_all(self, requests: Sequence[Request], results: Results) -> None:
+        for request, (token_ids, score) in zip(requests, results.wait(), strict=True):
+            self._answer(request, token_ids, score)
 
     def _stream(self, step: int, tokens: Tensor) -> None:
         self._streaming = [request for request in self._streaming if not request.over]

@@ -21,8 +21,6 @@ class Lane(NamedTuple):
     num_beams: int
     num_candidates: int
     """Continuations looked at in a step: enough that `num_beams` stay even if the others all end."""
-    renormalized: bool = False
-    """True if the probabilities of what was not forbidden are made to sum to one."""
 
 
 @dataclass(eq=False, slots=True)

@@ -70,7 +70,9 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
         logits, parts, active, state.settings, state.suppressed, state.penalties, state.position,
         state.finished, state.history, ROOM=logits.stride(0), **slots, num_warps=4,
     )  # fmt: skip
-    take_best[(rows, chunks)](logits, parts, value, token, KEPT=kept, RENORMALIZED=lane.renormalized, **width)
+    take_best[(rows, chunks)](
+        logits, parts, value, token, active, state.settings, BEAMS=lane.num_beams, KEPT=kept, **width
+    )
     if lane.num_beams == 1:
         _choose_greedy[(len(active),)](
             value, token, parts, active, state.settings, state.penalties, state.rows, state.position,

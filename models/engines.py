@@ -32,47 +32,12 @@ device; on a GPU a failed trial is then an error.
 
 Kind = Literal["native", "generate", "ct2"]
 
-NATIVE_ROWS = 1024
-"""Hypotheses that a native engine on a GPU has room for. More bring little: on an H100 a step for 128
-articles of four took 4.55 ms, for 256 of four 8.3 ms."""
-MOST_BEAMS = 8
-"""The widest search that is captured: the kernels' registers hold no more candidates."""
-RETRY_BEAMS = 4
-"""The least that a search which is to be wider asks for (`models.tasks`)."""
-
 
 def kind_of(choice: EngineChoice, device: str, *, causal: bool) -> Kind:
     """The engine to try first."""
     if not causal and (choice == "native" or (choice == "auto" and device == "cuda")):
         return "native"
     return "generate" if choice == "generate" or device == "cuda" else "ct2"
-
-
-def beam_widths(num_beams: int) -> tuple[int, ...]:
-    """The widths of a native engine's searches: the model's own, one, and for retries twice its own."""
-    double = max(RETRY_BEAMS, 2 * num_beams)
-    return tuple(dict.fromkeys((num_beams, 1, double if double <= MOST_BEAMS else 1)))
-
-
-def native_engine(
-    model: Any, *, num_beams: int, max_source_tokens: int, max_new_tokens: int, max_stop_tokens: int = 1
-) -> "Seq2SeqEngine":
-    """The native engine as the product runs it, on the model's own device; the benchmark measures this one.
-
-    `num_beams` are those that its requests mostly search with.
-    """
-    from models.engine.seq2seq import Seq2SeqEngine
-
-    return Seq2SeqEngine(
-        model,
-        device=model.device,
-        dtype=model.dtype,
-        max_slots=max(1, NATIVE_ROWS // num_beams),
-        beam_widths=beam_widths(num_beams),
-        max_stop_tokens=max_stop_tokens,
-        max_source_tokens=max_source_tokens,
-        max_new_tokens=max_new_tokens,
-    )
 
 
 class EngineMaker:
@@ -207,14 +172,13 @@ class EngineMaker:
         return kernels.usable_on(torch.device("cuda"))
 
     def _native(self, entry: ModelEntry, model: Any) -> "Seq2SeqEngine":
+        from models.engine.seq2seq import Seq2SeqEngine
+        from models.engine.seq2seq.memory import sizes_for
+
         decoding = base_decoding(entry, model.generation_config)
-        return native_engine(
-            model,
-            num_beams=decoding.get("num_beams", 1),
-            max_source_tokens=entry.max_source_tokens,
-            max_new_tokens=entry.max_new_tokens,
-            max_stop_tokens=len(decoding["stop_token_ids"]),
-        )
+        sizes = sizes_for(decoding.get("num_beams", 1), entry.max_source_tokens, entry.max_new_tokens)
+        stops = len(decoding["stop_token_ids"])
+        return Seq2SeqEngine(model, device=model.device, dtype=model.dtype, max_stop_tokens=stops, **sizes)
 
     def _batching(self, entry: ModelEntry, backend: Backend) -> Engine:
         heard = self._on_batch

@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from models.engine.batching import BatchingEngine
 from models.engine.card import Card, parameters_in
 from models.engine.ct2 import Ct2Backend
-from models.engines import Device, EngineMaker, beam_widths
+from models.engine.seq2seq.memory import beam_widths
+from models.engines import Device, EngineMaker
 from models.languages import Languages
 from models.pool import ModelPool
 

@@ -4,8 +4,8 @@ import random
 
 import pytest
 import torch
-from seq2seq_models import ARCHITECTURES
-from test_seq2seq_exact import MAX_NEW, assert_as_expected, engine_of, random_decoding, random_source
+from seq2seq_models import ARCHITECTURES, MAX_NEW, random_decoding, random_source
+from test_seq2seq_exact import assert_as_expected, engine_of
 
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import graphs

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from seq2seq_models import VOCABULARY
-from test_seq2seq_exact import assert_as_expected, engine_of, random_source
+from seq2seq_models import VOCABULARY, random_source
+from test_seq2seq_exact import assert_as_expected, engine_of
 
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import attention, kernels, search

@@ -6,11 +6,11 @@ nothing of text or tasks.
 
 import gc
 import threading
+from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext, suppress
-from functools import partial
 from typing import Any
 
 import torch
@@ -93,8 +93,6 @@ class Seq2SeqEngine:
             self._make_room(wait)
             self._inbox.extend(sound)
             self._changed.notify_all()
-        for request in sound:
-            request.future.add_done_callback(partial(self._when_done, request))
         return [request.future for request in requests]
 
     def stats(self) -> EngineStats:
@@ -132,9 +130,12 @@ class Seq2SeqEngine:
         """The request; already answered and over if it cannot run here."""
         decoding = generation.decoding
         stop_token_ids = self._checks.stop_token_ids(decoding)
-        request = Request(generation, Future(), self._checks.lane(decoding), stop_token_ids)
+        future = _Cancellable(self._when_cancelled)
+        request = Request(generation, future, self._checks.lane(decoding), stop_token_ids)
+        future.request = request
         try:
             self._checks.check(generation)
+            request.packed_source = array("i", generation.source_ids)
         except InvalidInput as error:
             answer(request, error)
         return request
@@ -154,11 +155,10 @@ class Seq2SeqEngine:
     def _num_queued(self) -> int:
         return len(self._inbox) + len(self._loop.scheduler.waiting)
 
-    def _when_done(self, request: Request, future: Future[Output]) -> None:
-        if future.cancelled():
-            with self._changed:
-                self._cancelled.append(request)
-                self._changed.notify_all()
+    def _when_cancelled(self, request: Request) -> None:
+        with self._changed:
+            self._cancelled.append(request)
+            self._changed.notify_all()
 
     def _new_loop(self) -> Loop:
         with torch.inference_mode(), self._on_device():
@@ -219,6 +219,22 @@ class Seq2SeqEngine:
             self._changed.notify_all()
         for request in waiting:
             answer(request, error)
+
+
+class _Cancellable(Future[Output]):
+    """Tells of its cancellation at once; a callback would cost each request that is not cancelled as much."""
+
+    request: Request
+
+    def __init__(self, when_cancelled: Callable[[Request], None]):
+        super().__init__()
+        self._when_cancelled = when_cancelled
+
+    def cancel(self) -> bool:
+        cancelled = super().cancel()
+        if cancelled:
+            self._when_cancelled(self.request)
+        return cancelled
 
 
 def _checks(model: Any, limits: Limits) -> RequestChecks:

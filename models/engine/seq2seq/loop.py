@@ -22,7 +22,7 @@ from models.engine.seq2seq.slots import Slots
 from models.engine.seq2seq.state import Start
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed
 
-MAX_STEPS_AHEAD = 4
+MAX_STEPS_AHEAD = 8
 
 
 @dataclass(slots=True)
@@ -231,7 +231,7 @@ def _slots(requests: Sequence[Request]) -> list[int]:
 def _sources_and_starts(requests: Sequence[Request]) -> tuple[list[EncoderInput], list[Start]]:
     sources, starts = [], []
     for request in requests:
-        ids = request.generation.source_ids
+        ids = request.packed_source or request.generation.source_ids
         sources.append(EncoderInput(request.place.slot, ids))
         starts.append(
             Start(

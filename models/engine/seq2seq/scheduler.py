@@ -5,6 +5,7 @@ Knows nothing of tensors or models; the engine's thread is its only caller.
 """
 
 import heapq
+from array import array
 from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -36,6 +37,8 @@ class Request:
     """The engine's step that was the first to include this request."""
     num_seen: int = 0
     """Tokens already looked at for `on_token`."""
+    packed_source: "array[int] | None" = None
+    """The source's ids as the device wants them, made by the thread that submits."""
     over: bool = False
     """Answered, cancelled, expired or about to be answered: it holds nothing any more."""
 

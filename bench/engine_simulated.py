@@ -33,7 +33,8 @@ class Case:
 
 
 # Measured on one H100 in bf16: BART's steps 1.05 ms (1 row), 2.82 (64 articles of 4 beams), 4.55 (128 of 4,
-# and 256 of one), 8.3 (256 of 4), 1,764 articles a second encoded; Marian's by its rates, 49.5, 1,919 and 14,710.
+# and 256 of one), 8.3 (256 of 4), 1,764 articles a second encoded; Marian's by its rates of 49.5, 1,919 and
+# 14,710 a second.
 BART, MARIAN = WORKLOADS
 _BART_TIMES = {"step_ms": 1.05, "slot_us": 8.8, "row_us": 4.9, "token_us": 0.75}
 CASES = (

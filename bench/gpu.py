@@ -79,7 +79,7 @@ def trial(architecture: str, device: str) -> str:
     model = tiny_model(architecture).to(device, torch.bfloat16)
     engine = Seq2SeqEngine(model, device=device, dtype=torch.bfloat16, **SIZES)
     try:
-        try_out(engine, model, Bounds(MAX_SOURCE, MAX_NEW, num_beams=4), time_limit_s=60)
+        try_out(engine, model, Bounds(MAX_SOURCE, MAX_NEW, num_beams=4, most_beams=4), time_limit_s=60)
     except DragomanError as error:
         return error.message
     finally:

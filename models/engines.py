@@ -156,7 +156,8 @@ class EngineMaker:
             return None, error.message if isinstance(error, DragomanError) else repr(error)
         try:
             limits = engine.limits
-            bounds = Bounds(limits.max_source_tokens, limits.max_new_tokens, limits.beam_widths[0])
+            own, most = limits.beam_widths[0], max(limits.beam_widths)
+            bounds = Bounds(limits.max_source_tokens, limits.max_new_tokens, own, most)
             try_out(engine, model, bounds, time_limit_s=self._trial_limit_s)
         except EngineFailed as error:
             _close_soon(engine)

@@ -18,7 +18,7 @@ from models.engines import EngineMaker, kind_of
 from models.errors import EngineFailed, ModelUnavailable
 
 MAX_SOURCE, MAX_NEW = 40, 16
-BOUNDS = Bounds(MAX_SOURCE, MAX_NEW, num_beams=4)
+BOUNDS = Bounds(MAX_SOURCE, MAX_NEW, num_beams=4, most_beams=4)
 
 
 def tried(architecture="bart", dtype=torch.float32, time_limit_s=60.0, engine=None):
@@ -184,7 +184,7 @@ def test_an_engine_that_hangs_is_given_up(monkeypatch):
     monkeypatch.setattr(search, "advance", lambda *_: let_go.wait(30))
     engine = Seq2SeqEngine(tiny_model("bart"), max_slots=2, max_source_tokens=8, max_new_tokens=4)
     with pytest.raises(EngineFailed, match=r"no answer within 0\.2 seconds"):
-        try_out(engine, tiny_model("bart"), Bounds(8, 4, 4), time_limit_s=0.2)
+        try_out(engine, tiny_model("bart"), Bounds(8, 4, 4, 4), time_limit_s=0.2)
     let_go.set()
     engine.close()
 

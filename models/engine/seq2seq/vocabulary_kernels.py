@@ -106,8 +106,8 @@ def edit(
 
 @triton.jit
 def take_best(
-    logits, parts, value, token, active, settings, V: tl.constexpr, ROOM: tl.constexpr, CHUNK: tl.constexpr,
-    BEAMS: tl.constexpr, KEPT: tl.constexpr,
+    logits, parts, value, token, active, settings, BEAMS: tl.constexpr, KEPT: tl.constexpr,
+    V: tl.constexpr, ROOM: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """The chunk's best tokens, best first; its part of the normalizer anew where that counts the edits."""
     n, chunk = tl.program_id(0).to(tl.int64), tl.program_id(1)

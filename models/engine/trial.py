@@ -55,7 +55,7 @@ WORSE_BEAMS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The bounds of a trial's requests: the engine's limits, and the beams of its searches and its retries."""
+    """The bounds of a trial's requests: the engine's limits, the beams of its searches and its retries."""
 
     max_source_tokens: int
     max_new_tokens: int

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from models.codec import base_decoding
 from models.engine.batching import Backend, BatchingEngine
-from models.engine.card import LEAST_CAPABILITY, Card, look, parameters_in
+from models.engine.card import Card, look, parameters_in
 from models.engine.protocol import BatchRecord, Engine
 from models.entry import ModelEntry
 from models.errors import DragomanError, EngineFailed, ModelUnavailable
@@ -31,6 +31,8 @@ device; on a GPU a failed trial is then an error.
 """
 
 Kind = Literal["native", "generate", "ct2"]
+
+NO_CUDA = "device is set to cuda, but torch finds no CUDA device"
 
 
 def kind_of(choice: EngineChoice, device: str, *, causal: bool) -> Kind:
@@ -74,9 +76,12 @@ class EngineMaker:
     @property
     def device(self) -> str:
         """`cuda` or `cpu`. Raises ModelUnavailable if the one that is asked for is not there."""
-        card = self._card()
-        usable = card is not None and (self._wanted == "cuda" or card.capability >= LEAST_CAPABILITY)
-        return "cuda" if usable else "cpu"
+        import torch
+
+        there = torch.cuda.is_available()  # asks nothing that would begin CUDA in this process
+        if self._wanted == "cuda" and not there:
+            raise ModelUnavailable(NO_CUDA)
+        return "cuda" if self._wanted != "cpu" and there else "cpu"
 
     @property
     def setbacks(self) -> list[str]:
@@ -106,14 +111,23 @@ class EngineMaker:
         if kind == "native":
             return self._native_or_generate(entry, device)
         if kind == "ct2":
-            return self._batching(entry, self._ct2(entry, causal))
+            return self._batching(entry, self._ct2_or_generate(entry, causal))
         return self._batching(entry, self._generate(entry, causal, device))
+
+    def _ct2_or_generate(self, entry: ModelEntry, causal: bool) -> Backend:
+        from models.convert import NotConvertible
+
+        try:
+            return self._ct2(entry, causal)
+        except NotConvertible as error:
+            log.warning("%s: transformers' generate takes its place: %s", entry.name, error.message)
+            return self._generate(entry, causal, "cpu")
 
     def _card(self) -> Card | None:
         """The GPU that models may run on."""
         card = None if self._wanted == "cpu" else look()
         if card is None and self._wanted == "cuda":
-            raise ModelUnavailable("device is set to cuda, but torch finds no CUDA device")
+            raise ModelUnavailable(NO_CUDA)
         return card
 
     def _set_back(self, entry: ModelEntry, told: str, reason: str) -> None:

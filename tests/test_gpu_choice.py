@@ -67,8 +67,6 @@ def test_on_a_card_that_cannot_int8_runs_on_the_cpu_and_that_is_told(
 
 def test_who_asks_for_the_gpu_gets_it(tiny_hub: TinyHub, monkeypatch: pytest.MonkeyPatch) -> None:
     assert maker_for(FULL, tiny_hub, monkeypatch, "cuda").device_for(tiny_hub.entry("t5")) == ("cuda", "")
-    assert maker_for(P100, tiny_hub, monkeypatch).device == "cpu"
-    assert maker_for(P100, tiny_hub, monkeypatch, "cuda").device == "cuda"
 
 
 @pytest.mark.parametrize(

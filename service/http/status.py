@@ -3,20 +3,30 @@
 from typing import Any
 
 from flask import Blueprint, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from service.errors import NotReady
 from service.http.metrics import Metrics
 from service.http.openapi import Example, Operation, add
 from service.http.readiness import Readiness
+from service.schemas.absent import absent
 
 
 class State(BaseModel):
     """The service's state, in a word."""
 
     status: str
-    setbacks: list[str] = Field(default_factory=list)
-    """The models that run slower than this machine's GPU could have them, if any; the log says why."""
+
+
+class Ready(State):
+    """The service's state, and the models that are on their way."""
+
+    loading: dict[str, str] | None = absent(
+        "How far models are that are being fetched or loaded, by name; absent if none is."
+    )
+    setbacks: list[str] | None = absent(
+        "Models that run slower than this machine's GPU could have them; the log says why. Absent if none."
+    )
 
 
 HEALTHZ = Operation(
@@ -33,7 +43,7 @@ READYZ = Operation(
     path="/readyz",
     tag="status",
     summary="Say whether the models are loaded and their engines run",
-    answers=(State,),
+    answers=(Ready,),
     errors=(NotReady,),
     public=True,
     examples={"ready": Example(answer={"status": "ready"})},
@@ -68,8 +78,11 @@ class Status:
     def readyz(self) -> dict[str, Any]:
         if reasons := self._readiness.reasons():
             raise NotReady(reasons)
-        setbacks = self._readiness.setbacks()
-        return {"status": "ready", **({"setbacks": setbacks} if setbacks else {})}
+        setbacks, stages = self._readiness.setbacks(), self._readiness.stages()
+        state: dict[str, Any] = {"status": "ready"}
+        if setbacks:
+            state["setbacks"] = setbacks
+        return {**state, "loading": stages} if stages else state
 
     def metrics(self) -> Response:
         return Response(self._metrics.render(), content_type=self._metrics.content_type)

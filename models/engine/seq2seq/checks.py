@@ -40,6 +40,7 @@ class RequestChecks:
         _between("min_new_tokens", decoding.min_new_tokens, 0, decoding.max_new_tokens)
         if decoding.num_beams < 1:
             raise InvalidInput(f"num_beams is {decoding.num_beams}", field="num_beams", allowed="1 or more")
+        _between("num_return_sequences", decoding.num_return_sequences, 1, decoding.num_beams)
         _between("no_repeat_ngram_size", decoding.no_repeat_ngram_size, 0, MAX_NGRAM_SIZE)
         self._check_token_lists(decoding)
         if not decoding.repetition_penalty > 0:

@@ -124,7 +124,7 @@ class Loop:
     def _run_ahead(self) -> None:
         """Queue so many steps that the device is busy while the host prepares an encoder call."""
         if self._lag and self.counts.step_s:
-            for _ in range(min(MAX_STEPS_AHEAD, 1 + int(self._begin_s / self.counts.step_s))):
+            for _ in range(min(MAX_STEPS_AHEAD, int(self._begin_s / self.counts.step_s))):
                 self._run_step()
 
     def _run_step(self) -> None:

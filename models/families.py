@@ -53,6 +53,8 @@ class ModelFamily:
     """The `model_type` in config.json, where the native engine or the converter has to know it."""
     decoder: Literal["bart", "t5"] | None = None
     """The native engine's decoder for these model types."""
+    float16: bool = False
+    """True if its models stay within float16's range, for a GPU that has no bfloat16."""
     ct2_config: Mapping[str, Any] = field(default_factory=dict)
     """Fields that CTranslate2 4.8 reads from configurations and transformers 5 no longer writes."""
     ct2_copies: Mapping[str, str] = field(default_factory=dict)
@@ -75,6 +77,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
     "bart": ModelFamily(
         model_types=("bart",),
         decoder="bart",
+        float16=True,
         ct2_config={"normalize_before": False, "normalize_embedding": True},
     ),
     "pegasus": ModelFamily(
@@ -99,6 +102,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
         codes="nllb",  # for its three-letter codes
         model_types=("marian",),
         decoder="bart",
+        float16=True,
     ),
     "m2m100": ModelFamily(
         feed="language tokens",
@@ -106,18 +110,21 @@ FAMILIES: Mapping[str, ModelFamily] = {
         language_form="__{}__",
         model_types=("m2m_100",),
         decoder="bart",
+        float16=True,
     ),
     "nllb": ModelFamily(
         feed="language tokens",
         codes="nllb",
         model_types=("m2m_100",),
         decoder="bart",
+        float16=True,
     ),
     "mbart50": ModelFamily(
         feed="language tokens",
         codes="mbart50",
         model_types=("mbart",),
         decoder="bart",
+        float16=True,
         ct2_config={
             "normalize_before": True,
             "normalize_embedding": True,

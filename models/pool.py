@@ -238,6 +238,7 @@ class ModelPool:
             with place.lock:
                 if fetch is not None:
                     fetch(loading.tell)
+                self._shrink()  # those that must go make room before the new one is planned
                 model = self._load(entry, loading.tell)
                 with self._lock:
                     place.model, place.loading = model, None

@@ -86,6 +86,9 @@ class CompatRuntime:
     def warm_up(self) -> None:
         pass
 
+    def setbacks(self) -> list[str]:
+        return []
+
     def unready(self) -> list[str]:
         return self.reasons
 

@@ -276,6 +276,9 @@ class FakeRuntime:
         if self.warm_up_error:
             raise self.warm_up_error
 
+    def setbacks(self) -> list[str]:
+        return []
+
     def unready(self) -> list[str]:
         return self.reasons
 

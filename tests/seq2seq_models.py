@@ -22,6 +22,8 @@ from models.engine.protocol import Decoding
 
 VOCABULARY = 83  # odd, as Marian's is
 MAX_POSITIONS = 48
+MAX_SOURCE = 24
+MAX_NEW = 16
 ARCHITECTURES = ("bart", "mbart", "pegasus", "marian", "m2m100", "t5", "mt5", "flan-t5")
 
 _BART = {
@@ -157,3 +159,26 @@ def content(model, tokens: list[int], decoding: Decoding) -> list[int]:
     if tokens[-1] in stops or forced_end:
         tokens = tokens[:-1]
     return tokens[1:] if decoding.forced_bos_token_id is not None else tokens
+
+
+def random_decoding(rng, num_beams):
+    choose = rng.choice
+    max_new_tokens = choose([1, 5, 10, MAX_NEW])
+    return Decoding(
+        max_new_tokens=max_new_tokens,
+        min_new_tokens=min(choose([0, 0, 4]), max_new_tokens),
+        num_beams=num_beams,
+        length_penalty=choose([0.0, 0.6, 1.0, 2.0, -0.5]) if num_beams > 1 else 1.0,
+        early_stopping=choose([True, False, "never"]) if num_beams > 1 else False,
+        no_repeat_ngram_size=choose([0, 0, 3, 2, 1]),
+        repetition_penalty=choose([1.0, 1.0, 1.4, 0.8]),
+        forced_bos_token_id=choose([None, None, 7]),
+        forced_eos_token_id=choose([None, None, 9]),
+        suppressed_token_ids=choose([(), (), (11, 12, 30, 31)]),
+        stop_token_ids=choose([(), (), (21, 40), (5,)]),
+        renormalize_logits=choose([False, False, True]),
+    )
+
+
+def random_source(rng):
+    return tuple(rng.randrange(3, VOCABULARY) for _ in range(rng.randint(1, MAX_SOURCE)))

@@ -18,6 +18,7 @@ from service.commands.sets import advice, gigabytes
 if TYPE_CHECKING:
     from models.catalog import Catalog
     from models.entry import ModelEntry
+    from models.loading import Store
     from service.settings import Settings
 
 LIKED_MEMORY = 2_000_000_000
@@ -161,9 +162,19 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
             elif each in lacking:
                 ready = "to be fetched at the first start"
                 state = "problem" if hub.state != "ok" or settings.offline else "ok"
-            told = f"{each.name}: {ready}; {_engine(settings, each, device)}"
+            told = _engine(settings, each, device)
+            if device == "cuda" and is_prepared(store, each) and (why := _unfit(settings, store, each)):
+                state, told = "warning", f"run by CTranslate2 in int8 on the CPU, as {why}"
             caution = f"; {each.caution}" if each.caution and not each.bundled else ""
-            yield Finding(task, state, told + caution)
+            yield Finding(task, state, f"{each.name}: {ready}; {told}{caution}")
+
+
+def _unfit(settings: "Settings", store: "Store", entry: "ModelEntry") -> str:
+    """Why a model that writes would not run on the GPU, or an empty word."""
+    from models.engines import EngineMaker
+
+    writes = entry.kind not in ("extractive", "entailment")
+    return EngineMaker(store, device=settings.device).device_for(entry)[1] if writes else ""
 
 
 def _chosen(

@@ -55,6 +55,10 @@ class Readiness:
         reasons = self._runtime.unready()
         return [*reasons, self._failure] if reasons and self._failure else reasons
 
+    def setbacks(self) -> list[str]:
+        """See `Runtime.setbacks`."""
+        return self._runtime.setbacks()
+
     def stages(self) -> dict[str, str]:
         """How far the models are that are being loaded, by name."""
         return self._runtime.pool.stages()

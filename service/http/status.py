@@ -24,6 +24,9 @@ class Ready(State):
     loading: dict[str, str] | None = absent(
         "How far models are that are being fetched or loaded, by name; absent if none is."
     )
+    setbacks: list[str] | None = absent(
+        "Models that run slower than this machine's GPU could have them; the log says why. Absent if none."
+    )
 
 
 HEALTHZ = Operation(
@@ -75,8 +78,11 @@ class Status:
     def readyz(self) -> dict[str, Any]:
         if reasons := self._readiness.reasons():
             raise NotReady(reasons)
-        stages = self._readiness.stages()
-        return {"status": "ready", "loading": stages} if stages else {"status": "ready"}
+        setbacks, stages = self._readiness.setbacks(), self._readiness.stages()
+        state: dict[str, Any] = {"status": "ready"}
+        if setbacks:
+            state["setbacks"] = setbacks
+        return {**state, "loading": stages} if stages else state
 
     def metrics(self) -> Response:
         return Response(self._metrics.render(), content_type=self._metrics.content_type)

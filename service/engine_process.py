@@ -97,6 +97,11 @@ class EngineProcess:
         return self._here.device
 
     @property
+    def setbacks(self) -> list[str]:
+        """See `EngineMaker.setbacks`."""
+        return [] if self._engines is None else list(self._engines.notes)
+
+    @property
     def pid(self) -> int | None:
         """The id of the process that runs now; None if there is none."""
         return None if self._process is None else self._process.pid
@@ -196,7 +201,7 @@ def main() -> None:
     maker = engine_maker(
         start.settings, Store(start.settings.cache_dir, offline=True), lambda *batch: host.on_batch(*batch)
     )
-    host = EngineHost(lambda entry: _made(maker, entry))
+    host = EngineHost(lambda entry: _made(maker, entry), lambda: maker.setbacks)
     with Listener(start.address, "AF_UNIX", backlog=64, authkey=start.key) as listener:
         threading.Thread(target=host.serve, args=(listener,), name="engine-host", daemon=True).start()
         sys.stdin.buffer.read()

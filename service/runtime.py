@@ -137,7 +137,7 @@ class Runtime:
 
     def setbacks(self) -> list[str]:
         """The models that run slower than this machine's GPU could have them, and how."""
-        return self._maker.setbacks
+        return (self._apart or self._maker).setbacks
 
     def run_all(
         self,

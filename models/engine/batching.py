@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
-from models.engine.protocol import BatchRecord, EngineStats, Generation, Output
+from models.engine.protocol import BatchRecord, EngineStats, Generation, Output, settle
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed, InvalidInput, Overloaded
 
 log = logging.getLogger(__name__)
@@ -66,12 +66,7 @@ class _QueueEntry:
         if self.answered:
             return
         self.answered = True
-        if not self.future.set_running_or_notify_cancel():
-            return
-        if isinstance(result, Exception):
-            self.future.set_exception(result)
-        else:
-            self.future.set_result(result)
+        settle(self.future, result)
 
 
 class BatchingEngine:

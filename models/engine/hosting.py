@@ -6,7 +6,7 @@ that load the same name use one engine.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,10 +34,11 @@ class _Shared:
 
 
 class EngineHost:
-    """Serves engines that `make` makes out of what a Load names."""
+    """Serves engines that `make` makes out of what a Load names; `notes` is what to tell of all of them."""
 
-    def __init__(self, make: Callable[[Any], Engine]):
+    def __init__(self, make: Callable[[Any], Engine], notes: Callable[[], Sequence[str]] = tuple):
         self._make = make
+        self.notes = notes
         self._engines: dict[str, _Shared] = {}
         self._clients: dict[_Client, None] = {}  # in the order in which they came
         self._lock = threading.Lock()
@@ -179,7 +180,7 @@ class _Client:
     def _load(self, message: wire.Load) -> None:
         try:
             self._engines[message.name] = self._host.load(self, message.name, message.what)
-            self.send(wire.Loaded(message.name))
+            self.send(wire.Loaded(message.name, notes=self._host.notes()))
         except DragomanError as error:
             self.send(wire.Loaded(message.name, error))
         except Exception as error:

@@ -91,6 +91,16 @@ class EngineStats:
     """The part of a step's rows that belonged to requests; the rest was padding."""
 
 
+def settle(future: Future[Output], result: Output | Exception) -> None:
+    """Answer a generation, unless its caller cancelled it."""
+    if not future.set_running_or_notify_cancel():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+
+
 class Engine(Protocol):
     """Runs generations on one device. All methods may be called from any thread."""
 

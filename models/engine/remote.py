@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from models.engine import wire
-from models.engine.protocol import BatchRecord, EngineStats, Generation, Output
+from models.engine.protocol import BatchRecord, EngineStats, Generation, Output, settle
 from models.errors import EngineFailed, EngineGone, Overloaded
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,8 @@ class RemoteEngines:
         self._connection: Connection | None = None
         self._sending = threading.Lock()
         self._closing = False
+        self.notes: Sequence[str] = ()
+        """What the process said of its engines when it loaded the last one."""
         self._thread = threading.Thread(target=self._stay_connected, name="remote-engines", daemon=True)
         self._thread.start()
 
@@ -225,13 +227,13 @@ class RemoteEngines:
                     self._forget(name, engine)
             self._changed.notify_all()
         for sent in lost:
-            _finish(sent.future, EngineGone(why))
+            settle(sent.future, EngineGone(why))
 
     def _take(self, message: Any) -> None:
         match message:
             case wire.Ended(number, result):
                 if (sent := self._taken(number)) is not None:
-                    _finish(sent.future, result)
+                    settle(sent.future, result)
             case wire.Token(number, token_id):
                 streaming = self._sent.get(number)
                 if streaming is not None and streaming.on_token is not None:
@@ -249,7 +251,8 @@ class RemoteEngines:
             if engine is None:
                 return
             match message:
-                case wire.Loaded(_, error):
+                case wire.Loaded(_, error, notes):
+                    self.notes = notes
                     engine.ready, engine.error = error is None, error
                     if error is not None and not engine.asked:
                         self._load_again(message.name, engine)
@@ -287,13 +290,3 @@ class RemoteEngine:
     def close(self) -> None:
         """See `Engine.close`."""
         self._engines.unload(self._name, self._engine)
-
-
-def _finish(future: Future[Output], result: Output | Exception) -> None:
-    """Answer, unless the caller cancelled."""
-    if not future.set_running_or_notify_cancel():
-        return
-    if isinstance(result, Exception):
-        future.set_exception(result)
-    else:
-        future.set_result(result)

@@ -61,10 +61,11 @@ class AskStats:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The engine is there, or the error says why it is not."""
+    """The engine is there, or the error says why it is not; and what is to be told of all engines there."""
 
     name: str
     error: Exception | None = None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

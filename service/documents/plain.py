@@ -1,13 +1,14 @@
 """Text, Markdown and HTML: files that are their own content."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from charset_normalizer import from_bytes
 
 from models.choices import TextFormat
 from models.errors import InvalidInput
-from service.documents.document import DocumentArticle, DocumentText, File
+from service.documents.document import Comment, DocumentArticle, DocumentText, File
 
 _HTML = re.compile(r"<html\b[^>]*>", re.IGNORECASE)
 _LANG = re.compile(r"""((?<![\w-])lang\s*=\s*["']?)[\w-]+(["'\s>])""", re.IGNORECASE)
@@ -34,7 +35,7 @@ class PlainDocument:
     def to_translate(self) -> DocumentText:
         return DocumentText(self.text, self.format)
 
-    def translated(self, translation: str, language: str) -> File:
+    def translated(self, translation: str, language: str, comments: Sequence[Comment] = ()) -> File:
         if self.format == "html":
             translation = _in_language(translation, language)
         return File(self.suffix, MEDIA_TYPES[self.format], translation.encode())

@@ -7,7 +7,7 @@ line: the package `srt` has one expression for all of it, which takes hours for 
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import lxml.html
 
 from models.errors import InvalidInput
-from service.documents.document import DocumentArticle, DocumentText, File
+from service.documents.document import Comment, DocumentArticle, DocumentText, File
 from service.documents.plain import decode
 
 _ENDS = re.compile(r"[.!?…。！？♪\])][\"'”’»]*\s*$")
@@ -50,7 +50,7 @@ class Subtitles:
     def to_translate(self) -> DocumentText:
         return DocumentText("\n".join(map(self._as_html, self._groups)), "html")
 
-    def translated(self, translation: str, language: str) -> File:
+    def translated(self, translation: str, language: str, comments: Sequence[Comment] = ()) -> File:
         contents: dict[int, str] = {}
         found = lxml.html.fromstring(f"<div>{translation}</div>").iterchildren("p")
         for group, paragraph in zip(self._groups, found, strict=True):

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from service.runtime import Runtime
     from service.settings import Settings
 
+JOB_BODIES = ("jobs.create", "deepl.upload_document")
+"""Endpoints that take what a job may be."""
 OTHER_FIELDS = 1100
 """Fields of a form beside its texts: a thousand terms to protect, and options."""
 
@@ -61,10 +63,16 @@ def create_app(
     _bound(app, runtime.settings)
     Access(metrics).install(app)
     arriving = Shares(ARRIVING)
-    arrivals = Arrivals(arriving, runtime.settings, {"jobs.create": job_limits(runtime.settings)})
+    long = job_limits(runtime.settings)
+    arrivals = Arrivals(arriving, runtime.settings, dict.fromkeys(JOB_BODIES, long))
     allowance = Allowance(runtime.settings.limits_storage)
     work = RequestRunner(runtime, gate, readiness, allowance)
-    families = (LibreTranslate(runtime, work), DeepL(runtime, work), HuggingFace(runtime, work, readiness))
+    jobs = Jobs(runtime, desk or Desk(runtime), allowance)
+    families = (
+        LibreTranslate(runtime, work),
+        DeepL(runtime, work, jobs),
+        HuggingFace(runtime, work, readiness),
+    )
     errors.install(app, families)
     browsers.install(app, runtime.settings, families[0].owns)
     Auth(runtime.keys, runtime.settings, gate, arrivals, families).install(app)
@@ -75,7 +83,7 @@ def create_app(
     app.register_blueprint(V1(runtime, work).blueprint())
     app.register_blueprint(TrustViews(runtime, work).blueprint())
     app.register_blueprint(Documents(runtime, work).blueprint())
-    app.register_blueprint(Jobs(runtime, desk or Desk(runtime), allowance).blueprint())
+    app.register_blueprint(jobs.blueprint())
     app.register_blueprint(GlossaryViews(runtime, work).blueprint())
     app.register_blueprint(Status(readiness, metrics).blueprint())
     for family in families:

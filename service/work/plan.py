@@ -35,8 +35,8 @@ TaskName = Literal["summarize", "translate"]
 Request = SummaryRequest | TranslationRequest
 Answer = SummaryAnswer | TranslationAnswer
 
-COMMENTS, REPORT = "comments", "report"
-"""Options of a translated document, beside those of its text."""
+COMMENTS, REPORT, BILLED = "comments", "report", "billed_characters"
+"""Options of a document, beside those of its text."""
 PROBLEM = "application/problem+json"
 """The media type of a result that says why there is none."""
 
@@ -155,7 +155,7 @@ def of_document(
     `apart` runs a function of the bytes elsewhere; see `Children.run`.
     """
     wanted = frozenset(name for name in (COMMENTS, REPORT) if options.get(name))
-    fields = {name: value for name, value in options.items() if name not in (COMMENTS, REPORT)}
+    fields = {name: value for name, value in options.items() if name not in (COMMENTS, REPORT, BILLED)}
     make = with_options(runtime, task, fields, owner=None)
     if task == "summarize":
         article = apart(parsing.article, *file, limits, field="file")

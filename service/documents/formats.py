@@ -7,6 +7,8 @@ from models.choices import TEXT_SUFFIXES
 
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 
+_OPEN = "application/vnd.oasis.opendocument"
+
 
 @dataclass(frozen=True, slots=True)
 class Format:
@@ -21,6 +23,10 @@ class Format:
 
 FORMATS: Mapping[str, Format] = {
     ".docx": Format(f"{_OFFICE}.wordprocessingml.document", "word.WordDocument"),
+    ".pptx": Format(f"{_OFFICE}.presentationml.presentation", "slides.SlideDocument"),
+    ".xlsx": Format(f"{_OFFICE}.spreadsheetml.sheet", "sheets.SheetDocument"),
+    ".odt": Format(f"{_OPEN}.text", "opendocument.TextDocument"),
+    ".odp": Format(f"{_OPEN}.presentation", "opendocument.PresentationDocument"),
     ".pdf": Format("application/pdf", "portable.PortableDocument", is_text=True),
     ".srt": Format("application/x-subrip", "subtitles.Subtitles", is_text=True),
 }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from service.documents.document import Comment, File
-from service.documents.office_document import OfficeDocument
+from service.documents.office_document import DRAWN, OfficeDocument
 from service.documents.packed import MAX_UNPACKED_BYTES as MAX_UNPACKED_BYTES
 from service.documents.word_comments import Anchored, commented
 
@@ -14,7 +14,7 @@ class WordDocument(OfficeDocument):
     suffix = ".docx"
     kind = "Word document"
     article_parts = ("main+xml", "header+xml", "footer+xml")
-    other_parts = ("footnotes+xml", "endnotes+xml", "comments+xml")
+    other_parts = ("footnotes+xml", "endnotes+xml", "comments+xml", *DRAWN)
 
     def translated(self, translation: str, language: str, comments: Sequence[Comment] = ()) -> File:
         file = super().translated(translation, language)

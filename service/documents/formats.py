@@ -27,8 +27,10 @@ FORMATS: Mapping[str, Format] = {
     ".xlsx": Format(f"{_OFFICE}.spreadsheetml.sheet", "sheets.SheetDocument"),
     ".odt": Format(f"{_OPEN}.text", "opendocument.TextDocument"),
     ".odp": Format(f"{_OPEN}.presentation", "opendocument.PresentationDocument"),
+    ".epub": Format("application/epub+zip", "book.Book"),
     ".pdf": Format("application/pdf", "portable.PortableDocument", is_text=True),
     ".srt": Format("application/x-subrip", "subtitles.Subtitles", is_text=True),
+    ".vtt": Format("text/vtt", "web_subtitles.WebSubtitles", is_text=True),
 }
 """By the suffix of a file's name."""
 SUFFIXES = (*TEXT_SUFFIXES, *FORMATS)

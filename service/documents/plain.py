@@ -37,12 +37,12 @@ class PlainDocument:
 
     def translated(self, translation: str, language: str, comments: Sequence[Comment] = ()) -> File:
         if self.format == "html":
-            translation = _in_language(translation, language)
+            translation = in_language(translation, language)
         return File(self.suffix, MEDIA_TYPES[self.format], translation.encode())
 
 
-def _in_language(page: str, language: str) -> str:
-    """A page that says so of itself, where it says a language: browsers and screen readers go by it."""
+def in_language(page: str, language: str) -> str:
+    """Return a page that names this language, if it names one: browsers and screen readers go by it."""
     return _HTML.sub(lambda tag: _LANG.sub(rf"\g<1>{language}\g<2>", tag[0]), page, count=1)
 
 

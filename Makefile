@@ -1,4 +1,5 @@
-# make run: serve on http://127.0.0.1:8080; make test: checks and tests; both make .venv first.
+# make run: serve on http://127.0.0.1:8080, with MODELS=fast, good or instruct with larger models;
+# make test: checks and tests; both make .venv first.
 PYTHON ?= python3
 PORT ?= 8080
 VENV := .venv
@@ -13,7 +14,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 run: $(VENV)/installed
-	PORT=$(PORT) $(BIN)/dragoman serve
+	PORT=$(PORT) $(BIN)/dragoman serve $(if $(MODELS),--models $(MODELS))
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

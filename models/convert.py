@@ -5,8 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from ctranslate2.converters import TransformersConverter
+from ctranslate2.converters.transformers import _MODEL_LOADERS
+from transformers import AutoConfig
 
+from models.errors import ModelUnavailable
 from models.families import ModelFamily, of_model_type
+
+
+class NotConvertible(ModelUnavailable):
+    """CTranslate2 has no models of this architecture."""
+
+
+def require_convertible(folder: Path) -> None:
+    """Raise NotConvertible if CTranslate2 has no models of the folder's architecture."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if type(config).__name__ not in _MODEL_LOADERS:
+        raise NotConvertible(f"CTranslate2 has no models of the type {config.model_type}")
 
 
 class _Vocabulary:

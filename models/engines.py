@@ -86,7 +86,17 @@ class EngineMaker:
         kind = kind_of(self._choice, self.device, causal=causal)
         if kind == "native":
             return self._native_or_generate(entry)
-        return self._batching(entry, (self._generate if kind == "generate" else self._ct2)(entry, causal))
+        backend = self._generate if kind == "generate" else self._ct2_or_generate
+        return self._batching(entry, backend(entry, causal))
+
+    def _ct2_or_generate(self, entry: ModelEntry, causal: bool) -> Backend:
+        from models.convert import NotConvertible
+
+        try:
+            return self._ct2(entry, causal)
+        except NotConvertible as error:
+            log.warning("%s: transformers' generate takes its place: %s", entry.name, error.message)
+            return self._generate(entry, causal)
 
     def _native_or_generate(self, entry: ModelEntry) -> Engine:
         if self.device == "cpu":

@@ -11,8 +11,11 @@ from typing import Any, Literal
 Kind = Literal["encoder-decoder", "causal", "extractive", "entailment"]
 """The kinds of models: the first two write, behind an engine; the others only read."""
 
-Feed = Literal["text", "target mark", "language tokens", "completion", "chat"]
+Feed = Literal["text", "target mark", "target token", "language tokens", "completion", "chat", "chat by code"]
 """The ways in which text becomes a writing model's input: a codec each, in models/codec.py."""
+
+Judge = Literal["pair", "question", "support"]
+"""The ways in which a model is asked whether one text follows from another, in models/entailment.py."""
 
 AUTO_CLASSES: Mapping[Kind, str] = {
     "encoder-decoder": "AutoModelForSeq2SeqLM",
@@ -40,6 +43,8 @@ class ModelFamily:
     """The mark that the models write after a sentence in place of a space."""
     prompts: Mapping[str, str] | None = field(default_factory=dict)
     """Prompts by task, for entries without their own; None where each entry needs its own."""
+    judge: Judge = "pair"
+    """How models of the kind entailment are asked."""
     free_length: bool = False
     """True for models that take the wished length from the prompt, not from a limit of tokens."""
     num_beams: int | None = NUM_BEAMS
@@ -85,6 +90,10 @@ FAMILIES: Mapping[str, ModelFamily] = {
         # transformers 5 ties the embeddings always; CTranslate2 scales the decoder's output where they are.
         ct2_copies={"tie_word_embeddings": "scale_decoder_outputs"},
     ),
+    "longt5": ModelFamily(
+        model_types=("longt5",), num_beams=2
+    ),  # neither CTranslate2 nor the native engine has them
+    "madlad": ModelFamily(feed="target token", codes="madlad", language_form="<2{}>"),
     "marian": ModelFamily(
         feed="target mark",
         codes="nllb",  # for its three-letter codes
@@ -117,7 +126,17 @@ FAMILIES: Mapping[str, ModelFamily] = {
     ),
     "completion": ModelFamily(kind="causal", feed="completion", prompts=None, num_beams=None),
     "instruct": ModelFamily(kind="causal", feed="chat", prompts=_INSTRUCT, free_length=True, num_beams=None),
+    "translategemma": ModelFamily(
+        kind="causal",
+        tasks=("translate",),
+        feed="chat by code",
+        codes="translategemma",
+        prompts={"translate": "{text}"},
+        num_beams=None,
+    ),
     "entailment": ModelFamily(kind="entailment", tasks=("entail",), num_beams=None),
+    "factcg": ModelFamily(kind="entailment", tasks=("entail",), judge="question", num_beams=None),
+    "minicheck": ModelFamily(kind="entailment", tasks=("entail",), judge="support", num_beams=None),
 }
 
 

@@ -15,6 +15,7 @@ from fake_pool import FakePool
 
 from models.engine.protocol import EngineStats
 from models.languages import Languages
+from models.tasks.checker import Checker
 from models.tasks.driver import run_all
 from models.tasks.steps import Outcome
 from models.tasks.stop import Stop
@@ -25,8 +26,9 @@ from models.text.language import LanguageDetector
 from service.children import Children
 from service.glossaries import Glossaries
 from service.http import keepalive
-from service.http.server import Server, configure_log
+from service.http.server import Server
 from service.keys import Keys
+from service.log import configure_log
 from service.settings import Settings
 from service.suggestions import Suggestions
 
@@ -65,6 +67,7 @@ class CompatRuntime:
         self.translator = Translator(
             pool.as_pool, self.languages, detector, default_model=settings.translate_model
         )
+        self.checker = Checker(self.languages, detector, Trust(pool.as_pool))
         self.children = Children()
         self.summarizer = Summarizer(
             pool.as_pool,

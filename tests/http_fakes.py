@@ -22,6 +22,7 @@ from models.engine.protocol import Decoding, EngineStats, Generation, Output
 from models.errors import (
     DeadlineExceeded,
     EngineFailed,
+    EngineGone,
     InvalidInput,
     ModelUnavailable,
     Overloaded,
@@ -44,8 +45,9 @@ from models.text.span import Span
 from service.children import Children
 from service.glossaries import Glossaries
 from service.http import connection
-from service.http.server import Server, configure_log
+from service.http.server import Server
 from service.keys import Keys
+from service.log import configure_log
 from service.settings import Settings
 
 ERRORS: dict[str, Callable[[], Exception]] = {
@@ -53,6 +55,7 @@ ERRORS: dict[str, Callable[[], Exception]] = {
     "!late": lambda: DeadlineExceeded("the request ran past its time and was cancelled"),
     "!full": lambda: Overloaded("the queue is full", retry_after_s=2.5),
     "!engine": lambda: EngineFailed("the model failed on this text"),
+    "!gone": lambda: EngineGone("the models' process ended", retry_after_s=0.01),
     "!weights": lambda: ModelUnavailable("its weights cannot be had here"),
     "!wrong": lambda: InvalidInput("the text holds no sentence", field="text"),
 }
@@ -82,6 +85,7 @@ class Entry:
     name: str
     tasks: tuple[str, ...]
     languages: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
     family: str = "extractive"
     licence: str = "Apache-2.0"
     max_source_tokens: int = 512
@@ -182,6 +186,9 @@ class Tasks:
 class Task:
     steps: Callable[[Any], Iterator[Any]]
 
+    def reach(self) -> dict[str, dict[str, str | None]]:
+        return {}
+
 
 @dataclass
 class Catalog:
@@ -203,6 +210,12 @@ class Pool:
 
     def loaded(self) -> list[str]:
         return ["fake/translate"]
+
+    def stages(self) -> dict[str, str]:
+        return {}
+
+    def state(self, entry: Any) -> str:
+        return "ready" if entry.name in self.loaded() else "on disk"
 
     def owner(self, engine: Any) -> None:
         return None

@@ -99,6 +99,12 @@ def _build(architecture: str):
 @torch.inference_mode()
 def reference(model, source_ids, decoding: Decoding) -> tuple[list[int], float]:
     """Token ids after the start token and their score, from `generate` with this request alone."""
+    return references(model, source_ids, decoding)[0]
+
+
+@torch.inference_mode()
+def references(model, source_ids, decoding: Decoding) -> list[tuple[list[int], float]]:
+    """The same of as many hypotheses as the decoding wants, best first."""
     stops = list(decoding.stop_token_ids) or None
     out = model.generate(
         input_ids=torch.tensor([source_ids], device=model.device),
@@ -107,6 +113,7 @@ def reference(model, source_ids, decoding: Decoding) -> tuple[list[int], float]:
         max_new_tokens=decoding.max_new_tokens,
         min_new_tokens=decoding.min_new_tokens,
         num_beams=decoding.num_beams,
+        num_return_sequences=decoding.num_return_sequences,
         length_penalty=decoding.length_penalty,
         early_stopping=decoding.early_stopping,
         no_repeat_ngram_size=decoding.no_repeat_ngram_size,
@@ -120,10 +127,16 @@ def reference(model, source_ids, decoding: Decoding) -> tuple[list[int], float]:
         output_scores=True,
         output_logits=True,
     )
-    tokens = out.sequences[0, 1:].tolist()
+    rows = [_ended(model, row, decoding) for row in out.sequences[:, 1:].tolist()]
     if decoding.num_beams > 1:
-        return tokens, float(out.sequences_scores[0])
-    return tokens, _greedy_score(out.logits, tokens, decoding)
+        return list(zip(rows, out.sequences_scores.tolist(), strict=True))
+    return [(rows[0], _greedy_score(out.logits, rows[0], decoding))]
+
+
+def _ended(model, row: list[int], decoding: Decoding) -> list[int]:
+    """The row without what pads it to the length of others."""
+    stops = decoding.stop_token_ids or (model.generation_config.eos_token_id,)
+    return row[: next((i + 1 for i, token in enumerate(row) if token in stops), len(row))]
 
 
 def _greedy_score(logits, tokens, decoding: Decoding) -> float:

@@ -13,9 +13,10 @@ from click.testing import CliRunner
 from fake_runtime import HUB_ONLY, FakeRuntime
 
 from models.catalog import Catalog
+from models.hub import FETCHED
 from models.inventory import bytes_on_disk, is_prepared
 from models.languages import Languages
-from models.loading import FETCHED, Store
+from models.loading import Store
 from service.cli import cli
 from service.commands import machine
 from service.commands.session import Session

@@ -2,12 +2,13 @@
 
 import functools
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seq2seq_models import ARCHITECTURES, VOCABULARY, content, reference, tiny_model
+from seq2seq_models import ARCHITECTURES, VOCABULARY, content, reference, references, tiny_model
 
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import Seq2SeqEngine
@@ -19,6 +20,11 @@ MAX_NEW = 16
 @functools.cache
 def oracle(architecture):
     return tiny_model(architecture)
+
+
+@functools.cache
+def expected_others(architecture, source_ids, decoding):
+    return references(oracle(architecture), source_ids, decoding)[1:]
 
 
 @functools.cache
@@ -60,6 +66,29 @@ def assert_as_expected(architecture, generation, output):
     # To 1e-4 a token: other powers of the length than one make the same error larger.
     tokens_per_unit = max(1.0, len(tokens) ** (1.0 - generation.decoding.length_penalty))
     assert output.score == pytest.approx(score, abs=1e-4 * tokens_per_unit, rel=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_other_hypotheses_are_those_of_generate(architecture):
+    rng = random.Random(architecture)
+    wanted = [(4, 2), (5, 5), (1, 1), (8, 3), (4, 4), (4, 1)]
+    generations = [
+        Generation(random_source(rng), replace(random_decoding(rng, beams), num_return_sequences=many))
+        for beams, many in wanted
+    ]
+    engine = engine_of(architecture)
+    outputs = [future.result(60) for future in engine.submit(generations)]
+    engine.close()
+    for generation, output, (_, many) in zip(generations, outputs, wanted, strict=True):
+        decoding = generation.decoding
+        others = expected_others(architecture, generation.source_ids, decoding)
+        # `generate` fills up with hypotheses that it forbade where there are too few.
+        others = [each for each in others if each[1] > -1e8]
+        assert len(others) == many - 1 or decoding.max_new_tokens == 1
+        assert [list(other.token_ids) for other in output.others] == [
+            content(oracle(architecture), tokens, decoding) for tokens, _ in others
+        ]
+        assert_as_expected(architecture, generation, output)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -55,8 +55,8 @@ class CountingDevice:
     def read_back(self, step: int) -> Seen:
         return Seen(step, [slot for slot, left in self._left.items() if left <= 0])
 
-    def fetch(self, slots: list[int]) -> Any:
-        return SimpleNamespace(wait=lambda: [([7], -1.0) for _ in slots])
+    def fetch(self, slots: list[int], num_hypotheses: int) -> Any:
+        return SimpleNamespace(wait=lambda: [[([7], -1.0)] * num_hypotheses for _ in slots])
 
 
 def answers(kind: str, arrivals: list[tuple[int, int]], cancelled: dict[int, int]) -> list[int | None]:

@@ -1,37 +1,16 @@
 """The page loses nothing: what is done stays when the rest fails, is stopped, or the page is loaded anew."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
-from test_server import ServerProcess
-from web_page import PageServer, chromium, copied, done, go, needs_chromium, opened
+from playwright.sync_api import Page, expect
+from web_page import browser, copied, done, folder, go, needs_chromium, page, server
 
 pytestmark = needs_chromium
 
 SHORT = "The ministers met. They signed nothing. {} They left on Sunday."
 LONG = "\n\n".join(f"In paragraph {i} the ministers met. They signed 14 papers. {{}}" for i in range(24))
 """Beyond the server's 1,000 characters for a request, and within its 5,000 for a job."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = PageServer(tmp_path_factory.mktemp("server"))
-    yield server
-    server.kill()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Browser, server: ServerProcess) -> Iterator[Page]:
-    with opened(browser, server.port) as page:
-        yield page
 
 
 def _long(**special: str) -> str:

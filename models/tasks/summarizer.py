@@ -10,6 +10,7 @@ from models.extractive.choose import count_words
 from models.languages import Languages
 from models.pool import ExtractiveModel, ModelPool, TextModel
 from models.tasks.attempts import Attempt
+from models.tasks.awaiting import until_loaded
 from models.tasks.drafting import Draft, most_sentences, most_words, pick, write
 from models.tasks.hypothesis import join
 from models.tasks.steps import Steps
@@ -136,6 +137,7 @@ class Summarizer:
             whole = [SummarySentence(text, span) for text, span in zip(texts, spans, strict=True)]
             note = "the text is no longer than its summary would be: here it is whole"
             return Draft(whole, windows=1, coverage=1.0, notes=[note])
+        yield from until_loaded(self._pool, [entry])
         with self._pool.use(entry) as model:
             if isinstance(model, ExtractiveModel):
                 return (yield from pick(model, request, texts, spans))
@@ -181,7 +183,7 @@ class Summarizer:
             [s.text for s in drafted],
             source,
             target,
-            lambda i, attempt: SentenceReady(i, _in_translation(drafted[i], attempt)),
+            lambda i, attempt: SentenceReady(i, _in_translation(drafted[i], attempt), attempt.again),
         )
         draft.sentences = list(map(_in_translation, drafted, done.done))
         draft.usage += done.usage

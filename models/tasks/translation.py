@@ -30,6 +30,8 @@ class TranslationRequest:
     """Terms and what each is to be in the translation."""
     min_confidence: float | None = None
     """Segments that the model is less sure of than this, from 0 to 1, come back untranslated."""
+    alternatives: int = 0
+    """So many other translations of each segment are wanted, beside its own."""
     partial: bool = False
     """If time runs out midway, what is done is the result, and the rest of the text stays as it is."""
 
@@ -54,6 +56,8 @@ class Segment:
     """The source's plain text where it has markup, else None."""
     missing: bool | None = None
     """True if time ran out before it was translated: `text` is the source's. Otherwise None."""
+    alternatives: tuple[str, ...] | None = None
+    """Other translations of it, best first, as plain text; None where none were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class SegmentReady(Event):
     total: int
     """The number of all segments."""
     segment: Segment
+    again: bool = False
+    """True if it is being tried once more: the better one will be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +106,5 @@ class Translation:
     """Those of the request's terms that the text holds."""
     partial: bool | None = None
     """True if time ran out before all segments were translated. Otherwise None."""
+    alternatives: tuple[str, ...] = ()
+    """The whole text with each segment's first alternative, with its second and so on, where it has one."""

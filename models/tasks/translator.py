@@ -11,9 +11,11 @@ from models.errors import InvalidInput
 from models.languages import Languages
 from models.pool import ModelPool
 from models.tasks import sentences
-from models.tasks.attempts import Attempt, Sentence, attempts
+from models.tasks.attempts import Attempt, attempts
+from models.tasks.awaiting import until_loaded
 from models.tasks.hypothesis import Hypotheses, separator
 from models.tasks.route import Hop, Router, cautions, check_recognized
+from models.tasks.sentence import Sentence
 from models.tasks.steps import Event, Steps
 from models.tasks.translation import Segment, SegmentReady, Term, Translation, TranslationRequest
 from models.tasks.usage import Usage
@@ -70,6 +72,7 @@ class Translator:
             return _unchanged(request, entry, source, target, detected, note)
 
         hops = self.check(source, target, request.model)
+        yield from until_loaded(self._pool, [hop.entry for hop in hops])
         yield None
         terms = Terms(request.protect, request.glossary, plain)
         parts = yield from sentences.split(runs, source, whole=entry.segment == "paragraph", terms=terms)
@@ -79,12 +82,15 @@ class Translator:
             hypotheses,
             [part.sentence for part in parts],
             request.min_confidence,
-            lambda i, attempt: SegmentReady(i, len(parts), sentences.segment(parts[i], attempt)),
+            lambda i, attempt: SegmentReady(
+                i, len(parts), sentences.segment(parts[i], attempt), attempt.again
+            ),
             partial=request.partial,
+            alternatives=request.alternatives,
         )
-        written = yield from sentences.put_together(
-            request.text, runs, parts, done, separator(hops[-1].target)
-        )
+        between = separator(hops[-1].target)
+        written = yield from sentences.put_together(request.text, runs, parts, done, between)
+        others = yield from sentences.alternatives(request, runs, parts, done, between)
         accounted = sentences.account(parts, done, terms)
         return Translation(
             translation=written,
@@ -99,6 +105,7 @@ class Translator:
             cautions=cautions(hops),
             terms=accounted,
             partial=any(each.missing for each in done) or None,
+            alternatives=tuple(other for other in others if other != written),
         )
 
     def translate(
@@ -113,6 +120,7 @@ class Translator:
         The event of a sentence's number and its translation is told as in `attempts`.
         """
         hops = self.check(source, target)
+        yield from until_loaded(self._pool, [hop.entry for hop in hops])
         hypotheses = Hypotheses(self._pool, hops)
         done = yield from attempts(hypotheses, [Sentence(text) for text in texts], None, event_of)
         return Translated(done, hops[-1].target, _names(hops), hypotheses.usage(), cautions(hops))
@@ -120,7 +128,11 @@ class Translator:
     def check(self, source: str, target: str, model: str | None = None) -> list[Hop]:
         """The models that would translate, one after another. Raises InvalidInput where none would."""
         check_recognized(source)
-        return self._router.route(self._router.entry(model), source, target)
+        return self._router.route(self._router.entry(model), source, target, with_others=model is None)
+
+    def reach(self) -> dict[str, dict[str, str | None]]:
+        """For each language those that it is translated into if no model is named, and over which one."""
+        return self._router.reach()
 
     def reads(self, language: str) -> bool:
         """Whether the default model takes texts in this language, as far as the catalog says."""

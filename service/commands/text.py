@@ -77,6 +77,7 @@ def summarize(
     FILE is a file ({FORMATS}), an http:// or https:// address, `-` for standard input, or the words
     themselves.
     """
+    from service.commands import remote_job
     from service.schemas import SummarizeBody, SummaryAnswer
     from service.work import plan
 
@@ -91,7 +92,11 @@ def summarize(
             outcome, total_s = _run(session, runtime, runtime.summarizer.steps(request))
         return plan.answer(outcome, total_s)
 
-    answer = answered(session, "/v1/summarize", body_of(request, SummarizeBody), SummaryAnswer, here)
+    body = body_of(request, SummarizeBody)
+    if session.server and len(article.text) > remote_job.LONG_CHARACTERS:
+        answer = remote_job.summarized(session, body)
+    else:
+        answer = answered(session, "/v1/summarize", body, SummaryAnswer, here)
     if source.is_packed:  # the spans refer to what was read in it
         answer.source.text = answer.source.text or article.text
     text = marked(answer.summary, answer.sentences) if mark else answer.summary
@@ -117,6 +122,7 @@ def translate(
     FILE is a file ({FORMATS}), an http:// or https:// address, `-` for standard input, or the words
     themselves. A PDF comes back as text. In a .docx file --mark puts comments on sentences.
     """
+    from service.commands import remote_job
     from service.schemas import TranslateBody, TranslationAnswer
     from service.work import plan
     from service.work.flagged import comments_on
@@ -134,8 +140,11 @@ def translate(
             outcome, total_s = _run(session, runtime, runtime.translator.steps(request))
         return plan.answer(outcome, total_s)
 
-    body = {**body_of(request, TranslateBody), "partial": True}  # a server has a deadline
-    answer = answered(session, "/v1/translate", body, TranslationAnswer, here)
+    body, code = body_of(request, TranslateBody), 0
+    if session.server and len(part.text) > remote_job.LONG_CHARACTERS:
+        answer, code = remote_job.translated(session, body)
+    else:  # a server has a deadline
+        answer = answered(session, "/v1/translate", {**body, "partial": True}, TranslationAnswer, here)
     in_text, in_comments = mark and not as_document, mark and as_document
     translation = marked(answer.translation, answer.segments) if in_text else answer.translation
     if as_json:
@@ -146,7 +155,7 @@ def translate(
     else:
         _put(translation, output)
     _tell(answer.notes, answer.segments, mark, as_json)
-    return UNFINISHED if answer.partial else 0
+    return code or (UNFINISHED if answer.partial else 0)
 
 
 @click.command(epilog="Example: dragoman detect article.txt")

@@ -1,4 +1,4 @@
-"""Subtitles for the web (.vtt). All but the text of cues comes back to the character: notes, styles, times."""
+"""Subtitles for the web (.vtt). All but the text of cues comes back to the character."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -1,5 +1,6 @@
 """The application factory: puts the parts together that it is handed. It opens and loads nothing."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -13,8 +14,11 @@ from service.http.arrival import Arrivals
 from service.http.auth import Auth
 from service.http.body import ARRIVING, BodyDrain, max_body_bytes
 from service.http.compat.deepl import DeepL
+from service.http.compat.family import Family
 from service.http.compat.huggingface import HuggingFace
 from service.http.compat.libretranslate import LibreTranslate
+from service.http.compat.mcp import ToolViews, can_serve
+from service.http.compat.openai import OpenAI
 from service.http.docs import Docs
 from service.http.documents import Documents
 from service.http.forms import BoundedRequest
@@ -22,6 +26,7 @@ from service.http.glossaries import GlossaryViews
 from service.http.jobs import Jobs
 from service.http.metrics import Metrics
 from service.http.page import Page
+from service.http.pulls import Pulls
 from service.http.readiness import Readiness
 from service.http.status import Status
 from service.http.trust import TrustViews
@@ -29,6 +34,7 @@ from service.http.v1 import V1
 from service.http.work import RequestRunner
 from service.jobs.desk import Desk
 from service.limits import job_limits
+from service.settings import ClientFamily
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -68,19 +74,17 @@ def create_app(
     allowance = Allowance(runtime.settings.limits_storage)
     work = RequestRunner(runtime, gate, readiness, allowance)
     jobs = Jobs(runtime, desk or Desk(runtime), allowance)
-    families = (
-        LibreTranslate(runtime, work),
-        DeepL(runtime, work, jobs),
-        HuggingFace(runtime, work, readiness),
-    )
+    families = _families(runtime, work, readiness, jobs)
     errors.install(app, families)
-    browsers.install(app, runtime.settings, families[0].owns)
+    opened = next((each.owns for each in families if isinstance(each, LibreTranslate)), lambda _: False)
+    browsers.install(app, runtime.settings, opened)
     Auth(runtime.keys, runtime.settings, gate, arrivals, families).install(app)
     allowance.install(app)
     arrivals.install(app)
     app.register_blueprint(Page(runtime.settings).blueprint())
     app.register_blueprint(Docs(runtime.settings).blueprint())
     app.register_blueprint(V1(runtime, work).blueprint())
+    app.register_blueprint(Pulls(runtime, work).blueprint())
     app.register_blueprint(TrustViews(runtime, work).blueprint())
     app.register_blueprint(Documents(runtime, work).blueprint())
     app.register_blueprint(jobs.blueprint())
@@ -88,12 +92,25 @@ def create_app(
     app.register_blueprint(Status(readiness, metrics).blueprint())
     for family in families:
         app.register_blueprint(family.blueprint())
+    if "mcp" in runtime.settings.clients and can_serve():
+        app.register_blueprint(ToolViews(runtime, work).blueprint())
     if hops := runtime.settings.trusted_proxies:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops
         )
     app.wsgi_app = BodyDrain(app.wsgi_app, arriving)  # type: ignore[method-assign]
     return app
+
+
+def _families(runtime: "Runtime", work: RequestRunner, readiness: Readiness, jobs: Jobs) -> list[Family]:
+    """Return other people's interfaces, those that the settings name."""
+    makers: dict[ClientFamily, Callable[[], Family]] = {
+        "libretranslate": lambda: LibreTranslate(runtime, work),
+        "deepl": lambda: DeepL(runtime, work, jobs),
+        "huggingface": lambda: HuggingFace(runtime, work, readiness),
+        "openai": lambda: OpenAI(runtime, work),
+    }
+    return [make() for name, make in makers.items() if name in runtime.settings.clients]
 
 
 def _bound(app: Flask, settings: "Settings") -> None:

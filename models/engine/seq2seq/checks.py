@@ -35,6 +35,7 @@ class RequestChecks:
         _between("max_new_tokens", decoding.max_new_tokens, 1, self.max_new_tokens)
         _between("min_new_tokens", decoding.min_new_tokens, 0, decoding.max_new_tokens)
         _between("num_beams", decoding.num_beams, 1, self.max_beams)
+        _between("num_return_sequences", decoding.num_return_sequences, 1, decoding.num_beams)
         _between("no_repeat_ngram_size", decoding.no_repeat_ngram_size, 0, MAX_NGRAM_SIZE)
         self._check_token_lists(decoding)
         if not decoding.repetition_penalty > 0:

@@ -8,7 +8,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -17,7 +17,7 @@ from models.engine.seq2seq.encoder import EncoderInput
 from models.engine.seq2seq.runner import Readback, Results, Runner
 from models.engine.seq2seq.scheduler import Request, Scheduler
 from models.engine.seq2seq.slots import Slots
-from models.engine.seq2seq.state import Start
+from models.engine.seq2seq.state import NEVER, Start
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed
 
 MAX_STEPS_AHEAD = 4
@@ -148,8 +148,8 @@ class Loop:
         due = self._step - (self._lag if self.scheduler.running else 0)
         while self._fetched and self._fetched[0][0] <= due:
             _, requests, results = self._fetched.popleft()
-            for request, (token_ids, score) in zip(requests, results.wait(), strict=True):
-                self._answer(request, token_ids, score)
+            for request, hypotheses in zip(requests, results.wait(), strict=True):
+                self._answer(request, hypotheses)
         while self._readbacks and self._readbacks[0].step <= due:
             self._learn_from(self._readbacks.popleft())
 
@@ -165,7 +165,8 @@ class Loop:
             if slot in by_slot and by_slot[slot].first_step <= readback.step
         ]
         if ended:
-            self._fetched.append((self._step, ended, self._runner.fetch(_slots(ended))))
+            most = max(request.generation.decoding.num_return_sequences for request in ended)
+            self._fetched.append((self._step, ended, self._runner.fetch(_slots(ended), most)))
             self.scheduler.end(ended)
 
     def _stream(self, step: int, tokens: Tensor) -> None:
@@ -184,21 +185,18 @@ class Loop:
             except Exception as error:  # noqa: BLE001 - the caller's own code; it must not hurt the others
                 self._fail(request, EngineFailed(f"on_token raised {error!r}"))
 
-    def _answer(self, request: Request, token_ids: list[int], score: float) -> None:
+    def _answer(self, request: Request, hypotheses: Sequence[tuple[list[int], float]]) -> None:
+        (token_ids, score), *others = hypotheses[: request.generation.decoding.num_return_sequences]
         if not token_ids or math.isnan(score):
             self._fail(
                 request, EngineFailed("no output: every token was forbidden, or the model gave no numbers")
             )
             return
-        decoding, length = request.generation.decoding, len(token_ids)
-        ends = request.is_end(length, token_ids[-1])
-        kept = token_ids[request.has_forced_first : length - ends]
-        # A forced last token is the limit's doing, whatever it is.
-        cut = length == decoding.max_new_tokens and (not ends or decoding.forced_eos_token_id is not None)
         self.counts.requests += 1
-        self.counts.output_tokens += length
+        self.counts.output_tokens += len(token_ids)
         self._open.discard(request)
-        answer(request, Output(tuple(kept), score, "length" if cut else "stop"))
+        best = _output(request, token_ids, score)
+        answer(request, replace(best, others=tuple(_output(request, *o) for o in others if o[1] > NEVER)))
 
     def _fail(self, request: Request, error: DragomanError) -> None:
         self.scheduler.end([request])
@@ -215,6 +213,15 @@ def answer(request: Request, outcome: Output | DragomanError) -> None:
         request.future.set_result(outcome)
     else:
         request.future.set_exception(outcome)
+
+
+def _output(request: Request, token_ids: list[int], score: float) -> Output:
+    decoding, length = request.generation.decoding, len(token_ids)
+    ends = request.is_end(length, token_ids[-1])
+    kept = token_ids[request.has_forced_first : length - ends]
+    # A forced last token is the limit's doing, whatever it is.
+    cut = length == decoding.max_new_tokens and (not ends or decoding.forced_eos_token_id is not None)
+    return Output(tuple(kept), score, "length" if cut else "stop")
 
 
 def _slots(requests: Sequence[Request]) -> list[int]:

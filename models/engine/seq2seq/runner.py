@@ -39,19 +39,21 @@ class Readback:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """The best hypotheses of some slots, on their way to the host."""
+    """The best `k` hypotheses of some slots, best first, on their way to the host."""
 
-    lengths: Tensor  # [n]
-    scores: Tensor  # [n]
-    tokens: Tensor  # [n, T]
+    lengths: Tensor  # [n, k]
+    scores: Tensor  # [n, k]
+    tokens: Tensor  # [n, k, T]
     arrived: torch.cuda.Event | None
 
-    def wait(self) -> list[tuple[list[int], float]]:
-        """Token ids and score, slot by slot."""
+    def wait(self) -> list[list[tuple[list[int], float]]]:
+        """Token ids and score of each hypothesis, slot by slot."""
         if self.arrived is not None:
             self.arrived.synchronize()
         rows = zip(self.lengths.tolist(), self.scores.tolist(), self.tokens.tolist(), strict=True)
-        return [(tokens[:length], score) for length, score, tokens in rows]
+        return [
+            [(tokens[:length], score) for length, score, tokens in zip(*each, strict=True)] for each in rows
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,12 +161,12 @@ class Runner:
         (host,), arrived = self._to_host(numbers)
         return Readback(step, host, arrived)
 
-    def fetch(self, slots: Sequence[int]) -> Results:
+    def fetch(self, slots: Sequence[int], num_hypotheses: int) -> Results:
         """Start copying these slots' best hypotheses to the host; the slots may be used anew at once."""
         index = to_device(host_tensor(slots), self.device).long()
         state = self.state
-        found = (state.done_length[index, 0], state.done_score[index, 0], state.done_tokens[index, 0])
-        (lengths, scores, tokens), arrived = self._to_host(*found)
+        found = (state.done_length, state.done_score, state.done_tokens)
+        (lengths, scores, tokens), arrived = self._to_host(*(each[index, :num_hypotheses] for each in found))
         return Results(lengths, scores, tokens, arrived)
 
     def _to_host(self, *tensors: Tensor) -> tuple[list[Tensor], torch.cuda.Event | None]:

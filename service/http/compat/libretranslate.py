@@ -4,6 +4,7 @@ A request's fields come as JSON, as a form, in the query string, or as a mixture
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -11,7 +12,7 @@ from flask import Blueprint, Request, Response, g, request, url_for
 from pydantic import Field
 from werkzeug.exceptions import NotFound
 
-from models.choices import TextFormat
+from models.choices import MOST_ALTERNATIVES, TextFormat
 from models.errors import InvalidInput
 from models.tasks.translation import Translation, TranslationRequest
 from service.documents import parsing
@@ -142,12 +143,12 @@ class LibreTranslate:
             texts = checked_texts(body.q if many else [body.q], "q", self._settings)
             if not many and not texts[0]:
                 raise InvalidInput("q is empty", field="q", allowed="a text")
-            done = self._translated(texts, body.source, body.target, body.format)
+            done = self._translated(texts, body.source, body.target, body.format, body.alternatives)
         found: dict[str, Any] = {"translatedText": [text for text, _ in done]}
         if body.source == "auto":
             found["detectedLanguage"] = [_detected(result) for _, result in done]
         if body.alternatives:
-            found["alternatives"] = [[] for _ in done]  # models here give one translation of a text
+            found["alternatives"] = [list(result.alternatives) if result else [] for _, result in done]
         return answer(found if many else {name: values[0] for name, values in found.items()})
 
     def detect(self) -> Response:
@@ -173,12 +174,17 @@ class LibreTranslate:
         return answer({"success": True})
 
     def _translated(
-        self, texts: list[str], source: str, target: str, form: TextFormat
+        self, texts: list[str], source: str, target: str, form: TextFormat, alternatives: int = 0
     ) -> list[tuple[str, Translation | None]]:
         self._work.charge(texts)
-        requests = [
-            TranslationRequest(text=text, source=source, target=target, format=form) for text in texts
-        ]
+        make = partial(
+            TranslationRequest,
+            source=source,
+            target=target,
+            format=form,
+            alternatives=min(alternatives, MOST_ALTERNATIVES),
+        )
+        requests = [make(text=text) for text in texts]
         return translations(requests, self._work.do(worth_translating(requests)))
 
     # ------------------------------------------------------------------ files

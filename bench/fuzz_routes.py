@@ -172,7 +172,7 @@ def compatible() -> list[Route]:
     routes.append(Route("POST", "/translate_file", MULTIPART, [{"file": "", "source": "en", "target": "fr"}]))
     routes.append(Route("POST", "/v2/document", MULTIPART, [{"file": "", "target_lang": "FR"}]))
     for end in ("", "/result"):
-        routes.append(Route("POST", "/v2/document/{job}" + end, JSON, [{"document_key": "a"}]))
+        routes.append(Route("POST", "/v2/document/{job_id}" + end, JSON, [{"document_key": "a"}]))
     routes.append(Route("GET", "/v2/translate", query=_without(_DEEPL, "glossary_id")))
     routes += [
         Route("POST", path, query=query)

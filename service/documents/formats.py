@@ -30,6 +30,9 @@ FORMATS: Mapping[str, Format] = {
     ".epub": Format("application/epub+zip", "book.Book"),
     ".pdf": Format("application/pdf", "portable.PortableDocument", is_text=True),
     ".srt": Format("application/x-subrip", "subtitles.Subtitles", is_text=True),
+    ".po": Format("text/x-gettext-translation", "messages.MessageDocument", is_text=True),
+    ".xliff": Format("application/xliff+xml", "xliff.UnitDocument", is_text=True),
+    ".xlf": Format("application/x-xliff+xml", "xliff.ShortUnitDocument", is_text=True),
     ".vtt": Format("text/vtt", "web_subtitles.WebSubtitles", is_text=True),
 }
 """By the suffix of a file's name."""

@@ -106,7 +106,7 @@ def parse_xml(data: bytes) -> Any:
 def xml_bytes(root: Any) -> bytes:
     """Return the document of a root as it is kept in a part."""
     tree = root.getroottree()
-    encoding, alone = tree.docinfo.encoding or "UTF-8", tree.docinfo.standalone
+    encoding, alone = tree.docinfo.encoding or "UTF-8", tree.docinfo.standalone or None
     return bytes(etree.tostring(tree, xml_declaration=True, encoding=encoding, standalone=alone))
 
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<[0-9:.]++>|\{\\[^{}]*\}")
@@ -49,13 +48,13 @@ def words_of(content: str) -> list[str]:
     return _WORD.findall(content)
 
 
-def marked_up(content: str, marks: list[Mark], seen: Callable[[str], str]) -> str:
+def marked_up(content: str, marks: list[Mark], as_html: Callable[[str], str]) -> str:
     """Return HTML in which each tag is an element, whose number is its place in `marks`; those are added."""
     found = list(TAG.finditer(content))
     ends = _ends([tag[0] for tag in found])
     parts, at, skipped, depth, open_until = [], 0, set(ends.values()), 0, set[int]()
     for i, tag in enumerate(found):
-        parts.append(escape(seen(content[at : tag.start()])))
+        parts.append(as_html(content[at : tag.start()]))
         at = tag.end()
         if i in open_until:
             parts.append("</span>")
@@ -68,7 +67,7 @@ def marked_up(content: str, marks: list[Mark], seen: Callable[[str], str]) -> st
         elif i not in ends and i not in skipped:
             marks.append((tag[0], ""))
             parts.append(f'<img id="t{len(marks) - 1}">')
-    parts.append(escape(seen(content[at:])))
+    parts.append(as_html(content[at:]))
     return " ".join("".join(parts).split())
 
 

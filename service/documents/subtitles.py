@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from typing import Any
 
 import lxml.html
@@ -91,8 +92,11 @@ class Subtitles:
 
     # ------------------------------------------------------------------ inside
 
+    def _escaped(self, text: str) -> str:
+        return escape(self._seen(text))
+
     def _as_html(self, group: range) -> str:
-        contents = (marked_up(self._framed[i].content, self._marks, self._seen) for i in group)
+        contents = (marked_up(self._framed[i].content, self._marks, self._escaped) for i in group)
         spans = (f'<span id="{i}">{content}</span>' for i, content in zip(group, contents, strict=True))
         return f"<p>{' '.join(spans)}</p>"
 

@@ -20,7 +20,7 @@ from service.documents.subtitle_tags import Mark, marked_up, written
 _LINE = re.compile(
     r'[ \t]*+(?:(msgctxt|msgid_plural|msgid|msgstr(?:\[\d++\])?)[ \t]*+)?"((?:[^"\\]|\\.)*+)"\s*+'
 )
-_CHARSET = re.compile(rb"(charset=)([\w.:-]++)")
+_CHARSET = re.compile(r"(?<=charset=)[\w.:-]++")
 _ESCAPED = re.compile(r"\\(.)")
 _CHARACTERS = {"n": "\n", "t": "\t", "r": "\r"}
 _WRITTEN = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"})
@@ -127,8 +127,8 @@ def _like(source: str, translation: str) -> str:
 
 
 def _charset(data: bytes) -> str:
-    found = _CHARSET.search(data)
-    return found[2].decode("ascii", "replace") if found else "utf-8"
+    found = _CHARSET.search(data.decode("ascii", "replace"))
+    return found[0] if found else "utf-8"
 
 
 def _decoded(data: bytes, charset: str) -> str:
@@ -143,4 +143,4 @@ def _encoded(text: str, charset: str) -> bytes:
     try:
         return text.encode(charset)
     except (LookupError, UnicodeError):
-        return _CHARSET.sub(rb"\g<1>UTF-8", text.encode(), count=1)
+        return _CHARSET.sub("UTF-8", text, count=1).encode()

@@ -46,15 +46,16 @@ class OpenLeaf:
         leaf = self.element
         del leaf[:]
         leaf.text = ""
+        last = None
         for piece in _PIECE.findall(legible(text)):
             if piece == "\n":
-                etree.SubElement(leaf, f"{_TEXT}line-break")
+                last = etree.SubElement(leaf, f"{_TEXT}line-break")
             elif piece == "\t":
-                etree.SubElement(leaf, f"{_TEXT}tab")
+                last = etree.SubElement(leaf, f"{_TEXT}tab")
             elif piece.startswith("  "):
-                etree.SubElement(leaf, _SPACES, {_COUNT: str(len(piece))})
-            elif len(leaf):
-                leaf[-1].tail = piece
+                last = etree.SubElement(leaf, _SPACES, {_COUNT: str(len(piece))})
+            elif last is not None:
+                last.tail = piece
             else:
                 leaf.text = piece
 

@@ -12,7 +12,7 @@ from typing import Any
 from service.documents.office_document import DRAWN, OfficeDocument
 from service.documents.paragraphs import LeafParagraph
 
-_FORMULA = re.compile(rb"<(?:\w++:)?(?:f|formula[12])(?:\s[^<>]*+)?>([^<]++)<")
+_FORMULA = re.compile(r"<(?:\w++:)?(?:f|formula[12])(?:\s[^<>]*+)?>([^<]++)<")
 _LITERAL = re.compile(r'"((?:[^"]|"")*+)"')
 _NAMING = re.compile(r"xl/(?:tables/.*|pivotCache/pivotCacheDefinition\d*)\.xml\Z")
 
@@ -35,8 +35,8 @@ class SheetDocument(OfficeDocument):
 
     def _compared(self, names: list[str]) -> Iterator[str]:
         for name in names:
-            for formula in _FORMULA.finditer(self._file.read(name)):
-                for literal in _LITERAL.finditer(unescape(formula[1].decode("utf-8", "replace"))):
+            for formula in _FORMULA.finditer(self._file.read(name).decode("utf-8", "replace")):
+                for literal in _LITERAL.finditer(unescape(formula[1])):
                     text = literal[1].replace('""', '"')
                     yield text
                     yield from text.split(",")

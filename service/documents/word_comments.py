@@ -13,6 +13,7 @@ from docx.text.run import Run
 
 from service.documents.document import Comment
 from service.documents.office import OfficeLeaf, leaves_of
+from service.documents.paragraphs import legible
 
 AUTHOR, INITIALS = "Dragoman", "D"
 Anchored = tuple[int | None, Comment]
@@ -46,7 +47,7 @@ def _may_have_comments(paragraph: Any) -> bool:
 
 def _add(document: Docx, runs: Sequence[Any], text: str) -> None:
     parent: Any = Paragraph(runs[0].getparent(), document._body)
-    document.add_comment([Run(each, parent) for each in runs], text, AUTHOR, INITIALS)
+    document.add_comment([Run(each, parent) for each in runs], legible(text), AUTHOR, INITIALS)
 
 
 def _runs(paragraph: Any, sentence: str) -> list[Any]:

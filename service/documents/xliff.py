@@ -135,8 +135,9 @@ def _fill(target: Any, translated: Any, marks: list[Any]) -> None:
 
 def _add(target: Any, text: str | None) -> None:
     text = legible(text or "")
-    if len(target):
-        target[-1].tail = (target[-1].tail or "") + text
+    last = next(target.iterchildren(reversed=True), None)
+    if last is not None:
+        last.tail = (last.tail or "") + text
     else:
         target.text = (target.text or "") + text
 

@@ -62,6 +62,8 @@ class PackedFile:
         try:
             return parse_xml(self.read(name))
         except etree.XMLSyntaxError as error:
+            if error.code == etree.ErrorTypes.ERR_NO_MEMORY:
+                raise MemoryError from error
             raise self.wrong(f"{name} is no XML") from error
 
     def replaced(self, parts: Mapping[str, bytes]) -> bytes:

@@ -116,6 +116,25 @@ def test_footnotes_of_word() -> None:
     assert changed_parts(out.getvalue(), after) == ["word/footnotes.xml"]
 
 
+def test_a_part_whose_type_is_its_suffixs() -> None:
+    out = BytesIO()
+    with ZipFile(BytesIO(saved(_one_line()))) as old, ZipFile(out, "w") as new:
+        for name in old.namelist():
+            part = old.read(name)
+            if name == "[Content_Types].xml":
+                kind = b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+                part = part.replace(b'PartName="/word/document.xml"', b'PartName="/nothing.xml"')
+                part = part.replace(b'ContentType="application/xml"', b'ContentType="%s"' % kind)
+            new.writestr(name, part)
+    assert "One line." in read_document("a.docx", out.getvalue()).article().text
+
+
+def _one_line() -> Any:
+    document = docx.Document()
+    document.add_paragraph("One line.")
+    return document
+
+
 # ---------------------------------------------------------------------- PowerPoint
 
 

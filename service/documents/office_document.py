@@ -41,10 +41,11 @@ def _of(named: dict[str, list[str]], kinds: Sequence[str]) -> list[str]:
 def _names_by_type(file: PackedFile) -> dict[str, list[str]]:
     """Return the names of parts by the ends of their content types, numbered ones in their order."""
     found: dict[str, list[str]] = {}
-    for each in file.xml(_TYPES):
-        name = (each.get("PartName") or "").lstrip("/")
-        if name in file:
-            found.setdefault((each.get("ContentType") or "").rpartition(".")[2], []).append(name)
+    types = {each.get("PartName") or f".{each.get('Extension')}": each for each in file.xml(_TYPES)}
+    for name in file.names:
+        told = types.get(f"/{name}", types.get(f".{name.rpartition('.')[2]}"))
+        if told is not None:
+            found.setdefault((told.get("ContentType") or "").rpartition(".")[2], []).append(name)
     return {kind: sorted(names, key=_in_order) for kind, names in found.items()}
 
 

@@ -76,8 +76,11 @@ def test_glossaries_count_in_documents(client: deepl.DeepLClient) -> None:
 
 
 def test_a_failure_is_told_in_the_status(client: deepl.DeepLClient) -> None:
-    status = client.translate_document_wait_until_done(upload(client, "This ✗ fails."))
+    handle = upload(client, "This ✗ fails.")
+    status = client.translate_document_wait_until_done(handle)
     assert not status.ok
+    with pytest.raises(deepl.DeepLException, match="Not found"):
+        client.translate_document_download(handle)
     assert "the model failed" in str(status.error_message)
 
 
@@ -102,7 +105,12 @@ def test_what_is_refused_says_so(client: deepl.DeepLClient, options: dict[str, A
 def test_nobody_has_it_without_its_key(client: deepl.DeepLClient, compat_server: CompatServer) -> None:
     handle = upload(client, "The ministers met.")
     path, headers = f"/v2/document/{handle.document_id}", {"Content-Type": "application/json"}
-    for body, status in (({"document_key": "x"}, 404), ({"document_key": "é"}, 404), ({}, 400)):
+    for body, status in (
+        ({"document_key": "x"}, 404),
+        ({"document_key": "é"}, 404),
+        ({"document_key": "\ud800"}, 400),
+        ({}, 400),
+    ):
         for end in ("", "/result"):
             response, told = compat_server.request("POST", path + end, json.dumps(body), headers)
             assert response.status == status

@@ -76,6 +76,12 @@ def test_what_stands_where_word_takes_no_comment_is_told_at_the_beginning() -> N
     assert _words_under(after, 0) == "First."
 
 
+def test_a_body_without_text_takes_none_of_its_headers() -> None:
+    document = docx.Document()
+    document.sections[0].header.paragraphs[0].text = "Heading of pages."
+    assert not list(_commented(_bytes(document), ("Heading of pages.", "why")).comments)
+
+
 def test_comments_that_were_there_stay() -> None:
     document = docx.Document()
     document.add_comment(document.add_paragraph("First.").runs, "An old one.", "Somebody", "S")

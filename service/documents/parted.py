@@ -49,8 +49,7 @@ class PartedDocument(ABC):
 
     def paragraph_at(self, place: int) -> int:
         """Return the paragraph that is at this place of `to_translate`'s text."""
-        starts = accumulate((len(line) + 1 for line in self._lines), initial=0)
-        return bisect_right(list(starts), place) - 1
+        return min(bisect_right(self._starts, place), len(self._lines)) - 1
 
     @abstractmethod
     def _names(self) -> tuple[list[str], list[str]]:
@@ -74,6 +73,7 @@ class PartedDocument(ABC):
         for name in others:
             self._add(name)
         self._lines = [each.as_html() for each in self._paragraphs]
+        self._starts = list(accumulate((len(line) + 1 for line in self._lines), initial=0))
 
     def _add(self, name: str) -> None:
         root = self._file.xml(name)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from service.documents.document import Comment, File
 from service.documents.office_document import DRAWN, OfficeDocument
 from service.documents.packed import MAX_UNPACKED_BYTES as MAX_UNPACKED_BYTES
-from service.documents.word_comments import Anchored, commented
+from service.documents.word_comments import MOST_COMMENTS, PARAGRAPH, Anchored, commented
 
 
 class WordDocument(OfficeDocument):
@@ -20,12 +20,15 @@ class WordDocument(OfficeDocument):
         file = super().translated(translation, language)
         if not comments:
             return file
-        return File(file.suffix, file.media_type, commented(file.data, self._anchored(comments)))
+        return File(
+            file.suffix, file.media_type, commented(file.data, self._anchored(comments[:MOST_COMMENTS]))
+        )
 
     def _anchored(self, comments: Sequence[Comment]) -> list[Anchored]:
         """Say of each comment which of the body's paragraphs it belongs to."""
-        root = next(iter(self._roots.values()))
-        ordinals = {element: i for i, element in enumerate(root.iter(self._paragraphs[0].element.tag))}
+        root = self._roots.get(self._names()[0][0])
+        elements = () if root is None else root.iter(PARAGRAPH)
+        ordinals = {element: i for i, element in enumerate(elements)}
         return [
             (ordinals.get(self._paragraphs[self.paragraph_at(each.place)].element), each) for each in comments
         ]

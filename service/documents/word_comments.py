@@ -16,6 +16,9 @@ from service.documents.office import OfficeLeaf, leaves_of
 from service.documents.paragraphs import legible
 
 AUTHOR, INITIALS = "Dragoman", "D"
+PARAGRAPH = qn("w:p")
+MOST_COMMENTS = 1000
+"""In a document: each takes time with those before it."""
 Anchored = tuple[int | None, Comment]
 """A comment, after the number of its paragraph in the body, text boxes' counted; None outside of the body."""
 
@@ -26,7 +29,7 @@ def commented(data: bytes, comments: Sequence[Anchored]) -> bytes:
     Word takes none in headers, notes and text boxes: those stand at the first paragraph, with the sentence.
     """
     document = docx.Document(BytesIO(data))
-    body = list(document.element.iter(qn("w:p")))
+    body = list(document.element.iter(PARAGRAPH))
     places = [i for i, each in enumerate(body) if _may_have_comments(each)]
     for number, comment in comments:
         at = number if number is not None and _may_have_comments(body[number]) else None

@@ -77,6 +77,8 @@ class DeepLDocuments:
 
     def document_result(self, document_id: str) -> Response:
         job = self._job(document_id)
+        if job.status != "done" and job.ended:
+            raise UnknownJob(f"there is no translation of the document: it is {job.status}")
         if job.status != "done":
             return answer({"message": f"the document is not ready: it is {job.status}"}, NOT_READY)
         (result,) = self._jobs.desk.store.results(job)
@@ -97,7 +99,8 @@ class DeepLDocuments:
         job = self._jobs.find(document_id)
         if job.form != "document" or BILLED not in job.options:
             raise UnknownJob("there is no such document")
-        if not secrets.compare_digest(given.document_key.encode(), _key(job).encode()):
+        key = given.document_key.encode("utf-8", "replace")
+        if not secrets.compare_digest(key, _key(job).encode()):
             raise UnknownJob("there is no document with this id and key")
         return job
 

@@ -55,7 +55,6 @@ MIDDLE, SLOPE = 47.5, 5.0
 BLOCK_LINES = 20
 STRENGTH = 0.3
 """Of the regression, the inverse of the penalty on large coefficients."""
-MOST_GOOD_FLAGGED = 0.15
 AT_ONCE = 64
 
 
@@ -196,7 +195,7 @@ def fit(options: argparse.Namespace) -> None:
     own, intercept = regression(found.x, found.chrf)
     values = dict(zip(found.names, own, strict=True))
     print("# By bench/confidence.py: see models/confidence.py.\n")
-    print(f'["{options.model}"]  # greedy search, {len(found.rows)} translations')
+    print(f'["{options.model}"]  # greedy search, {len(found.rows):,} translations')
     print(f"intercept = {intercept:.3f}\ndoubtful_below = {options.below}")
     print(f'["{options.model}".signs]')
     for name, value in values.items():

@@ -26,6 +26,7 @@ from service.children import Children
 from service.engine_process import EngineProcess, engine_maker
 from service.glossaries import Glossaries
 from service.keys import Keys
+from service.memory import Memory
 from service.settings import Settings
 from service.suggestions import Suggestions
 
@@ -59,6 +60,9 @@ class Runtime:
         self.detector = LanguageDetector()
         self.glossaries = Glossaries(
             settings.data_dir / "glossaries.sqlite", self.languages, max_bytes=settings.max_glossary_bytes
+        )
+        self.memory = Memory(
+            settings.data_dir / "memory.sqlite", self.languages, max_bytes=settings.max_memory_bytes
         )
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")

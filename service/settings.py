@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("dragoman")),
-        description="The folder for what is kept for users: jobs, glossaries, keys, suggestions.",
+        description="The folder for what is kept: jobs, glossaries, keys, translation memories, suggestions.",
     )
     offline: bool = Field(False, description="Never ask the model hub.")
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -195,6 +195,9 @@ class Settings(BaseSettings):
 
     max_glossary_bytes: int = Field(
         64 << 20, ge=1, description="Bytes of all glossaries of a key, or of an address without one."
+    )
+    max_memory_bytes: int = Field(
+        64 << 20, ge=1, description="Bytes of the translation memory of a key, or of an address without one."
     )
     max_job_characters: int = Field(20_000_000, ge=1, description="Characters over all texts of a job.")
     max_job_texts: int = Field(10_000, ge=1, description="Items of `texts` in a job.")

@@ -29,6 +29,7 @@ from service.http import keepalive
 from service.http.server import Server
 from service.keys import Keys
 from service.log import configure_log
+from service.memory import Memory
 from service.settings import Settings
 from service.suggestions import Suggestions
 
@@ -62,6 +63,9 @@ class CompatRuntime:
         self.pool = pool = Pool(self.languages, capitals, max_source_tokens=100_000, max_new_tokens=100_000)
         self.catalog = pool.catalog
         self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
+        self.memory = Memory(
+            settings.data_dir / "memory.sqlite", self.languages, max_bytes=settings.max_memory_bytes
+        )
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
         self.translator = Translator(

@@ -56,7 +56,7 @@ class FakeTask:
         self._runtime = runtime
         self._done = done
 
-    def steps(self, request):
+    def steps(self, request, recall=None):
         if POISON in (request.text or ""):
             raise ZeroDivisionError("secret inside")
         return self._done(request, self._runtime.company(request))

@@ -36,7 +36,7 @@ from models.tasks.driver import run_all
 from models.tasks.steps import Call, Outcome, Words
 from models.tasks.stop import Stop
 from models.tasks.summary import Summary, SummaryRequest, SummarySentence, SummarySource
-from models.tasks.translation import Segment, SegmentReady, Translation, TranslationRequest
+from models.tasks.translation import Recall, Segment, SegmentReady, Translation, TranslationRequest
 from models.tasks.trust import Trust
 from models.tasks.usage import Usage
 from models.text.article.article import Dropped
@@ -48,6 +48,7 @@ from service.http import connection
 from service.http.server import Server
 from service.keys import Keys
 from service.log import configure_log
+from service.memory import Memory
 from service.settings import Settings
 
 ERRORS: dict[str, Callable[[], Exception]] = {
@@ -163,7 +164,7 @@ class Tasks:
             notes=(),
         )
 
-    def translation(self, request: TranslationRequest) -> Iterator[Any]:
+    def translation(self, request: TranslationRequest, recall: Recall | None = None) -> Iterator[Any]:
         yield from ()
         self._behave(request.text, request.model, request.target)
         segment = Segment(Span(0, len(request.text)), request.text.upper(), True)
@@ -260,6 +261,11 @@ class FakeRuntime:
             self.settings.data_dir / "glossaries.sqlite",
             RealLanguages.load(),
             max_bytes=self.settings.max_glossary_bytes,
+        )
+        self.memory = Memory(
+            self.settings.data_dir / "memory.sqlite",
+            RealLanguages.load(),
+            max_bytes=self.settings.max_memory_bytes,
         )
         self.timeouts_s: list[float | None] = []
         self.loading = threading.Event()

@@ -43,7 +43,7 @@ class SentenceTasks(Tasks):
             _require_known(request.text or "")
         return super().summary(request)
 
-    def translation(self, request: TranslationRequest) -> Iterator[Any]:
+    def translation(self, request: TranslationRequest, recall: Any = None) -> Iterator[Any]:
         yield from ()
         _require_known(request.text)
         self._behave(request.text, request.model, request.target)

@@ -14,7 +14,7 @@ from test_cli_server import dragoman, never
 from test_jobs_partial import SENTENCES, TEXT, TicketRuntime
 from werkzeug.serving import make_server
 
-from service.commands import remote_job
+from service.commands import remote_job, so_far
 from service.http.app import create_app
 from service.jobs.desk import Desk
 from service.jobs.schemas import PartialAnswer
@@ -129,6 +129,36 @@ def test_a_document_that_is_not_done_is_a_document(
     said = [paragraph.text for paragraph in docx.Document(str(tmp_path / "fr.docx")).paragraphs]
     assert len(said) == 80 and said[-1] == SENTENCES[-1]
     assert sum(text not in SENTENCES for text in said) >= 16
+
+
+def test_without_a_server_ctrl_c_prints_what_is_done_too(
+    runtime: TicketRuntime, article: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pressed(done: int, *_: Any) -> str:
+        if done >= 24:
+            raise KeyboardInterrupt
+        return ""
+
+    monkeypatch.setattr(so_far, "progress", pressed)
+    runtime.engine.tickets.release(1)
+    done = dragoman("translate", *ENGLISH_TO_FRENCH, article, runtime=lambda _: runtime)
+    assert done.exit_code == 130
+    assert done.stderr.startswith("note: interrupted: 24 of 80 sentences are translated, the others stand")
+    assert sum(cipher(each) in done.stdout for each in SENTENCES) == 24
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "said"),
+    [
+        (0, 9.0, "0 of 1,410 sentences"),
+        (137, 1.0, "137 of 1,410 sentences"),
+        (137, 30.0, "137 of 1,410 sentences, about 5 minutes left"),
+        (1400, 30.0, "1,400 of 1,410 sentences"),
+        (1000, 100.0, "1,000 of 1,410 sentences, about 41 seconds left"),
+    ],
+)
+def test_how_far_it_is_in_words(done: int, seconds: float, said: str) -> None:
+    assert so_far.progress(done, 1410, "sentence", seconds) == said
 
 
 def test_a_server_that_goes_away_is_waited_for_and_then_told(

@@ -30,6 +30,28 @@ def test_only_those_that_are_named_are_served(only: str) -> None:
     )
 
 
+def test_keys_are_wanted_as_openai_wants_them() -> None:
+    runtime = FakeRuntime(settings(anonymous=False))
+    client = create_app(runtime).test_client()
+    path, body = ASKED["openai"]
+    for headers in ({}, {"Authorization": "Bearer sk-of-theirs"}):
+        refused = client.post(path, json=body, headers=headers)
+        assert (refused.status_code, refused.json["error"]["code"]) == (401, "invalid_api_key")
+    _, key = runtime.keys.create("reader")
+    assert client.post(path, json=body, headers={"Authorization": f"Bearer {key}"}).status_code == 200
+
+
+def test_where_no_key_was_made_any_key_is_taken_for_models_too() -> None:
+    runtime = FakeRuntime(settings())
+    client = create_app(runtime).test_client()
+    theirs = {"Authorization": "Bearer sk-of-theirs"}
+    assert client.get("/v1/models", headers=theirs).json["object"] == "list"
+    runtime.keys.create("reader")
+    refused = client.get("/v1/models", headers=theirs)
+    assert refused.status_code == 401 and refused.mimetype == "application/problem+json"
+    assert refused.json["detail"] in refused.json["error"]["message"]
+
+
 def test_all_are_served_unless_some_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings().clients == CLIENT_FAMILIES
     monkeypatch.setenv("DRAGOMAN_CLIENTS", "")

@@ -196,7 +196,7 @@ def test_errors_are_openais(
 
 def test_a_message_of_another_kind_is_refused(client: openai.OpenAI) -> None:
     picture: Any = [{"type": "image_url", "image_url": {"url": "data:,"}}]
-    with pytest.raises(openai.BadRequestError, match="messages"):
+    with pytest.raises(openai.BadRequestError, match="parts of type text alone"):
         client.chat.completions.create(model="translate:fr", messages=[{"role": "user", "content": picture}])
 
 
@@ -219,6 +219,14 @@ def test_a_failure_midway_is_told_in_the_stream(server: CompatServer) -> None:
 def post(server: CompatServer, **body: Any) -> tuple[int, str]:
     response, answer = server.request("POST", "/v1/chat/completions", json.dumps(body))
     return response.status, answer.decode() if isinstance(answer, bytes) else answer
+
+
+def test_nulls_are_as_good_as_nothing(server: CompatServer) -> None:
+    nulls = dict.fromkeys(["stream", "stop", "max_tokens", "n", "tools", "response_format", "temperature"])
+    status, answer = post(
+        server, model="translate:fr", messages=[{"role": "user", "content": "Hi."}], **nulls
+    )
+    assert (status, json.loads(answer)["choices"][0]["message"]["content"]) == (200, "HI.")
 
 
 def test_web_pages_may_call_it(server: CompatServer) -> None:

@@ -112,8 +112,8 @@ def _post(name: str, data: bytes, **fields: Any) -> TestResponse:
     runtime = FakeRuntime(settings())
     honest = runtime.tasks.translation
 
-    def flagged(request: Any) -> Any:
-        done = yield from honest(request)
+    def flagged(request: Any, *recall: Any) -> Any:
+        done = yield from honest(request, *recall)
         object.__setattr__(done.segments[0], "flags", (FLAG,))
         return done
 
@@ -165,10 +165,15 @@ def test_a_comment_that_is_not_found_marks_its_paragraph() -> None:
 class Flagging(OfflineRuntime):
     """Finds something in every translation."""
 
-    def run_all(self, tasks: Any, **options: Any) -> Any:
-        (outcome,) = super().run_all(tasks, **options)
-        segment = replace(outcome.value.segments[0], flags=(FLAG,))
-        return [replace(outcome, value=replace(outcome.value, segments=(segment,)))]
+    def __init__(self, settings: Any):
+        super().__init__(settings)
+        steps = self.translator.steps
+
+        def flagged(request: Any, *recall: Any) -> Any:
+            done = yield from steps(request, *recall)
+            return replace(done, segments=(replace(done.segments[0], flags=(FLAG,)),))
+
+        self.translator.steps = flagged
 
 
 def test_mark_puts_comments_into_a_word_document(tmp_path: Path) -> None:

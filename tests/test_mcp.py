@@ -5,14 +5,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
-import httpx2
 import pytest
+from click.testing import CliRunner
 from compat_runtime import CompatRuntime
 from compat_server import CompatServer
 from http_fakes import FakeRuntime, settings
 from mcp import Client, StdioServerParameters, stdio_client
-from mcp.client.streamable_http import streamable_http_client
 
+from service.cli import cli
 from service.commands.mcp import _here
 from service.http.app import create_app
 from service.settings import Settings
@@ -90,26 +90,23 @@ def test_errors_are_told_to_whoever_called(
     assert said in result.content[0].text
 
 
-def test_keys_are_as_elsewhere(tmp_path: Any) -> None:
-    server = CompatServer(tmp_path, anonymous=False)
-    try:
-        from service.keys import Keys
+def test_keys_are_as_elsewhere() -> None:
+    runtime = FakeRuntime(settings(anonymous=False))
+    _, key = runtime.keys.create("reader")
+    client = create_app(runtime).test_client()
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+    headers = {"Accept": "application/json, text/event-stream"}
+    assert client.post("/mcp", json=message, headers=headers).status_code == 401
+    allowed = client.post("/mcp", json=message, headers={**headers, "Authorization": f"Bearer {key}"})
+    assert len(allowed.json["result"]["tools"]) == 4
 
-        _, key = Keys(tmp_path / "data").create("reader")
 
-        async def run(headers: dict[str, str]) -> Any:
-            async with (
-                httpx2.AsyncClient(headers=headers) as http,
-                Client(streamable_http_client(f"{server.url}mcp", http_client=http)) as client,
-            ):
-                return await client.list_tools()
-
-        assert anyio.run(run, {"Authorization": f"Bearer {key}"}).tools
-        with pytest.raises(BaseException):  # noqa: B017 - the package's own, in groups
-            anyio.run(run, {})
-        assert server.request("POST", "/mcp", "{}")[0].status == 401
-    finally:
-        server.kill()
+def test_without_the_extra_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.commands.mcp.has", lambda _: False)
+    monkeypatch.setattr("service.http.compat.mcp.find_spec", lambda _: None)
+    done = CliRunner().invoke(cli, ["mcp"])
+    assert (done.exit_code, "dragoman[mcp]" in done.stderr) == (1, True)
+    assert create_app(FakeRuntime(settings())).test_client().post("/mcp", json={}).status_code == 404
 
 
 def test_it_is_for_the_operator_to_turn_off() -> None:

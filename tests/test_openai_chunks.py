@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from conftest import TinyHub
 from fake_pool import FakePool, cipher
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.engines import EngineMaker
@@ -73,6 +73,7 @@ LINES = st.lists(
 )  # fmt: skip
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     st.lists(LINES.map("\n".join), min_size=1, max_size=3).map("\r\n\r\n".join), st.sampled_from(["fr", "zh"])
 )

@@ -2,7 +2,7 @@
 """What other software's prompts are read as: its task, its languages, and its text to the letter."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import InvalidInput
@@ -164,6 +164,7 @@ def test_two_languages_are_one_too_many() -> None:
         READER.read([], "Translate to German:\n\nA text.", translation("fr"))
 
 
+@settings(deadline=None, max_examples=100)
 @given(st.text(), st.sampled_from(["", "Translate to French:\n\n", "Summarize the article:\n"]))
 def test_any_text_is_read(text: str, before: str) -> None:
     wish, read = READER.read([text], before + text, NOTHING)

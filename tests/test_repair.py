@@ -14,6 +14,8 @@ from models.text.terms import Held
 
 SENTENCE = Sentence("Germany saw Ana on Tuesday.", (Held(Span(12, 15), "Ana", "Ana"),))
 
+MASKED = "Germany saw QX7 on Tuesday."
+
 
 class Asked(Fixed):
     """Remembers also how it was asked."""
@@ -35,7 +37,7 @@ def best(asked: Asked, sentence: Sentence = SENTENCE) -> Attempt:
 def test_a_wrong_fact_costs_one_more_search_with_beams() -> None:
     asked = Asked(WRONG, {TOLD: replace(WRONG, text="L'Allemagne a vu QX7 mardi.")})
     assert best(asked).text == "L'Allemagne a vu Ana mardi."
-    assert asked.asks == [Ask("Germany saw QX7 on Tuesday."), Ask(TOLD, alternatives=OTHER_BEAMS - 1)]
+    assert asked.asks == [Ask(MASKED), Ask(TOLD, alternatives=OTHER_BEAMS - 1)]
 
 
 def test_the_best_of_all_hypotheses_of_that_search_is_kept() -> None:
@@ -55,6 +57,16 @@ def test_an_error_that_no_fact_explains_gets_another_search() -> None:
     asked = Asked(looped)
     best(asked, Sentence("The talks cost 12 euros."))
     assert [ask.search for ask in asked.asks] == ["own", "without loops"]
+
+
+def test_a_pair_through_english_and_a_loop_get_both_ways() -> None:
+    asked = Asked(WRONG)
+    asked.hops *= 2
+    best(asked)
+    assert [(ask.text, ask.search) for ask in asked.asks[1:]] == [(TOLD, "own"), (MASKED, "other")]
+    asked = Asked(replace(WRONG, complete=False))
+    best(asked)
+    assert [(ask.text, ask.search) for ask in asked.asks[1:]] == [(TOLD, "own"), (MASKED, "without loops")]
 
 
 def test_a_lost_term_gets_its_word_too() -> None:

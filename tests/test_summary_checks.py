@@ -54,10 +54,15 @@ def reasons(output: str) -> list[str]:
         "Officials promised an inquiry into the accident.",
         "Chairman Pieter Lund promised an inquiry.",
         "Water was found aboard.",
+        "Later Ambassador Pieter Lund promised an inquiry.",
     ],
 )
 def test_what_the_source_bears_out_is_not_flagged(summary):
     assert flagged(summary) == []
+
+
+def test_a_country_under_its_full_name():
+    assert flagged("The United Kingdom said no.", "Britain said no.") == []
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from models.tasks.hypothesis import OTHER_BEAMS, Ask, Hypotheses, Hypothesis, Se
 from models.tasks.route import Hop
 from models.tasks.sentence import Sentence
 from models.tasks.steps import Event, Steps, Together
+from models.tasks.translation import Remembered
 from models.text.span import Span
 from models.text.terms import Masked, Unmasked, is_free, look_up, masks_in, unmask
 
@@ -51,6 +52,8 @@ class Attempt:
     """True while the sentence is being tried once more."""
     alone: dict[Span, list[str]] = field(default_factory=dict)
     """The translations of the sentence's stretches, each by itself."""
+    from_memory: bool = False
+    """True if it is what a memory has of the sentence."""
     others: tuple["Attempt", ...] | None = None
     """Other attempts that a reader may like better, best first; None where none were asked for."""
 
@@ -63,27 +66,36 @@ def attempts(
     *,
     partial: bool = False,
     alternatives: int = 0,
+    remembered: Sequence[Remembered] = (),
 ) -> Steps[list[Attempt]]:
     """Return the best of the attempts at each sentence, with at most so many `alternatives`.
 
     A sentence in which something is wrong is tried again, in other ways together. The event of a sentence's
-    number and attempt is told once there is one, and again if it was tried again.
+    number and attempt is told once there is one, and again if it was tried again. What is `remembered` of a
+    sentence, if anything is of any, takes the place of its attempts, and what is near of the first others.
     If time runs out and there are some, `partial` returns them, and the other sentences as they are.
     """
     done: list[Attempt | None] = [None] * len(sentences)
 
     def steps(i: int, sentence: Sentence) -> Steps[Attempt]:
         yield None
+        known = remembered[i] if remembered else Remembered()
+        near = [_recalled(sentence, text) for text in known.near]
+        if known.text is not None and not sentence.stretches:
+            others = tuple(near[:alternatives]) if alternatives else None
+            done[i] = finished = replace(_recalled(sentence, known.text), others=others)
+            yield event_of(i, finished)
+            return finished
         made, alone = yield from _first(hypotheses, sentence, alternatives)
         best, facts = _best(hypotheses.hops, sentence, made)
-        others = _others(best, made, alone, alternatives)
+        others = _others(best, made, alone, alternatives, near)
         done[i] = finished = _finished(hypotheses.hops, sentence, best, alone, others, min_confidence)
         again = bool(facts) or _is_worth_another(best)
         yield event_of(i, replace(finished, again=again))
         if again:
             made += yield from _more(hypotheses, sentence, best, facts)
             best = min(made, key=_badness)
-            others = _others(best, made, alone, alternatives)
+            others = _others(best, made, alone, alternatives, near)
             done[i] = finished = _finished(hypotheses.hops, sentence, best, alone, others, min_confidence)
             yield event_of(i, finished)
         return finished
@@ -123,12 +135,21 @@ def _best(
 
 
 def _others(
-    best: Attempt, made: Sequence[Attempt], alone: dict[Span, list[str]], most: int
+    best: Attempt,
+    made: Sequence[Attempt],
+    alone: dict[Span, list[str]],
+    most: int,
+    near: Sequence[Attempt],
 ) -> tuple[Attempt, ...] | None:
-    """Return attempts that differ from the best one; with something wrong only where that has too."""
+    """Return attempts that differ from the best one, those `near` by a memory first.
+
+    The model's have something wrong only where the best one has too.
+    """
     if not most:
         return None
     others = {best.text: best}
+    for attempt in near:
+        others.setdefault(attempt.text, replace(attempt, alone=alone))
     for attempt in sorted(made, key=_badness):
         if _is_worth_another(best) or not _is_worth_another(attempt):
             others.setdefault(attempt.text, replace(attempt, alone=alone))
@@ -139,7 +160,7 @@ def _more(
     hypotheses: Hypotheses, sentence: Sentence, best: Attempt, facts: Sequence[tuple[Span, str]]
 ) -> Steps[list[Attempt]]:
     """Return attempts in other ways: all the hypotheses of a beam search for each way."""
-    ways = _ways(sentence, best, facts)
+    ways = _ways(sentence, best, facts, by_one_model=len(hypotheses.hops) == 1)
     try:
         again: list[Hypothesis] = yield Together([hypotheses.steps(ask) for _, ask in ways])
     except (EngineFailed, InvalidInput):  # of this engine, not of the sentence: it did that before
@@ -150,16 +171,20 @@ def _more(
     return made
 
 
-def _ways(sentence: Sentence, best: Attempt, facts: Sequence[tuple[Span, str]]) -> list[tuple[Masked, Ask]]:
+def _ways(
+    sentence: Sentence, best: Attempt, facts: Sequence[tuple[Span, str]], *, by_one_model: bool
+) -> list[tuple[Masked, Ask]]:
     """Return the texts to try: with `facts`, which were wrong, in their right form, else by another search.
 
-    Where a held word was lost, the text with the words themselves rather than masks is one more.
+    Both where the translation is a loop, or where a first model would read words of a language that is not
+    its target. Where a held word was lost, the text with the words rather than masks is one more.
     """
     masked, told, search = sentence.masked(), sentence.told(facts), _search(best)
-    if told.text != masked.text and search == "other":
-        ways = [(told, Ask(told.text, alternatives=OTHER_BEAMS - 1))]
-    else:
-        ways = [(masked, Ask(masked.text, search))]
+    ways = []
+    if told.text != masked.text:
+        ways.append((told, Ask(told.text, alternatives=OTHER_BEAMS - 1)))
+    if not ways or search != "other" or not by_one_model:
+        ways.append((masked, Ask(masked.text, search)))
     if None in best.places:
         unmasked = sentence.unmasked()
         ways.append((unmasked, Ask(unmasked.text)))
@@ -251,6 +276,12 @@ def _as_it_is(sentence: Sentence) -> Attempt:
         for held in sentence.held
     )
     return Attempt(sentence.text, places, complete=True, confidence=None)
+
+
+def _recalled(sentence: Sentence, text: str) -> Attempt:
+    """Return what a person made of the sentence, or of one near it."""
+    places = tuple(look_up(text, sentence.held))
+    return Attempt(text, places, complete=True, confidence=None, from_memory=True)
 
 
 def _alone(

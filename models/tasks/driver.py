@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from models.errors import DeadlineExceeded
-from models.tasks.flights import Flights, Landing, Memory
+from models.tasks.flights import Flights, Landing, OutputMemory
 from models.tasks.running import Effort, Running, TaskState
 from models.tasks.steps import Call, Event, Outcome, Steps, Together
 from models.tasks.stop import Stop, abandoned
@@ -45,7 +45,7 @@ class Driver(Generic[T]):
         is_watched: bool = False,
         at_most: int | None = None,
         in_order: bool = False,
-        memory: Memory | None = None,
+        memory: OutputMemory | None = None,
         gate: AbstractContextManager[Any] | None = None,
         stop: Stop | None = None,
         on_progress: Callable[[int, int], None] | None = None,

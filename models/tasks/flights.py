@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from models.engine.protocol import Engine, Generation, Output
+from models.tasks.pieces import Pieces
 from models.tasks.running import Effort, Running, TaskState
 from models.tasks.steps import Call, Words
 
@@ -33,7 +34,7 @@ Key = tuple[Wanted, TaskState | None]
 """Equal ones of a task are done once; with a memory, so are those of different tasks."""
 
 
-class Memory(Protocol):
+class OutputMemory(Protocol):
     """Remembers outputs."""
 
     def recall(self, wanted: Sequence[Wanted]) -> Mapping[Wanted, Output]:
@@ -117,26 +118,6 @@ class Flight:
         return None if self.pieces is None else self.pieces.add(token)
 
 
-class Pieces:
-    """Token ids as they come, turned into pieces of text, each character once it is whole."""
-
-    def __init__(self, decode: Callable[[tuple[int, ...]], str]):
-        self._decode = decode
-        self._ids: tuple[int, ...] = ()
-        self._told = ""
-
-    def add(self, token: int) -> Words | None:
-        """Take the next token; returns None while it is only a part of a character."""
-        self._ids += (token,)
-        text = self._decode(self._ids)
-        # A decoder may change what it said before; then the rest waits for the result.
-        if text.endswith("\ufffd") or not text.startswith(self._told) or text == self._told:
-            return None
-        words = Words(text[len(self._told) :])
-        self._told = text
-        return words
-
-
 @dataclass(frozen=True, slots=True)
 class Landing:
     """An output, or the error in its place, and all whom it goes to, each with its place there."""
@@ -152,7 +133,7 @@ class Flights:
     """
 
     def __init__(
-        self, *, wait: bool, at_most: int | None, in_order: bool, memory: Memory | None, tells: bool
+        self, *, wait: bool, at_most: int | None, in_order: bool, memory: OutputMemory | None, tells: bool
     ):
         self.effort = Effort()
         self._wait = wait

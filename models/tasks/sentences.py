@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from models.tasks.attempts import Attempt
 from models.tasks.sentence import Sentence
 from models.tasks.steps import Steps
-from models.tasks.translation import Segment, Term, TranslationRequest
+from models.tasks.translation import Segment, SegmentReady, Term, TranslationRequest
 from models.text.markup import html, layout, markdown
 from models.text.markup.builder import flat
 from models.text.markup.place import Piece, pausing_place, stretches
@@ -151,8 +151,14 @@ def segment(part: Part, attempt: Attempt) -> Segment:
         attempt.abstained,
         part.sentence.text if part.run.is_markup else None,
         attempt.missing or None,
+        attempt.from_memory or None,
         None if attempt.others is None else tuple(other.text for other in attempt.others),
     )
+
+
+def ready(parts: Sequence[Part], i: int, attempt: Attempt) -> SegmentReady:
+    """Return the event of the translation of the sentence with this number."""
+    return SegmentReady(i, len(parts), segment(parts[i], attempt), attempt.again)
 
 
 def account(parts: Sequence[Part], done: Sequence[Attempt], terms: Terms) -> tuple[Term, ...]:

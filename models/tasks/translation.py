@@ -1,6 +1,6 @@
 """A translation as it is asked for and as it is answered. Plain data: no model, no text handling."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from models.checks.flag import Flag
@@ -9,6 +9,21 @@ from models.tasks.steps import Event
 from models.tasks.usage import Usage
 from models.text.language import Detection
 from models.text.span import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a translation memory has of a sentence."""
+
+    text: str | None = None
+    """Its translation, where just this sentence is there."""
+    near: tuple[str, ...] = ()
+    """Translations of sentences that are nearly this one, the nearest first."""
+
+
+Recall = Callable[[Sequence[str], str, str, int], Sequence[Remembered]]
+"""Looks up sentences in a memory, given their language, the target's, and how many near ones are wanted of
+each. An empty answer means that nothing is remembered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +47,8 @@ class TranslationRequest:
     """Segments that the model is less sure of than this, from 0 to 1, come back untranslated."""
     alternatives: int = 0
     """So many other translations of each segment are wanted, beside its own."""
+    memory: bool = True
+    """Sentences that the caller's memory has are taken from it."""
     partial: bool = False
     """If time runs out midway, what is done is the result, and the rest of the text stays as it is."""
 
@@ -56,6 +73,8 @@ class Segment:
     """The source's plain text where it has markup, else None."""
     missing: bool | None = None
     """True if time ran out before it was translated: `text` is the source's. Otherwise None."""
+    from_memory: bool | None = None
+    """True if a person's translation of just this sentence was taken, unchecked. Otherwise None."""
     alternatives: tuple[str, ...] | None = None
     """Other translations of it, best first, as plain text; None where none were asked for."""
 

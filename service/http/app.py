@@ -1,9 +1,9 @@
 """The application factory: puts the parts together that it is handed. It opens and loads nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from flask import Flask
+from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service.http import browsers, errors
@@ -24,6 +24,7 @@ from service.http.documents import Documents
 from service.http.forms import BoundedRequest
 from service.http.glossaries import GlossaryViews
 from service.http.jobs import Jobs
+from service.http.memory import MemoryViews
 from service.http.metrics import Metrics
 from service.http.page import Page
 from service.http.pulls import Pulls
@@ -76,8 +77,7 @@ def create_app(
     jobs = Jobs(runtime, desk or Desk(runtime), allowance)
     families = _families(runtime, work, readiness, jobs)
     errors.install(app, families)
-    opened = next((each.owns for each in families if isinstance(each, LibreTranslate)), lambda _: False)
-    browsers.install(app, runtime.settings, opened)
+    browsers.install(app, runtime.settings, _open_to_pages(families))
     Auth(runtime.keys, runtime.settings, gate, arrivals, families).install(app)
     allowance.install(app)
     arrivals.install(app)
@@ -89,11 +89,10 @@ def create_app(
     app.register_blueprint(Documents(runtime, work).blueprint())
     app.register_blueprint(jobs.blueprint())
     app.register_blueprint(GlossaryViews(runtime, work).blueprint())
+    app.register_blueprint(MemoryViews(runtime, work).blueprint())
     app.register_blueprint(Status(readiness, metrics).blueprint())
-    for family in families:
-        app.register_blueprint(family.blueprint())
-    if "mcp" in runtime.settings.clients and can_serve():
-        app.register_blueprint(ToolViews(runtime, work).blueprint())
+    for routes in [each.blueprint() for each in families] + _tools(runtime, work):
+        app.register_blueprint(routes)
     if hops := runtime.settings.trusted_proxies:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops
@@ -111,6 +110,17 @@ def _families(runtime: "Runtime", work: RequestRunner, readiness: Readiness, job
         "openai": lambda: OpenAI(runtime, work),
     }
     return [make() for name, make in makers.items() if name in runtime.settings.clients]
+
+
+def _tools(runtime: "Runtime", work: RequestRunner) -> list[Blueprint]:
+    """Return the routes for assistants, if they are to be served and the package for it is there."""
+    is_served = "mcp" in runtime.settings.clients and can_serve()
+    return [ToolViews(runtime, work).blueprint()] if is_served else []
+
+
+def _open_to_pages(families: Sequence[Family]) -> Callable[[str], bool]:
+    """Return a function that tells if the pages of any site may send to a path what needs no asking."""
+    return next((each.owns for each in families if isinstance(each, LibreTranslate)), lambda _: False)
 
 
 def _bound(app: Flask, settings: "Settings") -> None:

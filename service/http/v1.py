@@ -133,7 +133,7 @@ class V1:
             asked = plan.asked(task, body, limits=self._settings, terms=terms)
             self._work.charge(each.text or each.html for each in asked.good)
             if asked.stream:
-                steps = plan.steps(self._runtime, asked.good[0])
+                steps = self._work.steps(asked.good[0])
                 return stream(self._work, held, steps, OwnScript(plan.answer), self._settings.heartbeat_s)
             done = self._work.do(asked.good)
             return _answer(asked, (each.error or plan.answer(each, done.total_s) for each in done.outcomes))

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from models.tasks.steps import Steps, Together
-from models.tasks.translation import Segment, SegmentReady, Term, Translation, TranslationRequest
+from models.tasks.translation import Recall, Segment, SegmentReady, Term, Translation, TranslationRequest
 from models.tasks.translator import notes_on
 from models.tasks.usage import Usage
 from models.text.span import Span
@@ -26,15 +26,15 @@ CUTS = ("\n\n", "\n", ". ", " ")
 """A part may end at these, the best first; the last half of it is searched."""
 
 
-def in_parts(runtime: "Runtime", request: Request) -> Steps[Any]:
+def in_parts(runtime: "Runtime", request: Request, recall: Recall | None = None) -> Steps[Any]:
     """Return the request's steps; those of a long plain text are its parts', one after another."""
     is_plain = isinstance(request, TranslationRequest) and request.format == "text"
     if is_plain and len(request.text or "") > PART_CHARACTERS:
-        return _joined(runtime, request)
-    return steps(runtime, request)
+        return _joined(runtime, request, recall)
+    return steps(runtime, request, recall)
 
 
-def _joined(runtime: "Runtime", request: Any) -> Steps[Translation]:
+def _joined(runtime: "Runtime", request: Any, recall: Recall | None) -> Steps[Translation]:
     done: list[tuple[int, str, Translation | None]] = []
     source = request.source
     before = 0
@@ -42,7 +42,7 @@ def _joined(runtime: "Runtime", request: Any) -> Steps[Translation]:
         text = request.text[start:end]
         result = None
         if text.strip():
-            steps_ = runtime.translator.steps(replace(request, text=text, source=source))
+            steps_ = runtime.translator.steps(replace(request, text=text, source=source), recall)
             result = yield from _in_place(steps_, start, before)
             before += len(result.segments)
             source = result.source  # what the first part is in, all are

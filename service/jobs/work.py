@@ -98,6 +98,7 @@ class JobWork:
         return results
 
     def _plans(self, job: Job, items: Sequence[Item], stop: Stop) -> list[PlannedTask]:
+        recall = self._runtime.memory.of(job.owner, job.caller).recall
         if job.form == "document":
             name, data = str(job.options["file"]), items[0].content
             assert isinstance(data, bytes)  # noqa: S101 - a document's content is its bytes
@@ -108,13 +109,19 @@ class JobWork:
             )
             return [
                 plan.of_document(
-                    self._runtime, job.task, options, (name, data), limits=self._limits, apart=apart
+                    self._runtime,
+                    job.task,
+                    options,
+                    (name, data),
+                    limits=self._limits,
+                    apart=apart,
+                    recall=recall,
                 )
             ]
         make = plan.with_options(self._runtime, job.task, job.options, job.owner)
         field = "html" if job.form == "html" else "text"
         requests = [make(**{field: item.content}) for item in items]
-        return [PlannedTask("", in_parts(self._runtime, each), plan.result) for each in requests]
+        return [PlannedTask("", in_parts(self._runtime, each, recall), plan.result) for each in requests]
 
 
 class _Told:

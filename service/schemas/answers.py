@@ -48,7 +48,9 @@ class UsagePart(_AnswerPart):
 class TimingsPart(_AnswerPart):
     """Milliseconds. The items of one request run together, so `total` is the same for all of them."""
 
-    text: float = Field(description="Reading, splitting and restoring this text.")
+    text: float = Field(
+        description="Reading, splitting and restoring this text; and loading a model at its first use."
+    )
     model: float = Field(description="Waiting for the models, their queue included.")
     total: float = Field(description="From the parsed request to its last result.")
 
@@ -167,6 +169,7 @@ class SegmentPart(_AnswerPart):
     flags: list[TranslationFlag] = Field(description="What the checks found.")
     original: str | None = absent("The source's plain text, where it has markup.")
     missing: bool | None = absent("True if time ran out before it was translated: the text is the source's.")
+    from_memory: bool | None = absent("True if it is as the caller's translation memory has it, unchecked.")
     alternatives: list[str] | None = absent("Other translations of it, best first, plain; if asked for.")
 
 

@@ -132,6 +132,9 @@ class TranslateBody(_TextsBody):
     alternatives: Annotated[int, Field(ge=0, le=MOST_ALTERNATIVES), whole] = Field(
         0, description="So many other translations of each segment, where the model has them."
     )
+    memory: bool = Field(
+        True, description="Sentences that the caller's /v1/memory has are taken as they stand there."
+    )
     partial: bool = Field(
         False,
         description="If time runs out, answer with what is done; the rest stays as it is, marked.",
@@ -203,6 +206,7 @@ def parse_translate(
             glossary=terms(text),
             min_confidence=body.min_confidence,
             alternatives=body.alternatives,
+            memory=body.memory,
             partial=body.partial,
         )
 

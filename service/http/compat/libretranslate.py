@@ -4,6 +4,7 @@ A request's fields come as JSON, as a form, in the query string, or as a mixture
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -32,6 +33,7 @@ from service.http.compat.files import KeptFiles
 from service.http.files import file_answer
 from service.http.forms import BoundedRequest
 from service.http.work import RequestRunner
+from service.recollection import paired
 from service.schemas import Problem
 from service.schemas.requests import LanguageCode, validated
 
@@ -171,7 +173,16 @@ class LibreTranslate:
             self._runtime.suggestions.add(
                 text=body.q, translation=body.s, source=source, target=target, caller=g.caller.name
             )
+            with suppress(InvalidInput):  # what is no pair of sentences is for the operator alone
+                self._remember(body.q, body.s, source, target)
         return answer({"success": True})
+
+    def _remember(self, text: str, translation: str, source: str, target: str) -> None:
+        """Keep the pair in the caller's translation memory, sentence by sentence where both have as many."""
+        if source == "auto":
+            (found,) = self._runtime.detector.candidates(text, limit=1)
+            source = self._runtime.languages.normalize(found.language, "source")
+        self._work.memory().add(paired(text, translation, source, target))
 
     def _translated(
         self, texts: list[str], source: str, target: str, form: TextFormat, alternatives: int = 0

@@ -9,7 +9,6 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import anyio
 from flask import Blueprint, Response, g, request
 from pydantic import BaseModel
 
@@ -46,11 +45,14 @@ class ToolViews:
         return routes
 
     def messages(self) -> Response:
+        import anyio
+
         with self._work.place():
             body = request.get_data()
             return anyio.run(partial(self._answer, body))
 
     async def _answer(self, body: bytes) -> Response:
+        import anyio
         from mcp.server.transport_security import TransportSecuritySettings
 
         from service.work.tools import tool_server

@@ -4,7 +4,7 @@ A completion is a translation or a summary, or the answer of an instruct model. 
 """
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
 
@@ -21,7 +21,6 @@ from service.http.streaming import stream
 from service.http.work import RequestRunner
 from service.schemas import Problem
 from service.schemas.requests import validated
-from service.work import plan
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -55,7 +54,7 @@ class OpenAI:
         return routes
 
     def owns(self, path: str) -> bool:
-        return path.rstrip("/") in (COMPLETIONS, MODELS) or path.startswith(f"{MODELS}/")
+        return path == MODELS or path.startswith(("/v1/chat/", f"{MODELS}/"))
 
     def key(self, request: BoundedRequest) -> str | None:
         """Return None: these clients send `Authorization: Bearer KEY`, which is looked for everywhere."""
@@ -63,8 +62,12 @@ class OpenAI:
 
     def error(self, problem: Problem) -> Response:
         """An error in OpenAI's form, with our fields where our own clients ask too."""
-        ours = problem.model_dump(mode="json", exclude_none=True) if request.path == MODELS else {}
-        response = answer({**ours, "error": error(problem, message(problem))}, status_of(problem))
+        told = {"error": error(problem, message(problem))}
+        if request.path.rstrip("/") == MODELS:
+            response = answer(problem.model_dump(mode="json", exclude_none=True) | told, problem.status)
+            response.mimetype = "application/problem+json"
+            return response
+        response = answer(told, status_of(problem))
         if problem.status in FUTILE:
             response.headers["x-should-retry"] = "false"
         return response
@@ -72,7 +75,7 @@ class OpenAI:
     def complete(self) -> Response:
         with ExitStack() as held:
             held.enter_context(self._work.place())
-            body = validated(ChatBody, read_json(request))
+            body = validated(ChatBody, _given(read_json(request)))
             asked = self._reader.read(body)
             self._work.charge(_texts(asked))
             if body.stream:
@@ -93,7 +96,13 @@ class OpenAI:
     def _steps(self, asked: Request) -> Steps[Value]:
         if isinstance(asked, ChatRequest):
             return chat(self._runtime.pool, asked)
-        return plan.steps(self._runtime, asked)
+        return self._work.steps(asked)
+
+
+def _given(body: Any) -> Any:
+    """The body without its nulls: some clients send every field that there is."""
+    is_object = isinstance(body, dict)
+    return {name: value for name, value in body.items() if value is not None} if is_object else body
 
 
 def _texts(asked: Request) -> list[str]:

@@ -6,9 +6,10 @@ messages do. An instruct model, by its own name, takes messages as they are.
 
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from models.choices import DEFAULT_LENGTH, LENGTHS, SUMMARY_FORMATS, Length, TextFormat
 from models.entry import ModelEntry
@@ -48,23 +49,21 @@ _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 _PAGE = re.compile(r"\s*<(?:!doctype|html|body|article|section|div|p|ul|ol|table|h[1-6])\b", re.I)
 
 
-class TextPart(ClientFields):
-    """A part of a message's content."""
-
-    type: Literal["text"]
-    text: str
+def _joined(content: object) -> object:
+    """A content's text, where it comes in parts."""
+    if not isinstance(content, list):
+        return content
+    texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+    if len(texts) < len(content) or not all(isinstance(text, str) for text in texts):
+        raise PydanticCustomError("parts", "may hold parts of type text alone")
+    return "\n".join(map(str, texts))
 
 
 class MessageBody(ClientFields):
     """One message."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
-
-    @property
-    def text(self) -> str:
-        """All of its text."""
-        return self.content if isinstance(self.content, str) else "\n".join(p.text for p in self.content)
+    content: Annotated[str, BeforeValidator(_joined)]
 
 
 class StreamOptions(ClientFields):
@@ -133,7 +132,7 @@ class ChatReader:
     def read(self, body: ChatBody) -> Request:
         """Return the task. Raises InvalidInput where it cannot be told, and UnknownModel."""
         _refuse(body)
-        texts = checked_texts([each.text for each in body.messages], "messages", self._runtime.settings)
+        texts = checked_texts([each.content for each in body.messages], "messages", self._runtime.settings)
         entry, named = self.named(body.model)
         if entry is not None and named.task is None and takes_messages(entry):
             roles = [cast(Role, each.role.replace("developer", "system")) for each in body.messages]

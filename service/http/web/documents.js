@@ -20,34 +20,49 @@ export const isReadHere = ({ name }) => READ_HERE.test(name);
 
 export async function workOnFile(draft, file, how) {
   const { make, length, source, target } = draft.asked;
-  draft.document ??= { summaryJob: null, job: null, told: 0, name: null, segments: [], notes: "" };
-  const own = draft.document;
+  const own = { summaryJob: null, job: null, told: 0, name: null, segments: [], notes: "", ...draft.document };
+  draft.document = own;
   const handIn = async (fields) => {
     if (!file) throw new Problem({ detail: `open ${draft.file} again: this page was loaded anew meanwhile` });
     return (await (await sendFile("v1/jobs", file, fields, how)).json()).id;
   };
   const model = (task) => (takes(task, draft.asked.model) ? draft.asked.model : null);
   if (make !== "summary") own.job ??= await handIn({ task: "translate", target, source, model: model("translate") });
+  const steps = [];
   if (!draft.article) {
-    how.say("Reading the document …");
     const isOnlyRead = make === "translation";
     const fields = isOnlyRead ? { length: "headline", model: cheapest() } : { length, target, model: model("summarize") };
     own.summaryJob ??= await handIn({ task: "summarize", ...fields });
-    how.keep();
-    const answer = await jobs.follow(own.summaryJob, how);
-    draft.article = { text: answer.source.text, title: "", bodyStart: 0, dropped: answer.source.dropped };
-    how.article.show(draft);
-    if (!isOnlyRead) {
-      draft.summary = answer;
-      how.summary.show(draft);
-    }
-    how.keep();
+    steps.push(readFile(draft, how, isOnlyRead));
   }
-  if (make === "summary") return;
+  how.keep();
+  if (make !== "summary") steps.push(translateFile(draft, how));
+  const failed = (await Promise.allSettled(steps)).find(({ status }) => status === "rejected");
+  if (failed) throw failed.reason;
+}
+
+async function readFile(draft, how, isOnlyRead) {
+  const seen = ({ status }) => {
+    if (draft.document.segments.length) return; // of which more is told
+    how.say(status === "queued" ? "The document waits for other work on the server …" : "Reading the document …");
+  };
+  const answer = await jobs.follow(draft.document.summaryJob, how, { seen });
+  draft.article = { text: answer.source.text, title: "", bodyStart: 0, dropped: answer.source.dropped };
+  how.article.show(draft);
+  if (!isOnlyRead) {
+    draft.summary = answer;
+    how.summary.show(draft);
+  }
+  how.keep();
+}
+
+async function translateFile(draft, how) {
+  const own = draft.document;
   const seen = ({ progress: { done, total }, segments, next }) => {
     for (const segment of segments) place(own, segment);
     own.told = next;
-    how.say(`Translating the document: ${number(done)} of ${count(total, "sentence")}`, total ? done / total : 0);
+    if (!own.segments.length) return;
+    how.say(`Translating the document: ${number(done)} of ${count(total, "sentence")}`, done / total);
     if (segments.length) how.document.show(draft);
     how.keep();
   };
@@ -66,10 +81,11 @@ export async function download(draft, how) {
 // Stop the jobs of a file that is not done; the sentences that are there stay.
 export async function cancelFile({ document: own }, how) {
   if (!own || own.name) return;
-  if (own.summaryJob) jobs.callOff(own.summaryJob, 0, how);
-  const last = own.job && (await jobs.callOff(own.job, own.told, how));
-  for (const segment of last?.segments ?? []) place(own, segment);
+  const { job, summaryJob, told } = own;
   Object.assign(own, { job: null, summaryJob: null, told: 0 });
+  if (summaryJob) jobs.callOff(summaryJob, 0, how);
+  const last = job && (await jobs.callOff(job, told, how));
+  for (const segment of last?.segments ?? []) place(own, segment);
 }
 
 const nameOf = (response) =>

@@ -36,10 +36,14 @@ const soFar = (id, after, how) => get(`v1/jobs/${id}/result?partial=true&after=$
 
 // Call a job off, and forget it; returns what there was of it, if it can be had.
 export async function callOff(id, after, { key }) {
-  await remove(`v1/jobs/${id}`, { key });
-  const last = await soFar(id, after, { key, signal: AbortSignal.timeout(5000) }).catch(() => null);
-  await remove(`v1/jobs/${id}`, { key });
-  return last;
+  const look = () => soFar(id, after, { key, signal: AbortSignal.timeout(5000) }).catch(() => null);
+  const before = await look();
+  await forget(id, { key });
+  if (!before?.partial || before.finished) return before;
+  const last = await look();
+  await forget(id, { key });
+  return last ?? before;
 }
 
+// What is in work is called off by this, and forgotten the second time.
 export const forget = (id, how) => remove(`v1/jobs/${id}`, how);

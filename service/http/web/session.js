@@ -107,12 +107,7 @@ function fail(error) {
   if (!isStopped && !all.some((view) => view.text)) complain(error);
 }
 
-async function callOff() {
-  const own = draft;
-  $("#stop").disabled = true;
-  await Promise.all([cancel(own, how()), documents.cancelFile(own, how())]);
-  $("#stop").disabled = false;
-}
+const callOff = () => Promise.all([cancel(draft, how()), documents.cancelFile(draft, how())]);
 
 // Turn away from a draft in work: its jobs go on, and so does it when it is shown again.
 function leaveRunning() {
@@ -132,10 +127,11 @@ function settle() {
   }
   for (const view of all) view.section.hidden = !view.text;
   if (!all.some((view) => view.text)) article.hide();
-  const isLeft = draft.state === "unfinished" && draft.article && all.some((view) => view.text);
+  const isLeft = draft.state === "unfinished" && (draft.article || draft.document) && all.some((view) => view.text);
   $("#unfinished").hidden = !isLeft;
   if (isLeft) {
-    const done = [...(draft.parts ?? []), ...(draft.document ? [draft.document] : [])].reduce((sum, part) => sum + part.segments.length, 0);
+    const parts = draft.parts ?? (draft.document?.segments ? [draft.document] : []);
+    const done = parts.reduce((sum, part) => sum + part.segments.length, 0);
     const kept = done ? `${count(done, "sentence")} ${done === 1 ? "is" : "are"} done and kept; the rest is missing. ` : "What is done is kept; the rest is missing. ";
     $("#go-on").hidden = Boolean(draft.isHopeless);
     $("#unfinished p").textContent = kept + draft.failure;
@@ -166,7 +162,7 @@ export function restore(kept) {
   if (draft.article) article.show(draft);
   if (draft.summary) summary.show(draft);
   if (draft.parts) translation.show(draft);
-  if (draft.document?.segments.length) document_.show(draft);
+  if (draft.document?.segments?.length) document_.show(draft);
   examine();
   if (draft.state === "running") return run();
   settle();

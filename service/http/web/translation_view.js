@@ -122,6 +122,7 @@ export class TranslationView extends Result {
 
   // Where a segment stands in the article as it is shown, which may be another text than the one translated.
   places({ source, original }) {
+    if (!this.article.text) return [];
     if (this.article.text.whole === this.source.whole) return [source];
     const start = this.article.text.find(original ?? this.source.slice(source.start, source.end), 0);
     return start < 0 ? [] : [{ start, end: start + new Text(original ?? "").length }];

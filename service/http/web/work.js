@@ -142,7 +142,7 @@ async function translatePart(part, draft, text, how, clock) {
   const seen = ({ segments, next, status }) => { hear(segments, status); part.told = next; };
   const byJob = part.job || isLong(body.text) || draft.wasLate;
   const answer = byJob
-    ? await known(part, "job", { task: "translate", ...body }, how, { after: part.told, seen })
+    ? await known(part, "job", { task: "translate", ...body }, how, { after: part.told ?? 0, seen })
     : await stream("v1/translate", { ...body, partial: true }, { ...how, on: { segment: (segment) => hear([segment]) } });
   finish(part, answer, draft);
   if (answer.partial) throw new Problem({ type: "/problems/deadline-exceeded" });
@@ -168,17 +168,17 @@ export function taskFields(draft) {
   return { target, ...modelFor(draft, "translate"), ...(glossary ? { glossary } : {}) };
 }
 
-// Stop the jobs, and take what they have done.
+// Stop the jobs, and take what they have done; it is not shown yet.
 export async function cancel(draft, how) {
-  for (const part of draft.parts ?? []) {
-    if (!part.job) continue;
-    const last = await jobs.callOff(part.job, part.told, how);
-    Object.assign(part, { job: null, told: 0 });
-    if (last?.segments?.length && last.partial) hearSegments(part, last.segments, draft, how);
-    else if (last?.translation !== undefined) finish(part, last, draft);
-  }
   if (draft.summaryJob) jobs.callOff(draft.summaryJob, 0, how);
   draft.summaryJob = null;
+  for (const part of draft.parts ?? []) {
+    const { job, told } = part;
+    Object.assign(part, { job: null, told: 0 });
+    const last = job && (await jobs.callOff(job, told ?? 0, how));
+    if (last?.partial) for (const segment of last.segments) place(part, moved(segment, part.start));
+    else if (last) finish(part, last, draft);
+  }
 }
 
 function finish(part, answer, draft) {
@@ -204,19 +204,20 @@ function moved(segment, by) {
 // "137 of 410 sentences, about 2 minutes left": measured since this run began.
 class Progress {
   constructor(draft, text, how) {
-    Object.assign(this, { draft, text, how, since: performance.now() });
+    Object.assign(this, { draft, text, how, begun: performance.now(), since: performance.now() });
     this.before = progress(draft.parts, text).share;
   }
 
   tell(status) {
     const { done, total, share } = progress(this.draft.parts, this.text);
+    if (status === "queued") this.since = performance.now();
     const seconds = (performance.now() - this.since) / 1000;
     const gained = share - this.before;
     const left = gained > 0.02 && seconds > TICK_S ? (seconds / gained) * (1 - share) : 0;
     const how = [
       total && `${number(done)} of ${count(total, "sentence")}`,
       left > 1 && `about ${duration(left)} left`,
-      status === "queued" && seconds > TICK_S && "waiting for other work on the server",
+      status === "queued" && performance.now() - this.begun > TICK_S * 1000 && "waiting for other work on the server",
     ];
     const into = `Translating into ${named(this.draft.asked.target)}`;
     this.how.say(how.some(Boolean) ? `${into}: ${how.filter(Boolean).join(", ")}` : `${into} …`, share);

@@ -197,6 +197,9 @@ def compatible() -> list[Route]:
             Route("POST", "/v2/usage", kind, [{}]),
         ]
     routes.append(Route("POST", "/translate_file", MULTIPART, [{"file": "", "source": "en", "target": "fr"}]))
+    routes.append(Route("POST", "/v2/document", MULTIPART, [{"file": "", "target_lang": "FR"}]))
+    for end in ("", "/result"):
+        routes.append(Route("POST", "/v2/document/{job_id}" + end, JSON, [{"document_key": "a"}]))
     routes.append(Route("GET", "/v2/translate", query=_without(_DEEPL, "glossary_id")))
     routes += [
         Route("POST", path, query=query)

@@ -4,11 +4,28 @@ import random
 import zipfile
 from functools import cache
 from io import BytesIO
+from typing import Any
 
 import docx
+import odf.draw
+import odf.opendocument
+import odf.style
+import odf.text
+import pptx
+import xlsxwriter
 from mutations import SOURCES, repeated, scrambled, text
 
-SUFFIXES = (".txt", ".md", ".html", ".docx", ".pdf", ".srt")
+PROSE = {
+    ".docx": "word/document.xml",
+    ".pptx": "ppt/slides/slide1.xml",
+    ".xlsx": "xl/sharedStrings.xml",
+    ".odt": "content.xml",
+    ".odp": "content.xml",
+    ".epub": "one.xhtml",
+}
+"""Of documents that are archives, the part that holds the text."""
+TEXTS = (".txt", ".md", ".html", ".srt", ".vtt", ".po", ".xliff", ".xlf")
+SUFFIXES = (*TEXTS, *PROSE, ".pdf")
 NAMES = (
     "a",
     "中",
@@ -39,28 +56,70 @@ in <i>Vienna</i>
 00:00:03,500 --> 00:00:05,000
 on Sunday. {\\an8}Nobody spoke.
 """
+_WEB_CUES = """\
+WEBVTT
+
+00:01.000 --> 00:03.000 align:start
+<v Fred>The ministers met in <i>Vienna</i>
+
+00:03.500 --> 00:05.000
+on Sunday.
+"""
+_MESSAGES = """\
+msgid ""
+msgstr "Content-Type: text/plain; charset=UTF-8\\n"
+
+#, c-format
+msgid "The ministers met %d times in Vienna.\\n"
+msgstr ""
+"""
+_UNITS = """\
+<xliff version="1.2" xmlns="urn:oasis:names:tc:xliff:document:1.2"><file original="a" source-language="en"
+ target-language="fr" datatype="plaintext"><body><trans-unit id="1"><source>The ministers met in
+ <g id="1">Vienna</g>.</source></trans-unit></body></file></xliff>
+"""
+_CHAPTER = "<html xmlns='urn:x'><head/><body><p>They met in <b>Vienna</b>.</p></body></html>"
+_LISTED = (
+    "<package><manifest><item id='a' href='one.xhtml' media-type='application/xhtml+xml'/></manifest>"
+    "<spine><itemref idref='a'/></spine></package>"
+)
 
 
 @cache
 def sound(suffix: str) -> bytes:
     """A document that is read without complaint."""
-    if suffix == ".docx":
-        return _word()
-    if suffix == ".pdf":
-        return _portable()
-    kinds = {".srt": _CUES, ".md": SOURCES[4], ".html": f"<html><body>{SOURCES[3] * 3}</body></html>"}
+    made = {
+        ".docx": _word,
+        ".pptx": _slides,
+        ".xlsx": _sheet,
+        ".odt": _open_text,
+        ".odp": _open_slides,
+        ".epub": _book,
+        ".pdf": _portable,
+    }
+    if suffix in made:
+        return made[suffix]()
+    kinds = {
+        ".srt": _CUES,
+        ".vtt": _WEB_CUES,
+        ".po": _MESSAGES,
+        ".xliff": _UNITS,
+        ".xlf": _UNITS,
+        ".md": SOURCES[4],
+        ".html": f"<html><body>{SOURCES[3] * 3}</body></html>",
+    }
     return kinds.get(suffix, SOURCES[0]).encode()
 
 
 def damaged(rng: random.Random, suffix: str) -> bytes:
-    """The same with a text of `mutations` in it, or with other bytes; of a .docx also inside its archive."""
+    """The same with a text of `mutations` in it, or with other bytes; of an archive also inside."""
     data = sound(suffix)
     act = rng.random()
     if act < 0.25:
         return data
-    if suffix == ".docx" and act < 0.7:
-        return _repacked(rng, data)
-    if suffix in (".docx", ".pdf") or act < 0.6:
+    if suffix in PROSE and act < 0.7:
+        return _repacked(rng, data, PROSE[suffix])
+    if suffix in PROSE or suffix == ".pdf" or act < 0.6:
         return scrambled(rng, data)
     if suffix == ".srt":
         return _cues(rng).encode("utf-8", "surrogatepass")
@@ -89,17 +148,67 @@ def _word() -> bytes:
     document.add_paragraph("They met in ").add_run("Vienna").bold = True
     document.add_paragraph("Point one", style="List Bullet")
     document.add_table(2, 2).cell(1, 1).text = "Last cell"
+    return _saved(document)
+
+
+def _saved(document: Any) -> bytes:
     out = BytesIO()
     document.save(out)
     return out.getvalue()
 
 
-def _repacked(rng: random.Random, data: bytes) -> bytes:
+def _slides() -> bytes:
+    show = pptx.Presentation()
+    slide = show.slides.add_slide(show.slide_layouts[1])
+    slide.shapes.title.text = "Ministers meet"
+    slide.placeholders[1].text_frame.text = "They met in Vienna."
+    return _saved(show)
+
+
+def _sheet() -> bytes:
+    out = BytesIO()
+    book = xlsxwriter.Workbook(out)
+    book.add_worksheet("Notes").write_column(0, 0, ["They met in Vienna.", 12, "On Sunday."])
+    book.close()
+    return out.getvalue()
+
+
+def _open_text() -> bytes:
+    document = odf.opendocument.OpenDocumentText()
+    paragraph = odf.text.P(text="They met in ")
+    paragraph.addElement(odf.text.Span(text="Vienna"))
+    document.text.addElement(paragraph)
+    return _saved(document)
+
+
+def _open_slides() -> bytes:
+    document = odf.opendocument.OpenDocumentPresentation()
+    document.masterstyles.addElement(odf.style.MasterPage(name="m", pagelayoutname="l"))
+    page, frame = odf.draw.Page(masterpagename="m"), odf.draw.Frame(width="9cm", height="9cm")
+    box = odf.draw.TextBox()
+    box.addElement(odf.text.P(text="They met in Vienna."))
+    frame.addElement(box)
+    page.addElement(frame)
+    document.presentation.addElement(page)
+    return _saved(document)
+
+
+def _book() -> bytes:
+    out = BytesIO()
+    with zipfile.ZipFile(out, "w") as book:
+        book.writestr("mimetype", "application/epub+zip")
+        book.writestr("META-INF/container.xml", "<container><rootfile full-path='a.opf'/></container>")
+        book.writestr("a.opf", _LISTED)
+        book.writestr("one.xhtml", _CHAPTER)
+    return out.getvalue()
+
+
+def _repacked(rng: random.Random, data: bytes, prose: str) -> bytes:
     """The archive with one of its parts, mostly the text's, damaged or left out or twice there."""
     out = BytesIO()
     with zipfile.ZipFile(BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
         names = old.namelist()
-        chosen = "word/document.xml" if rng.random() < 0.7 else rng.choice(names)
+        chosen = prose if rng.random() < 0.7 else rng.choice(names)
         act = rng.random()
         for each in names:
             part = old.read(each)

@@ -49,6 +49,9 @@ class Pool(FakePool):
     def loaded(self) -> list[str]:
         return []
 
+    def owner(self, engine: object) -> None:
+        """No outputs are kept from one job to another."""
+
 
 class CompatRuntime:
     def __init__(self, settings: Settings):

@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from linear_files import docx_of, pdf_of, srt_of
+from linear_documents import DOCUMENTS, READERS
+from linear_files import pdf_of, srt_of
 from linear_texts import Fed, pieces
 from linear_values import (
     block_of,
@@ -261,14 +262,14 @@ BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
     "service.documents.reading.read_document": lambda fed: ["a.md", fed.text.encode("utf-8", "replace")],
     "service.documents.portable.PortableDocument": lambda fed: [pdf_of(fed)],
     "service.documents.subtitles.Subtitles": lambda fed: [srt_of(fed)],
-    "service.documents.word.WordDocument": lambda fed: [docx_of(fed)],
+    **DOCUMENTS,
     **{
         f"service.documents.{name}.translated": partial(_translated, f"service.documents.{name}")
         for name in (
             "plain.PlainDocument",
             "portable.PortableDocument",
             "subtitles.Subtitles",
-            "word.WordDocument",
+            *READERS,
         )
     },
     "service.schemas.answers.render_summary": _summary,

@@ -15,6 +15,8 @@ from models.choices import (
     Length,
 )
 from models.tasks.summary import SummaryRequest
+from service.commands.batch import batch
+from service.commands.check import check
 from service.commands.source import PACKED
 from service.commands.text import summarize, translate
 from service.documents.reading import SUFFIXES
@@ -59,3 +61,8 @@ def test_the_form_names_every_format_of_documents() -> None:
 
 def test_the_command_line_reads_every_format_of_documents() -> None:
     assert {*TEXT_SUFFIXES, *PACKED} == set(SUFFIXES)
+
+
+@pytest.mark.parametrize("command", [summarize, translate, check, batch])
+def test_help_names_every_format_of_documents(command: Command) -> None:
+    assert all(suffix in str(command.help) for suffix in PACKED)

@@ -185,7 +185,11 @@ def test_subtitles_are_translated_by_sentence_and_keep_their_times() -> None:
     after = list(srt.parse(document.translated(_shout(part.text), "fr").data.decode()))
     before = list(srt.parse(SRT))
     assert [(s.index, s.start, s.end) for s in after] == [(s.index, s.start, s.end) for s in before]
-    assert [s.content for s in after] == ["THE MINISTERS\nMET IN VIENNA", "ON SUNDAY.", "- NOBODY SPOKE."]
+    assert [s.content for s in after] == [
+        "THE MINISTERS\nMET IN <i>VIENNA</i>",
+        "ON SUNDAY.",
+        "- NOBODY SPOKE.",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -194,8 +198,12 @@ def test_subtitles_are_translated_by_sentence_and_keep_their_times() -> None:
         ("<i>Who is there?</i>", "<i>WHO IS THERE?</i>"),
         ("{\\an8}<i>Who is</i>\n<i>there?</i>", "{\\an8}<i>WHO IS\nTHERE?</i>"),
         ('<font color="#ff0000"><b>Who?</b></font>', '<font color="#ff0000"><b>WHO?</b></font>'),
-        ("{\\an8}Who is <i>there?</i>", "{\\an8}WHO IS THERE?"),
-        ("<i>Who</i> is <i>there?</i>", "WHO IS THERE?"),
+        ("{\\an8}Who is <i>there?</i>", "{\\an8}WHO IS <i>THERE?</i>"),
+        ("<i>Who</i> is <i>there?</i>", "<i>WHO</i> IS <i>THERE?</i>"),
+        (
+            'One <font color="#f00">red\nhouse</font> <i>too',
+            'ONE <font color="#f00">RED\nHOUSE</font> <i>TOO',
+        ),
         ("Who is {there?", "WHO IS {THERE?"),
     ],
 )

@@ -38,6 +38,8 @@ def read(request: TranslationRequest) -> Steps[list[Run]]:
     elif request.format in ("html", "xml"):
         is_xml = request.format == "xml"
         yield from html.read_into(runs, request.text, xml=is_xml, ignore=request.ignore_tags)
+        if not is_xml:
+            yield from html.attributes_into(runs, request.text, ignore=request.ignore_tags)
     else:
         runs = layout.read(request.text)
     return runs
@@ -110,7 +112,16 @@ def put_together(
     for run in runs:
         yield None
         placed.append((yield from pausing_place(run, pieces[id(run)], separator)))
-    return restore(document, runs, placed)
+    own = [i for i, run in enumerate(runs) if not run.is_attribute]
+    text = restore(document, [runs[i] for i in own], [placed[i] for i in own])
+    if len(own) == len(runs):
+        return text
+    said = {
+        document[run.span.start : run.span.end]: new
+        for run, new in zip(runs, placed, strict=True)
+        if run.is_attribute
+    }
+    return html.put_attributes(text, said)
 
 
 def alternatives(

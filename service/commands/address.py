@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from urllib.parse import quote, urljoin, urlsplit
 
 from models.errors import DragomanError, InvalidInput
+from service.documents.formats import FORMATS
 from service.outbound import Destination, PinnedConnection, Resolve, destination, resolve
 
 MOST_BYTES = 20 << 20
@@ -22,9 +23,7 @@ SUFFIXES = {
     "application/xhtml+xml": ".html",
     "text/plain": ".txt",
     "text/markdown": ".md",
-    "application/pdf": ".pdf",
-    "application/x-subrip": ".srt",
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
+    **{each.media_type: suffix for suffix, each in FORMATS.items()},
 }
 
 

@@ -25,6 +25,7 @@ from service.commands.options import (
     translation_request,
 )
 from service.commands.session import Session, count, note, write
+from service.commands.source import tells_formats
 
 if TYPE_CHECKING:
     from service.batch.job import BatchJob, Estimate, How, MakeDoer, OpenOutput, Where
@@ -44,12 +45,13 @@ Examples: dragoman batch summarize articles.jsonl summaries.jsonl --length short
 """
 
 
+@tells_formats
 @click.group(epilog=EXAMPLES)
 def batch() -> None:
     """Summarize or translate many articles, or answer the requests of an OpenAI batch file.
 
     IN is JSON lines, CSV or TSV (the first row has the names), or Parquet, as its name tells; or a folder, of
-    which every .txt, .md, .html, .docx, .pdf and .srt file is a record, with its path as `id`. A record has
+    which every file ({FORMATS}) is a record, with its path as `id`. A record has
     `text` or `html`, perhaps `id`, and fields of its own. OUT is JSON lines, or Parquet if it is called so.
     Names that end with .gz or .zst are compressed. `-` is standard input or output, as JSON lines.
 

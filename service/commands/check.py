@@ -6,7 +6,7 @@ import click
 
 from service.commands.remote import answered, body_of, server_options
 from service.commands.session import Session, count, note, write
-from service.commands.source import ALLOW_PRIVATE, ARGUMENT, FILE, read
+from service.commands.source import ALLOW_PRIVATE, ARGUMENT, FILE, read, tells_formats
 from service.commands.text import HTML, JSON
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ FLAGGED = 3
 """The exit code where a check found an error."""
 
 
+@tells_formats
 @click.command(epilog="Example: dragoman check --kind summary article.txt summary.txt")
 @click.argument("source", metavar="SOURCE", type=ARGUMENT)
 @click.argument("output", metavar="OUTPUT", type=ARGUMENT)
@@ -37,9 +38,9 @@ def check(
 ) -> int | None:
     """Say what in OUTPUT, a summary or translation by anybody, SOURCE does not support.
 
-    Each is a file (text, .md, .html, .docx, .pdf, .srt), an http:// or https:// address, or the words
-    themselves; SOURCE may be `-`. One line for each finding: line and column in OUTPUT, its kind, the words,
-    the reason. Exits with 3 if one of them is an error and not a mere warning.
+    Each is a file ({FORMATS}), an http:// or https:// address, or the words themselves; SOURCE may be `-`.
+    One line for each finding: line and column in OUTPUT, its kind, the words, the reason. Exits with 3
+    if one of them is an error and not a mere warning.
     """
     from models.tasks.checker import CheckRequest
     from service.schemas.checking import CheckAnswer, CheckBody, render_check

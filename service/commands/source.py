@@ -3,7 +3,7 @@ back to a file. Documents are parsed in a child process, as the server does it.
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,16 +12,20 @@ import click
 
 from models.choices import TEXT_SUFFIXES, TextFormat
 from service.commands.session import keep
+from service.documents.formats import FORMATS as DOCUMENTS
 
 if TYPE_CHECKING:
-    from service.documents.document import DocumentArticle, DocumentText, File
+    from service.documents.document import Comment, DocumentArticle, DocumentText, File
     from service.settings import Settings
 
+C = TypeVar("C", bound=click.Command)
 R = TypeVar("R")
 
 FORMATS: Mapping[str, TextFormat] = {**TEXT_SUFFIXES, ".xhtml": "html", ".xml": "xml"}
-PACKED = (".docx", ".pdf", ".srt")
+PACKED = tuple(DOCUMENTS)
 """What has to be parsed; all else is UTF-8 text of some form. `service.documents` has the readers."""
+LISTED = ", ".join((".txt", ".md", ".html", *PACKED))
+"""Formats, for readers."""
 KNOWN = frozenset((*FORMATS, *PACKED))
 ADDRESSES = ("http://", "https://")
 
@@ -48,6 +52,12 @@ ALLOW_PRIVATE = click.option(
     callback=keep,
     help="Let an address lead into this network, or to this machine.",
 )
+
+
+def tells_formats(command: C) -> C:
+    """Put the formats into a command's help, where it says {FORMATS}."""
+    command.help = (command.help or "").replace("{FORMATS}", LISTED)
+    return command
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +130,11 @@ class Source:
             return read_html(self.text()).content()
         return self.article().text
 
-    def translated(self, translation: str, language: str) -> "File":
+    def translated(self, translation: str, language: str, comments: "Sequence[Comment]" = ()) -> "File":
         """Return this document with the translation of what `to_translate` gave in its place."""
         from service.documents import parsing
 
-        return self._apart(parsing.translated, translation, language)
+        return self._apart(parsing.translated, translation, language, comments)
 
     def _apart(self, function: Callable[..., R], *arguments: Any) -> R:
         """Run one of the parsers' functions in a child process."""

@@ -16,7 +16,8 @@ from service.commands.options import (
 )
 from service.commands.remote import answered, ask, body_of, server_options
 from service.commands.session import Session, note, write
-from service.commands.source import ALLOW_PRIVATE, FILE, Source, read
+from service.commands.source import ALLOW_PRIVATE, FILE, Source, read, tells_formats
+from service.documents.formats import BINARY, COMMENTED
 
 if TYPE_CHECKING:
     from models.tasks.steps import Event, Outcome, Steps
@@ -51,6 +52,7 @@ OUTPUT = click.option(
 )
 
 
+@tells_formats
 @click.command(epilog="Example: dragoman summarize article.html --length short --to fr")
 @FILE
 @summary_options
@@ -73,14 +75,14 @@ def summarize(
 ) -> None:
     """Summarize the article in FILE.
 
-    FILE is text, .md, .html, .docx, .pdf or .srt by its name, an http:// or https:// address, `-` for
-    standard input, or the words themselves.
+    FILE is a file ({FORMATS}), an http:// or https:// address, `-` for standard input, or the words
+    themselves.
     """
     from service.commands import remote_job
     from service.schemas import SummarizeBody, SummaryAnswer
     from service.work import plan
 
-    _check_output(output, file, (".docx", ".pdf"), "a summary is text")
+    _check_output(output, file, (*BINARY, ".pdf"), "a summary is text")
     source = read(file, session.settings(), allow_private=session.allow_private)
     article = source.article(is_html=is_html, clean=options["clean"])
     given = {**options, "clean": options["clean"] and article.clean, article.field: article.text}
@@ -103,6 +105,7 @@ def summarize(
     _tell(answer.notes, answer.sentences, mark, as_json)
 
 
+@tells_formats
 @click.command(epilog="Example: dragoman translate --to fr report.docx --output report.fr.docx")
 @FILE
 @translation_options
@@ -115,22 +118,23 @@ def summarize(
 def translate(
     session: Session, /, file: str, mark: bool, output: Path | None, as_json: bool, **options: Any
 ) -> int:
-    """Translate FILE; HTML, Markdown, subtitles and, with --output, .docx files keep their form.
+    """Translate FILE, which keeps its form: documents of Office and the like with --output.
 
-    FILE is text, .md, .html, .docx, .pdf or .srt by its name, an http:// or https:// address, `-` for
-    standard input, or the words themselves. A PDF comes back as text.
+    FILE is a file ({FORMATS}), an http:// or https:// address, `-` for standard input, or the words
+    themselves. A PDF comes back as text. In a .docx file --mark puts comments on sentences.
     """
     from service.commands import remote_job
     from service.recollection import FileMemory
     from service.schemas import TranslateBody, TranslationAnswer
+    from service.work.flagged import comments_on
 
     if options["remembered"] and session.server:
         raise click.UsageError("--memory is for models here; a server's own is filled by POST /v1/memory")
-    as_word = _is_word(output) and not as_json
+    as_document = _is_document(output) and not as_json
     _check_output(output, file, (".pdf",), "a translated PDF comes back as text")
     source = read(file, session.settings(), allow_private=session.allow_private)
-    if as_word and (source.suffix != ".docx" or options["format"] or options["article"] or mark):
-        raise click.UsageError("--output is a .docx file only of a .docx file, without --mark or --format")
+    if as_document and output is not None:
+        _check_document(output, source, options, mark)
     part = source.page_article() if options["article"] else source.to_translate(options["format"])
     request = translation_request({**options, "format": part.format}, part.text)
 
@@ -144,11 +148,13 @@ def translate(
         answer, code = remote_job.translated(session, body)
     else:  # a server has a deadline
         answer = ask(session, "/v1/translate", {**body, "partial": True}, TranslationAnswer)
-    translation = marked(answer.translation, answer.segments) if mark else answer.translation
+    in_text, in_comments = mark and not as_document, mark and as_document
+    translation = marked(answer.translation, answer.segments) if in_text else answer.translation
     if as_json:
         _put(answer.model_dump_json(indent=2), output)
     elif source.is_packed and not options["format"] and not options["article"]:
-        _put_document(source, source.translated(translation, answer.target), output)
+        comments = comments_on(answer.segments) if in_comments else ()
+        _put_document(source, source.translated(translation, answer.target, comments), output)
     else:
         _put(translation, output)
     _tell(answer.notes, answer.segments, mark, as_json)
@@ -216,8 +222,17 @@ def _translated(
 # ------------------------------------------------------------------ what comes out
 
 
-def _is_word(output: Path | None) -> bool:
-    return output is not None and output.suffix.lower() == ".docx"
+def _is_document(output: Path | None) -> bool:
+    return output is not None and output.suffix.lower() in BINARY
+
+
+def _check_document(output: Path, source: Source, options: dict[str, Any], mark: bool) -> None:
+    """Raise click.UsageError if no document of this kind can come of it."""
+    suffix = output.suffix.lower()
+    if source.suffix != suffix or options["format"] or options["article"]:
+        raise click.UsageError(f"--output is a {suffix} file only of a {suffix} file, without --format")
+    if mark and suffix not in COMMENTED:
+        raise click.UsageError(f"--mark puts marks into text, or comments into {' '.join(COMMENTED)} files")
 
 
 def _check_output(output: Path | None, file: str, suffixes: tuple[str, ...], why: str) -> None:
@@ -240,10 +255,10 @@ def _put(text: str, output: Path | None) -> None:
 
 
 def _put_document(source: Source, file: "File", output: Path | None) -> None:
-    """Write the file; of a Word document that is not to be one, its text."""
-    if file.suffix != ".docx":
+    """Write the file; of a document that no terminal shows and that is not to be one, its text."""
+    if file.suffix not in BINARY:
         _put(file.data.decode(), output)
-    elif output is not None and _is_word(output):
+    elif output is not None and _is_document(output):
         output.write_bytes(file.data)
     else:
         _put(Source(f"translation{file.suffix}", file.data, source.settings).words(), output)

@@ -1,5 +1,6 @@
 """The protocol of documents of any kind: an article to summarize, a text to translate, itself translated."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal, Protocol
@@ -40,6 +41,17 @@ class File:
         return f"{PurePath(original).stem}.{language}{self.suffix}"
 
 
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A remark on a sentence of a translation."""
+
+    place: int
+    """Where the sentence's source begins in `to_translate`'s text."""
+    sentence: str
+    """As it is translated."""
+    text: str
+
+
 class Document(Protocol):
     """One document, read."""
 
@@ -49,5 +61,8 @@ class Document(Protocol):
     def to_translate(self) -> DocumentText:
         """Return the text that a translation reads."""
 
-    def translated(self, translation: str, language: str) -> File:
-        """Return the document with this translation, into `language`, in place of `to_translate`'s text."""
+    def translated(self, translation: str, language: str, comments: Sequence[Comment] = ()) -> File:
+        """Return the document with this translation, into `language`, in place of `to_translate`'s text.
+
+        Comments go to documents of `formats.COMMENTED` alone.
+        """

@@ -3,7 +3,9 @@
 None keeps the parsed document: it is parsed again for the way back, which costs less than holding it.
 """
 
-from service.documents.document import DocumentArticle, DocumentText, File
+from collections.abc import Sequence
+
+from service.documents.document import Comment, DocumentArticle, DocumentText, File
 from service.documents.reading import read_document
 from service.limits import check_length
 from service.settings import Settings
@@ -23,6 +25,8 @@ def to_translate(name: str, data: bytes, limits: Settings) -> DocumentText:
     return part
 
 
-def translated(name: str, data: bytes, translation: str, language: str) -> File:
-    """Return the document with the translation of what `to_translate` gave in its place."""
-    return read_document(name, data).translated(translation, language)
+def translated(
+    name: str, data: bytes, translation: str, language: str, comments: Sequence[Comment] = ()
+) -> File:
+    """Return the document with the translation of what `to_translate` gave in its place, and the comments."""
+    return read_document(name, data).translated(translation, language, comments)

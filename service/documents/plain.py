@@ -1,13 +1,14 @@
 """Text, Markdown and HTML: files that are their own content."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from charset_normalizer import from_bytes
 
 from models.choices import TextFormat
 from models.errors import InvalidInput
-from service.documents.document import DocumentArticle, DocumentText, File
+from service.documents.document import Comment, DocumentArticle, DocumentText, File
 
 _HTML = re.compile(r"<html\b[^>]*>", re.IGNORECASE)
 _LANG = re.compile(r"""((?<![\w-])lang\s*=\s*["']?)[\w-]+(["'\s>])""", re.IGNORECASE)
@@ -34,14 +35,14 @@ class PlainDocument:
     def to_translate(self) -> DocumentText:
         return DocumentText(self.text, self.format)
 
-    def translated(self, translation: str, language: str) -> File:
+    def translated(self, translation: str, language: str, comments: Sequence[Comment] = ()) -> File:
         if self.format == "html":
-            translation = _in_language(translation, language)
+            translation = in_language(translation, language)
         return File(self.suffix, MEDIA_TYPES[self.format], translation.encode())
 
 
-def _in_language(page: str, language: str) -> str:
-    """A page that says so of itself, where it says a language: browsers and screen readers go by it."""
+def in_language(page: str, language: str) -> str:
+    """Return a page that names this language, if it names one: browsers and screen readers go by it."""
     return _HTML.sub(lambda tag: _LANG.sub(rf"\g<1>{language}\g<2>", tag[0]), page, count=1)
 
 

@@ -1,6 +1,7 @@
 """PDF files: their text, by pdfminer. It comes back as text; a PDF's layout cannot be kept."""
 
 import re
+from collections.abc import Sequence
 from io import BytesIO
 
 from pdfminer.high_level import extract_text
@@ -8,7 +9,7 @@ from pdfminer.layout import LAParams
 from pdfminer.pdfdocument import PDFPasswordIncorrect
 
 from models.errors import InvalidInput
-from service.documents.document import DocumentArticle, DocumentText, File
+from service.documents.document import Comment, DocumentArticle, DocumentText, File
 
 _HYPHENATED = re.compile(r"(?<=[^\W\d_])[-\u00ad]\n(?=[a-zß-ÿ])")
 _ENDS = re.compile(r"[.!?:;…][\"'”’»)]*$")
@@ -39,7 +40,7 @@ class PortableDocument:
     def to_translate(self) -> DocumentText:
         return DocumentText(self._text, "text")
 
-    def translated(self, translation: str, language: str) -> File:
+    def translated(self, translation: str, language: str, comments: Sequence[Comment] = ()) -> File:
         return File(".txt", "text/plain; charset=utf-8", translation.encode())
 
 

@@ -2,28 +2,30 @@
 
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import PurePath
+from typing import Any
 
 from models.choices import TEXT_SUFFIXES, TextFormat
 from models.errors import InvalidInput
 from service.documents.document import Document
+from service.documents.formats import FORMATS, SUFFIXES
 from service.documents.plain import PlainDocument, decode
-from service.documents.portable import PortableDocument
-from service.documents.subtitles import Subtitles
-from service.documents.word import WordDocument
 
 
 def _plain(data: bytes, *, format: TextFormat, suffix: str) -> Document:
     return PlainDocument(decode(data), format, suffix)
 
 
+def _reader(path: str) -> Any:
+    module, name = path.split(".")
+    return getattr(import_module(f"service.documents.{module}"), name)
+
+
 _READERS: dict[str, Callable[[bytes], Document]] = {
     **{suffix: partial(_plain, format=form, suffix=suffix) for suffix, form in TEXT_SUFFIXES.items()},
-    ".docx": WordDocument,
-    ".pdf": PortableDocument,
-    ".srt": Subtitles,
+    **{suffix: _reader(each.reader) for suffix, each in FORMATS.items()},
 }
-SUFFIXES = tuple(_READERS)
 
 
 def read_document(name: str, data: bytes) -> Document:

@@ -1,31 +1,31 @@
 """Subtitles (.srt): sentences that run over several of them are translated whole, and shared out again.
 
 Times and numbers stay as they are written. A subtitle's own text is an element of the sentence's HTML, so
-that the translator places the breaks between subtitles as it places any inline tag. The file is read line by
-line: the package `srt` has one expression for all of it, which takes hours for a megabyte of line breaks.
+that the translator places the breaks between subtitles as it places any inline tag, and so are its tags. The
+file is read line by line: the package `srt` has one expression for all of it, which takes hours for a
+megabyte of line breaks.
 """
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import Any
 
 import lxml.html
 
 from models.errors import InvalidInput
-from service.documents.document import DocumentArticle, DocumentText, File
+from service.documents.document import Comment, DocumentArticle, DocumentText, File
+from service.documents.formats import FORMATS
 from service.documents.plain import decode
+from service.documents.subtitle_tags import Framed, Mark, marked_up, without_tags, words_of, written
 
 _ENDS = re.compile(r"[.!?…。！？♪\])][\"'”’»]*\s*$")
 _OPENS_TURN = re.compile(r"\s*[-–—♪\[(]")
 _TURN_MARK = re.compile(r"\s*[-–—]")
 _TURN = re.compile(r"(?<!\s)\s++(?=[-–—]\s?\w)")
-_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|\{\\[^{}]*\}")
-_PLACE = re.compile(r"\s*(?:\{\\[^{}]*\}\s*)*")
-_AROUND = re.compile(r"((?:<[a-zA-Z][^<>]*>)+)([^<{]*)((?:</[a-zA-Z]+>)+)\s*")
-_LINE_BY_LINE = re.compile(r"</([a-zA-Z]+)>\n<\1>")
 _LINE_END = re.compile(r"\r\n|\n")
 _NUMBER = re.compile(r"\s*-?[0-9]+\.?[0-9]*\s*")
 _TIME = r"[0-9]+(?:[,.:，．。：][0-9]+){2}[,.:，．。：]?[0-9]*"
@@ -37,39 +37,72 @@ MOST_TOGETHER = 6
 class Subtitles:
     """One .srt file. Raises InvalidInput with field `file` if it cannot be read as one."""
 
+    suffix = ".srt"
+
     def __init__(self, data: bytes):
-        self._subtitles = list(_read(decode(data)))
+        self._subtitles = list(self._read(decode(data)))
         if not self._subtitles:
-            raise InvalidInput("the file has no subtitles", field="file", allowed="an SRT file")
-        self._groups = _groups([_plain(each.content) for each in self._subtitles])
+            kind = self.suffix.lstrip(".").upper()
+            raise InvalidInput("the file has no subtitles", field="file", allowed=f"an {kind} file")
+        self._marks: list[Mark] = []
+        self._framed = [Framed.of(each.content) for each in self._subtitles]
+        self._plain = [self._seen(without_tags(each.content)) for each in self._subtitles]
+        self._groups = _groups(self._plain)
 
     def article(self) -> DocumentArticle:
-        sentences = (" ".join(_plain(self._subtitles[i].content) for i in group) for group in self._groups)
+        sentences = (" ".join(self._plain[i] for i in group) for group in self._groups)
         return DocumentArticle(" ".join(sentences))
 
     def to_translate(self) -> DocumentText:
+        self._marks = []
         return DocumentText("\n".join(map(self._as_html, self._groups)), "html")
 
-    def translated(self, translation: str, language: str) -> File:
+    def translated(self, translation: str, language: str, comments: Sequence[Comment] = ()) -> File:
+        self.to_translate()  # for the marks
         contents: dict[int, str] = {}
         found = lxml.html.fromstring(f"<div>{translation}</div>").iterchildren("p")
         for group, paragraph in zip(self._groups, found, strict=True):
-            contents.update(_shared_out(group, paragraph))
+            contents.update(_shared_out(group, paragraph, partial(written, self._marks, self._written)))
         composed = []
         for number, subtitle in enumerate(self._subtitles):
-            before, after = _frame(subtitle.content)
-            laid_out = _laid_out(contents.get(number, ""), subtitle.content.split("\n"))
-            content = f"{before}{laid_out}{after}" if laid_out else ""
-            composed.append(f"{subtitle.head}\n{content}\n\n")
-        return File(".srt", "application/x-subrip; charset=utf-8", "".join(composed).encode())
+            framed = self._framed[number]
+            laid_out = _laid_out(contents.get(number, ""), framed.content.split("\n"))
+            content = f"{framed.before}{laid_out}{framed.after}" if laid_out else ""
+            composed.append(self._composed(subtitle, content))
+        return File(self.suffix, f"{FORMATS[self.suffix].media_type}; charset=utf-8", self._whole(composed))
+
+    # ------------------------------------------------------------------ what differs between formats
+
+    def _read(self, text: str) -> Iterator["Subtitle"]:
+        return _read(text)
+
+    def _seen(self, text: str) -> str:
+        """Return what a reader reads of a subtitle's text."""
+        return text
+
+    def _written(self, text: str) -> str:
+        """Return the text as a subtitle has it."""
+        return text
+
+    def _composed(self, subtitle: "Subtitle", content: str) -> str:
+        return f"{subtitle.head}\n{content}\n\n"
+
+    def _whole(self, composed: Sequence[str]) -> bytes:
+        return "".join(composed).encode()
+
+    # ------------------------------------------------------------------ inside
+
+    def _escaped(self, text: str) -> str:
+        return escape(self._seen(text))
 
     def _as_html(self, group: range) -> str:
-        spans = (f'<span id="{i}">{escape(_plain(self._subtitles[i].content))}</span>' for i in group)
+        contents = (marked_up(self._framed[i].content, self._marks, self._escaped) for i in group)
+        spans = (f'<span id="{i}">{content}</span>' for i, content in zip(group, contents, strict=True))
         return f"<p>{' '.join(spans)}</p>"
 
 
 @dataclass(frozen=True, slots=True)
-class _Subtitle:
+class Subtitle:
     """One subtitle, as it is written."""
 
     head: str
@@ -78,7 +111,7 @@ class _Subtitle:
     """Lines, with no blank one at either end."""
 
 
-def _read(text: str) -> Iterator[_Subtitle]:
+def _read(text: str) -> Iterator[Subtitle]:
     """Find the subtitles in an SRT file. Raises InvalidInput for text before the first of them.
 
     Blank lines inside a subtitle, and none between two of them, are taken as players take them.
@@ -94,19 +127,7 @@ def _read(text: str) -> Iterator[_Subtitle]:
         )
     for start, time, end in zip(heads, times, [*heads[1:], len(lines)], strict=True):
         content = "\n".join(lines[time + 1 : end]).strip("\n")
-        yield _Subtitle("\n".join(lines[start : time + 1]), content)
-
-
-def _plain(content: str) -> str:
-    """A subtitle's words on one line, without tags: those around the whole of it come back, no others."""
-    return " ".join(_TAG.sub("", content).split())
-
-
-def _frame(content: str) -> tuple[str, str]:
-    """Return the marks around a subtitle's words: its place on the screen, and tags that hold all of it."""
-    place, rest = _PLACE.match(content)[0], _PLACE.sub("", content, count=1)  # type: ignore[index]
-    around = _AROUND.fullmatch(_LINE_BY_LINE.sub("\n", rest))
-    return (f"{place}{around[1]}", around[3]) if around else (place, "")
+        yield Subtitle("\n".join(lines[start : time + 1]), content)
 
 
 def _groups(contents: list[str]) -> list[range]:
@@ -125,11 +146,11 @@ def _groups(contents: list[str]) -> list[range]:
     return groups
 
 
-def _shared_out(group: range, paragraph: Any) -> dict[int, str]:
+def _shared_out(group: range, paragraph: Any, write: Callable[[Any], str]) -> dict[int, str]:
     """The translation's parts in its own order: who reads hears the sentence from its beginning."""
     parts = [paragraph.text or ""]
     for number, span in enumerate(paragraph.iterchildren("span")):
-        part = (span.text_content() or "") + (span.tail or "")
+        part = write(span) + (span.tail or "")
         if 0 < number < len(group):
             parts.append(part)
         else:
@@ -143,15 +164,16 @@ def _laid_out(content: str, before: list[str]) -> str:
     turns = _TURN.split(content)
     if len(turns) == len(before) and all(map(_TURN_MARK.match, before)):
         return "\n".join(turns)
-    words, out = deque(content.split(" ")), []
-    characters = sum(map(len, words))
+    words, out = deque(words_of(content)), []
+    widths = deque(len(without_tags(word)) for word in words)
+    characters = sum(widths)
     for left in range(len(before), 1, -1):
         share = characters / left
         line: list[str] = []
         width = 0
-        while len(words) > 1 and width + len(words[0]) / 2 <= share:
+        while len(words) > 1 and width + widths[0] / 2 <= share:
             line.append(words.popleft())
-            width += len(line[-1])
+            width += widths.popleft()
         characters -= width
         if line:
             out.append(" ".join(line))

@@ -27,6 +27,8 @@ READING = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods of requests that no rate counts ..."""
 WORK_BY_GET = frozenset({"deepl.translate"})
 """... but for these, which do a text's work."""
+READING_BY_POST = frozenset({"deepl.document_status", "deepl.document_result"})
+"""As DeepL's clients ask, every few seconds, how a document stands."""
 
 _DAY = RateLimitItemPerDay(UNLIMITED, namespace="characters")
 
@@ -121,6 +123,8 @@ def _caller() -> Caller:
 def _has_a_rate() -> bool:
     caller: Caller | None = g.get("caller")
     if caller is None or caller.rate is None:
+        return False
+    if request.endpoint in READING_BY_POST:
         return False
     return request.method not in READING or request.endpoint in WORK_BY_GET
 

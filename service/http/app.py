@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from service.runtime import Runtime
     from service.settings import Settings
 
+JOB_BODIES = ("jobs.create", "deepl.upload_document")
+"""Endpoints that take what a job may be."""
 OTHER_FIELDS = 1100
 """Fields of a form beside its texts: a thousand terms to protect, and options."""
 
@@ -68,10 +70,12 @@ def create_app(
     _bound(app, runtime.settings)
     Access(metrics).install(app)
     arriving = Shares(ARRIVING)
-    arrivals = Arrivals(arriving, runtime.settings, {"jobs.create": job_limits(runtime.settings)})
+    long = job_limits(runtime.settings)
+    arrivals = Arrivals(arriving, runtime.settings, dict.fromkeys(JOB_BODIES, long))
     allowance = Allowance(runtime.settings.limits_storage)
     work = RequestRunner(runtime, gate, readiness, allowance)
-    families = _families(runtime, work, readiness)
+    jobs = Jobs(runtime, desk or Desk(runtime), allowance)
+    families = _families(runtime, work, readiness, jobs)
     errors.install(app, families)
     browsers.install(app, runtime.settings, _open_to_pages(families))
     Auth(runtime.keys, runtime.settings, gate, arrivals, families).install(app)
@@ -83,7 +87,7 @@ def create_app(
     app.register_blueprint(Pulls(runtime, work).blueprint())
     app.register_blueprint(TrustViews(runtime, work).blueprint())
     app.register_blueprint(Documents(runtime, work).blueprint())
-    app.register_blueprint(Jobs(runtime, desk or Desk(runtime), allowance).blueprint())
+    app.register_blueprint(jobs.blueprint())
     app.register_blueprint(GlossaryViews(runtime, work).blueprint())
     app.register_blueprint(MemoryViews(runtime, work).blueprint())
     app.register_blueprint(Status(readiness, metrics).blueprint())
@@ -97,11 +101,11 @@ def create_app(
     return app
 
 
-def _families(runtime: "Runtime", work: RequestRunner, readiness: Readiness) -> list[Family]:
+def _families(runtime: "Runtime", work: RequestRunner, readiness: Readiness, jobs: Jobs) -> list[Family]:
     """Return other people's interfaces, those that the settings name."""
     makers: dict[ClientFamily, Callable[[], Family]] = {
         "libretranslate": lambda: LibreTranslate(runtime, work),
-        "deepl": lambda: DeepL(runtime, work),
+        "deepl": lambda: DeepL(runtime, work, jobs),
         "huggingface": lambda: HuggingFace(runtime, work, readiness),
         "openai": lambda: OpenAI(runtime, work),
     }

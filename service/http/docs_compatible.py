@@ -5,11 +5,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from service.http.compat.deepl import DeepLTranslate
+from service.http.compat.deepl import DeepLDocument, DeepLTranslate
+from service.http.compat.deepl_documents import DocumentKey
 from service.http.compat.deepl_glossaries import Changes, Entries, NewV2, NewV3
 from service.http.compat.huggingface import PipelineBody
 from service.http.compat.libretranslate import Detect, Suggest, TranslateFile, TranslateTexts
 from service.http.compat.openai_request import ChatBody
+from service.http.forms import FORM
 from service.http.openapi import JSON
 from service.schemas.examples import ARTICLE
 from service.settings import ClientFamily
@@ -49,6 +51,8 @@ class Foreign:
     status: int = 200
 
 
+_DOCUMENT, _KEY = "/v2/document/{document_id}", {"document_key": "0CB0054F1C132C1625B392EADDA41CB7"}
+_SENT, _DONE = {"document_id": _ID, **_KEY}, {"document_id": _ID, "status": "done", "billed_characters": 1337}
 _V2_ONE, _V3_ONE = "/v2/glossaries/{glossary_id}", "/v3/glossaries/{glossary_id}"
 
 FOREIGN = (
@@ -98,6 +102,9 @@ FOREIGN = (
         DeepLTranslate,
         {"text": [_SENTENCE], "target_lang": "FR"},
     ),
+    Foreign(DEEPL, "post", "/v2/document", "Send in a document", _SENT, DeepLDocument, body_type=FORM),
+    Foreign(DEEPL, "post", _DOCUMENT, "Ask how a document stands", _DONE, DocumentKey, _KEY),
+    Foreign(DEEPL, "post", f"{_DOCUMENT}/result", "Download it, once", None, DocumentKey, _KEY),
     Foreign(
         DEEPL,
         "get",
@@ -208,7 +215,7 @@ FOREIGN = (
         "Translate a file",
         {"translatedFileUrl": "http://127.0.0.1:8080/download_file/9e4ff64cbc0a49a99a2ee5986308d2aa"},
         TranslateFile,
-        body_type="multipart/form-data",
+        body_type=FORM,
     ),
     Foreign(LIBRETRANSLATE, "get", "/download_file/{key}", "Fetch a translated file", answer_type="*/*"),
     Foreign(

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from models.errors import InvalidInput
-from service.documents.reading import SUFFIXES
+from service.documents.formats import SUFFIXES
 from service.http.files import FORM, file_answer, sent_file
 from service.http.openapi import WORK_ERRORS, Operation, add
 from service.http.work import RequestRunner
@@ -37,7 +37,8 @@ TRANSLATE = Operation(
     summary="Translate a document",
     description=(
         f"One of {', '.join(SUFFIXES)}. It comes back in its own format, a PDF as text. Notes on the "
-        "translation are in the header `Dragoman-Notes`."
+        "translation are in the header `Dragoman-Notes`, and how many of its segments are flagged is in "
+        "`Dragoman-Flags` (`segments=40, flagged=3, errors=1, doubtful=2`)."
     ),
     body=TranslateForm,
     body_type=FORM,

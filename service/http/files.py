@@ -1,5 +1,6 @@
 """Files in requests and answers."""
 
+import re
 import unicodedata
 from typing import Any
 from urllib.parse import quote
@@ -8,12 +9,13 @@ from flask import Response, request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from models.errors import InvalidInput
-from service.documents.reading import SUFFIXES
+from service.documents.formats import SUFFIXES
 from service.http.forms import FORM as FORM
 
 NAMELESS = "document"
 NOTES_CHARACTERS = 4000
 """Of notes in a header: clients and proxies refuse longer ones."""
+_COUNTS = re.compile(r"(segments=\d+(?:, [a-z]+=\d+)*+)\n")
 
 
 def sent_file() -> tuple[bytes, dict[str, Any]]:
@@ -31,10 +33,16 @@ def sent_file() -> tuple[bytes, dict[str, Any]]:
 
 
 def file_answer(data: bytes, media_type: str, filename: str | None = None, notes: str = "") -> Response:
-    """A file to be saved under its name; notes on it go into the header `Dragoman-Notes`."""
+    """A file to be saved under its name.
+
+    Of its notes, counts of flags go into the header `Dragoman-Flags` and the others into `Dragoman-Notes`.
+    """
     response = Response(data, content_type=media_type)
     if filename is not None:
         response.headers.set("Content-Disposition", "attachment", **_names(filename))
+    if counted := _COUNTS.match(notes):
+        response.headers["Dragoman-Flags"] = counted[1]
+        notes = notes[counted.end() :]
     if notes:
         shown = without_controls(notes[:NOTES_CHARACTERS])
         response.headers["Dragoman-Notes"] = shown.encode("ascii", "replace").decode()

@@ -1,7 +1,7 @@
 """/v1/jobs: what takes long is handed in, looked after, and fetched when it is done."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from flask import Blueprint, Response, g, request
 
@@ -22,7 +22,6 @@ from service.jobs.schemas import (
     BODIES,
     FORMS,
     JobAnswer,
-    JobFields,
     JobList,
     ListQuery,
     ResultQuery,
@@ -48,6 +47,10 @@ BODIES_AT_ONCE = 2
 hundreds of megabytes. A caller has a share of this."""
 LOOKED_UP_AT_ONCE = 8
 """Callbacks whose hosts are looked up: a slow name server keeps so many threads, and no place of the gate."""
+_READ: Mapping[TaskName, Callable[..., DocumentArticle | DocumentText]] = {
+    "summarize": parsing.article,
+    "translate": parsing.to_translate,
+}
 
 _TRANSLATE = {"task": "translate", "texts": ["Good morning.", "Good night."], "target": "fr"}
 QUEUED = {
@@ -118,7 +121,7 @@ class Jobs:
 
     def __init__(self, runtime: "Runtime", desk: Desk, allowance: Allowance):
         self._runtime = runtime
-        self._desk = desk
+        self.desk = desk
         self._allowance = allowance
         self._limits = job_limits(runtime.settings)
         self._retention_s = runtime.settings.job_retention_s
@@ -136,11 +139,7 @@ class Jobs:
         return routes
 
     def create(self) -> Response:
-        length = request.content_length
-        with self._gate.enter(g.caller.name, self._longest if length is None else length):
-            new = self._document() if request.mimetype == FORM else self._texts()
-            self._check_names(new)
-            job = self._desk.take(new)
+        job = self.take(self._document if request.mimetype == FORM else self._texts)
         if job.callback is not None:
             self._look_up_callback(job)
         response = self._shown(job)
@@ -148,29 +147,41 @@ class Jobs:
         response.headers["Location"] = f"{request.script_root}/v1/jobs/{job.id}"
         return response
 
+    def take(self, read: Callable[[], NewJob]) -> Job:
+        """Keep the job that is read from the body. Raises Overloaded, and what is wrong with it."""
+        length = request.content_length
+        with self._gate.enter(g.caller.name, self._longest if length is None else length):
+            new = read()
+            self._check_names(new)
+            return self.desk.take(new)
+
     def _look_up_callback(self, job: Job) -> None:
         """Raise InvalidInput where it may not go. Beyond so many at once that is seen when it is sent."""
         try:
             with self._looking_up.enter():
-                self._desk.look_up_callback(job)
+                self.desk.look_up_callback(job)
         except Overloaded:
             return
 
     def list(self) -> Response:
         query = parse_form(ListQuery, request.args.to_dict())
-        jobs = self._desk.store.page(_owner(), limit=query.limit + 1, before=query.before)
+        jobs = self.desk.store.page(_owner(), limit=query.limit + 1, before=query.before)
         page = render_jobs(jobs, query.limit, self._retention_s)
         return Response(page.model_dump_json(), mimetype="application/json")
 
+    def find(self, job_id: str) -> Job:
+        """Return the caller's job. Raises UnknownJob."""
+        return self.desk.store.get(job_id, _owner())
+
     def get(self, job_id: str) -> Response:
-        return self._shown(self._desk.store.get(job_id, _owner()))
+        return self._shown(self.find(job_id))
 
     def result(self, job_id: str) -> Response:
         query = parse_form(ResultQuery, request.args.to_dict())
-        return answer(self._desk.store, self._desk.store.get(job_id, _owner()), query, self._retention_s)
+        return answer(self.desk.store, self.find(job_id), query, self._retention_s)
 
     def delete(self, job_id: str) -> Response:
-        self._desk.remove(job_id, _owner())
+        self.desk.remove(job_id, _owner())
         return Response(status=204)
 
     # ------------------------------------------------------------------ from requests to jobs
@@ -189,41 +200,55 @@ class Jobs:
         return self._new_job(
             task,
             form,
-            body,
+            options(body),
             [
                 Result.of_error(item, g.request_id, i) if isinstance(item, InvalidInput) else content
                 for i, (item, content) in enumerate(zip(items, sent, strict=True))
             ],
+            body.callback,
         )
+
+    def read_document(self, task: TaskName, name: str, data: bytes) -> str:
+        """Return the text of a document, and charge for it. Raises InvalidInput, TooLong, CharactersSpent."""
+        found = self._runtime.children.run(
+            _READ[task],
+            *(name, data, self._limits),
+            field="file",
+            timeout_s=self._runtime.settings.request_timeout_s,
+        )
+        self._allowance.charge([found.text])
+        return found.text
+
+    def new_document(
+        self, task: TaskName, own: Mapping[str, Any], data: bytes, callback: str | None = None
+    ) -> NewJob:
+        """Return the job of a document; `own` are its options, and its name as `file`."""
+        return self._new_job(task, "document", own, [data], callback)
 
     def _document(self) -> NewJob:
         data, fields = sent_file()
         task = task_of(fields)
         form = parse_form(FORMS[task], fields)
-        read = parsing.article if task == "summarize" else parsing.to_translate
-        self._allowance.charge([self._read(read, form.file, data).text])
-        return self._new_job(task, "document", form, [data])
+        self.read_document(task, form.file, data)
+        return self.new_document(task, options(form), data, form.callback)
 
     def _new_job(
-        self, task: TaskName, form: Form, fields: JobFields, contents: Sequence[str | bytes | Result]
+        self,
+        task: TaskName,
+        form: Form,
+        own: Mapping[str, Any],
+        contents: Sequence[str | bytes | Result],
+        callback: str | None,
     ) -> NewJob:
         return NewJob(
             task=task,
             form=form,
-            options=options(fields),
+            options=own,
             contents=contents,
             request_id=g.request_id,
             owner=_owner(),
             caller=g.caller.name,
-            callback=fields.callback,
-        )
-
-    def _read(
-        self, function: Callable[..., DocumentArticle | DocumentText], name: str, data: bytes
-    ) -> DocumentArticle | DocumentText:
-        timeout_s = self._runtime.settings.request_timeout_s
-        return self._runtime.children.run(
-            function, name, data, self._limits, field="file", timeout_s=timeout_s
+            callback=callback,
         )
 
     def _check_names(self, new: NewJob) -> None:

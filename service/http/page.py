@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, request
 
 from models.choices import DEFAULT_LENGTH, LENGTHS, TEXT_FORMATS
-from service.documents.reading import SUFFIXES
+from service.documents.formats import SUFFIXES
 from service.limits import job_limits
 
 if TYPE_CHECKING:

@@ -1,8 +1,17 @@
 """The forms of /v1/documents: a file, and in fields beside it what is asked. Form fields are strings."""
 
-from typing import Annotated, Any, TypeVar
+from pathlib import PurePath
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from models.choices import (
     ABOUT_LENGTHS,
@@ -12,7 +21,8 @@ from models.choices import (
     OnUnsupported,
     SummaryFormat,
 )
-from service.documents.reading import SUFFIXES
+from models.errors import InvalidInput
+from service.documents.formats import COMMENTED, SUFFIXES
 from service.schemas.fields import wrong_fields
 from service.schemas.requests import LONGEST_TERM, MOST_PROTECTED, LanguageCode, ModelName
 
@@ -50,6 +60,24 @@ class TranslateForm(DocumentForm):
         [], max_length=MOST_PROTECTED, description="Terms that stay as they are; may repeat."
     )
     min_confidence: float | None = Field(None, ge=0, le=1, description="As in /v1/translate.")
+    comments: bool = Field(
+        False,
+        description=f"Put what the checks found into the document as comments: {' '.join(COMMENTED)} only.",
+    )
+    report: bool = Field(
+        False,
+        description="Answer with a ZIP file of the document and its report, the JSON of /v1/translate.",
+    )
+
+    @model_validator(mode="after")
+    def _can_carry_comments(self) -> Self:
+        if self.comments and PurePath(str(self.file)).suffix.lower() not in COMMENTED:
+            raise InvalidInput(
+                "the document cannot carry comments",
+                field="comments",
+                allowed=f"files of {' '.join(COMMENTED)}",
+            )
+        return self
 
 
 def parse_form(form: type[F], fields: dict[str, Any]) -> F:

@@ -4,7 +4,7 @@ Whatever is done for a body of JSON, a form, a record of a file or an item of a 
 else reads bodies as requests or renders answers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -25,6 +25,7 @@ from service.schemas import (
 )
 from service.schemas.requests import NamedTerms
 from service.settings import Settings
+from service.work.flagged import comments_on, counts, with_report
 from service.work.named_terms import named_terms
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ TaskName = Literal["summarize", "translate"]
 Request = SummaryRequest | TranslationRequest
 Answer = SummaryAnswer | TranslationAnswer
 
+COMMENTS, REPORT, BILLED = "comments", "report", "billed_characters"
+"""Options of a document, beside those of its text."""
 PROBLEM = "application/problem+json"
 """The media type of a result that says why there is none."""
 
@@ -46,6 +49,7 @@ class Result:
     media_type: str = "application/json"
     filename: str | None = None
     notes: str = ""
+    """Of a translated document: a line with the counts of its flags, then what its reader should know."""
 
     @property
     def failed(self) -> bool:
@@ -151,14 +155,16 @@ def of_document(
 
     `apart` runs a function of the bytes elsewhere; see `Children.run`.
     """
-    make = with_options(runtime, task, options, owner=None)
+    wanted = frozenset(name for name in (COMMENTS, REPORT) if options.get(name))
+    fields = {name: value for name, value in options.items() if name not in (COMMENTS, REPORT, BILLED)}
+    make = with_options(runtime, task, fields, owner=None)
     if task == "summarize":
         article = apart(parsing.article, *file, limits, field="file")
         request = make(**{article.field: article.text}, clean=article.clean)
         return PlannedTask(article.text, steps(runtime, request), partial(_with_text, request))
     part = apart(parsing.to_translate, *file, limits, field="file")
     request = make(text=part.text, format=part.format)
-    return PlannedTask(part.text, steps(runtime, request, recall), partial(_file, file, apart))
+    return PlannedTask(part.text, steps(runtime, request, recall), partial(_file, file, apart, wanted))
 
 
 def _with_text(request: SummaryRequest, outcome: Outcome[Summary], total_s: float) -> Result:
@@ -169,9 +175,18 @@ def _with_text(request: SummaryRequest, outcome: Outcome[Summary], total_s: floa
 
 
 def _file(
-    file: tuple[str, bytes], apart: Callable[..., Any], outcome: Outcome[Translation], _total_s: float
+    file: tuple[str, bytes],
+    apart: Callable[..., Any],
+    wanted: Collection[str],
+    outcome: Outcome[Translation],
+    total_s: float,
 ) -> Result:
     done = outcome.unwrap()
-    made = apart(parsing.translated, *file, done.translation, done.target, field="file")
-    notes = "; ".join((*done.notes, *done.cautions))
-    return Result(made.data, made.media_type, made.name(file[0], done.target), notes)
+    comments = comments_on(done.segments) if COMMENTS in wanted else ()
+    made = apart(parsing.translated, *file, done.translation, done.target, comments, field="file")
+    name = made.name(file[0], done.target)
+    notes = f"{counts(done.segments)}\n{'; '.join((*done.notes, *done.cautions))}"
+    if REPORT in wanted:
+        made = with_report(made, name, answer(outcome, total_s).model_dump_json(indent=2).encode())
+        name = made.name(file[0], done.target)
+    return Result(made.data, made.media_type, name, notes)

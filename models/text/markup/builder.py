@@ -97,7 +97,7 @@ class RunBuilder:
         self._ends += [end] * len(content)
         self._level().append(Node(kind, Span(at, len(self._text)), self.document[start:end]))
 
-    def run(self) -> Run | None:
+    def run(self, *, is_attribute: bool = False) -> Run | None:
         """The run; None if it has not one letter outside of what is kept."""
         while self._open:
             self._give_up()
@@ -107,7 +107,7 @@ class RunBuilder:
         if self._first is None or not _has_letters(text, nodes):
             return None
         span = Span(self._first, self._last)
-        return Run(span, text, self._starts, self._ends, nodes, self.escape)
+        return Run(span, text, self._starts, self._ends, nodes, self.escape, is_attribute=is_attribute)
 
     def _reach(self, start: int, end: int) -> None:
         self._first = start if self._first is None else self._first

@@ -2,16 +2,16 @@
 
 Elements that a browser puts on lines of their own end a run, others stand within it. XML has no such list:
 there, what stands beside text is within it. Kept as they are: code, scripts, what says `translate="no"` or
-has the class `notranslate`, and the elements that the caller names.
+has the class `notranslate`, and the elements that the caller names. Of HTML, `alt` and `title` are read too.
 """
 
 import html
 import re
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Mapping
 from itertools import count
 
 from models.text.markup.builder import MOST_TAGS, PAUSE_TAGS, RunBuilder
-from models.text.markup.run import Run
+from models.text.markup.run import Run, restore
 from models.text.markup.tags import Tag, partners, scan
 from models.text.span import Span
 
@@ -26,6 +26,7 @@ _HIDDEN = frozenset(("script", "style", "template", "svg", "math"))
 _KEPT = _HIDDEN | {"code", "kbd", "samp", "var", "pre", "textarea"}
 _REFERENCE = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)")
 _XML_ENTITIES = {"&amp;", "&lt;", "&gt;", "&quot;", "&apos;"}
+_SAID = re.compile(r"(?<![^\s\"'])(?:alt|title)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)')", re.IGNORECASE)
 _TAGS = re.compile(r"<[^>]*+(?:>|\Z)")  # what is looked at ends in ">"; at one without, it stops
 
 
@@ -57,6 +58,26 @@ def read_into(
     yield from reader.read(tags)
 
 
+def attributes_into(
+    runs: list[Run], document: str, *, ignore: Collection[str] = ()
+) -> Generator[None, None, None]:
+    """Add to `runs` what `alt` and `title` of HTML say, each text once, with pauses as in `read_into`."""
+    if _SAID.search(document) is None:
+        return
+    reader = _HtmlReader(document, False, frozenset(name.lower() for name in ignore), [])
+    yield from reader.read(list(scan(document, 0, len(document), xml=False)))
+    runs.extend({document[run.span.start : run.span.end]: run for run in reader.said}.values())
+
+
+def put_attributes(document: str, translated: Mapping[str, str]) -> str:
+    """The document with what its `alt` and `title` say, as it is written there, replaced."""
+    reader = _HtmlReader(document, False, frozenset(), [])
+    for _ in reader.read(list(scan(document, 0, len(document), xml=False))):
+        pass
+    raw = [document[run.span.start : run.span.end] for run in reader.said]
+    return restore(document, reader.said, [translated.get(each, each) for each in raw])
+
+
 def escape(text: str) -> str:
     """Plain text as both formats write it."""
     return html.escape(text, quote=False)
@@ -69,6 +90,7 @@ class _HtmlReader:
         self._ignore = ignore
         self._runs = runs
         self._builder = RunBuilder(document, escape)
+        self.said: list[Run] = []
 
     def read(self, tags: list[Tag]) -> Generator[None, None, None]:
         pairs = partners(tags)
@@ -86,12 +108,26 @@ class _HtmlReader:
                 self._keep(tag, tags[last].end, block)
                 i = last + 1
                 continue
+            if not self._xml and tag.attributes:
+                self._attributes(tag)
             if block or self._builder.tags >= MOST_TAGS:
                 self._flush()
             if not block:
                 self._inline(tag)
             i += 1
         self._flush()
+
+    def _attributes(self, tag: Tag) -> None:
+        """Read what a reader is told of an element."""
+        if tag.attribute("alt") is None and tag.attribute("title") is None:
+            return
+        offset = self._document.index(tag.attributes, tag.start)
+        for found in _SAID.finditer(tag.attributes):
+            span = found.span(1) if found[1] is not None else found.span(2)
+            builder = RunBuilder(self._document, _escape_all)
+            _words(builder, self._document, offset + span[0], offset + span[1], xml=False)
+            if (run := builder.run(is_attribute=True)) is not None:
+                self.said.append(run)
 
     def _flush(self) -> None:
         if (run := self._builder.run()) is not None:
@@ -117,7 +153,7 @@ class _HtmlReader:
     def _inline(self, tag: Tag) -> None:
         builder = self._builder
         if tag.kind == "text":
-            self._text(tag.start, tag.end)
+            _words(builder, self._document, tag.start, tag.end, xml=self._xml)
         elif tag.kind == "open":
             builder.open(tag.name, tag.start, tag.end)
         elif tag.kind == "close":
@@ -130,16 +166,21 @@ class _HtmlReader:
         else:
             builder.node("point", tag.start, tag.end)
 
-    def _text(self, start: int, end: int) -> None:
-        at = start
-        for found in _REFERENCE.finditer(self._document, start, end):
-            self._builder.text(self._document[at : found.start()], at, found.start())
-            at = found.end()
-            if self._xml and found[0] not in _XML_ENTITIES and not found[0].startswith("&#"):
-                self._builder.node("point", *found.span())  # an entity of the document's own
-            else:
-                self._builder.text(html.unescape(found[0]), *found.span())
-        self._builder.text(self._document[at:end], at, end)
+
+def _words(builder: RunBuilder, document: str, start: int, end: int, *, xml: bool) -> None:
+    at = start
+    for found in _REFERENCE.finditer(document, start, end):
+        builder.text(document[at : found.start()], at, found.start())
+        at = found.end()
+        if xml and found[0] not in _XML_ENTITIES and not found[0].startswith("&#"):
+            builder.node("point", *found.span())  # an entity of the document's own
+        else:
+            builder.text(html.unescape(found[0]), *found.span())
+    builder.text(document[at:end], at, end)
+
+
+def _escape_all(text: str) -> str:
+    return html.escape(text)
 
 
 def _structure(document: str, tags: list[Tag], pairs: dict[int, int]) -> set[int]:

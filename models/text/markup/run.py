@@ -45,6 +45,8 @@ class Run:
     """From plain text to how the document's format writes it."""
     is_markup: bool = True
     """False for a run of plain text, which is written as it is read."""
+    is_attribute: bool = False
+    """True for the text of an element's `alt` or `title`, which may stand within another run."""
     finish: Callable[[str], str] = str
     """A change of the whole translation, such as wrapping it."""
 

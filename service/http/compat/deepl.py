@@ -19,6 +19,7 @@ from service.errors import CharactersSpent
 from service.http import keepalive
 from service.http.allowance import UNLIMITED
 from service.http.body import read_json
+from service.http.compat.deepl_documents import DeepLDocuments
 from service.http.compat.deepl_glossaries import DeepLGlossaries
 from service.http.compat.family import (
     ClientFields,
@@ -37,6 +38,7 @@ from service.schemas.requests import LONGEST_CODE, LanguageCode, validated
 from service.work.named_terms import named_terms
 
 if TYPE_CHECKING:
+    from service.http.jobs import Jobs
     from service.runtime import Runtime
 
 STATUSES = {401: 403, 415: 400, 422: 400}
@@ -67,33 +69,46 @@ def _lower(value: Any) -> Any:
 Tags = Annotated[list[str], BeforeValidator(_list)]
 
 
-class DeepLTranslate(ClientFields):
-    """The body of /v2/translate; other fields change nothing here."""
+class _Wishes(ClientFields):
+    """The fields of texts and documents; others change nothing here."""
 
-    text: Any
     target_lang: LanguageCode
     source_lang: str = Field("", max_length=LONGEST_CODE)
     formality: Annotated[
         Literal["default", "more", "less", "prefer_more", "prefer_less"], BeforeValidator(_lower)
     ] = "default"
-    tag_handling: Literal["", "html", "xml"] = ""
-    ignore_tags: Tags = Field([])
     glossary_id: str = ""
     glossary_ids: Tags = Field([])
-    model_type: str = ""
     style_id: str = ""
     translation_memory_id: str = ""
     custom_instructions: list[str] = Field([])
 
 
+class DeepLTranslate(_Wishes):
+    """The body of /v2/translate."""
+
+    text: Any
+    tag_handling: Literal["", "html", "xml"] = ""
+    ignore_tags: Tags = Field([])
+    model_type: str = ""
+
+
+class DeepLDocument(_Wishes):
+    """The fields of /v2/document beside the file."""
+
+    filename: str = ""
+    output_format: str = ""
+
+
 class DeepL:
     """The views of a DeepL server over a runtime."""
 
-    def __init__(self, runtime: "Runtime", work: RequestRunner):
+    def __init__(self, runtime: "Runtime", work: RequestRunner, jobs: "Jobs"):
         self._runtime = runtime
         self._settings = runtime.settings
         self._work = work
         self._glossaries = DeepLGlossaries(runtime, work)
+        self._documents = DeepLDocuments(jobs, self._wishes)
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("deepl", __name__)
@@ -101,6 +116,7 @@ class DeepL:
         routes.route("/v2/languages", methods=["GET", "POST"])(self.languages)
         routes.route("/v2/usage", methods=["GET", "POST"])(self.usage)
         self._glossaries.add_to(routes)
+        self._documents.add_to(routes)
         return routes
 
     def owns(self, path: str) -> bool:
@@ -152,7 +168,12 @@ class DeepL:
             for text in texts
         ]
 
-    def _terms(self, body: DeepLTranslate, source: str) -> Callable[[str], Mapping[str, str]]:
+    def _wishes(self, fields: Any) -> tuple[DeepLDocument, Callable[[str], Mapping[str, str]]]:
+        body = validated(DeepLDocument, fields)
+        _refuse_what_no_model_has(body)
+        return body, self._terms(body, body.source_lang or "auto")
+
+    def _terms(self, body: _Wishes, source: str) -> Callable[[str], Mapping[str, str]]:
         """The glossaries' terms for a text; those of the glossary that is named first count."""
         named = [body.glossary_id] if body.glossary_id else body.glossary_ids
         lookups = [
@@ -210,7 +231,7 @@ def deepl_code(code: str) -> str:
     return _OWN_CODES.get(base, base.upper())
 
 
-def _refuse_what_no_model_has(body: DeepLTranslate) -> None:
+def _refuse_what_no_model_has(body: _Wishes) -> None:
     if body.formality in ("more", "less"):
         raise InvalidInput(
             f"formality {body.formality!r} is not supported for target_lang {body.target_lang[:40]}",

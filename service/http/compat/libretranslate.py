@@ -17,7 +17,7 @@ from models.choices import MOST_ALTERNATIVES, TextFormat
 from models.errors import InvalidInput
 from models.tasks.translation import Translation, TranslationRequest
 from service.documents import parsing
-from service.documents.reading import SUFFIXES
+from service.documents.formats import SUFFIXES
 from service.http.allowance import Caller
 from service.http.body import read_json
 from service.http.compat.family import (

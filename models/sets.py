@@ -32,6 +32,8 @@ class ModelSet:
     device: Literal["any", "cuda"]
     good_at: str
     pairs: tuple[str, ...] = ()
+    cpu_cores: int = 1
+    """Processors with fewer of which it is too slow on a CPU."""
 
     def entries(self, catalog: Catalog, pairs: Iterable[str] = ()) -> list[ModelEntry]:
         """Return its models, each once, a pattern as the models of these pairs (or of its own)."""
@@ -70,14 +72,15 @@ def load_sets() -> Mapping[str, ModelSet]:
     }
 
 
-def fitting(catalog: Catalog, memory_bytes: int | None, gpu_bytes: int | None) -> ModelSet:
-    """Return the largest set that a machine has the memory for; with neither number, the bundled one."""
+def fitting(catalog: Catalog, memory_bytes: int | None, gpu_bytes: int | None, cores: float = 1) -> ModelSet:
+    """Return the largest set that a machine has the memory and the processors for, else the bundled one."""
     sets = load_sets()
     best = sets[DEFAULT]
     for each in sets.values():
         on_gpu = gpu_bytes is not None and each.memory_bytes(catalog, "cuda") <= gpu_bytes
         on_cpu = (
             each.device == "any"
+            and each.cpu_cores <= cores
             and memory_bytes is not None
             and each.memory_bytes(catalog, "cpu") <= memory_bytes
         )

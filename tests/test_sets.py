@@ -38,21 +38,22 @@ def test_every_set_holds_together(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize(
-    ("memory", "gpu", "name"),
+    ("memory", "gpu", "cores", "name"),
     [
-        (None, None, "bundled"),
-        (2 * GB, None, "bundled"),
-        (6 * GB, None, "fast"),
-        (32 * GB, None, "good"),
-        (512 * GB, None, "good"),
-        (2 * GB, 8 * GB, "good"),
-        (2 * GB, 24 * GB, "instruct"),
+        (None, None, 8, "bundled"),
+        (2 * GB, None, 8, "bundled"),
+        (6 * GB, None, 2, "fast"),
+        (32 * GB, None, 2, "fast"),
+        (32 * GB, None, 8, "good"),
+        (512 * GB, None, 64, "good"),
+        (2 * GB, 8 * GB, 2, "good"),
+        (2 * GB, 24 * GB, 2, "instruct"),
     ],
 )
 def test_the_largest_that_fits_is_said(
-    catalog: Catalog, memory: int | None, gpu: int | None, name: str
+    catalog: Catalog, memory: int | None, gpu: int | None, cores: float, name: str
 ) -> None:
-    assert fitting(catalog, memory, gpu).name == name
+    assert fitting(catalog, memory, gpu, cores).name == name
 
 
 def test_the_gpus_memory_is_read() -> None:

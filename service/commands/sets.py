@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def fitting(catalog: "Catalog", *, with_gpu: bool = True) -> "ModelSet":
-    """Return the largest set that this machine has the memory for."""
+    """Return the largest set that this machine has the memory and the processors for."""
     from models import sets
 
     found = machine.memory()
     gpu_bytes = machine.gpu_bytes(machine.gpus()) if with_gpu else None
-    return sets.fitting(catalog, found and found[1], gpu_bytes)
+    return sets.fitting(catalog, found and found[1], gpu_bytes, machine.processors()[0])
 
 
 def advice(catalog: "Catalog", name: str, device: str) -> tuple[bool, str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from http_fakes import ERRORS, FakeRuntime, Tasks, settings
+from http_fakes import ERRORS, Catalog, Entry, FakeRuntime, Tasks, settings
 
 from models.checks.flag import Flag
 from models.errors import UnsupportedLanguage
@@ -118,6 +118,9 @@ class PageRuntime(FakeRuntime):
         self.tasks = SentenceTasks()
         self.translator.steps = self.tasks.translation
         self.summarizer.steps = self.tasks.summary
+        large = Entry("fake/large", ("translate",), ("en", "fr"))
+        self.catalog = Catalog((*self.catalog.entries, large))
+        self.pool.state = lambda entry: "downloading 41%" if entry is large else "ready"
         self.suggestions = Suggestions(self.settings.data_dir / SUGGESTIONS)
 
 

@@ -16,6 +16,8 @@ ARABIC = "وصل الوزراء إلى فيينا. ولم يوقعوا شيئا.
 def test_the_lists_are_the_servers_and_a_link_carries_the_choices(page: Page, server: PageServer) -> None:
     options = page.locator("#length option")
     assert options.all_inner_texts()[:2] == ["One sentence", "About 50 words"]
+    models = page.locator("#model option").all_text_contents()
+    assert [each for each in models if "fake/large" in each] == ["fake/large (downloading 41%)"]
     page.locator("#article").fill("A secret text.")
     page.locator("#length").select_option("long")
     page.locator("#from").select_option("de")

@@ -9,6 +9,9 @@ const KIND_NAMES = { text: "Plain text", markdown: "Markdown", html: "HTML", xml
 export const limits = { request: Infinity, page: Infinity, job: Infinity, suffixes: [] };
 
 let models = [];
+
+// States of models that answer at once, or after some seconds; of the others the picker says how far they are.
+const HERE = new Set(["bundled", "on disk", "ready"]);
 let languages = [];
 
 const picker = (name) => $(`#${name === "source" ? "from" : name}`);
@@ -72,8 +75,9 @@ export function fillModels() {
   picker("model").closest("label").hidden = groups.every((group) => group.childElementCount < 2);
 }
 
-function modelOption({ name, description, default_for: usual }, task) {
-  return Object.assign(new Option(usual.includes(task) ? `${name} (usual)` : name, name), { title: description });
+function modelOption({ name, description, default_for: usual, state }, task) {
+  const said = [usual.includes(task) ? "usual" : "", HERE.has(state) ? "" : state].filter(Boolean).join(", ");
+  return Object.assign(new Option(said ? `${name} (${said})` : name, name), { title: description });
 }
 
 export const takes = (task, model) => models.some((each) => each.name === model && each.tasks.includes(task));

@@ -12,7 +12,7 @@ export class Problem extends Error {
   }
 }
 
-const FOR_NOW = new Set(["overloaded", "rate-limited", "not-ready"]);
+const FOR_NOW = new Set(["overloaded", "rate-limited", "not-ready", "model-loading", "engine-gone"]);
 const LONGEST_WAIT_S = 300; // what is refused for longer is told instead
 
 // `how` is {key, signal, waiting}: `waiting` hears the problem and the seconds left, every second of a wait.

@@ -65,7 +65,6 @@ class Runtime:
             device=settings.device,
             choice=settings.engine,
             threads=settings.threads,
-            throughput=settings.throughput,
             max_batch_size=settings.max_batch_size,
             on_batch=on_batch,
         )

@@ -69,8 +69,8 @@ class Ct2Backend:
     ) -> list[Output]:
         """See `Backend.run`. Beam search cannot be stopped midway; large batches go in parts, each run whole.
 
-        Nor can a greedy search of an encoder-decoder, if nobody listens: Python that runs with every token
-        takes longer than the rest of what a cancelled item still costs.
+        Nor can a greedy search of an encoder-decoder, if nobody listens: with Python at work elsewhere a
+        callback waits for its turn at every step, and 16 sentences took 1.83 s for 1.24.
         """
         with self._lock:
             self._running += 1

@@ -1,4 +1,4 @@
-"""What each system is given to do, measured: its rate, its CPU time, its answers, and what others computed."""
+"""What each system is given to do, measured: its rate, CPU time and answers, and what others computed."""
 
 import itertools
 import os
@@ -23,7 +23,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Load:
-    """CPU time from now on: of a system's session (or this process), of this program, and of everybody else."""
+    """CPU time from now on: of a system's session (or this process), this program, and everybody else."""
 
     def __init__(self, session: int | None = None):
         self._session = session

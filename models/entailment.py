@@ -4,6 +4,7 @@ Knows nothing of summaries: it is given pairs of texts.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ class Entailment:
     """A classifier and its tokenizer from one folder; one may be shared by threads.
 
     Reads safetensors alone and runs no code from the folder. Raises ModelUnavailable if none of the
-    model's labels is called entailment.
+    model's labels is called entailment. One thread does all of torch's work, as in `SentenceEncoder`.
     """
 
     def __init__(self, folder: Path, device: str = "cpu", *, max_tokens: int = 512):
@@ -30,13 +31,17 @@ class Entailment:
         self._device = device
         self._max_tokens = max_tokens
         self._label = _entailment_label(model.config.id2label)
+        self._thread = ThreadPoolExecutor(1, "dragoman-entailment")
 
-    @torch.inference_mode()
     def scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """For each (premise, hypothesis) the probability, 0 to 1, that the hypothesis follows.
 
         Of a pair over `max_tokens` the longer text is cut.
         """
+        return self._thread.submit(self._scores, pairs).result()
+
+    @torch.inference_mode()
+    def _scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         found: list[float] = []
         for start in range(0, len(pairs), _BATCH_PAIRS):
             premises, hypotheses = zip(*pairs[start : start + _BATCH_PAIRS], strict=True)

@@ -347,6 +347,8 @@ def test_batches_are_of_good_sizes_and_of_about_equal_work(lengths: list[int], b
 def test_a_few_requests_share_one_batch_and_an_article_is_halved() -> None:
     assert [len(part) for part in _parts(_entries([20] * 15, 4), 64)] == [15]
     assert [len(part) for part in _parts(_entries([20] * 40, 4), 64)] == [20, 20]
+    assert [len(part) for part in _parts(_entries([20] * 64, 4), 64)] == [16] * 4
+    assert [len(part) for part in _parts(_entries([20] * 64, 1), 64)] == [32, 32]
     work = [sum(each.tokens for each in part) for part in _parts(_entries([50] * 10 + [16] * 30, 4), 64)]
     assert max(work) < 1.2 * min(work)
 

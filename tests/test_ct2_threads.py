@@ -38,7 +38,7 @@ def test_every_free_worker_is_told_once(workers: int, wanted: list[int]) -> None
         def probe(callback: Callable[[Any], bool]) -> None:
             pool.submit(callback, None).result()
 
-        threads = ct2_threads.WorkerThreads(library, probe, workers)
+        threads = ct2_threads.WorkerThreads([library, library], probe, workers)
         for number in wanted:
             told.clear()
             threads.set(number, free=workers)
@@ -46,11 +46,11 @@ def test_every_free_worker_is_told_once(workers: int, wanted: list[int]) -> None
             threads.set(number, free=workers)
             assert len(told) == again, "who knows it is not told again"
             assert {n for _, n in told} <= {number}
-            assert len({worker for worker, _ in told}) == len(told)
+            assert len({worker for worker, _ in told}) == len(told) / 2, "both libraries, no worker twice"
             assert list(threads._threads.values()) == [number] * workers
 
 
-@pytest.mark.skipif(ct2_threads.openmp() is None, reason="CTranslate2 has another OpenMP here")
+@pytest.mark.skipif(not ct2_threads.openmp(), reason="CTranslate2 has another OpenMP here")
 def test_the_model_s_own_workers_follow_and_write_the_same(
     tiny_hub: TinyHub, languages: Languages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,3 +136,17 @@ def test_neighbours_are_those_on_one_s_own_cores(tmp_path: Path, monkeypatch: py
     stat(1110, 1060, 1100)
     assert neighbours.busy() == pytest.approx(0.5), "too soon to tell"
     assert cores.Neighbours(tmp_path / "nowhere").busy() == 0
+
+
+def test_every_copy_of_openmp_is_told(tmp_path: Path) -> None:
+    import torch
+
+    maps = Path("/proc/self/maps")
+    if not ct2_threads.openmp():
+        pytest.skip("CTranslate2 has another OpenMP here")
+    paths = {line.split()[-1] for line in maps.read_text().splitlines() if "/libgomp" in line}
+    assert {library._name for library in ct2_threads.openmp()} == paths
+    assert torch.get_num_threads() >= 1  # it stays loaded
+    (tmp_path / "maps").write_text("7f00-7f01 r-xp 0000 fe:00 1  /usr/lib/libgomp.so.1\n")
+    assert ct2_threads.openmp(tmp_path / "maps") == []
+    assert ct2_threads.openmp(tmp_path / "nowhere") == []

@@ -41,19 +41,17 @@ class Ct2Backend:
         self.batches_at_a_time = 1
         self._causal = causal
         load = ctranslate2.Generator if causal else ctranslate2.Translator
-        library = openmp()
+        libraries = openmp()
         self._cores = threads or cores.whole(cores.usable())
-        if library is not None and not threads:
-            self._cores = min(self._cores, library.omp_get_max_threads())  # by OMP_NUM_THREADS
-        self.workers = 1 if library is None else min(self._cores, MOST_WORKERS)
+        if not threads:  # OMP_NUM_THREADS
+            self._cores = min([self._cores, *(library.omp_get_max_threads() for library in libraries)])
+        self.workers = min(self._cores, MOST_WORKERS) if libraries else 1
         self._model = load(str(folder), device=device, inter_threads=self.workers, intra_threads=self._cores)
         self._source = _vocabulary(folder, "source")
         target = _vocabulary(folder, "target")
         self._target = self._source if target == self._source else target
         self._target_ids = {token: i for i, token in enumerate(self._target)}
-        self._threads = (
-            WorkerThreads(library, self._probe, self.workers) if self._cores > 1 and library else None
-        )
+        self._threads = WorkerThreads(libraries, self._probe, self.workers) if self.workers > 1 else None
         self._neighbours = cores.Neighbours()
         self._running = 0
         self._lock = threading.Lock()

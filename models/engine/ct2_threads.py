@@ -10,7 +10,7 @@ in CTranslate2's packages for Linux, nothing is set.
 import ctypes
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,17 @@ MEETING_S = 1.0
 """Workers that are told together wait no longer for each other; one of them may have got work meanwhile."""
 
 
-def openmp(maps: Path = Path("/proc/self/maps")) -> ctypes.CDLL | None:
-    """Return CTranslate2's own OpenMP library, which is loaded with it; None where there is none such."""
+def openmp(maps: Path = Path("/proc/self/maps")) -> list[ctypes.CDLL]:
+    """Return the loaded copies of libgomp; none unless CTranslate2 has brought one.
+
+    torch brings one too, and where it was imported before CTranslate2, both compute with torch's: its symbols
+    are global. So all are told.
+    """
     try:
         paths = {line.split()[-1] for line in maps.read_text().splitlines() if "/libgomp" in line}
-        [path] = (path for path in paths if "ctranslate2" in path)
-        return ctypes.CDLL(path)
-    except (OSError, ValueError):
-        return None
+        return [ctypes.CDLL(path) for path in sorted(paths)] if "ctranslate2" in str(paths) else []
+    except OSError:
+        return []
 
 
 class WorkerThreads:
@@ -39,11 +42,11 @@ class WorkerThreads:
 
     def __init__(
         self,
-        library: Any,
+        libraries: Sequence[Any],
         probe: Callable[[Callable[[Any], bool]], None],
         workers: int,
     ):
-        self._library = library
+        self._libraries = libraries
         self._probe = probe
         self._workers = workers
         self._threads: dict[int, int] = {}
@@ -74,7 +77,8 @@ class WorkerThreads:
         def called(_: Any) -> bool:
             worker = threading.get_native_id()
             if self._threads.get(worker) != threads:
-                self._library.omp_set_num_threads(threads)
+                for library in self._libraries:
+                    library.omp_set_num_threads(threads)
                 self._threads[worker] = threads
             if meeting.parties > 1 and not meeting.broken:
                 with suppress(threading.BrokenBarrierError):

@@ -1,10 +1,11 @@
-# make run: serve on http://127.0.0.1:8080; make test: checks and tests; both make .venv first.
+# make run: serve on http://127.0.0.1:8080, with MODELS=fast, good or instruct with larger models;
+# make test: checks and tests; both make .venv first.
 PYTHON ?= python3
 PORT ?= 8080
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check clean
+.PHONY: run test check gpu clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Dragoman needs Python 3.11 or newer; set PYTHON=")'
@@ -13,7 +14,7 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 run: $(VENV)/installed
-	PORT=$(PORT) $(BIN)/dragoman serve
+	PORT=$(PORT) $(BIN)/dragoman serve $(if $(MODELS),--models $(MODELS))
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -26,6 +27,10 @@ check: $(VENV)/installed
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/test_seq2seq_kernels.py
+
+# What a GPU has to show: tests, exactness for every family, speed, in one JSON file. Needs torch and transformers.
+gpu:
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) bench/gpu.py --out bench/results/gpu.json
 
 clean:
 	rm -rf $(VENV)

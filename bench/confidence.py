@@ -7,7 +7,8 @@
 `translate` writes JSON lines, one for each sentence and direction, and goes on where it stopped. FOLDER holds
 `xx.tsv.xz` (English, the other language, a tag), or with --news `news_dev.jsonl.gz`, which is for measuring
 alone. A translation counts as good by its chrF against the reference: smoothly, one half at 47.5, so that
-those under 40 are bad and those over 55 good. `fit` cross-validates by blocks of lines, on stderr.
+those under 40 are bad and those over 55 good. `fit` cross-validates, on stderr, by blocks of lines and by
+language, each in turn left out.
 """
 
 import argparse
@@ -54,7 +55,6 @@ MIDDLE, SLOPE = 47.5, 5.0
 BLOCK_LINES = 20
 STRENGTH = 0.3
 """Of the regression, the inverse of the penalty on large coefficients."""
-MOST_GOOD_FLAGGED = 0.15
 AT_ONCE = 64
 
 
@@ -131,6 +131,7 @@ class Examples:
 
     def __init__(self, rows: Sequence[Row]):
         self.rows = [row for row in rows if row["hypothesis"]["confidence"] is not None]
+        self.kinds: list[set[str]] = []
         self.signs = [self._signs(row) for row in self.rows]
         self.chrf = np.array(
             [
@@ -138,20 +139,15 @@ class Examples:
                 for row in self.rows
             ]
         )
-        names = [*self.signs[0].values()]
-        self.names = [*names, *(f"from {each}" for each in LANGUAGES), *(f"to {each}" for each in LANGUAGES)]
-        self.x = np.array(
-            [self._vector(row, signs) for row, signs in zip(self.rows, self.signs, strict=True)]
-        )
+        self.names = [*self.signs[0].values()]
+        self.x = np.array([[*signs.values().values()] for signs in self.signs])
 
     def _signs(self, row: Row) -> Signs:
         found = Hypothesis(**row["hypothesis"])
         pair = Pair(Reading(row["text"], row["source"]), Reading(found.text, row["target"]))
-        return signs_of(pair, found, run(TRANSLATION_CHECKS, pair))
-
-    def _vector(self, row: Row, signs: Signs) -> list[float]:
-        languages = [row[side] == each for side in ("source", "target") for each in LANGUAGES]
-        return [*signs.values().values(), *map(float, languages)]
+        flags = run(TRANSLATION_CHECKS, pair)
+        self.kinds.append({flag.kind for flag in flags})
+        return signs_of(pair, found, flags)
 
 
 def regression(x: np.ndarray, chrf: np.ndarray) -> tuple[np.ndarray, float]:
@@ -183,11 +179,13 @@ def told(name: str, chance: np.ndarray, chrf: np.ndarray, below: float | None) -
 
 def fit(options: argparse.Namespace) -> None:
     found = Examples(read(options.translations))
-    blocks = [f"{row['source']}{row['target']}{row['block']}".replace("en", "") for row in found.rows]
-    crossed = np.zeros(len(found.rows))
-    for one, other in GroupKFold(5).split(found.x, groups=blocks):
-        crossed[other] = chances(found.x[other], *regression(found.x[one], found.chrf[one]))
-    print(told("cross-validated", crossed, found.chrf, options.below), file=sys.stderr)
+    others = [f"{row['source']}{row['target']}".replace("en", "") for row in found.rows]
+    blocks = [f"{other}{row['block']}" for other, row in zip(others, found.rows, strict=True)]
+    for name, groups, folds in (("languages", others, len(set(others))), ("blocks", blocks, 5)):
+        crossed = np.zeros(len(found.rows))
+        for one, other in GroupKFold(folds).split(found.x, groups=groups):
+            crossed[other] = chances(found.x[other], *regression(found.x[one], found.chrf[one]))
+        print(told(f"cross-validated by {name}", crossed, found.chrf, options.below), file=sys.stderr)
     plain = np.array([math.exp(signs.log_probability) for signs in found.signs])
     print(told("geometric mean alone", plain, found.chrf, None), file=sys.stderr)
     for low in np.arange(0, 1, 0.2):
@@ -197,22 +195,18 @@ def fit(options: argparse.Namespace) -> None:
     own, intercept = regression(found.x, found.chrf)
     values = dict(zip(found.names, own, strict=True))
     print("# By bench/confidence.py: see models/confidence.py.\n")
-    print(f'["{options.model}"]  # greedy search, {len(found.rows)} translations')
+    print(f'["{options.model}"]  # greedy search, {len(found.rows):,} translations')
     print(f"intercept = {intercept:.3f}\ndoubtful_below = {options.below}")
-    for title, start in (("signs", ""), ("source", "from "), ("target", "to ")):
-        print(f'["{options.model}".{title}]')
-        for name, value in values.items():
-            if name.startswith(start) and (start or " " not in name):
-                print(f"{name.removeprefix(start)} = {value:.3f}")
+    print(f'["{options.model}".signs]')
+    for name, value in values.items():
+        print(f"{name} = {value:.3f}")
 
 
 def measure(options: argparse.Namespace) -> None:
     found = Examples(read(options.translations))
     known = coefficients(options.model)
     assert known is not None, f"{options.model} was not fitted"
-    chance = np.array(
-        [known.confidence(s, r["source"], r["target"]) for s, r in zip(found.signs, found.rows, strict=True)]
-    )
+    chance = np.array([known.confidence(signs) for signs in found.signs])
     _measure("all", found, known, chance, np.ones(len(chance), bool))
     for source, target in sorted({(row["source"], row["target"]) for row in found.rows}):
         own = np.array([(row["source"], row["target"]) == (source, target) for row in found.rows])
@@ -235,6 +229,11 @@ def _measure(name: str, found: Examples, known: Coefficients, chance: np.ndarray
             f"any flag: {np.mean(flagged[chrf < BAD]):.3f} of the bad, "
             f"{np.mean(flagged[chrf > GOOD]):.3f} of the good"
         )
+        for kind in sorted(set().union(*found.kinds)):
+            own = np.array([kind in kinds for kinds in found.kinds])
+            print(
+                f"{kind}: {own[chrf < BAD].mean():.3f} of the bad, {own[chrf > GOOD].mean():.3f} of the good"
+            )
 
 
 def main() -> None:
@@ -253,7 +252,9 @@ def main() -> None:
             own.add_argument("--cache", type=Path, default=Path(platformdirs.user_cache_dir("dragoman")))
         own.add_argument("translations", type=Path)
         own.add_argument("--model", default=MODEL)
-        own.add_argument("--below", type=float, default=0.6, help="the threshold under which one is doubtful")
+        own.add_argument(
+            "--below", type=float, default=0.55, help="the threshold under which one is doubtful"
+        )
     options = parser.parse_args()
     options.command(options)
 

@@ -2,6 +2,7 @@
 
     python3 bench/engine.py --out FILE        on a GPU, bf16, the real models' shapes
     python3 bench/engine.py --tiny --out FILE anywhere, tiny shapes: shows that it runs, and nothing else
+    python3 bench/engine.py --simulate --out FILE anywhere: whether the host keeps up with an H100
 
 Weights are random, as the time of a given number of steps does not depend on them; each output's length is
 drawn as real ones are, and forced. One JSON line a case. Needs torch, transformers and `models/engine`.
@@ -29,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from engine_workloads import TINY, WORKLOADS, Workload
 
 from models.engine.seq2seq import Seq2SeqEngine
+from models.engine.seq2seq.memory import sizes_for
 
 
 class Bench:
@@ -60,33 +62,29 @@ class Bench:
     # -- this engine
 
     def engine_cases(self, workload: Workload):
+        for num_beams in (4, 1):
+            self.engine_case(workload, num_beams)
+
+    def engine_case(self, workload: Workload, num_beams: int):
+        """An engine as the product makes it for a model that searches with so many beams."""
         started = time.perf_counter()
-        engine = Seq2SeqEngine(
-            workload.model(self.tiny),
-            device=self.device,
-            dtype=self.dtype,
-            max_slots=workload.max_slots,
-            max_source_tokens=workload.source_range[1],
-            max_new_tokens=workload.target_range[1],
-            max_queued=1 << 20,
-        )
+        sizes = sizes_for(num_beams, workload.max_source_tokens, workload.max_new_tokens)
+        model = workload.model(self.tiny)
+        engine = Seq2SeqEngine(model, device=self.device, dtype=self.dtype, max_queued=1 << 20, **sizes)
         # As a server does once it is up: thousands of new futures then do not make Python's collector walk
         # through everything that torch and transformers have imported.
         gc.collect()
         gc.freeze()
         case = {"system": "engine", "model": workload.name}
         start_s = time.perf_counter() - started
-        self.record(**case, case="start", seconds=start_s, slots=engine.stats().slots)
-        for num_beams in (4, 1):
-            rate = self.engine_throughput(engine, workload, num_beams, case)
-            if self.profile:
-                self.engine_kernels(engine, workload, num_beams, case)
-            idle_s = self.engine_alone(engine, workload, num_beams, case)
-            self.engine_stream(engine, workload, num_beams, 0.7 * rate, idle_s, case)
+        start = {"num_beams": num_beams, "seconds": start_s, "slots": engine.stats().slots}
+        self.record(**case, case="start", **start)
+        rate = self.engine_throughput(engine, workload, num_beams, case)
+        if self.profile:
+            self.engine_kernels(engine, workload, num_beams, case)
+        idle_s = self.engine_alone(engine, workload, num_beams, case)
+        self.engine_stream(engine, workload, num_beams, 0.7 * rate, idle_s, case)
         engine.close()
-        del engine
-        if self.device == "cuda":
-            torch.cuda.empty_cache()
 
     def engine_throughput(self, engine, workload, num_beams, case):
         """All requests at once; the better of two runs, both recorded."""
@@ -226,33 +224,47 @@ def _run(engine, generations) -> float:
     return time.perf_counter() - started
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="where the JSON file goes")
-    parser.add_argument("--tiny", action="store_true", help="tiny shapes, on the CPU")
-    parser.add_argument("--models", nargs="+", default=["bart-large", "marian"])
-    parser.add_argument("--systems", nargs="+", default=["engine", "transformers", "ctranslate2"])
-    parser.add_argument("--seconds", type=float, default=20.0, help="for each case that is cut off by time")
-    parser.add_argument("--profile", action="store_true", help="say which kernels take the engine's time")
-    options = parser.parse_args()
-    bench = Bench(options)
-    for workload in TINY if options.tiny else WORKLOADS:
-        if workload.name in options.models:
-            bench.run(workload, options.systems)
-    about = {
+def about(bench, options) -> dict[str, object]:
+    """The card, the versions and the date."""
+    found = {
         "device": torch.cuda.get_device_name() if bench.device == "cuda" else "cpu",
         "dtype": str(bench.dtype),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "tiny": options.tiny,
+        "simulated": options.simulate,
     }
     if importlib.util.find_spec("triton"):
         import triton
 
-        about["triton"] = triton.__version__
+        found["triton"] = triton.__version__
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="where the JSON file goes")
+    parser.add_argument("--tiny", action="store_true", help="tiny shapes, on the CPU")
+    parser.add_argument("--simulate", action="store_true", help="over a device that only takes time")
+    parser.add_argument("--models", nargs="+", default=["bart-large", "marian"])
+    parser.add_argument("--systems", nargs="+", default=["engine", "transformers", "ctranslate2"])
+    parser.add_argument("--seconds", type=float, default=20.0, help="for each case that is cut off by time")
+    parser.add_argument("--profile", action="store_true", help="say which kernels take the engine's time")
+    options = parser.parse_args()
+    bench = Bench(options)
+    if options.simulate:
+        from engine_simulated import simulate
+
+        for record in simulate():
+            bench.record(**record)
+    for workload in () if options.simulate else TINY if options.tiny else WORKLOADS:
+        if workload.name in options.models:
+            bench.run(workload, options.systems)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({"about": about, "cases": bench.records}, indent=1) + "\n")
+    options.out.write_text(
+        json.dumps({"about": about(bench, options), "cases": bench.records}, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":

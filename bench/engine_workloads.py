@@ -20,7 +20,9 @@ class Workload:
     target_range: tuple[int, int]
     num_requests: int
     static_batch: int
-    max_slots: int
+    max_source_tokens: int
+    """As the model's entry in the catalog has it, and so the next."""
+    max_new_tokens: int
 
     def model(self, tiny: bool):
         torch.manual_seed(0)
@@ -45,13 +47,21 @@ class Workload:
 
 
 WORKLOADS = (
-    Workload("bart-large", 750, 180, (200, 1024), (40, 140), 512, 64, 512),
-    Workload("marian", 32, 14, (4, 128), (10, 64), 4096, 256, 1024),
+    Workload("bart-large", 750, 180, (200, 1024), (40, 140), 512, 64, 1024, 256),
+    Workload("marian", 32, 14, (4, 128), (10, 64), 4096, 256, 512, 512),
 )
 TINY = (
-    Workload("bart-large", 30, 8, (8, 48), (4, 12), 24, 8, 8),
-    Workload("marian", 10, 4, (2, 20), (3, 10), 24, 8, 8),
+    Workload("bart-large", 30, 8, (8, 48), (4, 12), 24, 8, 64, 16),
+    Workload("marian", 10, 4, (2, 20), (3, 10), 24, 8, 64, 16),
 )
+
+
+def simulated_model(workload: Workload):
+    """A model with the layers and positions of the workload's, and next to no width."""
+    torch.manual_seed(0)
+    layers, positions = (12, 1024) if workload.name == "bart-large" else (6, 512)
+    sizes = {"vocab_size": 1100, "d_model": 1, "layers": layers, "heads": 1, "ffn": 1, "positions": positions}
+    return BartForConditionalGeneration(BartConfig(**_shape(sizes), pad_token_id=1)).eval()
 
 
 def _bart(tiny: bool):

@@ -148,13 +148,40 @@ _FACE: dict[str, Any] = {
 }
 
 
+_CHAT: dict[str, Any] = {
+    "model": "translate:fr",
+    "messages": [
+        {"role": "system", "content": "You translate."},
+        {"role": "user", "content": [{"type": "text", "text": "Translate to French:\n\nGood morning."}]},
+    ],
+    "max_tokens": 100,
+    "n": 1,
+    "stream_options": {"include_usage": True},
+}
+_TOOL: dict[str, Any] = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "tools/call",
+    "params": {"name": "translate", "arguments": {"text": "Good morning.", "target": "fr"}},
+}
+
+
 def _without(fields: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in names}
 
 
+def _assistants() -> list[Route]:
+    chats = [_CHAT, _CHAT | {"model": "summarize:bullets:fr"}, _CHAT | {"model": "gpt-4o", "stream": True}]
+    return [
+        Route("POST", "/v1/chat/completions", JSON, chats),
+        Route("GET", "/v1/models/translate:fr"),
+        Route("POST", "/mcp", JSON, [_TOOL, _TOOL | {"method": "tools/list", "params": {}}]),
+    ]
+
+
 def compatible() -> list[Route]:
-    """LibreTranslate's, DeepL's and Hugging Face's routes."""
-    routes = []
+    """OpenAI's, assistants', LibreTranslate's, DeepL's and Hugging Face's routes."""
+    routes = _assistants()
     for kind in (JSON, FORM, MULTIPART):
         routes += [
             Route(

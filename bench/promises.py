@@ -20,13 +20,19 @@ TRACES = (b"Traceback (most recent call last)", b'.py", line ', b"site-packages"
 
 
 def form(target: str) -> str:
-    """The form that errors have at an address: `problem`, `message` (DeepL) or `error` (the other two)."""
+    """The form that errors have at an address.
+
+    It is `problem`, `message` (DeepL), `error` (LibreTranslate, Hugging Face), `openai`, or `jsonrpc` (MCP),
+    where the answer may be a problem too.
+    """
     path = unquote(urlsplit("/" + target.lstrip("/")).path)  # gunicorn takes `//v2` for `/v2`
     if path.startswith(("/v2/", "/v3/")):
         return "message"
     if path.startswith(("/pipeline/", "/download_file/")) or path.rstrip("/") in LIBRE:
         return "error"
-    return "problem"
+    if path.startswith(("/v1/chat/", "/v1/models/")) and path != "/v1/models/":
+        return "openai"
+    return "jsonrpc" if path.rstrip("/") == "/mcp" else "problem"
 
 
 def faults(sent: Sent, answer: Reply, *, deadline_s: float, secrets: Sequence[bytes] = ()) -> Iterator[str]:
@@ -59,6 +65,8 @@ def _error(sent: Sent, answer: Reply) -> Iterator[str]:
             yield f"status {answer.status} did not come from the application"
         return
     promised = form(sent.target)
+    if promised == "jsonrpc" and answer.media_type == "application/problem+json":
+        promised = "problem"
     wanted = "application/problem+json" if promised == "problem" else "application/json"
     if answer.media_type != wanted:
         yield f"an error as {answer.media_type or 'nothing'}, not {wanted}"
@@ -72,6 +80,9 @@ def _error(sent: Sent, answer: Reply) -> Iterator[str]:
         missing = [name for name in ("type", "title", "status", "detail", "request_id") if not told.get(name)]
         if missing or told["status"] != answer.status:
             yield f"a problem document without {missing or 'its own status'}"
+    elif promised in ("openai", "jsonrpc"):
+        if not isinstance(told.get("error"), dict) or not told["error"].get("message"):
+            yield "an error without `error` and its `message`"
     elif not isinstance(told.get(promised), str):
         yield f"an error without `{promised}`"
 
@@ -92,8 +103,9 @@ def _parsed(body: bytes) -> Any:
 
 def _stream(body: bytes) -> Iterator[str]:
     frames = [frame for frame in body.split(b"\n\n") if frame and not frame.startswith(b":")]
-    last = re.fullmatch(rb"event: (result|error)\ndata: (.+)", frames[-1] if frames else b"", re.DOTALL)
+    ends = rb"data: \[DONE\]|(?:event: (?:result|error)\ndata: |data: (?=\{\"error\"))(.+)"
+    last = re.fullmatch(ends, frames[-1] if frames else b"", re.DOTALL)
     if not body.endswith(b"\n\n") or last is None:
         yield "a stream without its last event"
-    else:
-        yield from _json(last[2])
+    elif last[1] is not None:
+        yield from _json(last[1])

@@ -115,7 +115,11 @@ def _resolved(entry: ModelEntry, base: Path, languages: Languages) -> dict[str, 
     """Return what else follows from an entry's fields. InvalidInput for a language that is not known."""
     sides = tuple(dict.fromkeys(code for pair in entry.pairs for code in pair))
     known = languages.names()
-    for field, codes in (("languages", entry.languages), ("pairs", sides)):
+    for field, codes in (
+        ("languages", entry.languages),
+        ("trained_languages", entry.trained_languages),
+        ("pairs", sides),
+    ):
         if unknown := [code for code in codes if code not in known]:
             raise InvalidInput(f"unknown {unknown[0]!r}", field=field)
     if entry.codes is not None and not languages.column(entry.codes):

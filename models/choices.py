@@ -16,6 +16,9 @@ TextFormat = Literal["text", "html", "markdown", "xml"]
 MAX_SENTENCES = 100
 """The most that a request may ask for in `max_sentences`."""
 
+MOST_ALTERNATIVES = 4
+"""The most other translations of a segment that a request may ask for."""
+
 AIM = 0.75
 """The share of `max_words` that a summary aims at, so that whole sentences fit."""
 

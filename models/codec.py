@@ -5,13 +5,15 @@ knows no engine. Codecs keep no state between calls, so threads may share one.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import TemplateError
+
 from models.engine.protocol import Decoding
 from models.entry import ModelEntry, Task
-from models.errors import ModelUnavailable, UnsupportedLanguage
+from models.errors import InvalidInput, ModelUnavailable, UnsupportedLanguage
 from models.families import FAMILIES, Feed
 from models.languages import Languages
 
@@ -112,12 +114,16 @@ class MarianCodec(Codec):
         return [*chinese.get(own, []), own, iso3, target]
 
 
-class LanguageTokenCodec(Codec):
-    """M2M100, NLLB, mBART-50: the source's language token first, the target's forced on the decoder."""
+class TargetTokenCodec(Codec):
+    """MADLAD: the target's language token first; the model reads any of its languages."""
 
     def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
-        ids = self.tokenizer(self._plain(text), add_special_tokens=False, verbose=False).input_ids
-        return (self._token(purpose.source, "source"), *ids, self.tokenizer.eos_token_id)
+        plain = self._plain(text).replace("<2", "< 2")  # else a token in the text would choose the target
+        return self._framed(self._token(purpose.target or "", "target"), plain)
+
+    def _framed(self, token: int, text: str) -> tuple[int, ...]:
+        ids = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        return (token, *ids, self.tokenizer.eos_token_id)
 
     def _token(self, language: str, field: str) -> int:
         code = self._own_codes.get(language)
@@ -128,6 +134,13 @@ class LanguageTokenCodec(Codec):
                 f"{self.entry.name} has no {language!r}", field=field, allowed=sorted(self._own_codes)
             )
         return int(found)
+
+
+class LanguageTokenCodec(TargetTokenCodec):
+    """M2M100, NLLB, mBART-50: the source's language token first, the target's forced on the decoder."""
+
+    def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
+        return self._framed(self._token(purpose.source, "source"), self._plain(text))
 
     def _forced(self, purpose: Purpose) -> Mapping[str, Any]:
         return {"forced_bos_token_id": self._token(purpose.target or purpose.source, "target")}
@@ -155,6 +168,16 @@ class InstructCodec(CompletionCodec):
         before, _, after = self._rendered(purpose).partition("{text}")
         return (*self._raw(before), *self._raw(self._plain(text)), *self._raw(after))
 
+    def encode_messages(self, messages: Sequence[tuple[str, str]]) -> tuple[int, ...]:
+        """The ids of a conversation, of roles and contents. Raises InvalidInput for one of another form."""
+        own = [{"role": role, "content": self._plain(content)} for role, content in messages]
+        try:
+            return tuple(self._raw(self._in_template(own)))
+        except TemplateError as error:
+            raise InvalidInput(
+                f"{self.entry.name} cannot take these messages: {error}", field="messages"
+            ) from None
+
     def decode(self, ids: tuple[int, ...]) -> str:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
 
@@ -163,19 +186,44 @@ class InstructCodec(CompletionCodec):
         return ids
 
     def _rendered(self, purpose: Purpose) -> str:
-        content = self._fill(self.entry.prompt.get(purpose.task, "{text}"), purpose)
+        return self._in_template([{"role": "user", "content": self._content(purpose)}])
+
+    def _in_template(self, messages: list[dict[str, Any]]) -> str:
         rendered: str = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+            messages, tokenize=False, add_generation_prompt=True
         )
         return rendered
+
+    def _content(self, purpose: Purpose) -> Any:
+        """Return what the user says, with {text} where the text goes."""
+        return self._fill(self.entry.prompt.get(purpose.task, "{text}"), purpose)
+
+
+class CodedChatCodec(InstructCodec):
+    """TranslateGemma: its chat template writes the prompt itself, from the codes of the two languages."""
+
+    def _rendered(self, purpose: Purpose) -> str:
+        try:
+            return super()._rendered(purpose)
+        except TemplateError as error:  # it knows the languages better than the catalog
+            raise UnsupportedLanguage(
+                f"{self.entry.name} does not translate from {purpose.source} to {purpose.target}",
+                field="target",
+            ) from error
+
+    def _content(self, purpose: Purpose) -> Any:
+        source, target = (self._own_codes.get(code or "", code) for code in (purpose.source, purpose.target))
+        return [{"type": "text", "source_lang_code": source, "target_lang_code": target, "text": "{text}"}]
 
 
 CODECS: Mapping[Feed, type[Codec]] = {
     "text": Codec,
     "target mark": MarianCodec,
+    "target token": TargetTokenCodec,
     "language tokens": LanguageTokenCodec,
     "completion": CompletionCodec,
     "chat": InstructCodec,
+    "chat by code": CodedChatCodec,
 }
 
 

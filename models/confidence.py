@@ -1,7 +1,8 @@
 """The chance that a reader finds a translated sentence good, from what the model and the checks tell of it.
 
-A logistic regression with a few coefficients for each model, in confidence.toml, by bench/confidence.py. A
-model that has none there keeps the geometric mean of its tokens' probabilities, and no threshold: that says
+A logistic regression with a few coefficients for each model, in confidence.toml, by bench/confidence.py. It
+has none for languages: those told how hard each language's corpora were, and on news it did worse with them.
+A model that was not fitted keeps the geometric mean of its tokens' probabilities, and no threshold: that says
 how sure the model is, which is not how good the translation is.
 """
 
@@ -22,8 +23,10 @@ class Signs:
     """The mean over its tokens, the end included."""
     tokens: int
     """How many it has."""
-    characters_a_token: float
-    """Of the source: the fewer, the less its words are known to the model."""
+    source_characters_a_token: float
+    """The fewer, the less the source's words are known to the model."""
+    output_characters_a_token: float
+    """The fewer, the less its own words are: names spelled out, a script that the model seldom saw."""
     deviation: float
     """By how many standard deviations it is longer than expected, as in `checks.translation.length`."""
     penalty: float
@@ -34,8 +37,9 @@ class Signs:
         return {
             "log_probability": self.log_probability,
             "log_tokens": math.log(max(1, self.tokens)),
-            "log_characters_a_token": math.log(max(0.1, self.characters_a_token)),
-            "deviation": self.deviation,
+            "log_source_characters_a_token": math.log(max(0.1, self.source_characters_a_token)),
+            "log_output_characters_a_token": math.log(max(0.1, self.output_characters_a_token)),
+            "deviation": abs(self.deviation),
             "penalty": self.penalty,
         }
 
@@ -46,16 +50,13 @@ class Coefficients:
 
     intercept: float
     by_sign: dict[str, float]
-    by_source: dict[str, float]
-    by_target: dict[str, float]
     doubtful_below: float
     """A sentence with a lower confidence is flagged."""
 
-    def confidence(self, signs: Signs, source: str, target: str) -> float:
-        """Return the chance, 0 to 1. A language that was not fitted counts as the mean of the others."""
+    def confidence(self, signs: Signs) -> float:
+        """Return the chance, 0 to 1."""
         values = signs.values()
         total = self.intercept + sum(self.by_sign[name] * value for name, value in values.items())
-        total += self.by_source.get(source.split("-")[0], 0.0) + self.by_target.get(target.split("-")[0], 0.0)
         return 1 / (1 + math.exp(-max(-_MOST_LOG_ODDS, min(_MOST_LOG_ODDS, total))))
 
 
@@ -68,8 +69,6 @@ def coefficients(model: str) -> Coefficients | None:
 def _fitted() -> dict[str, Coefficients]:
     table = tomllib.loads(files("models").joinpath("confidence.toml").read_text("utf-8"))
     return {
-        model: Coefficients(
-            own["intercept"], own["signs"], own["source"], own["target"], own["doubtful_below"]
-        )
+        model: Coefficients(own["intercept"], own["signs"], own["doubtful_below"])
         for model, own in table.items()
     }

@@ -5,8 +5,26 @@ from pathlib import Path
 from typing import Any
 
 from ctranslate2.converters import TransformersConverter
+from ctranslate2.converters.transformers import _MODEL_LOADERS
+from transformers import AutoConfig
 
+from models.errors import ModelUnavailable
 from models.families import ModelFamily, of_model_type
+
+
+class NotConvertible(ModelUnavailable):
+    """CTranslate2 has no models of this architecture."""
+
+
+def require_convertible(folder: Path) -> None:
+    """Raise NotConvertible if CTranslate2 has no models of the folder's architecture."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if type(config).__name__ not in _MODEL_LOADERS:
+        raise NotConvertible(f"CTranslate2 has no models of the type {config.model_type}")
+    rope = getattr(config.get_text_config(), "rope_parameters", None) or {}
+    kinds = [each.get("rope_type", "default") for each in rope.values() if isinstance(each, dict)]
+    if any(kind != "default" for kind in kinds):  # as in Gemma 3 from 4B on; CTranslate2 4.8 leaves it out
+        raise NotConvertible("CTranslate2 does not scale positions by the kind of layer, as this model does")
 
 
 class _Vocabulary:
@@ -42,7 +60,7 @@ class _FromMemory(TransformersConverter):  # type: ignore[misc]
 
     def __init__(self, model: Any, tokenizer: Any, folder: Path):
         super().__init__(str(folder))
-        self._loaded = (model, _Vocabulary(tokenizer, model.config.vocab_size))
+        self._loaded = (model, _Vocabulary(tokenizer, model.config.get_text_config().vocab_size))
 
     def load_model(self, *_: Any, **__: Any) -> Any:
         return self._loaded[0]

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from models.codec import base_decoding
 from models.engine.batching import Backend, BatchingEngine
+from models.engine.card import Card, look, parameters_in
 from models.engine.protocol import BatchRecord, Engine
 from models.entry import ModelEntry
 from models.errors import DragomanError, EngineFailed, ModelUnavailable
+from models.families import FAMILIES
 from models.loading import Store
 
 if TYPE_CHECKING:
@@ -30,8 +32,7 @@ device; on a GPU a failed trial is then an error.
 
 Kind = Literal["native", "generate", "ct2"]
 
-NATIVE_MEMORY_FRACTION = 0.5
-"""The share of a GPU's free memory for a native engine's caches: other models may have to be loaded yet."""
+NO_CUDA = "device is set to cuda, but torch finds no CUDA device"
 
 
 def kind_of(choice: EngineChoice, device: str, *, causal: bool) -> Kind:
@@ -66,40 +67,83 @@ class EngineMaker:
         self._max_batch_size = max_batch_size
         self._on_batch = on_batch
         self._trial_limit_s = trial_limit_s
+        self._setbacks: dict[str, str] = {}
 
     @property
     def device(self) -> str:
         """`cuda` or `cpu`. Raises ModelUnavailable if the one that is asked for is not there."""
         import torch
 
-        if self._wanted == "cuda" and not torch.cuda.is_available():
-            raise ModelUnavailable("device is set to cuda, but torch finds no CUDA device")
-        return "cuda" if self._wanted != "cpu" and torch.cuda.is_available() else "cpu"
+        there = torch.cuda.is_available()  # asks nothing that would begin CUDA in this process
+        if self._wanted == "cuda" and not there:
+            raise ModelUnavailable(NO_CUDA)
+        return "cuda" if self._wanted != "cpu" and there else "cpu"
+
+    @property
+    def setbacks(self) -> list[str]:
+        """The models that run slower than this machine's GPU could have them, and how; the log says why."""
+        return [f"{name}: {told}" for name, told in self._setbacks.items()]
+
+    def device_for(self, entry: ModelEntry) -> tuple[str, str]:
+        """The device for a model that writes, and why it is not the GPU that there is; else an empty word."""
+        card = self._card()
+        if card is None:
+            return "cpu", ""
+        if self._wanted == "cuda":
+            return "cuda", ""
+        num_parameters = parameters_in(self._store.folder(entry))
+        why = card.lack(num_parameters, float16=FAMILIES[entry.family].float16)
+        return ("cpu", why) if why else ("cuda", "")
 
     def make(self, entry: ModelEntry) -> Engine:
         """Load the entry and start its engine. Raises ModelUnavailable."""
         causal = entry.kind == "causal"
-        kind = kind_of(self._choice, self.device, causal=causal)
+        device, why = self.device_for(entry)
+        kind = kind_of(self._choice, device, causal=causal)
+        self._setbacks.pop(entry.name, None)
+        if why:
+            self._set_back(entry, "it runs on the CPU", why)
+        log.info("%s: engine %s on %s", entry.name, kind, device)
         if kind == "native":
-            return self._native_or_generate(entry)
-        return self._batching(entry, (self._generate if kind == "generate" else self._ct2)(entry, causal))
+            return self._native_or_generate(entry, device)
+        if kind == "ct2":
+            return self._batching(entry, self._ct2_or_generate(entry, causal))
+        return self._batching(entry, self._generate(entry, causal, device))
 
-    def _native_or_generate(self, entry: ModelEntry) -> Engine:
-        if self.device == "cpu":
-            return self._native(entry, self._torch_model(entry))  # the tests prove it, without a trial
+    def _ct2_or_generate(self, entry: ModelEntry, causal: bool) -> Backend:
+        from models.convert import NotConvertible
+
+        try:
+            return self._ct2(entry, causal)
+        except NotConvertible as error:
+            log.warning("%s: transformers' generate takes its place: %s", entry.name, error.message)
+            return self._generate(entry, causal, "cpu")
+
+    def _card(self) -> Card | None:
+        """The GPU that models may run on."""
+        card = None if self._wanted == "cpu" else look()
+        if card is None and self._wanted == "cuda":
+            raise ModelUnavailable(NO_CUDA)
+        return card
+
+    def _set_back(self, entry: ModelEntry, told: str, reason: str) -> None:
+        """Tell the log why, and everyone that it is so: drivers' and compilers' words may hold paths."""
+        self._setbacks[entry.name] = told
+        log.warning("%s: %s: %s", entry.name, told, reason)
+
+    def _native_or_generate(self, entry: ModelEntry, device: str) -> Engine:
+        if device == "cpu":
+            return self._native(entry, self._torch_model(entry, device))  # the tests prove it without a trial
         engine, reason = self._tried_native(entry)
         if engine is not None:
             return engine
         if self._choice == "native":
             raise ModelUnavailable(f"{entry.name}: the native engine cannot be used here: {reason}")
-        log.warning(
-            "%s: the native engine cannot be used here, transformers' generate takes its place: %s",
-            entry.name,
-            reason,
-        )
+        told = "the native engine cannot be used here, transformers' generate takes its place"
+        self._set_back(entry, told, reason)
         _free_memory()
         try:
-            return self._batching(entry, self._generate(entry, causal=False))
+            return self._batching(entry, self._generate(entry, causal=False, device="cuda"))
         except Exception as error:
             raise ModelUnavailable(
                 f"{entry.name}: the native engine cannot be used here ({reason}), and after that generate "
@@ -115,14 +159,15 @@ class EngineMaker:
 
         if not self._has_kernels():  # plain PyTorch on a GPU gathers whole caches, and `generate` is quicker
             return None, "Triton, or a C compiler for it (gcc or clang), is missing"
-        model = self._torch_model(entry)
+        model = self._torch_model(entry, "cuda")
         try:
             engine = self._native(entry, model)
         except Exception as error:  # noqa: BLE001 - drivers and compilers raise what they like
             return None, error.message if isinstance(error, DragomanError) else repr(error)
         try:
             limits = engine.limits
-            bounds = Bounds(limits.max_source_tokens, limits.max_new_tokens, limits.beam_widths[0])
+            own, most = limits.beam_widths[0], max(limits.beam_widths)
+            bounds = Bounds(limits.max_source_tokens, limits.max_new_tokens, own, most)
             try_out(engine, model, bounds, time_limit_s=self._trial_limit_s)
         except EngineFailed as error:
             _close_soon(engine)
@@ -139,17 +184,12 @@ class EngineMaker:
 
     def _native(self, entry: ModelEntry, model: Any) -> "Seq2SeqEngine":
         from models.engine.seq2seq import Seq2SeqEngine
+        from models.engine.seq2seq.memory import sizes_for
 
-        num_beams = base_decoding(entry, model.generation_config).get("num_beams", 1)
-        return Seq2SeqEngine(
-            model,
-            device=model.device,
-            dtype=model.dtype,
-            beam_widths=(num_beams, 1) if num_beams > 1 else (1,),
-            max_source_tokens=entry.max_source_tokens,
-            max_new_tokens=entry.max_new_tokens,
-            memory_fraction=NATIVE_MEMORY_FRACTION,
-        )
+        decoding = base_decoding(entry, model.generation_config)
+        sizes = sizes_for(decoding.get("num_beams", 1), entry.max_source_tokens, entry.max_new_tokens)
+        stops = len(decoding["stop_token_ids"])
+        return Seq2SeqEngine(model, device=model.device, dtype=model.dtype, max_stop_tokens=stops, **sizes)
 
     def _batching(self, entry: ModelEntry, backend: Backend) -> Engine:
         heard = self._on_batch
@@ -159,11 +199,12 @@ class EngineMaker:
             on_batch=None if heard is None else lambda record: heard(entry.name, record),
         )
 
-    def _generate(self, entry: ModelEntry, causal: bool) -> Backend:
+    def _generate(self, entry: ModelEntry, causal: bool, device: str) -> Backend:
         from models.engine.generate import GenerateBackend
 
         window = entry.max_source_tokens
-        return GenerateBackend(self._torch_model(entry), causal=causal, max_source_tokens=window)
+        model = self._torch_model(entry, device)
+        return GenerateBackend(model, causal=causal, max_source_tokens=window)
 
     def _ct2(self, entry: ModelEntry, causal: bool) -> Backend:
         from models.engine.ct2 import Ct2Backend
@@ -176,10 +217,11 @@ class EngineMaker:
             threads=self._threads,
         )
 
-    def _torch_model(self, entry: ModelEntry) -> Any:
-        """bfloat16 on a GPU; a CPU computes float32 faster."""
-        dtype = "bfloat16" if self.device == "cuda" else "float32"
-        return self._store.load(entry, dtype=dtype, device=self.device)
+    def _torch_model(self, entry: ModelEntry, device: str) -> Any:
+        """In 16 bits on a GPU that has such as the model bears; a CPU computes float32 faster."""
+        card = self._card() if device == "cuda" else None
+        dtype = card and card.dtype(float16=FAMILIES[entry.family].float16)
+        return self._store.load(entry, dtype=dtype or "float32", device=device)
 
 
 def _close_soon(engine: Engine, *, within_s: float = 10.0) -> None:

@@ -1,42 +1,61 @@
-"""Scores of how far one text follows from another, by a classifier trained on natural language inference.
+"""Scores of how far one text follows from another, by models trained to tell that.
 
-Knows nothing of summaries: it is given pairs of texts.
+Knows nothing of summaries: it is given pairs of texts. Each kind of model is asked in its own form.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+import transformers
+from transformers import AutoTokenizer
 
 from models.errors import ModelUnavailable
+from models.families import Judge
 
 _BATCH_PAIRS = 16
 
+_QUESTION = (
+    "{premise}\n\nChoose your answer: based on the paragraph above can we conclude that "
+    '"{hypothesis}"?\n\nOPTIONS:\n- Yes\n- No\nI think the answer is '
+)
+"""FactCG's form, in which its second label means yes: github.com/derenlei/FactCG, factcg/utils.py."""
+
+_NO_SUPPORT, _SUPPORT = 3, 209
+"""MiniCheck-Flan-T5's first tokens for no and yes: github.com/Liyan06/MiniCheck, minicheck/inference.py."""
+
 
 class Entailment:
-    """A classifier and its tokenizer from one folder; one may be shared by threads.
+    """A classifier of pairs and its tokenizer from one folder; one may be shared by threads.
 
-    Reads safetensors alone and runs no code from the folder. Raises ModelUnavailable if none of the
-    model's labels is called entailment. One thread does all of torch's work, as in `SentenceEncoder`.
+    Runs no code from the folder. Raises ModelUnavailable if none of the model's labels is called entailment.
+    One thread does all of torch's work, as in `SentenceEncoder`.
     """
 
+    auto_class = "AutoModelForSequenceClassification"
+
     def __init__(self, folder: Path, device: str = "cpu", *, max_tokens: int = 512):
-        self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = getattr(transformers, self.auto_class).from_pretrained(
+            folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            weights_only=True,
+            use_safetensors=any(folder.glob("*.safetensors")),
+            dtype=torch.float32,
         )
-        self._model = model.to(device).eval()
+        self._model: Any = model.to(device).eval()
         self._device = device
         self._max_tokens = max_tokens
-        self._label = _entailment_label(model.config.id2label)
+        self._label = self._yes(dict(model.config.id2label))
         self._thread = ThreadPoolExecutor(1, "dragoman-entailment")
 
     def scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """For each (premise, hypothesis) the probability, 0 to 1, that the hypothesis follows.
 
-        Of a pair over `max_tokens` the longer text is cut.
+        Of a pair over `max_tokens` the longer text is cut, or the premise.
         """
         return self._thread.submit(self._scores, pairs).result()
 
@@ -44,21 +63,83 @@ class Entailment:
     def _scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         found: list[float] = []
         for start in range(0, len(pairs), _BATCH_PAIRS):
-            premises, hypotheses = zip(*pairs[start : start + _BATCH_PAIRS], strict=True)
-            inputs = self._tokenizer(
-                list(premises),
-                list(hypotheses),
-                padding=True,
-                truncation="longest_first",
-                max_length=self._max_tokens,
-                return_tensors="pt",
-            ).to(self._device)
-            found += self._model(**inputs).logits.softmax(-1)[:, self._label].tolist()
+            inputs = self._inputs(pairs[start : start + _BATCH_PAIRS]).to(self._device)
+            found += self._logits(inputs).softmax(-1)[:, self._label].tolist()
         return found
 
+    def _yes(self, labels: dict[int, str]) -> int:
+        """Return which of the logits means that it follows."""
+        for number, name in labels.items():
+            if name.casefold().startswith("entail"):
+                return int(number)
+        raise ModelUnavailable(f"the model tells {', '.join(labels.values())}, and not entailment")
 
-def _entailment_label(labels: dict[int, str]) -> int:
-    for number, name in labels.items():
-        if name.casefold().startswith("entail"):
-            return int(number)
-    raise ModelUnavailable(f"the model tells {', '.join(labels.values())}, and not entailment")
+    def _inputs(self, pairs: Sequence[tuple[str, str]]) -> Any:
+        premises, hypotheses = zip(*pairs, strict=True)
+        return self._tokenizer(
+            list(premises),
+            list(hypotheses),
+            padding=True,
+            truncation="longest_first",
+            max_length=self._max_tokens,
+            return_tensors="pt",
+        )
+
+    def _logits(self, inputs: Any) -> torch.Tensor:
+        logits: torch.Tensor = self._model(**inputs).logits
+        return logits
+
+
+class QuestionEntailment(Entailment):
+    """FactCG: one text that ends in a question, and two labels without a telling name, the second for yes."""
+
+    def _yes(self, labels: dict[int, str]) -> int:
+        if len(labels) != 2:
+            raise ModelUnavailable(f"the model has {len(labels)} labels, and not two")
+        return 1
+
+    def _inputs(self, pairs: Sequence[tuple[str, str]]) -> Any:
+        texts = [self._text(*map(self._plain, pair)) for pair in pairs]
+        return self._tokenizer(
+            texts, padding=True, truncation=True, max_length=self._max_tokens, return_tensors="pt"
+        )
+
+    def _text(self, premise: str, hypothesis: str) -> str:
+        """Return the text of a pair, of whose premise no more is left than fits: what is asked comes last."""
+        around = len(self._tokenizer(self._form("", hypothesis)).input_ids)
+        room = max(1, self._max_tokens - around)
+        ids = self._tokenizer(premise, add_special_tokens=False, verbose=False).input_ids
+        return self._form(premise if len(ids) <= room else self._tokenizer.decode(ids[:room]), hypothesis)
+
+    def _form(self, premise: str, hypothesis: str) -> str:
+        return _QUESTION.format(premise=premise, hypothesis=hypothesis)
+
+    def _plain(self, text: str) -> str:
+        """Return the text with a space put into what would be read as the end of it."""
+        end = self._tokenizer.eos_token or self._tokenizer.sep_token
+        return text.replace(end, f"{end[0]} {end[1:]}") if end else text
+
+
+class SupportEntailment(QuestionEntailment):
+    """MiniCheck-Flan-T5: an encoder-decoder whose first token says no or yes."""
+
+    auto_class = "AutoModelForSeq2SeqLM"
+
+    def _yes(self, labels: dict[int, str]) -> int:
+        return 1
+
+    def _form(self, premise: str, hypothesis: str) -> str:
+        return f"predict: {premise}{self._tokenizer.eos_token}{hypothesis}"
+
+    def _logits(self, inputs: Any) -> torch.Tensor:
+        start = self._model.config.decoder_start_token_id
+        first = torch.full((len(inputs.input_ids), 1), start, device=self._device)
+        logits: torch.Tensor = self._model(**inputs, decoder_input_ids=first).logits
+        return logits[:, 0, [_NO_SUPPORT, _SUPPORT]]
+
+
+JUDGES: Mapping[Judge, type[Entailment]] = {
+    "pair": Entailment,
+    "question": QuestionEntailment,
+    "support": SupportEntailment,
+}

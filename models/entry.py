@@ -32,6 +32,7 @@ TokenIds = Annotated[tuple[NonNegativeInt, ...], Field(strict=False)]
 ELSEWHERE = {
     "max_new_tokens": "it is a field of the entry itself",
     "min_new_tokens": "requests and lengths choose it",
+    "num_return_sequences": "requests choose it",
 }
 """Fields of Decoding that an entry's `decoding` does not have, and why."""
 
@@ -87,11 +88,14 @@ class ModelEntry(_Frozen):
     licence: str = "see its repository"
     description: str = ""
     caution: str = ""
+    parameters_m: int = Field(0, ge=0)
+    download_mb: int = Field(0, ge=0)
     repository: str | None = None
     revision: str = "main"
     path: Path | None = None
     package: Package | None = None
     languages: tuple[str, ...] = ()
+    trained_languages: tuple[str, ...] = ()
     pairs: tuple[Direction, ...] = ()
     """The only directions that it translates. A pattern's model has that of its name, as it spells it."""
     codes: str | None = None

@@ -37,6 +37,14 @@ class ModelUnavailable(DragomanError):
     """The model is known, but its weights cannot be had or read here."""
 
 
+class ModelLoading(ModelUnavailable):
+    """The model is on its way, being fetched or loaded; try again after `retry_after_s` seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 10.0):
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class Overloaded(DragomanError):
     """The queue is full; try again after `retry_after_s` seconds."""
 
@@ -51,6 +59,14 @@ class DeadlineExceeded(DragomanError):
 
 class EngineFailed(DragomanError):
     """The engine could not do this one request, or died while it waited."""
+
+
+class EngineGone(EngineFailed):
+    """The engine's process ended, and another takes its place; try again after `retry_after_s` seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 5.0):
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Abandoned(DragomanError):

@@ -11,8 +11,11 @@ from typing import Any, Literal
 Kind = Literal["encoder-decoder", "causal", "extractive", "entailment"]
 """The kinds of models: the first two write, behind an engine; the others only read."""
 
-Feed = Literal["text", "target mark", "language tokens", "completion", "chat"]
+Feed = Literal["text", "target mark", "target token", "language tokens", "completion", "chat", "chat by code"]
 """The ways in which text becomes a writing model's input: a codec each, in models/codec.py."""
+
+Judge = Literal["pair", "question", "support"]
+"""The ways in which a model is asked whether one text follows from another, in models/entailment.py."""
 
 AUTO_CLASSES: Mapping[Kind, str] = {
     "encoder-decoder": "AutoModelForSeq2SeqLM",
@@ -40,6 +43,8 @@ class ModelFamily:
     """The mark that the models write after a sentence in place of a space."""
     prompts: Mapping[str, str] | None = field(default_factory=dict)
     """Prompts by task, for entries without their own; None where each entry needs its own."""
+    judge: Judge = "pair"
+    """How models of the kind entailment are asked."""
     free_length: bool = False
     """True for models that take the wished length from the prompt, not from a limit of tokens."""
     num_beams: int | None = NUM_BEAMS
@@ -48,6 +53,8 @@ class ModelFamily:
     """The `model_type` in config.json, where the native engine or the converter has to know it."""
     decoder: Literal["bart", "t5"] | None = None
     """The native engine's decoder for these model types."""
+    float16: bool = False
+    """True if its models stay within float16's range, for a GPU that has no bfloat16."""
     ct2_config: Mapping[str, Any] = field(default_factory=dict)
     """Fields that CTranslate2 4.8 reads from configurations and transformers 5 no longer writes."""
     ct2_copies: Mapping[str, str] = field(default_factory=dict)
@@ -70,6 +77,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
     "bart": ModelFamily(
         model_types=("bart",),
         decoder="bart",
+        float16=True,
         ct2_config={"normalize_before": False, "normalize_embedding": True},
     ),
     "pegasus": ModelFamily(
@@ -85,11 +93,16 @@ FAMILIES: Mapping[str, ModelFamily] = {
         # transformers 5 ties the embeddings always; CTranslate2 scales the decoder's output where they are.
         ct2_copies={"tie_word_embeddings": "scale_decoder_outputs"},
     ),
+    "longt5": ModelFamily(
+        model_types=("longt5",), num_beams=2
+    ),  # neither CTranslate2 nor the native engine has them
+    "madlad": ModelFamily(feed="target token", codes="madlad", language_form="<2{}>"),
     "marian": ModelFamily(
         feed="target mark",
         codes="nllb",  # for its three-letter codes
         model_types=("marian",),
         decoder="bart",
+        float16=True,
     ),
     "m2m100": ModelFamily(
         feed="language tokens",
@@ -97,18 +110,21 @@ FAMILIES: Mapping[str, ModelFamily] = {
         language_form="__{}__",
         model_types=("m2m_100",),
         decoder="bart",
+        float16=True,
     ),
     "nllb": ModelFamily(
         feed="language tokens",
         codes="nllb",
         model_types=("m2m_100",),
         decoder="bart",
+        float16=True,
     ),
     "mbart50": ModelFamily(
         feed="language tokens",
         codes="mbart50",
         model_types=("mbart",),
         decoder="bart",
+        float16=True,
         ct2_config={
             "normalize_before": True,
             "normalize_embedding": True,
@@ -117,7 +133,17 @@ FAMILIES: Mapping[str, ModelFamily] = {
     ),
     "completion": ModelFamily(kind="causal", feed="completion", prompts=None, num_beams=None),
     "instruct": ModelFamily(kind="causal", feed="chat", prompts=_INSTRUCT, free_length=True, num_beams=None),
+    "translategemma": ModelFamily(
+        kind="causal",
+        tasks=("translate",),
+        feed="chat by code",
+        codes="translategemma",
+        prompts={"translate": "{text}"},
+        num_beams=None,
+    ),
     "entailment": ModelFamily(kind="entailment", tasks=("entail",), num_beams=None),
+    "factcg": ModelFamily(kind="entailment", tasks=("entail",), judge="question", num_beams=None),
+    "minicheck": ModelFamily(kind="entailment", tasks=("entail",), judge="support", num_beams=None),
 }
 
 

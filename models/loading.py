@@ -19,22 +19,17 @@ from models import packaged
 from models.entry import ModelEntry, Package
 from models.errors import ModelUnavailable
 from models.families import AUTO_CLASSES
+from models.hub import HubCache, RepositoryNotFound, Tell
 from models.made import Made, blob_problems
 
 log = logging.getLogger(__name__)
 
-PATTERNS = ("*.json", "*.model", "*.spm", "*.txt", "*.safetensors", "*.jinja")
-"""Files that are fetched from a repository; `pytorch_model*.bin` only where it has no safetensors."""
-
 CONVERSION = 2
 """Raised when models are converted differently, so that what was made before is made anew."""
 
-FETCHED = ".dragoman-fetched"
-"""Put into a repository's snapshot when all of it is there: an interrupted download leaves a part."""
 
-
-class RepositoryNotFound(ModelUnavailable):
-    """There is no model in its place: the hub, the cache when offline, or a folder."""
+def _silent(_done: int, _total: int) -> None:
+    """Tell nobody."""
 
 
 class Store:
@@ -50,10 +45,11 @@ class Store:
         self.cache = cache
         self.offline = offline
         self._may_fetch = may_fetch
+        self._hub = HubCache(cache / "hub")
 
     # ------------------------------------------------------------------ folders
 
-    def folder(self, entry: ModelEntry) -> Path:
+    def folder(self, entry: ModelEntry, tell: Tell = _silent) -> Path:
         """The entry's files in transformers' layout; fetched or built the first time.
 
         Raises ModelUnavailable, and its RepositoryNotFound, with the reason.
@@ -67,7 +63,15 @@ class Store:
             return entry.path
         if entry.package is not None:
             return self._packaged(entry)
-        return self._from_hub(entry, revision=self.revision(entry))
+        return self._from_hub(entry, tell=tell)
+
+    def require(self, entry: ModelEntry) -> None:
+        """Raise RepositoryNotFound if the entry is neither here nor at the hub. Fetches nothing."""
+        if entry.path is not None:
+            self.folder(entry)
+        elif entry.package is None and self._whole(entry) is None:
+            self._require_hub(entry)
+            self._hub.require(entry.repository or entry.name, self.revision(entry))
 
     def ct2_folder(self, entry: ModelEntry) -> Path:
         """The entry converted to CTranslate2's int8; converted the first time."""
@@ -75,8 +79,10 @@ class Store:
         made = self._converted(entry, source)
         with made.once(entry.name) as scratch:
             if scratch is not None:
-                from models.convert import to_ctranslate2
+                from models.convert import require_convertible, to_ctranslate2
 
+                with _named(entry, "configuration", source):
+                    require_convertible(source)
                 log.info("%s: converting to int8, once", entry.name)
                 to_ctranslate2(self.load(entry, dtype="float32"), self.tokenizer(entry), source, scratch)
         return made.folder
@@ -95,57 +101,25 @@ class Store:
             made.folder if package.folder is None else packaged.module_folder(package.module) / package.folder
         )
 
-    def _from_hub(self, entry: ModelEntry, revision: str, *, refresh: bool = False) -> Path:
+    def _from_hub(self, entry: ModelEntry, *, refresh: bool = False, tell: Tell = _silent) -> Path:
         """The repository's snapshot: the cached one if it is whole, or with `refresh` the hub's newest."""
-        import huggingface_hub as hub
-        from huggingface_hub import errors
+        if (self.offline or not refresh) and (found := self._whole(entry)) is not None:
+            return found
+        self._require_hub(entry)
+        revision = entry.revision if refresh else self.revision(entry)
+        return self._hub.fetch(entry.repository or entry.name, revision, tell)
 
-        repository = entry.repository or entry.name
+    def _whole(self, entry: ModelEntry) -> Path | None:
+        return self._hub.whole(entry.repository or entry.name, self.revision(entry))
 
-        def fetch(patterns: tuple[str, ...], *, local: bool) -> Path:
-            return Path(
-                hub.snapshot_download(
-                    repository,
-                    revision=revision,
-                    cache_dir=self.cache / "hub",
-                    allow_patterns=list(patterns),
-                    local_files_only=local,
-                )
-            )
-
-        if self.offline or not refresh:
-            try:
-                folder = fetch(PATTERNS, local=True)
-                if (folder / FETCHED).is_file():
-                    return folder
-            except (errors.LocalEntryNotFoundError, errors.HFValidationError):
-                pass
+    def _require_hub(self, entry: ModelEntry) -> None:
+        """Raise RepositoryNotFound if the hub may not be asked for it."""
         if self.offline:
             raise RepositoryNotFound(
                 f"{entry.name} is not in the cache, and the hub may not be asked (offline)"
             )
         if not self._may_fetch(entry):
             raise RepositoryNotFound(f"{entry.name} is not in the cache, and it may not be fetched here")
-        try:
-            folder = fetch(PATTERNS, local=False)
-            if not _has_weights(folder):
-                folder = fetch((*PATTERNS, "pytorch_model*.bin"), local=False)
-        except (
-            errors.RepositoryNotFoundError,
-            errors.RevisionNotFoundError,
-            errors.HFValidationError,
-        ) as error:
-            raise RepositoryNotFound(
-                f"the hub has no {repository} at revision {revision}, or it asks for a login"
-            ) from error
-        except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
-            raise ModelUnavailable(
-                f"{entry.name} is not in the cache and the model hub cannot be reached"
-            ) from error
-        if not _has_weights(folder):
-            raise ModelUnavailable(f"{repository} holds neither safetensors nor a pytorch_model.bin")
-        (folder / FETCHED).touch()
-        return folder
 
     # ------------------------------------------------------------------ loading
 
@@ -191,12 +165,12 @@ class Store:
 
     # ------------------------------------------------------------------ models pull | check
 
-    def pull(self, entry: ModelEntry) -> str:
+    def pull(self, entry: ModelEntry, tell: Tell = _silent) -> str:
         """Fetch or build the entry and record the revision it resolved to, which is used from then on."""
         if entry.path is not None or entry.package is not None:
             self.folder(entry)
             return self.revision(entry)
-        folder = self._from_hub(entry, revision=entry.revision, refresh=True)
+        folder = self._from_hub(entry, refresh=True, tell=tell)
         home = self._home(entry)
         home.mkdir(parents=True, exist_ok=True)
         record = {"repository": entry.repository or entry.name, "revision": folder.name}
@@ -231,8 +205,16 @@ class Store:
         """Return whether the entry can be used without the network, a pattern for one pair at least."""
         if not entry.is_pattern or entry.path is not None:
             return entry.is_pattern or self.state(entry) == "ready"
-        name = (entry.repository or entry.name).replace("/", "--")
-        return any((self.cache / "hub").glob(f"models--{name}"))
+        pattern = self._hub.home(entry.repository or entry.name).name
+        return any(self._hub.folder.glob(pattern))
+
+    def pulled(self, pattern: ModelEntry) -> list[ModelEntry]:
+        """Return the models that are here of those that a pattern stands for."""
+        homes = self._hub.folder.glob(self._hub.home(pattern.repository or pattern.name).name)
+        names = sorted(home.name.removeprefix("models--").replace("--", "/", 1) for home in homes)
+        found = [entry for name in names if (entry := pattern.matches(name)) is not None]
+        own = [entry for entry in found for pair in entry.pairs if pattern.for_pair(*pair).name == entry.name]
+        return [entry for entry in own if self.state(entry) == "ready"]
 
     def check(self, entry: ModelEntry) -> list[str]:
         """Return the faults of the entry's files; empty if they are sound."""
@@ -292,6 +274,8 @@ def _named(entry: ModelEntry, part: str, folder: Path) -> Iterator[None]:
     """Turns whatever a library raises over a model's files into ModelUnavailable with the model's name."""
     try:
         yield
+    except ModelUnavailable:
+        raise
     except pickle.UnpicklingError as error:
         raise ModelUnavailable(f"{entry.name}: its weights hold code, which is never run") from error
     except Exception as error:

@@ -2,20 +2,24 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 
 from models.catalog import Catalog
 from models.codec import Codec, codec_of
 from models.engine.protocol import Engine, EngineStats
-from models.engines import EngineMaker
-from models.entailment import Entailment
+from models.entailment import JUDGES, Entailment
 from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.extractive.encoder import SentenceEncoder
+from models.families import FAMILIES
+from models.hub import Tell
 from models.languages import Languages
 from models.loading import Store, without_paths
+from models.stage import Loading
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +58,24 @@ class _PoolEntry:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     model: Model | None = None
+    loading: Loading | None = None
     users: int = 0
+
+
+class Engines(Protocol):
+    """Makes engines on one device, in this process or in another."""
+
+    @property
+    def device(self) -> str: ...
+
+    def make(self, entry: ModelEntry) -> Engine:
+        """Load the entry and start its engine. Raises ModelUnavailable."""
 
 
 class ModelPool:
     """Loads models when they are first used and keeps the `max_loaded` last used of them.
 
+    Each is fetched and loaded in a thread of its own, so that whoever wants it may wait as long as he likes.
     A model in use is never unloaded, so for a while there may be more.
     """
 
@@ -68,7 +84,7 @@ class ModelPool:
         catalog: Catalog,
         store: Store,
         languages: Languages,
-        engines: EngineMaker,
+        engines: Engines,
         *,
         max_loaded: int = 4,
     ):
@@ -78,7 +94,7 @@ class ModelPool:
         self._engines = engines
         self._max_loaded = max_loaded
         self._places: dict[str, _PoolEntry] = {}  # in order of use, the last used last
-        self._failures: dict[str, str] = {}
+        self._failures: dict[str, str] = {}  # bounded: not for each pair of a pattern
         self._lock = threading.Lock()
 
     # ------------------------------------------------------------------ use
@@ -93,19 +109,54 @@ class ModelPool:
         try:
             yield self._loaded(place, entry)
         finally:
-            with self._lock:
-                place.users -= 1
-            self._shrink()
+            self._leave(place)
 
     def load(self, name: str) -> None:
         """Load a model ahead of its first use."""
         with self.use(self.catalog.get(name)):
             pass
 
+    def begin(self, entry: ModelEntry, fetch: Callable[[Tell], object] | None = None) -> None:
+        """Have a model loaded, without waiting for it; `fetch` is what is done before."""
+        place = self._enter(entry)
+        try:
+            self._begin(place, entry, fetch)
+        finally:
+            self._leave(place)
+
+    def is_ready(self, entry: ModelEntry, *, wait_s: float) -> bool:
+        """Have a model loaded; return whether it is, within this time. Raises ModelUnavailable."""
+        place = self._enter(entry)
+        try:
+            loading = self._begin(place, entry)
+            if loading is None:
+                return True
+            if not loading.done.wait(wait_s):
+                return False
+            if loading.error is not None:
+                raise loading.error
+            return True
+        finally:
+            self._leave(place)
+
     def loaded(self) -> list[str]:
         """Names of the models in memory, the last used last."""
         with self._lock:
             return [name for name, place in self._places.items() if place.model is not None]
+
+    def stages(self) -> dict[str, str]:
+        """How far the models are that are being loaded: `downloading 41%` or `loading`, by name."""
+        with self._lock:
+            places = [(name, place.loading) for name, place in self._places.items()]
+        return {name: loading.stage for name, loading in places if loading is not None}
+
+    def state(self, entry: ModelEntry) -> str:
+        """In a word or two: `ready`, what `stages` says, `bundled`, `on disk`, or `not here`."""
+        if (stage := self.stages().get(entry.name)) is not None:
+            return stage
+        if entry.name in self.loaded():
+            return "ready"
+        return "bundled" if entry.bundled else "on disk" if self.store.here(entry) else "not here"
 
     def owner(self, engine: Engine) -> ModelEntry | None:
         """Whose engine this is; None if its model is not loaded any more."""
@@ -146,19 +197,62 @@ class ModelPool:
             place.users += 1
             return place
 
+    def _leave(self, place: _PoolEntry) -> None:
+        with self._lock:
+            place.users -= 1
+        self._shrink()
+
     def _loaded(self, place: _PoolEntry, entry: ModelEntry) -> Model:
-        with place.lock:
-            if place.model is None:
-                try:
-                    place.model = self._load(entry)
-                except ModelUnavailable as error:
-                    if any(entry.name == known.name for known in self.catalog.entries):
-                        self._failures[entry.name] = error.without(
-                            entry.name
-                        )  # bounded: not for each pair of a pattern
-                    raise
-                self._failures.pop(entry.name, None)
-            return place.model
+        while (model := place.model) is None:
+            if (loading := self._begin(place, entry)) is not None:
+                loading.done.wait()
+                if loading.error is not None:
+                    raise loading.error
+        return model
+
+    def _begin(
+        self, place: _PoolEntry, entry: ModelEntry, fetch: Callable[[Tell], object] | None = None
+    ) -> Loading | None:
+        """The loading of a model, begun if need be; None if it is loaded."""
+        with self._lock:
+            if place.model is not None:
+                return None
+            if (loading := place.loading) is not None:
+                return loading
+            loading = place.loading = Loading()
+            place.users += 1
+        # A daemon, so that a service stopped while it loads does not wait for the end of the load.
+        work = partial(self._run, place, entry, loading, fetch)
+        threading.Thread(target=work, name=f"load {entry.name}", daemon=True).start()
+        return loading
+
+    def _run(
+        self,
+        place: _PoolEntry,
+        entry: ModelEntry,
+        loading: Loading,
+        fetch: Callable[[Tell], object] | None,
+    ) -> None:
+        model = None
+        try:
+            with place.lock:
+                if fetch is not None:
+                    fetch(loading.tell)
+                self._shrink()  # those that must go make room before the new one is planned
+                model = self._load(entry, loading.tell)
+                with self._lock:
+                    place.model, place.loading = model, None
+                    self._failures.pop(entry.name, None)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the model raises it
+            loading.error = error
+            is_known = any(entry.name == known.name for known in self.catalog.entries)
+            with self._lock:
+                place.loading = None
+                if isinstance(error, ModelUnavailable) and is_known:
+                    self._failures[entry.name] = error.without(entry.name)
+        finally:
+            self._leave(place)
+            loading.done.set()
 
     def _shrink(self) -> None:
         """Unload the least lately used models beyond the limit that nobody uses."""
@@ -171,9 +265,9 @@ class ModelPool:
         for place in gone:
             _close(place)
 
-    def _load(self, entry: ModelEntry) -> Model:
+    def _load(self, entry: ModelEntry, tell: Tell) -> Model:
         try:
-            return self._load_unguarded(entry)
+            return self._load_unguarded(entry, tell)
         except ModelUnavailable:
             raise
         except Exception as error:
@@ -181,14 +275,13 @@ class ModelPool:
             told = without_paths(str(error), self.store.cache)  # the log has it whole
             raise ModelUnavailable(f"{entry.name} cannot be loaded here: {told}") from error
 
-    def _load_unguarded(self, entry: ModelEntry) -> Model:
+    def _load_unguarded(self, entry: ModelEntry, tell: Tell) -> Model:
+        folder = self.store.folder(entry, tell)
         if entry.kind == "extractive":
-            return ExtractiveModel(entry, SentenceEncoder(self.store.folder(entry), self._engines.device))
+            return ExtractiveModel(entry, SentenceEncoder(folder, self._engines.device))
         if entry.kind == "entailment":
-            window = entry.max_source_tokens
-            return EntailmentModel(
-                entry, Entailment(self.store.folder(entry), self._engines.device, max_tokens=window)
-            )
+            judge, window = JUDGES[FAMILIES[entry.family].judge], entry.max_source_tokens
+            return EntailmentModel(entry, judge(folder, self._engines.device, max_tokens=window))
         codec = codec_of(
             entry, self.store.tokenizer(entry), self.store.generation_config(entry), self._languages
         )

@@ -55,7 +55,7 @@ class Children:
     def __init__(self, most: int = 2 * (os.cpu_count() or 1)):
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(PARSERS))
-        _shorten_socket_paths()
+        shorten_socket_paths()
         self._places = threading.BoundedSemaphore(most)
         self._starting = threading.Lock()
 
@@ -99,7 +99,7 @@ class Children:
                 raise DeadlineExceeded("the request ran past its time before its file could be read")
 
 
-def _shorten_socket_paths() -> None:
+def shorten_socket_paths() -> None:
     """Put the fork server's socket where its name fits, if temporary files have a long path."""
     own = multiprocessing.current_process()._config  # type: ignore[attr-defined]  # nothing else sets it
     if len(os.fsencode(tempfile.gettempdir())) > LONGEST_TEMP_DIR and not own.get("tempdir"):

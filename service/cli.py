@@ -7,7 +7,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,10 +16,14 @@ from service.commands.batch import batch
 from service.commands.check import check, clean
 from service.commands.doctor import doctor
 from service.commands.keys import keys
+from service.commands.mcp import mcp
 from service.commands.models import models
 from service.commands.session import Session, note, prepare_process
 from service.commands.settings import settings
 from service.commands.text import detect, summarize, translate
+
+if TYPE_CHECKING:
+    from service.settings import Settings
 
 DONE = 0
 FAILED = 1
@@ -88,16 +92,36 @@ def cli(session: Session, debug: bool) -> None:
 @cli.command(epilog="Example: dragoman serve --port 9000")
 @click.option("--host", help="The address to listen on; else DRAGOMAN_HOST, else 127.0.0.1.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Else DRAGOMAN_PORT or PORT, else 8080.")
+@click.option("--models", metavar="SET", help="The set of models; else DRAGOMAN_MODELS, else bundled.")
 @click.pass_obj
-def serve(session: Session, host: str | None, port: int | None) -> None:
+def serve(session: Session, host: str | None, port: int | None, models: str | None) -> None:
     """Serve over HTTP until stopped."""
-    settings = session.settings(host=host, port=port)
+    settings = session.settings(host=host, port=port, models=models)
     from service.http.server import serve as serve_http
+    from service.listening import require_free
 
+    require_free(settings.host, settings.port)
+    if (told := _advice(settings)) is not None:
+        note(f"models: {told}")
     serve_http(settings)
 
 
-for command in (summarize, translate, detect, check, clean, batch, models, keys, settings, doctor):
+def _advice(settings: "Settings") -> str | None:
+    """The chosen set of models, and the one that suits this machine; None if the start will fail anyway."""
+    from models.catalog import Catalog
+    from models.languages import Languages
+    from service.commands import machine
+    from service.commands.sets import advice
+
+    wants_gpu = settings.device == "cuda" or (settings.device == "auto" and bool(machine.gpus()))
+    try:
+        catalog = Catalog.load(Languages.load(), settings.catalog)
+    except DragomanError:
+        return None
+    return advice(catalog, settings.models, "cuda" if wants_gpu else "cpu")[1]
+
+
+for command in (summarize, translate, detect, check, clean, batch, models, keys, settings, doctor, mcp):
     cli.add_command(command)
 
 

@@ -69,6 +69,10 @@ class RevokedKey(DragomanError):
     """The key was revoked."""
 
 
+class AdminRequired(DragomanError):
+    """The key, if there was one, is not of those that may change what the server has."""
+
+
 class CharactersSpent(DragomanError):
     """The caller's characters of the day don't suffice; there are new ones in `retry_after_s`."""
 

@@ -37,8 +37,12 @@ CREATE TABLE IF NOT EXISTS key (
     rate TEXT,
     daily_characters INTEGER
 );
+CREATE TABLE IF NOT EXISTS admin (
+    id TEXT PRIMARY KEY REFERENCES key (id)
+);
 """
 _COLUMNS = "id, name, prefix, created, revoked, rate, daily_characters"
+_IS_ADMIN = "EXISTS (SELECT 1 FROM admin WHERE admin.id = key.id)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class Key:
     rate: str | None
     """Its own, such as `60/minute`; None where the settings' counts."""
     daily_characters: int | None
+    admin: bool = False
+    """True if it may have the server fetch models."""
 
 
 class Keys:
@@ -66,7 +72,12 @@ class Keys:
         self._known: list[tuple[bytes, Key]] = []
 
     def create(
-        self, name: str, *, rate: str | None = None, daily_characters: int | None = None
+        self,
+        name: str,
+        *,
+        rate: str | None = None,
+        daily_characters: int | None = None,
+        admin: bool = False,
     ) -> tuple[Key, str]:
         """Make a key; returns what is known of it, and the key itself, which cannot be had again."""
         name = _checked(name)
@@ -77,12 +88,14 @@ class Keys:
         rate = None if rate is None else checked_rate(rate)
         secret = START + secrets.token_urlsafe(32)
         now = datetime.now(UTC)
-        key = Key(secrets.token_hex(4), name, secret[:SHOWN], now, None, rate, daily_characters)
+        key = Key(secrets.token_hex(4), name, secret[:SHOWN], now, None, rate, daily_characters, admin)
         with self._database.transaction() as db:
             db.execute(
                 f"INSERT INTO key (hash, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
                 (_hash(secret), key.id, name, key.prefix, now.isoformat(), None, rate, daily_characters),
             )
+            if admin:
+                db.execute("INSERT INTO admin (id) VALUES (?)", (key.id,))
         self._read_at = -FRESH_S
         return key, secret
 
@@ -133,14 +146,15 @@ class Keys:
         with self._database.transaction(write=False) as db:
             return [
                 (row[0], _key(row[1:]))
-                for row in db.execute(f"SELECT hash, {_COLUMNS} FROM key ORDER BY created, id")  # noqa: S608
+                for row in db.execute(f"SELECT hash, {_COLUMNS}, {_IS_ADMIN} FROM key ORDER BY created, id")  # noqa: S608
             ]
 
 
-def _key(row: tuple[str, str, str, str, str | None, str | None, int | None]) -> Key:
-    key_id, name, prefix, created, revoked, rate, daily_characters = row
+def _key(row: tuple[str, str, str, str, str | None, str | None, int | None, int]) -> Key:
+    key_id, name, prefix, created, revoked, rate, daily_characters, admin = row
     ended = None if revoked is None else datetime.fromisoformat(revoked)
-    return Key(key_id, name, prefix, datetime.fromisoformat(created), ended, rate, daily_characters)
+    made = datetime.fromisoformat(created)
+    return Key(key_id, name, prefix, made, ended, rate, daily_characters, bool(admin))
 
 
 def _hash(secret: str) -> bytes:

@@ -8,9 +8,8 @@ from typing import TypeVar
 
 from models.catalog import Catalog
 from models.engine.protocol import BatchRecord
-from models.engines import EngineMaker
 from models.entry import ModelEntry
-from models.errors import ModelUnavailable
+from models.errors import InvalidInput, ModelUnavailable
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
@@ -24,8 +23,10 @@ from models.tasks.trust import Trust
 from models.text.article.page import read_page
 from models.text.language import LanguageDetector
 from service.children import Children
+from service.engine_process import EngineProcess, engine_maker
 from service.glossaries import Glossaries
 from service.keys import Keys
+from service.memory import Memory
 from service.settings import Settings
 from service.suggestions import Suggestions
 
@@ -36,7 +37,8 @@ class Runtime:
     """Everything that a way in (HTTP, command line, batch) needs, wired by the settings.
 
     `on_batch(model, record)` hears of every batch that an engine ran. `strangers` says that pages come from
-    people whom the operator does not know: they are read in child processes then.
+    people whom the operator does not know: they are read in child processes then. `engines_apart` says that
+    engines have a process of their own, as they have in a server with a GPU if nothing is said.
     """
 
     def __init__(
@@ -45,11 +47,12 @@ class Runtime:
         *,
         on_batch: Callable[[str, BatchRecord], None] | None = None,
         strangers: bool = False,
+        engines_apart: bool | None = None,
     ):
         self.settings = settings
         self.children = Children()
         self.languages = Languages.load()
-        whole = Catalog.load(self.languages, settings.catalog)
+        whole = self._whole = Catalog.load(self.languages, settings.catalog)
         chosen = _chosen(whole, settings)  # a wrong setting ends the start
         self.store = Store(settings.cache_dir, offline=settings.offline, may_fetch=chosen)
         here = self.store.here if settings.allow_models is None else lambda _: False
@@ -58,16 +61,16 @@ class Runtime:
         self.glossaries = Glossaries(
             settings.data_dir / "glossaries.sqlite", self.languages, max_bytes=settings.max_glossary_bytes
         )
+        self.memory = Memory(
+            settings.data_dir / "memory.sqlite", self.languages, max_bytes=settings.max_memory_bytes
+        )
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
-        engines = self._engines = EngineMaker(
-            self.store,
-            device=settings.device,
-            choice=settings.engine,
-            threads=settings.threads,
-            max_batch_size=settings.max_batch_size,
-            on_batch=on_batch,
-        )
+        maker = self._maker = engine_maker(settings, self.store, on_batch)
+        if engines_apart is None:
+            engines_apart = strangers and maker.device == "cuda"
+        self._apart = EngineProcess(settings, maker, on_batch) if engines_apart else None
+        engines = self._apart or maker
         self.pool = ModelPool(
             self.catalog, self.store, self.languages, engines, max_loaded=settings.max_loaded_models
         )
@@ -93,12 +96,17 @@ class Runtime:
     @property
     def device(self) -> str:
         """Where models run: `cuda` or `cpu`."""
-        return self._engines.device
+        return self._maker.device
 
     def warm_up(self) -> None:
-        """Prepare and load the two default models; the first time this takes a minute or two."""
+        """Prepare and load the two default models; the first time this takes a minute or two.
+
+        A model that stands for one a language pair is loaded by pair, when one is first used.
+        """
         failure = None
         for name in (self.settings.summarize_model, self.settings.translate_model):
+            if self.catalog.get(name).is_pattern:
+                continue
             try:
                 self.pool.load(name)
             except ModelUnavailable as error:  # the other one may serve all the same
@@ -109,9 +117,27 @@ class Runtime:
         gc.collect()
         gc.freeze()
 
+    def pull(self, name: str) -> ModelEntry:
+        """Have a model of the whole catalog fetched and loaded in the background; returns its entry.
+
+        Raises UnknownModel, also where the settings name the models that may be used and this is none.
+        """
+        catalog = self._whole if self.settings.allow_models is None else self.catalog
+        entry = catalog.get(name)
+        if entry.is_pattern:
+            example = entry.name.replace("*", "en-fr")
+            raise InvalidInput(f"{name} stands for one model a language pair", field="name", allowed=example)
+        store = Store(self.settings.cache_dir, offline=self.settings.offline)
+        self.pool.begin(entry, lambda tell: store.pull(entry, tell))
+        return entry
+
     def unready(self) -> list[str]:
         """The reasons why requests would not be served now; empty when all is well."""
         return self.pool.unready((self.settings.summarize_model, self.settings.translate_model))
+
+    def setbacks(self) -> list[str]:
+        """The models that run slower than this machine's GPU could have them, and how."""
+        return self._maker.setbacks
 
     def run_all(
         self,
@@ -128,6 +154,8 @@ class Runtime:
     def close(self) -> None:
         """Finish what runs and free the models."""
         self.pool.close()
+        if self._apart is not None:
+            self._apart.close()
         gc.unfreeze()  # or libraries tell, at the very end, that what was never collected leaked
 
 

@@ -4,10 +4,18 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import platformdirs
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -17,6 +25,7 @@ from pydantic_settings import (
 )
 
 from models.errors import InvalidInput
+from models.sets import DEFAULT, load_sets
 from service.rate import checked_rate
 
 
@@ -52,6 +61,11 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 """Written with commas between them."""
 
 
+ClientFamily = Literal["openai", "mcp", "deepl", "libretranslate", "huggingface"]
+CLIENT_FAMILIES: tuple[ClientFamily, ...] = get_args(ClientFamily)
+ClientFamilies = Annotated[tuple[ClientFamily, ...], NoDecode, BeforeValidator(_names)]
+
+
 class Settings(BaseSettings):
     """Every field is a setting: `request_timeout_s` is read from DRAGOMAN_REQUEST_TIMEOUT_S.
 
@@ -72,12 +86,18 @@ class Settings(BaseSettings):
         "Kubernetes sets for a service named dragoman, is passed over.",
     )
 
+    models: str = Field(
+        DEFAULT,
+        description="The set of models for requests that name none: `bundled`, `fast`, `good` or `instruct`; "
+        "`dragoman models sets` shows what each takes. The first start fetches what is not here.",
+    )
     summarize_model: str = Field(
-        "dragoman/extractive", description="The model for summaries where a request names none."
+        "dragoman/extractive",
+        description="The model for summaries where a request names none; goes over the set's.",
     )
     translate_model: str = Field(
         "dragoman/gemma3-270m-translate",
-        description="The model for translations where a request names none.",
+        description="The model for translations where a request names none; goes over the set's.",
     )
     entailment_model: str | None = Field(
         None, description="A model of the catalog that checks summaries, beside the built-in checks."
@@ -94,7 +114,7 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("dragoman")),
-        description="The folder for what is kept for users: jobs, glossaries, keys, suggestions.",
+        description="The folder for what is kept: jobs, glossaries, keys, translation memories, suggestions.",
     )
     offline: bool = Field(False, description="Never ask the model hub.")
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -132,6 +152,11 @@ class Settings(BaseSettings):
         2.0, gt=0, description="Seconds of silence in a stream before a comment is sent."
     )
 
+    clients: ClientFamilies = Field(
+        CLIENT_FAMILIES,
+        description="Other people's clients that are served, with commas between; empty for none. The "
+        "addresses of the others do not exist.",
+    )
     anonymous: bool = Field(True, description="Let requests in that come without an API key.")
     rate_limit: Rate | None = Field(
         None, description="Requests of a key that has no rate of its own: `60/minute`, `10/second;1000/day`."
@@ -168,6 +193,9 @@ class Settings(BaseSettings):
     max_glossary_bytes: int = Field(
         64 << 20, ge=1, description="Bytes of all glossaries of a key, or of an address without one."
     )
+    max_memory_bytes: int = Field(
+        64 << 20, ge=1, description="Bytes of the translation memory of a key, or of an address without one."
+    )
     max_job_characters: int = Field(20_000_000, ge=1, description="Characters over all texts of a job.")
     max_job_texts: int = Field(10_000, ge=1, description="Items of `texts` in a job.")
     max_queued_jobs: int = Field(
@@ -197,6 +225,20 @@ class Settings(BaseSettings):
         description="Signs the callbacks of jobs, 16 characters or more; without it there are none.",
     )
     callback_private: bool = Field(False, description="Let callbacks go to addresses that are not public.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _models_of_the_set(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if "models" not in given or (chosen := load_sets().get(str(given["models"]))) is None:
+            return given
+        return {"summarize_model": chosen.summarize, "translate_model": chosen.translate, **given}
+
+    @field_validator("models")
+    @classmethod
+    def _known_set(cls, value: str) -> str:
+        if value not in (known := load_sets()):
+            raise ValueError(f"it should be one of {', '.join(known)}")
+        return value
 
     @classmethod
     def settings_customise_sources(

@@ -15,6 +15,7 @@ from fake_pool import FakePool
 
 from models.engine.protocol import EngineStats
 from models.languages import Languages
+from models.tasks.checker import Checker
 from models.tasks.driver import run_all
 from models.tasks.steps import Outcome
 from models.tasks.stop import Stop
@@ -25,8 +26,10 @@ from models.text.language import LanguageDetector
 from service.children import Children
 from service.glossaries import Glossaries
 from service.http import keepalive
-from service.http.server import Server, configure_log
+from service.http.server import Server
 from service.keys import Keys
+from service.log import configure_log
+from service.memory import Memory
 from service.settings import Settings
 from service.suggestions import Suggestions
 
@@ -57,11 +60,15 @@ class CompatRuntime:
         self.pool = pool = Pool(self.languages, capitals, max_source_tokens=100_000, max_new_tokens=100_000)
         self.catalog = pool.catalog
         self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
+        self.memory = Memory(
+            settings.data_dir / "memory.sqlite", self.languages, max_bytes=settings.max_memory_bytes
+        )
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
         self.translator = Translator(
             pool.as_pool, self.languages, detector, default_model=settings.translate_model
         )
+        self.checker = Checker(self.languages, detector, Trust(pool.as_pool))
         self.children = Children()
         self.summarizer = Summarizer(
             pool.as_pool,
@@ -78,6 +85,9 @@ class CompatRuntime:
 
     def warm_up(self) -> None:
         pass
+
+    def setbacks(self) -> list[str]:
+        return []
 
     def unready(self) -> list[str]:
         return self.reasons

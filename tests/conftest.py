@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import tiny_models
 from compat_server import CompatServer
+from hub import Hub, point_here
 
 from models.catalog import Catalog
 from models.entry import ModelEntry
@@ -57,6 +58,17 @@ class TinyHub:
 @pytest.fixture(scope="session")
 def tiny_hub(tmp_path_factory: pytest.TempPathFactory, languages: Languages) -> TinyHub:
     return TinyHub(tmp_path_factory.mktemp("tiny"), languages)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A model hub on this machine, which this process asks; see `hub.py`."""
+    hub = Hub()
+    point_here(hub, monkeypatch)
+    for name in ("HF_TOKEN", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    yield hub
+    hub.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import string
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -58,7 +59,7 @@ class FakeCodec:
 
 
 class FakeEngine:
-    """Applies `change` to each text; texts with ✗ in them end in EngineFailed."""
+    """Applies `change` to each text; one with ✗ in it ends in EngineFailed. Other hypotheses end in `~`."""
 
     def __init__(self, change: Callable[[str], str]):
         self.change = change
@@ -74,10 +75,10 @@ class FakeEngine:
         if "✗" in text:
             future.set_exception(EngineFailed("the model failed on this text"))
             return future
-        ids = tuple(map(ord, self.change(text)))
-        most = generation.decoding.max_new_tokens
-        finish: Literal["stop", "length"] = "length" if len(ids) > most else "stop"
-        future.set_result(Output(ids[:most], None, finish))
+        best = self.change(text)
+        ranked = [best + i * "~" for i in range(generation.decoding.num_return_sequences)]
+        first, *others = (_output(each, generation.decoding.max_new_tokens) for each in ranked)
+        future.set_result(replace(first, others=tuple(others)))
         return future
 
     def stats(self) -> EngineStats:
@@ -87,11 +88,20 @@ class FakeEngine:
         pass
 
 
+def _output(text: str, most: int) -> Output:
+    ids = tuple(map(ord, text))
+    finish: Literal["stop", "length"] = "length" if len(ids) > most else "stop"
+    return Output(ids[:most], None, finish)
+
+
 class FakeStore:
     """A hub that has the repositories in `pairs` and no others."""
 
     def __init__(self, pairs: Sequence[str]):
         self.pairs = pairs
+
+    def require(self, entry: ModelEntry) -> None:
+        self.folder(entry)
 
     def folder(self, entry: ModelEntry) -> Path:
         if not any((entry.repository or "").endswith(pair) for pair in self.pairs):
@@ -118,6 +128,18 @@ class FakePool:
     def use(self, entry: ModelEntry) -> Iterator[TextModel]:
         self.used.append(entry.name)
         yield TextModel(entry, cast(Codec, FakeCodec(entry)), self.engine)
+
+    def loaded(self) -> list[str]:
+        return []
+
+    def stages(self) -> dict[str, str]:
+        return {}
+
+    def state(self, entry: ModelEntry) -> str:
+        return "on disk"
+
+    def is_ready(self, entry: ModelEntry, *, wait_s: float) -> bool:
+        return True
 
     @property
     def as_pool(self) -> ModelPool:

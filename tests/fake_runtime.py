@@ -29,7 +29,7 @@ class FakeStore:
         self.revisions = {}
         self.problems = {}
 
-    def pull(self, entry):
+    def pull(self, entry, tell=None):
         if entry.name == HUB_ONLY:
             raise ModelUnavailable(f"{entry.name} is not in the cache and the model hub cannot be reached")
         return self.revisions.get(entry.name, "r1")
@@ -56,7 +56,7 @@ class FakeTask:
         self._runtime = runtime
         self._done = done
 
-    def steps(self, request):
+    def steps(self, request, recall=None):
         if POISON in (request.text or ""):
             raise ZeroDivisionError("secret inside")
         return self._done(request, self._runtime.company(request))

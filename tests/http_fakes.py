@@ -22,6 +22,7 @@ from models.engine.protocol import Decoding, EngineStats, Generation, Output
 from models.errors import (
     DeadlineExceeded,
     EngineFailed,
+    EngineGone,
     InvalidInput,
     ModelUnavailable,
     Overloaded,
@@ -35,7 +36,7 @@ from models.tasks.driver import run_all
 from models.tasks.steps import Call, Outcome, Words
 from models.tasks.stop import Stop
 from models.tasks.summary import Summary, SummaryRequest, SummarySentence, SummarySource
-from models.tasks.translation import Segment, SegmentReady, Translation, TranslationRequest
+from models.tasks.translation import Recall, Segment, SegmentReady, Translation, TranslationRequest
 from models.tasks.trust import Trust
 from models.tasks.usage import Usage
 from models.text.article.article import Dropped
@@ -44,8 +45,10 @@ from models.text.span import Span
 from service.children import Children
 from service.glossaries import Glossaries
 from service.http import connection
-from service.http.server import Server, configure_log
+from service.http.server import Server
 from service.keys import Keys
+from service.log import configure_log
+from service.memory import Memory
 from service.settings import Settings
 
 ERRORS: dict[str, Callable[[], Exception]] = {
@@ -53,6 +56,7 @@ ERRORS: dict[str, Callable[[], Exception]] = {
     "!late": lambda: DeadlineExceeded("the request ran past its time and was cancelled"),
     "!full": lambda: Overloaded("the queue is full", retry_after_s=2.5),
     "!engine": lambda: EngineFailed("the model failed on this text"),
+    "!gone": lambda: EngineGone("the models' process ended", retry_after_s=0.01),
     "!weights": lambda: ModelUnavailable("its weights cannot be had here"),
     "!wrong": lambda: InvalidInput("the text holds no sentence", field="text"),
 }
@@ -82,6 +86,7 @@ class Entry:
     name: str
     tasks: tuple[str, ...]
     languages: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
     family: str = "extractive"
     licence: str = "Apache-2.0"
     max_source_tokens: int = 512
@@ -159,7 +164,7 @@ class Tasks:
             notes=(),
         )
 
-    def translation(self, request: TranslationRequest) -> Iterator[Any]:
+    def translation(self, request: TranslationRequest, recall: Recall | None = None) -> Iterator[Any]:
         yield from ()
         self._behave(request.text, request.model, request.target)
         segment = Segment(Span(0, len(request.text)), request.text.upper(), True)
@@ -182,6 +187,9 @@ class Tasks:
 class Task:
     steps: Callable[[Any], Iterator[Any]]
 
+    def reach(self) -> dict[str, dict[str, str | None]]:
+        return {}
+
 
 @dataclass
 class Catalog:
@@ -203,6 +211,12 @@ class Pool:
 
     def loaded(self) -> list[str]:
         return ["fake/translate"]
+
+    def stages(self) -> dict[str, str]:
+        return {}
+
+    def state(self, entry: Any) -> str:
+        return "ready" if entry.name in self.loaded() else "on disk"
 
     def owner(self, engine: Any) -> None:
         return None
@@ -248,6 +262,11 @@ class FakeRuntime:
             RealLanguages.load(),
             max_bytes=self.settings.max_glossary_bytes,
         )
+        self.memory = Memory(
+            self.settings.data_dir / "memory.sqlite",
+            RealLanguages.load(),
+            max_bytes=self.settings.max_memory_bytes,
+        )
         self.timeouts_s: list[float | None] = []
         self.loading = threading.Event()
         self.loading.set()
@@ -256,6 +275,9 @@ class FakeRuntime:
         self.loading.wait(20)
         if self.warm_up_error:
             raise self.warm_up_error
+
+    def setbacks(self) -> list[str]:
+        return []
 
     def unready(self) -> list[str]:
         return self.reasons

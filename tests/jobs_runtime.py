@@ -19,7 +19,8 @@ from models.engine.protocol import Generation, Output
 from models.languages import Languages
 from models.tasks.translator import Translator
 from models.text.language import LanguageDetector
-from service.http.server import Server, configure_log
+from service.http.server import Server
+from service.log import configure_log
 from service.settings import Settings
 
 

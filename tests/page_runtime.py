@@ -22,7 +22,8 @@ from models.tasks.translation import Segment, SegmentReady, Translation, Transla
 from models.tasks.usage import Usage
 from models.text.language import Detection
 from models.text.span import Span
-from service.http.server import Server, configure_log
+from service.http.server import Server
+from service.log import configure_log
 from service.settings import Settings
 from service.suggestions import Suggestions
 
@@ -42,7 +43,7 @@ class SentenceTasks(Tasks):
             _require_known(request.text or "")
         return super().summary(request)
 
-    def translation(self, request: TranslationRequest) -> Iterator[Any]:
+    def translation(self, request: TranslationRequest, recall: Any = None) -> Iterator[Any]:
         yield from ()
         _require_known(request.text)
         self._behave(request.text, request.model, request.target)
@@ -54,7 +55,7 @@ class SentenceTasks(Tasks):
                 partial = True
                 if not (request.partial and segments):
                     raise ERRORS["!late"]()
-            segment = _segment(match, missing=partial)
+            segment = _segment(match, missing=partial, others=request.alternatives)
             segments.append(segment)
             if not partial:
                 yield SegmentReady(index, len(found), segment)
@@ -87,9 +88,11 @@ class SentenceTasks(Tasks):
         return True
 
 
-def _segment(match: re.Match[str], *, missing: bool | None) -> Segment:
+def _segment(match: re.Match[str], *, missing: bool | None, others: int) -> Segment:
     text = match[0] if missing else match[0].upper()
-    return Segment(Span(*match.span()), text, True, 0.5, flags=_flags(match[0]), missing=missing)
+    alternatives = (match[0].title(), match[0].lower())[:others] if others else None
+    span = Span(*match.span())
+    return Segment(span, text, True, 0.5, flags=_flags(match[0]), missing=missing, alternatives=alternatives)
 
 
 def _blank(code: re.Match[str]) -> str:

@@ -22,6 +22,8 @@ from models.engine.protocol import Decoding
 
 VOCABULARY = 83  # odd, as Marian's is
 MAX_POSITIONS = 48
+MAX_SOURCE = 24
+MAX_NEW = 16
 ARCHITECTURES = ("bart", "mbart", "pegasus", "marian", "m2m100", "t5", "mt5", "flan-t5")
 
 _BART = {
@@ -99,6 +101,12 @@ def _build(architecture: str):
 @torch.inference_mode()
 def reference(model, source_ids, decoding: Decoding) -> tuple[list[int], float]:
     """Token ids after the start token and their score, from `generate` with this request alone."""
+    return references(model, source_ids, decoding)[0]
+
+
+@torch.inference_mode()
+def references(model, source_ids, decoding: Decoding) -> list[tuple[list[int], float]]:
+    """The same of as many hypotheses as the decoding wants, best first."""
     stops = list(decoding.stop_token_ids) or None
     out = model.generate(
         input_ids=torch.tensor([source_ids], device=model.device),
@@ -107,6 +115,7 @@ def reference(model, source_ids, decoding: Decoding) -> tuple[list[int], float]:
         max_new_tokens=decoding.max_new_tokens,
         min_new_tokens=decoding.min_new_tokens,
         num_beams=decoding.num_beams,
+        num_return_sequences=decoding.num_return_sequences,
         length_penalty=decoding.length_penalty,
         early_stopping=decoding.early_stopping,
         no_repeat_ngram_size=decoding.no_repeat_ngram_size,
@@ -120,10 +129,16 @@ def reference(model, source_ids, decoding: Decoding) -> tuple[list[int], float]:
         output_scores=True,
         output_logits=True,
     )
-    tokens = out.sequences[0, 1:].tolist()
+    rows = [_ended(model, row, decoding) for row in out.sequences[:, 1:].tolist()]
     if decoding.num_beams > 1:
-        return tokens, float(out.sequences_scores[0])
-    return tokens, _greedy_score(out.logits, tokens, decoding)
+        return list(zip(rows, out.sequences_scores.tolist(), strict=True))
+    return [(rows[0], _greedy_score(out.logits, rows[0], decoding))]
+
+
+def _ended(model, row: list[int], decoding: Decoding) -> list[int]:
+    """The row without what pads it to the length of others."""
+    stops = decoding.stop_token_ids or (model.generation_config.eos_token_id,)
+    return row[: next((i + 1 for i, token in enumerate(row) if token in stops), len(row))]
 
 
 def _greedy_score(logits, tokens, decoding: Decoding) -> float:
@@ -144,3 +159,26 @@ def content(model, tokens: list[int], decoding: Decoding) -> list[int]:
     if tokens[-1] in stops or forced_end:
         tokens = tokens[:-1]
     return tokens[1:] if decoding.forced_bos_token_id is not None else tokens
+
+
+def random_decoding(rng, num_beams):
+    choose = rng.choice
+    max_new_tokens = choose([1, 5, 10, MAX_NEW])
+    return Decoding(
+        max_new_tokens=max_new_tokens,
+        min_new_tokens=min(choose([0, 0, 4]), max_new_tokens),
+        num_beams=num_beams,
+        length_penalty=choose([0.0, 0.6, 1.0, 2.0, -0.5]) if num_beams > 1 else 1.0,
+        early_stopping=choose([True, False, "never"]) if num_beams > 1 else False,
+        no_repeat_ngram_size=choose([0, 0, 3, 2, 1]),
+        repetition_penalty=choose([1.0, 1.0, 1.4, 0.8]),
+        forced_bos_token_id=choose([None, None, 7]),
+        forced_eos_token_id=choose([None, None, 9]),
+        suppressed_token_ids=choose([(), (), (11, 12, 30, 31)]),
+        stop_token_ids=choose([(), (), (21, 40), (5,)]),
+        renormalize_logits=choose([False, False, True]),
+    )
+
+
+def random_source(rng):
+    return tuple(rng.randrange(3, VOCABULARY) for _ in range(rng.randint(1, MAX_SOURCE)))

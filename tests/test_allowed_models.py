@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import pytest
 from click.testing import CliRunner
 from conftest import TinyHub
-from huggingface_hub import errors as hub_errors
 
-from models.errors import UnknownModel
-from models.loading import RepositoryNotFound
+from models.errors import ModelUnavailable, UnknownModel
+from models.hub import HubCache, RepositoryNotFound
 from service.cli import cli
 from service.http.app import create_app
 from service.runtime import Runtime
@@ -27,15 +25,11 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the hub was asked for; its cache is empty but for folders that tests make."""
     asked: list[str] = []
 
-    def download(repository: str, *, cache_dir: Path, local_files_only: bool, **_: Any) -> str:
-        folder = cache_dir / f"models--{repository.replace('/', '--')}"
-        if local_files_only and folder.is_dir():
-            return str(folder)
-        if not local_files_only:
-            asked.append(repository)
-        raise hub_errors.LocalEntryNotFoundError("not in the cache")
+    def fetch(_: HubCache, repository: str, *__: Any) -> Path:
+        asked.append(repository)
+        raise ModelUnavailable("the hub cannot be reached")
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(HubCache, "fetch", fetch)
     return asked
 
 
@@ -56,9 +50,10 @@ def _names(runtime: Runtime) -> list[str]:
 
 
 def _pull(folder: Path, name: str) -> None:
-    snapshot = folder / "cache" / "hub" / f"models--{name.replace('/', '--')}"
-    snapshot.mkdir(parents=True)
-    (snapshot / ".dragoman-fetched").touch()
+    home = folder / "cache" / "hub" / f"models--{name.replace('/', '--')}"
+    for each in ("refs/main", "snapshots/c0ffee/.dragoman-fetched"):
+        (home / each).parent.mkdir(parents=True)
+        (home / each).write_text("c0ffee")
 
 
 @pytest.mark.parametrize("path", ["/v1/translate", "/v1/jobs"])

@@ -55,7 +55,7 @@ def test_a_translation_of_html_is_html_or_the_articles_text():
     runtime, asked = FakeRuntime(Settings()), []
     own_steps = runtime.translator.steps
 
-    def steps(request):
+    def steps(request, recall=None):
         asked.append(request)
         return own_steps(request)
 

@@ -112,7 +112,7 @@ def test_only_what_changed_parameters_touch_is_done(program, tmp_path):
     program.forget(out)
     program.run(source, out, "--overwrite", "--min-confidence", "0.1")
     assert program.done(out).total() <= 2  # all again, but each sentence was remembered
-    program.run(source, out, "--overwrite", "--min-confidence", "0.2", "--no-memory")
+    program.run(source, out, "--overwrite", "--min-confidence", "0.2", "--no-reuse")
     assert sum("is about something" in line for line in program.done(out)) > 40
 
 
@@ -141,7 +141,7 @@ def test_the_memory_can_be_off(program, tmp_path):
     source = written(tmp_path / "in.jsonl", articles(40))
     once, each = tmp_path / "once.jsonl", tmp_path / "each.jsonl"
     program.run(source, once)
-    program.run(source, each, "--no-memory")
+    program.run(source, each, "--no-reuse")
     plain = [(row.get("id"), "result" in row) for row in rows(once)]
     assert plain == [(row.get("id"), "result" in row) for row in rows(each)]
     assert program.done(each).total() > 1.3 * program.done(once).total()

@@ -13,9 +13,10 @@ from click.testing import CliRunner
 from fake_runtime import HUB_ONLY, FakeRuntime
 
 from models.catalog import Catalog
+from models.hub import FETCHED
 from models.inventory import bytes_on_disk, is_prepared
 from models.languages import Languages
-from models.loading import FETCHED, Store
+from models.loading import Store
 from service.cli import cli
 from service.commands import machine
 from service.commands.session import Session
@@ -94,6 +95,16 @@ def test_a_gpu_and_what_it_runs(doctor: Any) -> None:
     _, found = doctor(gpus=["H100"], torch_finds_a_gpu=True, compiler=None, has=True)
     assert found["compiler"][0] == "warning" and found["compiler"][1].startswith("no C compiler:")
     assert "generate on the GPU" in found["translations"][1]
+
+
+def test_a_model_that_the_gpu_is_not_fit_for(doctor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    why = "it needs 9.0 GB of H100's memory, and 2.0 GB are free"
+    monkeypatch.setattr("models.inventory.is_prepared", lambda *_: True)
+    monkeypatch.setattr("models.engines.EngineMaker.device_for", lambda *_: ("cpu", why))
+    _, found = doctor(gpus=["H100"], torch_finds_a_gpu=True, has=True)
+    state, told = found["translations"]
+    assert state == "warning" and f"in int8 on the CPU, as {why}" in told
+    assert "on the GPU" in found["summaries"][1]
 
 
 def test_a_port_in_use_is_no_problem(doctor: Any) -> None:

@@ -117,7 +117,8 @@ def test_a_translation_whose_time_ran_out_is_shown_and_fails(server: str, articl
 def test_the_servers_models_and_which_are_loaded(server: str) -> None:
     model = {"name": "a/b", "family": "t5", "tasks": ["translate"], "languages": [], "licence": "MIT"}
     model |= {"max_source_tokens": 512, "description": "", "bundled": False, "default_for": ["translate"]}
-    Stub.answer = json.dumps({"models": [{**model, "loaded": True}]}).encode()
+    model |= {"loaded": True, "state": "ready"}
+    Stub.answer = json.dumps({"models": [model]}).encode()
     done = dragoman("models", "list", "--server", server, runtime=never)
     assert (done.exit_code, Stub.asked) == (0, [("/dragoman/v1/models", None, None)])
     assert done.stdout.splitlines()[1].split() == ["a/b", "translate", "any", "MIT", "translate", "loaded"]

@@ -292,7 +292,7 @@ def test_marks_are_shown_only_if_asked(tmp_path: Path) -> None:
             super().__init__(settings)
             steps = self.translator.steps
 
-            def flagged(request: Any) -> Any:
+            def flagged(request: Any, recall: Any = None) -> Any:
                 done = yield from steps(request)
                 part = replace(done.segments[0], flags=(Flag("number", Span(0, 1), "why"),))
                 return replace(done, segments=(part,))

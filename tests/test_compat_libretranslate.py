@@ -121,10 +121,17 @@ def test_json_with_a_list_and_found_sources(server: CompatServer) -> None:
     assert status == 200
     assert answer["translatedText"] == [text.upper() for text in texts]
     assert [found["language"] for found in answer["detectedLanguage"]] == ["en", "und", "fr"]
-    assert answer["alternatives"] == [[], [], []]
+    assert answer["alternatives"] == [
+        [f"{text.upper()}{mark}" for mark in ("~", "~~") if text] for text in texts
+    ]
     status, answer = post(server, "/translate", q=texts[0], source="auto", target="de", alternatives=1)
     assert answer["detectedLanguage"]["confidence"] > 50
-    assert answer["alternatives"] == []
+    assert answer["alternatives"] == [f"{texts[0].upper()}~"]
+    text = "<p>Good <b>morning</b>.</p>\n<p>How are you?</p>"
+    _, answer = post(server, "/translate", q=text, source="en", target="fr", format="html", alternatives=99)
+    assert answer["translatedText"] == "<p>GOOD <b>MORNING</b>.</p>\n<p>HOW ARE YOU?</p>"
+    assert len(answer["alternatives"]) == 4, "no more are made"
+    assert answer["alternatives"][0] == "<p>GOOD <b>MORNING</b>.~</p>\n<p>HOW ARE YOU?~</p>"
     assert post(server, "/translate", q=[texts[0]], source="en", target="fr")[1] == {
         "translatedText": [texts[0].upper()]
     }

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from models.catalog import Catalog
 from models.confidence import Signs, coefficients
 from models.languages import Languages
-from models.tasks.attempts import Attempt, Sentence, attempts
+from models.tasks.attempts import Attempt, attempts
 from models.tasks.doubt import KIND
 from models.tasks.driver import run
 from models.tasks.hypothesis import Ask, Hypothesis
 from models.tasks.route import Hop
+from models.tasks.sentence import Sentence
 from models.tasks.steps import Event, Steps
 from models.text.span import Span
 from models.text.terms import Held
@@ -24,7 +25,8 @@ SOURCE, OUTPUT = "The ministers met in the old town.", "Les ministres se sont rÃ
 
 
 def signs(probability: float, **others: float) -> Signs:
-    given = {"tokens": 12, "characters_a_token": 4.0, "deviation": 0.0, "penalty": 0.0} | others
+    given = {"tokens": 12, "source_characters_a_token": 4.0, "output_characters_a_token": 4.0}
+    given |= {"deviation": 0.0, "penalty": 0.0} | others
     return Signs(log_probability=math.log(probability), **given)
 
 
@@ -84,13 +86,21 @@ def test_min_confidence_is_a_threshold_on_what_is_told():
     assert (left.abstained, left.text, left.flags) == (True, SOURCE, ())
 
 
-@pytest.mark.parametrize("target", ["fr", "zh", "zh-Hant", "sw"])
-def test_what_counts(target):
+@pytest.mark.parametrize(
+    "worse",
+    [
+        {"penalty": 3.0},
+        {"deviation": 3.0},
+        {"deviation": -3.0},
+        {"source_characters_a_token": 1.5},
+        {"output_characters_a_token": 1.5},
+    ],
+)
+def test_what_counts(worse):
     known = coefficients(BUNDLED)
-    plain = known.confidence(signs(0.6), "en", target)
-    assert known.confidence(signs(0.7), "en", target) > plain
-    assert known.confidence(signs(0.6, penalty=3.0), "en", target) < plain
-    assert known.confidence(signs(0.6, characters_a_token=1.5), "en", target) < plain
+    plain = known.confidence(signs(0.6))
+    assert known.confidence(signs(0.7)) > plain
+    assert known.confidence(signs(0.6, **worse)) < plain
 
 
 @given(
@@ -99,17 +109,17 @@ def test_what_counts(target):
     st.floats(0, 100),
     st.floats(-50, 50),
     st.floats(0, 1000),
-    st.sampled_from(["en", "fr", "und", ""]),
 )
-def test_it_is_a_probability(probability, tokens, characters, deviation, penalty, language):
+def test_it_is_a_probability(probability, tokens, characters, deviation, penalty):
     found = signs(
         probability,
         tokens=tokens,
-        characters_a_token=characters,
+        source_characters_a_token=characters,
+        output_characters_a_token=characters,
         deviation=deviation,
         penalty=penalty,
     )
-    assert 0 <= coefficients(BUNDLED).confidence(found, language, "fr") <= 1
+    assert 0 <= coefficients(BUNDLED).confidence(found) <= 1
 
 
 WRONG = Hypothesis("L'Autriche a vu QX7 mercredi.", True, 0.8, tokens=9, source_tokens=8)

@@ -18,7 +18,7 @@ def test_every_route_of_the_compatible_interfaces_is_documented() -> None:
     OpenAPIV31SpecValidator(made).validate()
     documented = {(method, path) for path, methods in made["paths"].items() for method in methods}
     routes = {
-        (method.lower(), re.sub(r"<(\w+)>", r"{\1}", rule.rule))
+        (method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in app.url_map.iter_rules()
         if app.view_functions[rule.endpoint].__module__.startswith("service.http.compat")
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}

@@ -12,7 +12,7 @@ from models.engines import EngineMaker
 from models.languages import Languages
 from models.pool import ModelPool
 from models.tasks.driver import stream
-from models.tasks.flights import Pieces
+from models.tasks.pieces import Pieces
 from models.tasks.steps import Event, Outcome, Steps, Words
 from models.tasks.summarizer import Summarizer
 from models.tasks.summary import SentenceReady, SummaryRequest

@@ -71,6 +71,29 @@ def test_ctranslate2_writes_what_generate_writes(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_other_hypotheses_come_in_order_and_leave_the_first_as_it_is(
+    tiny_hub: TinyHub, languages: Languages, kind: str, tmp_path: Path
+) -> None:
+    codec = _codec(tiny_hub, languages, kind)
+    purpose = _purpose(codec)
+    ct2, plain = _backends(tiny_hub, codec, tmp_path)
+    one = dataclasses.replace(codec.decoding(purpose, max_new_tokens=12), num_beams=4)
+    many = dataclasses.replace(one, num_return_sequences=3)
+    sources = [codec.encode(text, purpose) for text in tiny_models.SENTENCES[:3]]
+    found = []
+    for backend in (ct2, plain):
+        alone = backend.run([Generation(source, one) for source in sources], _never)
+        outputs = backend.run([Generation(source, many) for source in sources], _never)
+        assert [dataclasses.replace(output, others=()) for output in outputs] == alone
+        for output in outputs:
+            ranked = [output, *output.others]
+            assert len({each.token_ids for each in ranked}) == 3
+            assert [each.score for each in ranked] == sorted((o.score for o in ranked), reverse=True)
+        found.append([[each.token_ids for each in (output, *output.others)] for output in outputs])
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_equals_its_items(tiny_hub: TinyHub, languages: Languages, kind: str, tmp_path: Path) -> None:
     codec = _codec(tiny_hub, languages, kind)
     purpose = _purpose(codec)

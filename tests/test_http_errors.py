@@ -57,6 +57,7 @@ def check_problem(response: TestResponse, status: int, slug: str) -> dict[str, A
         ({"texts": ["a"] * 5}, 413, "too-many-texts", "texts"),
         ({"text": "!full"}, 429, "overloaded", None),
         ({"text": "!engine"}, 500, "engine-failed", None),
+        ({"text": "!gone"}, 503, "engine-gone", None),
         ({"text": "!bug"}, 500, "unexpected-error", None),
         ({"text": "!weights"}, 503, "model-unavailable", None),
         ({"text": "!late"}, 504, "deadline-exceeded", None),

@@ -33,6 +33,13 @@ def test_alive_and_ready(client: FlaskClient) -> None:
     assert client.get("/").mimetype == "text/html"
 
 
+def test_slower_than_it_could_be_is_said(
+    client: FlaskClient, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "setbacks", lambda: ["m: it runs on the CPU"])
+    assert client.get("/readyz").json == {"status": "ready", "setbacks": ["m: it runs on the CPU"]}
+
+
 def test_not_ready_says_why(client: FlaskClient, runtime: FakeRuntime) -> None:
     runtime.reasons = ["m: its engine does not run"]
     response = client.get("/readyz")

@@ -10,7 +10,7 @@ from typing import Any
 import docx
 import pytest
 from flask.testing import FlaskClient
-from http_fakes import FakeRuntime, settings
+from http_fakes import ERRORS, FakeRuntime, settings
 from werkzeug.test import TestResponse
 
 from service.http.app import create_app
@@ -415,6 +415,20 @@ def test_what_the_service_died_of_three_times_is_given_up(client: FlaskClient, d
         desk.store.recover()
     desk.runner.start()
     job = ended(client, address)
+    assert (job["status"], job["problem"]["type"]) == ("failed", "/problems/engine-failed")
+    assert "3 times" in job["problem"]["detail"]
+
+
+def test_a_job_outlives_its_engine_and_is_given_up_if_the_engine_dies_of_it(
+    client: FlaskClient, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = ERRORS["!gone"]
+    monkeypatch.setitem(ERRORS, "!once", lambda: [once(), ERRORS.pop("!once")][0])
+    outlived = put(client, task="summarize", text="!once")
+    deadly = put(client, task="summarize", text="!gone")
+    desk.runner.start()
+    assert ended(client, outlived)["status"] == "done"
+    job = ended(client, deadly)
     assert (job["status"], job["problem"]["type"]) == ("failed", "/problems/engine-failed")
     assert "3 times" in job["problem"]["detail"]
 

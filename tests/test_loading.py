@@ -4,11 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
-import huggingface_hub
 import pytest
 import torch
 from conftest import TinyHub
-from huggingface_hub import errors as hub_errors
 from safetensors.torch import load_file, save_file
 
 from models import packaged
@@ -16,7 +14,7 @@ from models.catalog import Catalog
 from models.entry import ModelEntry, Package
 from models.errors import ModelUnavailable
 from models.languages import Languages
-from models.loading import RepositoryNotFound, Store
+from models.loading import Store
 
 
 def _copy(tiny_hub: TinyHub, kind: str, folder: Path) -> ModelEntry:
@@ -216,110 +214,6 @@ def test_a_missing_package_is_told(tmp_path: Path) -> None:
     entry = ModelEntry(name="x", family="extractive", tasks=("summarize",), package=package)
     with pytest.raises(ModelUnavailable, match="not installed"):
         Store(tmp_path).folder(entry)
-
-
-# ---------------------------------------------------------------------------------------- the hub
-
-
-class FakeHub:
-    """Stands where `huggingface_hub.snapshot_download` does; `files` is its only repository."""
-
-    def __init__(self, files: Path | None, error: Exception | None = None):
-        self.files = files
-        self.error = error
-        self.asked: list[tuple[str, str, bool]] = []
-
-    def __call__(
-        self,
-        repository: str,
-        *,
-        revision: str,
-        cache_dir: Path,
-        allow_patterns: list[str],
-        local_files_only: bool,
-    ) -> str:
-        self.asked.append((repository, revision, local_files_only))
-        folder = cache_dir / "snapshots" / "c0ffee"
-        if local_files_only:
-            if not folder.is_dir():
-                raise hub_errors.LocalEntryNotFoundError("not in the cache")
-            return str(folder)
-        if self.error is not None:
-            raise self.error
-        assert self.files is not None
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in self.files.iterdir():
-            if any(file.match(pattern) for pattern in allow_patterns):
-                shutil.copy(file, folder)
-        return str(folder)
-
-
-@pytest.fixture
-def fake_hub(tiny_hub: TinyHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
-    _copy(tiny_hub, "marian", tmp_path / "repository")
-    _to_bin(tmp_path / "repository")
-    hub = FakeHub(tmp_path / "repository")
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", hub)
-    return hub
-
-
-def _entry() -> ModelEntry:
-    return ModelEntry(name="Helsinki-NLP/opus-mt-en-fr", family="marian", tasks=("translate",))
-
-
-def test_pull_records_the_revision_and_later_uses_ask_for_it(fake_hub: FakeHub, tmp_path: Path) -> None:
-    store = Store(tmp_path / "cache")
-    assert store.state(_entry()) == "not pulled"
-    assert store.pull(_entry()) == "c0ffee"
-    assert store.revision(_entry()) == "c0ffee"
-    assert store.state(_entry()) == "ready"
-    fake_hub.asked.clear()
-    assert (store.folder(_entry()) / "pytorch_model.bin").is_file()
-    assert fake_hub.asked == [("Helsinki-NLP/opus-mt-en-fr", "c0ffee", True)]
-
-
-def test_a_bin_is_fetched_only_where_there_are_no_safetensors(fake_hub: FakeHub, tmp_path: Path) -> None:
-    assert fake_hub.files is not None
-    save_file({"a": torch.zeros(1)}, fake_hub.files / "model.safetensors")
-    folder = Store(tmp_path / "cache").folder(_entry())
-    assert (folder / "model.safetensors").is_file()
-    assert not (folder / "pytorch_model.bin").exists()
-
-
-def test_offline_the_hub_is_not_asked(fake_hub: FakeHub, tmp_path: Path) -> None:
-    with pytest.raises(ModelUnavailable, match="offline"):
-        Store(tmp_path / "cache", offline=True).folder(_entry())
-    assert all(local for _, _, local in fake_hub.asked)
-
-
-def test_a_hub_out_of_reach_is_told(fake_hub: FakeHub, tmp_path: Path) -> None:
-    fake_hub.error = OSError("no route to host")
-    with pytest.raises(ModelUnavailable, match="cannot be reached"):
-        Store(tmp_path / "cache").folder(_entry())
-
-
-def test_an_interrupted_download_is_taken_up_again(fake_hub: FakeHub, tmp_path: Path) -> None:
-    store = Store(tmp_path / "cache")
-    part = tmp_path / "cache" / "hub" / "snapshots" / "c0ffee"
-    part.mkdir(parents=True)
-    (part / "model-00001-of-00002.safetensors").touch()
-    assert store.state(_entry()) == "not pulled"
-    assert (store.folder(_entry()) / "config.json").is_file()
-    assert store.state(_entry()) == "ready"
-
-
-def test_pull_asks_for_the_newest(fake_hub: FakeHub, tmp_path: Path) -> None:
-    store = Store(tmp_path / "cache")
-    store.pull(_entry())
-    fake_hub.asked.clear()
-    store.pull(_entry())
-    assert ("Helsinki-NLP/opus-mt-en-fr", "main", False) in fake_hub.asked
-
-
-def test_no_such_repository_is_told_apart(fake_hub: FakeHub, tmp_path: Path) -> None:
-    fake_hub.error = hub_errors.RevisionNotFoundError.__new__(hub_errors.RevisionNotFoundError)
-    with pytest.raises(RepositoryNotFound, match="the hub has no"):
-        Store(tmp_path / "cache").folder(_entry())
 
 
 def test_weights_are_put_together_anew_by_another_recipe(

@@ -152,7 +152,8 @@ def test_the_native_engine_writes_what_generate_writes(
 
 
 @pytest.mark.parametrize(
-    ("own", "entry", "widths"), [(5, {}, (5, 1)), (5, {"num_beams": 6}, (6, 1)), (1, {}, (1,))]
+    ("own", "entry", "widths"),
+    [(5, {}, (5, 1)), (5, {"num_beams": 6}, (6, 1)), (1, {}, (1, 4)), (4, {}, (4, 1, 8))],
 )
 def test_the_native_engine_is_built_for_the_beams_that_the_codec_asks_for(
     tiny_hub: TinyHub,

@@ -92,7 +92,7 @@ def test_kernels_compile(compiled, num_beams, num_candidates, vocabulary, dtype,
     search_kernels.advance(
         state,
         active,
-        Lane(num_beams, num_candidates, num_beams == 4),
+        Lane(num_beams, num_candidates),
         zeros(rows, -(-vocabulary // 64) * 64)[:, :vocabulary],
     )
     choose = "_choose_greedy" if num_beams == 1 else "_choose_beams"

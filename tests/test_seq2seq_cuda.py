@@ -4,8 +4,8 @@ import random
 
 import pytest
 import torch
-from seq2seq_models import ARCHITECTURES
-from test_seq2seq_exact import MAX_NEW, assert_as_expected, engine_of, random_decoding, random_source
+from seq2seq_models import ARCHITECTURES, MAX_NEW, random_decoding, random_source
+from test_seq2seq_exact import assert_as_expected, engine_of
 
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import graphs
@@ -44,7 +44,7 @@ def test_graphs_change_nothing(monkeypatch):
         active = torch.zeros(bucket, dtype=torch.int32, device="cuda")
         return Eager(self._step, active, lane), active
 
-    monkeypatch.setattr(graphs.Graphs, "_graph", eager_graph)
+    monkeypatch.setattr(graphs.Graphs, "_capture", eager_graph)
     engine = engine_of("bart", device="cuda", max_slots=12)
     eager = [future.result(60) for future in engine.submit(generations)]
     engine.close()

@@ -82,7 +82,7 @@ REFUSED = {
     "too many new tokens": Generation((3,), Decoding(max_new_tokens=9)),
     "no new tokens": Generation((3,), Decoding(max_new_tokens=0)),
     "more new tokens than the most": Generation((3,), Decoding(max_new_tokens=4, min_new_tokens=1 << 40)),
-    "too many beams": Generation((3,), Decoding(max_new_tokens=4, num_beams=9)),
+    "no beams": Generation((3,), Decoding(max_new_tokens=4, num_beams=0)),
     "too long an n-gram": Generation((3,), Decoding(max_new_tokens=4, no_repeat_ngram_size=9)),
     "a penalty of zero": Generation((3,), Decoding(max_new_tokens=4, repetition_penalty=0.0)),
     "too many ends": Generation((3,), Decoding(max_new_tokens=4, stop_token_ids=tuple(range(5)))),

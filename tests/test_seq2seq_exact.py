@@ -2,18 +2,26 @@
 
 import functools
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seq2seq_models import ARCHITECTURES, VOCABULARY, content, reference, tiny_model
+from seq2seq_models import (
+    ARCHITECTURES,
+    MAX_NEW,
+    MAX_SOURCE,
+    content,
+    random_decoding,
+    random_source,
+    reference,
+    references,
+    tiny_model,
+)
 
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import Seq2SeqEngine
-
-MAX_SOURCE = 24
-MAX_NEW = 16
 
 
 @functools.cache
@@ -22,36 +30,20 @@ def oracle(architecture):
 
 
 @functools.cache
+def expected_others(architecture, source_ids, decoding):
+    return references(oracle(architecture), source_ids, decoding)[1:]
+
+
+@functools.cache
 def expected(architecture, source_ids, decoding):
     return reference(oracle(architecture), source_ids, decoding)
 
 
 def engine_of(architecture, **options):
+    """Lanes of all widths that the tests ask for, and two stop tokens."""
     options = {"max_slots": 5, "max_source_tokens": MAX_SOURCE, "max_new_tokens": MAX_NEW, **options}
+    options = {"beam_widths": (4, 1, 5, 8), "max_stop_tokens": 2, **options}
     return Seq2SeqEngine(tiny_model(architecture), **options)
-
-
-def random_decoding(rng, num_beams):
-    choose = rng.choice
-    max_new_tokens = choose([1, 5, 10, MAX_NEW])
-    return Decoding(
-        max_new_tokens=max_new_tokens,
-        min_new_tokens=min(choose([0, 0, 4]), max_new_tokens),
-        num_beams=num_beams,
-        length_penalty=choose([0.0, 0.6, 1.0, 2.0, -0.5]) if num_beams > 1 else 1.0,
-        early_stopping=choose([True, False, "never"]) if num_beams > 1 else False,
-        no_repeat_ngram_size=choose([0, 0, 3, 2, 1]),
-        repetition_penalty=choose([1.0, 1.0, 1.4, 0.8]),
-        forced_bos_token_id=choose([None, None, 7]),
-        forced_eos_token_id=choose([None, None, 9]),
-        suppressed_token_ids=choose([(), (), (11, 12, 30, 31)]),
-        stop_token_ids=choose([(), (), (21, 40), (5,)]),
-        renormalize_logits=choose([False, False, True]),
-    )
-
-
-def random_source(rng):
-    return tuple(rng.randrange(3, VOCABULARY) for _ in range(rng.randint(1, MAX_SOURCE)))
 
 
 def assert_as_expected(architecture, generation, output):
@@ -60,6 +52,29 @@ def assert_as_expected(architecture, generation, output):
     # To 1e-4 a token: other powers of the length than one make the same error larger.
     tokens_per_unit = max(1.0, len(tokens) ** (1.0 - generation.decoding.length_penalty))
     assert output.score == pytest.approx(score, abs=1e-4 * tokens_per_unit, rel=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_other_hypotheses_are_those_of_generate(architecture):
+    rng = random.Random(architecture)
+    wanted = [(4, 2), (5, 5), (1, 1), (8, 3), (4, 4), (4, 1)]
+    generations = [
+        Generation(random_source(rng), replace(random_decoding(rng, beams), num_return_sequences=many))
+        for beams, many in wanted
+    ]
+    engine = engine_of(architecture)
+    outputs = [future.result(60) for future in engine.submit(generations)]
+    engine.close()
+    for generation, output, (_, many) in zip(generations, outputs, wanted, strict=True):
+        decoding = generation.decoding
+        others = expected_others(architecture, generation.source_ids, decoding)
+        # `generate` fills up with hypotheses that it forbade where there are too few.
+        others = [each for each in others if each[1] > -1e8]
+        assert len(others) == many - 1 or decoding.max_new_tokens == 1
+        assert [list(other.token_ids) for other in output.others] == [
+            content(oracle(architecture), tokens, decoding) for tokens, _ in others
+        ]
+        assert_as_expected(architecture, generation, output)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

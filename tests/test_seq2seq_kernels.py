@@ -4,11 +4,12 @@ Without a GPU: `TRITON_INTERPRET=1 pytest tests/test_seq2seq_kernels.py`, as `ma
 """
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
-from seq2seq_models import VOCABULARY
-from test_seq2seq_exact import assert_as_expected, engine_of, random_source
+from seq2seq_models import VOCABULARY, random_source
+from test_seq2seq_exact import assert_as_expected, engine_of
 
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import attention, kernels, search
@@ -107,7 +108,8 @@ def a_decoding(rng, num_beams):
     )
 
 
-def a_state(rng, num_beams, num_stops):
+def a_state(rng, num_beams, num_stops, renormalized):
+    """Renormalized searches beside such that are not, where any are."""
     state = SearchState(
         num_slots=SLOTS,
         num_rows=SLOTS * 8,
@@ -123,7 +125,9 @@ def a_state(rng, num_beams, num_stops):
                 slot=slot,
                 rows=tuple(range(slot * 8, slot * 8 + num_beams)),
                 source_length=3,
-                decoding=a_decoding(rng, num_beams),
+                decoding=replace(
+                    a_decoding(rng, num_beams), renormalize_logits=renormalized and slot % 2 == 0
+                ),
                 stop_token_ids=stops,
             )
             for slot in range(SLOTS)
@@ -151,9 +155,9 @@ def test_search(num_beams, num_stops, renormalized, seed, monkeypatch):
     from models.engine.seq2seq import search_kernels
 
     monkeypatch.setattr(search_kernels, "MIN_CHUNK", 32)
-    ours = a_state(random.Random(seed), num_beams, num_stops)
-    plain = a_state(random.Random(seed), num_beams, num_stops)
-    lane = Lane(num_beams, max(2, num_stops + 1) * num_beams if num_beams > 1 else 1, renormalized)
+    ours = a_state(random.Random(seed), num_beams, num_stops, renormalized)
+    plain = a_state(random.Random(seed), num_beams, num_stops, renormalized)
+    lane = Lane(num_beams, max(2, num_stops + 1) * num_beams if num_beams > 1 else 1)
     active = torch.tensor([2, 0, 1, 4, 3, SLOTS], dtype=torch.int32, device=DEVICE)
     torch.manual_seed(seed)
     for _ in range(12):

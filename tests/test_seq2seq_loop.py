@@ -55,8 +55,8 @@ class CountingDevice:
     def read_back(self, step: int) -> Seen:
         return Seen(step, [slot for slot, left in self._left.items() if left <= 0])
 
-    def fetch(self, slots: list[int]) -> Any:
-        return SimpleNamespace(wait=lambda: [([7], -1.0) for _ in slots])
+    def fetch(self, slots: list[int], num_hypotheses: int, longest: int) -> Any:
+        return SimpleNamespace(wait=lambda: [[([7], -1.0)] * num_hypotheses for _ in slots])
 
 
 def answers(kind: str, arrivals: list[tuple[int, int]], cancelled: dict[int, int]) -> list[int | None]:
@@ -82,7 +82,7 @@ def answers(kind: str, arrivals: list[tuple[int, int]], cancelled: dict[int, int
 
 
 def test_a_short_request_does_not_wait_for_a_long_one() -> None:
-    assert answers("cpu", [(0, 5), (0, 60)], {}) == [5, 60]
+    assert answers("cpu", [(0, 5), (0, 60)], {}) == [4, 59]
     assert answers("cuda", [(0, 5), (0, 60)], {}) == [6, 61], "the short one came at turn 61 too"
 
 

@@ -52,10 +52,17 @@ def reasons(output: str) -> list[str]:
         "It happened on March 14 in 2015, a Saturday.",
         'Marsden said they "had no steering at all ... the tide was against us".',
         "Officials promised an inquiry into the accident.",
+        "Chairman Pieter Lund promised an inquiry.",
+        "Water was found aboard.",
+        "Later Ambassador Pieter Lund promised an inquiry.",
     ],
 )
 def test_what_the_source_bears_out_is_not_flagged(summary):
     assert flagged(summary) == []
+
+
+def test_a_country_under_its_full_name():
+    assert flagged("The United Kingdom said no.", "Britain said no.") == []
 
 
 @pytest.mark.parametrize(
@@ -86,7 +93,7 @@ def test_what_the_source_lacks_is_flagged_at_its_place(summary, expected):
 @pytest.mark.parametrize(
     ("summary", "expected"),
     [
-        ("The ferry ran aground with 47 passengers aboard.", ("placement", "47")),
+        ("The ferry ran aground off Port Rowan with 47 passengers aboard.", ("placement", "47")),
         (
             "The ferry Saint Aldhelm ran aground off Port Rowan with twenty passengers aboard.",
             ("placement", "twenty"),

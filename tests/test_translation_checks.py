@@ -252,6 +252,8 @@ def test_a_misspelled_name_and_an_inflected_one():
     assert (
         found(proper_names.check, "On Sunday in Germany it rained.", "Dimanche en Allemagne il a plu.") == []
     )
+    cousin = found(proper_names.check, "Il joue en Ligue Europa.", "He plays in the Europa League.", "fr-en")
+    assert cousin == []
 
 
 def test_brackets_and_quotations():

@@ -10,6 +10,7 @@ from conftest import TinyHub
 from seq2seq_models import ARCHITECTURES, tiny_model
 
 from models.engine.batching import BatchingEngine
+from models.engine.card import Card
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import Seq2SeqEngine, attention, decoder, search
 from models.engine.trial import Bounds, try_out
@@ -17,7 +18,7 @@ from models.engines import EngineMaker, kind_of
 from models.errors import EngineFailed, ModelUnavailable
 
 MAX_SOURCE, MAX_NEW = 40, 16
-BOUNDS = Bounds(MAX_SOURCE, MAX_NEW, num_beams=4)
+BOUNDS = Bounds(MAX_SOURCE, MAX_NEW, num_beams=4, most_beams=4)
 
 
 def tried(architecture="bart", dtype=torch.float32, time_limit_s=60.0, engine=None):
@@ -183,7 +184,7 @@ def test_an_engine_that_hangs_is_given_up(monkeypatch):
     monkeypatch.setattr(search, "advance", lambda *_: let_go.wait(30))
     engine = Seq2SeqEngine(tiny_model("bart"), max_slots=2, max_source_tokens=8, max_new_tokens=4)
     with pytest.raises(EngineFailed, match=r"no answer within 0\.2 seconds"):
-        try_out(engine, tiny_model("bart"), Bounds(8, 4, 4), time_limit_s=0.2)
+        try_out(engine, tiny_model("bart"), Bounds(8, 4, 4, 4), time_limit_s=0.2)
     let_go.set()
     engine.close()
 
@@ -219,6 +220,7 @@ class OnTheCpu:
     def __init__(self, store):
         self._store = store
         self.loads = 0
+        self.folder = store.folder
 
     def load(self, entry, *, dtype, device):
         assert (dtype, device) == ("bfloat16", "cuda")
@@ -229,7 +231,7 @@ class OnTheCpu:
 @pytest.fixture
 def maker(tiny_hub: TinyHub, monkeypatch):
     """An engine maker that believes in a GPU, and its store."""
-    monkeypatch.setattr(EngineMaker, "device", "cuda")
+    monkeypatch.setattr(EngineMaker, "_card", lambda _: Card("H100", (9, 0), 80 << 30))
     monkeypatch.setattr(EngineMaker, "_has_kernels", lambda _: True)
     store = OnTheCpu(tiny_hub.store)
     return lambda choice: (EngineMaker(store, choice=choice, trial_limit_s=60), store)

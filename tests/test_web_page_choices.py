@@ -1,42 +1,16 @@
 """What can be chosen on the page, what a text is taken for, and what this browser keeps of it."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from page_runtime import SUGGESTIONS
-from playwright.sync_api import Browser, Page, expect
-from web_page import PageServer, chromium, copied, done, go, needs_chromium, opened
+from playwright.sync_api import Page, expect
+from web_page import PageServer, browser, copied, done, folder, go, needs_chromium, page, server
 
 pytestmark = needs_chromium
 
 MARKDOWN = "# On **peace**\n\nThe ministers met. They [left](x).\n\n- one item\n\n```\nlet a\n```\n\nThe end."
 ARABIC = "وصل الوزراء إلى فيينا. ولم يوقعوا شيئا."
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("server")
-
-
-@pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[PageServer]:
-    server = PageServer(folder)
-    yield server
-    server.kill()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Browser, server: PageServer) -> Iterator[Page]:
-    with opened(browser, server.port) as page:
-        yield page
 
 
 def test_the_lists_are_the_servers_and_a_link_carries_the_choices(page: Page, server: PageServer) -> None:
@@ -131,6 +105,28 @@ def test_a_sentence_is_rewritten_and_suggested(page: Page, folder: Path) -> None
     assert "Better words." in line
     page.reload()
     expect(page.locator(".segment").first).to_contain_text("Better words.")
+
+
+def test_other_translations_of_a_sentence_are_asked_for_when_it_is_rewritten(
+    page: Page, folder: Path
+) -> None:
+    with page.expect_request("**/v1/translate") as ordinary:
+        go(page, "The ministers met. They left.", make="translation")
+    assert "alternatives" not in json.loads(ordinary.value.post_data or "")
+    done(page)
+    row = page.locator(".segment").first
+    row.hover()
+    with page.expect_request("**/v1/translate") as asked:
+        row.get_by_role("button", name="Rewrite this sentence").click()
+    body = json.loads(asked.value.post_data or "")
+    assert (body["text"], body["source"], body["alternatives"]) == ("The ministers met.", "en", 3)
+    expect(row.locator(".others button")).to_have_text(["The Ministers Met.", "the ministers met."])
+    row.locator(".others button").first.click()
+    expect(row.get_by_role("textbox")).to_have_value("The Ministers Met.")
+    row.get_by_role("button", name="Save and suggest").click()
+    expect(page.locator("#status")).to_have_text("Thank you: the suggestion was sent.")
+    assert copied(page) == "The Ministers Met. THEY LEFT."
+    assert "The Ministers Met." in (folder / "data" / SUGGESTIONS).read_text()
 
 
 def test_a_history_is_kept_here_and_goes_by_a_click(page: Page) -> None:

@@ -1,37 +1,18 @@
 """The page loses nothing: what is done stays when the rest fails, is stopped, or the page is loaded anew."""
 
 import re
-from collections.abc import Iterator
+from pathlib import Path
 
+import docx
 import pytest
-from playwright.sync_api import Browser, Page, expect
-from test_server import ServerProcess
-from web_page import PageServer, chromium, copied, done, go, needs_chromium, opened
+from playwright.sync_api import Page, expect
+from web_page import browser, copied, done, folder, go, needs_chromium, page, server
 
 pytestmark = needs_chromium
 
 SHORT = "The ministers met. They signed nothing. {} They left on Sunday."
 LONG = "\n\n".join(f"In paragraph {i} the ministers met. They signed 14 papers. {{}}" for i in range(24))
 """Beyond the server's 1,000 characters for a request, and within its 5,000 for a job."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = PageServer(tmp_path_factory.mktemp("server"))
-    yield server
-    server.kill()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Browser, server: ServerProcess) -> Iterator[Page]:
-    with opened(browser, server.port) as page:
-        yield page
 
 
 def _long(**special: str) -> str:
@@ -87,7 +68,46 @@ def test_a_long_text_is_sent_as_jobs_and_goes_on_after_a_reload(page: Page) -> N
     expect(page.locator(".gap")).to_have_count(0)
 
 
-def test_a_part_that_fails_takes_no_other_along(page: Page) -> None:
+def test_a_long_text_is_one_job_whose_sentences_are_shown_and_kept(page: Page) -> None:
+    text = _long(p3="All of it is !slow. " * 9)
+    handed_in: list[str] = []
+    page.on("request", lambda asked: handed_in.extend([asked.url] if asked.method == "POST" else []))
+    go(page, text, make="translation")
+    expect(page.locator(".segment").nth(8)).to_be_visible()
+    expect(page.locator("#status")).to_contain_text(re.compile(r"\d of 57 sentences"))
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#unfinished")).to_contain_text(re.compile(r"\d+ sentences are done and kept"))
+    assert sum(url.endswith("/v1/jobs") for url in handed_in) == 1
+    rows = page.locator(".segment").count()
+    assert 9 <= rows < 57
+    page.reload()
+    expect(page.locator(".segment")).to_have_count(rows)
+    page.get_by_role("button", name="Go on with the rest").click()
+    done(page)
+    expect(page.locator(".segment")).to_have_count(57)
+    assert copied(page) == text.strip().upper()
+
+
+def test_a_document_s_sentences_have_their_flags_and_doubt(page: Page, tmp_path: Path) -> None:
+    document = docx.Document()
+    document.add_paragraph("They signed 14 [sic] papers. All [?] left.")
+    document.save(str(tmp_path / "report.docx"))
+    page.locator("#file").set_input_files(tmp_path / "report.docx")
+    page.locator("input[name=make][value=translation]").check()
+    page.locator("#target").select_option("fr")
+    page.get_by_role("button", name="Go", exact=True).click()
+    done(page)
+    expect(page.locator("#document .tally")).to_contain_text(
+        "2 places to look at in 2 sentences: 1 × number, 1 × doubtful."
+    )
+    expect(page.locator("#document mark.whole")).to_have_text("ALL [?] LEFT.")
+    expect(page.locator("#document .segment > :first-child").last).to_have_text("All [?] left.")
+    assert copied(page, "document") == "THEY SIGNED 14 [SIC] PAPERS. ALL [?] LEFT."
+    page.reload()
+    expect(page.get_by_role("button", name="Download report.fr.docx")).to_be_enabled()
+
+
+def test_a_long_text_that_fails_keeps_what_is_done(page: Page) -> None:
     text = _long(p9="A job is !late too.")
     go(page, text, make="translation")
     expect(page.locator("#unfinished")).to_contain_text("the rest is missing")

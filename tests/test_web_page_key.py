@@ -1,19 +1,16 @@
 """The page where a key is needed, in a real browser against the real server over fake tasks."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from test_server import ServerProcess
+from web_page import chromium, needs_chromium
 
 from service.keys import Keys
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-expect.set_options(timeout=20_000)  # ms: a busy machine takes its time
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+pytestmark = needs_chromium
 
 
 @pytest.fixture
@@ -26,8 +23,7 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 def test_the_page_asks_for_a_key_and_works_with_it(server: ServerProcess, tmp_path: Path) -> None:
     keys = Keys(tmp_path / "data")
     made, secret = keys.create("a reader")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         page = browser.new_page()
         page.goto(f"http://127.0.0.1:{server.port}/")
         key, problem = page.locator("#key"), page.locator("#problem")
@@ -52,4 +48,3 @@ def test_the_page_asks_for_a_key_and_works_with_it(server: ServerProcess, tmp_pa
         page.get_by_role("button", name="Go").click()
         expect(problem).to_contain_text("The API key was revoked")
         expect(key).to_be_visible()
-        browser.close()

@@ -6,6 +6,7 @@ CTranslate2 speaks tokens rather than ids; the folder's vocabulary, in the order
 import json
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,7 @@ class Ct2Backend:
     def _options(self, decoding: Decoding) -> dict[str, Any]:
         options: dict[str, Any] = {
             "beam_size": decoding.num_beams,
+            "num_hypotheses": decoding.num_return_sequences,
             "length_penalty": decoding.length_penalty,
             "repetition_penalty": decoding.repetition_penalty,
             "no_repeat_ngram_size": decoding.no_repeat_ngram_size,
@@ -157,7 +159,7 @@ class Ct2Backend:
             include_prompt_in_result=False,
             **options,
         )
-        return [_output(r.sequences_ids[0], r.scores[0], decoding) for r in results]
+        return [_ranked(r.sequences_ids, r.scores, decoding) for r in results]
 
     def _translate(
         self, sources: list[list[str]], decoding: Decoding, options: dict[str, Any]
@@ -175,9 +177,19 @@ class Ct2Backend:
             **options,
         )
         return [
-            _output([self._target_ids[token] for token in r.hypotheses[0][first:]], r.scores[0], decoding)
+            _ranked(
+                [[self._target_ids[token] for token in each[first:]] for each in r.hypotheses],
+                r.scores,
+                decoding,
+            )
             for r in results
         ]
+
+
+def _ranked(rows: list[list[int]], scores: list[float], decoding: Decoding) -> Output:
+    """Return the first of a request's hypotheses, with the others."""
+    first, *others = (_output(ids, score, decoding) for ids, score in zip(rows, scores, strict=True))
+    return replace(first, others=tuple(others))
 
 
 def _output(ids: list[int], score: float, decoding: Decoding) -> Output:

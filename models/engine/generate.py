@@ -4,6 +4,7 @@ On CUDA it serves the models that no faster engine here takes.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -79,7 +80,7 @@ class GenerateBackend:
         self.max_source_tokens = max_source_tokens
         self._model = model
         self._causal = causal
-        config = model.config
+        config = model.config.get_text_config(decoder=True)
         self._pad = next(
             i for i in (config.pad_token_id, getattr(config, "bos_token_id", None), 0) if i is not None
         )
@@ -117,7 +118,7 @@ class GenerateBackend:
         scores = getattr(result, "sequences_scores", None)
         skip = ids.shape[1] if self._causal else 1  # the prompt, or the decoder's start token
         rows = result.sequences[:, skip:].tolist()
-        return [
+        outputs = [
             _output(
                 row,
                 likely.score(i, row, decoding, stops) if scores is None else float(scores[i]),
@@ -125,6 +126,10 @@ class GenerateBackend:
                 stops,
             )
             for i, row in enumerate(rows)
+        ]
+        many = decoding.num_return_sequences
+        return [
+            replace(outputs[i], others=tuple(outputs[i + 1 : i + many])) for i in range(0, len(outputs), many)
         ]
 
     def close(self) -> None:
@@ -156,6 +161,7 @@ def _options(decoding: Decoding) -> dict[str, Any]:
         "min_new_tokens": decoding.min_new_tokens or None,
         "min_length": None if decoding.min_new_tokens else 0,
         "num_beams": decoding.num_beams,
+        "num_return_sequences": decoding.num_return_sequences,
         "no_repeat_ngram_size": decoding.no_repeat_ngram_size,
         "repetition_penalty": decoding.repetition_penalty,
         "forced_bos_token_id": decoding.forced_bos_token_id,

@@ -19,6 +19,8 @@ class Decoding:
     max_new_tokens: int
     min_new_tokens: int = 0
     num_beams: int = 1
+    num_return_sequences: int = 1
+    """At most `num_beams`; those after the first are the output's `others`."""
     length_penalty: float = 1.0
     early_stopping: bool | Literal["never"] = False
     no_repeat_ngram_size: int = 0
@@ -53,6 +55,8 @@ class Output:
     """The hypothesis' log probability, normalized by its length as beam search ranks it."""
     finish: Literal["stop", "length"] = "stop"
     """`length`: the limit of new tokens ended it, so something may be missing."""
+    others: tuple["Output", ...] = ()
+    """The hypotheses that beam search ranks below it, best first, where more than one was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,11 +55,12 @@ WORSE_BEAMS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The bounds of a trial's requests: the engine's limits, and the beams it is mostly used with."""
+    """The bounds of a trial's requests: the engine's limits, the beams of its searches and its retries."""
 
     max_source_tokens: int
     max_new_tokens: int
     num_beams: int
+    most_beams: int
 
 
 def try_out(engine: Engine, model: Any, bounds: Bounds, *, time_limit_s: float = 120.0) -> None:
@@ -110,7 +111,7 @@ def _decodings(model: Any, bounds: Bounds, *, first_token: int) -> list[Decoding
     beams = replace(plain, num_beams=bounds.num_beams, max_new_tokens=max(1, most // 2))
     edited_beams = replace(
         edited,
-        num_beams=bounds.num_beams,
+        num_beams=bounds.most_beams,
         min_new_tokens=most // 2,
         length_penalty=2.0,
         early_stopping=True,

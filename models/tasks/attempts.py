@@ -18,25 +18,16 @@ from models.checks.translation import repetition
 from models.checks.translation.right_forms import right_forms
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput
 from models.tasks.doubt import confidence_of, doubtful, is_fitted
-from models.tasks.hypothesis import Ask, Hypotheses, Hypothesis, Search
+from models.tasks.hypothesis import OTHER_BEAMS, Ask, Hypotheses, Hypothesis, Search
 from models.tasks.route import Hop
+from models.tasks.sentence import Sentence
 from models.tasks.steps import Event, Steps, Together
+from models.tasks.translation import Remembered
 from models.text.span import Span
-from models.text.terms import Held, Masked, Unmasked, is_free, look_up, mask, masks_in, unmask
+from models.text.terms import Masked, Unmasked, is_free, look_up, masks_in, unmask
 
 _LOST, _UNFINISHED, _MASK_LEFT = 3.0, 4.0, 6.0
 """The cost of each for an attempt, beside what the checks find, in the unit of `penalty`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """A text that is translated in one go."""
-
-    text: str
-    held: tuple[Held, ...] = ()
-    """In order, by their places in `text`."""
-    stretches: tuple[Span, ...] = ()
-    """Parts of it whose own translation is wanted as well, to find them again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +48,14 @@ class Attempt:
     abstained: bool = False
     missing: bool = False
     """True if time ran out before there was one: the text is the source's."""
+    again: bool = False
+    """True while the sentence is being tried once more."""
     alone: dict[Span, list[str]] = field(default_factory=dict)
     """The translations of the sentence's stretches, each by itself."""
+    from_memory: bool = False
+    """True if it is what a memory has of the sentence."""
+    others: tuple["Attempt", ...] | None = None
+    """Other attempts that a reader may like better, best first; None where none were asked for."""
 
 
 def attempts(
@@ -68,23 +65,38 @@ def attempts(
     event_of: Callable[[int, Attempt], Event],
     *,
     partial: bool = False,
+    alternatives: int = 0,
+    remembered: Sequence[Remembered] = (),
 ) -> Steps[list[Attempt]]:
-    """Return the best of at most four attempts at each sentence, all but the first made together.
+    """Return the best of the attempts at each sentence, with at most so many `alternatives`.
 
-    The event of a sentence's number and attempt is told once there is one, and again if it was tried again.
+    A sentence in which something is wrong is tried again, in other ways together. The event of a sentence's
+    number and attempt is told once there is one, and again if it was tried again. What is `remembered` of a
+    sentence, if anything is of any, takes the place of its attempts, and what is near of the first others.
     If time runs out and there are some, `partial` returns them, and the other sentences as they are.
     """
     done: list[Attempt | None] = [None] * len(sentences)
 
     def steps(i: int, sentence: Sentence) -> Steps[Attempt]:
         yield None
-        best, alone = yield from _first(hypotheses, sentence)
-        done[i] = finished = _finished(hypotheses.hops, sentence, best, alone, min_confidence)
-        yield event_of(i, finished)
-        facts = _facts(hypotheses.hops, sentence, best)
-        if facts or _is_worth_another(best):
-            better = yield from _improved(hypotheses, sentence, best, facts)
-            done[i] = finished = _finished(hypotheses.hops, sentence, better, alone, min_confidence)
+        known = remembered[i] if remembered else Remembered()
+        near = [_recalled(sentence, text) for text in known.near]
+        if known.text is not None and not sentence.stretches:
+            others = tuple(near[:alternatives]) if alternatives else None
+            done[i] = finished = replace(_recalled(sentence, known.text), others=others)
+            yield event_of(i, finished)
+            return finished
+        made, alone = yield from _first(hypotheses, sentence, alternatives)
+        best, facts = _best(hypotheses.hops, sentence, made)
+        others = _others(best, made, alone, alternatives, near)
+        done[i] = finished = _finished(hypotheses.hops, sentence, best, alone, others, min_confidence)
+        again = bool(facts) or _is_worth_another(best)
+        yield event_of(i, replace(finished, again=again))
+        if again:
+            made += yield from _more(hypotheses, sentence, best, facts)
+            best = min(made, key=_badness)
+            others = _others(best, made, alone, alternatives, near)
+            done[i] = finished = _finished(hypotheses.hops, sentence, best, alone, others, min_confidence)
             yield event_of(i, finished)
         return finished
 
@@ -99,40 +111,84 @@ def attempts(
     ]
 
 
-def _first(hypotheses: Hypotheses, sentence: Sentence) -> Steps[tuple[Attempt, dict[Span, list[str]]]]:
-    """Return an attempt at the sentence, and each of its stretches as it is translated by itself."""
-    masked = mask(sentence.text, sentence.held)
-    parts = _stretches(sentence)
-    asks = [Ask(masked.text), *(Ask(mask(part.text, part.held).text) for part in parts)]
+def _first(
+    hypotheses: Hypotheses, sentence: Sentence, alternatives: int
+) -> Steps[tuple[list[Attempt], dict[Span, list[str]]]]:
+    """Return attempts at the sentence by one search, and its stretches as each is translated by itself."""
+    masked, parts = sentence.masked(), sentence.parts()
+    asks = [Ask(masked.text, alternatives=alternatives), *(Ask(part.masked().text) for part in parts)]
     done: list[Hypothesis] = yield Together([hypotheses.steps(ask) for ask in asks])
-    attempt = yield from _attempt(hypotheses.hops, sentence, masked, done[0])
-    return attempt, _alone(sentence, parts, done[1:])
+    made = yield from _all(hypotheses.hops, sentence, masked, done[0])
+    return made, _alone(sentence, parts, done[1:])
 
 
-def _improved(
-    hypotheses: Hypotheses, sentence: Sentence, best: Attempt, facts: Sequence[tuple[Span, str]]
-) -> Steps[Attempt]:
-    """Return the best of this attempt, another one, and a third and fourth with the words that were wrong.
+def _best(
+    hops: Sequence[Hop], sentence: Sentence, made: Sequence[Attempt]
+) -> tuple[Attempt, Sequence[tuple[Span, str]]]:
+    """Return the model's own choice, or where that has something wrong the best, and its wrong facts."""
+    first, *others = made
+    facts = _facts(hops, sentence, first)
+    if not others or not (facts or _is_worth_another(first)):
+        return first, facts
+    best = min(made, key=_badness)
+    return best, _facts(hops, sentence, best)
 
-    The third has the words that are held rather than masks, where one was lost; the fourth has `facts`, which
-    were wrong, in their right form for the target language.
+
+def _others(
+    best: Attempt,
+    made: Sequence[Attempt],
+    alone: dict[Span, list[str]],
+    most: int,
+    near: Sequence[Attempt],
+) -> tuple[Attempt, ...] | None:
+    """Return attempts that differ from the best one, those `near` by a memory first.
+
+    The model's have something wrong only where the best one has too.
     """
-    masked = mask(sentence.text, sentence.held)
-    ways = [(masked, Ask(masked.text, _search(best)))]
-    if None in best.places:
-        unmasked = Masked(_with_words(sentence), ("",) * len(sentence.held))
-        ways.append((unmasked, Ask(unmasked.text)))
-    told = _with_facts(sentence, masked, facts)
-    if told.text != masked.text:
-        ways.append((told, Ask(told.text)))
+    if not most:
+        return None
+    others = {best.text: best}
+    for attempt in near:
+        others.setdefault(attempt.text, replace(attempt, alone=alone))
+    for attempt in sorted(made, key=_badness):
+        if _is_worth_another(best) or not _is_worth_another(attempt):
+            others.setdefault(attempt.text, replace(attempt, alone=alone))
+    return tuple(others.values())[1 : most + 1]
+
+
+def _more(
+    hypotheses: Hypotheses, sentence: Sentence, best: Attempt, facts: Sequence[tuple[Span, str]]
+) -> Steps[list[Attempt]]:
+    """Return attempts in other ways: all the hypotheses of a beam search for each way."""
+    ways = _ways(sentence, best, facts, by_one_model=len(hypotheses.hops) == 1)
     try:
         again: list[Hypothesis] = yield Together([hypotheses.steps(ask) for _, ask in ways])
     except (EngineFailed, InvalidInput):  # of this engine, not of the sentence: it did that before
-        return best
-    for (own, _), hypothesis in zip(ways, again, strict=True):
-        other = yield from _attempt(hypotheses.hops, sentence, own, hypothesis)
-        best = min(best, other, key=_badness)
-    return best
+        return []
+    made: list[Attempt] = []
+    for (masked, _), hypothesis in zip(ways, again, strict=True):
+        made += yield from _all(hypotheses.hops, sentence, masked, hypothesis)
+    return made
+
+
+def _ways(
+    sentence: Sentence, best: Attempt, facts: Sequence[tuple[Span, str]], *, by_one_model: bool
+) -> list[tuple[Masked, Ask]]:
+    """Return the texts to try: with `facts`, which were wrong, in their right form, else by another search.
+
+    Both where the translation is a loop, or where a first model would read words of a language that is not
+    its target. Where a held word was lost, the text with the words rather than masks is one more.
+    """
+    masked, told, search = sentence.masked(), sentence.told(facts), _search(best)
+    ways = []
+    if told.text != masked.text:
+        ways.append((told, Ask(told.text, alternatives=OTHER_BEAMS - 1)))
+    if not ways or search != "other" or not by_one_model:
+        ways.append((masked, Ask(masked.text, search)))
+    if None in best.places:
+        unmasked = sentence.unmasked()
+        ways.append((unmasked, Ask(unmasked.text)))
+    return ways
 
 
 def _badness(attempt: Attempt) -> float:
@@ -154,17 +210,6 @@ def _facts(hops: Sequence[Hop], sentence: Sentence, attempt: Attempt) -> list[tu
     ]
 
 
-def _with_facts(sentence: Sentence, masked: Masked, facts: Sequence[tuple[Span, str]]) -> Masked:
-    """The sentence with masks for what is held, as in `masked`, and the facts' right forms."""
-    held = zip(sentence.held, masked.masks, strict=True)
-    others = sorted([*((each.span, name or each.text) for each, name in held), *facts])
-    parts, end = [], 0
-    for span, word in others:
-        parts += [sentence.text[end : span.start], word]
-        end = span.end
-    return Masked("".join([*parts, sentence.text[end:]]), masked.masks)
-
-
 def _search(attempt: Attempt) -> Search:
     looped = not attempt.complete or any(flag.kind == repetition.KIND for flag in attempt.flags)
     return "without loops" if looped else "other"
@@ -172,6 +217,17 @@ def _search(attempt: Attempt) -> Search:
 
 def _is_worth_another(attempt: Attempt) -> bool:
     return any_error(attempt.flags) or not attempt.complete or attempt.cost >= _LOST
+
+
+def _all(
+    hops: Sequence[Hop], sentence: Sentence, masked: Masked, hypothesis: Hypothesis
+) -> Pausing[list[Attempt]]:
+    """Return an attempt of the hypothesis, and of each that was ranked below it."""
+    made = []
+    for each in (hypothesis, *hypothesis.others):
+        attempt = yield from _attempt(hops, sentence, masked, each)
+        made.append(attempt)
+    return made
 
 
 def _attempt(
@@ -196,11 +252,13 @@ def _finished(
     sentence: Sentence,
     attempt: Attempt,
     alone: dict[Span, list[str]],
+    others: tuple[Attempt, ...] | None,
     min_confidence: float | None,
 ) -> Attempt:
     """The attempt with what became of its terms, or the source where the model is not sure enough."""
     if min_confidence is not None and attempt.confidence is not None and attempt.confidence < min_confidence:
-        return replace(_as_it_is(sentence), confidence=attempt.confidence, abstained=True)
+        left = _as_it_is(sentence)
+        return replace(left, confidence=attempt.confidence, abstained=True, others=others and ())
     whole = Span(0, len(attempt.text))
     doubts = doubtful(hops, attempt.text, attempt.confidence)
     lost = [
@@ -208,7 +266,7 @@ def _finished(
         for held, place in zip(sentence.held, attempt.places, strict=True)
         if place is None and held.term is not None
     ]
-    return replace(attempt, flags=(*attempt.flags, *lost, *doubts), alone=alone)
+    return replace(attempt, flags=(*attempt.flags, *lost, *doubts), alone=alone, others=others)
 
 
 def _as_it_is(sentence: Sentence) -> Attempt:
@@ -220,32 +278,16 @@ def _as_it_is(sentence: Sentence) -> Attempt:
     return Attempt(sentence.text, places, complete=True, confidence=None)
 
 
-def _stretches(sentence: Sentence) -> list[Sentence]:
-    """Each stretch as a sentence of its own."""
-    return [Sentence(sentence.text[s.start : s.end], _within(sentence.held, s)) for s in sentence.stretches]
-
-
-def _within(held: Sequence[Held], span: Span) -> tuple[Held, ...]:
-    return tuple(
-        replace(h, span=Span(h.span.start - span.start, h.span.end - span.start))
-        for h in held
-        if span.start <= h.span.start and h.span.end <= span.end
-    )
+def _recalled(sentence: Sentence, text: str) -> Attempt:
+    """Return what a person made of the sentence, or of one near it."""
+    places = tuple(look_up(text, sentence.held))
+    return Attempt(text, places, complete=True, confidence=None, from_memory=True)
 
 
 def _alone(
     sentence: Sentence, parts: Sequence[Sentence], hypotheses: Sequence[Hypothesis]
 ) -> dict[Span, list[str]]:
     return {
-        span: [unmask(hypothesis.text, mask(part.text, part.held), part.held).text]
+        span: [unmask(hypothesis.text, part.masked(), part.held).text]
         for span, part, hypothesis in zip(sentence.stretches, parts, hypotheses, strict=True)
     }
-
-
-def _with_words(sentence: Sentence) -> str:
-    """The sentence with the held words' translations in it, rather than masks."""
-    parts, end = [], 0
-    for held in sentence.held:
-        parts += [sentence.text[end : held.span.start], held.text]
-        end = held.span.end
-    return "".join([*parts, sentence.text[end:]])

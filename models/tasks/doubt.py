@@ -22,7 +22,8 @@ def signs_of(pair: Pair, hypothesis: Hypothesis, flags: Iterable[Flag]) -> Signs
     return Signs(
         log_probability=math.log(max(_LEAST_PROBABILITY, hypothesis.confidence or 0.0)),
         tokens=hypothesis.tokens,
-        characters_a_token=len(pair.source.text) / max(1, hypothesis.source_tokens),
+        source_characters_a_token=len(pair.source.text) / max(1, hypothesis.source_tokens),
+        output_characters_a_token=len(pair.output.text) / max(1, hypothesis.tokens),
         deviation=deviations(max(1, source), output, pair.source.language, pair.output.language),
         penalty=penalty(flags),
     )
@@ -35,7 +36,7 @@ def confidence_of(
     known = _coefficients(hops)
     if known is None or hypothesis.confidence is None:
         return hypothesis.confidence
-    return known.confidence(signs_of(pair, hypothesis, flags), hops[0].source, hops[-1].target)
+    return known.confidence(signs_of(pair, hypothesis, flags))
 
 
 def is_fitted(hops: Sequence[Hop]) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from models.errors import DeadlineExceeded
-from models.tasks.flights import Flights, Landing, Memory
+from models.tasks.flights import Flights, Landing, OutputMemory
 from models.tasks.running import Effort, Running, TaskState
 from models.tasks.steps import Call, Event, Outcome, Steps, Together
 from models.tasks.stop import Stop, abandoned
@@ -28,7 +28,8 @@ class Driver(Generic[T]):
     `deadline` is on `time.monotonic()`'s clock, and `stop` ends them all. With `wait` a full engine queue is
     waited for; otherwise a task whose first generations find it full fails with Overloaded. Unless it is
     `in_rounds`, each task and part goes on when its own outputs are there. If it `is_watched`, words are told
-    as they are written. `at_most` so many generations are submitted in a round, so that others get a turn.
+    as they are written. `at_most` so many generations are submitted in a round, so that others get a turn;
+    `in_order` those of a text's beginning come before those of its end, rather than long ones first.
     `gate` is held while a round is in the engines; time spent waiting for it does not count. `on_progress`
     hears how many of the parts known so far are done: sentences, say, of a translation. A task's failure
     touches no other.
@@ -43,7 +44,8 @@ class Driver(Generic[T]):
         in_rounds: bool = True,
         is_watched: bool = False,
         at_most: int | None = None,
-        memory: Memory | None = None,
+        in_order: bool = False,
+        memory: OutputMemory | None = None,
         gate: AbstractContextManager[Any] | None = None,
         stop: Stop | None = None,
         on_progress: Callable[[int, int], None] | None = None,
@@ -54,7 +56,9 @@ class Driver(Generic[T]):
         self._gate = gate or nullcontext()
         self._stop = stop or Stop()
         self._on_progress = on_progress
-        self._flights = Flights(wait=wait, at_most=at_most, memory=memory, tells=is_watched)
+        self._flights = Flights(
+            wait=wait, at_most=at_most, in_order=in_order, memory=memory, tells=is_watched
+        )
         self._progress = self._told = (0, 0)
         self._ready: deque[tuple[Running, Any]] = deque((task.root, None) for task in self._tasks)
         """Those that go on, each with a value that is sent, or an exception that is raised there."""
@@ -64,10 +68,11 @@ class Driver(Generic[T]):
         """The work done so far."""
         return replace(self._flights.effort, text_s=sum(task.text_s for task in self._tasks))
 
-    def run(self) -> list[Outcome[T]]:
-        """Run all tasks and return their outcomes, in order."""
-        for _ in self.events(math.inf):
-            pass
+    def run(self, on_event: Callable[[Event], None] | None = None) -> list[Outcome[T]]:
+        """Run all tasks and return their outcomes, in order; `on_event` hears what they tell."""
+        for event in self.events(math.inf):
+            if event is not None and on_event is not None:
+                on_event(event)
         return [task.outcome() for task in self._tasks]
 
     def events(self, tick_s: float) -> Generator[Event | None, None, list[Outcome[T]]]:

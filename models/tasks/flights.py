@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from models.engine.protocol import Engine, Generation, Output
+from models.tasks.pieces import Pieces
 from models.tasks.running import Effort, Running, TaskState
 from models.tasks.steps import Call, Words
 
@@ -23,14 +24,17 @@ class Wanted:
     generation: Generation
 
 
-Order = tuple[int, tuple[int, ...], int]
-"""Long ones first, and nothing left to chance."""
+Order = tuple[int, int, tuple[int, ...], int]
+"""Long ones first, of a text's beginning if order is kept, and nothing left to chance."""
+
+BLOCK = 16
+"""Sentences of which the long ones come first where order is kept: alike ones still share a batch."""
 
 Key = tuple[Wanted, TaskState | None]
 """Equal ones of a task are done once; with a memory, so are those of different tasks."""
 
 
-class Memory(Protocol):
+class OutputMemory(Protocol):
     """Remembers outputs."""
 
     def recall(self, wanted: Sequence[Wanted]) -> Mapping[Wanted, Output]:
@@ -43,9 +47,12 @@ class Memory(Protocol):
 class Flight:
     """A generation that waits or is in an engine, with all who asked for it."""
 
-    def __init__(self, key: "Key", wanted: Wanted, decode: Callable[[tuple[int, ...]], str] | None):
+    def __init__(
+        self, key: "Key", wanted: Wanted, decode: Callable[[tuple[int, ...]], str] | None, block: int
+    ):
         self.key = key
         self.wanted = wanted
+        self._block = block
         self.pieces = None if decode is None else Pieces(decode)
         self.takers: dict[Running, list[int]] = {}
         """Who asked for it, and in which of their places its output goes."""
@@ -60,7 +67,7 @@ class Flight:
     def order(self) -> "Order":
         """Its place among those that wait."""
         generation = self.wanted.generation
-        return -self.source_tokens, generation.source_ids, generation.decoding.num_beams
+        return self._block, -self.source_tokens, generation.source_ids, generation.decoding.num_beams
 
     def join(self, running: Running, place: int) -> None:
         """Have its output go to this place as well."""
@@ -111,26 +118,6 @@ class Flight:
         return None if self.pieces is None else self.pieces.add(token)
 
 
-class Pieces:
-    """Token ids as they come, turned into pieces of text, each character once it is whole."""
-
-    def __init__(self, decode: Callable[[tuple[int, ...]], str]):
-        self._decode = decode
-        self._ids: tuple[int, ...] = ()
-        self._told = ""
-
-    def add(self, token: int) -> Words | None:
-        """Take the next token; returns None while it is only a part of a character."""
-        self._ids += (token,)
-        text = self._decode(self._ids)
-        # A decoder may change what it said before; then the rest waits for the result.
-        if text.endswith("\ufffd") or not text.startswith(self._told) or text == self._told:
-            return None
-        words = Words(text[len(self._told) :])
-        self._told = text
-        return words
-
-
 @dataclass(frozen=True, slots=True)
 class Landing:
     """An output, or the error in its place, and all whom it goes to, each with its place there."""
@@ -140,15 +127,18 @@ class Landing:
 
 
 class Flights:
-    """All generations of one driver. See `Driver` for `wait`, `at_most` and `memory`.
+    """All generations of one driver. See `Driver` for `wait`, `at_most`, `in_order` and `memory`.
 
     With `tells` the tokens of greedy searches are heard as they come.
     """
 
-    def __init__(self, *, wait: bool, at_most: int | None, memory: Memory | None, tells: bool):
+    def __init__(
+        self, *, wait: bool, at_most: int | None, in_order: bool, memory: OutputMemory | None, tells: bool
+    ):
         self.effort = Effort()
         self._wait = wait
         self._at_most = at_most
+        self._in_order = in_order
         self._memory = memory
         self._tells = tells
         self._waiting: dict[Key, Flight] = {}
@@ -179,12 +169,13 @@ class Flights:
     def ask(self, running: Running, call: Call) -> None:
         """Have what the call wants wait, to be submitted."""
         running.expect(len(call.generations))
+        block = running.top().place // BLOCK if self._in_order else 0
         for place, generation in enumerate(call.generations):
             wanted = Wanted(call.engine, generation)
             key = wanted, running.task if self._memory is None else None
             flight = self._waiting.get(key) or self._flying.get(key)
             if flight is None:
-                flight = self._waiting[key] = Flight(key, wanted, call.decode)
+                flight = self._waiting[key] = Flight(key, wanted, call.decode, block)
                 heappush(self._queue, (flight.order, next(self._asked), flight))
                 self._new.append(flight)
             flight.join(running, place)

@@ -44,6 +44,8 @@ class Ask:
 
     text: str
     search: Search = "own"
+    alternatives: int = 0
+    """So many other hypotheses are wanted; a greedy search becomes one with beams for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Hypothesis:
     """How many the last model wrote."""
     source_tokens: int = 0
     """How many it read, beside those that any text gets."""
+    others: tuple["Hypothesis", ...] = ()
+    """Those that the last model ranks below it, best first; none of a text that went in parts."""
 
 
 class Hypotheses:
@@ -77,7 +81,8 @@ class Hypotheses:
             return Hypothesis(ask.text, True, None)
         done = Hypothesis(ask.text, True, 1.0)
         for hop in self.hops:
-            further = yield from self._hop(hop, replace(ask, text=done.text))
+            alternatives = ask.alternatives if hop is self.hops[-1] else 0
+            further = yield from self._hop(hop, replace(ask, text=done.text, alternatives=alternatives))
             done = _after(done, further)
         return done
 
@@ -96,14 +101,20 @@ class Hypotheses:
             yield None
             outputs: list[Output] = yield Call(model.engine, parts)
             self._generated.update(zip(parts, outputs, strict=True))
-            return _joined(model, hop.target, parts, outputs, self._around[hop.source])
+            around = self._around[hop.source]
+            others = outputs[0].others if len(outputs) == 1 else ()
+            return replace(
+                _joined(model, hop.target, parts, outputs, around),
+                others=tuple(_joined(model, hop.target, parts, [other], around) for other in others),
+            )
 
 
 def _after(first: Hypothesis, second: Hypothesis) -> Hypothesis:
     known = first.confidence is not None and second.confidence is not None
     least = min(first.confidence or 0.0, second.confidence or 0.0) if known else None
     complete = first.complete and second.complete
-    return replace(second, complete=complete, confidence=least)
+    others = tuple(_after(first, other) for other in second.others)
+    return replace(second, complete=complete, confidence=least, others=others)
 
 
 def _joined(
@@ -146,11 +157,11 @@ def _parts(model: TextModel, ask: Ask, purpose: Purpose, around: int) -> list[Ge
 
     text = ask.text
     spans = split_long(text, Span(0, len(text)), fits, purpose.source)
-    return [_generation(model, encoded[text[s.start : s.end]], purpose, around, ask.search) for s in spans]
+    return [_generation(model, encoded[text[s.start : s.end]], purpose, around, ask) for s in spans]
 
 
 def _generation(
-    model: TextModel, ids: tuple[int, ...], purpose: Purpose, around: int, search: Search
+    model: TextModel, ids: tuple[int, ...], purpose: Purpose, around: int, ask: Ask
 ) -> Generation:
     """One part to translate, with room for a translation longer than it and an end to loops.
 
@@ -158,17 +169,28 @@ def _generation(
     """
     room = 1 << (MORE_TOKENS * (len(ids) - around) + SPARE_TOKENS - 1).bit_length()
     decoding = model.codec.decoding(purpose, max_new_tokens=max(LEAST_NEW_TOKENS, room))
-    return Generation(ids, decoding if search == "own" else _other(decoding, search))
+    if ask.search != "own":
+        decoding = _other(decoding, ask.search)
+    elif ask.alternatives:
+        wanted = ask.alternatives + 1
+        beams = max(decoding.num_beams, wanted)
+        decoding = replace(decoding, num_beams=beams, num_return_sequences=wanted)
+    return Generation(ids, decoding)
 
 
 def _other(decoding: Decoding, search: Search) -> Decoding:
-    """Beams where there were none; where there were, no repetition; where that was so too, none of both."""
-    if decoding.num_beams == 1:
-        repeat = NO_REPEAT if search == "without loops" else decoding.no_repeat_ngram_size
-        return replace(decoding, num_beams=OTHER_BEAMS, no_repeat_ngram_size=repeat)
-    if decoding.no_repeat_ngram_size == 0:
-        return replace(decoding, no_repeat_ngram_size=NO_REPEAT)
-    return replace(decoding, num_beams=1, no_repeat_ngram_size=0)
+    """Beams where there were none; where there were, no repetition; where that was so too, none of both.
+
+    All hypotheses of a search with beams are wanted.
+    """
+    beams, repeat = decoding.num_beams, decoding.no_repeat_ngram_size
+    if beams == 1:
+        beams, repeat = OTHER_BEAMS, NO_REPEAT if search == "without loops" else repeat
+    elif repeat == 0:
+        repeat = NO_REPEAT
+    else:
+        beams, repeat = 1, 0
+    return replace(decoding, num_beams=beams, num_return_sequences=beams, no_repeat_ngram_size=repeat)
 
 
 def join(texts: Sequence[str], language: str) -> str:

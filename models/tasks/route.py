@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from models.entry import ModelEntry
 from models.errors import InvalidInput, UnsupportedLanguage
+from models.hub import RepositoryNotFound
 from models.languages import Languages
-from models.loading import RepositoryNotFound
 from models.pool import ModelPool
 
 
@@ -22,6 +22,38 @@ class Hop:
 def cautions(hops: Sequence[Hop]) -> tuple[str, ...]:
     """Return what the catalog has readers told of these models, each once."""
     return tuple(dict.fromkeys(hop.entry.caution for hop in hops if hop.entry.caution))
+
+
+def _joined(entries: Sequence[ModelEntry], source: str, target: str) -> list[Hop]:
+    """Return the hops by which these models get there: one if one does, else two, over English if may be.
+
+    None of them stands for many; empty if they don't.
+    """
+    for entry in entries:
+        if _translates(entry, source, target):
+            return [Hop(entry, source, target)]
+    firsts = [entry for entry in entries if source in _languages(entry)]
+    seconds = [entry for entry in entries if target in _languages(entry)]
+    for middle in dict.fromkeys(["en", *(code for entry in firsts for code in _languages(entry))]):
+        first = next((each for each in firsts if _translates(each, source, middle)), None)
+        second = next((each for each in seconds if _translates(each, middle, target)), None)
+        if first is not None and second is not None:
+            return [Hop(first, source, middle), Hop(second, middle, target)]
+    return []
+
+
+def _translates(entry: ModelEntry, source: str, target: str) -> bool:
+    """Return True if the catalog says that the model itself translates this pair."""
+    if source == target or entry.is_pattern or not {source, target} <= _languages(entry).keys():
+        return False
+    if entry.pairs:
+        return (source, target) in entry.pairs
+    return not entry.english_only or "en" in (source, target)
+
+
+def _languages(entry: ModelEntry) -> dict[str, None]:
+    """Return the languages that the catalog says a model has, in order; none where it says nothing."""
+    return dict.fromkeys(entry.languages or (code for pair in entry.pairs for code in pair))
 
 
 class Router:
@@ -40,8 +72,45 @@ class Router:
         """Return True if the model takes texts in this language, as far as the catalog says."""
         return not entry.languages or language in entry.languages or language.split("-")[0] in entry.languages
 
-    def route(self, entry: ModelEntry, source: str, target: str) -> list[Hop]:
-        """The models to use, one after another. Raises UnsupportedLanguage where none would."""
+    def route(self, entry: ModelEntry, source: str, target: str, *, with_others: bool = False) -> list[Hop]:
+        """The models to use, one after another. Raises UnsupportedLanguage where none would.
+
+        `with_others`, what the model does not translate goes by other loaded models, or by two of all these
+        that meet in a language.
+        """
+        try:
+            return self._own_route(entry, source, target)
+        except UnsupportedLanguage:
+            if with_others and (hops := _joined([entry, *self._loaded(entry)], source, target)):
+                return hops
+            raise
+
+    def reach(self) -> dict[str, dict[str, str | None]]:
+        """For each language those that it is translated into if no model is named, and over which language.
+
+        Of a model that stands for one a pair, those that are here count.
+        """
+        default = self.entry(None)
+        entries = self._pool.store.pulled(default) if default.is_pattern else [default]
+        entries = [*entries, *self._loaded(default)]
+        had = {code for entry in entries for code in _languages(entry)}
+        readable = [code for code in self._languages.names() if code in had]
+        ways = {
+            source: {
+                target: hops[0].target if len(hops) > 1 else None
+                for target in readable
+                if source != target and (hops := _joined(entries, source, target))
+            }
+            for source in readable
+        }
+        return {source: found for source, found in ways.items() if found}
+
+    def _loaded(self, entry: ModelEntry) -> list[ModelEntry]:
+        """The translators in memory beside this one."""
+        names = [name for name in self._pool.loaded() if name != entry.name]
+        return [each for name in names if "translate" in (each := self._pool.catalog.get(name)).tasks]
+
+    def _own_route(self, entry: ModelEntry, source: str, target: str) -> list[Hop]:
         base = source.split("-")[0]  # one that reads `zh` makes something of `zh-Hant`; it cannot write it
         readable = base if source not in entry.languages and base in entry.languages else source
         source = self._supported(entry, readable, "source")
@@ -61,7 +130,7 @@ class Router:
         """One model for the pair, or where there is none, two that meet in English."""
         direct = Hop(entry.for_pair(source, target), source, target)
         try:
-            self._pool.store.folder(direct.entry)
+            self._pool.store.require(direct.entry)
         except RepositoryNotFound:
             if "en" in (source, target):
                 raise

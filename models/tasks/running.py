@@ -67,6 +67,13 @@ class Running:
         self.children = [Running(self.task, steps, self, i) for i, steps in enumerate(parts)]
         return self.children
 
+    def top(self) -> "Running":
+        """Return the part of the whole task that this is within: the sentence, say, of a translation."""
+        top = self
+        while top.parent is not None and top.parent.parent is not None:
+            top = top.parent
+        return top
+
     def take(self, place: int, value: Any) -> bool:
         """Put an output or a value in its place; returns whether it was the last one missing."""
         self.answers[place] = value

@@ -4,9 +4,10 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.tasks.attempts import Attempt, Sentence
+from models.tasks.attempts import Attempt
+from models.tasks.sentence import Sentence
 from models.tasks.steps import Steps
-from models.tasks.translation import Segment, Term, TranslationRequest
+from models.tasks.translation import Segment, SegmentReady, Term, TranslationRequest
 from models.text.markup import html, layout, markdown
 from models.text.markup.builder import flat
 from models.text.markup.place import Piece, pausing_place, stretches
@@ -112,6 +113,22 @@ def put_together(
     return restore(document, runs, placed)
 
 
+def alternatives(
+    request: TranslationRequest,
+    runs: Sequence[Run],
+    parts: Sequence[Part],
+    done: Sequence[Attempt],
+    separator: str,
+) -> Steps[tuple[str, ...]]:
+    """The document with each sentence's first other attempt, with its second and so on, where it has one."""
+    documents: dict[str, None] = {}
+    for rank in range(max((len(each.others or ()) for each in done), default=0)):
+        others = [each.others[rank] if each.others and len(each.others) > rank else each for each in done]
+        written = yield from put_together(request.text, runs, parts, others, separator)
+        documents[written] = None
+    return tuple(documents)
+
+
 def segment(part: Part, attempt: Attempt) -> Segment:
     """Return the segment of a sentence and its translation."""
     return Segment(
@@ -123,7 +140,14 @@ def segment(part: Part, attempt: Attempt) -> Segment:
         attempt.abstained,
         part.sentence.text if part.run.is_markup else None,
         attempt.missing or None,
+        attempt.from_memory or None,
+        None if attempt.others is None else tuple(other.text for other in attempt.others),
     )
+
+
+def ready(parts: Sequence[Part], i: int, attempt: Attempt) -> SegmentReady:
+    """Return the event of the translation of the sentence with this number."""
+    return SegmentReady(i, len(parts), segment(parts[i], attempt), attempt.again)
 
 
 def account(parts: Sequence[Part], done: Sequence[Attempt], terms: Terms) -> tuple[Term, ...]:

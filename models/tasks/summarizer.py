@@ -10,6 +10,7 @@ from models.extractive.choose import count_words
 from models.languages import Languages
 from models.pool import ExtractiveModel, ModelPool, TextModel
 from models.tasks.attempts import Attempt
+from models.tasks.awaiting import until_loaded
 from models.tasks.drafting import Draft, most_sentences, most_words, pick, write
 from models.tasks.hypothesis import join
 from models.tasks.steps import Steps
@@ -136,9 +137,15 @@ class Summarizer:
             whole = [SummarySentence(text, span) for text, span in zip(texts, spans, strict=True)]
             note = "the text is no longer than its summary would be: here it is whole"
             return Draft(whole, windows=1, coverage=1.0, notes=[note])
+        yield from until_loaded(self._pool, [entry])
         with self._pool.use(entry) as model:
             if isinstance(model, ExtractiveModel):
-                return (yield from pick(model, request, texts, spans))
+                draft = yield from pick(model, request, texts, spans)
+                if language not in (entry.trained_languages or (language,)):
+                    names = ", ".join(map(self._languages.name, entry.trained_languages))
+                    told = self._languages.name(language)
+                    draft.notes.append(f"{entry.name} was trained on {names}: in {told} it picks less surely")
+                return draft
             assert isinstance(model, TextModel)  # noqa: S101 - the task of an entry decides its kind
             return (yield from self._written(model, request, article, texts, language, is_shown=is_shown))
 
@@ -181,7 +188,7 @@ class Summarizer:
             [s.text for s in drafted],
             source,
             target,
-            lambda i, attempt: SentenceReady(i, _in_translation(drafted[i], attempt)),
+            lambda i, attempt: SentenceReady(i, _in_translation(drafted[i], attempt), attempt.again),
         )
         draft.sentences = list(map(_in_translation, drafted, done.done))
         draft.usage += done.usage

@@ -57,6 +57,8 @@ class SentenceReady(Event):
 
     index: int
     sentence: SummarySentence
+    again: bool = False
+    """True if its translation is being tried once more: the better one will be told."""
 
 
 @dataclass(frozen=True, slots=True)

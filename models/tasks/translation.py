@@ -1,6 +1,6 @@
 """A translation as it is asked for and as it is answered. Plain data: no model, no text handling."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from models.checks.flag import Flag
@@ -9,6 +9,21 @@ from models.tasks.steps import Event
 from models.tasks.usage import Usage
 from models.text.language import Detection
 from models.text.span import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a translation memory has of a sentence."""
+
+    text: str | None = None
+    """Its translation, where just this sentence is there."""
+    near: tuple[str, ...] = ()
+    """Translations of sentences that are nearly this one, the nearest first."""
+
+
+Recall = Callable[[Sequence[str], str, str, int], Sequence[Remembered]]
+"""Looks up sentences in a memory, given their language, the target's, and how many near ones are wanted of
+each. An empty answer means that nothing is remembered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +45,10 @@ class TranslationRequest:
     """Terms and what each is to be in the translation."""
     min_confidence: float | None = None
     """Segments that the model is less sure of than this, from 0 to 1, come back untranslated."""
+    alternatives: int = 0
+    """So many other translations of each segment are wanted, beside its own."""
+    memory: bool = True
+    """Sentences that the caller's memory has are taken from it."""
     partial: bool = False
     """If time runs out midway, what is done is the result, and the rest of the text stays as it is."""
 
@@ -54,6 +73,10 @@ class Segment:
     """The source's plain text where it has markup, else None."""
     missing: bool | None = None
     """True if time ran out before it was translated: `text` is the source's. Otherwise None."""
+    from_memory: bool | None = None
+    """True if a person's translation of just this sentence was taken, unchecked. Otherwise None."""
+    alternatives: tuple[str, ...] | None = None
+    """Other translations of it, best first, as plain text; None where none were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +87,8 @@ class SegmentReady(Event):
     total: int
     """The number of all segments."""
     segment: Segment
+    again: bool = False
+    """True if it is being tried once more: the better one will be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +125,5 @@ class Translation:
     """Those of the request's terms that the text holds."""
     partial: bool | None = None
     """True if time ran out before all segments were translated. Otherwise None."""
+    alternatives: tuple[str, ...] = ()
+    """The whole text with each segment's first alternative, with its second and so on, where it has one."""

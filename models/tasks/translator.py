@@ -5,17 +5,27 @@ The text's form (paragraphs, blank lines, list marks, markup) never goes through
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from models.entry import ModelEntry
 from models.errors import InvalidInput
 from models.languages import Languages
 from models.pool import ModelPool
 from models.tasks import sentences
-from models.tasks.attempts import Attempt, Sentence, attempts
+from models.tasks.attempts import Attempt, attempts
+from models.tasks.awaiting import until_loaded
 from models.tasks.hypothesis import Hypotheses, separator
 from models.tasks.route import Hop, Router, cautions, check_recognized
+from models.tasks.sentence import Sentence
 from models.tasks.steps import Event, Steps
-from models.tasks.translation import Segment, SegmentReady, Term, Translation, TranslationRequest
+from models.tasks.translation import (
+    Recall,
+    Remembered,
+    Segment,
+    Term,
+    Translation,
+    TranslationRequest,
+)
 from models.tasks.usage import Usage
 from models.text.language import POSSIBLE, Detection, LanguageDetector, likeliest
 from models.text.terms import Terms
@@ -52,8 +62,11 @@ class Translator:
         self._detector = detector
         self._router = Router(pool, languages, default_model)
 
-    def steps(self, request: TranslationRequest) -> Steps[Translation]:
-        """Translate one text. Raises InvalidInput and its kin, and ModelUnavailable."""
+    def steps(self, request: TranslationRequest, recall: Recall | None = None) -> Steps[Translation]:
+        """Translate one text, with the sentences that `recall` has as they stand there.
+
+        Raises InvalidInput and its kin, and ModelUnavailable.
+        """
         if not request.text.strip():
             raise InvalidInput("the text is empty", field="text", allowed="at least one character")
         entry = self._router.entry(request.model)
@@ -70,21 +83,29 @@ class Translator:
             return _unchanged(request, entry, source, target, detected, note)
 
         hops = self.check(source, target, request.model)
+        yield from until_loaded(self._pool, [hop.entry for hop in hops])
         yield None
         terms = Terms(request.protect, request.glossary, plain)
         parts = yield from sentences.split(runs, source, whole=entry.segment == "paragraph", terms=terms)
 
+        own = [part.sentence for part in parts]
+        remembered: Sequence[Remembered] = ()
+        if recall is not None and request.memory:
+            texts = [each.text for each in own]
+            remembered = recall(texts, source, hops[-1].target, request.alternatives)
         hypotheses = Hypotheses(self._pool, hops)
         done = yield from attempts(
             hypotheses,
-            [part.sentence for part in parts],
+            own,
             request.min_confidence,
-            lambda i, attempt: SegmentReady(i, len(parts), sentences.segment(parts[i], attempt)),
+            partial(sentences.ready, parts),
             partial=request.partial,
+            alternatives=request.alternatives,
+            remembered=remembered,
         )
-        written = yield from sentences.put_together(
-            request.text, runs, parts, done, separator(hops[-1].target)
-        )
+        between = separator(hops[-1].target)
+        written = yield from sentences.put_together(request.text, runs, parts, done, between)
+        others = yield from sentences.alternatives(request, runs, parts, done, between)
         accounted = sentences.account(parts, done, terms)
         return Translation(
             translation=written,
@@ -99,6 +120,7 @@ class Translator:
             cautions=cautions(hops),
             terms=accounted,
             partial=any(each.missing for each in done) or None,
+            alternatives=tuple(other for other in others if other != written),
         )
 
     def translate(
@@ -113,6 +135,7 @@ class Translator:
         The event of a sentence's number and its translation is told as in `attempts`.
         """
         hops = self.check(source, target)
+        yield from until_loaded(self._pool, [hop.entry for hop in hops])
         hypotheses = Hypotheses(self._pool, hops)
         done = yield from attempts(hypotheses, [Sentence(text) for text in texts], None, event_of)
         return Translated(done, hops[-1].target, _names(hops), hypotheses.usage(), cautions(hops))
@@ -120,7 +143,11 @@ class Translator:
     def check(self, source: str, target: str, model: str | None = None) -> list[Hop]:
         """The models that would translate, one after another. Raises InvalidInput where none would."""
         check_recognized(source)
-        return self._router.route(self._router.entry(model), source, target)
+        return self._router.route(self._router.entry(model), source, target, with_others=model is None)
+
+    def reach(self) -> dict[str, dict[str, str | None]]:
+        """For each language those that it is translated into if no model is named, and over which one."""
+        return self._router.reach()
 
     def reads(self, language: str) -> bool:
         """Whether the default model takes texts in this language, as far as the catalog says."""
@@ -178,6 +205,8 @@ def notes_on(
         notes.append(f"{left} of {len(done)} segments are left in {source}: confidence was below {least}")
     if request.min_confidence is not None and all(each.confidence is None for each in done):
         notes.append("this model's engine does not tell how sure it is: min_confidence changed nothing")
+    if recalled := sum(bool(each.from_memory) for each in done):
+        notes.append(f"{recalled} of {len(done)} segments are as your translation memory has them")
     if flagged := sum(any(flag.severity == "error" for flag in each.flags) for each in done):
         notes.append(f"checks found something wrong in {flagged} of {len(done)} segments; see their flags")
     if lost := [term.source for term in terms if not term.honoured]:

@@ -13,6 +13,7 @@ from models.checks.pair import Pair
 from models.checks.pauses import Pausing
 from models.checks.summary_report import check_summary_pausing
 from models.pool import EntailmentModel, ModelPool
+from models.tasks.awaiting import until_loaded
 from models.tasks.summary import SummarySentence
 from models.text.article.article import Article
 from models.text.span import Span
@@ -32,7 +33,9 @@ class Trust:
         pair = Pair(Reading(source, language), Reading(output, output_language))
         if self._entailment_model is None:
             return (yield from check_summary_pausing(pair, warnings=True))
-        with self._pool.use(self._pool.catalog.get(self._entailment_model, "entail")) as model:
+        entry = self._pool.catalog.get(self._entailment_model, "entail")
+        yield from until_loaded(self._pool, [entry])
+        with self._pool.use(entry) as model:
             assert isinstance(model, EntailmentModel)  # noqa: S101 - the task of an entry decides its kind
             return (yield from check_summary_pausing(pair, model.entailment, warnings=True))
 

@@ -147,7 +147,7 @@ class _Recent:
         self._is_whole = True
 
     def recall(self, wanted: Sequence[Wanted]) -> dict[Wanted, Output]:
-        """See `models.tasks.flights.Memory`."""
+        """See `models.tasks.flights.OutputMemory`."""
         keys = {self._keys(each): each for each in wanted}
         known = {key: self._fresh[key] for key in keys if key in self._fresh}
         self.brief |= {key: output for key, output in known.items() if _is_brief(keys[key])}
@@ -156,7 +156,7 @@ class _Recent:
         return {keys[key]: output for key, output in known.items()}
 
     def keep(self, made: Mapping[Wanted, Output], failed: int) -> None:
-        """See `models.tasks.flights.Memory`.
+        """See `models.tasks.flights.OutputMemory`.
 
         After a failure nothing more is kept for the time after a kill: the failed generation would be asked
         for again then, in other company.

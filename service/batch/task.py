@@ -8,6 +8,8 @@ from service.batch import preflight
 from service.batch.request_work import RequestWork
 from service.batch.text_work import TextWork
 from service.batch.work import Work
+from service.recollection import FileMemory
+from service.tmx import TmxPair
 from service.work.plan import Request, TaskName
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ class Texts:
     task: TaskName
     request: Request
     given: Mapping[str, Any]
+    pairs: tuple[TmxPair, ...] = ()
+    """Sentences that are translated as they are here."""
 
     def told(self) -> dict[str, Any]:
         """See `Task`."""
@@ -49,7 +53,8 @@ class Texts:
 
     def work(self, runtime: "Runtime") -> Work:
         """See `Task`."""
-        return TextWork(runtime, self.request, self.given)
+        memory = FileMemory.of(self.pairs, runtime.languages) if self.pairs else None
+        return TextWork(runtime, self.request, self.given, memory)
 
 
 @dataclass(frozen=True, slots=True)

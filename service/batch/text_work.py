@@ -11,6 +11,7 @@ from models.text.article.page import read_html
 from service.batch.record import Content
 from service.batch.work import Parameters, Result, Tasks, touching
 from service.problems import kind_of
+from service.recollection import FileMemory
 from service.work import plan
 from service.work.plan import Request
 
@@ -28,6 +29,7 @@ class TextWork:
     runtime: "Runtime"
     options: Request
     given: Mapping[str, Any]
+    memory: FileMemory | None = None
 
     def tasks(self, content: Content) -> Tasks:
         """See `Work`."""
@@ -57,7 +59,8 @@ class TextWork:
 
     def _steps(self, content: Content) -> Steps[Result]:
         text = read_html(content.value).content() if self._is_article(content) else content.value
-        done = yield from plan.steps(self.runtime, self._request(content, text))
+        recall = None if self.memory is None else self.memory.recall
+        done = yield from plan.steps(self.runtime, self._request(content, text), recall)
         result = plan.untimed(replace(done, cautions=()))  # those are said once for the whole run
         if self._is_article(content):  # as in a summary: the spans refer to it
             result["source"]["text"] = text

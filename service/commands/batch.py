@@ -1,5 +1,6 @@
 """`dragoman batch`: many articles, through to the end, whatever interrupts it."""
 
+import hashlib
 import importlib.metadata
 import json
 from collections.abc import Mapping
@@ -93,7 +94,11 @@ def translate(session: Session, /, **given: Any) -> int:
     from service.batch.task import Texts
 
     options, own = split(given)
-    return _batch(session, options, Texts("translate", translation_request(own, ""), own))
+    pairs = own.pop("remembered")
+    request = translation_request(own, "")
+    if pairs:
+        own["memory"] = hashlib.sha256(repr(pairs).encode()).hexdigest()
+    return _batch(session, options, Texts("translate", request, own, tuple(pairs)))
 
 
 @batch.command(epilog="Example: dragoman batch requests requests.jsonl answers.jsonl")

@@ -64,7 +64,8 @@ _RUN = (
         help="What a record may take for itself.",
     ),
     click.option(
-        "--memory/--no-memory",
+        "--reuse/--no-reuse",
+        "memory",
         default=True,
         help="Do a sentence that stands in several records once (the default), or each time.",
     ),

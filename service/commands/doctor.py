@@ -13,10 +13,12 @@ import click
 from models.errors import DragomanError
 from service.commands import machine
 from service.commands.session import Session, count, note, write
+from service.commands.sets import advice, gigabytes
 
 if TYPE_CHECKING:
     from models.catalog import Catalog
     from models.entry import ModelEntry
+    from models.loading import Store
     from service.settings import Settings
 
 LIKED_MEMORY = 2_000_000_000
@@ -89,9 +91,9 @@ def _memory() -> Finding:
     if found is None:
         return Finding("memory", "warning", "cannot be told here")
     whole, free = found
-    told = f"{_gigabytes(free)} free of {_gigabytes(whole)}"
+    told = f"{gigabytes(free)} free of {gigabytes(whole)}"
     if free < LEAST_MEMORY:
-        return Finding("memory", "problem", f"{told}; the bundled models need {_gigabytes(LEAST_MEMORY)}")
+        return Finding("memory", "problem", f"{told}; the bundled models need {gigabytes(LEAST_MEMORY)}")
     if free < LIKED_MEMORY:
         return Finding("memory", "warning", f"{told}; the first start takes up to 3.6 GB, later ones 1.5 GB")
     return Finding("memory", "ok", told)
@@ -127,7 +129,7 @@ def _folders(settings: "Settings") -> Iterator[Finding]:
         free = machine.free_bytes(folder)
         liked = LIKED_DISK if name == "cache" else LEAST_DISK
         state: State = "problem" if free < LEAST_DISK else "warning" if free < liked else "ok"
-        yield Finding(name, state, f"{folder}, {_gigabytes(free)} free")
+        yield Finding(name, state, f"{folder}, {gigabytes(free)} free")
 
 
 def _models(settings: "Settings", device: str) -> Iterator[Finding]:
@@ -141,6 +143,8 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
     except DragomanError as error:
         yield Finding("catalog", "problem", error.message)
         return
+    fits, told = advice(catalog, settings.models, device)
+    yield Finding("models", "ok" if fits else "warning", told)
     store = Store(settings.cache_dir, offline=settings.offline)
     chosen = [_chosen(catalog, settings, task) for task in ("summarize", "translate", "entail")]
     entries = [each for each in chosen if not isinstance(each, Finding) and each is not None]
@@ -158,7 +162,19 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
             elif each in lacking:
                 ready = "to be fetched at the first start"
                 state = "problem" if hub.state != "ok" or settings.offline else "ok"
-            yield Finding(task, state, f"{each.name}: {ready}; {_engine(settings, each, device)}")
+            told = _engine(settings, each, device)
+            if device == "cuda" and is_prepared(store, each) and (why := _unfit(settings, store, each)):
+                state, told = "warning", f"run by CTranslate2 in int8 on the CPU, as {why}"
+            caution = f"; {each.caution}" if each.caution and not each.bundled else ""
+            yield Finding(task, state, f"{each.name}: {ready}; {told}{caution}")
+
+
+def _unfit(settings: "Settings", store: "Store", entry: "ModelEntry") -> str:
+    """Why a model that writes would not run on the GPU, or an empty word."""
+    from models.engines import EngineMaker
+
+    writes = entry.kind not in ("extractive", "entailment")
+    return EngineMaker(store, device=settings.device).device_for(entry)[1] if writes else ""
 
 
 def _chosen(
@@ -217,7 +233,3 @@ def _port(settings: "Settings") -> Finding:
     except DragomanError as error:
         return Finding("port", "warning", f"{error.message} (a server of yours, perhaps)")
     return Finding("port", "ok", f"{where} is free")
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"

@@ -31,13 +31,14 @@ def keys() -> None:
 @click.option(
     "--daily-characters", type=click.IntRange(1), metavar="N", help="Else DRAGOMAN_DAILY_CHARACTERS."
 )
+@click.option("--admin", is_flag=True, help="It may have the server fetch models, by POST /v1/models.")
 @JSON
 @click.pass_obj
 def create(
-    session: Session, name: str, rate: str | None, daily_characters: int | None, as_json: bool
+    session: Session, name: str, rate: str | None, daily_characters: int | None, admin: bool, as_json: bool
 ) -> None:
     """Make a key and print it: this once, since only its hash is kept."""
-    key, secret = _keys(session).create(name, rate=rate, daily_characters=daily_characters)
+    key, secret = _keys(session).create(name, rate=rate, daily_characters=daily_characters, admin=admin)
     write(json.dumps({**_row(key), "key": secret}, ensure_ascii=False, indent=2) if as_json else secret)
     note(f"made the key {key.id} for {key.name}; it is not shown again")
 
@@ -80,6 +81,7 @@ def _row(key: "Key") -> dict[str, Any]:
         "revoked": key.revoked.isoformat(timespec="seconds") if key.revoked else None,
         "rate": key.rate,
         "daily_characters": key.daily_characters,
+        "admin": key.admin,
     }
 
 

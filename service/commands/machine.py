@@ -1,9 +1,11 @@
 """What this machine has: processors, memory, GPU, compiler, disk, network. One question imports torch."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,6 +59,12 @@ def gpus() -> list[str]:
     except (OSError, subprocess.TimeoutExpired):
         return []
     return [line.strip() for line in done.stdout.splitlines() if line.strip()] if not done.returncode else []
+
+
+def gpu_bytes(cards: Sequence[str]) -> int | None:
+    """Return the memory of the first of these GPUs; None if there is none, or it is not told."""
+    found = re.search(r"(\d+) MiB", cards[0]) if cards else None
+    return int(found[1]) << 20 if found else None
 
 
 def torch_finds_a_gpu() -> bool:

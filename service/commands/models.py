@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from models.errors import DragomanError, InvalidInput
+from models.errors import DragomanError, InvalidInput, ModelUnavailable
+from service.commands import machine
 from service.commands.remote import ask, server_options
 from service.commands.session import Session, note, write
+from service.commands.sets import gigabytes, set_lines, set_rows
 
 if TYPE_CHECKING:
     from models.entry import ModelEntry
@@ -76,7 +78,7 @@ def _own(session: Session) -> list[dict[str, Any]]:
 
 
 def _servers(session: Session) -> list[dict[str, Any]]:
-    from service.schemas.answers import ModelList
+    from service.schemas.models import ModelList
 
     found = ask(session, "/v1/models", None, ModelList)
     return [
@@ -84,27 +86,59 @@ def _servers(session: Session) -> list[dict[str, Any]]:
     ]
 
 
-@models.command(epilog="Example: dragoman models pull facebook/bart-large-cnn Helsinki-NLP/opus-mt-en-fr")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@models.command(epilog="Example: dragoman models sets")
+@JSON
 @click.pass_obj
-def pull(session: Session, names: Sequence[str]) -> int:
-    """Fetch models, or put bundled ones together, and print the revision of each.
+def sets(session: Session, as_json: bool) -> None:
+    """Show the sets of models, what each takes, and which of them suits this machine."""
+    with session.runtime() as runtime:
+        rows = set_rows(runtime.catalog, runtime.settings.models)
+    write(json.dumps(rows, ensure_ascii=False, indent=2) if as_json else "\n\n".join(map(set_lines, rows)))
 
-    The revision is kept: that one is used from then on. Exit code 1 if one could not be had.
+
+@models.command(epilog="Example: dragoman models pull good; dragoman models pull Helsinki-NLP/opus-mt-en-fr")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--pairs", metavar="PAIRS", help="Of a set with a model a pair, those to fetch: en-fr,fr-en.")
+@click.pass_obj
+def pull(session: Session, names: Sequence[str], pairs: str | None) -> int:
+    """Fetch sets or models, or put bundled ones together, and print the revision of each.
+
+    The revision is kept: that one is used from then on. What was broken off goes on where it was. Exit code 1
+    if one could not be had.
     """
     failed = False
     with session.runtime() as runtime:
-        entries = [_entry(runtime, name) for name in names]
-        for entry in entries:
+        wanted = {each.name: each for name in names for each in _entries(runtime, name, pairs)}
+        for entry in wanted.values():
             try:
-                with session.waiting(f"pulling {entry.name}"):
-                    revision = runtime.store.pull(entry)
+                with session.fetching(entry.name) as tell:
+                    revision = runtime.store.pull(entry, tell)
             except DragomanError as error:
                 failed = True
                 note(f"error: {error.message}")
             else:
                 write(f"{entry.name} {revision}")
+                if entry.caution and not entry.bundled:
+                    note(f"note: {entry.caution}")
     return int(failed)
+
+
+def _entries(runtime: "Runtime", name: str, pairs: str | None) -> list["ModelEntry"]:
+    """The models of a set, after telling how much they are, or the one of this name."""
+    from models.sets import load_sets
+
+    if (chosen := load_sets().get(name)) is None:
+        return [_entry(runtime, name)]
+    entries = chosen.entries(runtime.catalog, pairs.split(",") if pairs else ())
+    left = sum(entry.download_mb for entry in entries if runtime.store.state(entry) == "not pulled") * 10**6
+    free = machine.free_bytes(runtime.settings.cache_dir)
+    if left > free:
+        raise ModelUnavailable(
+            f"{name} needs about {gigabytes(left)} more, and the cache's disk has {gigabytes(free)} free"
+        )
+    if left:
+        note(f"{name}: about {gigabytes(left)} to fetch; the disk has {gigabytes(free)} free")
+    return entries
 
 
 @models.command(epilog="Example: dragoman models check")

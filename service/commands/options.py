@@ -19,6 +19,7 @@ from models.choices import (
 if TYPE_CHECKING:
     from models.tasks.summary import SummaryRequest
     from models.tasks.translation import TranslationRequest
+    from service.tmx import TmxPair
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,6 +36,18 @@ def _glossary(_context: click.Context, parameter: click.Parameter, file: str | N
         return read(text, "csv" if file.lower().endswith(".csv") else "tsv")
     except UnicodeDecodeError as error:
         raise click.BadParameter(f"{file} is not UTF-8 text (byte {error.start + 1})") from error
+    except InvalidInput as error:
+        raise click.BadParameter(f"{file}: {error.message}") from error
+
+
+def _remembered(_context: click.Context, _parameter: click.Parameter, file: str | None) -> "list[TmxPair]":
+    from models.errors import InvalidInput
+    from service import tmx
+
+    if file is None:
+        return []
+    try:
+        return tmx.read(Path(file).read_bytes())
     except InvalidInput as error:
         raise click.BadParameter(f"{file}: {error.message}") from error
 
@@ -107,6 +120,14 @@ _TRANSLATION = (
         help="Terms and what each is to be, a pair a line: TSV, or CSV by its name.",
     ),
     click.option(
+        "--memory",
+        "remembered",
+        metavar="FILE",
+        type=click.Path(exists=True, dir_okay=False),
+        callback=_remembered,
+        help="Sentences and what each is to be, as TMX: they are taken as they stand there.",
+    ),
+    click.option(
         "--min-confidence",
         type=click.FloatRange(0, 1),
         help="Leave sentences untranslated that the model is less sure of than this.",
@@ -139,6 +160,6 @@ def translation_request(options: dict[str, Any], text: str) -> "TranslationReque
     """The request of `translation_options`' values; `article` is for who reads the text."""
     from models.tasks.translation import TranslationRequest
 
-    given = {name: value for name, value in options.items() if name != "article"}
+    given = {name: value for name, value in options.items() if name not in ("article", "remembered")}
     given |= {"format": given["format"] or "text", "protect": tuple(given["protect"])}
     return TranslationRequest(text=text, **given)

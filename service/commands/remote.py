@@ -1,7 +1,8 @@
 """A running server in place of this process's own models: `--server URL`, with the same output."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -57,31 +58,50 @@ def ask(session: "Session", path: str, body: "dict[str, Any] | None", form: type
 
     Raises InvalidInput where the server refuses the input, and DragomanError where it has no answer.
     """
+    with session.waiting(f"asking {session.server}"):
+        return answered_with(session, path, body, form)
+
+
+def answered_with(session: "Session", path: str, body: "dict[str, Any] | None", form: type[A]) -> A:
+    """Return the answer as `ask` does, without telling that it takes its time."""
     from pydantic import ValidationError
 
     url = session.server or ""
-    with session.waiting(f"asking {url}"):
-        status, retry_after, data = _exchange(url, session.key, path, body)
+    status, retry_after, data = _exchange(url, session.key, path, body)
     try:
-        if status == 200:
+        if status in (200, 202):
             return form.model_validate_json(data)
         problem = json.loads(data)
-        message = str(problem["detail"])
+        problem["detail"]
     except (ValidationError, ValueError, KeyError, TypeError) as error:
         raise DragomanError(
             f"what answers at {url} is no Dragoman of this version (status {status})"
         ) from error
+    raise refusal(session, status, problem, retry_after)
+
+
+def refusal(
+    session: "Session", status: int, problem: Mapping[str, Any], retry_after: str | None = None
+) -> DragomanError:
+    """Return the error that a server's problem is."""
+    message = str(problem["detail"])
     if status in INPUT_AT_FAULT:
-        raise InvalidInput(message, field=problem.get("field"), allowed=problem.get("allowed"))
+        return InvalidInput(message, field=problem.get("field"), allowed=problem.get("allowed"))
     if status == 401:
         message += "; --key or DRAGOMAN_KEY gives one"
     elif retry_after:
         message += f"; try again in {retry_after} s"
-    raise DragomanError(f"the server at {url}: {message}")
+    return DragomanError(f"the server at {session.server}: {message}")
+
+
+def remove(session: "Session", path: str) -> None:
+    """Have the server delete what is at this path, if it can be reached."""
+    with suppress(DragomanError):
+        _exchange(session.server or "", session.key, path, None, "DELETE")
 
 
 def _exchange(
-    url: str, key: str | None, path: str, body: dict[str, Any] | None
+    url: str, key: str | None, path: str, body: dict[str, Any] | None, method: str | None = None
 ) -> tuple[int, str | None, bytes]:
     """Return the answer's status, its Retry-After and its body."""
     try:
@@ -105,7 +125,8 @@ def _exchange(
     try:
         connection.sock.settimeout(None)  # the server has a deadline of its own
         sent = None if body is None else json.dumps(body)
-        connection.request("GET" if body is None else "POST", parts.path.rstrip("/") + path, sent, headers)
+        method = method or ("GET" if body is None else "POST")
+        connection.request(method, parts.path.rstrip("/") + path, sent, headers)
         response = connection.getresponse()
         return response.status, response.getheader("Retry-After"), response.read()
     except (OSError, HTTPException) as error:

@@ -98,15 +98,30 @@ class Session:
         return partial(_open_elsewhere, self._open_runtime, settings.model_dump(exclude=left_out))
 
     @contextmanager
-    def waiting(self, what: str) -> Iterator[None]:
-        """Says on a terminal that something takes its time."""
+    def waiting(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Says on a terminal that something takes its time; yields a function that says something else."""
         if not sys.stderr.isatty():
-            yield
+            yield lambda _: None
             return
         from rich.console import Console
 
-        with Console(stderr=True).status(f"{what} ..."):
-            yield
+        with Console(stderr=True).status(f"{what} ...") as status:
+            yield lambda now: status.update(f"{now} ...")
+
+    @contextmanager
+    def fetching(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """Yields what is to be told the bytes that are here, and of how many; shown on a terminal."""
+        if not sys.stderr.isatty():
+            yield lambda _done, _total: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+        text = TextColumn("{task.description}")
+        columns = text, BarColumn(), DownloadColumn(), TimeRemainingColumn()
+        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task(what, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:

@@ -82,7 +82,8 @@ class Source:
             return self.data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise click.BadParameter(
-                f"{self.name} is not UTF-8 text (byte {error.start + 1})", param_hint="FILE"
+                f"{self.name} is not UTF-8 text (byte {error.start + 1}), nor called {', '.join(PACKED)}",
+                param_hint="FILE",
             ) from error
 
     def article(self, *, is_html: bool | None = None, clean: bool = True) -> "DocumentArticle":

@@ -14,12 +14,13 @@ from service.commands.options import (
     translation_options,
     translation_request,
 )
-from service.commands.remote import answered, body_of, server_options
+from service.commands.remote import answered, ask, body_of, server_options
 from service.commands.session import Session, note, write
 from service.commands.source import ALLOW_PRIVATE, FILE, Source, read
 
 if TYPE_CHECKING:
-    from models.tasks.steps import Outcome, Steps
+    from models.tasks.steps import Event, Outcome, Steps
+    from models.tasks.translation import Recall, TranslationRequest
     from service.documents.document import File
     from service.runtime import Runtime
     from service.schemas import DetectionAnswer, SummaryAnswer, TranslationAnswer
@@ -75,6 +76,7 @@ def summarize(
     FILE is text, .md, .html, .docx, .pdf or .srt by its name, an http:// or https:// address, `-` for
     standard input, or the words themselves.
     """
+    from service.commands import remote_job
     from service.schemas import SummarizeBody, SummaryAnswer
     from service.work import plan
 
@@ -89,7 +91,11 @@ def summarize(
             outcome, total_s = _run(session, runtime, runtime.summarizer.steps(request))
         return plan.answer(outcome, total_s)
 
-    answer = answered(session, "/v1/summarize", body_of(request, SummarizeBody), SummaryAnswer, here)
+    body = body_of(request, SummarizeBody)
+    if session.server and len(article.text) > remote_job.LONG_CHARACTERS:
+        answer = remote_job.summarized(session, body)
+    else:
+        answer = answered(session, "/v1/summarize", body, SummaryAnswer, here)
     if source.is_packed:  # the spans refer to what was read in it
         answer.source.text = answer.source.text or article.text
     text = marked(answer.summary, answer.sentences) if mark else answer.summary
@@ -114,9 +120,12 @@ def translate(
     FILE is text, .md, .html, .docx, .pdf or .srt by its name, an http:// or https:// address, `-` for
     standard input, or the words themselves. A PDF comes back as text.
     """
+    from service.commands import remote_job
+    from service.recollection import FileMemory
     from service.schemas import TranslateBody, TranslationAnswer
-    from service.work import plan
 
+    if options["remembered"] and session.server:
+        raise click.UsageError("--memory is for models here; a server's own is filled by POST /v1/memory")
     as_word = _is_word(output) and not as_json
     _check_output(output, file, (".pdf",), "a translated PDF comes back as text")
     source = read(file, session.settings(), allow_private=session.allow_private)
@@ -125,13 +134,16 @@ def translate(
     part = source.page_article() if options["article"] else source.to_translate(options["format"])
     request = translation_request({**options, "format": part.format}, part.text)
 
-    def here() -> "TranslationAnswer":
+    body, code = body_of(request, TranslateBody), 0
+    if not session.server:
         with session.runtime() as runtime:
-            outcome, total_s = _run(session, runtime, runtime.translator.steps(request))
-        return plan.answer(outcome, total_s)
-
-    body = {**body_of(request, TranslateBody), "partial": True}  # a server has a deadline
-    answer = answered(session, "/v1/translate", body, TranslationAnswer, here)
+            pairs = options["remembered"]
+            recall = FileMemory.of(pairs, runtime.languages).recall if pairs else None
+            answer, code = _translated(session, runtime, request, recall)
+    elif len(part.text) > remote_job.LONG_CHARACTERS:
+        answer, code = remote_job.translated(session, body)
+    else:  # a server has a deadline
+        answer = ask(session, "/v1/translate", {**body, "partial": True}, TranslationAnswer)
     translation = marked(answer.translation, answer.segments) if mark else answer.translation
     if as_json:
         _put(answer.model_dump_json(indent=2), output)
@@ -140,7 +152,7 @@ def translate(
     else:
         _put(translation, output)
     _tell(answer.notes, answer.segments, mark, as_json)
-    return UNFINISHED if answer.partial else 0
+    return code or (UNFINISHED if answer.partial else 0)
 
 
 @click.command(epilog="Example: dragoman detect article.txt")
@@ -169,6 +181,36 @@ def _run(session: Session, runtime: "Runtime", task: "Steps[T]") -> "tuple[Outco
     with session.waiting("loading the model and working"):
         outcome = runtime.run_all([task], wait=True)[0]
     return outcome, time.monotonic() - start
+
+
+def _translated(
+    session: Session, runtime: "Runtime", request: "TranslationRequest", recall: "Recall | None"
+) -> "tuple[TranslationAnswer, int]":
+    """Return the translation, and the exit code; after Ctrl-C what is done of it, if anything is."""
+    from models.tasks.driver import Driver
+    from service.commands import so_far
+    from service.schemas.events import SegmentEvent, render_event
+    from service.work import plan
+
+    told: dict[int, SegmentEvent] = {}
+    start = time.monotonic()
+    with session.waiting("loading the model and working") as tell:
+
+        def hear(event: "Event") -> None:
+            _, segment = render_event(event)
+            if isinstance(segment, SegmentEvent):
+                told[segment.index] = segment
+                tell(so_far.progress(len(told), segment.total, "sentence", time.monotonic() - start))
+
+        driver = Driver([runtime.translator.steps(request, recall)], wait=True, in_rounds=False)
+        try:
+            (outcome,) = driver.run(hear)
+        except KeyboardInterrupt:
+            if not told:
+                raise
+            made = so_far.partial(request.text, request.format, request.target, told, "interrupted")
+            return made, so_far.INTERRUPTED
+    return plan.answer(outcome, time.monotonic() - start), so_far.DONE
 
 
 # ------------------------------------------------------------------ what comes out

@@ -1,8 +1,9 @@
 """The application factory: puts the parts together that it is handed. It opens and loads nothing."""
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from flask import Flask
+from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service.http import browsers, errors
@@ -13,15 +14,20 @@ from service.http.arrival import Arrivals
 from service.http.auth import Auth
 from service.http.body import ARRIVING, BodyDrain, max_body_bytes
 from service.http.compat.deepl import DeepL
+from service.http.compat.family import Family
 from service.http.compat.huggingface import HuggingFace
 from service.http.compat.libretranslate import LibreTranslate
+from service.http.compat.mcp import ToolViews, can_serve
+from service.http.compat.openai import OpenAI
 from service.http.docs import Docs
 from service.http.documents import Documents
 from service.http.forms import BoundedRequest
 from service.http.glossaries import GlossaryViews
 from service.http.jobs import Jobs
+from service.http.memory import MemoryViews
 from service.http.metrics import Metrics
 from service.http.page import Page
+from service.http.pulls import Pulls
 from service.http.readiness import Readiness
 from service.http.status import Status
 from service.http.trust import TrustViews
@@ -29,6 +35,7 @@ from service.http.v1 import V1
 from service.http.work import RequestRunner
 from service.jobs.desk import Desk
 from service.limits import job_limits
+from service.settings import ClientFamily
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -64,28 +71,52 @@ def create_app(
     arrivals = Arrivals(arriving, runtime.settings, {"jobs.create": job_limits(runtime.settings)})
     allowance = Allowance(runtime.settings.limits_storage)
     work = RequestRunner(runtime, gate, readiness, allowance)
-    families = (LibreTranslate(runtime, work), DeepL(runtime, work), HuggingFace(runtime, work, readiness))
+    families = _families(runtime, work, readiness)
     errors.install(app, families)
-    browsers.install(app, runtime.settings, families[0].owns)
+    browsers.install(app, runtime.settings, _open_to_pages(families))
     Auth(runtime.keys, runtime.settings, gate, arrivals, families).install(app)
     allowance.install(app)
     arrivals.install(app)
     app.register_blueprint(Page(runtime.settings).blueprint())
     app.register_blueprint(Docs(runtime.settings).blueprint())
     app.register_blueprint(V1(runtime, work).blueprint())
+    app.register_blueprint(Pulls(runtime, work).blueprint())
     app.register_blueprint(TrustViews(runtime, work).blueprint())
     app.register_blueprint(Documents(runtime, work).blueprint())
     app.register_blueprint(Jobs(runtime, desk or Desk(runtime), allowance).blueprint())
     app.register_blueprint(GlossaryViews(runtime, work).blueprint())
+    app.register_blueprint(MemoryViews(runtime, work).blueprint())
     app.register_blueprint(Status(readiness, metrics).blueprint())
-    for family in families:
-        app.register_blueprint(family.blueprint())
+    for routes in [each.blueprint() for each in families] + _tools(runtime, work):
+        app.register_blueprint(routes)
     if hops := runtime.settings.trusted_proxies:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops
         )
     app.wsgi_app = BodyDrain(app.wsgi_app, arriving)  # type: ignore[method-assign]
     return app
+
+
+def _families(runtime: "Runtime", work: RequestRunner, readiness: Readiness) -> list[Family]:
+    """Return other people's interfaces, those that the settings name."""
+    makers: dict[ClientFamily, Callable[[], Family]] = {
+        "libretranslate": lambda: LibreTranslate(runtime, work),
+        "deepl": lambda: DeepL(runtime, work),
+        "huggingface": lambda: HuggingFace(runtime, work, readiness),
+        "openai": lambda: OpenAI(runtime, work),
+    }
+    return [make() for name, make in makers.items() if name in runtime.settings.clients]
+
+
+def _tools(runtime: "Runtime", work: RequestRunner) -> list[Blueprint]:
+    """Return the routes for assistants, if they are to be served and the package for it is there."""
+    is_served = "mcp" in runtime.settings.clients and can_serve()
+    return [ToolViews(runtime, work).blueprint()] if is_served else []
+
+
+def _open_to_pages(families: Sequence[Family]) -> Callable[[str], bool]:
+    """Return a function that tells if the pages of any site may send to a path what needs no asking."""
+    return next((each.owns for each in families if isinstance(each, LibreTranslate)), lambda _: False)
 
 
 def _bound(app: Flask, settings: "Settings") -> None:

@@ -57,11 +57,12 @@ class Auth:
         app.before_request(self._ask)
 
     def _ask(self) -> None:
-        g.key_id = None
+        g.key_id, g.is_admin = None, False
         if request.url_rule is None or request.method == "OPTIONS" or is_open(request.endpoint or ""):
             return  # browsers ask for OPTIONS without the key
         key = self._key()
         g.key_id = key.id if key else None
+        g.is_admin = key is not None and key.admin
         g.caller = self._caller(key)
 
     def _key(self) -> Key | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import flask_swagger_ui
 from flask import Blueprint, Response, current_app, request, send_from_directory
 
-from service.http import docs_compatible
+from service.http import compatible_document
 from service.http.openapi import declared
 from service.http.openapi_document import document
 from service.settings import Settings
@@ -67,7 +67,7 @@ class Docs:
 
     @cached_property
     def _compatible(self) -> str:
-        return json.dumps(docs_compatible.document(), ensure_ascii=False)
+        return json.dumps(compatible_document.document(self._settings.clients), ensure_ascii=False)
 
 
 def _own(name: str, mimetype: str) -> Response:

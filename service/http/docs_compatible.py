@@ -1,9 +1,5 @@
-"""The compatible interfaces as an OpenAPI document of its own: other people's contracts, as far as they hold.
+"""The routes of the compatible interfaces, for the OpenAPI document that is made of them."""
 
-It is for the documentation page, to read and to try; clients of these families have their makers' documents.
-"""
-
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +9,12 @@ from service.http.compat.deepl import DeepLTranslate
 from service.http.compat.deepl_glossaries import Changes, Entries, NewV2, NewV3
 from service.http.compat.huggingface import PipelineBody
 from service.http.compat.libretranslate import Detect, Suggest, TranslateFile, TranslateTexts
+from service.http.compat.openai_request import ChatBody
 from service.http.openapi import JSON
 from service.schemas.examples import ARTICLE
+from service.settings import ClientFamily
 
+OPENAI, MCP = "OpenAI", "MCP"
 DEEPL, LIBRETRANSLATE, HUGGING_FACE = "DeepL", "LibreTranslate", "Hugging Face"
 TSV = "text/tab-separated-values"
 
@@ -53,6 +52,43 @@ class Foreign:
 _V2_ONE, _V3_ONE = "/v2/glossaries/{glossary_id}", "/v3/glossaries/{glossary_id}"
 
 FOREIGN = (
+    Foreign(
+        OPENAI,
+        "post",
+        "/v1/chat/completions",
+        "Translate, summarize, or have an instruct model answer",
+        {
+            "id": "chatcmpl-9e4ff64cbc0a49a99a2ee5986308d2aa",
+            "created": 1795635304,
+            "model": "translate:fr",
+            "object": "chat.completion",
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": _TRANSLATED, "refusal": None},
+                    "logprobs": None,
+                    "finish_reason": "stop",
+                }
+            ],
+            "usage": {"prompt_tokens": 19, "completion_tokens": 11, "total_tokens": 30},
+        },
+        ChatBody,
+        {"model": "translate:fr", "messages": [{"role": "user", "content": _SENTENCE}]},
+    ),
+    Foreign(
+        OPENAI,
+        "get",
+        "/v1/models/{name}",
+        "One of the names that /v1/models lists",
+        {"id": "translate:fr", "object": "model", "created": 0, "owned_by": "dragoman"},
+    ),
+    Foreign(
+        MCP,
+        "post",
+        "/mcp",
+        "Speak the Model Context Protocol: streamable HTTP, one JSON document a message",
+        {"jsonrpc": "2.0", "id": 1, "result": {"tools": []}},
+    ),
     Foreign(
         DEEPL,
         "post",
@@ -198,86 +234,18 @@ FOREIGN = (
 )
 
 KEYS = {
+    OPENAI: {"type": "http", "scheme": "bearer"},
+    MCP: {"type": "http", "scheme": "bearer"},
     DEEPL: {"type": "apiKey", "in": "header", "name": "Authorization", "description": "`DeepL-Auth-Key KEY`"},
     LIBRETRANSLATE: {"type": "apiKey", "in": "query", "name": "api_key"},
     HUGGING_FACE: {"type": "http", "scheme": "bearer"},
 }
-
-
-def document() -> dict[str, Any]:
-    """Return the whole document."""
-    schemas: dict[str, Any] = {}
-    paths: dict[str, dict[str, Any]] = {}
-    for each in FOREIGN:
-        paths.setdefault(each.path, {})[each.method] = _operation(each, schemas)
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Compatible interfaces",
-            "version": "1",
-            "description": "Clients of these services work here as they are, once they are given this "
-            "server's address. Errors have each family's own form.",
-        },
-        "tags": [{"name": family} for family in KEYS],
-        "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {_name(family): key for family, key in KEYS.items()},
-        },
-    }
-
-
-def _operation(each: Foreign, schemas: dict[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "tags": [each.family],
-        "operationId": "_".join(
-            [each.method, *each.path.strip("/").replace("{", "").replace("}", "").split("/")]
-        ),
-        "summary": each.summary,
-        "parameters": list(_parameters(each)),
-        "security": [{}, {_name(each.family): []}],
-        "responses": {
-            str(each.status): _answer(each),
-            "default": {"description": "An error, in the family's own form"},
-        },
-    }
-    if each.body is not None:
-        content: dict[str, Any] = {"schema": _schema(each, schemas)}
-        if each.example is not None:
-            content["example"] = each.example
-        made["requestBody"] = {"required": True, "content": {each.body_type: content}}
-    return made
-
-
-def _parameters(each: Foreign) -> Iterator[dict[str, Any]]:
-    examples = {"task": "summarization", "source_lang": "en", "target_lang": "fr", "type": "target"}
-    in_path = [part[1:-1] for part in each.path.split("/") if part.startswith("{")]
-    for name in (*in_path, *each.query):
-        part = {"name": name, "in": "path" if name in in_path else "query", "required": name in in_path}
-        yield (
-            part | {"schema": {"type": "string"}} | ({"example": examples[name]} if name in examples else {})
-        )
-
-
-def _answer(each: Foreign) -> dict[str, Any]:
-    if each.status == 204:
-        return {"description": "Done"}
-    content: dict[str, Any] = {"schema": {}}
-    if each.answer is not None:
-        content["example"] = each.answer
-    return {"description": "Done", "content": {each.answer_type: content}}
-
-
-def _schema(each: Foreign, schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return a reference to the body's schema, which is put among the others."""
-    assert each.body is not None  # noqa: S101 - asked for bodies alone
-    schema = each.body.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas |= schema.pop("$defs", {})
-    if each.body_type != JSON:
-        schema["properties"]["file"] = {"type": "string", "contentMediaType": "application/octet-stream"}
-    schemas[each.body.__name__] = schema
-    return {"$ref": f"#/components/schemas/{each.body.__name__}"}
-
-
-def _name(family: str) -> str:
-    return family.replace(" ", "")
+"""How each family sends its key."""
+CLIENTS: dict[str, ClientFamily] = {
+    OPENAI: "openai",
+    MCP: "mcp",
+    DEEPL: "deepl",
+    LIBRETRANSLATE: "libretranslate",
+    HUGGING_FACE: "huggingface",
+}
+"""The families as the setting names them."""

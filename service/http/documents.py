@@ -77,6 +77,7 @@ class Documents:
                 (form.file, data),
                 limits=self._runtime.settings,
                 apart=self._work.apart,
+                recall=self._work.memory().recall,
             )
             self._work.charge([plan.text])
             done = self._work.run([plan.steps])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from models.errors import Overloaded
+from models.errors import EngineGone, ModelLoading, Overloaded
 from service.errors import CharactersSpent, NotReady
 from service.problems import problem
 from service.schemas import Problem
@@ -30,7 +30,7 @@ def _respond(error: Exception, form: Callable[[Problem], Response]) -> Response 
     if isinstance(error, HTTPException) and (error.code or 500) < 400:
         return error  # a redirect, not a problem
     response = form(problem(error, g.request_id))
-    if isinstance(error, (Overloaded, NotReady, CharactersSpent)):
+    if isinstance(error, (Overloaded, NotReady, ModelLoading, EngineGone, CharactersSpent)):
         response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if response.status_code == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="dragoman"'

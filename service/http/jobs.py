@@ -1,6 +1,6 @@
 """/v1/jobs: what takes long is handed in, looked after, and fetched when it is done."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from flask import Blueprint, Response, g, request
@@ -8,12 +8,13 @@ from flask import Blueprint, Response, g, request
 from models.errors import InvalidInput, Overloaded, UnknownModel, UnsupportedLanguage
 from service.documents import parsing
 from service.documents.document import DocumentArticle, DocumentText
-from service.errors import JobNotDone, StoreUnavailable, TooLong, TooManyTexts, UnknownGlossary, UnknownJob
+from service.errors import StoreUnavailable, TooLong, TooManyTexts, UnknownGlossary, UnknownJob
 from service.http.admission import Gate, Shares
 from service.http.allowance import Allowance
 from service.http.body import max_body_bytes, read_json
-from service.http.files import file_answer, sent_file
+from service.http.files import sent_file
 from service.http.forms import FORM
+from service.http.job_results import RESULT, answer
 from service.http.openapi import Example, Operation, add
 from service.jobs.desk import Desk
 from service.jobs.job import Form, Job, NewJob
@@ -24,6 +25,7 @@ from service.jobs.schemas import (
     JobFields,
     JobList,
     ListQuery,
+    ResultQuery,
     SummarizeJobBody,
     SummarizeJobForm,
     TranslateJobBody,
@@ -34,11 +36,9 @@ from service.jobs.schemas import (
     task_of,
 )
 from service.limits import job_limits
-from service.schemas import Problem, SummaryAnswer, TranslationAnswer
 from service.schemas.documents import parse_form
 from service.schemas.requests import given_field, validated
-from service.schemas.results import SummaryResults, TranslationResults
-from service.work.plan import PROBLEM, Result, TaskName, asked, terms_of
+from service.work.plan import Result, TaskName, asked, terms_of
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -50,15 +50,14 @@ LOOKED_UP_AT_ONCE = 8
 """Callbacks whose hosts are looked up: a slow name server keeps so many threads, and no place of the gate."""
 
 _TRANSLATE = {"task": "translate", "texts": ["Good morning.", "Good night."], "target": "fr"}
-_QUEUED = {
+QUEUED = {
     "id": "0d4c8f6f2b7f4d07a2f0f4b9a4a1d6a3",
     "task": "translate",
     "status": "queued",
     "progress": {"done": 0, "total": 2},
     "created": "2026-11-24T03:00:00.000001Z",
 }
-_RUNNING = {**_QUEUED, "status": "running", "started": "2026-11-24T03:00:01Z"}
-
+RUNNING = {**QUEUED, "status": "running", "started": "2026-11-24T03:00:01Z"}
 CREATE = Operation(
     method="POST",
     path="/jobs",
@@ -83,7 +82,7 @@ CREATE = Operation(
         Overloaded,
         StoreUnavailable,
     ),
-    examples={"two texts": Example(_TRANSLATE, _QUEUED)},
+    examples={"two texts": Example(_TRANSLATE, QUEUED)},
 )
 LIST = Operation(
     method="GET",
@@ -93,7 +92,7 @@ LIST = Operation(
     parameters=ListQuery,
     answers=(JobList,),
     errors=(InvalidInput, StoreUnavailable),
-    examples={"one of them": Example(answer={"jobs": [_RUNNING], "next": 17})},
+    examples={"one of them": Example(answer={"jobs": [RUNNING], "next": 17})},
 )
 GET = Operation(
     method="GET",
@@ -102,17 +101,7 @@ GET = Operation(
     summary="How a job stands",
     answers=(JobAnswer,),
     errors=(UnknownJob, StoreUnavailable),
-    examples={"at work": Example(answer=_RUNNING)},
-)
-RESULT = Operation(
-    method="GET",
-    path="/jobs/<job_id>/result",
-    tag="jobs",
-    summary="What came of a job",
-    description="What the direct route would have answered; of a job that failed, its problem.",
-    answers=(SummaryAnswer, TranslationAnswer, SummaryResults, TranslationResults),
-    file="The translated document.",
-    errors=(UnknownJob, JobNotDone, StoreUnavailable),
+    examples={"at work": Example(answer=RUNNING)},
 )
 DELETE = Operation(
     method="DELETE",
@@ -177,16 +166,8 @@ class Jobs:
         return self._shown(self._desk.store.get(job_id, _owner()))
 
     def result(self, job_id: str) -> Response:
-        job = self._desk.store.get(job_id, _owner())
-        if job.problem is not None:
-            status = Problem.model_validate_json(job.problem).status
-            return Response(job.problem, status=status, mimetype=PROBLEM)
-        if job.status != "done":
-            raise JobNotDone(f"the job is {job.status}")
-        if job.form == "texts":
-            return Response(self._results(job), mimetype="application/json")
-        (result,) = self._desk.store.results(job)
-        return file_answer(result.data, result.media_type, result.filename, result.notes)
+        query = parse_form(ResultQuery, request.args.to_dict())
+        return answer(self._desk.store, self._desk.store.get(job_id, _owner()), query, self._retention_s)
 
     def delete(self, job_id: str) -> Response:
         self._desk.remove(job_id, _owner())
@@ -257,13 +238,6 @@ class Jobs:
 
     def _shown(self, job: Job) -> Response:
         return Response(render_job(job, self._retention_s).model_dump_json(), mimetype="application/json")
-
-    def _results(self, job: Job) -> Iterator[bytes]:
-        """The results as JSON, one after another as they are read."""
-        yield b'{"results":['
-        for i, result in enumerate(self._desk.store.results(job)):
-            yield b"," + result.data if i else result.data
-        yield b"]}"
 
 
 def _owner() -> str | None:

@@ -50,9 +50,18 @@ class Readiness:
     def reasons(self) -> list[str]:
         """Why requests would not be served now; empty when all is well."""
         if self.warming_up:
-            return self._runtime.unready() or [LOADING]
+            stages = [f"{name}: {stage}" for name, stage in self.stages().items()]
+            return [*self._runtime.unready(), *stages] or [LOADING]
         reasons = self._runtime.unready()
         return [*reasons, self._failure] if reasons and self._failure else reasons
+
+    def setbacks(self) -> list[str]:
+        """See `Runtime.setbacks`."""
+        return self._runtime.setbacks()
+
+    def stages(self) -> dict[str, str]:
+        """How far the models are that are being loaded, by name."""
+        return self._runtime.pool.stages()
 
     def _warm_up(self) -> None:
         try:

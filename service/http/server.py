@@ -26,6 +26,7 @@ from service.http.readiness import Readiness
 from service.http.worker import Worker
 from service.jobs.desk import Desk
 from service.listening import require_free
+from service.log import configure_log
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -143,18 +144,6 @@ def serve(settings: Settings) -> None:
     require_free(settings.host, settings.port)
     configure_log()
     Server(settings, _runtime).run()
-
-
-def configure_log() -> None:
-    """Our own lines from INFO up, those of libraries from WARNING up, on stderr."""
-    logging.basicConfig(
-        level=logging.WARNING,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        force=True,  # over whatever keeps the command line quiet
-    )
-    for package in ("models", "service"):
-        logging.getLogger(package).setLevel(logging.INFO)
 
 
 def _runtime(settings: Settings, on_batch: OnBatch) -> "Runtime":

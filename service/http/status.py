@@ -1,5 +1,7 @@
 """The service's state: alive, ready, and metrics. These routes answer while all work places are taken."""
 
+from typing import Any
+
 from flask import Blueprint, Response
 from pydantic import BaseModel
 
@@ -7,12 +9,24 @@ from service.errors import NotReady
 from service.http.metrics import Metrics
 from service.http.openapi import Example, Operation, add
 from service.http.readiness import Readiness
+from service.schemas.absent import absent
 
 
 class State(BaseModel):
     """The service's state, in a word."""
 
     status: str
+
+
+class Ready(State):
+    """The service's state, and the models that are on their way."""
+
+    loading: dict[str, str] | None = absent(
+        "How far models are that are being fetched or loaded, by name; absent if none is."
+    )
+    setbacks: list[str] | None = absent(
+        "Models that run slower than this machine's GPU could have them; the log says why. Absent if none."
+    )
 
 
 HEALTHZ = Operation(
@@ -29,7 +43,7 @@ READYZ = Operation(
     path="/readyz",
     tag="status",
     summary="Say whether the models are loaded and their engines run",
-    answers=(State,),
+    answers=(Ready,),
     errors=(NotReady,),
     public=True,
     examples={"ready": Example(answer={"status": "ready"})},
@@ -61,10 +75,14 @@ class Status:
     def healthz(self) -> dict[str, str]:
         return {"status": "ok"}
 
-    def readyz(self) -> dict[str, str]:
+    def readyz(self) -> dict[str, Any]:
         if reasons := self._readiness.reasons():
             raise NotReady(reasons)
-        return {"status": "ready"}
+        setbacks, stages = self._readiness.setbacks(), self._readiness.stages()
+        state: dict[str, Any] = {"status": "ready"}
+        if setbacks:
+            state["setbacks"] = setbacks
+        return {**state, "loading": stages} if stages else state
 
     def metrics(self) -> Response:
         return Response(self._metrics.render(), content_type=self._metrics.content_type)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from itertools import chain
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from flask import Response, g, request
 from pydantic import BaseModel
@@ -19,6 +19,7 @@ from models.tasks.stop import Stop
 from service.http.abandoned import watching
 from service.http.work import RequestRunner
 from service.problems import kind_of, problem
+from service.schemas import Problem
 from service.schemas.events import render_event
 
 T = TypeVar("T")
@@ -27,6 +28,35 @@ TICKS = 4
 """Looks, in the time of one heartbeat, at whether one is due."""
 
 Render = Callable[[Outcome[Any], float], BaseModel]
+
+
+class Script(Protocol):
+    """The frames of a stream, as its readers want them."""
+
+    def event(self, event: Event) -> str:
+        """Return the frames of an event; there may be none."""
+
+    def end(self, outcome: Outcome[Any], total_s: float) -> str:
+        """Return the last frames. Raises the outcome's error."""
+
+    def error(self, problem: Problem) -> str:
+        """Return the last frames where something failed."""
+
+
+class OwnScript:
+    """The frames of /v1: named events, last `result` or `error`."""
+
+    def __init__(self, render: Render):
+        self._render = render
+
+    def event(self, event: Event) -> str:
+        return _frame(*render_event(event))
+
+    def end(self, outcome: Outcome[Any], total_s: float) -> str:
+        return _frame("result", self._render(outcome, total_s))
+
+    def error(self, problem: Problem) -> str:
+        return _frame("error", problem)
 
 
 class EventStream(Response):
@@ -39,7 +69,7 @@ def stream(
     work: RequestRunner,
     held: ExitStack,
     steps: Steps[T],
-    render: Render,
+    script: Script,
     heartbeat_s: float,
 ) -> Response:
     """The answer of one item as a stream; takes over all that `held` holds, and frees it at the end.
@@ -51,7 +81,7 @@ def stream(
     held.enter_context(watching(request.environ, stop.stop))
     running = work.stream(steps, stop, tick_s=heartbeat_s / TICKS)
     held.callback(running.close)
-    frames = _Frames(running, stop, render, g.request_id, heartbeat_s)
+    frames = _Frames(running, stop, script, g.request_id, heartbeat_s)
     written = iter(frames)
     first = next(written)
     response = EventStream(chain((first,), written), mimetype="text/event-stream")
@@ -69,13 +99,13 @@ class _Frames(Generic[T]):
         self,
         running: Generator[Event | None, None, Outcome[T]],
         stop: Stop,
-        render: Render,
+        script: Script,
         request_id: str,
         heartbeat_s: float,
     ):
         self._running = running
         self._stop = stop
-        self._render = render
+        self._script = script
         self._request_id = request_id
         self._heartbeat_s = heartbeat_s
         self._start = time.perf_counter()
@@ -88,9 +118,10 @@ class _Frames(Generic[T]):
         while not isinstance(step := self._next(), Outcome):
             if step is None and time.perf_counter() - last < self._heartbeat_s:
                 continue
-            last = time.perf_counter()
-            anything = True
-            yield ": at work\n\n" if step is None else _frame(*render_event(step))
+            if frames := ": at work\n\n" if step is None else self._script.event(step):
+                last = time.perf_counter()
+                anything = True
+                yield frames
         if step.error is not None and not anything:
             self._stop.require()
             raise step.error
@@ -107,13 +138,13 @@ class _Frames(Generic[T]):
         """The last frame; what it makes of the outcome must not fail, for there is no other answer left."""
         try:
             self._stop.require()
-            answer = self._render(outcome, time.perf_counter() - self._start)
+            frames = self._script.end(outcome, time.perf_counter() - self._start)
         except Exception as error:  # noqa: BLE001 - told in the stream, and logged by `problem`
             document = problem(error, self._request_id)
             self.ended_as = document.status
-            return _frame("error", document)
+            return self._script.error(document)
         self.ended_as = 200
-        return _frame("result", answer)
+        return frames
 
 
 def _frame(name: str, data: BaseModel) -> str:

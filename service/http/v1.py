@@ -8,10 +8,12 @@ from flask import Blueprint, Response, g, request
 from pydantic import BaseModel
 
 from models.errors import InvalidInput, Overloaded
+from models.sets import load_sets
 from service.errors import TooLong, TooManyTexts
 from service.http.body import read_json
+from service.http.compat import openai_models
 from service.http.openapi import WORK_ERRORS, Example, Operation, add
-from service.http.streaming import stream
+from service.http.streaming import OwnScript, stream
 from service.http.work import RequestRunner
 from service.problems import problem
 from service.schemas import (
@@ -28,8 +30,9 @@ from service.schemas import (
     parse_detect,
     render_detection,
 )
-from service.schemas.answers import LanguagePart, ModelPart
 from service.schemas.events import SUMMARY_EVENTS, TRANSLATION_EVENTS
+from service.schemas.languages import LanguagePart
+from service.schemas.models import ModelPart
 from service.schemas.results import DetectionResults, SummaryResults, TranslationResults
 from service.work import plan
 from service.work.plan import TaskName
@@ -130,8 +133,8 @@ class V1:
             asked = plan.asked(task, body, limits=self._settings, terms=terms)
             self._work.charge(each.text or each.html for each in asked.good)
             if asked.stream:
-                steps = plan.steps(self._runtime, asked.good[0])
-                return stream(self._work, held, steps, plan.answer, self._settings.heartbeat_s)
+                steps = self._work.steps(asked.good[0])
+                return stream(self._work, held, steps, OwnScript(plan.answer), self._settings.heartbeat_s)
             done = self._work.do(asked.good)
             return _answer(asked, (each.error or plan.answer(each, done.total_s) for each in done.outcomes))
 
@@ -159,20 +162,37 @@ class V1:
                 bundled=entry.bundled,
                 default_for=[task for task, name in defaults.items() if name == entry.name],
                 loaded=entry.name in loaded,
+                state=self._runtime.pool.state(entry),
             )
             for entry in self._runtime.catalog.entries
         ]
-        return _json(ModelList(models=parts))
+        return _json(ModelList(models=parts, data=openai_models.listed(self._runtime)))
 
     def languages(self) -> Response:
         translators = [entry for entry in self._runtime.catalog.entries if "translate" in entry.tasks]
+        reach = self._runtime.translator.reach()
         parts = [
             LanguagePart(
-                code=code, name=name, models=[entry.name for entry in translators if code in entry.languages]
+                code=code,
+                name=name,
+                models=[entry.name for entry in translators if code in entry.languages],
+                targets=list(ways) or None,
+                via={target: over for target, over in ways.items() if over is not None} or None,
             )
             for code, name in self._runtime.languages.names().items()
+            for ways in (reach.get(code, {}),)
         ]
-        return _json(LanguageList(languages=parts))
+        return _json(LanguageList(languages=parts, quality=self._quality()))
+
+    def _quality(self) -> str | None:
+        """What the chosen set of models is good at, where its models are those that are taken by default."""
+        settings = self._settings
+        chosen = load_sets()[settings.models]
+        is_whole = (chosen.summarize, chosen.translate) == (
+            settings.summarize_model,
+            settings.translate_model,
+        )
+        return chosen.good_at if is_whole else None
 
 
 def _answer(asked: Asked[R], good: Iterator[BaseModel | Exception]) -> Response:

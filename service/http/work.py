@@ -17,6 +17,7 @@ from service.http.abandoned import watching
 from service.http.admission import Gate
 from service.http.allowance import Allowance
 from service.http.readiness import Readiness
+from service.memory import Memory
 from service.work.plan import Request, steps
 
 if TYPE_CHECKING:
@@ -69,7 +70,15 @@ class RequestRunner:
 
     def do(self, requests: Sequence[Request], stop: Stop | None = None) -> Outcomes[Any]:
         """Summarize or translate. Whoever gives `stop` stops it when the client has gone."""
-        return self.run([steps(self._runtime, each) for each in requests], stop)
+        return self.run([self.steps(each) for each in requests], stop)
+
+    def steps(self, request: Request) -> Steps[Any]:
+        """Return the request's task, with the caller's translation memory."""
+        return steps(self._runtime, request, self.memory().recall)
+
+    def memory(self) -> Memory:
+        """Return the caller's translation memory."""
+        return self._runtime.memory.of(g.key_id, g.caller.name)
 
     def run(self, tasks: Sequence[Steps[Any]], stop: Stop | None = None) -> Outcomes[Any]:
         """Run tasks with the models that are loaded first."""

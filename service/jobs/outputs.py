@@ -11,7 +11,7 @@ from service.work.outputs import OutputKeys, packed, unpacked
 
 
 class JobOutputs:
-    """The outputs of one job; see `models.tasks.flights.Memory`. `on_kept` hears of each keeping."""
+    """The outputs of one job; see `models.tasks.flights.OutputMemory`. `on_kept` hears of each keeping."""
 
     def __init__(self, database: Database, keys: OutputKeys, job: Job, on_kept: Callable[[], None]):
         self._database = database

@@ -4,13 +4,13 @@
 line is, if there is one, so that it is translated as it would be in its place.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from models.tasks.steps import Steps
-from models.tasks.translation import Term, Translation, TranslationRequest
+from models.tasks.steps import Steps, Together
+from models.tasks.translation import Recall, Segment, SegmentReady, Term, Translation, TranslationRequest
 from models.tasks.translator import notes_on
 from models.tasks.usage import Usage
 from models.text.span import Span
@@ -19,33 +19,38 @@ from service.work.plan import Request, steps
 if TYPE_CHECKING:
     from service.runtime import Runtime
 
+T = TypeVar("T")
+
 PART_CHARACTERS = 500_000
 CUTS = ("\n\n", "\n", ". ", " ")
 """A part may end at these, the best first; the last half of it is searched."""
 
 
-def in_parts(runtime: "Runtime", request: Request) -> Steps[Any]:
+def in_parts(runtime: "Runtime", request: Request, recall: Recall | None = None) -> Steps[Any]:
     """Return the request's steps; those of a long plain text are its parts', one after another."""
     is_plain = isinstance(request, TranslationRequest) and request.format == "text"
     if is_plain and len(request.text or "") > PART_CHARACTERS:
-        return _joined(runtime, request)
-    return steps(runtime, request)
+        return _joined(runtime, request, recall)
+    return steps(runtime, request, recall)
 
 
-def _joined(runtime: "Runtime", request: Any) -> Steps[Translation]:
+def _joined(runtime: "Runtime", request: Any, recall: Recall | None) -> Steps[Translation]:
     done: list[tuple[int, str, Translation | None]] = []
     source = request.source
+    before = 0
     for start, end in _parts(request.text):
         text = request.text[start:end]
         result = None
         if text.strip():
-            result = yield from runtime.translator.steps(replace(request, text=text, source=source))
+            steps_ = runtime.translator.steps(replace(request, text=text, source=source), recall)
+            result = yield from _in_place(steps_, start, before)
+            before += len(result.segments)
             source = result.source  # what the first part is in, all are
         done.append((start, text, result))
     results = [result for _, _, result in done if result is not None]
     first = results[0]
     segments = tuple(
-        replace(segment, source=Span(start + segment.source.start, start + segment.source.end))
+        _moved(segment, start)
         for start, _, result in done
         if result is not None
         for segment in result.segments
@@ -59,6 +64,43 @@ def _joined(runtime: "Runtime", request: Any) -> Steps[Translation]:
         notes=tuple(notes_on(request, first.detected, first.source, segments, terms)),
         terms=terms,
     )
+
+
+def _in_place(task: Steps[Translation], start: int, before: int) -> Steps[Translation]:
+    """Return the steps of a part, whose segments are told as the whole text's, after `before` others."""
+
+    def told(step: Any) -> Any:
+        if not isinstance(step, SegmentReady):
+            return step
+        return SegmentReady(before + step.index, before + step.total, _moved(step.segment, start))
+
+    def with_sentences(step: Any) -> Any:
+        return Together([_changed(each, told) for each in step.tasks]) if isinstance(step, Together) else step
+
+    return _changed(task, with_sentences)
+
+
+def _changed(task: Steps[T], change: Callable[[Any], Any]) -> Steps[T]:
+    """Return the task with its steps changed."""
+    go_on: Callable[[Any], Any] = task.send
+    answer = None
+    try:
+        while True:
+            step = change(go_on(answer))
+            go_on = task.send
+            try:
+                answer = yield step
+            except Exception as error:  # noqa: BLE001 - the task's own affair
+                go_on, answer = task.throw, error
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    finally:
+        task.close()
+
+
+def _moved(segment: Segment, by: int) -> Segment:
+    return replace(segment, source=Span(segment.source.start + by, segment.source.end + by))
 
 
 def _parts(text: str) -> Iterator[tuple[int, int]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from models.errors import Abandoned, InvalidInput
+from models.errors import Abandoned, EngineGone, InvalidInput
 from models.tasks.stop import Stop
 from service.database import private
 from service.errors import StoreUnavailable
@@ -214,6 +214,9 @@ class JobRunner:
         except StoreUnavailable:
             self._give_back(job)
             raise
+        except EngineGone as error:
+            self._closing.wait(error.retry_after_s)
+            self._give_back(job, interrupted=True)
         except InvalidInput as error:
             self._work.fail(job, error)
         except Exception as error:
@@ -221,14 +224,15 @@ class JobRunner:
             self._work.fail(job, error)
         finally:
             with self._guard:
-                del self._running[job.id]
+                if self._running.get(job.id) is turn:  # given back, it may run again already
+                    del self._running[job.id]
             self._courier.wake()
 
-    def _give_back(self, job: Job) -> None:
+    def _give_back(self, job: Job, *, interrupted: bool = False) -> None:
         """Put the job back among those that wait, once the store can be written."""
         while True:
             try:
-                self._store.requeue(job)
+                self._store.requeue(job, interrupted=interrupted)
                 return
             except StoreUnavailable:
                 if self._closing.wait(IDLE_S):

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from models.errors import InvalidInput
 from service.jobs.job import CallbackStatus, Job, Status
 from service.schemas.absent import absent
+from service.schemas.answers import SummaryAnswer, TranslationAnswer
 from service.schemas.documents import SummarizeForm, TranslateForm
+from service.schemas.events import SegmentEvent
 from service.schemas.problem import Problem
 from service.schemas.requests import SummarizeBody, TranslateBody
 from service.work.plan import TaskName
@@ -79,6 +81,21 @@ class ListQuery(BaseModel):
     before: int | None = Field(None, ge=1, le=2**63 - 1, description="`next` of the page before.")
 
 
+class ResultQuery(BaseModel):
+    """The query of a job's result."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    partial: bool = Field(
+        False,
+        description="What there is so far, of a job that is not done, that failed or was cancelled; of a "
+        "translated document that is done its segments, beside the file.",
+    )
+    after: int = Field(
+        0, ge=0, le=2**63 - 1, description="`next` of the answer before: only segments that are new since."
+    )
+
+
 class ProgressPart(BaseModel):
     done: int
     total: int = Field(
@@ -104,6 +121,20 @@ class JobAnswer(BaseModel):
     expires: datetime | None = absent("When it and its result will be forgotten.")
     problem: Problem | None = absent("Why it failed.")
     callback: CallbackPart | None = absent("What became of the callback, once it is due.")
+
+
+class PartialAnswer(JobAnswer):
+    """A job that is not done, or whose result is a file, as it stands, with what there is of its result."""
+
+    partial: Literal[True]
+    segments: list[SegmentEvent] | None = absent(
+        "Of a single translation: those that are there, as a stream tells them; each replaces one of the "
+        "same `index`. Of a document each has its `original`."
+    )
+    next: int | None = absent("What to give as `after`, to be told only of what is new.")
+    results: list[SummaryAnswer | TranslationAnswer | Problem | None] | None = absent(
+        "Of `texts`: an answer or a problem for each, null where there is none yet."
+    )
 
 
 class JobList(BaseModel):

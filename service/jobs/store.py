@@ -1,6 +1,7 @@
 """Jobs in a SQLite file: what was asked, what is done, what came out. Whoever looks needs no runner.
 
-An item's result is kept as soon as it is there, and its text forgotten; at a job's end all its texts are.
+An item's result is kept as soon as it is there, and its text forgotten; at a job's end all its texts are. Of
+a single text the segments are kept as they come, until the whole is there.
 """
 
 import json
@@ -50,14 +51,23 @@ UPDATE job SET id = 'forgotten-' || number, owner = '', caller = '', bytes = 0, 
     status = 'cancelled', callback_status = NULL
 WHERE number = ?
 """
-_FORGET_ITEMS = "DELETE FROM item WHERE rowid IN (SELECT rowid FROM item WHERE job = ? LIMIT ?)"
+_FORGET = "DELETE FROM {0} WHERE rowid IN (SELECT rowid FROM {0} WHERE job = ? LIMIT ?)"
+_TELL = """
+INSERT OR REPLACE INTO segment (job, number, body) SELECT :job, :number, :body
+WHERE NOT EXISTS (SELECT 1 FROM segment WHERE job = :job AND number = :number AND body = :body)
+"""
+"""One that has changed comes after all others; one that is told again, after a restart, keeps its place."""
+_DROP_SEGMENTS = """
+DELETE FROM segment WHERE job = :job AND (SELECT form FROM job WHERE number = :job) != 'document'
+"""
+"""A document that comes back as a file has no other place for them."""
 _SOMEONE_WAITS = """
 SELECT 1 FROM job AS waiting WHERE status = 'queued' AND NOT EXISTS (
     SELECT 1 FROM job AS other WHERE other.status = 'running' AND other.caller = waiting.caller
 ) LIMIT 1
 """
-_PIECE = 64
-"""Items read or forgotten in one transaction, so that no other waits long, and no slow reader holds one."""
+_PIECE, _SEGMENTS = 64, 512
+"""Items, and segments, read or forgotten in one transaction: no other waits long."""
 
 
 class JobStore:
@@ -123,6 +133,17 @@ class JobStore:
                 raise UnknownJob("the job was forgotten while its results were read")
             number = rows[-1][0]
 
+    def segments(self, job: Job, after: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the segments that were told after this place, each with its own, reading as it goes."""
+        rows: list[tuple[int, bytes]] = [(after, b"")]
+        while rows:
+            with self._database.transaction(write=False) as db:
+                rows = db.execute(
+                    "SELECT told, body FROM segment WHERE job = ? AND told > ? ORDER BY told LIMIT ?",
+                    (job.number, rows[-1][0], _SEGMENTS),
+                ).fetchall()
+            yield from rows
+
     def remove(self, job_id: str, owner: str | None) -> Job:
         """Cancel a job that has not ended; forget one that has. Returns it as it was. Raises UnknownJob."""
         with self._database.transaction() as db:
@@ -137,10 +158,11 @@ class JobStore:
         """Forget a job, whatever its state. Nobody finds it from the beginning; its items go in pieces."""
         with self._database.transaction() as db:
             db.execute(_HIDE, (number,))
-        left = 1
-        while left:
-            with self._database.transaction() as db:
-                left = db.execute(_FORGET_ITEMS, (number, _PIECE)).rowcount
+        for table, most in (("item", _PIECE), ("segment", _SEGMENTS)):
+            left = 1
+            while left:
+                with self._database.transaction() as db:
+                    left = db.execute(_FORGET.format(table), (number, most)).rowcount
         with self._database.transaction() as db:
             db.execute("DELETE FROM job WHERE number = ?", (number,))
 
@@ -164,12 +186,13 @@ class JobStore:
         with self._database.transaction(write=False) as db:
             return db.execute(_SOMEONE_WAITS).fetchone() is not None
 
-    def requeue(self, job: Job) -> None:
-        """Let a running job wait again; what is done of it stays done."""
+    def requeue(self, job: Job, *, interrupted: bool = False) -> None:
+        """Let a running job wait again, `interrupted` if it may be to blame; what is done stays done."""
         with self._database.transaction() as db:
             db.execute(
-                "UPDATE job SET status = 'queued', claimed = ? WHERE number = ? AND status = 'running'",
-                (time.time(), job.number),
+                "UPDATE job SET status = 'queued', claimed = ?, interruptions = interruptions + ? "
+                "WHERE number = ? AND status = 'running'",
+                (time.time(), interrupted, job.number),
             )
 
     def pending(self, job: Job, *, after: int, limit: int) -> list[Item]:
@@ -200,11 +223,13 @@ class JobStore:
             if job.form == "texts":
                 db.execute("UPDATE job SET done = done + ? WHERE number = ?", (len(results), job.number))
 
-    def progress(self, job: Job, done: int, total: int) -> None:
-        """Say how far it is. Raises Gone if the job was cancelled."""
+    def progress(self, job: Job, done: int, total: int, segments: Mapping[int, bytes]) -> None:
+        """Say how far it is, and keep new segments. Raises Gone if the job was cancelled."""
         with self._database.transaction() as db:
             require_running(db, job)
             db.execute("UPDATE job SET done = ?, total = ? WHERE number = ?", (done, total, job.number))
+            told = [{"job": job.number, "number": i, "body": body} for i, body in segments.items()]
+            db.executemany(_TELL, told)
 
     def end(self, job: Job, problem: bytes | None = None) -> None:
         """The job is done, or has failed for this problem; nothing happens if it was cancelled before."""
@@ -250,8 +275,11 @@ def _end(db: sqlite3.Connection, number: int, status: Status, problem: bytes | N
         # Not those done, whose texts are forgotten already: a row is written whole, its result too.
         db.execute("UPDATE item SET content = NULL WHERE job = ? AND content IS NOT NULL", (number,))
         db.execute("DELETE FROM kept WHERE job = ?", (number,))
-        kept = "SELECT coalesce(sum(length(data)), 0) FROM item WHERE job = job.number"
-        db.execute(f"UPDATE job SET bytes = ({kept}) WHERE number = ?", (number,))  # noqa: S608
+        if status == "done":
+            db.execute(_DROP_SEGMENTS, {"job": number})
+        of_job = "SELECT coalesce(sum(length({})), 0) FROM {} WHERE job = job.number"
+        kept = f"({of_job.format('data', 'item')}) + ({of_job.format('body', 'segment')})"
+        db.execute(f"UPDATE job SET bytes = {kept} WHERE number = ?", (number,))  # noqa: S608
 
 
 def _size(content: str | bytes | Result) -> int:

@@ -5,8 +5,6 @@ Knows no HTTP: any way in that reads or writes such JSON may use it.
 
 from service.schemas.answers import (
     DetectionAnswer,
-    LanguageList,
-    ModelList,
     SummaryAnswer,
     TranslationAnswer,
     render_detection,
@@ -14,6 +12,8 @@ from service.schemas.answers import (
     render_translation,
 )
 from service.schemas.fields import InvalidFields
+from service.schemas.languages import LanguageList
+from service.schemas.models import ModelList
 from service.schemas.problem import FieldProblem, Problem
 from service.schemas.requests import (
     Asked,

@@ -48,7 +48,9 @@ class UsagePart(_AnswerPart):
 class TimingsPart(_AnswerPart):
     """Milliseconds. The items of one request run together, so `total` is the same for all of them."""
 
-    text: float = Field(description="Reading, splitting and restoring this text.")
+    text: float = Field(
+        description="Reading, splitting and restoring this text; and loading a model at its first use."
+    )
     model: float = Field(description="Waiting for the models, their queue included.")
     total: float = Field(description="From the parsed request to its last result.")
 
@@ -167,6 +169,8 @@ class SegmentPart(_AnswerPart):
     flags: list[TranslationFlag] = Field(description="What the checks found.")
     original: str | None = absent("The source's plain text, where it has markup.")
     missing: bool | None = absent("True if time ran out before it was translated: the text is the source's.")
+    from_memory: bool | None = absent("True if it is as the caller's translation memory has it, unchecked.")
+    alternatives: list[str] | None = absent("Other translations of it, best first, plain; if asked for.")
 
 
 class TermPart(_AnswerPart):
@@ -206,33 +210,6 @@ class DetectionAnswer(DetectedPart):
     """The language of a text: the likeliest, and a few candidates, best first."""
 
     candidates: list[DetectedPart]
-
-
-class ModelPart(_AnswerPart):
-    name: str
-    family: str
-    tasks: list[str]
-    languages: list[str] = Field(description="Empty where the model has no fixed list.")
-    licence: str
-    max_source_tokens: int | None
-    description: str
-    bundled: bool = Field(description="Comes with the service, so that no model hub is needed.")
-    default_for: list[str] = Field(description="The tasks that take it when no model is named.")
-    loaded: bool
-
-
-class ModelList(BaseModel):
-    models: list[ModelPart]
-
-
-class LanguagePart(BaseModel):
-    code: str
-    name: str
-    models: list[str] = Field(description="The models that translate it; a `*` stands for a pair.")
-
-
-class LanguageList(BaseModel):
-    languages: list[LanguagePart]
 
 
 def render_summary(summary: Summary, timings: Timings, total_s: float) -> SummaryAnswer:

@@ -105,11 +105,23 @@ MODELS: dict[str, Any] = {
             "bundled": True,
             "default_for": ["summarize"],
             "loaded": True,
+            "state": "ready",
         }
-    ]
+    ],
+    "object": "list",
+    "data": [{"id": "summarize:short", "object": "model", "created": 0, "owned_by": "dragoman"}],
 }
 LANGUAGES: dict[str, Any] = {
-    "languages": [{"code": "fr", "name": "French", "models": ["dragoman/gemma3-270m-translate"]}]
+    "languages": [
+        {
+            "code": "fr",
+            "name": "French",
+            "models": ["dragoman/gemma3-270m-translate"],
+            "targets": ["en", "de"],
+            "via": {"de": "en"},
+        }
+    ],
+    "quality": "starting anywhere, without a network: picked sentences, and translations that give the gist",
 }
 
 CHECK: dict[str, Any] = {

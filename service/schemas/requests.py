@@ -24,6 +24,7 @@ from models.choices import (
     ABOUT_LENGTHS,
     DEFAULT_LENGTH,
     MAX_SENTENCES,
+    MOST_ALTERNATIVES,
     Length,
     OnUnsupported,
     SummaryFormat,
@@ -128,6 +129,12 @@ class TranslateBody(_TextsBody):
     min_confidence: float | None = Field(
         None, ge=0, le=1, description="Segments below it come back untranslated and marked."
     )
+    alternatives: Annotated[int, Field(ge=0, le=MOST_ALTERNATIVES), whole] = Field(
+        0, description="So many other translations of each segment, where the model has them."
+    )
+    memory: bool = Field(
+        True, description="Sentences that the caller's /v1/memory has are taken as they stand there."
+    )
     partial: bool = Field(
         False,
         description="If time runs out, answer with what is done; the rest stays as it is, marked.",
@@ -198,6 +205,8 @@ def parse_translate(
             protect=tuple(body.protect),
             glossary=terms(text),
             min_confidence=body.min_confidence,
+            alternatives=body.alternatives,
+            memory=body.memory,
             partial=body.partial,
         )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from models.tasks.steps import Outcome, Steps, Timings
 from models.tasks.summary import Summary, SummaryRequest
-from models.tasks.translation import Translation, TranslationRequest
+from models.tasks.translation import Recall, Translation, TranslationRequest
 from service.documents import parsing
 from service.problems import problem
 from service.schemas import (
@@ -102,11 +102,11 @@ def with_options(
     return lambda text, **fields: TranslationRequest(**given, **fields, text=text, glossary=terms(text))
 
 
-def steps(runtime: "Runtime", request: Request) -> Steps[Any]:
-    """Return the request's task."""
+def steps(runtime: "Runtime", request: Request, recall: Recall | None = None) -> Steps[Any]:
+    """Return the request's task; `recall` looks sentences up in a translation memory."""
     if isinstance(request, SummaryRequest):
         return runtime.summarizer.steps(request)
-    return runtime.translator.steps(request)
+    return runtime.translator.steps(request, recall)
 
 
 @overload
@@ -145,6 +145,7 @@ def of_document(
     *,
     limits: Settings,
     apart: Callable[..., Any],
+    recall: Recall | None = None,
 ) -> PlannedTask:
     """Plan a document, given by its name and its bytes. Raises InvalidInput with field `file`, and TooLong.
 
@@ -157,7 +158,7 @@ def of_document(
         return PlannedTask(article.text, steps(runtime, request), partial(_with_text, request))
     part = apart(parsing.to_translate, *file, limits, field="file")
     request = make(text=part.text, format=part.format)
-    return PlannedTask(part.text, steps(runtime, request), partial(_file, file, apart))
+    return PlannedTask(part.text, steps(runtime, request, recall), partial(_file, file, apart))
 
 
 def _with_text(request: SummaryRequest, outcome: Outcome[Summary], total_s: float) -> Result:

@@ -8,6 +8,7 @@ from models.checks.language.calendar_words import is_calendar_word
 from models.checks.language.capitals import Capital, Name, nouns_are_capitalized
 from models.checks.language.common_words import common_words
 from models.checks.language.known_names import is_place, ordinary_endings, titles
+from models.checks.language.ordinary_words import is_ordinary
 from models.checks.pair import Pair
 from models.text.span import Span
 
@@ -87,15 +88,16 @@ def _is_name_at_start(part: Capital, name: Name, pair: Pair) -> bool:
     """Return whether a sentence's first word would have a capital elsewhere, too."""
     language = pair.output.base_language
     text, end = pair.output.text, part.span.end
+    english = language in ("en", "und")
     if part.key in common_words(language):
         return False
-    if (
-        part.key in pair.surely_named
-        or is_place(part.key, language)
-        or re.match(r"[’']s\b", text[end - 2 : end])
-    ):
+    if is_place(part.key, language):
         return True
-    if language not in ("en", "und"):  # whose ordinary words are not known
+    if english and is_ordinary(part.key, "en"):
+        return False
+    if part.key in pair.surely_named or re.match(r"[’']s\b", text[end - 2 : end]):
+        return True
+    if not english:  # whose words are not looked at
         return False
     if len(name) > 1 and name[1].span.start - end == 1:
         return not part.key.endswith(ordinary_endings()) or pair.known_names.holds(name[1])

@@ -18,16 +18,10 @@ from models.checks.summary.placement import MOST_WORDS
 from models.text.sentences.boundary import is_unspaced
 
 _LEAST_WORDS = 6
-_SCRAPS = -1.6
-_SCRAPS_WHERE_COPIED = 4.6
-_SECOND_EVIDENCE = 1.1
-_SECOND_EVIDENCE_WHERE_COPIED = 3.8
-_LONGEST_SCRAP = -1.2
-_REPEATED = 0.5
-_LENGTH = -0.8
-_BIAS = 0.8
-_LIMIT = 0.25
-"""A sentence above it is flagged: about one in twenty-five of those that people found faithful."""
+COEFFICIENTS = (-1.6, 4.6, 1.1, 3.8, -1.2, 0.5, -0.8)
+"""Of `signs`, in their order."""
+BIAS = 0.7
+"""With it a sentence above 0 is flagged: about one in fifty of those that people found faithful."""
 
 
 def check(pair: Pair) -> Iterator[Flag | None]:
@@ -35,17 +29,23 @@ def check(pair: Pair) -> Iterator[Flag | None]:
     words = pair.output.words
     if pair.across_languages or not words or len(words) > MOST_WORDS or is_unspaced(words[0].key):
         return
+    for i, found in signs(pair):
+        if found and sum(a * b for a, b in zip(COEFFICIENTS, found, strict=True)) + BIAS > 0:
+            reason = "It is put together from parts that the source has in different places."
+            yield Flag("splice", pair.output.sentences[i], reason, source=pair.evidence[i][0].span)
+        else:
+            yield None
+
+
+def signs(pair: Pair) -> Iterator[tuple[int, tuple[float, ...]]]:
+    """Yield the number of each sentence with what tells a splice; with nothing, if it cannot be one."""
     sentences = pair.output.words_by_sentence
     stems = _Stems(pair)
     cut = fragments(pair.source, sentences)
     copied = copied_share(cut)
     for i, (words, scraps) in enumerate(zip(sentences, cut, strict=True)):
-        yield None
-        if len(words) < _LEAST_WORDS or len(scraps) == 1 or pair.evidence[i][:1] == ():
-            continue
-        if _doubt(pair, i, words, scraps, copied, stems) > _LIMIT:
-            reason = "It is put together from parts that the source has in different places."
-            yield Flag("splice", pair.output.sentences[i], reason, source=pair.evidence[i][0].span)
+        can_be = len(words) >= _LEAST_WORDS and len(scraps) > 1 and pair.evidence[i]
+        yield i, _signs(pair, i, words, scraps, copied, stems) if can_be else ()
 
 
 class _Stems:
@@ -63,22 +63,16 @@ class _Stems:
         return self._counts[sentence]
 
 
-def _doubt(
+def _signs(
     pair: Pair, sentence: int, words: list[Word], scraps: list[Fragment], copied: float, stems: _Stems
-) -> float:
-    """Return the logit of the sentence being wrong."""
+) -> tuple[float, ...]:
+    """Return what `COEFFICIENTS` are for: scraps, a second place of the source, repetition tell splices."""
     evidence = pair.evidence[sentence]
     share = len(scraps) / len(words)
     second = evidence[1].score if len(evidence) > 1 else 0.0
     longest = max((scrap.words for scrap in scraps if scrap.held), default=0) / len(words)
-    return (
-        share * (_SCRAPS + _SCRAPS_WHERE_COPIED * copied)
-        + second * (_SECOND_EVIDENCE + _SECOND_EVIDENCE_WHERE_COPIED * copied)
-        + longest * _LONGEST_SCRAP
-        + min(2, _repeated(pair, sentence, words, stems)) * _REPEATED
-        + math.log(len(words)) * _LENGTH
-        + _BIAS
-    )
+    repeated = min(2, _repeated(pair, sentence, words, stems))
+    return share, share * copied, second, second * copied, longest, repeated, math.log(len(words))
 
 
 def _repeated(pair: Pair, sentence: int, words: list[Word], stems: _Stems) -> int:

@@ -173,10 +173,10 @@ def _misspelled(
         for other in beside:
             if not other.form[0].isupper() or not _is_almost(word.form, other.form):
                 continue
-            # an ordinary word may have a cousin in the other language, such as `Zentral` for `Central`
-            if word.form in own or (
-                _differ_by_one(word.form, other.form) and not is_ordinary(key_of(other.form), language)
-            ):
+            # an ordinary word may have a cousin in the other language: `League` for `Ligue`
+            if is_ordinary(key_of(other.form), language):
+                continue
+            if word.form in own or _differ_by_one(word.form, other.form):
                 yield word, other
 
 

@@ -5,8 +5,8 @@ runs, and has `runner` do it on the device: `encoder`, then steps of `decoder` (
 `search` (`state`), replayed by `graphs`. `kernels`, `vocabulary_kernels`, `beam_kernels` and `search_kernels`
 are the same in Triton. `checks` and `memory` say what fits.
 
-Imports torch, guarded triton and transformers; of this project only the protocol, the errors and the table of
-families, for their decoders.
+Imports torch, guarded triton and transformers; of this project only the protocol, the errors, the table of
+families, for their decoders, and what has to stay free on a card.
 """
 
 from models.engine.seq2seq.engine import Seq2SeqEngine

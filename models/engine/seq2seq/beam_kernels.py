@@ -103,11 +103,25 @@ def running_ranks(found, stops, c, CANDIDATES: tl.constexpr):
 
 
 @triton.jit
-def keep(done_score, done, done_length, first, place, kept, new_score, new_done, new_length):
-    """Write finished hypotheses' books to their ranks."""
-    tl.store(done_score + first + place, new_score, mask=kept)
-    tl.store(done + first + place, new_done, mask=kept)
-    tl.store(done_length + first + place, new_length, mask=kept)
+def keep(done_score, done, done_length, place, kept, new_score, new_done, new_length):
+    """Write finished hypotheses' books to their places."""
+    tl.store(done_score + place, new_score, mask=kept)
+    tl.store(done + place, new_done, mask=kept)
+    tl.store(done_length + place, new_length, mask=kept)
+
+
+@triton.jit
+def finished_so_far(done_score, done, done_length, first, k, BEAMS: tl.constexpr):
+    """The books of the finished hypotheses: score, whether there is one, length."""
+    old_score = tl.load(done_score + first + k, mask=k < BEAMS, other=-float("inf"))
+    old_done = tl.load(done + first + k, mask=k < BEAMS, other=1)
+    return old_score, old_done, tl.load(done_length + first + k, mask=k < BEAMS, other=0)
+
+
+@triton.jit
+def early_end(mine):
+    """Return whether the search is over once it has as many finished hypotheses as beams."""
+    return tl.load(mine + _EARLY_STOPPING) == _STOP_EARLY
 
 
 @triton.jit

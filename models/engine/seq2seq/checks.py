@@ -17,15 +17,19 @@ MAX_NGRAM_SIZE = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestChecks:
-    """Limits of one model in one engine."""
+    """Limits of one model in one engine.
+
+    Its lanes are as many as `beam_widths`: all are captured when the engine starts, so no request brings a
+    new one with it.
+    """
 
     max_source_tokens: int
     max_new_tokens: int
-    max_beams: int
+    beam_widths: tuple[int, ...]
+    max_stop_tokens: int
     source_vocabulary: int
     target_vocabulary: int
     end_token_ids: tuple[int, ...]
-    renormalized: bool
 
     def check(self, generation: Generation) -> None:
         """InvalidInput, with the field and what it may be, if this generation cannot run here."""
@@ -34,7 +38,9 @@ class RequestChecks:
         _all_below("source_ids", source, self.source_vocabulary)
         _between("max_new_tokens", decoding.max_new_tokens, 1, self.max_new_tokens)
         _between("min_new_tokens", decoding.min_new_tokens, 0, decoding.max_new_tokens)
-        _between("num_beams", decoding.num_beams, 1, self.max_beams)
+        if decoding.num_beams < 1:
+            raise InvalidInput(f"num_beams is {decoding.num_beams}", field="num_beams", allowed="1 or more")
+        _between("num_return_sequences", decoding.num_return_sequences, 1, decoding.num_beams)
         _between("no_repeat_ngram_size", decoding.no_repeat_ngram_size, 0, MAX_NGRAM_SIZE)
         self._check_token_lists(decoding)
         if not decoding.repetition_penalty > 0:
@@ -47,9 +53,8 @@ class RequestChecks:
             raise InvalidInput("tokens are streamed in greedy search only", field="num_beams", allowed="1")
 
     def _check_token_lists(self, decoding: Decoding) -> None:
-        _between(
-            "stop_token_ids", len(self.stop_token_ids(decoding)), 0, MAX_STOP_TOKENS, what="number of tokens"
-        )
+        stops = len(self.stop_token_ids(decoding))
+        _between("stop_token_ids", stops, 0, self.max_stop_tokens, what="number of tokens")
         suppressed = decoding.suppressed_token_ids
         _between("suppressed_token_ids", len(suppressed), 0, MAX_SUPPRESSED_TOKENS, what="number of tokens")
         _all_below("stop_token_ids", decoding.stop_token_ids, self.target_vocabulary)
@@ -67,19 +72,18 @@ class RequestChecks:
         return decoding.stop_token_ids or self.end_token_ids
 
     def lane(self, decoding: Decoding) -> Lane:
-        """The lane this generation runs in; the candidates are as many as transformers' beam search keeps."""
-        stops = len(self.stop_token_ids(decoding))
-        return _lane(decoding.num_beams, stops, renormalized=decoding.renormalize_logits)
+        """The lane this generation runs in: the widest of the engine's that is no wider than it wishes."""
+        return self._lane(max(width for width in self.beam_widths if width <= max(1, decoding.num_beams)))
 
-    def usual_lane(self, num_beams: int) -> Lane:
-        """The lane of generations with so many beams that search as the model's own configuration says."""
-        return _lane(num_beams, len(self.end_token_ids), renormalized=self.renormalized)
+    def lanes(self) -> list[Lane]:
+        """All lanes of the engine."""
+        return [self._lane(width) for width in self.beam_widths]
 
-
-def _lane(num_beams: int, num_stop_tokens: int, *, renormalized: bool) -> Lane:
-    if num_beams == 1:
-        return Lane(1, 1)  # the same token is the best either way
-    return Lane(num_beams, max(2, 1 + num_stop_tokens) * num_beams, renormalized)
+    def _lane(self, num_beams: int) -> Lane:
+        if num_beams == 1:
+            return Lane(1, 1)  # the same token is the best either way
+        # As many as transformers' beam search keeps where each stop token is used; more change nothing.
+        return Lane(num_beams, max(2, 1 + self.max_stop_tokens) * num_beams)
 
 
 def _between(field: str, value: int, low: int, high: int, *, what: str | None = None) -> None:

@@ -4,7 +4,7 @@ Batches are sorted by length and bounded in tokens, so that little is padding an
 long. A batch that fails is halved until the source at fault stands alone. Knows nothing of search.
 """
 
-import itertools
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ class EncoderInput:
     """Token ids, and the slot that is to hold their keys and values."""
 
     slot: int
-    token_ids: tuple[int, ...]
+    token_ids: Sequence[int]
 
 
 class Encoder:
@@ -30,6 +30,10 @@ class Encoder:
     def __init__(
         self, model: Any, decoder: Decoder, cross_cache: Tensor, *, max_batch_tokens: int, one_by_one: bool
     ):
+        if cross_cache.is_cuda:
+            # cuDNN makes a plan for each new shape, and almost every batch of sources has one. Left: flash,
+            # efficient and plain attention; for the whole process, as PyTorch's choice is.
+            torch.backends.cuda.enable_cudnn_sdp(False)
         self._encode = model.get_encoder()
         self._decoder = decoder
         self._cache = cross_cache
@@ -94,7 +98,10 @@ class Encoder:
         if self._cache.is_cuda and len(group) > 1:
             # Fused attention with a mask wants lengths in steps of 8.
             longest = min(-(-longest // 8) * 8, self._cache.shape[4])
-        flat = host_tensor(itertools.chain.from_iterable(source.token_ids for source in group))
+        together = array("i")
+        for source in group:
+            together.extend(source.token_ids)
+        flat = torch.frombuffer(together, dtype=torch.int32)
         lengths = torch.tensor([len(source.token_ids) for source in group])
         ids = torch.full((len(group), longest), self._padding)
         ids[torch.arange(longest) < lengths[:, None]] = flat.long()

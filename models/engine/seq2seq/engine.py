@@ -6,17 +6,17 @@ nothing of text or tasks.
 
 import gc
 import threading
+from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import torch
 
 from models.engine.protocol import EngineStats, Generation, Output
-from models.engine.seq2seq.checks import RequestChecks
+from models.engine.seq2seq.checks import MAX_STOP_TOKENS, RequestChecks
 from models.engine.seq2seq.loop import Counts, Loop, answer
 from models.engine.seq2seq.runner import Limits, Runner
 from models.engine.seq2seq.scheduler import Request
@@ -29,10 +29,12 @@ class Seq2SeqEngine:
     The model (BART, mBART, Pegasus, Marian, M2M100, NLLB, T5, mT5 or Flan-T5, with a language head) becomes
     the engine's own: it is moved to the device and its decoder's weights are rearranged in place.
 
-    `max_slots` requests run at a time, fewer where `memory_fraction` of the device's free memory does not
-    hold their caches: a slot has room for `max_source_tokens`, and for the widest of `beam_widths` hypotheses
-    of `max_new_tokens`. CUDA graphs for the beam widths are captured here; for others, up to `max_beams`,
-    when they first run. `batch_invariant` gives up speed so that no rounding depends on the other requests.
+    `max_slots` requests run at a time, fewer where `memory_fraction` of the device's memory, or what is free
+    of it, does not hold their caches: a slot has room for `max_source_tokens`, and for hypotheses of
+    `max_new_tokens`, as many as the first of `beam_widths`. CUDA graphs for these widths, and for one beam,
+    are captured here and at no other time: a search that wishes for more beams runs with the next lower
+    width. Requests may have `max_stop_tokens`, or as many as the model has end tokens. `batch_invariant`
+    gives up speed so that no rounding depends on the other requests.
 
     ModelUnavailable for other architectures, EngineFailed where the device cannot hold one request.
     """
@@ -45,12 +47,12 @@ class Seq2SeqEngine:
         dtype: torch.dtype = torch.float32,
         max_slots: int = 512,
         beam_widths: Sequence[int] = (4, 1),
-        max_beams: int = 8,
+        max_stop_tokens: int = 1,
         max_source_tokens: int | None = None,
         max_new_tokens: int = 256,
         max_encoder_tokens: int = 16384,
         max_queued: int = 4096,
-        memory_fraction: float = 0.8,
+        memory_fraction: float = 1 / 3,
         batch_invariant: bool = False,
     ):
         self._device = torch.device(device)
@@ -58,8 +60,8 @@ class Seq2SeqEngine:
         self._model = model.to(self._device, dtype).eval()
         self._limits = Limits(
             max_slots=max_slots,
-            beam_widths=tuple(beam_widths),
-            max_beams=max(max_beams, *beam_widths),
+            beam_widths=tuple(dict.fromkeys((*beam_widths, 1))),
+            max_stop_tokens=min(MAX_STOP_TOKENS, max(max_stop_tokens, len(_end_token_ids(model)))),
             max_source_tokens=max_source_tokens or _source_limit(model),
             max_new_tokens=min(max_new_tokens, _target_limit(model)),
             max_encoder_tokens=max_encoder_tokens,
@@ -91,8 +93,6 @@ class Seq2SeqEngine:
             self._make_room(wait)
             self._inbox.extend(sound)
             self._changed.notify_all()
-        for request in sound:
-            request.future.add_done_callback(partial(self._when_done, request))
         return [request.future for request in requests]
 
     def stats(self) -> EngineStats:
@@ -121,18 +121,21 @@ class Seq2SeqEngine:
             self._closing = True
             self._changed.notify_all()
         self._thread.join()
-        if self._ready:
-            self._ready = False
-            self._release_memory()
+        self._ready = False
         del self._model
+        with suppress(RuntimeError):  # of a device that was lost, which has nothing left to give back
+            self._release_memory()
 
     def _request(self, generation: Generation) -> Request:
         """The request; already answered and over if it cannot run here."""
         decoding = generation.decoding
         stop_token_ids = self._checks.stop_token_ids(decoding)
-        request = Request(generation, Future(), self._checks.lane(decoding), stop_token_ids)
+        future = _Cancellable(self._when_cancelled)
+        request = Request(generation, future, self._checks.lane(decoding), stop_token_ids)
+        future.request = request
         try:
             self._checks.check(generation)
+            request.packed_source = array("i", generation.source_ids)
         except InvalidInput as error:
             answer(request, error)
         return request
@@ -152,16 +155,15 @@ class Seq2SeqEngine:
     def _num_queued(self) -> int:
         return len(self._inbox) + len(self._loop.scheduler.waiting)
 
-    def _when_done(self, request: Request, future: Future[Output]) -> None:
-        if future.cancelled():
-            with self._changed:
-                self._cancelled.append(request)
-                self._changed.notify_all()
+    def _when_cancelled(self, request: Request) -> None:
+        with self._changed:
+            self._cancelled.append(request)
+            self._changed.notify_all()
 
     def _new_loop(self) -> Loop:
         with torch.inference_mode(), self._on_device():
             runner = Runner(self._model, device=self._device, dtype=self._dtype, limits=self._limits)
-            runner.warm_up([self._checks.usual_lane(width) for width in self._limits.beam_widths])
+            runner.capture(self._checks.lanes())
             return Loop(runner, self._counts)
 
     def _on_device(self) -> AbstractContextManager[object]:
@@ -219,18 +221,37 @@ class Seq2SeqEngine:
             answer(request, error)
 
 
+class _Cancellable(Future[Output]):
+    """Tells of its cancellation at once; a callback would cost each request that is not cancelled as much."""
+
+    request: Request
+
+    def __init__(self, when_cancelled: Callable[[Request], None]):
+        super().__init__()
+        self._when_cancelled = when_cancelled
+
+    def cancel(self) -> bool:
+        cancelled = super().cancel()
+        if cancelled:
+            self._when_cancelled(self.request)
+        return cancelled
+
+
 def _checks(model: Any, limits: Limits) -> RequestChecks:
-    end = model.generation_config.eos_token_id
-    ends = () if end is None else tuple(end) if isinstance(end, list) else (end,)
     return RequestChecks(
         max_source_tokens=limits.max_source_tokens,
         max_new_tokens=limits.max_new_tokens,
-        max_beams=limits.max_beams,
+        beam_widths=limits.beam_widths,
+        max_stop_tokens=limits.max_stop_tokens,
         source_vocabulary=model.get_encoder().get_input_embeddings().num_embeddings,
         target_vocabulary=model.lm_head.out_features,
-        end_token_ids=ends,
-        renormalized=bool(model.generation_config.renormalize_logits),
+        end_token_ids=_end_token_ids(model),
     )
+
+
+def _end_token_ids(model: Any) -> tuple[int, ...]:
+    end = model.generation_config.eos_token_id
+    return () if end is None else tuple(end) if isinstance(end, list) else (end,)
 
 
 def _source_limit(model: Any) -> int:

@@ -1,11 +1,12 @@
 """Decoding steps, replayed from CUDA graphs: one graph for each lane and bucket of slots.
 
-A bucket is a number of slots that a step is padded to; all graphs share one pool of memory. Off CUDA the
-steps simply run. Knows nothing of what a step does.
+A bucket is a number of slots that a step is padded to; all graphs share one pool of memory, and all are
+captured before the first step runs. Off CUDA the steps simply run. Knows nothing of what a step does.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 import torch
@@ -36,9 +37,10 @@ class Graphs:
         self._device = device
         self._one_bucket = one_bucket
         self._graphs: dict[tuple[Lane, int], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
-        self._pool: Any = None
+        on_cuda = device.type == "cuda"
+        self._pool: Any = torch.cuda.graph_pool_handle() if on_cuda else None
         # The same for each warm-up and capture: matrix products keep 32 MiB of workspace for each stream.
-        self._stream: Any = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._stream: Any = torch.cuda.Stream(device) if on_cuda else None
         self._replay: dict[Lane, Callable[[], None]] = {}
 
     def set_active(self, lane: Lane, slots: Sequence[int]) -> float:
@@ -50,7 +52,7 @@ class Graphs:
         if self._device.type != "cuda":
             self._replay[lane] = lambda: self._step(active, lane)
         else:
-            graph, graph_active = self._graph(lane, bucket)
+            graph, graph_active = self._graphs[lane, bucket]
             graph_active.copy_(active)
             self._replay[lane] = graph.replay
         return len(slots) / bucket
@@ -60,10 +62,13 @@ class Graphs:
         self._replay[lane]()
 
     def capture_all(self, lane: Lane) -> None:
-        """Capture the lane's graph for every bucket, the largest first: the others fit into its memory."""
+        """Capture the lane's graph for every bucket, the largest first: the others fit into its memory.
+
+        Raises whatever the step or CUDA raises; others may go on using the device then.
+        """
         if self._device.type == "cuda":
             for bucket in reversed(self._buckets(lane)):
-                self._graph(lane, bucket)
+                self._graphs[lane, bucket] = self._capture(lane, bucket)
 
     def _buckets(self, lane: Lane) -> list[int]:
         """1, 2, 4, 8, 12, then in steps of about an eighth up to all that the lane can hold."""
@@ -81,11 +86,6 @@ class Graphs:
             return num_active  # nothing is captured, so nothing need be padded
         return next(bucket for bucket in self._buckets(lane) if bucket >= num_active)
 
-    def _graph(self, lane: Lane, bucket: int) -> tuple[torch.cuda.CUDAGraph, Tensor]:
-        if (lane, bucket) not in self._graphs:
-            self._graphs[lane, bucket] = self._capture(lane, bucket)
-        return self._graphs[lane, bucket]
-
     def _capture(self, lane: Lane, bucket: int) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         active = torch.full((bucket,), self._num_slots, dtype=torch.int32, device=self._device)
         stream = self._stream
@@ -95,7 +95,25 @@ class Graphs:
                 self._step(active, lane)
             torch.cuda.current_stream().wait_stream(stream)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, self._pool, stream, capture_error_mode="thread_local"):
+            with (
+                self._undone_on_failure(),
+                torch.cuda.graph(graph, self._pool, stream, capture_error_mode="thread_local"),
+            ):
                 self._step(active, lane)
-        self._pool = self._pool or graph.pool()
         return graph, active
+
+    @contextmanager
+    def _undone_on_failure(self) -> Iterator[None]:
+        """Give the thread its stream and the allocator its peace again where a capture fails.
+
+        `torch.cuda.graph` leaves its stream current if the capture cannot be ended, and PyTorch before 2.12
+        (pull request 180395) then goes on allocating from the graph's pool and frees nothing any more.
+        """
+        before = torch.cuda.current_stream()
+        try:
+            yield
+        except BaseException:
+            torch.cuda.set_stream(before)
+            with suppress(RuntimeError):  # it was closed
+                torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), self._pool)
+            raise

@@ -7,8 +7,10 @@ only once the next step is under way. Knows nothing of threads.
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 
 from torch import Tensor
 
@@ -17,10 +19,10 @@ from models.engine.seq2seq.encoder import EncoderInput
 from models.engine.seq2seq.runner import Readback, Results, Runner
 from models.engine.seq2seq.scheduler import Request, Scheduler
 from models.engine.seq2seq.slots import Slots
-from models.engine.seq2seq.state import Start
+from models.engine.seq2seq.state import NEVER, Start
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed
 
-MAX_STEPS_AHEAD = 4
+MAX_STEPS_AHEAD = 8
 
 
 @dataclass(slots=True)
@@ -61,14 +63,13 @@ class Loop:
         self._step = 0
         self._stepped_at: float | None = None
         self._begin_s = 0.0
-        self._readbacks: deque[Readback] = deque()
-        self._fetched: deque[tuple[int, list[Request], Results]] = deque()
-        """Who has ended and the results, with the step after which they were asked for."""
+        self._due: deque[tuple[int, Callable[[], None]]] = deque()
+        """What is on its way from the device and who learns from it, with the step that it comes after."""
         self._streaming: list[Request] = []
 
     @property
     def idle(self) -> bool:
-        return self.scheduler.idle and not self._readbacks and not self._fetched
+        return self.scheduler.idle and not self._due
 
     def add(self, requests: Sequence[Request]) -> None:
         self._open.update(requests)
@@ -84,7 +85,9 @@ class Loop:
 
     def release(self) -> None:
         """Let go of the device's memory; no turn may follow."""
-        del self._runner
+        self._due.clear()
+        with suppress(AttributeError):  # it was let go before
+            del self._runner
 
     def turn(self) -> None:
         """Admit who can be admitted, run one step of each lane, answer who has finished."""
@@ -135,7 +138,8 @@ class Loop:
             self._runner.step(lane)
         self.scheduler.changed.clear()
         self._step += 1
-        self._readbacks.append(self._runner.read_back(self._step))
+        readback = self._runner.read_back(self._step)
+        self._due.append((self._step, partial(self._learn_from, readback)))
         self._time_step(sum(map(len, running.values())))
 
     def _time_step(self, num_tokens: int) -> None:
@@ -146,12 +150,8 @@ class Loop:
 
     def _learn(self) -> None:
         due = self._step - (self._lag if self.scheduler.running else 0)
-        while self._fetched and self._fetched[0][0] <= due:
-            _, requests, results = self._fetched.popleft()
-            for request, (token_ids, score) in zip(requests, results.wait(), strict=True):
-                self._answer(request, token_ids, score)
-        while self._readbacks and self._readbacks[0].step <= due:
-            self._learn_from(self._readbacks.popleft())
+        while self._due and self._due[0][0] <= due:
+            self._due.popleft()[1]()
 
     def _learn_from(self, readback: Readback) -> None:
         finished, tokens = readback.wait()
@@ -165,8 +165,16 @@ class Loop:
             if slot in by_slot and by_slot[slot].first_step <= readback.step
         ]
         if ended:
-            self._fetched.append((self._step, ended, self._runner.fetch(_slots(ended))))
+            most = max(request.generation.decoding.num_return_sequences for request in ended)
+            # No output is longer than the steps that its request has had.
+            longest = 1 + self._step - min(request.first_step for request in ended)
+            results = self._runner.fetch(_slots(ended), most, longest)
+            self._due.append((self._step, partial(self._answer_all, ended, results)))
             self.scheduler.end(ended)
+
+    def _answer_all(self, requests: Sequence[Request], results: Results) -> None:
+        for request, hypotheses in zip(requests, results.wait(), strict=True):
+            self._answer(request, hypotheses)
 
     def _stream(self, step: int, tokens: Tensor) -> None:
         self._streaming = [request for request in self._streaming if not request.over]
@@ -184,21 +192,18 @@ class Loop:
             except Exception as error:  # noqa: BLE001 - the caller's own code; it must not hurt the others
                 self._fail(request, EngineFailed(f"on_token raised {error!r}"))
 
-    def _answer(self, request: Request, token_ids: list[int], score: float) -> None:
+    def _answer(self, request: Request, hypotheses: Sequence[tuple[list[int], float]]) -> None:
+        (token_ids, score), *others = hypotheses[: request.generation.decoding.num_return_sequences]
         if not token_ids or math.isnan(score):
             self._fail(
                 request, EngineFailed("no output: every token was forbidden, or the model gave no numbers")
             )
             return
-        decoding, length = request.generation.decoding, len(token_ids)
-        ends = request.is_end(length, token_ids[-1])
-        kept = token_ids[request.has_forced_first : length - ends]
-        # A forced last token is the limit's doing, whatever it is.
-        cut = length == decoding.max_new_tokens and (not ends or decoding.forced_eos_token_id is not None)
         self.counts.requests += 1
-        self.counts.output_tokens += length
+        self.counts.output_tokens += len(token_ids)
         self._open.discard(request)
-        answer(request, Output(tuple(kept), score, "length" if cut else "stop"))
+        best = _output(request, token_ids, score)
+        answer(request, replace(best, others=tuple(_output(request, *o) for o in others if o[1] > NEVER)))
 
     def _fail(self, request: Request, error: DragomanError) -> None:
         self.scheduler.end([request])
@@ -217,6 +222,15 @@ def answer(request: Request, outcome: Output | DragomanError) -> None:
         request.future.set_exception(outcome)
 
 
+def _output(request: Request, token_ids: list[int], score: float) -> Output:
+    decoding, length = request.generation.decoding, len(token_ids)
+    ends = request.is_end(length, token_ids[-1])
+    kept = token_ids[request.has_forced_first : length - ends]
+    # A forced last token is the limit's doing, whatever it is.
+    cut = length == decoding.max_new_tokens and (not ends or decoding.forced_eos_token_id is not None)
+    return Output(tuple(kept), score, "length" if cut else "stop")
+
+
 def _slots(requests: Sequence[Request]) -> list[int]:
     return [request.place.slot for request in requests]
 
@@ -224,7 +238,7 @@ def _slots(requests: Sequence[Request]) -> list[int]:
 def _sources_and_starts(requests: Sequence[Request]) -> tuple[list[EncoderInput], list[Start]]:
     sources, starts = [], []
     for request in requests:
-        ids = request.generation.source_ids
+        ids = request.packed_source or request.generation.source_ids
         sources.append(EncoderInput(request.place.slot, ids))
         starts.append(
             Start(

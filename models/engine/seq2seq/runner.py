@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.engine.card import WORKING_BYTES
 from models.engine.seq2seq import kernels, search
 from models.engine.seq2seq.attention import Batch
 from models.engine.seq2seq.decoder import decoder_of
@@ -39,19 +40,22 @@ class Readback:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """The best hypotheses of some slots, on their way to the host."""
+    """The best `k` hypotheses of some slots, best first, on their way to the host."""
 
-    lengths: Tensor  # [n]
-    scores: Tensor  # [n]
-    tokens: Tensor  # [n, T]
+    lengths: Tensor  # [n, k]
+    scores: Tensor  # [n, k]
+    tokens: Tensor  # [n, k, t], as long as the longest may be
     arrived: torch.cuda.Event | None
 
-    def wait(self) -> list[tuple[list[int], float]]:
-        """Token ids and score, slot by slot."""
+    def wait(self) -> list[list[tuple[list[int], float]]]:
+        """Token ids and score of each hypothesis, slot by slot."""
         if self.arrived is not None:
             self.arrived.synchronize()
-        rows = zip(self.lengths.tolist(), self.scores.tolist(), self.tokens.tolist(), strict=True)
-        return [(tokens[:length], score) for length, score, tokens in rows]
+        rows = zip(self.lengths.tolist(), self.scores.tolist(), self.tokens.numpy(), strict=True)
+        return [
+            [(tokens[:length].tolist(), score) for length, score, tokens in zip(*each, strict=True)]
+            for each in rows
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +64,8 @@ class Limits:
 
     max_slots: int
     beam_widths: tuple[int, ...]
-    max_beams: int
+    """The model's own first; searches run with these and no others."""
+    max_stop_tokens: int
     max_source_tokens: int
     max_new_tokens: int
     max_encoder_tokens: int
@@ -83,12 +88,12 @@ class Runner:
             max_new_tokens=limits.max_new_tokens,
             vocabulary=self.decoder.vocabulary,
             bytes_per_value=dtype.itemsize,
-            max_beams=limits.max_beams,
+            max_beams=max(limits.beam_widths),
         )
         self.plan = plan(
             shapes,
             max_slots=limits.max_slots,
-            beams_per_slot=max(limits.beam_widths),
+            beams_per_slot=limits.beam_widths[0],
             free_bytes=_free_bytes(device, limits.memory_fraction),
         )
         self._allocate(model, shapes, dtype, limits)
@@ -126,8 +131,8 @@ class Runner:
             one_by_one=limits.batch_invariant,
         )
 
-    def warm_up(self, lanes: Sequence[Lane]) -> None:
-        """Capture the graphs of these lanes; others are captured when they first run."""
+    def capture(self, lanes: Sequence[Lane]) -> None:
+        """Capture the graphs of these lanes; no others may run."""
         for lane in lanes:
             self._graphs.capture_all(lane)
 
@@ -159,12 +164,15 @@ class Runner:
         (host,), arrived = self._to_host(numbers)
         return Readback(step, host, arrived)
 
-    def fetch(self, slots: Sequence[int]) -> Results:
-        """Start copying these slots' best hypotheses to the host; the slots may be used anew at once."""
+    def fetch(self, slots: Sequence[int], num_hypotheses: int, longest: int) -> Results:
+        """Start copying these slots' best hypotheses to the host; the slots may be used anew at once.
+
+        None of them is longer than `longest`.
+        """
         index = to_device(host_tensor(slots), self.device).long()
         state = self.state
-        found = (state.done_length[index, 0], state.done_score[index, 0], state.done_tokens[index, 0])
-        (lengths, scores, tokens), arrived = self._to_host(*found)
+        found = (state.done_length, state.done_score, state.done_tokens[:, :, :longest])
+        (lengths, scores, tokens), arrived = self._to_host(*(each[index, :num_hypotheses] for each in found))
         return Results(lengths, scores, tokens, arrived)
 
     def _to_host(self, *tensors: Tensor) -> tuple[list[Tensor], torch.cuda.Event | None]:
@@ -193,9 +201,12 @@ def _start_token_id(model: Any) -> int:
 
 
 def _free_bytes(device: torch.device, fraction: float) -> int | None:
-    """Return the bytes of the device's memory for caches; encoder and steps work in the rest."""
+    """Return the bytes of the device's memory for caches; encoder and steps work in the rest.
+
+    The share is that of the whole memory, so that the first model to be loaded gets no more than the last.
+    """
     if device.type != "cuda":
         return None
     torch.cuda.empty_cache()  # what loading the model left behind is free as well
-    free, _ = torch.cuda.mem_get_info(device)
-    return int(free * fraction)
+    free, whole = torch.cuda.mem_get_info(device)
+    return max(0, min(int(whole * fraction), free - WORKING_BYTES))

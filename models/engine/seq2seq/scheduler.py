@@ -5,6 +5,7 @@ Knows nothing of tensors or models; the engine's thread is its only caller.
 """
 
 import heapq
+from array import array
 from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -21,8 +22,6 @@ class Lane(NamedTuple):
     num_beams: int
     num_candidates: int
     """Continuations looked at in a step: enough that `num_beams` stay even if the others all end."""
-    renormalized: bool = False
-    """True if the probabilities of what was not forbidden are made to sum to one."""
 
 
 @dataclass(eq=False, slots=True)
@@ -38,6 +37,8 @@ class Request:
     """The engine's step that was the first to include this request."""
     num_seen: int = 0
     """Tokens already looked at for `on_token`."""
+    packed_source: "array[int] | None" = None
+    """The source's ids as the device wants them, made by the thread that submits."""
     over: bool = False
     """Answered, cancelled, expired or about to be answered: it holds nothing any more."""
 

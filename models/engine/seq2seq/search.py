@@ -20,6 +20,7 @@ from models.engine.seq2seq.state import (
     NEVER,
     NGRAM,
     NUM_SUPPRESSED,
+    RENORMALIZE,
     STOP,
     STOP_EARLY,
     STOP_NEVER,
@@ -60,9 +61,9 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
         _advance_greedy(state, step, raw - log_z, _process(step, raw))
     else:
         scores = _process(step, raw - log_z)
-        _advance_beams(
-            state, step, scores.log_softmax(-1) if lane.renormalized else scores, lane.num_candidates
-        )
+        renormalized = step.setting(RENORMALIZE).bool()[:, None, None]
+        scores = torch.where(renormalized, scores.log_softmax(-1), scores)
+        _advance_beams(state, step, scores, lane.num_candidates)
 
 
 def _gather(state: SearchState, active: Tensor, num_beams: int) -> _Step:

@@ -17,8 +17,10 @@ from models.engine.seq2seq import checks
 from models.engine.seq2seq import state as layout
 from models.engine.seq2seq.beam_kernels import (
     best_continuations,
+    early_end,
     final_scores,
     finished_ranks,
+    finished_so_far,
     forced_token,
     keep,
     move_tokens,
@@ -35,11 +37,9 @@ MIN_CHUNK = 1024
 MAX_CHUNKS = 64
 
 _MAX_NEW = tl.constexpr(layout.MAX_NEW)
-_EARLY_STOPPING = tl.constexpr(layout.EARLY_STOPPING)
 _STOP = tl.constexpr(layout.STOP)
 _NUM_SETTINGS = tl.constexpr(layout.NUM_SETTINGS)
 _NUM_STOPS = tl.constexpr(checks.MAX_STOP_TOKENS)
-_STOP_EARLY = tl.constexpr(layout.STOP_EARLY)
 
 
 def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> None:
@@ -47,7 +47,7 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
     rows, vocabulary = logits.shape
     chunk = max(MIN_CHUNK, triton.next_power_of_2(triton.cdiv(vocabulary, MAX_CHUNKS)))
     chunks = triton.cdiv(vocabulary, chunk)
-    kept = lane.num_candidates
+    beams, kept = lane
     parts = torch.empty(rows, chunks, 2, dtype=torch.float32, device=logits.device)
     value = torch.empty(rows, chunks, kept, dtype=torch.float32, device=logits.device)
     token = torch.empty(rows, chunks, kept, dtype=torch.int32, device=logits.device)
@@ -58,7 +58,7 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
         "num_warps": 4 if chunk > 1024 else 2,
     }
     slots: dict[str, Any] = {
-        "BEAMS": lane.num_beams,
+        "BEAMS": beams,
         "STATE_BEAMS": state.max_beams,
         "T": state.max_new_tokens,
         "T_PADDED": triton.next_power_of_2(state.max_new_tokens + 1),
@@ -70,22 +70,22 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
         logits, parts, active, state.settings, state.suppressed, state.penalties, state.position,
         state.finished, state.history, ROOM=logits.stride(0), **slots, num_warps=4,
     )  # fmt: skip
-    take_best[(rows, chunks)](logits, parts, value, token, KEPT=kept, RENORMALIZED=lane.renormalized, **width)
-    if lane.num_beams == 1:
+    take_best[(rows, chunks)](logits, parts, value, token, active, state.settings, beams, kept, **width)
+    if beams == 1:
         _choose_greedy[(len(active),)](
             value, token, parts, active, state.settings, state.penalties, state.rows, state.position,
             state.finished, state.token, state.score, state.history, state.table, state.done_score,
             state.done_length, state.done_tokens, **slots, num_warps=1,
         )  # fmt: skip
         return
-    entries = triton.next_power_of_2(lane.num_beams * chunks * kept)
+    entries = triton.next_power_of_2(beams * chunks * kept)
     _choose_beams[(len(active),)](
         value, token, parts, active, state.settings, state.penalties, state.rows, state.position,
         state.finished, state.improvable, state.token, state.score, state.history, state.table,
         state.done_score, state.done, state.done_length, state.done_tokens,
         CANDIDATES=kept,
         CANDIDATES_PADDED=triton.next_power_of_2(kept),
-        BEAMS_PADDED=triton.next_power_of_2(lane.num_beams),
+        BEAMS_PADDED=triton.next_power_of_2(beams),
         ENTRIES=entries,
         BLOCK=64,
         **slots,
@@ -147,14 +147,12 @@ def _choose_beams(
     T: tl.constexpr, T_PADDED: tl.constexpr, CHUNKS: tl.constexpr, CHUNKS_PADDED: tl.constexpr,
 ):  # fmt: skip
     """One slot's candidates, its finished hypotheses, those that go on, and whether it is finished."""
-    b = tl.program_id(0)
-    slot = tl.load(active + b)
+    slot = tl.load(active + tl.program_id(0))
     if tl.load(finished + slot) == 0:
         mine = settings + slot * _NUM_SETTINGS
         first = slot * STATE_BEAMS
         p = tl.minimum(tl.load(position + slot), T - 1)
-        c = tl.arange(0, CANDIDATES_PADDED)
-        k = tl.arange(0, BEAMS_PADDED)
+        c, k = tl.arange(0, CANDIDATES_PADDED), tl.arange(0, BEAMS_PADDED)
         found, chosen, origin = best_continuations(
             value, token, parts, score, mine, first, p,
             CANDIDATES, CANDIDATES_PADDED, ENTRIES, BEAMS, CHUNKS, CHUNKS_PADDED,
@@ -163,18 +161,13 @@ def _choose_beams(
         stops = stop_marks(chosen, mine, length, CANDIDATES_PADDED)
         could_improve = tl.load(improvable + slot)
         length_penalty = tl.load(penalties + slot * 2)
-        old_score = tl.load(done_score + first + k, mask=k < BEAMS, other=-float("inf"))
-        old_done = tl.load(done + first + k, mask=k < BEAMS, other=1)
-        old_length = tl.load(done_length + first + k, mask=k < BEAMS, other=0)
-        shut = (could_improve == 0) | (
-            (tl.min(old_done, 0) > 0) & (tl.load(mine + _EARLY_STOPPING) == _STOP_EARLY)
-        )
+        old_score, old_done, old_length = finished_so_far(done_score, done, done_length, first, k, BEAMS)
+        shut = (could_improve == 0) | (early_end(mine) & (tl.min(old_done, 0) > 0))
         final, ended = final_scores(found, stops, shut, length, length_penalty, c, CANDIDATES, BEAMS)
         old_rank, new_rank = finished_ranks(old_score, final, k, c, BEAMS)
         running, place = running_ranks(found, stops, c, CANDIDATES)
         goes_on = (c < CANDIDATES) & (place < BEAMS)
-        stays = (k < BEAMS) & (old_rank < BEAMS)
-        rises = (c < CANDIDATES) & (new_rank < BEAMS)
+        stays, rises = (k < BEAMS) & (old_rank < BEAMS), (c < CANDIDATES) & (new_rank < BEAMS)
         row = tl.load(rows + first + place, mask=goes_on, other=0)
 
         tl.debug_barrier()  # everything above is read before anything below is written
@@ -186,9 +179,8 @@ def _choose_beams(
         tl.store(table + (first + place) * T + tl.minimum(length, T - 1), row, mask=goes_on)
         tl.store(next_token + first + place, chosen, mask=goes_on)
         tl.store(score + first + place, running, mask=goes_on)
-        keep(done_score, done, done_length, first, old_rank, stays, old_score, old_done, old_length)
-        new_length = tl.zeros([CANDIDATES_PADDED], tl.int32) + length
-        keep(done_score, done, done_length, first, new_rank, rises, final, ended.to(tl.int32), new_length)
+        keep(done_score, done, done_length, first + old_rank, stays, old_score, old_done, old_length)
+        keep(done_score, done, done_length, first + new_rank, rises, final, ended.to(tl.int32), length)
         improves, over = prospects(
             mine, length, length_penalty, running, stops, c < CANDIDATES, old_score, old_done, stays,
             final, ended, rises, BEAMS,

@@ -21,7 +21,9 @@ NEVER = -1.0e9
 """transformers' score of a hypothesis that must not win (`_beam_search`)."""
 
 # Columns of `SearchState.settings`.
-MAX_NEW, MIN_NEW, NGRAM, FORCED_FIRST, FORCED_LAST, EARLY_STOPPING, NUM_SUPPRESSED, STOP = range(8)
+MAX_NEW, MIN_NEW, NGRAM, FORCED_FIRST, FORCED_LAST, EARLY_STOPPING, NUM_SUPPRESSED, RENORMALIZE, STOP = range(
+    9
+)
 NUM_SETTINGS = STOP + MAX_STOP_TOKENS
 STOP_EARLY, STOP_NEVER = 1, 2
 
@@ -148,5 +150,6 @@ def _settings(decoding: Decoding, stop_token_ids: tuple[int, ...]) -> tuple[int,
         -1 if last is None else last,
         {True: STOP_EARLY, "never": STOP_NEVER}.get(decoding.early_stopping, 0),
         len(decoding.suppressed_token_ids),
+        decoding.renormalize_logits,
         *_padded(stop_token_ids, MAX_STOP_TOKENS, -1),
     )

@@ -15,6 +15,7 @@ from models.engine.seq2seq import state as layout
 
 _MIN_NEW = tl.constexpr(layout.MIN_NEW)
 _NGRAM = tl.constexpr(layout.NGRAM)
+_RENORMALIZE = tl.constexpr(layout.RENORMALIZE)
 _STOP = tl.constexpr(layout.STOP)
 _HOW_MANY_SUPPRESSED = tl.constexpr(layout.NUM_SUPPRESSED)
 _NUM_SETTINGS = tl.constexpr(layout.NUM_SETTINGS)
@@ -105,14 +106,15 @@ def edit(
 
 @triton.jit
 def take_best(
-    logits, parts, value, token, V: tl.constexpr, ROOM: tl.constexpr, CHUNK: tl.constexpr,
-    KEPT: tl.constexpr, RENORMALIZED: tl.constexpr,
+    logits, parts, value, token, active, settings, BEAMS: tl.constexpr, KEPT: tl.constexpr,
+    V: tl.constexpr, ROOM: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """The chunk's best tokens, best first; its part of the normalizer anew where that counts the edits."""
     n, chunk = tl.program_id(0).to(tl.int64), tl.program_id(1)
     i = chunk * CHUNK + tl.arange(0, CHUNK)
     x = _logits(logits + n * ROOM, i, V, ROOM)
-    if RENORMALIZED:
+    slot = tl.load(active + n // BEAMS)
+    if (BEAMS > 1) & (tl.load(settings + slot * _NUM_SETTINGS + _RENORMALIZE) > 0):
         part = parts + (n * tl.num_programs(1) + chunk) * 2
         top = tl.maximum(tl.max(x, 0), -1.0e30)  # finite even where all is forbidden
         tl.store(part, top)

@@ -4,6 +4,8 @@ A request's fields come as JSON, as a form, in the query string, or as a mixture
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -11,7 +13,7 @@ from flask import Blueprint, Request, Response, g, request, url_for
 from pydantic import Field
 from werkzeug.exceptions import NotFound
 
-from models.choices import TextFormat
+from models.choices import MOST_ALTERNATIVES, TextFormat
 from models.errors import InvalidInput
 from models.tasks.translation import Translation, TranslationRequest
 from service.documents import parsing
@@ -31,6 +33,7 @@ from service.http.compat.files import KeptFiles
 from service.http.files import file_answer
 from service.http.forms import BoundedRequest
 from service.http.work import RequestRunner
+from service.recollection import paired
 from service.schemas import Problem
 from service.schemas.requests import LanguageCode, validated
 
@@ -142,12 +145,12 @@ class LibreTranslate:
             texts = checked_texts(body.q if many else [body.q], "q", self._settings)
             if not many and not texts[0]:
                 raise InvalidInput("q is empty", field="q", allowed="a text")
-            done = self._translated(texts, body.source, body.target, body.format)
+            done = self._translated(texts, body.source, body.target, body.format, body.alternatives)
         found: dict[str, Any] = {"translatedText": [text for text, _ in done]}
         if body.source == "auto":
             found["detectedLanguage"] = [_detected(result) for _, result in done]
         if body.alternatives:
-            found["alternatives"] = [[] for _ in done]  # models here give one translation of a text
+            found["alternatives"] = [list(result.alternatives) if result else [] for _, result in done]
         return answer(found if many else {name: values[0] for name, values in found.items()})
 
     def detect(self) -> Response:
@@ -170,15 +173,29 @@ class LibreTranslate:
             self._runtime.suggestions.add(
                 text=body.q, translation=body.s, source=source, target=target, caller=g.caller.name
             )
+            with suppress(InvalidInput):  # what is no pair of sentences is for the operator alone
+                self._remember(body.q, body.s, source, target)
         return answer({"success": True})
 
+    def _remember(self, text: str, translation: str, source: str, target: str) -> None:
+        """Keep the pair in the caller's translation memory, sentence by sentence where both have as many."""
+        if source == "auto":
+            (found,) = self._runtime.detector.candidates(text, limit=1)
+            source = self._runtime.languages.normalize(found.language, "source")
+        self._work.memory().add(paired(text, translation, source, target))
+
     def _translated(
-        self, texts: list[str], source: str, target: str, form: TextFormat
+        self, texts: list[str], source: str, target: str, form: TextFormat, alternatives: int = 0
     ) -> list[tuple[str, Translation | None]]:
         self._work.charge(texts)
-        requests = [
-            TranslationRequest(text=text, source=source, target=target, format=form) for text in texts
-        ]
+        make = partial(
+            TranslationRequest,
+            source=source,
+            target=target,
+            format=form,
+            alternatives=min(alternatives, MOST_ALTERNATIVES),
+        )
+        requests = [make(text=text) for text in texts]
         return translations(requests, self._work.do(worth_translating(requests)))
 
     # ------------------------------------------------------------------ files

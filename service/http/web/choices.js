@@ -20,8 +20,6 @@ export function chosen() {
 
 export const languageName = (code) => languages.find((each) => each.code === code)?.name ?? named(code);
 
-export const describe = (name) => models.find((each) => each.name === name)?.description ?? "";
-
 // The languages that a model translates, or the one that is chosen: all, where a model tells none.
 export function languagesOf(model) {
   const own = languages.filter((each) => each.models.includes(model));

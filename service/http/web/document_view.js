@@ -1,40 +1,34 @@
-// A translated file before it is downloaded: its text, with what the checks found in it.
+// A translated file before it is downloaded: its sentences side by side, with what the checks found in them.
 
-import { list, marked, tally } from "./flags.js";
-import { Result } from "./result.js";
 import { Text } from "./text.js";
-import { $, element } from "./words.js";
+import { TranslationView } from "./translation_view.js";
+import { $ } from "./words.js";
 
-export class DocumentView extends Result {
-  constructor(onDownload) {
-    super("#document");
+export class DocumentView extends TranslationView {
+  constructor(article, onDownload) {
+    super("#document", article);
     $("#document-download").addEventListener("click", onDownload);
   }
 
-  show({ document: { name, translation, checked, notes }, asked }) {
+  // The sentences that are there, while it is in work and after.
+  show({ document: { name, segments, notes }, asked, language }) {
     this.start();
-    this.set(translation);
-    $("#document-download").textContent = `Download ${name}`;
-    const whole = new Text(translation);
-    const nodes = [];
-    const found = [];
-    let end = 0;
-    for (const sentence of checked) {
-      nodes.push(whole.slice(end, sentence.start));
-      nodes.push(element("span", {}, ...marked(new Text(sentence.text), sentence.flags.map((flag) => within(flag, sentence)))));
-      found.push(...sentence.flags.map((flag) => ({ words: whole.slice(flag.start, flag.end), flag })));
-      end = sentence.end;
-    }
-    this.body.lang = asked.target;
-    this.body.replaceChildren(...nodes, whole.slice(end));
-    list($(".findings", this.section), found);
-    tally($(".tally", this.section), found, checked.length);
-    this.fine([notes, "This is the text alone; the file has its form too."]);
+    this.source = new Text("");
+    const parts = [{ start: 0, end: 0, state: name ? "done" : "running", segments, text: joined(segments), total: segments[0]?.total }];
+    this.part(parts[0], { asked, language, edits: {}, format: "text" });
+    this.close({ parts, toTranslate: "", edits: {}, about: null });
+    $("#document-download").textContent = `Download ${name ?? ""}`;
+    $("#document-download").disabled = !name;
+    this.fine([notes, name && "These are the sentences alone; the file has its form too."]);
   }
 }
 
-const within = (flag, sentence) => ({
-  ...flag,
-  start: Math.max(0, flag.start - sentence.start),
-  end: Math.min(flag.end, sentence.end) - sentence.start,
-});
+// A new line where there is more than a space between sentences.
+function joined(segments) {
+  let [said, end] = ["", 0];
+  for (const { source, text } of segments) {
+    said += `${said && (source.start - end > 1 ? "\n\n" : " ")}${text}`;
+    end = source.end;
+  }
+  return said;
+}

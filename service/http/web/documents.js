@@ -2,8 +2,9 @@
 
 import { cheapest, limits, takes } from "./choices.js";
 import * as jobs from "./jobs.js";
-import { Problem, get, post, request, sendFile } from "./service.js";
-import { count, listed, save, short } from "./words.js";
+import { place } from "./parts.js";
+import { Problem, request, sendFile } from "./service.js";
+import { count, listed, number, save, short } from "./words.js";
 
 const READ_HERE = /\.(?:txt|md|markdown|html?)$/i;
 
@@ -19,50 +20,57 @@ export const isReadHere = ({ name }) => READ_HERE.test(name);
 
 export async function workOnFile(draft, file, how) {
   const { make, length, source, target } = draft.asked;
-  draft.document ??= { summaryJob: null, job: null, name: null, translation: null, checked: null, notes: "" };
-  const own = draft.document;
+  const own = { summaryJob: null, job: null, told: 0, name: null, segments: [], notes: "", ...draft.document };
+  draft.document = own;
   const handIn = async (fields) => {
     if (!file) throw new Problem({ detail: `open ${draft.file} again: this page was loaded anew meanwhile` });
     return (await (await sendFile("v1/jobs", file, fields, how)).json()).id;
   };
   const model = (task) => (takes(task, draft.asked.model) ? draft.asked.model : null);
   if (make !== "summary") own.job ??= await handIn({ task: "translate", target, source, model: model("translate") });
+  const steps = [];
   if (!draft.article) {
-    how.say("Reading the document …");
     const isOnlyRead = make === "translation";
     const fields = isOnlyRead ? { length: "headline", model: cheapest() } : { length, target, model: model("summarize") };
     own.summaryJob ??= await handIn({ task: "summarize", ...fields });
-    how.keep();
-    await jobs.follow(own.summaryJob, how, () => {});
-    const answer = await get(`v1/jobs/${own.summaryJob}/result`, how);
-    draft.article = { text: answer.source.text, title: "", bodyStart: 0, dropped: answer.source.dropped };
-    how.article.show(draft);
-    if (!isOnlyRead) {
-      draft.summary = answer;
-      how.summary.show(draft);
-    }
-    how.keep();
+    steps.push(readFile(draft, how, isOnlyRead));
   }
-  if (make === "summary") return;
-  await jobs.follow(own.job, how, ({ progress: { done, total } }) => {
-    how.say(`Translating the document: ${done} of ${count(total, "piece")}`, total ? done / total : 0);
-  });
-  await preview(draft, how);
-  how.document.show(draft);
+  how.keep();
+  if (make !== "summary") steps.push(translateFile(draft, how));
+  const failed = (await Promise.allSettled(steps)).find(({ status }) => status === "rejected");
+  if (failed) throw failed.reason;
 }
 
-// The translated file's text, and what the checks find in it.
-async function preview(draft, how) {
-  how.say("Looking through the translation …");
+async function readFile(draft, how, isOnlyRead) {
+  const seen = ({ status }) => {
+    if (draft.document.segments.length) return; // of which more is told
+    how.say(status === "queued" ? "The document waits for other work on the server …" : "Reading the document …");
+  };
+  const answer = await jobs.follow(draft.document.summaryJob, how, { seen });
+  draft.article = { text: answer.source.text, title: "", bodyStart: 0, dropped: answer.source.dropped };
+  how.article.show(draft);
+  if (!isOnlyRead) {
+    draft.summary = answer;
+    how.summary.show(draft);
+  }
+  how.keep();
+}
+
+async function translateFile(draft, how) {
   const own = draft.document;
-  const response = await request(`v1/jobs/${own.job}/result`, {}, how);
-  own.name = nameOf(response);
-  own.notes = response.headers.get("Dragoman-Notes") ?? "";
-  const file = new File([await response.blob()], own.name);
-  const fields = { length: "headline", model: cheapest() };
-  own.translation = (await (await sendFile("v1/documents/summarize", file, fields, how)).json()).source.text;
-  const body = { source: draft.article.text, output: own.translation, kind: "translation", target: draft.asked.target };
-  own.checked = (await post("v1/check", body, how)).sentences;
+  const seen = ({ progress: { done, total }, segments, next }) => {
+    for (const segment of segments) place(own, segment);
+    own.told = next;
+    if (!own.segments.length) return;
+    how.say(`Translating the document: ${number(done)} of ${count(total, "sentence")}`, done / total);
+    if (segments.length) how.document.show(draft);
+    how.keep();
+  };
+  await jobs.follow(own.job, how, { after: own.told, seen });
+  const made = await request(`v1/jobs/${own.job}/result`, { method: "HEAD" }, how);
+  own.name = nameOf(made);
+  own.notes = made.headers.get("Dragoman-Notes") ?? "";
+  how.document.show(draft);
 }
 
 export async function download(draft, how) {
@@ -70,9 +78,14 @@ export async function download(draft, how) {
   save(nameOf(response), await response.blob());
 }
 
-export function cancelFile({ document: own }, how) {
-  if (own?.job && !own.name) jobs.forget(own.job, how);
-  if (own?.job && !own.name) own.job = null;
+// Stop the jobs of a file that is not done; the sentences that are there stay.
+export async function cancelFile({ document: own }, how) {
+  if (!own || own.name) return;
+  const { job, summaryJob, told } = own;
+  Object.assign(own, { job: null, summaryJob: null, told: 0 });
+  if (summaryJob) jobs.callOff(summaryJob, 0, how);
+  const last = job && (await jobs.callOff(job, told, how));
+  for (const segment of last?.segments ?? []) place(own, segment);
 }
 
 const nameOf = (response) =>

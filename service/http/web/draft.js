@@ -2,6 +2,7 @@
 
 import { chosen } from "./choices.js";
 import { formatOf, kindOf } from "./kinds.js";
+import { languageOf } from "./looking.js";
 import { assemble } from "./parts.js";
 import { Text } from "./text.js";
 
@@ -21,10 +22,10 @@ export function newDraft(raw, { html = null, file = null } = {}) {
     summaryJob: null,
     toTranslate: null, // the text that the parts are of
     parts: null,
-    language: null, // of the text, once it is known
+    language: asked.source === "auto" ? languageOf(raw, kind) : asked.source, // of the text, as far as it is known
     about: null, // of the translation: {model, via, source, target, notes, ms}
     edits: {}, // sentences that the reader wrote anew, by where they begin
-    document: null, // {job, name, preview}: the file that came back
+    document: null, // {summaryJob, job, told, name, segments, notes}: the file that comes back, by its sentences
     failure: null, // why it is unfinished, in words
     wasLate: false, // a request's time did not suffice; a job has more
     isHopeless: false, // the same again would fail again

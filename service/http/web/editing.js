@@ -1,10 +1,14 @@
-// Writing a translated sentence anew, and sending it to the server as a suggestion.
+// Writing a translated sentence anew, or choosing another of the model's, and sending it to the server as a suggestion.
 
+import { explain } from "./failures.js";
 import { post } from "./service.js";
 import { element } from "./words.js";
 
-// `done` hears the new words, or null where nothing changed; `suggest` sends them and is waited for.
-export function edit(row, words, done, suggest) {
+const OTHERS = 3;
+
+// `done` hears the new words, or null where nothing changed; `suggest` sends them and is waited for; `others` gives the
+// model's other translations.
+export function edit(row, words, done, suggest, others) {
   const target = row.lastElementChild;
   const shown = [...target.childNodes];
   const box = element("textarea", { value: words, dir: "auto", rows: Math.max(2, Math.ceil(words.length / 50)) });
@@ -14,7 +18,9 @@ export function edit(row, words, done, suggest) {
     made.addEventListener("click", act);
     return made;
   };
+  const closed = new AbortController();
   const close = (now) => {
+    closed.abort();
     target.replaceChildren(...shown);
     row.classList.remove("editing");
     done(now);
@@ -33,9 +39,26 @@ export function edit(row, words, done, suggest) {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) save();
     if (event.key === "Escape") close(null);
   });
+  const list = element("div", { className: "others" }, element("p", {}, "Looking for other translations …"));
+  list.setAttribute("aria-live", "polite");
   row.classList.add("editing");
-  target.replaceChildren(box, buttons);
+  target.replaceChildren(box, buttons, list);
   box.focus();
+  const choice = (text) => button(text, () => { box.value = text; box.focus(); });
+  others(closed.signal).then(
+    (texts) => list.replaceChildren(
+      element("p", {}, texts.length ? "The model would also say:" : "The model has no other translation."),
+      ...texts.map(choice),
+    ),
+    (error) => { if (error.name !== "AbortError") list.replaceChildren(element("p", {}, explain(error))); },
+  );
+}
+
+// What else the model would make of this one sentence; only who looks for it pays for it.
+export async function others({ text, shown, ...fields }, how) {
+  const { segments, translation } = await post("v1/translate", { text, ...fields, alternatives: OTHERS }, how);
+  const all = segments.length === 1 ? [translation, ...(segments[0].alternatives ?? [])] : [translation];
+  return [...new Set(all)].filter((each) => each !== shown);
 }
 
 export const send = ({ text, translation, source, target }, how) =>

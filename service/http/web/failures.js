@@ -16,6 +16,7 @@ const WORDS = {
   "not-ready": () => "The server has just started and is loading its models.",
   "deadline-exceeded": () => "It took longer than the server gives one request.",
   "model-unavailable": ({ message }) => `The server does not have this model's files. ${sentence(message)}`,
+  "engine-gone": () => "The server's models stopped, and are being started again.",
   "engine-failed": () => "The model failed on this text. Another model may manage it.",
   "unsupported-language": ({ document }) => unsupported(document),
   "text-too-long": ({ document }) => `This is too long for the server, which takes ${document.allowed}.`,

@@ -43,6 +43,9 @@ async function detect(sample, { key }) {
   showDetected(found);
 }
 
+// The language that was found for this text, if one was.
+export const languageOf = (text, kind) => (plain(text, kind).slice(0, ENOUGH) === looked ? found : null);
+
 const plain = (text, kind) => (kind === "text" ? text : text.slice(0, 20_000).replace(/<[^<>]*>|[#*`]/g, " ")).trim();
 
 export const tooLong = (length, most) =>

@@ -1,124 +1,97 @@
-// A translation in parts: so a long text's sentences come early, and what fails, or is stopped, takes nothing else along.
+// A translation in parts: what is done of it, and the rest, so that what fails, or is stopped, takes nothing along.
 //
-// A part is {start, end, state, segments, text, job}: its place in the whole text; "waiting", "running" or "done";
-// segments with places in the whole text, of a total that is known once it is in work; its translation once that is
-// whole; the job that works on it.
-
-import { Text } from "./text.js";
-
-const SENTENCES = new Intl.Segmenter(undefined, { granularity: "sentence" });
+// A part is {start, end, state, segments, text, job, told, total}: its place in the whole text; "waiting", "running"
+// or "done"; segments with places in the whole text, in order; its translation once that is whole; the job that works
+// on it, and up to where that has told its segments, of a total that is known once it is in work.
 
 const part = (start, end, more = {}) => ({
-  start, end, state: "waiting", segments: [], total: null, text: null, job: null, ...more,
+  start, end, state: "waiting", segments: [], text: null, job: null, told: 0, total: null, ...more,
 });
 
-// Cut at blank lines into parts, the first ones short, so that they come soon, and none much longer than `most`
-// characters; code in Markdown stays whole, HTML is one part.
-export function cut(whole, format, most) {
-  if (format === "html" || format === "xml") return [part(0, new Text(whole).length)];
-  const parts = [];
-  let held = "";
-  let start = 0;
-  for (const piece of whole.split(/(\n\s*\n)/)) {
-    held += piece;
-    const inCode = format === "markdown" && (held.match(/^(?:```|~~~)/gm) ?? []).length % 2;
-    const wanted = Math.min(most, (most / 4) * 2 ** parts.length);
-    if (held.length < wanted || inCode || !held.trim()) continue;
-    const end = start + new Text(held).length;
-    parts.push(part(start, end));
-    [held, start] = ["", end];
-  }
-  const end = start + new Text(held).length;
-  if (held.trim() || !parts.length) parts.push(part(start, end));
-  else parts.at(-1).end = end;
-  return parts;
+export const whole = (text) => [part(0, text.length)];
+
+// Put a segment where it belongs, in place of one that was told before.
+export function place(one, segment) {
+  const at = one.segments.findIndex((each) => each.source.start >= segment.source.start);
+  const again = one.segments[at]?.source.start === segment.source.start;
+  one.segments.splice(at < 0 ? one.segments.length : at, again ? 1 : 0, segment);
 }
 
-// The part cut in pieces: what is done of it, and what still waits. HTML cannot be begun midway.
+// The stretches of a part that are not translated yet: [{start, end}].
+export function gaps(one, text) {
+  if (one.state === "done") return [];
+  const found = [];
+  let [index, start] = [-1, one.start];
+  for (const next of [...one.segments, { index: one.total, source: { start: one.end } }]) {
+    const follows = next.index !== null && next.index === index + 1;
+    const end = next.source.start;
+    if (!follows && /[\p{L}\p{N}]/u.test(text.slice(start, end))) found.push({ start, end });
+    [index, start] = [next.index ?? NaN, next.source.end];
+  }
+  return found;
+}
+
+// The part cut in two: what is done of it, and the rest, whose own segments stay until there are new ones. HTML cannot
+// be begun midway, and what a job works on stays whole.
 export function leftover(one, text, format) {
-  if (one.state === "done") return [one];
-  const whole = format === "html" || format === "xml";
-  const runs = [];
-  for (const segment of whole ? [] : one.segments) {
-    const run = runs.at(-1);
-    if (run && segment.index === run.segments.at(-1).index + 1) {
-      run.segments.push(segment);
-      run.end = segment.source.end;
-    } else {
-      runs.push(part(segment.source.start, segment.source.end, { state: "done", segments: [segment] }));
-    }
-  }
-  const pieces = [];
-  let end = one.start;
-  for (const run of [...runs, { start: one.end, end: one.end }]) {
-    if (/[\p{L}\p{N}]/u.test(text.slice(end, run.start))) pieces.push(part(end, run.start, runs.length ? {} : { job: one.job }));
-    else if (pieces.length) pieces.at(-1).end = run.start;
-    if (run.state) pieces.push(run);
-    end = run.end;
-  }
-  return pieces;
+  if (one.state === "done" || one.job) return [one];
+  const [first] = gaps(one, text);
+  if (!first) return [{ ...one, state: "done" }];
+  const at = one.segments.findIndex(({ source }) => source.start >= first.end);
+  const rest = one.segments.slice(at < 0 ? one.segments.length : at).map((segment) => ({ ...segment, index: null }));
+  if (first.start === one.start || format === "html" || format === "xml") return [{ ...one, state: "waiting", total: null }];
+  return [
+    part(one.start, first.start, { state: "done", segments: one.segments.slice(0, at < 0 ? undefined : at) }),
+    part(first.start, one.end, { segments: rest }),
+  ];
 }
 
-// The translation as far as it is there; what waits leaves nothing, and edited sentences stand as they were edited.
+// The translation as far as it is there, with a mark where something between is missing; edited sentences stand as they
+// were edited.
 export function assemble(parts, text, edits = {}) {
   let end = 0;
-  let whole = "";
+  let said = "";
   for (const one of parts) {
-    whole += text.slice(end, one.start);
-    if (one.state === "done" || one.segments.length) whole += written(one, text, edits);
+    said += text.slice(end, one.start) + (one.text === null ? fromSegments(one, text, edits) : edited(one, edits));
     end = one.end;
   }
-  return whole.trimEnd();
+  return said.replace(/(?:\s*\[…\])+\s*$/, "").trimEnd();
 }
 
-function written(one, text, edits) {
-  if (one.text === null) return fromSegments(one, text, edits);
+function edited(one, edits) {
   let from = 0;
-  let whole = one.text;
-  for (const { source, text: said } of one.segments) {
-    const at = said ? whole.indexOf(said, from) : -1;
+  let said = one.text;
+  for (const { source, text: words } of one.segments) {
+    const at = words ? said.indexOf(words, from) : -1;
     if (at < 0) continue;
-    const now = edits[source.start] ?? said;
-    whole = whole.slice(0, at) + now + whole.slice(at + said.length);
+    const now = edits[source.start] ?? words;
+    said = said.slice(0, at) + now + said.slice(at + words.length);
     from = at + now.length;
   }
-  return whole;
+  return said;
 }
 
 function fromSegments(one, text, edits) {
+  const missing = gaps(one, text).map(({ start, end }) => ({
+    source: { start, end }, text: text.slice(start, end).replace(/\S(?:.*\S)?/s, "[…]"),
+  }));
+  const all = [...one.segments, ...missing].sort((a, b) => a.source.start - b.source.start);
   let end = one.start;
-  let whole = "";
-  for (const { source, text: said } of one.segments) {
-    whole += text.slice(end, source.start) + (edits[source.start] ?? said);
+  let said = "";
+  for (const { source, text: words } of all) {
+    said += text.slice(end, source.start) + (edits[source.start] ?? words);
     end = source.end;
   }
-  return whole + (one.state === "done" ? text.slice(end, one.end) : "");
+  return said + text.slice(end, one.end);
 }
 
-// {done, total, isExact, share}: sentences, and the share of the text that they are. `begun` tells of parts in work
-// how many of their sentences are done of how many, by where they begin.
-export function progress(parts, text, begun = {}) {
-  let [done, left, read, isExact] = [0, 0, 0, true];
+// {done, total, share}: sentences, their number if it is known, and the share of the text that is done.
+export function progress(parts, text) {
+  let [done, total, left] = [0, 0, 0];
   for (const one of parts) {
     done += one.segments.length;
-    if (one.state === "done") {
-      read += one.end - one.start;
-      continue;
-    }
-    const at = one.segments.at(-1)?.source.end ?? one.start;
-    const known = begun[one.start] ?? { done: one.segments.length, total: one.total };
-    const rest = known.total ? known.total - one.segments.length : sentencesIn(text.slice(at, one.end));
-    const ahead = Math.max(0, known.done - one.segments.length);
-    isExact &&= Boolean(known.total);
-    done += ahead;
-    left += rest - ahead;
-    read += at - one.start + (rest ? (one.end - at) * (ahead / rest) : 0);
+    total += one.state === "done" ? one.segments.length : one.total ?? NaN;
+    for (const { start, end } of gaps(one, text)) left += end - start;
   }
-  return { done, total: done + left, isExact, share: text.length ? read / text.length : 1 };
-}
-
-function sentencesIn(text) {
-  let found = 0;
-  for (const { segment } of SENTENCES.segment(text)) if (/[\p{L}\p{N}]/u.test(segment)) found += 1;
-  return found;
+  return { done, total: total || null, share: text.length ? 1 - left / text.length : 1 };
 }

@@ -14,12 +14,12 @@ import { SummaryView } from "./summary_view.js";
 import { Text } from "./text.js";
 import { TranslationView } from "./translation_view.js";
 import { $, count } from "./words.js";
-import { cancel, work } from "./work.js";
+import { cancel, taskFields, work } from "./work.js";
 
 const article = new ArticleView();
 const summary = new SummaryView(article);
-const translation = new TranslationView(article, editSentence);
-const document_ = new DocumentView(() => documents.download(draft, how()).catch(complain));
+const translation = new TranslationView("#translation", article, editSentence);
+const document_ = new DocumentView(article, () => documents.download(draft, how()).catch(complain));
 export const views = { summary, translation, document: document_ };
 const all = Object.values(views);
 
@@ -88,6 +88,8 @@ export async function run() {
     say("Done.");
   } catch (error) {
     if (draft !== own) return;
+    if (error.name === "AbortError") await callOff();
+    if (draft !== own) return;
     fail(error);
   }
   working(null);
@@ -96,8 +98,8 @@ export async function run() {
 
 function fail(error) {
   const isStopped = error.name === "AbortError";
-  if (isStopped) callOff();
   draft.state = "unfinished";
+  for (const part of draft.parts ?? []) if (part.state === "running") part.state = "waiting";
   draft.failure = isStopped ? "You stopped it." : explain(error);
   draft.isHopeless = isHopeless(error);
   draft.wasLate ||= error.kind === "deadline-exceeded";
@@ -105,10 +107,7 @@ function fail(error) {
   if (!isStopped && !all.some((view) => view.text)) complain(error);
 }
 
-function callOff() {
-  cancel(draft, how());
-  documents.cancelFile(draft, how());
-}
+const callOff = () => Promise.all([cancel(draft, how()), documents.cancelFile(draft, how())]);
 
 // Turn away from a draft in work: its jobs go on, and so does it when it is shown again.
 function leaveRunning() {
@@ -128,10 +127,11 @@ function settle() {
   }
   for (const view of all) view.section.hidden = !view.text;
   if (!all.some((view) => view.text)) article.hide();
-  const isLeft = draft.state === "unfinished" && draft.article && all.some((view) => view.text);
+  const isLeft = draft.state === "unfinished" && (draft.article || draft.document) && all.some((view) => view.text);
   $("#unfinished").hidden = !isLeft;
   if (isLeft) {
-    const done = (draft.parts ?? []).reduce((sum, part) => sum + part.segments.length, 0);
+    const parts = draft.parts ?? (draft.document?.segments ? [draft.document] : []);
+    const done = parts.reduce((sum, part) => sum + part.segments.length, 0);
     const kept = done ? `${count(done, "sentence")} ${done === 1 ? "is" : "are"} done and kept; the rest is missing. ` : "What is done is kept; the rest is missing. ";
     $("#go-on").hidden = Boolean(draft.isHopeless);
     $("#unfinished p").textContent = kept + draft.failure;
@@ -162,7 +162,7 @@ export function restore(kept) {
   if (draft.article) article.show(draft);
   if (draft.summary) summary.show(draft);
   if (draft.parts) translation.show(draft);
-  if (draft.document?.checked) document_.show(draft);
+  if (draft.document?.segments?.length) document_.show(draft);
   examine();
   if (draft.state === "running") return run();
   settle();
@@ -226,7 +226,11 @@ function editSentence(row, segment) {
       return false;
     }
   };
-  editing.edit(row, draft.edits[start] ?? segment.text, done, suggest);
+  const others = (signal) => {
+    const asked = { ...taskFields(draft), text: row.firstElementChild.textContent, shown: segment.text };
+    return editing.others({ ...asked, source: draft.language ?? draft.asked.source }, { key: key(), signal });
+  };
+  editing.edit(row, draft.edits[start] ?? segment.text, done, suggest, others);
 }
 
 // ---------------------------------------------------------------------- the article's box

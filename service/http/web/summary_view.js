@@ -1,6 +1,5 @@
 // The summary, its sentences with their evidence and flags.
 
-import { describe } from "./choices.js";
 import { list, marked, reachable, tally } from "./flags.js";
 import { Result } from "./result.js";
 import { Text } from "./text.js";
@@ -43,7 +42,6 @@ export class SummaryView extends Result {
     const made = answer.translation_model ? `${answer.model}, translated by ${answer.translation_model}` : answer.model;
     this.fine([
       `Made by ${made} in ${(answer.timings_ms.total / 1000).toFixed(1)} s.`,
-      answer.translation_model && describe(answer.translation_model),
       "Point at a sentence, or tap it, to see what supports it.",
       ...answer.notes.map(asSentence),
     ]);

@@ -1,17 +1,18 @@
 // The translation: source and target side by side, a row for each sentence, in the order of the text.
 
-import { describe, languageName } from "./choices.js";
+import { languageName } from "./choices.js";
 import { isUnfinished, translated } from "./draft.js";
 import { list, marked, reachable, tally } from "./flags.js";
 import { blocks } from "./kinds.js";
+import { gaps } from "./parts.js";
 import { Result } from "./result.js";
 import { Text } from "./text.js";
 import { $, count, element, sentence } from "./words.js";
 
 export class TranslationView extends Result {
-  // `onEdit` hears of the row and the segment that the reader wants to write anew.
-  constructor(article, onEdit) {
-    super("#translation");
+  // `onEdit` hears of the row and the segment that the reader wants to write anew, where that can be done.
+  constructor(section, article, onEdit = null) {
+    super(section);
     this.article = article;
     this.onEdit = onEdit;
     this.rows = new Map(); // by where their source begins
@@ -32,7 +33,7 @@ export class TranslationView extends Result {
     this.rows.get(focused)?.focus({ preventScroll: true });
   }
 
-  // The sentences of one part, and what is missing of it.
+  // The sentences of one part.
   part(part, draft) {
     const kinds = blocks(this.source, draft.format, part.segments);
     part.segments.forEach((segment, i) => {
@@ -42,36 +43,44 @@ export class TranslationView extends Result {
       this.rows.set(segment.source.start, row);
       this.body.append(row);
     });
-    const end = part.segments.at(-1)?.source.end ?? part.start;
-    if (part.state === "done") {
-      if (!part.segments.length && part.text) this.body.append(element("p", { className: "text" }, part.text));
-      return;
-    }
-    const last = this.body.lastElementChild;
-    const gap = last?.className === "gap" ? last : this.body.appendChild(element("p", { className: "gap" }));
-    gap.dataset.length = Number(gap.dataset.length ?? 0) + part.end - end;
-    gap.dataset.end = part.end;
-    gap.textContent = `${count(Number(gap.dataset.length), "character")} not translated yet`;
+    if (!part.segments.length && part.text) this.body.append(element("p", { className: "text" }, part.text));
   }
 
-  // One segment, as soon as it is ready; they may come in any order.
-  add(segment, draft) {
-    const { start } = segment.source;
-    const row = this.row(segment, draft);
-    const old = this.rows.get(start);
-    if (old) old.replaceWith(row);
-    else this.body.insertBefore(row, this.following(start));
-    this.rows.set(start, row);
+  // Segments, as soon as they are ready; they may come in any order.
+  add(segments, draft) {
+    for (const segment of segments) {
+      const { start } = segment.source;
+      const old = this.rows.get(start);
+      if (old?.classList.contains("editing")) continue;
+      const row = this.row(segment, draft);
+      if (old) old.replaceWith(row);
+      else this.body.insertBefore(row, this.following(start));
+      this.rows.set(start, row);
+    }
     this.set(translated(draft));
+    this.missing(draft);
   }
 
   following(start) {
-    return [...this.body.children].find(({ dataset }) => dataset.start > start || dataset.end > start) ?? null;
+    return [...this.body.children].find(({ dataset }) => dataset.start > start) ?? null;
+  }
+
+  // A line in each place where sentences are missing, or still to come.
+  missing(draft) {
+    for (const old of this.body.querySelectorAll(".gap")) old.remove();
+    for (const part of draft.parts) {
+      for (const { start, end } of gaps(part, this.source)) {
+        const length = count(end - start, "character");
+        const words = part.state !== "running" ? `${length} not translated yet` : end < part.end ? "…" : `${length} to come`;
+        this.body.insertBefore(element("p", { className: "gap" }, words), this.following(start));
+      }
+    }
   }
 
   // What is said of the whole: languages, flags, notes.
   close(draft) {
     this.set(translated(draft));
+    this.missing(draft);
     const segments = draft.parts.flatMap((part) => part.segments);
     const found = segments.flatMap(({ text, flags, source }) =>
       draft.edits[source.start] ? [] : flags.map((flag) => ({ words: new Text(text).slice(flag.start, flag.end), flag })));
@@ -86,7 +95,6 @@ export class TranslationView extends Result {
     const took = isUnfinished(draft) ? "" : ` in ${(ms / 1000).toFixed(1)} s`;
     this.fine([
       `From ${languageName(source)} to ${languageName(target)}${way}, by ${model}${took}.`,
-      describe(model),
       ...notes.map(sentence),
     ]);
   }
@@ -96,20 +104,25 @@ export class TranslationView extends Result {
     const edited = draft.edits[source.start];
     const shown = edited === undefined ? marked(new Text(text), flags ?? []) : [edited];
     const from = element("div", { dir: "auto", lang: draft.language ?? "" }, original ?? this.source.slice(source.start, source.end));
-    const edit = element("button", { type: "button", className: "quiet edit", textContent: "✎", title: "Rewrite this sentence" });
-    edit.setAttribute("aria-label", "Rewrite this sentence");
     const to = element("div", { dir: "auto", lang: draft.asked.target }, ...shown);
-    const row = element("div", { className: "segment" }, from, edit, to);
+    const row = element("div", { className: "segment" }, from, ...(this.onEdit ? [this.pencil(() => this.onEdit(row, segment))] : []), to);
     row.dataset.start = source.start;
     row.classList.toggle("abstained", Boolean(abstained));
     row.classList.toggle("edited", edited !== undefined);
-    edit.addEventListener("click", () => this.onEdit(row, segment));
     reachable(row, () => this.article.light(this.places(segment)), () => this.article.light([]));
     return row;
   }
 
+  pencil(act) {
+    const made = element("button", { type: "button", className: "quiet edit", textContent: "✎", title: "Rewrite this sentence" });
+    made.setAttribute("aria-label", "Rewrite this sentence");
+    made.addEventListener("click", act);
+    return made;
+  }
+
   // Where a segment stands in the article as it is shown, which may be another text than the one translated.
   places({ source, original }) {
+    if (!this.article.text) return [];
     if (this.article.text.whole === this.source.whole) return [source];
     const start = this.article.text.find(original ?? this.source.slice(source.start, source.end), 0);
     return start < 0 ? [] : [{ start, end: start + new Text(original ?? "").length }];

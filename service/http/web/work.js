@@ -1,17 +1,15 @@
 // Does what a draft asks for, step by step, and tells the views; whatever is done stays in the draft when a step fails.
 
 import { languageName, limits, takes } from "./choices.js";
-import { isUnfinished } from "./draft.js";
 import { duration, lacksSource } from "./failures.js";
 import * as jobs from "./jobs.js";
 import { plainMarkdown } from "./kinds.js";
-import { cut, leftover, progress } from "./parts.js";
+import { leftover, place, progress, whole } from "./parts.js";
 import { Problem, post, stream } from "./service.js";
 import { Text } from "./text.js";
-import { named, number } from "./words.js";
+import { count, named, number } from "./words.js";
 
-const LONG_CHARACTERS = 8000; // beyond these the work is done in jobs, in parts of a third
-const AHEAD = 20; // jobs handed in at once, so that they go on when this page is closed
+const LONG_CHARACTERS = 8000; // beyond these the work is done in jobs, which go on when this page is closed
 const TICK_S = 2; // before this nobody is told how long it will take
 
 // `how`: {key, signal, waiting, say, keep, article, summary, translation}: who asks, and who is told.
@@ -97,89 +95,90 @@ const summaryAsItComes = (body, how) =>
     on: { token: ({ text }) => how.summary.add(text), sentence: ({ text }) => how.summary.add(`${text} `) },
   });
 
-function summaryByJob(body, draft, how) {
-  const begun = (id) => { draft.summaryJob = id; how.keep(); };
-  return jobs.whole({ task: "summarize", ...body }, how, { known: draft.summaryJob, begun, seen: () => {} });
+async function summaryByJob(body, draft, how) {
+  const answer = await known(draft, "summaryJob", { task: "summarize", ...body }, how, {});
+  draft.summaryJob = null;
+  return answer;
+}
+
+// The answer of the job whose id the owner holds; one that it does not hold yet, or that is forgotten, is handed in.
+async function known(owner, name, body, how, heard) {
+  const wasKnown = owner[name];
+  owner[name] ??= (await post("v1/jobs", body, how)).id;
+  how.keep();
+  try {
+    const answer = await jobs.follow(owner[name], how, heard);
+    jobs.forget(owner[name], how);
+    return answer;
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    if (error.kind !== "unknown-job") jobs.forget(owner[name], how);
+    owner[name] = null;
+    if (error.kind === "unknown-job" && wasKnown) return known(owner, name, body, how, { ...heard, after: 0 });
+    throw error;
+  }
 }
 
 // ---------------------------------------------------------------------- the translation
 
 async function translate(draft, how) {
   const text = new Text(draft.toTranslate);
-  const byJobs = isLong(draft.toTranslate) || draft.wasLate;
-  draft.parts ??= cut(draft.toTranslate, draft.format, byJobs ? Math.min(LONG_CHARACTERS, limits.request) / 3 : Infinity);
-  draft.parts = draft.parts.flatMap((part) => leftover(part, text, draft.format));
+  draft.parts = (draft.parts ?? whole(text)).flatMap((part) => leftover(part, text, draft.format));
+  const left = draft.parts.filter((part) => part.state !== "done");
+  for (const part of left) part.state = "running";
   how.translation.show(draft);
   const clock = new Progress(draft, text, how);
   clock.tell();
-  if (byJobs) await everyPart(draft, how, clock);
-  else for (const part of draft.parts) if (part.state !== "done") await asItComes(part, draft, text, how, clock);
+  for (const part of left) await translatePart(part, draft, text, how, clock);
   how.translation.show(draft);
 }
 
-function bodyOf(part, draft, text) {
-  const { source, target, glossary } = draft.asked;
-  const known = source !== "auto" || !draft.language || draft.parts.length < 2 ? source : draft.language;
-  return {
-    text: text.slice(part.start, part.end), target, source: known, format: draft.format,
-    ...modelFor(draft, "translate"), ...(glossary ? { glossary } : {}),
+async function translatePart(part, draft, text, how, clock) {
+  const body = bodyOf(part, draft, text);
+  const hear = (segments, status) => {
+    if (segments.length) hearSegments(part, segments, draft, how);
+    clock.tell(status);
   };
-}
-
-async function asItComes(part, draft, text, how, clock) {
-  part.state = "running";
-  const segment = (event) => {
-    const placed = moved(event, part.start);
-    const at = part.segments.findIndex((each) => each.index >= placed.index);
-    part.total = event.total;
-    const again = part.segments[at]?.index === placed.index;
-    part.segments.splice(at < 0 ? part.segments.length : at, again ? 1 : 0, placed);
-    how.translation.add(placed, draft);
-    clock.tell();
-    how.keep();
-  };
-  const answer = await stream("v1/translate", { ...bodyOf(part, draft, text), partial: true }, { ...how, on: { segment } });
+  const seen = ({ segments, next, status }) => { hear(segments, status); part.told = next; };
+  const byJob = part.job || isLong(body.text) || draft.wasLate;
+  const answer = byJob
+    ? await known(part, "job", { task: "translate", ...body }, how, { after: part.told ?? 0, seen })
+    : await stream("v1/translate", { ...body, partial: true }, { ...how, on: { segment: (segment) => hear([segment]) } });
   finish(part, answer, draft);
   if (answer.partial) throw new Problem({ type: "/problems/deadline-exceeded" });
 }
 
-async function everyPart(draft, how, clock) {
-  const text = new Text(draft.toTranslate);
-  const left = draft.parts.filter((part) => part.state !== "done");
-  const failures = [];
-  while (left.length) {
-    for (const part of left.slice(0, AHEAD)) {
-      if (part.job) continue;
-      part.job = (await post("v1/jobs", { task: "translate", ...bodyOf(part, draft, text) }, how)).id;
-      part.state = "running";
-      how.keep();
-    }
-    const part = left.shift();
-    try {
-      const seen = ({ status, progress: told }) => clock.tell(status === "running" && told.total > 1 ? { [part.start]: told } : {});
-      const body = { task: "translate", ...bodyOf(part, draft, text) };
-      const answer = await jobs.whole(body, how, { known: part.job, begun: (id) => { part.job = id; }, seen });
-      finish(part, answer, draft);
-      how.translation.show(draft);
-    } catch (error) {
-      if (error.name === "AbortError") throw error;
-      part.job = null;
-      failures.push(error);
-      if (failures.length > 2) break;
-    }
-    how.keep();
-  }
-  if (failures.length) throw failures[0];
+function hearSegments(part, segments, draft, how) {
+  const placed = segments.map((segment) => moved(segment, part.start));
+  for (const segment of placed) place(part, segment);
+  part.total = segments.at(-1).total;
+  how.translation.add(placed, draft);
+  how.keep();
 }
 
-// What is handed in and not done is not wanted any more.
-export function cancel(draft, how) {
-  for (const part of draft.parts ?? []) {
-    if (part.job && part.state !== "done") jobs.forget(part.job, how);
-    part.job = null;
-  }
-  if (draft.summaryJob && !draft.summary) jobs.forget(draft.summaryJob, how);
+function bodyOf(part, draft, text) {
+  const { source } = draft.asked;
+  const known = source === "auto" && part.start > 0 ? draft.language ?? source : source;
+  return { ...taskFields(draft), text: text.slice(part.start, part.end), source: known, format: draft.format };
+}
+
+// What any text of the draft is translated with.
+export function taskFields(draft) {
+  const { target, glossary } = draft.asked;
+  return { target, ...modelFor(draft, "translate"), ...(glossary ? { glossary } : {}) };
+}
+
+// Stop the jobs, and take what they have done; it is not shown yet.
+export async function cancel(draft, how) {
+  if (draft.summaryJob) jobs.callOff(draft.summaryJob, 0, how);
   draft.summaryJob = null;
+  for (const part of draft.parts ?? []) {
+    const { job, told } = part;
+    Object.assign(part, { job: null, told: 0 });
+    const last = job && (await jobs.callOff(job, told ?? 0, how));
+    if (last?.partial) for (const segment of last.segments) place(part, moved(segment, part.start));
+    else if (last) finish(part, last, draft);
+  }
 }
 
 function finish(part, answer, draft) {
@@ -188,7 +187,7 @@ function finish(part, answer, draft) {
   part.segments = answer.segments
     .map((segment, index) => moved({ ...segment, index }, part.start))
     .filter((segment) => !segment.missing);
-  part.job = null;
+  Object.assign(part, { job: null, told: 0, total: answer.segments.length });
   draft.language = answer.source.language;
   draft.about = {
     source: answer.source.language, target: answer.target, model: answer.model, via: answer.via,
@@ -202,23 +201,25 @@ function moved(segment, by) {
   return { ...segment, source: { start: start + by, end: end + by } };
 }
 
-// "137 of about 410 sentences, about 2 minutes left": measured since this run began.
+// "137 of 410 sentences, about 2 minutes left": measured since this run began.
 class Progress {
   constructor(draft, text, how) {
-    Object.assign(this, { draft, text, how, since: performance.now() });
+    Object.assign(this, { draft, text, how, begun: performance.now(), since: performance.now() });
     this.before = progress(draft.parts, text).share;
   }
 
-  tell(begun) {
-    const now = progress(this.draft.parts, this.text, begun);
+  tell(status) {
+    const { done, total, share } = progress(this.draft.parts, this.text);
+    if (status === "queued") this.since = performance.now();
     const seconds = (performance.now() - this.since) / 1000;
-    const gained = now.share - this.before;
-    const left = gained > 0.02 && seconds > TICK_S && isUnfinished(this.draft) ? (seconds / gained) * (1 - now.share) : 0;
-    const about = now.isExact ? "" : "about ";
-    this.how.say(
-      `Translating into ${named(this.draft.asked.target)}: ${number(now.done)} of ${about}${number(now.total)} sentences` +
-        (left > 1 ? `, about ${duration(left)} left` : ""),
-      now.share,
-    );
+    const gained = share - this.before;
+    const left = gained > 0.02 && seconds > TICK_S ? (seconds / gained) * (1 - share) : 0;
+    const how = [
+      total && `${number(done)} of ${count(total, "sentence")}`,
+      left > 1 && `about ${duration(left)} left`,
+      status === "queued" && performance.now() - this.begun > TICK_S * 1000 && "waiting for other work on the server",
+    ];
+    const into = `Translating into ${named(this.draft.asked.target)}`;
+    this.how.say(how.some(Boolean) ? `${into}: ${how.filter(Boolean).join(", ")}` : `${into} …`, share);
   }
 }

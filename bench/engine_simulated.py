@@ -1,0 +1,196 @@
+"""The native engine's loop, scheduler and books over a device that only takes an H100's time.
+
+The host's work is real but for the launches of kernels: queue, places, tables for the device, the encoder
+module's own Python, books, answers. Time is the CPU time of this process and the device's; so a busy machine
+changes little. Each case is run twice, once with a host that takes no time: what is left of its rate is the
+share that the host keeps. Kernel launches, copies to a GPU and their order are not simulated.
+"""
+
+import gc
+import time
+from dataclasses import dataclass
+
+import torch
+from engine_workloads import WORKLOADS, Workload, simulated_model
+
+from models.engine.seq2seq import Seq2SeqEngine
+from models.engine.seq2seq.loop import Loop
+from models.engine.seq2seq.memory import sizes_for
+from models.engine.seq2seq.runner import Runner
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is run, and the device's times: of a step, and of encoding a token."""
+
+    workload: Workload
+    num_beams: int
+    alone: bool
+    step_ms: float
+    slot_us: float
+    row_us: float
+    token_us: float
+
+
+# Measured on one H100 in bf16: BART's steps 1.05 ms (1 row), 2.82 (64 articles of 4 beams), 4.55 (128 of 4,
+# and 256 of one), 8.3 (256 of 4), 1,764 articles a second encoded; Marian's by its rates of 49.5, 1,919 and
+# 14,710 a second.
+BART, MARIAN = WORKLOADS
+_BART_TIMES = {"step_ms": 1.05, "slot_us": 8.8, "row_us": 4.9, "token_us": 0.75}
+CASES = (
+    Case(BART, 4, False, **_BART_TIMES),
+    Case(BART, 1, False, **_BART_TIMES),
+    Case(BART, 4, True, **_BART_TIMES),
+    Case(MARIAN, 4, False, step_ms=0.55, slot_us=13.0, row_us=0.0, token_us=0.2),
+    Case(MARIAN, 1, False, step_ms=0.55, slot_us=1.3, row_us=0.0, token_us=0.2),
+)
+
+
+MOST_QUEUED = 2048
+AT_A_TIME = 64
+"""Requests that are submitted together, while the engine waits for the device: both hold the same lock of
+Python's, and how it is handed over is not simulated."""
+
+
+class Device:
+    """A device's time and the host's: it works through what it is given, and who waits loses no real time."""
+
+    def __init__(self, *, host_is_free: bool):
+        self.busy_s = 0.0
+        self._ready_s = 0.0
+        self._waited_s = 0.0
+        self._host_s = (lambda: 0.0) if host_is_free else time.process_time
+        self.meanwhile = lambda: False
+        """Does a little of what the host does while it waits; False if there is nothing to do."""
+
+    def now(self) -> float:
+        return self._host_s() + self._waited_s
+
+    def work(self, seconds: float) -> None:
+        self._ready_s = max(self._ready_s, self.now()) + seconds
+        self.busy_s += seconds
+
+    def event(self) -> "Arrival":
+        return Arrival(self, self._ready_s)
+
+    def wait_until(self, moment: float) -> None:
+        while self.now() < moment and self.meanwhile():
+            pass
+        self._waited_s += max(0.0, moment - self.now())
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """As a CUDA event."""
+
+    device: Device
+    at: float
+
+    def synchronize(self) -> None:
+        self.device.wait_until(self.at)
+
+
+class SimulatedRunner(Runner):
+    """Steps only count; a search ends at its limit of new tokens."""
+
+    def __init__(self, case: Case, simulated: Device, model, **options):
+        self._case = case
+        self._simulated = simulated
+        super().__init__(model, **options)
+        encode = self.encoder._encode
+
+        def encoded(input_ids, attention_mask):
+            simulated.work(input_ids.numel() * case.token_us / 1e6)
+            encode(input_ids=input_ids[:1, :1], attention_mask=None)  # the module's own Python
+            return type("", (), {"last_hidden_state": torch.zeros(*input_ids.shape, model.config.d_model)})
+
+        self.encoder._encode = encoded
+        self.decoder.cross_keys_values = lambda _, hidden: hidden.new_zeros(1).expand(
+            2, hidden.shape[0], 1, hidden.shape[1], 1
+        )
+
+    def _step(self, active, lane):
+        case, state, slots = self._case, self.state, active.long()
+        bucket = next(size for size in self._graphs._buckets(lane) if size >= len(active))
+        rows_us = bucket * (case.slot_us + lane.num_beams * case.row_us)
+        self._simulated.work(case.step_ms / 1e3 + rows_us / 1e6)
+        position = state.position[slots] + 1
+        state.position[slots] = position
+        state.finished[slots] = (position >= state.settings[slots, 0]).int()
+        state.done_length[slots, 0] = position
+
+    def _to_host(self, *tensors):
+        return [tensor.clone() for tensor in tensors], self._simulated.event()
+
+
+class SimulatedEngine(Seq2SeqEngine):
+    """The engine over the simulated device, looked at as late as a GPU is."""
+
+    def __init__(self, case: Case, simulated: Device, model, **sizes):
+        self._new_runner = lambda **options: SimulatedRunner(case, simulated, model, **options)
+        super().__init__(model, **sizes)
+
+    def _new_loop(self):
+        with torch.inference_mode():
+            runner = self._new_runner(device=self._device, dtype=self._dtype, limits=self._limits)
+        loop = Loop(runner, self._counts)
+        loop._lag = 1
+        return loop
+
+
+def simulate() -> list[dict[str, object]]:
+    """Return a record of each case."""
+    torch.set_num_threads(1)
+    return [_record(case) for case in CASES]
+
+
+def _record(case: Case) -> dict[str, object]:
+    free_s, _ = _seconds(case, host_is_free=True)
+    seconds, busy_s = min(_seconds(case, host_is_free=False) for _ in range(3))
+    count = _count(case)
+    return {
+        "system": "simulated",
+        "model": case.workload.name,
+        "case": "one alone" if case.alone else "all at once",
+        "num_beams": case.num_beams,
+        "per_s": count / seconds,
+        "of_the_device": free_s / seconds,
+        "busy": busy_s / seconds,
+    }
+
+
+def _count(case: Case) -> int:
+    return 8 if case.alone else case.workload.num_requests * (2 if case.num_beams == 1 else 1)
+
+
+def _seconds(case: Case, *, host_is_free: bool) -> tuple[float, float]:
+    """The simulated seconds of the whole case, and those of the device's work."""
+    device = Device(host_is_free=host_is_free)
+    workload = case.workload
+    sizes = sizes_for(case.num_beams, workload.max_source_tokens, workload.max_new_tokens)
+    engine = SimulatedEngine(case, device, simulated_model(workload), **sizes)
+    generations = workload.generations(_count(case), case.num_beams)
+    gc.collect()
+    gc.freeze()  # as a server does once it is up
+    started = device.now()
+    size = 1 if case.alone else AT_A_TIME
+    groups = [generations[i : i + size] for i in range(0, len(generations), size)]
+    futures = []
+
+    def meanwhile() -> bool:
+        if groups and not case.alone and engine.stats().queued < MOST_QUEUED:
+            futures.extend(engine.submit(groups.pop(), wait=False))
+            return True
+        return False
+
+    device.meanwhile = meanwhile
+    for _ in range(4):
+        meanwhile()
+    while groups or futures:
+        if not futures:
+            futures.extend(engine.submit(groups.pop()))
+        futures.pop().result()
+    seconds, busy_s = device.now() - started, device.busy_s
+    engine.close()
+    gc.unfreeze()
+    return seconds, busy_s

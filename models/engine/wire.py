@@ -1,0 +1,117 @@
+"""The messages between a process that has engines and the processes that use them.
+
+They are pickled, so both ends must be processes of one installation, over a connection that nobody else can
+open. Each is sent in a list with what else is waiting to be sent.
+"""
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from models.engine.protocol import BatchRecord, Decoding, EngineStats, Output
+
+# ------------------------------------------------------------------------------------- to the engines
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Make the engine `name` out of `what`, if there is none yet. Answered by Loaded."""
+
+    name: str
+    what: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Unload:
+    """Let the engine finish, and close it once no other process uses it. Answered by Unloaded."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Generations for one engine, each `(number, source_ids, decoding, deadline, streams)`.
+
+    `number` is the sender's own; `deadline` is on `time.monotonic()`'s clock, which processes of one machine
+    share; `streams` asks for each token as it comes. Each is answered by Ended.
+    """
+
+    name: str
+    generations: Sequence[tuple[int, tuple[int, ...], Decoding, float | None, bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Nobody waits for these generations any more."""
+
+    numbers: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class AskStats:
+    """Answered by Stats."""
+
+    name: str
+
+
+# ------------------------------------------------------------------------------------- from the engines
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The engine is there, or the error says why it is not."""
+
+    name: str
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unloaded:
+    """The engine has answered all that it had of this process."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The next token of a generation that streams."""
+
+    number: int
+    token_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of a generation."""
+
+    number: int
+    result: Output | Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """An engine's statistics."""
+
+    name: str
+    stats: EngineStats
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """An engine ran a batch."""
+
+    name: str
+    record: BatchRecord
+
+
+def send(connection: Connection, messages: list[Any]) -> None:
+    """Send messages. Raises OSError once the other end has gone."""
+    connection.send_bytes(pickle.dumps(messages, pickle.HIGHEST_PROTOCOL))
+
+
+def receive(connection: Connection) -> list[Any]:
+    """Wait for the next messages. Raises EOFError or OSError once the other end has gone."""
+    messages: list[Any] = pickle.loads(connection.recv_bytes())  # noqa: S301 - our own processes'
+    return messages

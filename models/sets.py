@@ -1,0 +1,86 @@
+"""Sets of models that are chosen by one word, what each takes, and which of them suits a machine."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Literal
+
+from models.catalog import Catalog
+from models.entry import ModelEntry
+
+DEFAULT = "bundled"
+
+SPARE_BYTES = 1_000_000_000
+"""Memory of the process itself, with its libraries."""
+INT8_BYTES = 1.2
+"""A parameter's bytes in CTranslate2's int8, with scales and buffers."""
+CONVERSION_BYTES = 5.2
+"""A parameter's bytes while a model is converted to int8: float32 and int8. A model with the sizes of BART
+large (406 million parameters) took 2.1 GB beside the process's 0.5 GB."""
+GPU_BYTES = 3.0
+"""A parameter's bytes on a GPU: bfloat16, and half as much again for caches."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSet:
+    """A set. `pairs` are those that are fetched of a model that stands for one a pair."""
+
+    name: str
+    summarize: str
+    translate: str
+    device: Literal["any", "cuda"]
+    good_at: str
+    pairs: tuple[str, ...] = ()
+
+    def entries(self, catalog: Catalog, pairs: Iterable[str] = ()) -> list[ModelEntry]:
+        """Return its models, each once, a pattern as the models of these pairs (or of its own)."""
+        found: dict[str, ModelEntry] = {}
+        for name in (self.summarize, self.translate):
+            names = (
+                [name.replace("*", pair) for pair in (tuple(pairs) or self.pairs)] if "*" in name else [name]
+            )
+            found |= {each: catalog.get(each) for each in names}
+        return list(found.values())
+
+    def download_bytes(self, catalog: Catalog) -> int:
+        """Return about how much a pull of it fetches."""
+        return sum(entry.download_mb for entry in self.entries(catalog)) * 1_000_000
+
+    def memory_bytes(self, catalog: Catalog, device: str) -> int:
+        """Return about how much memory of the device it takes, the first start's conversion included.
+
+        Of a pattern's models two are counted: both ways between two languages.
+        """
+        sizes = [
+            entry.parameters_m * 1_000_000
+            for name in dict.fromkeys((self.summarize, self.translate))
+            for entry in (catalog.get(name),) * (2 if "*" in name else 1)
+        ]
+        if device == "cuda":
+            return int(GPU_BYTES * sum(sizes))
+        return int(SPARE_BYTES + INT8_BYTES * sum(sizes) + CONVERSION_BYTES * max(sizes))
+
+
+def load_sets() -> Mapping[str, ModelSet]:
+    """Read the sets that are shipped, by name, from the least to the most that a machine needs."""
+    data = tomllib.loads(files("models").joinpath("sets.toml").read_text("utf-8"))
+    return {
+        name: ModelSet(name, **{**raw, "pairs": tuple(raw.get("pairs", ()))}) for name, raw in data.items()
+    }
+
+
+def fitting(catalog: Catalog, memory_bytes: int | None, gpu_bytes: int | None) -> ModelSet:
+    """Return the largest set that a machine has the memory for; with neither number, the bundled one."""
+    sets = load_sets()
+    best = sets[DEFAULT]
+    for each in sets.values():
+        on_gpu = gpu_bytes is not None and each.memory_bytes(catalog, "cuda") <= gpu_bytes
+        on_cpu = (
+            each.device == "any"
+            and memory_bytes is not None
+            and each.memory_bytes(catalog, "cpu") <= memory_bytes
+        )
+        if on_gpu or on_cpu:
+            best = each
+    return best

@@ -1,0 +1,74 @@
+"""Messages to an instruct model, as they are: its own template around them, and what it writes back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from models.codec import InstructCodec, Purpose
+from models.engine.protocol import Generation, Output
+from models.entry import ModelEntry
+from models.errors import InvalidInput
+from models.families import FAMILIES
+from models.pool import ModelPool, TextModel
+from models.tasks.steps import Call, Steps
+from models.tasks.usage import Usage
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One message of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A conversation to go on with."""
+
+    messages: tuple[ChatMessage, ...]
+    entry: ModelEntry
+    """An instruct model."""
+    max_tokens: int | None = None
+    """At most so many new ones; the model's own limit holds too."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAnswer:
+    """A model's answer to messages."""
+
+    text: str
+    model: str
+    usage: Usage
+    complete: bool
+    """False if the model stopped at a limit of tokens rather than at an end of its own."""
+
+
+def takes_messages(entry: ModelEntry) -> bool:
+    """Return True for a model that follows what messages ask for."""
+    return FAMILIES[entry.family].feed == "chat"
+
+
+def chat(pool: ModelPool, request: ChatRequest) -> Steps[ChatAnswer]:
+    """Have the model answer; its words are told as they come. Raises InvalidInput for what is too long."""
+    with pool.use(request.entry) as model:
+        assert isinstance(model, TextModel) and isinstance(model.codec, InstructCodec)  # noqa: S101 - by its feed
+        codec = model.codec
+        ids = codec.encode_messages([(each.role, each.content) for each in request.messages])
+        most = request.entry.max_source_tokens
+        if len(ids) > most:
+            raise InvalidInput(
+                f"the messages have {len(ids)} tokens", field="messages", allowed=f"at most {most} tokens"
+            )
+        own = request.entry.max_new_tokens
+        decoding = codec.decoding(Purpose("summarize", "und"), max_new_tokens=request.max_tokens or own)
+        generation = Generation(ids, decoding)
+        outputs: Sequence[Output] = yield Call(model.engine, [generation], codec.decode)
+        return ChatAnswer(
+            codec.decode(outputs[0].token_ids),
+            request.entry.name,
+            Usage.of([generation], outputs),
+            outputs[0].finish == "stop",
+        )

@@ -1,0 +1,128 @@
+"""/v1/memory: sentences as the caller wants them translated, which translations then take as they stand."""
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, request
+from pydantic import BaseModel
+
+from models.errors import InvalidInput, Overloaded, UnsupportedLanguage
+from service import tmx
+from service.errors import StoreUnavailable
+from service.http.body import read_json
+from service.http.openapi import Example, Operation, add
+from service.http.work import RequestRunner
+from service.memory import MemoryPair
+from service.schemas.documents import parse_form
+from service.schemas.memory import (
+    MemoryAnswer,
+    MemoryBody,
+    MemoryForgetQuery,
+    MemoryKept,
+    MemoryPart,
+    MemoryQuery,
+    parse_memory,
+)
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+XML = frozenset({tmx.MEDIA_TYPE, "application/xml", "text/xml"})
+"""Bodies that are a TMX file."""
+
+_NEW = {"source": "en", "target": "fr", "entries": {"The talks go on.": "Les pourparlers se poursuivent."}}
+_PAIRS = [{"source": "en", "target": "fr", "size": 1}]
+
+KEEP = Operation(
+    method="POST",
+    path="/memory",
+    tag="memory",
+    summary="Keep translated sentences",
+    description=f"Or send a TMX file as {tmx.MEDIA_TYPE}. Translations take a sentence that is kept as it "
+    "stands there, and offer those of nearly the same sentences as alternatives. A key has a memory of its "
+    "own, and so has each address without one.",
+    body=MemoryBody,
+    status=201,
+    answers=(MemoryKept,),
+    errors=(UnsupportedLanguage, Overloaded, StoreUnavailable),
+    examples={"one sentence": Example(_NEW, {"pairs": _PAIRS, "kept": 1})},
+)
+SHOW = Operation(
+    method="GET",
+    path="/memory",
+    tag="memory",
+    summary="The languages of the sentences that are kept",
+    answers=(MemoryAnswer,),
+    errors=(StoreUnavailable,),
+    examples={"one pair": Example(answer={"pairs": _PAIRS})},
+)
+EXPORT = Operation(
+    method="GET",
+    path="/memory.tmx",
+    tag="memory",
+    summary="The sentences that are kept, as a TMX file",
+    parameters=MemoryQuery,
+    answer_type=tmx.MEDIA_TYPE,
+    errors=(InvalidInput, StoreUnavailable),
+    examples={"none": Example(answer="".join(tmx.write(())), answer_type=tmx.MEDIA_TYPE)},
+)
+FORGET = Operation(
+    method="DELETE",
+    path="/memory",
+    tag="memory",
+    summary="Forget all sentences, or those that the query names",
+    parameters=MemoryForgetQuery,
+    status=204,
+    errors=(InvalidInput, StoreUnavailable),
+)
+
+
+class MemoryViews:
+    """The views of /v1/memory over a runtime."""
+
+    def __init__(self, runtime: "Runtime", work: RequestRunner):
+        self._runtime = runtime
+        self._work = work
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("memory", __name__, url_prefix="/v1")
+        add(routes, KEEP, self.keep)
+        add(routes, SHOW, self.show)
+        add(routes, EXPORT, self.export)
+        add(routes, FORGET, self.forget)
+        return routes
+
+    def keep(self) -> Response:
+        with self._work.place():
+            if request.mimetype in XML:
+                pairs = self._work.apart(tmx.read, request.get_data(), field="file")
+            else:
+                pairs = parse_memory(read_json(request))
+            self._work.charge(chain.from_iterable((each.text, each.translation) for each in pairs))
+            memory = self._work.memory()
+            kept = memory.add(pairs)
+            return _json(MemoryKept(kept=kept, pairs=_parts(memory.pairs())), 201)
+
+    def show(self) -> Response:
+        return _json(MemoryAnswer(pairs=_parts(self._work.memory().pairs())))
+
+    def export(self) -> Response:
+        query = parse_form(MemoryQuery, request.args.to_dict())
+        pairs = self._work.memory().sentences(query.source, query.target)
+        answer = Response(tmx.write(pairs), content_type=f"{tmx.MEDIA_TYPE}; charset=utf-8")
+        answer.headers["Content-Disposition"] = 'attachment; filename="memory.tmx"'
+        return answer
+
+    def forget(self) -> Response:
+        query = parse_form(MemoryForgetQuery, request.args.to_dict())
+        self._work.memory().forget(query.source, query.target, query.text)
+        return Response(status=204)
+
+
+def _parts(pairs: Iterable[MemoryPair]) -> list[MemoryPart]:
+    return [MemoryPart(source=each.source, target=each.target, size=each.size) for each in pairs]
+
+
+def _json(answer: BaseModel, status: int = 200) -> Response:
+    return Response(answer.model_dump_json(), status=status, mimetype="application/json")

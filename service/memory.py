@@ -1,0 +1,182 @@
+"""Translation memory, kept in SQLite: sentences and what people made of them, by pairs of languages.
+
+A key has a memory of its own, and so has each address without one: nothing that one caller keeps reaches what
+another reads.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import InvalidInput
+from models.languages import Languages
+from models.tasks.translation import Remembered
+from service.database import Database
+from service.limits import shares
+from service.recollection import NEAR_LENGTHS, nearest, normal
+from service.tmx import TmxPair
+
+LONGEST_SENTENCE = 5000
+"""Characters of either side."""
+MOST_CANDIDATES = 20_000
+"""Sentences of about the same length among which the nearest are looked for."""
+_AT_ONCE = 400
+
+TABLES = """
+PRAGMA journal_mode = WAL;
+CREATE TABLE IF NOT EXISTS remembered (
+    owner TEXT, caller TEXT NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL,
+    text TEXT NOT NULL, translation TEXT NOT NULL, bytes INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS remembered_by_text ON remembered (caller, source, target, text);
+CREATE INDEX IF NOT EXISTS remembered_by_length ON remembered (caller, source, target, length(text));
+CREATE INDEX IF NOT EXISTS remembered_by_owner ON remembered (owner, bytes);
+"""
+
+_PUT = """
+INSERT INTO remembered (owner, caller, source, target, text, translation, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (caller, source, target, text)
+DO UPDATE SET translation = excluded.translation, bytes = excluded.bytes
+"""
+_OWN = "caller = ? AND source = ? AND target = ?"
+ROW_BYTES = 200
+"""Bytes that a sentence takes beside its texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPair:
+    """Two languages, and how many sentences there are for them."""
+
+    source: str
+    target: str
+    size: int
+
+
+class Memory:
+    """One caller's memory in a file, which is made at its first use. Threads may share it.
+
+    At first it is nobody's; `of` gives a caller's. It takes at most `max_bytes`.
+    """
+
+    def __init__(self, file: Path, languages: Languages, *, max_bytes: int):
+        self._languages = languages
+        self._max_bytes = max_bytes
+        self._owner: str | None = None
+        self._caller = ""
+        self._database = Database(file, "the translation memory", TABLES)
+
+    def of(self, owner: str | None, caller: str) -> "Memory":
+        """Return the memory of a caller, whose key's id is `owner`, if there is a key."""
+        other = copy(self)
+        other._owner, other._caller = owner, caller
+        return other
+
+    def add(self, pairs: Iterable[TmxPair]) -> int:
+        """Keep pairs, the later of two for one sentence, and return how many. Raises InvalidInput."""
+        rows = [self._row(each) for each in pairs]
+        with self._database.transaction() as db:
+            db.executemany(_PUT, rows)
+            self._require_room(db)
+        return len(rows)
+
+    def recall(self, texts: Sequence[str], source: str, target: str, near: int) -> list[Remembered]:
+        """See `Recall`."""
+        if not self._database.file.exists():
+            return []
+        asked = [normal(text) for text in texts]
+        with self._database.transaction(write=False) as db:
+            same = self._same(db, asked, source, target)
+            return [
+                Remembered(same.get(text), nearest(text, self._around(db, text, source, target), near))
+                if near
+                else Remembered(same.get(text))
+                for text in asked
+            ]
+
+    def pairs(self) -> list[MemoryPair]:
+        """Return the pairs of languages that it has sentences for."""
+        with self._database.transaction(write=False) as db:
+            rows = db.execute(
+                "SELECT source, target, count(*) FROM remembered WHERE caller = ? "
+                "GROUP BY source, target ORDER BY source, target",
+                (self._caller,),
+            )
+            return [MemoryPair(*row) for row in rows]
+
+    def sentences(self, source: str | None = None, target: str | None = None) -> Iterator[TmxPair]:
+        """Yield all that is kept, or what is kept from or into a language."""
+        which, values = self._which(source, target)
+        with self._database.transaction(write=False) as db:
+            query = f"SELECT source, target, text, translation FROM remembered WHERE {which} ORDER BY 1, 2, 3"  # noqa: S608
+            for row in db.execute(query, values):
+                yield TmxPair(*row)
+
+    def forget(self, source: str | None = None, target: str | None = None, text: str | None = None) -> int:
+        """Drop all, or what is from or into a language, or one sentence; return how many went."""
+        which, values = self._which(source, target)
+        if text is not None:
+            which, values = f"{which} AND text = ?", [*values, normal(text)]
+        with self._database.transaction() as db:
+            return db.execute(f"DELETE FROM remembered WHERE {which}", values).rowcount  # noqa: S608
+
+    # ------------------------------------------------------------------ inside
+
+    def _row(self, pair: TmxPair) -> tuple[str | None, str, str, str, str, str, int]:
+        source = self._languages.normalize(pair.source, "source")
+        target = self._languages.normalize(pair.target, "target")
+        text, translation = normal(pair.text), pair.translation.strip()
+        if source == target:
+            raise InvalidInput(f"{source} is the language of both sides", field="target", allowed="another")
+        if not text or not translation or max(len(text), len(translation)) > LONGEST_SENTENCE:
+            raise InvalidInput(
+                f"a pair has {len(text)} and {len(translation)} characters: {text[:40]!r}",
+                field="entries",
+                allowed=f"1 to {LONGEST_SENTENCE} characters on each side",
+            )
+        if any(ord(each) < 32 and each not in "\t\n\r" for each in text + translation):
+            raise InvalidInput("a pair holds control characters", field="entries", allowed="text")
+        size = ROW_BYTES + 2 * len(text.encode()) + len(translation.encode())
+        return self._owner, self._caller, source, target, text, translation, size
+
+    def _same(self, db: sqlite3.Connection, texts: Sequence[str], source: str, target: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        wanted = list(dict.fromkeys(texts))
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            places = ",".join("?" * len(some))
+            query = f"SELECT text, translation FROM remembered WHERE {_OWN} AND text IN ({places})"  # noqa: S608
+            found.update(db.execute(query, [self._caller, source, target, *some]))
+        return found
+
+    def _around(self, db: sqlite3.Connection, text: str, source: str, target: str) -> Mapping[str, str]:
+        """Return sentences of about this length."""
+        least, most = (int(len(text) * ratio) for ratio in NEAR_LENGTHS)
+        return dict(
+            db.execute(
+                f"SELECT text, translation FROM remembered WHERE {_OWN} "  # noqa: S608 - of a constant
+                "AND length(text) BETWEEN ? AND ? LIMIT ?",
+                (self._caller, source, target, least, most, MOST_CANDIDATES),
+            ).fetchall()
+        )
+
+    def _which(self, source: str | None, target: str | None) -> tuple[str, list[str]]:
+        which, values = "caller = ?", [self._caller]
+        for name, language in (("source", source), ("target", target)):
+            if language is not None:
+                which += f" AND {name} = ?"
+                values.append(self._languages.normalize(language, name))
+        return which, values
+
+    def _require_room(self, db: sqlite3.Connection) -> None:
+        """Raise InvalidInput if the caller, or all without a key together, keep too much now."""
+        for whose, which, value, share in shares(self._caller, self._owner):
+            query = f"SELECT coalesce(sum(bytes), 0) FROM remembered WHERE {which}"  # noqa: S608
+            (kept,) = db.execute(query, (value,)).fetchone()
+            if kept > share * self._max_bytes:
+                raise InvalidInput(
+                    f"the translation memory of {whose} would take {kept} bytes",
+                    field="entries",
+                    allowed=f"at most {share * self._max_bytes} bytes",
+                )

@@ -1,0 +1,78 @@
+"""A process with a fake engine in the place of `service.engine_process`: it starts in a moment.
+
+The engine answers with the source reversed, one token in about a millisecond. POISON ends the process.
+"""
+
+import os
+import pickle
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Listener
+
+from models.engine.batching import BatchingEngine
+from models.engine.hosting import EngineHost
+from models.engine.protocol import Generation, Output
+from models.errors import ModelUnavailable
+
+POISON = 99
+STEP_S = 0.001
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A stand-in for a catalog entry."""
+
+    name: str = "reversing"
+
+
+class ReversingBackend:
+    """Reverses; a step takes as long for one as for all."""
+
+    max_source_tokens = 64
+    workers = 1
+
+    def vocabulary_size(self) -> int:
+        return 100
+
+    def run(
+        self,
+        batch: Sequence[Generation],
+        stopped: Callable[[int], bool],
+        finished: Callable[[int, Output], None] | None = None,
+    ) -> list[Output]:
+        outputs = [Output(tuple(reversed(generation.source_ids))) for generation in batch]
+        for step in range(max(len(output.token_ids) for output in outputs)):
+            time.sleep(STEP_S)
+            for generation, output in zip(batch, outputs, strict=True):
+                if POISON in generation.source_ids:
+                    os._exit(3)
+                if generation.on_token is not None and step < len(output.token_ids):
+                    generation.on_token(output.token_ids[step])
+        return outputs
+
+    def close(self) -> None:
+        pass
+
+
+def reversing(entry: Entry) -> BatchingEngine:
+    if entry.name == "missing":
+        raise ModelUnavailable("there is no such model")
+    if entry.name == "deadly":
+        os._exit(4)
+    return BatchingEngine(ReversingBackend())
+
+
+def main() -> None:
+    start = pickle.load(sys.stdin.buffer)
+    host = EngineHost(reversing)
+    with Listener(start.address, "AF_UNIX", authkey=start.key) as listener:
+        threading.Thread(target=host.serve, args=(listener,), daemon=True).start()
+        sys.stdin.buffer.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""A model hub on this machine: it speaks what `huggingface_hub` speaks, and fails in the ways that hubs fail.
+
+Repositories are folders. Large files are kept, as the hub keeps them, under their SHA-256 on another address,
+a "CDN", which answers ranges.
+"""
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import huggingface_hub.constants
+import pytest
+
+LARGE = (".safetensors", ".bin")
+BLOCK = 4096
+
+
+class Repository:
+    """A folder as the hub serves it. `revisions` are its branches and tags."""
+
+    def __init__(self, folder: Path, revisions: tuple[str, ...] = ("main",), gated: int | None = None):
+        self.files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        self.revisions = revisions
+        self.gated = gated
+        """The status that files answer with without a token that may have them."""
+
+    @property
+    def commit(self) -> str:
+        return hashlib.sha1(repr(sorted((n, _sha256(d)) for n, d in self.files.items())).encode()).hexdigest()
+
+    def has(self, revision: str) -> bool:
+        return revision in (*self.revisions, self.commit)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    is_closed = False
+
+    def __init__(self, answer: Callable[[BaseHTTPRequestHandler], None]):
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                if server.is_closed:
+                    self.close_connection = True
+                else:
+                    answer(self)
+
+            do_HEAD = do_GET
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that went away is no news."""
+
+
+class Hub:
+    """The hub, with its CDN on another port."""
+
+    def __init__(self) -> None:
+        self.repositories: dict[str, Repository] = {}
+        self.asked: list[str] = []
+        """Methods and paths, those of the CDN with the range."""
+        self.cdn_tokens: list[str] = []
+        """Tokens that the CDN was shown: there should be none."""
+        self.status: int | None = None
+        """What everything answers with."""
+        self.good_token = "hf_good"
+        self.breaks: list[int] = []
+        """After how many bytes the CDN's next answers break off."""
+        self.change: Callable[[bytes], bytes] = lambda data: data
+        """What the CDN makes of a file; the hub does not know of it."""
+        self.go_on = threading.Event()
+        """While it is not set, the CDN waits after two blocks."""
+        self.go_on.set()
+        self._hub, self._cdn = _Server(self._answer), _Server(self._serve)
+        self.url = self._hub.url
+
+    def add(self, name: str, folder: Path, **options: Any) -> Repository:
+        self.repositories[name] = Repository(folder, **options)
+        return self.repositories[name]
+
+    def close(self) -> None:
+        self.go_on.set()
+        for server in (self._hub, self._cdn):
+            server.is_closed = True
+            server.shutdown()
+            server.server_close()
+
+    # ------------------------------------------------------------------ the hub
+
+    def _answer(self, http: BaseHTTPRequestHandler) -> None:
+        path = unquote(urlsplit(http.path).path)
+        self.asked.append(f"{http.command} {path}")
+        if self.status is not None:
+            return _send(http, self.status, b"{}", {})
+        if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(revision|tree)/(.+))?", path):
+            return self._api(http, found[1], found[2], found[3] or "main")
+        if found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+            return self._file(http, *found.groups())
+        return _send(http, 404, b"{}", {})
+
+    def _known(self, http: BaseHTTPRequestHandler, name: str, revision: str) -> Repository | None:
+        token = http.headers.get("Authorization")
+        if token not in (None, f"Bearer {self.good_token}"):
+            message = "Invalid credentials in Authorization header"
+            _send(http, 401, b"{}", {"X-Error-Message": message})
+        elif name not in self.repositories:
+            _send(http, 401, b"{}", {"X-Error-Code": "RepoNotFound"})  # so the hub answers without a token
+        elif not self.repositories[name].has(revision):
+            _send(http, 404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+        else:
+            return self.repositories[name]
+        return None
+
+    def _api(self, http: BaseHTTPRequestHandler, name: str, what: str | None, revision: str) -> None:
+        if (repository := self._known(http, name, revision)) is None:
+            return
+        files: list[dict[str, Any]] = []
+        for file, data in repository.files.items():
+            fact: dict[str, Any] = {"type": "file", "size": len(data), "oid": _git(data)}
+            if file.endswith(LARGE):
+                fact["lfs"] = {"oid": _sha256(data), "size": len(data), "pointerSize": 134}
+            if what == "tree":
+                files.append(fact | {"path": file})
+            else:
+                lfs = {"lfs": {"sha256": _sha256(data), "size": len(data), "pointerSize": 134}}
+                fact = {"rfilename": file, "size": len(data), "blobId": _git(data)}
+                files.append(fact | (lfs if file.endswith(LARGE) else {}))
+        told = files if what == "tree" else {"id": name, "sha": repository.commit, "siblings": files}
+        _send(http, 200, json.dumps(told).encode(), {"Content-Type": "application/json"})
+
+    def _file(self, http: BaseHTTPRequestHandler, name: str, revision: str, file: str) -> None:
+        if (repository := self._known(http, name, revision)) is None:
+            return None
+        if repository.gated and http.headers.get("Authorization") is None:
+            return _send(http, repository.gated, b"", {"X-Error-Code": "GatedRepo"})
+        if file not in repository.files:
+            return _send(http, 404, b"", {"X-Error-Code": "EntryNotFound"})
+        data, commit = repository.files[file], {"X-Repo-Commit": repository.commit}
+        if not file.endswith(LARGE):
+            return _send(http, 200, data, commit | {"ETag": f'"{_git(data)}"'})
+        sha256 = _sha256(data)
+        linked = {"X-Linked-Etag": f'"{sha256}"', "X-Linked-Size": str(len(data))}
+        there = {"Location": f"{self._cdn.url}/{sha256}"}
+        return _send(http, 302, b"", commit | linked | there)
+
+    # ------------------------------------------------------------------ the CDN
+
+    def _serve(self, http: BaseHTTPRequestHandler) -> None:
+        self.asked.append(f"CDN {http.path} {http.headers.get('Range', '')}".strip())
+        if token := http.headers.get("Authorization"):
+            self.cdn_tokens.append(token)
+        blobs = {_sha256(data): data for each in self.repositories.values() for data in each.files.values()}
+        data = self.change(blobs[http.path[1:]])
+        start = int(http.headers.get("Range", "bytes=0-")[6:].partition("-")[0])
+        http.send_response(206 if start else 200)
+        http.send_header("Content-Length", str(len(data) - start))
+        if start:
+            http.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        http.end_headers()
+        end = start + self.breaks.pop(0) if self.breaks else len(data)
+        for place in range(start, min(end, len(data)), BLOCK):
+            http.wfile.write(data[place : min(place + BLOCK, end)])
+            http.wfile.flush()
+            if not self.go_on.is_set() and place > start:
+                self.go_on.wait(60)
+        if end < len(data):
+            http.close_connection = True
+
+
+def _send(http: BaseHTTPRequestHandler, status: int, data: bytes, headers: dict[str, str]) -> None:
+    http.send_response(status)
+    for name, value in headers.items():
+        http.send_header(name, value)
+    http.send_header("Content-Length", str(len(data)))
+    http.end_headers()
+    if http.command != "HEAD":
+        http.wfile.write(data)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _git(data: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def point_here(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process ask the hub, without long waits between its tries, in small blocks."""
+    constants = huggingface_hub.constants
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", BLOCK)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
+    for name in ("_http", "_xet"):
+        monkeypatch.setattr(f"huggingface_hub.utils.{name}.time.sleep", lambda _s: None)

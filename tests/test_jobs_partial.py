@@ -1,0 +1,177 @@
+"""What there is of a job's result before it is done, and when it never will be: nothing is lost."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_pool import FakeEngine, FakePool, cipher
+from flask.testing import FlaskClient
+from http_fakes import FakeRuntime, settings
+from test_jobs import ended, put, until
+
+from models.engine.protocol import Generation, Output
+from models.languages import Languages
+from models.tasks.driver import Driver
+from models.tasks.steps import Event
+from models.tasks.translation import SegmentReady, TranslationRequest
+from models.tasks.translator import Translator
+from models.text.language import LanguageDetector
+from service.http.app import create_app
+from service.jobs import parts
+from service.jobs.desk import Desk
+from service.jobs.schemas import PartialAnswer
+
+SENTENCES = [f"The ferry of day {i} stayed in the harbour{' of Sark' * (i % 5)}." for i in range(80)]
+TEXT = " ".join(SENTENCES)
+
+
+class TicketEngine(FakeEngine):
+    """Takes a submission for each ticket, and waits where there is none."""
+
+    def __init__(self) -> None:
+        super().__init__(cipher)
+        self.tickets = threading.Semaphore(0)
+
+    def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
+        assert self.tickets.acquire(timeout=20)
+        return super().submit(generations, wait=wait)
+
+
+class TicketRuntime(FakeRuntime):
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        languages = Languages.load()
+        pool = FakePool(languages)
+        self.engine = pool.engine = TicketEngine()
+        self.translator = Translator(  # type: ignore[assignment]
+            pool.as_pool, languages, LanguageDetector(), default_model="facebook/m2m100_418M"
+        )
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> TicketRuntime:
+    return TicketRuntime(settings(data_dir=tmp_path / "data", max_job_characters=20_000))
+
+
+@pytest.fixture
+def client(runtime: TicketRuntime) -> Iterator[FlaskClient]:
+    desk = Desk(runtime)
+    desk.runner.start()
+    yield create_app(runtime, desk=desk).test_client()
+    runtime.engine.tickets.release(1000)
+    desk.runner.close()
+
+
+def so_far(client: FlaskClient, address: str, after: int = 0) -> dict[str, Any]:
+    answer = client.get(f"{address}/result?partial=true&after={after}")
+    assert (answer.status_code, answer.mimetype) == (200, "application/json"), answer.text
+    if "partial" in answer.json:
+        PartialAnswer.model_validate_json(answer.data)
+    told: dict[str, Any] = answer.json
+    return told
+
+
+def translate(client: FlaskClient, text: str) -> str:
+    return put(client, task="translate", text=text, source="en", target="fr")
+
+
+def until_told(client: FlaskClient, address: str, number: int) -> dict[str, Any]:
+    until(lambda: len(so_far(client, address)["segments"]) >= number)
+    return so_far(client, address)
+
+
+def test_sentences_are_shown_in_reading_order_while_it_runs(
+    client: FlaskClient, runtime: TicketRuntime
+) -> None:
+    address = translate(client, TEXT)
+    runtime.engine.tickets.release(3)
+    told = until_told(client, address, 24)
+    assert (told["status"], told["progress"]) == ("running", {"done": 24, "total": 80})
+    assert {each["index"] for each in told["segments"]} <= set(range(32)), "the text's beginning comes first"
+    for each in told["segments"]:
+        span = each["source"]
+        assert TEXT[span["start"] : span["end"]] == SENTENCES[each["index"]]
+        assert (each["text"], each["total"]) == (cipher(SENTENCES[each["index"]]), 80)
+    assert so_far(client, address, told["next"])["segments"] == []
+    runtime.engine.tickets.release(1)
+    until(lambda: so_far(client, address, told["next"])["segments"])
+    more = so_far(client, address, told["next"])
+    before = {each["index"] for each in told["segments"]}
+    assert len(more["segments"]) == 8 and before.isdisjoint(each["index"] for each in more["segments"])
+
+    runtime.engine.tickets.release(1000)
+    assert ended(client, address)["status"] == "done"
+    whole = so_far(client, address)
+    assert whole["translation"] == cipher(TEXT)
+    assert whole == client.get(f"{address}/result").json
+
+
+def test_a_cancelled_job_keeps_what_was_done_until_it_is_forgotten(
+    client: FlaskClient, runtime: TicketRuntime
+) -> None:
+    address = translate(client, TEXT)
+    runtime.engine.tickets.release(2)
+    until_told(client, address, 16)
+    assert client.delete(address).status_code == 204
+    runtime.engine.tickets.release(1)
+    told = so_far(client, address)
+    assert told["status"] == "cancelled" and len(told["segments"]) >= 16
+    assert "expires" in told
+    assert client.get(f"{address}/result").status_code == 409
+    assert client.delete(address).status_code == 204
+    assert client.get(f"{address}/result?partial=true").status_code == 404
+
+
+def test_a_failed_job_keeps_what_was_done(client: FlaskClient, runtime: TicketRuntime) -> None:
+    runtime.engine.tickets.release(1000)
+    address = translate(client, TEXT + " And ✗ then.")
+    assert ended(client, address)["status"] == "failed"
+    told = so_far(client, address)
+    assert (told["status"], told["problem"]["type"]) == ("failed", "/problems/engine-failed")
+    assert len(told["segments"]) >= 64 and told["progress"]["total"] == 81
+    assert client.get(f"{address}/result").json == told["problem"]
+
+
+def test_many_texts_that_are_done_are_shown_and_others_are_null(client: FlaskClient) -> None:
+    desk_is_busy = [translate(client, TEXT), translate(client, TEXT)]
+    address = put(client, task="translate", texts=["It rains.", ""], source="en", target="fr")
+    told = so_far(client, address)
+    assert (told["status"], told["results"][0], told["results"][1]["status"]) == ("queued", None, 422)
+    assert all(so_far(client, each)["segments"] == [] for each in desk_is_busy)
+    summary = put(client, task="summarize", text="One.")
+    assert so_far(client, summary)["partial"] is True
+    assert client.get(f"{summary}/result?partial=perhaps").json["field"] == "partial"
+
+
+def test_a_document_s_sentences_come_with_their_source(client: FlaskClient, runtime: TicketRuntime) -> None:
+    form = {"file": (BytesIO(TEXT.encode()), "a.txt"), "task": "translate", "source": "en", "target": "fr"}
+    address = client.post("/v1/jobs", data=form).headers["Location"]
+    runtime.engine.tickets.release(1)
+    for each in until_told(client, address, 8)["segments"]:
+        assert each["original"] == SENTENCES[each["index"]]
+    runtime.engine.tickets.release(1000)
+    ended(client, address)
+    told = so_far(client, address)
+    assert (told["status"], len(told["segments"])) == ("done", 80)
+    assert client.get(f"{address}/result").text == cipher(TEXT)
+
+
+def test_parts_of_a_very_long_text_tell_their_sentences_as_the_whole_s(
+    runtime: TicketRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "PART_CHARACTERS", 900)
+    runtime.engine.tickets.release(1000)
+    request = TranslationRequest(text=TEXT, source="en", target="fr")
+    told: dict[int, SegmentReady] = {}
+
+    def tell(event: Event) -> None:
+        assert isinstance(event, SegmentReady)
+        told[event.index] = event
+
+    result = Driver([parts.in_parts(runtime, request)]).run(tell)[0].unwrap()  # type: ignore[arg-type]
+    assert [told[i].segment for i in range(80)] == list(result.segments)
+    assert [TEXT[each.source.start : each.source.end] for each in result.segments] == SENTENCES

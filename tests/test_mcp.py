@@ -1,0 +1,115 @@
+"""The Model Context Protocol, with the package's own client: over HTTP, over standard input, in process."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import pytest
+from click.testing import CliRunner
+from compat_runtime import CompatRuntime
+from compat_server import CompatServer
+from http_fakes import FakeRuntime, settings
+from mcp import Client, StdioServerParameters, stdio_client
+
+from service.cli import cli
+from service.commands.mcp import _here
+from service.http.app import create_app
+from service.settings import Settings
+from service.work.tools import tool_server
+
+TEXT = "It rained. The ministers met in Vienna."
+PAGE = f"<html><body><nav>Home</nav><article><h1>Rain</h1><p>{TEXT} {TEXT}</p></article></body></html>"
+
+
+def call(made: Callable[[], Any], work: Callable[[Client], Awaitable[Any]]) -> Any:
+    async def run() -> Any:
+        async with Client(made()) as client:
+            return await work(client)
+
+    return anyio.run(run)
+
+
+async def all_tools(client: Client) -> dict[str, Any]:
+    tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+    assert set(tools) == {"translate", "summarize", "check", "clean"}
+    assert "translation" in (tools["translate"].output_schema or {})["properties"]
+    assert "target" in tools["translate"].input_schema["required"]
+    asked = {
+        "translate": {"text": TEXT, "target": "fr", "source": "en"},
+        "summarize": {"text": TEXT, "length": "headline"},
+        "check": {"source": "Some 40 slept there.", "output": "Some 60 slept there.", "kind": "summary"},
+        "clean": {"html": PAGE},
+    }
+    return {name: await client.call_tool(name, body) for name, body in asked.items()}
+
+
+def require_answers(done: dict[str, Any]) -> None:
+    assert not any(each.is_error for each in done.values())
+    found = {name: each.structured_content for name, each in done.items()}
+    assert done["translate"].content[0].text == found["translate"]["translation"] == TEXT.upper()
+    assert done["summarize"].content[0].text == found["summarize"]["summary"]
+    assert found["summarize"]["sentences"][0]["evidence"]
+    (sentence,) = found["check"]["sentences"]
+    assert [flag["kind"] for flag in sentence["flags"]] == ["number"]
+    assert "'60'" in done["check"].content[0].text
+    assert TEXT in found["clean"]["text"] and "Home" not in found["clean"]["text"]
+
+
+def test_over_http(compat_server: CompatServer) -> None:
+    require_answers(call(lambda: f"{compat_server.url}mcp", all_tools))
+
+
+def test_over_standard_input_of_a_program_that_asks_a_server(compat_server: CompatServer) -> None:
+    arguments = ["-m", "service", "mcp", "--server", compat_server.url]
+    started = StdioServerParameters(command=sys.executable, args=arguments)
+    require_answers(call(lambda: stdio_client(started), all_tools))
+
+
+def test_without_a_server() -> None:
+    runtime: Any = CompatRuntime(Settings(summarize_model="facebook/bart-large-cnn"))
+    require_answers(call(lambda: tool_server(_here(runtime)), all_tools))
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "said"),
+    [
+        ("translate", {"text": "Hi", "target": "xx"}, "'xx' is not a language code known here"),
+        ("translate", {"text": "Hi"}, "target"),
+        ("translate", {"text": "Hi", "target": "fr", "model": "nobody/nothing"}, "nobody/nothing"),
+        ("summarize", {}, "exactly one of text, html"),
+        ("summarize", {"text": "Hi", "length": "endless"}, "length"),
+        ("check", {"source": "a", "output": "a" * 31_000, "kind": "summary"}, "31000 characters"),
+    ],
+)
+def test_errors_are_told_to_whoever_called(
+    compat_server: CompatServer, name: str, body: dict[str, Any], said: str
+) -> None:
+    result = call(lambda: f"{compat_server.url}mcp", lambda client: client.call_tool(name, body))
+    assert result.is_error
+    assert said in result.content[0].text
+
+
+def test_keys_are_as_elsewhere() -> None:
+    runtime = FakeRuntime(settings(anonymous=False))
+    _, key = runtime.keys.create("reader")
+    client = create_app(runtime).test_client()
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+    headers = {"Accept": "application/json, text/event-stream"}
+    assert client.post("/mcp", json=message, headers=headers).status_code == 401
+    allowed = client.post("/mcp", json=message, headers={**headers, "Authorization": f"Bearer {key}"})
+    assert len(allowed.json["result"]["tools"]) == 4
+
+
+def test_without_the_extra_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.commands.mcp.has", lambda _: False)
+    monkeypatch.setattr("service.http.compat.mcp.find_spec", lambda _: None)
+    done = CliRunner().invoke(cli, ["mcp"])
+    assert (done.exit_code, "dragoman[mcp]" in done.stderr) == (1, True)
+    assert create_app(FakeRuntime(settings())).test_client().post("/mcp", json={}).status_code == 404
+
+
+def test_it_is_for_the_operator_to_turn_off() -> None:
+    client = create_app(FakeRuntime(settings(clients="openai"))).test_client()
+    assert client.post("/mcp", json={}).status_code == 404
+    assert create_app(FakeRuntime(settings())).test_client().get("/mcp").status_code == 405

@@ -1,0 +1,232 @@
+"""Translation memory: what people made of sentences is taken as it stands, by its owner alone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from compat_runtime import CompatRuntime
+from compat_runtime import settings as compat_settings
+from fake_pool import FakePool, cipher
+from flask.testing import FlaskClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lxml import etree
+
+from models.errors import InvalidInput
+from models.languages import Languages
+from models.tasks.driver import run
+from models.tasks.translation import Remembered, Translation, TranslationRequest
+from models.tasks.translator import Translator
+from models.text.language import LanguageDetector
+from service import tmx
+from service.http.app import create_app
+from service.memory import Memory
+from service.recollection import FileMemory, nearest, normal, paired
+from service.tmx import TmxPair
+
+ENGLISH, FRENCH = "The talks go on.", "Les pourparlers se poursuivent."
+PAIR = TmxPair("en", "fr", ENGLISH, FRENCH)
+REPORT = f"The ministers met on Sunday. {ENGLISH} Nobody left."
+
+TMX = b"""<?xml version="1.0"?>
+<!DOCTYPE tmx [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>
+<tmx version="1.4"><header srclang="en-US" datatype="plaintext"/><body>
+<tu><tuv xml:lang="fr-FR"><seg>Les <bpt i="1">&lt;b></bpt>pourparlers<ept i="1">&lt;/b></ept>
+  se poursuivent.</seg></tuv><tuv xml:lang="en-US"><seg>The <hi>talks</hi> go on.</seg></tuv>
+  <tuv xml:lang="de-DE"><seg>Die Gespr\xc3\xa4che dauern an.</seg></tuv></tu>
+<tu><tuv xml:lang="fr-FR"><seg>Sans anglais.</seg></tuv></tu>
+</body></tmx>"""
+
+
+@pytest.fixture
+def memory(tmp_path: Path, languages: Languages) -> Memory:
+    return Memory(tmp_path / "memory.sqlite", languages, max_bytes=10_000)
+
+
+def _translated(recall: object, **request: object) -> Translation:
+    pool = FakePool(Languages.load(), change=cipher)
+    translator = Translator(
+        pool.as_pool,
+        Languages.load(),
+        LanguageDetector(),
+        default_model="dragoman/gemma3-270m-translate",
+    )
+    given = TranslationRequest(**{"text": REPORT, "source": "en", "target": "fr", **request})  # type: ignore[arg-type]
+    return run(translator.steps(given, recall)).unwrap()  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------------------------- translations
+
+
+def test_a_sentence_that_is_there_is_taken_as_it_stands(memory: Memory) -> None:
+    memory.add([PAIR])
+    done = _translated(memory.recall)
+    first, second, third = done.segments
+    assert second.text == FRENCH
+    assert (first.from_memory, second.from_memory, third.from_memory) == (None, True, None)
+    assert (second.confidence, second.flags) == (None, ())
+    assert done.translation == f"{first.text} {FRENCH} {third.text}"
+    assert "1 of 3 segments are as your translation memory has them" in done.notes
+
+
+def test_it_is_not_looked_at_where_the_request_says_so_or_the_pair_is_another(memory: Memory) -> None:
+    memory.add([PAIR])
+    without = _translated(None).translation
+    assert _translated(memory.recall, memory=False).translation == without
+    assert _translated(memory.recall, target="de").translation != FRENCH
+    assert FRENCH not in _translated(memory.recall, target="de").translation
+
+
+def test_a_near_sentence_with_the_same_facts_is_an_alternative(memory: Memory) -> None:
+    memory.add(
+        [
+            TmxPair("en", "fr", "The ministers met on Sundays.", "Presque."),
+            TmxPair("en", "fr", "The ministers met on Monday.", "Un autre jour."),
+            TmxPair("en", "fr", "Nobody was left.", "Trop court."),
+        ]
+    )
+    known = {
+        "The minister met 3 people on Sunday.": "trois",
+        "The minister met 4 people on Sunday.": "quatre",
+    }
+    assert nearest("The ministers met 4 people on Sunday.", known, 3) == ("quatre",)
+    done = _translated(memory.recall, text="The minister met on Sunday.", alternatives=2)
+    assert done.segments[0].alternatives is not None
+    assert "Un autre jour." not in done.segments[0].alternatives
+    assert _translated(memory.recall).segments[0].alternatives is None
+
+
+def test_a_sentence_with_markup_inside_goes_through_the_model(memory: Memory) -> None:
+    memory.add([PAIR])
+    done = _translated(memory.recall, text="<p>The <b>talks</b> go on.</p>", format="html")
+    assert done.segments[0].from_memory is None
+    assert "<b>" in done.translation
+    whole = _translated(memory.recall, text="<p>The talks go on.</p>", format="html")
+    assert whole.translation == f"<p>{FRENCH}</p>"
+
+
+# ------------------------------------------------------------------------------------- the store
+
+
+def test_nothing_of_one_callers_memory_reaches_another(memory: Memory) -> None:
+    anna, berta, nobody = memory.of("k1", "key-1"), memory.of("k2", "key-2"), memory.of(None, "address-1")
+    anna.add([PAIR])
+    assert anna.recall([ENGLISH], "en", "fr", 1) == [Remembered(FRENCH)]
+    for other in (berta, nobody):
+        assert other.recall([ENGLISH], "en", "fr", 1) == [Remembered()]
+        assert other.pairs() == []
+        assert list(other.sentences()) == []
+        assert other.forget() == 0
+    assert anna.forget("en", "fr", ENGLISH) == 1
+    assert anna.pairs() == []
+
+
+def test_the_later_of_two_counts_and_a_full_memory_keeps_what_it_had(memory: Memory) -> None:
+    memory.add([PAIR, TmxPair("en", "fr", f"  {ENGLISH} ", "Ils continuent.")])
+    assert memory.recall([ENGLISH], "en", "fr", 0) == [Remembered("Ils continuent.")]
+    many = [TmxPair("en", "fr", f"Sentence {i}.", "Phrase.") for i in range(100)]
+    with pytest.raises(InvalidInput, match="would take"):
+        memory.add(many)
+    assert [(each.source, each.target, each.size) for each in memory.pairs()] == [("en", "fr", 1)]
+    with pytest.raises(InvalidInput, match="0 and 7 characters"):
+        memory.add([TmxPair("en", "fr", " ", "Phrase.")])
+    with pytest.raises(InvalidInput, match="both sides"):
+        memory.add([TmxPair("en", "en-GB", "A.", "B.")])
+
+
+def test_many_sentences_are_looked_up_at_once(memory: Memory) -> None:
+    memory.add([PAIR])
+    texts = [f"Sentence {i}." for i in range(1000)] + [ENGLISH]
+    assert [i for i, each in enumerate(memory.recall(texts, "en", "fr", 0)) if each.text] == [1000]
+
+
+# ------------------------------------------------------------------------------------- TMX
+
+
+def test_a_tmx_file_is_read_without_its_codes_and_entities() -> None:
+    assert tmx.read(TMX) == [
+        TmxPair("en-US", "fr-FR", ENGLISH, FRENCH),
+        TmxPair("en-US", "de-DE", ENGLISH, "Die Gespräche dauern an."),
+    ]
+    for broken in (b"", b"<tmx>", b"<html/>", b"no xml", TMX[:-20]):
+        with pytest.raises(InvalidInput, match="not a TMX file"):
+            tmx.read(broken)
+
+
+WORDS = (
+    st.text(
+        st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Co", "Cn")), min_size=1, max_size=30
+    )
+    .map(normal)
+    .filter(bool)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=5))
+def test_what_is_written_is_read_again(texts: list[tuple[str, str]]) -> None:
+    pairs = [TmxPair("en", "fr", *each) for each in texts]
+    written = "".join(tmx.write(pairs)).encode()
+    assert etree.fromstring(written).tag == "tmx"
+    assert [(normal(each.text), normal(each.translation)) for each in tmx.read(written)] == texts
+
+
+def test_a_text_is_paired_by_sentence_where_both_have_as_many() -> None:
+    two = paired("The talks go on. Nobody left.", f"{FRENCH} Personne n'est parti.", "en", "fr")
+    assert two == [PAIR, TmxPair("en", "fr", "Nobody left.", "Personne n'est parti.")]
+    assert len(paired("The talks go on. Nobody left.", FRENCH, "en", "fr")) == 1
+
+
+def test_a_files_memory_is_by_languages(languages: Languages) -> None:
+    own = FileMemory.of(tmx.read(TMX), languages)
+    assert own.recall([ENGLISH], "en", "de", 0) == [Remembered("Die Gespräche dauern an.")]
+    assert own.recall([ENGLISH], "en", "it", 0) == [Remembered()]
+
+
+# ------------------------------------------------------------------------------------- HTTP
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> CompatRuntime:
+    return CompatRuntime(compat_settings(data_dir=tmp_path))
+
+
+@pytest.fixture
+def client(runtime: CompatRuntime) -> Iterator[FlaskClient]:
+    with create_app(runtime).test_client() as client:  # type: ignore[arg-type]
+        yield client
+
+
+def test_what_is_kept_over_http_is_used_by_every_way_in(client: FlaskClient) -> None:
+    entries = {"source": "en", "target": "fr", "entries": {ENGLISH: FRENCH}}
+    made = client.post("/v1/memory", json=entries)
+    assert (made.status_code, made.json["kept"]) == (201, 1)
+    assert client.get("/v1/memory").json == {"pairs": [{"source": "en", "target": "fr", "size": 1}]}
+    body = {"source": "en", "target": "fr"}
+    ours = client.post("/v1/translate", json={**body, "text": ENGLISH}).json
+    assert (ours["translation"], ours["segments"][0]["from_memory"]) == (FRENCH, True)
+    theirs = client.post("/translate", json={**body, "q": ENGLISH}).json
+    assert theirs["translatedText"] == FRENCH
+    assert client.delete("/v1/memory?source=en&target=fr").status_code == 204
+    again = client.post("/v1/translate", json={**body, "text": ENGLISH}).json
+    assert again["translation"] != FRENCH
+    assert "from_memory" not in again["segments"][0]
+
+
+def test_a_suggestion_counts_from_then_on(client: FlaskClient) -> None:
+    suggestion = {"q": ENGLISH, "s": FRENCH, "source": "en", "target": "fr"}
+    assert client.post("/suggest", json=suggestion).json == {"success": True}
+    done = client.post("/translate", json={"q": ENGLISH, "source": "en", "target": "fr"})
+    assert done.json["translatedText"] == FRENCH
+    same = {**suggestion, "target": "en"}
+    assert client.post("/suggest", json=same).json == {"success": True}
+
+
+def test_tmx_goes_in_and_out(client: FlaskClient) -> None:
+    made = client.post("/v1/memory", data=TMX, content_type=tmx.MEDIA_TYPE)
+    assert (made.status_code, made.json["kept"]) == (201, 2)
+    out = client.get("/v1/memory.tmx?target=fr")
+    assert out.mimetype == tmx.MEDIA_TYPE
+    assert tmx.read(out.data) == [PAIR]
+    wrong = client.post("/v1/memory", data=b"<tmx>", content_type=tmx.MEDIA_TYPE)
+    assert (wrong.status_code, wrong.json["field"]) == (422, "file")

@@ -1,0 +1,92 @@
+"""Ways from language to language: by one model, or by two loaded ones that meet in a language."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_pool import FakePool
+
+from models.catalog import Catalog
+from models.entry import ModelEntry
+from models.errors import UnsupportedLanguage
+from models.hub import FETCHED
+from models.languages import Languages
+from models.loading import Store
+from models.tasks.route import Router
+
+
+def _entry(name: str, **fields: Any) -> ModelEntry:
+    return ModelEntry(name=name, family="nllb", tasks=("translate",), **fields)
+
+
+ENTRIES = [
+    _entry("one", languages=("en", "fr", "de"), english_only=True),
+    _entry("pairs", languages=("fr", "it", "ru"), pairs=(("fr", "it"), ("ru", "fr"))),
+    _entry("many", languages=("de", "pl", "cs")),
+]
+
+
+def _router(languages: Languages, loaded: list[str]) -> Router:
+    pool = FakePool(languages)
+    pool.catalog = Catalog(ENTRIES)
+    pool.loaded = lambda: loaded  # type: ignore[method-assign]
+    return Router(pool.as_pool, languages, "one")
+
+
+def _ways(router: Router, source: str, target: str, **options: Any) -> list[tuple[str, str, str]]:
+    hops = router.route(router.entry(None), source, target, **options)
+    return [(hop.entry.name, hop.source, hop.target) for hop in hops]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "ways"),
+    [
+        ("fr", "de", [("one", "fr", "en"), ("one", "en", "de")]),
+        ("fr", "it", [("pairs", "fr", "it")]),
+        ("en", "it", [("one", "en", "fr"), ("pairs", "fr", "it")]),
+        ("ru", "en", [("pairs", "ru", "fr"), ("one", "fr", "en")]),
+        ("en", "pl", [("one", "en", "de"), ("many", "de", "pl")]),
+        ("ru", "it", [("pairs", "ru", "fr"), ("pairs", "fr", "it")]),
+    ],
+)
+def test_two_that_meet_in_a_language_do(
+    languages: Languages, source: str, target: str, ways: list[tuple[str, str, str]]
+) -> None:
+    router = _router(languages, ["one", "pairs", "many"])
+    assert _ways(router, source, target, with_others=True) == ways
+    told = router.reach()[source][target]
+    assert told == (ways[0][2] if len(ways) == 2 else None), "as /v1/languages says"
+
+
+def test_three_are_too_many_and_what_is_not_loaded_is_not_taken(languages: Languages) -> None:
+    router = _router(languages, ["one", "pairs", "many"])
+    with pytest.raises(UnsupportedLanguage):
+        router.route(router.entry(None), "ru", "pl", with_others=True)
+    assert "pl" not in router.reach()["ru"]
+    alone = _router(languages, [])
+    with pytest.raises(UnsupportedLanguage):
+        alone.route(alone.entry(None), "fr", "it", with_others=True)
+    assert alone.reach() == {
+        "de": {"en": None, "fr": "en"},
+        "en": {"de": None, "fr": None},
+        "fr": {"de": "en", "en": None},
+    }
+
+
+def test_a_model_that_is_named_is_taken_alone(languages: Languages) -> None:
+    router = _router(languages, ["one", "pairs", "many"])
+    with pytest.raises(UnsupportedLanguage, match="one does not translate Italian"):
+        router.route(router.entry("one"), "fr", "it")
+
+
+def test_of_models_by_pair_those_that_are_here_count(languages: Languages, tmp_path: Path) -> None:
+    for name in ("opus-mt-fr-en", "opus-mt-en-de", "opus-mt-tc-big-en-it", "opus-mt-ROMANCE-en"):
+        home = tmp_path / "hub" / f"models--Helsinki-NLP--{name}"
+        for each in ("refs/main", f"snapshots/c0ffee/{FETCHED}"):
+            (home / each).parent.mkdir(parents=True)
+            (home / each).write_text("c0ffee")
+    pool = FakePool(languages)
+    pool.store = Store(tmp_path, offline=True)  # type: ignore[assignment]
+    router = Router(pool.as_pool, languages, "Helsinki-NLP/opus-mt-*")
+    reach = router.reach()
+    assert reach == {"fr": {"de": "en", "en": None}, "en": {"de": None}}, "not by another pattern's"

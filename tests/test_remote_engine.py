@@ -1,0 +1,272 @@
+"""Engines in a process of their own: the same answers, and no more lost than what that process had."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import Client, Listener
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import engine_program
+import pytest
+import seq2seq_models
+from engine_program import POISON, Entry, ReversingBackend
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.engine.batching import BatchingEngine
+from models.engine.hosting import EngineHost
+from models.engine.protocol import BatchRecord, Decoding, Engine, Generation, Output
+from models.engine.remote import MAX_UNANSWERED, RemoteEngines
+from models.engine.seq2seq import Seq2SeqEngine
+from models.errors import DeadlineExceeded, EngineFailed, ModelUnavailable, Overloaded
+from service.engine_process import EngineProcess
+from service.settings import Settings
+
+KEY = b"a key"
+
+
+@contextmanager
+def _served(
+    folder: Path,
+    make: Callable[[Any], Engine],
+    on_batch: Callable[[str, BatchRecord], None] | None = None,
+) -> Iterator[RemoteEngines]:
+    """Serve engines in this process, over a real socket."""
+    address = str(folder / "s")
+    with Listener(address, "AF_UNIX", authkey=KEY) as listener:
+        host = EngineHost(make)
+        threading.Thread(target=host.serve, args=(listener,), daemon=True).start()
+        engines = RemoteEngines(lambda: Client(address, "AF_UNIX", authkey=KEY), on_batch)
+        engines.host = host  # type: ignore[attr-defined]
+        yield engines
+        engines.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteEngines]:
+    with _served(tmp_path_factory.mktemp("engines"), engine_program.reversing) as engines:
+        yield engines
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[EngineProcess]:
+    """Fake engines in a process."""
+    process = EngineProcess(
+        Settings(data_dir=tmp_path, cache_dir=tmp_path),
+        SimpleNamespace(device="cpu"),  # type: ignore[arg-type]
+        command=(sys.executable, str(Path(engine_program.__file__))),
+    )
+    yield process
+    process.close()
+
+
+def _generation(
+    *ids: int, deadline: float | None = None, told: Callable[[int], None] | None = None
+) -> Generation:
+    return Generation(ids, Decoding(max_new_tokens=8), deadline, told)
+
+
+# ------------------------------------------------------------------------------------- the same answers
+
+
+@pytest.mark.parametrize("architecture", ["bart", "marian"])
+def test_outputs_are_those_of_the_same_engine_here(architecture: str, tmp_path: Path) -> None:
+    def make(_: object) -> Seq2SeqEngine:
+        model = seq2seq_models.tiny_model(architecture)
+        return Seq2SeqEngine(
+            model,
+            device="cpu",
+            dtype=model.dtype,
+            beam_widths=(4, 1),
+            max_source_tokens=16,
+            max_new_tokens=16,
+            memory_fraction=0.1,
+        )
+
+    decodings = [Decoding(max_new_tokens=12), Decoding(max_new_tokens=12, num_beams=4, length_penalty=0.8)]
+    wanted = [Generation(tuple(range(3, 4 + n)), each) for n in range(1, 12) for each in decodings]
+    here = make(None)
+    with _served(tmp_path, make) as engines:
+        there = engines.load(architecture, None)
+        expected = [future.result(60) for future in here.submit(wanted)]
+        assert [future.result(60) for future in there.submit(wanted)] == expected
+        assert there.stats().requests == here.stats().requests
+        there.close()
+    here.close()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    arrivals=st.lists(
+        st.tuples(
+            st.lists(st.integers(0, 90), min_size=1, max_size=8),
+            st.sampled_from(["wait", "cancel", "stream", "late"]),
+        ),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_each_request_ends_as_it_should(arrivals: list[tuple[list[int], str]], shared: RemoteEngines) -> None:
+    engine = shared.load("reversing", Entry())
+    streamed: list[list[int]] = [[] for _ in arrivals]
+    futures = engine.submit(
+        [
+            _generation(
+                *ids,
+                deadline=time.monotonic() - 1 if kind == "late" else None,
+                told=told.append if kind == "stream" else None,
+            )
+            for (ids, kind), told in zip(arrivals, streamed, strict=True)
+        ]
+    )
+    for future, (_, kind) in zip(futures, arrivals, strict=True):
+        if kind == "cancel":
+            future.cancel()
+    for future, (ids, kind), told in zip(futures, arrivals, streamed, strict=True):
+        if kind == "late":
+            with pytest.raises(DeadlineExceeded):
+                future.result(10)
+        elif not future.cancelled():
+            assert future.result(10) == Output(tuple(reversed(ids)))
+            assert told == (ids[::-1] if kind == "stream" else [])
+    engine.close()
+
+
+def test_a_batch_is_told_of_with_its_models_name(tmp_path: Path) -> None:
+    heard: list[tuple[str, int]] = []
+
+    def make(entry: Entry) -> BatchingEngine:
+        told = lambda record: engines.host.on_batch(entry.name, record)  # noqa: E731
+        return BatchingEngine(ReversingBackend(), on_batch=told)
+
+    with _served(tmp_path, make, lambda name, record: heard.append((name, record.size))) as engines:
+        engine = engines.load("reversing", Entry())
+        engine.submit([_generation(1, 2), _generation(3)])[1].result(10)
+        engine.close()
+    assert heard == [("reversing", 2)]
+
+
+def test_cancelled_work_leaves_the_other_process_too(tmp_path: Path) -> None:
+    with _served(tmp_path, engine_program.reversing) as engines:
+        engine = engines.load("reversing", Entry())
+        running = engine.submit([_generation(*range(60))])
+        waiting = engine.submit([_generation(1) for _ in range(50)])
+        for future in waiting:
+            future.cancel()
+        assert running[0].result(10).token_ids[0] == 59
+        engine.close()
+        assert engine.stats().output_tokens <= 60 + 32
+
+
+def test_a_full_engine_says_so_or_has_the_caller_wait(shared: RemoteEngines) -> None:
+    engine = shared.load("reversing", Entry())
+    first = engine.submit([_generation(*range(8)) for _ in range(MAX_UNANSWERED)])
+    with pytest.raises(Overloaded):
+        engine.submit([_generation(1)])
+    assert engine.submit([_generation(1, 2)], wait=True)[0].result(60) == Output((2, 1))
+    assert first[0].result(60).token_ids[0] == 7
+    engine.close()
+    assert all(future.done() for future in first)
+    with pytest.raises(EngineFailed, match="closed"):
+        engine.submit([_generation(1)])
+
+
+def test_two_processes_share_one_engine(tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def make(entry: Entry) -> BatchingEngine:
+        made.append(entry.name)
+        return engine_program.reversing(entry)
+
+    with _served(tmp_path, make) as engines:
+        other = RemoteEngines(lambda: Client(str(tmp_path / "s"), "AF_UNIX", authkey=KEY))
+        one, two = engines.load("reversing", Entry()), other.load("reversing", Entry())
+        one.close()
+        assert two.submit([_generation(4, 5)])[0].result(10) == Output((5, 4))
+        two.close()
+        other.close()
+    assert made == ["reversing"]
+
+
+# ------------------------------------------------------------------------------------- a process that ends
+
+
+def test_a_model_that_cannot_be_had_is_told_as_it_was_raised(process: EngineProcess) -> None:
+    with pytest.raises(ModelUnavailable, match="there is no such model"):
+        process.make(Entry("missing"))  # type: ignore[arg-type]
+    with pytest.raises(EngineFailed, match="ended"):
+        process.make(Entry("deadly"))  # type: ignore[arg-type]
+    engine = process.make(Entry())  # type: ignore[arg-type]
+    assert engine.submit([_generation(1, 2)])[0].result(10) == Output((2, 1))
+    engine.close()
+
+
+def test_what_ends_the_process_fails_and_what_comes_later_does_not(process: EngineProcess) -> None:
+    engine = process.make(Entry())  # type: ignore[arg-type]
+    with pytest.raises(EngineFailed, match="started again"):
+        engine.submit([_generation(POISON)])[0].result(10)
+    assert not engine.stats().ready
+    assert _answer_within(engine, 10.0) == Output((2, 1))
+    assert engine.stats().ready
+    engine.close()
+
+
+def test_killed_under_load_each_request_is_right_or_a_clear_error(process: EngineProcess) -> None:
+    engine = process.make(Entry())  # type: ignore[arg-type]
+    ended = threading.Event()
+
+    def work(seed: int) -> tuple[int, int]:
+        right = failed = 0
+        while not ended.is_set():
+            ids = [(seed * 7 + n) % 90 for n in range(seed, seed + 12)]
+            try:
+                output = engine.submit([_generation(*ids)])[0].result(10)
+            except EngineFailed as error:
+                assert "started again" in error.message
+                failed += 1
+                time.sleep(0.01)
+            else:
+                assert output == Output(tuple(reversed(ids)))
+                right += 1
+        return right, failed
+
+    with ThreadPoolExecutor(8) as pool:
+        counts: list[Future[tuple[int, int]]] = [pool.submit(work, seed) for seed in range(8)]
+        for _ in range(5):
+            time.sleep(0.05)
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGKILL)
+            assert _answer_within(engine, 20.0) == Output((2, 1))
+        ended.set()
+        for count in counts:
+            right, failed = count.result(20)
+            assert right > 5
+            assert failed > 0
+    engine.close()
+
+
+def test_the_process_ends_with_its_owner(process: EngineProcess) -> None:
+    engine = process.make(Entry())  # type: ignore[arg-type]
+    pid = process.pid
+    engine.close()
+    process.close()
+    assert pid is not None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def _answer_within(engine: Engine, seconds: float) -> Output:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return engine.submit([_generation(1, 2)])[0].result(10)
+        except EngineFailed:
+            assert time.monotonic() < until
+            time.sleep(0.02)

@@ -176,7 +176,9 @@ def main() -> None:
     parser.add_argument("--beams", type=int, nargs="+", default=[4, 1])
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--seconds", type=float, default=7.0, help="of a case")
-    parser.add_argument("--tries", type=int, default=2, help="of a case that is not quiet")
+    parser.add_argument(
+        "--tries", type=int, default=2, help="of a case that is not quiet; with 1 nothing waits for quiet"
+    )
     parser.add_argument("--noise", action="store_true", help="show noisy figures in the table too")
     parser.add_argument("--alone", choices=list(WAYS), help=argparse.SUPPRESS)
     asked = parser.parse_args()

@@ -119,7 +119,8 @@ def measured(session: int | None, run: Callable[[], dict[str, Any]], tries: int)
     """
     record: dict[str, Any] = {}
     for _ in range(tries):
-        wait_for_quiet()
+        if tries > 1:
+            wait_for_quiet()
         load = Load(session)
         found = run()
         cpu_s, others = load.look()

@@ -1,10 +1,10 @@
 """Joins requests from all threads into batches for a backend that runs one batch at a time, or a few.
 
 What waits while batches run shares the next ones, joined by length, and in batches of about the size at which
-such backends are fastest: see `_parts`. A lone request begins at once. Only while another batch runs does a
-free worker wait a moment for those that are on their way, a fraction of what a batch takes. What ends before
-the rest of its batch is answered then, where the backend can tell. It knows neither the backend's library nor
-what the ids mean.
+such backends are fastest: see `models.engine.batches`. A lone request begins at once. Only while another
+batch runs does a free worker wait a moment for those that are on their way, a fraction of what a batch takes.
+What ends before the rest of its batch is answered then, where the backend can tell. It knows neither the
+backend's library nor what the ids mean.
 
 Which requests share a batch depends on what waits, never on how many workers there are or which is free: with
 int8 an output depends on its batch, and what is submitted alone to an idle engine must come out the same.
@@ -15,9 +15,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Protocol
 
+from models.engine.batches import LEAST_ROWS, QueueEntry, shared_out
 from models.engine.protocol import BatchRecord, EngineStats, Generation, Output
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed, InvalidInput, Overloaded
 
@@ -25,16 +25,6 @@ log = logging.getLogger(__name__)
 
 LOOK_AHEAD = 8
 """The number of batches' worth of the queue that is sorted by length to make one batch."""
-
-LEAST_ROWS, GOOD_ROWS, MOST_ROWS = 32, 64, 128
-"""Hypotheses in a batch. A Marian of 61 million parameters in int8 took, on one core with four beams, 203 ms
-of CPU a sentence alone, 69 in batches of 8, 58 of 16 and 55 of 32; greedy 160, 35, 26 and 21, and 20 in
-batches of 64. So beyond 32 rows there is less to gain than by a second core that has a batch of its own. An
-array of 64 sentences of all lengths took 72, 63, 64 and 66 ms each in batches of 8, 16, 32 and 64, and greedy
-41, 31, 27 and 26."""
-
-MOST_TOKENS = 8192
-"""Of the sources in a batch with its padding: its memory is bounded, and how long others wait for it."""
 
 MOMENT, LONGEST_MOMENT = 0.08, 0.3
 """The parts of a batch's usual time that a free worker waits, while others run, for one more request after
@@ -68,40 +58,6 @@ class Backend(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(eq=False, slots=True)
-class _QueueEntry:
-    generation: Generation
-    future: Future[Output]
-    since: float
-    answered: bool = False
-
-    @property
-    def rows(self) -> int:
-        return self.generation.decoding.num_beams
-
-    @property
-    def tokens(self) -> int:
-        return len(self.generation.source_ids)
-
-    def expired(self) -> bool:
-        return self.generation.deadline is not None and time.monotonic() > self.generation.deadline
-
-    def stopped(self) -> bool:
-        return self.future.cancelled() or self.expired()
-
-    def finish(self, result: Output | Exception) -> None:
-        """Answer once, unless the caller cancelled: futures stay cancellable until this moment."""
-        if self.answered:
-            return
-        self.answered = True
-        if not self.future.set_running_or_notify_cancel():
-            return
-        if isinstance(result, Exception):
-            self.future.set_exception(result)
-        else:
-            self.future.set_result(result)
-
-
 class BatchingEngine:
     """An Engine over a Backend: a queue, and a thread for each of its workers that makes batches of it.
 
@@ -121,7 +77,7 @@ class BatchingEngine:
         self._max_batch_size = max_batch_size
         self._max_queue = max_queue
         self._on_batch = on_batch
-        self._queue: list[_QueueEntry] = []
+        self._queue: list[QueueEntry] = []
         self._num_running = self._batches_running = 0
         self._usual_s = 0.0
         self._changed = threading.Condition()
@@ -138,7 +94,7 @@ class BatchingEngine:
 
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
         """See `Engine.submit`."""
-        requests = [_QueueEntry(generation, Future(), time.monotonic()) for generation in generations]
+        requests = [QueueEntry(generation, Future(), time.monotonic()) for generation in generations]
         with self._changed:
             while wait and len(self._queue) >= self._max_queue and not self._closing:
                 self._changed.wait()
@@ -189,7 +145,7 @@ class BatchingEngine:
                     self._batches_running -= 1
                     self._changed.notify_all()
 
-    def _next_batch(self) -> list[_QueueEntry] | None:
+    def _next_batch(self) -> list[QueueEntry] | None:
         """Wait for work and take a batch of it; None when closed and drained."""
         with self._changed:
             while True:
@@ -227,7 +183,7 @@ class BatchingEngine:
                 request.finish(DeadlineExceeded("the request ran past its time and was cancelled"))
         self._queue = [request for request in self._queue if not request.future.done()]
 
-    def _choose(self) -> tuple[list[_QueueEntry], int]:
+    def _choose(self) -> tuple[list[QueueEntry], int]:
         """The oldest request and those of its decoding that are nearest to it in length.
 
         Also the number of batches that are left, as far as it can be seen.
@@ -236,10 +192,10 @@ class BatchingEngine:
         alike = [r for r in self._queue if r.generation.decoding == oldest.generation.decoding]
         unlike = len(alike) < len(self._queue)
         alike = alike[: LOOK_AHEAD * self._max_batch_size]
-        parts = _parts(alike, self._max_batch_size)
+        parts = shared_out(alike, self._max_batch_size)
         return next(part for part in parts if oldest in part), len(parts) - 1 + unlike
 
-    def _run(self, batch: list[_QueueEntry]) -> None:
+    def _run(self, batch: list[QueueEntry]) -> None:
         sound = []
         for request in batch:
             if error := self._refusal(request.generation):
@@ -262,7 +218,7 @@ class BatchingEngine:
             return EngineFailed("the input holds a token id that this model does not have")
         return None
 
-    def _run_or_halve(self, batch: list[_QueueEntry]) -> None:
+    def _run_or_halve(self, batch: list[QueueEntry]) -> None:
         """Run a batch; one that fails (out of memory, a poisoned request) is run in halves."""
         start = time.perf_counter()
         try:
@@ -290,7 +246,7 @@ class BatchingEngine:
         if self._on_batch is not None:
             self._on_batch(record)
 
-    def _record(self, batch: list[_QueueEntry], outputs: list[Output], seconds: float) -> BatchRecord:
+    def _record(self, batch: list[QueueEntry], outputs: list[Output], seconds: float) -> BatchRecord:
         record = BatchRecord(
             size=len(batch),
             source_tokens=sum(len(request.generation.source_ids) for request in batch),
@@ -303,30 +259,3 @@ class BatchingEngine:
             self._source_tokens += record.source_tokens
             self._output_tokens += record.output_tokens
         return record
-
-
-def _parts(alike: list[_QueueEntry], max_batch_size: int) -> list[list[_QueueEntry]]:
-    """Share out requests of one decoding, the longest first, into batches of about equal work.
-
-    One batch, if there are fewer rows than two want, else an even number: there may be a second core. They
-    have about `GOOD_ROWS`, and no more than `MOST_ROWS`, `MOST_TOKENS` and `max_batch_size` allow.
-    """
-    alike = sorted(alike, key=lambda r: r.tokens, reverse=True)
-    rows = alike[0].rows
-    most = max(1, min(max_batch_size, MOST_ROWS // rows))
-    all_rows = len(alike) * rows
-    even = 2 * max(1, round(all_rows / (2 * GOOD_ROWS)))
-    count = max(even if all_rows >= 2 * LEAST_ROWS else 1, -(-len(alike) // most))
-    share = sum(r.tokens + 1 for r in alike) / count
-    parts: list[list[_QueueEntry]] = [[]]
-    work = 0
-    for i, request in enumerate(alike):
-        part = parts[-1]
-        if part:
-            full = len(part) == most or (len(part) + 1) * part[0].tokens > MOST_TOKENS
-            done = work + (request.tokens + 1) / 2 > share * len(parts)
-            if full or (done and len(alike) - i <= (count - len(parts)) * most):  # the rest fits the others
-                parts.append([])
-        parts[-1].append(request)
-        work += request.tokens + 1
-    return parts

@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
 
-    runtime = Runtime(Settings(cache_dir=asked.cache, catalog=asked.catalog, throughput=True))
+    runtime = Runtime(Settings(cache_dir=asked.cache, catalog=asked.catalog))
     options = TranslationRequest(text="", target=asked.target, source="en", model=asked.model)
     given = {"target": asked.target, "model": asked.model, "source": "en"}
     preflight.check(runtime, options)

@@ -99,7 +99,7 @@ def translate(options: argparse.Namespace) -> None:
     wanted = [row for row in wanted if (row["source"], row["target"], row["text"]) not in done]
     languages = Languages.load()
     catalog, store = Catalog.load(languages), Store(options.cache)
-    pool = ModelPool(catalog, store, languages, EngineMaker(store, throughput=True))
+    pool = ModelPool(catalog, store, languages, EngineMaker(store))
     router = Router(pool, languages, options.model)
     end = time.monotonic() + options.limit
     with options.translations.open("a", encoding="utf-8") as out:

@@ -105,7 +105,7 @@ def main() -> None:
     rows = rows[:: max(1, len(rows) // options.sentences)][: options.sentences]
     languages = Languages.load()
     catalog, store = Catalog.load(languages), Store(options.cache)
-    pool = ModelPool(catalog, store, languages, EngineMaker(store, throughput=True))
+    pool = ModelPool(catalog, store, languages, EngineMaker(store))
     router = Router(pool, languages, options.model)
     for pair in options.pairs.split(","):
         source, target = pair.split("-")

@@ -45,8 +45,6 @@ def kind_of(choice: EngineChoice, device: str, *, causal: bool) -> Kind:
 class EngineMaker:
     """Makes engines for one device. `threads` are a CPU engine's, 0 for all cores.
 
-    With `throughput` they run several batches at a time, which is slower for one alone.
-
     `on_batch(model, record)` hears of every batch; the native engine has steps instead. `trial_limit_s` is
     how long a native engine on a GPU may take for the answers of its trial (see `models.engine.trial`).
     """
@@ -58,8 +56,7 @@ class EngineMaker:
         device: Device = "auto",
         choice: EngineChoice = "auto",
         threads: int = 0,
-        throughput: bool = False,
-        max_batch_size: int = 32,
+        max_batch_size: int = 64,
         on_batch: Callable[[str, BatchRecord], None] | None = None,
         trial_limit_s: float = 120.0,
     ):
@@ -67,7 +64,6 @@ class EngineMaker:
         self._wanted = device
         self._choice = choice
         self._threads = threads
-        self._throughput = throughput
         self._max_batch_size = max_batch_size
         self._on_batch = on_batch
         self._trial_limit_s = trial_limit_s
@@ -219,7 +215,6 @@ class EngineMaker:
             causal=causal,
             max_source_tokens=window,
             threads=self._threads,
-            throughput=self._throughput,
         )
 
     def _torch_model(self, entry: ModelEntry, device: str) -> Any:

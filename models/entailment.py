@@ -4,6 +4,7 @@ Knows nothing of summaries: it is given pairs of texts. Each kind of model is as
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class Entailment:
     """A classifier of pairs and its tokenizer from one folder; one may be shared by threads.
 
     Runs no code from the folder. Raises ModelUnavailable if none of the model's labels is called entailment.
+    One thread does all of torch's work, as in `SentenceEncoder`.
     """
 
     auto_class = "AutoModelForSequenceClassification"
@@ -48,13 +50,17 @@ class Entailment:
         self._device = device
         self._max_tokens = max_tokens
         self._label = self._yes(dict(model.config.id2label))
+        self._thread = ThreadPoolExecutor(1, "dragoman-entailment")
 
-    @torch.inference_mode()
     def scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """For each (premise, hypothesis) the probability, 0 to 1, that the hypothesis follows.
 
         Of a pair over `max_tokens` the longer text is cut, or the premise.
         """
+        return self._thread.submit(self._scores, pairs).result()
+
+    @torch.inference_mode()
+    def _scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         found: list[float] = []
         for start in range(0, len(pairs), _BATCH_PAIRS):
             inputs = self._inputs(pairs[start : start + _BATCH_PAIRS]).to(self._device)

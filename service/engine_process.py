@@ -59,7 +59,6 @@ def engine_maker(
         device=settings.device,
         choice=settings.engine,
         threads=settings.threads,
-        throughput=settings.throughput,
         max_batch_size=settings.max_batch_size,
         on_batch=on_batch,
     )

@@ -126,16 +126,13 @@ class Settings(BaseSettings):
         "pass its trial when they are loaded, and transformers' `generate` for the others. `native` and "
         "`generate` choose one of these.",
     )
-    threads: int = Field(0, ge=0, description="CPU threads of an engine; 0 means all cores.")
-    throughput: bool = Field(
-        False,
-        description="Run several batches at a time on a CPU, as `dragoman batch` always does. More is done, "
-        "but a single request takes longer.",
+    threads: int = Field(
+        0, ge=0, description="CPU threads of an engine; 0 means all cores, or those of the container's quota."
     )
     max_loaded_models: int = Field(
         4, ge=1, description="Models in memory; beyond that the least recently used one is unloaded."
     )
-    max_batch_size: int = Field(32, ge=1, description="Sentences or windows in one batch.")
+    max_batch_size: int = Field(64, ge=1, description="Sentences or windows in one batch, at most.")
     preload: bool = Field(True, description="Load the two default models at the start.")
 
     max_request_characters: int = Field(

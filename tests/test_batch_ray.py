@@ -156,7 +156,7 @@ def worker(ray):
 
     def made(runtime=BatchRuntime, models=MODELS, memory=None):
         def open_runtime(**given):
-            assert given == {"device": "cpu", "threads": 2, "throughput": True}
+            assert given == {"device": "cpu", "threads": 2}
             return runtime(Settings(**given))
 
         return RayWorker(Order(open_runtime, TASK, models, 5.0), Actors(1, 2), memory)

@@ -1,5 +1,6 @@
 """The article's own sentences as its summary: what is chosen, within which limits, and the encoder."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.resources import files
@@ -173,6 +174,21 @@ def best_sentences(article, language, encoder, *, max_words, max_sentences=None)
             next(steps)
         except StopIteration as stop:
             return [spans[i] for i in stop.value]
+
+
+def test_one_thread_computes_for_all_requests(encoder, monkeypatch):
+    computing = set()
+    embed_batch = encoder._embed_batch
+    monkeypatch.setattr(
+        encoder,
+        "_embed_batch",
+        lambda sentences: (computing.add(threading.get_ident()), embed_batch(sentences))[1],
+    )
+    for i in range(3):
+        asking = threading.Thread(target=encoder.embed, args=[[f"Sentence {i}."]])
+        asking.start()
+        asking.join()
+    assert len(computing) == 1, "each thread that computes keeps a team of OpenMP's"
 
 
 def test_a_summary_is_made_of_the_articles_own_sentences(encoder):

@@ -1,8 +1,10 @@
 """Joins requests from all threads into batches for a backend that runs one batch at a time, or a few.
 
-Whatever waits while batches run shares the next one, so nothing is held back to fill a batch; what ends
-before the rest of its batch is answered then, where the backend can tell. It knows neither the backend's
-library nor what the ids mean.
+What waits while batches run shares the next ones, joined by length, and in batches of about the size at which
+such backends are fastest: see `models.engine.batches`. A lone request begins at once. Only while another
+batch runs does a free worker wait a moment for those that are on their way, a fraction of what a batch takes.
+What ends before the rest of its batch is answered then, where the backend can tell. It knows neither the
+backend's library nor what the ids mean.
 
 Which requests share a batch depends on what waits, never on how many workers there are or which is free: with
 int8 an output depends on its batch, and what is submitted alone to an idle engine must come out the same.
@@ -13,10 +15,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Protocol
 
-from models.engine.protocol import BatchRecord, EngineStats, Generation, Output, settle
+from models.engine.batches import LEAST_ROWS, QueueEntry, shared_out
+from models.engine.protocol import BatchRecord, EngineStats, Generation, Output
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed, InvalidInput, Overloaded
 
 log = logging.getLogger(__name__)
@@ -24,13 +26,20 @@ log = logging.getLogger(__name__)
 LOOK_AHEAD = 8
 """The number of batches' worth of the queue that is sorted by length to make one batch."""
 
+MOMENT, LONGEST_MOMENT = 0.08, 0.3
+"""The parts of a batch's usual time that a free worker waits, while others run, for one more request after
+the last, and in all: requests that a batch has answered are followed by others, one after another. Sixteen
+simulated clients of an engine with these costs on two cores got 20.8 sentences a second for 18.7 without."""
+
 
 class Backend(Protocol):
     """The part that runs a batch."""
 
     max_source_tokens: int
     workers: int
-    """The number of batches that it runs at a time: `run` is called from so many threads."""
+    """The most batches that it runs at a time: `run` is called from so many threads."""
+    batches_at_a_time: int
+    """The number of batches that run now or are about to; set before each `run`."""
 
     def vocabulary_size(self) -> int: ...
 
@@ -49,26 +58,6 @@ class Backend(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(eq=False, slots=True)
-class _QueueEntry:
-    generation: Generation
-    future: Future[Output]
-    answered: bool = False
-
-    def expired(self) -> bool:
-        return self.generation.deadline is not None and time.monotonic() > self.generation.deadline
-
-    def stopped(self) -> bool:
-        return self.future.cancelled() or self.expired()
-
-    def finish(self, result: Output | Exception) -> None:
-        """Answer once, unless the caller cancelled: futures stay cancellable until this moment."""
-        if self.answered:
-            return
-        self.answered = True
-        settle(self.future, result)
-
-
 class BatchingEngine:
     """An Engine over a Backend: a queue, and a thread for each of its workers that makes batches of it.
 
@@ -80,7 +69,7 @@ class BatchingEngine:
         self,
         backend: Backend,
         *,
-        max_batch_size: int = 32,
+        max_batch_size: int = 64,
         max_queue: int = 4096,
         on_batch: Callable[[BatchRecord], None] | None = None,
     ):
@@ -88,8 +77,9 @@ class BatchingEngine:
         self._max_batch_size = max_batch_size
         self._max_queue = max_queue
         self._on_batch = on_batch
-        self._queue: list[_QueueEntry] = []
-        self._num_running = 0
+        self._queue: list[QueueEntry] = []
+        self._num_running = self._batches_running = 0
+        self._usual_s = 0.0
         self._changed = threading.Condition()
         self._closing = False
         self._requests = self._batches = self._source_tokens = self._output_tokens = 0
@@ -104,7 +94,7 @@ class BatchingEngine:
 
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
         """See `Engine.submit`."""
-        requests = [_QueueEntry(generation, Future()) for generation in generations]
+        requests = [QueueEntry(generation, Future(), time.monotonic()) for generation in generations]
         with self._changed:
             while wait and len(self._queue) >= self._max_queue and not self._closing:
                 self._changed.wait()
@@ -152,23 +142,40 @@ class BatchingEngine:
             finally:
                 with self._changed:
                     self._num_running -= len(batch)
+                    self._batches_running -= 1
+                    self._changed.notify_all()
 
-    def _next_batch(self) -> list[_QueueEntry] | None:
+    def _next_batch(self) -> list[QueueEntry] | None:
         """Wait for work and take a batch of it; None when closed and drained."""
         with self._changed:
             while True:
                 self._drop_stopped()
-                if self._queue:
+                moment_s = self._moment_s() if self._queue else None
+                if moment_s == 0:
                     break
-                if self._closing:
+                if self._closing and not self._queue:
                     return None
-                self._changed.wait()
-            batch = self._choose()
+                self._changed.wait(moment_s)
+            batch, others = self._choose()
             chosen = set(map(id, batch))
             self._queue = [request for request in self._queue if id(request) not in chosen]
             self._num_running += len(batch)
+            self._batches_running += 1
+            self._backend.batches_at_a_time = min(self._backend.workers, self._batches_running + others)
             self._changed.notify_all()
             return batch
+
+    def _moment_s(self) -> float:
+        """How much longer to wait for others before the next batch; nothing unless a batch runs by now."""
+        if not self._batches_running or self._closing:
+            return 0.0
+        if sum(request.rows for request in self._queue[:LEAST_ROWS]) >= LEAST_ROWS:
+            return 0.0
+        end = min(
+            self._queue[-1].since + MOMENT * self._usual_s,
+            self._queue[0].since + LONGEST_MOMENT * self._usual_s,
+        )
+        return max(0.0, end - time.monotonic())
 
     def _drop_stopped(self) -> None:
         for request in self._queue:
@@ -176,16 +183,19 @@ class BatchingEngine:
                 request.finish(DeadlineExceeded("the request ran past its time and was cancelled"))
         self._queue = [request for request in self._queue if not request.future.done()]
 
-    def _choose(self) -> list[_QueueEntry]:
-        """The oldest request and those of its decoding that are nearest to it in length."""
+    def _choose(self) -> tuple[list[QueueEntry], int]:
+        """The oldest request and those of its decoding that are nearest to it in length.
+
+        Also the number of batches that are left, as far as it can be seen.
+        """
         oldest = self._queue[0]
         alike = [r for r in self._queue if r.generation.decoding == oldest.generation.decoding]
+        unlike = len(alike) < len(self._queue)
         alike = alike[: LOOK_AHEAD * self._max_batch_size]
-        alike.sort(key=lambda r: len(r.generation.source_ids), reverse=True)
-        start = alike.index(oldest) // self._max_batch_size * self._max_batch_size
-        return alike[start : start + self._max_batch_size]
+        parts = shared_out(alike, self._max_batch_size)
+        return next(part for part in parts if oldest in part), len(parts) - 1 + unlike
 
-    def _run(self, batch: list[_QueueEntry]) -> None:
+    def _run(self, batch: list[QueueEntry]) -> None:
         sound = []
         for request in batch:
             if error := self._refusal(request.generation):
@@ -208,7 +218,7 @@ class BatchingEngine:
             return EngineFailed("the input holds a token id that this model does not have")
         return None
 
-    def _run_or_halve(self, batch: list[_QueueEntry]) -> None:
+    def _run_or_halve(self, batch: list[QueueEntry]) -> None:
         """Run a batch; one that fails (out of memory, a poisoned request) is run in halves."""
         start = time.perf_counter()
         try:
@@ -236,7 +246,7 @@ class BatchingEngine:
         if self._on_batch is not None:
             self._on_batch(record)
 
-    def _record(self, batch: list[_QueueEntry], outputs: list[Output], seconds: float) -> BatchRecord:
+    def _record(self, batch: list[QueueEntry], outputs: list[Output], seconds: float) -> BatchRecord:
         record = BatchRecord(
             size=len(batch),
             source_tokens=sum(len(request.generation.source_ids) for request in batch),
@@ -244,6 +254,7 @@ class BatchingEngine:
             seconds=seconds,
         )
         with self._changed:
+            self._usual_s = seconds if not self._batches else (self._usual_s + seconds) / 2
             self._batches += 1
             self._source_tokens += record.source_tokens
             self._output_tokens += record.output_tokens

@@ -4,8 +4,7 @@ CTranslate2 speaks tokens rather than ids; the folder's vocabulary, in the order
 """
 
 import json
-import math
-import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +12,21 @@ from typing import Any
 
 import ctranslate2
 
+from models import cores
+from models.engine.ct2_threads import WorkerThreads, openmp
 from models.engine.protocol import Decoding, Generation, Output
 
-BEAM_ROWS = 32
-"""About as many hypotheses are searched at a time: sentences of a long text come one part after another."""
+BEAM_ROWS = 128
+"""About as many hypotheses are searched at a time; larger batches come one part after another."""
+
+MOST_WORKERS = 16
 
 
 class Ct2Backend:
     """Runs a converted folder. `max_source_tokens` is the model's window; `threads` 0 means all cores.
 
-    With `throughput` several batches run at a time, each on some of the threads; they share the weights.
+    A batch that runs alone has all threads, less those of cores that others keep busy; batches that run at
+    the same time share them out.
     """
 
     def __init__(
@@ -32,20 +36,26 @@ class Ct2Backend:
         causal: bool,
         max_source_tokens: int,
         threads: int = 0,
-        throughput: bool = False,
         device: str = "cpu",
     ):
         self.max_source_tokens = max_source_tokens
+        self.batches_at_a_time = 1
         self._causal = causal
         load = ctranslate2.Generator if causal else ctranslate2.Translator
-        self.workers = 1
-        if throughput:
-            self.workers, threads = _shared_out(threads or os.cpu_count() or 1)
-        self._model = load(str(folder), device=device, inter_threads=self.workers, intra_threads=threads)
+        libraries = openmp()
+        self._cores = threads or cores.whole(cores.usable())
+        if not threads:  # OMP_NUM_THREADS
+            self._cores = min([self._cores, *(library.omp_get_max_threads() for library in libraries)])
+        self.workers = min(self._cores, MOST_WORKERS) if libraries else 1
+        self._model = load(str(folder), device=device, inter_threads=self.workers, intra_threads=self._cores)
         self._source = _vocabulary(folder, "source")
         target = _vocabulary(folder, "target")
         self._target = self._source if target == self._source else target
         self._target_ids = {token: i for i, token in enumerate(self._target)}
+        self._threads = WorkerThreads(libraries, self._probe, self.workers) if self.workers > 1 else None
+        self._neighbours = cores.Neighbours()
+        self._running = 0
+        self._lock = threading.Lock()
 
     def vocabulary_size(self) -> int:
         return len(self._source)
@@ -56,10 +66,39 @@ class Ct2Backend:
         stopped: Callable[[int], bool],
         finished: Callable[[int, Output], None] | None = None,
     ) -> list[Output]:
-        """See `Backend.run`. Beam search cannot be stopped midway; it goes in parts, each run whole."""
+        """See `Backend.run`. Beam search cannot be stopped midway; large batches go in parts, each run whole.
+
+        Nor can a greedy search of an encoder-decoder, if nobody listens: with Python at work elsewhere a
+        callback waits for its turn at every step, and 16 sentences took 1.83 s for 1.24.
+        """
+        with self._lock:
+            self._running += 1
+            if self._threads is not None:
+                self._threads.set(self._share(), free=max(1, self.workers - self._running + 1))
+        try:
+            return self._in_parts(batch, stopped, finished)
+        finally:
+            with self._lock:
+                self._running -= 1
+
+    def _share(self) -> int:
+        """The threads of a batch that is about to run."""
+        together = max(self._running, self.batches_at_a_time)
+        if together > 1:
+            return max(1, self._cores // together)
+        return min(self._cores, cores.whole(len(cores.bound()) - self._neighbours.busy()))
+
+    def _in_parts(
+        self,
+        batch: Sequence[Generation],
+        stopped: Callable[[int], bool],
+        finished: Callable[[int, Output], None] | None,
+    ) -> list[Output]:
         beams = batch[0].decoding.num_beams
         if beams == 1:
-            return self._run(batch, callback=_StepCallback(batch, stopped, finished))
+            if self._causal or any(g.on_token for g in batch):
+                return self._run(batch, callback=_StepCallback(batch, stopped, finished))
+            return self._run(batch)
         outputs: list[Output] = []
         size = max(1, BEAM_ROWS // beams)
         for start in range(0, len(batch), size):
@@ -83,6 +122,16 @@ class Ct2Backend:
 
     def close(self) -> None:
         del self._model
+
+    def _probe(self, callback: Callable[[Any], bool]) -> None:
+        """Search one token, in whichever worker is free; it calls the callback."""
+        ordinary = [[self._source[len(self._source) // 2]]]  # a special one might end the search at once
+        if self._causal:
+            self._model.generate_batch(ordinary, beam_size=1, max_length=1, min_length=1, callback=callback)
+        else:
+            self._model.translate_batch(
+                ordinary, beam_size=1, max_decoding_length=1, min_decoding_length=1, callback=callback
+            )
 
     def _options(self, decoding: Decoding) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -135,17 +184,6 @@ class Ct2Backend:
             )
             for r in results
         ]
-
-
-def _shared_out(threads: int) -> tuple[int, int]:
-    """Workers, and the threads of each: about as many of the one as of the other, and on few cores one each.
-
-    A batch gains little by a second thread: on two cores 32 sentences at a time made 293 tokens a second on
-    two threads, and 465 as two batches on one thread each. But a server's lone request took 0.77 s for 0.42,
-    and sixteen clients got 8.2 a second for 10.4: it is for work of which there is always more.
-    """
-    each = math.isqrt(threads)
-    return threads // each, each
 
 
 def _ranked(rows: list[list[int]], scores: list[float], decoding: Decoding) -> Output:

@@ -74,7 +74,7 @@ class _Likely(LogitsProcessor):
 class GenerateBackend:
     """Runs a loaded transformers model with padding; see `Backend`."""
 
-    workers = 1
+    workers = batches_at_a_time = 1
 
     def __init__(self, model: Any, *, causal: bool, max_source_tokens: int):
         self.max_source_tokens = max_source_tokens

@@ -4,6 +4,7 @@ Knows nothing of articles or of what the vectors are for.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,9 @@ class SentenceEncoder:
     Reads `model.safetensors` alone, runs no code from the folder and looks nowhere else. A sentence longer
     than `max_tokens` is embedded by its beginning: the window that the encoder was trained with, 256
     tokens for MiniLM, is some 180 words and holds nearly every sentence whole.
+
+    One thread does all of torch's work: OpenMP keeps a team for each thread that computes, and those of
+    requests would stay for as long as their threads do.
     """
 
     max_tokens = 256
@@ -34,10 +38,14 @@ class SentenceEncoder:
         )
         self._model = model.to(device).eval()
         self._device = device
+        self._thread = ThreadPoolExecutor(1, "dragoman-encoder")
 
-    @torch.inference_mode()
     def embed(self, sentences: Sequence[str]) -> Embeddings:
         """A row for each sentence: the mean of its tokens' last hidden states, at length 1."""
+        return self._thread.submit(self._embed, sentences).result()
+
+    @torch.inference_mode()
+    def _embed(self, sentences: Sequence[str]) -> Embeddings:
         rows = np.zeros((len(sentences), self._model.config.hidden_size), dtype=np.float32)
         by_length = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
         for start in range(0, len(by_length), _BATCH_SENTENCES):

@@ -154,7 +154,7 @@ def _batch(
     from service.batch.job import BatchJob
     from service.work.outputs import OutputKeys
 
-    with session.runtime(throughput=True) as runtime:
+    with session.runtime() as runtime:
         with session.waiting("loading the models"):
             models = task.models(runtime, load=not by_ray)
         told = {"dragoman": importlib.metadata.version("dragoman"), **task.told(), "models": models}

@@ -12,6 +12,8 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from models import cores
+
 CGROUP = Path("/sys/fs/cgroup")
 COMPILERS = ("cc", "gcc", "clang")
 HUB_S = 3.0
@@ -21,24 +23,9 @@ PROBE_S = 10.0
 def processors(cgroup: Path = CGROUP) -> tuple[float, str]:
     """Return how many of them this process may use, and that in words."""
     all_of_them = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else all_of_them
-    most = _quota(cgroup)
-    number = min(usable, most) if most else usable
+    number, bound = cores.usable(cgroup), len(cores.bound())
     told = f"{number:g} of {all_of_them}" if number != all_of_them else f"{number:g}"
-    return number, told + (" by the cgroup's quota" if most and most < usable else "")
-
-
-def _quota(cgroup: Path) -> float | None:
-    """The processors that a container may use; None without a limit."""
-    for quota, period in (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
-        try:
-            words = (cgroup / quota).read_text().split()
-            words += (cgroup / period).read_text().split() if period else []
-            if words[0] not in ("max", "-1"):
-                return int(words[0]) / int(words[1])
-        except (OSError, ValueError, IndexError):
-            continue
-    return None
+    return number, told + (" by the cgroup's quota" if number < bound else "")
 
 
 def memory(cgroup: Path = CGROUP, facts: Path = Path("/proc/meminfo")) -> tuple[int, int] | None:

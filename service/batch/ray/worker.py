@@ -73,9 +73,7 @@ class RayWorker:
         order, actors = self._order, self._actors
         with self._lock:
             if self._work is None:
-                self._runtime = order.open_runtime(
-                    device=actors.device, threads=actors.threads, throughput=True
-                )
+                self._runtime = order.open_runtime(device=actors.device, threads=actors.threads)
                 self._fetch(order.models)
                 order.task.models(self._runtime)
                 memory = None if self._memory is None else Recalled(self._memory)

@@ -1,0 +1,212 @@
+"""Translation servers side by side with the same weights on the same CPU, every answer known and checked.
+
+    python bench/peers.py --folder /tmp/peers
+    python bench/peers.py --folder /tmp/peers --systems dragoman ct2 --beams 4 --cases one clients array
+
+Makes a Marian of real size (see cipher_model.py), starts one server at a time, warms it up, measures and
+stops it; CTranslate2 runs in processes of this program, at its best. LibreTranslate and txtai take part if
+they are installed (see peers_systems.py). Prints one JSON line a case, then a table of sentences a second. A
+case during which others computed is tried again, and left out of the table if it never was quiet; `--noise`
+shows it. Dragoman and CTranslate2 take some five minutes.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cipher_model import Cipher
+from peers_cases import ARRAY, CASES, Tally, in_threads, measured, summarize_all
+from peers_systems import ROOT, SYSTEMS, Dragoman, Models, System
+
+WAYS = {"one batch on all cores": (1, 0), "a batch a core": (0, 1)}
+"""How CTranslate2 is loaded: workers and threads of each, 0 for as many as there are cores."""
+SIZES = (8, 16, 32, 64)
+BEST = "ct2 at its best"
+
+
+def measure_server(system: System, cipher: Cipher, asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    if system.missing:
+        yield {"case": "start", "error": system.missing}
+        return
+    try:
+        ready_s = system.start()
+        assert system.process is not None
+        system.translate(cipher.sentences[-1])
+        system.translate_all(cipher.sentences[-6:-1])
+        in_threads(lambda: (system.translate(cipher.sentences[-7]), None)[1], 4)
+        yield {"case": "start", "ready_s": round(ready_s, 1), "resident_mb": resident_mb(system.process.pid)}
+        for name in asked.cases:
+            if name.endswith("after") and not isinstance(system, Dragoman):
+                continue
+            if name == "one after":
+                assert isinstance(system, Dragoman)
+                summarize_all(system, cipher)
+            run, session = CASES[name], system.process.pid
+            found = measured(session, lambda run=run: run(system, cipher, asked.seconds), asked.tries)
+            yield {"case": name, **found}
+        yield {"case": "end", "resident_mb": resident_mb(system.process.pid)}
+    finally:
+        if system.process is not None:
+            system.stop()
+
+
+def resident_mb(session: int) -> int:
+    """Return the memory of a session's processes; what they share counts once for each."""
+    total = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rpartition(")")[2].split()[3]) == session:
+                pages = int((stat.parent / "statm").read_text().split()[1])
+                total += pages * os.sysconf("SC_PAGE_SIZE")
+        except OSError:
+            continue
+    return total >> 20
+
+
+# ------------------------------------------------------------------ CTranslate2, in a process of its own
+
+
+def ctranslate2_alone(folder: Path, num_beams: int, way: str, seconds: float, tries: int) -> None:
+    """Measure one way to load the model; prints its records.
+
+    A thread loads it that ends then: libgomp counts a loading thread's team among those that compete.
+    """
+    import ctranslate2
+
+    cores = len(os.sched_getaffinity(0))
+    workers, threads = (number or cores for number in WAYS[way])
+    models = Models(folder)
+    converted, cipher = models.ctranslate2(num_beams), Cipher(models.transformers(num_beams))
+    loaded: list[Any] = []
+    loading = threading.Thread(
+        target=lambda: loaded.append(
+            ctranslate2.Translator(str(converted), inter_threads=workers, intra_threads=threads)
+        )
+    )
+    loading.start()
+    loading.join()
+
+    def translate(texts: list[str], batch: int = 0) -> list[str]:
+        tokens = [[*cipher.tokens(text), "</s>"] for text in texts]
+        results = loaded[0].translate_batch(
+            tokens, beam_size=num_beams, max_batch_size=batch, max_decoding_length=512, max_input_length=0
+        )
+        return [cipher.pieces.decode_pieces(result.hypotheses[0]) for result in results]
+
+    def case(size: int, batch: int, at_least: int = 1) -> dict[str, Any]:
+        tally, order, start = Tally(cipher), itertools.cycle(cipher.sentences), time.perf_counter()
+        while tally.sentences < at_least or time.perf_counter() < start + seconds:
+            texts = list(itertools.islice(order, size))
+            tally.ask([[text] for text in texts], lambda texts=texts: translate(texts, batch))
+        return tally.record(time.perf_counter() - start)
+
+    translate(cipher.sentences[:4])
+    if workers == 1:
+        print(json.dumps({"case": "one", **measured(None, lambda: case(1, 0), tries)}), flush=True)
+    share = max(1, ARRAY // cores)
+    print(json.dumps({"case": "array", **measured(None, lambda: case(ARRAY, share), tries)}), flush=True)
+    for batch in SIZES:
+        found = measured(None, lambda batch=batch: case(256, batch, 256), tries)
+        print(json.dumps({"case": "best", "batch": batch, **found}), flush=True)
+
+
+def measure_ctranslate2(asked: argparse.Namespace, num_beams: int) -> Iterator[dict[str, Any]]:
+    for way in WAYS:
+        given = ["--folder", asked.folder, "--alone", way, "--beams", num_beams]
+        given += ["--seconds", min(3.0, asked.seconds), "--tries", asked.tries]
+        process = subprocess.Popen(
+            [sys.executable, __file__, *map(str, given)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "GOMP_SPINCOUNT": "20000", "PYTHONPATH": str(ROOT)},
+        )
+        assert process.stdout is not None
+        for line in process.stdout:
+            yield {"way": way, **json.loads(line)}
+        if process.wait():
+            yield {"way": way, "case": "start", "error": f"it ended with {process.returncode}"}
+
+
+# ------------------------------------------------------------------ all of it
+
+
+def table(records: list[dict[str, Any]], *, noise: bool) -> str:
+    """Sentences a second, a row for each case; beside Dragoman's its ratio to CTranslate2 at its best."""
+    best: dict[tuple[int, str, str], float] = {}
+    for each in records:
+        rate = each.get("sentences_per_s")
+        if rate is None or each.get("error") or each["wrong"] or (each.get("noisy") and not noise):
+            continue
+        cases = [each["case"]]
+        if each["system"] == BEST and each["case"] in ("best", "array"):
+            cases = [name for name in CASES if not name.startswith("one")]  # whole batches are its best there
+        for case in cases:
+            key = each["beams"], case, each["system"]
+            best[key] = max(rate, best.get(key, 0.0))
+    systems = list(dict.fromkeys(each["system"] for each in records))
+    rows = [["beams", "case", *systems, "of CTranslate2"]]
+    for beams, case in dict.fromkeys((beams, case) for beams, case, _ in best):
+        if case not in CASES:
+            continue
+        rates = [best.get((beams, case, system)) for system in systems]
+        ours = best.get((beams, case, "dragoman"), math.nan)
+        quiet = case.split(" ")[0]
+        ratio = ours / best.get((beams, quiet, BEST), math.nan)
+        told = ["-" if rate is None else f"{rate:.1f}" for rate in rates]
+        rows.append([str(beams), case, *told, "-" if math.isnan(ratio) else f"{ratio:.2f}"])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, required=True, help="where models and environments are kept")
+    parser.add_argument("--systems", nargs="+", default=[*SYSTEMS, "ct2"], choices=[*SYSTEMS, "ct2"])
+    parser.add_argument("--beams", type=int, nargs="+", default=[4, 1])
+    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--seconds", type=float, default=7.0, help="of a case")
+    parser.add_argument(
+        "--tries", type=int, default=2, help="of a case that is not quiet; with 1 nothing waits for quiet"
+    )
+    parser.add_argument("--noise", action="store_true", help="show noisy figures in the table too")
+    parser.add_argument("--alone", choices=list(WAYS), help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    asked.folder = asked.folder.resolve()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    if asked.alone:
+        ctranslate2_alone(asked.folder, asked.beams[0], asked.alone, asked.seconds, asked.tries)
+        return
+    models = Models(asked.folder)
+    cipher = Cipher(models.transformers(4))
+    records: list[dict[str, Any]] = []
+
+    def tell(system: str, beams: int, found: dict[str, Any]) -> None:
+        records.append({"system": system, "beams": beams, **found})
+        print(json.dumps(records[-1]), flush=True)
+
+    for beams, name in itertools.product(asked.beams, asked.systems):
+        for kind in SYSTEMS.get(name, []):
+            try:
+                for found in measure_server(kind(models, beams), cipher, asked):
+                    tell(kind.name, beams, found)
+            except (RuntimeError, OSError) as error:
+                tell(kind.name, beams, {"case": "start", "error": str(error)})
+        if name == "ct2":
+            for found in measure_ctranslate2(asked, beams):
+                tell(BEST, beams, found)
+    print(table(records, noise=asked.noise))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""The processors that this process may use, and how much of them others take, by Linux's own files.
+
+Where these files are missing, all processors count and nobody else does.
+"""
+
+import os
+import time
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+PROC = Path("/proc")
+LOOK_EVERY_S = 0.2
+"""Linux counts time in hundredths of a second: what others took is not known more often."""
+
+
+def usable(cgroups: Path = CGROUPS, proc: Path = PROC) -> float:
+    """Return the processors that may be used: those it is bound to, or a container's quota if less."""
+    number = float(len(bound()))
+    for folder in _own_cgroups(cgroups, proc):
+        limit = quota(folder)
+        number = number if limit is None else min(number, limit)
+    return number
+
+
+def whole(number: float) -> int:
+    """Return how many threads fit on so many processors; half of one is rounded up."""
+    return max(1, int(number + 0.5))
+
+
+def bound() -> set[int]:
+    """Return the processors that this process may be scheduled on."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
+
+
+def quota(folder: Path) -> float | None:
+    """Return the processors that a control group may use, of version 2 or 1; None without a limit."""
+    for name, period in (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            words = (folder / name).read_text().split()
+            words += (folder / period).read_text().split() if period else []
+            if words[0] not in ("max", "-1"):
+                return int(words[0]) / int(words[1])
+        except (OSError, ValueError, IndexError, ZeroDivisionError):
+            continue
+    return None
+
+
+def _own_cgroups(cgroups: Path, proc: Path) -> list[Path]:
+    """The process's own control group of version 2 and all above it; a container sees its own as the top."""
+    try:
+        lines = (proc / "self/cgroup").read_text().splitlines()
+    except OSError:
+        return [cgroups]
+    own = next((line[3:] for line in lines if line.startswith("0::")), "/")
+    if ".." in Path(own).parts:  # it lies outside of what is mounted here
+        return [cgroups]
+    place = cgroups / own.lstrip("/")
+    return [place, *(each for each in place.parents if each.is_relative_to(cgroups))]
+
+
+class Neighbours:
+    """How many processors others have kept busy of late, among those that this process is bound to."""
+
+    def __init__(self, proc: Path = PROC):
+        self._proc = proc
+        self._seen = self._look()
+        self._busy = 0.0
+
+    def busy(self) -> float:
+        """Return others' share since the last look, in processors, without what runs at low priority."""
+        now = self._look()
+        seconds = now[0] - self._seen[0]
+        if seconds >= LOOK_EVERY_S:
+            others = (now[1] - self._seen[1]) - (now[2] - self._seen[2])
+            self._busy, self._seen = max(0.0, others / seconds), now
+        return self._busy
+
+    def _look(self) -> tuple[float, float, float]:
+        """The time, and seconds of work since the start: of everybody, and of this process."""
+        try:
+            lines = [line.split() for line in (self._proc / "stat").read_text().splitlines()]
+            names = {f"cpu{number}" for number in bound()}
+            # user, nice, system, idle, iowait, irq, softirq, steal
+            ticks = sum(
+                int(words[i]) for words in lines if words and words[0] in names for i in (1, 3, 6, 7, 8)
+            )
+            busy = ticks / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError, IndexError, AttributeError):
+            return time.monotonic(), 0.0, 0.0
+        own = os.times()
+        return time.monotonic(), busy, own.user + own.system

@@ -106,8 +106,10 @@ class Memory:
             return [MemoryPair(*row) for row in rows]
 
     def sentences(self, source: str | None = None, target: str | None = None) -> Iterator[TmxPair]:
-        """Yield all that is kept, or what is kept from or into a language."""
-        which, values = self._which(source, target)
+        """Return all that is kept, or what is kept from or into a language. Raises UnsupportedLanguage."""
+        return self._rows(*self._which(source, target))
+
+    def _rows(self, which: str, values: Sequence[str]) -> Iterator[TmxPair]:
         with self._database.transaction(write=False) as db:
             query = f"SELECT source, target, text, translation FROM remembered WHERE {which} ORDER BY 1, 2, 3"  # noqa: S608
             for row in db.execute(query, values):

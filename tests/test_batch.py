@@ -689,14 +689,14 @@ def test_a_folder_gives_documents_and_names_what_it_leaves_out(tmp_path):
     word.save(folder / "a.docx")
     (folder / "b.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nGood evening.\n")
     (folder / "c.docx").write_bytes(b"no Word file")
-    (folder / "d.xlsx").write_bytes(b"a table")
+    (folder / "d.png").write_bytes(b"a picture")
     done = batch("summarize", folder, tmp_path / "out.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [row["id"] for row in rows] == ["a.docx", "b.srt", "c.docx"]
     assert "The talks failed" in rows[0]["text"]
     assert "Good evening" in rows[1]["text"]
     assert rows[2]["error"]["type"] == "invalid-input"
-    assert "files left out: 1 .xlsx" in done.stderr
+    assert "files left out: 1 .png" in done.stderr
     assert done.exit_code == 3
 
 

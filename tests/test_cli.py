@@ -83,7 +83,7 @@ class Recording(FakeRuntime):
     def __init__(self, settings):
         super().__init__(settings)
         steps = self.translator.steps
-        self.translator.steps = lambda request: (self.asked.append(request), steps(request))[1]
+        self.translator.steps = lambda request, recall=None: (self.asked.append(request), steps(request))[1]
 
 
 @pytest.fixture

@@ -177,9 +177,9 @@ def test_a_long_text_is_translated_part_by_part(tmp_path: Path, monkeypatch: pyt
     planned: list[int] = []
     steps = runtime.translator.steps
 
-    def noted(request: Any) -> Any:
+    def noted(request: Any, recall: Any) -> Any:
         planned.append(len(request.text))
-        return steps(request)
+        return steps(request, recall)
 
     monkeypatch.setattr(runtime.translator, "steps", noted)
     desk = Desk(runtime)

@@ -9,7 +9,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, g, jsonify, request
 from pydantic import BaseModel
 
 from models.text.article.page import read_page
@@ -54,6 +54,7 @@ class ToolViews:
     async def _answer(self, body: bytes) -> Response:
         import anyio
         from mcp.server.transport_security import TransportSecuritySettings
+        from mcp.types import INVALID_REQUEST
 
         from service.work.tools import tool_server
 
@@ -83,7 +84,12 @@ class ToolViews:
         start = next(each for each in said if each["type"] == "http.response.start")
         parts = [each.get("body", b"") for each in said if each["type"] == "http.response.body"]
         headers = [(name.decode(), value.decode()) for name, value in start["headers"]]
-        return Response(b"".join(parts), status=start["status"], headers=headers)
+        answer = Response(b"".join(parts), status=start["status"], headers=headers)
+        if start["status"] >= 400 and not answer.is_json:  # the package refuses some in plain words
+            refusal = {"code": INVALID_REQUEST, "message": answer.get_data(as_text=True)}
+            answer = jsonify(jsonrpc="2.0", id=None, error=refusal)
+            answer.status_code = start["status"]
+        return answer
 
     def _do(self, name: "ToolName", body: dict[str, Any]) -> BaseModel:
         """Do a tool's work as /v1 does."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_batching import FakeBackend, TwoAtATime, _generation
 
-from models.engine.batches import LEAST_ROWS, MOST_ROWS, MOST_TOKENS, QueueEntry, shared_out
+from models.engine.batches import LEAST_ROWS, MOST_ROWS, MOST_TOKENS, QueueEntry, in_order, shared_out
 from models.engine.batching import BatchingEngine
 from models.engine.protocol import Generation, Output
 
@@ -86,6 +86,14 @@ def test_batches_are_of_good_sizes_and_of_about_equal_work(lengths: list[int], b
         assert len(part) == 1 or len(part) * part[0].tokens <= MOST_TOKENS
     if len(lengths) * beams >= 2 * LEAST_ROWS:
         assert len(parts) >= 2, "a second core has something to do"
+
+
+def test_of_equal_requests_the_earlier_go_first_whatever_part_they_were_shared_into() -> None:
+    entries = _entries([1, 1, 2, 2, 2], 1)
+    first, second = shared_out(entries, 4)
+    assert (first, second) == (entries[2:4], [entries[4], *entries[:2]])
+    assert in_order(second, entries) == [entries[2], *entries[:2]]
+    assert in_order(first, entries) == first
 
 
 def test_a_few_requests_share_one_batch_and_an_article_is_halved() -> None:

@@ -75,3 +75,14 @@ def shared_out(alike: list[QueueEntry], max_batch_size: int) -> list[list[QueueE
         parts[-1].append(request)
         work += request.tokens + 1
     return parts
+
+
+def in_order(part: list[QueueEntry], alike: list[QueueEntry]) -> list[QueueEntry]:
+    """Return the part with the earliest of `alike` in the places of its longest ones.
+
+    A part of longer requests, whose turn has not come, may hold earlier ones of that same length.
+    """
+    longest = part[0].tokens
+    shorter = [request for request in part if request.tokens < longest]
+    equals = [request for request in alike if request.tokens == longest]
+    return equals[: len(part) - len(shorter)] + shorter

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-from models.engine.batches import LEAST_ROWS, QueueEntry, shared_out
+from models.engine.batches import LEAST_ROWS, QueueEntry, in_order, shared_out
 from models.engine.protocol import BatchRecord, EngineStats, Generation, Output
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed, InvalidInput, Overloaded
 
@@ -193,7 +193,8 @@ class BatchingEngine:
         unlike = len(alike) < len(self._queue)
         alike = alike[: LOOK_AHEAD * self._max_batch_size]
         parts = shared_out(alike, self._max_batch_size)
-        return next(part for part in parts if oldest in part), len(parts) - 1 + unlike
+        part = next(part for part in parts if oldest in part)
+        return in_order(part, alike), len(parts) - 1 + unlike
 
     def _run(self, batch: list[QueueEntry]) -> None:
         sound = []

@@ -201,10 +201,8 @@ def compatible() -> list[Route]:
     for end in ("", "/result"):
         routes.append(Route("POST", "/v2/document/{job_id}" + end, JSON, [{"document_key": "a"}]))
     routes.append(Route("GET", "/v2/translate", query=_without(_DEEPL, "glossary_id")))
-    routes += [
-        Route("POST", path, query=query)
-        for path, query in (("/translate", _LIBRE), ("/detect", {"q": "Hallo"}))
-    ]
+    asked = (("/translate", _LIBRE), ("/detect", {"q": "Hallo"}))
+    routes += [Route("POST", path, query=query) for path, query in asked]
     routes += [
         Route("GET", path)
         for path in ("/languages", "/frontend/settings", "/health", "/download_file/{file}")

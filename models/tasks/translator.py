@@ -28,6 +28,7 @@ from models.tasks.translation import (
 )
 from models.tasks.usage import Usage
 from models.text.language import POSSIBLE, Detection, LanguageDetector, likeliest
+from models.text.markup.run import Run
 from models.text.terms import Terms
 
 SURE = 0.5
@@ -103,25 +104,7 @@ class Translator:
             alternatives=request.alternatives,
             remembered=remembered,
         )
-        between = separator(hops[-1].target)
-        written = yield from sentences.put_together(request.text, runs, parts, done, between)
-        others = yield from sentences.alternatives(request, runs, parts, done, between)
-        accounted = sentences.account(parts, done, terms)
-        return Translation(
-            translation=written,
-            segments=tuple(map(sentences.segment, parts, done)),
-            source=source,
-            target=hops[-1].target,
-            detected=detected,
-            model=_names(hops),
-            via=_via(hops),
-            usage=hypotheses.usage(),
-            notes=tuple(notes_on(request, detected, source, done, accounted)),
-            cautions=cautions(hops),
-            terms=accounted,
-            partial=any(each.missing for each in done) or None,
-            alternatives=tuple(other for other in others if other != written),
-        )
+        return (yield from _written(request, source, detected, hypotheses, terms, runs, parts, done))
 
     def translate(
         self,
@@ -212,6 +195,39 @@ def notes_on(
     if lost := [term.source for term in terms if not term.honoured]:
         notes.append(f"not everywhere as asked for: {', '.join(lost)}")
     return notes
+
+
+def _written(
+    request: TranslationRequest,
+    source: str,
+    detected: Detection | None,
+    hypotheses: Hypotheses,
+    terms: Terms,
+    runs: Sequence[Run],
+    parts: Sequence[sentences.Part],
+    done: Sequence[Attempt],
+) -> Steps[Translation]:
+    """Return the translation of a text whose parts are done."""
+    hops = hypotheses.hops
+    between = separator(hops[-1].target)
+    written = yield from sentences.put_together(request.text, runs, parts, done, between)
+    others = yield from sentences.alternatives(request, runs, parts, done, between)
+    accounted = sentences.account(parts, done, terms)
+    return Translation(
+        translation=written,
+        segments=tuple(map(sentences.segment, parts, done)),
+        source=source,
+        target=hops[-1].target,
+        detected=detected,
+        model=_names(hops),
+        via=_via(hops),
+        usage=hypotheses.usage(),
+        notes=tuple(notes_on(request, detected, source, done, accounted)),
+        cautions=cautions(hops),
+        terms=accounted,
+        partial=any(each.missing for each in done) or None,
+        alternatives=tuple(other for other in others if other != written),
+    )
 
 
 def _unchanged(

@@ -81,17 +81,11 @@ def create_app(
     Auth(runtime.keys, runtime.settings, gate, arrivals, families).install(app)
     allowance.install(app)
     arrivals.install(app)
-    app.register_blueprint(Page(runtime.settings).blueprint())
-    app.register_blueprint(Docs(runtime.settings).blueprint())
-    app.register_blueprint(V1(runtime, work).blueprint())
-    app.register_blueprint(Pulls(runtime, work).blueprint())
-    app.register_blueprint(TrustViews(runtime, work).blueprint())
-    app.register_blueprint(Documents(runtime, work).blueprint())
-    app.register_blueprint(jobs.blueprint())
-    app.register_blueprint(GlossaryViews(runtime, work).blueprint())
-    app.register_blueprint(MemoryViews(runtime, work).blueprint())
-    app.register_blueprint(Status(readiness, metrics).blueprint())
-    for routes in [each.blueprint() for each in families] + _tools(runtime, work):
+    own = (V1, Pulls, TrustViews, Documents, GlossaryViews, MemoryViews)
+    views = [each(runtime, work).blueprint() for each in own]
+    views += [Page(runtime.settings).blueprint(), Docs(runtime.settings).blueprint(), jobs.blueprint()]
+    views += [Status(readiness, metrics).blueprint(), *(each.blueprint() for each in families)]
+    for routes in views + _tools(runtime, work):
         app.register_blueprint(routes)
     if hops := runtime.settings.trusted_proxies:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]

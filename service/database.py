@@ -81,7 +81,9 @@ def scratch(tables: str) -> sqlite3.Connection:
     return db
 
 
-def rows_in(db: sqlite3.Connection, query: str, keys: Sequence[bytes], *before: object) -> Iterator[Any]:
+def rows_in(
+    db: sqlite3.Connection, query: str, keys: Sequence[bytes | str], *before: object
+) -> Iterator[Any]:
     """Yield the rows of a query whose parameters are `before`, and then the keys in `IN (%s)`.
 
     The query runs for a few hundred keys at a time, as SQLite bounds the number of parameters.

@@ -42,7 +42,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class ProcessStart:
     """All that the process is told."""
 
     address: str
@@ -86,7 +86,7 @@ class EngineProcess:
         self._command = command
         self._engines: RemoteEngines | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._start: Start | None = None
+        self._start: ProcessStart | None = None
         self._lock = threading.Lock()
         self._closing = threading.Event()
 
@@ -126,7 +126,7 @@ class EngineProcess:
     def _begin(self) -> None:
         """Start a process; each has an address of its own, so that nobody connects to one that has ended."""
         address = str(self._folder / f"engines-{secrets.token_hex(4)}")
-        start = Start(address, secrets.token_bytes(32), self._settings)
+        start = ProcessStart(address, secrets.token_bytes(32), self._settings)
         home = Path(__file__).parent.parent
         process = subprocess.Popen(self._command, stdin=subprocess.PIPE, cwd=home)  # noqa: S603 - our own
         assert process.stdin is not None  # noqa: S101 - it was asked for

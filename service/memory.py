@@ -4,6 +4,7 @@ A key has a memory of its own, and so has each address without one: nothing that
 another reads.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
@@ -12,17 +13,21 @@ from pathlib import Path
 
 from models.errors import InvalidInput
 from models.languages import Languages
-from models.tasks.translation import Remembered
-from service.database import Database
+from models.tasks.translation import Recollection
+from service.database import Database, rows_in
 from service.limits import shares
 from service.recollection import NEAR_LENGTHS, nearest, normal
 from service.tmx import TmxPair
 
 LONGEST_SENTENCE = 5000
 """Characters of either side."""
-MOST_CANDIDATES = 20_000
-"""Sentences of about the same length among which the nearest are looked for."""
-_AT_ONCE = 400
+MOST_CANDIDATES = 2000
+"""Sentences, the nearest in length, among which the nearest are looked for."""
+COMPARED = 1_000_000_000
+"""Fewer candidates for long sentences: comparing two takes time by the square of their length, 0.24 ms at the
+longest, and holds the interpreter. So it takes some 10 ms for a sentence."""
+_CONTROL = re.compile("[^\\t\\n\\r -\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+"""What XML cannot hold, and so no TMX file."""
 
 TABLES = """
 PRAGMA journal_mode = WAL;
@@ -81,17 +86,17 @@ class Memory:
             self._require_room(db)
         return len(rows)
 
-    def recall(self, texts: Sequence[str], source: str, target: str, near: int) -> list[Remembered]:
+    def recall(self, texts: Sequence[str], source: str, target: str, near: int) -> list[Recollection]:
         """See `Recall`."""
         if not self._database.file.exists():
-            return []
+            return [Recollection() for _ in texts]
         asked = [normal(text) for text in texts]
         with self._database.transaction(write=False) as db:
             same = self._same(db, asked, source, target)
             return [
-                Remembered(same.get(text), nearest(text, self._around(db, text, source, target), near))
+                Recollection(same.get(text), nearest(text, self._around(db, text, source, target), near))
                 if near
-                else Remembered(same.get(text))
+                else Recollection(same.get(text))
                 for text in asked
             ]
 
@@ -137,31 +142,27 @@ class Memory:
                 field="entries",
                 allowed=f"1 to {LONGEST_SENTENCE} characters on each side",
             )
-        if any(ord(each) < 32 and each not in "\t\n\r" for each in text + translation):
+        if _CONTROL.search(text + translation):
             raise InvalidInput("a pair holds control characters", field="entries", allowed="text")
         size = ROW_BYTES + 2 * len(text.encode()) + len(translation.encode())
         return self._owner, self._caller, source, target, text, translation, size
 
     def _same(self, db: sqlite3.Connection, texts: Sequence[str], source: str, target: str) -> dict[str, str]:
-        found: dict[str, str] = {}
-        wanted = list(dict.fromkeys(texts))
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = wanted[start : start + _AT_ONCE]
-            places = ",".join("?" * len(some))
-            query = f"SELECT text, translation FROM remembered WHERE {_OWN} AND text IN ({places})"  # noqa: S608
-            found.update(db.execute(query, [self._caller, source, target, *some]))
-        return found
+        query = f"SELECT text, translation FROM remembered WHERE {_OWN} AND text IN (%s)"  # noqa: S608
+        return dict(rows_in(db, query, list(dict.fromkeys(texts)), self._caller, source, target))
 
     def _around(self, db: sqlite3.Connection, text: str, source: str, target: str) -> Mapping[str, str]:
-        """Return sentences of about this length."""
+        """Return sentences of about this length, the nearest ones on either side."""
         least, most = (int(len(text) * ratio) for ratio in NEAR_LENGTHS)
-        return dict(
-            db.execute(
-                f"SELECT text, translation FROM remembered WHERE {_OWN} "  # noqa: S608 - of a constant
-                "AND length(text) BETWEEN ? AND ? LIMIT ?",
-                (self._caller, source, target, least, most, MOST_CANDIDATES),
-            ).fetchall()
-        )
+        number = max(1, min(MOST_CANDIDATES, COMPARED // (30_000 + len(text) ** 2)) // 2)
+        found: dict[str, str] = {}
+        for side, values in (
+            ("length(text) BETWEEN ? AND ? ORDER BY length(text) DESC", (least, len(text))),
+            ("length(text) > ? AND length(text) <= ? ORDER BY length(text)", (len(text), most)),
+        ):
+            query = f"SELECT text, translation FROM remembered WHERE {_OWN} AND {side} LIMIT ?"  # noqa: S608
+            found.update(db.execute(query, (self._caller, source, target, *values, number)))
+        return found
 
     def _which(self, source: str | None, target: str | None) -> tuple[str, list[str]]:
         which, values = "caller = ?", [self._caller]

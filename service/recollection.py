@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rapidfuzz import fuzz, process
 
 from models.languages import Languages
-from models.tasks.translation import Remembered
+from models.tasks.translation import Recollection
 from models.text.sentences.segment import sentences
 from service.tmx import TmxPair
 
@@ -66,8 +66,8 @@ class FileMemory:
             known.setdefault(pair, {})[normal(each.text)] = each.translation
         return cls(known)
 
-    def recall(self, texts: Sequence[str], source: str, target: str, near: int) -> list[Remembered]:
+    def recall(self, texts: Sequence[str], source: str, target: str, near: int) -> list[Recollection]:
         """See `Recall`."""
         known = self.pairs.get((source, target), {})
         asked = [normal(text) for text in texts]
-        return [Remembered(known.get(text), nearest(text, known, near)) for text in asked]
+        return [Recollection(known.get(text), nearest(text, known, near)) for text in asked]

@@ -15,9 +15,10 @@ from lxml import etree
 from models.errors import InvalidInput
 from models.languages import Languages
 from models.tasks.driver import run
-from models.tasks.translation import Remembered, Translation, TranslationRequest
+from models.tasks.translation import Recollection, Translation, TranslationRequest
 from models.tasks.translator import Translator
 from models.text.language import LanguageDetector
+from service import memory as memory_module
 from service import tmx
 from service.http.app import create_app
 from service.memory import Memory
@@ -111,9 +112,9 @@ def test_a_sentence_with_markup_inside_goes_through_the_model(memory: Memory) ->
 def test_nothing_of_one_callers_memory_reaches_another(memory: Memory) -> None:
     anna, berta, nobody = memory.of("k1", "key-1"), memory.of("k2", "key-2"), memory.of(None, "address-1")
     anna.add([PAIR])
-    assert anna.recall([ENGLISH], "en", "fr", 1) == [Remembered(FRENCH)]
+    assert anna.recall([ENGLISH], "en", "fr", 1) == [Recollection(FRENCH)]
     for other in (berta, nobody):
-        assert other.recall([ENGLISH], "en", "fr", 1) == [Remembered()]
+        assert other.recall([ENGLISH], "en", "fr", 1) == [Recollection()]
         assert other.pairs() == []
         assert list(other.sentences()) == []
         assert other.forget() == 0
@@ -123,7 +124,7 @@ def test_nothing_of_one_callers_memory_reaches_another(memory: Memory) -> None:
 
 def test_the_later_of_two_counts_and_a_full_memory_keeps_what_it_had(memory: Memory) -> None:
     memory.add([PAIR, TmxPair("en", "fr", f"  {ENGLISH} ", "Ils continuent.")])
-    assert memory.recall([ENGLISH], "en", "fr", 0) == [Remembered("Ils continuent.")]
+    assert memory.recall([ENGLISH], "en", "fr", 0) == [Recollection("Ils continuent.")]
     many = [TmxPair("en", "fr", f"Sentence {i}.", "Phrase.") for i in range(100)]
     with pytest.raises(InvalidInput, match="would take"):
         memory.add(many)
@@ -132,6 +133,29 @@ def test_the_later_of_two_counts_and_a_full_memory_keeps_what_it_had(memory: Mem
         memory.add([TmxPair("en", "fr", " ", "Phrase.")])
     with pytest.raises(InvalidInput, match="both sides"):
         memory.add([TmxPair("en", "en-GB", "A.", "B.")])
+
+
+def test_the_nearest_of_long_sentences_are_looked_for_among_few(tmp_path: Path, languages: Languages) -> None:
+    memory = Memory(tmp_path / "memory.sqlite", languages, max_bytes=64 << 20)
+    memory.add([TmxPair("en", "fr", f"{i:03d} " + "word " * 900, f"{i}") for i in range(300)])
+    compared: list[int] = []
+    near = memory_module.nearest
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            memory_module,
+            "nearest",
+            lambda text, known, most: (compared.append(len(known)), near(text, known, most))[1],
+        )
+        memory.recall(["123 " + "word " * 899], "en", "fr", 1)
+        memory.recall(["A word."], "en", "fr", 1)
+    assert 0 < compared[0] <= 60
+    assert compared[1] == 0
+
+
+@pytest.mark.parametrize("character", ["\0", "\x08", "\ud800", "\ufffe"])
+def test_what_no_file_can_hold_is_refused(memory: Memory, character: str) -> None:
+    with pytest.raises(InvalidInput, match="control characters"):
+        memory.add([TmxPair("en", "fr", f"The{character}talks go on.", FRENCH)])
 
 
 def test_many_sentences_are_looked_up_at_once(memory: Memory) -> None:
@@ -179,8 +203,8 @@ def test_a_text_is_paired_by_sentence_where_both_have_as_many() -> None:
 
 def test_a_files_memory_is_by_languages(languages: Languages) -> None:
     own = FileMemory.of(tmx.read(TMX), languages)
-    assert own.recall([ENGLISH], "en", "de", 0) == [Remembered("Die Gespräche dauern an.")]
-    assert own.recall([ENGLISH], "en", "it", 0) == [Remembered()]
+    assert own.recall([ENGLISH], "en", "de", 0) == [Recollection("Die Gespräche dauern an.")]
+    assert own.recall([ENGLISH], "en", "it", 0) == [Recollection()]
 
 
 # ------------------------------------------------------------------------------------- HTTP

@@ -1,6 +1,7 @@
 """The README and the pages in docs/: short enough, true to the code, no link that leads nowhere."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,12 @@ def test_the_settings_in_force_are_shown(monkeypatch: pytest.MonkeyPatch) -> Non
     shown = CliRunner().invoke(cli, ["settings"]).output
     assert "DRAGOMAN_MAX_TEXTS (128, now 7)" in shown
     assert "a secret of ours" not in shown
+
+
+def test_a_class_name_stands_once() -> None:
+    names = Counter(
+        name
+        for file in (*(ROOT / "models").rglob("*.py"), *(ROOT / "service").rglob("*.py"))
+        for name in re.findall(r"^class (\w+)", file.read_text(), re.MULTILINE)
+    )
+    assert [name for name, number in names.items() if number > 1 and not name.startswith("_")] == []

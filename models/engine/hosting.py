@@ -63,7 +63,7 @@ class EngineHost:
         with self._lock:
             client = next(iter(self._clients), None)
         if client is not None:
-            client.send(wire.Ran(name, record))
+            client.send(wire.BatchRan(name, record))
 
     # ------------------------------------------------------------------ for the clients' threads
 

@@ -238,7 +238,7 @@ class RemoteEngines:
                 streaming = self._sent.get(number)
                 if streaming is not None and streaming.on_token is not None:
                     streaming.on_token(token_id)
-            case wire.Ran(name, record):
+            case wire.BatchRan(name, record):
                 if self._on_batch is not None:
                     self._on_batch(name, record)
             case wire.Loaded() | wire.Unloaded() | wire.Stats():

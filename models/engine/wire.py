@@ -100,7 +100,7 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class BatchRan:
     """An engine ran a batch."""
 
     name: str

@@ -22,7 +22,7 @@ from models.tasks.hypothesis import OTHER_BEAMS, Ask, Hypotheses, Hypothesis, Se
 from models.tasks.route import Hop
 from models.tasks.sentence import Sentence
 from models.tasks.steps import Event, Steps, Together
-from models.tasks.translation import Remembered
+from models.tasks.translation import Recollection
 from models.text.span import Span
 from models.text.terms import Masked, Unmasked, is_free, look_up, masks_in, unmask
 
@@ -66,7 +66,7 @@ def attempts(
     *,
     partial: bool = False,
     alternatives: int = 0,
-    remembered: Sequence[Remembered] = (),
+    remembered: Sequence[Recollection] = (),
 ) -> Steps[list[Attempt]]:
     """Return the best of the attempts at each sentence, with at most so many `alternatives`.
 
@@ -79,7 +79,7 @@ def attempts(
 
     def steps(i: int, sentence: Sentence) -> Steps[Attempt]:
         yield None
-        known = remembered[i] if remembered else Remembered()
+        known = remembered[i] if remembered else Recollection()
         near = [_recalled(sentence, text) for text in known.near]
         if known.text is not None and not sentence.stretches:
             others = tuple(near[:alternatives]) if alternatives else None

@@ -12,7 +12,7 @@ from models.text.span import Span
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class Recollection:
     """What a translation memory has of a sentence."""
 
     text: str | None = None
@@ -21,9 +21,9 @@ class Remembered:
     """Translations of sentences that are nearly this one, the nearest first."""
 
 
-Recall = Callable[[Sequence[str], str, str, int], Sequence[Remembered]]
+Recall = Callable[[Sequence[str], str, str, int], Sequence[Recollection]]
 """Looks up sentences in a memory, given their language, the target's, and how many near ones are wanted of
-each. An empty answer means that nothing is remembered."""
+each. There is an answer for each, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

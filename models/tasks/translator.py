@@ -20,7 +20,7 @@ from models.tasks.sentence import Sentence
 from models.tasks.steps import Event, Steps
 from models.tasks.translation import (
     Recall,
-    Remembered,
+    Recollection,
     Segment,
     Term,
     Translation,
@@ -38,6 +38,9 @@ DOUBTFUL = 0.75
 """Below this confidence the reader is told that the language is a guess."""
 
 CANDIDATES = 5
+
+RECALLED_AT_ONCE = 32
+"""Sentences that are looked up in a memory between two pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +93,7 @@ class Translator:
         parts = yield from sentences.split(runs, source, whole=entry.segment == "paragraph", terms=terms)
 
         own = [part.sentence for part in parts]
-        remembered: Sequence[Remembered] = ()
-        if recall is not None and request.memory:
-            texts = [each.text for each in own]
-            remembered = recall(texts, source, hops[-1].target, request.alternatives)
+        remembered = yield from _remembered(recall, request, own, source, hops[-1].target)
         hypotheses = Hypotheses(self._pool, hops)
         done = yield from attempts(
             hypotheses,
@@ -195,6 +195,24 @@ def notes_on(
     if lost := [term.source for term in terms if not term.honoured]:
         notes.append(f"not everywhere as asked for: {', '.join(lost)}")
     return notes
+
+
+def _remembered(
+    recall: Recall | None,
+    request: TranslationRequest,
+    own: Sequence[Sentence],
+    source: str,
+    target: str,
+) -> Steps[list[Recollection]]:
+    """Return what is remembered of each sentence; nothing at all where no memory is asked."""
+    found: list[Recollection] = []
+    if recall is None or not request.memory:
+        return found
+    for start in range(0, len(own), RECALLED_AT_ONCE):
+        texts = [each.text for each in own[start : start + RECALLED_AT_ONCE]]
+        found += recall(texts, source, target, request.alternatives)
+        yield None
+    return found
 
 
 def _written(

@@ -36,7 +36,7 @@ def nearest(text: str, known: Mapping[str, str], most: int) -> tuple[str, ...]:
 
 
 def _facts(text: str) -> list[str]:
-    """Return the numbers, and the words after the first that are no small letters."""
+    """Return the numbers, and the words after the first that begin with a capital letter."""
     return sorted(_FACTS.findall(text))
 
 

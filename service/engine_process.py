@@ -1,23 +1,20 @@
-"""The process that has a GPU's engines: started, watched, and started again when it ends.
+"""Engines in a process of their own, as the service uses them; and that process.
 
-`python -m service.engine_process` is that process. It ends when its standard input does, so it never outlives
+`python -m service.engine_process` is the process. It ends when its standard input does, so it never outlives
 the one that started it.
 """
 
 import gc
-import logging
 import multiprocessing.util
 import os
 import pickle
 import secrets
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +26,13 @@ from models.entry import ModelEntry
 from models.errors import EngineFailed
 from models.loading import Store
 from service.children import shorten_socket_paths
+from service.engine_keeper import EngineKeeper, connect
 from service.log import configure_log
 from service.settings import Settings
-
-log = logging.getLogger(__name__)
 
 CONNECTS_WITHIN_S = 60.0
 """Time for a new process to import torch on a slow disk."""
 LOOK_EVERY_S = 0.02
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 3.0
-"""Pauses before a process that ended is replaced: each twice the last one, until one lives that long."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessStart:
-    """All that the process is told."""
-
-    address: str
-    key: bytes
-    settings: Settings
 
 
 def engine_maker(
@@ -65,9 +50,11 @@ def engine_maker(
 
 
 class EngineProcess:
-    """Makes engines in a process of their own, which is started when the first one is wanted.
+    """Makes engines in a process of their own.
 
-    `here` would make them in this process, and knows the device. `command` is that of the process.
+    It is started when the first engine is wanted, unless `kept` names the file of an EngineKeeper that has
+    started it. `here` would make engines in this process, and knows the device. `command` is that of the
+    process.
     """
 
     def __init__(
@@ -76,17 +63,18 @@ class EngineProcess:
         here: EngineMaker,
         on_batch: Callable[[str, BatchRecord], None] | None = None,
         *,
+        kept: Path | None = None,
         command: Sequence[str] = (sys.executable, "-m", "service.engine_process"),
     ):
-        shorten_socket_paths()
-        self._folder = Path(multiprocessing.util.get_temp_dir())
-        self._settings = settings
         self._here = here
         self._on_batch = on_batch
-        self._command = command
+        self._keeper: EngineKeeper | None = None
+        if kept is None:
+            shorten_socket_paths()
+            kept = Path(multiprocessing.util.get_temp_dir()) / f"engines-{secrets.token_hex(4)}.at"
+            self._keeper = EngineKeeper(settings, kept, command=command)
+        self._file = kept
         self._engines: RemoteEngines | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._start: ProcessStart | None = None
         self._lock = threading.Lock()
         self._closing = threading.Event()
 
@@ -102,88 +90,44 @@ class EngineProcess:
 
     @property
     def pid(self) -> int | None:
-        """The id of the process that runs now; None if there is none."""
-        return None if self._process is None else self._process.pid
+        """The id of the process that this one started and that runs now; None if there is none."""
+        return None if self._keeper is None else self._keeper.pid
 
     def make(self, entry: ModelEntry) -> Engine:
         """See `EngineMaker.make`; raises EngineFailed too, if the process ends while it loads the model."""
         with self._lock:
             if self._engines is None:
-                self._begin()
+                self._watch()
                 self._engines = RemoteEngines(self._connection, self._on_batch)
-                threading.Thread(target=self._watch, name="engine-process", daemon=True).start()
         return self._engines.load(entry.name, entry)
 
     def close(self) -> None:
-        """End the process, when its engines are closed."""
+        """Leave the process, when its engines are closed, and end it if it was started here."""
         self._closing.set()
-        if self._process is not None and self._engines is not None:
-            self._end()
+        if self._keeper is not None:
+            self._keeper.close()
+        if self._engines is not None:
             self._engines.close()
 
     # ------------------------------------------------------------------ inside
 
-    def _begin(self) -> None:
-        """Start a process; each has an address of its own, so that nobody connects to one that has ended."""
-        address = str(self._folder / f"engines-{secrets.token_hex(4)}")
-        start = ProcessStart(address, secrets.token_bytes(32), self._settings)
-        home = Path(__file__).parent.parent
-        process = subprocess.Popen(self._command, stdin=subprocess.PIPE, cwd=home)  # noqa: S603 - our own
-        assert process.stdin is not None  # noqa: S101 - it was asked for
-        try:
-            process.stdin.write(pickle.dumps(start))
-            process.stdin.flush()
-        except BrokenPipeError:
-            log.error("the process that runs the models ended at once")
-        self._start, self._process = start, process
-
-    def _end(self) -> None:
-        process = self._process
-        assert process is not None and process.stdin is not None  # noqa: S101 - only one that was started
-        process.stdin.close()
-        try:
-            process.wait(timeout=5.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
     def _watch(self) -> None:
-        """Start the process again whenever it ends."""
-        pause_s = FIRST_PAUSE_S
-        while not self._closing.is_set():
-            began = time.monotonic()
-            process = self._process
-            assert process is not None  # noqa: S101 - one was started before this thread
-            code = process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
-            if self._closing.wait(pause_s):
-                return
-            log.error("the process that runs the models ended (%s); it is started again", _told(code))
-            lived_s = time.monotonic() - began
-            pause_s = FIRST_PAUSE_S if lived_s > LONGEST_PAUSE_S else min(2 * pause_s, LONGEST_PAUSE_S)
-            self._begin()
+        if self._keeper is not None:
+            self._keeper.look()
+            watch = threading.Thread(
+                target=self._keeper.watch, args=[self._closing], name="engine-process", daemon=True
+            )
+            watch.start()
 
     def _connection(self) -> Connection:
         """Return a connection to the process that runs now, as soon as it listens."""
         until = time.monotonic() + CONNECTS_WITHIN_S
         while time.monotonic() < until and not self._closing.is_set():
-            start = self._start
-            assert start is not None  # noqa: S101 - one was started before anybody connects
             try:
-                return Client(start.address, "AF_UNIX", authkey=start.key)
+                return connect(self._file)
             except (OSError, EOFError):
                 self._closing.wait(LOOK_EVERY_S)
         raise EngineFailed("the process that runs the models does not start; the log says why")
-
-
-def _told(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
 
 
 # ------------------------------------------------------------------------------------- the process itself
@@ -200,7 +144,8 @@ def main() -> None:
     maker = engine_maker(
         start.settings, Store(start.settings.cache_dir, offline=True), lambda *batch: host.on_batch(*batch)
     )
-    host = EngineHost(lambda entry: _made(maker, entry), lambda: maker.setbacks)
+    most = start.settings.max_loaded_models
+    host = EngineHost(lambda entry: _made(maker, entry), lambda: maker.setbacks, most=most)
     with Listener(start.address, "AF_UNIX", backlog=64, authkey=start.key) as listener:
         threading.Thread(target=host.serve, args=(listener,), name="engine-host", daemon=True).start()
         sys.stdin.buffer.read()

@@ -20,6 +20,7 @@ from engine_program import POISON, Entry, ReversingBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.engine import places
 from models.engine.batching import BatchingEngine
 from models.engine.hosting import EngineHost
 from models.engine.protocol import BatchRecord, Decoding, Engine, Generation, Output
@@ -37,11 +38,13 @@ def _served(
     folder: Path,
     make: Callable[[Any], Engine],
     on_batch: Callable[[str, BatchRecord], None] | None = None,
+    *,
+    most: int | None = None,
 ) -> Iterator[RemoteEngines]:
     """Serve engines in this process, over a real socket."""
     address = str(folder / "s")
     with Listener(address, "AF_UNIX", authkey=KEY) as listener:
-        host = EngineHost(make)
+        host = EngineHost(make, most=most)
         threading.Thread(target=host.serve, args=(listener,), daemon=True).start()
         engines = RemoteEngines(lambda: Client(address, "AF_UNIX", authkey=KEY), on_batch)
         engines.host = host  # type: ignore[attr-defined]
@@ -272,3 +275,46 @@ def _answer_within(engine: Engine, seconds: float) -> Output:
         except EngineFailed:
             assert time.monotonic() < until
             time.sleep(0.02)
+
+
+# ------------------------------------------------------------------------------------- several processes
+
+
+def test_the_work_of_a_process_that_ends_is_dropped_and_others_go_on(tmp_path: Path) -> None:
+    with _served(tmp_path, engine_program.reversing) as engines:
+        other = RemoteEngines(lambda: Client(str(tmp_path / "s"), "AF_UNIX", authkey=KEY))
+        one, two = engines.load("reversing", Entry()), other.load("reversing", Entry())
+        two.submit([_generation(*range(60))])
+        lost = two.submit([_generation(*range(50)) for _ in range(64)])
+        mine = one.submit([_generation(4, 5)])
+        other.close()
+        assert mine[0].result(10) == Output((5, 4))
+        assert all(isinstance(future.exception(1), EngineFailed) for future in lost)
+        assert one.stats().output_tokens < 60 + 32 * 50
+        one.close()
+
+
+def test_engines_beyond_the_limit_rest_and_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "IDLE_S", 0.0)
+    made: list[str] = []
+    closed: list[str] = []
+
+    def make(name: str) -> Engine:
+        made.append(name)
+        engine = BatchingEngine(ReversingBackend())
+        close = engine.close
+        engine.close = lambda: (closed.append(name), close())[0]  # type: ignore[assignment, func-returns-value]
+        return engine
+
+    with _served(tmp_path, make, most=2) as engines:
+        loaded = {name: engines.load(name, name) for name in "abc"}
+        assert (made, closed) == (["a", "b", "c"], ["a"])
+        assert loaded["a"].stats().ready
+        assert loaded["a"].submit([_generation(1, 2)])[0].result(10) == Output((2, 1))
+        assert (made, closed) == (["a", "b", "c", "a"], ["a", "b"])
+        running = loaded["a"].submit([_generation(*range(60))])
+        engines.load("d", "d")
+        assert closed == ["a", "b", "c"]  # and not the one that works
+        assert running[0].result(10).token_ids[0] == 59
+        for engine in loaded.values():
+            engine.close()

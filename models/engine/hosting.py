@@ -8,14 +8,14 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection, Listener
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from models.engine import wire
-from models.engine.protocol import BatchRecord, Engine, Generation, Output
+from models.engine.places import EnginePlace, EnginePlaces
+from models.engine.protocol import BatchRecord, Engine, EngineStats, Generation, Output
 from models.errors import DragomanError, EngineFailed
 
 log = logging.getLogger(__name__)
@@ -24,22 +24,21 @@ MOST_AT_ONCE = 1024
 """Messages that one list takes."""
 
 
-@dataclass(slots=True)
-class _Shared:
-    """An engine's place. `lock` is held while it is loaded or closed."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    engine: Engine | None = None
-    users: set["_Client"] = field(default_factory=set)
-
-
 class EngineHost:
-    """Serves engines that `make` makes out of what a Load names; `notes` is what to tell of all of them."""
+    """Serves engines that `make` makes out of what a Load names; `notes` is what to tell of all of them.
 
-    def __init__(self, make: Callable[[Any], Engine], notes: Callable[[], Sequence[str]] = tuple):
-        self._make = make
+    There are at most `most` engines; see `EnginePlaces`.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Any], Engine],
+        notes: Callable[[], Sequence[str]] = tuple,
+        *,
+        most: int | None = None,
+    ):
+        self.places = EnginePlaces(make, most)
         self.notes = notes
-        self._engines: dict[str, _Shared] = {}
         self._clients: dict[_Client, None] = {}  # in the order in which they came
         self._lock = threading.Lock()
 
@@ -65,40 +64,11 @@ class EngineHost:
         if client is not None:
             client.send(wire.BatchRan(name, record))
 
-    # ------------------------------------------------------------------ for the clients' threads
-
-    def load(self, client: "_Client", name: str, what: Any) -> Engine:
-        """Return the engine, made now if it is not there."""
-        with self._lock:
-            place = self._engines.setdefault(name, _Shared())
-            place.users.add(client)
-        with place.lock:
-            if place.engine is None:
-                place.engine = self._make(what)
-            return place.engine
-
-    def unload(self, client: "_Client", name: str) -> None:
-        """Take a user from the engine, and close it after its last one."""
-        with self._lock:
-            place = self._engines.get(name)
-            if place is None:
-                return
-            place.users.discard(client)
-            if place.users:
-                return
-            del self._engines[name]
-        with place.lock:
-            engine, place.engine = place.engine, None
-        if engine is not None:
-            engine.close()
-
-    def gone(self, client: "_Client", names: set[str]) -> None:
-        """Forget a process. The engines that it used alone stay, for the one that takes its place."""
+    def gone(self, client: "_Client") -> None:
+        """Forget a process."""
         with self._lock:
             self._clients.pop(client, None)
-            for name in names:
-                if name in self._engines:
-                    self._engines[name].users.discard(client)
+        self.places.gone(client)
 
 
 class _Client:
@@ -107,15 +77,16 @@ class _Client:
     def __init__(self, host: EngineHost, connection: Connection):
         self._host = host
         self._connection = connection
-        self._engines: dict[str, Engine] = {}
+        self._places: dict[str, EnginePlace] = {}
         self._futures: dict[int, Future[Output]] = {}
+        self._over = False
         self._lock = threading.Lock()
         self._outgoing: SimpleQueue[Any] = SimpleQueue()
 
     def start(self) -> None:
         """Begin to read and write."""
-        for work in (self._read, self._write):
-            threading.Thread(target=work, name="engine-client", daemon=True).start()
+        _begin(self._read)
+        _begin(self._write)
 
     def send(self, message: Any) -> None:
         """Queue a message; engines' threads never wait for a process that reads slowly."""
@@ -155,10 +126,11 @@ class _Client:
 
     def _end(self) -> None:
         with self._lock:
+            self._over = True
             futures = list(self._futures.values())
         for future in futures:
             future.cancel()
-        self._host.gone(self, set(self._engines))
+        self._host.gone(self)
         self._outgoing.put(None)
 
     def _take(self, message: Any) -> None:
@@ -171,15 +143,15 @@ class _Client:
                 for future in futures:
                     future.cancel()
             case wire.AskStats(name):
-                if name in self._engines:
-                    self.send(wire.Stats(name, self._engines[name].stats()))
+                if (place := self._places.get(name)) is not None:
+                    engine = place.engine
+                    self.send(wire.Stats(name, EngineStats() if engine is None else engine.stats()))
             case wire.Load() | wire.Unload():  # both may take minutes, and other engines' work goes on
-                work = self._load if isinstance(message, wire.Load) else self._unload
-                threading.Thread(target=work, args=(message,), name="engine-load", daemon=True).start()
+                _begin(self._load if isinstance(message, wire.Load) else self._unload, message)
 
     def _load(self, message: wire.Load) -> None:
         try:
-            self._engines[message.name] = self._host.load(self, message.name, message.what)
+            self._places[message.name] = self._host.places.load(self, message.name, message.what)
             self.send(wire.Loaded(message.name, notes=self._host.notes()))
         except DragomanError as error:
             self.send(wire.Loaded(message.name, error))
@@ -188,36 +160,64 @@ class _Client:
             self.send(wire.Loaded(message.name, EngineFailed(f"{type(error).__name__}: {error}")))
 
     def _unload(self, message: wire.Unload) -> None:
-        self._engines.pop(message.name, None)
-        self._host.unload(self, message.name)
+        self._places.pop(message.name, None)
+        self._host.places.unload(self, message.name)
         self.send(wire.Unloaded(message.name))
 
     def _submit(self, message: wire.Submission) -> None:
+        place = self._places.get(message.name)
+        if place is None:
+            self._failed(message, EngineFailed(f"{message.name} is not loaded"))
+        elif (engine := self._host.places.begin(place, len(message.generations))) is not None:
+            self._give(message, place, engine)
+        else:
+            _begin(self._make_and_give, message, place)
+
+    def _make_and_give(self, message: wire.Submission, place: EnginePlace) -> None:
+        try:
+            engine = self._host.places.made(place)
+        except Exception as error:
+            log.exception("%s could not be loaded again", message.name)
+            self._host.places.ended(place, len(message.generations))
+            self._failed(message, error)
+        else:
+            self._give(message, place, engine)
+
+    def _give(self, message: wire.Submission, place: EnginePlace, engine: Engine) -> None:
         generations = [
             Generation(source_ids, decoding, deadline, self._told(number) if streams else None)
             for number, source_ids, decoding, deadline, streams in message.generations
         ]
         numbers = [number for number, *_ in message.generations]
         try:
-            engine = self._engines.get(message.name)
-            if engine is None:
-                raise EngineFailed(f"{message.name} is not loaded")
             futures = engine.submit(generations, wait=True)
         except Exception as error:  # noqa: BLE001 - whatever it was, it is these requests' end
-            failure = error if isinstance(error, DragomanError) else EngineFailed(repr(error))
-            for number in numbers:
-                self.send(wire.Ended(number, failure))
+            self._host.places.ended(place, len(generations))
+            self._failed(message, error)
             return
         with self._lock:
             self._futures.update(zip(numbers, futures, strict=True))
+            over = self._over
         for number, future in zip(numbers, futures, strict=True):
-            future.add_done_callback(partial(self._ended, number))
+            future.add_done_callback(partial(self._ended, place, number))
+            if over:
+                future.cancel()
+
+    def _failed(self, message: wire.Submission, error: Exception) -> None:
+        failure = error if isinstance(error, DragomanError) else EngineFailed(repr(error))
+        for number, *_ in message.generations:
+            self.send(wire.Ended(number, failure))
 
     def _told(self, number: int) -> Callable[[int], None]:
         return lambda token_id: self.send(wire.Token(number, token_id))
 
-    def _ended(self, number: int, future: Future[Output]) -> None:
+    def _ended(self, place: EnginePlace, number: int, future: Future[Output]) -> None:
         with self._lock:
             self._futures.pop(number, None)
+        self._host.places.ended(place)
         if not future.cancelled():
             self.send(wire.Ended(number, future.exception() or future.result()))  # type: ignore[arg-type]
+
+
+def _begin(work: Callable[..., None], *arguments: Any) -> None:
+    threading.Thread(target=work, args=arguments, name="engine-client", daemon=True).start()

@@ -19,7 +19,7 @@ from models.families import FAMILIES
 from models.hub import Tell
 from models.languages import Languages
 from models.loading import Store, without_paths
-from models.stage import Loading
+from models.stage import READY, Board, Loading
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,8 @@ class ModelPool:
     """Loads models when they are first used and keeps the `max_loaded` last used of them.
 
     Each is fetched and loaded in a thread of its own, so that whoever wants it may wait as long as he likes.
-    A model in use is never unloaded, so for a while there may be more.
+    A model in use is never unloaded, so for a while there may be more. `board` may be shared with pools of
+    other processes.
     """
 
     def __init__(
@@ -87,14 +88,15 @@ class ModelPool:
         engines: Engines,
         *,
         max_loaded: int = 4,
+        board: Board | None = None,
     ):
         self.catalog = catalog
         self.store = store
+        self.board = board or Board()
         self._languages = languages
         self._engines = engines
         self._max_loaded = max_loaded
         self._places: dict[str, _PoolEntry] = {}  # in order of use, the last used last
-        self._failures: dict[str, str] = {}  # bounded: not for each pair of a pattern
         self._lock = threading.Lock()
 
     # ------------------------------------------------------------------ use
@@ -146,16 +148,12 @@ class ModelPool:
 
     def stages(self) -> dict[str, str]:
         """How far the models are that are being loaded: `downloading 41%` or `loading`, by name."""
-        with self._lock:
-            places = [(name, place.loading) for name, place in self._places.items()]
-        return {name: loading.stage for name, loading in places if loading is not None}
+        return {name: stage for name, stage in self.board.stages().items() if stage != READY}
 
     def state(self, entry: ModelEntry) -> str:
         """In a word or two: `ready`, what `stages` says, `bundled`, `on disk`, or `not here`."""
-        if (stage := self.stages().get(entry.name)) is not None:
+        if (stage := self.board.stages().get(entry.name)) is not None:
             return stage
-        if entry.name in self.loaded():
-            return "ready"
         return "bundled" if entry.bundled else "on disk" if self.store.here(entry) else "not here"
 
     def owner(self, engine: Engine) -> ModelEntry | None:
@@ -172,11 +170,11 @@ class ModelPool:
 
     def unready(self, names: Sequence[str]) -> list[str]:
         """Why any of these models could not serve a request; one that is not loaded yet will be when used."""
-        stats = self.stats()
+        stats, failures = self.stats(), self.board.failures()
         reasons = []
         for name in names:
-            if name in self._failures:
-                reasons.append(f"{name} could not be loaded: {self._failures[name]}")
+            if name in failures:
+                reasons.append(f"{name} could not be loaded: {failures[name]}")
             elif name in stats and not stats[name].ready:
                 reasons.append(f"{name}: its engine does not run")
         return reasons
@@ -219,7 +217,7 @@ class ModelPool:
                 return None
             if (loading := place.loading) is not None:
                 return loading
-            loading = place.loading = Loading()
+            loading = place.loading = Loading(partial(self.board.tell, entry.name))
             place.users += 1
         # A daemon, so that a service stopped while it loads does not wait for the end of the load.
         work = partial(self._run, place, entry, loading, fetch)
@@ -242,14 +240,17 @@ class ModelPool:
                 model = self._load(entry, loading.tell)
                 with self._lock:
                     place.model, place.loading = model, None
-                    self._failures.pop(entry.name, None)
+                    self.board.tell(entry.name, READY)
+                    self.board.fail(entry.name, None)
         except Exception as error:  # noqa: BLE001 - whoever waits for the model raises it
             loading.error = error
+            # Bounded: not for each pair of a pattern.
             is_known = any(entry.name == known.name for known in self.catalog.entries)
             with self._lock:
                 place.loading = None
+                self.board.tell(entry.name, None)
                 if isinstance(error, ModelUnavailable) and is_known:
-                    self._failures[entry.name] = error.without(entry.name)
+                    self.board.fail(entry.name, error.without(entry.name))
         finally:
             self._leave(place)
             loading.done.set()
@@ -261,7 +262,10 @@ class ModelPool:
             for name in [name for name in idle if self._places[name].model is None]:
                 del self._places[name]  # it could not be loaded
             loaded = [name for name in idle if name in self._places]
-            gone = [self._places.pop(name) for name in loaded[: max(0, len(self._places) - self._max_loaded)]]
+            over = loaded[: max(0, len(self._places) - self._max_loaded)]
+            gone = [self._places.pop(name) for name in over]
+            for name in over:
+                self.board.tell(name, None)
         for place in gone:
             _close(place)
 

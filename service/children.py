@@ -104,7 +104,13 @@ def shorten_socket_paths() -> None:
     own = multiprocessing.current_process()._config  # type: ignore[attr-defined]  # nothing else sets it
     if len(os.fsencode(tempfile.gettempdir())) > LONGEST_TEMP_DIR and not own.get("tempdir"):
         own["tempdir"] = tempfile.mkdtemp(prefix="dragoman-", dir="/tmp")
-        atexit.register(shutil.rmtree, own["tempdir"], ignore_errors=True)
+        atexit.register(_remove, own["tempdir"], os.getpid())
+
+
+def _remove(folder: str, pid: int) -> None:
+    """Remove a folder in the process that made it; forked ones do at their end what it had planned."""
+    if os.getpid() == pid:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

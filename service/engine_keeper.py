@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 3.0
 """Pauses before a process that ended is replaced: each twice the last one, until one lives that long."""
 KEY_BYTES = 32
+ENGINES = "engines.at"
+"""The name of the file for `connect` in what a server's workers share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ class EngineKeeper:
         address = str(self._file.with_name(f"engines-{secrets.token_hex(4)}"))
         start = ProcessStart(address, secrets.token_bytes(KEY_BYTES), self._settings)
         home = Path(__file__).parent.parent
-        process = subprocess.Popen(self._command, stdin=subprocess.PIPE, cwd=home)  # noqa: S603 - our own
+        # In a group of its own: a terminal's Ctrl-C is for the service, which finishes its work.
+        process = subprocess.Popen(self._command, stdin=subprocess.PIPE, cwd=home, process_group=0)  # noqa: S603
         assert process.stdin is not None  # noqa: S101 - it was asked for
         try:
             process.stdin.write(pickle.dumps(start))

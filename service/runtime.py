@@ -1,6 +1,7 @@
 """The only place where objects are built and closed: from settings to tasks that can be run."""
 
 import gc
+import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,14 +24,19 @@ from models.tasks.trust import Trust
 from models.text.article.page import read_page
 from models.text.language import LanguageDetector
 from service.children import Children
+from service.engine_keeper import ENGINES
 from service.engine_process import EngineProcess, engine_maker
 from service.glossaries import Glossaries
 from service.keys import Keys
 from service.memory import Memory
 from service.settings import Settings
+from service.shared import SharedBoard, SharedState
 from service.suggestions import Suggestions
 
 T = TypeVar("T")
+
+READERS_FOR_EACH_CORE = 2
+"""Documents and pages that are read at the same time, over all workers."""
 
 
 class Runtime:
@@ -38,7 +44,8 @@ class Runtime:
 
     `on_batch(model, record)` hears of every batch that an engine ran. `strangers` says that pages come from
     people whom the operator does not know: they are read in child processes then. `engines_apart` says that
-    engines have a process of their own, as they have in a server with a GPU if nothing is said.
+    engines have a process of their own, as they have in a server with a GPU if nothing is said. `shared` is
+    what the workers of one server share; if it has a folder, their engines are kept there, as `ENGINES` says.
     """
 
     def __init__(
@@ -48,9 +55,11 @@ class Runtime:
         on_batch: Callable[[str, BatchRecord], None] | None = None,
         strangers: bool = False,
         engines_apart: bool | None = None,
+        shared: SharedState | None = None,
     ):
         self.settings = settings
-        self.children = Children()
+        workers = max(1, settings.workers)
+        self.children = Children(most=max(1, READERS_FOR_EACH_CORE * (os.cpu_count() or 1) // workers))
         self.languages = Languages.load()
         whole = self._whole = Catalog.load(self.languages, settings.catalog)
         chosen = _chosen(whole, settings)  # a wrong setting ends the start
@@ -67,12 +76,18 @@ class Runtime:
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
         maker = self._maker = engine_maker(settings, self.store, on_batch)
+        kept = None if shared is None or shared.folder is None else shared.folder / ENGINES
         if engines_apart is None:
-            engines_apart = strangers and maker.device == "cuda"
-        self._apart = EngineProcess(settings, maker, on_batch) if engines_apart else None
+            engines_apart = kept is not None or (strangers and maker.device == "cuda")
+        self._apart = EngineProcess(settings, maker, on_batch, kept=kept) if engines_apart else None
         engines = self._apart or maker
         self.pool = ModelPool(
-            self.catalog, self.store, self.languages, engines, max_loaded=settings.max_loaded_models
+            self.catalog,
+            self.store,
+            self.languages,
+            engines,
+            max_loaded=settings.max_loaded_models,
+            board=None if shared is None else SharedBoard(shared),
         )
         trust = Trust(self.pool, settings.entailment_model)
         self.checker = Checker(self.languages, self.detector, trust)
@@ -128,7 +143,8 @@ class Runtime:
             example = entry.name.replace("*", "en-fr")
             raise InvalidInput(f"{name} stands for one model a language pair", field="name", allowed=example)
         store = Store(self.settings.cache_dir, offline=self.settings.offline)
-        self.pool.begin(entry, lambda tell: store.pull(entry, tell))
+        if entry.name not in self.pool.board.stages():  # else it is there, or on its way, perhaps elsewhere
+            self.pool.begin(entry, lambda tell: store.pull(entry, tell))
         return entry
 
     def unready(self) -> list[str]:

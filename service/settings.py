@@ -85,6 +85,13 @@ class Settings(BaseSettings):
         description="The port to listen on; `PORT` is read too. A value like `tcp://10.0.0.1:80`, which "
         "Kubernetes sets for a service named dragoman, is passed over.",
     )
+    workers: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Processes that answer requests; from two on, the models that write are in one more, "
+        "which they share. 0 chooses: one on fewer than four cores without a GPU, two to eight elsewhere.",
+    )
 
     models: str = Field(
         DEFAULT,

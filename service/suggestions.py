@@ -4,10 +4,10 @@ The file is never turned over: an older part would have to be thrown away unread
 and so has what it takes of one caller; what is over is refused, and whoever moves the file away makes room.
 """
 
+import fcntl
 import json
 import logging
 import os
-import threading
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,11 +24,10 @@ CALLER_BYTES = 1 << 20
 
 
 class Suggestions:
-    """Appends to one file, up to MAX_BYTES. Threads may share it."""
+    """Appends to one file, up to MAX_BYTES. Threads may share it, and processes the file."""
 
     def __init__(self, file: Path):
         self._file = file
-        self._lock = threading.Lock()
         self._counted: tuple[int, int] | None = None
         """The file's inode and size when `_bytes` was true of it."""
         self._bytes: Counter[str] = Counter()
@@ -42,14 +41,14 @@ class Suggestions:
         fields = {"source": source, "target": target, "text": text, "translation": translation, "sent": made}
         line = (json.dumps(fields | {"caller": caller}, ensure_ascii=False) + "\n").encode()
         try:
-            with self._lock:
-                self._append(line, caller)
+            self._append(line, caller)
         except OSError as error:
             raise StoreUnavailable("the suggestions", self._file, error) from error
 
     def _append(self, line: bytes, caller: str) -> None:
         private(self._file)
         with self._file.open("ab") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)  # threads, and other processes; closing it ends that
             self._count(stream.fileno())
             if self._bytes[caller] + len(line) > CALLER_BYTES:
                 raise InvalidInput(

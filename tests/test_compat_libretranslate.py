@@ -267,7 +267,7 @@ def test_files_are_kept_for_a_while_and_not_without_end() -> None:
     caller = "somebody else"
     with pytest.raises(Overloaded):
         files.put("b.txt", b"123", "text/plain")
-    assert files.get(key) is kept, "nobody loses a file to others"
+    assert files.get(key) == kept, "nobody loses a file to others"
     caller = "somebody"
     newer = files.put("c.txt", b"123", "text/plain")
     assert files.get(key) is None, "who keeps more loses his own oldest"

@@ -1,71 +1,91 @@
 """The places for work: what finds none is refused at once, so that threads stay free."""
 
-import threading
-from collections import Counter
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from models.errors import Overloaded
+from service.shared import SharedState
+
+_TAKE = """
+INSERT INTO held (what, caller, pid, amount) SELECT :what, :caller, :pid, :amount
+WHERE :amount + (
+    SELECT coalesce(sum(amount), 0) + coalesce(sum(amount) FILTER (WHERE :fair AND caller = :caller), 0)
+    FROM held WHERE what = :what
+) <= :capacity
+ON CONFLICT (what, caller, pid) DO UPDATE SET amount = amount + excluded.amount
+"""
+_GIVE = """
+UPDATE held SET amount = amount - :amount WHERE what = :what AND caller = :caller AND pid = :pid
+"""
+_HELD = "SELECT coalesce(sum(amount), 0) FROM held WHERE what = :what"
 
 
 class Gate:
-    """Lets at most `capacity` requests in; `retry_after_s` is what the others are told to wait."""
+    """Lets at most `capacity` requests in; `retry_after_s` is what the others are told to wait.
 
-    def __init__(self, capacity: int, *, retry_after_s: float = 1.0):
+    `shared` says whose requests count: those of all workers that have a gate of this name there.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        *,
+        retry_after_s: float = 1.0,
+        name: str = "gate",
+        shared: SharedState | None = None,
+    ):
         self._capacity = capacity
         self._retry_after_s = retry_after_s
-        self._lock = threading.Lock()
-        self._inside = 0
+        self._name = name
+        self._shared = shared or SharedState()
 
     @property
     def inside(self) -> int:
         """Requests in work now."""
-        return self._inside
+        return int(self._shared.rows(_HELD, what=self._name)[0][0])
 
     @contextmanager
     def enter(self) -> Iterator[None]:
         """Hold a place; raises Overloaded, without waiting, where there is none."""
-        with self._lock:
-            if self._inside >= self._capacity:
-                raise Overloaded(f"all {self._capacity} places are taken", retry_after_s=self._retry_after_s)
-            self._inside += 1
+        held = {"what": self._name, "caller": "", "pid": os.getpid(), "amount": 1}
+        if not self._shared.change(_TAKE, **held, fair=False, capacity=self._capacity):
+            raise Overloaded(f"all {self._capacity} places are taken", retry_after_s=self._retry_after_s)
         try:
             yield
         finally:
-            with self._lock:
-                self._inside -= 1
+            self._shared.change(_GIVE, **held)
 
 
 class Shares:
     """A capacity, places or bytes, of which each caller may hold as much as is left free.
 
     So one caller gets half of it, two a third each, and the next one always finds something: who sends too
-    much at once is in nobody's way but his own.
+    much at once is in nobody's way but his own. `shared` is as for a Gate.
     """
 
-    def __init__(self, capacity: int, *, retry_after_s: float = 1.0):
+    def __init__(
+        self,
+        capacity: int,
+        *,
+        retry_after_s: float = 1.0,
+        name: str = "shares",
+        shared: SharedState | None = None,
+    ):
         self._capacity = capacity
         self._retry_after_s = retry_after_s
-        self._lock = threading.Lock()
-        self._held: Counter[str] = Counter()
+        self._name = name
+        self._shared = shared or SharedState()
 
     def take(self, caller: str, amount: int = 1) -> None:
         """Hold more; raises Overloaded, without waiting, where the caller's share does not have it."""
-        with self._lock:
-            if self._held[caller] + amount > self._capacity - self._held.total():
-                if not self._held[caller]:
-                    del self._held[caller]
-                raise Overloaded(
-                    "too many requests of this caller at once", retry_after_s=self._retry_after_s
-                )
-            self._held[caller] += amount
+        held = self._held(caller, amount)
+        if not self._shared.change(_TAKE, **held, fair=True, capacity=self._capacity):
+            raise Overloaded("too many requests of this caller at once", retry_after_s=self._retry_after_s)
 
     def give(self, caller: str, amount: int = 1) -> None:
         """Hold less."""
-        with self._lock:
-            self._held[caller] -= amount
-            if not self._held[caller]:
-                del self._held[caller]
+        self._shared.change(_GIVE, **self._held(caller, amount))
 
     @contextmanager
     def enter(self, caller: str, amount: int = 1) -> Iterator[None]:
@@ -75,3 +95,6 @@ class Shares:
             yield
         finally:
             self.give(caller, amount)
+
+    def _held(self, caller: str, amount: int) -> dict[str, object]:
+        return {"what": self._name, "caller": caller, "pid": os.getpid(), "amount": amount}

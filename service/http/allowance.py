@@ -1,24 +1,25 @@
 """The allowance of each caller: requests by a rate, and characters of text by the day.
 
-Who the caller is was settled before (`auth.py`). Counts are kept in memory, or wherever the storage's URL
-says. A day is one of UTC.
+Who the caller is was settled before (`auth.py`). Counts are kept in what the workers share, or wherever the
+storage's URL says. A day is one of UTC.
 """
 
 import math
-import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from flask import Flask, Response, g, request
 from flask_limiter import ApplicationLimit, Limiter
 from limits import RateLimitItemPerDay
 from limits.errors import ConfigurationError
-from limits.strategies import FixedWindowRateLimiter
 
 from models.errors import InvalidInput
 from service.errors import CharactersSpent
+from service.http.counts import SCHEME, SHARED_SCHEME
+from service.shared import SharedState
 
 UNLIMITED = 1_000_000_000_000
 """Characters a day, where there is no limit; DeepL tells its own clients the same number."""
@@ -44,9 +45,15 @@ class Caller:
 
 
 class Allowance:
-    """Counts what callers use, and refuses what is too much. `storage` is a URL as `limits` reads it."""
+    """Counts what callers use, and refuses what is too much.
 
-    def __init__(self, storage: str):
+    `storage` is a URL as `limits` reads it, but that `memory://` is `shared`.
+    """
+
+    def __init__(self, storage: str, shared: SharedState | None = None):
+        options: dict[str, Any] = {"wrap_exceptions": True}
+        if storage.startswith(f"{SCHEME}:"):
+            storage, options["shared"] = f"{SHARED_SCHEME}://", shared or SharedState()
         self._limiter = Limiter(
             lambda: _caller().name,
             application_limits=[
@@ -54,10 +61,9 @@ class Allowance:
             ],
             strategy="fixed-window",
             storage_uri=storage,
-            storage_options={"wrap_exceptions": True},
+            storage_options=options,
         )
         self._limiter.request_filter(lambda: not _has_a_rate())
-        self._lock = threading.Lock()
 
     def install(self, app: Flask) -> None:
         """To be called after the callers are made known. Raises InvalidInput for a storage not to be had."""
@@ -69,7 +75,7 @@ class Allowance:
                 field="limits_storage",
                 allowed="memory://, or redis://... with dragoman[redis]",
             ) from error
-        self._characters = FixedWindowRateLimiter(self._limiter.storage)
+        self._storage = self._limiter.storage
         app.after_request(self._finish)
 
     def charge(self, texts: Iterable[str | None]) -> None:
@@ -80,15 +86,15 @@ class Allowance:
         """
         characters = sum(len(text) for text in texts if text)
         caller, day = _caller(), _today()
-        with self._lock:  # so that two requests at once do not both take the last ones
-            left = (caller.daily_characters or UNLIMITED) - self._used(caller, day)
-            if characters > left:
-                raise CharactersSpent(
-                    f"the request has {characters} characters, and of today's {caller.daily_characters} "
-                    f"{max(0, left)} are left",
-                    retry_after_s=_until_tomorrow_s(),
-                )
-            self._characters.hit(_DAY, caller.name, day, cost=characters)
+        # Counted first: of two requests at once, of any worker, only one finds the last characters there.
+        left = (caller.daily_characters or UNLIMITED) - self._count(caller, day, characters)
+        if left < 0:
+            self._count(caller, day, -characters)
+            raise CharactersSpent(
+                f"the request has {characters} characters, and of today's {caller.daily_characters} "
+                f"{max(0, left + characters)} are left",
+                retry_after_s=_until_tomorrow_s(),
+            )
         g.charged = (day, characters)
 
     def usage(self) -> tuple[int, int | None]:
@@ -99,7 +105,11 @@ class Allowance:
     # ------------------------------------------------------------------ inside
 
     def _used(self, caller: Caller, day: str) -> int:
-        return UNLIMITED - self._characters.get_window_stats(_DAY, caller.name, day).remaining
+        return self._storage.get(_DAY.key_for(caller.name, day))
+
+    def _count(self, caller: Caller, day: str, characters: int) -> int:
+        """Add to the caller's characters of the day, and return how many there are."""
+        return self._storage.incr(_DAY.key_for(caller.name, day), _DAY.get_expiry(), characters)
 
     def _finish(self, response: Response) -> Response:
         if (limit := self._limiter.current_limit) is not None:
@@ -111,7 +121,7 @@ class Allowance:
                 response.headers["Retry-After"] = reset_s
         if g.get("charged") and (response.status_code == 429 or response.status_code >= 500):
             day, characters = g.pop("charged")
-            self._characters.hit(_DAY, _caller().name, day, cost=-characters)
+            self._count(_caller(), day, -characters)
         return response
 
 

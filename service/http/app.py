@@ -36,6 +36,7 @@ from service.http.work import RequestRunner
 from service.jobs.desk import Desk
 from service.limits import job_limits
 from service.settings import ClientFamily
+from service.shared import SharedState
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -53,29 +54,31 @@ def create_app(
     metrics: Metrics | None = None,
     readiness: Readiness | None = None,
     desk: Desk | None = None,
+    shared: SharedState | None = None,
 ) -> Flask:
     """A Flask application over the runtime.
 
     `metrics` is given by whoever also hands its `observe_batch` to the runtime, `readiness` by whoever
     starts it; without one the runtime is taken as it is. `desk` is given by whoever starts its runner;
-    without one jobs are taken, and wait.
+    without one jobs are taken, and wait. `shared` is what several workers of one server share.
     """
     metrics = metrics or Metrics()
     readiness = readiness or Readiness(runtime)
-    gate = Gate(runtime.settings.max_queued_requests)
+    shared = shared or SharedState()
+    gate = Gate(runtime.settings.max_queued_requests, name="work", shared=shared)
     metrics.watch(runtime.pool.stats, lambda: gate.inside)
 
     app = Flask(__name__, static_folder=None)
     app.url_map.strict_slashes = False  # Hugging Face's clients post to just the address they are given
     _bound(app, runtime.settings)
     Access(metrics).install(app)
-    arriving = Shares(ARRIVING)
+    arriving = Shares(ARRIVING, name="arriving", shared=shared)
     long = job_limits(runtime.settings)
-    arrivals = Arrivals(arriving, runtime.settings, dict.fromkeys(JOB_BODIES, long))
-    allowance = Allowance(runtime.settings.limits_storage)
+    arrivals = Arrivals(arriving, runtime.settings, dict.fromkeys(JOB_BODIES, long), shared)
+    allowance = Allowance(runtime.settings.limits_storage, shared)
     work = RequestRunner(runtime, gate, readiness, allowance)
-    jobs = Jobs(runtime, desk or Desk(runtime), allowance)
-    families = _families(runtime, work, readiness, jobs)
+    jobs = Jobs(runtime, desk or Desk(runtime), allowance, shared)
+    families = _families(runtime, work, readiness, jobs, shared)
     errors.install(app, families)
     browsers.install(app, runtime.settings, _open_to_pages(families))
     Auth(runtime.keys, runtime.settings, gate, arrivals, families).install(app)
@@ -95,10 +98,12 @@ def create_app(
     return app
 
 
-def _families(runtime: "Runtime", work: RequestRunner, readiness: Readiness, jobs: Jobs) -> list[Family]:
+def _families(
+    runtime: "Runtime", work: RequestRunner, readiness: Readiness, jobs: Jobs, shared: SharedState
+) -> list[Family]:
     """Return other people's interfaces, those that the settings name."""
     makers: dict[ClientFamily, Callable[[], Family]] = {
-        "libretranslate": lambda: LibreTranslate(runtime, work),
+        "libretranslate": lambda: LibreTranslate(runtime, work, shared),
         "deepl": lambda: DeepL(runtime, work, jobs),
         "huggingface": lambda: HuggingFace(runtime, work, readiness),
         "openai": lambda: OpenAI(runtime, work),

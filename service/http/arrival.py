@@ -16,6 +16,7 @@ from service.http.allowance import Caller
 from service.http.body import WHOLE_BYTES, TooSlow, max_body_bytes, max_json_values
 from service.http.forms import BoundedRequest
 from service.settings import Settings
+from service.shared import SharedState
 
 READ_BYTES = 1 << 20
 LEAST_BYTES = 64 << 20
@@ -25,13 +26,15 @@ LEAST_BYTES = 64 << 20
 class Arrivals:
     """Reads the bodies of requests. `limits` are those of endpoints that have limits of their own."""
 
-    def __init__(self, arriving: Shares, settings: Settings, limits: Mapping[str, Settings]):
+    def __init__(
+        self, arriving: Shares, settings: Settings, limits: Mapping[str, Settings], shared: SharedState
+    ):
         self._arriving = arriving
         self._settings = settings
         self._limits = limits
         longest = max(max_body_bytes(each) for each in (settings, *limits.values()))
         # A caller's share is what is left free, so that one of the longest needs as much again.
-        self._bytes = Shares(max(2 * longest, LEAST_BYTES))
+        self._bytes = Shares(max(2 * longest, LEAST_BYTES), name="bytes", shared=shared)
 
     def install(self, app: Flask) -> None:
         """To be called when hooks that refuse a caller are registered, which need no body."""

@@ -37,6 +37,7 @@ from service.jobs.schemas import (
 from service.limits import job_limits
 from service.schemas.documents import parse_form
 from service.schemas.requests import given_field, validated
+from service.shared import SharedState
 from service.work.plan import Result, TaskName, asked, terms_of
 
 if TYPE_CHECKING:
@@ -119,15 +120,15 @@ DELETE = Operation(
 class Jobs:
     """The views of a desk."""
 
-    def __init__(self, runtime: "Runtime", desk: Desk, allowance: Allowance):
+    def __init__(self, runtime: "Runtime", desk: Desk, allowance: Allowance, shared: SharedState):
         self._runtime = runtime
         self.desk = desk
         self._allowance = allowance
         self._limits = job_limits(runtime.settings)
         self._retention_s = runtime.settings.job_retention_s
         self._longest = max_body_bytes(self._limits)
-        self._gate = Shares(BODIES_AT_ONCE * self._longest)
-        self._looking_up = Gate(LOOKED_UP_AT_ONCE)
+        self._gate = Shares(BODIES_AT_ONCE * self._longest, name="jobs", shared=shared)
+        self._looking_up = Gate(LOOKED_UP_AT_ONCE, name="callbacks", shared=shared)
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("jobs", __name__, url_prefix="/v1")

@@ -1,9 +1,12 @@
 """Metrics for Prometheus. Labels are routes, methods, statuses, tasks and models: never keys or addresses."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest, values
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from models.engine.protocol import BatchRecord, EngineStats
@@ -17,13 +20,25 @@ BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
-    """A registry of its own, so that two applications in one process do not share their counts."""
+    """A registry of its own, so that two applications in one process do not share their counts.
+
+    Several workers share a `folder`, and each tells what all have counted, those that have ended too; what
+    the system says of a process is left out then.
+    """
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
-    def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
+    def __init__(self, folder: Path | None = None) -> None:
+        registry = CollectorRegistry()
+        self._told = registry
+        if folder is None:
+            ProcessCollector(registry=registry)
+        else:
+            # The package asks for this variable when it is imported, which is before the folder is known.
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+            values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+            self._told = CollectorRegistry()
+            MultiProcessCollector(self._told, str(folder))  # type: ignore[no-untyped-call]
         self._requests = Counter(
             "dragoman_http_requests",
             "Requests answered",
@@ -37,7 +52,6 @@ class Metrics:
             buckets=REQUEST_BUCKETS_S,
             registry=registry,
         )
-        self._in_work = Gauge("dragoman_requests_in_work", "Work requests inside now", registry=registry)
         self._batch_size = Histogram(
             "dragoman_batch_size",
             "Generations in a batch",
@@ -57,8 +71,8 @@ class Metrics:
         self, engine_stats: Callable[[], Mapping[str, EngineStats]], in_work: Callable[[], int]
     ) -> None:
         """Read these whenever the metrics are asked for."""
-        self._in_work.set_function(in_work)
-        self._registry.register(_EngineQueues(engine_stats))
+        self._told.register(_InWork(in_work))
+        self._told.register(_EngineQueues(engine_stats))
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         method = method if method in METHODS else "other"
@@ -72,7 +86,17 @@ class Metrics:
 
     def render(self) -> bytes:
         """All metrics, in the text form of `content_type`."""
-        return generate_latest(self._registry)
+        return generate_latest(self._told)
+
+
+class _InWork(Collector):
+    """The requests in work, of all workers, at the time of asking."""
+
+    def __init__(self, in_work: Callable[[], int]):
+        self._in_work = in_work
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("dragoman_requests_in_work", "Work requests inside now", self._in_work())
 
 
 class _EngineQueues(Collector):

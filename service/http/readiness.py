@@ -1,11 +1,13 @@
 """Readiness: loads the models in the background, and says what is missing until requests can be served."""
 
 import logging
+import os
 import threading
 from typing import TYPE_CHECKING
 
 from models.errors import DragomanError
 from service.errors import NotReady
+from service.shared import SharedState
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -16,20 +18,27 @@ LOADING = "the models are being loaded"
 
 
 class Readiness:
-    """A runtime's way from start to ready."""
+    """A runtime's way from start to ready. `shared` tells of the other workers, which are asked as well."""
 
-    def __init__(self, runtime: "Runtime"):
+    def __init__(self, runtime: "Runtime", shared: SharedState | None = None):
         self._runtime = runtime
+        self._shared = shared or SharedState()
         self._thread: threading.Thread | None = None
         self._failure: str | None = None
 
     @property
     def warming_up(self) -> bool:
-        """True while the models are loaded for the first time."""
+        """True while the models are loaded here for the first time."""
         return self._thread is not None and self._thread.is_alive()
 
-    def start(self) -> None:
-        """Load the models in a thread of their own; a failure is kept for `reasons`."""
+    def start(self, *, announced: bool = True) -> None:
+        """Load the models in a thread of their own; a failure is kept for `reasons`.
+
+        While this lasts, no worker calls the service ready, unless it is not `announced`: for a worker that
+        takes another's place, and no requests until it is ready.
+        """
+        if announced:
+            self._shared.change("INSERT OR IGNORE INTO warming VALUES (:pid)", pid=os.getpid())
         # A daemon, so that a service stopped while it loads does not wait for the end of the load.
         self._thread = threading.Thread(target=self._warm_up, name="warm-up", daemon=True)
         self._thread.start()
@@ -49,7 +58,7 @@ class Readiness:
 
     def reasons(self) -> list[str]:
         """Why requests would not be served now; empty when all is well."""
-        if self.warming_up:
+        if self.warming_up or self._shared.rows("SELECT pid FROM warming LIMIT 1"):
             stages = [f"{name}: {stage}" for name, stage in self.stages().items()]
             return [*self._runtime.unready(), *stages] or [LOADING]
         reasons = self._runtime.unready()
@@ -74,3 +83,5 @@ class Readiness:
             log.exception("the models could not be loaded")
         else:
             log.info("models loaded, ready for requests")
+        finally:
+            self._shared.change("DELETE FROM warming WHERE pid = :pid", pid=os.getpid())

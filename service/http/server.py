@@ -1,14 +1,19 @@
-"""The server: gunicorn with one worker process and threads, around an application that it builds itself.
+"""The server: gunicorn with worker processes and threads, around an application that it builds itself.
 
-The models are loaded in the worker, after the fork: threads and a GPU's context do not survive one.
+With one worker the models are loaded in it, after the fork: threads and a GPU's context do not survive one.
+Several share what is in a folder, and one process that has the models.
 """
 
 import logging
+import multiprocessing.util
 import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
@@ -16,11 +21,16 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.errors import AppImportError
 from gunicorn.http import message
 
+from models import cores
 from models.engine.protocol import BatchRecord
 from models.errors import DragomanError
+from service.children import shorten_socket_paths
+from service.engine_keeper import ENGINES, EngineKeeper
+from service.errors import StoreUnavailable
 from service.http.access import discreet
 from service.http.app import create_app
 from service.http.body import ARRIVING
+from service.http.master import Master
 from service.http.metrics import Metrics
 from service.http.readiness import Readiness
 from service.http.worker import Worker
@@ -28,6 +38,7 @@ from service.jobs.desk import Desk
 from service.listening import require_free
 from service.log import configure_log
 from service.settings import Settings
+from service.shared import SharedState
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -35,6 +46,13 @@ if TYPE_CHECKING:
 OnBatch = Callable[[str, BatchRecord], None]
 BuildRuntime = Callable[[Settings, OnBatch], "Runtime"]
 
+METRICS = "metrics"
+"""The folder of the workers' metrics, in what they share."""
+GPUS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+"""There is a GPU where one of these is: asking torch takes seconds."""
+LEAST_CORES, MOST_WORKERS = 4, 8
+REPLACED_S = 60.0
+"""Seconds for which a worker that takes another's place loads its models before it takes requests."""
 SPARE_THREADS = 8
 """Beyond those of work and of long bodies in arrival: what is quick, and the refusing of what is too much."""
 CONNECTIONS = 1000
@@ -48,11 +66,21 @@ log = logging.getLogger(__name__)
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """gunicorn's master and its one worker, configured from our settings alone."""
+    """gunicorn's master and its workers, configured from our settings alone."""
 
-    def __init__(self, settings: Settings, build_runtime: BuildRuntime):
+    def __init__(
+        self,
+        settings: Settings,
+        build_runtime: BuildRuntime,
+        shared: SharedState | None = None,
+        keeper: EngineKeeper | None = None,
+    ):
         self._settings = settings
         self._build_runtime = build_runtime
+        self._shared = shared or shared_state(settings)
+        self._keeper = keeper
+        self._replaces = False
+        """True in a worker that takes the place of one that has ended."""
         self._runtime: Runtime | None = None
         self._readiness: Readiness | None = None
         self._desk: Desk | None = None
@@ -61,6 +89,10 @@ class Server(BaseApplication):  # type: ignore[misc]
         ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         self._on_hangup = signal.SIG_IGN if ignored else _stop
         super().__init__()
+
+    def run(self) -> None:
+        """Serve until a signal ends it, and the process with it."""
+        Master(self, self._keeper).run()
 
     def load_config(self) -> None:
         # gunicorn cuts its setting down to this constant; its other choice, no limit, would let a
@@ -78,7 +110,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         return {
             "bind": f"{host}:{settings.port}",
             "worker_class": Worker,
-            "workers": 1,
+            "workers": max(1, settings.workers),
             "threads": threads,
             # Where all descriptors went into connections, nobody could be let in any more.
             "worker_connections": threads + min(CONNECTIONS, max(16, files // 2 - threads)),
@@ -90,8 +122,9 @@ class Server(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
             "loglevel": "warning",
             "when_ready": self._announce,
-            "post_fork": Worker.begin,
+            "post_fork": self._begin,
             "worker_exit": self._close,
+            "child_exit": self._give_back,
         }
 
     def load(self) -> Flask:
@@ -103,15 +136,19 @@ class Server(BaseApplication):  # type: ignore[misc]
             raise AppImportError(f"dragoman cannot start: {field}{error.message}") from error
 
     def _application(self) -> Flask:
-        metrics = Metrics()
+        folder = self._shared.folder
+        metrics = Metrics(None if folder is None else folder / METRICS)
         self._runtime = self._build_runtime(self._settings, metrics.observe_batch)
-        self._readiness = Readiness(self._runtime)
+        readiness = self._readiness = Readiness(self._runtime, self._shared)
         if self._settings.preload:
-            self._readiness.start()
-        readiness = self._readiness
+            readiness.start(announced=not self._replaces)
         self._desk = Desk(self._runtime)
         self._desk.runner.start(lambda: not readiness.warming_up)
-        return create_app(self._runtime, metrics=metrics, readiness=readiness, desk=self._desk)
+        if self._replaces:  # the others serve meanwhile, and a request here would be refused
+            readiness.join(REPLACED_S)
+        return create_app(
+            self._runtime, metrics=metrics, readiness=readiness, desk=self._desk, shared=self._shared
+        )
 
     def _announce(self, server: Any) -> None:
         """Called in the master as soon as it listens."""
@@ -121,6 +158,19 @@ class Server(BaseApplication):  # type: ignore[misc]
         example = """-H 'Content-Type: application/json' -d '{"text": "Good morning.", "target": "fr"}'"""
         sys.stdout.write(f"Dragoman listens on {url} - try: curl {url}/v1/translate {example}\n")
         sys.stdout.flush()
+
+    def _begin(self, master: Any, worker: Any) -> None:
+        """Called in a worker, right after the fork."""
+        Worker.begin(master, worker)
+        self._replaces = 1 < self._settings.workers < worker.age
+
+    def _give_back(self, master: Any, worker: Any) -> None:
+        """Called in the master when a worker has ended."""
+        if self._shared.folder is not None:
+            try:
+                self._shared.ended(worker.pid)
+            except StoreUnavailable as error:
+                log.error("places of a worker that ended stay taken: %s", error.message)
 
     def _close(self, server: Any, worker: Any) -> None:
         """Called in the worker when its last request is answered."""
@@ -143,11 +193,43 @@ def serve(settings: Settings) -> None:
     """
     require_free(settings.host, settings.port)
     configure_log()
-    Server(settings, _runtime).run()
+    settings = settings.model_copy(update={"workers": workers_for(settings)})
+    shared = shared_state(settings)
+    keeper = None if shared.folder is None else EngineKeeper(settings, shared.folder / ENGINES)
+    Server(settings, partial(_runtime, shared), shared, keeper).run()
 
 
-def _runtime(settings: Settings, on_batch: OnBatch) -> "Runtime":
+def workers_for(settings: Settings, *, devices: Sequence[Path] = GPUS) -> int:
+    """Return how many workers the settings ask for, or suit this machine.
+
+    Python reads and checks text on one core a process: enough for 20 to 50 articles a second. A GPU answers
+    some 250, so it gets a worker for each two cores. Where the models compute on the processors too, they
+    need most of them, and further workers are for what else is asked meanwhile.
+    """
+    if settings.workers:
+        return settings.workers
+    number = cores.whole(cores.usable())
+    if settings.device != "cpu" and any(device.exists() for device in devices):
+        return min(MOST_WORKERS, max(1, number // 2))
+    return 1 if number < LEAST_CORES else min(MOST_WORKERS // 2, 1 + number // LEAST_CORES)
+
+
+def shared_state(settings: Settings) -> SharedState:
+    """Return what the settings' workers share: where there are several, in a folder that goes with us."""
+    if settings.workers <= 1:
+        return SharedState()
+    shorten_socket_paths()  # the engines' socket is there too
+    folder = Path(tempfile.mkdtemp(prefix="server-", dir=multiprocessing.util.get_temp_dir()))
+    (folder / METRICS).mkdir()
+    return SharedState(folder)
+
+
+def _runtime(shared: SharedState, settings: Settings, on_batch: OnBatch) -> "Runtime":
     # Imported here, in the worker: torch must not have started its threads before the fork.
+    import torch
+
     from service.runtime import Runtime
 
-    return Runtime(settings, on_batch=on_batch, strangers=True)
+    if settings.workers > 1:  # for the models that only read, which each worker has
+        torch.set_num_threads(max(1, cores.whole(cores.usable()) // settings.workers))
+    return Runtime(settings, on_batch=on_batch, strangers=True, shared=shared)

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from models.errors import InvalidInput, Overloaded
 from models.sets import load_sets
+from models.stage import READY
 from service.errors import TooLong, TooManyTexts
 from service.http.body import read_json
 from service.http.compat import openai_models
@@ -148,8 +149,9 @@ class V1:
             )
 
     def models(self) -> Response:
-        settings, loaded = self._settings, set(self._runtime.pool.loaded())
+        settings = self._settings
         defaults = {"summarize": settings.summarize_model, "translate": settings.translate_model}
+        states = {entry.name: self._runtime.pool.state(entry) for entry in self._runtime.catalog.entries}
         parts = [
             ModelPart(
                 name=entry.name,
@@ -161,8 +163,8 @@ class V1:
                 description=entry.description,
                 bundled=entry.bundled,
                 default_for=[task for task, name in defaults.items() if name == entry.name],
-                loaded=entry.name in loaded,
-                state=self._runtime.pool.state(entry),
+                loaded=states[entry.name] == READY,
+                state=states[entry.name],
             )
             for entry in self._runtime.catalog.entries
         ]

@@ -51,6 +51,7 @@ class Desk:
             FileLock(settings.data_dir / "jobs.lock", mode=0o600, thread_local=False),
             workers=settings.job_workers,
             retention_s=settings.job_retention_s,
+            shared=settings.workers > 1,
         )
 
     def take(self, new: NewJob) -> Job:

@@ -27,7 +27,9 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.25
 """Between two looks at whether the models are loaded and the lock is free."""
 IDLE_S = 5.0
-"""Between two looks for jobs that another service with the same folder took."""
+"""Between two looks for jobs that another service with the same folder took, ..."""
+SHARED_IDLE_S = 0.5
+"""... or another worker of this one, which takes as many."""
 EXPIRE_EVERY_S = 60.0
 CLOSING_S = 8.0
 TURN_S = 30.0
@@ -61,7 +63,7 @@ class _Turn:
 
 
 class JobRunner:
-    """Threads that do jobs."""
+    """Threads that do jobs. `shared` says that other workers of this service take and cancel them too."""
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class JobRunner:
         *,
         workers: int,
         retention_s: float,
+        shared: bool = False,
     ):
         self._store = store
         self._work = work
@@ -79,6 +82,7 @@ class JobRunner:
         self._lock = lock
         self._workers = workers
         self._retention_s = retention_s
+        self._shared = shared
         self._closing = threading.Event()
         self._waiting = threading.Semaphore(0)
         self._guard = threading.Lock()
@@ -146,6 +150,8 @@ class JobRunner:
                         expire_at = time.monotonic() + EXPIRE_EVERY_S
                         if expired := self._store.expire(time.time() - self._retention_s):
                             log.info("%d old jobs forgotten", expired)
+                    if self._shared:
+                        self._hear_of_others()
                     self._take_turns()
                 except StoreUnavailable:  # which is in the log
                     self._closing.wait(EXPIRE_EVERY_S)
@@ -171,6 +177,15 @@ class JobRunner:
                 return True
         return False
 
+    def _hear_of_others(self) -> None:
+        """End the work on jobs that were cancelled elsewhere, and have their callbacks sent."""
+        self._courier.wake()
+        if turns := self._in_work():
+            running = self._store.running()
+            for turn in turns:
+                if turn.job.number not in running:
+                    turn.stop.stop()
+
     def _take_turns(self) -> None:
         """If all workers are busy and a caller waits who has none, end the turn that is longest over."""
         turns = self._in_work()
@@ -194,7 +209,7 @@ class JobRunner:
             try:
                 job = self._store.claim()
                 if job is None:
-                    self._waiting.acquire(timeout=IDLE_S)
+                    self._waiting.acquire(timeout=SHARED_IDLE_S if self._shared else IDLE_S)
                 else:
                     self._do(job)
             except StoreUnavailable:  # which is in the log

@@ -181,6 +181,11 @@ class JobStore:
             rows = db.execute(_CLAIM, {"now": time.time()}).fetchall()
             return job_of(rows[0]) if rows else None
 
+    def running(self) -> set[int]:
+        """Return the numbers of the jobs that run."""
+        with self._database.transaction(write=False) as db:
+            return {number for (number,) in db.execute("SELECT number FROM job WHERE status = 'running'")}
+
     def someone_waits(self) -> bool:
         """Return True if a caller has jobs waiting, and none in work."""
         with self._database.transaction(write=False) as db:

@@ -36,6 +36,7 @@ from service.http.work import RequestRunner
 from service.recollection import paired
 from service.schemas import Problem
 from service.schemas.requests import LanguageCode, validated
+from service.shared import SharedState
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -97,11 +98,11 @@ class Suggest(ClientFields):
 class LibreTranslate:
     """The views of a LibreTranslate server over a runtime."""
 
-    def __init__(self, runtime: "Runtime", work: RequestRunner):
+    def __init__(self, runtime: "Runtime", work: RequestRunner, shared: SharedState):
         self._runtime = runtime
         self._settings = runtime.settings
         self._work = work
-        self._files = KeptFiles(lambda: cast(Caller, g.caller).name)
+        self._files = KeptFiles(lambda: cast(Caller, g.caller).name, shared=shared)
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("libretranslate", __name__)

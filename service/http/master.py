@@ -1,0 +1,42 @@
+"""gunicorn's master, which starts the workers, and starts another one where one has ended.
+
+It also keeps the process of the engines that they share: it outlives them all. It has no threads, since it
+forks.
+"""
+
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+
+from service.engine_keeper import EngineKeeper
+
+
+class Master(Arbiter):  # type: ignore[misc]
+    """The master. `keeper` is of the process that has the engines, if they are apart from the workers."""
+
+    def __init__(self, app: BaseApplication, keeper: EngineKeeper | None):
+        self._keeper = keeper
+        super().__init__(app)
+
+    def manage_workers(self) -> None:
+        """Called at every turn of the loop, once a second at least."""
+        self._look()
+        super().manage_workers()
+
+    def reap_workers(self) -> None:
+        """Called when a child has ended, and all the time while the workers finish."""
+        self._look()  # gunicorn would take its exit code for nobody's
+        super().reap_workers()
+
+    def halt(self, *args: Any, **kwargs: Any) -> None:
+        """Called at the end: stop the workers, and exit."""
+        try:
+            super().halt(*args, **kwargs)
+        finally:
+            if self._keeper is not None:
+                self._keeper.close()
+
+    def _look(self) -> None:
+        if self._keeper is not None:
+            self._keeper.look()

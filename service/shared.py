@@ -1,0 +1,143 @@
+"""What the workers of one server share while it runs: counts, finished files, how far models are.
+
+It is a SQLite file in a folder that goes with the server, or in memory where there is one worker. Each change
+is one statement: in a transaction of several, all workers would wait for one that waits for its interpreter.
+What a worker holds goes with it.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from models.stage import READY, Board
+from service.database import LOCK_TIMEOUT_S, private
+from service.errors import StoreUnavailable
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS held (
+    what TEXT, caller TEXT, pid INTEGER, amount INTEGER, PRIMARY KEY (what, caller, pid)
+) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS held_nothing AFTER UPDATE ON held WHEN new.amount <= 0 BEGIN
+    DELETE FROM held WHERE what = new.what AND caller = new.caller AND pid = new.pid;
+END;
+CREATE TABLE IF NOT EXISTS used (key TEXT PRIMARY KEY, amount INTEGER, expires REAL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS used_expires ON used (expires);
+CREATE TABLE IF NOT EXISTS file (
+    number INTEGER PRIMARY KEY,
+    key TEXT UNIQUE, name TEXT, data BLOB, media_type TEXT, until REAL, caller TEXT
+);
+CREATE TABLE IF NOT EXISTS stage (
+    pid INTEGER, model TEXT, stage TEXT, PRIMARY KEY (pid, model)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS failure (model TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS warming (pid INTEGER PRIMARY KEY);
+"""
+_OF_PROCESSES = ("held", "stage", "warming")
+
+
+class SharedState:
+    """The tables, in a folder's file or in memory. Threads may share it, and forked processes its file.
+
+    All methods raise StoreUnavailable where SQLite raises.
+    """
+
+    def __init__(self, folder: Path | None = None):
+        self.folder = folder
+        self._file = Path(":memory:") if folder is None else folder / "shared.sqlite"
+        self._memory = threading.Lock() if folder is None else None
+        self._idle: list[sqlite3.Connection] = []
+        if folder is not None:
+            private(self._file)
+            with self._connection() as db:
+                db.executescript(_TABLES)
+            self.close()  # whoever made it may fork
+
+    def change(self, statement: str, **values: object) -> int:
+        """Run a statement; return how many rows it changed."""
+        with self._connection() as db:
+            return db.execute(statement, values).rowcount
+
+    def rows(self, statement: str, **values: object) -> list[Any]:
+        """Return the rows of a query, or of a change that returns some."""
+        with self._connection() as db:
+            return db.execute(statement, values).fetchall()
+
+    def ended(self, pid: int) -> None:
+        """Give back what a process held that has ended; and leave nothing open, since who asks may fork."""
+        for table in _OF_PROCESSES:
+            self.change(f"DELETE FROM {table} WHERE pid = :pid", pid=pid)  # noqa: S608 - constants
+        self.close()
+
+    def close(self) -> None:
+        """Close what is open now."""
+        while self._idle:
+            self._idle.pop().close()
+
+    # ------------------------------------------------------------------ inside
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection that nobody else uses meanwhile: threads that wait for one have none to wait for."""
+        try:
+            if self._memory is not None:
+                with self._memory:
+                    if not self._idle:
+                        self._idle.append(self._open())
+                    yield self._idle[0]
+                return
+            try:
+                db = self._idle.pop()
+            except IndexError:
+                db = self._open()
+            try:
+                yield db
+            finally:
+                self._idle.append(db)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailable("what the workers share", self._file, error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        db = sqlite3.connect(
+            self._file, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = OFF")  # it need not outlive the machine
+        if self._memory is not None:
+            db.executescript(_TABLES)
+        return db
+
+
+class SharedBoard(Board):
+    """The board of all workers: a model is ready if one of them has it."""
+
+    def __init__(self, shared: SharedState):
+        super().__init__()
+        self._shared = shared
+
+    def tell(self, model: str, stage: str | None) -> None:
+        """See `Board.tell`."""
+        row = {"pid": os.getpid(), "model": model}
+        if stage is None:
+            self._shared.change("DELETE FROM stage WHERE pid = :pid AND model = :model", **row)
+        else:
+            self._shared.change("REPLACE INTO stage VALUES (:pid, :model, :stage)", **row, stage=stage)
+
+    def stages(self) -> dict[str, str]:
+        """See `Board.stages`."""
+        told = "SELECT model, stage FROM stage ORDER BY stage = :ready, pid"
+        return dict(self._shared.rows(told, ready=READY))
+
+    def fail(self, model: str, why: str | None) -> None:
+        """See `Board.fail`."""
+        if why is None:
+            self._shared.change("DELETE FROM failure WHERE model = :model", model=model)
+        else:
+            self._shared.change("REPLACE INTO failure VALUES (:model, :why)", model=model, why=why)
+
+    def failures(self) -> dict[str, str]:
+        """See `Board.failures`."""
+        return dict(self._shared.rows("SELECT model, why FROM failure"))

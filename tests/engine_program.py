@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Listener
 
 from models.engine.batching import BatchingEngine
 from models.engine.hosting import EngineHost
-from models.engine.protocol import Generation, Output
+from models.engine.protocol import BatchRecord, Generation, Output
 from models.errors import ModelUnavailable
 
 POISON = 99
@@ -57,17 +58,20 @@ class ReversingBackend:
         pass
 
 
-def reversing(entry: Entry) -> BatchingEngine:
+def reversing(entry: Entry, on_batch: Callable[[BatchRecord], None] | None = None) -> BatchingEngine:
     if entry.name == "missing":
         raise ModelUnavailable("there is no such model")
     if entry.name == "deadly":
         os._exit(4)
-    return BatchingEngine(ReversingBackend())
+    return BatchingEngine(ReversingBackend(), on_batch=on_batch)
 
 
 def main() -> None:
     start = pickle.load(sys.stdin.buffer)
-    host = EngineHost(reversing, lambda: ["reversing: it is a fake"])
+    host: EngineHost = EngineHost(
+        lambda entry: reversing(entry, partial(host.on_batch, entry.name)),
+        lambda: ["reversing: it is a fake"],
+    )
     with Listener(start.address, "AF_UNIX", authkey=start.key) as listener:
         threading.Thread(target=host.serve, args=(listener,), daemon=True).start()
         sys.stdin.buffer.read()

@@ -55,10 +55,10 @@ class Arrivals:
         length = request.content_length or None
         if length is None and not request.environ.get("wsgi.input_terminated"):
             return  # there is no body
-        if length is not None:
-            self._hold(length)
         # The worker has all of a short one before it spends a thread on the request.
         is_short = (length or 0) <= WHOLE_BYTES
+        if length is not None and not is_short:
+            self._hold(length)
         waits = not is_short or "Transfer-Encoding" in request.headers or "Expect" in request.headers
         with self._arriving.enter(caller) if waits else nullcontext():
             cast(BoundedRequest, request).keep(self._read(length))

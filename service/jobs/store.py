@@ -177,6 +177,9 @@ class JobStore:
 
     def claim(self) -> Job | None:
         """The next job that waits, which is running from now on."""
+        with self._database.transaction(write=False) as db:  # nobody is kept waiting for a look
+            if db.execute("SELECT 1 FROM job WHERE status = 'queued' LIMIT 1").fetchone() is None:
+                return None
         with self._database.transaction() as db:
             rows = db.execute(_CLAIM, {"now": time.time()}).fetchall()
             return job_of(rows[0]) if rows else None

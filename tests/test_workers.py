@@ -1,0 +1,299 @@
+"""Two workers of one server keep its promises as one would, and one that is killed takes nothing along."""
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+import pytest
+from callback_receiver import CallbackReceiver
+from test_server import ServerProcess
+
+from service.keys import Keys
+
+WITHIN_S = 20.0
+SLEEP: Any = ("POST", "/v1/summarize", {"text": "!sleep"})
+
+
+class Workers(ServerProcess):
+    """`workers_program.py`, with two workers and the process of their engine."""
+
+    program = "workers_program.py"
+
+    def __init__(self, folder: Path, **given: Any):
+        super().__init__(folder, workers=2, **given)
+        self.data_dir = folder / "data"
+        until(lambda: len(self.workers()) == 2 and self.request("GET", "/readyz")[0].status == 200)
+
+    def _children(self) -> dict[int, bool]:
+        """The master's children, and whether each has the engine."""
+        found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        commands = {int(pid): Path(f"/proc/{pid}/cmdline") for pid in found}
+        return {pid: b"engine_program" in command.read_bytes() for pid, command in commands.items()}
+
+    def workers(self) -> list[int]:
+        return [pid for pid, has_engine in self._children().items() if not has_engine]
+
+    def engine(self) -> int:
+        (pid,) = [pid for pid, has_engine in self._children().items() if has_engine]
+        return pid
+
+    def line(self, worker: int) -> HTTPConnection:
+        """Return a connection to one of the workers: the other sleeps while it is made."""
+        others = [pid for i, pid in enumerate(sorted(self.workers())) if i != worker]
+        for pid in others:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            connection = HTTPConnection("127.0.0.1", self.port, timeout=WITHIN_S)
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+        finally:
+            for pid in others:
+                os.kill(pid, signal.SIGCONT)
+        return connection
+
+    def by(self, worker: int, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
+        """Ask one of the workers."""
+        return answer_to(self.line(worker), method, path, body, **headers)
+
+
+def answer_to(
+    line: HTTPConnection, method: str, path: str, body: Any = None, **headers: str
+) -> tuple[int, bytes]:
+    with closing(line):
+        text = None if body is None else json.dumps(body)
+        line.request(method, path, text, {"Content-Type": "application/json", **headers})
+        response = line.getresponse()
+        return response.status, response.read()
+
+
+def until(true: Any, within_s: float = WITHIN_S) -> None:
+    end = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    """No test kills anything of it."""
+    folder = tmp_path_factory.mktemp("workers")
+    server = Workers(folder, anonymous_daily_characters=400, rate_limit="3/hour")
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def reader(server: Workers) -> dict[str, str]:
+    """The header of somebody who may ask often."""
+    _, secret = Keys(server.data_dir).create("a reader", rate="1000/hour")
+    for worker in (0, 1):
+        until(
+            lambda worker=worker: (
+                server.by(worker, "GET", "/v1/jobs", None, **{"X-API-Key": secret})[0] == 200
+            )
+        )
+    return {"X-API-Key": secret}
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[CallbackReceiver]:
+    with CallbackReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    """One whose processes are killed."""
+    folder = tmp_path_factory.mktemp("mortal")
+    server = Workers(folder, callback_secret="0123456789abcdef", callback_private=True)
+    yield server
+    server.kill()
+
+
+# ------------------------------------------------------------------------------------- what they share
+
+
+def test_both_answer_with_one_engine(server: Workers) -> None:
+    for worker in (0, 1):
+        status, answer = server.by(worker, "POST", "/v1/summarize", {"text": "!reverse abc"})
+        assert (status, json.loads(answer)["summary"]) == (200, "cba")
+        assert server.by(worker, "GET", "/readyz") == (200, b'{"status":"ready"}\n')
+
+
+def test_places_are_those_of_all(server: Workers) -> None:
+    ask: Any = ("POST", "/v1/detect", {"text": "Good morning."})
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(answer_to, server.line(0), *SLEEP)
+        server.wait_for_work(1)
+        assert server.by(1, *ask)[0] == 200
+        second = pool.submit(answer_to, server.line(1), *SLEEP)
+        server.wait_for_work(2)
+        assert [server.by(worker, *ask)[0] for worker in (0, 1)] == [429, 429]
+        assert [each.result(20)[0] for each in (first, second)] == [200, 200]
+    server.wait_for_work(0)
+
+
+def test_rates_and_keys_are_those_of_all(server: Workers) -> None:
+    key, secret = Keys(server.data_dir).create("somebody")
+    ask: Any = ("POST", "/v1/detect", {"text": "Good morning."})
+    header = {"X-API-Key": secret}
+    assert [server.by(i % 2, *ask, **header)[0] for i in range(4)] == [200, 200, 200, 429]
+    Keys(server.data_dir).revoke(key.id)
+    for worker in (0, 1):
+        until(lambda worker=worker: b"revoked" in server.by(worker, *ask, **header)[1])
+
+
+def test_characters_of_the_day_are_those_of_all(server: Workers) -> None:
+    ask: Any = ("POST", "/v1/detect", {"text": "Good day. " * 10})
+    statuses = [server.by(i % 2, *ask)[0] for i in range(5)]
+    assert statuses.count(200) in (2, 3)  # what other tests used is counted too
+    assert statuses[-2:] == [429, 429]
+
+
+def test_glossaries_are_those_of_all(server: Workers, reader: dict[str, str]) -> None:
+    made = {"name": "names", "source": "en", "target": "fr", "entries": {"Rome": "Rome"}}
+    status, answer = server.by(0, "POST", "/v1/glossaries", made, **reader)
+    assert status == 201, answer
+    assert json.loads(answer)["id"].encode() in server.by(1, "GET", "/v1/glossaries", None, **reader)[1]
+
+
+def test_a_job_is_done_and_cancelled_from_either(server: Workers, reader: dict[str, str]) -> None:
+    def handed_in(worker: int, *texts: str) -> str:
+        job = {"task": "summarize", "texts": texts}
+        return str(json.loads(server.by(worker, "POST", "/v1/jobs", job, **reader)[1])["id"])
+
+    def is_so(job: str, status: bytes) -> bool:
+        return status in server.request("GET", f"/v1/jobs/{job}", headers=reader)[1]
+
+    for worker in (0, 1):
+        job = handed_in(worker, "abc")
+        until(lambda job=job: is_so(job, b'"status":"done"'))
+        assert server.by(1 - worker, "GET", f"/v1/jobs/{job}/result", None, **reader)[0] == 200
+        job = handed_in(worker, *["!sleep"] * 20)
+        until(lambda job=job: is_so(job, b'"status":"running"'))
+        assert server.by(1 - worker, "DELETE", f"/v1/jobs/{job}", None, **reader)[0] == 204
+        assert b'"cancelled"' in server.by(worker, "GET", f"/v1/jobs/{job}", None, **reader)[1]
+
+
+def test_one_scrape_counts_for_all(server: Workers) -> None:
+    def counted(worker: int) -> int:
+        _, metrics = server.by(worker, "GET", "/metrics")
+        found = re.findall(rb'^dragoman_http_requests_total{.*route="/v1/languages".*} (\S+)', metrics, re.M)
+        return int(float(found[0])) if found else 0
+
+    before = counted(0)
+    for worker in (0, 1):
+        assert server.by(worker, "GET", "/v1/languages")[0] == 200
+    assert [counted(0), counted(1)] == [before + 2, before + 2]
+    server.summarize("!reverse abc")
+    for worker in (0, 1):
+        _, metrics = server.by(worker, "GET", "/metrics")
+        assert re.search(rb'^dragoman_batch_size_count{model="reversing"} [1-9]', metrics, re.M)
+
+
+# ------------------------------------------------------------------------------------- what ends
+
+
+def test_a_killed_worker_takes_nothing_along(mortal: Workers) -> None:
+    counts = {"right": 0, "refused": 0, "lost": 0}
+    ended = False
+
+    def work(seed: int) -> None:
+        text = "".join(chr(97 + (seed * 7 + n) % 26) for n in range(20))
+        while not ended:
+            try:
+                response, answer = mortal.summarize(f"!reverse {text}")
+            except (OSError, HTTPException):
+                counts["lost"] += 1
+                continue
+            if response.status == 200:
+                assert json.loads(answer)["summary"] == text[::-1]
+                counts["right"] += 1
+            else:
+                assert response.status == 429
+                counts["refused"] += 1
+                time.sleep(0.01)
+
+    with ThreadPoolExecutor(3) as pool:
+        working = [pool.submit(work, seed) for seed in range(3)]
+        for _ in range(3):
+            time.sleep(0.5)
+            victim = mortal.workers()[0]
+            os.kill(victim, signal.SIGKILL)
+            until(lambda victim=victim: victim not in mortal.workers() and len(mortal.workers()) == 2)
+        ended = True
+        for each in working:
+            each.result(20)
+    assert counts["right"] > 50
+    assert counts["lost"] <= 9  # what the killed ones had
+    mortal.wait_for_work(0)
+    with ThreadPoolExecutor(2) as pool:  # both places are free
+        both = [pool.submit(mortal.summarize, "!sleep") for _ in range(2)]
+        mortal.wait_for_work(2)
+        assert [each.result(20)[0].status for each in both] == [200, 200]
+
+
+def test_work_of_a_worker_killed_in_its_midst_leaves_its_place(mortal: Workers) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(answer_to, mortal.line(0), *SLEEP)
+        mortal.wait_for_work(1)
+        os.kill(sorted(mortal.workers())[0], signal.SIGKILL)
+        with pytest.raises((OSError, HTTPException)):
+            asked.result(20)
+    mortal.wait_for_work(0)
+    until(lambda: len(mortal.workers()) == 2)
+
+
+def test_a_killed_engine_is_a_clear_error_from_both_and_comes_back(mortal: Workers) -> None:
+    engine = mortal.engine()
+    os.kill(engine, signal.SIGKILL)
+    for worker in (0, 1):
+        ask = {"text": "!reverse abc"}
+
+        def answered(worker: int = worker, ask: Any = ask) -> bool:
+            status, answer = mortal.by(worker, "POST", "/v1/summarize", ask)
+            assert status == 200 or (status == 503 and b"started again" in answer)
+            return status == 200
+
+        until(answered)
+    assert mortal.engine() != engine
+
+
+def test_jobs_of_a_killed_worker_are_done_by_the_other(mortal: Workers, receiver: CallbackReceiver) -> None:
+    job = {"task": "summarize", "texts": ["!sleep", "abc"], "callback": receiver.url}
+    made = json.loads(mortal.request("POST", "/v1/jobs", json.dumps(job))[1])["id"]
+    until(lambda: b'"status":"running"' in mortal.request("GET", f"/v1/jobs/{made}")[1])
+    lock = mortal.data_dir / "jobs.lock"
+    (worker,) = [pid for pid in mortal.workers() if lock in _opened(pid)]
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: b'"status":"done"' in mortal.request("GET", f"/v1/jobs/{made}")[1])
+    until(lambda: receiver.told(made))
+    until(lambda: len(mortal.workers()) == 2)
+
+
+def test_all_workers_finish_what_is_in_work(mortal: Workers) -> None:
+    opened = _opened(mortal.workers()[0])
+    folder = next(file.parent for file in opened if file.name == "shared.sqlite")
+    with ThreadPoolExecutor(2) as pool:
+        asked = []
+        for worker in (0, 1):
+            asked.append(pool.submit(answer_to, mortal.line(worker), *SLEEP))
+            mortal.wait_for_work(worker + 1)
+        engine = mortal.engine()
+        assert mortal.stop(signal.SIGINT) == 0
+        assert [each.result(20)[0] for each in asked] == [200, 200]
+    assert not Path(f"/proc/{engine}").exists()
+    assert not folder.exists()
+
+
+def _opened(pid: int) -> list[Path]:
+    """The files that a process has open."""
+    return [each.readlink() for each in Path(f"/proc/{pid}/fd").iterdir() if each.is_symlink()]

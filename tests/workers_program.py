@@ -1,0 +1,74 @@
+"""`http_fakes.py` with several workers: a text of words with `!` before them is reversed by their one engine.
+
+The argument is JSON: settings. The engine is that of `engine_program.py`, in a process of its own.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import engine_program
+from http_fakes import FakeRuntime, Tasks, settings
+
+from models.engine.protocol import Decoding, Engine, Generation
+from models.tasks.steps import Call
+from models.tasks.summary import SummaryRequest
+from service.engine_keeper import ENGINES, EngineKeeper
+from service.engine_process import EngineProcess
+from service.http.server import Server, shared_state
+from service.log import configure_log
+from service.settings import Settings
+
+COMMAND = (sys.executable, engine_program.__file__)
+
+
+class EngineTasks(Tasks):
+    """A summary of `!reverse abc` is `cba`, by the engine."""
+
+    def __init__(self, make: Callable[[], Engine]) -> None:
+        super().__init__()
+        self._make = make
+
+    def summary(self, request: SummaryRequest) -> Iterator[Any]:
+        word, _, text = (request.text or "").partition(" ")
+        if word == "!reverse":
+            ids = tuple(ord(letter) - 32 for letter in text)
+            (result,) = yield Call(self._make(), [Generation(ids, Decoding(max_new_tokens=64))])
+            text = "".join(chr(each + 32) for each in result.token_ids)
+            return (yield from super().summary(SummaryRequest(text=text)))
+        return (yield from super().summary(request))
+
+
+def main() -> None:
+    given = json.loads(sys.argv[1])
+    given.pop("closed")
+    wanted = settings(**given)
+    shared = shared_state(wanted)
+    assert shared.folder is not None
+    engines = shared.folder / ENGINES
+
+    def build(own: Settings, on_batch: Callable[..., None]) -> FakeRuntime:
+        here: Any = SimpleNamespace(device="cpu")
+        process = EngineProcess(own, here, on_batch, kept=engines)
+        made: list[Engine] = []
+
+        def make() -> Engine:
+            if not made:
+                made.append(process.make(engine_program.Entry()))  # type: ignore[arg-type]
+            return made[0]
+
+        runtime = FakeRuntime(own)
+        runtime.tasks = EngineTasks(make)
+        runtime.summarizer.steps = runtime.tasks.summary
+        return runtime
+
+    logging.getLogger().addHandler(logging.NullHandler())
+    configure_log()
+    Server(wanted, build, shared, EngineKeeper(wanted, engines, command=COMMAND)).run()
+
+
+if __name__ == "__main__":
+    main()

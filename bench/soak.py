@@ -48,6 +48,7 @@ class SoakPlan:
     kill_every_s: float = 15.0
     records: int = 400
     bundled: bool = False
+    workers: int = 1
     seed: int = 0
     delay_ms: float = 5.0
 
@@ -106,6 +107,7 @@ class Soak:
             "callback_private": True,
             "heartbeat_s": 0.2,
             "request_timeout_s": plan.deadline_s,
+            "workers": plan.workers,
         }
         with (
             CallbackReceiver() as receiver,
@@ -223,6 +225,7 @@ def main() -> int:
     )
     parser.add_argument("--records", type=int, default=400, help="of a batch")
     parser.add_argument("--bundled", action="store_true", help="with the bundled models")
+    parser.add_argument("--workers", type=int, default=1, help="of the server; one of them is killed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="keep the server's log and data there")
     asked = parser.parse_args()

@@ -31,6 +31,8 @@ class Workers(ServerProcess):
         super().__init__(folder, workers=2, **given)
         self.data_dir = folder / "data"
         until(lambda: len(self.workers()) == 2 and self.request("GET", "/readyz")[0].status == 200)
+        for worker in (0, 1):  # the first use waits for the engine's process
+            assert self.by(worker, "POST", "/v1/summarize", {"text": "!reverse a"})[0] == 200
 
     def _children(self) -> dict[int, bool]:
         """The master's children, and whether each has the engine."""
@@ -70,8 +72,8 @@ def answer_to(
     with closing(line):
         text = None if body is None else json.dumps(body)
         line.request(method, path, text, {"Content-Type": "application/json", **headers})
-        response = line.getresponse()
-        return response.status, response.read()
+        with line.getresponse() as response:
+            return response.status, response.read()
 
 
 def until(true: Any, within_s: float = WITHIN_S) -> None:
@@ -210,15 +212,16 @@ def test_a_killed_worker_takes_nothing_along(mortal: Workers) -> None:
         text = "".join(chr(97 + (seed * 7 + n) % 26) for n in range(20))
         while not ended:
             try:
-                response, answer = mortal.summarize(f"!reverse {text}")
+                line = HTTPConnection("127.0.0.1", mortal.port, timeout=WITHIN_S)
+                status, answer = answer_to(line, "POST", "/v1/summarize", {"text": f"!reverse {text}"})
             except (OSError, HTTPException):
                 counts["lost"] += 1
                 continue
-            if response.status == 200:
+            if status == 200:
                 assert json.loads(answer)["summary"] == text[::-1]
                 counts["right"] += 1
             else:
-                assert response.status == 429
+                assert status == 429
                 counts["refused"] += 1
                 time.sleep(0.01)
 

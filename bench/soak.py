@@ -230,7 +230,15 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="keep the server's log and data there")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server ends too
-    plan = SoakPlan(asked.seconds, asked.callers, asked.kill_every, asked.records, asked.bundled, asked.seed)
+    plan = SoakPlan(
+        asked.seconds,
+        asked.callers,
+        asked.kill_every,
+        asked.records,
+        asked.bundled,
+        asked.workers,
+        asked.seed,
+    )
     with tempfile.TemporaryDirectory(prefix="dragoman-soak-", ignore_cleanup_errors=True) as temporary:
         result = Soak(plan, asked.folder or Path(temporary)).run()
     print(table(result.seen))

@@ -235,7 +235,7 @@ def test_a_killed_worker_takes_nothing_along(mortal: Workers) -> None:
         ended = True
         for each in working:
             each.result(20)
-    assert counts["right"] > 50
+    assert counts["right"] > 5
     assert counts["lost"] <= 9  # what the killed ones had
     mortal.wait_for_work(0)
     with ThreadPoolExecutor(2) as pool:  # both places are free

@@ -6,9 +6,9 @@ batch runs does a free worker wait a moment for those that are on their way, a f
 What ends before the rest of its batch is answered then, where the backend can tell. It knows neither the
 backend's library nor what the ids mean.
 
-Which of a list of requests share a batch depends on the list, never on how many workers there are or which is
-free: with int8 an output depends on its batch, and a list that is submitted to an idle engine must come out the
-same. Requests that were submitted one by one are shared out evenly between two batches as well.
+Which of a list of requests share a batch depends on the list, never on how many workers there are or which
+is free: with int8 an output depends on its batch, and a list that is submitted to an idle engine must come out
+the same. Requests that were submitted one by one are shared out evenly between two batches as well.
 """
 
 import logging
@@ -204,7 +204,7 @@ class BatchingEngine:
         return batch, len(parts) - 1 + (unlike or len(batch) < len(part))
 
     def _half(self) -> int:
-        """Half of what waits and runs, while a batch runs beside which there can be another; else all of it."""
+        """Half of what waits and runs while another batch can run beside one that does; else all of it."""
         everything = len(self._queue) + self._num_running
         together = self._batches_running and self._backend.workers > 1
         return (everything + 1) // 2 if together else everything

@@ -7,8 +7,8 @@ What ends before the rest of its batch is answered then, where the backend can t
 backend's library nor what the ids mean.
 
 Which of a list of requests share a batch depends on the list, never on how many workers there are or which
-is free: with int8 an output depends on its batch, and a list that is submitted to an idle engine must come out
-the same. Requests that were submitted one by one are shared out evenly between two batches as well.
+is free: with int8 an output depends on its batch, and a list that is submitted to an idle engine must come
+out the same. Requests that were submitted one by one are shared out evenly between two batches as well.
 """
 
 import logging

@@ -148,7 +148,7 @@ MOST_WRONG = 0.05
 
 
 def table(records: list[dict[str, Any]], *, noise: bool) -> str:
-    """Sentences a second, a row for each case; Dragoman's ratios to CTranslate2 at its best, and with as many."""
+    """Sentences a second, a row for each case; Dragoman's ratios to CTranslate2 (see AT_A_TIME)."""
     best: dict[tuple[int, str, str], float] = {}
     as_many: dict[tuple[int, str], float] = {}
     for each in records:

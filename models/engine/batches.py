@@ -18,8 +18,8 @@ MOST_TOKENS = 8192
 """Of the sources in a batch with its padding: its memory is bounded, and how long others wait for it."""
 
 STEP_TOKENS = 16
-"""A step of a batch costs as much CPU time as so many tokens of its sources, half of it with four beams: where
-parts of 64 or 40 sentences had equally many tokens, the longer sentences took 1.3 times as long."""
+"""A step of a batch costs as much CPU time as so many source tokens, with four beams as half of them. Parts
+with equally many tokens, of 64 or 40 sentences, differed by 1.3 times: the longest sentence sets them."""
 
 
 @dataclass(eq=False, slots=True)

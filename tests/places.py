@@ -1,9 +1,13 @@
-"""An object store (moto's) and a web server on this machine, which fail in the usual ways if told to."""
+"""An object store (moto's), a web server and a hub's data set, on this machine; some fail if told to."""
 
+import base64
+import hashlib
+import json
 import logging
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
 
 import moto.s3.models
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -86,21 +90,8 @@ class WebServer:
         self.breaks = []
         """After how many bytes the next answers break off."""
         self.status = 200
-        web = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                web._answer(self)
-
-            do_HEAD = do_GET
-
-            def log_message(self, *_):
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.host = f"127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self._server = _Server(self._answer)
+        self.host = self._server.host
 
     def _answer(self, http):
         asked_range = http.headers.get("Range", "")
@@ -122,5 +113,84 @@ class WebServer:
                 time.sleep(0.2)  # so that what was sent is read before the end is seen
 
     def close(self):
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
+
+
+class DataSet:
+    """The hub with one data set, `me/set`, whose `files` are read and, by commits, written."""
+
+    def __init__(self):
+        self.files = {}
+        self._server = _Server(self._answer)
+        self.url = f"http://{self._server.host}"
+
+    def _answer(self, http):
+        path = http.path.partition("?")[0]
+        body = http.rfile.read(int(http.headers.get("Content-Length", 0)))
+        if path.startswith("/datasets/me/set/resolve/main/"):
+            data = self.files[path.removeprefix("/datasets/me/set/resolve/main/")]
+            first, last = map(int, http.headers["Range"][6:].split("-"))
+            return _send(http, 206, data[first : last + 1])
+        what = path.removeprefix("/api/datasets/me/set").partition("/main")[0]
+        answers = {
+            "": lambda: {"id": "me/set", "sha": "abc", "siblings": []},
+            "/tree": lambda: [self._fact(name) for name in self.files],
+            "/paths-info": lambda: [
+                self._fact(n) for n in parse_qs(body.decode())["paths"] if n in self.files
+            ],
+            "/preupload": lambda: {
+                "files": [
+                    {"path": each["path"], "uploadMode": "regular", "shouldIgnore": False}
+                    for each in json.loads(body)["files"]
+                ]
+            },
+            "/commit": lambda: self._commit(body),
+        }
+        found = answers.get(what)
+        return _send(http, 404, b"{}") if found is None else _send(http, 200, json.dumps(found()).encode())
+
+    def _fact(self, name):
+        data = self.files[name]
+        return {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+
+    def _commit(self, body):
+        for told in map(json.loads, body.splitlines()):
+            if told["key"] == "file":
+                self.files[told["value"]["path"]] = base64.b64decode(told["value"]["content"])
+        return {"commitUrl": f"{self.url}/datasets/me/set/commit/abc", "commitOid": "abc", "success": True}
+
+    def close(self):
+        self._server.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, answer):
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                answer(self)
+
+            do_HEAD = do_POST = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.host = f"127.0.0.1:{self.server_port}"
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    def handle_error(self, *_):
+        """A client that went away is no news."""
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+
+
+def _send(http, status, data):
+    http.send_response(status)
+    http.send_header("Content-Length", str(len(data)))
+    http.end_headers()
+    if http.command != "HEAD":
+        http.wfile.write(data)

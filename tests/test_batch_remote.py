@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from batch_program import TRANSLATE, Program, articles, until, written
-from places import ObjectStore, WebServer
+from places import DataSet, ObjectStore, WebServer
 
 from service.batch.extra import MissingExtra
 from service.batch.remote import Remote, RemoteFailed, shown, without_secrets
@@ -26,7 +26,7 @@ NUMBERS = count()
 
 
 class RemoteProgram(Program):
-    """The program; OUT may be an address. `cache` is the folder for what it keeps."""
+    """The program; OUT may be an address."""
 
     def __init__(self, folder):
         super().__init__(folder, "remote_runtime")
@@ -51,8 +51,18 @@ def store():
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory, store):
+def data_set():
+    data_set = DataSet()
+    yield data_set
+    data_set.close()
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory, store, data_set):
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_ENDPOINT", data_set.url)
+        patch.setenv("HF_TOKEN", "hf_token")
+        patch.setenv("HF_HUB_DISABLE_XET", "1")
         patch.setenv("AWS_ENDPOINT_URL", store.url)
         patch.setenv("AWS_ACCESS_KEY_ID", "someone")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
@@ -266,6 +276,24 @@ def test_a_web_server_that_can_do_little(program, web, tmp_path):
     assert program.run(f"http://{web.host}/in.jsonl", tmp_path / "out.jsonl") == FAILED
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 20
     assert [each[0] for each in web.asked].count("GET") == 3
+
+
+def test_a_data_set_of_the_hub(program, data_set, tmp_path):
+    """Its output comes there as one commit."""
+    source = written(tmp_path / "in.jsonl", ARTICLES)
+    program.run(source, whole := tmp_path / "whole.jsonl")
+    data_set.files["in.jsonl"] = source.read_bytes()
+    out = "hf://datasets/me/set/french/out.jsonl"
+    assert program.run("hf://datasets/me/set/in.jsonl", out) == FAILED
+    assert data_set.files["french/out.jsonl"] == whole.read_bytes()
+    data_set.files = {"press/a.txt": b"One article.", "b.bin": b"None."}
+    assert program.run("hf://datasets/me/set", "hf://datasets/me/set/folder.jsonl") == 0
+    assert json.loads(data_set.files["folder.jsonl"])["id"] == "press/a.txt"
+    program.said()
+    assert program.run(source, "hf://datasets/me/none/out.jsonl") == 2
+    assert "error: hf://datasets/me/none/out.jsonl cannot be written: it is not there" in program.said()
+    assert program.run(source, "hf://datasets/me/set") == 2
+    assert "hf://datasets/me/set is no file of a repository" in program.said()
 
 
 ERRORS = [

@@ -61,9 +61,8 @@ def shown(place: str) -> str:
         return place
     rest, mark, _ = rest.partition("?")
     host, slash, path = rest.partition("/")
-    if "@" in host and (
-        ":" in host or not head.lower().endswith("hf")
-    ):  # hf://USER/NAME@REVISION has no user
+    is_hub = head.lower().endswith("hf")  # there an @ stands before a revision
+    if "@" in host and (":" in host or not is_hub):
         host = host.rpartition("@")[2]
     return f"{head}://{host}{slash}{path}" + ("?..." if mark else "")
 
@@ -85,7 +84,7 @@ class Remote:
         system = needed("fsspec", what=f"{self.scheme}://", extra="remote")
         library = needed(LIBRARIES[self.scheme], what=f"{self.scheme}://", extra="remote")
         with self.failing("read"):
-            self.system = system.filesystem(self.scheme, skip_instance_cache=True, **self._options(library))
+            self.system = system.filesystem(self.scheme, **self._options(library))
             self.path = self.system._strip_protocol(url)  # its `url_to_fs` would follow `::` to other systems
 
     @property
@@ -98,6 +97,8 @@ class Remote:
         with self.failing("read"):
             self.system.invalidate_cache()
             found: Mapping[str, Any] = self.system.info(self.path)
+            if self.scheme == "hf" and found["type"] == "file":  # of a repository it would tell all commits
+                found = self.system.info(self.path, expand_info=True)
             return found
 
     def exists(self) -> bool | None:
@@ -151,8 +152,6 @@ class Remote:
         return {name: getattr(at, name) for name in ("repo_id", "repo_type", "revision", "path_in_repo")}
 
     def _options(self, library: Any) -> dict[str, Any]:
-        if self.scheme == "hf":
-            return {"expand_info": True}
         if not self.is_web:
             return {"use_listings_cache": False}
         timeout = library.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
@@ -180,7 +179,7 @@ def _failure(error: Exception, remote: Remote, done: str) -> DragomanError:
         return RemoteFailed(f"{begin} the other side does not answer", passing=True)
     if any("Connect" in name and name != "ConnectionResetError" for name in names):
         return RemoteFailed(f"{begin} the other side cannot be reached", passing=True)
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) or status == 404:
         no_bucket = any("bucket does not exist" in str(each).lower() for each in chain)
         return InvalidInput(f"{begin} " + ("there is no such bucket" if no_bucket else "it is not there"))
     told = " ".join(without_secrets(str(error)).split())[:SHOWN]

@@ -87,9 +87,10 @@ class WebServer:
         self.asked = []
         self.knows_ranges = True
         self.tells_versions = True
+        self.answers_head = True
+        """False as with addresses that are signed for GET."""
         self.breaks = []
         """After how many bytes the next answers break off."""
-        self.status = 200
         self._server = _Server(self._answer)
         self.host = self._server.host
 
@@ -97,8 +98,8 @@ class WebServer:
         asked_range = http.headers.get("Range", "")
         self.asked.append((http.command, http.path, asked_range, http.headers.get("Authorization", "")))
         data = self.files.get(http.path.partition("?")[0])
-        if data is None or self.status != 200:
-            http.send_error(self.status if self.status != 200 else 404)
+        if data is None or (http.command == "HEAD" and not self.answers_head):
+            http.send_error(404 if data is None else 403)
             return
         start = int(asked_range[6:].rstrip("-")) if asked_range and self.knows_ranges else 0
         http.send_response(206 if start else 200)

@@ -269,13 +269,13 @@ def test_an_address_of_the_web(program, web, tmp_path):
 
 def test_a_web_server_that_can_do_little(program, web, tmp_path):
     """Without ranges it is read from its begin again; without a version, it is fetched each time."""
-    web.knows_ranges = web.tells_versions = False
+    web.knows_ranges = web.tells_versions = web.answers_head = False
     web.files["/in.jsonl"] = lines(GOOD[:20])
-    web.breaks = [500]
+    web.breaks = [10**6, 500]  # the first GET asks for what is known of it
     assert program.run(f"http://{web.host}/in.jsonl", tmp_path / "out.jsonl", "--max-errors", "0") == 4
     assert program.run(f"http://{web.host}/in.jsonl", tmp_path / "out.jsonl") == FAILED
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 20
-    assert [each[0] for each in web.asked].count("GET") == 3
+    assert [each[0] for each in web.asked] == [*("HEAD", "GET", "GET", "GET"), *("HEAD", "GET", "GET")]
 
 
 def test_a_data_set_of_the_hub(program, data_set, tmp_path):

@@ -187,7 +187,7 @@ def _opened(remote: Remote, file: _File, start: int) -> Iterator[BinaryIO]:
             yield stream
         return
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    with remote.system.open(file.path, "rb", block_size=0, headers=headers) as stream:
+    with remote.system.open(file.path, "rb", block_size=0, size=file.size, headers=headers) as stream:
         packed = stream.r.headers.get("Content-Encoding", "identity") != "identity"
         if packed and file.name.suffix.lower() not in COMPRESSED:
             raise InvalidInput(f"{remote.shown} comes compressed, which was not asked for")

@@ -19,7 +19,7 @@ LIBRARIES = {"s3": "s3fs", "gs": "gcsfs", "hf": "huggingface_hub", "https": "aio
 WRITTEN = ("s3", "gs", "hf")
 
 CREDENTIALS = {
-    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (FSSPEC_S3_ANON=true needs none)",
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; FSSPEC_S3_ANON=true asks without",
     "gs": "set GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`",
     "hf": "set HF_TOKEN, or run `hf auth login`",
 }
@@ -177,6 +177,8 @@ def _failure(error: Exception, remote: Remote, done: str) -> DragomanError:
         return RemoteFailed(f"{begin} it changed meanwhile")
     if any("Timeout" in name for name in names):
         return RemoteFailed(f"{begin} the other side does not answer", passing=True)
+    if any("Certificate" in name for name in names):
+        return RemoteFailed(f"{begin} its certificate is not one that is trusted here")
     if any("Connect" in name and name != "ConnectionResetError" for name in names):
         return RemoteFailed(f"{begin} the other side cannot be reached", passing=True)
     if isinstance(error, FileNotFoundError) or status == 404:

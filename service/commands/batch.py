@@ -51,6 +51,10 @@ def batch() -> None:
     `text` or `html`, perhaps `id`, and fields of its own. OUT is JSON lines, or Parquet if it is called so.
     Names that end with .gz or .zst are compressed. `-` is standard input or output, as JSON lines.
 
+    IN, OUT, --errors, --summary and --report may be at s3://, gs:// or hf://, and IN at https:// (the extra
+    `remote`). What is written appears there when it is whole; until then it is kept in this machine's cache,
+    and so is OUT.cache.
+
     OUT has a line for each record, in order: the record as it was, and a field `result` (what --json shows
     for one article, without timings) or a field `error` (type, message, field, line). In Parquet the columns
     are `id`, `record` and `result` (both as JSON), `text` (the summary or translation) and `error`. A bad

@@ -16,8 +16,10 @@ import pytest
 from batch_program import TRANSLATE, Program, articles, until, written
 from places import DataSet, ObjectStore, WebServer
 
+from models.errors import InvalidInput
 from service.batch.extra import MissingExtra
 from service.batch.remote import Remote, RemoteFailed, shown, without_secrets
+from service.batch.staging import staged
 
 ARTICLES = articles(60)
 GOOD = [json.loads(line) for line in ARTICLES if line != "nonsense"]
@@ -351,10 +353,21 @@ def test_what_grows_is_a_file_here(program, tmp_path, option):
     assert "s3://bucket/log cannot be used here; it may be a file of this machine" in program.said()
 
 
+def test_one_run_at_a_time_has_an_output(tmp_path):
+    with staged(tmp_path, "s3://a/in.jsonl", "s3://b/out.jsonl"):
+        with staged(tmp_path, "s3://a/in.jsonl", "s3://b/other.jsonl"):
+            assert len(list(tmp_path.iterdir())) == 2
+        taken = pytest.raises(InvalidInput, match="another run is writing s3://b/out")
+        with taken, staged(tmp_path, "in.jsonl", "s3://b/out.jsonl"):
+            pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_address_as_it_is_shown():
     assert shown("s3://bucket/a/b.jsonl") == "s3://bucket/a/b.jsonl"
     assert shown("https://me:pw@host:1/a?X-Sig=1&b=/c@d") == "https://host:1/a?..."
     assert shown("https://host?sig=a@b") == "https://host?..."
+    assert shown("https://host/a#b") == "https://host/a?..."
     assert shown("hf://datasets/me/set@v1/a.jsonl") == "hf://datasets/me/set@v1/a.jsonl"
     assert shown("hf://me/set@v1/a.jsonl") == "hf://me/set@v1/a.jsonl"
     assert shown("--report=https://me:pw@host/a?b") == "--report=https://host/a?..."

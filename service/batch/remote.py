@@ -59,17 +59,17 @@ def shown(place: str) -> str:
     head, separator, rest = place.partition("://")
     if not separator:
         return place
-    rest, mark, _ = rest.partition("?")
+    rest, *secret = re.split(r"[?#]", rest, maxsplit=1)
     host, slash, path = rest.partition("/")
     is_hub = head.lower().endswith("hf")  # there an @ stands before a revision
     if "@" in host and (":" in host or not is_hub):
         host = host.rpartition("@")[2]
-    return f"{head}://{host}{slash}{path}" + ("?..." if mark else "")
+    return f"{head}://{host}{slash}{path}" + ("?..." if secret else "")
 
 
 def without_secrets(text: str) -> str:
     """Return a text with each address in it as `shown`."""
-    return re.sub(r"\w++://[^\s'\"<>]++", lambda found: shown(found[0]), text)
+    return re.sub(r"(?<!\w)\w++://[^\s'\"<>]++", lambda found: shown(found[0]), text)
 
 
 class Remote:
@@ -117,6 +117,7 @@ class Remote:
         """Begin to write it, and leave that: nobody sees it, and what may not be written shows now."""
         with self.failing("written"):
             if self.scheme == "hf":
+                self._hub().whoami()  # whether it may write this very place, only writing tells
                 self._hub_place()
                 return
             begun = self.system.open(self.path, "wb", autocommit=False)
@@ -128,8 +129,7 @@ class Remote:
         """Write all of a file; nobody sees it before it is whole."""
         with self.failing("written"):
             if self.scheme == "hf":  # fsspec's own way would write what is there when it is interrupted
-                hub = needed("huggingface_hub", what="hf://", extra="remote")
-                hub.HfApi().upload_file(path_or_fileobj=str(file), **self._hub_place())
+                self._hub().upload_file(path_or_fileobj=str(file), **self._hub_place())
             else:
                 self.system.put_file(str(file), self.path)
 
@@ -142,6 +142,9 @@ class Remote:
             raise
         except Exception as error:  # noqa: BLE001 - each library has its own
             raise _failure(error, self, done) from None  # theirs have addresses in them, with signatures
+
+    def _hub(self) -> Any:
+        return needed("huggingface_hub", what="hf://", extra="remote").HfApi()
 
     def _hub_place(self) -> dict[str, Any]:
         at = self.system.resolve_path(self.path)

@@ -10,7 +10,7 @@ from models.tasks.steps import Steps
 from models.tasks.translation import Segment, SegmentReady, Term, TranslationRequest
 from models.text.markup import html, layout, markdown
 from models.text.markup.builder import flat
-from models.text.markup.place import Piece, pausing_place, stretches
+from models.text.markup.place import Piece, place, stretches
 from models.text.markup.run import Run, restore
 from models.text.sentences.segment import pausing_sentences, strip
 from models.text.span import Span
@@ -111,7 +111,7 @@ def put_together(
     placed = []
     for run in runs:
         yield None
-        placed.append((yield from pausing_place(run, pieces[id(run)], separator)))
+        placed.append((yield from place(run, pieces[id(run)], separator)))
     own = [i for i, run in enumerate(runs) if not run.is_attribute]
     text = restore(document, [runs[i] for i in own], [placed[i] for i in own])
     if len(own) == len(runs):

@@ -43,18 +43,11 @@ class _Placed:
     children: tuple["_Placed", ...] = ()
 
 
-def place(run: Run, pieces: Sequence[Piece], separator: str) -> str:
-    """The run as its document's format writes it, translated. `separator` goes between sentences."""
-    steps = pausing_place(run, pieces, separator)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return str(end.value)
+def place(run: Run, pieces: Sequence[Piece], separator: str) -> Generator[None, None, str]:
+    """Return the run as its document's format writes it, translated; pause after each piece of markup.
 
-
-def pausing_place(run: Run, pieces: Sequence[Piece], separator: str) -> Generator[None, None, str]:
-    """Return what `place` does, with a pause after each piece of markup."""
+    `separator` goes between sentences.
+    """
     placer = _Placer(run, pieces, separator)
     everything = Span(0, len(placer.target))
     placed = yield from placer.assign(run.nodes, everything)

@@ -6,7 +6,7 @@ from typing import Protocol
 from models.checks.checked_sentence import CheckedSentence
 from models.checks.flag import Flag
 from models.checks.pair import Pair
-from models.checks.pauses import Pausing
+from models.checks.pauses import Pausing, read
 from models.checks.registry import SUMMARY_CHECKS, run
 
 LEAST_ENTAILED = 0.5
@@ -29,7 +29,7 @@ def check_summary(pair: Pair, entailment: EntailmentScorer | None = None) -> Pau
     own with its evidence.
     """
     for each in (pair.source, pair.output):
-        yield from each.read("sentences", "words", "keys", "numerals", "words_by_sentence")
+        yield from read(each, "sentences", "words", "keys", "numerals", "words_by_sentence")
     yield from pair.read()
     flags = yield from run(SUMMARY_CHECKS, pair)
     if entailment is not None:

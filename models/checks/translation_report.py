@@ -58,15 +58,11 @@ def _flags(theirs: Reading, ours: Reading, bead: Bead) -> Pausing[list[Flag]]:
     return [
         replace(
             flag,
-            span=_moved(flag.span, here.start),
-            source=_moved(flag.source, there.start) if flag.source else None,
+            span=flag.span.moved(here.start),
+            source=flag.source.moved(there.start) if flag.source else None,
         )
         for flag in found
     ]
-
-
-def _moved(span: Span, by: int) -> Span:
-    return Span(span.start + by, span.end + by)
 
 
 def _added(span: Span) -> Flag:

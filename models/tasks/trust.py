@@ -88,10 +88,6 @@ def _with_findings(
     """One sentence may have been checked as several."""
     own = [each for each in found if line.start <= each.span.start < line.end]
     evidence = {each.span: each for part in own for each in part.evidence}
-    flags = [
-        replace(flag, span=Span(flag.span.start - line.start, flag.span.end - line.start))
-        for part in own
-        for flag in part.flags
-    ]
+    flags = [replace(flag, span=flag.span.moved(-line.start)) for part in own for flag in part.flags]
     best = sorted(evidence.values(), key=lambda each: -each.score)
     return replace(sentence, evidence=tuple(best), flags=tuple(flags))

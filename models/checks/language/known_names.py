@@ -19,7 +19,7 @@ from models.checks.language.name_forms import (
     table,
 )
 from models.checks.language.reading import Reading, key_of
-from models.checks.pauses import Pausing
+from models.checks.pauses import Pausing, read
 
 _DOTTED = re.compile(r"(?:[^\W\d_]\.){2,}")
 _ACRONYM = re.compile(r"\b[A-Z]{2,6}\b")
@@ -102,9 +102,7 @@ class KnownNames:
 
     def read(self) -> Pausing[None]:
         """Find the names and build their indexes, with a pause after each."""
-        for part in ("names", "untitled", "_keys", "_run_together", "_companions", "_endings_by_stem"):
-            getattr(self, part)
-            yield
+        return read(self, "names", "untitled", "_keys", "_run_together", "_companions", "_endings_by_stem")
 
     @cached_property
     def names(self) -> list[Name]:

@@ -5,8 +5,9 @@ import tomllib
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
-from itertools import takewhile
 from typing import Any
+
+from rapidfuzz.distance import Prefix
 
 _LEAST_STEM = 4
 _LEAST_COMMON = 3
@@ -21,10 +22,9 @@ _VOWELS = frozenset({"", "a", "e", "o"})
 
 def same_stem(one: str, other: str) -> bool:
     """Return whether two words differ only in endings that names take: `Ghana` and `Ghanaian`."""
-    shared = sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(one, other, strict=False)))
-    return {one[shared:], other[shared:]} <= endings() and are_endings(
-        one[:shared], one[shared:], other[shared:]
-    )
+    shared = Prefix.similarity(one, other)
+    ends = one[shared:], other[shared:]
+    return endings().issuperset(ends) and are_endings(one[:shared], *ends)
 
 
 def are_endings(stem: str, one: str, other: str) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import exp, inf
 
 from models.checks.language.reading import Reading
-from models.checks.pauses import Pausing
+from models.checks.pauses import Pausing, read
 from models.checks.translation.anchors import anchors, overlap
 from models.checks.translation.length import deviations, size
 from models.text.span import Span
@@ -41,7 +41,7 @@ class Bead:
 def align(source: Reading, output: Reading) -> Pausing[list[Bead]]:
     """Return the beads, in order. Every sentence of both texts is in one of them."""
     for each in (source, output):
-        yield from each.read("sentences")
+        yield from read(each, "sentences")
     theirs, ours = _by_line(source), _by_line(output)
     if len(theirs) != len(ours):
         theirs, ours = [list(source.sentences)], [list(output.sentences)]

@@ -1,13 +1,12 @@
 """Endings that names take: `Ghana` and `Ghanaian`, `Budapesten` and `Budapestről` are forms of one name."""
 
 import math
-import tomllib
 from collections.abc import Iterable
 from functools import cache
-from importlib.resources import files
-from typing import Any
 
 from rapidfuzz.distance import Prefix
+
+from models.checks.language.sources import table
 
 _LEAST_STEM = 4
 _LEAST_COMMON = 3
@@ -50,12 +49,6 @@ def stem_sizes(key: str) -> Iterable[int]:
 
 
 @cache
-def table() -> dict[str, Any]:
-    """Return the lists of `names.toml`."""
-    return tomllib.loads(files("models.checks.language").joinpath("names.toml").read_text("utf-8"))
-
-
-@cache
 def endings() -> frozenset[str]:
     """Return the endings that can follow a name's stem, the empty one among them."""
-    return frozenset(table()["endings"])
+    return frozenset(table("names")["endings"])

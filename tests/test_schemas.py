@@ -20,7 +20,7 @@ from models.text.language import Detection
 from models.text.span import Span
 from service import schemas
 from service.errors import TooLong, TooManyTexts
-from service.schemas import InvalidFields
+from service.schemas.fields import InvalidFields
 
 LIMITS = settings()
 

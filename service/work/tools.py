@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from models.choices import ABOUT_LENGTHS, DEFAULT_LENGTH, MAX_SENTENCES, Length, SummaryFormat, TextFormat
 from models.errors import DragomanError
 from models.tasks.checker import Kind
-from service.schemas import SummaryAnswer, TranslationAnswer
+from service.schemas.answers import SummaryAnswer, TranslationAnswer
 from service.schemas.checking import CheckAnswer, CleanAnswer
 
 A = TypeVar("A", bound=BaseModel)

@@ -33,7 +33,7 @@ from service.http.compat.family import (
 from service.http.forms import BoundedRequest
 from service.http.work import RequestRunner
 from service.problems import KINDS
-from service.schemas import Problem
+from service.schemas.problem import Problem
 from service.schemas.requests import LONGEST_CODE, LanguageCode, validated
 from service.work.named_terms import named_terms
 

@@ -18,7 +18,7 @@ from service.http.body import read_json
 from service.http.compat.family import ClientFields, answer, message
 from service.http.files import file_answer, sent_file
 from service.jobs.job import Job, NewJob
-from service.schemas import Problem
+from service.schemas.problem import Problem
 from service.schemas.requests import validated
 from service.work.plan import BILLED
 

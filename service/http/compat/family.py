@@ -12,8 +12,8 @@ from models.tasks.translation import Translation, TranslationRequest
 from service.errors import TooLong, TooManyTexts
 from service.http.forms import BoundedRequest
 from service.http.work import Outcomes
-from service.schemas import Problem
 from service.schemas.fields import json_type
+from service.schemas.problem import Problem
 from service.settings import Settings
 
 if TYPE_CHECKING:

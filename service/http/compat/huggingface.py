@@ -30,7 +30,7 @@ from service.http.compat.family import (
 from service.http.forms import BoundedRequest
 from service.http.readiness import Readiness
 from service.http.work import RequestRunner
-from service.schemas import Problem
+from service.schemas.problem import Problem
 from service.schemas.requests import LanguageCode, validated
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from service.http.files import file_answer
 from service.http.forms import BoundedRequest
 from service.http.work import RequestRunner
 from service.recollection import paired
-from service.schemas import Problem
+from service.schemas.problem import Problem
 from service.schemas.requests import LanguageCode, validated
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from service.http.compat.openai_request import ChatBody, ChatReader, Request
 from service.http.forms import BoundedRequest
 from service.http.streaming import stream
 from service.http.work import RequestRunner
-from service.schemas import Problem
+from service.schemas.problem import Problem
 from service.schemas.requests import validated
 
 if TYPE_CHECKING:

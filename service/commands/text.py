@@ -10,7 +10,6 @@ import click
 from service.commands.marks import counted, marked, reasons
 from service.commands.options import (
     summary_options,
-    summary_request,
     translation_options,
     translation_request,
 )
@@ -83,6 +82,7 @@ def summarize(
     FILE is a file ({FORMATS}), an http:// or https:// address, `-` for standard input, or the words
     themselves.
     """
+    from models.tasks.summary import SummaryRequest
     from service.commands import remote_job
     from service.schemas.answers import SummaryAnswer
     from service.schemas.requests import SummarizeBody
@@ -92,7 +92,7 @@ def summarize(
     source = read(file, session.settings(), allow_private=session.allow_private)
     article = source.article(is_html=is_html, clean=options["clean"])
     given = {**options, "clean": options["clean"] and article.clean, article.field: article.text}
-    request = summary_request(given)
+    request = SummaryRequest(**given)
 
     def here() -> "SummaryAnswer":
         with session.runtime() as runtime:

@@ -84,7 +84,9 @@ class Store:
                 with _named(entry, "configuration", source):
                     require_convertible(source)
                 log.info("%s: converting to int8, once", entry.name)
-                to_ctranslate2(self.load(entry, dtype="float32"), self.tokenizer(entry), source, scratch)
+                # encoder-decoders compute their positions in the numbers that they are loaded in
+                dtype = "auto" if entry.kind == "causal" else "float32"
+                to_ctranslate2(self.load(entry, dtype=dtype), self.tokenizer(entry), source, scratch)
         return made.folder
 
     def _packaged(self, entry: ModelEntry) -> Path:

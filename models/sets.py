@@ -17,8 +17,7 @@ INT8_BYTES = 1.2
 """A parameter's bytes in CTranslate2's int8, with scales and buffers."""
 CONVERSION_BYTES = 2.0
 """A parameter's bytes while a model is converted to int8, beside its file's pages, which can be read again. A
-model with the sizes of BART large (406 million parameters) took 1.75, and a file in 16 bits of an encoder-decoder
-takes 4 more: it is read into float32."""
+model with the sizes of BART large (406 million parameters) took 1.75 from a file in float32."""
 GPU_BYTES = 3.0
 """A parameter's bytes on a GPU: bfloat16, and half as much again for caches."""
 

@@ -56,10 +56,9 @@ class Store:
         """
         if entry.path is not None:
             if not entry.path.is_dir():
-                raise RepositoryNotFound(f"{entry.name}: there is no such folder")
+                raise RepositoryNotFound(f"{entry.name}: there is no such folder", folder=entry.path)
             if not (entry.path / "config.json").is_file():
-                log.error("%s: %s holds no config.json", entry.name, entry.path)
-                raise ModelUnavailable(f"{entry.name}: its folder holds no config.json")
+                raise ModelUnavailable(f"{entry.name}: its folder holds no config.json", folder=entry.path)
             return entry.path
         if entry.package is not None:
             return self._packaged(entry)
@@ -84,7 +83,9 @@ class Store:
                 with _named(entry, "configuration", source):
                     require_convertible(source)
                 log.info("%s: converting to int8, once", entry.name)
-                to_ctranslate2(self.load(entry, dtype="float32"), self.tokenizer(entry), source, scratch)
+                # encoder-decoders compute their positions in the numbers that they are loaded in
+                dtype = "auto" if entry.kind == "causal" else "float32"
+                to_ctranslate2(self.load(entry, dtype=dtype), self.tokenizer(entry), source, scratch)
         return made.folder
 
     def _packaged(self, entry: ModelEntry) -> Path:
@@ -229,7 +230,7 @@ class Store:
                 self.tokenizer(entry)
             return found
         except ModelUnavailable as error:
-            return [error.without(entry.name)]
+            return [error.placed.removeprefix(f"{entry.name}: ")]
 
     # ------------------------------------------------------------------ inside
 

@@ -268,7 +268,9 @@ class ModelPool:
     def _load(self, entry: ModelEntry, tell: Tell) -> Model:
         try:
             return self._load_unguarded(entry, tell)
-        except ModelUnavailable:
+        except ModelUnavailable as error:
+            if error.folder is not None:
+                log.error("%s", error.placed)
             raise
         except Exception as error:
             log.exception("%s could not be loaded", entry.name)

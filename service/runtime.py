@@ -99,7 +99,7 @@ class Runtime:
         return self._maker.device
 
     def warm_up(self) -> None:
-        """Prepare and load the two default models; the first time this takes a minute or two.
+        """Prepare and load the two default models; the first time this takes half a minute.
 
         A model that stands for one a language pair is loaded by pair, when one is first used.
         """

@@ -8,12 +8,8 @@ from ctranslate2.converters import TransformersConverter
 from ctranslate2.converters.transformers import _MODEL_LOADERS
 from transformers import AutoConfig
 
-from models.errors import ModelUnavailable
+from models.errors import NotConvertible
 from models.families import ModelFamily, of_model_type
-
-
-class NotConvertible(ModelUnavailable):
-    """CTranslate2 has no models of this architecture."""
 
 
 def require_convertible(folder: Path) -> None:

@@ -37,6 +37,10 @@ class ModelUnavailable(DragomanError):
     """The model is known, but its weights cannot be had or read here."""
 
 
+class NotConvertible(ModelUnavailable):
+    """CTranslate2 has no models of this architecture."""
+
+
 class ModelLoading(ModelUnavailable):
     """The model is on its way, being fetched or loaded; try again after `retry_after_s` seconds."""
 

@@ -191,10 +191,12 @@ class EngineMaker:
             engine = CausalEngine(model, max_source_tokens=window, max_batch_size=size, on_batch=on_batch)
             bounds = Bounds(window, entry.max_new_tokens, num_beams=1, most_beams=1)
             try_out(engine, model, bounds, time_limit_s=self._trial_limit_s)
-            return engine
+            reason = engine.failure
         except Exception as error:  # noqa: BLE001 - models and devices raise what they like
             reason = error.message if isinstance(error, DragomanError) else repr(error)
         if engine is not None:
+            if not reason:
+                return engine
             _close_soon(engine)
         told = "its texts do not join batches that run, transformers' generate takes one batch after another"
         self._set_back(entry, told, reason)

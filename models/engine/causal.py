@@ -75,6 +75,8 @@ class CausalEngine(BatchingEngine):
         self._running: Running = {}
         self._max_cache_tokens = max_cache_tokens or cache_tokens_for(model)
         self._step_s = 0.0
+        self.failure = ""
+        """The reason why a step failed last, for the trial: `generate` makes good for it."""
         backend = GenerateBackend(model, causal=True, max_source_tokens=max_source_tokens)
         super().__init__(backend, max_batch_size=max_batch_size, max_queue=max_queue, on_batch=on_batch)
 
@@ -220,6 +222,7 @@ class CausalEngine(BatchingEngine):
 
     def _run_otherwise(self, reason: str) -> None:
         """Give what a failed step held to `generate`; what its reader has begun to read cannot begin anew."""
+        self.failure = reason
         log.warning("a step of %d requests failed (%s); generate runs them", len(self._running), reason)
         running, self._running = self._running, {}
         self._rolling.clear()

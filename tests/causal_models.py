@@ -1,4 +1,4 @@
-"""Tiny random decoder-only models for tests, and what transformers' `generate` writes with them, one at a time."""
+"""Tiny random decoder-only models for tests, and what `generate` writes with them, one request at a time."""
 
 import functools
 from collections.abc import Sequence

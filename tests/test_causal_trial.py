@@ -1,4 +1,4 @@
-"""The trial of the engine of decoder-only models: right ones pass, broken ones don't, and what is used then."""
+"""The trial of the causal engine: right ones pass, broken ones don't, and what is used then."""
 
 import logging
 
@@ -81,11 +81,11 @@ def score_of_the_last(monkeypatch):
 
 def one_too_few(monkeypatch):
     """The last token is never written."""
-    monkeypatch.setattr(
-        RollingRow,
-        "done",
-        property(lambda self: self.stopped or len(self.tokens) >= self.generation.decoding.max_new_tokens - 1),
-    )
+
+    def done(self):
+        return self.stopped or len(self.tokens) >= self.generation.decoding.max_new_tokens - 1
+
+    monkeypatch.setattr(RollingRow, "done", property(done))
 
 
 def no_numbers(monkeypatch):

@@ -187,6 +187,8 @@ def _one_by_one(
 
 def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        torch.set_num_threads(1)
     for architecture in ARCHITECTURES:
         print(json.dumps(causal_exactness(architecture, device, each=10 if device == "cuda" else 3)))
     for record in causal_rates(device, requests=2000 if device == "cuda" else 200):

@@ -5,12 +5,18 @@ from collections.abc import Sequence
 
 import torch
 from transformers import (
+    Gemma3Config,
     Gemma3ForCausalLM,
+    Gemma3ForConditionalGeneration,
     Gemma3TextConfig,
+    HunYuanDenseV1Config,
+    HunYuanDenseV1ForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
 )
@@ -37,17 +43,17 @@ SHAPE = {
     "tie_word_embeddings": False,
 }
 SLIDING = ["sliding_attention", "sliding_attention", "full_attention"]
+GEMMA3 = {"num_hidden_layers": 3, "head_dim": 8, "sliding_window": WINDOW, "layer_types": SLIDING}
+EYES = {
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "image_size": 28,
+    "patch_size": 14,
+}
 MAKERS = {
-    "gemma3": lambda: Gemma3ForCausalLM(
-        Gemma3TextConfig(
-            **SHAPE,
-            num_hidden_layers=3,
-            head_dim=8,
-            sliding_window=WINDOW,
-            layer_types=SLIDING,
-            query_pre_attn_scalar=8,
-        )
-    ),
+    "gemma3": lambda: Gemma3ForCausalLM(Gemma3TextConfig(**SHAPE, **GEMMA3, query_pre_attn_scalar=8)),
     "llama": lambda: LlamaForCausalLM(LlamaConfig(**SHAPE, num_hidden_layers=2)),
     "mistral": lambda: MistralForCausalLM(
         MistralConfig(**SHAPE, num_hidden_layers=2, sliding_window=WINDOW, head_dim=8)
@@ -55,6 +61,24 @@ MAKERS = {
     "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**SHAPE, num_hidden_layers=2, head_dim=8)),
 }
 ARCHITECTURES = tuple(MAKERS)
+
+MAKERS |= {
+    "gemma3-with-eyes": lambda: Gemma3ForConditionalGeneration(
+        Gemma3Config(
+            text_config=Gemma3TextConfig(**SHAPE, **GEMMA3, query_pre_attn_scalar=8),
+            vision_config=EYES,
+            mm_tokens_per_image=4,
+            image_token_index=88,
+            boi_token_index=87,
+            eoi_token_index=86,
+        )
+    ),
+    "hunyuan": lambda: HunYuanDenseV1ForCausalLM(
+        HunYuanDenseV1Config(**SHAPE, num_hidden_layers=2, head_dim=8)
+    ),
+    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SHAPE, num_hidden_layers=2)),
+}
+"""The catalog's other decoder-only models are of these."""
 
 
 @functools.cache

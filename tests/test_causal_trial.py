@@ -4,7 +4,7 @@ import logging
 
 import pytest
 import torch
-from causal_models import ARCHITECTURES, MAX_NEW, MAX_SOURCE, causal_model
+from causal_models import MAKERS, MAX_NEW, MAX_SOURCE, causal_model
 from conftest import TinyHub
 from test_trial import OnTheCpu, write
 
@@ -27,7 +27,7 @@ def tried(architecture, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", MAKERS)
 def test_a_right_engine_passes(architecture, dtype):
     tried(architecture, dtype)
 

@@ -17,6 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -38,6 +39,11 @@ CACHE_SHARE = 3
 """The caches take at most a part in so many of the memory that is free when the engine is made."""
 
 CPU_CACHE_BYTES = 1 << 30
+
+LOOK_S = 0.05
+"""A long queue is looked through for requests that were stopped this often."""
+
+LATE = "the request ran past its time and was cancelled"
 
 Running = dict[RollingRow, QueueEntry]
 
@@ -74,7 +80,7 @@ class CausalEngine(BatchingEngine):
         self._rolling = RollingBatch(model)
         self._running: Running = {}
         self._max_cache_tokens = max_cache_tokens or cache_tokens_for(model)
-        self._step_s = 0.0
+        self._step_s = self._looked = 0.0
         self.failure = ""
         """The reason why a step failed last, for the trial: `generate` makes good for it."""
         backend = GenerateBackend(model, causal=True, max_source_tokens=max_source_tokens)
@@ -127,16 +133,26 @@ class CausalEngine(BatchingEngine):
     def _next(self) -> tuple[list[QueueEntry], list[QueueEntry]]:
         """Take from the queue a batch for `generate`, if it is one's turn, and those that join now."""
         with self._changed:
-            self._drop_stopped()
+            self._drop_stopped_at_times()
             others: list[QueueEntry] = []
             if self._queue and not takes(self._queue[0].generation.decoding):
                 others, _ = self._choose()
-            joining = self._joining([e for e in self._queue if takes(e.generation.decoding)])
+            greedy = (entry for entry in self._queue if takes(entry.generation.decoding))
+            joining = self._joining(list(islice(greedy, self._max_batch_size)))
+            if not others and not joining:
+                return [], []
             chosen = set(map(id, [*others, *joining]))
             self._queue = [entry for entry in self._queue if id(entry) not in chosen]
             self._num_running += len(chosen)
             self._changed.notify_all()
             return others, joining
+
+    def _drop_stopped_at_times(self) -> None:
+        """Drop what was stopped from the queue; not between any two steps, where the queue is long."""
+        now = time.monotonic()
+        if len(self._queue) <= self._max_batch_size or now > self._looked + LOOK_S:
+            self._looked = now
+            self._drop_stopped()
 
     def _joining(self, waiting: list[QueueEntry]) -> list[QueueEntry]:
         """Return the first of those that wait, as many as there is room for."""
@@ -159,7 +175,9 @@ class CausalEngine(BatchingEngine):
         """Let the sound ones join, or where none does write one more token of each row; answer what ended."""
         sound: Running = {}
         for entry in joining:
-            if error := self._refusal(entry.generation):
+            if entry.stopped():
+                entry.finish(DeadlineExceeded(LATE))
+            elif error := self._refusal(entry.generation):
                 entry.finish(error)
             else:
                 sound[self._rolling.row_of(entry.generation)] = entry

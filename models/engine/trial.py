@@ -88,7 +88,7 @@ def _generations(model: Any, bounds: Bounds) -> Iterator[Generation]:
     causal = _is_causal(model)
     reader = model if causal else model.get_encoder()
     vocabulary = reader.get_input_embeddings().weight.shape[0]
-    special = {model.config.pad_token_id, *_ends(model), *(() if causal else (_start(model),))}
+    special = {_padding(model), *_ends(model), *(() if causal else (_start(model),))}
     ordinary = [token for token in range(vocabulary) if token not in special]
     first_token = None if causal else rng.choice(ordinary)
     decodings = itertools.cycle(_decodings(model, bounds, first_token))
@@ -104,7 +104,7 @@ def _decodings(model: Any, bounds: Bounds, first_token: int | None) -> list[Deco
     None writes padding: in a whole text M2M100 and NLLB count no position for it, step by step they do.
     """
     most = min(bounds.max_new_tokens, LONGEST_OUTPUT)
-    padding = model.config.pad_token_id
+    padding = _padding(model)
     plain = Decoding(
         max_new_tokens=most,
         suppressed_token_ids=() if padding is None or padding in _ends(model) else (padding,),
@@ -254,6 +254,11 @@ class _Oracle:
 
 def _is_causal(model: Any) -> bool:
     return not model.config.is_encoder_decoder
+
+
+def _padding(model: Any) -> int | None:
+    padding: int | None = model.config.get_text_config(decoder=True).pad_token_id
+    return padding
 
 
 def _ends(model: Any) -> tuple[int, ...]:

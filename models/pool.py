@@ -91,7 +91,8 @@ class ModelPool:
         self.catalog = catalog
         self.store = store
         self._languages = languages
-        self._engines = engines
+        self.engines = engines
+        """Makes the engines of models that are loaded from now on."""
         self._max_loaded = max_loaded
         self._places: dict[str, _PoolEntry] = {}  # in order of use, the last used last
         self._failures: dict[str, str] = {}  # bounded: not for each pair of a pattern
@@ -278,14 +279,14 @@ class ModelPool:
     def _load_unguarded(self, entry: ModelEntry, tell: Tell) -> Model:
         folder = self.store.folder(entry, tell)
         if entry.kind == "extractive":
-            return ExtractiveModel(entry, SentenceEncoder(folder, self._engines.device))
+            return ExtractiveModel(entry, SentenceEncoder(folder, self.engines.device))
         if entry.kind == "entailment":
             judge, window = JUDGES[FAMILIES[entry.family].judge], entry.max_source_tokens
-            return EntailmentModel(entry, judge(folder, self._engines.device, max_tokens=window))
+            return EntailmentModel(entry, judge(folder, self.engines.device, max_tokens=window))
         codec = codec_of(
             entry, self.store.tokenizer(entry), self.store.generation_config(entry), self._languages
         )
-        return TextModel(entry, codec, self._engines.make(entry))
+        return TextModel(entry, codec, self.engines.make(entry))
 
 
 def _close(place: _PoolEntry) -> None:

@@ -168,6 +168,8 @@ def _batch_here(
     from service.work.outputs import OutputKeys
 
     with session.runtime() as runtime:
+        if runtime.device == "cuda" and not by_ray:
+            runtime.part_engines()
         with session.waiting("loading the models"):
             models = task.models(runtime, load=not by_ray)
         told = {"dragoman": importlib.metadata.version("dragoman"), **task.told(), "models": models}

@@ -85,8 +85,8 @@ class _Client:
 
     def start(self) -> None:
         """Begin to read and write."""
-        _begin(self._read)
-        _begin(self._write)
+        _begin(self._read, name="engine-reads")
+        _begin(self._write, name="engine-writes")
 
     def send(self, message: Any) -> None:
         """Queue a message; engines' threads never wait for a process that reads slowly."""
@@ -185,7 +185,9 @@ class _Client:
 
     def _give(self, message: wire.Submission, place: EnginePlace, engine: Engine) -> None:
         generations = [
-            Generation(source_ids, decoding, deadline, self._told(number) if streams else None)
+            Generation(
+                source_ids, wire.to_decoding(decoding), deadline, self._told(number) if streams else None
+            )
             for number, source_ids, decoding, deadline, streams in message.generations
         ]
         numbers = [number for number, *_ in message.generations]
@@ -215,9 +217,12 @@ class _Client:
         with self._lock:
             self._futures.pop(number, None)
         self._host.places.ended(place)
-        if not future.cancelled():
-            self.send(wire.Ended(number, future.exception() or future.result()))  # type: ignore[arg-type]
+        if future.cancelled():
+            return
+        error = future.exception()
+        assert error is None or isinstance(error, Exception)  # noqa: S101 - engines answer with no other
+        self.send(wire.Ended(number, error or wire.from_output(future.result())))
 
 
-def _begin(work: Callable[..., None], *arguments: Any) -> None:
-    threading.Thread(target=work, args=arguments, name="engine-client", daemon=True).start()
+def _begin(work: Callable[..., None], *arguments: Any, name: str = "engine-load") -> None:
+    threading.Thread(target=work, args=arguments, name=name, daemon=True).start()

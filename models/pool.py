@@ -154,9 +154,8 @@ class ModelPool:
 
     def state(self, entry: ModelEntry) -> str:
         """In a word or two: `ready`, what `stages` says, `bundled`, `on disk`, or `not here`."""
-        if (stage := self.board.stages().get(entry.name)) is not None:
-            return stage
-        return "bundled" if entry.bundled else "on disk" if self.store.here(entry) else "not here"
+        kept = "bundled" if entry.bundled else "on disk" if self.store.here(entry) else "not here"
+        return self.board.stages().get(entry.name, kept)
 
     def owner(self, engine: Engine) -> ModelEntry | None:
         """Whose engine this is; None if its model is not loaded any more."""
@@ -246,8 +245,7 @@ class ModelPool:
                     self.board.fail(entry.name, None)
         except Exception as error:  # noqa: BLE001 - whoever waits for the model raises it
             loading.error = error
-            # Bounded: not for each pair of a pattern.
-            is_known = any(entry.name == known.name for known in self.catalog.entries)
+            is_known = any(entry.name == known.name for known in self.catalog.entries)  # of a pattern none is
             with self._lock:
                 place.loading = None
                 self.board.tell(entry.name, None)

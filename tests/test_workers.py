@@ -50,18 +50,30 @@ class Workers(ServerProcess):
         return pid
 
     def line(self, worker: int) -> HTTPConnection:
-        """Return a connection to one of the workers: the other sleeps while it is made."""
+        """Return a connection to one of the workers, which may be starting yet."""
+        end = time.monotonic() + WITHIN_S
+        while True:
+            connection = HTTPConnection("127.0.0.1", self.port, timeout=2.0)
+            try:
+                self._greet(worker, connection)
+            except TimeoutError:
+                connection.close()
+                assert time.monotonic() < end
+            else:
+                connection.sock.settimeout(WITHIN_S)
+                return connection
+
+    def _greet(self, worker: int, connection: HTTPConnection) -> None:
+        """Have it accepted by this worker, while the other sleeps."""
         others = [pid for i, pid in enumerate(sorted(self.workers())) if i != worker]
         for pid in others:
             os.kill(pid, signal.SIGSTOP)
         try:
-            connection = HTTPConnection("127.0.0.1", self.port, timeout=WITHIN_S)
             connection.request("GET", "/healthz")
             connection.getresponse().read()
         finally:
             for pid in others:
                 os.kill(pid, signal.SIGCONT)
-        return connection
 
     def by(self, worker: int, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
         """Ask one of the workers."""

@@ -23,6 +23,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY models models
 COPY service service
 ARG EXTRAS=mcp,redis
+# hadolint ignore=DL3013
 RUN --mount=type=cache,target=/root/.cache/pip pip install ".[$EXTRAS]"
 
 FROM python:3.11-slim

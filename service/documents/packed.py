@@ -18,7 +18,7 @@ MAX_RATIO = 300
 """Of a part of over a megabyte, unpacked to packed: what people write packs to a tenth, and tables of empty
 cells to a hundredth."""
 MAX_TAGS = 2_000_000
-"""In all parts that are parsed: some thousand pages. A parser's memory and time go by elements, not by bytes, and
+"""In all parts that are parsed: some thousand pages. A parser's memory and time go by elements, not by bytes;
 counting them takes a hundredth of it."""
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 """The first bytes of Office's files before XML, and of those that have a password."""

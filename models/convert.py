@@ -24,16 +24,12 @@ from ctranslate2.specs.model_spec import (
 )
 from transformers import AutoConfig
 
-from models.errors import ModelUnavailable
+from models.errors import NotConvertible
 from models.families import ModelFamily, of_model_type
 
 ROWS_AT_ONCE = 1 << 13
 SMALLEST = np.float32(127) / np.finfo(np.float32).max
 """The least that counts as a row's largest number, so that 127 divided by it is a float32."""
-
-
-class NotConvertible(ModelUnavailable):
-    """CTranslate2 has no models of this architecture."""
 
 
 def require_convertible(folder: Path) -> None:

@@ -49,6 +49,10 @@ class ModelUnavailable(DragomanError):
         return self.message if self.folder is None else f"{self.message} ({self.folder})"
 
 
+class NotConvertible(ModelUnavailable):
+    """CTranslate2 has no models of this architecture."""
+
+
 class ModelLoading(ModelUnavailable):
     """The model is on its way, being fetched or loaded; try again after `retry_after_s` seconds."""
 

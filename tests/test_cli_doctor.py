@@ -94,7 +94,7 @@ def test_a_gpu_and_what_it_runs(doctor: Any) -> None:
     assert "native engine on the GPU" in found["translations"][1]
     _, found = doctor(gpus=["H100"], torch_finds_a_gpu=True, compiler=None, has=True)
     assert found["compiler"][0] == "warning" and found["compiler"][1].startswith("no C compiler:")
-    assert "generate on the GPU" in found["translations"][1]
+    assert "causal engine on the GPU" in found["translations"][1]
 
 
 def test_a_model_that_the_gpu_is_not_fit_for(doctor: Any, monkeypatch: pytest.MonkeyPatch) -> None:

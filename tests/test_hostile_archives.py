@@ -89,6 +89,12 @@ def test_each_is_refused_at_once(suffix: str, made: Callable[[str], bytes]) -> N
     assert _memory() - before < MOST_BYTES
 
 
+def test_tags_of_xliff_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.documents.packed.MAX_TAGS", 5)
+    with pytest.raises(InvalidInput, match="over 5 tags"):
+        read_document("a.xliff", sound(".xliff"))
+
+
 def test_entities_of_a_book_stay_where_they_are() -> None:
     data = _with(".epub", lambda part: ENTITIES + part.replace(b"Vienna", b"&t;"))
     read = read_document("a.epub", data)

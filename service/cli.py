@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from models.errors import DragomanError, InvalidInput
+from models.errors import DragomanError, InvalidInput, ModelUnavailable
 from service.commands.batch import batch
 from service.commands.check import check, clean
 from service.commands.doctor import doctor
@@ -152,7 +152,7 @@ def _told(error: Exception) -> tuple[str, int]:
 def _with_field(error: DragomanError) -> str:
     from service.errors import with_allowed
 
-    said = error.message
+    said = error.placed if isinstance(error, ModelUnavailable) else error.message
     if error.field is not None and error.field not in said:
         said = f"{error.field}: {said}"
     return with_allowed(said, error.allowed, SHOWN_ALLOWED)

@@ -117,7 +117,7 @@ def pull(session: Session, names: Sequence[str], pairs: str | None) -> int:
                     revision = runtime.store.pull(entry, tell)
             except DragomanError as error:
                 failed = True
-                note(f"error: {error.message}")
+                note(f"error: {error.placed if isinstance(error, ModelUnavailable) else error.message}")
             else:
                 write(f"{entry.name} {revision}")
                 if entry.caution and not entry.bundled:

@@ -77,10 +77,10 @@ class RollingBatch:
         self.clear()
 
     def clear(self) -> None:
-        """Let go of all rows and of their caches."""
+        """Let go of all rows and of their caches; asks nothing of the device, which may be lost."""
         self.rows: list[RollingRow] = []
         self._cache = DynamicCache()
-        self._ids = self._mask = torch.empty((0, 0), dtype=torch.long, device=self._device)
+        self._ids = self._mask = torch.empty((0, 0), dtype=torch.long)
 
     def row_of(self, generation: Generation) -> RollingRow:
         """Return a row that has not begun; `takes` has to be true of its decoding."""

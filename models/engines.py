@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from models.codec import base_decoding
 from models.engine.batching import Backend, BatchingEngine
-from models.engine.card import Card, look, parameters_in
+from models.engine.card import Card, has_cuda, look, parameters_in
 from models.engine.protocol import BatchRecord, Engine
 from models.entry import ModelEntry
-from models.errors import DragomanError, EngineFailed, ModelUnavailable
+from models.errors import DragomanError, EngineFailed, ModelUnavailable, NotConvertible
 from models.families import FAMILIES
 from models.loading import Store
 
@@ -74,9 +74,7 @@ class EngineMaker:
     @property
     def device(self) -> str:
         """`cuda` or `cpu`. Raises ModelUnavailable if the one that is asked for is not there."""
-        import torch
-
-        there = torch.cuda.is_available()  # asks nothing that would begin CUDA in this process
+        there = has_cuda()
         if self._wanted == "cuda" and not there:
             raise ModelUnavailable(NO_CUDA)
         return "cuda" if self._wanted != "cpu" and there else "cpu"
@@ -115,8 +113,6 @@ class EngineMaker:
         return self._batching(entry, self._generate(entry, causal, device))
 
     def _ct2_or_generate(self, entry: ModelEntry, causal: bool) -> Backend:
-        from models.convert import NotConvertible
-
         try:
             return self._ct2(entry, causal)
         except NotConvertible as error:

@@ -56,7 +56,7 @@ def test_a_sound_machine(doctor: Any) -> None:
     ("facts", "environment", "name", "state", "said"),
     [
         ({"memory": (4 * GB, GB // 2)}, {}, "memory", "problem", "0.5 GB free"),
-        ({"memory": (4 * GB, GB)}, {}, "memory", "warning", "3.6 GB"),
+        ({"memory": (4 * GB, GB)}, {}, "memory", "warning", "1.9 GB"),
         ({"memory": None}, {}, "memory", "warning", "cannot be told"),
         ({}, {"DRAGOMAN_DEVICE": "cuda"}, "GPU", "problem", "no CUDA device"),
         ({"gpus": ["H100"]}, {}, "GPU", "warning", "may be a CPU build"),

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.metadata
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -16,11 +15,10 @@ from service.commands.batch_options import BatchOptions, batch_options, request_
 from service.commands.batch_places import brought_here
 from service.commands.options import (
     summary_options,
-    summary_request,
     translation_options,
     translation_request,
 )
-from service.commands.session import Session, count, note, write
+from service.commands.session import Session, count, note, write_json
 from service.commands.source import tells_formats
 
 if TYPE_CHECKING:
@@ -81,10 +79,11 @@ def batch() -> None:
 @click.pass_obj
 def summarize(session: Session, /, **given: Any) -> int:
     """Summarize every record of IN into OUT."""
+    from models.tasks.summary import SummaryRequest
     from service.batch.task import Texts
 
     options, own = split(given)
-    return _batch(session, options, Texts("summarize", summary_request(own), own))
+    return _batch(session, options, Texts("summarize", SummaryRequest(**own), own))
 
 
 @batch.command(epilog="Example: dragoman batch translate --to fr articles.jsonl french.jsonl")
@@ -169,6 +168,8 @@ def _batch_here(
     from service.work.outputs import OutputKeys
 
     with session.runtime() as runtime:
+        if runtime.device == "cuda" and not by_ray:
+            runtime.part_engines()
         with session.waiting("loading the models"):
             models = task.models(runtime, load=not by_ray)
         told = {"dragoman": importlib.metadata.version("dragoman"), **task.told(), "models": models}
@@ -238,7 +239,7 @@ def _show(estimate: "Estimate") -> int:
         "rate_of": by if rate else None,
         "seconds": None if seconds is None else round(seconds, 1),
     }
-    write(json.dumps(figures, ensure_ascii=False, indent=2))
+    write_json(figures)
     if seconds is not None:
         note(f"about {duration(seconds)}, at the rate of {by} ({rate:,.0f} characters a second)")
     return 0

@@ -1,21 +1,18 @@
 """The options that batch commands share: what is read and written, and how a run goes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from service.batch.remote import CREDENTIALS, LIBRARIES, WRITTEN, scheme_of, shown
-
-F = TypeVar("F", bound=Callable[..., Any])
+from service.commands.options import added
 
 
 class _Place(click.Path):
     """A file or folder, or an address with one of `schemes`, which is taken as it is."""
-
-    name = "path or address"
 
     def __init__(self, schemes: Sequence[str] = (), **path: Any):
         super().__init__(**path)
@@ -129,8 +126,14 @@ _RUN = (
     ),
 )
 
-_ESTIMATE = (
-    click.option("--dry-run", is_flag=True, help="Count, tell languages, estimate the time; write nothing."),
+_ESTIMATE = click.option(
+    "--dry-run", is_flag=True, help="Count, tell languages, estimate the time; write nothing."
+)
+_ERRORS = click.option(
+    "--errors",
+    metavar="FILE",
+    type=_WRITTEN,
+    help="Where what failed goes, if not to OUT.errors; or, if OUT is -, to standard output too.",
 )
 
 
@@ -174,26 +177,10 @@ class BatchOptions:
         return None if self.out == "-" else Path(self.out + ".cache")
 
 
-def batch_options(command: F) -> F:
-    """Add them all."""
-    return _add(command, (_IN, _OUT, *_RECORDS, *_RUN, *_ESTIMATE))
-
-
-def request_options(command: F) -> F:
-    """Add those that are of use where each line is a request."""
-    errors = click.option(
-        "--errors",
-        metavar="FILE",
-        type=_WRITTEN,
-        help="Where what failed goes, if not to OUT.errors; or, if OUT is -, to standard output too.",
-    )
-    return _add(command, (_LINES, _OUT, errors, *_RUN))
-
-
-def _add(command: F, options: Sequence[Callable[[F], F]]) -> F:
-    for option in reversed(options):
-        command = option(command)
-    return command
+batch_options = added(_IN, _OUT, *_RECORDS, *_RUN, _ESTIMATE)
+"""Adds them all."""
+request_options = added(_LINES, _OUT, _ERRORS, *_RUN)
+"""Adds those that are of use where each line is a request."""
 
 
 def split(given: dict[str, Any]) -> tuple[BatchOptions, dict[str, Any]]:

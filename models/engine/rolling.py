@@ -72,6 +72,9 @@ class RollingBatch:
     def __init__(self, model: Any):
         self._model = model
         self._device = model.device
+        if self._device.type == "cuda":
+            # cuDNN makes a plan for each new shape, and each step has one; see `seq2seq.encoder`.
+            torch.backends.cuda.enable_cudnn_sdp(False)
         named = inspect.signature(model.forward).parameters
         self._cache_argument = "cache" if "cache" in named else "past_key_values"  # before transformers 5.24
         self.clear()

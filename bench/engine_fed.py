@@ -80,7 +80,7 @@ def serve(address: str, to_come: Any, pipe: Any) -> None:
         case, device = CASES[number], ServedDevice(to_come)
         engine = SimulatedEngine(case, device, simulated_model(case.workload), **sizes_of(case))
         device.queued = lambda: engine.stats().queued
-        device.least_queued = 0 if case.alone else max(64, engine.stats().slots // 4)
+        device.least_queued = 0 if case.alone else engine.stats().slots
         made[number] = device, engine
         gc.collect()
         gc.freeze()  # as a server does once it is up
@@ -118,7 +118,9 @@ def feed(worker: int, address: str, to_come: Any, pipe: Any) -> None:
     while (number := pipe.recv()) is not None:
         case = CASES[number]
         engine = engines.load(f"case {number}", number)
-        count = count_of(case) // (1 if case.alone else WORKERS)
+        # Twice as many sentences: what is tried again at the end comes in dribs and drabs.
+        count = count_of(case) * (1 if case.num_beams == 1 or case.workload.name == "bart-large" else 2)
+        count //= 1 if case.alone else WORKERS
         texts = [] if case.alone else texts_of(case.workload, count, worker)
         units = [texts[i : i + UNIT] for i in range(0, len(texts), UNIT)]
         feeder = _Feeder(case, engine, to_come)

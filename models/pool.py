@@ -14,11 +14,12 @@ from models.engine.protocol import Engine, EngineStats
 from models.entailment import JUDGES, Entailment
 from models.entry import ModelEntry
 from models.errors import ModelUnavailable
-from models.extractive.encoder import SentenceEncoder
+from models.extractive.encoder import SentenceEncoder, encoder_of
 from models.families import FAMILIES
 from models.hub import Tell
 from models.languages import Languages
-from models.loading import Store, without_paths
+from models.loading import Store
+from models.originals import without_paths
 from models.stage import Loading
 
 log = logging.getLogger(__name__)
@@ -269,7 +270,9 @@ class ModelPool:
     def _load(self, entry: ModelEntry, tell: Tell) -> Model:
         try:
             return self._load_unguarded(entry, tell)
-        except ModelUnavailable:
+        except ModelUnavailable as error:
+            if error.folder is not None:
+                log.error("%s", error.placed)
             raise
         except Exception as error:
             log.exception("%s could not be loaded", entry.name)
@@ -279,14 +282,17 @@ class ModelPool:
     def _load_unguarded(self, entry: ModelEntry, tell: Tell) -> Model:
         folder = self.store.folder(entry, tell)
         if entry.kind == "extractive":
-            return ExtractiveModel(entry, SentenceEncoder(folder, self.engines.device))
+            return ExtractiveModel(entry, encoder_of(self.store, entry, self.engines.device))
         if entry.kind == "entailment":
             judge, window = JUDGES[FAMILIES[entry.family].judge], entry.max_source_tokens
             return EntailmentModel(entry, judge(folder, self.engines.device, max_tokens=window))
-        codec = codec_of(
-            entry, self.store.tokenizer(entry), self.store.generation_config(entry), self._languages
-        )
-        return TextModel(entry, codec, self.engines.make(entry))
+        engine = self.engines.make(entry)  # first, as a conversion writes the tokenizer down too
+        try:
+            tokenizer, config = self.store.plain_tokenizer(entry), self.store.generation_config(entry)
+            return TextModel(entry, codec_of(entry, tokenizer, config, self._languages), engine)
+        except Exception:
+            engine.close()
+            raise
 
 
 def _close(place: _PoolEntry) -> None:

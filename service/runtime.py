@@ -109,7 +109,7 @@ class Runtime:
             self.pool.engines = self._apart
 
     def warm_up(self) -> None:
-        """Prepare and load the two default models; the first time this takes a minute or two.
+        """Prepare and load the two default models; the first time this takes half a minute.
 
         A model that stands for one a language pair is loaded by pair, when one is first used.
         """

@@ -148,6 +148,7 @@ def forked(arguments, log, delay_s):
     try:
         from batch_runtime import opened  # by its name: other processes are to find it too
 
+        sys.argv[1:] = arguments
         session = Session(partial(opened, log, delay_s))
         code = cli(arguments, obj=session, standalone_mode=False) or 0
     except BaseException:  # noqa: BLE001 - it is a process of its own

@@ -26,6 +26,11 @@ class Verdict:
     """The reason; empty if all was right."""
     date: str
 
+    @property
+    def told(self) -> str:
+        """The reason for a log; empty if all was right."""
+        return f"{self.failure} (on {self.date}; that verdict is kept)" if self.failure else ""
+
 
 class Verdicts:
     """A file in the cache. One that cannot be read or written keeps nothing: then each load has a trial."""

@@ -19,6 +19,7 @@ from service.batch.lanes import Lanes, UnitWork
 from service.batch.output import JsonlOutput
 from service.batch.progress import PlainProgress, described, progress
 from service.batch.record import FieldNames, Record
+from service.batch.remote import shown
 from service.batch.row import RowOutput
 from service.batch.run import BatchRun, RowNames, TooManyErrors
 from service.batch.source import RecordSource
@@ -221,7 +222,7 @@ class _RunWatchers:
 
     def __enter__(self) -> "_RunWatchers":
         if self._log is not None:
-            self._log.say("begins: " + " ".join(sys.argv[1:]))
+            self._log.say("begins: " + " ".join(map(shown, sys.argv[1:])))
         self._stack.enter_context(self._view)
         return self
 

@@ -13,6 +13,7 @@ from test_trial import OnTheCpu
 from models.engine import trial, verdicts
 from models.engine.batching import BatchingEngine
 from models.engine.card import Card
+from models.engine.causal import CausalEngine
 from models.engine.seq2seq import Seq2SeqEngine
 from models.engine.verdicts import Verdicts, subject
 from models.engines import EngineMaker
@@ -32,7 +33,9 @@ def trials(tiny_hub: TinyHub, kept: Verdicts, monkeypatch: pytest.MonkeyPatch) -
     tried: list[str] = []
     monkeypatch.setattr(EngineMaker, "_has_kernels", lambda _: True)
 
-    def load(failure: str = "", card: str = "H100", revision: str = "r1") -> tuple[type, int, int]:
+    def load(
+        failure: str = "", card: str = "H100", revision: str = "r1", model: str = "m2m100"
+    ) -> tuple[type, int, int]:
         def try_out(*_: object, **__: object) -> None:
             tried.append(card)
             if failure:
@@ -42,7 +45,7 @@ def trials(tiny_hub: TinyHub, kept: Verdicts, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(EngineMaker, "_card", lambda _: Card(card, (9, 0), 80 << 30))
         store: Any = OnTheCpu(tiny_hub.store)
         store.revision = lambda _: revision
-        entry = tiny_hub.entry("m2m100", max_source_tokens=64, max_new_tokens=16)
+        entry = tiny_hub.entry(model, max_source_tokens=64, max_new_tokens=16)
         engine = EngineMaker(store, verdicts=kept).make(entry)
         engine.close()
         return type(engine), len(tried), store.loads
@@ -60,6 +63,13 @@ def test_a_failure_is_kept_too_and_says_so(trials: Any, caplog: pytest.LogCaptur
     with caplog.at_level(logging.WARNING):
         assert trials() == (BatchingEngine, 1, 1), "nor is the model loaded for the native engine"
     assert "scores are off (on 20" in caplog.text
+
+
+def test_a_causal_engine_s_verdicts_are_kept_as_well(trials: Any) -> None:
+    assert trials(model="completion") == (CausalEngine, 1, 1)
+    assert trials("it would fail now", model="completion") == (CausalEngine, 1, 1)
+    assert trials("wrong tokens", card="H200", model="completion") == (BatchingEngine, 2, 1)
+    assert trials(card="H200", model="completion") == (BatchingEngine, 2, 1)
 
 
 def test_whatever_changes_asks_for_a_new_trial(trials: Any, monkeypatch: pytest.MonkeyPatch) -> None:

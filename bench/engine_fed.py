@@ -185,13 +185,13 @@ def _record(
     seconds, busy_s, requests, cpu_us = told
     if case.alone:
         seconds += workers_s
-    free_s, _ = seconds_of(case, host_is_free=True)
+    free_s, _ = seconds_of(case, host_is_free=True, count=requests)
     rate, a_request_s = requests / seconds, workers_s / requests
     record = {
         "system": "simulated, in a process of its own",
         **about(case),
         "per_s": rate,
-        "of_the_device": rate * free_s / count_of(case),
+        "of_the_device": free_s / seconds,
         "busy": busy_s / seconds,
         "cpu_us": {name: round(each, 1) for name, each in cpu_us.items() if each > 1.0},
     }

@@ -27,6 +27,7 @@ from models.engine.remote import MAX_UNANSWERED, RemoteEngines
 from models.engine.seq2seq import Seq2SeqEngine
 from models.errors import DeadlineExceeded, EngineFailed, ModelUnavailable, Overloaded
 from service.engine_process import EngineProcess
+from service.runtime import Runtime
 from service.settings import Settings
 
 KEY = b"a key"
@@ -272,3 +273,16 @@ def _answer_within(engine: Engine, seconds: float) -> Output:
         except EngineFailed:
             assert time.monotonic() < until
             time.sleep(0.02)
+
+
+def test_a_runtime_parts_its_engines_when_it_is_asked_to(tmp_path: Path) -> None:
+    runtime = Runtime(Settings(data_dir=tmp_path, cache_dir=tmp_path, device="cpu"))
+    try:
+        runtime.part_engines()
+        parted = runtime.pool.engines
+        assert isinstance(parted, EngineProcess) and parted.device == "cpu"
+        runtime.part_engines()
+        assert runtime.pool.engines is parted
+        assert parted.pid is None, "it is started when the first model is loaded"
+    finally:
+        runtime.close()

@@ -24,13 +24,15 @@ from pathlib import Path
 from typing import Any
 
 from cipher_model import Cipher
-from peers_cases import ARRAY, CASES, Tally, in_threads, measured, summarize_all
+from peers_cases import ARRAY, ARTICLE, CASES, CLIENTS, Tally, in_threads, measured, summarize_all
 from peers_systems import ROOT, SYSTEMS, Dragoman, Models, System
 
 WAYS = {"one batch on all cores": (1, 0), "a batch a core": (0, 1)}
 """How CTranslate2 is loaded: workers and threads of each, 0 for as many as there are cores."""
 SIZES = (8, 16, 32, 64)
 BEST = "ct2 at its best"
+AT_A_TIME = {"clients": CLIENTS, "array": ARRAY, "article": ARTICLE}
+"""The sentences that a case has there at a time; CTranslate2 is measured with as many, beside at its best."""
 
 
 def measure_server(system: System, cipher: Cipher, asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -112,8 +114,10 @@ def ctranslate2_alone(folder: Path, num_beams: int, way: str, seconds: float, tr
     translate(cipher.sentences[:4])
     if workers == 1:
         print(json.dumps({"case": "one", **measured(None, lambda: case(1, 0), tries)}), flush=True)
-    share = max(1, ARRAY // cores)
-    print(json.dumps({"case": "array", **measured(None, lambda: case(ARRAY, share), tries)}), flush=True)
+    for name, size in AT_A_TIME.items():
+        share = max(1, size // cores)
+        found = measured(None, lambda size=size, share=share: case(size, share), tries)
+        print(json.dumps({"case": name, **found}), flush=True)
     for batch in SIZES:
         found = measured(None, lambda batch=batch: case(256, batch, 256), tries)
         print(json.dumps({"case": "best", "batch": batch, **found}), flush=True)
@@ -144,8 +148,9 @@ MOST_WRONG = 0.05
 
 
 def table(records: list[dict[str, Any]], *, noise: bool) -> str:
-    """Sentences a second, a row for each case; beside Dragoman's its ratio to CTranslate2 at its best."""
+    """Sentences a second, a row for each case; Dragoman's ratios to CTranslate2 (see AT_A_TIME)."""
     best: dict[tuple[int, str, str], float] = {}
+    as_many: dict[tuple[int, str], float] = {}
     for each in records:
         rate = each.get("sentences_per_s")
         if rate is None or each.get("error") or (each.get("noisy") and not noise):
@@ -153,22 +158,25 @@ def table(records: list[dict[str, Any]], *, noise: bool) -> str:
         if each["wrong"] > MOST_WRONG * each["sentences"]:
             continue
         cases = [each["case"]]
-        if each["system"] == BEST and each["case"] in ("best", "array"):
+        if each["system"] == BEST:
+            as_many[each["beams"], each["case"]] = max(rate, as_many.get((each["beams"], each["case"]), 0.0))
+        if each["system"] == BEST and each["case"] in ("best", *AT_A_TIME):
             cases = [name for name in CASES if not name.startswith("one")]  # whole batches are its best there
         for case in cases:
             key = each["beams"], case, each["system"]
             best[key] = max(rate, best.get(key, 0.0))
     systems = list(dict.fromkeys(each["system"] for each in records))
-    rows = [["beams", "case", *systems, "of CTranslate2"]]
+    rows = [["beams", "case", *systems, "of CTranslate2", "of it with as many"]]
     for beams, case in dict.fromkeys((beams, case) for beams, case, _ in best):
         if case not in CASES:
             continue
         rates = [best.get((beams, case, system)) for system in systems]
         ours = best.get((beams, case, "dragoman"), math.nan)
         quiet = case.split(" ")[0]
-        ratio = ours / best.get((beams, quiet, BEST), math.nan)
+        ratios = ours / best.get((beams, quiet, BEST), math.nan), ours / as_many.get((beams, quiet), math.nan)
         told = ["-" if rate is None else f"{rate:.1f}" for rate in rates]
-        rows.append([str(beams), case, *told, "-" if math.isnan(ratio) else f"{ratio:.2f}"])
+        told += ["-" if math.isnan(ratio) else f"{ratio:.2f}" for ratio in ratios]
+        rows.append([str(beams), case, *told])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
 

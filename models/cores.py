@@ -35,8 +35,8 @@ def bound() -> set[int]:
 
 
 def quota(folder: Path) -> float | None:
-    """Return the processors that a control group may use, of version 2 or 1; None without a limit."""
-    for name, period in (("cpu.max", None), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+    """Return the processors that a control group of version 2 or 1 may use; None without a limit."""
+    for name, period in (("cpu.max", None), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
         try:
             words = (folder / name).read_text().split()
             words += (folder / period).read_text().split() if period else []
@@ -48,16 +48,22 @@ def quota(folder: Path) -> float | None:
 
 
 def _own_cgroups(cgroups: Path, proc: Path) -> list[Path]:
-    """The process's own control group of version 2 and all above it; a container sees its own as the top."""
+    """The process's own control groups and all above them, of both versions.
+
+    A container sees its own as the top, whatever it is called outside.
+    """
     try:
         lines = (proc / "self/cgroup").read_text().splitlines()
     except OSError:
-        return [cgroups]
-    own = next((line[3:] for line in lines if line.startswith("0::")), "/")
-    if ".." in Path(own).parts:  # it lies outside of what is mounted here
-        return [cgroups]
-    place = cgroups / own.lstrip("/")
-    return [place, *(each for each in place.parents if each.is_relative_to(cgroups))]
+        lines = []
+    found = [cgroups, cgroups / "cpu"]
+    for line in lines:  # "0::/a/b" of version 2, "4:cpu,cpuacct:/a/b" of version 1
+        _, controllers, path = (*line.split(":", 2), "", "")[:3]
+        top = cgroups if not controllers else cgroups / "cpu" if "cpu" in controllers.split(",") else None
+        if top is not None and ".." not in path:  # else it lies outside of what is mounted here
+            place = top / path.lstrip("/")
+            found += [each for each in (place, *place.parents) if each.is_relative_to(top)]
+    return found
 
 
 class Neighbours:

@@ -57,10 +57,9 @@ class Store:
         """
         if entry.path is not None:
             if not entry.path.is_dir():
-                raise RepositoryNotFound(f"{entry.name}: there is no such folder")
+                raise RepositoryNotFound(f"{entry.name}: there is no such folder", folder=entry.path)
             if not (entry.path / "config.json").is_file():
-                log.error("%s: %s holds no config.json", entry.name, entry.path)
-                raise ModelUnavailable(f"{entry.name}: its folder holds no config.json")
+                raise ModelUnavailable(f"{entry.name}: its folder holds no config.json", folder=entry.path)
             return entry.path
         if entry.package is not None:
             return self._packaged(entry)
@@ -215,7 +214,7 @@ class Store:
                 self.tokenizer(entry)
             return found
         except ModelUnavailable as error:
-            return [error.without(entry.name)]
+            return [error.placed.removeprefix(f"{entry.name}: ")]
 
     # ------------------------------------------------------------------ inside
 

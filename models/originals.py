@@ -64,10 +64,12 @@ def convert(
 
     with named(entry, "configuration", folder):
         require_convertible(folder)
-    model, tokenizer = load_model(entry, folder, dtype="float32"), load_tokenizer(entry, folder)
+    tokenizer = load_tokenizer(entry, folder)
     if beside is not None:
         write_down(tokenizer, beside)
-    to_ctranslate2(model, tokenizer, folder, output, quantization)
+    # encoder-decoders compute their positions in the numbers that they are loaded in
+    dtype = "auto" if entry.kind == "causal" else "float32"
+    to_ctranslate2(load_model(entry, folder, dtype=dtype), tokenizer, folder, output, quantization)
 
 
 def without_paths(words: str, *folders: Path) -> str:

@@ -93,7 +93,8 @@ class ModelPool:
         self.catalog = catalog
         self.store = store
         self._languages = languages
-        self._engines = engines
+        self.engines = engines
+        """Makes the engines of models that are loaded from now on."""
         self._max_loaded = max_loaded
         self._places: dict[str, _PoolEntry] = {}  # in order of use, the last used last
         self._failures: dict[str, str] = {}  # bounded: not for each pair of a pattern
@@ -269,7 +270,9 @@ class ModelPool:
     def _load(self, entry: ModelEntry, tell: Tell) -> Model:
         try:
             return self._load_unguarded(entry, tell)
-        except ModelUnavailable:
+        except ModelUnavailable as error:
+            if error.folder is not None:
+                log.error("%s", error.placed)
             raise
         except Exception as error:
             log.exception("%s could not be loaded", entry.name)
@@ -279,11 +282,11 @@ class ModelPool:
     def _load_unguarded(self, entry: ModelEntry, tell: Tell) -> Model:
         folder = self.store.folder(entry, tell)
         if entry.kind == "extractive":
-            return ExtractiveModel(entry, encoder_of(self.store, entry, self._engines.device))
+            return ExtractiveModel(entry, encoder_of(self.store, entry, self.engines.device))
         if entry.kind == "entailment":
             judge, window = JUDGES[FAMILIES[entry.family].judge], entry.max_source_tokens
-            return EntailmentModel(entry, judge(folder, self._engines.device, max_tokens=window))
-        engine = self._engines.make(entry)  # first, as a conversion writes the tokenizer down too
+            return EntailmentModel(entry, judge(folder, self.engines.device, max_tokens=window))
+        engine = self.engines.make(entry)  # first, as a conversion writes the tokenizer down too
         try:
             tokenizer, config = self.store.plain_tokenizer(entry), self.store.generation_config(entry)
             return TextModel(entry, codec_of(entry, tokenizer, config, self._languages), engine)

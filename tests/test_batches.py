@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_batching import FakeBackend, TwoAtATime, _generation
 
-from models.engine.batches import LEAST_ROWS, MOST_ROWS, MOST_TOKENS, QueueEntry, in_order, shared_out
+from models.engine.batches import (
+    LEAST_ROWS,
+    MOST_ROWS,
+    MOST_TOKENS,
+    QueueEntry,
+    in_order,
+    shared_out,
+    without_late_singles,
+    work_of,
+)
 from models.engine.batching import BatchingEngine
 from models.engine.protocol import Generation, Output
 
@@ -101,8 +110,14 @@ def test_a_few_requests_share_one_batch_and_an_article_is_halved() -> None:
     assert [len(part) for part in shared_out(_entries([20] * 40, 4), 64)] == [20, 20]
     assert [len(part) for part in shared_out(_entries([20] * 64, 4), 64)] == [16] * 4
     assert [len(part) for part in shared_out(_entries([20] * 64, 1), 64)] == [32, 32]
-    work = [sum(each.tokens for each in part) for part in shared_out(_entries([50] * 10 + [16] * 30, 4), 64)]
-    assert max(work) < 1.2 * min(work)
+
+
+@given(st.lists(st.integers(1, 60), min_size=16, max_size=40))
+def test_no_other_cut_in_two_has_less_work_for_the_slower_half(lengths: list[int]) -> None:
+    entries = sorted(_entries(lengths, 4), key=lambda each: each.tokens, reverse=True)
+    cuts = range(max(1, len(entries) - 32), min(33, len(entries)))  # 128 hypotheses at most
+    best = min(max(work_of(entries[:cut]), work_of(entries[cut:])) for cut in cuts)
+    assert max(map(work_of, shared_out(entries, 64))) < best + 1
 
 
 def test_a_free_worker_waits_a_moment_for_others_only_while_one_runs() -> None:
@@ -121,3 +136,39 @@ def test_a_free_worker_waits_a_moment_for_others_only_while_one_runs() -> None:
     engine.close()
     assert [len(batch) for batch in backend.batches if len(batch) > 1] == [2], "these two came together"
     assert backend.batches_at_a_time == 2
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(1, 9)), min_size=1, max_size=40, unique_by=lambda e: e[1]),
+    st.integers(0, 20),
+)
+def test_the_latest_single_requests_are_left_for_the_next_batch(
+    requests: list[tuple[bool, int]], most: int
+) -> None:
+    part = [QueueEntry(_generation(1), Future(), since, single) for single, since in requests]
+    kept = without_late_singles(part, most)
+    left = [each for each in part if each not in kept]
+    assert kept and [each for each in part if each in kept] == kept, "the order stays"
+    assert all(each.single for each in left), "a list is never torn apart"
+    assert all(one.since < other.since for one in kept if one.single for other in left)
+    assert len(kept) <= most or sum(each.single for each in kept) <= 1
+    assert not left or len(kept) >= most
+
+
+def test_clients_who_wait_for_their_answers_share_two_batches_evenly() -> None:
+    backend = TwoAtATime([0.05] * 1000)
+    backend.workers = 2
+    engine = BatchingEngine(backend)
+
+    def client() -> None:
+        for _ in range(12):
+            engine.submit([_generation(1)])[0].result(10)
+
+    clients = [threading.Thread(target=client) for _ in range(16)]
+    for each in clients:
+        each.start()
+    for each in clients:
+        each.join()
+    engine.close()
+    settled = [len(batch) for batch in backend.batches[6:-4]]
+    assert sum(settled) / len(settled) > 6

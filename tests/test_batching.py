@@ -227,7 +227,7 @@ def test_workers_share_a_submission_and_run_at_the_same_time() -> None:
     assert backend.closed
 
 
-def test_single_requests_that_wait_share_a_batch_of_one_worker() -> None:
+def test_single_requests_that_wait_are_shared_out_between_two_batches() -> None:
     backend = TwoAtATime()
     backend.gate.clear()
     engine = BatchingEngine(backend, max_batch_size=4)
@@ -239,7 +239,7 @@ def test_single_requests_that_wait_share_a_batch_of_one_worker() -> None:
     later = [engine.submit([_generation(i, i)])[0] for i in range(4)]
     backend.gate.set()
     assert [len(f.result(10).token_ids) for f in [*first, *later]] == [1, 1, 2, 2, 2, 2]
-    assert sorted(len(batch) for batch in backend.batches) == [1, 1, 4]
+    assert sorted(len(batch) for batch in backend.batches) in ([1, 1, 4], [1, 1, 1, 3])
     engine.close()
 
 

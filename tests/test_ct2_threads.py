@@ -110,6 +110,22 @@ def test_a_quota_of_a_group_above_counts(tmp_path: Path) -> None:
     assert cores.usable(tmp_path / "nowhere", tmp_path) == len(cores.bound())
 
 
+@pytest.mark.parametrize(
+    "place", ["docker/1a", ""], ids=["of a service", "of a container, which sees it as the top"]
+)
+def test_a_quota_of_version_1_counts(tmp_path: Path, place: str) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("5:memory:/docker/9\n4:cpu,cpuacct:/docker/1a\n0::/\n")
+    group = tmp_path / "cg/cpu" / place
+    group.mkdir(parents=True)
+    groups = tmp_path / "cg", tmp_path / "proc"
+    (group / "cpu.cfs_period_us").write_text("100000\n")
+    (group / "cpu.cfs_quota_us").write_text("-1\n")
+    assert cores.usable(*groups) == len(cores.bound())
+    (group / "cpu.cfs_quota_us").write_text("50000\n")
+    assert cores.usable(*groups) == 0.5
+
+
 @pytest.mark.parametrize(("number", "threads"), [(0.2, 1), (1, 1), (1.4, 1), (1.5, 2), (2.5, 3), (16, 16)])
 def test_threads_follow_the_quota(number: float, threads: int) -> None:
     assert cores.whole(number) == threads

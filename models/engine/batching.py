@@ -6,8 +6,9 @@ batch runs does a free worker wait a moment for those that are on their way, a f
 What ends before the rest of its batch is answered then, where the backend can tell. It knows neither the
 backend's library nor what the ids mean.
 
-Which requests share a batch depends on what waits, never on how many workers there are or which is free: with
-int8 an output depends on its batch, and what is submitted alone to an idle engine must come out the same.
+Which of a list of requests share a batch depends on the list, never on how many workers there are or which
+is free: with int8 an output depends on its batch, and a list that is submitted to an idle engine must come
+out the same. Requests that were submitted one by one are shared out evenly between two batches as well.
 """
 
 import logging
@@ -17,7 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-from models.engine.batches import LEAST_ROWS, QueueEntry, in_order, shared_out
+from models.engine.batches import LEAST_ROWS, QueueEntry, in_order, shared_out, without_late_singles
 from models.engine.protocol import BatchRecord, EngineStats, Generation, Output
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed, InvalidInput, Overloaded
 
@@ -79,7 +80,7 @@ class BatchingEngine:
         self._on_batch = on_batch
         self._queue: list[QueueEntry] = []
         self._num_running = self._batches_running = 0
-        self._usual_s = 0.0
+        self._usual_s = self._ended = 0.0
         self._changed = threading.Condition()
         self._closing = False
         self._requests = self._batches = self._source_tokens = self._output_tokens = 0
@@ -94,7 +95,8 @@ class BatchingEngine:
 
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
         """See `Engine.submit`."""
-        requests = [QueueEntry(generation, Future(), time.monotonic()) for generation in generations]
+        now, single = time.monotonic(), len(generations) == 1
+        requests = [QueueEntry(generation, Future(), now, single) for generation in generations]
         with self._changed:
             while wait and len(self._queue) >= self._max_queue and not self._closing:
                 self._changed.wait()
@@ -143,6 +145,7 @@ class BatchingEngine:
                 with self._changed:
                     self._num_running -= len(batch)
                     self._batches_running -= 1
+                    self._ended = time.monotonic()
                     self._changed.notify_all()
 
     def _next_batch(self) -> list[QueueEntry] | None:
@@ -166,14 +169,17 @@ class BatchingEngine:
             return batch
 
     def _moment_s(self) -> float:
-        """How much longer to wait for others before the next batch; nothing unless a batch runs by now."""
+        """How much longer to wait for others before the next batch; nothing unless a batch runs by now.
+
+        Those that the last batch answered may be on their way again, so the wait counts from its end.
+        """
         if not self._batches_running or self._closing:
             return 0.0
         if sum(request.rows for request in self._queue[:LEAST_ROWS]) >= LEAST_ROWS:
             return 0.0
         end = min(
-            self._queue[-1].since + MOMENT * self._usual_s,
-            self._queue[0].since + LONGEST_MOMENT * self._usual_s,
+            max(self._queue[-1].since, self._ended) + MOMENT * self._usual_s,
+            max(self._queue[0].since, self._ended) + LONGEST_MOMENT * self._usual_s,
         )
         return max(0.0, end - time.monotonic())
 
@@ -193,8 +199,15 @@ class BatchingEngine:
         unlike = len(alike) < len(self._queue)
         alike = alike[: LOOK_AHEAD * self._max_batch_size]
         parts = shared_out(alike, self._max_batch_size)
-        part = next(part for part in parts if oldest in part)
-        return in_order(part, alike), len(parts) - 1 + unlike
+        part = in_order(next(part for part in parts if oldest in part), alike)
+        batch = without_late_singles(part, self._half())
+        return batch, len(parts) - 1 + (unlike or len(batch) < len(part))
+
+    def _half(self) -> int:
+        """Half of what waits and runs while another batch can run beside one that does; else all of it."""
+        everything = len(self._queue) + self._num_running
+        together = self._batches_running and self._backend.workers > 1
+        return (everything + 1) // 2 if together else everything
 
     def _run(self, batch: list[QueueEntry]) -> None:
         sound = []

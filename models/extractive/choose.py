@@ -82,11 +82,26 @@ def choose(
     most = len(sentences) if max_sentences is None else max_sentences
     if len(sentences) <= most and words.sum() <= max_words:
         return list(range(len(sentences)))
-    once = list({sentence: i for i, sentence in reversed(list(enumerate(sentences)))}.values())[::-1]
-    fit = [i for i in once if _can_stand_alone(sentences[i])] or once
+    fit = _fit(sentences)
     scores = score([sentences[i] for i in fit], embeddings[fit], weights)
     taken = _take(scores, embeddings[fit] * math.sqrt(weights.repetition), words[fit], max_words, most)
     return sorted(fit[i] for i in taken)
+
+
+def best_first(
+    sentences: Sequence[str], embeddings: NDArray[np.float32], *, max_words: int
+) -> list[tuple[int, float]]:
+    """Return sentences of at most `max_words` words, by number, with their scores; all, if none is short."""
+    fit = _fit(sentences)
+    scores = score([sentences[i] for i in fit], embeddings[fit])
+    found = sorted(zip(fit, map(float, scores), strict=True), key=lambda each: -each[1])
+    return [each for each in found if count_words(sentences[each[0]]) <= max_words] or found
+
+
+def _fit(sentences: Sequence[str]) -> list[int]:
+    """Return the numbers of the sentences that can stand alone, each wording once; of all if none can."""
+    once = list({sentence: i for i, sentence in reversed(list(enumerate(sentences)))}.values())[::-1]
+    return [i for i in once if _can_stand_alone(sentences[i])] or once
 
 
 def _take(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from models.choices import AIM, LENGTHS
 from models.codec import Purpose
 from models.engine.protocol import Decoding, Generation, Output
+from models.extractive.summarizer import pick_headline
 from models.extractive.summarizer import summarize as pick_sentences
 from models.pool import ExtractiveModel, TextModel
 from models.tasks.hypothesis import join
@@ -61,10 +62,17 @@ def most_words(request: SummaryRequest) -> int:
 
 
 def pick(
-    model: ExtractiveModel, request: SummaryRequest, texts: Sequence[str], spans: Sequence[Span]
+    model: ExtractiveModel,
+    request: SummaryRequest,
+    texts: Sequence[str],
+    spans: Sequence[Span],
+    language: str,
 ) -> Steps[Draft]:
-    """Pick the article's own sentences."""
+    """Pick the article's own sentences; for a headline one, which is cut."""
     clean = [" ".join(text.split()) for text in texts]
+    if request.length == "headline":
+        number, cut = yield from pick_headline(clean, model.encoder, language, max_words=most_words(request))
+        return Draft([SummarySentence(cut, spans[number])], windows=1, coverage=1.0)
     picked = yield from pick_sentences(
         clean,
         model.encoder,

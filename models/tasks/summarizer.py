@@ -7,6 +7,7 @@ from typing import Literal
 from models.entry import ModelEntry
 from models.errors import EngineFailed, InvalidInput, UnsupportedLanguage
 from models.extractive.choose import count_words
+from models.extractive.headline.cut import headline
 from models.languages import Languages
 from models.pool import ExtractiveModel, ModelPool, TextModel
 from models.tasks.attempts import Attempt
@@ -134,13 +135,11 @@ class Summarizer:
         texts = [" ".join(article.text[s.start : s.end].splitlines()) for s in spans]
         few = len(texts) <= (most_sentences(request) or len(texts))
         if few and sum(map(count_words, texts)) <= most_words(request):
-            whole = [SummarySentence(text, span) for text, span in zip(texts, spans, strict=True)]
-            note = "the text is no longer than its summary would be: here it is whole"
-            return Draft(whole, windows=1, coverage=1.0, notes=[note])
+            return _whole(request, texts, spans, language)
         yield from until_loaded(self._pool, [entry])
         with self._pool.use(entry) as model:
             if isinstance(model, ExtractiveModel):
-                draft = yield from pick(model, request, texts, spans)
+                draft = yield from pick(model, request, texts, spans, language)
                 if language not in (entry.trained_languages or (language,)):
                     names = ", ".join(map(self._languages.name, entry.trained_languages))
                     told = self._languages.name(language)
@@ -230,6 +229,17 @@ class Summarizer:
             notes=tuple(draft.notes),
             cautions=draft.cautions,
         )
+
+
+def _whole(request: SummaryRequest, texts: Sequence[str], spans: Sequence[Span], language: str) -> Draft:
+    """The article's own sentences, all of them; one that is to be a headline is cut."""
+    is_cut = request.length == "headline"
+    own = [headline(text, language) if is_cut else text for text in texts]
+    notes = ["the text is no longer than its summary would be: here it is whole"]
+    if is_cut and sum(map(count_words, own)) < sum(map(count_words, texts)):
+        notes = []
+    sentences = [SummarySentence(text, span) for text, span in zip(own, spans, strict=True)]
+    return Draft(sentences, windows=1, coverage=1.0, notes=notes)
 
 
 def _in_translation(sentence: SummarySentence, attempt: Attempt) -> SummarySentence:

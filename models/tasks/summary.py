@@ -42,7 +42,7 @@ class SummarySentence:
 
     text: str
     source: Span | None = None
-    """Where it stands in the article, if it is the article's own sentence (or the translation of one)."""
+    """Where it stands in the article, if it is the article's own sentence, cut or translated maybe."""
     original: str | None = None
     """The sentence before it was translated, if it was."""
     evidence: tuple[Evidence, ...] = ()

@@ -12,12 +12,12 @@ TIMINGS = {"text": 4.2, "model": 0.0, "total": 61.3}
 
 SUMMARIZE: dict[str, Any] = {"text": ARTICLE, "length": "headline"}
 SUMMARY: dict[str, Any] = {
-    "summary": "The ferry to Sark did not sail on Monday.",
+    "summary": "The ferry to Sark did not sail on Monday",
     "sentences": [
         {
-            "text": "The ferry to Sark did not sail on Monday.",
+            "text": "The ferry to Sark did not sail on Monday",
             "start": 0,
-            "end": 41,
+            "end": 40,
             "source": {"start": 0, "end": 41},
             "evidence": [{"start": 0, "end": 41, "score": 1.0}],
             "flags": [],

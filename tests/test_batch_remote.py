@@ -214,6 +214,18 @@ def test_what_may_not_be_written_shows_at_once_or_is_kept(program, store, bucket
     assert store.keys(bucket) == ["denied.jsonl"]
 
 
+def test_answers_are_put_there_last_and_the_same_command_goes_on(program, store, bucket, tmp_path):
+    (tmp_path / "in.jsonl").write_bytes(requests(GOOD[:5]))
+    given = (tmp_path / "in.jsonl", f"s3://{bucket}/answers.jsonl")
+    store.denied = lambda request: request.startswith("PUT") and "answers.jsonl.errors" not in request
+    assert program.run(*given, task=("requests",)) == 1
+    assert store.keys(bucket) == ["answers.jsonl.errors"]
+    store.reset()
+    assert program.run(*given, task=("requests",)) == FAILED
+    assert store.keys(bucket) == ["answers.jsonl", "answers.jsonl.errors"]
+    assert program.run(*given, task=("requests",)) == 2
+
+
 def test_an_output_that_is_there_is_replaced_only_if_told(program, store, bucket, tmp_path):
     store.put(bucket, "in.jsonl", lines(GOOD[:20]))
     place, out = f"s3://{bucket}/in.jsonl", f"s3://{bucket}/again.jsonl"

@@ -67,7 +67,7 @@ def fetch(remote: Remote, folder: Path, hears: Hears) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             if each.name.suffix.lower() not in SUFFIXES:
                 target.touch()
-    todo = [(each, target) for each, target in wanted if not target.exists()]
+    todo = [(each, target) for each, target in wanted if not target.is_file()]
     _Fetching(remote, folder, todo, hears).run()
     if todo and version is not None and _version(_listed(remote)[0]) != version:
         raise RemoteFailed(f"{remote.shown} changed while it was fetched; the same command fetches it anew")

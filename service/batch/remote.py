@@ -167,7 +167,7 @@ def _failure(error: Exception, remote: Remote, done: str) -> DragomanError:
     status = next(filter(None, map(_status, chain)), None)
     begin = f"{remote.shown} cannot be {done}:"
     if any(word in name for name in names for word in NO_CREDENTIALS):
-        return RemoteFailed(f"{begin} no credentials were found; {CREDENTIALS[remote.scheme]}")
+        return RemoteFailed(f"{begin} no credentials were found; {CREDENTIALS.get(remote.scheme, '')}")
     if status in (401, 403) or any(isinstance(each, PermissionError) for each in chain):
         return RemoteFailed(f"{begin} access is denied" + (f" ({status})" if status else ""))
     if any(isinstance(each, OSError) and each.errno == errno.ENOSPC for each in chain):

@@ -14,8 +14,6 @@ from service.commands.options import added
 class _Place(click.Path):
     """A file or folder, or an address with one of `schemes`, which is taken as it is."""
 
-    name = "path or address"
-
     def __init__(self, schemes: Sequence[str] = (), **path: Any):
         super().__init__(**path)
         self._schemes = schemes

@@ -10,7 +10,7 @@ from service.batch.remote import scheme_of, shown
 from service.commands.batch_options import BatchOptions, check
 from service.commands.session import Session, note
 
-WRITTEN = ("out", "errors", "summary", "report")
+ROLES = ("out", "errors", "summary", "report")
 """In this order they are made ready; they are put at their addresses in the opposite one, so OUT is last."""
 
 
@@ -20,7 +20,7 @@ def brought_here(session: Session, options: BatchOptions) -> Iterator[BatchOptio
 
     What is written is put at its address at the end, unless an error comes out of the context.
     """
-    there = {name: url for name in WRITTEN if (url := getattr(options, name)) and scheme_of(url)}
+    there = {name: url for name in ROLES if (url := getattr(options, name)) and scheme_of(url)}
     is_remote = scheme_of(options.infile) is not None
     if not there and not is_remote:
         check(options)

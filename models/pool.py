@@ -16,6 +16,7 @@ from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.extractive.encoder import SentenceEncoder, encoder_of
 from models.families import FAMILIES
+from models.freed import give_back
 from models.hub import Tell
 from models.languages import Languages
 from models.loading import Store
@@ -98,8 +99,6 @@ class ModelPool:
         self._places: dict[str, _PoolEntry] = {}  # in order of use, the last used last
         self._failures: dict[str, str] = {}  # bounded: not for each pair of a pattern
         self._lock = threading.Lock()
-
-    # ------------------------------------------------------------------ use
 
     @contextmanager
     def use(self, entry: ModelEntry) -> Iterator[Model]:
@@ -242,6 +241,7 @@ class ModelPool:
                     fetch(loading.tell)
                 self._shrink()  # those that must go make room before the new one is planned
                 model = self._load(entry, loading.tell)
+                give_back()  # what its files were read into
                 with self._lock:
                     place.model, place.loading = model, None
                     self._failures.pop(entry.name, None)

@@ -18,18 +18,15 @@ from gunicorn.http import message
 
 from models.engine.protocol import BatchRecord
 from models.errors import DragomanError
-from service.http.access import discreet
-from service.http.app import create_app
 from service.http.body import ARRIVING
-from service.http.metrics import Metrics
 from service.http.readiness import Readiness
 from service.http.worker import Worker
-from service.jobs.desk import Desk
 from service.listening import require_free
-from service.log import configure_log
+from service.log import configure_log, discreet
 from service.settings import Settings
 
 if TYPE_CHECKING:
+    from service.jobs.desk import Desk
     from service.runtime import Runtime
 
 OnBatch = Callable[[str, BatchRecord], None]
@@ -103,6 +100,11 @@ class Server(BaseApplication):  # type: ignore[misc]
             raise AppImportError(f"dragoman cannot start: {field}{error.message}") from error
 
     def _application(self) -> Flask:
+        # Imported here, in the worker: the master, which only watches, would hold 70 MB more.
+        from service.http.app import create_app
+        from service.http.metrics import Metrics
+        from service.jobs.desk import Desk
+
         metrics = Metrics()
         self._runtime = self._build_runtime(self._settings, metrics.observe_batch)
         self._readiness = Readiness(self._runtime)
@@ -147,7 +149,7 @@ def serve(settings: Settings) -> None:
 
 
 def _runtime(settings: Settings, on_batch: OnBatch) -> "Runtime":
-    # Imported here, in the worker: torch must not have started its threads before the fork.
+    # Imported here, in the worker: what it imports may start threads, which do not survive a fork.
     from service.runtime import Runtime
 
     return Runtime(settings, on_batch=on_batch, strangers=True)

@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 from engine_simulated import CASES, Case, Device, SimulatedEngine, about, count_of, seconds_of, sizes_of
-from engine_texts import Bench, TextTask, WritingEngine, texts_of
+from engine_texts import OwnTime, TextTask, WritingEngine, texts_of
 from engine_workloads import simulated_model
 
 from models.engine.hosting import EngineHost
@@ -132,7 +132,7 @@ def feed(worker: int, address: str, to_come: Any, pipe: Any) -> None:
         gc.freeze()
         pipe.send(len(units))
         pipe.recv()
-        Bench.seconds, start_s = 0.0, time.process_time()
+        OwnTime.seconds, start_s = 0.0, time.process_time()
         if case.alone and worker == 0:
             for generation in case.workload.generations(count, case.num_beams):
                 engine.submit([generation], wait=True)[0].result()
@@ -140,7 +140,7 @@ def feed(worker: int, address: str, to_come: Any, pipe: Any) -> None:
             with ThreadPoolExecutor(len(units)) as threads:
                 for done in [threads.submit(feeder.unit, *each, True) for each in enumerate(units)]:
                     done.result()
-        pipe.send(time.process_time() - start_s - Bench.seconds)
+        pipe.send(time.process_time() - start_s - OwnTime.seconds)
         pipe.recv()
         engine.close()
     engines.close()

@@ -40,6 +40,10 @@ class ExtractiveModel:
     entry: ModelEntry
     encoder: SentenceEncoder
 
+    def knows(self, language: str) -> bool:
+        """Return whether the encoder was trained on the language, as far as its entry says."""
+        return language in (self.entry.trained_languages or (language,))
+
 
 @dataclass(frozen=True, slots=True)
 class EntailmentModel:
@@ -278,7 +282,9 @@ class ModelPool:
     def _load_unguarded(self, entry: ModelEntry, tell: Tell) -> Model:
         folder = self.store.folder(entry, tell)
         if entry.kind == "extractive":
-            return ExtractiveModel(entry, SentenceEncoder(folder, self._engines.device))
+            form, pooling = entry.prompt.get("summarize", "{text}"), FAMILIES[entry.family].pooling
+            encoder = SentenceEncoder(folder, self._engines.device, form=form, pooling=pooling)
+            return ExtractiveModel(entry, encoder)
         if entry.kind == "entailment":
             judge, window = JUDGES[FAMILIES[entry.family].judge], entry.max_source_tokens
             return EntailmentModel(entry, judge(folder, self._engines.device, max_tokens=window))

@@ -64,6 +64,9 @@ KEPT = [
     "Prosecutors say that the mayor, allegedly helped by his brother, took money from three builders.",
     "Tim Henman's decision has left the whole of the British team with a very large hole to fill.",
     "Photos which were shown in public and are now known to all, show Mara Quill looking quite happy.",
+    "The party is ready to prove to the whole country that it is they, not the Greens, who are the threat.",
+    "It seems that there has been a new game for as many years as there have been machines for it.",
+    "The mill is looking for a buyer in the south of the whole country, the firm told Reuters.",
     "The firm saw its profits fall by a half, but its largest owner says a recovery will come by May.",
 ]
 

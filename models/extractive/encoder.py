@@ -1,4 +1,4 @@
-"""Sentences as unit vectors, by a small BERT-like encoder (all-MiniLM-L6-v2) and mean pooling.
+"""Sentences as unit vectors, by a BERT-like encoder (all-MiniLM-L6-v2) and what its family pools them by.
 
 Knows nothing of articles or of what the vectors are for.
 """
@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer
 
+from models.families import Pooling
+
 Embeddings = NDArray[np.float32]
 """[sentences, dimension], each row of length 1."""
 
@@ -23,7 +25,8 @@ class SentenceEncoder:
 
     Reads `model.safetensors` alone, runs no code from the folder and looks nowhere else. A sentence longer
     than `max_tokens` is embedded by its beginning: the window that the encoder was trained with, 256
-    tokens for MiniLM, is some 180 words and holds nearly every sentence whole.
+    tokens for MiniLM, is some 180 words and holds nearly every sentence whole. `form` is what an encoder
+    reads around a sentence, such as "query: {text}".
 
     One thread does all of torch's work: OpenMP keeps a team for each thread that computes, and those of
     requests would stay for as long as their threads do.
@@ -31,17 +34,19 @@ class SentenceEncoder:
 
     max_tokens = 256
 
-    def __init__(self, folder: Path, device: str = "cpu"):
+    def __init__(self, folder: Path, device: str = "cpu", *, form: str = "{text}", pooling: Pooling = "mean"):
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = AutoModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
         )
         self._model = model.to(device).eval()
         self._device = device
+        self._form = form
+        self._pooling = pooling
         self._thread = ThreadPoolExecutor(1, "dragoman-encoder")
 
     def embed(self, sentences: Sequence[str]) -> Embeddings:
-        """A row for each sentence: the mean of its tokens' last hidden states, at length 1."""
+        """A row for each sentence, at length 1."""
         return self._thread.submit(self._embed, sentences).result()
 
     @torch.inference_mode()
@@ -54,11 +59,16 @@ class SentenceEncoder:
         return rows
 
     def _embed_batch(self, sentences: list[str]) -> Embeddings:
+        texts = [self._form.replace("{text}", sentence) for sentence in sentences]
         inputs = self._tokenizer(
-            sentences, padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
+            texts, padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
         ).to(self._device)
-        hidden = self._model(**inputs).last_hidden_state
-        mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-        mean = (hidden * mask).sum(1) / mask.sum(1)
-        rows: Embeddings = torch.nn.functional.normalize(mean, dim=1).cpu().numpy()
+        output = self._model(**inputs)
+        if self._pooling == "pooler":
+            pooled = output.pooler_output
+        else:
+            hidden = output.last_hidden_state
+            mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+            pooled = (hidden * mask).sum(1) / mask.sum(1)
+        rows: Embeddings = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
         return rows

@@ -52,9 +52,9 @@ def _without_brackets(found: list[Token], language: str) -> list[Token]:
     kept: list[Token] = []
     depth = 0
     for token in found:
-        if token.text in "([":
+        if token.text == "(":
             depth += 1
-        elif token.text in ")]":
+        elif token.text == ")":
             depth -= 1
         elif depth == 0:
             kept.append(token)

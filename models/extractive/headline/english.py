@@ -72,7 +72,9 @@ def _end_of_credit(found: Tokens, start: int) -> int:
     for j in range(start, min(start + _MOST_SUBJECT, len(found))):
         if found[j].key in says:
             has = found[j - 1].key in ("has", "have", "had")
-            return j + 1 if _is_source(found[start : j - has]) and _credit_is_over(found, j) else 0
+            is_credit = _is_source(found[start : j - has]) and _credit_is_over(found, j)
+            end = len(found) if found[j].key == "told" else j + 1
+            return end if is_credit else 0
     return 0
 
 
@@ -84,7 +86,7 @@ def _is_source(subject: Tokens) -> bool:
 
 def _credit_is_over(found: Tokens, said: int) -> bool:
     """Return whether after this verb nothing follows but when and where something was said."""
-    if said + 1 == len(found):
+    if said + 1 == len(found) or found[said].key == "told":
         return True
     after = found[said + 1].key
     is_verb = found[said].key not in words_of("nouns")

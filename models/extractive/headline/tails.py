@@ -76,6 +76,8 @@ def _is_loose_without_comma(found: Tokens, i: int, before: set[str], key: str, l
     hedged = not before.isdisjoint(words_of("not_once"))
     if key in ("when", "while", "before"):
         return not hedged
+    if key == "as" and not before.isdisjoint({"as", "so", "such", "same"}):
+        return False
     if key == "as" and after in ("a", "an"):
         return before.isdisjoint(words_of("as_after"))
     if key == "as":
@@ -124,6 +126,8 @@ def _is_loose(found: Tokens, i: int, before: set[str]) -> bool:
         return False  # the clause goes on after it
     if key in words_of("scoped_tails") and not before.isdisjoint(words_of("scopes")):
         return False
+    if key in ("who", "which") and not before.isdisjoint({"it", "it's", "it’s"}):
+        return False  # as in "it is they, not we, who"
     if key in words_of("tails"):
         return not _is_half(found[:i])
     following = found[i + 2].key if i + 2 < len(found) else ""

@@ -15,8 +15,8 @@ Feed = Literal["text", "target mark", "target token", "language tokens", "comple
 """The ways in which text becomes a writing model's input: a codec each, in models/codec.py."""
 
 Pooling = Literal["mean", "pooler"]
-"""The ways in which an encoder's output becomes a sentence's vector: the mean of its tokens' last states, or the
-first token's through a layer and tanh (BERT's pooler)."""
+"""The ways in which an encoder's output becomes a sentence's vector: the mean of its tokens' last states, or
+the first token's through a layer and tanh (BERT's pooler)."""
 
 Judge = Literal["pair", "question", "support"]
 """The ways in which a model is asked whether one text follows from another, in models/entailment.py."""

@@ -31,7 +31,7 @@ CUTS = [
         "Mara Quill was chosen on Monday",
     ),
     (
-        "The largest of the firms, Quill and Sons, has bought three ferries from its rival.",
+        "The largest of the firms, Quill Ferries, has bought three ferries from its rival.",
         "The largest of the firms has bought three ferries from its rival",
     ),
     (
@@ -67,6 +67,10 @@ KEPT = [
     "The party is ready to prove to the whole country that it is they, not the Greens, who are the threat.",
     "It seems that there has been a new game for as many years as there have been machines for it.",
     "The mill is looking for a buyer in the south of the whole country, the firm told Reuters.",
+    "Quill, Ferry and Sons, who have owned the old harbour for six years, will close its mill.",
+    "The four firms that are named in the letter are Quill Ferries, its bank in Oslo, a mill, and a ship.",
+    "The new law could see the smaller farms - those in the hills - receive a good deal more money.",
+    "The deal will help the firm, trying to survive by selling its old ferries to others, save a million.",
     "The firm saw its profits fall by a half, but its largest owner says a recovery will come by May.",
 ]
 

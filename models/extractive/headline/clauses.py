@@ -76,7 +76,8 @@ def has_finite_verb_at(found: Tokens, i: int) -> bool:
         return False
     if key in words_of("finite"):
         return True
-    if key not in words_of("either") and not (key.endswith("ed") and len(key) > 4 and found[i].text == key):
+    is_past = key.endswith("ed") and len(key) > 4 and found[i].text == key and "-" not in key
+    if before == "newly" or not (is_past or key in words_of("either")):
         return False
     after = found[i + 1].key if i + 1 < len(found) else ""
     if key in words_of("intransitive"):

@@ -1,6 +1,7 @@
 """Rules that shorten an English sentence, each a way to leave something out."""
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from models.checks.language.calendar_words import is_calendar_word
 from models.extractive.headline.clauses import (
@@ -102,6 +103,8 @@ def _connectives(found: list[Token], room: int) -> Iterator[list[Token]]:
     """Without "However," or "But" at the beginning."""
     if len(found) > 2 and found[0].key in words_of("connectives"):
         comma = found[1].text == ","
+        if found[1 + comma].key in words_of("crediting"):
+            return
         if comma or found[0].key in ("but", "and", "yet", "so"):
             yield found[1 + comma :]
 
@@ -150,11 +153,19 @@ def _insertions(found: list[Token], room: int) -> Iterator[list[Token]]:
     subject = found[:first]
     if verbs(subject)[0] or any(token.key in words_of("openers") for token in subject):
         return
+    if _has_names_in_a_row(found[first : commas[-1]]):
+        return
     for i in commas[1:]:
         if has_finite_verb_at(found, i + 1):
             named = _is_name(found[first + 1 : i]) and _is_kind(subject)
             yield [*(found[first + 1 : i] if named else subject), *found[i + 1 :]]
             return
+
+
+def _has_names_in_a_row(found: Tokens) -> bool:
+    return any(
+        each.key in ("and", "or") and following.text[0].isupper() for each, following in pairwise(found)
+    )
 
 
 def _is_name(found: Tokens) -> bool:

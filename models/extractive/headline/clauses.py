@@ -145,8 +145,9 @@ def count(found: Tokens) -> int:
 
 
 def is_quoted(found: Tokens, i: int) -> bool:
-    """Return whether this place is between plain quotation marks."""
-    return sum(token.text == '"' for token in found[:i]) % 2 == 1
+    """Return whether this place is between quotation marks."""
+    before = [token.text for token in found[:i]]
+    return before.count('"') % 2 == 1 or before.count("“") > before.count("”")
 
 
 def is_number(token: Token) -> bool:

@@ -191,15 +191,16 @@ def _days(found: list[Token], room: int) -> Iterator[list[Token]]:
             kept.append(found[i - 1])
         elif kept and kept[-1].key in ("later", "earlier", "early", "late"):
             kept.pop()
-    if len(kept) < len(found) and not any(token.key in words_of("scopes") for token in kept):
+    bound = any(token.key in words_of("scopes") or token.key.endswith(("n't", "n’t")) for token in kept)
+    if len(kept) < len(found) and not bound:
         yield kept
 
 
 def _end_of_day(found: Tokens, i: int) -> int:
     """The place after a day that begins here; 0 if none does."""
     before = found[i - 1].key if i else ""
-    bound = before in words_of("prepositions") or before in words_of("determiners")
-    if not i or bound or before.endswith(("ing", "'s", "’s")):
+    bound = before in words_of("prepositions") | words_of("determiners") | words_of("conjunctions")
+    if not i or bound or is_quoted(found, i) or before.endswith(("ing", "'s", "’s")):
         return 0
     end = _end_of_date(found, i)
     if not end or end == len(found):

@@ -130,7 +130,9 @@ def _is_half(part: Tokens) -> bool:
 
 
 def _is_participle(token: Token) -> bool:
-    small = token.text == token.key and token.key.endswith("ing") and len(token.key) > 5
+    small = (
+        token.text == token.key and token.key.endswith("ing") and len(token.key) > 5 and "-" not in token.key
+    )
     return small and token.key not in words_of("no_participles")
 
 
@@ -152,5 +154,5 @@ def _is_loose(found: Tokens, i: int, before: set[str]) -> bool:
         return not _is_half(found[:i])
     following = found[i + 2].key if i + 2 < len(found) else ""
     if _is_participle(found[i + 1]):
-        return following not in ("and", "or", ",")
+        return following not in ("and", "or", ",") and before.isdisjoint(words_of("negations"))
     return (key.endswith("ed") or key in words_of("either")) and following in words_of("prepositions")

@@ -3,8 +3,8 @@
     python bench/headlines.py --data news_sentences.jsonl.xz [--skip 900] [--articles 450] [--show 100]
 
 The file is that of bench/fit_extractive.py, whose weights are fitted to its first 900 articles. "Sentence" is
-the best sentence as it stands, "headline" what `length: headline` gives. Words are counted between spaces; ROUGE
-F1 is rouge-score's, stemmed. `--show` prints so many sentences with what was cut of them, at random.
+the best sentence as it stands, "headline" what `length: headline` gives. Words are counted between spaces;
+ROUGE F1 is rouge-score's, stemmed. `--show` prints so many sentences with what was cut of them, at random.
 """
 
 import argparse

@@ -7,7 +7,7 @@ languages lose brackets and a last relative clause. An attribution is shortened,
 
 import re
 
-from models.extractive.headline.clauses import Token, count, text_of, tokens, words_of
+from models.extractive.headline.clauses import WordOrMark, count, text_of, tokens, words_of
 from models.extractive.headline.english import shortened
 from models.extractive.headline.guards import keeps
 from models.extractive.headline.tails import LEAST_WORDS
@@ -51,9 +51,9 @@ def _without_dateline(sentence: str) -> str:
     return _DATELINE.sub("", _AGENCY.sub("", sentence))
 
 
-def _without_brackets(found: list[Token], language: str) -> list[Token]:
+def _without_brackets(found: list[WordOrMark], language: str) -> list[WordOrMark]:
     """Leave out what stands in brackets, if they are in pairs and lose nothing that guards."""
-    kept: list[Token] = []
+    kept: list[WordOrMark] = []
     depth, closed = 0, False
     for token in found:
         if token.text == "(":
@@ -70,7 +70,7 @@ def _without_brackets(found: list[Token], language: str) -> list[Token]:
     return kept if keeps(found, kept, language) else found
 
 
-def _without_last_clause(found: list[Token], language: str) -> list[Token]:
+def _without_last_clause(found: list[WordOrMark], language: str) -> list[WordOrMark]:
     """Leave out a relative clause at the end, which a comma sets off, of a sentence that is too long."""
     last = max((i for i, token in enumerate(found) if token.text == ","), default=0)
     if not last or count(found) <= MOST_WORDS or last + 3 >= len(found):

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 from models.checks.language.calendar_words import is_calendar_word
 from models.extractive.headline.clauses import (
-    Token,
     Tokens,
+    WordOrMark,
     count,
     has_finite_verb_at,
     is_clause,
@@ -25,14 +25,14 @@ _MOST_LEAD = 25
 """Words of a lead, at most."""
 
 
-def shortened(found: list[Token], most_words: int) -> list[Token]:
+def shortened(found: list[WordOrMark], most_words: int) -> list[WordOrMark]:
     """Return the sentence without what may be left out until it has so many words, if that can be."""
     if not found:
         return found
     end = found[-1:] if found[-1].text == "." else []
     body, credit = _credited(found[: len(found) - len(end)])
     room = most_words - count(credit)
-    rules: tuple[Callable[[list[Token], int], Iterator[list[Token]]], ...] = (
+    rules: tuple[Callable[[list[WordOrMark], int], Iterator[list[WordOrMark]]], ...] = (
         _connectives,
         _leads,
         _insertions,
@@ -49,7 +49,7 @@ def shortened(found: list[Token], most_words: int) -> list[Token]:
     return [*body, *credit, *end]
 
 
-def _credited(found: list[Token]) -> tuple[list[Token], list[Token]]:
+def _credited(found: list[WordOrMark]) -> tuple[list[WordOrMark], list[WordOrMark]]:
     """Part a sentence from its last "…, the council said on Friday", of which the rest is left out."""
     for i in range(len(found) - 2, 0, -1):
         if found[i].text != ",":
@@ -99,7 +99,7 @@ def _ends_credit(found: Tokens, start: int, i: int) -> bool:
     return is_comma(found, i) or by
 
 
-def _connectives(found: list[Token], room: int) -> Iterator[list[Token]]:
+def _connectives(found: list[WordOrMark], room: int) -> Iterator[list[WordOrMark]]:
     """Without "However," or "But" at the beginning."""
     if len(found) > 2 and found[0].key in words_of("connectives"):
         comma = found[1].text == ","
@@ -109,7 +109,7 @@ def _connectives(found: list[Token], room: int) -> Iterator[list[Token]]:
             yield found[1 + comma :]
 
 
-def _leads(found: list[Token], room: int) -> Iterator[list[Token]]:
+def _leads(found: list[WordOrMark], room: int) -> Iterator[list[WordOrMark]]:
     """Without what leads the clause up to a comma: "After a long day, ", "On Monday, "."""
     if not _is_lead(found):
         return
@@ -142,7 +142,7 @@ def _is_of_time(word: str) -> bool:
     return small or is_calendar_word(word, "en") or word in words_of("period") or word[0].isdigit()
 
 
-def _insertions(found: list[Token], room: int) -> Iterator[list[Token]]:
+def _insertions(found: list[WordOrMark], room: int) -> Iterator[list[WordOrMark]]:
     """Without what stands between a subject and its verb, set off on both sides."""
     if not found[0].is_word or found[0].key in words_of("prepositions") | words_of("leaders"):
         return
@@ -180,9 +180,9 @@ def _is_kind(found: Tokens) -> bool:
     return whole and (first.key in words_of("determiners") or first.text.islower() or "'" in first.text)
 
 
-def _days(found: list[Token], room: int) -> Iterator[list[Token]]:
+def _days(found: list[WordOrMark], room: int) -> Iterator[list[WordOrMark]]:
     """Without days and dates: "on Monday", "last week", "on 12 May"."""
-    kept: list[Token] = []
+    kept: list[WordOrMark] = []
     i = 0
     while i < len(found):
         end = _end_of_day(found, i)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from models.extractive.headline.clauses import (
-    Token,
     Tokens,
+    WordOrMark,
     count,
     has_finite_verb_at,
     is_clause,
@@ -17,7 +17,7 @@ from models.extractive.headline.clauses import (
 LEAST_WORDS = 5
 
 
-def without_tail(found: list[Token], room: int) -> Iterator[list[Token]]:
+def without_tail(found: list[WordOrMark], room: int) -> Iterator[list[WordOrMark]]:
     """The longest beginnings that are whole clauses within the room; then the shortest over it."""
     if _ends_in_verb(found) or _subject_has_clause(found):
         return  # an attribution of a form that is not known; a verb that could be missed
@@ -129,7 +129,7 @@ def _is_half(part: Tokens) -> bool:
     return pairs >= 0 and {"and", "or", "nor"}.isdisjoint(keys[pairs:])
 
 
-def _is_participle(token: Token) -> bool:
+def _is_participle(token: WordOrMark) -> bool:
     small = (
         token.text == token.key and token.key.endswith("ing") and len(token.key) > 5 and "-" not in token.key
     )

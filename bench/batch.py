@@ -50,13 +50,13 @@ WHAT = [
 ]
 
 
-def articles(count: int, seed: int) -> list[str]:
-    """So many texts of 2 to 12 sentences, no sentence twice."""
+def articles(count: int, seed: int, lengths: tuple[int, int] = (2, 12)) -> list[str]:
+    """So many texts of so many sentences, no sentence twice."""
     rng, number = random.Random(seed), itertools.count(1)
     return [
         " ".join(
             f"{rng.choice(WHO)} {rng.choice(DID)} {rng.choice(WHAT)}, in statement number {next(number)}."
-            for _ in range(rng.randint(2, 12))
+            for _ in range(rng.randint(*lengths))
         )
         for _ in range(count)
     ]

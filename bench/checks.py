@@ -23,6 +23,7 @@ import statistics
 import time
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,9 +34,10 @@ from sklearn.linear_model import LogisticRegression
 from models.catalog import Catalog
 from models.checks.language.reading import Reading
 from models.checks.pair import Check, Pair
+from models.checks.pauses import finish
 from models.checks.registry import SUMMARY_CHECKS
 from models.checks.summary import placement, splices
-from models.checks.summary_report import check_summary
+from models.checks.summary_report import EntailmentScorer, check_summary
 from models.engines import EngineMaker
 from models.languages import Languages
 from models.loading import Store
@@ -58,8 +60,10 @@ def scorer(folder: Path) -> ModuleType:
     return module
 
 
-def by_all(source: str, summary: str) -> Flags:
-    return [tuple(f.span) for s in check_summary(source, summary, language="en") for f in s.flags]
+def by_all(source: str, summary: str, entailment: EntailmentScorer | None = None) -> Flags:
+    pair = Pair(Reading(source, "en"), Reading(summary, "en"))
+    flags = [flag for each in finish(check_summary(pair, entailment)) for flag in each.flags]
+    return [tuple(flag.span) for flag in flags if flag.severity == "error"]
 
 
 def by_model(name: str) -> Callable[[str, str], Flags]:
@@ -71,11 +75,7 @@ def by_model(name: str) -> Callable[[str, str], Flags]:
         assert isinstance(model, EntailmentModel)
         judge = model.entailment
 
-    def run(source: str, summary: str) -> Flags:
-        found = check_summary(source, summary, language="en", entailment=judge)
-        return [tuple(f.span) for s in found for f in s.flags]
-
-    return run
+    return partial(by_all, entailment=judge)
 
 
 def by_one(check: Check) -> Callable[[str, str], Flags]:

@@ -34,6 +34,7 @@ from sklearn.model_selection import GroupKFold
 from models.catalog import Catalog
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
+from models.checks.pauses import finish
 from models.checks.registry import TRANSLATION_CHECKS, run
 from models.confidence import Coefficients, Signs, coefficients
 from models.engines import EngineMaker
@@ -145,7 +146,7 @@ class Examples:
     def _signs(self, row: Row) -> Signs:
         found = Hypothesis(**row["hypothesis"])
         pair = Pair(Reading(row["text"], row["source"]), Reading(found.text, row["target"]))
-        flags = run(TRANSLATION_CHECKS, pair)
+        flags = finish(run(TRANSLATION_CHECKS, pair))
         self.kinds.append({flag.kind for flag in flags})
         return signs_of(pair, found, flags)
 

@@ -9,10 +9,14 @@ drawn as real ones are, and forced. One JSON line a case. Needs torch, transform
 """
 
 import argparse
+import contextlib
 import datetime
 import gc
 import importlib.util
+import itertools
 import json
+import os
+import platform
 import random
 import statistics
 import sys
@@ -229,6 +233,8 @@ def about(bench, options) -> dict[str, object]:
     found = {
         "device": torch.cuda.get_device_name() if bench.device == "cuda" else "cpu",
         "dtype": str(bench.dtype),
+        "machine": f"{_processor()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -240,6 +246,15 @@ def about(bench, options) -> dict[str, object]:
 
         found["triton"] = triton.__version__
     return found
+
+
+def _processor() -> str:
+    """The processor's name, as Linux tells it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def main():
@@ -254,9 +269,11 @@ def main():
     options = parser.parse_args()
     bench = Bench(options)
     if options.simulate:
+        sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+        from engine_fed import fed
         from engine_simulated import simulate
 
-        for record in simulate():
+        for record in itertools.chain(simulate(), fed()):
             bench.record(**record)
     for workload in () if options.simulate else TINY if options.tiny else WORKLOADS:
         if workload.name in options.models:

@@ -8,6 +8,8 @@ share that the host keeps. Kernel launches, copies to a GPU and their order are 
 
 import gc
 import time
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +17,9 @@ from engine_workloads import WORKLOADS, Workload, simulated_model
 
 from models.engine.seq2seq import Seq2SeqEngine
 from models.engine.seq2seq.loop import Loop
-from models.engine.seq2seq.memory import sizes_for
+from models.engine.seq2seq.memory import Sizes, sizes_for
 from models.engine.seq2seq.runner import Runner
+from service.batch.lanes import AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ CASES = (
 )
 
 
+ARTICLES, UNITS, SENTENCES = 1024, (33, 512), 25
+"""A batch's, those of a unit before and now, and those of an article."""
 MOST_QUEUED = 2048
 AT_A_TIME = 64
 """Requests that are submitted together, while the engine waits for the device: both hold the same lock of
@@ -111,7 +116,8 @@ class SimulatedRunner(Runner):
 
     def _step(self, active, lane):
         case, state, slots = self._case, self.state, active.long()
-        bucket = next(size for size in self._graphs._buckets(lane) if size >= len(active))
+        buckets = self._graphs.buckets(lane)
+        bucket = buckets[bisect_left(buckets, len(active))]
         rows_us = bucket * (case.slot_us + lane.num_beams * case.row_us)
         self._simulated.work(case.step_ms / 1e3 + rows_us / 1e6)
         position = state.position[slots] + 1
@@ -138,38 +144,74 @@ class SimulatedEngine(Seq2SeqEngine):
         return loop
 
 
-def simulate() -> list[dict[str, object]]:
-    """Return a record of each case."""
+def simulate() -> Iterator[dict[str, object]]:
+    """Yield a record of each case."""
     torch.set_num_threads(1)
-    return [_record(case) for case in CASES]
+    yield from map(_record, CASES)
+    for case, articles in ((CASES[0], ARTICLES), (CASES[4], ARTICLES // 2)):
+        for unit in UNITS:
+            yield _in_units(case, articles, unit)
+
+
+def _in_units(case: Case, articles: int, unit: int) -> dict[str, object]:
+    """A batch in units of so many articles: each is drained, and then a tenth of it is tried once more."""
+    each = 1 if case.workload is BART else SENTENCES
+    device = Device(host_is_free=False)
+    engine = SimulatedEngine(case, device, simulated_model(case.workload), **sizes_of(case))
+    started = device.now()
+    for number in range(articles // unit):
+        generations = case.workload.generations(unit * each, case.num_beams, seed=number)
+        for tried in (generations, generations[: len(generations) // 10]):
+            for i in range(0, len(tried), AT_ONCE["cuda"]):
+                for future in engine.submit(tried[i : i + AT_ONCE["cuda"]]):
+                    future.result()
+    seconds = device.now() - started
+    engine.close()
+    done = articles // unit * unit
+    return {
+        **about(case),
+        "system": "simulated",
+        "case": f"units of {unit}",
+        "articles_per_s": done / seconds,
+    }
 
 
 def _record(case: Case) -> dict[str, object]:
-    free_s, _ = _seconds(case, host_is_free=True)
-    seconds, busy_s = min(_seconds(case, host_is_free=False) for _ in range(3))
-    count = _count(case)
+    free_s, _ = seconds_of(case, host_is_free=True)
+    seconds, busy_s = min(seconds_of(case, host_is_free=False) for _ in range(3))
+    count = count_of(case)
     return {
         "system": "simulated",
-        "model": case.workload.name,
-        "case": "one alone" if case.alone else "all at once",
-        "num_beams": case.num_beams,
+        **about(case),
         "per_s": count / seconds,
         "of_the_device": free_s / seconds,
         "busy": busy_s / seconds,
     }
 
 
-def _count(case: Case) -> int:
+def about(case: Case) -> dict[str, object]:
+    """A record's first fields."""
+    name = "one alone" if case.alone else "all at once"
+    return {"model": case.workload.name, "case": name, "num_beams": case.num_beams}
+
+
+def sizes_of(case: Case) -> Sizes:
+    """The sizes of the engine."""
+    workload = case.workload
+    return sizes_for(case.num_beams, workload.max_source_tokens, workload.max_new_tokens)
+
+
+def count_of(case: Case) -> int:
+    """The number of requests."""
     return 8 if case.alone else case.workload.num_requests * (2 if case.num_beams == 1 else 1)
 
 
-def _seconds(case: Case, *, host_is_free: bool) -> tuple[float, float]:
+def seconds_of(case: Case, *, host_is_free: bool) -> tuple[float, float]:
     """The simulated seconds of the whole case, and those of the device's work."""
     device = Device(host_is_free=host_is_free)
     workload = case.workload
-    sizes = sizes_for(case.num_beams, workload.max_source_tokens, workload.max_new_tokens)
-    engine = SimulatedEngine(case, device, simulated_model(workload), **sizes)
-    generations = workload.generations(_count(case), case.num_beams)
+    engine = SimulatedEngine(case, device, simulated_model(workload), **sizes_of(case))
+    generations = workload.generations(count_of(case), case.num_beams)
     gc.collect()
     gc.freeze()  # as a server does once it is up
     started = device.now()

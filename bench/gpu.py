@@ -1,4 +1,4 @@
-"""All that a GPU has to show of the native engine: it is exact, its tests pass, and how fast it is.
+"""All that a GPU has to show of the engines made for it: they are exact, their tests pass, how fast they are.
 
     python3 bench/gpu.py --out FILE           within 8 minutes on an H100; without a GPU it says so and ends
     python3 bench/gpu.py --tiny --out FILE    on a CPU, tiny shapes: shows that it runs, and nothing else
@@ -24,6 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from engine import Bench, about
 from engine_workloads import TINY, WORKLOADS
+from gpu_causal import ARCHITECTURES as CAUSAL_ARCHITECTURES
+from gpu_causal import causal_exactness, causal_rates
 from seq2seq_models import (
     ARCHITECTURES,
     MAX_NEW,
@@ -117,10 +119,14 @@ def main() -> int:
     bench.record(case="kernels", usable=kernels.usable_on(torch.device(bench.device)))
     for architecture in ARCHITECTURES:
         bench.record(**exactness(architecture, bench.device, each=2 if options.tiny else 10))
+    for architecture in CAUSAL_ARCHITECTURES:
+        bench.record(**causal_exactness(architecture, bench.device, each=2 if options.tiny else 10))
     if not options.tiny:
         bench.record(**tests())
     for workload in TINY if options.tiny else WORKLOADS:
         bench.run(workload, ["engine"])
+    for record in causal_rates(bench.device, requests=40 if options.tiny else 2000):
+        bench.record(**record)
     bench.record(case="all", seconds=time.perf_counter() - started)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(

@@ -19,8 +19,10 @@ from pathlib import Path
 
 from translation_damage import DAMAGES
 
+from models.checks.flag import Flag
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
+from models.checks.pauses import finish
 from models.checks.registry import TRANSLATION_CHECKS, run
 from models.checks.translation_report import check_translation
 from models.text.span import Span
@@ -44,11 +46,15 @@ def pairs(rows: list[Row]) -> Iterator[tuple[str, str, str, str]]:
             yield source, target, row[source], row[target]
 
 
+def _all(text: str, output: str, source: str, target: str) -> list[Flag]:
+    return finish(run(TRANSLATION_CHECKS, Pair(Reading(text, source), Reading(output, target))))
+
+
 def false_alarms(rows: list[Row]) -> None:
     found: dict[str, Counter[str]] = defaultdict(Counter)
     total, started = 0, time.process_time()
     for source, target, text, output in pairs(rows):
-        flags = run(TRANSLATION_CHECKS, Pair(Reading(text, source), Reading(output, target)))
+        flags = _all(text, output, source, target)
         total += 1
         for kind in {flag.kind for flag in flags} | ({"any"} if flags else set()):
             own = [flag.severity for flag in flags if kind in ("any", flag.kind)]
@@ -71,9 +77,9 @@ def detection(rows: list[Row], rng: random.Random) -> None:
             damaged = damage(text, output, rng, target)
             if damaged is None:
                 continue
-            flags = run(TRANSLATION_CHECKS, Pair(Reading(damaged[0], source), Reading(damaged[1], target)))
+            flags = _all(*damaged, source, target)
             own = {flag.severity for flag in flags if flag.kind == kind}
-            before = run(TRANSLATION_CHECKS, Pair(Reading(text, source), Reading(output, target)))
+            before = _all(text, output, source, target)
             counts.update(cases=1, error="error" in own, own=bool(own), any=bool(flags), before=bool(before))
         shares = [100 * counts[key] / max(1, counts["cases"]) for key in ("error", "own", "any", "before")]
         print(
@@ -127,7 +133,7 @@ def documents(rows: list[Row], rng: random.Random) -> None:
 
 
 def _flags(source: str, output: str, source_language: str, target_language: str):  # type: ignore[no-untyped-def]
-    found = check_translation(source, output, source_language, target_language)
+    found = finish(check_translation(source, output, source_language, target_language))
     return [flag for sentence in found for flag in sentence.flags]
 
 

@@ -251,7 +251,7 @@ def base_decoding(entry: ModelEntry, config: Any) -> dict[str, Any]:
     suppressed = [ids[0] for ids in words if len(ids) == 1] + list(
         getattr(config, "suppress_tokens", None) or []
     )
-    eos = config.eos_token_id
+    eos = getattr(config, "eos_token_id", None)
     return {
         **base,
         "suppressed_token_ids": tuple(sorted(set(suppressed))),

@@ -1,19 +1,35 @@
-"""From a transformers model in memory to a CTranslate2 folder. CTranslate2 does the work."""
+"""From a transformers model in memory to a CTranslate2 folder. CTranslate2 does the work.
 
-from collections.abc import Mapping
+CTranslate2 rounds a whole weight to int8 at once, which takes two more copies of it, and begins with the
+largest, the embeddings. Here some rows are rounded at a time, to the same numbers, and a weight's memory is
+free when it is done.
+"""
+
+import gc
+from collections import defaultdict
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from ctranslate2.converters import TransformersConverter
 from ctranslate2.converters.transformers import _MODEL_LOADERS
+from ctranslate2.specs.model_spec import (
+    SKIP_CREATING_ALIAS,
+    NumpyVariable,
+    PyTorchVariable,
+    Variable,
+    index_spec,
+)
 from transformers import AutoConfig
 
-from models.errors import ModelUnavailable
+from models.errors import NotConvertible
 from models.families import ModelFamily, of_model_type
 
-
-class NotConvertible(ModelUnavailable):
-    """CTranslate2 has no models of this architecture."""
+ROWS_AT_ONCE = 1 << 13
+SMALLEST = np.float32(127) / np.finfo(np.float32).max
+"""The least that counts as a row's largest number, so that 127 divided by it is a float32."""
 
 
 def require_convertible(folder: Path) -> None:
@@ -60,19 +76,31 @@ class _FromMemory(TransformersConverter):  # type: ignore[misc]
 
     def __init__(self, model: Any, tokenizer: Any, folder: Path):
         super().__init__(str(folder))
-        self._loaded = (model, _Vocabulary(tokenizer, model.config.get_text_config().vocab_size))
+        self._loaded = [_Vocabulary(tokenizer, model.config.get_text_config().vocab_size), model]
 
     def load_model(self, *_: Any, **__: Any) -> Any:
-        return self._loaded[0]
+        return self._loaded.pop()
 
     def load_tokenizer(self, *_: Any, **__: Any) -> Any:
-        return self._loaded[1]
+        return self._loaded.pop()
+
+    def layers(self) -> Any:
+        """Return CTranslate2's layers; they alone hold the weights from now on."""
+        gc.freeze()  # CTranslate2 collects garbage after each layer: 0.5 s with a large tokenizer's objects
+        try:
+            return self._load()
+        finally:
+            gc.unfreeze()
 
 
 def to_ctranslate2(
     model: Any, tokenizer: Any, folder: Path, output: Path, quantization: str = "int8"
 ) -> None:
-    """Write `model` (a transformers model whose files are in `folder`) to `output`."""
+    """Write `model` (a transformers model whose files are in `folder`) to `output`.
+
+    Matrices in 16 bits give the same numbers as in 32. A weight's memory is free once it is converted, if the
+    caller holds no reference to the model.
+    """
     config = model.config
     family = of_model_type(config.model_type) or ModelFamily()
     for name, value in family.ct2_config.items():
@@ -80,4 +108,70 @@ def to_ctranslate2(
             setattr(config, name, value)
     for name, other in family.ct2_copies.items():
         setattr(config, name, getattr(config, other, False))
-    _FromMemory(model, tokenizer, folder).convert(str(output), quantization=quantization, force=True)
+    for parameter in model.parameters():
+        if parameter.dim() < 2:  # some are added to
+            parameter.data = parameter.data.float()
+    converter = _FromMemory(model, tokenizer, folder)
+    del model, tokenizer, parameter
+    layers = converter.layers()
+    layers.validate()
+    if quantization == "int8":
+        _share(layers)
+        _to_int8(layers)
+    else:
+        layers.optimize(quantization=quantization)
+    output.mkdir(parents=True, exist_ok=True)
+    layers.save(str(output))
+
+
+def _share(layers: Any) -> None:
+    """Of equal weights keep the first by name, and say so at the others.
+
+    CTranslate2 does the same, but compares all pairs of the same size to the last byte, which takes seconds.
+    """
+    kept: dict[Hashable, list[tuple[str, Variable]]] = defaultdict(list)
+    for name, weight in layers.variables(ordered=True):
+        if not isinstance(weight, Variable) or weight.is_scalar():
+            continue
+        alike = kept[weight.dtype, tuple(weight.shape), tuple(_tensor(weight).flatten()[:64].tolist())]
+        first = next((first for first, other in alike if weight.equal(other)), None)
+        scope, _, key = name.rpartition("/")
+        if first is None:
+            alike.append((name, weight))
+        elif key not in SKIP_CREATING_ALIAS:
+            setattr(index_spec(layers, scope), key, first)
+
+
+def _to_int8(layers: Any) -> None:
+    """Round the weights as `layers.optimize("int8")` does, and write what is not rounded in 32 bits."""
+    for name in [name for name, _ in layers.variables(ordered=True)]:  # names alone: they hold no memory
+        scope, _, key = name.rpartition("/")
+        layer = index_spec(layers, scope)
+        weight = getattr(layer, key)
+        if not isinstance(weight, Variable) or weight.is_scalar():
+            continue
+        if hasattr(layer, f"{key}_scale"):
+            numbers, scale = _rounded(_tensor(weight))
+            setattr(layer, key, NumpyVariable(numbers))
+            setattr(layer, f"{key}_scale", NumpyVariable(scale))
+        elif weight.dtype in ("float16", "bfloat16"):
+            setattr(layer, key, weight.to("float32"))
+
+
+def _rounded(tensor: torch.Tensor) -> tuple[Any, Any]:
+    """Return the numbers from -127 to 127, and what each row was multiplied by."""
+    rows = tensor.reshape(len(tensor), -1)
+    numbers = np.empty(rows.shape, np.int8)
+    scale = np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        part = slice(start, start + ROWS_AT_ONCE)
+        exact = rows[part].float().numpy()
+        largest = np.amax(np.absolute(exact), axis=1)
+        largest[largest == 0] = 127.0
+        scale[part] = 127.0 / np.maximum(largest, SMALLEST)
+        numbers[part] = np.rint(exact * scale[part, None])
+    return numbers.reshape(tensor.shape), scale
+
+
+def _tensor(weight: Variable) -> torch.Tensor:
+    return weight.tensor.detach() if isinstance(weight, PyTorchVariable) else torch.from_numpy(weight.numpy())

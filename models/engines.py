@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from models.codec import base_decoding
 from models.engine.batching import Backend, BatchingEngine
-from models.engine.card import Card, look, parameters_in
+from models.engine.card import Card, has_cuda, look, parameters_in
 from models.engine.protocol import BatchRecord, Engine
 from models.entry import ModelEntry
-from models.errors import DragomanError, EngineFailed, ModelUnavailable
+from models.errors import DragomanError, EngineFailed, ModelUnavailable, NotConvertible
 from models.families import FAMILIES
 from models.loading import Store
 
@@ -25,12 +25,12 @@ Device = Literal["auto", "cpu", "cuda"]
 EngineChoice = Literal["auto", "native", "generate"]
 """The engines that a user may ask for.
 
-`auto` is CTranslate2 on a CPU. On a GPU it is the native engine for encoder-decoders, where that passes its
-trial when the model is loaded, and `generate` for what is left. `native` takes encoder-decoders on either
-device; on a GPU a failed trial is then an error.
+`auto` is CTranslate2 on a CPU. On a GPU it is the native engine for encoder-decoders and the causal engine
+for decoder-only models, where these pass their trial when the model is loaded, and `generate` for what is
+left. `native` takes encoder-decoders on either device; on a GPU a failed trial is then an error.
 """
 
-Kind = Literal["native", "generate", "ct2"]
+Kind = Literal["native", "causal", "generate", "ct2"]
 
 NO_CUDA = "device is set to cuda, but torch finds no CUDA device"
 
@@ -39,7 +39,9 @@ def kind_of(choice: EngineChoice, device: str, *, causal: bool) -> Kind:
     """The engine to try first."""
     if not causal and (choice == "native" or (choice == "auto" and device == "cuda")):
         return "native"
-    return "generate" if choice == "generate" or device == "cuda" else "ct2"
+    if choice == "generate":
+        return "generate"
+    return "causal" if device == "cuda" else "ct2"
 
 
 class EngineMaker:
@@ -72,9 +74,7 @@ class EngineMaker:
     @property
     def device(self) -> str:
         """`cuda` or `cpu`. Raises ModelUnavailable if the one that is asked for is not there."""
-        import torch
-
-        there = torch.cuda.is_available()  # asks nothing that would begin CUDA in this process
+        there = has_cuda()
         if self._wanted == "cuda" and not there:
             raise ModelUnavailable(NO_CUDA)
         return "cuda" if self._wanted != "cpu" and there else "cpu"
@@ -106,13 +106,13 @@ class EngineMaker:
         log.info("%s: engine %s on %s", entry.name, kind, device)
         if kind == "native":
             return self._native_or_generate(entry, device)
+        if kind == "causal":
+            return self._causal_or_generate(entry, device)
         if kind == "ct2":
             return self._batching(entry, self._ct2_or_generate(entry, causal))
         return self._batching(entry, self._generate(entry, causal, device))
 
     def _ct2_or_generate(self, entry: ModelEntry, causal: bool) -> Backend:
-        from models.convert import NotConvertible
-
         try:
             return self._ct2(entry, causal)
         except NotConvertible as error:
@@ -174,6 +174,31 @@ class EngineMaker:
             return None, error.message
         return engine, ""
 
+    def _causal_or_generate(self, entry: ModelEntry, device: str) -> Engine:
+        """The engine if it passes its trial; else `generate`, with the weights that are there."""
+        from models.engine.causal import CausalEngine
+        from models.engine.generate import GenerateBackend
+        from models.engine.trial import Bounds, try_out
+
+        model, window = self._torch_model(entry, device), entry.max_source_tokens
+        engine, reason = None, ""
+        try:
+            on_batch, size = self._listener(entry), self._max_batch_size
+            engine = CausalEngine(model, max_source_tokens=window, max_batch_size=size, on_batch=on_batch)
+            bounds = Bounds(window, entry.max_new_tokens, num_beams=1, most_beams=1)
+            try_out(engine, model, bounds, time_limit_s=self._trial_limit_s)
+            reason = engine.failure
+        except Exception as error:  # noqa: BLE001 - models and devices raise what they like
+            reason = error.message if isinstance(error, DragomanError) else repr(error)
+        if engine is not None:
+            if not reason:
+                return engine
+            _close_soon(engine)
+        told = "its texts do not join batches that run, transformers' generate takes one batch after another"
+        self._set_back(entry, told, reason)
+        _free_memory()
+        return self._batching(entry, GenerateBackend(model, causal=True, max_source_tokens=window))
+
     def _has_kernels(self) -> bool:
         """Return True if the native engine's kernels can run on the GPU."""
         import torch
@@ -192,12 +217,12 @@ class EngineMaker:
         return Seq2SeqEngine(model, device=model.device, dtype=model.dtype, max_stop_tokens=stops, **sizes)
 
     def _batching(self, entry: ModelEntry, backend: Backend) -> Engine:
+        on_batch = self._listener(entry)
+        return BatchingEngine(backend, max_batch_size=self._max_batch_size, on_batch=on_batch)
+
+    def _listener(self, entry: ModelEntry) -> Callable[[BatchRecord], None] | None:
         heard = self._on_batch
-        return BatchingEngine(
-            backend,
-            max_batch_size=self._max_batch_size,
-            on_batch=None if heard is None else lambda record: heard(entry.name, record),
-        )
+        return None if heard is None else lambda record: heard(entry.name, record)
 
     def _generate(self, entry: ModelEntry, causal: bool, device: str) -> Backend:
         from models.engine.generate import GenerateBackend
@@ -226,11 +251,11 @@ class EngineMaker:
 
 def _close_soon(engine: Engine, *, within_s: float = 10.0) -> None:
     """Close an engine that may hang; then its thread and its memory stay behind until the process ends."""
-    closing = threading.Thread(target=engine.close, name="close-native", daemon=True)
+    closing = threading.Thread(target=engine.close, name="close-engine", daemon=True)
     closing.start()
     closing.join(within_s)
     if closing.is_alive():
-        log.warning("the native engine does not stop; its memory stays taken until the process ends")
+        log.warning("the engine does not stop; its memory stays taken until the process ends")
 
 
 def _free_memory() -> None:

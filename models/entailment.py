@@ -1,16 +1,13 @@
 """Scores of how far one text follows from another, by models trained to tell that.
 
-Knows nothing of summaries: it is given pairs of texts. Each kind of model is asked in its own form.
+Knows nothing of summaries: it is given pairs of texts. Each kind of model is asked in its own form. Torch is
+imported when a model is loaded: a server without one does without.
 """
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-
-import torch
-import transformers
-from transformers import AutoTokenizer
 
 from models.errors import ModelUnavailable
 from models.families import Judge
@@ -37,7 +34,10 @@ class Entailment:
     auto_class = "AutoModelForSequenceClassification"
 
     def __init__(self, folder: Path, device: str = "cpu", *, max_tokens: int = 512):
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        import torch
+        import transformers
+
+        self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = getattr(transformers, self.auto_class).from_pretrained(
             folder,
             local_files_only=True,
@@ -59,12 +59,14 @@ class Entailment:
         """
         return self._thread.submit(self._scores, pairs).result()
 
-    @torch.inference_mode()
     def _scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        import torch
+
         found: list[float] = []
-        for start in range(0, len(pairs), _BATCH_PAIRS):
-            inputs = self._inputs(pairs[start : start + _BATCH_PAIRS]).to(self._device)
-            found += self._logits(inputs).softmax(-1)[:, self._label].tolist()
+        with torch.inference_mode():
+            for start in range(0, len(pairs), _BATCH_PAIRS):
+                inputs = self._inputs(pairs[start : start + _BATCH_PAIRS]).to(self._device)
+                found += self._logits(inputs).softmax(-1)[:, self._label].tolist()
         return found
 
     def _yes(self, labels: dict[int, str]) -> int:
@@ -85,9 +87,8 @@ class Entailment:
             return_tensors="pt",
         )
 
-    def _logits(self, inputs: Any) -> torch.Tensor:
-        logits: torch.Tensor = self._model(**inputs).logits
-        return logits
+    def _logits(self, inputs: Any) -> Any:
+        return self._model(**inputs).logits
 
 
 class QuestionEntailment(Entailment):
@@ -131,10 +132,12 @@ class SupportEntailment(QuestionEntailment):
     def _form(self, premise: str, hypothesis: str) -> str:
         return f"predict: {premise}{self._tokenizer.eos_token}{hypothesis}"
 
-    def _logits(self, inputs: Any) -> torch.Tensor:
+    def _logits(self, inputs: Any) -> Any:
+        import torch
+
         start = self._model.config.decoder_start_token_id
         first = torch.full((len(inputs.input_ids), 1), start, device=self._device)
-        logits: torch.Tensor = self._model(**inputs, decoder_input_ids=first).logits
+        logits = self._model(**inputs, decoder_input_ids=first).logits
         return logits[:, 0, [_NO_SUPPORT, _SUPPORT]]
 
 

@@ -5,6 +5,7 @@ How an error becomes an HTTP status or an exit code is the service's affair.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class DragomanError(Exception):
@@ -35,6 +36,21 @@ class UnsupportedLanguage(InvalidInput):
 
 class ModelUnavailable(DragomanError):
     """The model is known, but its weights cannot be had or read here."""
+
+    def __init__(
+        self, message: str, *, folder: Path | None = None, allowed: Sequence[str] | str | None = None
+    ):
+        super().__init__(message, allowed=allowed)
+        self.folder = folder
+
+    @property
+    def placed(self) -> str:
+        """The message with the folder at fault, for who keeps the machine: no path reaches a client."""
+        return self.message if self.folder is None else f"{self.message} ({self.folder})"
+
+
+class NotConvertible(ModelUnavailable):
+    """CTranslate2 has no models of this architecture."""
 
 
 class ModelLoading(ModelUnavailable):

@@ -24,8 +24,9 @@ Judge = Literal["pair", "question", "support"]
 AUTO_CLASSES: Mapping[Kind, str] = {
     "encoder-decoder": "AutoModelForSeq2SeqLM",
     "causal": "AutoModelForCausalLM",
+    "extractive": "AutoModel",
 }
-"""The class of transformers that loads a writing model."""
+"""The class of transformers that loads a model; a judge's is its own, in models/entailment.py."""
 
 NUM_BEAMS = 4
 """The beams of a shipped encoder-decoder whose family and entry say nothing else."""

@@ -1,26 +1,27 @@
 """From a catalog entry to files on disk and weights in memory.
 
 A hub's repository, a local folder or a package's weights all end as a folder in transformers' layout.
-Weights are safetensors; a repository that has only a `.bin` is read with torch's `weights_only`. A model's
-own code is never run.
+Weights are safetensors; a repository that has only a `.bin` is read with torch's `weights_only`. What is made
+of them once is made by a process of its own, so that who uses it needs no torch.
 """
 
 import hashlib
 import json
 import logging
-import pickle
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from models import packaged
+from models import originals, packaged
+from models.apart import apart
 from models.entry import ModelEntry, Package
 from models.errors import ModelUnavailable
-from models.families import AUTO_CLASSES
 from models.hub import HubCache, RepositoryNotFound, Tell
 from models.made import Made, blob_problems
+from models.tokenizer import VERSION as TOKENIZERS
+from models.tokenizer import read_back
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +57,9 @@ class Store:
         """
         if entry.path is not None:
             if not entry.path.is_dir():
-                raise RepositoryNotFound(f"{entry.name}: there is no such folder")
+                raise RepositoryNotFound(f"{entry.name}: there is no such folder", folder=entry.path)
             if not (entry.path / "config.json").is_file():
-                log.error("%s: %s holds no config.json", entry.name, entry.path)
-                raise ModelUnavailable(f"{entry.name}: its folder holds no config.json")
+                raise ModelUnavailable(f"{entry.name}: its folder holds no config.json", folder=entry.path)
             return entry.path
         if entry.package is not None:
             return self._packaged(entry)
@@ -74,17 +74,13 @@ class Store:
             self._hub.require(entry.repository or entry.name, self.revision(entry))
 
     def ct2_folder(self, entry: ModelEntry) -> Path:
-        """The entry converted to CTranslate2's int8; converted the first time."""
+        """The entry as CTranslate2 reads it, converted the first time. Raises NotConvertible."""
         source = self.folder(entry)
-        made = self._converted(entry, source)
-        with made.once(entry.name) as scratch:
+        with (made := self._converted(entry, source)).once(entry.name) as scratch:
             if scratch is not None:
-                from models.convert import require_convertible, to_ctranslate2
-
-                with _named(entry, "configuration", source):
-                    require_convertible(source)
-                log.info("%s: converting to int8, once", entry.name)
-                to_ctranslate2(self.load(entry, dtype="float32"), self.tokenizer(entry), source, scratch)
+                log.info("%s: converting to %s, once", entry.name, _numbers(entry))
+                with self._written(entry, source).once(entry.name) as beside:
+                    apart(originals.convert, entry, source, scratch, _numbers(entry), beside)
         return made.folder
 
     def _packaged(self, entry: ModelEntry) -> Path:
@@ -96,10 +92,8 @@ class Store:
                 packaged.verify(package)
                 if package.folder is None:
                     log.info("%s: putting the bundled weights together, once", entry.name)
-                    packaged.build(package, scratch, entry.languages)
-        return (
-            made.folder if package.folder is None else packaged.module_folder(package.module) / package.folder
-        )
+                    apart(packaged.build, package, scratch, entry.languages)
+        return self._source(package, made)
 
     def _from_hub(self, entry: ModelEntry, *, refresh: bool = False, tell: Tell = _silent) -> Path:
         """The repository's snapshot: the cached one if it is whole, or with `refresh` the hub's newest."""
@@ -124,44 +118,32 @@ class Store:
     # ------------------------------------------------------------------ loading
 
     def tokenizer(self, entry: ModelEntry) -> Any:
-        """Return the entry's tokenizer, without running any code of its repository."""
-        from transformers import AutoTokenizer
+        """The entry's transformers tokenizer."""
+        return originals.load_tokenizer(entry, self.folder(entry))
 
-        folder = self.folder(entry)
-        with _named(entry, "tokenizer", folder):
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            names = tokenizer.vocab_files_names.values()
-            if not any((folder / name).is_file() for name in names):  # transformers makes an empty one then
-                raise FileNotFoundError(f"none of {', '.join(names)} is there")
-        return tokenizer
+    def plain_tokenizer(self, entry: ModelEntry) -> Any:
+        """Return what does the tokenizer's work without torch; it is written down the first time.
+
+        Where that is not known to be the same, it is transformers' own.
+        """
+        source = self.folder(entry)
+        with (made := self._written(entry, source)).once(entry.name) as scratch:
+            if scratch is not None:
+                apart(originals.write_tokenizer, entry, source, scratch)
+        with originals.named(entry, "tokenizer", made.folder):
+            return read_back(made.folder) or originals.load_tokenizer(entry, source)
 
     def load(self, entry: ModelEntry, *, dtype: str = "auto", device: str = "cpu") -> Any:
         """The entry's transformers model, in evaluation mode on `device`."""
-        import transformers
-
-        folder = self.folder(entry)
-        cls = getattr(transformers, AUTO_CLASSES[entry.kind])
-        with _named(entry, "model", folder):
-            model = cls.from_pretrained(
-                folder,
-                dtype=dtype,
-                local_files_only=True,
-                trust_remote_code=False,
-                weights_only=True,
-                use_safetensors=any(folder.glob("*.safetensors")),
-            )
-        return model.to(device).eval()
+        return originals.load_model(entry, self.folder(entry), dtype=dtype, device=device)
 
     def generation_config(self, entry: ModelEntry) -> Any:
-        """The entry's generation defaults; older repositories keep them in config.json."""
-        from transformers import GenerationConfig
-
+        """The entry's generation defaults, by their names; older repositories keep them in config.json."""
         folder = self.folder(entry)
-        own = (folder / "generation_config.json").is_file()
-        with _named(entry, "configuration", folder):
-            return GenerationConfig.from_pretrained(
-                folder, "generation_config.json" if own else "config.json", local_files_only=True
-            )
+        own = folder / "generation_config.json"
+        file = own if own.is_file() else folder / "config.json"
+        with originals.named(entry, "configuration", folder):
+            return SimpleNamespace(**json.loads(file.read_text("utf-8")))
 
     # ------------------------------------------------------------------ models pull | check
 
@@ -219,17 +201,20 @@ class Store:
     def check(self, entry: ModelEntry) -> list[str]:
         """Return the faults of the entry's files; empty if they are sound."""
         try:
-            if entry.package is not None:
-                found = packaged.problems(entry.package) + self._prepared(entry, entry.package).problems()
-                source = self._prepared(entry, entry.package).folder
+            if (package := entry.package) is not None:
+                prepared = self._prepared(entry, package)
+                found = packaged.problems(package) + prepared.problems()
+                source, is_there = self._source(package, prepared), prepared.folder.is_dir()
             else:
-                source = Store(self.cache, offline=True).folder(entry)
+                source, is_there = Store(self.cache, offline=True).folder(entry), True
                 found = blob_problems(source) if _has_weights(source) else [f"{source} holds no weights"]
-            if not (found := found + self._converted(entry, source).problems()) and source.is_dir():
+            for made in (self._converted(entry, source), self._written(entry, source)):
+                found = found + made.problems()
+            if not found and is_there:
                 self.tokenizer(entry)
             return found
         except ModelUnavailable as error:
-            return [error.without(entry.name)]
+            return [error.placed.removeprefix(f"{entry.name}: ")]
 
     # ------------------------------------------------------------------ inside
 
@@ -243,42 +228,39 @@ class Store:
         files = [part for parts in packaged.sources(package).values() for part in parts]
         return Made(self._home(entry) / "verified", self.revision(entry), files)
 
+    def _source(self, package: Package, prepared: Made) -> Path:
+        """The folder in transformers' layout that a package has, or that was put together of its parts."""
+        if package.folder is None:
+            return prepared.folder
+        return packaged.module_folder(package.module) / package.folder
+
     def _converted(self, entry: ModelEntry, source: Path) -> Made:
-        """The conversion of these weights, which entries of one folder or repository share."""
+        """The conversion of these weights."""
+        return self._beside(entry, source, f"ct2-{_numbers(entry)}-{CONVERSION}")
+
+    def _written(self, entry: ModelEntry, source: Path) -> Made:
+        """The tokenizer of these files, written down."""
+        return self._beside(entry, source, f"tokenizer-{TOKENIZERS}")
+
+    def _beside(self, entry: ModelEntry, source: Path, kind: str) -> Made:
+        """What is made of these files, which entries of one folder or repository share."""
         key = entry.repository or entry.name
         if entry.path is not None:
             key = f"local--{hashlib.sha256(bytes(source.resolve())).hexdigest()[:12]}"
         home = self.cache / "models" / key.replace("/", "--")
-        return Made(home / f"ct2-int8-{CONVERSION}-{source.resolve().name}", self.revision(entry))
+        return Made(home / f"{kind}-{source.resolve().name}", self.revision(entry))
+
+
+def _numbers(entry: ModelEntry) -> str:
+    """Return the numbers that CTranslate2 keeps weights in: whole ones for vectors."""
+    return "float32" if entry.kind == "extractive" else "int8"
 
 
 def _has_weights(folder: Path) -> bool:
     return any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin"))
 
 
-def without_paths(words: str, *folders: Path) -> str:
-    """A library's words without where these folders lie, which is no caller's affair."""
-    for folder in folders:
-        words = words.replace(str(folder), "its folder")
-    return words
-
-
 def _fingerprint(folder: Path) -> str:
     """Changes when a local folder's weights are replaced."""
     files = sorted(p for p in folder.iterdir() if p.suffix in {".safetensors", ".bin", ".json"})
     return ";".join(f"{p.name}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in files)
-
-
-@contextmanager
-def _named(entry: ModelEntry, part: str, folder: Path) -> Iterator[None]:
-    """Turns whatever a library raises over a model's files into ModelUnavailable with the model's name."""
-    try:
-        yield
-    except ModelUnavailable:
-        raise
-    except pickle.UnpicklingError as error:
-        raise ModelUnavailable(f"{entry.name}: its weights hold code, which is never run") from error
-    except Exception as error:
-        reason = without_paths(str(error).strip().partition("\n")[0], folder)[:300]
-        log.error("%s: its %s in %s cannot be read: %s", entry.name, part, folder, error)
-        raise ModelUnavailable(f"{entry.name}: its {part} cannot be read: {reason}") from error

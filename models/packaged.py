@@ -3,12 +3,12 @@
 Knows files and tensors; what the model is for is the catalog's affair.
 """
 
-import copy
 import hashlib
 import json
 import logging
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -80,72 +80,88 @@ def combined(package: Package, languages: Sequence[str]) -> str:
 
 
 def build(package: Package, folder: Path, languages: Sequence[str]) -> None:
-    """Write the package's GGUF model into `folder` in transformers' layout.
+    """Write the package's GGUF model into `folder` in transformers' layout, in bfloat16.
 
     Its adapter is merged in; of its vocabulary is left what the languages need (see `models.vocabulary`).
     """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from models.gguf import Gguf
 
     assert package.gguf is not None  # noqa: S101 - the catalog sees to it
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        with (Path(scratch) / package.gguf).open("wb") as file:
-            for part in sources(package)[package.gguf]:
-                file.write(part.read_bytes())
-        tokenizer = AutoTokenizer.from_pretrained(scratch, gguf_file=package.gguf)
-        _check_tokenizer(tokenizer)
-        model = AutoModelForCausalLM.from_pretrained(scratch, gguf_file=package.gguf, dtype=torch.float32)
-    if package.adapter is not None:
-        _merge(model, Path(str(files("models"))) / package.adapter)
-    tokenizer.save_pretrained(folder)
-    if (expression := rule(languages)) is not None:
-        _cut_vocabulary(model, folder / "tokenizer.json", expression, tokenizer.all_special_tokens)
-    _plain(model).save_pretrained(folder)
+        path = Path(scratch) / package.gguf
+        with path.open("wb") as whole:
+            for source in sources(package)[package.gguf]:
+                with source.open("rb") as part:
+                    shutil.copyfileobj(part, whole)
+        file = Gguf(path)
+        kept = _write_tokenizer(path, file.config().model_type, folder, rule(languages))
+        adapter = None if package.adapter is None else Path(str(files("models"))) / package.adapter
+        _write_model(file, folder, kept, {} if adapter is None else _lora(adapter))
 
 
-def _check_tokenizer(tokenizer: Any) -> None:
-    """Raises ModelUnavailable for a tokenizer that cuts words into letters, as transformers 5.17 reads it."""
+def _write_tokenizer(path: Path, model_type: str, folder: Path, expression: str | None) -> list[int] | None:
+    """Write the file's tokenizer into `folder`; return the ids of its tokens that are left, None for all.
+
+    Those that match `expression` are left, and special ones. Raises ModelUnavailable for a tokenizer that
+    cuts words into letters, as transformers 5.17 reads it.
+    """
+    from transformers import AutoTokenizer
+
+    # without the type it would read the model's configuration first, in 12 s and 1 GB
+    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, tokenizer_type=model_type)
     text = "Le président russe a rencontré dimanche"
     if len(tokenizer(text).input_ids) > len(text) / 2:
         raise ModelUnavailable("this version of transformers reads the bundled tokenizer wrongly; update it")
+    tokenizer.save_pretrained(folder)
+    if expression is None:
+        return None
+    written = folder / "tokenizer.json"
+    spec = json.loads(written.read_text("utf-8"))
+    kept = needed(spec, expression, tokenizer.all_special_tokens)
+    if kept is not None:
+        log.info("%d of %d tokens are kept", len(kept), len(spec["model"]["vocab"]))
+        cut_tokenizer(spec, kept)
+        written.write_text(json.dumps(spec, ensure_ascii=False), "utf-8")
+    return kept
 
 
-def _merge(model: Any, adapter: Path) -> None:
-    """Add a LoRA adapter in PEFT's layout to the weights: W + B A * alpha / r."""
-    import torch
+def _lora(adapter: Path) -> dict[str, tuple[Any, Any, float]]:
+    """Return what a LoRA adapter in PEFT's layout adds to each weight: B, A and s of W + B A * s."""
     from safetensors.torch import load_file
 
     config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
-    scale = config["lora_alpha"] / config["r"]
     lora = load_file(adapter / "adapter_model.safetensors")
-    weights = dict(model.named_parameters())
-    with torch.no_grad():
-        for key in (key for key in lora if ".lora_A." in key):
-            name = key.removeprefix("base_model.model.").replace(".lora_A.", ".")
-            down, up = lora[key].float(), lora[key.replace(".lora_A.", ".lora_B.")].float()
-            weights[name].add_(up @ down, alpha=scale)
+    return {
+        key.removeprefix("base_model.model.").replace(".lora_A.", "."): (
+            lora[key.replace(".lora_A.", ".lora_B.")].float(),
+            lora[key].float(),
+            config["lora_alpha"] / config["r"],
+        )
+        for key in lora
+        if ".lora_A." in key
+    }
 
 
-def _cut_vocabulary(model: Any, file: Path, expression: str, special: Sequence[str]) -> None:
-    """Leave only the tokens that match, and special ones, in the model and in its tokenizer's file."""
-    spec = json.loads(file.read_text("utf-8"))
-    kept = needed(spec, expression, special)
-    if kept is None:
-        return
-    log.info("%d of %d tokens are kept", len(kept), len(spec["model"]["vocab"]))
-    cut_tokenizer(spec, kept)
-    file.write_text(json.dumps(spec, ensure_ascii=False), "utf-8")
-    cut_model(model, kept)
-
-
-def _plain(model: Any) -> Any:
-    """The same model without the marks of its quantized file, which forbid saving it; bfloat16."""
+def _write_model(
+    file: Any, folder: Path, kept: Sequence[int] | None, lora: Mapping[str, tuple[Any, Any, float]]
+) -> None:
+    """Write the file's model in bfloat16: each tensor is read, changed and rounded before the next is."""
     import torch
+    from transformers import AutoModelForCausalLM
 
-    config = copy.deepcopy(model.config)
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    plain = type(model)(config).to(torch.bfloat16)
-    plain.load_state_dict(model.state_dict())
-    plain.config.dtype = torch.bfloat16
-    return plain
+    from models.gguf import EMBEDDING
+
+    with torch.device("meta"):  # the sizes alone
+        model = AutoModelForCausalLM.from_config(file.config(), dtype=torch.bfloat16)
+    if kept is not None:
+        cut_model(model, kept)
+    tensors = {}
+    for name, _ in model.named_parameters():  # one that is tied to another comes once
+        if name in lora:
+            up, down, scale = lora[name]
+            tensors[name] = file.read(name, torch.float32).add_(up @ down, alpha=scale).to(torch.bfloat16)
+        else:
+            tensors[name] = file.read(name, torch.bfloat16, kept if name == EMBEDDING else None)
+    model.load_state_dict(tensors, strict=False, assign=True)
+    model.tie_weights()
+    model.save_pretrained(folder)

@@ -14,11 +14,12 @@ from models.engine.protocol import Engine, EngineStats
 from models.entailment import JUDGES, Entailment
 from models.entry import ModelEntry
 from models.errors import ModelUnavailable
-from models.extractive.encoder import SentenceEncoder
+from models.extractive.encoder import SentenceEncoder, encoder_of
 from models.families import FAMILIES
 from models.hub import Tell
 from models.languages import Languages
-from models.loading import Store, without_paths
+from models.loading import Store
+from models.originals import without_paths
 from models.stage import Loading
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,8 @@ class ModelPool:
         self.catalog = catalog
         self.store = store
         self._languages = languages
-        self._engines = engines
+        self.engines = engines
+        """Makes the engines of models that are loaded from now on."""
         self._max_loaded = max_loaded
         self._places: dict[str, _PoolEntry] = {}  # in order of use, the last used last
         self._failures: dict[str, str] = {}  # bounded: not for each pair of a pattern
@@ -272,7 +274,9 @@ class ModelPool:
     def _load(self, entry: ModelEntry, tell: Tell) -> Model:
         try:
             return self._load_unguarded(entry, tell)
-        except ModelUnavailable:
+        except ModelUnavailable as error:
+            if error.folder is not None:
+                log.error("%s", error.placed)
             raise
         except Exception as error:
             log.exception("%s could not be loaded", entry.name)
@@ -282,16 +286,17 @@ class ModelPool:
     def _load_unguarded(self, entry: ModelEntry, tell: Tell) -> Model:
         folder = self.store.folder(entry, tell)
         if entry.kind == "extractive":
-            form, pooling = entry.prompt.get("summarize", "{text}"), FAMILIES[entry.family].pooling
-            encoder = SentenceEncoder(folder, self._engines.device, form=form, pooling=pooling)
-            return ExtractiveModel(entry, encoder)
+            return ExtractiveModel(entry, encoder_of(self.store, entry, self.engines.device))
         if entry.kind == "entailment":
             judge, window = JUDGES[FAMILIES[entry.family].judge], entry.max_source_tokens
-            return EntailmentModel(entry, judge(folder, self._engines.device, max_tokens=window))
-        codec = codec_of(
-            entry, self.store.tokenizer(entry), self.store.generation_config(entry), self._languages
-        )
-        return TextModel(entry, codec, self._engines.make(entry))
+            return EntailmentModel(entry, judge(folder, self.engines.device, max_tokens=window))
+        engine = self.engines.make(entry)  # first, as a conversion writes the tokenizer down too
+        try:
+            tokenizer, config = self.store.plain_tokenizer(entry), self.store.generation_config(entry)
+            return TextModel(entry, codec_of(entry, tokenizer, config, self._languages), engine)
+        except Exception:
+            engine.close()
+            raise
 
 
 def _close(place: _PoolEntry) -> None:

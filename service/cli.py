@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from models.errors import DragomanError, InvalidInput
+from models.errors import DragomanError, InvalidInput, ModelUnavailable
 from service.commands.batch import batch
 from service.commands.check import check, clean
 from service.commands.doctor import doctor
@@ -150,16 +150,12 @@ def _told(error: Exception) -> tuple[str, int]:
 
 
 def _with_field(error: DragomanError) -> str:
-    said = error.message
+    from service.errors import with_allowed
+
+    said = error.placed if isinstance(error, ModelUnavailable) else error.message
     if error.field is not None and error.field not in said:
         said = f"{error.field}: {said}"
-    if error.allowed is None:
-        return said
-    if isinstance(error.allowed, str):
-        return said if error.allowed in said else f"{said}; allowed: {error.allowed}"
-    shown = ", ".join(error.allowed[:SHOWN_ALLOWED])
-    more = len(error.allowed) - SHOWN_ALLOWED
-    return f"{said}; allowed: {shown}" + (f" and {more} more" if more > 0 else "")
+    return with_allowed(said, error.allowed, SHOWN_ALLOWED)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The service's own errors, beside those of the models; `problems.py` has the status and title of each."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from models.errors import DragomanError, InvalidInput
@@ -16,6 +17,15 @@ class StoreUnavailable(DragomanError):
         super().__init__(f"{kept} ({file.name}) cannot be used: {why}")
         self.file = file
         log.error("%s in %s cannot be used: %s", kept, file, reason)
+
+
+def with_allowed(said: str, allowed: Sequence[str] | str | None, most: int = 40) -> str:
+    """Return what was wrong with what is allowed; of more than `most` values the rest is counted."""
+    if allowed is None or (isinstance(allowed, str) and allowed in said):
+        return said
+    shown = allowed if isinstance(allowed, str) else ", ".join(allowed[:most])
+    more = 0 if isinstance(allowed, str) else len(allowed) - most
+    return f"{said}; allowed: {shown}" + (f" and {more} more" if more > 0 else "")
 
 
 # ---------------------------------------------------------------------- requests

@@ -46,7 +46,8 @@ from service.errors import (
     UnknownKey,
     UntrustedHost,
 )
-from service.schemas import FieldProblem, InvalidFields, Problem
+from service.schemas.fields import InvalidFields
+from service.schemas.problem import FieldProblem, Problem
 
 log = logging.getLogger(__name__)
 

@@ -67,6 +67,7 @@ class Runtime:
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
         maker = self._maker = engine_maker(settings, self.store, on_batch)
+        self._on_batch = on_batch
         if engines_apart is None:
             engines_apart = strangers and maker.device == "cuda"
         self._apart = EngineProcess(settings, maker, on_batch) if engines_apart else None
@@ -98,8 +99,17 @@ class Runtime:
         """Where models run: `cuda` or `cpu`."""
         return self._maker.device
 
+    def part_engines(self) -> None:
+        """Load models into a process of their own from now on, beside which this one's text work may be long.
+
+        A step of an engine on a GPU takes a few milliseconds, and would wait for this process's Python.
+        """
+        if self._apart is None:
+            self._apart = EngineProcess(self.settings, self._maker, self._on_batch)
+            self.pool.engines = self._apart
+
     def warm_up(self) -> None:
-        """Prepare and load the two default models; the first time this takes a minute or two.
+        """Prepare and load the two default models; the first time this takes half a minute.
 
         A model that stands for one a language pair is loaded by pair, when one is first used.
         """

@@ -123,9 +123,9 @@ class Settings(BaseSettings):
     )
     engine: Literal["auto", "native", "generate"] = Field(
         "auto",
-        description="`auto` is CTranslate2 on a CPU; on a GPU the native engine for encoder-decoders that "
-        "pass its trial when they are loaded, and transformers' `generate` for the others. `native` and "
-        "`generate` choose one of these.",
+        description="`auto` is CTranslate2 on a CPU; on a GPU the native engine for encoder-decoders and the "
+        "causal engine for decoder-only models that pass their trial when they are loaded, and transformers' "
+        "`generate` for the others. `native` and `generate` choose one of these.",
     )
     threads: int = Field(
         0, ge=0, description="CPU threads of an engine; 0 means all cores, or those of the container's quota."

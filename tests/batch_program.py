@@ -27,10 +27,11 @@ def until(reached, limit_s=180.0):
 class Program:
     """`dragoman batch`, each time in a new process, and the sentences that its engine did."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, module="batch_runtime", **given):
         self.folder = folder
         environment = {
             **os.environ,
+            **given,
             "DRAGOMAN_DATA_DIR": str(folder),
             "DRAGOMAN_CACHE_DIR": str(folder),
             "OMP_NUM_THREADS": "1",
@@ -38,7 +39,7 @@ class Program:
         }
         self._stderr = (folder / "stderr").open("w")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "batch_runtime"],
+            [sys.executable, "-m", module],
             cwd=HERE,
             env=environment,
             stdin=subprocess.PIPE,

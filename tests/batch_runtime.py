@@ -108,7 +108,7 @@ class BatchRuntime:
         pool.owner = lambda engine: pool.catalog.get(settings.translate_model)
         self.pool, self.catalog = pool, pool.catalog
         self.store = FakeStore()
-        self.device = "cpu"
+        self.device = "cuda" if settings.device == "cuda" else "cpu"
         self.store.revisions = dict.fromkeys((e.name for e in pool.catalog.entries), revision)
         self.translator = Translator(
             pool, self.languages, self.detector, default_model=settings.translate_model
@@ -122,6 +122,9 @@ class BatchRuntime:
             default_model="facebook/bart-large-cnn",
         )
 
+    def part_engines(self):
+        pass
+
     def run_all(self, tasks, *, timeout_s=None, wait=False, stop=None):
         return run_all(tasks, wait=wait)
 
@@ -131,7 +134,7 @@ class BatchRuntime:
 
 def opened(log, delay_s, settings):
     """A runtime; which process has it is told beside the log."""
-    lanes.AT_ONCE = {"cpu": 16}  # here, as Ray's actors are other processes
+    lanes.AT_ONCE = {"cpu": 16, "cuda": 40}  # here, as Ray's actors are other processes
     with log.with_name(log.name + ".pids").open("a") as file:
         file.write(f"{os.getpid()}\n")
     return BatchRuntime(settings, log, delay_s)
@@ -145,6 +148,7 @@ def forked(arguments, log, delay_s):
     try:
         from batch_runtime import opened  # by its name: other processes are to find it too
 
+        sys.argv[1:] = arguments
         session = Session(partial(opened, log, delay_s))
         code = cli(arguments, obj=session, standalone_mode=False) or 0
     except BaseException:  # noqa: BLE001 - it is a process of its own
@@ -154,7 +158,8 @@ def forked(arguments, log, delay_s):
 
 
 def main():
-    window.WINDOW_RECORDS, window.UNIT_RECORDS = 40, 8
+    window.WINDOW_RECORDS = 40
+    window.UNIT_SIZES.update(cpu=window.UnitSize(8, 100_000), cuda=window.UnitSize(30, 100_000))
     gc.freeze()  # a collector that walks what is imported copies all of it, in each process anew
     for line in sys.stdin:
         asked = json.loads(line)

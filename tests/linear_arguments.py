@@ -300,5 +300,3 @@ BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
     ],
     "service.schemas.requests.given_field": lambda fed: [requests.DetectBody(text=fed.text)],
 }
-BY_CALLABLE["models.text.markup.place.pausing_place"] = BY_CALLABLE["models.text.markup.place.place"]
-BY_CALLABLE["models.checks.registry.run_pausing"] = BY_CALLABLE["models.checks.registry.run"]

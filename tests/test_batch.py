@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.engine.protocol import Output
-from models.errors import Abandoned, InvalidInput
+from models.errors import Abandoned, EngineGone, InvalidInput
 from models.tasks.driver import run
 from models.tasks.running import Effort
 from models.tasks.summary import SummaryRequest
@@ -141,6 +141,33 @@ def unit_work(runtime, memory=None, timeout_s=None):
 
 def unit(*texts, sees=0):
     return Unit(1, sees, tuple(Content("text", text) for text in texts))
+
+
+def test_a_unit_whose_engine_s_process_ends_is_done_again(monkeypatch):
+    monkeypatch.setattr("service.batch.lanes.PAUSES_S", (0.0, 0.0))
+    runtime = BatchRuntime(Settings())
+    texts = ("The minister left the city.", "Nobody knows why he did so.")
+    want = unit_work(runtime).do(unit(*texts))
+    submit, ends = runtime.engine.submit, [1, 1]
+
+    def gone(generations, *, wait=False):
+        if not ends:
+            return submit(generations, wait=wait)
+        ends.pop()
+        futures = [Future() for _ in generations]
+        for future in futures:
+            future.set_exception(EngineGone("it ended"))
+        return futures
+
+    monkeypatch.setattr(runtime.engine, "submit", gone)
+    assert bodies(unit_work(runtime).do(unit(*texts))) == bodies(want)
+    ends += [1, 1, 1]
+    with pytest.raises(EngineGone):  # and the run stops: no record is an error for that
+        unit_work(runtime).do(unit(*texts))
+
+
+def bodies(done):
+    return [(kept.failed, kept.body) for kept in done.kept]
 
 
 def test_a_round_does_equal_sentences_once_and_long_ones_first():

@@ -27,7 +27,7 @@ from service.batch.parquet import COLUMNS, ParquetInput
 from service.batch.record import Content, FieldNames, Record
 from service.batch.row import Row
 from service.batch.text_work import TextWork
-from service.batch.window import WINDOW_RECORDS, windows
+from service.batch.window import WINDOW_RECORDS, UnitSize, windows
 from service.batch.work import ResultKeys
 from service.settings import Settings
 
@@ -346,7 +346,7 @@ def test_units_hold_what_is_not_known_once_in_order_of_length(lengths, known):
     if window is None:
         return
     known_keys = {window.keys[i] for i in known if i < len(texts)}
-    units = window.units(known_keys)
+    units = window.units(known_keys, UnitSize(64, 100_000))
     done = [texts[place] for unit in units for place in unit]
     assert sorted(done) == sorted(set(texts) - {texts[i] for i in known if i < len(texts)})
     assert [len(text) for text in done] == sorted(map(len, done))

@@ -63,6 +63,20 @@ def test_killed_many_times_and_started_again(program, tmp_path, task, lines):
         assert errors[0] == errors[1] != b""
 
 
+def test_a_gpu_s_larger_units_are_killed_and_go_on_too(tmp_path):
+    source = written(tmp_path / "in.jsonl", articles(80))
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    program = Program(tmp_path, DRAGOMAN_DEVICE="cuda")
+    try:
+        assert program.run(source, whole) == 3
+        for sentences in (20, 60):
+            assert program.cut_off(source, out, sentences=sentences, delay_s=0.1) == -9
+        assert program.run(source, out) == 3
+    finally:
+        program.close()
+    assert out.read_bytes() == whole.read_bytes()
+
+
 def test_a_second_run_does_nothing(program, tmp_path):
     source = written(tmp_path / "in.jsonl", articles(50))
     out = tmp_path / "out.jsonl"

@@ -17,6 +17,7 @@ from models.engine.batches import (
     in_order,
     shared_out,
     without_late_singles,
+    work_of,
 )
 from models.engine.batching import BatchingEngine
 from models.engine.protocol import Generation, Output
@@ -109,8 +110,14 @@ def test_a_few_requests_share_one_batch_and_an_article_is_halved() -> None:
     assert [len(part) for part in shared_out(_entries([20] * 40, 4), 64)] == [20, 20]
     assert [len(part) for part in shared_out(_entries([20] * 64, 4), 64)] == [16] * 4
     assert [len(part) for part in shared_out(_entries([20] * 64, 1), 64)] == [32, 32]
-    work = [sum(each.tokens for each in part) for part in shared_out(_entries([50] * 10 + [16] * 30, 4), 64)]
-    assert max(work) < 1.2 * min(work)
+
+
+@given(st.lists(st.integers(1, 60), min_size=16, max_size=40))
+def test_no_other_cut_in_two_has_less_work_for_the_slower_half(lengths: list[int]) -> None:
+    entries = sorted(_entries(lengths, 4), key=lambda each: each.tokens, reverse=True)
+    cuts = range(max(1, len(entries) - 32), min(33, len(entries)))  # 128 hypotheses at most
+    best = min(max(work_of(entries[:cut]), work_of(entries[cut:])) for cut in cuts)
+    assert max(map(work_of, shared_out(entries, 64))) < best + 1
 
 
 def test_a_free_worker_waits_a_moment_for_others_only_while_one_runs() -> None:

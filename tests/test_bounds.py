@@ -21,8 +21,8 @@ from service.http.app import create_app
 from service.http.compat.huggingface import _PAIR
 from service.http.forms import PIECE_BYTES, _decoded
 from service.keys import Keys
-from service.schemas import InvalidFields, parse_translate
-from service.schemas.fields import MOST_ERRORS
+from service.schemas.fields import MOST_ERRORS, InvalidFields
+from service.schemas.requests import parse_translate
 from service.settings import Settings
 
 URLENCODED = "application/x-www-form-urlencoded"

@@ -5,9 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-
-from models.checks.summary_report import check_summary
-from models.checks.translation_report import check_translation
+from checked import check_summary, check_translation
 
 LIMIT_S = 4.0
 """Of CPU time; they take 0.2 to 1.5 s. Comparing each with each, one of the two took 4.5 s and more for any

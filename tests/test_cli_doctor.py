@@ -56,7 +56,7 @@ def test_a_sound_machine(doctor: Any) -> None:
     ("facts", "environment", "name", "state", "said"),
     [
         ({"memory": (4 * GB, GB // 2)}, {}, "memory", "problem", "0.5 GB free"),
-        ({"memory": (4 * GB, GB)}, {}, "memory", "warning", "3.6 GB"),
+        ({"memory": (4 * GB, GB)}, {}, "memory", "warning", "1.9 GB"),
         ({"memory": None}, {}, "memory", "warning", "cannot be told"),
         ({}, {"DRAGOMAN_DEVICE": "cuda"}, "GPU", "problem", "no CUDA device"),
         ({"gpus": ["H100"]}, {}, "GPU", "warning", "may be a CPU build"),
@@ -94,7 +94,7 @@ def test_a_gpu_and_what_it_runs(doctor: Any) -> None:
     assert "native engine on the GPU" in found["translations"][1]
     _, found = doctor(gpus=["H100"], torch_finds_a_gpu=True, compiler=None, has=True)
     assert found["compiler"][0] == "warning" and found["compiler"][1].startswith("no C compiler:")
-    assert "generate on the GPU" in found["translations"][1]
+    assert "causal engine on the GPU" in found["translations"][1]
 
 
 def test_a_model_that_the_gpu_is_not_fit_for(doctor: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from models.catalog import Catalog
 from models.engines import EngineMaker
+from models.extractive.encoder import ConvertedEncoder, SentenceEncoder
 from models.extractive.lexical import DIMENSION, embedded
 from models.extractive.summarizer import pick_headline, summarize
 from models.languages import Languages
@@ -46,6 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_attention_heads=4,
         intermediate_size=64,
         initializer_range=0.6,
+        position_embedding_type="absolute",  # as the real ones' files say
     )
     BertModel(config).eval().save_pretrained(folder)
     return folder
@@ -85,6 +87,9 @@ def test_each_kind_of_encoder_is_fed_and_pooled_as_its_documentation_says(
     queries = [f"query: {text}" for text in SENTENCES]
     np.testing.assert_allclose(e5, _oracle(folder, queries, "mean"), atol=1e-5)
     np.testing.assert_allclose(labse, _oracle(folder, SENTENCES, "pooler"), atol=1e-5)
+    assert isinstance(_model(pool, "tiny/labse").encoder, ConvertedEncoder)
+    by_torch = SentenceEncoder(folder, form="query: {text}", pooling="pooler").embed(SENTENCES)
+    np.testing.assert_allclose(by_torch, _oracle(folder, queries, "pooler"), atol=1e-5)
     assert not np.allclose(mean, e5, atol=1e-2) and not np.allclose(mean, labse, atol=1e-2)
 
 

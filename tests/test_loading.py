@@ -63,8 +63,14 @@ def test_a_repositorys_own_code_is_never_run(tiny_hub: TinyHub, tmp_path: Path) 
 
 def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
     entry = ModelEntry(name="x", family="bart", tasks=("summarize",), path=tmp_path)
-    with pytest.raises(ModelUnavailable, match=r"no config\.json"):
+    with pytest.raises(ModelUnavailable, match=r"no config\.json") as caught:
         Store(tmp_path).folder(entry)
+    assert caught.value.placed.endswith(f"({tmp_path})")
+    missing = entry.model_copy(update={"path": tmp_path / "none"})
+    with pytest.raises(ModelUnavailable, match=r"^x: there is no such folder$") as caught:
+        Store(tmp_path).folder(missing)
+    assert caught.value.placed == f"x: there is no such folder ({tmp_path / 'none'})"
+    assert Store(tmp_path).check(missing) == [f"there is no such folder ({tmp_path / 'none'})"]
 
 
 def test_replaced_weights_are_converted_anew(tiny_hub: TinyHub, tmp_path: Path) -> None:

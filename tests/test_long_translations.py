@@ -3,12 +3,12 @@
 import time
 
 import pytest
+from checked import check_translation
 
 from models.checks.language.reading import Reading
 from models.checks.language.words import words
 from models.checks.pair import Pair
 from models.checks.translation import repetition
-from models.checks.translation_report import check_translation
 
 SIZE = 60_000
 MOST_S = 10.0

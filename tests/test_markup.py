@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from models.checks.pauses import finish
 from models.text.markup import align, html, markdown
-from models.text.markup.place import Piece, pausing_place, place, stretches
+from models.text.markup.place import Piece, place, stretches
 from models.text.markup.run import Run, restore
 from models.text.markup.tags import scan
 from models.text.sentences.segment import sentences
@@ -71,7 +72,7 @@ def through(document: str, runs: list[Run], change: Callable[[str], str]) -> str
         for span in sentences(run.text, "en"):
             names = {each: [change(run.text[each.start : each.end])] for each in stretches(run, span)}
             pieces.append(Piece(span, change(run.text[span.start : span.end]), alone=names))
-        done.append(place(run, pieces, " "))
+        done.append(finish(place(run, pieces, " ")))
     return restore(document, runs, done)
 
 
@@ -137,7 +138,7 @@ def test_tags_follow_the_words_that_carry_them() -> None:
         "Selon le maire, la maison rouge brûle.",
         alone={red: ["maison rouge"], mayor: ["Le maire."]},
     )
-    assert place(run, [piece], " ") == "Selon <a href=x>le maire</a>, la <b>maison rouge</b> brûle."
+    assert finish(place(run, [piece], " ")) == "Selon <a href=x>le maire</a>, la <b>maison rouge</b> brûle."
 
 
 def test_a_pair_around_a_whole_sentence_needs_no_search() -> None:
@@ -146,15 +147,18 @@ def test_a_pair_around_a_whole_sentence_needs_no_search() -> None:
     first, second = sentences(run.text, "en")
     assert stretches(run, first) == stretches(run, second) == []
     pieces = [Piece(first, "Les pourparlers ont échoué."), Piece(second, "C'est vrai.")]
-    assert place(run, pieces, " ") == "<i>Les pourparlers ont échoué</i>. <b>C'est vrai.</b>"
+    assert finish(place(run, pieces, " ")) == "<i>Les pourparlers ont échoué</i>. <b>C'est vrai.</b>"
 
 
 def test_where_nothing_is_like_it_the_same_part_of_the_sentence_is_taken_at_ends_of_words() -> None:
     document = "<p>aaaa bbbb <b>cccc</b> dddd eeee</p>"
     (run,) = html.read(document)
     (span,) = sentences(run.text, "en")
-    assert place(run, [Piece(span, "zzz yyyyy xxxx wwww vvvv")], " ") == "zzz yyyyy <b>xxxx</b> wwww vvvv"
-    assert place(run, [Piece(span, "会谈昨天失败了")], "") == "会谈昨<b>天</b>失败了"
+    assert (
+        finish(place(run, [Piece(span, "zzz yyyyy xxxx wwww vvvv")], " "))
+        == "zzz yyyyy <b>xxxx</b> wwww vvvv"
+    )
+    assert finish(place(run, [Piece(span, "会谈昨天失败了")], "")) == "会谈昨<b>天</b>失败了"
 
 
 INLINE = st.sampled_from(
@@ -304,4 +308,4 @@ def test_reading_pauses(read_into: Callable[[list[Run], str], Iterable[None]]) -
 def test_placing_pauses_at_each_piece_of_markup() -> None:
     document = "<b>a</b> " * 190
     (run,) = html.read(document)
-    assert len(list(pausing_place(run, [Piece(Span(0, len(run.text)), "b " * 190)], " "))) >= 190
+    assert len(list(place(run, [Piece(Span(0, len(run.text)), "b " * 190)], " "))) >= 190

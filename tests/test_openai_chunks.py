@@ -23,7 +23,7 @@ from models.tasks.translation import TranslationRequest
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
 from models.text.language import LanguageDetector
-from service.http.compat.openai_answer import Deltas, Segments, Sentences, Written
+from service.http.compat.openai_answer import Delta, Segments, Sentences, written
 
 SAID = "The talks of the ministers went on all day and nobody knew when they would end. It rained again, and nobody saw it. "
 WRAPPED = fill(SAID * 3, 66)
@@ -35,13 +35,13 @@ POOL = FakePool(LANGUAGES, lambda text: text.upper() if "again" in text else cip
 TRANSLATOR = Translator(POOL.as_pool, LANGUAGES, DETECTOR, default_model="facebook/m2m100_418M")
 
 
-def pieces(steps: Steps[Any], deltas: Deltas) -> tuple[list[str], Any]:
+def pieces(steps: Steps[Any], delta: Delta) -> tuple[list[str], Any]:
     told: list[str] = []
     running = stream(steps)
     while True:
         try:
             if (event := next(running)) is not None:
-                told.append(deltas.add(event))
+                told.append(delta(event))
         except StopIteration as end:
             outcome: Outcome[Any] = end.value
             return [piece for piece in told if piece], outcome.unwrap()
@@ -49,7 +49,7 @@ def pieces(steps: Steps[Any], deltas: Deltas) -> tuple[list[str], Any]:
 
 def translated(text: str, target: str = "fr") -> tuple[list[str], str]:
     request = TranslationRequest(text=text, source="en", target=target)
-    told, done = pieces(TRANSLATOR.steps(request), Segments(request))
+    told, done = pieces(TRANSLATOR.steps(request), Segments(request).add)
     return told, done.translation
 
 
@@ -96,7 +96,7 @@ def test_a_summary_in_another_language(form: Any, target: str) -> None:
         default_model="facebook/bart-large-cnn",
     )
     request = SummaryRequest(text=text, target=target, format=form)
-    told, done = pieces(summarizer.steps(request), Sentences(request))
+    told, done = pieces(summarizer.steps(request), Sentences(request).add)
     assert len(told) > 1
     assert "".join(told) == done.summary
 
@@ -115,9 +115,9 @@ def test_messages_go_to_an_instruct_model_as_they_are(tiny_hub: TinyHub, languag
     with pool.use(entry) as model:
         ids = model.codec.encode_messages([(each.role, each.content) for each in messages])  # type: ignore[union-attr]
         read = model.codec.tokenizer.decode(ids)  # type: ignore[union-attr]
-    told, done = pieces(chat(pool, ChatRequest(messages, entry, 6)), Written())
+    told, done = pieces(chat(pool, ChatRequest(messages, entry, 6)), written)
     with pytest.raises(InvalidInput, match="tokens"):
-        pieces(chat(pool, ChatRequest((ChatMessage("user", "rain " * 400),), entry)), Written())
+        pieces(chat(pool, ChatRequest((ChatMessage("user", "rain " * 400),), entry)), written)
     pool.close()
     assert isinstance(done, ChatAnswer)
     assert all(word in read for word in ("What is", "Water.", "Oh?"))

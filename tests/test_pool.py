@@ -58,7 +58,9 @@ def test_threads_that_need_a_model_load_it_once(tiny_hub: TinyHub, languages: La
     pool.close()
 
 
-def test_a_failure_is_told_and_tried_again(tiny_hub: TinyHub, languages: Languages) -> None:
+def test_a_failure_is_told_and_tried_again(
+    tiny_hub: TinyHub, languages: Languages, caplog: pytest.LogCaptureFixture
+) -> None:
     pool = _pool(tiny_hub, languages, "mt5")
     folder = pool.catalog.get("tiny/mt5").path
     assert folder is not None
@@ -68,6 +70,7 @@ def test_a_failure_is_told_and_tried_again(tiny_hub: TinyHub, languages: Languag
         pool.load("tiny/mt5")
     [reason] = pool.unready(["tiny/mt5"])
     assert reason == "tiny/mt5 could not be loaded: its folder holds no config.json"
+    assert str(folder) in caplog.text, "who keeps the server reads where"
     (folder / "config.away").rename(folder / "config.json")
     pool.load("tiny/mt5")
     assert pool.unready(["tiny/mt5"]) == []

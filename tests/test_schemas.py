@@ -18,9 +18,18 @@ from models.tasks.usage import Usage
 from models.text.article.article import Dropped
 from models.text.language import Detection
 from models.text.span import Span
-from service import schemas
 from service.errors import TooLong, TooManyTexts
-from service.schemas import InvalidFields
+from service.schemas.answers import SummaryAnswer, render_detection, render_summary, render_translation
+from service.schemas.fields import InvalidFields
+from service.schemas.problem import Problem
+from service.schemas.requests import (
+    Asked,
+    SummarizeBody,
+    TranslateBody,
+    parse_detect,
+    parse_summarize,
+    parse_translate,
+)
 
 LIMITS = settings()
 
@@ -38,8 +47,8 @@ SUMMARY = Summary(
 
 
 def test_summarize_fills_defaults() -> None:
-    asked = schemas.parse_summarize({"text": "A b."}, LIMITS)
-    assert asked == schemas.Asked((SummaryRequest(text="A b."),), many=False)
+    asked = parse_summarize({"text": "A b."}, LIMITS)
+    assert asked == Asked((SummaryRequest(text="A b."),), many=False)
 
 
 def test_summarize_passes_every_field_on() -> None:
@@ -52,19 +61,17 @@ def test_summarize_passes_every_field_on() -> None:
         "clean": False,
         "on_unsupported": "drop",
     }
-    asked = schemas.parse_summarize({"html": "<p>A</p>", **fields}, LIMITS)
+    asked = parse_summarize({"html": "<p>A</p>", **fields}, LIMITS)
     assert asked.items == (SummaryRequest(html="<p>A</p>", **fields),)
 
 
 def test_null_is_as_if_absent() -> None:
-    asked = schemas.parse_summarize({"text": "A", "html": None, "model": None, "target": None}, LIMITS)
+    asked = parse_summarize({"text": "A", "html": None, "model": None, "target": None}, LIMITS)
     assert asked.items == (SummaryRequest(text="A"),)
 
 
 def test_translate_passes_every_field_on() -> None:
-    asked = schemas.parse_translate(
-        {"texts": ["a", "b"], "source": "en", "target": "fr", "model": "m"}, LIMITS
-    )
+    asked = parse_translate({"texts": ["a", "b"], "source": "en", "target": "fr", "model": "m"}, LIMITS)
     assert asked.many
     assert asked.items == tuple(
         TranslationRequest(text=t, source="en", target="fr", model="m") for t in ("a", "b")
@@ -106,7 +113,7 @@ def test_translate_passes_every_field_on() -> None:
 )
 def test_translate_refuses(body: object, error: type[Exception], field: str | None, message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        schemas.parse_translate(body, LIMITS)
+        parse_translate(body, LIMITS)
     assert type(caught.value) is error
     assert (caught.value.field, caught.value.message) == (field, message)
 
@@ -124,18 +131,18 @@ def test_translate_refuses(body: object, error: type[Exception], field: str | No
 )
 def test_summarize_says_what_is_allowed(field: str, value: object, allowed: object) -> None:
     with pytest.raises(InvalidInput) as caught:
-        schemas.parse_summarize({"text": "a", field: value}, LIMITS)
+        parse_summarize({"text": "a", field: value}, LIMITS)
     assert (caught.value.field, caught.value.allowed) == (field, allowed)
 
 
 def test_several_wrong_fields_are_all_named() -> None:
     with pytest.raises(InvalidFields) as caught:
-        schemas.parse_summarize({"text": 1, "length": "tiny", "x" * 500: 1}, LIMITS)
+        parse_summarize({"text": 1, "length": "tiny", "x" * 500: 1}, LIMITS)
     assert [error.field for error in caught.value.errors] == ["text", "length", "x" * 60 + "…"]
 
 
 def test_a_bad_item_fails_alone() -> None:
-    asked = schemas.parse_detect({"texts": ["a", "", 3, "b" * 1001]}, LIMITS)
+    asked = parse_detect({"texts": ["a", "", 3, "b" * 1001]}, LIMITS)
     assert asked.items[0] == "a"
     assert [item.field for item in asked.items[1:] if isinstance(item, InvalidInput)] == [
         "texts[1]",
@@ -147,7 +154,7 @@ def test_a_bad_item_fails_alone() -> None:
 
 def test_detect_takes_texts_alone() -> None:
     with pytest.raises(InvalidInput, match="not a field"):
-        schemas.parse_detect({"text": "a", "target": "fr"}, LIMITS)
+        parse_detect({"text": "a", "target": "fr"}, LIMITS)
 
 
 JSON = st.recursive(
@@ -160,7 +167,7 @@ FIELDS = st.sampled_from(["text", "texts", "html", "target", "source", "length",
 
 @given(JSON | st.dictionaries(FIELDS | st.text(), JSON, max_size=5))
 def test_any_json_is_read_or_refused(data: object) -> None:
-    for parse in (schemas.parse_summarize, schemas.parse_translate, schemas.parse_detect):
+    for parse in (parse_summarize, parse_translate, parse_detect):
         try:
             assert parse(data, LIMITS).items
         except InvalidInput as error:
@@ -168,7 +175,7 @@ def test_any_json_is_read_or_refused(data: object) -> None:
 
 
 def test_summary_is_rendered_without_absent_fields() -> None:
-    answer = schemas.render_summary(SUMMARY, Timings(0.00123, 0.5), 0.6).model_dump(mode="json")
+    answer = render_summary(SUMMARY, Timings(0.00123, 0.5), 0.6).model_dump(mode="json")
     assert answer == {
         "summary": "A.",
         "sentences": [
@@ -201,7 +208,7 @@ def test_summary_is_rendered_without_absent_fields() -> None:
 def test_translated_summary_names_its_translation() -> None:
     sentence = SummarySentence("B.", None, original="A.", flags=(Flag("name", Span(0, 2), "not there"),))
     translated = replace(SUMMARY, summary="- B.", translation_model="t", sentences=(sentence,))
-    answer = schemas.render_summary(translated, Timings(0, 0), 0).model_dump(mode="json")
+    answer = render_summary(translated, Timings(0, 0), 0).model_dump(mode="json")
     assert answer["translation_model"] == "t"
     (part,) = answer["sentences"]
     assert (part["text"], part["original"], part["start"], part["end"]) == ("B.", "A.", 2, 4)
@@ -231,7 +238,7 @@ def test_translation_says_where_its_source_language_is_from(
         usage=Usage(1, 1),
         notes=(),
     )
-    answer = schemas.render_translation(translation, Timings(0, 0), 0).model_dump(mode="json")
+    answer = render_translation(translation, Timings(0, 0), 0).model_dump(mode="json")
     assert answer["source"] == source
     assert answer["via"] == "en"
     assert answer["segments"] == [
@@ -261,7 +268,7 @@ def test_a_segment_tells_what_was_found_in_it_and_what_became_of_terms() -> None
         notes=(),
         terms=(Term("Dragoman", "Dragoman", 2, False),),
     )
-    answer = schemas.render_translation(translation, Timings(0, 0), 0).model_dump(mode="json")
+    answer = render_translation(translation, Timings(0, 0), 0).model_dump(mode="json")
     assert answer["segments"][0]["flags"] == [
         {
             "kind": "number",
@@ -286,7 +293,7 @@ def test_a_translation_is_asked_for_with_form_and_terms() -> None:
         "glossary": {"talks": "pourparlers"},
         "min_confidence": 0.5,
     }
-    (request,) = schemas.parse_translate(body, LIMITS).items
+    (request,) = parse_translate(body, LIMITS).items
     assert request == TranslationRequest(
         text="<p>a</p>",
         target="fr",
@@ -312,18 +319,18 @@ def test_a_translation_is_asked_for_with_form_and_terms() -> None:
 )
 def test_wrong_forms_and_terms_are_named(field: str, value: object) -> None:
     with pytest.raises(InvalidInput) as caught:
-        schemas.parse_translate({"text": "a", "target": "fr", field: value}, LIMITS)
+        parse_translate({"text": "a", "target": "fr", field: value}, LIMITS)
     assert str(caught.value.field).startswith(field)
     assert "dictionary" not in caught.value.message
 
 
 def test_confidence_is_a_probability() -> None:
-    answer = schemas.render_detection([Detection("en", 1.00002), Detection("fr", 0.123456)])
+    answer = render_detection([Detection("en", 1.00002), Detection("fr", 0.123456)])
     assert [each.confidence for each in answer.candidates] == [1.0, 0.1235]
 
 
 def test_every_answer_has_a_json_schema() -> None:
-    for model in (schemas.SummarizeBody, schemas.TranslateBody, schemas.SummaryAnswer, schemas.Problem):
+    for model in (SummarizeBody, TranslateBody, SummaryAnswer, Problem):
         assert model.model_json_schema()["properties"]
-    texts = schemas.SummarizeBody.model_json_schema()["properties"]["texts"]["anyOf"][0]
+    texts = SummarizeBody.model_json_schema()["properties"]["texts"]["anyOf"][0]
     assert texts["items"] == {"type": "string"}

@@ -4,7 +4,7 @@ import random
 
 import pytest
 import torch
-from seq2seq_models import ARCHITECTURES, MAX_NEW, random_decoding, random_source
+from seq2seq_models import ARCHITECTURES, random_decoding, random_source
 from test_seq2seq_exact import assert_as_expected, engine_of
 
 from models.engine.protocol import Decoding, Generation
@@ -53,19 +53,6 @@ def test_graphs_change_nothing(monkeypatch):
     assert [output.score for output in replayed] == pytest.approx(
         [output.score for output in eager], rel=1e-5
     )
-
-
-@pytest.mark.parametrize("num_beams", [1, 4])
-@pytest.mark.parametrize("architecture", ["bart", "marian", "flan-t5"])
-def test_batch_invariant_in_bf16(architecture, num_beams):
-    rng = random.Random(2)
-    decoding = Decoding(max_new_tokens=MAX_NEW, num_beams=num_beams)
-    generations = [Generation(random_source(rng), decoding) for _ in range(24)]
-    engine = engine_of(architecture, device="cuda", dtype=torch.bfloat16, max_slots=16, batch_invariant=True)
-    together = [future.result(60) for future in engine.submit(generations)]
-    alone = [engine.submit([generation])[0].result(60) for generation in generations]
-    engine.close()
-    assert together == alone
 
 
 def test_cancelled_requests_leave_the_others_alone():

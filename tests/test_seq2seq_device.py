@@ -103,7 +103,7 @@ def test_cudnn_does_not_attend(monkeypatch):
     monkeypatch.setattr(torch.backends.cuda, "enable_cudnn_sdp", asked.append)
     model = tiny_model("bart")
     for is_cuda in (False, True):
-        Encoder(model, None, SimpleNamespace(is_cuda=is_cuda), max_batch_tokens=8, one_by_one=False)
+        Encoder(model, None, SimpleNamespace(is_cuda=is_cuda), max_batch_tokens=8)
     assert asked == [False]
 
 

@@ -149,17 +149,6 @@ class LoopDriver:
             LoopDriver.loop.drop([request])
 
 
-def test_a_request_does_not_depend_on_its_batch_mates():
-    rng = random.Random(1)
-    decoding = Decoding(max_new_tokens=MAX_NEW, num_beams=4)
-    generations = [Generation(random_source(rng), decoding) for _ in range(7)]
-    engine = engine_of("bart", batch_invariant=True)
-    together = [future.result(60) for future in engine.submit(generations)]
-    alone = [engine.submit([generation])[0].result(60) for generation in generations]
-    engine.close()
-    assert together == alone
-
-
 def test_several_end_tokens_of_the_model():
     model, twin = tiny_model("bart"), tiny_model("bart")
     for each in (model, twin):

@@ -1,5 +1,6 @@
 """The native engine's loop over a device that only counts: a GPU, looked at late, answers hardly later."""
 
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -32,7 +33,10 @@ class Seen:
 class CountingDevice:
     """Each slot ends after so many steps as its source says."""
 
-    def __init__(self, kind: str):
+    def __init__(self, kind: str, begin_s: float = 0.0):
+        self.steps: list[list[int]] = []
+        """The slots of each."""
+        self._begin_s = begin_s
         self.device = SimpleNamespace(type=kind)
         self.plan = SimpleNamespace(num_slots=SLOTS, num_rows=SLOTS)
         self.encoder = SimpleNamespace(max_batch_tokens=10_000)
@@ -40,6 +44,7 @@ class CountingDevice:
         self._active: list[int] = []
 
     def begin(self, sources: list[Any], starts: list[Any]) -> dict[int, Exception]:
+        time.sleep(self._begin_s)
         for source in sources:
             self._left[source.slot] = source.token_ids[0]
         return {}
@@ -49,6 +54,7 @@ class CountingDevice:
         return 1.0
 
     def step(self, lane: Lane) -> None:
+        self.steps.append(self._active)
         for slot in self._active:
             self._left[slot] -= 1
 
@@ -84,6 +90,23 @@ def answers(kind: str, arrivals: list[tuple[int, int]], cancelled: dict[int, int
 def test_a_short_request_does_not_wait_for_a_long_one() -> None:
     assert answers("cpu", [(0, 5), (0, 60)], {}) == [4, 59]
     assert answers("cuda", [(0, 5), (0, 60)], {}) == [6, 61], "the short one came at turn 61 too"
+
+
+def test_who_shares_a_step_does_not_depend_on_how_fast_anything_is() -> None:
+    def steps(begin_s: float) -> list[list[int]]:
+        device = CountingDevice("cuda", begin_s)
+        loop = Loop(device, Counts())  # type: ignore[arg-type]
+        loop.add(
+            [
+                Request(Generation((3 + i % 7,), Decoding(max_new_tokens=99)), Future(), LANE, (2,))
+                for i in range(60)
+            ]
+        )
+        while not loop.idle:
+            loop.turn()
+        return device.steps
+
+    assert steps(0.0) == steps(0.002)
 
 
 @given(

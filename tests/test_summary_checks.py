@@ -4,11 +4,11 @@ import re
 import time
 
 import pytest
+from checked import check_summary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.checks.checked_sentence import CheckedSentence
-from models.checks.summary_report import check_summary
 
 ARTICLE = (
     "The ferry Saint Aldhelm ran aground off Port Rowan on Saturday, 14 March 2015, with 312 passengers. "

@@ -8,6 +8,7 @@ from models.checks.flag import Flag
 from models.checks.language.reading import Reading
 from models.checks.language.words import words
 from models.checks.pair import Check, Pair
+from models.checks.pauses import finish
 from models.checks.registry import TRANSLATION_CHECKS, run
 from models.checks.severity import any_error, penalty
 from models.checks.translation import echo, figures, length, marks, proper_names, repetition, script, verbatim
@@ -279,7 +280,7 @@ def test_penalty_puts_what_loses_most_first():
     source = LONG + " It cost 12 euros."
     good, wrong, loop = FRENCH + " Il a coûté 12 euros.", FRENCH + " Il a coûté 15 euros.", "le pont " * 30
     one, two, three = (
-        run(TRANSLATION_CHECKS, Pair(Reading(source, "en"), Reading(output, "fr")))
+        finish(run(TRANSLATION_CHECKS, Pair(Reading(source, "en"), Reading(output, "fr"))))
         for output in (good, wrong, loop)
     )
     assert penalty(one) == 0 < penalty(two) < penalty(three)
@@ -302,7 +303,7 @@ LANGUAGES = st.sampled_from(["en", "fr", "de", "ru", "zh", "ja", "ar", "sr-Latn"
 @settings(max_examples=300)
 @given(TEXTS, TEXTS, LANGUAGES, LANGUAGES)
 def test_any_texts_can_be_checked_and_flags_lie_within_them(source, output, one, other):
-    for flag in run(TRANSLATION_CHECKS, Pair(Reading(source, one), Reading(output, other))):
+    for flag in finish(run(TRANSLATION_CHECKS, Pair(Reading(source, one), Reading(output, other)))):
         assert 0 <= flag.span.start <= flag.span.end <= len(output)
         assert flag.source is None or 0 <= flag.source.start < flag.source.end <= len(source)
         assert flag.reason.endswith(".")

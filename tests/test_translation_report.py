@@ -1,14 +1,15 @@
 """A translation held against its source: which sentence stands for which, what is missing, where."""
 
 import pytest
+from checked import check_translation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.checks.checked_sentence import CheckedSentence
 from models.checks.flag import Flag
 from models.checks.language.reading import Reading
+from models.checks.pauses import finish
 from models.checks.translation.alignment import align
-from models.checks.translation_report import check_translation
 from models.text.span import Span
 
 ENGLISH = [
@@ -36,7 +37,7 @@ def flags_of(sentences: list[CheckedSentence]) -> list[Flag]:
 
 
 def shapes(source: list[str], output: list[str], separator: str = " ") -> list[tuple[int, int]]:
-    beads = align(Reading(separator.join(source), "en"), Reading(separator.join(output), "fr"))
+    beads = finish(align(Reading(separator.join(source), "en"), Reading(separator.join(output), "fr")))
     return [(len(bead.source), len(bead.output)) for bead in beads]
 
 
@@ -133,7 +134,7 @@ TEXTS = st.lists(
 @given(TEXTS, TEXTS, st.sampled_from(["en", "zh", "und"]), st.sampled_from(["fr", "ja", "und"]))
 def test_every_sentence_of_both_is_accounted_for(source, output, one, other):
     theirs, ours = Reading(source, one), Reading(output, other)
-    beads = align(theirs, ours)
+    beads = finish(align(theirs, ours))
     assert [span for bead in beads for span in bead.source] == theirs.sentences
     assert [span for bead in beads for span in bead.output] == ours.sentences
     assert all(0 <= bead.score <= 1 for bead in beads)

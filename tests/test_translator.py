@@ -22,7 +22,7 @@ from models.tasks.steps import Outcome
 from models.tasks.translation import Translation, TranslationRequest
 from models.tasks.translator import Translator
 from models.text.language import Detection, LanguageDetector
-from service.schemas import parse_translate
+from service.schemas.requests import parse_translate
 from service.settings import Settings
 
 GEMMA = "dragoman/gemma3-270m-translate"

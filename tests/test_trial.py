@@ -202,12 +202,13 @@ def test_an_engine_that_never_comes_to_an_end_can_be_closed(monkeypatch):
         ("auto", "cpu", False, "ct2"),
         ("auto", "cpu", True, "ct2"),
         ("auto", "cuda", False, "native"),
-        ("auto", "cuda", True, "generate"),
+        ("auto", "cuda", True, "causal"),
         ("native", "cpu", False, "native"),
         ("native", "cpu", True, "ct2"),
-        ("native", "cuda", True, "generate"),
+        ("native", "cuda", True, "causal"),
         ("generate", "cpu", False, "generate"),
         ("generate", "cuda", False, "generate"),
+        ("generate", "cuda", True, "generate"),
     ],
 )
 def test_which_engine_is_tried_first(choice, device, causal, kind):

@@ -11,7 +11,7 @@ from models.checks.language.known_names import KnownNames
 from models.checks.language.mentioned_dates import MentionedDate, dates
 from models.checks.language.named_things import Mention, mentions
 from models.checks.language.reading import Reading
-from models.checks.pauses import Pausing
+from models.checks.pauses import Pausing, read
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,7 @@ class Pair:
 
     def read(self) -> Pausing[None]:
         """Find all that checks of a summary use, with a pause after each part."""
-        for part in ("weights", "evidence", "source_dates", "output_dates", "output_names"):
-            getattr(self, part)
-            yield
+        yield from read(self, "weights", "evidence", "source_dates", "output_dates", "output_names")
         yield from self.known_names.read()
 
     @cached_property

@@ -9,6 +9,13 @@ Pausing = Generator[None, None, T]
 """Yields None at each pause and returns its result."""
 
 
+def read(holder: object, *parts: str) -> Pausing[None]:
+    """Find these parts of a thing ahead of their first use, with a pause after each."""
+    for part in parts:
+        getattr(holder, part)
+        yield
+
+
 def finish(work: Pausing[T]) -> T:
     """Run the work without a pause and return its result."""
     while True:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from models.checks.flag import Flag
 from models.checks.pair import Check, Pair
-from models.checks.pauses import Pausing, finish
+from models.checks.pauses import Pausing
 from models.checks.summary import dates, names, numbers, placement, quotations, splices
 from models.checks.translation import (
     echo,
@@ -45,13 +45,8 @@ TRANSLATION_CHECKS: tuple[Check, ...] = (
 )
 
 
-def run(checks: Iterable[Check], pair: Pair) -> list[Flag]:
-    """Return all flags that the checks raise, in the output's order."""
-    return finish(run_pausing(checks, pair))
-
-
-def run_pausing(checks: Iterable[Check], pair: Pair) -> Pausing[list[Flag]]:
-    """Do the same, with the checks' own pauses and one after each check."""
+def run(checks: Iterable[Check], pair: Pair) -> Pausing[list[Flag]]:
+    """Return all flags in the output's order, with the checks' own pauses and one after each check."""
     found: list[Flag] = []
     for check in checks:
         for flag in check(pair):

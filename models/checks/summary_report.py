@@ -5,10 +5,9 @@ from typing import Protocol
 
 from models.checks.checked_sentence import CheckedSentence
 from models.checks.flag import Flag
-from models.checks.language.reading import Reading
 from models.checks.pair import Pair
-from models.checks.pauses import Pausing, finish
-from models.checks.registry import SUMMARY_CHECKS, run_pausing
+from models.checks.pauses import Pausing, read
+from models.checks.registry import SUMMARY_CHECKS, run
 
 LEAST_ENTAILED = 0.5
 """A sentence with a lower probability of being entailed is flagged."""
@@ -23,34 +22,16 @@ class EntailmentScorer(Protocol):
         """Return for each (premise, hypothesis) the probability, 0 to 1, that the hypothesis follows."""
 
 
-def check_summary(
-    source: str,
-    output: str,
-    *,
-    language: str = "und",
-    output_language: str | None = None,
-    entailment: EntailmentScorer | None = None,
-    warnings: bool = False,
-) -> list[CheckedSentence]:
-    """Return every sentence of a summary of `source`, in order.
+def check_summary(pair: Pair, entailment: EntailmentScorer | None = None) -> Pausing[list[CheckedSentence]]:
+    """Return every sentence of a summary, the pair's output, in order.
 
-    `language` is the source's, ISO 639-1 or BCP 47, and the output's too unless `output_language` says
-    otherwise; `und` is read as English. With `warnings`, flags of severity `warning` come too: misspelt
-    names. An entailment model compares each sentence that is not the source's own with its evidence.
+    A language `und` is read as English. An entailment model compares each sentence that is not the source's
+    own with its evidence.
     """
-    pair = Pair(Reading(source, language), Reading(output, output_language or language))
-    return finish(check_summary_pausing(pair, entailment, warnings=warnings))
-
-
-def check_summary_pausing(
-    pair: Pair, entailment: EntailmentScorer | None = None, *, warnings: bool = False
-) -> Pausing[list[CheckedSentence]]:
-    """Do the same with pauses, for a summary and its source as a pair."""
     for each in (pair.source, pair.output):
-        yield from each.read("sentences", "words", "keys", "numerals", "words_by_sentence")
+        yield from read(each, "sentences", "words", "keys", "numerals", "words_by_sentence")
     yield from pair.read()
-    found = yield from run_pausing(SUMMARY_CHECKS, pair)
-    flags = [flag for flag in found if warnings or flag.severity == "error"]
+    flags = yield from run(SUMMARY_CHECKS, pair)
     if entailment is not None:
         flags += yield from _not_entailed(pair, entailment)
     by_sentence: list[list[Flag]] = [[] for _ in pair.output.sentences]

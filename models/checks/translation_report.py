@@ -9,31 +9,24 @@ from models.checks.evidence import Evidence
 from models.checks.flag import Flag
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
-from models.checks.pauses import Pausing, finish
-from models.checks.registry import TRANSLATION_CHECKS, run_pausing
-from models.checks.translation.alignment import Bead, align_pausing
+from models.checks.pauses import Pausing
+from models.checks.registry import TRANSLATION_CHECKS, run
+from models.checks.translation.alignment import Bead, align
 from models.checks.translation.length import ADDED, LOST
 from models.text.span import Span
 
 
 def check_translation(
     source: str, output: str, source_language: str, target_language: str
-) -> list[CheckedSentence]:
+) -> Pausing[list[CheckedSentence]]:
     """Return every sentence of `output`, in order, with the source's sentences that it translates.
 
     A lost sentence of the source becomes a flag of the sentence before its place (of the first, if there is
     none), with an empty span at that place. An output without a sentence gets a single empty one, to carry
     the flags. Languages are ISO 639-1 or BCP 47 codes, `und` for an unknown one.
     """
-    return finish(check_translation_pausing(source, output, source_language, target_language))
-
-
-def check_translation_pausing(
-    source: str, output: str, source_language: str, target_language: str
-) -> Pausing[list[CheckedSentence]]:
-    """Do the same with pauses."""
     theirs, ours = Reading(source, source_language), Reading(output, target_language)
-    beads = yield from align_pausing(theirs, ours)
+    beads = yield from align(theirs, ours)
     flags: list[Flag] = []
     for bead in beads:
         if bead.source and bead.output:
@@ -61,19 +54,15 @@ def _flags(theirs: Reading, ours: Reading, bead: Bead) -> Pausing[list[Flag]]:
         Reading(theirs.text[there.start : there.end], theirs.language),
         Reading(ours.text[here.start : here.end], ours.language),
     )
-    found = yield from run_pausing(TRANSLATION_CHECKS, pair)
+    found = yield from run(TRANSLATION_CHECKS, pair)
     return [
         replace(
             flag,
-            span=_moved(flag.span, here.start),
-            source=_moved(flag.source, there.start) if flag.source else None,
+            span=flag.span.moved(here.start),
+            source=flag.source.moved(there.start) if flag.source else None,
         )
         for flag in found
     ]
-
-
-def _moved(span: Span, by: int) -> Span:
-    return Span(span.start + by, span.end + by)
 
 
 def _added(span: Span) -> Flag:

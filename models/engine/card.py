@@ -1,9 +1,10 @@
 """The GPU as far as the choice of an engine asks: what it can compute with, and what is free on it.
 
-Nothing here imports torch but `look`.
+Nothing here imports torch but `look`, and `has_cuda` where there may be one.
 """
 
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,9 @@ LEAST_CAPABILITY = (7, 0)
 """Volta: Triton's kernels, and PyTorch's own, are built for nothing older."""
 BFLOAT16_CAPABILITY = (8, 0)
 """Ampere: older cards compute bfloat16 by way of float32, slower than on a CPU at times."""
+
+GPU_DEVICES = ("nvidia", "nvhost", "nvmap", "nvgpu", "dxg", "kfd")
+"""How names in /dev begin where there may be a GPU: a PC's, a Jetson's, WSL's, and AMD's for ROCm."""
 
 WORKING_BYTES = 1 << 30
 """What an engine works in beside its weights and caches: CUDA's own context, an encoder's batch, a step."""
@@ -63,12 +67,26 @@ def parameters_in(folder: Path) -> int:
     return total or sum(file.stat().st_size // 2 for file in folder.glob("pytorch_model*.bin"))
 
 
-def look() -> Card | None:
-    """Return PyTorch's current CUDA device; None without one."""
+def has_cuda() -> bool:
+    """Return whether PyTorch can use a GPU, without importing it where the system shows none.
+
+    Asks nothing that would begin CUDA in this process.
+    """
+    if "torch" not in sys.modules and sys.platform == "linux":
+        names = [path.name for path in Path("/dev").iterdir()]
+        if not any(name.startswith(GPU_DEVICES) for name in names):
+            return False
     import torch
 
-    if not torch.cuda.is_available():
+    return torch.cuda.is_available()
+
+
+def look() -> Card | None:
+    """Return PyTorch's current CUDA device; None without one."""
+    if not has_cuda():
         return None
+    import torch
+
     torch.cuda.empty_cache()  # what a model left behind that was closed is free as well
     free, _ = torch.cuda.mem_get_info()
     return Card(torch.cuda.get_device_name(), torch.cuda.get_device_capability(), free)

@@ -114,8 +114,8 @@ class _Client:
 
     def start(self) -> None:
         """Begin to read and write."""
-        for work in (self._read, self._write):
-            threading.Thread(target=work, name="engine-client", daemon=True).start()
+        for work, name in ((self._read, "engine-reads"), (self._write, "engine-writes")):
+            threading.Thread(target=work, name=name, daemon=True).start()
 
     def send(self, message: Any) -> None:
         """Queue a message; engines' threads never wait for a process that reads slowly."""
@@ -194,7 +194,9 @@ class _Client:
 
     def _submit(self, message: wire.Submission) -> None:
         generations = [
-            Generation(source_ids, decoding, deadline, self._told(number) if streams else None)
+            Generation(
+                source_ids, wire.to_decoding(decoding), deadline, self._told(number) if streams else None
+            )
             for number, source_ids, decoding, deadline, streams in message.generations
         ]
         numbers = [number for number, *_ in message.generations]
@@ -219,5 +221,8 @@ class _Client:
     def _ended(self, number: int, future: Future[Output]) -> None:
         with self._lock:
             self._futures.pop(number, None)
-        if not future.cancelled():
-            self.send(wire.Ended(number, future.exception() or future.result()))  # type: ignore[arg-type]
+        if future.cancelled():
+            return
+        error = future.exception()
+        assert error is None or isinstance(error, Exception)  # noqa: S101 - engines answer with no other
+        self.send(wire.Ended(number, error or wire.from_output(future.result())))

@@ -121,7 +121,13 @@ class RemoteEngines:
             self._sent.update(zip(numbers, sent, strict=True))
             engine.unanswered += len(sent)
         wired = [
-            (number, each.source_ids, each.decoding, each.deadline, each.on_token is not None)
+            (
+                number,
+                each.source_ids,
+                wire.from_decoding(each.decoding),
+                each.deadline,
+                each.on_token is not None,
+            )
             for number, each in zip(numbers, generations, strict=True)
         ]
         self._send(wire.Submission(name, wired))
@@ -233,7 +239,7 @@ class RemoteEngines:
         match message:
             case wire.Ended(number, result):
                 if (sent := self._taken(number)) is not None:
-                    settle(sent.future, result)
+                    settle(sent.future, result if isinstance(result, Exception) else wire.to_output(result))
             case wire.Token(number, token_id):
                 streaming = self._sent.get(number)
                 if streaming is not None and streaming.on_token is not None:

@@ -1,4 +1,4 @@
-"""The trial of an encoder-decoder's engine at load: on this device it must compute what the plain model does.
+"""The trial of an engine at load: on this device it must compute what the plain model does.
 
 Random requests go through the engine, then the plain model has to say the same tokens (teacher forcing). In
 bfloat16 two right computations round differently and may choose different tokens, so tokens are not compared:
@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.generation import logits_process as lp
+from transformers import LogitNormalization
 
-from models.engine.generate import GenerateBackend
+from models.engine.generate import GenerateBackend, processors_for
 from models.engine.protocol import Decoding, Engine, Generation, Output
 from models.errors import DragomanError, EngineFailed
 
@@ -85,26 +85,29 @@ def try_out(engine: Engine, model: Any, bounds: Bounds, *, time_limit_s: float =
 def _generations(model: Any, bounds: Bounds) -> Iterator[Generation]:
     """The same requests each time: sources of one token up to the most, and each way to search."""
     rng = random.Random(0)  # noqa: S311 - no secret
-    vocabulary = model.get_encoder().get_input_embeddings().num_embeddings
-    special = {model.config.pad_token_id, _start(model), *_ends(model)}
+    causal = _is_causal(model)
+    reader = model if causal else model.get_encoder()
+    vocabulary = reader.get_input_embeddings().weight.shape[0]
+    special = {_padding(model), *_ends(model), *(() if causal else (_start(model),))}
     ordinary = [token for token in range(vocabulary) if token not in special]
-    decodings = itertools.cycle(_decodings(model, bounds, first_token=rng.choice(ordinary)))
+    first_token = None if causal else rng.choice(ordinary)
+    decodings = itertools.cycle(_decodings(model, bounds, first_token))
     longest = bounds.max_source_tokens
     for length, decoding in zip(SOURCE_LENGTHS, decodings, strict=False):
         length = min(length, longest) or longest
         yield Generation(tuple(rng.choices(ordinary, k=length)), decoding)
 
 
-def _decodings(model: Any, bounds: Bounds, *, first_token: int) -> list[Decoding]:
+def _decodings(model: Any, bounds: Bounds, first_token: int | None) -> list[Decoding]:
     """Greedy and with beams, plain and with all edits of the logits.
 
     None writes padding: in a whole text M2M100 and NLLB count no position for it, step by step they do.
     """
     most = min(bounds.max_new_tokens, LONGEST_OUTPUT)
-    padding = model.config.pad_token_id
+    padding = _padding(model)
     plain = Decoding(
         max_new_tokens=most,
-        suppressed_token_ids=() if padding is None else (padding,),
+        suppressed_token_ids=() if padding is None or padding in _ends(model) else (padding,),
         renormalize_logits=bool(model.generation_config.renormalize_logits),
     )
     edited = replace(plain, min_new_tokens=most, no_repeat_ngram_size=3, repetition_penalty=2.0)
@@ -154,6 +157,7 @@ class _Oracle:
 
     def __init__(self, model: Any):
         self._model = model
+        self._causal = _is_causal(model)
         self._ends = _ends(model)
         self._tolerance = TOLERANCES.get(model.dtype, HALF_PRECISION)
 
@@ -162,7 +166,7 @@ class _Oracle:
         """EngineFailed unless the output is one that the model could have given."""
         logits, tokens = self._forced(generation, output)
         spread = float(logits.std(-1).mean())
-        raw, processed = self._processed(generation.decoding, logits, tokens)
+        raw, processed = self._processed(generation, logits, tokens)
         chosen = torch.tensor(tokens, device=logits.device)[:, None]
         if generation.decoding.num_beams == 1:
             gap = float((processed.amax(-1) - processed.gather(1, chosen)[:, 0]).mean())
@@ -182,7 +186,7 @@ class _Oracle:
         A tie that falls the other way may end better or worse; over several outputs that evens out.
         """
         pairs = [pair for pair in zip(generations, outputs, strict=True) if pair[0].decoding.num_beams > 1]
-        backend = GenerateBackend(self._model, causal=False, max_source_tokens=0)
+        backend = GenerateBackend(self._model, causal=self._causal, max_source_tokens=0)
         lost, largest = 0.0, 0.0
         for generation, output in pairs:
             [reference] = backend.run([generation], lambda _: False)
@@ -200,12 +204,7 @@ class _Oracle:
         decoding = generation.decoding
         first = () if decoding.forced_bos_token_id is None else (decoding.forced_bos_token_id,)
         known = [*first, *output.token_ids]
-        device = self._model.device
-        logits = self._model(
-            input_ids=torch.tensor([generation.source_ids], device=device),
-            decoder_input_ids=torch.tensor([[_start(self._model), *known]], device=device),
-            use_cache=False,
-        ).logits[0]
+        logits = self._logits(generation.source_ids, known)
         if output.finish == "stop":
             known.append(max(self._ends, key=lambda end: float(logits[-1, end])))
         elif decoding.forced_eos_token_id is not None:
@@ -216,49 +215,50 @@ class _Oracle:
             raise EngineFailed(f"an output ended after {len(known)} of {decoding.max_new_tokens} tokens")
         return logits[: len(known)].float(), known
 
-    def _processed(self, decoding: Decoding, logits: Tensor, tokens: list[int]) -> tuple[Tensor, Tensor]:
+    def _logits(self, source_ids: Sequence[int], known: Sequence[int]) -> Tensor:
+        """The logits [n + 1, V] at the place of each new token, and after the last."""
+        device, model = self._model.device, self._model
+        if self._causal:
+            ids = torch.tensor([[*source_ids, *known]], device=device)
+            output = model(input_ids=ids, use_cache=False, logits_to_keep=len(known) + 1)
+        else:
+            source = torch.tensor([source_ids], device=device)
+            target = torch.tensor([[_start(model), *known]], device=device)
+            output = model(input_ids=source, decoder_input_ids=target, use_cache=False)
+        logits: Tensor = output.logits[0]
+        return logits
+
+    def _processed(self, generation: Generation, logits: Tensor, tokens: list[int]) -> tuple[Tensor, Tensor]:
         """Return the values that scores are made of, and those that tokens are chosen by, both [n, V].
 
         Greedy search edits logits and scores by the model's own probabilities, as `Output.score` has it; beam
         search edits the probabilities and scores by those.
         """
+        decoding = generation.decoding
         log_probs, beams = logits.log_softmax(-1), decoding.num_beams > 1
         edited = (log_probs if beams else logits).clone()
-        processors = self._processors(decoding)
-        so_far: Any = torch.tensor([[_start(self._model), *tokens]], device=logits.device)
+        before = generation.source_ids if self._causal else (_start(self._model),)
+        processors = processors_for(decoding, len(before), self._ends, logits.device)
+        if decoding.renormalize_logits and beams:
+            processors.append(LogitNormalization())
+        so_far: Any = torch.tensor([[*before, *tokens]], device=logits.device)
         for place in range(len(tokens)):
             scores: Any = edited[place : place + 1]
-            edited[place] = processors(so_far[:, : place + 1], scores)[0]
+            edited[place] = processors(so_far[:, : len(before) + place], scores)[0]
         return edited if beams else log_probs, edited
-
-    def _processors(self, decoding: Decoding) -> lp.LogitsProcessorList:
-        """transformers' own, in its order (`GenerationMixin._get_logits_processor`)."""
-        device, ends = self._model.device, list(self._ends)
-        processors = lp.LogitsProcessorList()
-        if decoding.repetition_penalty != 1.0:
-            processors.append(lp.RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty))
-        if decoding.no_repeat_ngram_size:
-            processors.append(lp.NoRepeatNGramLogitsProcessor(decoding.no_repeat_ngram_size))
-        if decoding.min_new_tokens:
-            processors.append(
-                lp.MinNewTokensLengthLogitsProcessor(1, decoding.min_new_tokens, ends, device=device)
-            )
-        if decoding.forced_bos_token_id is not None:
-            processors.append(lp.ForcedBOSTokenLogitsProcessor(decoding.forced_bos_token_id))
-        if decoding.forced_eos_token_id is not None:
-            longest, last = 1 + decoding.max_new_tokens, decoding.forced_eos_token_id
-            processors.append(lp.ForcedEOSTokenLogitsProcessor(longest, last, device=device))
-        if decoding.suppressed_token_ids:
-            processors.append(
-                lp.SuppressTokensLogitsProcessor(list(decoding.suppressed_token_ids), device=device)
-            )
-        if decoding.renormalize_logits and decoding.num_beams > 1:
-            processors.append(lp.LogitNormalization())
-        return processors
 
     def _within(self, what: str, value: float, most: float) -> None:
         if not value <= most:  # a NaN is not
             raise EngineFailed(f"{what} by {value:.3g}, and rounding explains {most:.3g}")
+
+
+def _is_causal(model: Any) -> bool:
+    return not model.config.is_encoder_decoder
+
+
+def _padding(model: Any) -> int | None:
+    padding: int | None = model.config.get_text_config(decoder=True).pad_token_id
+    return padding
 
 
 def _ends(model: Any) -> tuple[int, ...]:

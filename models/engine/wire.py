@@ -1,14 +1,17 @@
 """The messages between a process that has engines and the processes that use them.
 
 They are pickled, so both ends must be processes of one installation, over a connection that nobody else can
-open. Each is sent in a list with what else is waiting to be sent.
+open. Each is sent in a list with what else is waiting to be sent. What there is of each generation goes as
+plain tuples: a dataclass takes ten times as long to be pickled and read.
 """
 
 import pickle
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from multiprocessing.connection import Connection
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from models.engine.protocol import BatchRecord, Decoding, EngineStats, Output
 
@@ -34,12 +37,13 @@ class Unload:
 class Submission:
     """Generations for one engine, each `(number, source_ids, decoding, deadline, streams)`.
 
-    `number` is the sender's own; `deadline` is on `time.monotonic()`'s clock, which processes of one machine
-    share; `streams` asks for each token as it comes. Each is answered by Ended.
+    `number` is the sender's own; `decoding` is as `from_decoding` gives it; `deadline` is on
+    `time.monotonic()`'s clock, which processes of one machine share; `streams` asks for each token. Each is
+    answered by Ended.
     """
 
     name: str
-    generations: Sequence[tuple[int, tuple[int, ...], Decoding, float | None, bool]]
+    generations: Sequence[tuple[int, tuple[int, ...], tuple[Any, ...], float | None, bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +79,18 @@ class Unloaded:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """The next token of a generation that streams."""
 
     number: int
     token_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The end of a generation."""
+class Ended(NamedTuple):
+    """The end of a generation: an Output as `from_output` gives it, or an error."""
 
     number: int
-    result: Output | Exception
+    result: tuple[Any, ...] | Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,26 @@ class BatchRan:
 
     name: str
     record: BatchRecord
+
+
+from_decoding: Callable[[Decoding], tuple[Any, ...]] = attrgetter(*(each.name for each in fields(Decoding)))
+
+
+@lru_cache(maxsize=1024)
+def to_decoding(told: tuple[Any, ...]) -> Decoding:
+    """Return the decoding; equal ones are one."""
+    return Decoding(**{each.name: value for each, value in zip(fields(Decoding), told, strict=True)})
+
+
+def from_output(output: Output) -> tuple[Any, ...]:
+    """Return the output's fields."""
+    return output.token_ids, output.score, output.finish, tuple(map(from_output, output.others))
+
+
+def to_output(told: tuple[Any, ...]) -> Output:
+    """Return the output."""
+    token_ids, score, finish, others = told
+    return Output(token_ids, score, finish, tuple(map(to_output, others)))
 
 
 def send(connection: Connection, messages: list[Any]) -> None:

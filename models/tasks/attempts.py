@@ -12,7 +12,7 @@ from models.checks.flag import Flag
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
 from models.checks.pauses import Pausing
-from models.checks.registry import TRANSLATION_CHECKS, run_pausing
+from models.checks.registry import TRANSLATION_CHECKS, run
 from models.checks.severity import any_error, penalty
 from models.checks.translation import repetition
 from models.checks.translation.right_forms import right_forms
@@ -238,7 +238,7 @@ def _attempt(
     else:
         result = Unmasked(hypothesis.text, tuple(look_up(hypothesis.text, sentence.held)))
     pair = Pair(Reading(sentence.text, hops[0].source), Reading(result.text, hops[-1].target))
-    flags = yield from run_pausing(TRANSLATION_CHECKS, pair)
+    flags = yield from run(TRANSLATION_CHECKS, pair)
     cost = penalty(flags) + _LOST * result.places.count(None)
     cost += 0.0 if hypothesis.complete else _UNFINISHED
     cost += _MASK_LEFT * max(0, masks_in(result.text) - masks_in(sentence.text))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.checks.checked_sentence import CheckedSentence
-from models.checks.translation_report import check_translation_pausing
+from models.checks.translation_report import check_translation
 from models.errors import InvalidInput
 from models.languages import Languages
 from models.tasks.steps import Steps
@@ -62,7 +62,7 @@ class Checker:
         if request.kind == "summary":
             found = yield from self._trust.check(request.source, request.output, source, target)
         else:
-            found = yield from check_translation_pausing(request.source, request.output, source, target)
+            found = yield from check_translation(request.source, request.output, source, target)
         return Checked(sentences=tuple(found), kind=request.kind, source_language=source, target=target)
 
     def _language(self, given: str, text: str, field: str) -> str:

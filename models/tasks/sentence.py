@@ -47,7 +47,7 @@ class Sentence:
 
     def _within(self, span: Span) -> tuple[Held, ...]:
         return tuple(
-            replace(held, span=Span(held.span.start - span.start, held.span.end - span.start))
+            replace(held, span=held.span.moved(-span.start))
             for held in self.held
             if held.span.is_within([span])
         )

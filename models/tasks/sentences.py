@@ -10,7 +10,7 @@ from models.tasks.steps import Steps
 from models.tasks.translation import Segment, SegmentReady, Term, TranslationRequest
 from models.text.markup import html, layout, markdown
 from models.text.markup.builder import flat
-from models.text.markup.place import Piece, pausing_place, stretches
+from models.text.markup.place import Piece, place, stretches
 from models.text.markup.run import Run, restore
 from models.text.sentences.segment import pausing_sentences, strip
 from models.text.span import Span
@@ -87,10 +87,10 @@ def _with_line_ends(run: Run) -> str:
 def _sentence(run: Run, span: Span, kept: Sequence[Span], terms: Terms) -> Sentence:
     text = run.text[span.start : span.end]
     inside = kept[bisect_left(kept, (span.start,)) : bisect_left(kept, (span.end,))]
-    own = [_shift(each, -span.start) for each in inside if each.end <= span.end]
+    own = [each.moved(-span.start) for each in inside if each.end <= span.end]
     held = [Held(each, text[each.start : each.end]) for each in own]
     held += apart(terms.find(text), own)
-    inner = [_shift(each, -span.start) for each in stretches(run, span)]
+    inner = [each.moved(-span.start) for each in stretches(run, span)]
     return Sentence(text, tuple(sorted(held, key=lambda each: each.span)), tuple(inner))
 
 
@@ -102,16 +102,16 @@ def put_together(
     for part, attempt in zip(parts, done, strict=True):
         start = part.span.start
         kept = {
-            _shift(held.span, start): at
+            held.span.moved(start): at
             for held, at in zip(part.sentence.held, attempt.places, strict=True)
             if at is not None
         }
-        alone = {_shift(span, start): names for span, names in attempt.alone.items()}
+        alone = {span.moved(start): names for span, names in attempt.alone.items()}
         pieces[id(part.run)].append(Piece(part.span, attempt.text, kept, alone))
     placed = []
     for run in runs:
         yield None
-        placed.append((yield from pausing_place(run, pieces[id(run)], separator)))
+        placed.append((yield from place(run, pieces[id(run)], separator)))
     own = [i for i, run in enumerate(runs) if not run.is_attribute]
     text = restore(document, [runs[i] for i in own], [placed[i] for i in own])
     if len(own) == len(runs):
@@ -169,7 +169,3 @@ def account(parts: Sequence[Part], done: Sequence[Attempt], terms: Terms) -> tup
             if held.term is not None:
                 counts.setdefault(held.term, []).append(at is not None)
     return tuple(Term(term, terms.target(term), len(each), all(each)) for term, each in counts.items())
-
-
-def _shift(span: Span, by: int) -> Span:
-    return Span(span.start + by, span.end + by)

@@ -11,7 +11,7 @@ from models.checks.evidence import Evidence
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
 from models.checks.pauses import Pausing
-from models.checks.summary_report import check_summary_pausing
+from models.checks.summary_report import check_summary
 from models.pool import EntailmentModel, ModelPool
 from models.tasks.awaiting import until_loaded
 from models.tasks.summary import SummarySentence
@@ -32,12 +32,12 @@ class Trust:
         """All checks on a summary of `source`, with pauses. Raises ModelUnavailable."""
         pair = Pair(Reading(source, language), Reading(output, output_language))
         if self._entailment_model is None:
-            return (yield from check_summary_pausing(pair, warnings=True))
+            return (yield from check_summary(pair))
         entry = self._pool.catalog.get(self._entailment_model, "entail")
         yield from until_loaded(self._pool, [entry])
         with self._pool.use(entry) as model:
             assert isinstance(model, EntailmentModel)  # noqa: S101 - the task of an entry decides its kind
-            return (yield from check_summary_pausing(pair, model.entailment, warnings=True))
+            return (yield from check_summary(pair, model.entailment))
 
     def examine(
         self, article: Article, sentences: Sequence[SummarySentence], language: str
@@ -88,10 +88,6 @@ def _with_findings(
     """One sentence may have been checked as several."""
     own = [each for each in found if line.start <= each.span.start < line.end]
     evidence = {each.span: each for part in own for each in part.evidence}
-    flags = [
-        replace(flag, span=Span(flag.span.start - line.start, flag.span.end - line.start))
-        for part in own
-        for flag in part.flags
-    ]
+    flags = [replace(flag, span=flag.span.moved(-line.start)) for part in own for flag in part.flags]
     best = sorted(evidence.values(), key=lambda each: -each.score)
     return replace(sentence, evidence=tuple(best), flags=tuple(flags))

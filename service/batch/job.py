@@ -19,6 +19,7 @@ from service.batch.lanes import Lanes, UnitWork
 from service.batch.output import JsonlOutput
 from service.batch.progress import PlainProgress, described, progress
 from service.batch.record import FieldNames, Record
+from service.batch.remote import shown
 from service.batch.row import RowOutput
 from service.batch.run import BatchRun, RowNames, TooManyErrors
 from service.batch.source import RecordSource
@@ -26,7 +27,7 @@ from service.batch.store import ResultStore
 from service.batch.survey import Survey, measured_rate, survey
 from service.batch.tally import Tally
 from service.batch.unit import Doer, Kept, UnitMemory
-from service.batch.window import Window, windows
+from service.batch.window import UNIT_SIZES, Window, windows
 from service.batch.work import ResultKeys, Work
 from service.work.outputs import OutputKeys
 
@@ -108,6 +109,8 @@ class BatchJob:
         self._told = dict(told)
         self._outputs = outputs
         self._make_doer = make_doer or self._lanes
+        # Other machines share the units out, however few records there are.
+        self._units = UNIT_SIZES[how.device if make_doer is None else "cpu"]
         self._open_output = open_output or (lambda: _output(where.out))
         decisive = json.dumps({name: told[name] for name in ("dragoman", "task", "models")}, sort_keys=True)
         # The models as told now: a work may find more as it goes.
@@ -125,7 +128,14 @@ class BatchJob:
             doer = stack.enter_context(self._make_doer(store if how.memory else None))
             watcher = stack.enter_context(_RunWatchers(where.log, how.rows.id))
             run = BatchRun(
-                store, doer, out, watcher, names=how.rows, size=found.size, max_errors=how.max_errors
+                store,
+                doer,
+                out,
+                watcher,
+                names=how.rows,
+                units=self._units,
+                size=found.size,
+                max_errors=how.max_errors,
             )
             with self._told_at_the_end(run.tally, watcher):
                 run.go(own_windows)
@@ -212,7 +222,7 @@ class _RunWatchers:
 
     def __enter__(self) -> "_RunWatchers":
         if self._log is not None:
-            self._log.say("begins: " + " ".join(sys.argv[1:]))
+            self._log.say("begins: " + " ".join(map(shown, sys.argv[1:])))
         self._stack.enter_context(self._view)
         return self
 

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from models.engine.protocol import Output
-from models.errors import DeadlineExceeded, DragomanError
+from models.errors import DeadlineExceeded, DragomanError, EngineGone
 from models.tasks.driver import Driver
 from models.tasks.flights import Wanted
 from models.tasks.running import Effort
@@ -29,6 +29,9 @@ LANES = 2
 
 MOST_REMEMBERED_TOKENS = 256
 """Later units recall sentences, and not articles."""
+
+PAUSES_S = (1.0, 4.0, 16.0)
+"""Before a unit is done again whose engine's process ended: the next one has to load the model."""
 
 AT_ONCE = {"cpu": 128, "cuda": 4096}
 """Generations that are in an engine at once, by its device: no more than those are lost by a kill. A GPU's
@@ -77,7 +80,20 @@ class UnitWork:
         self._stop.stop()
 
     def do(self, unit: Unit) -> Done:
-        """Do a unit. Records that don't end in the time that all have together are tried alone."""
+        """Do a unit. Records that don't end in the time that all have together are tried alone.
+
+        If the process of the engines ends meanwhile, the unit is done again from what was kept of it, so that
+        its bytes are the same. Raises EngineGone if that happens again and again.
+        """
+        for pause_s in PAUSES_S:
+            try:
+                return self._done(unit)
+            except EngineGone as error:
+                log.warning("unit %d is done again in %g s: %s", unit.number, pause_s, error.message)
+                time.sleep(pause_s)
+        return self._done(unit)
+
+    def _done(self, unit: Unit) -> Done:
         contents, own_s = unit.contents, self._record_timeout_s
         memory = None if self._memory is None else _Recent(self._keys, self._memory, unit)
         effort = Effort()
@@ -125,6 +141,9 @@ class UnitWork:
                 self._drivers.remove(driver)
                 self._tokens += driver.effort.output_tokens
         self._stop.require()
+        for outcome in outcomes:
+            if isinstance(outcome.error, EngineGone):
+                raise outcome.error
         effort.add(driver.effort)
         a_token_s = driver.effort.engine_s / max(1, sum(each.output_tokens for each in outcomes))
         ran = (

@@ -54,7 +54,7 @@ def whole(out: Path) -> Iterator[BinaryIO]:
     """
     part = out.with_name(out.name + ".part")
     with part.open("ab") as file:
-        _lock(file, part)
+        lock(file, part, f"another run is writing {part}")
         file.truncate(0)
         with compressed(file, out.name) as stream:
             yield stream
@@ -63,8 +63,9 @@ def whole(out: Path) -> Iterator[BinaryIO]:
         part.replace(out)
 
 
-def _lock(file: BinaryIO, path: Path) -> None:
-    other = InvalidInput(f"another run is writing {path}")
+def lock(file: BinaryIO, path: Path, taken: str) -> None:
+    """Have a file to ourselves until it is closed. Raises InvalidInput with the words `taken` if we can't."""
+    other = InvalidInput(taken)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -12,7 +12,7 @@ from service.batch.record import Content
 from service.batch.requests import ROUTES, NoRequest, request_id, request_of
 from service.batch.work import Parameters, Ran, Result, Tasks, touching
 from service.problems import problem
-from service.schemas import Asked
+from service.schemas.requests import Asked
 from service.work import plan
 from service.work.plan import Request
 

@@ -16,7 +16,7 @@ from service.batch.row import Row, RowOutput
 from service.batch.store import ResultStore
 from service.batch.tally import Tally
 from service.batch.unit import Doer, Done, Kept, Unit
-from service.batch.window import Window
+from service.batch.window import UnitSize, Window
 
 WINDOWS_IN_WORK = 2
 
@@ -81,6 +81,7 @@ class BatchRun:
         watcher: RunWatcher,
         *,
         names: RowNames,
+        units: UnitSize,
         size: int | None = None,
         max_errors: int | None = None,
     ):
@@ -90,6 +91,7 @@ class BatchRun:
         self._output = output
         self._watcher = watcher
         self._names = names
+        self._units = units
         self._max_errors = max_errors
         self._in_work: list[_InWork] = []
         self._written_errors = 0
@@ -117,7 +119,8 @@ class BatchRun:
         wanted = window.wanted()
         known = self._store.known(wanted)
         elsewhere = {key for each in self._in_work for key in each.being_done()}
-        plan = self._store.plan(window.digest(), lambda: window.units(known.keys() | elsewhere))
+        done = known.keys() | elsewhere
+        plan = self._store.plan(window.digest(), lambda: window.units(done, self._units))
         left: list[int] = []
         for number, places in enumerate(plan.units if plan else (), start=plan.first if plan else 0):
             if all(window.keys[place] in known for place in places):

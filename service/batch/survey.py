@@ -11,7 +11,7 @@ from service.batch.lanes import UnitWork
 from service.batch.record import Content
 from service.batch.store import ResultStore
 from service.batch.unit import Unit
-from service.batch.window import Window
+from service.batch.window import UNIT_SIZES, Window
 
 ALL_OF = 2000
 ONE_IN = 100
@@ -64,7 +64,7 @@ def survey(windows: Iterable[Window], store: ResultStore, detector: LanguageDete
 
 def _count(seen: Survey, window: Window, store: ResultStore) -> None:
     known = store.known(window.wanted())
-    todo = [place for unit in window.units(known) for place in unit]
+    todo = [place for unit in window.units(known, UNIT_SIZES["cpu"]) for place in unit]
     found = sum(key in known for key in window.keys)
     seen.records += len(window.records)
     seen.problems += len(window.problems)

@@ -18,9 +18,19 @@ WINDOW_RECORDS = 1024
 WINDOW_CHARACTERS = 16 * 2**20
 """A window ends with the record that fills it, so that memory stays flat."""
 
-UNIT_RECORDS = 64
-UNIT_CHARACTERS = 100_000
-"""Some 25 batches of 32 sentences: the last one, which is seldom full, costs little."""
+
+@dataclass(frozen=True, slots=True)
+class UnitSize:
+    """The most that a unit has."""
+
+    records: int
+    characters: int
+
+
+UNIT_SIZES = {"cpu": UnitSize(64, 100_000), "cuda": UnitSize(512, 1_600_000)}
+"""By where the models run. On a CPU that is some 25 batches of 32 sentences: the last one, which is seldom
+full, costs little. A GPU's engine has room for 256 articles, runs half empty while a unit comes to its end,
+and has nothing then until the next one's texts are submitted."""
 
 
 @dataclass(slots=True)
@@ -44,13 +54,13 @@ class Window:
         """Return the keys, each once."""
         return list(dict.fromkeys(key for key in self.keys if key is not None))
 
-    def units(self, known: Collection[bytes]) -> list[list[int]]:
+    def units(self, known: Collection[bytes], most: UnitSize) -> list[list[int]]:
         """Return the places of records without a result, equal ones once, in units of about one length."""
         todo: dict[bytes, int] = {}
         for place, key in enumerate(self.keys):
             if key is not None and key not in known:
                 todo.setdefault(key, place)
-        return _grouped(sorted((len(self.value(place)), place) for place in todo.values()))
+        return _grouped(sorted((len(self.value(place)), place) for place in todo.values()), most)
 
     def share(self, places: Iterable[int]) -> float:
         """Return the part of the window's characters that these records have, 0 to 1."""
@@ -102,11 +112,11 @@ def _characters(value: object) -> int:
     return len(value) if isinstance(value, str) else 0
 
 
-def _grouped(by_length: Sequence[tuple[int, int]]) -> list[list[int]]:
+def _grouped(by_length: Sequence[tuple[int, int]], most: UnitSize) -> list[list[int]]:
     units: list[list[int]] = []
     characters = 0
     for length, place in by_length:
-        if not units or len(units[-1]) == UNIT_RECORDS or characters + length > UNIT_CHARACTERS:
+        if not units or len(units[-1]) == most.records or characters + length > most.characters:
             units.append([])
             characters = 0
         units[-1].append(place)

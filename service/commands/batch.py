@@ -2,29 +2,23 @@
 
 import hashlib
 import importlib.metadata
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.commands.batch_options import (
-    BatchOptions,
-    batch_options,
-    check,
-    errors_path,
-    request_options,
-    split,
-)
+from service.batch.remote import shown
+from service.commands.batch_options import BatchOptions, batch_options, request_options, split
+from service.commands.batch_places import brought_here
 from service.commands.options import (
     summary_options,
-    summary_request,
     translation_options,
     translation_request,
 )
-from service.commands.session import Session, count, note, write
+from service.commands.session import Session, count, note, write_json
 from service.commands.source import tells_formats
 
 if TYPE_CHECKING:
@@ -55,6 +49,10 @@ def batch() -> None:
     `text` or `html`, perhaps `id`, and fields of its own. OUT is JSON lines, or Parquet if it is called so.
     Names that end with .gz or .zst are compressed. `-` is standard input or output, as JSON lines.
 
+    IN, OUT, --errors, --summary and --report may be at s3://, gs:// or hf://, and IN at https:// (the extra
+    `remote`). What is written appears there when it is whole; until then it is kept in this machine's cache,
+    and so is OUT.cache.
+
     OUT has a line for each record, in order: the record as it was, and a field `result` (what --json shows
     for one article, without timings) or a field `error` (type, message, field, line). In Parquet the columns
     are `id`, `record` and `result` (both as JSON), `text` (the summary or translation) and `error`. A bad
@@ -81,10 +79,11 @@ def batch() -> None:
 @click.pass_obj
 def summarize(session: Session, /, **given: Any) -> int:
     """Summarize every record of IN into OUT."""
+    from models.tasks.summary import SummaryRequest
     from service.batch.task import Texts
 
     options, own = split(given)
-    return _batch(session, options, Texts("summarize", summary_request(own), own))
+    return _batch(session, options, Texts("summarize", SummaryRequest(**own), own))
 
 
 @batch.command(epilog="Example: dragoman batch translate --to fr articles.jsonl french.jsonl")
@@ -106,7 +105,7 @@ def translate(session: Session, /, **given: Any) -> int:
 @batch.command(epilog="Example: dragoman batch requests requests.jsonl answers.jsonl")
 @request_options
 @click.pass_obj
-def requests(session: Session, /, errors: str | None, **given: Any) -> int:
+def requests(session: Session, /, **given: Any) -> int:
     """Answer the requests of an OpenAI batch file.
 
     A line of IN is {"custom_id": ..., "method": "POST", "url": ..., "body": {...}}. The url is /v1/summarize
@@ -121,20 +120,24 @@ def requests(session: Session, /, errors: str | None, **given: Any) -> int:
     param, line).
     """
     options, _ = split({**given, "input_format": "jsonl"})
-    check(options)
-    errors_file = errors_path(options, errors)
-    from service.batch import request_output
+    if options.errors is None and options.out != "-":
+        options = replace(options, errors=f"{options.out}.errors")
     from service.batch.requests import RequestFields
     from service.batch.seen import Seen
     from service.batch.task import Requests
 
-    out = None if options.out == "-" else Path(options.out)
-    opened = partial(request_output.opened, out, errors_file)
     with Seen() as seen:
-        code = _batch(session, options, Requests(), RequestFields(seen=seen), opened)
-    if code == SOME_FAILED and errors_file is not None:
-        note(f"what failed is in {errors_file}")
+        code = _batch(session, options, Requests(), RequestFields(seen=seen), _answers)
+    if code == SOME_FAILED and options.errors is not None:
+        note(f"what failed is in {shown(options.errors)}")
     return code
+
+
+def _answers(options: BatchOptions) -> "OpenOutput":
+    from service.batch import request_output
+
+    out = None if options.out == "-" else Path(options.out)
+    return partial(request_output.opened, out, _path(options.errors))
 
 
 def _batch(
@@ -142,10 +145,20 @@ def _batch(
     options: BatchOptions,
     task: "Task",
     fields: "FieldNames | None" = None,
-    open_output: "OpenOutput | None" = None,
+    output: "Callable[[BatchOptions], OpenOutput] | None" = None,
 ) -> int:
     """Check what can be checked at once, load the models, run; returns the exit code."""
-    check(options)
+    with brought_here(session, options) as here:
+        return _batch_here(session, here, task, fields, None if output is None else output(here))
+
+
+def _batch_here(
+    session: Session,
+    options: BatchOptions,
+    task: "Task",
+    fields: "FieldNames | None",
+    open_output: "OpenOutput | None",
+) -> int:
     by_ray = options.engine == "ray" and not options.dry_run
     if by_ray:
         from service.batch.ray.environment import prepare
@@ -155,6 +168,8 @@ def _batch(
     from service.work.outputs import OutputKeys
 
     with session.runtime() as runtime:
+        if runtime.device == "cuda" and not by_ray:
+            runtime.part_engines()
         with session.waiting("loading the models"):
             models = task.models(runtime, load=not by_ray)
         told = {"dragoman": importlib.metadata.version("dragoman"), **task.told(), "models": models}
@@ -198,7 +213,7 @@ def _run(job: "BatchJob", options: BatchOptions) -> int:
         if options.cache_path is not None:
             note("what is done is kept; the same command goes on from there")
         raise
-    out = "standard output" if options.out == "-" else options.out
+    out = "standard output" if options.out == "-" else options.shown_out or options.out
     there = f", {count(tally.found, 'result')} there already" if tally.found else ""
     note(
         f"{out}: {count(tally.records, 'record')}, {count(tally.errors, 'error')}, {tally.made:,} made in "
@@ -224,7 +239,7 @@ def _show(estimate: "Estimate") -> int:
         "rate_of": by if rate else None,
         "seconds": None if seconds is None else round(seconds, 1),
     }
-    write(json.dumps(figures, ensure_ascii=False, indent=2))
+    write_json(figures)
     if seconds is not None:
         note(f"about {duration(seconds)}, at the rate of {by} ({rate:,.0f} characters a second)")
     return 0

@@ -1,19 +1,47 @@
 """The options that batch commands share: what is read and written, and how a run goes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
+from service.batch.remote import CREDENTIALS, LIBRARIES, WRITTEN, scheme_of, shown
+from service.commands.options import added
 
-_FILE = click.Path(dir_okay=False)
 
-_IN = click.argument("infile", metavar="IN", type=click.Path(exists=True, allow_dash=True))
-_LINES = click.argument("infile", metavar="IN", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-_OUT = click.argument("out", metavar="OUT", type=click.Path(dir_okay=False, allow_dash=True))
+class _Place(click.Path):
+    """A file or folder, or an address with one of `schemes`, which is taken as it is."""
+
+    def __init__(self, schemes: Sequence[str] = (), **path: Any):
+        super().__init__(**path)
+        self._schemes = schemes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        scheme = scheme_of(value) if isinstance(value, str) else None
+        if scheme is None:
+            return super().convert(value, param, ctx)
+        if scheme not in self._schemes:
+            others = " or ".join(f"{each}://" for each in self._schemes)
+            may = f"a file, or at {others}" if others else "a file of this machine"
+            self.fail(f"{shown(value)} cannot be used here; it may be {may}", param, ctx)
+        host, _, path = value.partition("://")[2].partition("/")
+        if "@" in host and scheme in CREDENTIALS and ":" in host:
+            self.fail(f"{scheme}:// takes no credentials in the address; {CREDENTIALS[scheme]}", param, ctx)
+        if not host or (not self.dir_okay and scheme in WRITTEN and (not path or path.endswith("/"))):
+            self.fail(f"{shown(value)} names no file", param, ctx)
+        return value
+
+
+_FILE = _Place(dir_okay=False)
+_WRITTEN = _Place(WRITTEN, dir_okay=False)
+
+_IN = click.argument("infile", metavar="IN", type=_Place(tuple(LIBRARIES), exists=True, allow_dash=True))
+_LINES = click.argument(
+    "infile", metavar="IN", type=_Place(tuple(LIBRARIES), exists=True, dir_okay=False, allow_dash=True)
+)
+_OUT = click.argument("out", metavar="OUT", type=_Place(WRITTEN, dir_okay=False, allow_dash=True))
 
 _RECORDS = (
     click.option(
@@ -90,12 +118,22 @@ _RUN = (
         help="How many actors Ray has; if not given, one a GPU, or one for every four CPU cores.",
     ),
     click.option("--log", metavar="FILE", type=_FILE, help="Append a line to FILE every ten seconds."),
-    click.option("--summary", metavar="FILE", type=_FILE, help="Write the run in numbers to FILE, as JSON."),
-    click.option("--report", metavar="FILE", type=_FILE, help="Write the run with plots to FILE, as HTML."),
+    click.option(
+        "--summary", metavar="FILE", type=_WRITTEN, help="Write the run in numbers to FILE, as JSON."
+    ),
+    click.option(
+        "--report", metavar="FILE", type=_WRITTEN, help="Write the run with plots to FILE, as HTML."
+    ),
 )
 
-_ESTIMATE = (
-    click.option("--dry-run", is_flag=True, help="Count, tell languages, estimate the time; write nothing."),
+_ESTIMATE = click.option(
+    "--dry-run", is_flag=True, help="Count, tell languages, estimate the time; write nothing."
+)
+_ERRORS = click.option(
+    "--errors",
+    metavar="FILE",
+    type=_WRITTEN,
+    help="Where what failed goes, if not to OUT.errors; or, if OUT is -, to standard output too.",
 )
 
 
@@ -126,6 +164,10 @@ class BatchOptions:
     result_field: str = "result"
     omit_text: bool = False
     dry_run: bool = False
+    errors: str | None = None
+    """Of requests: where those go that failed; None for standard output."""
+    shown_out: str | None = None
+    """OUT as it is told, if it is at an address, and `out` what is written here."""
 
     @property
     def cache_path(self) -> Path | None:
@@ -135,26 +177,10 @@ class BatchOptions:
         return None if self.out == "-" else Path(self.out + ".cache")
 
 
-def batch_options(command: F) -> F:
-    """Add them all."""
-    return _add(command, (_IN, _OUT, *_RECORDS, *_RUN, *_ESTIMATE))
-
-
-def request_options(command: F) -> F:
-    """Add those that are of use where each line is a request."""
-    errors = click.option(
-        "--errors",
-        metavar="FILE",
-        type=_FILE,
-        help="Where what failed goes, if not to OUT.errors; or, if OUT is -, to standard output too.",
-    )
-    return _add(command, (_LINES, _OUT, errors, *_RUN))
-
-
-def _add(command: F, options: Sequence[Callable[[F], F]]) -> F:
-    for option in reversed(options):
-        command = option(command)
-    return command
+batch_options = added(_IN, _OUT, *_RECORDS, *_RUN, _ESTIMATE)
+"""Adds them all."""
+request_options = added(_LINES, _OUT, _ERRORS, *_RUN)
+"""Adds those that are of use where each line is a request."""
 
 
 def split(given: dict[str, Any]) -> tuple[BatchOptions, dict[str, Any]]:
@@ -182,6 +208,7 @@ def check(options: BatchOptions) -> None:
         if path is not None and not Path(path).parent.is_dir():
             raise click.BadParameter(f"there is no folder {Path(path).parent}", param_hint=f"--{name}")
     _check_out(options)
+    _check_errors(options)
 
 
 OTHER_FORMATS = (".csv", ".tsv", ".json", ".xlsx", ".txt", ".html", ".docx", ".pdf")
@@ -196,7 +223,8 @@ def _check_out(options: BatchOptions) -> None:
     out = Path(options.out)
     if not out.parent.is_dir():
         raise click.BadParameter(f"there is no folder {out.parent}", param_hint="OUT")
-    if options.infile != "-" and out.exists() and out.samefile(options.infile):
+    is_here = options.infile != "-" and scheme_of(options.infile) is None
+    if is_here and out.exists() and out.samefile(options.infile):
         raise click.BadParameter("OUT is IN", param_hint="OUT")
     if inner_suffix(out.name) in OTHER_FORMATS:
         raise click.BadParameter(
@@ -207,13 +235,12 @@ def _check_out(options: BatchOptions) -> None:
         raise click.BadParameter(f"{out} exists; --overwrite replaces it", param_hint="OUT")
 
 
-def errors_path(options: BatchOptions, given: str | None) -> Path | None:
-    """Where failed requests go; None for standard output. Raises click.BadParameter."""
+def _check_errors(options: BatchOptions) -> None:
     from service.batch.compression import inner_suffix
 
-    if given is None and options.out == "-":
-        return None
-    errors = Path(given or f"{options.out}.errors")
+    if options.errors is None:
+        return
+    errors = Path(options.errors)
     for name, path in (("OUT", Path(options.out)), ("--errors", errors)):
         if inner_suffix(path.name) == ".parquet":
             raise click.BadParameter("answers are JSON lines, not Parquet", param_hint=name)
@@ -228,4 +255,3 @@ def errors_path(options: BatchOptions, given: str | None) -> Path | None:
     begun = Path(f"{options.out}.part").exists()
     if errors.exists() and not (options.overwrite or options.retry_failed or begun):
         raise click.BadParameter(f"{errors} exists; --overwrite replaces it", param_hint="--errors")
-    return errors

@@ -1,6 +1,5 @@
 """`dragoman doctor`: what this machine has, what would run on it, and what would stop it."""
 
-import json
 import os
 import platform
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import click
 
 from models.errors import DragomanError
 from service.commands import machine
-from service.commands.session import Session, count, note, write
+from service.commands.session import JSON, Session, count, note, write, write_json
 from service.commands.sets import advice, gigabytes
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 LIKED_MEMORY = 2_000_000_000
-"""The bundled models take 1.5 GB, and 3.6 GB while they are put together."""
+"""The bundled models take 1.5 GB, and 1.9 GB while they are put together."""
 LEAST_MEMORY = 800_000_000
 LIKED_DISK = 2_000_000_000
 """The bundled translation model takes 0.6 GB of the cache, and more while it is put together."""
@@ -43,7 +42,7 @@ class Finding:
 
 
 @click.command(epilog="Example: dragoman doctor --json")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@JSON
 @click.pass_obj
 def doctor(session: Session, as_json: bool) -> int:
     """Say what this machine has, which engine would run which model and why, and what would stop it.
@@ -55,8 +54,7 @@ def doctor(session: Session, as_json: bool) -> int:
         findings = list(_findings(settings))
     problems = sum(finding.state == "problem" for finding in findings)
     if as_json:
-        told = {"problems": problems, "findings": [asdict(finding) for finding in findings]}
-        write(json.dumps(told, ensure_ascii=False, indent=2))
+        write_json({"problems": problems, "findings": [asdict(finding) for finding in findings]})
     else:
         wide = max(len(finding.name) for finding in findings)
         for finding in findings:
@@ -95,7 +93,7 @@ def _memory() -> Finding:
     if free < LEAST_MEMORY:
         return Finding("memory", "problem", f"{told}; the bundled models need {gigabytes(LEAST_MEMORY)}")
     if free < LIKED_MEMORY:
-        return Finding("memory", "warning", f"{told}; the first start takes up to 3.6 GB, later ones 1.5 GB")
+        return Finding("memory", "warning", f"{told}; the first start takes up to 1.9 GB, later ones 1.5 GB")
     return Finding("memory", "ok", told)
 
 
@@ -202,14 +200,17 @@ def _engine(settings: "Settings", entry: "ModelEntry", device: str) -> str:
     kind = kind_of(settings.engine, device, causal=entry.kind == "causal")
     if settings.engine != "auto" and kind == settings.engine:
         return f"run by {_ENGINES[kind]} on {where}, as DRAGOMAN_ENGINE says"
-    if kind == "native":
-        return f"run by the native engine on {where}, if that passes its trial when it is loaded"
     if kind == "ct2":
         return "run by CTranslate2 in int8, as it is to run on the CPU"
-    return f"run by transformers' generate on {where}, as the native engine has encoder-decoders only"
+    return f"run by {_ENGINES[kind]} on {where}, if that passes its trial when it is loaded"
 
 
-_ENGINES = {"native": "the native engine", "generate": "transformers' generate", "ct2": "CTranslate2"}
+_ENGINES = {
+    "native": "the native engine",
+    "causal": "the causal engine",
+    "generate": "transformers' generate",
+    "ct2": "CTranslate2",
+}
 
 
 def _hub(settings: "Settings", *, needed: bool) -> Finding:

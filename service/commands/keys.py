@@ -1,20 +1,16 @@
 """`dragoman keys`: API keys are made, listed and revoked; a running server hears of it within seconds."""
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.commands.session import Session, note, write
+from service.commands.session import JSON, Session, note, write, write_json, write_table
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from service.keys import Key, Keys
-
-WIDE = 1000
-"""Columns of a table that goes into a pipe or a file: enough for any row."""
-
-JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
 
 @click.group()
@@ -39,7 +35,10 @@ def create(
 ) -> None:
     """Make a key and print it: this once, since only its hash is kept."""
     key, secret = _keys(session).create(name, rate=rate, daily_characters=daily_characters, admin=admin)
-    write(json.dumps({**_row(key), "key": secret}, ensure_ascii=False, indent=2) if as_json else secret)
+    if as_json:
+        write_json({**_row(key), "key": secret})
+    else:
+        write(secret)
     note(f"made the key {key.id} for {key.name}; it is not shown again")
 
 
@@ -50,9 +49,9 @@ def list_keys(session: Session, as_json: bool) -> None:
     """Show all keys, by how they begin; the keys themselves are not kept."""
     rows = [_row(key) for key in _keys(session).all()]
     if as_json:
-        write(json.dumps(rows, ensure_ascii=False, indent=2))
+        write_json(rows)
     elif rows:
-        write(_table(rows))
+        write_table(_table(rows))
     else:
         note("there are no keys")
 
@@ -85,17 +84,10 @@ def _row(key: "Key") -> dict[str, Any]:
     }
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> str:
-    """A table that fits the terminal; where there is none, as wide as it needs to be."""
-    from rich.console import Console
+def _table(rows: Sequence[dict[str, Any]]) -> "Table":
     from rich.table import Table
 
     table = Table(*rows[0], box=None, pad_edge=False)
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDE)
-    with console.capture() as capture:
-        console.print(table, markup=False)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+    return table

@@ -1,6 +1,5 @@
 """`dragoman models`: what the catalog has, fetching it ahead of use, and checking its files."""
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,18 +8,17 @@ import click
 from models.errors import DragomanError, InvalidInput, ModelUnavailable
 from service.commands import machine
 from service.commands.remote import ask, server_options
-from service.commands.session import Session, note, write
+from service.commands.session import JSON, Session, note, write, write_json, write_table
 from service.commands.sets import gigabytes, set_lines, set_rows
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from models.entry import ModelEntry
     from service.runtime import Runtime
 
 SHOWN_LANGUAGES = 8
 """A longer list is shown by its number."""
-
-WIDE = 1000
-"""Columns of a table that goes into a pipe or a file: enough for any row."""
 
 FIELDS = (
     "name",
@@ -32,8 +30,6 @@ FIELDS = (
     "description",
     "bundled",
 )
-
-JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
 
 @click.group()
@@ -51,8 +47,11 @@ def list_models(session: Session, as_json: bool) -> None:
     With --server, those of the server, and which of them are loaded.
     """
     rows = _servers(session) if session.server else _own(session)
-    write(json.dumps(rows, ensure_ascii=False, indent=2) if as_json else _table(rows))
-    if not as_json and any(row.get("needs_download") for row in rows):
+    if as_json:
+        write_json(rows)
+        return
+    write_table(_table(rows))
+    if any(row.get("needs_download") for row in rows):
         note(
             "not pulled: it is fetched from the model hub by `dragoman models pull NAME`, or when first used"
         )
@@ -93,7 +92,10 @@ def sets(session: Session, as_json: bool) -> None:
     """Show the sets of models, what each takes, and which of them suits this machine."""
     with session.runtime() as runtime:
         rows = set_rows(runtime.catalog, runtime.settings.models)
-    write(json.dumps(rows, ensure_ascii=False, indent=2) if as_json else "\n\n".join(map(set_lines, rows)))
+    if as_json:
+        write_json(rows)
+    else:
+        write("\n\n".join(map(set_lines, rows)))
 
 
 @models.command(epilog="Example: dragoman models pull good; dragoman models pull Helsinki-NLP/opus-mt-en-fr")
@@ -115,7 +117,7 @@ def pull(session: Session, names: Sequence[str], pairs: str | None) -> int:
                     revision = runtime.store.pull(entry, tell)
             except DragomanError as error:
                 failed = True
-                note(f"error: {error.message}")
+                note(f"error: {error.placed if isinstance(error, ModelUnavailable) else error.message}")
             else:
                 write(f"{entry.name} {revision}")
                 if entry.caution and not entry.bundled:
@@ -156,8 +158,10 @@ def check(session: Session, names: Sequence[str], as_json: bool) -> int:
         ]
         with session.waiting("checking"):
             problems = {entry.name: runtime.store.check(entry) for entry in entries}
-    lines = [f"{name}: {'; '.join(found) or 'sound'}" for name, found in problems.items()]
-    write(json.dumps(problems, ensure_ascii=False, indent=2) if as_json else "\n".join(lines))
+    if as_json:
+        write_json(problems)
+    else:
+        write("\n".join(f"{name}: {'; '.join(found) or 'sound'}" for name, found in problems.items()))
     return int(any(problems.values()))
 
 
@@ -172,9 +176,7 @@ def _entry(runtime: "Runtime", name: str) -> "ModelEntry":
     return entry
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> str:
-    """A table that fits the terminal; where there is none, as wide as it needs to be."""
-    from rich.console import Console
+def _table(rows: Sequence[dict[str, Any]]) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -191,12 +193,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
             _size(row.get("size_bytes")),
             _state(row),
         )
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDE)
-    with console.capture() as capture:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+    return table
 
 
 def _languages(languages: Sequence[str]) -> str:

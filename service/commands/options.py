@@ -1,6 +1,7 @@
 """The options of the two tasks, the same for one article and for a batch, and the requests made of them."""
 
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +18,6 @@ from models.choices import (
 )
 
 if TYPE_CHECKING:
-    from models.tasks.summary import SummaryRequest
     from models.tasks.translation import TranslationRequest
     from service.tmx import TmxPair
 
@@ -135,25 +135,15 @@ _TRANSLATION = (
 )
 
 
-def summary_options(command: F) -> F:
-    """Add what a summary is asked for with."""
-    for option in reversed(_SUMMARY):
-        command = option(command)
-    return command
+def added(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Return a decorator that adds all of these to a command, in order."""
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
 
 
-def translation_options(command: F) -> F:
-    """Add what a translation is asked for with."""
-    for option in reversed(_TRANSLATION):
-        command = option(command)
-    return command
-
-
-def summary_request(options: dict[str, Any], **content: Any) -> "SummaryRequest":
-    """The request of `summary_options`' values, for `text` or `html`."""
-    from models.tasks.summary import SummaryRequest
-
-    return SummaryRequest(**content, **options)
+summary_options = added(*_SUMMARY)
+"""Adds what a summary is asked for with."""
+translation_options = added(*_TRANSLATION)
+"""Adds what a translation is asked for with."""
 
 
 def translation_request(options: dict[str, Any], text: str) -> "TranslationRequest":

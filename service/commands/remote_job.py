@@ -11,7 +11,7 @@ from service.commands import so_far
 from service.commands.remote import answered_with, ask, refusal, remove
 from service.commands.so_far import DONE, INTERRUPTED, UNFINISHED
 from service.jobs.schemas import JobAnswer, PartialAnswer
-from service.schemas import SummaryAnswer, TranslationAnswer
+from service.schemas.answers import SummaryAnswer, TranslationAnswer
 from service.schemas.events import SegmentEvent
 
 if TYPE_CHECKING:

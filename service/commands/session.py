@@ -3,6 +3,7 @@
 The result goes to stdout in UTF-8, everything else to stderr.
 """
 
+import json
 import logging
 import os
 import sys
@@ -15,8 +16,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from service.runtime import Runtime
     from service.settings import Settings
+
+WIDE = 1000
+"""Columns of a table that goes into a pipe or a file: enough for any row."""
+
+JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
 ALL_MODELS: Mapping[str, Any] = {"allow_models": "*"}
 
@@ -148,6 +156,23 @@ def prepare_process() -> None:
 def write(text: str) -> None:
     """Put a result on stdout, in UTF-8 whatever the locale, with an end of line."""
     click.echo(text.encode(), nl=not text.endswith("\n"))
+
+
+def write_json(found: object) -> None:
+    """Put a result on stdout as JSON."""
+    write(json.dumps(found, ensure_ascii=False, indent=2))
+
+
+def write_table(table: "Table") -> None:
+    """Put a table on stdout that fits the terminal; where there is none, as wide as it needs to be."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    with console.capture() as capture:
+        console.print(table, markup=False)
+    write("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def count(number: int, noun: str) -> str:

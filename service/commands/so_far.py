@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 
 from service.commands.session import count
-from service.schemas import TranslationAnswer
+from service.schemas.answers import TranslationAnswer
 from service.schemas.events import SegmentEvent
 
 DONE, UNFINISHED, INTERRUPTED = 0, 1, 130

@@ -10,7 +10,6 @@ import click
 from service.commands.marks import counted, marked, reasons
 from service.commands.options import (
     summary_options,
-    summary_request,
     translation_options,
     translation_request,
 )
@@ -24,8 +23,13 @@ if TYPE_CHECKING:
     from models.tasks.translation import Recall, TranslationRequest
     from service.documents.document import File
     from service.runtime import Runtime
-    from service.schemas import DetectionAnswer, SummaryAnswer, TranslationAnswer
-    from service.schemas.answers import SegmentPart, SentencePart
+    from service.schemas.answers import (
+        DetectionAnswer,
+        SegmentPart,
+        SentencePart,
+        SummaryAnswer,
+        TranslationAnswer,
+    )
 
 T = TypeVar("T")
 
@@ -78,15 +82,17 @@ def summarize(
     FILE is a file ({FORMATS}), an http:// or https:// address, `-` for standard input, or the words
     themselves.
     """
+    from models.tasks.summary import SummaryRequest
     from service.commands import remote_job
-    from service.schemas import SummarizeBody, SummaryAnswer
+    from service.schemas.answers import SummaryAnswer
+    from service.schemas.requests import SummarizeBody
     from service.work import plan
 
     _check_output(output, file, (*BINARY, ".pdf"), "a summary is text")
     source = read(file, session.settings(), allow_private=session.allow_private)
     article = source.article(is_html=is_html, clean=options["clean"])
     given = {**options, "clean": options["clean"] and article.clean, article.field: article.text}
-    request = summary_request(given)
+    request = SummaryRequest(**given)
 
     def here() -> "SummaryAnswer":
         with session.runtime() as runtime:
@@ -125,7 +131,8 @@ def translate(
     """
     from service.commands import remote_job
     from service.recollection import FileMemory
-    from service.schemas import TranslateBody, TranslationAnswer
+    from service.schemas.answers import TranslationAnswer
+    from service.schemas.requests import TranslateBody
     from service.work.flagged import comments_on
 
     if options["remembered"] and session.server:
@@ -169,7 +176,7 @@ def translate(
 @click.pass_obj
 def detect(session: Session, file: str, as_json: bool) -> None:
     """Say which language FILE is in, and with which confidence (0 to 1)."""
-    from service.schemas import DetectionAnswer, render_detection
+    from service.schemas.answers import DetectionAnswer, render_detection
 
     text = read(file, session.settings(), allow_private=session.allow_private).words()
 

@@ -3,23 +3,23 @@
 It is for the documentation page, to read and to try; clients of these families have their makers' documents.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from service.http.docs_compatible import CLIENTS, FOREIGN, KEYS, Foreign
+from service.http.docs_compatible import FAMILIES, Foreign
 from service.http.openapi import JSON
 from service.settings import ClientFamily
 
 
 def document(clients: Collection[ClientFamily]) -> dict[str, Any]:
     """Return the whole document, of the families that are served."""
-    served = [family for family, name in CLIENTS.items() if name in clients]
+    served = {name: family for name, family in FAMILIES.items() if family.client in clients}
     schemas: dict[str, Any] = {}
     paths: dict[str, dict[str, Any]] = {}
-    for each in FOREIGN:
-        if each.family not in served:
-            continue
-        paths.setdefault(each.path, {})[each.method] = _operation(each, schemas)
+    for name, family in served.items():
+        for route, each in family.routes.items():
+            method, _, path = route.partition(" ")
+            paths.setdefault(path, {})[method] = _operation(name, method, path, each, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -28,24 +28,22 @@ def document(clients: Collection[ClientFamily]) -> dict[str, Any]:
             "description": "Clients of these services work here as they are, once they are given this "
             "server's address. Errors have each family's own form.",
         },
-        "tags": [{"name": family} for family in served],
+        "tags": [{"name": name} for name in served],
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {_name(family): key for family, key in KEYS.items() if family in served},
+            "securitySchemes": {_name(name): family.key for name, family in served.items()},
         },
     }
 
 
-def _operation(each: Foreign, schemas: dict[str, Any]) -> dict[str, Any]:
+def _operation(family: str, method: str, path: str, each: Foreign, schemas: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {
-        "tags": [each.family],
-        "operationId": "_".join(
-            [each.method, *each.path.strip("/").replace("{", "").replace("}", "").split("/")]
-        ),
+        "tags": [family],
+        "operationId": "_".join([method, *path.strip("/").replace("{", "").replace("}", "").split("/")]),
         "summary": each.summary,
-        "parameters": list(_parameters(each)),
-        "security": [{}, {_name(each.family): []}],
+        "parameters": list(_parameters(path, each.query)),
+        "security": [{}, {_name(family): []}],
         "responses": {
             str(each.status): _answer(each),
             "default": {"description": "An error, in the family's own form"},
@@ -59,7 +57,7 @@ def _operation(each: Foreign, schemas: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _parameters(each: Foreign) -> Iterator[dict[str, Any]]:
+def _parameters(path: str, query: Iterable[str]) -> Iterator[dict[str, Any]]:
     examples = {
         "task": "summarization",
         "name": "translate:fr",
@@ -67,8 +65,8 @@ def _parameters(each: Foreign) -> Iterator[dict[str, Any]]:
         "target_lang": "fr",
         "type": "target",
     }
-    in_path = [part[1:-1] for part in each.path.split("/") if part.startswith("{")]
-    for name in (*in_path, *each.query):
+    in_path = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    for name in (*in_path, *query):
         part = {"name": name, "in": "path" if name in in_path else "query", "required": name in in_path}
         yield (
             part | {"schema": {"type": "string"}} | ({"example": examples[name]} if name in examples else {})

@@ -1,5 +1,6 @@
 """The routes of the compatible interfaces, for the OpenAPI document that is made of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,6 @@ from service.http.openapi import JSON
 from service.schemas.examples import ARTICLE
 from service.settings import ClientFamily
 
-OPENAI, MCP = "OpenAI", "MCP"
-DEEPL, LIBRETRANSLATE, HUGGING_FACE = "DeepL", "LibreTranslate", "Hugging Face"
 TSV = "text/tab-separated-values"
 
 _SENTENCE, _TRANSLATED = (
@@ -35,11 +34,8 @@ _V3 = {**_MADE, "dictionaries": [_SIZE]}
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """One method of one path, with an example; paths as OpenAPI writes them."""
+    """One method of one path, with an example."""
 
-    family: str
-    method: str
-    path: str
     summary: str
     answer: Any = None
     """None where there is no body, or a file."""
@@ -51,208 +47,173 @@ class Foreign:
     status: int = 200
 
 
+@dataclass(frozen=True, slots=True)
+class ForeignFamily:
+    """The clients of one service."""
+
+    client: ClientFamily
+    """As the setting names it."""
+    key: Mapping[str, str]
+    """How its key is sent."""
+    routes: Mapping[str, Foreign]
+    """By method and path, as OpenAPI writes them."""
+
+
 _DOCUMENT, _KEY = "/v2/document/{document_id}", {"document_key": "0CB0054F1C132C1625B392EADDA41CB7"}
 _SENT, _DONE = {"document_id": _ID, **_KEY}, {"document_id": _ID, "status": "done", "billed_characters": 1337}
 _V2_ONE, _V3_ONE = "/v2/glossaries/{glossary_id}", "/v3/glossaries/{glossary_id}"
 
-FOREIGN = (
-    Foreign(
-        OPENAI,
-        "post",
-        "/v1/chat/completions",
-        "Translate, summarize, or have an instruct model answer",
-        {
-            "id": "chatcmpl-9e4ff64cbc0a49a99a2ee5986308d2aa",
-            "created": 1795635304,
-            "model": "translate:fr",
-            "object": "chat.completion",
-            "choices": [
-                {
-                    "index": 0,
-                    "message": {"role": "assistant", "content": _TRANSLATED, "refusal": None},
-                    "logprobs": None,
-                    "finish_reason": "stop",
-                }
-            ],
-            "usage": {"prompt_tokens": 19, "completion_tokens": 11, "total_tokens": 30},
-        },
-        ChatBody,
-        {"model": "translate:fr", "messages": [{"role": "user", "content": _SENTENCE}]},
-    ),
-    Foreign(
-        OPENAI,
-        "get",
-        "/v1/models/{name}",
-        "One of the names that /v1/models lists",
-        {"id": "translate:fr", "object": "model", "created": 0, "owned_by": "dragoman"},
-    ),
-    Foreign(
-        MCP,
-        "post",
-        "/mcp",
-        "Speak the Model Context Protocol: streamable HTTP, one JSON document a message",
-        {"jsonrpc": "2.0", "id": 1, "result": {"tools": []}},
-    ),
-    Foreign(
-        DEEPL,
-        "post",
-        "/v2/translate",
-        "Translate texts",
-        {"translations": [{"detected_source_language": "EN", "text": _TRANSLATED, "billed_characters": 38}]},
-        DeepLTranslate,
-        {"text": [_SENTENCE], "target_lang": "FR"},
-    ),
-    Foreign(DEEPL, "post", "/v2/document", "Send in a document", _SENT, DeepLDocument, body_type=FORM),
-    Foreign(DEEPL, "post", _DOCUMENT, "Ask how a document stands", _DONE, DocumentKey, _KEY),
-    Foreign(DEEPL, "post", f"{_DOCUMENT}/result", "Download it, once", None, DocumentKey, _KEY),
-    Foreign(
-        DEEPL,
-        "get",
-        "/v2/languages",
-        "The languages",
-        [{"language": "FR", "name": "French", "supports_formality": False}],
-        query=("type",),
-    ),
-    Foreign(
-        DEEPL,
-        "get",
-        "/v2/usage",
-        "The characters of today",
-        {"character_count": 29878, "character_limit": 1000000},
-    ),
-    Foreign(
-        DEEPL,
-        "get",
-        "/v2/glossary-language-pairs",
-        "The pairs that a glossary may have",
-        {"supported_languages": [_PAIR]},
-    ),
-    Foreign(
-        DEEPL,
-        "post",
-        "/v2/glossaries",
-        "Keep a glossary",
-        _V2,
-        NewV2,
-        {"name": "capitals", **_ENTRIES},
-        status=201,
-    ),
-    Foreign(DEEPL, "get", "/v2/glossaries", "All glossaries of one pair", {"glossaries": [_V2]}),
-    Foreign(DEEPL, "get", _V2_ONE, "One glossary", _V2),
-    Foreign(DEEPL, "get", f"{_V2_ONE}/entries", "Its entries", "Vienna\tVienne", answer_type=TSV),
-    Foreign(DEEPL, "delete", _V2_ONE, "Forget a glossary", status=204),
-    Foreign(
-        DEEPL,
-        "post",
-        "/v3/glossaries",
-        "Keep a glossary of several pairs",
-        _V3,
-        NewV3,
-        {"name": "capitals", "dictionaries": [_ENTRIES]},
-        status=201,
-    ),
-    Foreign(DEEPL, "get", "/v3/glossaries", "All glossaries", {"glossaries": [_V3]}),
-    Foreign(DEEPL, "get", _V3_ONE, "One glossary", _V3),
-    Foreign(DEEPL, "patch", _V3_ONE, "Change its name or entries", _V3, Changes, {"name": "cities"}),
-    Foreign(DEEPL, "delete", _V3_ONE, "Forget a glossary", status=204),
-    Foreign(
-        DEEPL,
-        "get",
-        f"{_V3_ONE}/entries",
-        "The entries of one pair",
-        {"dictionaries": [_ENTRIES]},
-        query=("source_lang", "target_lang"),
-    ),
-    Foreign(
-        DEEPL, "put", f"{_V3_ONE}/dictionaries", "Replace the entries of one pair", _SIZE, Entries, _ENTRIES
-    ),
-    Foreign(
-        DEEPL,
-        "delete",
-        f"{_V3_ONE}/dictionaries",
-        "Forget the entries of one pair",
-        query=("source_lang", "target_lang"),
-        status=204,
-    ),
-    Foreign(
-        LIBRETRANSLATE,
-        "post",
-        "/translate",
-        "Translate a text or several",
-        {"translatedText": _TRANSLATED, "detectedLanguage": {"language": "en", "confidence": 94.3}},
-        TranslateTexts,
-        {"q": _SENTENCE, "source": "auto", "target": "fr"},
-    ),
-    Foreign(
-        LIBRETRANSLATE,
-        "post",
-        "/detect",
-        "Say which language a text is in",
-        [{"language": "fr", "confidence": 99.9}],
-        Detect,
-        {"q": _TRANSLATED},
-    ),
-    Foreign(
-        LIBRETRANSLATE,
-        "get",
-        "/languages",
-        "The languages, and into which each can be translated",
-        [{"code": "en", "name": "English", "targets": ["fr", "de"]}],
-    ),
-    Foreign(
-        LIBRETRANSLATE,
-        "post",
-        "/suggest",
-        "Send in a better translation",
-        {"success": True},
-        Suggest,
-        {"q": _SENTENCE, "s": _TRANSLATED, "source": "en", "target": "fr"},
-    ),
-    Foreign(
-        LIBRETRANSLATE,
-        "post",
-        "/translate_file",
-        "Translate a file",
-        {"translatedFileUrl": "http://127.0.0.1:8080/download_file/9e4ff64cbc0a49a99a2ee5986308d2aa"},
-        TranslateFile,
-        body_type=FORM,
-    ),
-    Foreign(LIBRETRANSLATE, "get", "/download_file/{key}", "Fetch a translated file", answer_type="*/*"),
-    Foreign(
-        LIBRETRANSLATE,
-        "get",
-        "/frontend/settings",
-        "What a web client needs to know",
-        {"charLimit": 200000, "keyRequired": False, "suggestions": True},
-    ),
-    Foreign(LIBRETRANSLATE, "get", "/health", "Say whether the service is alive", {"status": "ok"}),
-    Foreign(
-        HUGGING_FACE,
-        "post",
-        "/pipeline/{task}",
-        "Run a pipeline: summarization, translation, translation_en_to_fr",
-        [{"summary_text": "The ferry to Sark did not sail on Monday. About 40 passengers slept ..."}],
-        PipelineBody,
-        {"inputs": ARTICLE, "parameters": {"max_new_tokens": 40}},
-    ),
-    Foreign(
-        HUGGING_FACE, "get", "/pipeline/{task}/health", "Say whether a pipeline can run", {"status": "ok"}
-    ),
-)
+_BEARER = {"type": "http", "scheme": "bearer"}
 
-KEYS = {
-    OPENAI: {"type": "http", "scheme": "bearer"},
-    MCP: {"type": "http", "scheme": "bearer"},
-    DEEPL: {"type": "apiKey", "in": "header", "name": "Authorization", "description": "`DeepL-Auth-Key KEY`"},
-    LIBRETRANSLATE: {"type": "apiKey", "in": "query", "name": "api_key"},
-    HUGGING_FACE: {"type": "http", "scheme": "bearer"},
+FAMILIES: Mapping[str, ForeignFamily] = {
+    "OpenAI": ForeignFamily(
+        "openai",
+        _BEARER,
+        {
+            "post /v1/chat/completions": Foreign(
+                "Translate, summarize, or have an instruct model answer",
+                {
+                    "id": "chatcmpl-9e4ff64cbc0a49a99a2ee5986308d2aa",
+                    "created": 1795635304,
+                    "model": "translate:fr",
+                    "object": "chat.completion",
+                    "choices": [
+                        {
+                            "index": 0,
+                            "message": {"role": "assistant", "content": _TRANSLATED, "refusal": None},
+                            "logprobs": None,
+                            "finish_reason": "stop",
+                        }
+                    ],
+                    "usage": {"prompt_tokens": 19, "completion_tokens": 11, "total_tokens": 30},
+                },
+                ChatBody,
+                {"model": "translate:fr", "messages": [{"role": "user", "content": _SENTENCE}]},
+            ),
+            "get /v1/models/{name}": Foreign(
+                "One of the names that /v1/models lists",
+                {"id": "translate:fr", "object": "model", "created": 0, "owned_by": "dragoman"},
+            ),
+        },
+    ),
+    "MCP": ForeignFamily(
+        "mcp",
+        _BEARER,
+        {
+            "post /mcp": Foreign(
+                "Speak the Model Context Protocol: streamable HTTP, one JSON document a message",
+                {"jsonrpc": "2.0", "id": 1, "result": {"tools": []}},
+            ),
+        },
+    ),
+    "DeepL": ForeignFamily(
+        "deepl",
+        {"type": "apiKey", "in": "header", "name": "Authorization", "description": "`DeepL-Auth-Key KEY`"},
+        {
+            "post /v2/translate": Foreign(
+                "Translate texts",
+                {
+                    "translations": [
+                        {"detected_source_language": "EN", "text": _TRANSLATED, "billed_characters": 38}
+                    ]
+                },
+                DeepLTranslate,
+                {"text": [_SENTENCE], "target_lang": "FR"},
+            ),
+            "post /v2/document": Foreign("Send in a document", _SENT, DeepLDocument, body_type=FORM),
+            f"post {_DOCUMENT}": Foreign("Ask how a document stands", _DONE, DocumentKey, _KEY),
+            f"post {_DOCUMENT}/result": Foreign("Download it, once", None, DocumentKey, _KEY),
+            "get /v2/languages": Foreign(
+                "The languages",
+                [{"language": "FR", "name": "French", "supports_formality": False}],
+                query=("type",),
+            ),
+            "get /v2/usage": Foreign(
+                "The characters of today", {"character_count": 29878, "character_limit": 1000000}
+            ),
+            "get /v2/glossary-language-pairs": Foreign(
+                "The pairs that a glossary may have", {"supported_languages": [_PAIR]}
+            ),
+            "post /v2/glossaries": Foreign(
+                "Keep a glossary", _V2, NewV2, {"name": "capitals", **_ENTRIES}, status=201
+            ),
+            "get /v2/glossaries": Foreign("All glossaries of one pair", {"glossaries": [_V2]}),
+            f"get {_V2_ONE}": Foreign("One glossary", _V2),
+            f"get {_V2_ONE}/entries": Foreign("Its entries", "Vienna\tVienne", answer_type=TSV),
+            f"delete {_V2_ONE}": Foreign("Forget a glossary", status=204),
+            "post /v3/glossaries": Foreign(
+                "Keep a glossary of several pairs",
+                _V3,
+                NewV3,
+                {"name": "capitals", "dictionaries": [_ENTRIES]},
+                status=201,
+            ),
+            "get /v3/glossaries": Foreign("All glossaries", {"glossaries": [_V3]}),
+            f"get {_V3_ONE}": Foreign("One glossary", _V3),
+            f"patch {_V3_ONE}": Foreign("Change its name or entries", _V3, Changes, {"name": "cities"}),
+            f"delete {_V3_ONE}": Foreign("Forget a glossary", status=204),
+            f"get {_V3_ONE}/entries": Foreign(
+                "The entries of one pair", {"dictionaries": [_ENTRIES]}, query=("source_lang", "target_lang")
+            ),
+            f"put {_V3_ONE}/dictionaries": Foreign(
+                "Replace the entries of one pair", _SIZE, Entries, _ENTRIES
+            ),
+            f"delete {_V3_ONE}/dictionaries": Foreign(
+                "Forget the entries of one pair", query=("source_lang", "target_lang"), status=204
+            ),
+        },
+    ),
+    "LibreTranslate": ForeignFamily(
+        "libretranslate",
+        {"type": "apiKey", "in": "query", "name": "api_key"},
+        {
+            "post /translate": Foreign(
+                "Translate a text or several",
+                {"translatedText": _TRANSLATED, "detectedLanguage": {"language": "en", "confidence": 94.3}},
+                TranslateTexts,
+                {"q": _SENTENCE, "source": "auto", "target": "fr"},
+            ),
+            "post /detect": Foreign(
+                "Say which language a text is in",
+                [{"language": "fr", "confidence": 99.9}],
+                Detect,
+                {"q": _TRANSLATED},
+            ),
+            "get /languages": Foreign(
+                "The languages, and into which each can be translated",
+                [{"code": "en", "name": "English", "targets": ["fr", "de"]}],
+            ),
+            "post /suggest": Foreign(
+                "Send in a better translation",
+                {"success": True},
+                Suggest,
+                {"q": _SENTENCE, "s": _TRANSLATED, "source": "en", "target": "fr"},
+            ),
+            "post /translate_file": Foreign(
+                "Translate a file",
+                {"translatedFileUrl": "http://127.0.0.1:8080/download_file/9e4ff64cbc0a49a99a2ee5986308d2aa"},
+                TranslateFile,
+                body_type=FORM,
+            ),
+            "get /download_file/{key}": Foreign("Fetch a translated file", answer_type="*/*"),
+            "get /frontend/settings": Foreign(
+                "What a web client needs to know",
+                {"charLimit": 200000, "keyRequired": False, "suggestions": True},
+            ),
+            "get /health": Foreign("Say whether the service is alive", {"status": "ok"}),
+        },
+    ),
+    "Hugging Face": ForeignFamily(
+        "huggingface",
+        _BEARER,
+        {
+            "post /pipeline/{task}": Foreign(
+                "Run a pipeline: summarization, translation, translation_en_to_fr",
+                [{"summary_text": "The ferry to Sark did not sail on Monday. About 40 passengers slept ..."}],
+                PipelineBody,
+                {"inputs": ARTICLE, "parameters": {"max_new_tokens": 40}},
+            ),
+            "get /pipeline/{task}/health": Foreign("Say whether a pipeline can run", {"status": "ok"}),
+        },
+    ),
 }
-"""How each family sends its key."""
-CLIENTS: dict[str, ClientFamily] = {
-    OPENAI: "openai",
-    MCP: "mcp",
-    DEEPL: "deepl",
-    LIBRETRANSLATE: "libretranslate",
-    HUGGING_FACE: "huggingface",
-}
-"""The families as the setting names them."""

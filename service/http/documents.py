@@ -10,7 +10,7 @@ from service.documents.formats import SUFFIXES
 from service.http.files import FORM, file_answer, sent_file
 from service.http.openapi import WORK_ERRORS, Operation, add
 from service.http.work import RequestRunner
-from service.schemas import SummaryAnswer
+from service.schemas.answers import SummaryAnswer
 from service.schemas.documents import SummarizeForm, TranslateForm, parse_form
 from service.work.plan import TaskName, of_document
 

@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from models.errors import EngineGone, ModelLoading, Overloaded
 from service.errors import CharactersSpent, NotReady
 from service.problems import problem
-from service.schemas import Problem
+from service.schemas.problem import Problem
 
 if TYPE_CHECKING:
     from service.http.compat.family import Family

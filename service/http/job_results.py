@@ -11,7 +11,8 @@ from service.http.openapi import Example, Operation
 from service.jobs.job import Job
 from service.jobs.schemas import PartialAnswer, ResultQuery, render_job
 from service.jobs.store import JobStore
-from service.schemas import Problem, SummaryAnswer, TranslationAnswer
+from service.schemas.answers import SummaryAnswer, TranslationAnswer
+from service.schemas.problem import Problem
 from service.schemas.results import SummaryResults, TranslationResults
 from service.work.plan import PROBLEM
 

@@ -21,7 +21,7 @@ from flask import Response, g, request
 from models.tasks.stop import Stop
 from service.http.abandoned import watching
 from service.problems import problem
-from service.schemas import Problem
+from service.schemas.problem import Problem
 
 T = TypeVar("T")
 

@@ -23,8 +23,8 @@ from service.errors import (
 from service.http.allowance import READING
 from service.http.openapi import BODY_ERRORS, JSON, Operation
 from service.problems import UNEXPECTED, Kind, kind_of
-from service.schemas import Problem
 from service.schemas.described import write_limits
+from service.schemas.problem import Problem
 from service.settings import Settings
 
 EVENTS = "text/event-stream"

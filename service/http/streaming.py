@@ -19,8 +19,8 @@ from models.tasks.stop import Stop
 from service.http.abandoned import watching
 from service.http.work import RequestRunner
 from service.problems import kind_of, problem
-from service.schemas import Problem
 from service.schemas.events import render_event
+from service.schemas.problem import Problem
 
 T = TypeVar("T")
 

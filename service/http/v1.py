@@ -16,23 +16,12 @@ from service.http.openapi import WORK_ERRORS, Example, Operation, add
 from service.http.streaming import OwnScript, stream
 from service.http.work import RequestRunner
 from service.problems import problem
-from service.schemas import (
-    Asked,
-    DetectBody,
-    DetectionAnswer,
-    LanguageList,
-    ModelList,
-    SummarizeBody,
-    SummaryAnswer,
-    TranslateBody,
-    TranslationAnswer,
-    examples,
-    parse_detect,
-    render_detection,
-)
+from service.schemas import examples
+from service.schemas.answers import DetectionAnswer, SummaryAnswer, TranslationAnswer, render_detection
 from service.schemas.events import SUMMARY_EVENTS, TRANSLATION_EVENTS
-from service.schemas.languages import LanguagePart
-from service.schemas.models import ModelPart
+from service.schemas.languages import LanguageList, LanguagePart
+from service.schemas.models import ModelList, ModelPart
+from service.schemas.requests import Asked, DetectBody, SummarizeBody, TranslateBody, parse_detect
 from service.schemas.results import DetectionResults, SummaryResults, TranslationResults
 from service.work import plan
 from service.work.plan import TaskName

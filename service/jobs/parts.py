@@ -13,7 +13,6 @@ from models.tasks.steps import Steps, Together
 from models.tasks.translation import Recall, Segment, SegmentReady, Term, Translation, TranslationRequest
 from models.tasks.translator import notes_on
 from models.tasks.usage import Usage
-from models.text.span import Span
 from service.work.plan import Request, steps
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def _changed(task: Steps[T], change: Callable[[Any], Any]) -> Steps[T]:
 
 
 def _moved(segment: Segment, by: int) -> Segment:
-    return replace(segment, source=Span(segment.source.start + by, segment.source.end + by))
+    return replace(segment, source=segment.source.moved(by))
 
 
 def _parts(text: str) -> Iterator[tuple[int, int]]:

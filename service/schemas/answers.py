@@ -4,12 +4,12 @@ Spans count Unicode code points and are half-open, as Python's slices are.
 """
 
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field
 
-from models.checks.evidence import Evidence
-from models.checks.flag import Flag, Severity
+from models.checks.flag import Severity
 from models.tasks.steps import Timings
 from models.tasks.summary import Summary
 from models.tasks.translation import Translation
@@ -25,10 +25,23 @@ def _probability(value: float) -> float:
 Confidence = Annotated[float, Field(ge=0, description="From 0 to 1."), AfterValidator(_probability)]
 
 
+Start = Annotated[int, Field(validation_alias=AliasPath("span", "start"))]
+End = Annotated[int, Field(validation_alias=AliasPath("span", "end"))]
+"""The ends of what has a span."""
+
+P = TypeVar("P", bound=BaseModel)
+
+
 class _AnswerPart(BaseModel):
     """Made from the dataclass of the same fields."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, validate_by_name=True)
+
+
+def made(part: type[P], of: object, **more: Any) -> P:
+    """Return a part of an answer, made of a dataclass's fields of the same names, and of `more`."""
+    own = {name: getattr(of, name) for name in part.model_fields if name not in more and hasattr(of, name)}
+    return part.model_validate({**own, **more})
 
 
 class SpanPart(_AnswerPart):
@@ -72,35 +85,19 @@ class FlagPart(_AnswerPart):
     """Something in the output that the source does not support."""
 
     kind: str = Field(description="Which check: number, date, name, quotation, ...")
-    start: int = Field(description="In the output, as `end`.")
-    end: int
+    start: Start = Field(description="In the output, as `end`.")
+    end: End
     reason: str
     severity: Severity
     source: SpanPart | None = absent("In the source: what was lost or changed.")
-
-    @classmethod
-    def of(cls, flag: Flag, offset: int = 0) -> "FlagPart":
-        """`offset` is where the text that the flag refers to begins in the output."""
-        return cls(
-            kind=flag.kind,
-            start=flag.span.start + offset,
-            end=flag.span.end + offset,
-            reason=flag.reason,
-            severity=flag.severity,
-            source=None if flag.source is None else SpanPart.model_validate(flag.source),
-        )
 
 
 class EvidencePart(_AnswerPart):
     """A stretch of the source that supports a sentence."""
 
-    start: int = Field(description="In the source, as `end`.")
-    end: int
+    start: Start = Field(description="In the source, as `end`.")
+    end: End
     score: Confidence = Field(description="How much of the sentence it supports, 0 to 1.")
-
-    @classmethod
-    def of(cls, evidence: Evidence) -> "EvidencePart":
-        return cls(start=evidence.span.start, end=evidence.span.end, score=evidence.score)
 
 
 class SentencePart(_AnswerPart):
@@ -148,11 +145,9 @@ class DetectedPart(_AnswerPart):
 class TranslationFlag(_AnswerPart):
     """Something in a segment that its source does not bear out; offsets count in the segment's texts."""
 
-    model_config = ConfigDict(from_attributes=True, validate_by_name=True)
-
     kind: str
-    start: int = Field(validation_alias=AliasPath("span", "start"))
-    end: int = Field(validation_alias=AliasPath("span", "end"))
+    start: Start
+    end: End
     reason: str
     severity: Severity
     source: SpanPart | None = absent("Where in the source sentence, if that can be said.")
@@ -214,15 +209,10 @@ class DetectionAnswer(DetectedPart):
 
 def render_summary(summary: Summary, timings: Timings, total_s: float) -> SummaryAnswer:
     """The answer for one article; `total_s` is the time of the whole request."""
-    return SummaryAnswer(
-        summary=summary.summary,
+    return made(
+        SummaryAnswer,
+        summary,
         sentences=_sentences(summary),
-        language=summary.language,
-        model=summary.model,
-        translation_model=summary.translation_model,
-        detected=DetectedPart.model_validate(summary.detected),
-        source=SourcePart.model_validate(summary.source),
-        usage=UsagePart.model_validate(summary.usage),
         timings_ms=TimingsPart.of(timings, total_s),
         notes=[*summary.notes, *summary.cautions],
     )
@@ -233,43 +223,28 @@ def _sentences(summary: Summary) -> list[SentencePart]:
     for sentence in summary.sentences:
         start = summary.summary.index(sentence.text, end)
         end = start + len(sentence.text)
-        parts.append(
-            SentencePart(
-                text=sentence.text,
-                start=start,
-                end=end,
-                source=None if sentence.source is None else SpanPart.model_validate(sentence.source),
-                original=sentence.original,
-                evidence=[EvidencePart.of(each) for each in sentence.evidence],
-                flags=[FlagPart.of(flag, start) for flag in sentence.flags],
-            )
-        )
+        flags = [replace(flag, span=flag.span.moved(start)) for flag in sentence.flags]
+        parts.append(made(SentencePart, sentence, start=start, end=end, flags=flags))
     return parts
 
 
 def render_translation(translation: Translation, timings: Timings, total_s: float) -> TranslationAnswer:
     """The answer for one text; `total_s` is the time of the whole request."""
     detected = translation.detected
-    return TranslationAnswer(
-        translation=translation.translation,
-        segments=[SegmentPart.model_validate(segment) for segment in translation.segments],
-        terms=[TermPart.model_validate(term) for term in translation.terms] or None,
+    return made(
+        TranslationAnswer,
+        translation,
+        terms=translation.terms or None,
         source=SourceLanguagePart(
             language=translation.source,
             confidence=detected.confidence if detected else None,
             detected=detected is not None,
         ),
-        target=translation.target,
-        model=translation.model,
-        via=translation.via,
-        usage=UsagePart.model_validate(translation.usage),
         timings_ms=TimingsPart.of(timings, total_s),
         notes=[*translation.notes, *translation.cautions],
-        partial=translation.partial,
     )
 
 
 def render_detection(candidates: Sequence[Detection]) -> DetectionAnswer:
     """The answer for one text's candidates, best first; there is at least one."""
-    parts = [DetectedPart.model_validate(candidate) for candidate in candidates]
-    return DetectionAnswer(language=parts[0].language, confidence=parts[0].confidence, candidates=parts)
+    return made(DetectionAnswer, candidates[0], candidates=candidates)

@@ -4,12 +4,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.checks.checked_sentence import CheckedSentence
 from models.errors import InvalidInput
 from models.tasks.checker import Checked, CheckRequest, Kind
 from models.text.article.article import Article
 from service.limits import check_length
-from service.schemas.answers import DroppedPart, EvidencePart, FlagPart
+from service.schemas.answers import DroppedPart, EvidencePart, FlagPart, made
 from service.schemas.described import one_input
 from service.schemas.requests import LanguageCode, given_field, validated
 from service.settings import Settings
@@ -37,17 +36,6 @@ class CheckedPart(BaseModel):
     end: int
     evidence: list[EvidencePart] = Field(description="What supports it, the best first.")
     flags: list[FlagPart] = Field(description="What the source does not support.")
-
-    @classmethod
-    def of(cls, sentence: CheckedSentence, output: str) -> "CheckedPart":
-        start, end = sentence.span
-        return cls(
-            text=output[start:end],
-            start=start,
-            end=end,
-            evidence=[EvidencePart.of(each) for each in sentence.evidence],
-            flags=[FlagPart.of(flag) for flag in sentence.flags],
-        )
 
 
 class CheckAnswer(BaseModel):
@@ -81,13 +69,7 @@ def parse_check(data: object, limits: Settings) -> CheckRequest:
     body = validated(CheckBody, data)
     for field in ("source", "output"):
         check_length(field, getattr(body, field), limits)
-    return CheckRequest(
-        source=body.source,
-        output=body.output,
-        kind=body.kind,
-        source_language=body.source_language,
-        target=body.target,
-    )
+    return CheckRequest(**dict(body))
 
 
 def parse_clean(data: object, limits: Settings) -> tuple[str, str]:
@@ -102,17 +84,12 @@ def parse_clean(data: object, limits: Settings) -> tuple[str, str]:
 
 
 def render_check(checked: Checked, output: str) -> CheckAnswer:
-    return CheckAnswer(
-        sentences=[CheckedPart.of(sentence, output) for sentence in checked.sentences],
-        kind=checked.kind,
-        source_language=checked.source_language,
-        target=checked.target,
-    )
+    parts = [
+        made(CheckedPart, each, text=output[slice(*each.span)], start=each.span.start, end=each.span.end)
+        for each in checked.sentences
+    ]
+    return made(CheckAnswer, checked, sentences=parts)
 
 
 def render_clean(article: Article) -> CleanAnswer:
-    return CleanAnswer(
-        title=article.title,
-        text=article.content(),
-        dropped=[DroppedPart.model_validate(each) for each in article.dropped],
-    )
+    return made(CleanAnswer, article, text=article.content())

@@ -8,7 +8,7 @@ from models.tasks.steps import Event, Words
 from models.tasks.summary import SentenceReady
 from models.tasks.translation import SegmentReady
 from service.schemas.absent import absent
-from service.schemas.answers import EvidencePart, FlagPart, SegmentPart, SpanPart
+from service.schemas.answers import EvidencePart, FlagPart, SegmentPart, SpanPart, made
 
 
 class TokenEvent(BaseModel):
@@ -45,15 +45,6 @@ def render_event(event: Event) -> tuple[str, BaseModel]:
     if isinstance(event, Words):
         return "token", TokenEvent(text=event.text)
     if isinstance(event, SentenceReady):
-        sentence = event.sentence
-        return "sentence", SentenceEvent(
-            index=event.index,
-            text=sentence.text,
-            source=None if sentence.source is None else SpanPart.model_validate(sentence.source),
-            original=sentence.original,
-            evidence=[EvidencePart.of(each) for each in sentence.evidence],
-            flags=[FlagPart.of(flag) for flag in sentence.flags],
-        )
+        return "sentence", made(SentenceEvent, event.sentence, index=event.index)
     assert isinstance(event, SegmentReady)  # noqa: S101 - there are no others
-    part = SegmentPart.model_validate(event.segment)
-    return "segment", SegmentEvent(index=event.index, total=event.total, **dict(part))
+    return "segment", made(SegmentEvent, event.segment, index=event.index, total=event.total)

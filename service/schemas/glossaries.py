@@ -1,7 +1,7 @@
 """The JSON of named glossaries."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -10,6 +10,7 @@ from service import terms
 from service.glossaries import LONGEST_NAME
 from service.glossary_tables import Dictionary, Glossary
 from service.schemas.absent import absent
+from service.schemas.answers import made
 from service.schemas.requests import LanguageCode, validated
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
@@ -62,38 +63,24 @@ class PairQuery(BaseModel):
 def parse_glossary(data: object) -> tuple[str, Dictionary]:
     """Read a new glossary's name and entries from JSON; raises InvalidInput."""
     body = validated(GlossaryBody, data)
-    given = {
-        name: value
-        for name, value in (("entries", body.entries), ("tsv", body.tsv), ("csv", body.csv))
-        if value is not None
-    }
+    forms: tuple[Literal["entries", "tsv", "csv"], ...] = ("entries", "tsv", "csv")
+    given = [name for name in forms if getattr(body, name) is not None]
     if len(given) != 1:
         was = " and ".join(given) or "none of them"
         raise InvalidInput(
             f"exactly one of entries, tsv, csv must be given, not {was}",
-            field=list(given)[-1] if given else "entries",
-            allowed=["entries", "tsv", "csv"],
+            field=given[-1] if given else "entries",
+            allowed=forms,
         )
-    if body.entries is not None:
-        entries = dict(body.entries)
-    else:
-        entries = (
-            terms.read(body.tsv, "tsv", "tsv")
-            if body.tsv is not None
-            else terms.read(body.csv or "", "csv", "csv")
-        )
+    form, value = given[0], getattr(body, given[0])
+    entries = dict(value) if form == "entries" else terms.read(value, form, form)
     return body.name, Dictionary(body.source, body.target, entries)
 
 
 def render_glossary(glossary: Glossary, entries: list[dict[str, str]] | None = None) -> GlossaryAnswer:
     """The answer for a glossary; `entries` are those of its pairs, in order."""
     parts = [
-        DictionaryPart(
-            source=pair.source,
-            target=pair.target,
-            size=pair.size,
-            entries=None if entries is None else entries[i],
-        )
+        made(DictionaryPart, pair, entries=None if entries is None else entries[i])
         for i, pair in enumerate(glossary.pairs)
     ]
-    return GlossaryAnswer(id=glossary.id, name=glossary.name, created=glossary.created, dictionaries=parts)
+    return made(GlossaryAnswer, glossary, dictionaries=parts)

@@ -5,6 +5,7 @@ A wrong field refuses the whole request; a wrong item of `texts` becomes an erro
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import (
@@ -167,21 +168,8 @@ class Asked(Generic[R]):
 def parse_summarize(data: object, limits: Settings) -> Asked[SummaryRequest]:
     """Read a /v1/summarize body (parsed JSON); raises InvalidInput where the whole of it is refused."""
     body = validated(SummarizeBody, data)
-
-    def request(field: str, text: str) -> SummaryRequest:
-        return SummaryRequest(
-            text=None if field == "html" else text,
-            html=text if field == "html" else None,
-            length=body.length,
-            max_sentences=body.max_sentences,
-            format=body.format,
-            model=body.model,
-            target=body.target,
-            clean=body.clean,
-            on_unsupported=body.on_unsupported,
-        )
-
-    return _asked(body, limits, request)
+    make: Callable[..., SummaryRequest] = partial(SummaryRequest, **_options(body, SummarizeBody))
+    return _asked(body, limits, lambda field, text: make(**{"html" if field == "html" else "text": text}))
 
 
 def parse_translate(
@@ -193,24 +181,14 @@ def parse_translate(
     """
     body = validated(TranslateBody, data)
     terms = _terms(body, named_terms)
+    make = partial(TranslationRequest, **_options(body, TranslateBody))
+    return _asked(body, limits, lambda _field, text: make(text=text, glossary=terms(text)))
 
-    def request(_field: str, text: str) -> TranslationRequest:
-        return TranslationRequest(
-            text=text,
-            source=body.source,
-            target=body.target,
-            model=body.model,
-            format=body.format,
-            ignore_tags=tuple(body.ignore_tags),
-            protect=tuple(body.protect),
-            glossary=terms(text),
-            min_confidence=body.min_confidence,
-            alternatives=body.alternatives,
-            memory=body.memory,
-            partial=body.partial,
-        )
 
-    return _asked(body, limits, request)
+def _options(body: BaseModel, form: type[BaseModel]) -> dict[str, Any]:
+    """Return those of the form's fields that say how the work is to be done."""
+    given = {name: getattr(body, name) for name in form.model_fields if name not in (*INPUTS, "stream")}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
 
 
 def _terms(body: TranslateBody, named_terms: NamedTerms | None) -> Callable[[str], Mapping[str, str]]:

@@ -14,16 +14,8 @@ from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translation import Recall, Translation, TranslationRequest
 from service.documents import parsing
 from service.problems import problem
-from service.schemas import (
-    Asked,
-    SummaryAnswer,
-    TranslationAnswer,
-    parse_summarize,
-    parse_translate,
-    render_summary,
-    render_translation,
-)
-from service.schemas.requests import NamedTerms
+from service.schemas.answers import SummaryAnswer, TranslationAnswer, render_summary, render_translation
+from service.schemas.requests import Asked, NamedTerms, parse_summarize, parse_translate
 from service.settings import Settings
 from service.work.flagged import comments_on, counts, with_report
 from service.work.named_terms import named_terms

@@ -15,7 +15,8 @@ from pydantic import BaseModel, Field
 from models.choices import ABOUT_LENGTHS, DEFAULT_LENGTH, MAX_SENTENCES, Length, SummaryFormat, TextFormat
 from models.errors import DragomanError
 from models.tasks.checker import Kind
-from service.schemas import SummaryAnswer, TranslationAnswer
+from service.errors import with_allowed
+from service.schemas.answers import SummaryAnswer, TranslationAnswer
 from service.schemas.checking import CheckAnswer, CleanAnswer
 
 A = TypeVar("A", bound=BaseModel)
@@ -32,7 +33,6 @@ ANSWERS: dict[ToolName, type[BaseModel]] = {
 Do = Callable[[ToolName, dict[str, Any]], BaseModel]
 """Does a tool's work, as /v1 does for this body. Raises DragomanError."""
 
-SHOWN_ALLOWED = 40
 READS_ONLY = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
 INSTRUCTIONS = (
     "Translates and summarizes articles on this machine, and says what in a summary or translation its "
@@ -134,7 +134,7 @@ def _done(do: Do, name: ToolName, form: type[A], **fields: Any) -> A:
     try:
         answer = do(name, body)
     except DragomanError as error:
-        raise ToolError(_said(error)) from error
+        raise ToolError(with_allowed(error.message, error.allowed)) from error
     assert isinstance(answer, form)  # noqa: S101 - as ANSWERS has it
     return answer
 
@@ -144,11 +144,3 @@ def _result(answer: BaseModel, text: str, notes: Sequence[str]) -> CallToolResul
     parts = [text, *(["Notes: " + "; ".join(dict.fromkeys(notes))] if notes else [])]
     content: list[Any] = [TextContent(type="text", text=part) for part in parts]
     return CallToolResult(content=content, structured_content=answer.model_dump(mode="json"))
-
-
-def _said(error: DragomanError) -> str:
-    allowed = error.allowed
-    if allowed is None or (isinstance(allowed, str) and allowed in error.message):
-        return error.message
-    shown = allowed if isinstance(allowed, str) else ", ".join(allowed[:SHOWN_ALLOWED])
-    return f"{error.message}; allowed: {shown}"

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from babel import Locale, UnknownLocaleError
+from babel import Locale
 
 from models.checks.language.reading import key_of
+from models.checks.language.sources import locale_of
 
 _LEAST_LETTERS = 3
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -26,10 +27,7 @@ class CalendarWords:
 @cache
 def calendar_words(language: str) -> CalendarWords:
     """Return the language's full and shortened names; English ones for an unknown language."""
-    try:
-        locale = Locale.parse(language.replace("-", "_"))
-    except (UnknownLocaleError, ValueError):
-        locale = Locale("en")
+    locale = locale_of(language) or Locale("en")
     months = _by_key(locale.months)
     # newspapers' own abbreviation, which CLDR has as Sep
     return CalendarWords({**months, **({"sept": 9} if "sep" in months else {})}, _by_key(locale.days))

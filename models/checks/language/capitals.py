@@ -8,10 +8,9 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from babel import Locale, UnknownLocaleError
-
 from models.checks.language.common_words import common_words
 from models.checks.language.reading import Reading, key_of
+from models.checks.language.sources import locale_of
 from models.text.span import Span
 
 
@@ -109,8 +108,6 @@ def _is_initial(text: str, start: int) -> bool:
 @cache
 def territories(language: str) -> frozenset[str]:
     """Return the keys of the one-word names of the world's countries in `language`."""
-    try:
-        listed = Locale(language if language != "und" else "en").territories
-    except (UnknownLocaleError, ValueError):
-        return frozenset()
-    return frozenset(key_of(name) for name in listed.values() if " " not in name and name.isalpha())
+    locale = locale_of(language if language != "und" else "en")
+    listed = locale.territories.values() if locale is not None else ()
+    return frozenset(key_of(name) for name in listed if " " not in name and name.isalpha())

@@ -16,10 +16,10 @@ from models.checks.language.name_forms import (
     long_stems,
     same_stem,
     stem_sizes,
-    table,
 )
 from models.checks.language.reading import Reading, key_of
-from models.checks.pauses import Pausing
+from models.checks.language.sources import table
+from models.checks.pauses import Pausing, read
 
 _DOTTED = re.compile(r"(?:[^\W\d_]\.){2,}")
 _ACRONYM = re.compile(r"\b[A-Z]{2,6}\b")
@@ -102,9 +102,7 @@ class KnownNames:
 
     def read(self) -> Pausing[None]:
         """Find the names and build their indexes, with a pause after each."""
-        for part in ("names", "untitled", "_keys", "_run_together", "_companions", "_endings_by_stem"):
-            getattr(self, part)
-            yield
+        return read(self, "names", "untitled", "_keys", "_run_together", "_companions", "_endings_by_stem")
 
     @cached_property
     def names(self) -> list[Name]:
@@ -124,7 +122,7 @@ class KnownNames:
             keys |= set(_initialisms(name))
         for word in keys & _same().keys():
             keys |= _same()[word]
-        for within in table()["within"]:
+        for within in table("names")["within"]:
             if not keys.isdisjoint(within["named"]):
                 keys |= set(within["place"])
         return frozenset(keys)
@@ -209,13 +207,13 @@ def same_names(key: str) -> frozenset[str]:
 @cache
 def ordinary_endings() -> tuple[str, ...]:
     """Return the endings of English words that can begin a sentence without an article and are no names."""
-    return tuple(table()["ordinary_endings"])
+    return tuple(table("names")["ordinary_endings"])
 
 
 @cache
 def titles() -> frozenset[str]:
     """Return the words that tell what a named person is: titles, offices, ranks."""
-    return frozenset(map(key_of, table()["titles"]))
+    return frozenset(map(key_of, table("names")["titles"]))
 
 
 def is_place(key: str, language: str) -> bool:
@@ -234,7 +232,7 @@ def _is_place(key: str, language: str) -> bool:
 @cache
 def _same() -> dict[str, frozenset[str]]:
     same: dict[str, frozenset[str]] = {}
-    for group in table()["same"]:
+    for group in table("names")["same"]:
         for word in group:
             same[word] = same.get(word, frozenset()) | frozenset(group)
     return same

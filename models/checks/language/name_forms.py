@@ -1,12 +1,12 @@
 """Endings that names take: `Ghana` and `Ghanaian`, `Budapesten` and `Budapestről` are forms of one name."""
 
 import math
-import tomllib
 from collections.abc import Iterable
 from functools import cache
-from importlib.resources import files
-from itertools import takewhile
-from typing import Any
+
+from rapidfuzz.distance import Prefix
+
+from models.checks.language.sources import table
 
 _LEAST_STEM = 4
 _LEAST_COMMON = 3
@@ -21,10 +21,9 @@ _VOWELS = frozenset({"", "a", "e", "o"})
 
 def same_stem(one: str, other: str) -> bool:
     """Return whether two words differ only in endings that names take: `Ghana` and `Ghanaian`."""
-    shared = sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(one, other, strict=False)))
-    return {one[shared:], other[shared:]} <= endings() and are_endings(
-        one[:shared], one[shared:], other[shared:]
-    )
+    shared = Prefix.similarity(one, other)
+    ends = one[shared:], other[shared:]
+    return endings().issuperset(ends) and are_endings(one[:shared], *ends)
 
 
 def are_endings(stem: str, one: str, other: str) -> bool:
@@ -50,12 +49,6 @@ def stem_sizes(key: str) -> Iterable[int]:
 
 
 @cache
-def table() -> dict[str, Any]:
-    """Return the lists of `names.toml`."""
-    return tomllib.loads(files("models.checks.language").joinpath("names.toml").read_text("utf-8"))
-
-
-@cache
 def endings() -> frozenset[str]:
     """Return the endings that can follow a name's stem, the empty one among them."""
-    return frozenset(table()["endings"])
+    return frozenset(table("names")["endings"])

@@ -4,18 +4,16 @@ Also the words that hint at them: for a country's people and language, short nam
 """
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from math import ceil
 from typing import Any, Literal, NamedTuple
 
-from babel import Locale, UnknownLocaleError
 from babel.core import get_global
 
 from models.checks.language.reading import key_of
+from models.checks.language.sources import locale_of, table
 from models.text.sentences.boundary import is_unspaced
 
 Kind = Literal["weekday", "month", "place", "person"]
@@ -75,7 +73,7 @@ def country_of(city: Thing) -> Thing | None:
 
 @cache
 def _countries_of_cities() -> dict[str, str]:
-    return {row["en"]: row["country"] for row in _table()["cities"]}
+    return {row["en"]: row["country"] for row in table("places")["cities"]}
 
 
 def name_in(thing: Thing, language: str) -> str | None:
@@ -85,7 +83,7 @@ def name_in(thing: Thing, language: str) -> str | None:
 
 def named_things(language: str) -> NamedThings:
     """Return what a language, an ISO 639-1 code, has names for; English for an unknown one."""
-    return _named_things(language if _locale(language) is not None else "en")
+    return _named_things(language if locale_of(language) is not None else "en")
 
 
 @cache
@@ -145,10 +143,10 @@ def _all_names(language: str) -> Iterator[tuple[str, Thing]]:
         yield name, thing
         if "(" in name:
             yield name.partition("(")[2].strip(" )"), thing
-    for code, listed in _table()["names"].get(language, {}).items():
+    for code, listed in table("places")["names"].get(language, {}).items():
         for name in listed:
             yield name, Thing("place", code)
-    locale = _locale(language)
+    locale = locale_of(language)
     assert locale is not None  # noqa: S101 - the caller looked
     for kind, names in (("weekday", locale.days), ("month", locale.months)):
         for width in ("wide", "abbreviated") if is_unspaced(_first(names)) else ("wide",):
@@ -184,7 +182,7 @@ def _calendar(kind: str, number: int) -> Thing:
 @cache
 def _own_names(language: str) -> dict[Thing, str]:
     """Return the language's own name of each thing."""
-    locale = _locale(language)
+    locale = locale_of(language)
     if locale is None:
         return {}
     found: dict[Thing, str] = {}
@@ -203,7 +201,7 @@ def _own_names(language: str) -> dict[Thing, str]:
             if city not in countries.values() and not (city.isascii() and is_unspaced(_first(locale.days))):
                 found[Thing("place", zone)] = city
     for kind, key in (("place", "cities"), ("person", "people_known")):
-        for row in _table()[key]:
+        for row in table("places")[key]:
             name = row.get(language) or (row["en"] if language in _LATIN else None)
             if name:
                 found[Thing("person" if kind == "person" else "place", row["en"])] = name
@@ -215,9 +213,9 @@ _LATIN = frozenset(("en", "fr", "de", "es", "it", "pt"))
 
 def _other_hints(language: str) -> Iterator[tuple[str, Thing]]:
     """Yield beginnings of words for peoples and languages, and short names of days and months."""
-    locale = _locale(language)
+    locale = locale_of(language)
     assert locale is not None  # noqa: S101 - the caller looked
-    for code, listed in _table()["people"].get(language, {}).items():
+    for code, listed in table("places")["people"].get(language, {}).items():
         yield from ((beginning, Thing("place", code)) for beginning in listed)
     likely = get_global("likely_subtags")
     for code, name in locale.languages.items():
@@ -237,16 +235,3 @@ def _other_hints(language: str) -> Iterator[tuple[str, Thing]]:
                 yield key_of(first[0])[: max(4, len(first[0]) - 2)], _calendar(kind, number)
     if language == "de":
         yield "sonnabend", Thing("weekday", "5")
-
-
-@cache
-def _locale(language: str) -> Locale | None:
-    try:
-        return Locale.parse(language)
-    except (UnknownLocaleError, ValueError, TypeError):
-        return None
-
-
-@cache
-def _table() -> dict[str, Any]:
-    return tomllib.loads(files("models.checks.language").joinpath("places.toml").read_text("utf-8"))

@@ -1,15 +1,14 @@
 """Finds the words of a text that negate. Reads negation.toml; knows no grammar."""
 
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from itertools import pairwise
 from math import inf
 
 from models.checks.language.reading import Reading, key_of
+from models.checks.language.sources import table
 from models.text.sentences.boundary import is_unspaced
 from models.text.span import Span
 
@@ -75,18 +74,18 @@ def _may(key: str, known: _Negation) -> bool:
 
 @cache
 def _known(language: str) -> _Negation | None:
-    table = tomllib.loads(files("models.checks.language").joinpath("negation.toml").read_text("utf-8"))
-    sure = table["sure"].get(language)
+    words = table("negation")
+    sure = words["sure"].get(language)
     if sure is None:
         return None
-    other = table["any"][language]
+    other = words["any"][language]
     unspaced = re.compile("|".join(map(re.escape, sure))) if is_unspaced(sure[0][0]) else None
     return _Negation(
         frozenset(sure),
         frozenset(word for word in (*sure, *other) if not word.endswith("=")),
         tuple(word[:-1] for word in other if word.endswith("=")),
-        tuple(table["other"].get(language, ())),
-        tuple(frozenset(half) for half in table["halves"].get(language, ())),
-        frozenset(table["only"]["words"]),
+        tuple(words["other"].get(language, ())),
+        tuple(frozenset(half) for half in words["halves"].get(language, ())),
+        frozenset(words["only"]["words"]),
         unspaced,
     )

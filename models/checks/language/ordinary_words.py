@@ -1,8 +1,8 @@
 """Words that a name may be made of and that a translation translates: `Cold War`. English and German."""
 
-import tomllib
 from functools import cache
-from importlib.resources import files
+
+from models.checks.language.sources import table
 
 _LEAST_START, _LEAST_HEAD, _MOST_HEAD = 3, 5, 30
 """The letters of a German compound before its last part, and of that part."""
@@ -21,5 +21,4 @@ def is_ordinary(key: str, language: str) -> bool:
 
 @cache
 def _words() -> dict[str, frozenset[str]]:
-    table = tomllib.loads(files("models.checks.language").joinpath("ordinary_words.toml").read_text("utf-8"))
-    return {language: frozenset(words.split()) for language, words in table.items()}
+    return {language: frozenset(words.split()) for language, words in table("ordinary_words").items()}

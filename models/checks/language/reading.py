@@ -11,7 +11,6 @@ from typing import NamedTuple
 from models.checks.language.common_words import common_words
 from models.checks.language.numerals import Numeral, numerals
 from models.checks.language.stems import stemmed
-from models.checks.pauses import Pausing
 from models.text.sentences.boundary import is_unspaced
 from models.text.sentences.segment import sentences
 from models.text.span import Span
@@ -93,12 +92,6 @@ class Reading:
     @cached_property
     def _sentence_starts(self) -> list[int]:
         return [sentence.start for sentence in self.sentences]
-
-    def read(self, *parts: str) -> Pausing[None]:
-        """Find the parts, such as `words`, ahead of their first use, with a pause after each."""
-        for part in parts:
-            getattr(self, part)
-            yield
 
     def sentence_at(self, offset: int) -> int:
         """Return the index of the sentence that the character belongs to; 0 before the first sentence."""

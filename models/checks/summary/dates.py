@@ -1,11 +1,11 @@
 """Flags weekdays, months, days and years in an output that its source does not have."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
 from functools import cached_property
-from itertools import islice, product
+from itertools import product
 
 from models.checks.flag import Flag
 from models.checks.language.mentioned_dates import MentionedDate, in_figures
@@ -97,7 +97,7 @@ class _SourceDates:
         if kind not in self._named:
             text = self._pair.source.text
             written = (text[other.span.start : other.span.end] for other in self.others(mentioned))
-            self._named[kind] = list(islice(_different(written), _MOST_NAMED + 1))
+            self._named[kind] = list(dict.fromkeys(written))[: _MOST_NAMED + 1]
         return self._named[kind]
 
     @cached_property
@@ -128,19 +128,6 @@ def _flag(pair: Pair, held: _SourceDates, mentioned: MentionedDate) -> Flag:
     return Flag("date", mentioned.span, f"The source has {named}, not {written}.", source=others[0].span)
 
 
-def _different(written: Iterable[str]) -> Iterator[str]:
-    seen: set[str] = set()
-    for each in written:
-        if each not in seen:
-            seen.add(each)
-            yield each
-
-
 def _listed(named: list[str]) -> str:
-    return (
-        named[0]
-        if len(named) == 1
-        else f"{', '.join(named[:-1])} and {named[-1]}"
-        if len(named) <= _MOST_NAMED
-        else f"{', '.join(named[:_MOST_NAMED])} and others"
-    )
+    most = named if len(named) <= _MOST_NAMED else [*named[:_MOST_NAMED], "others"]
+    return " and ".join(filter(None, (", ".join(most[:-1]), most[-1])))

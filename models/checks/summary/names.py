@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import groupby
 
 from models.checks.flag import Flag, Severity
 from models.checks.language.calendar_words import is_calendar_word
@@ -108,15 +109,7 @@ def _is_name_at_start(part: Capital, name: Name, pair: Pair) -> bool:
 
 def _stretches(absent: list[Capital], name: Name) -> Iterator[list[Capital]]:
     """Yield the absent words of a name, neighbours together."""
-    stretch: list[Capital] = []
-    for part in name:
-        if part in absent:
-            stretch.append(part)
-        elif stretch:
-            yield stretch
-            stretch = []
-    if stretch:
-        yield stretch
+    return (list(parts) for is_absent, parts in groupby(name, key=absent.__contains__) if is_absent)
 
 
 def _flag(stretch: list[Capital], name: Name, pair: Pair) -> Flag:

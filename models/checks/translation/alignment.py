@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import exp, inf
 
 from models.checks.language.reading import Reading
-from models.checks.pauses import Pausing, finish
+from models.checks.pauses import Pausing, read
 from models.checks.translation.anchors import anchors, overlap
 from models.checks.translation.length import deviations, size
 from models.text.span import Span
@@ -38,15 +38,10 @@ class Bead:
     """The agreement of lengths and anchors, 0 to 1; 0 if a side is empty."""
 
 
-def align(source: Reading, output: Reading) -> list[Bead]:
+def align(source: Reading, output: Reading) -> Pausing[list[Bead]]:
     """Return the beads, in order. Every sentence of both texts is in one of them."""
-    return finish(align_pausing(source, output))
-
-
-def align_pausing(source: Reading, output: Reading) -> Pausing[list[Bead]]:
-    """Do the same with pauses."""
     for each in (source, output):
-        yield from each.read("sentences")
+        yield from read(each, "sentences")
     theirs, ours = _by_line(source), _by_line(output)
     if len(theirs) != len(ours):
         theirs, ours = [list(source.sentences)], [list(output.sentences)]

@@ -9,15 +9,15 @@ a name.
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
-from functools import cache
-from itertools import islice, takewhile
+from itertools import islice
 from typing import NamedTuple
 
 from rapidfuzz import fuzz, process
+from rapidfuzz.distance import Prefix
 
 from models.checks.flag import Flag
 from models.checks.language.common_words import common_words
-from models.checks.language.name_forms import table
+from models.checks.language.known_names import titles
 from models.checks.language.ordinary_words import is_ordinary
 from models.checks.language.reading import key_of
 from models.checks.language.spelling import latin, skeleton
@@ -107,7 +107,7 @@ def _names(pair: Pair) -> Iterator[_FullName]:
             known = [each.span for each in pair.source_mentions if each.thing.kind != "person"]
         own = [word for word in words if _is_own(word, base) and not word.span.is_within(known)]
         if len(words) > 1:
-            titled = any(key_of(word.form) in _titles() for word in words)
+            titled = any(key_of(word.form) in titles() for word in words)
             yield _FullName(words, own, len(own) > 1 or (bool(own) and titled))
 
 
@@ -117,14 +117,9 @@ def _is_own(word: WordForm, language: str) -> bool:
     return (
         len(key) >= _LEAST_LETTERS
         and not word.form.isupper()
-        and key not in _titles()
+        and key not in titles()
         and not is_ordinary(key, language)
     )
-
-
-@cache
-def _titles() -> frozenset[str]:
-    return frozenset(map(key_of, table()["titles"]))
 
 
 def _words(text: str, within: Span) -> list[WordForm]:
@@ -181,7 +176,7 @@ def _misspelled(
 
 
 def _can_be_misspelled(word: WordForm) -> bool:
-    return len(word.form) >= _LEAST_SPELLED_LETTERS and key_of(word.form) not in _titles()
+    return len(word.form) >= _LEAST_SPELLED_LETTERS and key_of(word.form) not in titles()
 
 
 def _differ_by_one(one: str, other: str) -> bool:
@@ -190,11 +185,5 @@ def _differ_by_one(one: str, other: str) -> bool:
 
 def _is_almost(one: str, other: str) -> bool:
     one, other = latin(one), latin(other)
-    shared = sum(
-        1 for _ in takewhile(lambda letters: letters[0] == letters[1], zip(one, other, strict=False))
-    )
-    return (
-        one != other
-        and shared < min(len(one), len(other)) - _ENDING_LETTERS
-        and fuzz.ratio(one, other) >= _ALMOST
-    )
+    differs = Prefix.similarity(one, other) < min(len(one), len(other)) - _ENDING_LETTERS
+    return one != other and differs and fuzz.ratio(one, other) >= _ALMOST

@@ -5,13 +5,13 @@ None for languages that inflect names by case: a name in its plain form would be
 
 from collections.abc import Iterable, Iterator
 
-from babel import Locale, UnknownLocaleError
 from babel.numbers import format_decimal
 
 from models.checks.flag import Flag
 from models.checks.language.name_forms import INFLECTING
 from models.checks.language.names_of_things import name_in
 from models.checks.language.numerals import Numeral
+from models.checks.language.sources import locale_of
 from models.checks.pair import Pair
 from models.checks.translation import figures, things
 from models.text.span import Span
@@ -47,9 +47,9 @@ def _written(numeral: Numeral, language: str) -> str | None:
     value = numeral.value
     if numeral.kind != "cardinal" or numeral.multiplier != 1 or not value.is_integer():
         return None
-    if value < _LEAST_GROUPED:
+    if value >= 10**_MOST_DIGITS:
+        return None
+    locale = locale_of(language)
+    if value < _LEAST_GROUPED or locale is None:
         return str(int(value))
-    try:
-        return format_decimal(int(value), locale=Locale.parse(language)) if value < 10**_MOST_DIGITS else None
-    except (UnknownLocaleError, ValueError):
-        return str(int(value))
+    return format_decimal(int(value), locale=locale)

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+import regex
+
 from models.checks.flag import Flag
 from models.checks.language.writing import foreign_to, letters_of, scripts
 from models.checks.pair import Pair
@@ -74,14 +76,14 @@ def _foreign_words(pair: Pair, own: tuple[str, ...]) -> Iterator[Flag]:
             yield Flag(KIND, Span(*match.span()), f"{match[0]} is in a script of neither language.")
 
 
-def _held(words: Iterable[str], source: str, whole: re.Pattern[str]) -> set[str]:
+def _held(words: Iterable[str], source: str, whole: re.Pattern[str] | regex.Pattern[str]) -> set[str]:
     """Return the words that stand in the source: as `whole` finds them, or a limited number within others."""
     known = set(whole.findall(source))
     within = islice(sorted(set(words) - known), _MOST_SOUGHT)
     return known | {word for word in within if word in source}
 
 
-def _touches_a_letter(text: str, match: re.Match[str]) -> bool:
+def _touches_a_letter(text: str, match: regex.Match[str]) -> bool:
     """Return whether the foreign letters adjoin others, as in a word of two scripts; `π` alone is a sign."""
     around = text[match.start() - 1 : match.start()] + text[match.end() : match.end() + 1]
     return any(map(str.isalpha, around))

@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from babel import Locale, UnknownLocaleError
-
 from models.checks.flag import Flag
 from models.checks.language.numerals import Numeral
 from models.checks.language.reading import Reading
+from models.checks.language.sources import locale_of
 from models.checks.pair import Pair
 from models.text.span import Span
 
@@ -61,14 +60,14 @@ def _flag(pair: Pair, source: Span, output: Span) -> Flag:
 
 @cache
 def _has_24_hours(language: str) -> bool:
-    locale = _locale(language)
+    locale = locale_of(language)
     return locale is not None and "H" in locale.time_formats["short"].pattern
 
 
 @cache
 def _day_periods(language: str) -> frozenset[str]:
     """Return the words for parts of the day, such as `nachmittags`, with which 2 Uhr may be at 14."""
-    locale = _locale(language)
+    locale = locale_of(language)
     periods = locale.day_periods if locale is not None else {}
     return frozenset(
         name.lower()
@@ -76,11 +75,3 @@ def _day_periods(language: str) -> frozenset[str]:
         for period, name in context.get("wide", {}).items()
         if period not in ("am", "pm")
     )
-
-
-@cache
-def _locale(language: str) -> Locale | None:
-    try:
-        return Locale.parse(language)
-    except (UnknownLocaleError, ValueError, TypeError):
-        return None

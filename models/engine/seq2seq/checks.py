@@ -4,7 +4,7 @@ Knows the limits as numbers; knows nothing of tensors, and never looks at what t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq.scheduler import Lane
@@ -13,6 +13,7 @@ from models.errors import InvalidInput
 MAX_STOP_TOKENS = 4
 MAX_SUPPRESSED_TOKENS = 64
 MAX_NGRAM_SIZE = 8
+MOST_REMEMBERED = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +31,25 @@ class RequestChecks:
     source_vocabulary: int
     target_vocabulary: int
     end_token_ids: tuple[int, ...]
+    _sound: set[Decoding] = field(default_factory=set, init=False, compare=False)
+    """Decodings that were checked before."""
+    _lanes: dict[int, Lane] = field(default_factory=dict, init=False, compare=False)
+    """By the beams that were wished for."""
 
     def check(self, generation: Generation) -> None:
         """InvalidInput, with the field and what it may be, if this generation cannot run here."""
         source, decoding = generation.source_ids, generation.decoding
         _between("source_ids", len(source), 1, self.max_source_tokens, what="number of source tokens")
         _all_below("source_ids", source, self.source_vocabulary)
+        if decoding not in self._sound:
+            self._check_decoding(decoding)
+            if len(self._sound) >= MOST_REMEMBERED:
+                self._sound.clear()
+            self._sound.add(decoding)
+        if generation.on_token is not None and decoding.num_beams > 1:
+            raise InvalidInput("tokens are streamed in greedy search only", field="num_beams", allowed="1")
+
+    def _check_decoding(self, decoding: Decoding) -> None:
         _between("max_new_tokens", decoding.max_new_tokens, 1, self.max_new_tokens)
         _between("min_new_tokens", decoding.min_new_tokens, 0, decoding.max_new_tokens)
         if decoding.num_beams < 1:
@@ -49,8 +63,6 @@ class RequestChecks:
                 field="repetition_penalty",
                 allowed="above 0",
             )
-        if generation.on_token is not None and decoding.num_beams > 1:
-            raise InvalidInput("tokens are streamed in greedy search only", field="num_beams", allowed="1")
 
     def _check_token_lists(self, decoding: Decoding) -> None:
         stops = len(self.stop_token_ids(decoding))
@@ -59,13 +71,13 @@ class RequestChecks:
         _between("suppressed_token_ids", len(suppressed), 0, MAX_SUPPRESSED_TOKENS, what="number of tokens")
         _all_below("stop_token_ids", decoding.stop_token_ids, self.target_vocabulary)
         _all_below("suppressed_token_ids", suppressed, self.target_vocabulary)
-        for field in ("forced_bos_token_id", "forced_eos_token_id"):
-            token = getattr(decoding, field)
+        for name in ("forced_bos_token_id", "forced_eos_token_id"):
+            token = getattr(decoding, name)
             if token is None:
                 continue
-            _all_below(field, (token,), self.target_vocabulary)
+            _all_below(name, (token,), self.target_vocabulary)
             if token in suppressed:
-                raise InvalidInput(f"token {token} is both forced and suppressed", field=field)
+                raise InvalidInput(f"token {token} is both forced and suppressed", field=name)
 
     def stop_token_ids(self, decoding: Decoding) -> tuple[int, ...]:
         """The tokens that end this generation."""
@@ -73,7 +85,10 @@ class RequestChecks:
 
     def lane(self, decoding: Decoding) -> Lane:
         """The lane this generation runs in: the widest of the engine's that is no wider than it wishes."""
-        return self._lane(max(width for width in self.beam_widths if width <= max(1, decoding.num_beams)))
+        wish = min(max(1, decoding.num_beams), max(self.beam_widths))
+        if wish not in self._lanes:
+            self._lanes[wish] = self._lane(max(width for width in self.beam_widths if width <= wish))
+        return self._lanes[wish]
 
     def lanes(self) -> list[Lane]:
         """All lanes of the engine."""

@@ -27,9 +27,7 @@ class EncoderInput:
 class Encoder:
     """Fills the cross cache [layers, 2, slots, H, S, D]."""
 
-    def __init__(
-        self, model: Any, decoder: Decoder, cross_cache: Tensor, *, max_batch_tokens: int, one_by_one: bool
-    ):
+    def __init__(self, model: Any, decoder: Decoder, cross_cache: Tensor, *, max_batch_tokens: int):
         if cross_cache.is_cuda:
             # cuDNN makes a plan for each new shape, and almost every batch of sources has one. Left: flash,
             # efficient and plain attention; for the whole process, as PyTorch's choice is.
@@ -38,7 +36,6 @@ class Encoder:
         self._decoder = decoder
         self._cache = cross_cache
         self._padding = model.config.pad_token_id or 0
-        self._one_by_one = one_by_one
         self.max_batch_tokens = max_batch_tokens
         """Padding counted in; halved when the device's memory does not suffice."""
 
@@ -77,8 +74,7 @@ class Encoder:
         """The longest sources first, as many as `max_batch_tokens` allows together."""
         group: list[EncoderInput] = []
         for source in sorted(sources, key=lambda source: -len(source.token_ids)):
-            full = group and (len(group) + 1) * len(group[0].token_ids) > self.max_batch_tokens
-            if full or (group and self._one_by_one):
+            if group and (len(group) + 1) * len(group[0].token_ids) > self.max_batch_tokens:
                 yield group
                 group = []
             group.append(source)

@@ -33,8 +33,7 @@ class Seq2SeqEngine:
     of it, does not hold their caches: a slot has room for `max_source_tokens`, and for hypotheses of
     `max_new_tokens`, as many as the first of `beam_widths`. CUDA graphs for these widths, and for one beam,
     are captured here and at no other time: a search that wishes for more beams runs with the next lower
-    width. Requests may have `max_stop_tokens`, or as many as the model has end tokens. `batch_invariant`
-    gives up speed so that no rounding depends on the other requests.
+    width. Requests may have `max_stop_tokens`, or as many as the model has end tokens.
 
     ModelUnavailable for other architectures, EngineFailed where the device cannot hold one request.
     """
@@ -53,7 +52,6 @@ class Seq2SeqEngine:
         max_encoder_tokens: int = 16384,
         max_queued: int = 4096,
         memory_fraction: float = 1 / 3,
-        batch_invariant: bool = False,
     ):
         self._device = torch.device(device)
         self._dtype = dtype
@@ -66,7 +64,6 @@ class Seq2SeqEngine:
             max_new_tokens=min(max_new_tokens, _target_limit(model)),
             max_encoder_tokens=max_encoder_tokens,
             memory_fraction=memory_fraction,
-            batch_invariant=batch_invariant,
         )
         self._checks = _checks(model, self._limits)
         self._max_queued = max_queued

@@ -5,6 +5,7 @@ captured before the first step runs. Off CUDA the steps simply run. Knows nothin
 """
 
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
@@ -19,23 +20,17 @@ Step = Callable[[Tensor, Lane], None]
 
 
 class Graphs:
-    """Runs `step(active, lane)` for the slots that are active in a lane.
-
-    `one_bucket` pads every step of a lane to the same number of slots: the matrix products then have one
-    shape, and a row's result does not depend on how many others there are.
-    """
+    """Runs `step(active, lane)` for the slots that are active in a lane."""
 
     # CUDA allows one capture at a time in a process, and a model may be loaded while another one runs.
     _capturing: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(
-        self, step: Step, *, num_slots: int, num_rows: int, device: torch.device, one_bucket: bool = False
-    ):
+    def __init__(self, step: Step, *, num_slots: int, num_rows: int, device: torch.device):
         self._step = step
         self._num_slots = num_slots
         self._num_rows = num_rows
         self._device = device
-        self._one_bucket = one_bucket
+        self._sizes: dict[Lane, list[int]] = {}
         self._graphs: dict[tuple[Lane, int], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
         on_cuda = device.type == "cuda"
         self._pool: Any = torch.cuda.graph_pool_handle() if on_cuda else None
@@ -67,24 +62,25 @@ class Graphs:
         Raises whatever the step or CUDA raises; others may go on using the device then.
         """
         if self._device.type == "cuda":
-            for bucket in reversed(self._buckets(lane)):
+            for bucket in reversed(self.buckets(lane)):
                 self._graphs[lane, bucket] = self._capture(lane, bucket)
 
-    def _buckets(self, lane: Lane) -> list[int]:
+    def buckets(self, lane: Lane) -> list[int]:
         """1, 2, 4, 8, 12, then in steps of about an eighth up to all that the lane can hold."""
-        most = min(self._num_slots, self._num_rows // lane.num_beams)
-        if self._one_bucket:
-            return [most]
-        buckets, size = [1, 2, 4, 8, 12], 16
-        while size < most:
-            buckets.append(size)
-            size += max(8, 1 << (size.bit_length() - 3))
-        return [*(bucket for bucket in buckets if bucket < most), most]
+        if lane not in self._sizes:
+            most = min(self._num_slots, self._num_rows // lane.num_beams)
+            buckets, size = [1, 2, 4, 8, 12], 16
+            while size < most:
+                buckets.append(size)
+                size += max(8, 1 << (size.bit_length() - 3))
+            self._sizes[lane] = [*(bucket for bucket in buckets if bucket < most), most]
+        return self._sizes[lane]
 
     def _bucket(self, lane: Lane, num_active: int) -> int:
-        if self._device.type != "cuda" and not self._one_bucket:
+        if self._device.type != "cuda":
             return num_active  # nothing is captured, so nothing need be padded
-        return next(bucket for bucket in self._buckets(lane) if bucket >= num_active)
+        buckets = self.buckets(lane)
+        return buckets[bisect_left(buckets, num_active)]
 
     def _capture(self, lane: Lane, bucket: int) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         active = torch.full((bucket,), self._num_slots, dtype=torch.int32, device=self._device)

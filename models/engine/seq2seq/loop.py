@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from torch import Tensor
@@ -22,7 +22,10 @@ from models.engine.seq2seq.slots import Slots
 from models.engine.seq2seq.state import NEVER, Start
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed
 
-MAX_STEPS_AHEAD = 8
+STEPS_AHEAD = 1
+"""Steps that the device is given, beside the one it has, before the host prepares an encoder call. It is a
+fixed number, so that who shares a step with whom depends on what was submitted, and not on how fast anything
+is: in 16 bits the same submission then gives the same outputs each time."""
 
 
 @dataclass(slots=True)
@@ -62,7 +65,6 @@ class Loop:
         self._lag = 1 if runner.device.type == "cuda" else 0
         self._step = 0
         self._stepped_at: float | None = None
-        self._begin_s = 0.0
         self._due: deque[tuple[int, Callable[[], None]]] = deque()
         """What is on its way from the device and who learns from it, with the step that it comes after."""
         self._streaming: list[Request] = []
@@ -107,9 +109,7 @@ class Loop:
         if not admitted:
             return
         self._run_ahead()
-        started = time.perf_counter()
         failed = self._runner.begin(*_sources_and_starts(admitted))
-        self._begin_s = time.perf_counter() - started
         self.counts.batches += 1
         for request in admitted:
             self.counts.source_tokens += len(request.generation.source_ids)
@@ -122,10 +122,9 @@ class Loop:
                 self._streaming.append(request)
 
     def _run_ahead(self) -> None:
-        """Queue so many steps that the device is busy while the host prepares an encoder call."""
-        if self._lag and self.counts.step_s:
-            for _ in range(min(MAX_STEPS_AHEAD, int(self._begin_s / self.counts.step_s))):
-                self._run_step()
+        """Queue steps, so that the device is busy while the host prepares an encoder call."""
+        for _ in range(STEPS_AHEAD if self._lag else 0):
+            self._run_step()
 
     def _run_step(self) -> None:
         running = self.scheduler.running
@@ -134,7 +133,7 @@ class Loop:
             return
         for lane in running:
             if lane in self.scheduler.changed:
-                self.counts.batch_fill = self._runner.set_active(lane, _slots(running[lane]))
+                self.counts.batch_fill = self._runner.set_active(lane, list(running[lane]))
             self._runner.step(lane)
         self.scheduler.changed.clear()
         self._step += 1
@@ -202,8 +201,8 @@ class Loop:
         self.counts.requests += 1
         self.counts.output_tokens += len(token_ids)
         self._open.discard(request)
-        best = _output(request, token_ids, score)
-        answer(request, replace(best, others=tuple(_output(request, *o) for o in others if o[1] > NEVER)))
+        ranked = tuple(_output(request, *other) for other in others if other[1] > NEVER)
+        answer(request, _output(request, token_ids, score, ranked))
 
     def _fail(self, request: Request, error: DragomanError) -> None:
         self.scheduler.end([request])
@@ -222,13 +221,13 @@ def answer(request: Request, outcome: Output | DragomanError) -> None:
         request.future.set_exception(outcome)
 
 
-def _output(request: Request, token_ids: list[int], score: float) -> Output:
+def _output(request: Request, token_ids: list[int], score: float, others: tuple[Output, ...] = ()) -> Output:
     decoding, length = request.generation.decoding, len(token_ids)
     ends = request.is_end(length, token_ids[-1])
     kept = token_ids[request.has_forced_first : length - ends]
     # A forced last token is the limit's doing, whatever it is.
     cut = length == decoding.max_new_tokens and (not ends or decoding.forced_eos_token_id is not None)
-    return Output(tuple(kept), score, "length" if cut else "stop")
+    return Output(tuple(kept), score, "length" if cut else "stop", others)
 
 
 def _slots(requests: Sequence[Request]) -> list[int]:

@@ -70,7 +70,6 @@ class Limits:
     max_new_tokens: int
     max_encoder_tokens: int
     memory_fraction: float
-    batch_invariant: bool
 
 
 class Runner:
@@ -97,13 +96,8 @@ class Runner:
             free_bytes=_free_bytes(device, limits.memory_fraction),
         )
         self._allocate(model, shapes, dtype, limits)
-        self._graphs = Graphs(
-            self._step,
-            num_slots=self.plan.num_slots,
-            num_rows=self.plan.num_rows,
-            device=device,
-            one_bucket=limits.batch_invariant,
-        )
+        slots, rows = self.plan.num_slots, self.plan.num_rows
+        self._graphs = Graphs(self._step, num_slots=slots, num_rows=rows, device=device)
 
     def _allocate(self, model: Any, shapes: Shapes, dtype: torch.dtype, limits: Limits) -> None:
         # One slot and one row more than planned: padding of a step's bucket writes there.
@@ -123,13 +117,8 @@ class Runner:
             start_token_id=_start_token_id(model),
             device=self.device,
         )
-        self.encoder = Encoder(
-            model,
-            self.decoder,
-            self.cross_cache,
-            max_batch_tokens=limits.max_encoder_tokens,
-            one_by_one=limits.batch_invariant,
-        )
+        most = limits.max_encoder_tokens
+        self.encoder = Encoder(model, self.decoder, self.cross_cache, max_batch_tokens=most)
 
     def capture(self, lanes: Sequence[Lane]) -> None:
         """Capture the graphs of these lanes; no others may run."""

@@ -66,7 +66,8 @@ class Scheduler:
         self.max_admitted_tokens = max_admitted_tokens
         self.patience_steps = patience_steps
         self.waiting: OrderedDict[Request, None] = OrderedDict()
-        self.running: dict[Lane, list[Request]] = {}
+        self.running: dict[Lane, dict[int, Request]] = {}
+        """By their slots."""
         self.by_slot: dict[int, Request] = {}
         self.changed: set[Lane] = set()
         """Lanes whose requests are not those that the device was last told."""
@@ -113,26 +114,25 @@ class Scheduler:
     def start(self, request: Request, step: int) -> None:
         """The request's source is encoded: from `step` on its lane includes it."""
         request.first_step = step
-        self.running.setdefault(request.lane, []).append(request)
+        self.running.setdefault(request.lane, {})[request.place.slot] = request
         self.by_slot[request.place.slot] = request
         self.changed.add(request.lane)
 
     def end(self, requests: Iterable[Request]) -> None:
         """Free what these requests hold, wherever they are on their way."""
-        left: set[Lane] = set()
         for request in requests:
             request.over = True
-            self.waiting.pop(request, None)
             place, request.place = request.place, NOWHERE
-            if place is not NOWHERE:
-                self.slots.give_back(place)
-                if self.by_slot.pop(place.slot, None):
-                    left.add(request.lane)
-        self.changed |= left
-        for lane in left:
-            self.running[lane] = [request for request in self.running[lane] if not request.over]
-            if not self.running[lane]:
-                del self.running[lane]
+            if place is NOWHERE:
+                self.waiting.pop(request, None)
+                continue
+            self.slots.give_back(place)
+            if self.by_slot.pop(place.slot, None):
+                self.changed.add(request.lane)
+                running = self.running[request.lane]
+                del running[place.slot]
+                if not running:
+                    del self.running[request.lane]
 
     def expired(self, now: float) -> list[Request]:
         """Requests whose deadline has passed, and that are not over yet."""

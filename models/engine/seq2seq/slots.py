@@ -41,7 +41,8 @@ class Slots:
         """A slot with `num_beams` rows, or None while too few are free."""
         if not self._free_slots or len(self._free_rows) < num_beams:
             return None
-        rows = tuple(self._free_rows.pop() for _ in range(num_beams))
+        rows = tuple(self._free_rows[-num_beams:])
+        del self._free_rows[-num_beams:]
         return Place(self._free_slots.pop(), rows)
 
     def give_back(self, place: Place) -> None:

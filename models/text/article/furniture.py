@@ -12,7 +12,7 @@ from typing import NamedTuple
 from lxml import etree
 
 from models.text.article.block import Block
-from models.text.article.wording import DATE
+from models.text.article.wording import DATE, KINDS
 
 _TAGS = {
     "nav": "navigation",
@@ -103,14 +103,6 @@ def look_around(path: Sequence[etree._Element], known: dict[etree._Element, Arou
     return found
 
 
-_LINK_LABEL = re.compile(
-    r"^\W*(?:related|read (?:more|also|next)|see (?:more|also)|also (?:read|on|see)"
-    r"|more (?:on|from|in|\w+ \w+:)|watch|listen|don.?t miss|recommended"
-    r"|lesen sie|mehr zum thema|siehe auch|leia (?:também|mais)|veja (?:também|mais)|saiba mais"
-    r"|lee también|le[ea]r? (?:más|también)|te puede interesar|ver también|leggi anche"
-    r"|à lire|lire aussi|voir aussi|baca juga|читайте также|lees ook|läs också|zobacz też|czytaj też)\b",
-    re.IGNORECASE,
-)
 _CALL = re.compile(
     r"\b(?:subscribe|newsletters?|sign up|follow (?:us|me|him|her|them|\w+ on)"
     r"|on (?:twitter|facebook|instagram)|share (?:it|this)|click here|in(?:to)? your inbox"
@@ -131,24 +123,20 @@ _CREDIT = re.compile(
     r"|^(?:reporting|editing|edited) by",
     re.IGNORECASE,
 )
-_BYLINE = re.compile(
-    r"^(?:by|von|por|par|di|door|af|av|oleh|text|autor|author|автор|publicado|posted|published)\b",
-    re.IGNORECASE,
-)
 _MOST_STAMP_WORDS = 6
 _DATE = re.compile(r"\b(?:19|20)\d\d\b|\b\d{1,2}[./]\d{1,2}[./]\d\d|\d年")
 
 
 def is_related_link(block: Block) -> bool:
     """Return whether it points, in so many words, to another article."""
-    return block.link_share >= 0.5 and _LINK_LABEL.search(block.text) is not None
+    return block.link_share >= 0.5 and KINDS["related links"].search(block.text) is not None
 
 
 def opening_reason(block: Block) -> str | None:
     """Return `byline or date` for such a line before the article's first sentence, or None."""
     if block.is_heading:
         return None
-    byline = len(block.words) <= 8 and _BYLINE.search(block.text)
+    byline = len(block.words) <= 8 and KINDS["byline"].search(block.text)
     dated = (len(block.words) <= 15 and _DATE.search(block.text)) or (
         len(block.words) <= _MOST_STAMP_WORDS and DATE.search(block.text)
     )

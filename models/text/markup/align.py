@@ -7,6 +7,7 @@ from functools import cached_property
 from rapidfuzz import fuzz, process
 
 from models.text.sentences.boundary import inside_word, is_unspaced
+from models.text.sentences.segment import strip
 from models.text.span import Span
 
 LEAST_LIKENESS = 70.0
@@ -135,10 +136,10 @@ def snap(target: Target, span: Span, within: Span) -> Span:
     """`span` moved to ends of words, without outer white space: a word at least, if `within` has one."""
     if not target.has_words(within):
         return Span(span.start, span.start)
-    start, end = target.nearest_cut(span.start, within), target.nearest_cut(span.end, within)
-    start, end = _strip(target.text, start, end)
-    if start < end:
-        return Span(start, end)
+    found = Span(target.nearest_cut(span.start, within), target.nearest_cut(span.end, within))
+    found = strip(target.text, found)
+    if found.start < found.end:
+        return found
     return target.nearest_word(Span(span.start, max(span.end, span.start + 1)), within)
 
 
@@ -167,11 +168,3 @@ def _trim(text: str, span: Span) -> Span:
 def _bare(text: str) -> str:
     span = _trim(text, Span(0, len(text)))
     return text[span.start : span.end].casefold()
-
-
-def _strip(text: str, start: int, end: int) -> tuple[int, int]:
-    while start < end and text[start].isspace():
-        start += 1
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    return start, end

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from models.text.markup.align import Target, find, proportional, snap
 from models.text.markup.builder import flat
 from models.text.markup.run import Node, Run
+from models.text.sentences.segment import strip
 from models.text.span import Span
 
 SURE, LOST = 2.0, 0.0
@@ -43,18 +44,11 @@ class _Placed:
     children: tuple["_Placed", ...] = ()
 
 
-def place(run: Run, pieces: Sequence[Piece], separator: str) -> str:
-    """The run as its document's format writes it, translated. `separator` goes between sentences."""
-    steps = pausing_place(run, pieces, separator)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return str(end.value)
+def place(run: Run, pieces: Sequence[Piece], separator: str) -> Generator[None, None, str]:
+    """Return the run as its document's format writes it, translated; pause after each piece of markup.
 
-
-def pausing_place(run: Run, pieces: Sequence[Piece], separator: str) -> Generator[None, None, str]:
-    """Return what `place` does, with a pause after each piece of markup."""
+    `separator` goes between sentences.
+    """
     placer = _Placer(run, pieces, separator)
     everything = Span(0, len(placer.target))
     placed = yield from placer.assign(run.nodes, everything)
@@ -91,7 +85,7 @@ class _Placer:
             size = at.end
             self._pieces.append((piece, at, Target(piece.text)))
             for of, own in piece.kept.items():
-                self._kept.setdefault(of, Span(at.start + own.start, at.start + own.end))
+                self._kept.setdefault(of, own.moved(at.start))
         self.target = "".join([*parts, self._source[ends[1] :]])
         self._words = Target(self.target)
 
@@ -118,16 +112,15 @@ class _Placer:
 
     def _part(self, part: Span, piece: Piece, at: Span, target: Target) -> tuple[Span, float]:
         source = self._source[piece.source.start : piece.source.end]
-        inner = Span(part.start - piece.source.start, part.end - piece.source.start)
+        inner = part.moved(-piece.source.start)
         if source == piece.text:
-            return Span(at.start + inner.start, at.start + inner.end), SURE
+            return inner.moved(at.start), SURE
         if _is_whole(self._source, part, piece.source):
             return _whole(source, inner, target, at), SURE
         if part in piece.kept:
-            own = piece.kept[part]
-            return Span(at.start + own.start, at.start + own.end), SURE
+            return piece.kept[part].moved(at.start), SURE
         own, sure = find(piece.alone.get(part, ()), source, inner, target)
-        return Span(at.start + own.start, at.start + own.end), sure
+        return own.moved(at.start), sure
 
     def _point(self, node: Node) -> tuple[Span, float]:
         """The place of what stands between words: between the same sentences, or at about the same part."""
@@ -251,12 +244,8 @@ def _whole(source: str, inner: Span, target: Target, at: Span) -> Span:
 
 def _overlap(text: str, a: Span, b: Span) -> Span | None:
     """Return the part that two spans share, without outer white space; None if there is none."""
-    start, end = max(a.start, b.start), min(a.end, b.end)
-    while start < end and text[start].isspace():
-        start += 1
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    return Span(start, end) if start < end else None
+    shared = strip(text, Span(max(a.start, b.start), min(a.end, b.end)))
+    return shared if shared.start < shared.end else None
 
 
 def _is_whole(text: str, part: Span, piece: Span) -> bool:

@@ -22,18 +22,20 @@ from service.http.body import read_json
 from service.http.compat.deepl_documents import DeepLDocuments
 from service.http.compat.deepl_glossaries import DeepLGlossaries
 from service.http.compat.family import (
+    STATUSES,
     ClientFields,
     answer,
     checked_texts,
     directions,
+    has_json,
     message,
     translations,
-    worth_translating,
+    without_nulls,
 )
 from service.http.forms import BoundedRequest
 from service.http.work import RequestRunner
 from service.problems import KINDS
-from service.schemas import Problem
+from service.schemas.problem import Problem
 from service.schemas.requests import LONGEST_CODE, LanguageCode, validated
 from service.work.named_terms import named_terms
 
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
     from service.http.jobs import Jobs
     from service.runtime import Runtime
 
-STATUSES = {401: 403, 415: 400, 422: 400}
-"""Kinds of error that DeepL's clients know; the other statuses are ours."""
 QUOTA = 456
 """Of `CharactersSpent`: clients ask again where it is 429."""
 
@@ -141,11 +141,10 @@ class DeepL:
             held.enter_context(self._work.place())
             body = validated(DeepLTranslate, _fields(request))
             requests = self._requests(body)
-            worth = worth_translating(requests)
             self._work.charge(each.text for each in requests)
 
             def work(stop: Stop) -> str:
-                return self._answer(body, translations(requests, self._work.do(worth, stop)))
+                return self._answer(body, translations(self._work, requests, stop))
 
             return keepalive.respond(held, work, self.error)
 
@@ -245,9 +244,7 @@ def _refuse_what_no_model_has(body: _Wishes) -> None:
 
 def _fields(request: Request) -> Any:
     """The request's fields: JSON, else the form's or the query's, where `text` may come several times."""
-    if request.is_json and request.get_data():  # some send the type and no body
-        data = read_json(request)
-        is_object = isinstance(data, dict)
-        return {name: value for name, value in data.items() if value is not None} if is_object else data
+    if has_json(request):
+        return without_nulls(read_json(request))
     given = request.form if request.method == "POST" and request.form else request.args
     return {name: values if name == "text" else values[-1] for name, values in given.lists()}

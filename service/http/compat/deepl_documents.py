@@ -15,10 +15,10 @@ from flask import Blueprint, Response, g, request
 from models.errors import InvalidInput
 from service.errors import UnknownJob
 from service.http.body import read_json
-from service.http.compat.family import ClientFields, answer, message
+from service.http.compat.family import ClientFields, answer, has_json, message
 from service.http.files import file_answer, sent_file
 from service.jobs.job import Job, NewJob
-from service.schemas import Problem
+from service.schemas.problem import Problem
 from service.schemas.requests import validated
 from service.work.plan import BILLED
 
@@ -93,8 +93,7 @@ class DeepLDocuments:
         self._jobs.desk.remove(job.id, owner)
 
     def _job(self, document_id: str) -> Job:
-        has_json = request.is_json and request.get_data()
-        fields = read_json(request) if has_json else request.form.to_dict()
+        fields = read_json(request) if has_json(request) else request.form.to_dict()
         given = validated(DocumentKey, fields)
         job = self._jobs.find(document_id)
         if job.form != "document" or BILLED not in job.options:

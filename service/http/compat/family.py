@@ -4,23 +4,24 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from flask import Blueprint, Response
+from flask import Blueprint, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from models.errors import InvalidInput
+from models.tasks.stop import Stop
 from models.tasks.translation import Translation, TranslationRequest
-from service.errors import TooLong, TooManyTexts
+from service.errors import TooLong, TooManyTexts, with_allowed
 from service.http.forms import BoundedRequest
-from service.http.work import Outcomes
-from service.schemas import Problem
+from service.http.work import RequestRunner
 from service.schemas.fields import json_type
+from service.schemas.problem import Problem
 from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
 
-SHOWN_ALLOWED = 40
-"""Of more allowed values than this the rest is counted."""
+STATUSES = {401: 403, 415: 400, 422: 400}
+"""Kinds of error that clients of DeepL and LibreTranslate know; the other statuses are ours."""
 
 
 class ClientFields(BaseModel):
@@ -38,7 +39,11 @@ class Family(Protocol):
         """Return True if this address is the family's, so that its keys and errors have the family's form."""
 
     def key(self, request: BoundedRequest) -> str | None:
-        """The API key that came with a request, wherever the family's clients put it: cheap for strangers."""
+        """The API key that came with a request, wherever the family's clients put it: cheap for strangers.
+
+        None for those who send `Authorization: Bearer KEY`, which is looked for everywhere.
+        """
+        return None
 
     def error(self, problem: Problem) -> Response:
         """An error as the family's clients read it."""
@@ -52,19 +57,39 @@ def answer(body: Any, status: int = 200) -> Response:
 def message(problem: Problem) -> str:
     """A problem in one line: what was wrong, and what is allowed."""
     if problem.errors:
-        return "; ".join(_with_allowed(each.detail, each.allowed) for each in problem.errors)
-    return _with_allowed(problem.detail, problem.allowed)
+        return "; ".join(with_allowed(each.detail, each.allowed) for each in problem.errors)
+    return with_allowed(problem.detail, problem.allowed)
 
 
-def _with_allowed(detail: str, allowed: list[str] | str | None) -> str:
-    if allowed is None or (isinstance(allowed, str) and allowed in detail):
-        return detail
-    if isinstance(allowed, str):
-        return f"{detail}; allowed: {allowed}"
-    more = len(allowed) - SHOWN_ALLOWED
-    return f"{detail}; allowed: {', '.join(allowed[:SHOWN_ALLOWED])}" + (
-        f" and {more} more" if more > 0 else ""
-    )
+def has_json(request: Request) -> bool:
+    """Return True for a request with a JSON body: some send the type and no body."""
+    return request.is_json and bool(request.get_data())
+
+
+def without_nulls(body: Any) -> Any:
+    """The body without its nulls, if it is an object: some clients send every field that there is."""
+    is_object = isinstance(body, dict)
+    return {name: value for name, value in body.items() if value is not None} if is_object else body
+
+
+def open_to_browsers(routes: Blueprint, headers: str = "Authorization, Content-Type") -> None:
+    """Let web pages of other hosts call these addresses with such headers.
+
+    Nothing that is kept for a caller is to be had there, unlike our jobs and glossaries, which other pages
+    may not read.
+    """
+    opened = {
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Allow-Methods": "GET, POST",
+        "Access-Control-Allow-Headers": headers,
+        "Access-Control-Max-Age": "86400",
+    }
+
+    def add(response: Response) -> Response:
+        response.headers.update(opened)
+        return response
+
+    routes.after_request(add)
 
 
 def checked_texts(values: Sequence[Any], field: str, limits: Settings) -> list[str]:
@@ -93,18 +118,14 @@ def _text(field: str, value: Any) -> str:
     return value
 
 
-def worth_translating(requests: Sequence[TranslationRequest]) -> list[TranslationRequest]:
-    """Those that hold more than spaces; the others come back as they are."""
-    return [request for request in requests if request.text.strip()]
-
-
 def translations(
-    requests: Sequence[TranslationRequest], done: Outcomes[Translation]
+    work: RequestRunner, requests: Sequence[TranslationRequest], stop: Stop | None = None
 ) -> list[tuple[str, Translation | None]]:
-    """Each request's text in the target language, and how it came about; None for one that is empty.
+    """Each request's text in the target language, and how it came about; None for one of spaces alone.
 
-    `done` is what became of `worth_translating(requests)`. Raises the first error there was.
+    That comes back as it is. Raises the first error there was.
     """
+    done = work.do([request for request in requests if request.text.strip()], stop)
     results = iter(outcome.unwrap() for outcome in done.outcomes)
     found = [next(results) if request.text.strip() else None for request in requests]
     return [

@@ -20,17 +20,16 @@ from service.errors import NotReady
 from service.http.body import read_json
 from service.http.compat.family import (
     ClientFields,
+    Family,
     answer,
     checked_texts,
     directions,
     message,
     translations,
-    worth_translating,
 )
-from service.http.forms import BoundedRequest
 from service.http.readiness import Readiness
 from service.http.work import RequestRunner
-from service.schemas import Problem
+from service.schemas.problem import Problem
 from service.schemas.requests import LanguageCode, validated
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class PipelineBody(ClientFields, strict=True):
         return self.inputs if isinstance(self.inputs, list) else [self.inputs]
 
 
-class HuggingFace:
+class HuggingFace(Family):
     """The views of /pipeline over a runtime."""
 
     def __init__(self, runtime: "Runtime", work: RequestRunner, readiness: Readiness):
@@ -101,10 +100,6 @@ class HuggingFace:
 
     def owns(self, path: str) -> bool:
         return path.startswith(f"{PREFIX}/")
-
-    def key(self, request: BoundedRequest) -> str | None:
-        """Return None: these clients send `Authorization: Bearer KEY`, which is looked for everywhere."""
-        return None
 
     def error(self, problem: Problem) -> Response:
         return answer({"error": message(problem)}, problem.status)
@@ -143,8 +138,7 @@ class HuggingFace:
             TranslationRequest(text=text, source=source, target=target or self._usual_target(text))
             for text in texts
         ]
-        done = self._work.do(worth_translating(requests))
-        return [{"translation_text": text} for text, _ in translations(requests, done)]
+        return [{"translation_text": text} for text, _ in translations(self._work, requests)]
 
     def _languages(self, parameters: Parameters, pair: tuple[str, str] | None) -> tuple[str, str | None]:
         """Source and target; no target where the request leaves both to the service."""

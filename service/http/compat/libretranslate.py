@@ -21,20 +21,22 @@ from service.documents.formats import SUFFIXES
 from service.http.allowance import Caller
 from service.http.body import read_json
 from service.http.compat.family import (
+    STATUSES,
     ClientFields,
     answer,
     checked_texts,
     directions,
+    has_json,
     message,
+    open_to_browsers,
     translations,
-    worth_translating,
 )
 from service.http.compat.files import KeptFiles
 from service.http.files import file_answer
 from service.http.forms import BoundedRequest
 from service.http.work import RequestRunner
 from service.recollection import paired
-from service.schemas import Problem
+from service.schemas.problem import Problem
 from service.schemas.requests import LanguageCode, validated
 
 if TYPE_CHECKING:
@@ -45,20 +47,8 @@ PATHS = frozenset(
 )
 DOWNLOADS = "/download_file/"
 
-BROWSERS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type",
-    "Access-Control-Max-Age": "86400",
-}
-"""Web pages of other hosts call a LibreTranslate server from the browser. Nothing that is kept for a caller
-is to be had at these addresses, unlike our jobs and glossaries, which other pages may not read."""
-
 CANDIDATES = 5
 """Languages that a detection names at most."""
-
-STATUSES = {401: 403, 415: 400, 422: 400}
-"""Kinds of error that LibreTranslate knows; the other statuses are ours."""
 
 
 class TranslateTexts(ClientFields):
@@ -113,7 +103,7 @@ class LibreTranslate:
         routes.post("/translate_file")(self.translate_file)
         routes.get(f"{DOWNLOADS}<key>")(self.download_file)
         routes.post("/suggest")(self.suggest)
-        routes.after_request(_open_to_browsers)
+        open_to_browsers(routes)
         return routes
 
     def owns(self, path: str) -> bool:
@@ -123,7 +113,7 @@ class LibreTranslate:
         """`api_key`, in the JSON body, the form or the query."""
         given: object
         try:
-            if request.is_json and request.get_data():
+            if has_json(request):
                 given = _fields(request, "api_key").get("api_key")
             else:
                 given = request.field("api_key") or request.args.get("api_key")
@@ -196,7 +186,7 @@ class LibreTranslate:
             alternatives=min(alternatives, MOST_ALTERNATIVES),
         )
         requests = [make(text=text) for text in texts]
-        return translations(requests, self._work.do(worth_translating(requests)))
+        return translations(self._work, requests)
 
     # ------------------------------------------------------------------ files
 
@@ -252,14 +242,9 @@ class LibreTranslate:
         return answer({"status": "ok"})
 
 
-def _open_to_browsers(response: Response) -> Response:
-    response.headers.update(BROWSERS)
-    return response
-
-
 def _fields(request: Request, *names: str) -> Mapping[str, Any]:
     """These of the request's fields, from JSON, else from form and query; a repeated `q` is a list."""
-    if request.is_json and request.get_data():  # some send the type and no body
+    if has_json(request):
         data = read_json(request)
         if not isinstance(data, dict):
             raise InvalidInput("the body must be a JSON object", allowed=list(names))

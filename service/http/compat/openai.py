@@ -4,7 +4,7 @@ A completion is a translation or a summary, or the answer of an instruct model. 
 """
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
 
@@ -13,13 +13,12 @@ from models.tasks.chat import ChatRequest, chat
 from models.tasks.steps import Steps
 from service.http.body import read_json
 from service.http.compat import openai_models
-from service.http.compat.family import answer, message
+from service.http.compat.family import Family, answer, message, open_to_browsers, without_nulls
 from service.http.compat.openai_answer import Chunks, Completion, Value, error, status_of
 from service.http.compat.openai_request import ChatBody, ChatReader, Request
-from service.http.forms import BoundedRequest
 from service.http.streaming import stream
 from service.http.work import RequestRunner
-from service.schemas import Problem
+from service.schemas.problem import Problem
 from service.schemas.requests import validated
 
 if TYPE_CHECKING:
@@ -27,18 +26,11 @@ if TYPE_CHECKING:
 
 COMPLETIONS, MODELS = "/v1/chat/completions", "/v1/models"
 
-BROWSERS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Headers": "Authorization, *",
-    "Access-Control-Max-Age": "86400",
-}
-"""Feed readers call an OpenAI server from their pages in the browser."""
 FUTILE = frozenset({500, 504})
 """Statuses that clients would ask again for, at the same cost and with the same end."""
 
 
-class OpenAI:
+class OpenAI(Family):
     """The views of an OpenAI server over a runtime."""
 
     def __init__(self, runtime: "Runtime", work: RequestRunner):
@@ -50,15 +42,11 @@ class OpenAI:
         routes = Blueprint("openai", __name__)
         routes.post(COMPLETIONS)(self.complete)
         routes.get(f"{MODELS}/<path:name>")(self.model)
-        routes.after_request(_open_to_browsers)
+        open_to_browsers(routes, "Authorization, *")  # feed readers call from their pages
         return routes
 
     def owns(self, path: str) -> bool:
         return path == MODELS or path.startswith(("/v1/chat/", f"{MODELS}/"))
-
-    def key(self, request: BoundedRequest) -> str | None:
-        """Return None: these clients send `Authorization: Bearer KEY`, which is looked for everywhere."""
-        return None
 
     def error(self, problem: Problem) -> Response:
         """An error in OpenAI's form, with our fields where our own clients ask too."""
@@ -75,7 +63,7 @@ class OpenAI:
     def complete(self) -> Response:
         with ExitStack() as held:
             held.enter_context(self._work.place())
-            body = validated(ChatBody, _given(read_json(request)))
+            body = validated(ChatBody, without_nulls(read_json(request)))
             asked = self._reader.read(body)
             self._work.charge(_texts(asked))
             if body.stream:
@@ -99,18 +87,7 @@ class OpenAI:
         return self._work.steps(asked)
 
 
-def _given(body: Any) -> Any:
-    """The body without its nulls: some clients send every field that there is."""
-    is_object = isinstance(body, dict)
-    return {name: value for name, value in body.items() if value is not None} if is_object else body
-
-
 def _texts(asked: Request) -> list[str]:
     if isinstance(asked, ChatRequest):
         return [each.content for each in asked.messages]
     return [asked.text or ""]
-
-
-def _open_to_browsers(response: Response) -> Response:
-    response.headers.update(BROWSERS)
-    return response

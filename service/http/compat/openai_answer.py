@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from models.tasks.chat import ChatAnswer
 from models.tasks.hypothesis import separator
@@ -17,7 +17,7 @@ from models.tasks.translation import Segment, SegmentReady, Translation, Transla
 from models.tasks.usage import Usage
 from models.text.markup import layout
 from service.http.compat.openai_request import ChatBody, Request
-from service.schemas import Problem
+from service.schemas.problem import Problem
 
 Value = Translation | Summary | ChatAnswer
 
@@ -111,12 +111,12 @@ class Chunks:
 
     def __init__(self, body: ChatBody, request: Request, message: Callable[[Problem], str]):
         self._completion = Completion(body)
-        self._deltas = Nothing() if body.wrapped_in else _deltas(request)
+        self._delta: Delta = _nothing if body.wrapped_in else _delta(request)
         self._message = message
         self._told: str | None = None
 
     def event(self, event: Event) -> str:
-        return self._frames(self._deltas.add(event))
+        return self._frames(self._delta(event))
 
     def end(self, outcome: Outcome[Any], total_s: float) -> str:
         value: Value = outcome.unwrap()
@@ -141,25 +141,18 @@ class Chunks:
         return frames
 
 
-class Deltas(Protocol):
-    """The pieces of text that events make certain."""
-
-    def add(self, event: Event) -> str:
-        """Return the piece after those before it; it may be empty."""
+Delta = Callable[[Event], str]
+"""Returns the piece of text that an event makes certain, after those before it; it may be empty."""
 
 
-class Nothing:
-    """Leaves all to the end."""
-
-    def add(self, event: Event) -> str:
-        return ""
+def _nothing(event: Event) -> str:
+    """Leave all to the end."""
+    return ""
 
 
-class Written:
-    """The words of a model's answer."""
-
-    def add(self, event: Event) -> str:
-        return event.text if isinstance(event, Words) else ""
+def written(event: Event) -> str:
+    """Return a piece of what a model writes."""
+    return event.text if isinstance(event, Words) else ""
 
 
 class Sentences:
@@ -234,12 +227,12 @@ class Segments:
         return run.finish(line)
 
 
-def _deltas(request: Request) -> Deltas:
+def _delta(request: Request) -> Delta:
     if isinstance(request, TranslationRequest):
-        return Segments(request) if request.format == "text" else Nothing()
+        return Segments(request).add if request.format == "text" else _nothing
     if isinstance(request, SummaryRequest):
-        return Sentences(request) if request.target else Nothing()
-    return Written()
+        return Sentences(request).add if request.target else _nothing
+    return written
 
 
 def _text(value: Value) -> str:

@@ -1,0 +1,244 @@
+"""The simulated engine in a process of its own, fed by two processes that do the product's own text work.
+
+Each of the two takes articles in units, as a batch does: reads and cuts them, tokenizes, submits through
+`models.engine.remote`, decodes and checks. While a unit is in the engine the next one's texts are made ready.
+
+The engine's process counts its own CPU time, of all its threads, and the device's time. Few cores cannot make
+text as fast as a GPU would take it: the device waits for text without its time going on, and the pace at
+which two processes with a core each make it, by their CPU time, is told beside. Of one article at a time the
+CPU time of the way to the engine and back counts too, in the process that asks.
+"""
+
+import gc
+import multiprocessing
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing.connection import Client, Listener
+from pathlib import Path
+from typing import Any
+
+import torch
+from engine_simulated import CASES, Case, Device, SimulatedEngine, about, count_of, seconds_of, sizes_of
+from engine_texts import Bench, TextTask, WritingEngine, texts_of
+from engine_workloads import simulated_model
+
+from models.engine.hosting import EngineHost
+from models.engine.protocol import Engine
+from models.engine.remote import RemoteEngines
+from models.tasks.driver import Driver
+
+WORKERS = 2
+UNIT = 32
+"""Articles."""
+KEY = b"the bench's own"
+SLICE_S = 2e-5
+"""Of real time, for the other threads, as often as the engine waits for the device."""
+LEAST_S = 2e-5
+"""CPU time of others in a slice that means that they have something to do."""
+
+
+class ServedDevice(Device):
+    """A device in a process with other threads: while the engine waits for it they work, and time goes on."""
+
+    def __init__(self, to_come: Any):
+        super().__init__(host_is_free=False)
+        self._to_come = to_come
+        self._looking_s = 0.0
+        self.queued: Callable[[], int] = lambda: 0
+        self.least_queued = 0
+
+    def now(self) -> float:
+        return super().now() - self._looking_s
+
+    def wait_until(self, moment: float) -> None:
+        while self._to_come.value and self.queued() < self.least_queued:
+            self._look(1e-3)
+        while self.now() < moment and self._look(SLICE_S):
+            pass
+        self._waited_s += max(0.0, moment - self.now())
+
+    def _look(self, seconds: float) -> bool:
+        """Let the other threads run; returns whether they did anything. Looking itself takes no time."""
+        before, own = time.process_time(), time.thread_time()
+        time.sleep(seconds)
+        own = time.thread_time() - own
+        self._looking_s += own
+        return time.process_time() - before - own > LEAST_S
+
+
+def serve(address: str, to_come: Any, pipe: Any) -> None:
+    """The engines' process: makes each case's engine when a worker loads it, until None comes."""
+    torch.set_num_threads(1)
+    made: dict[int, tuple[ServedDevice, SimulatedEngine]] = {}
+
+    def make(number: int) -> SimulatedEngine:
+        case, device = CASES[number], ServedDevice(to_come)
+        engine = SimulatedEngine(case, device, simulated_model(case.workload), **sizes_of(case))
+        device.queued = lambda: engine.stats().queued
+        device.least_queued = 0 if case.alone else max(64, engine.stats().slots // 4)
+        made[number] = device, engine
+        gc.collect()
+        gc.freeze()  # as a server does once it is up
+        return engine
+
+    with Listener(address, "AF_UNIX", authkey=KEY) as listener:
+        threading.Thread(target=EngineHost(make).serve, args=(listener,), daemon=True).start()
+        pipe.send("ready")
+        while (number := pipe.recv()) is not None:  # everyone has loaded it
+            device, engine = made[number]
+            start_s, busy_s, requests = device.now(), device.busy_s, engine.stats().requests
+            threads_s = _threads_s()
+            pipe.send("go")
+            pipe.recv()  # everyone has all answers
+            seconds, requests = device.now() - start_s, engine.stats().requests - requests
+            cpu_us = {
+                name: (end_s - threads_s[name]) / requests * 1e6 for name, end_s in _threads_s().items()
+            }
+            pipe.send((seconds, device.busy_s - busy_s, requests, cpu_us))
+
+
+def _threads_s() -> dict[str, float]:
+    """CPU seconds of this process by the names of its threads."""
+    spent: dict[str, float] = defaultdict(float)
+    for thread in threading.enumerate():
+        told = Path(f"/proc/self/task/{thread.native_id}/schedstat").read_text()
+        spent[thread.name] += int(told.split()[0]) / 1e9
+    return spent
+
+
+def feed(worker: int, address: str, to_come: Any, pipe: Any) -> None:
+    """A text worker's process: feeds the case that it is told, until None comes."""
+    torch.set_num_threads(1)
+    engines = RemoteEngines(lambda: Client(address, "AF_UNIX", authkey=KEY))
+    while (number := pipe.recv()) is not None:
+        case = CASES[number]
+        engine = engines.load(f"case {number}", number)
+        count = count_of(case) // (1 if case.alone else WORKERS)
+        texts = [] if case.alone else texts_of(case.workload, count, worker)
+        units = [texts[i : i + UNIT] for i in range(0, len(texts), UNIT)]
+        feeder = _Feeder(case, engine, to_come)
+        feeder.unit(90 + worker, texts_of(case.workload, 12, 90)[:1])  # loads whatever the first text does
+        gc.collect()
+        gc.freeze()
+        pipe.send(len(units))
+        pipe.recv()
+        Bench.seconds, start_s = 0.0, time.process_time()
+        if case.alone and worker == 0:
+            for generation in case.workload.generations(count, case.num_beams):
+                engine.submit([generation], wait=True)[0].result()
+        elif units:
+            with ThreadPoolExecutor(len(units)) as threads:
+                for done in [threads.submit(feeder.unit, *each, True) for each in enumerate(units)]:
+                    done.result()
+        pipe.send(time.process_time() - start_s - Bench.seconds)
+        pipe.recv()
+        engine.close()
+    engines.close()
+
+
+class _Feeder:
+    """Does units: the texts of one at a time until they are submitted, and then those of the next."""
+
+    def __init__(self, case: Case, engine: Engine, to_come: Any):
+        self._case = case
+        self._engine = engine
+        self._to_come = to_come
+        self._turn = threading.Lock()
+
+    def unit(self, number: int, texts: list[str], counts: bool = False) -> None:
+        self._turn.acquire()
+        engine = WritingEngine(self._engine, self._case.workload, self._case.num_beams, number)
+        engine.submitted = lambda: self._submitted(engine, counts)
+        task = TextTask(self._case.workload, engine)
+        for outcome in Driver([task.steps(text) for text in texts], wait=True).run():
+            if outcome.error is not None:
+                raise outcome.error
+
+    def _submitted(self, engine: WritingEngine, counts: bool) -> None:
+        engine.submitted = lambda: None
+        if counts:
+            with self._to_come.get_lock():
+                self._to_come.value -= 1
+        self._turn.release()
+
+
+def fed() -> Iterator[dict[str, object]]:
+    """Yield a record of each case."""
+    with _processes() as (engine, workers, to_come):
+        for number, case in enumerate(CASES):
+            yield _record(case, *_run(number, engine, workers, to_come))
+
+
+def _record(
+    case: Case, told: tuple[float, float, int, dict[str, float]], workers_s: float
+) -> dict[str, object]:
+    seconds, busy_s, requests, cpu_us = told
+    if case.alone:
+        seconds += workers_s
+    free_s, _ = seconds_of(case, host_is_free=True)
+    rate, a_request_s = requests / seconds, workers_s / requests
+    record = {
+        "system": "simulated, in a process of its own",
+        **about(case),
+        "per_s": rate,
+        "of_the_device": rate * free_s / count_of(case),
+        "busy": busy_s / seconds,
+        "cpu_us": {name: round(each, 1) for name, each in cpu_us.items() if each > 1.0},
+    }
+    if case.alone:
+        return {**record, "hop_ms": a_request_s * 1e3}
+    return {
+        **record,
+        "text_ms": a_request_s * 1e3,
+        "text_per_s": WORKERS / a_request_s,
+        "text_cores": rate * a_request_s,
+    }
+
+
+def _run(number: int, engine: Any, workers: list[Any], to_come: Any) -> tuple[Any, float]:
+    """What the engine's process tells of the case, and the CPU seconds of the workers."""
+    for worker in workers:
+        worker.send(number)
+    to_come.value = sum([worker.recv() for worker in workers])
+    engine.send(number)
+    engine.recv()
+    for worker in workers:
+        worker.send("begin")
+    workers_s = sum([worker.recv() for worker in workers])
+    engine.send("end")
+    told = engine.recv()
+    for worker in workers:
+        worker.send("end")
+    return told, workers_s
+
+
+@contextmanager
+def _processes() -> Iterator[tuple[Any, list[Any], Any]]:
+    """Pipes to the engines' process and to the workers, and the number of units that are to come."""
+    context = multiprocessing.get_context("spawn")
+    to_come = context.Value("i", 0)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+
+        def begin(target: Callable[..., None], *given: object) -> Any:
+            here, there = context.Pipe()
+            process = context.Process(target=target, args=(*given, f"{folder}/s", to_come, there))
+            process.start()
+            there.close()
+            stack.callback(process.join)
+            stack.callback(process.terminate)
+            return here
+
+        engine = begin(serve)
+        engine.recv()  # it listens
+        workers = [begin(feed, worker) for worker in range(WORKERS)]
+        yield engine, workers, to_come
+        for each in (*workers, engine):
+            each.send(None)
+        for each in (*workers, engine):
+            with suppress(EOFError):
+                each.recv()  # it ends

@@ -1,0 +1,111 @@
+"""Who serves converted models needs no torch: it is imported by processes that prepare models, and end."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import TinyHub
+
+from models import packaged
+from models.apart import apart
+from models.catalog import Catalog
+from models.errors import ModelUnavailable
+from models.extractive.encoder import ConvertedEncoder, SentenceEncoder, encoder_of
+from models.languages import Languages
+from models.loading import Store
+
+PROGRAM = """
+import json, sys
+from service.http.app import create_app
+from service.runtime import Runtime
+from service.settings import Settings
+
+runtime = Runtime(Settings(), strangers=False)
+runtime.warm_up()
+client = create_app(runtime).test_client()
+text = "The minister met his colleague on Sunday. They spoke about trade. A statement was made. " * 8
+talks = {"text": "The talks failed.", "source": "en", "target": "fr"}
+asked = {"translate": talks, "summarize": {"text": text}}
+answers = {path: client.post(f"/v1/{path}", json=body).get_json() for path, body in asked.items()}
+print(json.dumps([answers, [name for name in ("torch", "transformers") if name in sys.modules]]))
+"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory, languages: Languages) -> Store:
+    """Models, of which the sentence encoder is converted."""
+    store = Store(tmp_path_factory.mktemp("cache"), offline=True)
+    store.ct2_folder(Catalog.load(languages).get("dragoman/extractive"))
+    return store
+
+
+def test_a_server_prepares_models_and_answers_without_torch(
+    tiny_hub: TinyHub, store: Store, tmp_path: Path
+) -> None:
+    variables = {
+        "DRAGOMAN_CATALOG": str(tiny_hub.catalog_file("marian")),
+        "DRAGOMAN_TRANSLATE_MODEL": "tiny/marian",
+        "DRAGOMAN_CACHE_DIR": str(store.cache),
+        "DRAGOMAN_DATA_DIR": str(tmp_path / "data"),
+        "DRAGOMAN_OFFLINE": "true",
+    }
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PROGRAM],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers, imported = json.loads(done.stdout.splitlines()[-1])
+    assert answers["translate"]["translation"]
+    assert answers["summarize"]["summary"] in PROGRAM
+    assert imported == []
+    entry = tiny_hub.entry("marian")
+    there, here = (each.ct2_folder(entry) / "model.bin" for each in (store, tiny_hub.store))
+    assert there.read_bytes() == here.read_bytes()
+
+
+def test_vectors_are_those_of_torch(languages: Languages, store: Store) -> None:
+    entry = Catalog.load(languages).get("dragoman/extractive")
+    sentences = [f"Sentence {i} is {'quite ' * (i % 4)}long." for i in range(20)] + [
+        "Much too long. " * 99,
+        "",
+    ]
+    converted = encoder_of(store, entry, "cpu")
+    assert isinstance(converted, ConvertedEncoder)
+    found, expected = converted.embed(sentences), SentenceEncoder(store.folder(entry)).embed(sentences)
+    assert found.shape == expected.shape
+    assert abs(found - expected).max() < 1e-6
+    assert converted.embed([]).shape == (0, expected.shape[1])
+
+
+# ------------------------------------------------------------------ processes that prepare models
+
+
+@pytest.fixture
+def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process seem not to have imported torch."""
+    monkeypatch.delitem(sys.modules, "torch")
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_work_apart_is_done_by_another_process() -> None:
+    assert apart(os.getpid) != os.getpid()
+    assert apart(os.write, 1, b"not among the answers") == 21
+
+
+@pytest.mark.usefixtures("no_torch")
+def test_errors_of_work_apart_are_raised_here() -> None:
+    with pytest.raises(ModelUnavailable, match="nowhere with the bundled weights is not installed"):
+        apart(packaged.module_folder, "nowhere")
+    with pytest.raises(FileNotFoundError):
+        apart(os.listdir, "/nowhere")
+    with pytest.raises(ModelUnavailable, match=r"ended \(3\)"):
+        apart(os._exit, 3)
+
+
+def test_with_torch_there_is_no_other_process() -> None:
+    assert apart(os.getpid) == os.getpid()

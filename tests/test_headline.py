@@ -5,10 +5,10 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from checked import check_summary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.checks.summary_report import check_summary
 from models.extractive.encoder import SentenceEncoder
 from models.extractive.headline.clauses import is_clause, text_of, tokens
 from models.extractive.headline.cut import MOST_WORDS, headline

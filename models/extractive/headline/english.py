@@ -17,7 +17,7 @@ from models.extractive.headline.clauses import (
     words_of,
 )
 from models.extractive.headline.guards import keeps
-from models.extractive.headline.tails import LEAST_WORDS, without_tail
+from models.extractive.headline.tails import LEAST_WORDS, MOST_TOKENS, without_tail
 
 _MOST_SUBJECT = 14
 """Words of who says something, at most."""
@@ -27,7 +27,7 @@ _MOST_LEAD = 25
 
 def shortened(found: list[WordOrMark], most_words: int) -> list[WordOrMark]:
     """Return the sentence without what may be left out until it has so many words, if that can be."""
-    if not found:
+    if not found or len(found) > MOST_TOKENS:
         return found
     end = found[-1:] if found[-1].text == "." else []
     body, credit = _credited(found[: len(found) - len(end)])

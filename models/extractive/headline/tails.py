@@ -15,11 +15,13 @@ from models.extractive.headline.clauses import (
 )
 
 LEAST_WORDS = 5
+MOST_TOKENS = 400
+"""A longer sentence is left as it is: each of its places is held against all the others."""
 
 
 def without_tail(found: list[WordOrMark], room: int) -> Iterator[list[WordOrMark]]:
     """The longest beginnings that are whole clauses within the room; then the shortest over it."""
-    if _ends_in_verb(found) or _subject_has_clause(found):
+    if len(found) > MOST_TOKENS or _ends_in_verb(found) or _subject_has_clause(found):
         return  # an attribution of a form that is not known; a verb that could be missed
     least = max(LEAST_WORDS, _end_of_lead(found))
     ends = [i for i in range(least, len(found) - 1) if _may_end(found, i)]

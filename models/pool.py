@@ -42,6 +42,10 @@ class ExtractiveModel:
     entry: ModelEntry
     encoder: SentenceEncoder
 
+    def knows(self, language: str) -> bool:
+        """Return whether the encoder was trained on the language, as far as its entry says."""
+        return language in (self.entry.trained_languages or (language,))
+
 
 @dataclass(frozen=True, slots=True)
 class EntailmentModel:

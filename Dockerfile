@@ -7,6 +7,7 @@
 # TORCH_INDEX_URL is the package index that torch comes from. Empty means pip's own, whose Linux wheels for
 # x86_64 carry CUDA: they run on a CPU too, but take some gigabytes. For a small CPU image, or for another
 # version of CUDA, pass the index that PyTorch's installation page gives for it.
+# EXTRAS are those of pyproject.toml: mcp for /mcp, redis for counts of use that several servers share.
 
 FROM python:3.11-slim AS build
 ARG TORCH_INDEX_URL=""
@@ -21,7 +22,9 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY models models
 COPY service service
-RUN --mount=type=cache,target=/root/.cache/pip pip install .
+ARG EXTRAS=mcp,redis
+# hadolint ignore=DL3013
+RUN --mount=type=cache,target=/root/.cache/pip pip install ".[$EXTRAS]"
 
 FROM python:3.11-slim
 ARG DEVICE=cpu
@@ -43,7 +46,7 @@ ENV PATH=/opt/dragoman/bin:$PATH \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 VOLUME ["/var/cache/dragoman", "/var/lib/dragoman"]
 EXPOSE 8080
-# The first start prepares the bundled models, which takes a minute or two.
+# The first start prepares the bundled models, which takes half a minute or more.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=5m \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + (os.environ.get('DRAGOMAN_PORT') or os.environ.get('PORT') or '8080') + '/healthz', timeout=4)"]
 ENTRYPOINT ["dragoman"]

@@ -206,12 +206,12 @@ def count_of(case: Case) -> int:
     return 8 if case.alone else case.workload.num_requests * (2 if case.num_beams == 1 else 1)
 
 
-def seconds_of(case: Case, *, host_is_free: bool) -> tuple[float, float]:
+def seconds_of(case: Case, *, host_is_free: bool, count: int | None = None) -> tuple[float, float]:
     """The simulated seconds of the whole case, and those of the device's work."""
     device = Device(host_is_free=host_is_free)
     workload = case.workload
     engine = SimulatedEngine(case, device, simulated_model(workload), **sizes_of(case))
-    generations = workload.generations(count_of(case), case.num_beams)
+    generations = workload.generations(count or count_of(case), case.num_beams)
     gc.collect()
     gc.freeze()  # as a server does once it is up
     started = device.now()

@@ -47,7 +47,7 @@ def texts_of(workload: Workload, num_generations: int, seed: int) -> list[str]:
     return articles(count, seed, (least, most))
 
 
-class Bench:
+class OwnTime:
     """What is the benchmark's own of a process's CPU time: nobody would do it beside a real engine."""
 
     seconds = 0.0
@@ -78,7 +78,7 @@ class WritingEngine:
         """Called after each submission."""
 
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
-        with Bench.own():
+        with OwnTime.own():
             written = [self._written(generation) for generation in generations]
             shapes = self._workload.generations(len(written), self._num_beams, next(self._seeds))
         futures = self._engine.submit(shapes, wait=wait)

@@ -105,7 +105,7 @@ def causal_rates(device: str, requests: int) -> list[dict[str, object]]:
         "generate": BatchingEngine(backend),
         "causal": CausalEngine(model, max_source_tokens=LONGEST_SOURCE),
     }
-    records = [_at_once(name, engine, generations) for name, engine in engines.items()]
+    records = [_at_once(name, engine, model, generations) for name, engine in engines.items()]
     rate = LOAD * min(float(str(record["per_s"])) for record in records)
     records += [_one_by_one(name, engine, generations, rate) for name, engine in engines.items()]
     return records
@@ -130,19 +130,28 @@ def _model(device: str) -> Gemma3ForCausalLM:
     torch.manual_seed(0)
     model = Gemma3ForCausalLM(config).eval().to(device, torch.float32 if small else torch.bfloat16)
     model.register_forward_hook(_end, with_kwargs=True)
+    model.steps = 0
     return model
 
 
-def _end(_model: object, _args: object, asked: dict[str, torch.Tensor], output: object) -> None:
-    """End the texts that have come to a multiple of `EVERY` tokens."""
+def _end(model: object, _args: object, asked: dict[str, torch.Tensor], output: object) -> None:
+    """End the texts that have come to a multiple of `EVERY` tokens; count the step, prefills too."""
+    model.steps += 1
     ends = asked["position_ids"][:, -1] % EVERY == 0
     output.logits[:, -1, END] = torch.where(ends, 1e4, -1e4).to(output.logits.dtype)
 
 
-def _at_once(name: str, engine: BatchingEngine, generations: list[Generation]) -> dict[str, object]:
+def _at_once(
+    name: str, engine: BatchingEngine, model: Gemma3ForCausalLM, generations: list[Generation]
+) -> dict[str, object]:
     engine.submit(generations[:1])[0].result(60)
+    model.steps = 0
+    answered_at: list[int] = []
     started, cpu = time.perf_counter(), time.process_time()
-    outputs = [future.result(600) for future in engine.submit(generations)]
+    futures = engine.submit(generations)
+    for future in futures:
+        future.add_done_callback(lambda _: answered_at.append(model.steps))
+    outputs = [future.result(600) for future in futures]
     seconds = time.perf_counter() - started
     tokens = sum(len(output.token_ids) for output in outputs)
     return {
@@ -151,6 +160,8 @@ def _at_once(name: str, engine: BatchingEngine, generations: list[Generation]) -
         "requests": len(generations),
         "per_s": len(generations) / seconds,
         "tokens_per_s": tokens / seconds,
+        "steps": model.steps,
+        "median_answered_at_step": statistics.median(answered_at),
         "cpu_s": time.process_time() - cpu,
     }
 

@@ -168,10 +168,25 @@ class Dragoman(System):
         return [result["translation"] for result in results]
 
     def summarize(self, text: str) -> None:
-        self._call("POST", "/v1/summarize", {"text": text, "source": "en"})
+        self._call("POST", "/v1/summarize", {"text": text})
 
     def _body(self, **texts: Any) -> dict[str, Any]:
         return {"source": "en", "target": "fr", **texts}
+
+
+class Bundled(Dragoman):
+    """With the models that come with it, as it starts where nothing is set."""
+
+    name = "bundled"
+
+    def command(self) -> tuple[Sequence[str], Mapping[str, str]]:
+        return [sys.executable, "-m", "service", "serve"], {
+            "PYTHONPATH": str(ROOT),
+            "PORT": str(self.port),
+            "DRAGOMAN_OFFLINE": "true",
+            "DRAGOMAN_CACHE_DIR": str(self.models.folder / "bundled-cache"),
+            "DRAGOMAN_DATA_DIR": str(self.models.folder / "data"),
+        }
 
 
 class LibreTranslate(System):

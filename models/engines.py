@@ -10,6 +10,7 @@ from models.codec import base_decoding
 from models.engine.batching import Backend, BatchingEngine
 from models.engine.card import Card, has_cuda, look, parameters_in
 from models.engine.protocol import BatchRecord, Engine
+from models.engine.verdicts import Verdict, Verdicts, subject
 from models.entry import ModelEntry
 from models.errors import DragomanError, EngineFailed, ModelUnavailable, NotConvertible
 from models.families import FAMILIES
@@ -17,6 +18,7 @@ from models.loading import Store
 
 if TYPE_CHECKING:
     from models.engine.seq2seq import Seq2SeqEngine
+    from models.engine.trial import Bounds
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,8 @@ class EngineMaker:
     """Makes engines for one device. `threads` are a CPU engine's, 0 for all cores.
 
     `on_batch(model, record)` hears of every batch; the native engine has steps instead. `trial_limit_s` is
-    how long a native engine on a GPU may take for the answers of its trial (see `models.engine.trial`).
+    how long a native engine on a GPU may take for the answers of its trial (see `models.engine.trial`). With
+    `verdicts` a model that was tried before is not tried again.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class EngineMaker:
         max_batch_size: int = 64,
         on_batch: Callable[[str, BatchRecord], None] | None = None,
         trial_limit_s: float = 120.0,
+        verdicts: Verdicts | None = None,
     ):
         self._store = store
         self._wanted = device
@@ -69,6 +73,7 @@ class EngineMaker:
         self._max_batch_size = max_batch_size
         self._on_batch = on_batch
         self._trial_limit_s = trial_limit_s
+        self._verdicts = verdicts
         self._setbacks: dict[str, str] = {}
 
     @property
@@ -155,39 +160,68 @@ class EngineMaker:
 
         The error itself does not leave this method: its frames would hold on to the device's memory.
         """
-        from models.engine.trial import Bounds, try_out
+        from models.engine.trial import Bounds
 
         if not self._has_kernels():  # plain PyTorch on a GPU gathers whole caches, and `generate` is quicker
             return None, "Triton, or a C compiler for it (gcc or clang), is missing"
+        verdict = self._verdict(entry)
+        if verdict is not None and verdict.failure:
+            return None, verdict.told
         model = self._torch_model(entry, "cuda")
         try:
             engine = self._native(entry, model)
         except Exception as error:  # noqa: BLE001 - drivers and compilers raise what they like
             return None, error.message if isinstance(error, DragomanError) else repr(error)
-        try:
-            limits = engine.limits
-            own, most = limits.beam_widths[0], max(limits.beam_widths)
-            bounds = Bounds(limits.max_source_tokens, limits.max_new_tokens, own, most)
-            try_out(engine, model, bounds, time_limit_s=self._trial_limit_s)
-        except EngineFailed as error:
+        limits = engine.limits
+        own, most = limits.beam_widths[0], max(limits.beam_widths)
+        bounds = Bounds(limits.max_source_tokens, limits.max_new_tokens, own, most)
+        failure = "" if verdict is not None else self._failure(entry, engine, model, bounds)
+        if failure:
             _close_soon(engine)
-            return None, error.message
+            return None, failure
         return engine, ""
+
+    def _failure(self, entry: ModelEntry, engine: Engine, model: Any, bounds: "Bounds") -> str:
+        """Put the engine to its trial, and keep the verdict: the reason, or an empty word."""
+        from models.engine.trial import try_out
+
+        try:
+            try_out(engine, model, bounds, time_limit_s=self._trial_limit_s)
+            failure = str(getattr(engine, "failure", ""))  # of a causal engine, which goes on without it
+        except EngineFailed as error:
+            failure = error.message
+        if self._verdicts is not None:
+            self._verdicts.keep(self._subject(entry), failure)
+        return failure
+
+    def _verdict(self, entry: ModelEntry) -> Verdict | None:
+        return None if self._verdicts is None else self._verdicts.of(self._subject(entry))
+
+    def _subject(self, entry: ModelEntry) -> dict[str, str]:
+        """Return what a verdict about the entry is about."""
+        card = self._card()
+        dtype = card and card.dtype(float16=FAMILIES[entry.family].float16)
+        limits = f"{entry.max_source_tokens} and {entry.max_new_tokens} tokens"
+        told = card.name if card is not None else ""
+        revision = self._store.revision(entry)
+        return subject(entry.name, revision, told, dtype=str(dtype), limits=limits)
 
     def _causal_or_generate(self, entry: ModelEntry, device: str) -> Engine:
         """The engine if it passes its trial; else `generate`, with the weights that are there."""
         from models.engine.causal import CausalEngine
         from models.engine.generate import GenerateBackend
-        from models.engine.trial import Bounds, try_out
+        from models.engine.trial import Bounds
 
         model, window = self._torch_model(entry, device), entry.max_source_tokens
-        engine, reason = None, ""
+        verdict = self._verdict(entry)
+        engine, reason = None, verdict.told if verdict is not None else ""
         try:
-            on_batch, size = self._listener(entry), self._max_batch_size
-            engine = CausalEngine(model, max_source_tokens=window, max_batch_size=size, on_batch=on_batch)
-            bounds = Bounds(window, entry.max_new_tokens, num_beams=1, most_beams=1)
-            try_out(engine, model, bounds, time_limit_s=self._trial_limit_s)
-            reason = engine.failure
+            if not reason:
+                on_batch, size = self._listener(entry), self._max_batch_size
+                engine = CausalEngine(model, max_source_tokens=window, max_batch_size=size, on_batch=on_batch)
+            if engine is not None and verdict is None:
+                bounds = Bounds(window, entry.max_new_tokens, num_beams=1, most_beams=1)
+                reason = self._failure(entry, engine, model, bounds)
         except Exception as error:  # noqa: BLE001 - models and devices raise what they like
             reason = error.message if isinstance(error, DragomanError) else repr(error)
         if engine is not None:

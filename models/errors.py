@@ -4,7 +4,8 @@ Each error says in words what was wrong; `field` names the input at fault and `a
 How an error becomes an HTTP status or an exit code is the service's affair.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -87,3 +88,14 @@ class EngineGone(EngineFailed):
 
 class Abandoned(DragomanError):
     """Nobody waits for the work any more, and it was cancelled."""
+
+
+@contextmanager
+def at_fault(field: str, said: str) -> Iterator[None]:
+    """Raise InvalidInput for whatever a parser stumbles over here: it is in the caller's input."""
+    try:
+        yield
+    except (InvalidInput, MemoryError):
+        raise
+    except Exception as error:
+        raise InvalidInput(f"{said}: {error}", field=field) from error

@@ -14,6 +14,10 @@ Kind = Literal["encoder-decoder", "causal", "extractive", "entailment"]
 Feed = Literal["text", "target mark", "target token", "language tokens", "completion", "chat", "chat by code"]
 """The ways in which text becomes a writing model's input: a codec each, in models/codec.py."""
 
+Pooling = Literal["mean", "pooler"]
+"""The ways in which an encoder's output becomes a sentence's vector: the mean of its tokens' last states, or
+the first token's through a layer and tanh (BERT's pooler)."""
+
 Judge = Literal["pair", "question", "support"]
 """The ways in which a model is asked whether one text follows from another, in models/entailment.py."""
 
@@ -44,6 +48,8 @@ class ModelFamily:
     """The mark that the models write after a sentence in place of a space."""
     prompts: Mapping[str, str] | None = field(default_factory=dict)
     """Prompts by task, for entries without their own; None where each entry needs its own."""
+    pooling: Pooling = "mean"
+    """How models of the kind extractive make a sentence's vector."""
     judge: Judge = "pair"
     """How models of the kind entailment are asked."""
     free_length: bool = False
@@ -75,6 +81,7 @@ _INSTRUCT = {
 
 FAMILIES: Mapping[str, ModelFamily] = {
     "extractive": ModelFamily(kind="extractive", tasks=("summarize",), num_beams=None),
+    "labse": ModelFamily(kind="extractive", tasks=("summarize",), pooling="pooler", num_beams=None),
     "bart": ModelFamily(
         model_types=("bart",),
         decoder="bart",

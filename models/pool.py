@@ -16,6 +16,7 @@ from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.extractive.encoder import SentenceEncoder, encoder_of
 from models.families import FAMILIES
+from models.freed import give_back
 from models.hub import Tell
 from models.languages import Languages
 from models.loading import Store
@@ -40,6 +41,10 @@ class ExtractiveModel:
 
     entry: ModelEntry
     encoder: SentenceEncoder
+
+    def knows(self, language: str) -> bool:
+        """Return whether the encoder was trained on the language, as far as its entry says."""
+        return language in (self.entry.trained_languages or (language,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +105,6 @@ class ModelPool:
         self._max_loaded = max_loaded
         self._places: dict[str, _PoolEntry] = {}  # in order of use, the last used last
         self._lock = threading.Lock()
-
-    # ------------------------------------------------------------------ use
 
     @contextmanager
     def use(self, entry: ModelEntry) -> Iterator[Model]:
@@ -239,6 +242,7 @@ class ModelPool:
                     fetch(loading.tell)
                 self._shrink()  # those that must go make room before the new one is planned
                 model = self._load(entry, loading.tell)
+                give_back()  # what its files were read into
                 with self._lock:
                     place.model, place.loading = model, None
                     self.board.tell(entry.name, READY)

@@ -21,6 +21,7 @@ from typing import Any
 from models.engine.hosting import EngineHost
 from models.engine.protocol import BatchRecord, Engine
 from models.engine.remote import RemoteEngines
+from models.engine.verdicts import Verdicts
 from models.engines import EngineMaker
 from models.entry import ModelEntry
 from models.errors import EngineFailed
@@ -46,6 +47,7 @@ def engine_maker(
         threads=settings.threads,
         max_batch_size=settings.max_batch_size,
         on_batch=on_batch,
+        verdicts=Verdicts(settings.cache_dir),
     )
 
 

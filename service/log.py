@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 
 
 def configure_log() -> None:
@@ -14,3 +15,15 @@ def configure_log() -> None:
     )
     for package in ("models", "service"):
         logging.getLogger(package).setLevel(logging.INFO)
+
+
+def discreet(record: logging.LogRecord) -> bool:
+    """A filter for gunicorn's log, which writes addresses and what a client sent."""
+    if str(record.msg).startswith("Invalid request from"):
+        record.msg, record.args = "A request that is not HTTP was refused", ()
+    elif record.exc_info and record.exc_info[0]:
+        kind, _, trace = record.exc_info
+        record.msg, record.args = "A request failed outside the application", ()
+        record.exc_text = "".join(traceback.format_tb(trace)) + kind.__name__
+        record.exc_info = None
+    return True

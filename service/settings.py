@@ -95,8 +95,9 @@ class Settings(BaseSettings):
 
     models: str = Field(
         DEFAULT,
-        description="The set of models for requests that name none: `bundled`, `fast`, `good` or `instruct`; "
-        "`dragoman models sets` shows what each takes. The first start fetches what is not here.",
+        description="The set of models for requests that name none: `bundled`, `multilingual`, `fast`, "
+        "`good` or `instruct`; `dragoman models sets` shows what each takes. The first start fetches what is "
+        "not here.",
     )
     summarize_model: str = Field(
         "dragoman/extractive",

@@ -82,7 +82,14 @@ def _summary(request, company):
 def _translation(request, company):
     return Translation(
         translation=f"{request.target}: {request.text} {company}",
-        segments=(Segment(Span(0, len(request.text)), request.text, True),),
+        segments=(
+            Segment(
+                Span(0, len(request.text)),
+                request.text,
+                True,
+                alternatives=("one", "two", "three")[: request.alternatives] or None,
+            ),
+        ),
         source="en",
         target=request.target,
         detected=Detection("en", 0.5) if request.source == "auto" else None,

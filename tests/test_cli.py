@@ -111,6 +111,18 @@ def test_what_is_translated_is_known_by_its_name_or_told(tmp_path, asked, name, 
     assert (asked[0].format, asked[0].text) == (expected, "<p>The harbour is open.</p>")
 
 
+def test_other_translations_are_told_below_each_sentence(tmp_path):
+    ask = ("translate", "--to", "fr", "The harbour is open.", "--alternatives", 2)
+    done = dragoman(*ask)
+    assert "The harbour is open.\n  or: one\n  or: two\n" in done.stderr
+    assert "or: one" not in done.stdout
+    done = dragoman(*ask, "--json")
+    assert json.loads(done.stdout)["segments"][0]["alternatives"] == ["one", "two"]
+    assert "or: one" not in done.stderr
+    assert "or:" not in dragoman(*ask[:-2]).stderr
+    assert dragoman(*ask[:-1], 9).exit_code == 2
+
+
 def test_a_pages_article_alone(tmp_path, asked):
     (tmp_path / "a.html").write_text(
         "<body><nav>Home</nav><article><p>" + "The harbour is open. " * 20 + "</p></article>"

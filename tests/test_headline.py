@@ -5,10 +5,10 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from checked import check_summary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.checks.summary_report import check_summary
 from models.extractive.encoder import SentenceEncoder
 from models.extractive.headline.clauses import is_clause, text_of, tokens
 from models.extractive.headline.cut import MOST_WORDS, headline
@@ -16,6 +16,7 @@ from models.extractive.summarizer import pick_headline
 
 CUTS = [
     ("PORT ELLERY (AP) — The harbour of the town closed.", "The harbour of the town closed"),
+    ("Port Ellery (CNN)The harbour of the old town has closed.", "The harbour of the old town has closed"),
     ("The council (which owns the ferry) has closed it.", "The council has closed it"),
     ("But the council has closed the old bridge.", "The council has closed the old bridge"),
     (
@@ -31,7 +32,7 @@ CUTS = [
         "Mara Quill was chosen on Monday",
     ),
     (
-        "The largest of the firms, Quill and Sons, has bought three ferries from its rival.",
+        "The largest of the firms, Quill Ferries, has bought three ferries from its rival.",
         "The largest of the firms has bought three ferries from its rival",
     ),
     (
@@ -64,6 +65,16 @@ KEPT = [
     "Prosecutors say that the mayor, allegedly helped by his brother, took money from three builders.",
     "Tim Henman's decision has left the whole of the British team with a very large hole to fill.",
     "Photos which were shown in public and are now known to all, show Mara Quill looking quite happy.",
+    "The party is ready to prove to the whole country that it is they, not the Greens, who are the threat.",
+    "It seems that there has been a new game for as many years as there have been machines for it.",
+    "The mill is looking for a buyer in the south of the whole country, the firm told Reuters.",
+    "Quill, Ferry and Sons, who have owned the old harbour for six years, will close its mill.",
+    "The four firms that are named in the letter are Quill Ferries, its bank in Oslo, a mill, and a ship.",
+    "The new law could see the smaller farms - those in the hills - receive a good deal more money.",
+    "The deal will help the firm, trying to survive by selling its old ferries to others, save a million.",
+    "The new phones are not yet ready to be all-singing, all-dancing machines that would replace the old.",
+    "The runner hopes to be back for the race that is to be held in Ellery on Tuesday and Wednesday.",
+    'Mara Quill told the paper of the town: "I do know why they let me play for them on Sunday."',
     "The firm saw its profits fall by a half, but its largest owner says a recovery will come by May.",
 ]
 

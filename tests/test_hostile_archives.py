@@ -62,17 +62,23 @@ def _locked(suffix: str) -> bytes:
     return bytes(data)
 
 
+def _tags(suffix: str) -> bytes:
+    """More elements than there is memory for, which pack no better than honest ones."""
+    more = "".join(f"<{name}/>" for name in random.Random(0).choices("abcdefgh", k=50_000)).encode() * 41
+    return _with(suffix, lambda part: part[: part.rindex(b"</")] + more + part[part.rindex(b"</") :])
+
+
 def _old_office(_: str) -> bytes:
     return b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(4096)
 
 
-ALL = (_bomb, _deep, _cut, _garbled, _locked, _old_office)
+ALL = (_bomb, _tags, _deep, _cut, _garbled, _locked, _old_office)
 
 
 @pytest.mark.parametrize("suffix", PROSE)
 @pytest.mark.parametrize("made", [*ALL, _entities], ids=lambda made: made.__name__)
 def test_each_is_refused_at_once(suffix: str, made: Callable[[str], bytes]) -> None:
-    if suffix == ".epub" and made in (_deep, _garbled, _entities):
+    if suffix == ".epub" and made in (_deep, _garbled, _entities, _tags):
         pytest.skip("chapters are read by code whose work grows with their length")
     data = made(suffix)
     before, start = _memory(), time.process_time()
@@ -81,6 +87,12 @@ def test_each_is_refused_at_once(suffix: str, made: Callable[[str], bytes]) -> N
     assert refused.value.field == "file"
     assert time.process_time() - start < MOST_S
     assert _memory() - before < MOST_BYTES
+
+
+def test_tags_of_xliff_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.documents.packed.MAX_TAGS", 5)
+    with pytest.raises(InvalidInput, match="over 5 tags"):
+        read_document("a.xliff", sound(".xliff"))
 
 
 def test_entities_of_a_book_stay_where_they_are() -> None:

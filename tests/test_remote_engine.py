@@ -28,6 +28,7 @@ from models.engine.remote import MAX_UNANSWERED, RemoteEngines
 from models.engine.seq2seq import Seq2SeqEngine
 from models.errors import DeadlineExceeded, EngineFailed, ModelUnavailable, Overloaded
 from service.engine_process import EngineProcess
+from service.runtime import Runtime
 from service.settings import Settings
 
 KEY = b"a key"
@@ -318,3 +319,16 @@ def test_engines_beyond_the_limit_rest_and_come_back(tmp_path: Path, monkeypatch
         assert running[0].result(10).token_ids[0] == 59
         for engine in loaded.values():
             engine.close()
+
+
+def test_a_runtime_parts_its_engines_when_it_is_asked_to(tmp_path: Path) -> None:
+    runtime = Runtime(Settings(data_dir=tmp_path, cache_dir=tmp_path, device="cpu"))
+    try:
+        runtime.part_engines()
+        parted = runtime.pool.engines
+        assert isinstance(parted, EngineProcess) and parted.device == "cpu"
+        runtime.part_engines()
+        assert runtime.pool.engines is parted
+        assert parted.pid is None, "it is started when the first model is loaded"
+    finally:
+        runtime.close()

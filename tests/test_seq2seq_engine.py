@@ -12,7 +12,7 @@ from seq2seq_models import VOCABULARY, content, reference, tiny_model
 
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import Seq2SeqEngine
-from models.engine.seq2seq.encoder import EncoderInput
+from models.engine.seq2seq.state import Start
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput, ModelUnavailable, Overloaded
 
 GREEDY = Decoding(max_new_tokens=6)
@@ -415,7 +415,7 @@ def test_a_failed_source_holds_on_to_no_memory(engine, monkeypatch):
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(encoder, "_encode", broken)
-    failed = encoder.encode([EncoderInput(0, (5, 6)), EncoderInput(1, (5, 6))])
+    failed = encoder.encode([Start(slot, (slot,), (5, 6), Decoding(max_new_tokens=1), ()) for slot in (0, 1)])
     assert set(failed) == {0, 1}
     assert len(kept) == 3
     assert [work() for work in kept] == [None] * 3

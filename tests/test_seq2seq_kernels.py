@@ -124,7 +124,7 @@ def a_state(rng, num_beams, num_stops, renormalized):
             Start(
                 slot=slot,
                 rows=tuple(range(slot * 8, slot * 8 + num_beams)),
-                source_length=3,
+                token_ids=(3, 4, 5),
                 decoding=replace(
                     a_decoding(rng, num_beams), renormalize_logits=renormalized and slot % 2 == 0
                 ),

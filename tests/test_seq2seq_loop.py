@@ -43,10 +43,10 @@ class CountingDevice:
         self._left: dict[int, int] = {}
         self._active: list[int] = []
 
-    def begin(self, sources: list[Any], starts: list[Any]) -> dict[int, Exception]:
+    def begin(self, starts: list[Any]) -> dict[int, Exception]:
         time.sleep(self._begin_s)
-        for source in sources:
-            self._left[source.slot] = source.token_ids[0]
+        for start in starts:
+            self._left[start.slot] = start.token_ids[0]
         return {}
 
     def set_active(self, lane: Lane, slots: list[int]) -> float:

@@ -27,7 +27,7 @@ def catalog(languages: Languages) -> Catalog:
 
 def test_every_set_holds_together(catalog: Catalog) -> None:
     sets = load_sets()
-    assert list(sets) == ["bundled", "fast", "good", "instruct"]
+    assert list(sets) == ["bundled", "multilingual", "fast", "good", "instruct"]
     sizes = [each.memory_bytes(catalog, "cuda") for each in sets.values()]
     assert sizes == sorted(sizes), "from the least to the most"
     for each in sets.values():
@@ -69,7 +69,7 @@ def test_a_set_chooses_the_models_and_a_named_model_goes_over_it(monkeypatch: py
     )
     monkeypatch.setenv("DRAGOMAN_TRANSLATE_MODEL", "facebook/m2m100_418M")
     assert Settings().translate_model == "facebook/m2m100_418M"
-    with pytest.raises(ValidationError, match="it should be one of bundled, fast, good, instruct"):
+    with pytest.raises(ValidationError, match="one of bundled, multilingual, fast, good, instruct"):
         Settings(models="best")
 
 

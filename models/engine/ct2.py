@@ -51,7 +51,7 @@ class Ct2Backend:
         self._source = _vocabulary(folder, "source")
         target = _vocabulary(folder, "target")
         self._target = self._source if target == self._source else target
-        self._target_ids = {token: i for i, token in enumerate(self._target)}
+        self._target_ids = {} if causal else {token: i for i, token in enumerate(self._target)}
         self._threads = WorkerThreads(libraries, self._probe, self.workers) if self.workers > 1 else None
         self._neighbours = cores.Neighbours()
         self._running = 0

@@ -72,15 +72,18 @@ class RollingBatch:
     def __init__(self, model: Any):
         self._model = model
         self._device = model.device
+        if self._device.type == "cuda":
+            # cuDNN makes a plan for each new shape, and each step has one; see `seq2seq.encoder`.
+            torch.backends.cuda.enable_cudnn_sdp(False)
         named = inspect.signature(model.forward).parameters
         self._cache_argument = "cache" if "cache" in named else "past_key_values"  # before transformers 5.24
         self.clear()
 
     def clear(self) -> None:
-        """Let go of all rows and of their caches."""
+        """Let go of all rows and of their caches; asks nothing of the device, which may be lost."""
         self.rows: list[RollingRow] = []
         self._cache = DynamicCache()
-        self._ids = self._mask = torch.empty((0, 0), dtype=torch.long, device=self._device)
+        self._ids = self._mask = torch.empty((0, 0), dtype=torch.long)
 
     def row_of(self, generation: Generation) -> RollingRow:
         """Return a row that has not begun; `takes` has to be true of its decoding."""

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.choices import AIM
+from models.text.sentences.boundary import UNSPACED
 
 _FEWEST_WORDS = 5
 _USUAL_WORDS = 20
-_CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-_TERM = re.compile(rf"(?=([{_CJK}]{{2}}))|\b([^\W{_CJK}]{{4,}})")
+_JOINED = UNSPACED + "\uac00-\ud7af"
+_TERM = re.compile(rf"(?=([{_JOINED}]{{2}}))|\b([^\W{_JOINED}]{{4,}})")
 _OPENS_WITH_QUOTE = re.compile(r"[\"'“‘„«「]")
 _ENDS = re.compile(r"[.!…。！।۔]['\"”’»」)\]\s]*$")
 _QUESTION = re.compile(r"[?？؟;]['\"”’»」)\]\s]*$")
@@ -148,15 +149,20 @@ def score(
 
 
 def _shared_terms(sentences: Sequence[str]) -> Floats:
-    """For each sentence the mean over its terms of log(sentences that have it), as a share of the most.
+    """For each sentence the mean over its terms of log(sentences that have it), as a share of the most."""
+    own = [set(terms(sentence)) for sentence in sentences]
+    having = Counter(term for each in own for term in each)
+    sums = [sum(math.log(having[term]) for term in each) / max(6, len(each)) for each in own]
+    return np.array(sums) / math.log1p(len(sentences))
+
+
+def terms(sentence: str) -> list[str]:
+    """Return what sentences may share: words and neighbouring characters, in lower case.
 
     A term is a word of four letters or more, which in most languages leaves out the little words, or two
     neighbouring characters of a script without spaces.
     """
-    terms = [{a or b for a, b in _TERM.findall(sentence.lower())} for sentence in sentences]
-    having = Counter(term for own in terms for term in own)
-    sums = [sum(math.log(having[term]) for term in own) / max(6, len(own)) for own in terms]
-    return np.array(sums) / math.log1p(len(sentences))
+    return [a or b for a, b in _TERM.findall(sentence.lower())]
 
 
 def _can_stand_alone(sentence: str) -> bool:

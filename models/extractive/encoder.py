@@ -1,4 +1,4 @@
-"""Sentences as unit vectors, by a small BERT-like encoder (all-MiniLM-L6-v2) and mean pooling.
+"""Sentences as unit vectors, by a BERT-like encoder (all-MiniLM-L6-v2) and what its family pools them by.
 
 On a CPU CTranslate2 computes them, in float32, without torch: the vectors differ by 2e-7 at most. Knows
 nothing of articles or of what the vectors are for.
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from models import cores
 from models.entry import ModelEntry
 from models.errors import NotConvertible
+from models.families import FAMILIES, Pooling
 from models.tokenizer import RustTokenizer
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class SentenceEncoder:
 
     Reads `model.safetensors` alone, runs no code from the folder and looks nowhere else. A sentence longer
     than `max_tokens` is embedded by its beginning: the window that the encoder was trained with, 256
-    tokens for MiniLM, is some 180 words and holds nearly every sentence whole.
+    tokens for MiniLM, is some 180 words and holds nearly every sentence whole. `form` is what an encoder
+    reads around a sentence, such as "query: {text}".
 
     One thread does all of torch's work: OpenMP keeps a team for each thread that computes, and those of
     requests would stay for as long as their threads do.
@@ -41,7 +43,7 @@ class SentenceEncoder:
     max_tokens = 256
     batch_sentences = 32
 
-    def __init__(self, folder: Path, device: str = "cpu"):
+    def __init__(self, folder: Path, device: str = "cpu", *, form: str = "{text}", pooling: Pooling = "mean"):
         import torch
         from transformers import AutoModel, AutoTokenizer
 
@@ -51,32 +53,36 @@ class SentenceEncoder:
         )
         self._model: Any = model.to(device).eval()
         self._device = device
+        self._form, self._pooling = form, pooling
         self._dimension: int = model.config.hidden_size
         self._pool = ThreadPoolExecutor(1, "dragoman-encoder")
 
     def embed(self, sentences: Sequence[str]) -> Embeddings:
-        """A row for each sentence: the mean of its tokens' last hidden states, at length 1."""
+        """A row for each sentence, at length 1."""
         rows = np.zeros((len(sentences), self._dimension), dtype=np.float32)
         by_length = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
         step = self.batch_sentences
         batches = [by_length[start : start + step] for start in range(0, len(by_length), step)]
-        texts = [[sentences[i] for i in batch] for batch in batches]
-        for batch, means in zip(batches, self._pool.map(self._embed_batch, texts), strict=True):
-            rows[batch] = means / np.linalg.norm(means, axis=1, keepdims=True).clip(1e-12)
+        texts = [[self._form.replace("{text}", sentences[i]) for i in batch] for batch in batches]
+        for batch, pooled in zip(batches, self._pool.map(self._embed_batch, texts), strict=True):
+            rows[batch] = pooled / np.linalg.norm(pooled, axis=1, keepdims=True).clip(1e-12)
         return rows
 
     def _embed_batch(self, sentences: list[str]) -> Embeddings:
-        """The mean of the hidden states of each sentence's tokens."""
+        """What the family pools of each sentence: its tokens' mean, or the first through the pooler."""
         import torch
 
         inputs = self._tokenizer(
             sentences, padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
         ).to(self._device)
         with torch.inference_mode():
-            hidden = self._model(**inputs).last_hidden_state
+            output = self._model(**inputs)
+            hidden = output.last_hidden_state
             mask = inputs["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-            means: Embeddings = ((hidden * mask).sum(1) / mask.sum(1)).cpu().numpy()
-        return means
+            is_mean = self._pooling == "mean"
+            rows = (hidden * mask).sum(1) / mask.sum(1) if is_mean else output.pooler_output
+            pooled: Embeddings = rows.cpu().numpy()
+        return pooled
 
 
 class ConvertedEncoder(SentenceEncoder):
@@ -84,10 +90,13 @@ class ConvertedEncoder(SentenceEncoder):
 
     batch_sentences = 8
 
-    def __init__(self, folder: Path, tokenizer: RustTokenizer):
+    def __init__(
+        self, folder: Path, tokenizer: RustTokenizer, *, form: str = "{text}", pooling: Pooling = "mean"
+    ):
         import ctranslate2
 
         threads = cores.whole(cores.usable())
+        self._form, self._pooling = form, pooling
         self._tokenizer = tokenizer.cut(self.max_tokens)
         self._model = ctranslate2.Encoder(str(folder), inter_threads=threads, intra_threads=1)
         self._pool = ThreadPoolExecutor(threads, "dragoman-encoder")
@@ -95,17 +104,21 @@ class ConvertedEncoder(SentenceEncoder):
 
     def _embed_batch(self, sentences: list[str]) -> Embeddings:
         ids = [self._tokenizer(sentence).input_ids for sentence in sentences]
-        hidden = np.array(self._model.forward_batch(ids).last_hidden_state)
+        output = self._model.forward_batch(ids)
+        if self._pooling == "pooler":
+            return np.array(output.pooler_output)
+        hidden = np.array(output.last_hidden_state)
         return np.stack([own[: len(each)].mean(0) for own, each in zip(hidden, ids, strict=True)])
 
 
 def encoder_of(store: "Store", entry: ModelEntry, device: str) -> SentenceEncoder:
     """Load the entry's encoder, on a CPU without torch if CTranslate2 has its kind."""
+    form, pooling = entry.prompt.get("summarize", "{text}"), FAMILIES[entry.family].pooling
     if device == "cpu":
         try:
             converted, tokenizer = store.ct2_folder(entry), store.plain_tokenizer(entry)
             if isinstance(tokenizer, RustTokenizer):
-                return ConvertedEncoder(converted, tokenizer)
+                return ConvertedEncoder(converted, tokenizer, form=form, pooling=pooling)
         except NotConvertible as error:
             log.warning("%s: torch takes CTranslate2's place: %s", entry.name, error.message)
-    return SentenceEncoder(store.folder(entry), device)
+    return SentenceEncoder(store.folder(entry), device, form=form, pooling=pooling)

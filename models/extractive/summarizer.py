@@ -8,6 +8,7 @@ import numpy as np
 from models.extractive.choose import best_first, choose, count_words
 from models.extractive.encoder import Embeddings, SentenceEncoder
 from models.extractive.headline.cut import MOST_WORDS, headline
+from models.extractive.lexical import embedded
 
 SENTENCES_AT_ONCE = 64
 """Between two pauses; a quarter of a second's work, about."""
@@ -22,15 +23,16 @@ _PRONOUN = re.compile(r"(?:He|She|It|They|We|I|This|That|These|Those|His|Her|Its
 
 def summarize(
     sentences: Sequence[str],
-    encoder: SentenceEncoder,
+    encoder: SentenceEncoder | None,
     *,
     max_words: int,
     max_sentences: int | None = None,
 ) -> Generator[None, None, list[int]]:
     """The numbers of the sentences to take, in order, of at most `max_words` words together.
 
-    A generator, so that its caller can give up at a pause. The first sentence taken may alone be longer.
-    Empty only if there is no sentence.
+    `encoder` is None where it does not know the language: then their words decide. A generator, so that its
+    caller can give up at a pause. The first sentence taken may alone be longer. Empty only if there is no
+    sentence.
     """
     if not sentences:
         return []
@@ -39,7 +41,7 @@ def summarize(
 
 
 def pick_headline(
-    sentences: Sequence[str], encoder: SentenceEncoder, language: str, *, max_words: int
+    sentences: Sequence[str], encoder: SentenceEncoder | None, language: str, *, max_words: int
 ) -> Generator[None, None, tuple[int, str]]:
     """The number of a sentence of at most `max_words` words, and the headline that it is cut to."""
     rows = yield from _embedded(sentences, encoder)
@@ -54,7 +56,9 @@ def pick_headline(
     return found
 
 
-def _embedded(sentences: Sequence[str], encoder: SentenceEncoder) -> Generator[None, None, Embeddings]:
+def _embedded(sentences: Sequence[str], encoder: SentenceEncoder | None) -> Generator[None, None, Embeddings]:
+    if encoder is None:
+        return (yield from embedded(sentences))
     rows = []
     for start in range(0, len(sentences), SENTENCES_AT_ONCE):
         rows.append(encoder.embed(sentences[start : start + SENTENCES_AT_ONCE]))

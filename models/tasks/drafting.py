@@ -70,14 +70,12 @@ def pick(
 ) -> Steps[Draft]:
     """Pick the article's own sentences; for a headline one, which is cut."""
     clean = [" ".join(text.split()) for text in texts]
+    encoder = model.encoder if model.knows(language) else None
     if request.length == "headline":
-        number, cut = yield from pick_headline(clean, model.encoder, language, max_words=most_words(request))
+        number, cut = yield from pick_headline(clean, encoder, language, max_words=most_words(request))
         return Draft([SummarySentence(cut, spans[number])], windows=1, coverage=1.0)
     picked = yield from pick_sentences(
-        clean,
-        model.encoder,
-        max_words=most_words(request),
-        max_sentences=most_sentences(request),
+        clean, encoder, max_words=most_words(request), max_sentences=most_sentences(request)
     )
     return Draft([SummarySentence(clean[i], spans[i]) for i in picked], windows=1, coverage=1.0)
 

@@ -140,7 +140,7 @@ class Summarizer:
         with self._pool.use(entry) as model:
             if isinstance(model, ExtractiveModel):
                 draft = yield from pick(model, request, texts, spans, language)
-                if language not in (entry.trained_languages or (language,)):
+                if not model.knows(language):
                     names = ", ".join(map(self._languages.name, entry.trained_languages))
                     told = self._languages.name(language)
                     draft.notes.append(f"{entry.name} was trained on {names}: in {told} it picks less surely")

@@ -16,6 +16,7 @@ from service.commands.sets import advice, gigabytes
 
 if TYPE_CHECKING:
     from models.catalog import Catalog
+    from models.engine.verdicts import Verdicts
     from models.entry import ModelEntry
     from models.loading import Store
     from service.settings import Settings
@@ -43,13 +44,20 @@ class Finding:
 
 @click.command(epilog="Example: dragoman doctor --json")
 @JSON
+@click.option(
+    "--new-trials",
+    is_flag=True,
+    help="Forget how models did in their trials on a GPU: each has a new one when it is next loaded.",
+)
 @click.pass_obj
-def doctor(session: Session, as_json: bool) -> int:
+def doctor(session: Session, as_json: bool, new_trials: bool) -> int:
     """Say what this machine has, which engine would run which model and why, and what would stop it.
 
     Exit code 1 if there is a problem: something would not work.
     """
     settings = session.settings()
+    if new_trials:
+        _verdicts(settings).forget()
     with session.waiting("looking around"):
         findings = list(_findings(settings))
     problems = sum(finding.state == "problem" for finding in findings)
@@ -81,7 +89,26 @@ def _findings(settings: "Settings") -> Iterator[Finding]:
         yield _compiler()
     yield from _folders(settings)
     yield from _models(settings, device)
+    yield from _trials(settings)
     yield _port(settings)
+
+
+def _verdicts(settings: "Settings") -> "Verdicts":
+    from models.engine.verdicts import Verdicts
+
+    return Verdicts(settings.cache_dir)
+
+
+def _trials(settings: "Settings") -> Iterator[Finding]:
+    """The trials that models had on GPUs, if they had any."""
+    for verdict in _verdicts(settings).all():
+        name, card = verdict.about.get("model", ""), verdict.about.get("card", "")
+        where = f"{name} on {card}, {verdict.date}"
+        if verdict.failure:
+            again = "kept for these versions; --new-trials has it tried again"
+            yield Finding("trial", "warning", f"{where}: {verdict.failure} ({again})")
+        else:
+            yield Finding("trial", "ok", f"{where}: passed")
 
 
 def _memory() -> Finding:

@@ -44,6 +44,14 @@ def counted(sentences: "Sequence[SegmentPart] | Sequence[SentencePart]") -> str 
     return f"{len(flagged)} of {len(sentences)} sentences {verb} flagged" + (f": {more}" if more else "")
 
 
+def others(segments: "Sequence[SegmentPart]") -> Iterator[str]:
+    """Yield each sentence that has other translations, and these below it."""
+    for each in segments:
+        if each.alternatives:
+            yield each.text.strip()
+            yield from (f"  or: {other}" for other in each.alternatives)
+
+
 def _flagged(
     sentences: "Sequence[SegmentPart] | Sequence[SentencePart]",
 ) -> "Iterator[tuple[int, SegmentPart | SentencePart]]":

@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from service.commands.marks import counted, marked, reasons
-from service.commands.options import (
-    summary_options,
-    translation_options,
-    translation_request,
-)
+from models.choices import MOST_ALTERNATIVES
+from service.commands.marks import counted, marked, others, reasons
+from service.commands.options import summary_options, translation_options, translation_request
 from service.commands.remote import answered, ask, body_of, server_options
 from service.commands.session import Session, note, write
 from service.commands.source import ALLOW_PRIVATE, FILE, Source, read, tells_formats
@@ -115,6 +112,12 @@ def summarize(
 @click.command(epilog="Example: dragoman translate --to fr report.docx --output report.fr.docx")
 @FILE
 @translation_options
+@click.option(
+    "--alternatives",
+    type=click.IntRange(0, MOST_ALTERNATIVES),
+    default=0,
+    help="So many other translations of each sentence, on stderr; with --json in the segments.",
+)
 @ALLOW_PRIVATE
 @server_options
 @MARK
@@ -164,6 +167,8 @@ def translate(
         _put_document(source, source.translated(translation, answer.target, comments), output)
     else:
         _put(translation, output)
+    for line in others(answer.segments if not as_json else ()):
+        note(line)
     _tell(answer.notes, answer.segments, mark, as_json)
     return code or (UNFINISHED if answer.partial else 0)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from urllib.parse import unquote
 
-from models.errors import InvalidInput
+from models.errors import InvalidInput, at_fault
 from models.text.markup import html
 from service.documents.document import Comment, DocumentArticle, DocumentText, File
 from service.documents.formats import FORMATS
@@ -33,14 +33,10 @@ class Book:
 
     def __init__(self, data: bytes):
         self._file = file = PackedFile(data, "EPUB book")
-        try:
+        with at_fault("file", f"the file is no {file.kind}"):
             self._package = _package(file)
             chapters, contents = _texts(file, self._package)
             self._documents = {name: file.read(name).decode("utf-8-sig") for name in (*chapters, *contents)}
-        except (InvalidInput, MemoryError):
-            raise
-        except Exception as error:  # whatever a parser stumbles over is in the caller's file
-            raise file.wrong(str(error)) from error
         self._stretches = [(name, *span) for name in chapters for span in _prose(self._documents[name])]
         self._of_chapters = len(self._stretches)
         for name in contents:

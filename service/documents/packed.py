@@ -17,6 +17,9 @@ MAX_PARTS = 10_000
 MAX_RATIO = 300
 """Of a part of over a megabyte, unpacked to packed: what people write packs to a tenth, and tables of empty
 cells to a hundredth."""
+MAX_TAGS = 2_000_000
+"""In all parts that are parsed: some thousand pages. A parser's memory and time go by elements, not by bytes;
+counting them takes a hundredth of it."""
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 """The first bytes of Office's files before XML, and of those that have a password."""
 
@@ -32,6 +35,7 @@ class PackedFile:
             self._zip = ZipFile(BytesIO(data))
         except (BadZipFile, ValueError, OSError, NotImplementedError) as error:
             raise self.wrong("it is no ZIP file") from error
+        self._tags = 0
         self._infos = {info.filename: info for info in self._zip.infolist()}
         self._refuse_bombs()
 
@@ -59,8 +63,11 @@ class PackedFile:
 
     def xml(self, name: str) -> Any:
         """Return the root of a part. Raises InvalidInput."""
+        data = self.read(name)
+        self._tags += data.count(b"<")
+        require_few_tags(self._tags)
         try:
-            return parse_xml(self.read(name))
+            return parse_xml(data)
         except etree.XMLSyntaxError as error:
             if error.code == etree.ErrorTypes.ERR_NO_MEMORY:
                 raise MemoryError from error
@@ -93,6 +100,13 @@ class PackedFile:
                 raise self.wrong("it is locked with a password")
             if info.file_size > max(2**20, MAX_RATIO * info.compress_size):
                 raise self.wrong(f"{info.filename[:100]} unpacks to {info.file_size} bytes")
+
+
+def require_few_tags(tags: int) -> None:
+    """Raise InvalidInput if a file has more than are parsed."""
+    if tags > MAX_TAGS:
+        allowed = f"at most {MAX_TAGS}, a start and an end counted as two"
+        raise InvalidInput(f"the file has over {MAX_TAGS} tags", field="file", allowed=allowed)
 
 
 def parse_xml(data: bytes) -> Any:

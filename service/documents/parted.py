@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, ClassVar
 
-from models.errors import InvalidInput
+from models.errors import InvalidInput, at_fault
 from service.documents.document import Comment, DocumentArticle, DocumentText, File
 from service.documents.formats import FORMATS
 from service.documents.packed import PackedFile, xml_bytes
@@ -21,12 +21,8 @@ class PartedDocument(ABC):
 
     def __init__(self, data: bytes):
         self._file = PackedFile(data, self.kind)
-        try:
+        with at_fault("file", f"the file is no {self.kind}"):
             self._read()
-        except (InvalidInput, MemoryError):
-            raise
-        except Exception as error:  # whatever a parser stumbles over is in the caller's file
-            raise self._file.wrong(str(error)) from error
         if not self._paragraphs:
             raise InvalidInput(
                 "the document holds no text", field="file", allowed="a document with text in it"

@@ -8,7 +8,7 @@ from pdfminer.high_level import extract_text
 from pdfminer.layout import LAParams
 from pdfminer.pdfdocument import PDFPasswordIncorrect
 
-from models.errors import InvalidInput
+from models.errors import InvalidInput, at_fault
 from service.documents.document import Comment, DocumentArticle, DocumentText, File
 
 _HYPHENATED = re.compile(r"(?<=[^\W\d_])[-\u00ad]\n(?=[a-zß-ÿ])")
@@ -20,14 +20,11 @@ class PortableDocument:
     """One .pdf file. Raises InvalidInput with field `file` if there is no text to be had from it."""
 
     def __init__(self, data: bytes):
-        try:
-            raw = extract_text(BytesIO(data), laparams=LAParams())
-        except PDFPasswordIncorrect as error:
-            raise InvalidInput("the PDF is locked with a password", field="file") from error
-        except MemoryError:
-            raise
-        except Exception as error:  # whatever a parser stumbles over is in the caller's file
-            raise InvalidInput(f"the file is no readable PDF: {error}", field="file") from error
+        with at_fault("file", "the file is no readable PDF"):
+            try:
+                raw = extract_text(BytesIO(data), laparams=LAParams())
+            except PDFPasswordIncorrect as error:
+                raise InvalidInput("the PDF is locked with a password", field="file") from error
         self._text = _paragraphs(raw)
         if not any(character.isalpha() for character in self._text):
             raise InvalidInput(

@@ -9,7 +9,7 @@ from lxml import etree
 from models.errors import InvalidInput
 from service.documents.document import Comment, DocumentArticle, DocumentText, File
 from service.documents.formats import FORMATS
-from service.documents.packed import parse_xml, xml_bytes
+from service.documents.packed import parse_xml, require_few_tags, xml_bytes
 from service.documents.paragraphs import elements, legible
 from service.documents.placeholders import held
 
@@ -27,6 +27,7 @@ class UnitDocument:
     suffix = ".xliff"
 
     def __init__(self, data: bytes):
+        require_few_tags(data.count(b"<"))
         try:
             self._root = parse_xml(data)
         except etree.XMLSyntaxError as error:

@@ -6,7 +6,6 @@ A stream is counted and logged when it ends, with the status that its work ended
 import logging
 import re
 import time
-import traceback
 import uuid
 from functools import partial
 from urllib.parse import quote
@@ -20,18 +19,6 @@ log = logging.getLogger(__name__)
 
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 LONGEST_PATH = 120
-
-
-def discreet(record: logging.LogRecord) -> bool:
-    """A filter for gunicorn's log, which writes addresses and what a client sent."""
-    if str(record.msg).startswith("Invalid request from"):
-        record.msg, record.args = "A request that is not HTTP was refused", ()
-    elif record.exc_info and record.exc_info[0]:
-        kind, _, trace = record.exc_info
-        record.msg, record.args = "A request failed outside the application", ()
-        record.exc_text = "".join(traceback.format_tb(trace)) + kind.__name__
-        record.exc_info = None
-    return True
 
 
 class Access:

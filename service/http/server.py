@@ -27,20 +27,17 @@ from models.errors import DragomanError
 from service.children import shorten_socket_paths
 from service.engine_keeper import ENGINES, EngineKeeper
 from service.errors import StoreUnavailable
-from service.http.access import discreet
-from service.http.app import create_app
 from service.http.body import ARRIVING
 from service.http.master import Master
-from service.http.metrics import Metrics
 from service.http.readiness import Readiness
 from service.http.worker import Worker
-from service.jobs.desk import Desk
 from service.listening import require_free
-from service.log import configure_log
+from service.log import configure_log, discreet
 from service.settings import Settings
 from service.shared import SharedState
 
 if TYPE_CHECKING:
+    from service.jobs.desk import Desk
     from service.runtime import Runtime
 
 OnBatch = Callable[[str, BatchRecord], None]
@@ -136,6 +133,11 @@ class Server(BaseApplication):  # type: ignore[misc]
             raise AppImportError(f"dragoman cannot start: {field}{error.message}") from error
 
     def _application(self) -> Flask:
+        # Imported here, in the worker: the master, which only watches, would hold 70 MB more.
+        from service.http.app import create_app
+        from service.http.metrics import Metrics
+        from service.jobs.desk import Desk
+
         folder = self._shared.folder
         metrics = Metrics(None if folder is None else folder / METRICS)
         self._runtime = self._build_runtime(self._settings, metrics.observe_batch)
@@ -225,7 +227,7 @@ def shared_state(settings: Settings) -> SharedState:
 
 
 def _runtime(shared: SharedState, settings: Settings, on_batch: OnBatch) -> "Runtime":
-    # Imported here, in the worker: torch must not have started its threads before the fork.
+    # Imported here, in the worker: what it imports may start threads, which do not survive a fork.
     from service.runtime import Runtime
 
     if settings.workers > 1:  # for the models that only read, which each worker has

@@ -6,22 +6,13 @@ long. A batch that fails is halved until the source at fault stands alone. Knows
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from models.engine.seq2seq.decoder import Decoder
-from models.engine.seq2seq.state import host_tensor, to_device
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderInput:
-    """Token ids, and the slot that is to hold their keys and values."""
-
-    slot: int
-    token_ids: Sequence[int]
+from models.engine.seq2seq.state import Start, host_tensor, to_device
 
 
 class Encoder:
@@ -39,7 +30,7 @@ class Encoder:
         self.max_batch_tokens = max_batch_tokens
         """Padding counted in; halved when the device's memory does not suffice."""
 
-    def encode(self, sources: Sequence[EncoderInput]) -> dict[int, Exception]:
+    def encode(self, sources: Sequence[Start]) -> dict[int, Exception]:
         """Encode all sources; returns the slots whose source could not be encoded, and why."""
         failed: dict[int, Exception] = {}
         groups = list(self._groups(sources))[::-1]
@@ -57,7 +48,7 @@ class Encoder:
             groups += [group[middle:], group[:middle]]
         return failed
 
-    def _error_of(self, group: Sequence[EncoderInput]) -> Exception | None:
+    def _error_of(self, group: Sequence[Start]) -> Exception | None:
         """Encode the group; what went wrong, without the frames that hold on to the device's memory."""
         try:
             self._encode_group(group)
@@ -65,14 +56,14 @@ class Encoder:
             return error.with_traceback(None)
         return None
 
-    def _halve_batches(self, group: Sequence[EncoderInput]) -> None:
+    def _halve_batches(self, group: Sequence[Start]) -> None:
         self.max_batch_tokens = max(1, len(group) * len(group[0].token_ids) // 2)
         if self._cache.is_cuda:
             torch.cuda.empty_cache()
 
-    def _groups(self, sources: Sequence[EncoderInput]) -> Iterator[list[EncoderInput]]:
+    def _groups(self, sources: Sequence[Start]) -> Iterator[list[Start]]:
         """The longest sources first, as many as `max_batch_tokens` allows together."""
-        group: list[EncoderInput] = []
+        group: list[Start] = []
         for source in sorted(sources, key=lambda source: -len(source.token_ids)):
             if group and (len(group) + 1) * len(group[0].token_ids) > self.max_batch_tokens:
                 yield group
@@ -81,7 +72,7 @@ class Encoder:
         if group:
             yield group
 
-    def _encode_group(self, group: Sequence[EncoderInput]) -> None:
+    def _encode_group(self, group: Sequence[Start]) -> None:
         lengths = [len(source.token_ids) for source in group]
         ids = self._padded_ids(group, max(lengths))
         slots = to_device(host_tensor(source.slot for source in group), self._cache.device).long()
@@ -90,7 +81,7 @@ class Encoder:
             fresh = self._decoder.cross_keys_values(index, encoded)
             cache[:, :, :, : ids.shape[1]].index_copy_(1, slots, fresh)
 
-    def _padded_ids(self, group: Sequence[EncoderInput], longest: int) -> Tensor:
+    def _padded_ids(self, group: Sequence[Start], longest: int) -> Tensor:
         if self._cache.is_cuda and len(group) > 1:
             # Fused attention with a mask wants lengths in steps of 8.
             longest = min(-(-longest // 8) * 8, self._cache.shape[4])

@@ -7,7 +7,6 @@ be imported, and `usable_on` says no.
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
 import shutil
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,25 +37,11 @@ def self_attention(qkv: Tensor, cache: Tensor, batch: Batch, bias: Tensor | None
     rows, _, heads, width = qkv.shape
     out = torch.empty(rows, heads * width, dtype=qkv.dtype, device=qkv.device)
     _self_attention[(rows, heads)](
-        qkv,
-        cache[0],
-        cache[1],
-        batch.active,
-        batch.position,
-        batch.table,
-        qkv if bias is None else bias,
-        out,
-        scale,
-        batch.table.shape[1],
-        T=batch.table.shape[2],
-        H=heads,
-        D=width,
-        D_PADDED=triton.next_power_of_2(width),
-        BEAMS=batch.num_beams,
-        HAS_BIAS=bias is not None,
-        BLOCK=32,
+        qkv, cache[0], cache[1], batch.active, batch.position, batch.table, qkv if bias is None else bias,
+        out, scale, batch.table.shape[1], T=batch.table.shape[2], H=heads, D=width,
+        D_PADDED=triton.next_power_of_2(width), BEAMS=batch.num_beams, HAS_BIAS=bias is not None, BLOCK=32,
         num_warps=2,
-    )
+    )  # fmt: skip
     return out
 
 
@@ -70,32 +55,17 @@ def cross_attention(query: Tensor, cache: Tensor, batch: Batch, scale: float) ->
     slots = batch.active.shape[0]
     splits = _splits(slots * heads, cache.shape[3])
     out = torch.empty(rows, heads * width, dtype=query.dtype, device=query.device)
-    shape: dict[str, Any] = {"H": heads, "D": width, "BEAMS": batch.num_beams}
+    padded, precision = triton.next_power_of_2(width), "ieee" if query.dtype == torch.float32 else "tf32"
     parts = torch.empty(splits, rows, heads, width + 2, dtype=torch.float32, device=query.device)
     _cross_attention[(slots, heads, splits)](
-        query,
-        cache[0],
-        cache[1],
-        batch.active,
-        batch.source_length,
-        out,
-        parts,
-        scale,
-        rows,
-        S=cache.shape[3],
-        D_PADDED=max(16, triton.next_power_of_2(width)),
-        BEAMS_PADDED=max(16, triton.next_power_of_2(batch.num_beams)),
-        BLOCK=64,
-        SPLITS=splits,
-        PRECISION="ieee" if query.dtype == torch.float32 else "tf32",
-        **shape,
-        num_warps=4,
-    )
+        query, cache[0], cache[1], batch.active, batch.source_length, out, parts, scale, rows,
+        S=cache.shape[3], H=heads, D=width, D_PADDED=max(16, padded), BEAMS=batch.num_beams,
+        BEAMS_PADDED=max(16, triton.next_power_of_2(batch.num_beams)), BLOCK=64, SPLITS=splits,
+        PRECISION=precision, num_warps=4,
+    )  # fmt: skip
     if splits > 1:
-        padded = triton.next_power_of_2(width)
-        _join_parts[(rows, heads)](
-            parts, out, rows, H=heads, D=width, D_PADDED=padded, SPLITS=splits, num_warps=1
-        )
+        join = _join_parts[(rows, heads)]
+        join(parts, out, rows, H=heads, D=width, D_PADDED=padded, SPLITS=splits, num_warps=1)
     return out
 
 
@@ -112,19 +82,10 @@ def add_norm(residual: Tensor, update: Tensor, norm: Norm) -> tuple[Tensor, Tens
     summed, normed = torch.empty_like(residual), torch.empty_like(residual)
     rows, width = residual.shape
     _add_norm[(rows,)](
-        residual,
-        update,
-        norm.weight,
-        norm.weight if norm.bias is None else norm.bias,
-        summed,
-        normed,
-        norm.eps,
-        WIDTH=width,
-        BLOCK=triton.next_power_of_2(width),
-        HAS_BIAS=norm.bias is not None,
-        RMS=norm.rms,
-        num_warps=4 if width >= 512 else 2,
-    )
+        residual, update, norm.weight, norm.weight if norm.bias is None else norm.bias, summed, normed,
+        norm.eps, WIDTH=width, BLOCK=triton.next_power_of_2(width), HAS_BIAS=norm.bias is not None,
+        RMS=norm.rms, num_warps=4 if width >= 512 else 2,
+    )  # fmt: skip
     return summed, normed
 
 

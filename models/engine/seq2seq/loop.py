@@ -15,7 +15,6 @@ from functools import partial
 from torch import Tensor
 
 from models.engine.protocol import Output
-from models.engine.seq2seq.encoder import EncoderInput
 from models.engine.seq2seq.runner import Readback, Results, Runner
 from models.engine.seq2seq.scheduler import Request, Scheduler
 from models.engine.seq2seq.slots import Slots
@@ -109,7 +108,7 @@ class Loop:
         if not admitted:
             return
         self._run_ahead()
-        failed = self._runner.begin(*_sources_and_starts(admitted))
+        failed = self._runner.begin(list(map(_start, admitted)))
         self.counts.batches += 1
         for request in admitted:
             self.counts.source_tokens += len(request.generation.source_ids)
@@ -234,18 +233,7 @@ def _slots(requests: Sequence[Request]) -> list[int]:
     return [request.place.slot for request in requests]
 
 
-def _sources_and_starts(requests: Sequence[Request]) -> tuple[list[EncoderInput], list[Start]]:
-    sources, starts = [], []
-    for request in requests:
-        ids = request.packed_source or request.generation.source_ids
-        sources.append(EncoderInput(request.place.slot, ids))
-        starts.append(
-            Start(
-                slot=request.place.slot,
-                rows=request.place.rows,
-                source_length=len(ids),
-                decoding=request.generation.decoding,
-                stop_token_ids=request.stop_token_ids,
-            )
-        )
-    return sources, starts
+def _start(request: Request) -> Start:
+    generation, place = request.generation, request.place
+    ids = request.packed_source or generation.source_ids
+    return Start(place.slot, place.rows, ids, generation.decoding, request.stop_token_ids)

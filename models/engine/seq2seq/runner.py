@@ -15,7 +15,7 @@ from models.engine.card import WORKING_BYTES
 from models.engine.seq2seq import kernels, search
 from models.engine.seq2seq.attention import Batch
 from models.engine.seq2seq.decoder import decoder_of
-from models.engine.seq2seq.encoder import Encoder, EncoderInput
+from models.engine.seq2seq.encoder import Encoder
 from models.engine.seq2seq.graphs import Graphs
 from models.engine.seq2seq.memory import Shapes, plan
 from models.engine.seq2seq.scheduler import Lane
@@ -125,9 +125,9 @@ class Runner:
         for lane in lanes:
             self._graphs.capture_all(lane)
 
-    def begin(self, sources: Sequence[EncoderInput], starts: Sequence[Start]) -> dict[int, Exception]:
+    def begin(self, starts: Sequence[Start]) -> dict[int, Exception]:
         """Encode the sources and reset their slots; returns the slots that failed, and why."""
-        failed = self.encoder.encode(sources)
+        failed = self.encoder.encode(starts)
         well = [start for start in starts if start.slot not in failed]
         if well:
             self.state.begin(well)

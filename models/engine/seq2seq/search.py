@@ -9,23 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from models.engine.seq2seq import state as layout
 from models.engine.seq2seq.checks import MAX_NGRAM_SIZE, MAX_STOP_TOKENS
 from models.engine.seq2seq.scheduler import Lane
-from models.engine.seq2seq.state import (
-    EARLY_STOPPING,
-    FORCED_FIRST,
-    FORCED_LAST,
-    MAX_NEW,
-    MIN_NEW,
-    NEVER,
-    NGRAM,
-    NUM_SUPPRESSED,
-    RENORMALIZE,
-    STOP,
-    STOP_EARLY,
-    STOP_NEVER,
-    SearchState,
-)
+from models.engine.seq2seq.state import SearchState
 
 
 @dataclass(slots=True)
@@ -46,8 +33,8 @@ class _Step:
 
     def stops(self, tokens: Tensor) -> Tensor:
         """Return whether each of the tokens [B, n] ends its hypothesis."""
-        stop = self.settings[:, STOP : STOP + MAX_STOP_TOKENS]
-        at_limit = self.position + 1 >= self.setting(MAX_NEW)
+        stop = self.settings[:, layout.STOP : layout.STOP + MAX_STOP_TOKENS]
+        at_limit = self.position + 1 >= self.setting(layout.MAX_NEW)
         return (tokens[:, :, None] == stop[:, None]).any(-1) | at_limit[:, None]
 
 
@@ -61,7 +48,7 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
         _advance_greedy(state, step, raw - log_z, _process(step, raw))
     else:
         scores = _process(step, raw - log_z)
-        renormalized = step.setting(RENORMALIZE).bool()[:, None, None]
+        renormalized = step.setting(layout.RENORMALIZE).bool()[:, None, None]
         scores = torch.where(renormalized, scores.log_softmax(-1), scores)
         _advance_beams(state, step, scores, lane.num_candidates)
 
@@ -77,7 +64,9 @@ def _gather(state: SearchState, active: Tensor, num_beams: int) -> _Step:
         # A slot that has finished stays where it is; the clamp keeps its idle writes inside the arrays.
         position=state.position[slots].long().clamp(max=state.max_new_tokens - 1),
         settings=settings,
-        suppressed=torch.where(counts < settings[:, NUM_SUPPRESSED, None], suppressed, -1)[:, None].long(),
+        suppressed=torch.where(counts < settings[:, layout.NUM_SUPPRESSED, None], suppressed, -1)[
+            :, None
+        ].long(),
         history=state.history[slots, :num_beams].long(),
         length_penalty=penalties[:, :1],
         repetition_penalty=penalties[:, 1:, None],
@@ -88,11 +77,13 @@ def _process(step: _Step, scores: Tensor) -> Tensor:
     """Bend the scores [B, K, V] as transformers' logits processors do, in their order."""
     scores = _penalize_repetition(step, scores)
     scores = _forbid(scores, _ngram_bans(step))
-    early = (step.position < step.setting(MIN_NEW))[:, None]
-    stop = step.settings[:, STOP : STOP + MAX_STOP_TOKENS].long()
+    early = (step.position < step.setting(layout.MIN_NEW))[:, None]
+    stop = step.settings[:, layout.STOP : layout.STOP + MAX_STOP_TOKENS].long()
     scores = _forbid(scores, torch.where(early, stop, -1)[:, None])
-    scores = _force(scores, step.setting(FORCED_FIRST), step.position == 0)
-    scores = _force(scores, step.setting(FORCED_LAST), step.position == step.setting(MAX_NEW) - 1)
+    scores = _force(scores, step.setting(layout.FORCED_FIRST), step.position == 0)
+    scores = _force(
+        scores, step.setting(layout.FORCED_LAST), step.position == step.setting(layout.MAX_NEW) - 1
+    )
     return _forbid(scores, step.suppressed)
 
 
@@ -126,7 +117,7 @@ def _ngram_bans(step: _Step) -> Tensor:
 
     The token at time t is banned if the n - 1 tokens before it are also the last n - 1 of the hypothesis.
     """
-    history, size = step.history, step.setting(NGRAM)[:, None, None]
+    history, size = step.history, step.setting(layout.NGRAM)[:, None, None]
     last = step.position[:, None, None]
     times = torch.arange(history.shape[-1], device=history.device)
     banned = (size > 0) & (times >= size - 1) & (times <= last)
@@ -139,8 +130,8 @@ def _ngram_bans(step: _Step) -> Tensor:
 def _advance_greedy(state: SearchState, step: _Step, log_probs: Tensor, scores: Tensor) -> None:
     token = scores[:, 0].argmax(-1, keepdim=True)  # [B, 1]
     gain = log_probs[:, 0].gather(1, token)
-    first = (step.setting(FORCED_FIRST) >= 0) & (step.position == 0)
-    last = (step.setting(FORCED_LAST) >= 0) & (step.position == step.setting(MAX_NEW) - 1)
+    first = (step.setting(layout.FORCED_FIRST) >= 0) & (step.position == 0)
+    last = (step.setting(layout.FORCED_LAST) >= 0) & (step.position == step.setting(layout.MAX_NEW) - 1)
     score = state.score[step.slots, :1] + torch.where((first | last)[:, None], 0.0, gain)
     length = step.position + 1
     state.done_tokens[step.target, 0, step.position] = token[:, 0].int()
@@ -159,7 +150,7 @@ def _advance_beams(state: SearchState, step: _Step, log_probs: Tensor, num_candi
     stops = step.stops(token)
     _keep_finished(state, step, value, beam, token, stops)
 
-    score, best = (value + stops * NEVER).topk(num_beams)
+    score, best = (value + stops * layout.NEVER).topk(num_beams)
     beam, token = beam.gather(1, best), token.gather(1, best)
     table = _pick(state.table[step.slots, :num_beams], beam)
     rows = state.rows[step.slots, :num_beams]
@@ -178,12 +169,12 @@ def _keep_finished(
     """Merge the candidates that just ended among the best finished hypotheses (`_update_finished_beams`)."""
     num_beams, num_candidates = step.history.shape[1], value.shape[1]
     done = state.done[step.slots, :num_beams].bool()
-    full = done.all(-1) & (step.setting(EARLY_STOPPING) == STOP_EARLY)
+    full = done.all(-1) & (step.setting(layout.EARLY_STOPPING) == layout.STOP_EARLY)
     shut = full | ~state.improvable[step.slots].bool()
     rank = torch.arange(num_candidates, device=value.device)
     ended = stops & (rank < num_beams)  # a candidate below the best `num_beams` is only a reserve
     length = step.position[:, None] + 1
-    value = value / length.float() ** step.length_penalty + (shut[:, None] | ~ended) * NEVER
+    value = value / length.float() ** step.length_penalty + (shut[:, None] | ~ended) * layout.NEVER
     tokens = _pick(step.history[:, :, 1:], beam).scatter(
         2, step.position[:, None, None].expand_as(beam[..., None]), token[..., None]
     )
@@ -222,15 +213,15 @@ def _go_on(
 
 def _judge(state: SearchState, step: _Step, score: Tensor, stops: Tensor, num_beams: int) -> None:
     """Mark finished requests, as `_check_early_stop_heuristic` and the end of `_beam_search` do."""
-    early_stopping = step.setting(EARLY_STOPPING)
+    early_stopping = step.setting(layout.EARLY_STOPPING)
     length_penalty = step.length_penalty[:, 0]
     slots = step.target  # just written; the spare slot's answer goes back to the spare slot
     done = state.done[slots, :num_beams].bool()
-    to_the_end = (early_stopping == STOP_NEVER) & (length_penalty > 0)
-    length = torch.where(to_the_end, step.setting(MAX_NEW), step.position + 1)
+    to_the_end = (early_stopping == layout.STOP_NEVER) & (length_penalty > 0)
+    length = torch.where(to_the_end, step.setting(layout.MAX_NEW), step.position + 1)
     hope = score[:, :1] / (length.float() ** length_penalty)[:, None]
-    worst = torch.where(done, state.done_score[slots, :num_beams].amin(1, keepdim=True), NEVER)
+    worst = torch.where(done, state.done_score[slots, :num_beams].amin(1, keepdim=True), layout.NEVER)
     improvable = state.improvable[slots].bool() & (hope > worst).any(-1)
-    full = done.all(-1) & (early_stopping == STOP_EARLY)
+    full = done.all(-1) & (early_stopping == layout.STOP_EARLY)
     state.improvable[slots] = improvable.int()
     state.finished[slots] = (~improvable | full | stops.all(-1)).int()

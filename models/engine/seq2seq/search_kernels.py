@@ -6,8 +6,6 @@ among these winners and keeps the slot's books. Imported only where `kernels.usa
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
@@ -51,20 +49,13 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
     parts = torch.empty(rows, chunks, 2, dtype=torch.float32, device=logits.device)
     value = torch.empty(rows, chunks, kept, dtype=torch.float32, device=logits.device)
     token = torch.empty(rows, chunks, kept, dtype=torch.int32, device=logits.device)
-    width: dict[str, Any] = {
-        "V": vocabulary,
-        "ROOM": logits.stride(0),
-        "CHUNK": chunk,
-        "num_warps": 4 if chunk > 1024 else 2,
-    }
-    slots: dict[str, Any] = {
-        "BEAMS": beams,
-        "STATE_BEAMS": state.max_beams,
-        "T": state.max_new_tokens,
-        "T_PADDED": triton.next_power_of_2(state.max_new_tokens + 1),
-        "CHUNKS": chunks,
+    warps = 4 if chunk > 1024 else 2
+    width = {"V": vocabulary, "ROOM": logits.stride(0), "CHUNK": chunk, "num_warps": warps}
+    slots = {
+        "BEAMS": beams, "STATE_BEAMS": state.max_beams, "T": state.max_new_tokens,
+        "T_PADDED": triton.next_power_of_2(state.max_new_tokens + 1), "CHUNKS": chunks,
         "CHUNKS_PADDED": triton.next_power_of_2(chunks),
-    }
+    }  # fmt: skip
     normalize[(rows, chunks)](logits, parts, **width)
     edit[(rows,)](
         logits, parts, active, state.settings, state.suppressed, state.penalties, state.position,
@@ -82,14 +73,9 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
     _choose_beams[(len(active),)](
         value, token, parts, active, state.settings, state.penalties, state.rows, state.position,
         state.finished, state.improvable, state.token, state.score, state.history, state.table,
-        state.done_score, state.done, state.done_length, state.done_tokens,
-        CANDIDATES=kept,
-        CANDIDATES_PADDED=triton.next_power_of_2(kept),
-        BEAMS_PADDED=triton.next_power_of_2(beams),
-        ENTRIES=entries,
-        BLOCK=64,
-        **slots,
-        num_warps=4 if entries <= 4096 else 8,
+        state.done_score, state.done, state.done_length, state.done_tokens, CANDIDATES=kept,
+        CANDIDATES_PADDED=triton.next_power_of_2(kept), BEAMS_PADDED=triton.next_power_of_2(beams),
+        ENTRIES=entries, BLOCK=64, **slots, num_warps=4 if entries <= 4096 else 8,
     )  # fmt: skip
 
 

@@ -30,11 +30,12 @@ STOP_EARLY, STOP_NEVER = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The needs of a slot that begins: its decoding, stop tokens, rows and true source length."""
+    """The needs of a slot that begins."""
 
     slot: int
     rows: tuple[int, ...]
-    source_length: int
+    token_ids: Sequence[int]
+    """The source's."""
     decoding: Decoding
     stop_token_ids: tuple[int, ...]
 
@@ -93,7 +94,7 @@ class SearchState:
         )
         self.settings.index_copy_(0, slots, settings)
         self.penalties.index_copy_(0, slots, penalties)
-        self.source_length.index_copy_(0, slots, self._put([start.source_length for start in starts]))
+        self.source_length.index_copy_(0, slots, self._put([len(start.token_ids) for start in starts]))
         self.rows.index_copy_(0, slots, rows)
         self.table[:, :, 0].index_copy_(0, slots, rows)
         self.history[:, :, 0].index_fill_(0, slots, self.start_token_id)

@@ -15,7 +15,7 @@ COMMAS = frozenset({",", ";", "–", "—", "-"})
 _NUMBER = re.compile(r"\d[\d.,]*\w{0,2}")
 
 
-class Token(NamedTuple):
+class WordOrMark(NamedTuple):
     """A word, a number or a mark."""
 
     text: str
@@ -29,13 +29,13 @@ class Token(NamedTuple):
         return self.text[0].isalnum()
 
 
-Tokens = Sequence[Token]
+Tokens = Sequence[WordOrMark]
 
 
-def tokens(text: str) -> list[Token]:
+def tokens(text: str) -> list[WordOrMark]:
     """Return the words and marks of a text."""
     return [
-        Token(match[0], match[0].lower(), match.start() > 0 and text[match.start() - 1].isspace())
+        WordOrMark(match[0], match[0].lower(), match.start() > 0 and text[match.start() - 1].isspace())
         for match in _TOKEN.finditer(text)
     ]
 
@@ -76,7 +76,8 @@ def has_finite_verb_at(found: Tokens, i: int) -> bool:
         return False
     if key in words_of("finite"):
         return True
-    if key not in words_of("either") and not (key.endswith("ed") and len(key) > 4 and found[i].text == key):
+    is_past = key.endswith("ed") and len(key) > 4 and found[i].text == key and "-" not in key
+    if before == "newly" or not (is_past or key in words_of("either")):
         return False
     after = found[i + 1].key if i + 1 < len(found) else ""
     if key in words_of("intransitive"):
@@ -133,7 +134,9 @@ def _ends_whole(found: Tokens) -> bool:
     if any(last.key in words_of(group) for group in weak):
         return False
     near = {token.key for token in found[-5:-1]}
-    is_verb = has_finite_verb_at([*found, Token("it", "it", True)], len(found) - 1) or last.key.endswith("ed")
+    is_verb = has_finite_verb_at([*found, WordOrMark("it", "it", True)], len(found) - 1) or last.key.endswith(
+        "ed"
+    )
     passive = not near.isdisjoint({"is", "are", "was", "were", "been", "be", "being"})
     return not is_verb or passive or last.key in words_of("intransitive")
 
@@ -144,10 +147,11 @@ def count(found: Tokens) -> int:
 
 
 def is_quoted(found: Tokens, i: int) -> bool:
-    """Return whether this place is between plain quotation marks."""
-    return sum(token.text == '"' for token in found[:i]) % 2 == 1
+    """Return whether this place is between quotation marks."""
+    before = [token.text for token in found[:i]]
+    return before.count('"') % 2 == 1 or before.count("“") > before.count("”")
 
 
-def is_number(token: Token) -> bool:
+def is_number(token: WordOrMark) -> bool:
     """Return whether the token is a number in digits."""
     return _NUMBER.fullmatch(token.text) is not None

@@ -7,7 +7,7 @@ languages lose brackets and a last relative clause. An attribution is shortened,
 
 import re
 
-from models.extractive.headline.clauses import Token, count, text_of, tokens, words_of
+from models.extractive.headline.clauses import WordOrMark, count, text_of, tokens, words_of
 from models.extractive.headline.english import shortened
 from models.extractive.headline.guards import keeps
 from models.extractive.headline.tails import LEAST_WORDS
@@ -18,6 +18,10 @@ _MOST_CHARACTERS = 1000
 _DATELINE = re.compile(
     r"^(?=[A-Z]{3}|.{0,40}\([A-Z]\w+\))[A-Z][\w.’'\-]{2,30}(?:,? [A-Z][\w.]{0,20}){0,3}"
     r"(?:, [A-Z][a-z]{2,8}\.? \d{1,2})? ?(?:\([A-Z]\w{1,20}\))? ?[–—-]{1,2} "
+)
+_AGENCY = re.compile(
+    r"^[A-Z][\w.’'\-]{1,30}(?:,? [A-Z][\w.]{0,20}){0,3} ?"
+    r"\((?:CNN|AP|AFP|UPI|EFE|ANI|PTI|IANS|TASS|dpa|Reuters|Xinhua|Bloomberg)\) ?(?:[–—-]{1,2} ?)?"
 )
 _SHORTENED = re.compile(
     r"(?:(?:^|[ .])[^\W\d_]|\b(?:Inc|Co|Corp|Ltd|Jr|Sr|St|No|etc|vs|Mr|Mrs|Dr|Bros|Plc))\.$"
@@ -44,20 +48,21 @@ def _finished(text: str) -> str:
 
 def _without_dateline(sentence: str) -> str:
     """Leave out "VIENNA (Agency) — ", or "NEW DELHI, May 5 - "."""
-    return _DATELINE.sub("", sentence)
+    return _DATELINE.sub("", _AGENCY.sub("", sentence))
 
 
-def _without_brackets(found: list[Token], language: str) -> list[Token]:
+def _without_brackets(found: list[WordOrMark], language: str) -> list[WordOrMark]:
     """Leave out what stands in brackets, if they are in pairs and lose nothing that guards."""
-    kept: list[Token] = []
-    depth = 0
+    kept: list[WordOrMark] = []
+    depth, closed = 0, False
     for token in found:
-        if token.text in "([":
+        if token.text == "(":
             depth += 1
-        elif token.text in ")]":
+        elif token.text == ")":
             depth -= 1
         elif depth == 0:
-            kept.append(token)
+            kept.append(token._replace(gap=True) if closed and token.is_word else token)
+        closed = token.text == ")"
         if depth < 0:
             return found
     if depth or len(kept) == len(found) or count(kept) < LEAST_WORDS:
@@ -65,7 +70,7 @@ def _without_brackets(found: list[Token], language: str) -> list[Token]:
     return kept if keeps(found, kept, language) else found
 
 
-def _without_last_clause(found: list[Token], language: str) -> list[Token]:
+def _without_last_clause(found: list[WordOrMark], language: str) -> list[WordOrMark]:
     """Leave out a relative clause at the end, which a comma sets off, of a sentence that is too long."""
     last = max((i for i, token in enumerate(found) if token.text == ","), default=0)
     if not last or count(found) <= MOST_WORDS or last + 3 >= len(found):

@@ -1,11 +1,12 @@
 """Rules that shorten an English sentence, each a way to leave something out."""
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from models.checks.language.calendar_words import is_calendar_word
 from models.extractive.headline.clauses import (
-    Token,
     Tokens,
+    WordOrMark,
     count,
     has_finite_verb_at,
     is_clause,
@@ -16,7 +17,7 @@ from models.extractive.headline.clauses import (
     words_of,
 )
 from models.extractive.headline.guards import keeps
-from models.extractive.headline.tails import LEAST_WORDS, without_tail
+from models.extractive.headline.tails import LEAST_WORDS, MOST_TOKENS, without_tail
 
 _MOST_SUBJECT = 14
 """Words of who says something, at most."""
@@ -24,14 +25,14 @@ _MOST_LEAD = 25
 """Words of a lead, at most."""
 
 
-def shortened(found: list[Token], most_words: int) -> list[Token]:
+def shortened(found: list[WordOrMark], most_words: int) -> list[WordOrMark]:
     """Return the sentence without what may be left out until it has so many words, if that can be."""
-    if not found:
+    if not found or len(found) > MOST_TOKENS:
         return found
     end = found[-1:] if found[-1].text == "." else []
     body, credit = _credited(found[: len(found) - len(end)])
     room = most_words - count(credit)
-    rules: tuple[Callable[[list[Token], int], Iterator[list[Token]]], ...] = (
+    rules: tuple[Callable[[list[WordOrMark], int], Iterator[list[WordOrMark]]], ...] = (
         _connectives,
         _leads,
         _insertions,
@@ -48,7 +49,7 @@ def shortened(found: list[Token], most_words: int) -> list[Token]:
     return [*body, *credit, *end]
 
 
-def _credited(found: list[Token]) -> tuple[list[Token], list[Token]]:
+def _credited(found: list[WordOrMark]) -> tuple[list[WordOrMark], list[WordOrMark]]:
     """Part a sentence from its last "…, the council said on Friday", of which the rest is left out."""
     for i in range(len(found) - 2, 0, -1):
         if found[i].text != ",":
@@ -72,7 +73,9 @@ def _end_of_credit(found: Tokens, start: int) -> int:
     for j in range(start, min(start + _MOST_SUBJECT, len(found))):
         if found[j].key in says:
             has = found[j - 1].key in ("has", "have", "had")
-            return j + 1 if _is_source(found[start : j - has]) and _credit_is_over(found, j) else 0
+            is_credit = _is_source(found[start : j - has]) and _credit_is_over(found, j)
+            end = len(found) if found[j].key == "told" else j + 1
+            return end if is_credit else 0
     return 0
 
 
@@ -84,7 +87,7 @@ def _is_source(subject: Tokens) -> bool:
 
 def _credit_is_over(found: Tokens, said: int) -> bool:
     """Return whether after this verb nothing follows but when and where something was said."""
-    if said + 1 == len(found):
+    if said + 1 == len(found) or found[said].key == "told":
         return True
     after = found[said + 1].key
     is_verb = found[said].key not in words_of("nouns")
@@ -96,15 +99,17 @@ def _ends_credit(found: Tokens, start: int, i: int) -> bool:
     return is_comma(found, i) or by
 
 
-def _connectives(found: list[Token], room: int) -> Iterator[list[Token]]:
+def _connectives(found: list[WordOrMark], room: int) -> Iterator[list[WordOrMark]]:
     """Without "However," or "But" at the beginning."""
     if len(found) > 2 and found[0].key in words_of("connectives"):
         comma = found[1].text == ","
+        if found[1 + comma].key in words_of("crediting"):
+            return
         if comma or found[0].key in ("but", "and", "yet", "so"):
             yield found[1 + comma :]
 
 
-def _leads(found: list[Token], room: int) -> Iterator[list[Token]]:
+def _leads(found: list[WordOrMark], room: int) -> Iterator[list[WordOrMark]]:
     """Without what leads the clause up to a comma: "After a long day, ", "On Monday, "."""
     if not _is_lead(found):
         return
@@ -137,7 +142,7 @@ def _is_of_time(word: str) -> bool:
     return small or is_calendar_word(word, "en") or word in words_of("period") or word[0].isdigit()
 
 
-def _insertions(found: list[Token], room: int) -> Iterator[list[Token]]:
+def _insertions(found: list[WordOrMark], room: int) -> Iterator[list[WordOrMark]]:
     """Without what stands between a subject and its verb, set off on both sides."""
     if not found[0].is_word or found[0].key in words_of("prepositions") | words_of("leaders"):
         return
@@ -148,11 +153,19 @@ def _insertions(found: list[Token], room: int) -> Iterator[list[Token]]:
     subject = found[:first]
     if verbs(subject)[0] or any(token.key in words_of("openers") for token in subject):
         return
+    if _has_names_in_a_row(found[first : commas[-1]]):
+        return
     for i in commas[1:]:
         if has_finite_verb_at(found, i + 1):
             named = _is_name(found[first + 1 : i]) and _is_kind(subject)
             yield [*(found[first + 1 : i] if named else subject), *found[i + 1 :]]
             return
+
+
+def _has_names_in_a_row(found: Tokens) -> bool:
+    return any(
+        each.key in ("and", "or") and following.text[0].isupper() for each, following in pairwise(found)
+    )
 
 
 def _is_name(found: Tokens) -> bool:
@@ -167,9 +180,9 @@ def _is_kind(found: Tokens) -> bool:
     return whole and (first.key in words_of("determiners") or first.text.islower() or "'" in first.text)
 
 
-def _days(found: list[Token], room: int) -> Iterator[list[Token]]:
+def _days(found: list[WordOrMark], room: int) -> Iterator[list[WordOrMark]]:
     """Without days and dates: "on Monday", "last week", "on 12 May"."""
-    kept: list[Token] = []
+    kept: list[WordOrMark] = []
     i = 0
     while i < len(found):
         end = _end_of_day(found, i)
@@ -178,15 +191,16 @@ def _days(found: list[Token], room: int) -> Iterator[list[Token]]:
             kept.append(found[i - 1])
         elif kept and kept[-1].key in ("later", "earlier", "early", "late"):
             kept.pop()
-    if len(kept) < len(found) and not any(token.key in words_of("scopes") for token in kept):
+    bound = any(token.key in words_of("scopes") or token.key.endswith(("n't", "n’t")) for token in kept)
+    if len(kept) < len(found) and not bound:
         yield kept
 
 
 def _end_of_day(found: Tokens, i: int) -> int:
     """The place after a day that begins here; 0 if none does."""
     before = found[i - 1].key if i else ""
-    bound = before in words_of("prepositions") or before in words_of("determiners")
-    if not i or bound or before.endswith(("ing", "'s", "’s")):
+    bound = before in words_of("prepositions") | words_of("determiners") | words_of("conjunctions")
+    if not i or bound or is_quoted(found, i) or before.endswith(("ing", "'s", "’s")):
         return 0
     end = _end_of_date(found, i)
     if not end or end == len(found):

@@ -23,7 +23,7 @@ import trafilatura
 from lxml import etree
 from trafilatura.settings import Document
 
-from models.errors import InvalidInput
+from models.errors import InvalidInput, at_fault
 from models.text.article.article import Article, Dropped, line_spans
 from models.text.article.block import Block, read_blocks
 from models.text.article.body import Body, find_body, is_headline
@@ -57,12 +57,8 @@ def read_html(html: str) -> Article:
     each stretch with its reason. Raises InvalidInput with field `html` if there is no article.
     """
     page = html if _PAGE.search(html) else f"<html><body>{html}</body></html>"
-    try:
+    with at_fault("html", "the HTML could not be read"):
         article = _read(page) if _TAG.search(html) else None
-    except (InvalidInput, MemoryError):
-        raise
-    except Exception as error:  # whatever a parser stumbles over is in the caller's page
-        raise InvalidInput(f"the HTML could not be read: {error}", field="html") from error
     if article is None or not any(map(str.isalpha, article.text)):
         raise InvalidInput(
             "no article text was found in the HTML", field="html", allowed="a page with an article in it"

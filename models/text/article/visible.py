@@ -2,7 +2,7 @@
 
 from inscriptis import Inscriptis
 
-from models.errors import InvalidInput
+from models.errors import InvalidInput, at_fault
 from models.text.article.article import Article, read_verbatim
 from models.text.article.tree import parse_page
 
@@ -13,12 +13,8 @@ def read_whole_page(html: str) -> Article:
     Raises InvalidInput with field `html` if there is none.
     """
     tree = parse_page(html)
-    try:
+    with at_fault("html", "the HTML could not be read"):
         text = Inscriptis(tree).get_text()
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever a parser stumbles over is in the caller's page
-        raise InvalidInput(f"the HTML could not be read: {error}", field="html") from error
     if not any(character.isalpha() for character in text):
         raise InvalidInput("there is no text in the HTML", field="html", allowed="a page with text in it")
     return read_verbatim(text)

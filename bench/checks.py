@@ -40,8 +40,9 @@ from models.checks.summary import placement, splices
 from models.checks.summary_report import EntailmentScorer, check_summary
 from models.engines import EngineMaker
 from models.languages import Languages
+from models.loaded import EntailmentModel
 from models.loading import Store
-from models.pool import EntailmentModel, ModelPool
+from models.pool import ModelPool
 from service.settings import Settings
 
 Flags = list[tuple[int, int]]

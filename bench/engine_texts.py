@@ -25,7 +25,7 @@ from models.codec import Codec
 from models.engine.protocol import Engine, EngineStats, Generation, Output, settle
 from models.entry import ModelEntry
 from models.languages import Languages
-from models.pool import TextModel
+from models.loaded import TextModel
 from models.tasks.steps import Steps
 from models.tasks.summarizer import Summarizer
 from models.tasks.summary import SummaryRequest

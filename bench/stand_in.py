@@ -30,7 +30,7 @@ from models.entry import ModelEntry
 from models.errors import DeadlineExceeded
 from models.extractive.encoder import Embeddings, SentenceEncoder
 from models.languages import Languages
-from models.pool import ExtractiveModel, Model, TextModel
+from models.loaded import ExtractiveModel, Model, TextModel
 from models.tasks.checker import Checker
 from models.tasks.summarizer import Summarizer
 from models.tasks.translator import Translator

@@ -9,53 +9,22 @@ from functools import partial
 from typing import Protocol
 
 from models.catalog import Catalog
-from models.codec import Codec, codec_of
+from models.codec import codec_of
 from models.engine.protocol import Engine, EngineStats
-from models.entailment import JUDGES, Entailment
+from models.entailment import JUDGES
 from models.entry import ModelEntry
 from models.errors import ModelUnavailable
-from models.extractive.encoder import SentenceEncoder, encoder_of
+from models.extractive.encoder import encoder_of
 from models.families import FAMILIES
 from models.freed import give_back
 from models.hub import Tell
 from models.languages import Languages
+from models.loaded import EntailmentModel, ExtractiveModel, Model, TextModel
 from models.loading import Store
 from models.originals import without_paths
 from models.stage import READY, Board, Loading
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class TextModel:
-    """A model that writes: a codec between text and ids, an engine between ids and ids."""
-
-    entry: ModelEntry
-    codec: Codec
-    engine: Engine
-
-
-@dataclass(frozen=True, slots=True)
-class ExtractiveModel:
-    """A model that only reads: it embeds sentences, so that the best can be picked."""
-
-    entry: ModelEntry
-    encoder: SentenceEncoder
-
-    def knows(self, language: str) -> bool:
-        """Return whether the encoder was trained on the language, as far as its entry says."""
-        return language in (self.entry.trained_languages or (language,))
-
-
-@dataclass(frozen=True, slots=True)
-class EntailmentModel:
-    """A model that says whether one text follows from another."""
-
-    entry: ModelEntry
-    entailment: Entailment
-
-
-Model = TextModel | ExtractiveModel | EntailmentModel
 
 
 @dataclass(slots=True)

@@ -75,26 +75,30 @@ class Runtime:
         )
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
-        maker = self._maker = engine_maker(settings, self.store, on_batch)
         self._on_batch = on_batch
+        self._maker = engine_maker(settings, self.store, on_batch)
         kept = None if shared is None or shared.folder is None else shared.folder / ENGINES
         if engines_apart is None:
-            engines_apart = kept is not None or (strangers and maker.device == "cuda")
-        self._apart = EngineProcess(settings, maker, on_batch, kept=kept) if engines_apart else None
-        engines = self._apart or maker
+            engines_apart = kept is not None or (strangers and self._maker.device == "cuda")
+        self._apart = EngineProcess(settings, self._maker, on_batch, kept=kept) if engines_apart else None
         self.pool = ModelPool(
             self.catalog,
             self.store,
             self.languages,
-            engines,
+            self._apart or self._maker,
             max_loaded=settings.max_loaded_models,
             board=None if shared is None else SharedBoard(shared),
         )
+        self._build_tasks(strangers)
+
+    def _build_tasks(self, strangers: bool) -> None:
+        settings = self.settings
         trust = Trust(self.pool, settings.entailment_model)
         self.checker = Checker(self.languages, self.detector, trust)
         self.translator = Translator(
             self.pool, self.languages, self.detector, default_model=settings.translate_model
         )
+        read_apart = partial(self.children.run, read_page, field="html", timeout_s=settings.request_timeout_s)
         self.summarizer = Summarizer(
             self.pool,
             self.languages,
@@ -102,11 +106,7 @@ class Runtime:
             self.translator,
             trust,
             default_model=settings.summarize_model,
-            read_page=partial(
-                self.children.run, read_page, field="html", timeout_s=settings.request_timeout_s
-            )
-            if strangers
-            else read_page,
+            read_page=read_apart if strangers else read_page,
         )
 
     @property

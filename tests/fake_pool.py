@@ -19,8 +19,9 @@ from models.engine.protocol import Decoding, EngineStats, Generation, Output
 from models.entry import ModelEntry
 from models.errors import EngineFailed
 from models.languages import Languages
+from models.loaded import TextModel
 from models.loading import RepositoryNotFound
-from models.pool import ModelPool, TextModel
+from models.pool import ModelPool
 
 CHARACTERS_A_TOKEN = 5
 """What real tokens have, about: limits that are counted in tokens are meant so."""

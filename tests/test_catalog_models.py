@@ -37,8 +37,9 @@ from models.entailment import JUDGES, QuestionEntailment, SupportEntailment
 from models.entry import ModelEntry
 from models.errors import ModelUnavailable, UnsupportedLanguage
 from models.languages import Languages
+from models.loaded import EntailmentModel, TextModel
 from models.loading import Store
-from models.pool import EntailmentModel, ModelPool, TextModel
+from models.pool import ModelPool
 
 MARKS = ["<2fr>", "<2de>"]
 

@@ -18,8 +18,9 @@ from models.extractive.encoder import ConvertedEncoder, SentenceEncoder
 from models.extractive.lexical import DIMENSION, embedded
 from models.extractive.summarizer import pick_headline, summarize
 from models.languages import Languages
+from models.loaded import ExtractiveModel
 from models.loading import Store
-from models.pool import ExtractiveModel, ModelPool
+from models.pool import ModelPool
 
 CATALOG = {
     "tiny/mean": {"family": "extractive", "tasks": ["summarize"], "trained_languages": ["fr"]},

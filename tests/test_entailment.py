@@ -17,7 +17,7 @@ from models.entailment import Entailment
 from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.languages import Languages
-from models.pool import EntailmentModel
+from models.loaded import EntailmentModel
 from models.tasks.trust import Trust
 
 WORDS = [

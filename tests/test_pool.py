@@ -16,8 +16,9 @@ from models.engine.seq2seq import Seq2SeqEngine
 from models.engines import EngineChoice, EngineMaker
 from models.errors import ModelUnavailable
 from models.languages import Languages
+from models.loaded import TextModel
 from models.made import Made
-from models.pool import ModelPool, TextModel
+from models.pool import ModelPool
 
 
 def _pool(tiny_hub: TinyHub, languages: Languages, *kinds: str, max_loaded: int = 4) -> ModelPool:

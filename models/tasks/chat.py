@@ -9,7 +9,8 @@ from models.engine.protocol import Generation, Output
 from models.entry import ModelEntry
 from models.errors import InvalidInput
 from models.families import FAMILIES
-from models.pool import ModelPool, TextModel
+from models.loaded import TextModel
+from models.pool import ModelPool
 from models.tasks.steps import Call, Steps
 from models.tasks.usage import Usage
 

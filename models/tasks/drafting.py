@@ -14,7 +14,7 @@ from models.codec import Purpose
 from models.engine.protocol import Decoding, Generation, Output
 from models.extractive.summarizer import pick_headline
 from models.extractive.summarizer import summarize as pick_sentences
-from models.pool import ExtractiveModel, TextModel
+from models.loaded import ExtractiveModel, TextModel
 from models.tasks.hypothesis import join
 from models.tasks.steps import Call, Steps
 from models.tasks.summary import SummaryRequest, SummarySentence

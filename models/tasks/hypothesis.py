@@ -11,7 +11,8 @@ from typing import Literal
 
 from models.codec import Purpose
 from models.engine.protocol import Decoding, Generation, Output
-from models.pool import ModelPool, TextModel
+from models.loaded import TextModel
+from models.pool import ModelPool
 from models.tasks.route import Hop
 from models.tasks.steps import Call, Steps
 from models.tasks.usage import Usage

@@ -9,7 +9,8 @@ from models.errors import EngineFailed, InvalidInput, UnsupportedLanguage
 from models.extractive.choose import count_words
 from models.extractive.headline.cut import headline
 from models.languages import Languages
-from models.pool import ExtractiveModel, ModelPool, TextModel
+from models.loaded import ExtractiveModel, TextModel
+from models.pool import ModelPool
 from models.tasks.attempts import Attempt
 from models.tasks.awaiting import until_loaded
 from models.tasks.drafting import Draft, most_sentences, most_words, pick, write

@@ -12,7 +12,8 @@ from models.checks.language.reading import Reading
 from models.checks.pair import Pair
 from models.checks.pauses import Pausing
 from models.checks.summary_report import check_summary
-from models.pool import EntailmentModel, ModelPool
+from models.loaded import EntailmentModel
+from models.pool import ModelPool
 from models.tasks.awaiting import until_loaded
 from models.tasks.summary import SummarySentence
 from models.text.article.article import Article

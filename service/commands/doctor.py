@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 LIKED_MEMORY = 2_000_000_000
-"""The bundled models take 1.5 GB, and 1.9 GB while they are put together."""
+"""The bundled models take 0.8 GB, and 1.9 GB while they are put together."""
 LEAST_MEMORY = 800_000_000
 LIKED_DISK = 2_000_000_000
 """The bundled translation model takes 0.6 GB of the cache, and more while it is put together."""
@@ -120,7 +120,7 @@ def _memory() -> Finding:
     if free < LEAST_MEMORY:
         return Finding("memory", "problem", f"{told}; the bundled models need {gigabytes(LEAST_MEMORY)}")
     if free < LIKED_MEMORY:
-        return Finding("memory", "warning", f"{told}; the first start takes up to 1.9 GB, later ones 1.5 GB")
+        return Finding("memory", "warning", f"{told}; the first start takes up to 1.9 GB, later ones 0.8 GB")
     return Finding("memory", "ok", told)
 
 

@@ -61,6 +61,14 @@ class ForeignFamily:
 
 _DOCUMENT, _KEY = "/v2/document/{document_id}", {"document_key": "0CB0054F1C132C1625B392EADDA41CB7"}
 _SENT, _DONE = {"document_id": _ID, **_KEY}, {"document_id": _ID, "status": "done", "billed_characters": 1337}
+_LANGUAGE = {
+    "lang": "fr",
+    "name": "French",
+    "usable_as_source": True,
+    "usable_as_target": True,
+    "status": "stable",
+    "features": {"glossary": {"status": "stable"}},
+}
 _V2_ONE, _V3_ONE = "/v2/glossaries/{glossary_id}", "/v3/glossaries/{glossary_id}"
 
 _BEARER = {"type": "http", "scheme": "bearer"}
@@ -127,6 +135,16 @@ FAMILIES: Mapping[str, ForeignFamily] = {
                 "The languages",
                 [{"language": "FR", "name": "French", "supports_formality": False}],
                 query=("type",),
+            ),
+            "get /v3/languages": Foreign("The languages of a resource", [_LANGUAGE], query=("resource",)),
+            "get /v3/languages/resources": Foreign(
+                "The resources, and what their languages may have",
+                [
+                    {
+                        "name": "translate_text",
+                        "features": [{"name": "auto_detection", "needs_source_support": True}],
+                    }
+                ],
             ),
             "get /v2/usage": Foreign(
                 "The characters of today", {"character_count": 29878, "character_limit": 1000000}

@@ -21,12 +21,12 @@ from service.http.allowance import UNLIMITED
 from service.http.body import read_json
 from service.http.compat.deepl_documents import DeepLDocuments
 from service.http.compat.deepl_glossaries import DeepLGlossaries
+from service.http.compat.deepl_languages import DeepLLanguages, deepl_code
 from service.http.compat.family import (
     STATUSES,
     ClientFields,
     answer,
     checked_texts,
-    directions,
     has_json,
     message,
     translations,
@@ -45,16 +45,6 @@ if TYPE_CHECKING:
 
 QUOTA = 456
 """Of `CharactersSpent`: clients ask again where it is 429."""
-
-VARIANTS = {
-    "en": {"EN-GB": "English (British)", "EN-US": "English (American)"},
-    "pt": {"PT-BR": "Portuguese (Brazilian)", "PT-PT": "Portuguese (European)"},
-    "zh": {"ZH": "Chinese (simplified)", "ZH-HANS": "Chinese (simplified)"},
-    "zh-Hant": {"ZH-HANT": "Chinese (traditional)"},
-}
-"""Targets that DeepL's clients name by a variant, as they refuse EN and PT; models here know no variants."""
-
-_OWN_CODES = {"no": "NB"}
 
 
 def _list(value: Any) -> Any:
@@ -107,14 +97,15 @@ class DeepL:
         self._runtime = runtime
         self._settings = runtime.settings
         self._work = work
+        self._languages = DeepLLanguages(runtime)
         self._glossaries = DeepLGlossaries(runtime, work)
         self._documents = DeepLDocuments(jobs, self._wishes)
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("deepl", __name__)
         routes.route("/v2/translate", methods=["GET", "POST"])(self.translate)
-        routes.route("/v2/languages", methods=["GET", "POST"])(self.languages)
         routes.route("/v2/usage", methods=["GET", "POST"])(self.usage)
+        self._languages.add_to(routes)
         self._glossaries.add_to(routes)
         self._documents.add_to(routes)
         return routes
@@ -200,34 +191,9 @@ class DeepL:
 
     # ------------------------------------------------------------------ the service
 
-    def languages(self) -> Response:
-        # The client sends a form with its GET, which request.values leaves out.
-        kind = request.form.get("type") or request.args.get("type") or "source"
-        if kind not in ("source", "target"):
-            raise InvalidInput(f"type is {kind[:40]!r}", field="type", allowed=["source", "target"])
-        known, names = directions(self._runtime), self._runtime.languages.names()
-        if kind == "source":
-            codes = {deepl_code(code): names.get(code, code) for code in known}
-            return answer([{"language": code, "name": name} for code, name in codes.items()])
-        targets = dict.fromkeys(code for own in known.values() for code in own)
-        variants = {
-            variant: name
-            for code in targets
-            for variant, name in VARIANTS.get(code, {deepl_code(code): names.get(code, code)}).items()
-        }
-        return answer(
-            [{"language": code, "name": name, "supports_formality": False} for code, name in variants.items()]
-        )
-
     def usage(self) -> Response:
         used, daily = self._work.usage()
         return answer({"character_count": used, "character_limit": daily or UNLIMITED})
-
-
-def deepl_code(code: str) -> str:
-    """A source language of ours as DeepL writes it: `EN`, `ZH`, `NB`."""
-    base = code.split("-")[0]
-    return _OWN_CODES.get(base, base.upper())
 
 
 def _refuse_what_no_model_has(body: _Wishes) -> None:

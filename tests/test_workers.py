@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,11 @@ class Workers(ServerProcess):
     def _children(self) -> dict[int, bool]:
         """The master's children, and whether each has the engine."""
         found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        commands = {int(pid): Path(f"/proc/{pid}/cmdline") for pid in found}
-        return {pid: b"engine_program" in command.read_bytes() for pid, command in commands.items()}
+        children = {}
+        for pid in map(int, found):
+            with suppress(FileNotFoundError):  # it has just ended
+                children[pid] = b"engine_program" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return children
 
     def workers(self) -> list[int]:
         return [pid for pid, has_engine in self._children().items() if not has_engine]

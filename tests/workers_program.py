@@ -6,6 +6,7 @@ The argument is JSON: settings. The engine is that of `engine_program.py`, in a 
 import json
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -54,10 +55,12 @@ def main() -> None:
         here: Any = SimpleNamespace(device="cpu")
         process = EngineProcess(own, here, on_batch, kept=engines)
         made: list[Engine] = []
+        making = threading.Lock()  # as the pool makes each engine once
 
         def make() -> Engine:
-            if not made:
-                made.append(process.make(engine_program.Entry()))  # type: ignore[arg-type]
+            with making:
+                if not made:
+                    made.append(process.make(engine_program.Entry()))  # type: ignore[arg-type]
             return made[0]
 
         runtime = FakeRuntime(own)

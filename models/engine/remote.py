@@ -12,10 +12,12 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
+from multiprocessing import ProcessError
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -28,7 +30,7 @@ log = logging.getLogger(__name__)
 MAX_UNANSWERED = 4096
 """An engine takes no submission while so many of its generations are unanswered."""
 STATS_WITHIN_S = 0.5
-LOAD_AGAIN_AFTER_S = 5.0
+LOAD_AGAIN_AFTER_S, CONNECT_AGAIN_AFTER_S = 5.0, 0.1
 GONE = "the process that runs the models ended and is being started again; try again in a few seconds"
 
 
@@ -89,10 +91,13 @@ class RemoteEngines:
     def load(self, name: str, what: Any) -> "RemoteEngine":
         """Return the engine that the other process makes out of `what`, which is pickled, once it is there.
 
-        Raises what was raised there, and EngineGone if that process ended, or did not start.
+        Waits until an engine of the same name that is being unloaded has gone. Raises what was raised there,
+        and EngineGone if that process ended, or did not start.
         """
         engine = _Loading(what)
         with self._changed:
+            # What the process says of an engine it says by name: one of this name is unloaded first.
+            self._changed.wait_for(lambda: name not in self._engines)
             self._engines[name] = engine
         self._send(wire.Load(name, what))
         with self._changed:
@@ -120,16 +125,7 @@ class RemoteEngines:
             numbers = [next(self._numbers) for _ in sent]
             self._sent.update(zip(numbers, sent, strict=True))
             engine.unanswered += len(sent)
-        wired = [
-            (
-                number,
-                each.source_ids,
-                wire.from_decoding(each.decoding),
-                each.deadline,
-                each.on_token is not None,
-            )
-            for number, each in zip(numbers, generations, strict=True)
-        ]
+        wired = list(map(wire.from_generation, numbers, generations))
         self._send(wire.Submission(name, wired))
         for number, each in zip(numbers, sent, strict=True):
             each.future.add_done_callback(partial(self._cancelled, number))
@@ -173,6 +169,7 @@ class RemoteEngines:
     def _forget(self, name: str, engine: _Loading) -> None:
         if self._engines.get(name) is engine:
             del self._engines[name]
+            self._changed.notify_all()
 
     def _send(self, message: Any) -> None:
         """Send a message, if there is a process; once it has gone, the thread that reads sees to the rest."""
@@ -201,6 +198,11 @@ class RemoteEngines:
                 connection = self._connect()
             except EngineFailed as error:
                 self._lost(error.message)
+                continue
+            except (OSError, EOFError, ProcessError) as error:
+                log.warning("no connection to the process that runs the models: %r", error)
+                self._lost(GONE)
+                time.sleep(CONNECT_AGAIN_AFTER_S)
                 continue
             with self._changed:
                 self._connection = connection

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from models.engine.protocol import BatchRecord, Decoding, EngineStats, Output
+from models.engine.protocol import BatchRecord, Decoding, EngineStats, Generation, Output
 
 # ------------------------------------------------------------------------------------- to the engines
 
@@ -43,7 +43,7 @@ class Submission:
     """
 
     name: str
-    generations: Sequence[tuple[int, tuple[int, ...], tuple[Any, ...], float | None, bool]]
+    generations: Sequence[tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,11 @@ class BatchRan:
 
 
 from_decoding: Callable[[Decoding], tuple[Any, ...]] = attrgetter(*(each.name for each in fields(Decoding)))
+
+
+def from_generation(number: int, each: Generation) -> tuple[Any, ...]:
+    """Return what a Submission says of a generation."""
+    return number, each.source_ids, from_decoding(each.decoding), each.deadline, each.on_token is not None
 
 
 @lru_cache(maxsize=1024)

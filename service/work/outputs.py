@@ -1,6 +1,7 @@
 """Outputs of engines as they are kept: under keys that are equal for equal generations of equal models."""
 
 import hashlib
+import json
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -41,7 +42,8 @@ class OutputKeys:
 
 def packed(output: Output) -> bytes:
     """Return the output as bytes."""
-    return _OUTPUT.dump_json(output, exclude_defaults=True)
+    fields = _OUTPUT.dump_python(output, exclude_defaults=True)
+    return json.dumps(fields, separators=(",", ":")).encode()  # by pydantic an infinite score would be null
 
 
 def unpacked(body: bytes) -> Output:

@@ -209,6 +209,8 @@ def compatible() -> list[Route]:
     ]
     routes += [Route("GET", path) for path in ("/v2/usage", "/v2/glossary-language-pairs")]
     routes.append(Route("GET", "/v2/languages", query={"type": "source"}))
+    routes.append(Route("GET", "/v3/languages", query={"resource": "translate_text"}))
+    routes.append(Route("GET", "/v3/languages/resources"))
     one = "glossaries/{glossary}"
     for version, new in (("v2", {"name": "capitals"} | _DICTIONARY), ("v3", _V3)):
         routes.append(Route("POST", f"/{version}/glossaries", JSON, [new]))

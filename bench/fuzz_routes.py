@@ -203,14 +203,11 @@ def compatible() -> list[Route]:
     routes.append(Route("GET", "/v2/translate", query=_without(_DEEPL, "glossary_id")))
     asked = (("/translate", _LIBRE), ("/detect", {"q": "Hallo"}))
     routes += [Route("POST", path, query=query) for path, query in asked]
-    routes += [
-        Route("GET", path)
-        for path in ("/languages", "/frontend/settings", "/health", "/download_file/{file}")
-    ]
-    routes += [Route("GET", path) for path in ("/v2/usage", "/v2/glossary-language-pairs")]
-    routes.append(Route("GET", "/v2/languages", query={"type": "source"}))
-    routes.append(Route("GET", "/v3/languages", query={"resource": "translate_text"}))
-    routes.append(Route("GET", "/v3/languages/resources"))
+    listed = ("/languages", "/frontend/settings", "/health", "/download_file/{file}")
+    listed += ("/v2/usage", "/v2/glossary-language-pairs", "/v3/languages/resources")
+    routes += [Route("GET", path) for path in listed]
+    for version, query in (("v2", {"type": "source"}), ("v3", {"resource": "translate_text"})):
+        routes.append(Route("GET", f"/{version}/languages", query=query))
     one = "glossaries/{glossary}"
     for version, new in (("v2", {"name": "capitals"} | _DICTIONARY), ("v3", _V3)):
         routes.append(Route("POST", f"/{version}/glossaries", JSON, [new]))

@@ -3,7 +3,7 @@
 https://developers.deepl.com/docs/languages/using-the-languages-api
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
 
@@ -100,9 +100,7 @@ class DeepLLanguages:
 
     def _targets(self) -> dict[str, str]:
         names = self._runtime.languages.names()
-        codes: dict[str, Any] = dict.fromkeys(
-            code for own in directions(self._runtime).values() for code in own
-        )
+        codes = dict.fromkeys(code for own in directions(self._runtime).values() for code in own)
         return {
             variant: name
             for code in codes

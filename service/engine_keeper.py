@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 
+from service.children import stops_held
 from service.database import private
 from service.settings import Settings
 
@@ -109,8 +110,8 @@ class EngineKeeper:
         address = str(self._file.with_name(f"engines-{secrets.token_hex(4)}"))
         start = ProcessStart(address, secrets.token_bytes(KEY_BYTES), self._settings)
         home = Path(__file__).parent.parent
-        # In a group of its own: a terminal's Ctrl-C is for the service, which finishes its work.
-        process = subprocess.Popen(self._command, stdin=subprocess.PIPE, cwd=home, process_group=0)  # noqa: S603
+        with stops_held():
+            process = subprocess.Popen(self._command, stdin=subprocess.PIPE, cwd=home)  # noqa: S603
         assert process.stdin is not None  # noqa: S101 - it was asked for
         try:
             process.stdin.write(pickle.dumps(start))

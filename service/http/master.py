@@ -37,6 +37,15 @@ class Master(Arbiter):  # type: ignore[misc]
             if self._keeper is not None:
                 self._keeper.close()
 
+    def _unheard(self) -> None:
+        """Take a signal that would change the number of workers, or start another master.
+
+        What the workers share was made for their number; and a terminal sends two of these by itself, to a
+        program in its background that reads or writes.
+        """
+
+    handle_ttin = handle_ttou = handle_usr2 = _unheard
+
     def _look(self) -> None:
         if self._keeper is not None:
             self._keeper.look()

@@ -34,6 +34,17 @@ class Workers(ServerProcess):
                 children[pid] = b"engine_pro" in Path(f"/proc/{pid}/cmdline").read_bytes()
         return children
 
+    def processes(self) -> set[int]:
+        """All processes of the server's session that are no zombies."""
+        found = set()
+        for path in Path("/proc").iterdir():
+            if path.name.isdigit():
+                with suppress(OSError):
+                    fields = (path / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+                    if int(fields[3]) == self.process.pid and fields[0] != "Z":
+                        found.add(int(path.name))
+        return found
+
     def workers(self) -> list[int]:
         return [pid for pid, has_engine in self._children().items() if not has_engine]
 

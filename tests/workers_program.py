@@ -1,6 +1,7 @@
 """`http_fakes.py` with several workers: a text of words with `!` before them is reversed by their one engine.
 
-The argument is JSON: settings. The engine is that of `engine_program.py`, in a process of its own.
+The engine is that of `engine_program.py`, in a process of its own. The argument is JSON: settings and `slow`,
+a file. While it exists, a worker that starts takes 20 s to load its models.
 """
 
 import json
@@ -8,6 +9,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,6 +48,7 @@ class EngineTasks(Tasks):
 def main() -> None:
     given = json.loads(sys.argv[1])
     given.pop("closed")
+    slow = Path(given.pop("slow", ""))
     wanted = settings(**given)
     shared = shared_state(wanted)
     assert shared.folder is not None
@@ -64,6 +67,8 @@ def main() -> None:
             return made[0]
 
         runtime = FakeRuntime(own)
+        if slow.is_file():
+            runtime.loading.clear()
         runtime.tasks = EngineTasks(make)
         runtime.summarizer.steps = runtime.tasks.summary
         return runtime

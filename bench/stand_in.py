@@ -20,12 +20,12 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing.connection import Listener
 from queue import SimpleQueue
 from typing import Any, cast
 
 import numpy as np
+from engine_program import Entry
 from fake_pool import FakeCodec, FakePool, cipher
 
 from models.codec import Codec
@@ -106,13 +106,6 @@ class WordEncoder:
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-@dataclass(frozen=True)
-class StandInEntry:
-    """What the engines' process is told to load."""
-
-    name: str = "stand-in"
-
-
 class ApartEngine:
     """The engine of the engines' process, from its first use on."""
 
@@ -124,7 +117,7 @@ class ApartEngine:
     def __getattr__(self, name: str) -> Any:
         with self._lock:
             if self._made is None:
-                self._made = self._process.make(StandInEntry())  # type: ignore[arg-type]
+                self._made = self._process.make(Entry("stand-in"))  # type: ignore[arg-type]
         return getattr(self._made, name)
 
 

@@ -61,7 +61,12 @@ def receiver() -> Iterator[CallbackReceiver]:
 def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
     """One whose processes are killed."""
     folder = tmp_path_factory.mktemp("mortal")
-    server = ReversingWorkers(folder, callback_secret="0123456789abcdef", callback_private=True)
+    server = ReversingWorkers(
+        folder,
+        callback_secret="0123456789abcdef",
+        callback_private=True,
+        hampers=str(folder / "hampers"),
+    )
     yield server
     server.kill()
 
@@ -199,6 +204,18 @@ def test_work_of_a_worker_killed_in_its_midst_leaves_its_place(mortal: Workers) 
             asked.result(20)
     mortal.wait_for_work(0)
     until(lambda: len(mortal.workers()) == 2)
+
+
+def test_one_that_cannot_start_in_its_place_ends_nobody(mortal: Workers) -> None:
+    (mortal.data_dir.parent / "hampers").write_text("broken")
+    victim, left = sorted(mortal.workers())
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: "could not start" in mortal.log)
+    assert mortal.summarize("!reverse abc")[0].status == 200
+    (mortal.data_dir.parent / "hampers").unlink()
+    until(lambda: len(mortal.workers()) == 2)
+    other = 1 - sorted(mortal.workers()).index(left)
+    assert mortal.by(other, "POST", "/v1/summarize", {"text": "!reverse abc"})[0] == 200
 
 
 def test_a_killed_engine_is_a_clear_error_from_both_and_comes_back(mortal: Workers) -> None:

@@ -21,7 +21,7 @@ SMALL: Any = ("POST", "/v1/clean", {"html": "<p>Good morning.</p>"})
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Workers]:
-    server = ReversingWorkers(tmp_path, max_html_characters=1_000_000, slow=str(tmp_path / "slow"))
+    server = ReversingWorkers(tmp_path, max_html_characters=1_000_000, hampers=str(tmp_path / "hampers"))
     yield server
     server.kill()
     assert "Traceback" not in server.log
@@ -55,7 +55,7 @@ def test_signals_of_other_meanings_change_nothing(server: Workers, tmp_path: Pat
     time.sleep(0.1)
     assert server.workers() == before
     # Two interruptions are as good as one, and no stop waits for a worker that still loads its models.
-    (tmp_path / "slow").touch()
+    (tmp_path / "hampers").write_text("slow")
     os.kill(before[1], signal.SIGKILL)
     until(lambda: len(server.workers()) == 2 and before[1] not in server.workers())
     with ThreadPoolExecutor(1) as pool:

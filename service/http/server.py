@@ -52,6 +52,7 @@ LEAST_CORES, MOST_WORKERS = 4, 8
 REPLACED_S = 60.0
 """Seconds for which a worker that takes another's place loads its models before it takes requests."""
 LOOK_EVERY_S = 0.1
+START_AGAIN_AFTER_S = 1.0
 SPARE_THREADS = 8
 """Beyond those of work and of long bodies in arrival: what is quick, and the refusing of what is too much."""
 CONNECTIONS = 1000
@@ -130,7 +131,13 @@ class Server(BaseApplication):  # type: ignore[misc]
         """Called in the worker: build the application, and let the models load behind it."""
         try:
             return self._application()
-        except DragomanError as error:
+        except Exception as error:
+            if self._replacing is not None:  # of a worker that cannot begin, gunicorn would end the others
+                log.exception("another worker could not start; one more is tried")
+                time.sleep(START_AGAIN_AFTER_S)
+                sys.exit(1)
+            if not isinstance(error, DragomanError):
+                raise
             field = f"{error.field}: " if error.field else ""
             raise AppImportError(f"dragoman cannot start: {field}{error.message}") from error
 

@@ -69,3 +69,13 @@ def test_signals_of_other_meanings_change_nothing(server: Workers, tmp_path: Pat
     assert server.process.wait(20) == 0
     assert time.monotonic() < begun + 10
     until(lambda: not server.processes())
+
+
+def test_nothing_outlives_a_first_process_that_is_killed(server: Workers) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(answer_to, server.line(0), *NAP)
+        server.wait_for_work(1)
+        os.kill(server.process.pid, signal.SIGKILL)
+        assert asked.result(20)[0] == 200, "what was in work is answered"
+    server.process.wait()
+    until(lambda: not server.processes())

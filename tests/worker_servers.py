@@ -23,7 +23,10 @@ class Workers(ServerProcess):
     def __init__(self, folder: Path, **given: Any):
         super().__init__(folder, workers=2, **given)
         self.data_dir = folder / "data"
-        until(lambda: len(self.workers()) == 2 and self.request("GET", "/readyz")[0].status == 200)
+        until(self._ready, within_s=60.0)
+
+    def _ready(self) -> bool:
+        return len(self.workers()) == 2 and self.request("GET", "/readyz")[0].status == 200
 
     def _children(self) -> dict[int, bool]:
         """The master's children, and whether each has the engine."""

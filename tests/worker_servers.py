@@ -23,7 +23,11 @@ class Workers(ServerProcess):
     def __init__(self, folder: Path, **given: Any):
         super().__init__(folder, workers=2, **given)
         self.data_dir = folder / "data"
-        until(self._ready, within_s=60.0)
+        try:
+            until(self._ready, within_s=60.0)
+        except AssertionError:
+            self.kill()
+            raise
 
     def _ready(self) -> bool:
         return len(self.workers()) == 2 and self.request("GET", "/readyz")[0].status == 200

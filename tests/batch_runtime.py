@@ -4,6 +4,7 @@
 that a test can kill many without each of them importing everything first. It answers with process ids.
 """
 
+import fcntl
 import gc
 import hashlib
 import json
@@ -41,16 +42,35 @@ SLOW = "☡"
 """A sentence with this takes as long as it may, unless it is alone and may take a second or more."""
 
 
+class FileLock:
+    """A lock that processes share, and that goes with the one that has it."""
+
+    def __init__(self, path):
+        self._file = path.open("w")
+
+    def acquire(self, *, blocking):
+        assert not blocking
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def release(self):
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
 class CompanyEngine:
     """Capitals, and at the end a letter that tells what else was in the submission.
 
-    `log` gets a line for each sentence that is done for the first time. Submissions must not overlap.
+    `log` gets a line for each sentence that is done for the first time. Submissions must not overlap, nor
+    must those of all processes that have the same `log`.
     """
 
     def __init__(self, log=None, delay_s=0.0):
         self._log = log
         self._delay_s = delay_s
-        self._busy = threading.Lock()
+        self._busy = threading.Lock() if log is None else FileLock(log.with_name(log.name + ".busy"))
         self.submissions = []
 
     def submit(self, generations, *, wait=False):
@@ -122,8 +142,8 @@ class BatchRuntime:
             default_model="facebook/bart-large-cnn",
         )
 
-    def part_engines(self):
-        pass
+    def part_engines(self, kept=None):
+        return kept or Path("engines.at")
 
     def run_all(self, tasks, *, timeout_s=None, wait=False, stop=None):
         return run_all(tasks, wait=wait)
@@ -158,8 +178,8 @@ def forked(arguments, log, delay_s):
 
 
 def main():
-    window.WINDOW_RECORDS = 40
-    window.UNIT_SIZES.update(cpu=window.UnitSize(8, 100_000), cuda=window.UnitSize(30, 100_000))
+    window.WINDOW_SIZES.update(dict.fromkeys(("cpu", "cuda"), window.Size(40, 2**20)))
+    window.UNIT_SIZES.update(cpu=window.Size(8, 100_000), cuda=window.Size(30, 100_000))
     gc.freeze()  # a collector that walks what is imported copies all of it, in each process anew
     for line in sys.stdin:
         asked = json.loads(line)

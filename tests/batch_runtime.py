@@ -63,19 +63,18 @@ class FileLock:
 class CompanyEngine:
     """Capitals, and at the end a letter that tells what else was in the submission.
 
-    `log` gets a line for each sentence that is done for the first time. Submissions must not overlap, nor
-    must those of all processes that have the same `log`.
+    `log` gets a line for each sentence that is done for the first time. Submissions must not overlap.
     """
 
     def __init__(self, log=None, delay_s=0.0):
         self._log = log
         self._delay_s = delay_s
-        self._busy = threading.Lock() if log is None else FileLock(log.with_name(log.name + ".busy"))
+        self.busy = threading.Lock()
         self.submissions = []
 
     def submit(self, generations, *, wait=False):
         assert wait
-        assert self._busy.acquire(blocking=False), "two submissions at once"
+        assert self.busy.acquire(blocking=False), "two submissions at once"
         self.submissions.append([_text(each) for each in generations])
         futures = [Future() for _ in generations]
         thread = threading.Thread(target=self._work, args=(generations, futures), daemon=True)
@@ -86,7 +85,7 @@ class CompanyEngine:
         company = hashlib.sha256(repr([each.source_ids for each in generations]).encode())
         mark = "abcdefghijklmnop"[company.digest()[0] % 16]
         time.sleep(self._delay_s)
-        self._busy.release()  # before the futures, whose waiters may submit at once
+        self.busy.release()  # before the futures, whose waiters may submit at once
         for generation, future in zip(generations, futures, strict=True):
             if future.set_running_or_notify_cancel():
                 self._answer(generation, future, mark)
@@ -120,6 +119,7 @@ class BatchRuntime:
 
     def __init__(self, settings, log=None, delay_s=0.0, revision="r1"):
         self.settings = settings
+        self._log = log
         self.languages = Languages.load()
         self.detector = LanguageDetector()
         pool = FakePool(self.languages)
@@ -143,7 +143,10 @@ class BatchRuntime:
         )
 
     def part_engines(self, kept=None):
-        return kept or Path("engines.at")
+        """One engine for all processes, as it were: their submissions must not overlap either."""
+        shared = kept or self._log.with_name(self._log.name + ".busy")
+        self.engine.busy = FileLock(shared)
+        return shared
 
     def run_all(self, tasks, *, timeout_s=None, wait=False, stop=None):
         return run_all(tasks, wait=wait)

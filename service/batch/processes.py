@@ -18,7 +18,7 @@ from typing import Any
 from models.errors import DragomanError, EngineFailed
 from models.tasks.stop import abandoned
 from service.batch.task import Order
-from service.batch.text_process import Asked, serve
+from service.batch.text_process import UnitQuestion, serve
 from service.batch.unit import Done, Unit, UnitMemory
 from service.children import interrupts_held, without_main_module
 
@@ -112,7 +112,7 @@ class TextProcesses:
                 "end": turn.close,
             }
             process.connection.send(unit)
-            while isinstance(message := process.connection.recv(), Asked):
+            while isinstance(message := process.connection.recv(), UnitQuestion):
                 process.tokens, process.shares = message.tokens, message.shares
                 answer = answers.get(message.what) or getattr(self._memory, message.what)
                 process.connection.send(answer(*message.arguments))

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class UnitQuestion:
     """A unit's work asks something of the process that has the memory and gives turns."""
 
     what: str
@@ -95,7 +95,7 @@ class _Line:
         """See `UnitMemory`."""
         self._ask("keep", unit, dict(outputs))
 
-    def send(self, message: "Asked | Done | DragomanError") -> None:
+    def send(self, message: "UnitQuestion | Done | DragomanError") -> None:
         """Send a message."""
         try:
             self._connection.send(message)
@@ -111,5 +111,5 @@ class _Line:
 
     def _ask(self, what: str, *arguments: Any) -> Any:
         assert self.work is not None  # noqa: S101 - only its work asks
-        self.send(Asked(what, arguments, self.work.tokens(), self.work.shares()))
+        self.send(UnitQuestion(what, arguments, self.work.tokens(), self.work.shares()))
         return self.received()

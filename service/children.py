@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -86,9 +86,8 @@ class Children:
                     child = self._context.Process(
                         target=_serve, args=(sent, function, arguments, most_bytes, timeout_s), daemon=True
                     )
-                    # Its start, inside the fork server's, would let the signals in again.
                     resource_tracker.ensure_running()
-                    with self._starting, _without_main_module(), stops_held():
+                    with self._starting, without_main_module(), stops_held():
                         child.start()
                 value: R = _answer(received, child, deadline, field, require)
                 return value
@@ -117,7 +116,7 @@ def _remove(folder: str, pid: int) -> None:
 
 
 @contextlib.contextmanager
-def _without_main_module() -> Iterator[None]:
+def without_main_module() -> Iterator[None]:
     """Hide this process's main module, which a child would import anew, and needs for nothing."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -128,12 +127,13 @@ def _without_main_module() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def stops_held() -> Iterator[None]:
+def stops_held(stops: Collection[int] = STOPS) -> Iterator[None]:
     """Block these signals, for good in a process that is started meanwhile, and in those that it starts.
 
     A terminal or a unit of systemd sends them to every process; the service says when its work is finished.
+    Before a process of multiprocessing, its resource tracker must run: its start lets signals in again.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     try:
         yield
     finally:

@@ -29,13 +29,24 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from models.errors import DeadlineExceeded, DragomanError, InvalidInput
-from service.documents.formats import FORMATS
 
 R = TypeVar("R")
 
+_READERS = (
+    "book",
+    "messages",
+    "opendocument",
+    "portable",
+    "sheets",
+    "slides",
+    "subtitles",
+    "web_subtitles",
+    "word",
+    "xliff",
+)
 PARSERS = (
     "service.documents.parsing",
-    *sorted({f"service.documents.{each.reader.partition('.')[0]}" for each in FORMATS.values()}),
+    *(f"service.documents.{name}" for name in _READERS),
     "models.text.article.page",
     "models.text.article.paste",
     "trafilatura",

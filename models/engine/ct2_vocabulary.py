@@ -2,7 +2,7 @@
 
 import json
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -22,6 +22,9 @@ class TokenTable:
         if not 0 <= i < len(self):
             raise IndexError(i)
         return self._bytes[self._ends[i] : self._ends[i + 1]].decode("utf-8", "surrogatepass")
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[i] for i in range(len(self)))
 
 
 def read_tokens(folder: Path, side: str) -> TokenTable:

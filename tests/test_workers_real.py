@@ -209,7 +209,7 @@ def test_a_pull_is_seen_from_the_other(server: TinyWorkers, hub: Hub) -> None:
 def test_a_pull_whose_worker_is_killed_goes_on_in_the_other(server: TinyWorkers, hub: Hub) -> None:
     hub.go_on.clear()
     server.ask(0, "POST", "/v1/models", {"name": OTHER})
-    until(lambda: server.loading(1, OTHER).startswith("downloading "))
+    until(lambda: re.fullmatch(r"downloading [1-9]\d*%", server.loading(1, OTHER)))
     puller, other = sorted(server.workers())
     os.kill(puller, signal.SIGKILL)
     hub.go_on.set()
@@ -217,5 +217,4 @@ def test_a_pull_whose_worker_is_killed_goes_on_in_the_other(server: TinyWorkers,
     left = sorted(server.workers()).index(other)
     until(lambda: not server.loading(left, OTHER))
     server.ask(left, "POST", "/v1/models", {"name": OTHER})
-    until(lambda: server.state(left, OTHER) in ("loading", "ready"), within_s=60.0)
-    assert any("bytes=" in asked for asked in hub.asked), "it went on where it was broken off"
+    until(lambda: any("bytes=" in asked for asked in hub.asked))  # from where it was broken off

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection, Listener
 from queue import Empty, SimpleQueue
@@ -82,6 +83,7 @@ class _Client:
         self._over = False
         self._lock = threading.Lock()
         self._outgoing: SimpleQueue[Any] = SimpleQueue()
+        """Messages, and of each generation that has ended its number and its future."""
 
     def start(self) -> None:
         """Begin to read and write."""
@@ -96,17 +98,17 @@ class _Client:
 
     def _write(self) -> None:
         while (first := self._outgoing.get()) is not None:
-            messages = [first]
+            told = [first]
+            with suppress(Empty):
+                while len(told) < MOST_AT_ONCE:
+                    told.append(self._outgoing.get_nowait())
+            ended = [_result(*each) for each in told if type(each) is tuple]
+            messages = [each for each in told if each is not None and type(each) is not tuple]
             try:
-                while len(messages) < MOST_AT_ONCE:
-                    messages.append(self._outgoing.get_nowait())
-            except Empty:
-                pass
-            try:
-                wire.send(self._connection, [message for message in messages if message is not None])
+                wire.send(self._connection, [*messages, wire.Ended(ended)] if ended else messages)
             except OSError:
                 break  # the process has gone; its reader sees to the rest
-            if messages[-1] is None:
+            if told[-1] is None:
                 break
         self._connection.close()
 
@@ -207,21 +209,22 @@ class _Client:
 
     def _failed(self, message: wire.Submission, error: Exception) -> None:
         failure = error if isinstance(error, DragomanError) else EngineFailed(repr(error))
-        for number, *_ in message.generations:
-            self.send(wire.Ended(number, failure))
+        self.send(wire.Ended([(number, failure) for number, *_ in message.generations]))
 
     def _told(self, number: int) -> Callable[[int], None]:
         return lambda token_id: self.send(wire.Token(number, token_id))
 
     def _ended(self, place: EnginePlace, number: int, future: Future[Output]) -> None:
-        with self._lock:
-            self._futures.pop(number, None)
+        self._futures.pop(number, None)
         self._host.places.ended(place)
-        if future.cancelled():
-            return
-        error = future.exception()
-        assert error is None or isinstance(error, Exception)  # noqa: S101 - engines answer with no other
-        self.send(wire.Ended(number, error or wire.from_output(future.result())))
+        if not future.cancelled():
+            self._outgoing.put((number, future))  # the engine's thread has better things to do than to write
+
+
+def _result(number: int, future: Future[Output]) -> tuple[int, tuple[Any, ...] | Exception]:
+    error = future.exception()
+    assert error is None or isinstance(error, Exception)  # noqa: S101 - engines answer with no other
+    return number, error or wire.from_output(future.result())
 
 
 def _begin(work: Callable[..., None], *arguments: Any, name: str = "engine-load") -> None:

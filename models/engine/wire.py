@@ -38,8 +38,8 @@ class Submission:
     """Generations for one engine, each `(number, source_ids, decoding, deadline, streams)`.
 
     `number` is the sender's own; `decoding` is as `from_decoding` gives it; `deadline` is on
-    `time.monotonic()`'s clock, which processes of one machine share; `streams` asks for each token. Each is
-    answered by Ended.
+    `time.monotonic()`'s clock, which processes of one machine share; `streams` asks for each token. Each has
+    its end in an Ended.
     """
 
     name: str
@@ -86,11 +86,11 @@ class Token(NamedTuple):
     token_id: int
 
 
-class Ended(NamedTuple):
-    """The end of a generation: an Output as `from_output` gives it, or an error."""
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The ends of generations: the number of each, and an Output as `from_output` gives it or an error."""
 
-    number: int
-    result: tuple[Any, ...] | Exception
+    results: Sequence[tuple[int, tuple[Any, ...] | Exception]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,8 @@ nothing of text or tasks.
 
 import gc
 import threading
-from array import array
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
@@ -90,7 +89,7 @@ class Seq2SeqEngine:
             self._make_room(wait)
             self._inbox.extend(sound)
             self._changed.notify_all()
-        return [request.future for request in requests]
+        return [*requests]
 
     def stats(self) -> EngineStats:
         """A look at the engine, taken without stopping it."""
@@ -126,13 +125,10 @@ class Seq2SeqEngine:
     def _request(self, generation: Generation) -> Request:
         """The request; already answered and over if it cannot run here."""
         decoding = generation.decoding
-        stop_token_ids = self._checks.stop_token_ids(decoding)
-        future = _Cancellable(self._when_cancelled)
-        request = Request(generation, future, self._checks.lane(decoding), stop_token_ids)
-        future.request = request
+        lane, stop_token_ids = self._checks.lane(decoding), self._checks.stop_token_ids(decoding)
+        request = Request(generation, lane, stop_token_ids, self._when_cancelled)
         try:
             self._checks.check(generation)
-            request.packed_source = array("i", generation.source_ids)
         except InvalidInput as error:
             answer(request, error)
         return request
@@ -216,22 +212,6 @@ class Seq2SeqEngine:
             self._changed.notify_all()
         for request in waiting:
             answer(request, error)
-
-
-class _Cancellable(Future[Output]):
-    """Tells of its cancellation at once; a callback would cost each request that is not cancelled as much."""
-
-    request: Request
-
-    def __init__(self, when_cancelled: Callable[[Request], None]):
-        super().__init__()
-        self._when_cancelled = when_cancelled
-
-    def cancel(self) -> bool:
-        cancelled = super().cancel()
-        if cancelled:
-            self._when_cancelled(self.request)
-        return cancelled
 
 
 def _checks(model: Any, limits: Limits) -> RequestChecks:

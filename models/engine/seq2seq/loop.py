@@ -14,7 +14,7 @@ from functools import partial
 
 from torch import Tensor
 
-from models.engine.protocol import Output
+from models.engine.protocol import Output, settle
 from models.engine.seq2seq.runner import Readback, Results, Runner
 from models.engine.seq2seq.scheduler import Request, Scheduler
 from models.engine.seq2seq.slots import Slots
@@ -82,7 +82,6 @@ class Loop:
             if not request.over:
                 self.scheduler.end([request])
                 self._open.discard(request)
-                request.future.set_running_or_notify_cancel()
 
     def release(self) -> None:
         """Let go of the device's memory; no turn may follow."""
@@ -210,14 +209,9 @@ class Loop:
 
 
 def answer(request: Request, outcome: Output | DragomanError) -> None:
-    """Resolve the request's future, unless its owner has cancelled it."""
+    """End the request, unless its owner has cancelled it."""
     request.over = True
-    if not request.future.set_running_or_notify_cancel():
-        return
-    if isinstance(outcome, Output):
-        request.future.set_result(outcome)
-    else:
-        request.future.set_exception(outcome)
+    settle(request, outcome)
 
 
 def _output(request: Request, token_ids: list[int], score: float, others: tuple[Output, ...] = ()) -> Output:
@@ -235,5 +229,4 @@ def _slots(requests: Sequence[Request]) -> list[int]:
 
 def _start(request: Request) -> Start:
     generation, place = request.generation, request.place
-    ids = request.packed_source or generation.source_ids
-    return Start(place.slot, place.rows, ids, generation.decoding, request.stop_token_ids)
+    return Start(place.slot, place.rows, generation.source_ids, generation.decoding, request.stop_token_ids)

@@ -8,8 +8,7 @@ import functools
 import itertools
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,8 +27,7 @@ NUM_SETTINGS = STOP + MAX_STOP_TOKENS
 STOP_EARLY, STOP_NEVER = 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """The needs of a slot that begins."""
 
     slot: int

@@ -37,7 +37,7 @@ from engine_simulated import (
 from engine_texts import OwnTime, TextTask, WritingEngine, texts_of
 from engine_workloads import simulated_model
 
-from models.engine.hosting import EngineHost
+from models.engine.hosting import EngineHost, prepare_process
 from models.engine.protocol import Engine, Generation, Output
 from models.engine.remote import RemoteEngines
 from models.tasks.driver import Driver
@@ -119,6 +119,7 @@ class Served(NamedTuple):
 def serve(address: str, to_come: Any, pipe: Any) -> None:
     """The engines' process: makes each case's engine when a worker loads it, until None comes."""
     torch.set_num_threads(1)
+    prepare_process()
     made: dict[int, ServedEngine] = {}
 
     def make(number: int) -> ServedEngine:

@@ -25,7 +25,7 @@ class Awaited(Future[Output]):
     def __init__(self, when_cancelled: Callable[[Any], None] | None = None):
         self._when_cancelled = when_cancelled
         self._outcome: Output | BaseException | None = None
-        self._callbacks: list[Callable[[Any], object]] = []
+        self._callbacks: tuple[Callable[[Any], object], ...] = ()
 
     __repr__ = object.__repr__
 
@@ -43,7 +43,7 @@ class Awaited(Future[Output]):
     def add_done_callback(self, fn: Callable[[Future[Output]], object]) -> None:
         with _LOCK:
             if self._outcome is None:
-                self._callbacks.append(fn)
+                self._callbacks += (fn,)
                 return
         fn(self)
 
@@ -73,7 +73,7 @@ class Awaited(Future[Output]):
             if self._outcome is not None:
                 return False
             self._outcome = outcome
-            callbacks, self._callbacks = self._callbacks, []
+            callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             try:
                 callback(self)

@@ -4,7 +4,9 @@ Every process that connects has a thread that reads and one that writes. Engines
 that load the same name use one engine.
 """
 
+import gc
 import logging
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -16,13 +18,23 @@ from typing import Any
 
 from models.engine import wire
 from models.engine.places import EnginePlace, EnginePlaces
-from models.engine.protocol import BatchRecord, Engine, EngineStats, Generation, Output
+from models.engine.protocol import BatchRecord, Engine, EngineStats, Output
 from models.errors import DragomanError, EngineFailed
 
 log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 1024
 """Messages that one list takes."""
+SWITCH_S = 5e-4
+"""An engine's step waits no longer than that for the thread that reads to let go of the interpreter."""
+COLLECT_AFTER = 100_000
+"""New objects that bring Python's collector: some ten thousand requests'. None of them needs it."""
+
+
+def prepare_process() -> None:
+    """Suit Python in this process to engines: once, before the first is made."""
+    sys.setswitchinterval(SWITCH_S)
+    gc.set_threshold(COLLECT_AFTER)
 
 
 class EngineHost:
@@ -186,12 +198,7 @@ class _Client:
             self._give(message, place, engine)
 
     def _give(self, message: wire.Submission, place: EnginePlace, engine: Engine) -> None:
-        generations = [
-            Generation(
-                source_ids, wire.to_decoding(decoding), deadline, self._told(number) if streams else None
-            )
-            for number, source_ids, decoding, deadline, streams in message.generations
-        ]
+        generations = wire.to_generations(message, self._told)
         numbers = [number for number, *_ in message.generations]
         try:
             futures = engine.submit(generations, wait=True)

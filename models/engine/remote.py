@@ -123,7 +123,7 @@ class RemoteEngines:
             _Sent(next(self._numbers), engine, generation.on_token, self._cancelled)
             for generation in generations
         ]
-        wired = [wire.from_generation(each.number, generations[i]) for i, each in enumerate(sent)]
+        submission = wire.from_generations(name, [each.number for each in sent], generations)
         with self._changed:
             while wait and engine.unanswered >= MAX_UNANSWERED and not engine.closing:
                 self._changed.wait()
@@ -135,7 +135,7 @@ class RemoteEngines:
                 raise Overloaded(f"the queue is full ({engine.unanswered} generations wait)")
             self._sent.update((each.number, each) for each in sent)
             engine.unanswered += len(sent)
-        self._send(wire.Submission(name, wired))
+        self._send(submission)
         return [*sent]
 
     def stats(self, name: str, engine: _Loading) -> EngineStats:

@@ -6,7 +6,8 @@ plain tuples: a dataclass takes ten times as long to be pickled and read.
 """
 
 import pickle
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from multiprocessing.connection import Connection
@@ -35,7 +36,7 @@ class Unload:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """Generations for one engine, each `(number, source_ids, decoding, deadline, streams)`.
+    """Generations for one engine, each `(number, source_length, decoding, deadline, streams)`.
 
     `number` is the sender's own; `decoding` is as `from_decoding` gives it; `deadline` is on
     `time.monotonic()`'s clock, which processes of one machine share; `streams` asks for each token. Each has
@@ -44,6 +45,8 @@ class Submission:
 
     name: str
     generations: Sequence[tuple[Any, ...]]
+    source_ids: "array[int]"
+    """Of all, one after the other: a token takes 4 bytes, and as an object of Python's own 40."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +115,25 @@ class BatchRan:
 from_decoding: Callable[[Decoding], tuple[Any, ...]] = attrgetter(*(each.name for each in fields(Decoding)))
 
 
-def from_generation(number: int, each: Generation) -> tuple[Any, ...]:
-    """Return what a Submission says of a generation."""
-    return number, each.source_ids, from_decoding(each.decoding), each.deadline, each.on_token is not None
+def from_generations(name: str, numbers: Iterable[int], generations: Sequence[Generation]) -> Submission:
+    """Return the generations as they go over, under these numbers."""
+    told, source_ids = [], array("i")
+    for number, each in zip(numbers, generations, strict=True):
+        source_ids.extend(each.source_ids)
+        streams = each.on_token is not None
+        told.append((number, len(each.source_ids), from_decoding(each.decoding), each.deadline, streams))
+    return Submission(name, told, source_ids)
+
+
+def to_generations(told: Submission, on_token: Callable[[int], Callable[[int], None]]) -> list[Generation]:
+    """Return the generations; `on_token(number)` is told of the tokens of one that streams."""
+    generations, start = [], 0
+    for number, length, decoding, deadline, streams in told.generations:
+        source_ids = told.source_ids[start : start + length]
+        start += length
+        listener = on_token(number) if streams else None
+        generations.append(Generation(source_ids, to_decoding(decoding), deadline, listener))
+    return generations
 
 
 @lru_cache(maxsize=1024)

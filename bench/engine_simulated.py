@@ -244,7 +244,7 @@ def seconds_of(case: Case, *, host_is_free: bool, count: int | None = None) -> t
 
 
 def replayed_s(case: Case, feed: Sequence[tuple[int, Sequence[Generation]]]) -> float:
-    """The simulated seconds of a host that takes no time, given the same after as many steps of the device."""
+    """The simulated seconds of a host that takes no time, given the same after as many steps."""
     device = Device(host_is_free=True)
     engine = SimulatedEngine(case, device, simulated_model(case.workload), **sizes_of(case))
     left, futures = deque(feed), deque[Future[Output]]()

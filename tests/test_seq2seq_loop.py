@@ -68,8 +68,7 @@ def answers(kind: str, arrivals: list[tuple[int, int]], cancelled: dict[int, int
     """The turn at which each request is answered, of those that come at a turn and take so many steps."""
     loop = Loop(CountingDevice(kind), Counts())  # type: ignore[arg-type]
     requests = [
-        Request(Generation((steps,), Decoding(max_new_tokens=99)), LANE, (2,))
-        for _, steps in arrivals
+        Request(Generation((steps,), Decoding(max_new_tokens=99)), LANE, (2,)) for _, steps in arrivals
     ]
     turns: list[int | None] = [None] * len(requests)
     for turn in range(500):
@@ -96,10 +95,7 @@ def test_who_shares_a_step_does_not_depend_on_how_fast_anything_is() -> None:
         device = CountingDevice("cuda", begin_s)
         loop = Loop(device, Counts())  # type: ignore[arg-type]
         loop.add(
-            [
-                Request(Generation((3 + i % 7,), Decoding(max_new_tokens=99)), LANE, (2,))
-                for i in range(60)
-            ]
+            [Request(Generation((3 + i % 7,), Decoding(max_new_tokens=99)), LANE, (2,)) for i in range(60)]
         )
         while not loop.idle:
             loop.turn()

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 1024
 """Messages that one list takes."""
-SWITCH_S = 5e-4
+SWITCH_S = 1e-3
 """An engine's step waits no longer than that for the thread that reads to let go of the interpreter."""
 COLLECT_AFTER = 100_000
 """New objects that bring Python's collector: some ten thousand requests'. None of them needs it."""

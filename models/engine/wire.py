@@ -1,14 +1,14 @@
 """The messages between a process that has engines and the processes that use them.
 
 They are pickled, so both ends must be processes of one installation, over a connection that nobody else can
-open. Each is sent in a list with what else is waiting to be sent. What there is of each generation goes as
-plain tuples: a dataclass takes ten times as long to be pickled and read.
+open. Each is sent in a list with what else is waiting to be sent. Messages, and what there is of each
+generation in them, are tuples: a dataclass takes ten times as long to be pickled and read.
 """
 
 import pickle
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import lru_cache
 from multiprocessing.connection import Connection
 from operator import attrgetter
@@ -19,23 +19,20 @@ from models.engine.protocol import BatchRecord, Decoding, EngineStats, Generatio
 # ------------------------------------------------------------------------------------- to the engines
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """Make the engine `name` out of `what`, if there is none yet. Answered by Loaded."""
 
     name: str
     what: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Unload:
+class Unload(NamedTuple):
     """Let the engine finish, and close it once no other process uses it. Answered by Unloaded."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(NamedTuple):
     """Generations for one engine, each `(number, source_length, decoding, deadline, streams)`.
 
     `number` is the sender's own; `decoding` is as `from_decoding` gives it; `deadline` is on
@@ -49,15 +46,13 @@ class Submission:
     """Of all, one after the other: a token takes 4 bytes, and as an object of Python's own 40."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(NamedTuple):
     """Nobody waits for these generations any more."""
 
     numbers: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class AskStats:
+class AskStats(NamedTuple):
     """Answered by Stats."""
 
     name: str
@@ -66,8 +61,7 @@ class AskStats:
 # ------------------------------------------------------------------------------------- from the engines
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """The engine is there, or the error says why it is not; and what is to be told of all engines there."""
 
     name: str
@@ -75,8 +69,7 @@ class Loaded:
     notes: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Unloaded:
+class Unloaded(NamedTuple):
     """The engine has answered all that it had of this process."""
 
     name: str
@@ -89,23 +82,20 @@ class Token(NamedTuple):
     token_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """The ends of generations: the number of each, and an Output as `from_output` gives it or an error."""
 
     results: Sequence[tuple[int, tuple[Any, ...] | Exception]]
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(NamedTuple):
     """An engine's statistics."""
 
     name: str
     stats: EngineStats
 
 
-@dataclass(frozen=True, slots=True)
-class BatchRan:
+class BatchRan(NamedTuple):
     """An engine ran a batch."""
 
     name: str

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from models.engine.awaited import Awaited
 from models.engine.protocol import EngineStats, Generation, Output
 from models.engine.seq2seq.checks import MAX_STOP_TOKENS, RequestChecks
 from models.engine.seq2seq.loop import Counts, Loop, answer
@@ -84,7 +85,7 @@ class Seq2SeqEngine:
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
         """Queue the generations; see `Engine.submit`. EngineFailed once the engine is closed or dead."""
         requests = [self._request(generation) for generation in generations]
-        sound = [request for request in requests if not request.over]
+        sound = [request for request in requests if isinstance(request, Request)]
         with self._changed:
             self._make_room(wait)
             self._inbox.extend(sound)
@@ -122,16 +123,14 @@ class Seq2SeqEngine:
         with suppress(RuntimeError):  # of a device that was lost, which has nothing left to give back
             self._release_memory()
 
-    def _request(self, generation: Generation) -> Request:
-        """The request; already answered and over if it cannot run here."""
-        decoding = generation.decoding
-        lane, stop_token_ids = self._checks.lane(decoding), self._checks.stop_token_ids(decoding)
-        request = Request(generation, lane, stop_token_ids, self._when_cancelled)
+    def _request(self, generation: Generation) -> Awaited:
+        """The request; one that cannot run here is answered already."""
         try:
-            self._checks.check(generation)
+            return Request(generation, *self._checks.check(generation), self._when_cancelled)
         except InvalidInput as error:
-            answer(request, error)
-        return request
+            refused = Awaited()
+            refused.set_exception(error)
+            return refused
 
     def _make_room(self, wait: bool) -> None:
         """Return once fewer than the most are queued, or raise; a submission is then taken whole."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from models.engine.awaited import Awaited
 from models.engine.protocol import Generation
-from models.engine.seq2seq.slots import NOWHERE, Place, Slots
+from models.engine.seq2seq.slots import NOWHERE, Slots
 
 
 class Lane(NamedTuple):

@@ -30,7 +30,7 @@ class Awaited(Future[Output]):
     __repr__ = object.__repr__
 
     def cancel(self) -> bool:
-        if self._end(_CANCELLED) and self._when_cancelled is not None:
+        if self.answer(_CANCELLED) and self._when_cancelled is not None:
             self._when_cancelled(self)
         return self.cancelled()
 
@@ -61,14 +61,14 @@ class Awaited(Future[Output]):
         return not self.cancelled()
 
     def set_result(self, result: Output) -> None:
-        self._end(result)
+        self.answer(result)
 
     def set_exception(self, exception: BaseException | None) -> None:
         assert exception is not None  # noqa: S101 - as for any future
-        self._end(exception)
+        self.answer(exception)
 
-    def _end(self, outcome: Output | BaseException) -> bool:
-        """Set the outcome, unless there is one, and tell of it."""
+    def answer(self, outcome: Output | BaseException) -> bool:
+        """Set the outcome, unless there is one, and tell of it; True if it was set."""
         with _LOCK:
             if self._outcome is not None:
                 return False

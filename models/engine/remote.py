@@ -22,7 +22,7 @@ from typing import Any
 
 from models.engine import wire
 from models.engine.awaited import Awaited
-from models.engine.protocol import BatchRecord, EngineStats, Generation, Output, settle
+from models.engine.protocol import BatchRecord, EngineStats, Generation, Output
 from models.errors import EngineFailed, EngineGone, Overloaded
 
 log = logging.getLogger(__name__)
@@ -243,7 +243,7 @@ class RemoteEngines:
                     self._forget(name, engine)
             self._changed.notify_all()
         for sent in lost:
-            settle(sent, EngineGone(why))
+            sent.answer(EngineGone(why))
 
     def _take(self, message: Any) -> None:
         match message:
@@ -251,7 +251,7 @@ class RemoteEngines:
                 ended = dict(results)
                 for sent in self._taken(ended):
                     result = ended[sent.number]
-                    settle(sent, result if isinstance(result, Exception) else wire.to_output(result))
+                    sent.answer(result if isinstance(result, Exception) else wire.to_output(result))
             case wire.Token(number, token_id):
                 streaming = self._sent.get(number)
                 if streaming is not None and streaming.on_token is not None:

@@ -17,7 +17,7 @@ import torch
 from models.engine.awaited import Awaited
 from models.engine.protocol import EngineStats, Generation, Output
 from models.engine.seq2seq.checks import MAX_STOP_TOKENS, RequestChecks
-from models.engine.seq2seq.loop import Counts, Loop, answer
+from models.engine.seq2seq.loop import Counts, Loop
 from models.engine.seq2seq.runner import Limits, Runner
 from models.engine.seq2seq.scheduler import Request
 from models.errors import EngineFailed, InvalidInput, Overloaded
@@ -129,7 +129,7 @@ class Seq2SeqEngine:
             return Request(generation, *self._checks.check(generation), self._when_cancelled)
         except InvalidInput as error:
             refused = Awaited()
-            refused.set_exception(error)
+            refused.answer(error)
             return refused
 
     def _make_room(self, wait: bool) -> None:
@@ -210,7 +210,7 @@ class Seq2SeqEngine:
             self._inbox.clear()
             self._changed.notify_all()
         for request in waiting:
-            answer(request, error)
+            request.answer(error)
 
 
 def _checks(model: Any, limits: Limits) -> RequestChecks:

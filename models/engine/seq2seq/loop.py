@@ -14,7 +14,7 @@ from functools import partial
 
 from torch import Tensor
 
-from models.engine.protocol import Output, settle
+from models.engine.protocol import Output
 from models.engine.seq2seq.runner import Readback, Results, Runner
 from models.engine.seq2seq.scheduler import Request, Scheduler
 from models.engine.seq2seq.slots import Slots
@@ -100,7 +100,9 @@ class Loop:
     def fail_all(self, error: DragomanError) -> None:
         """Answer everyone who still waits with this error; no turn may follow."""
         while self._open:
-            answer(self._open.pop(), error)
+            request = self._open.pop()
+            request.over = True
+            request.answer(error)
 
     def _admit(self) -> None:
         admitted = self.scheduler.admit()
@@ -200,18 +202,12 @@ class Loop:
         self.counts.output_tokens += len(token_ids)
         self._open.discard(request)
         ranked = tuple(_output(request, *other) for other in others if other[1] > NEVER)
-        answer(request, _output(request, token_ids, score, ranked))
+        request.answer(_output(request, token_ids, score, ranked))
 
     def _fail(self, request: Request, error: DragomanError) -> None:
         self.scheduler.end([request])
         self._open.discard(request)
-        answer(request, error)
-
-
-def answer(request: Request, outcome: Output | DragomanError) -> None:
-    """End the request, unless its owner has cancelled it."""
-    request.over = True
-    settle(request, outcome)
+        request.answer(error)
 
 
 def _output(request: Request, token_ids: list[int], score: float, others: tuple[Output, ...] = ()) -> Output:

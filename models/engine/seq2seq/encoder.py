@@ -91,8 +91,8 @@ class Encoder:
             together.extend(source.token_ids)
         lengths = host_tensor(len(source.token_ids) for source in group)
         there = torch.arange(longest) < lengths[:, None]
-        ids = torch.full(there.shape, self._padding)
-        ids[there] = torch.frombuffer(together, dtype=torch.int32).long()
+        flat = torch.frombuffer(together, dtype=torch.int32).long()
+        ids = torch.full(there.shape, self._padding).masked_scatter_(there, flat)
         device, dtype = self._cache.device, self._cache.dtype
         if len(together) == ids.numel():
             return to_device(ids, device), None

@@ -85,7 +85,7 @@ class Children:
                     child = self._context.Process(
                         target=_serve, args=(sent, function, arguments, most_bytes, timeout_s), daemon=True
                     )
-                    with self._starting, _without_main_module(), _interrupts_held():
+                    with self._starting, without_main_module(), interrupts_held():
                         child.start()
                 value: R = _answer(received, child, deadline, field, require)
                 return value
@@ -114,7 +114,7 @@ def _remove(folder: str, pid: int) -> None:
 
 
 @contextlib.contextmanager
-def _without_main_module() -> Iterator[None]:
+def without_main_module() -> Iterator[None]:
     """Hide this process's main module, which a child would import anew, and needs for nothing."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -125,7 +125,7 @@ def _without_main_module() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Start processes with Ctrl-C blocked: the fork server would tell of it while it imports the parsers."""
     resource_tracker.ensure_running()  # its start, inside the fork server's, would let the signal in again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

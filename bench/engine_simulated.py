@@ -209,7 +209,7 @@ def sizes_of(case: Case) -> Sizes:
 
 def count_of(case: Case) -> int:
     """The number of requests."""
-    return 8 if case.alone else case.workload.num_requests * (2 if case.num_beams == 1 else 1)
+    return 32 if case.alone else case.workload.num_requests * (2 if case.num_beams == 1 else 1)
 
 
 def seconds_of(case: Case, *, host_is_free: bool, count: int | None = None) -> tuple[float, float]:

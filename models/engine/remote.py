@@ -54,17 +54,9 @@ class _Loading:
 class _Sent(Awaited):
     """A generation that is in the other process, and what its caller waits for."""
 
-    def __init__(
-        self,
-        number: int,
-        engine: _Loading,
-        on_token: Callable[[int], None] | None,
-        when_cancelled: Callable[["_Sent"], None],
-    ):
-        super().__init__(when_cancelled)
-        self.number = number
-        self.engine = engine
-        self.on_token = on_token
+    def __init__(self, number: int, engine: _Loading, told: Generation, dropped: Callable[[Any], None]):
+        super().__init__(dropped)
+        self.number, self.engine, self.on_token = number, engine, told.on_token
 
 
 class RemoteEngines:
@@ -119,10 +111,7 @@ class RemoteEngines:
         self, name: str, engine: _Loading, generations: Sequence[Generation], wait: bool
     ) -> list[Future[Output]]:
         """See `Engine.submit`."""
-        sent = [
-            _Sent(next(self._numbers), engine, generation.on_token, self._cancelled)
-            for generation in generations
-        ]
+        sent = [_Sent(next(self._numbers), engine, each, self._cancelled) for each in generations]
         submission = wire.from_generations(name, [each.number for each in sent], generations)
         with self._changed:
             while wait and engine.unanswered >= MAX_UNANSWERED and not engine.closing:

@@ -1,4 +1,4 @@
-"""Futures without a condition are as those of `concurrent.futures`; generations go over the wire unchanged."""
+"""Futures without a condition are as those of `concurrent.futures`; generations cross the wire unchanged."""
 
 import pickle
 import threading

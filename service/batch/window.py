@@ -29,8 +29,8 @@ memory stays flat."""
 
 UNIT_SIZES = {"cpu": Size(256, 100_000), "cuda": Size(512, 1_600_000)}
 """By where the models run. On a CPU that is some 25 batches of 32 sentences, or for records of one sentence 4
-of 64: the last one, which is seldom full, costs little. A GPU's engine has room for 256 articles, runs half empty while a unit comes to its end,
-and has nothing then until the next one's texts are submitted."""
+of 64: the last one, which is seldom full, costs little. A GPU's engine has room for 256 articles, runs half
+empty while a unit comes to its end, and has nothing then until the next one's texts are submitted."""
 
 
 @dataclass(slots=True)

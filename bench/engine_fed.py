@@ -15,20 +15,30 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from engine_simulated import CASES, Case, Device, SimulatedEngine, about, count_of, seconds_of, sizes_of
+from engine_simulated import (
+    CASES,
+    Case,
+    Device,
+    SimulatedEngine,
+    about,
+    count_of,
+    replayed_s,
+    seconds_of,
+    sizes_of,
+)
 from engine_texts import OwnTime, TextTask, WritingEngine, texts_of
 from engine_workloads import simulated_model
 
-from models.engine.hosting import EngineHost
-from models.engine.protocol import Engine
+from models.engine.hosting import EngineHost, prepare_process
+from models.engine.protocol import Engine, Generation, Output
 from models.engine.remote import RemoteEngines
 from models.tasks.driver import Driver
 
@@ -36,8 +46,8 @@ WORKERS = 2
 UNIT = 32
 """Articles."""
 KEY = b"the bench's own"
-SLICE_S = 2e-5
-"""Of real time, for the other threads, as often as the engine waits for the device."""
+SLICE_S, LACKING_S = 2e-5, 1e-3
+"""Of real time, for the other threads, as often as the engine waits for the device, or that for texts."""
 LEAST_S = 2e-5
 """CPU time of others in a slice that means that they have something to do."""
 
@@ -48,63 +58,91 @@ def most_of(case: Case) -> int:
 
 
 class ServedDevice(Device):
-    """A device in a process with other threads: while the engine waits for it they work, and time goes on."""
+    """A device in a process with other threads: while the engine waits for it they work, and time goes on.
+
+    Where texts are wanted and to come it waits for them, and no time passes but that in which others work.
+    """
 
     def __init__(self, to_come: Any):
         super().__init__(host_is_free=False)
         self._to_come = to_come
-        self._looking_s = 0.0
-        self.queued: Callable[[], int] = lambda: 0
-        self.least_queued = 0
+        self.looking_s = 0.0
+        """CPU time of waiting itself: a GPU's takes none."""
+        self.lacks: Callable[[], bool] = lambda: False
 
     def now(self) -> float:
-        return super().now() - self._looking_s
+        return super().now() - self.looking_s
 
     def wait_until(self, moment: float) -> None:
-        while self._to_come.value and self.queued() < self.least_queued:
-            self._look(1e-3)
-        while self.now() < moment and self._look(SLICE_S):
-            pass
+        own_s = time.thread_time()
+        until = _others_s() + moment - self.now()  # the others may work so long
+        worked = True
+        while (spent := _others_s()) < until:
+            lacks = bool(self._to_come.value) and self.lacks()
+            if not worked and not lacks:
+                break
+            time.sleep(LACKING_S if lacks and not worked else SLICE_S)
+            worked = _others_s() - spent > LEAST_S
+        self.looking_s += time.thread_time() - own_s
         self._waited_s += max(0.0, moment - self.now())
 
-    def _look(self, seconds: float) -> bool:
-        """Let the other threads run; returns whether they did anything. Looking itself takes no time."""
-        before, own = time.process_time(), time.thread_time()
-        time.sleep(seconds)
-        own = time.thread_time() - own
-        self._looking_s += own
-        return time.process_time() - before - own > LEAST_S
+
+def _others_s() -> float:
+    """CPU seconds of this process's other threads."""
+    return time.process_time() - time.thread_time()
+
+
+class ServedEngine(SimulatedEngine):
+    """Keeps what is submitted, and after how many steps of the device."""
+
+    def __init__(self, case: Case, simulated: ServedDevice):
+        self.simulated = simulated
+        self.feed: list[tuple[int, Sequence[Generation]]] = []
+        super().__init__(case, simulated, simulated_model(case.workload), **sizes_of(case))
+        slots = 0 if case.alone else self.stats().slots
+        simulated.lacks = lambda: self.stats().queued < slots
+
+    def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
+        self.feed.append((self.simulated.steps, generations))
+        return super().submit(generations, wait=wait)
+
+
+class Served(NamedTuple):
+    """A case as the engine's process had it."""
+
+    seconds: float
+    busy_s: float
+    feed: list[tuple[int, Sequence[Generation]]]
+    cpu_us: dict[str, float]
 
 
 def serve(address: str, to_come: Any, pipe: Any) -> None:
     """The engines' process: makes each case's engine when a worker loads it, until None comes."""
     torch.set_num_threads(1)
-    made: dict[int, tuple[ServedDevice, SimulatedEngine]] = {}
+    prepare_process()
+    made: dict[int, ServedEngine] = {}
 
-    def make(number: int) -> SimulatedEngine:
-        case, device = CASES[number], ServedDevice(to_come)
-        engine = SimulatedEngine(case, device, simulated_model(case.workload), **sizes_of(case))
-        device.queued = lambda: engine.stats().queued
-        device.least_queued = 0 if case.alone else engine.stats().slots
-        made[number] = device, engine
+    def make(number: int) -> ServedEngine:
+        made[number] = ServedEngine(CASES[number], ServedDevice(to_come))
         gc.collect()
         gc.freeze()  # as a server does once it is up
-        return engine
+        return made[number]
 
     with Listener(address, "AF_UNIX", authkey=KEY) as listener:
         threading.Thread(target=EngineHost(make).serve, args=(listener,), daemon=True).start()
         pipe.send("ready")
         while (number := pipe.recv()) is not None:  # everyone has loaded it
-            device, engine = made[number]
-            start_s, busy_s, requests = device.now(), device.busy_s, engine.stats().requests
-            threads_s = _threads_s()
+            engine, device = made[number], made[number].simulated
+            engine.feed.clear()
+            device.steps, device.busy_s, device.looking_s = 0, 0.0, 0.0
+            start_s, threads_s = device.now(), _threads_s()
             pipe.send("go")
             pipe.recv()  # everyone has all answers
-            seconds, requests = device.now() - start_s, engine.stats().requests - requests
-            cpu_us = {
-                name: (end_s - threads_s[name]) / requests * 1e6 for name, end_s in _threads_s().items()
-            }
-            pipe.send((seconds, device.busy_s - busy_s, requests, cpu_us))
+            seconds, cpu_s = device.now() - start_s, _threads_s()
+            cpu_s["seq2seq-engine"] -= device.looking_s
+            requests = sum(len(generations) for _, generations in engine.feed)
+            cpu_us = {name: (end_s - threads_s[name]) / requests * 1e6 for name, end_s in cpu_s.items()}
+            pipe.send(Served(seconds, device.busy_s, engine.feed, cpu_us))
 
 
 def _threads_s() -> dict[str, float]:
@@ -127,6 +165,7 @@ def feed(worker: int, address: str, to_come: Any, pipe: Any) -> None:
         texts = [] if case.alone else texts_of(case.workload, count, worker)
         units = [texts[i : i + UNIT] for i in range(0, len(texts), UNIT)]
         feeder = _Feeder(case, engine, to_come)
+        generations = case.workload.generations(count, case.num_beams) if case.alone else []
         feeder.unit(90 + worker, texts_of(case.workload, 12, 90)[:1])  # loads whatever the first text does
         gc.collect()
         gc.freeze()
@@ -134,7 +173,7 @@ def feed(worker: int, address: str, to_come: Any, pipe: Any) -> None:
         pipe.recv()
         OwnTime.seconds, start_s = 0.0, time.process_time()
         if case.alone and worker == 0:
-            for generation in case.workload.generations(count, case.num_beams):
+            for generation in generations:
                 engine.submit([generation], wait=True)[0].result()
         elif units:
             with ThreadPoolExecutor(len(units)) as threads:
@@ -179,21 +218,21 @@ def fed() -> Iterator[dict[str, object]]:
             yield _record(case, *_run(number, engine, workers, to_come))
 
 
-def _record(
-    case: Case, told: tuple[float, float, int, dict[str, float]], workers_s: float
-) -> dict[str, object]:
-    seconds, busy_s, requests, cpu_us = told
+def _record(case: Case, served: Served, workers_s: float) -> dict[str, object]:
+    seconds, requests = served.seconds, sum(len(generations) for _, generations in served.feed)
     if case.alone:
         seconds += workers_s
-    free_s, _ = seconds_of(case, host_is_free=True, count=requests)
+        free_s, _ = seconds_of(case, host_is_free=True, count=requests)
+    else:
+        free_s = replayed_s(case, served.feed)
     rate, a_request_s = requests / seconds, workers_s / requests
     record = {
         "system": "simulated, in a process of its own",
         **about(case),
         "per_s": rate,
         "of_the_device": free_s / seconds,
-        "busy": busy_s / seconds,
-        "cpu_us": {name: round(each, 1) for name, each in cpu_us.items() if each > 1.0},
+        "busy": served.busy_s / seconds,
+        "cpu_us": {name: round(each, 1) for name, each in served.cpu_us.items() if each > 1.0},
     }
     if case.alone:
         return {**record, "hop_ms": a_request_s * 1e3}
@@ -205,7 +244,7 @@ def _record(
     }
 
 
-def _run(number: int, engine: Any, workers: list[Any], to_come: Any) -> tuple[Any, float]:
+def _run(number: int, engine: Any, workers: list[Any], to_come: Any) -> tuple[Served, float]:
     """What the engine's process tells of the case, and the CPU seconds of the workers."""
     for worker in workers:
         worker.send(number)

@@ -9,12 +9,15 @@ share that the host keeps. Kernel launches, copies to a GPU and their order are 
 import gc
 import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import torch
 from engine_workloads import WORKLOADS, Workload, simulated_model
 
+from models.engine.protocol import Generation, Output
 from models.engine.seq2seq import Seq2SeqEngine
 from models.engine.seq2seq.loop import Loop
 from models.engine.seq2seq.memory import Sizes, sizes_for
@@ -62,6 +65,7 @@ class Device:
 
     def __init__(self, *, host_is_free: bool):
         self.busy_s = 0.0
+        self.steps = 0
         self._ready_s = 0.0
         self._waited_s = 0.0
         self._host_s = (lambda: 0.0) if host_is_free else time.process_time
@@ -107,9 +111,10 @@ class SimulatedRunner(Runner):
         def encoded(input_ids, attention_mask):
             simulated.work(input_ids.numel() * case.token_us / 1e6)
             encode(input_ids=input_ids[:1, :1], attention_mask=None)  # the module's own Python
-            return type("", (), {"last_hidden_state": torch.zeros(*input_ids.shape, model.config.d_model)})
+            return type("", (), {"last_hidden_state": torch.zeros(len(input_ids), 1, model.config.d_model)})
 
         self.encoder._encode = encoded
+        self.encoder._cache = self.encoder._cache[..., :1, :]  # what a GPU copies takes the host no time
         self.decoder.cross_keys_values = lambda _, hidden: hidden.new_zeros(1).expand(
             2, hidden.shape[0], 1, hidden.shape[1], 1
         )
@@ -120,6 +125,7 @@ class SimulatedRunner(Runner):
         bucket = buckets[bisect_left(buckets, len(active))]
         rows_us = bucket * (case.slot_us + lane.num_beams * case.row_us)
         self._simulated.work(case.step_ms / 1e3 + rows_us / 1e6)
+        self._simulated.steps += 1
         position = state.position[slots] + 1
         state.position[slots] = position
         state.finished[slots] = (position >= state.settings[slots, 0]).int()
@@ -203,7 +209,7 @@ def sizes_of(case: Case) -> Sizes:
 
 def count_of(case: Case) -> int:
     """The number of requests."""
-    return 8 if case.alone else case.workload.num_requests * (2 if case.num_beams == 1 else 1)
+    return 32 if case.alone else case.workload.num_requests * (2 if case.num_beams == 1 else 1)
 
 
 def seconds_of(case: Case, *, host_is_free: bool, count: int | None = None) -> tuple[float, float]:
@@ -236,3 +242,24 @@ def seconds_of(case: Case, *, host_is_free: bool, count: int | None = None) -> t
     engine.close()
     gc.unfreeze()
     return seconds, busy_s
+
+
+def replayed_s(case: Case, feed: Sequence[tuple[int, Sequence[Generation]]]) -> float:
+    """The simulated seconds of a host that takes no time, given the same after as many steps."""
+    device = Device(host_is_free=True)
+    engine = SimulatedEngine(case, device, simulated_model(case.workload), **sizes_of(case))
+    left, futures = deque(feed), deque[Future[Output]]()
+
+    def meanwhile() -> bool:
+        if left and device.steps >= left[0][0]:
+            futures.extend(engine.submit(left.popleft()[1]))
+            return True
+        return False
+
+    device.meanwhile = meanwhile
+    while left or futures:
+        if not futures:  # and so the engine has nothing to do
+            futures.extend(engine.submit(left.popleft()[1]))
+        futures.popleft().result()
+    engine.close()
+    return device.now()

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
-from models.engine.hosting import EngineHost
+from models.engine.hosting import EngineHost, prepare_process
 from models.engine.protocol import BatchRecord, Engine
 from models.engine.remote import RemoteEngines
 from models.engine.verdicts import Verdicts
@@ -139,6 +139,7 @@ def main() -> None:
     """Serve engines until standard input ends."""
     start = pickle.load(sys.stdin.buffer)  # noqa: S301 - the service's own
     configure_log()
+    prepare_process()
     # The service has fetched what is to be loaded.
     maker = engine_maker(
         start.settings, Store(start.settings.cache_dir, offline=True), lambda *batch: host.on_batch(*batch)

@@ -4,7 +4,6 @@ import dataclasses
 import threading
 import time
 import weakref
-from concurrent.futures import wait
 
 import pytest
 import torch
@@ -172,7 +171,6 @@ def test_cancelling_frees_the_slot_within_a_step(engine, oracle, monkeypatch):
     assert futures[5].cancel()
     gate.open()
     wait_until(lambda: engine._loop._step > steps)
-    assert not wait([futures[0], futures[5]], timeout=10).not_done
     for number in range(1, 5):
         assert_right(oracle, Generation(SOURCES[number], BEAMS), futures[number])
     wait_until(lambda: engine.stats().slots_used == 0)

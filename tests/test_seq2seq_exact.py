@@ -22,6 +22,7 @@ from seq2seq_models import (
 
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import Seq2SeqEngine
+from models.engine.seq2seq.scheduler import Request
 
 
 @functools.cache
@@ -119,7 +120,7 @@ def test_joining_and_leaving_changes_nothing(lag, requests, actions):
     while not loop.idle:
         loop.turn()
     for request in running:
-        assert_as_expected("marian", request.generation, request.future.result(0))
+        assert_as_expected("marian", request.generation, request.result(0))
     assert loop.scheduler.slots.used == 0
     assert loop.scheduler.slots.free_rows == loop.scheduler.slots.num_rows
 
@@ -137,7 +138,8 @@ class LoopDriver:
 
         def submit(seed, num_beams):
             rng = random.Random(seed)
-            request = engine._request(Generation(random_source(rng), random_decoding(rng, num_beams)))
+            generation = Generation(random_source(rng), random_decoding(rng, num_beams))
+            request = Request(generation, *engine._checks.check(generation))
             loop.add([request])
             return request
 
@@ -145,7 +147,7 @@ class LoopDriver:
 
     @staticmethod
     def cancel(request):
-        if request.future.cancel():
+        if request.cancel():
             LoopDriver.loop.drop([request])
 
 

@@ -1,7 +1,6 @@
 """The native engine's loop over a device that only counts: a GPU, looked at late, answers hardly later."""
 
 import time
-from concurrent.futures import Future
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -69,18 +68,17 @@ def answers(kind: str, arrivals: list[tuple[int, int]], cancelled: dict[int, int
     """The turn at which each request is answered, of those that come at a turn and take so many steps."""
     loop = Loop(CountingDevice(kind), Counts())  # type: ignore[arg-type]
     requests = [
-        Request(Generation((steps,), Decoding(max_new_tokens=99)), Future(), LANE, (2,))
-        for _, steps in arrivals
+        Request(Generation((steps,), Decoding(max_new_tokens=99)), LANE, (2,)) for _, steps in arrivals
     ]
     turns: list[int | None] = [None] * len(requests)
     for turn in range(500):
         loop.add([each for each, (at, _) in zip(requests, arrivals, strict=True) if at == turn])
         gone = [requests[i] for i, at in cancelled.items() if at == turn and arrivals[i][0] <= turn]
-        loop.drop([each for each in gone if each.future.cancel()])
+        loop.drop([each for each in gone if each.cancel()])
         if not loop.idle:
             loop.turn()
         for i, request in enumerate(requests):
-            if turns[i] is None and request.future.done() and not request.future.cancelled():
+            if turns[i] is None and request.done() and not request.cancelled():
                 turns[i] = turn
         if loop.idle and all(at <= turn for at, _ in arrivals):
             return turns
@@ -97,10 +95,7 @@ def test_who_shares_a_step_does_not_depend_on_how_fast_anything_is() -> None:
         device = CountingDevice("cuda", begin_s)
         loop = Loop(device, Counts())  # type: ignore[arg-type]
         loop.add(
-            [
-                Request(Generation((3 + i % 7,), Decoding(max_new_tokens=99)), Future(), LANE, (2,))
-                for i in range(60)
-            ]
+            [Request(Generation((3 + i % 7,), Decoding(max_new_tokens=99)), LANE, (2,)) for i in range(60)]
         )
         while not loop.idle:
             loop.turn()

@@ -1,7 +1,6 @@
 """Slots, queue and memory plan: the parts of the engine that know no tensors."""
 
 import ast
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,7 @@ def test_no_torch(module):
 
 def request(num_beams=1, deadline=None):
     generation = Generation((3,), Decoding(max_new_tokens=4, num_beams=num_beams), deadline=deadline)
-    return Request(generation, Future(), Lane(num_beams, 2 * num_beams), (2,))
+    return Request(generation, Lane(num_beams, 2 * num_beams), (2,))
 
 
 def test_places_are_never_shared():

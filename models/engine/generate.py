@@ -136,7 +136,7 @@ class GenerateBackend:
     def close(self) -> None:
         del self._model
 
-    def _padded(self, rows: list[tuple[int, ...]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _padded(self, rows: list[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Ids and mask [rows, longest], padded on the left for a causal model, else on the right."""
         longest = max(map(len, rows))
         ids = torch.full((len(rows), longest), self._pad)

@@ -4,10 +4,13 @@ Every process that connects has a thread that reads and one that writes. Engines
 that load the same name use one engine.
 """
 
+import gc
 import logging
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection, Listener
 from queue import Empty, SimpleQueue
@@ -15,13 +18,23 @@ from typing import Any
 
 from models.engine import wire
 from models.engine.places import EnginePlace, EnginePlaces
-from models.engine.protocol import BatchRecord, Engine, EngineStats, Generation, Output
+from models.engine.protocol import BatchRecord, Engine, EngineStats, Output
 from models.errors import DragomanError, EngineFailed
 
 log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 1024
 """Messages that one list takes."""
+SWITCH_S = 1e-3
+"""An engine's step waits no longer than that for the thread that reads to let go of the interpreter."""
+COLLECT_AFTER = 100_000
+"""New objects that bring Python's collector: some ten thousand requests'. None of them needs it."""
+
+
+def prepare_process() -> None:
+    """Suit Python in this process to engines: once, before the first is made."""
+    sys.setswitchinterval(SWITCH_S)
+    gc.set_threshold(COLLECT_AFTER)
 
 
 class EngineHost:
@@ -82,6 +95,7 @@ class _Client:
         self._over = False
         self._lock = threading.Lock()
         self._outgoing: SimpleQueue[Any] = SimpleQueue()
+        """Messages, and of each generation that has ended its number and its future."""
 
     def start(self) -> None:
         """Begin to read and write."""
@@ -96,17 +110,17 @@ class _Client:
 
     def _write(self) -> None:
         while (first := self._outgoing.get()) is not None:
-            messages = [first]
+            told = [first]
+            with suppress(Empty):
+                while len(told) < MOST_AT_ONCE:
+                    told.append(self._outgoing.get_nowait())
+            ended = [_result(*each) for each in told if type(each) is tuple]
+            messages = [each for each in told if each is not None and type(each) is not tuple]
             try:
-                while len(messages) < MOST_AT_ONCE:
-                    messages.append(self._outgoing.get_nowait())
-            except Empty:
-                pass
-            try:
-                wire.send(self._connection, [message for message in messages if message is not None])
+                wire.send(self._connection, [*messages, wire.Ended(ended)] if ended else messages)
             except OSError:
                 break  # the process has gone; its reader sees to the rest
-            if messages[-1] is None:
+            if told[-1] is None:
                 break
         self._connection.close()
 
@@ -184,12 +198,7 @@ class _Client:
             self._give(message, place, engine)
 
     def _give(self, message: wire.Submission, place: EnginePlace, engine: Engine) -> None:
-        generations = [
-            Generation(
-                source_ids, wire.to_decoding(decoding), deadline, self._told(number) if streams else None
-            )
-            for number, source_ids, decoding, deadline, streams in message.generations
-        ]
+        generations = wire.to_generations(message, self._told)
         numbers = [number for number, *_ in message.generations]
         try:
             futures = engine.submit(generations, wait=True)
@@ -207,21 +216,22 @@ class _Client:
 
     def _failed(self, message: wire.Submission, error: Exception) -> None:
         failure = error if isinstance(error, DragomanError) else EngineFailed(repr(error))
-        for number, *_ in message.generations:
-            self.send(wire.Ended(number, failure))
+        self.send(wire.Ended([(number, failure) for number, *_ in message.generations]))
 
     def _told(self, number: int) -> Callable[[int], None]:
         return lambda token_id: self.send(wire.Token(number, token_id))
 
     def _ended(self, place: EnginePlace, number: int, future: Future[Output]) -> None:
-        with self._lock:
-            self._futures.pop(number, None)
+        self._futures.pop(number, None)
         self._host.places.ended(place)
-        if future.cancelled():
-            return
-        error = future.exception()
-        assert error is None or isinstance(error, Exception)  # noqa: S101 - engines answer with no other
-        self.send(wire.Ended(number, error or wire.from_output(future.result())))
+        if not future.cancelled():
+            self._outgoing.put((number, future))  # the engine's thread has better things to do than to write
+
+
+def _result(number: int, future: Future[Output]) -> tuple[int, tuple[Any, ...] | Exception]:
+    error = future.exception()
+    assert error is None or isinstance(error, Exception)  # noqa: S101 - engines answer with no other
+    return number, error or wire.from_output(future.result())
 
 
 def _begin(work: Callable[..., None], *arguments: Any, name: str = "engine-load") -> None:

@@ -38,7 +38,8 @@ class Decoding:
 class Generation:
     """One request: the encoder's input, or a causal model's prompt, with its special tokens."""
 
-    source_ids: tuple[int, ...]
+    source_ids: Sequence[int]
+    """A tuple, or in a process that has engines an array."""
     decoding: Decoding
     deadline: float | None = None
     """On `time.monotonic()`'s clock; past it the request is dropped with DeadlineExceeded."""

@@ -13,16 +13,16 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from functools import partial
 from multiprocessing import ProcessError
 from multiprocessing.connection import Connection
 from typing import Any
 
 from models.engine import wire
-from models.engine.protocol import BatchRecord, EngineStats, Generation, Output, settle
+from models.engine.awaited import Awaited
+from models.engine.protocol import BatchRecord, EngineStats, Generation, Output
 from models.errors import EngineFailed, EngineGone, Overloaded
 
 log = logging.getLogger(__name__)
@@ -51,13 +51,12 @@ class _Loading:
     """How often its statistics came."""
 
 
-@dataclass(eq=False, slots=True)
-class _Sent:
-    """A generation that is in the other process."""
+class _Sent(Awaited):
+    """A generation that is in the other process, and what its caller waits for."""
 
-    engine: _Loading
-    future: Future[Output]
-    on_token: Callable[[int], None] | None
+    def __init__(self, number: int, engine: _Loading, told: Generation, dropped: Callable[[Any], None]):
+        super().__init__(dropped)
+        self.number, self.engine, self.on_token = number, engine, told.on_token
 
 
 class RemoteEngines:
@@ -112,7 +111,8 @@ class RemoteEngines:
         self, name: str, engine: _Loading, generations: Sequence[Generation], wait: bool
     ) -> list[Future[Output]]:
         """See `Engine.submit`."""
-        sent = [_Sent(engine, Future(), generation.on_token) for generation in generations]
+        sent = [_Sent(next(self._numbers), engine, each, self._cancelled) for each in generations]
+        submission = wire.from_generations(name, [each.number for each in sent], generations)
         with self._changed:
             while wait and engine.unanswered >= MAX_UNANSWERED and not engine.closing:
                 self._changed.wait()
@@ -122,14 +122,10 @@ class RemoteEngines:
                 raise engine.error or EngineGone(GONE)
             if engine.unanswered >= MAX_UNANSWERED:
                 raise Overloaded(f"the queue is full ({engine.unanswered} generations wait)")
-            numbers = [next(self._numbers) for _ in sent]
-            self._sent.update(zip(numbers, sent, strict=True))
+            self._sent.update((each.number, each) for each in sent)
             engine.unanswered += len(sent)
-        wired = list(map(wire.from_generation, numbers, generations))
-        self._send(wire.Submission(name, wired))
-        for number, each in zip(numbers, sent, strict=True):
-            each.future.add_done_callback(partial(self._cancelled, number))
-        return [each.future for each in sent]
+        self._send(submission)
+        return [*sent]
 
     def stats(self, name: str, engine: _Loading) -> EngineStats:
         """Ask the other process; what it said last if it does not answer soon."""
@@ -178,17 +174,18 @@ class RemoteEngines:
             with contextlib.suppress(OSError), self._sending:
                 wire.send(connection, [message])
 
-    def _cancelled(self, number: int, future: Future[Output]) -> None:
-        if future.cancelled() and self._taken(number) is not None:
-            self._send(wire.Cancel([number]))
+    def _cancelled(self, sent: _Sent) -> None:
+        if self._taken([sent.number]):
+            self._send(wire.Cancel([sent.number]))
 
-    def _taken(self, number: int) -> _Sent | None:
+    def _taken(self, numbers: Iterable[int]) -> list[_Sent]:
+        """Take those that are still in the other process out of the books."""
         with self._changed:
-            sent = self._sent.pop(number, None)
-            if sent is not None:
+            taken = [self._sent.pop(number) for number in numbers if number in self._sent]
+            for sent in taken:
                 sent.engine.unanswered -= 1
-                self._changed.notify_all()
-            return sent
+            self._changed.notify_all()
+            return taken
 
     # ------------------------------------------------------------------ the thread that reads
 
@@ -235,13 +232,15 @@ class RemoteEngines:
                     self._forget(name, engine)
             self._changed.notify_all()
         for sent in lost:
-            settle(sent.future, EngineGone(why))
+            sent.answer(EngineGone(why))
 
     def _take(self, message: Any) -> None:
         match message:
-            case wire.Ended(number, result):
-                if (sent := self._taken(number)) is not None:
-                    settle(sent.future, result if isinstance(result, Exception) else wire.to_output(result))
+            case wire.Ended(results):
+                ended = dict(results)
+                for sent in self._taken(ended):
+                    result = ended[sent.number]
+                    sent.answer(result if isinstance(result, Exception) else wire.to_output(result))
             case wire.Token(number, token_id):
                 streaming = self._sent.get(number)
                 if streaming is not None and streaming.on_token is not None:

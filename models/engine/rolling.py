@@ -97,7 +97,7 @@ class RollingBatch:
         """Prefill the rows' sources, write each row's first token and put them beside those that run."""
         width = max(len(row.generation.source_ids) for row in rows)
         sources = [row.generation.source_ids for row in rows]
-        ids = torch.tensor([(*source[:1] * (width - len(source)), *source) for source in sources])
+        ids = torch.tensor([(*[source[0]] * (width - len(source)), *source) for source in sources])
         mask = torch.tensor([[0] * (width - len(source)) + [1] * len(source) for source in sources])
         ids, mask, cache = ids.to(self._device), mask.to(self._device), DynamicCache()
         positions = (mask.cumsum(-1) - 1).clamp(min=0)

@@ -1,13 +1,14 @@
 """The messages between a process that has engines and the processes that use them.
 
 They are pickled, so both ends must be processes of one installation, over a connection that nobody else can
-open. Each is sent in a list with what else is waiting to be sent. What there is of each generation goes as
-plain tuples: a dataclass takes ten times as long to be pickled and read.
+open. Each is sent in a list with what else is waiting to be sent. Messages, and what there is of each
+generation in them, are tuples: a dataclass takes ten times as long to be pickled and read.
 """
 
 import pickle
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from functools import lru_cache
 from multiprocessing.connection import Connection
 from operator import attrgetter
@@ -18,43 +19,40 @@ from models.engine.protocol import BatchRecord, Decoding, EngineStats, Generatio
 # ------------------------------------------------------------------------------------- to the engines
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """Make the engine `name` out of `what`, if there is none yet. Answered by Loaded."""
 
     name: str
     what: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Unload:
+class Unload(NamedTuple):
     """Let the engine finish, and close it once no other process uses it. Answered by Unloaded."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """Generations for one engine, each `(number, source_ids, decoding, deadline, streams)`.
+class Submission(NamedTuple):
+    """Generations for one engine, each `(number, source_length, decoding, deadline, streams)`.
 
     `number` is the sender's own; `decoding` is as `from_decoding` gives it; `deadline` is on
-    `time.monotonic()`'s clock, which processes of one machine share; `streams` asks for each token. Each is
-    answered by Ended.
+    `time.monotonic()`'s clock, which processes of one machine share; `streams` asks for each token. Each has
+    its end in an Ended.
     """
 
     name: str
     generations: Sequence[tuple[Any, ...]]
+    source_ids: "array[int]"
+    """Of all, one after the other: a token takes 4 bytes, and as an object of Python's own 40."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(NamedTuple):
     """Nobody waits for these generations any more."""
 
     numbers: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class AskStats:
+class AskStats(NamedTuple):
     """Answered by Stats."""
 
     name: str
@@ -63,8 +61,7 @@ class AskStats:
 # ------------------------------------------------------------------------------------- from the engines
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """The engine is there, or the error says why it is not; and what is to be told of all engines there."""
 
     name: str
@@ -72,8 +69,7 @@ class Loaded:
     notes: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Unloaded:
+class Unloaded(NamedTuple):
     """The engine has answered all that it had of this process."""
 
     name: str
@@ -87,22 +83,19 @@ class Token(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """The end of a generation: an Output as `from_output` gives it, or an error."""
+    """The ends of generations: the number of each, and an Output as `from_output` gives it or an error."""
 
-    number: int
-    result: tuple[Any, ...] | Exception
+    results: Sequence[tuple[int, tuple[Any, ...] | Exception]]
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(NamedTuple):
     """An engine's statistics."""
 
     name: str
     stats: EngineStats
 
 
-@dataclass(frozen=True, slots=True)
-class BatchRan:
+class BatchRan(NamedTuple):
     """An engine ran a batch."""
 
     name: str
@@ -112,9 +105,25 @@ class BatchRan:
 from_decoding: Callable[[Decoding], tuple[Any, ...]] = attrgetter(*(each.name for each in fields(Decoding)))
 
 
-def from_generation(number: int, each: Generation) -> tuple[Any, ...]:
-    """Return what a Submission says of a generation."""
-    return number, each.source_ids, from_decoding(each.decoding), each.deadline, each.on_token is not None
+def from_generations(name: str, numbers: Iterable[int], generations: Sequence[Generation]) -> Submission:
+    """Return the generations as they go over, under these numbers."""
+    told, source_ids = [], array("i")
+    for number, each in zip(numbers, generations, strict=True):
+        source_ids.extend(each.source_ids)
+        streams = each.on_token is not None
+        told.append((number, len(each.source_ids), from_decoding(each.decoding), each.deadline, streams))
+    return Submission(name, told, source_ids)
+
+
+def to_generations(told: Submission, on_token: Callable[[int], Callable[[int], None]]) -> list[Generation]:
+    """Return the generations; `on_token(number)` is told of the tokens of one that streams."""
+    generations, start = [], 0
+    for number, length, decoding, deadline, streams in told.generations:
+        source_ids = told.source_ids[start : start + length]
+        start += length
+        listener = on_token(number) if streams else None
+        generations.append(Generation(source_ids, to_decoding(decoding), deadline, listener))
+    return generations
 
 
 @lru_cache(maxsize=1024)

@@ -67,7 +67,7 @@ class Flight:
     def order(self) -> "Order":
         """Its place among those that wait."""
         generation = self.wanted.generation
-        return self._block, -self.source_tokens, generation.source_ids, generation.decoding.num_beams
+        return self._block, -self.source_tokens, tuple(generation.source_ids), generation.decoding.num_beams
 
     def join(self, running: Running, place: int) -> None:
         """Have its output go to this place as well."""

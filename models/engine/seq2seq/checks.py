@@ -31,23 +31,28 @@ class RequestChecks:
     source_vocabulary: int
     target_vocabulary: int
     end_token_ids: tuple[int, ...]
-    _sound: set[Decoding] = field(default_factory=set, init=False, compare=False)
+    _sound: dict[Decoding, tuple[Lane, tuple[int, ...]]] = field(
+        default_factory=dict, init=False, compare=False
+    )
     """Decodings that were checked before."""
-    _lanes: dict[int, Lane] = field(default_factory=dict, init=False, compare=False)
-    """By the beams that were wished for."""
 
-    def check(self, generation: Generation) -> None:
-        """InvalidInput, with the field and what it may be, if this generation cannot run here."""
+    def check(self, generation: Generation) -> tuple[Lane, tuple[int, ...]]:
+        """Return the lane that this generation runs in, and the tokens that end it.
+
+        Raises InvalidInput, with the field and what it may be, if it cannot run here.
+        """
         source, decoding = generation.source_ids, generation.decoding
         _between("source_ids", len(source), 1, self.max_source_tokens, what="number of source tokens")
         _all_below("source_ids", source, self.source_vocabulary)
-        if decoding not in self._sound:
+        sound = self._sound.get(decoding)
+        if sound is None:
             self._check_decoding(decoding)
             if len(self._sound) >= MOST_REMEMBERED:
                 self._sound.clear()
-            self._sound.add(decoding)
+            sound = self._sound[decoding] = self._lane(decoding.num_beams), self._stop_token_ids(decoding)
         if generation.on_token is not None and decoding.num_beams > 1:
             raise InvalidInput("tokens are streamed in greedy search only", field="num_beams", allowed="1")
+        return sound
 
     def _check_decoding(self, decoding: Decoding) -> None:
         _between("max_new_tokens", decoding.max_new_tokens, 1, self.max_new_tokens)
@@ -65,7 +70,7 @@ class RequestChecks:
             )
 
     def _check_token_lists(self, decoding: Decoding) -> None:
-        stops = len(self.stop_token_ids(decoding))
+        stops = len(self._stop_token_ids(decoding))
         _between("stop_token_ids", stops, 0, self.max_stop_tokens, what="number of tokens")
         suppressed = decoding.suppressed_token_ids
         _between("suppressed_token_ids", len(suppressed), 0, MAX_SUPPRESSED_TOKENS, what="number of tokens")
@@ -79,22 +84,16 @@ class RequestChecks:
             if token in suppressed:
                 raise InvalidInput(f"token {token} is both forced and suppressed", field=name)
 
-    def stop_token_ids(self, decoding: Decoding) -> tuple[int, ...]:
-        """The tokens that end this generation."""
+    def _stop_token_ids(self, decoding: Decoding) -> tuple[int, ...]:
         return decoding.stop_token_ids or self.end_token_ids
-
-    def lane(self, decoding: Decoding) -> Lane:
-        """The lane this generation runs in: the widest of the engine's that is no wider than it wishes."""
-        wish = min(max(1, decoding.num_beams), max(self.beam_widths))
-        if wish not in self._lanes:
-            self._lanes[wish] = self._lane(max(width for width in self.beam_widths if width <= wish))
-        return self._lanes[wish]
 
     def lanes(self) -> list[Lane]:
         """All lanes of the engine."""
         return [self._lane(width) for width in self.beam_widths]
 
-    def _lane(self, num_beams: int) -> Lane:
+    def _lane(self, wish: int) -> Lane:
+        """The widest lane of the engine's that is no wider than this wish."""
+        num_beams = max(width for width in self.beam_widths if width <= wish)
         if num_beams == 1:
             return Lane(1, 1)  # the same token is the best either way
         # As many as transformers' beam search keeps where each stop token is used; more change nothing.

@@ -63,47 +63,38 @@ class Encoder:
 
     def _groups(self, sources: Sequence[Start]) -> Iterator[list[Start]]:
         """The longest sources first, as many as `max_batch_tokens` allows together."""
-        group: list[Start] = []
-        for source in sorted(sources, key=lambda source: -len(source.token_ids)):
-            if group and (len(group) + 1) * len(group[0].token_ids) > self.max_batch_tokens:
-                yield group
-                group = []
-            group.append(source)
-        if group:
-            yield group
+        left = sorted(sources, key=lambda source: -len(source.token_ids))
+        while left:
+            most = max(1, self.max_batch_tokens // len(left[0].token_ids))
+            yield left[:most]
+            left = left[most:]
 
     def _encode_group(self, group: Sequence[Start]) -> None:
-        lengths = [len(source.token_ids) for source in group]
-        ids = self._padded_ids(group, max(lengths))
+        ids, mask = self._padded(group)
         slots = to_device(host_tensor(source.slot for source in group), self._cache.device).long()
-        encoded = self._encode(input_ids=ids, attention_mask=self._mask(lengths, ids)).last_hidden_state
+        encoded = self._encode(input_ids=ids, attention_mask=mask).last_hidden_state
         for index, cache in enumerate(self._cache):
             fresh = self._decoder.cross_keys_values(index, encoded)
             cache[:, :, :, : ids.shape[1]].index_copy_(1, slots, fresh)
 
-    def _padded_ids(self, group: Sequence[Start], longest: int) -> Tensor:
+    def _padded(self, group: Sequence[Start]) -> tuple[Tensor, Tensor | None]:
+        """Ids [b, s], and where some of them are padding an additive mask [b, 1, s, s].
+
+        Four dimensions, because transformers inspects a mask of two, and the host would wait for the device.
+        """
+        longest = len(group[0].token_ids)
         if self._cache.is_cuda and len(group) > 1:
             # Fused attention with a mask wants lengths in steps of 8.
             longest = min(-(-longest // 8) * 8, self._cache.shape[4])
         together = array("i")
         for source in group:
             together.extend(source.token_ids)
-        flat = torch.frombuffer(together, dtype=torch.int32)
-        lengths = torch.tensor([len(source.token_ids) for source in group])
-        ids = torch.full((len(group), longest), self._padding)
-        ids[torch.arange(longest) < lengths[:, None]] = flat.long()
-        return to_device(ids, self._cache.device)
-
-    def _mask(self, lengths: list[int], ids: Tensor) -> Tensor | None:
-        """None where nothing is padding, else an additive mask [b, 1, s, s].
-
-        Four dimensions, because transformers inspects a mask of two, and the host would wait for the device.
-        """
-        longest = ids.shape[1]
-        if min(lengths) == longest:
-            return None
-        mask = torch.zeros(len(lengths), longest, dtype=self._cache.dtype)
-        mask.masked_fill_(
-            torch.arange(longest) >= torch.tensor(lengths)[:, None], torch.finfo(mask.dtype).min
-        )
-        return to_device(mask, ids.device)[:, None, None].expand(-1, 1, longest, -1)
+        lengths = host_tensor(len(source.token_ids) for source in group)
+        there = torch.arange(longest) < lengths[:, None]
+        flat = torch.frombuffer(together, dtype=torch.int32).long()
+        ids = torch.full(there.shape, self._padding).masked_scatter_(there, flat)
+        device, dtype = self._cache.device, self._cache.dtype
+        if len(together) == ids.numel():
+            return to_device(ids, device), None
+        mask = torch.zeros(there.shape, dtype=dtype).masked_fill_(~there, torch.finfo(dtype).min)
+        return to_device(ids, device), to_device(mask, device)[:, None, None].expand(-1, 1, longest, -1)

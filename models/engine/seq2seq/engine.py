@@ -6,18 +6,18 @@ nothing of text or tasks.
 
 import gc
 import threading
-from array import array
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import torch
 
+from models.engine.awaited import Awaited
 from models.engine.protocol import EngineStats, Generation, Output
 from models.engine.seq2seq.checks import MAX_STOP_TOKENS, RequestChecks
-from models.engine.seq2seq.loop import Counts, Loop, answer
+from models.engine.seq2seq.loop import Counts, Loop
 from models.engine.seq2seq.runner import Limits, Runner
 from models.engine.seq2seq.scheduler import Request
 from models.errors import EngineFailed, InvalidInput, Overloaded
@@ -85,12 +85,12 @@ class Seq2SeqEngine:
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
         """Queue the generations; see `Engine.submit`. EngineFailed once the engine is closed or dead."""
         requests = [self._request(generation) for generation in generations]
-        sound = [request for request in requests if not request.over]
+        sound = [request for request in requests if isinstance(request, Request)]
         with self._changed:
             self._make_room(wait)
             self._inbox.extend(sound)
             self._changed.notify_all()
-        return [request.future for request in requests]
+        return [*requests]
 
     def stats(self) -> EngineStats:
         """A look at the engine, taken without stopping it."""
@@ -123,19 +123,14 @@ class Seq2SeqEngine:
         with suppress(RuntimeError):  # of a device that was lost, which has nothing left to give back
             self._release_memory()
 
-    def _request(self, generation: Generation) -> Request:
-        """The request; already answered and over if it cannot run here."""
-        decoding = generation.decoding
-        stop_token_ids = self._checks.stop_token_ids(decoding)
-        future = _Cancellable(self._when_cancelled)
-        request = Request(generation, future, self._checks.lane(decoding), stop_token_ids)
-        future.request = request
+    def _request(self, generation: Generation) -> Awaited:
+        """The request; one that cannot run here is answered already."""
         try:
-            self._checks.check(generation)
-            request.packed_source = array("i", generation.source_ids)
+            return Request(generation, *self._checks.check(generation), self._when_cancelled)
         except InvalidInput as error:
-            answer(request, error)
-        return request
+            refused = Awaited()
+            refused.answer(error)
+            return refused
 
     def _make_room(self, wait: bool) -> None:
         """Return once fewer than the most are queued, or raise; a submission is then taken whole."""
@@ -215,23 +210,7 @@ class Seq2SeqEngine:
             self._inbox.clear()
             self._changed.notify_all()
         for request in waiting:
-            answer(request, error)
-
-
-class _Cancellable(Future[Output]):
-    """Tells of its cancellation at once; a callback would cost each request that is not cancelled as much."""
-
-    request: Request
-
-    def __init__(self, when_cancelled: Callable[[Request], None]):
-        super().__init__()
-        self._when_cancelled = when_cancelled
-
-    def cancel(self) -> bool:
-        cancelled = super().cancel()
-        if cancelled:
-            self._when_cancelled(self.request)
-        return cancelled
+            request.answer(error)
 
 
 def _checks(model: Any, limits: Limits) -> RequestChecks:

@@ -82,7 +82,6 @@ class Loop:
             if not request.over:
                 self.scheduler.end([request])
                 self._open.discard(request)
-                request.future.set_running_or_notify_cancel()
 
     def release(self) -> None:
         """Let go of the device's memory; no turn may follow."""
@@ -101,7 +100,9 @@ class Loop:
     def fail_all(self, error: DragomanError) -> None:
         """Answer everyone who still waits with this error; no turn may follow."""
         while self._open:
-            answer(self._open.pop(), error)
+            request = self._open.pop()
+            request.over = True
+            request.answer(error)
 
     def _admit(self) -> None:
         admitted = self.scheduler.admit()
@@ -201,23 +202,12 @@ class Loop:
         self.counts.output_tokens += len(token_ids)
         self._open.discard(request)
         ranked = tuple(_output(request, *other) for other in others if other[1] > NEVER)
-        answer(request, _output(request, token_ids, score, ranked))
+        request.answer(_output(request, token_ids, score, ranked))
 
     def _fail(self, request: Request, error: DragomanError) -> None:
         self.scheduler.end([request])
         self._open.discard(request)
-        answer(request, error)
-
-
-def answer(request: Request, outcome: Output | DragomanError) -> None:
-    """Resolve the request's future, unless its owner has cancelled it."""
-    request.over = True
-    if not request.future.set_running_or_notify_cancel():
-        return
-    if isinstance(outcome, Output):
-        request.future.set_result(outcome)
-    else:
-        request.future.set_exception(outcome)
+        request.answer(error)
 
 
 def _output(request: Request, token_ids: list[int], score: float, others: tuple[Output, ...] = ()) -> Output:
@@ -235,5 +225,4 @@ def _slots(requests: Sequence[Request]) -> list[int]:
 
 def _start(request: Request) -> Start:
     generation, place = request.generation, request.place
-    ids = request.packed_source or generation.source_ids
-    return Start(place.slot, place.rows, ids, generation.decoding, request.stop_token_ids)
+    return Start(place.slot, place.rows, generation.source_ids, generation.decoding, request.stop_token_ids)

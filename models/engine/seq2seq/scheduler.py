@@ -5,15 +5,13 @@ Knows nothing of tensors or models; the engine's thread is its only caller.
 """
 
 import heapq
-from array import array
 from collections import OrderedDict
-from collections.abc import Iterable
-from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
-from models.engine.protocol import Generation, Output
-from models.engine.seq2seq.slots import NOWHERE, Place, Slots
+from models.engine.awaited import Awaited
+from models.engine.protocol import Generation
+from models.engine.seq2seq.slots import NOWHERE, Slots
 
 
 class Lane(NamedTuple):
@@ -24,23 +22,27 @@ class Lane(NamedTuple):
     """Continuations looked at in a step: enough that `num_beams` stay even if the others all end."""
 
 
-@dataclass(eq=False, slots=True)
-class Request:
-    """A generation on its way through the engine."""
+class Request(Awaited):
+    """A generation on its way through the engine, and what its caller waits for."""
 
-    generation: Generation
-    future: Future[Output]
-    lane: Lane
-    stop_token_ids: tuple[int, ...]
-    place: Place = NOWHERE
-    first_step: int = 0
-    """The engine's step that was the first to include this request."""
-    num_seen: int = 0
-    """Tokens already looked at for `on_token`."""
-    packed_source: "array[int] | None" = None
-    """The source's ids as the device wants them, made by the thread that submits."""
-    over: bool = False
-    """Answered, cancelled, expired or about to be answered: it holds nothing any more."""
+    def __init__(
+        self,
+        generation: Generation,
+        lane: Lane,
+        stop_token_ids: tuple[int, ...],
+        when_cancelled: Callable[[Any], None] | None = None,
+    ):
+        super().__init__(when_cancelled)
+        self.generation = generation
+        self.lane = lane
+        self.stop_token_ids = stop_token_ids
+        self.place = NOWHERE
+        self.first_step = 0
+        """The engine's step that was the first to include this request."""
+        self.num_seen = 0
+        """Tokens already looked at for `on_token`."""
+        self.over = False
+        """Answered, cancelled, expired or about to be answered: it holds nothing any more."""
 
     def is_end(self, place: int, token_id: int) -> bool:
         """Return whether this token, the `place`-th from 1 on, is an end token rather than output."""

@@ -4,11 +4,10 @@ A slot keeps one source (its cross-attention keys and values, its search state);
 self-attention cache of one hypothesis. Knows nothing of tensors, tokens or time.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """One request's slot and its rows, one row a beam."""
 
     slot: int

@@ -6,10 +6,10 @@ it moves on: that is `search` and `search_kernels`.
 
 import functools
 import itertools
+import struct
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,8 +28,7 @@ NUM_SETTINGS = STOP + MAX_STOP_TOKENS
 STOP_EARLY, STOP_NEVER = 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """The needs of a slot that begins."""
 
     slot: int
@@ -86,15 +85,15 @@ class SearchState:
 
     def begin(self, starts: Sequence[Start]) -> None:
         """Reset these slots for new requests; the host does not wait."""
-        slots = self._put([start.slot for start in starts]).long()
-        rows = self._table(_padded(start.rows, self.max_beams, start.rows[0]) for start in starts)
-        settings = self._table(_settings(start.decoding, start.stop_token_ids) for start in starts)
-        penalties = self._table(
-            ((s.decoding.length_penalty, s.decoding.repetition_penalty) for s in starts), "f"
+        told = self._table(
+            (s.slot, len(s.token_ids), *_settings(s.decoding, s.stop_token_ids), *s.rows)
+            + s.rows[:1] * (self.max_beams - len(s.rows))
+            for s in starts
         )
-        self.settings.index_copy_(0, slots, settings)
-        self.penalties.index_copy_(0, slots, penalties)
-        self.source_length.index_copy_(0, slots, self._put([len(start.token_ids) for start in starts]))
+        slots, rows = told[:, 0].long(), told[:, -self.max_beams :]
+        self.source_length.index_copy_(0, slots, told[:, 1])
+        self.penalties.index_copy_(0, slots, told[:, 2:4].view(torch.float32))
+        self.settings.index_copy_(0, slots, told[:, 4 : 4 + NUM_SETTINGS])
         self.rows.index_copy_(0, slots, rows)
         self.table[:, :, 0].index_copy_(0, slots, rows)
         self.history[:, :, 0].index_fill_(0, slots, self.start_token_id)
@@ -109,24 +108,20 @@ class SearchState:
     def _suppress(self, starts: Sequence[Start]) -> None:
         some = [start for start in starts if start.decoding.suppressed_token_ids]
         if some:
-            lists = (_padded(s.decoding.suppressed_token_ids, MAX_SUPPRESSED_TOKENS, -1) for s in some)
-            slots = self._put([start.slot for start in some]).long()
+            lists = (_padded(s.decoding.suppressed_token_ids, MAX_SUPPRESSED_TOKENS) for s in some)
+            slots = to_device(host_tensor(start.slot for start in some), self.device).long()
             self.suppressed.index_copy_(0, slots, self._table(lists))
 
-    def _put(self, values: Iterable[int]) -> Tensor:
-        return to_device(host_tensor(values), self.device)
-
-    def _table(self, rows: Iterable[Iterable[float]], kind: Literal["i", "f"] = "i") -> Tensor:
+    def _table(self, rows: Iterable[Iterable[int]]) -> Tensor:
         """Equally long rows as one tensor."""
-        lists = [tuple(row) for row in rows]
-        flat = host_tensor(itertools.chain.from_iterable(lists), kind)
+        lists = list(rows)
+        flat = host_tensor(itertools.chain.from_iterable(lists))
         return to_device(flat.view(len(lists), -1), self.device)
 
 
-def host_tensor(values: Iterable[float], kind: Literal["i", "f"] = "i") -> Tensor:
+def host_tensor(values: Iterable[int]) -> Tensor:
     """A 32-bit tensor on the host: through an array, ten times as fast as `torch.tensor` of a list."""
-    dtype = torch.int32 if kind == "i" else torch.float32
-    return torch.frombuffer(array(kind, values), dtype=dtype)
+    return torch.frombuffer(array("i", values), dtype=torch.int32)
 
 
 def to_device(host: Tensor, device: torch.device) -> Tensor:
@@ -136,14 +131,16 @@ def to_device(host: Tensor, device: torch.device) -> Tensor:
     return host.to(device)
 
 
-def _padded(values: Sequence[int], length: int, fill: int) -> list[int]:
-    return [*values, *[fill] * (length - len(values))]
+def _padded(values: Sequence[int], length: int) -> list[int]:
+    return [*values, *[-1] * (length - len(values))]
 
 
 @functools.lru_cache(maxsize=256)
 def _settings(decoding: Decoding, stop_token_ids: tuple[int, ...]) -> tuple[int, ...]:
+    """The two penalties' bits, and the settings."""
     first, last = decoding.forced_bos_token_id, decoding.forced_eos_token_id
     return (
+        *struct.unpack("ii", struct.pack("ff", decoding.length_penalty, decoding.repetition_penalty)),
         decoding.max_new_tokens,
         decoding.min_new_tokens,
         decoding.no_repeat_ngram_size,
@@ -152,5 +149,5 @@ def _settings(decoding: Decoding, stop_token_ids: tuple[int, ...]) -> tuple[int,
         {True: STOP_EARLY, "never": STOP_NEVER}.get(decoding.early_stopping, 0),
         len(decoding.suppressed_token_ids),
         decoding.renormalize_logits,
-        *_padded(stop_token_ids, MAX_STOP_TOKENS, -1),
+        *_padded(stop_token_ids, MAX_STOP_TOKENS),
     )

@@ -4,10 +4,10 @@
     python bench/peers.py --folder /tmp/peers --systems dragoman ct2 --beams 4 --cases one clients array
 
 Makes a Marian of real size (see cipher_model.py), starts one server at a time, warms it up, measures and
-stops it; CTranslate2 runs in processes of this program, at its best. LibreTranslate and txtai take part if
-they are installed (see peers_systems.py). Prints one JSON line a case, then a table of sentences a second. A
-case during which others computed is tried again, and left out of the table if it never was quiet; `--noise`
-shows it. Dragoman and CTranslate2 take some five minutes.
+stops it; then `dragoman batch` over files. CTranslate2 runs in processes of this program, at its best.
+LibreTranslate and txtai take part if they are installed (see peers_systems.py). Prints one JSON line a case,
+then a table of sentences a second. A case during which others computed is tried again, and left out of the
+table if it never was quiet; `--noise` shows it. Dragoman and CTranslate2 take some nine minutes.
 """
 
 import argparse
@@ -25,12 +25,14 @@ from typing import Any
 
 from cipher_model import Cipher
 from peers_cases import ARRAY, ARTICLE, CASES, CLIENTS, Tally, in_threads, measured, summarize_all
+from peers_files import FILES, measure_files
 from peers_systems import ROOT, SYSTEMS, Dragoman, Models, System
 
 WAYS = {"one batch on all cores": (1, 0), "a batch a core": (0, 1)}
 """How CTranslate2 is loaded: workers and threads of each, 0 for as many as there are cores."""
 SIZES = (8, 16, 32, 64)
 BEST = "ct2 at its best"
+ALL = [*CASES, *FILES]
 AT_A_TIME = {"clients": CLIENTS, "array": ARRAY, "article": ARTICLE}
 """The sentences that a case has there at a time; CTranslate2 is measured with as many, beside at its best."""
 
@@ -47,7 +49,7 @@ def measure_server(system: System, cipher: Cipher, asked: argparse.Namespace) ->
         in_threads(lambda: (system.translate(cipher.sentences[-7]), None)[1], 4)
         yield {"case": "start", "ready_s": round(ready_s, 1), "resident_mb": resident_mb(system.process.pid)}
         for name in asked.cases:
-            if name.endswith("after") and not isinstance(system, Dragoman):
+            if name in FILES or (name.endswith("after") and not isinstance(system, Dragoman)):
                 continue
             if name == "one after":
                 assert isinstance(system, Dragoman)
@@ -161,14 +163,14 @@ def table(records: list[dict[str, Any]], *, noise: bool) -> str:
         if each["system"] == BEST:
             as_many[each["beams"], each["case"]] = max(rate, as_many.get((each["beams"], each["case"]), 0.0))
         if each["system"] == BEST and each["case"] in ("best", *AT_A_TIME):
-            cases = [name for name in CASES if not name.startswith("one")]  # whole batches are its best there
+            cases = [name for name in ALL if not name.startswith("one")]  # whole batches are its best there
         for case in cases:
             key = each["beams"], case, each["system"]
             best[key] = max(rate, best.get(key, 0.0))
     systems = list(dict.fromkeys(each["system"] for each in records))
     rows = [["beams", "case", *systems, "of CTranslate2", "of it with as many"]]
     for beams, case in dict.fromkeys((beams, case) for beams, case, _ in best):
-        if case not in CASES:
+        if case not in ALL:
             continue
         rates = [best.get((beams, case, system)) for system in systems]
         ours = best.get((beams, case, "dragoman"), math.nan)
@@ -188,7 +190,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where models and environments are kept")
     parser.add_argument("--systems", nargs="+", default=[*SYSTEMS, "ct2"], choices=[*SYSTEMS, "ct2"])
     parser.add_argument("--beams", type=int, nargs="+", default=[4, 1])
-    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--cases", nargs="+", default=ALL, choices=ALL)
     parser.add_argument("--seconds", type=float, default=7.0, help="of a case")
     parser.add_argument(
         "--tries", type=int, default=2, help="of a case that is not quiet; with 1 nothing waits for quiet"
@@ -210,12 +212,16 @@ def main() -> None:
         print(json.dumps(records[-1]), flush=True)
 
     for beams, name in itertools.product(asked.beams, asked.systems):
-        for kind in SYSTEMS.get(name, []):
+        for kind in SYSTEMS.get(name, []) if set(asked.cases) & CASES.keys() else ():
             try:
                 for found in measure_server(kind(models, beams), cipher, asked):
                     tell(kind.name, beams, found)
             except (RuntimeError, OSError) as error:
                 tell(kind.name, beams, {"case": "start", "error": str(error)})
+        if name == "dragoman":
+            files = [case for case in asked.cases if case in FILES]
+            for found in measure_files(models, beams, cipher, files, asked.tries):
+                tell(name, beams, found)
         if name == "ct2":
             for found in measure_ctranslate2(asked, beams):
                 tell(BEST, beams, found)

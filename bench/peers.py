@@ -19,22 +19,25 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from cipher_model import Cipher
 from peers_cases import ARRAY, ARTICLE, CASES, CLIENTS, Tally, in_threads, measured, summarize_all
-from peers_files import FILES, measure_files
+from peers_files import FILES, SENTENCES, measure_files
 from peers_systems import ROOT, SYSTEMS, Dragoman, Models, System
 
-WAYS = {"one batch on all cores": (1, 0), "a batch a core": (0, 1)}
+CORES = len(os.sched_getaffinity(0))
+ALL_CORES = "one batch on all cores"
+WAYS = {ALL_CORES: (1, 0), "a batch a core": (0, 1)}
 """How CTranslate2 is loaded: workers and threads of each, 0 for as many as there are cores."""
 SIZES = (8, 16, 32, 64)
 BEST = "ct2 at its best"
 ALL = [*CASES, *FILES]
 AT_A_TIME = {"clients": CLIENTS, "array": ARRAY, "article": ARTICLE}
-"""The sentences that a case has there at a time; CTranslate2 is measured with as many, beside at its best."""
+"""The sentences that a case has there at a time. CTranslate2 is measured with as many, beside at its best;
+and with all of a file's in one call."""
 
 
 def measure_server(system: System, cipher: Cipher, asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -79,56 +82,70 @@ def resident_mb(session: int) -> int:
 # ------------------------------------------------------------------ CTranslate2, in a process of its own
 
 
-def ctranslate2_alone(folder: Path, num_beams: int, way: str, seconds: float, tries: int) -> None:
-    """Measure one way to load the model; prints its records.
+Translate = Callable[[list[str], int], list[str]]
+"""Translates texts in batches of so many, 0 for all of them at once."""
 
-    A thread loads it that ends then: libgomp counts a loading thread's team among those that compete.
+
+def ctranslate2_loaded(models: Models, num_beams: int, way: str, cipher: Cipher) -> Translate:
+    """Load the model.
+
+    A thread does it that ends then: libgomp counts a loading thread's team among those that compete.
     """
     import ctranslate2
 
-    cores = len(os.sched_getaffinity(0))
-    workers, threads = (number or cores for number in WAYS[way])
-    models = Models(folder)
-    converted, cipher = models.ctranslate2(num_beams), Cipher(models.transformers(num_beams))
-    loaded: list[Any] = []
-    loading = threading.Thread(
-        target=lambda: loaded.append(
-            ctranslate2.Translator(str(converted), inter_threads=workers, intra_threads=threads)
-        )
-    )
+    workers, threads = (number or CORES for number in WAYS[way])
+    converted, loaded = str(models.ctranslate2(num_beams)), []
+
+    def load() -> None:
+        loaded.append(ctranslate2.Translator(converted, inter_threads=workers, intra_threads=threads))
+
+    loading = threading.Thread(target=load)
     loading.start()
     loading.join()
 
-    def translate(texts: list[str], batch: int = 0) -> list[str]:
+    def translate(texts: list[str], batch: int) -> list[str]:
         tokens = [[*cipher.tokens(text), "</s>"] for text in texts]
         results = loaded[0].translate_batch(
             tokens, beam_size=num_beams, max_batch_size=batch, max_decoding_length=512, max_input_length=0
         )
         return [cipher.pieces.decode_pieces(result.hypotheses[0]) for result in results]
 
+    return translate
+
+
+def ctranslate2_alone(asked: argparse.Namespace) -> None:
+    """Measure one way to load the model; prints its records."""
+    models, num_beams, way = Models(asked.folder), asked.beams[0], asked.alone
+    cipher = Cipher(models.transformers(num_beams))
+    translate = ctranslate2_loaded(models, num_beams, way, cipher)
+
     def case(size: int, batch: int, at_least: int = 1) -> dict[str, Any]:
         tally, order, start = Tally(cipher), itertools.cycle(cipher.sentences), time.perf_counter()
-        while tally.sentences < at_least or time.perf_counter() < start + seconds:
+        while tally.sentences < at_least or time.perf_counter() < start + asked.seconds:
             texts = list(itertools.islice(order, size))
             tally.ask([[text] for text in texts], lambda texts=texts: translate(texts, batch))
         return tally.record(time.perf_counter() - start)
 
-    translate(cipher.sentences[:4])
-    if workers == 1:
-        print(json.dumps({"case": "one", **measured(None, lambda: case(1, 0), tries)}), flush=True)
+    def tell(name: str, size: int, batch: int, at_least: int = 1) -> None:
+        found = measured(None, lambda: case(size, batch, at_least), asked.tries)
+        print(json.dumps({"case": name, "batch": batch, **found}), flush=True)
+
+    translate(cipher.sentences[:4], 0)
+    if way == ALL_CORES:
+        tell("one", 1, 0)
     for name, size in AT_A_TIME.items():
-        share = max(1, size // cores)
-        found = measured(None, lambda size=size, share=share: case(size, share), tries)
-        print(json.dumps({"case": name, **found}), flush=True)
+        tell(name, size, max(1, size // CORES))
     for batch in SIZES:
-        found = measured(None, lambda batch=batch: case(256, batch, 256), tries)
-        print(json.dumps({"case": "best", "batch": batch, **found}), flush=True)
+        tell("best", 256, batch, 256)
+    if way != ALL_CORES and FILES.keys() & set(asked.cases):
+        for batch in SIZES[1:]:
+            tell("file", SENTENCES[num_beams], batch)
 
 
 def measure_ctranslate2(asked: argparse.Namespace, num_beams: int) -> Iterator[dict[str, Any]]:
     for way in WAYS:
         given = ["--folder", asked.folder, "--alone", way, "--beams", num_beams]
-        given += ["--seconds", min(3.0, asked.seconds), "--tries", asked.tries]
+        given += ["--seconds", min(3.0, asked.seconds), "--tries", asked.tries, "--cases", *asked.cases]
         process = subprocess.Popen(
             [sys.executable, __file__, *map(str, given)],
             stdout=subprocess.PIPE,
@@ -164,6 +181,8 @@ def table(records: list[dict[str, Any]], *, noise: bool) -> str:
             as_many[each["beams"], each["case"]] = max(rate, as_many.get((each["beams"], each["case"]), 0.0))
         if each["system"] == BEST and each["case"] in ("best", *AT_A_TIME):
             cases = [name for name in ALL if not name.startswith("one")]  # whole batches are its best there
+        if each["system"] == BEST and each["case"] == "file":
+            cases = list(FILES)
         for case in cases:
             key = each["beams"], case, each["system"]
             best[key] = max(rate, best.get(key, 0.0))
@@ -201,7 +220,7 @@ def main() -> None:
     asked.folder = asked.folder.resolve()
     asked.folder.mkdir(parents=True, exist_ok=True)
     if asked.alone:
-        ctranslate2_alone(asked.folder, asked.beams[0], asked.alone, asked.seconds, asked.tries)
+        ctranslate2_alone(asked)
         return
     models = Models(asked.folder)
     cipher = Cipher(models.transformers(4))

@@ -6,15 +6,17 @@
 Makes a Marian of real size (see cipher_model.py), starts one server at a time, warms it up, measures and
 stops it; then `dragoman batch` over files. CTranslate2 runs in processes of this program, at its best.
 LibreTranslate and txtai take part if they are installed (see peers_systems.py). Prints one JSON line a case,
-then a table of sentences a second. A case during which others computed is tried again, and left out of the
-table if it never was quiet; `--noise` shows it. Dragoman and CTranslate2 take some nine minutes.
+then a table of sentences a second and whether the goals are met. A case during which others computed is tried
+again, and left out of the table if it never was quiet; `--noise` shows it. A busy machine may be measured in
+pieces: with `--earlier FILE` the table has an earlier run too. Dragoman and CTranslate2 take some nine
+minutes.
 """
 
 import argparse
 import itertools
 import json
-import math
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -24,20 +26,16 @@ from pathlib import Path
 from typing import Any
 
 from cipher_model import Cipher
-from peers_cases import ARRAY, ARTICLE, CASES, CLIENTS, Tally, in_threads, measured, summarize_all
+from peers_cases import CASES, Tally, in_threads, measured, summarize_all
 from peers_files import FILES, SENTENCES, measure_files
 from peers_systems import ROOT, SYSTEMS, Dragoman, Models, System
+from peers_table import ALL, AT_A_TIME, BEST, OURS, Rates
 
 CORES = len(os.sched_getaffinity(0))
 ALL_CORES = "one batch on all cores"
 WAYS = {ALL_CORES: (1, 0), "a batch a core": (0, 1)}
 """How CTranslate2 is loaded: workers and threads of each, 0 for as many as there are cores."""
 SIZES = (8, 16, 32, 64)
-BEST = "ct2 at its best"
-ALL = [*CASES, *FILES]
-AT_A_TIME = {"clients": CLIENTS, "array": ARRAY, "article": ARTICLE}
-"""The sentences that a case has there at a time. CTranslate2 is measured with as many, beside at its best;
-and with all of a file's in one call."""
 
 
 def measure_server(system: System, cipher: Cipher, asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -162,52 +160,12 @@ def measure_ctranslate2(asked: argparse.Namespace, num_beams: int) -> Iterator[d
 # ------------------------------------------------------------------ all of it
 
 
-MOST_WRONG = 0.05
-"""The part of the answers that may be wrong: int8 gets some words wrong by itself, in every system alike."""
-
-
-def table(records: list[dict[str, Any]], *, noise: bool) -> str:
-    """Sentences a second, a row for each case; Dragoman's ratios to CTranslate2 (see AT_A_TIME)."""
-    best: dict[tuple[int, str, str], float] = {}
-    as_many: dict[tuple[int, str], float] = {}
-    for each in records:
-        rate = each.get("sentences_per_s")
-        if rate is None or each.get("error") or (each.get("noisy") and not noise):
-            continue
-        if each["wrong"] > MOST_WRONG * each["sentences"]:
-            continue
-        cases = [each["case"]]
-        if each["system"] == BEST:
-            as_many[each["beams"], each["case"]] = max(rate, as_many.get((each["beams"], each["case"]), 0.0))
-        if each["system"] == BEST and each["case"] in ("best", *AT_A_TIME):
-            cases = [name for name in ALL if not name.startswith("one")]  # whole batches are its best there
-        if each["system"] == BEST and each["case"] == "file":
-            cases = list(FILES)
-        for case in cases:
-            key = each["beams"], case, each["system"]
-            best[key] = max(rate, best.get(key, 0.0))
-    systems = list(dict.fromkeys(each["system"] for each in records))
-    rows = [["beams", "case", *systems, "of CTranslate2", "of it with as many"]]
-    for beams, case in dict.fromkeys((beams, case) for beams, case, _ in best):
-        if case not in ALL:
-            continue
-        rates = [best.get((beams, case, system)) for system in systems]
-        ours = best.get((beams, case, "dragoman"), math.nan)
-        quiet = case.split(" ")[0]
-        ratios = ours / best.get((beams, quiet, BEST), math.nan), ours / as_many.get((beams, quiet), math.nan)
-        told = ["-" if rate is None else f"{rate:.1f}" for rate in rates]
-        told += ["-" if math.isnan(ratio) else f"{ratio:.2f}" for ratio in ratios]
-        rows.append([str(beams), case, *told])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--folder", type=Path, required=True, help="where models and environments are kept")
-    parser.add_argument("--systems", nargs="+", default=[*SYSTEMS, "ct2"], choices=[*SYSTEMS, "ct2"])
+    parser.add_argument("--systems", nargs="*", default=[*SYSTEMS, "ct2"], choices=[*SYSTEMS, "ct2"])
     parser.add_argument("--beams", type=int, nargs="+", default=[4, 1])
     parser.add_argument("--cases", nargs="+", default=ALL, choices=ALL)
     parser.add_argument("--seconds", type=float, default=7.0, help="of a case")
@@ -215,6 +173,9 @@ def main() -> None:
         "--tries", type=int, default=2, help="of a case that is not quiet; with 1 nothing waits for quiet"
     )
     parser.add_argument("--noise", action="store_true", help="show noisy figures in the table too")
+    parser.add_argument(
+        "--earlier", type=Path, nargs="+", default=[], help="outputs of earlier runs; the table has them too"
+    )
     parser.add_argument("--alone", choices=list(WAYS), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     asked.folder = asked.folder.resolve()
@@ -222,9 +183,11 @@ def main() -> None:
     if asked.alone:
         ctranslate2_alone(asked)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and no server stays behind
     models = Models(asked.folder)
     cipher = Cipher(models.transformers(4))
-    records: list[dict[str, Any]] = []
+    lines = (line for each in asked.earlier for line in each.read_text().splitlines())
+    records = [json.loads(line) for line in lines if line.startswith("{")]
 
     def tell(system: str, beams: int, found: dict[str, Any]) -> None:
         records.append({"system": system, "beams": beams, **found})
@@ -237,14 +200,15 @@ def main() -> None:
                     tell(kind.name, beams, found)
             except (RuntimeError, OSError) as error:
                 tell(kind.name, beams, {"case": "start", "error": str(error)})
-        if name == "dragoman":
+        if name == OURS:
             files = [case for case in asked.cases if case in FILES]
             for found in measure_files(models, beams, cipher, files, asked.tries):
                 tell(name, beams, found)
         if name == "ct2":
             for found in measure_ctranslate2(asked, beams):
                 tell(BEST, beams, found)
-    print(table(records, noise=asked.noise))
+    rates = Rates(records, noise=asked.noise)
+    print("\n".join((rates.table(), *rates.goals())))
 
 
 if __name__ == "__main__":

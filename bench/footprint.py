@@ -3,9 +3,9 @@
     python bench/footprint.py --folder /tmp/peers
 
 Starts a server with a Marian model of real size (see cipher_model.py) and one with the bundled models, twice
-each, the first time to have all prepared. Prints one JSON line a look, at its start and after its first
-requests: the seconds until it was ready, the processor's seconds so far, and the memory of each process
-(resident, its share of it, its own alone).
+each, the first time to have all prepared. Prints one JSON line a look, at its start, after its first
+requests, and when it has rested: the seconds until it was ready, the processor's seconds so far, and the
+memory of each process (resident, its share of it, its own alone).
 """
 
 import argparse
@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 PAGE_KB = 4
+RESTS_S = 3.0
+"""An engine gives back the memory of its batches when it has had nothing to do for a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,7 @@ def looks(system: Any, texts: list[str], article: str) -> Iterator[dict[str, Any
             ("a translation", lambda: system.translate(texts[0])),
             ("a summary", lambda: system.summarize(article)),
             (f"{len(texts)} translations", lambda: system.translate_all(texts)),
+            (f"{RESTS_S:g} s of rest", lambda: time.sleep(RESTS_S)),
         ):
             ask()
             each = {pid: memory_mb(pid) for pid in family(system.process.pid)}

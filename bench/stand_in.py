@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, cast
 
@@ -155,12 +156,19 @@ class StandInRuntime(Runtime):
         )
 
 
+def opened(delay_s: float, settings: Settings) -> StandInRuntime:
+    """Return the runtime, in this process or in another one that does a batch's texts."""
+    return StandInRuntime(settings, delay_s)
+
+
 def main() -> None:
     faulthandler.register(signal.SIGRTMIN)  # where all threads are, into the log
     delay_s = float(sys.argv[1]) / 1000 if sys.argv[1:2] else 0.0
     if sys.argv[2:]:  # another command than `serve`
+        from stand_in import opened  # by its name: other processes are to find it too
+
         prepare_process()
-        cli(sys.argv[2:], obj=Session(lambda settings: StandInRuntime(settings, delay_s)))
+        cli(sys.argv[2:], obj=Session(partial(opened, delay_s)))
 
     def build(settings: Settings, on_batch: OnBatch) -> StandInRuntime:
         return StandInRuntime(settings, delay_s, on_batch=on_batch)

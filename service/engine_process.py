@@ -75,7 +75,8 @@ class EngineProcess:
             shorten_socket_paths()
             kept = Path(multiprocessing.util.get_temp_dir()) / f"engines-{secrets.token_hex(4)}.at"
             self._keeper = EngineKeeper(settings, kept, command=command)
-        self._file = kept
+        self.file = kept
+        """For the processes that are to use the same engines."""
         self._engines: RemoteEngines | None = None
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -126,7 +127,7 @@ class EngineProcess:
         until = time.monotonic() + CONNECTS_WITHIN_S
         while time.monotonic() < until and not self._closing.is_set():
             try:
-                return connect(self._file)
+                return connect(self.file)
             except (OSError, EOFError):
                 self._closing.wait(LOOK_EVERY_S)
         raise EngineFailed("the process that runs the models does not start; the log says why")

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from models.catalog import Catalog
@@ -114,14 +115,16 @@ class Runtime:
         """Where models run: `cuda` or `cpu`."""
         return self._maker.device
 
-    def part_engines(self) -> None:
+    def part_engines(self, kept: Path | None = None) -> Path:
         """Load models into a process of their own from now on, beside which this one's text work may be long.
 
-        A step of an engine on a GPU takes a few milliseconds, and would wait for this process's Python.
+        A step of an engine on a GPU takes a few milliseconds, and would wait for this process's Python. The
+        process is one that another Runtime has, if `kept` is the file that this method returned there.
         """
         if self._apart is None:
-            self._apart = EngineProcess(self.settings, self._maker, self._on_batch)
+            self._apart = EngineProcess(self.settings, self._maker, self._on_batch, kept=kept)
             self.pool.engines = self._apart
+        return self._apart.file
 
     def warm_up(self) -> None:
         """Prepare and load the two default models; the first time this takes half a minute.

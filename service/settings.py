@@ -89,8 +89,8 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=64,
-        description="Processes that answer requests; from two on, the models that write are in one more, "
-        "which they share. 0 chooses: one on fewer than four cores without a GPU, two to eight elsewhere.",
+        description="Processes that answer requests, or do the text work of a batch; from two on, the models "
+        "that write are in one more, which they share. 0 chooses by cores and GPU, eight at most.",
     )
 
     models: str = Field(

@@ -4,6 +4,7 @@
 that a test can kill many without each of them importing everything first. It answers with process ids.
 """
 
+import fcntl
 import gc
 import hashlib
 import json
@@ -41,6 +42,24 @@ SLOW = "☡"
 """A sentence with this takes as long as it may, unless it is alone and may take a second or more."""
 
 
+class FileLock:
+    """A lock that processes share, and that goes with the one that has it."""
+
+    def __init__(self, path):
+        self._file = path.open("w")
+
+    def acquire(self, *, blocking):
+        assert not blocking
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def release(self):
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
 class CompanyEngine:
     """Capitals, and at the end a letter that tells what else was in the submission.
 
@@ -50,12 +69,12 @@ class CompanyEngine:
     def __init__(self, log=None, delay_s=0.0):
         self._log = log
         self._delay_s = delay_s
-        self._busy = threading.Lock()
+        self.busy = threading.Lock()
         self.submissions = []
 
     def submit(self, generations, *, wait=False):
         assert wait
-        assert self._busy.acquire(blocking=False), "two submissions at once"
+        assert self.busy.acquire(blocking=False), "two submissions at once"
         self.submissions.append([_text(each) for each in generations])
         futures = [Future() for _ in generations]
         thread = threading.Thread(target=self._work, args=(generations, futures), daemon=True)
@@ -66,7 +85,7 @@ class CompanyEngine:
         company = hashlib.sha256(repr([each.source_ids for each in generations]).encode())
         mark = "abcdefghijklmnop"[company.digest()[0] % 16]
         time.sleep(self._delay_s)
-        self._busy.release()  # before the futures, whose waiters may submit at once
+        self.busy.release()  # before the futures, whose waiters may submit at once
         for generation, future in zip(generations, futures, strict=True):
             if future.set_running_or_notify_cancel():
                 self._answer(generation, future, mark)
@@ -100,6 +119,7 @@ class BatchRuntime:
 
     def __init__(self, settings, log=None, delay_s=0.0, revision="r1"):
         self.settings = settings
+        self._log = log
         self.languages = Languages.load()
         self.detector = LanguageDetector()
         pool = FakePool(self.languages)
@@ -122,8 +142,11 @@ class BatchRuntime:
             default_model="facebook/bart-large-cnn",
         )
 
-    def part_engines(self):
-        pass
+    def part_engines(self, kept=None):
+        """One engine for all processes, as it were: their submissions must not overlap either."""
+        shared = kept or self._log.with_name(self._log.name + ".busy")
+        self.engine.busy = FileLock(shared)
+        return shared
 
     def run_all(self, tasks, *, timeout_s=None, wait=False, stop=None):
         return run_all(tasks, wait=wait)
@@ -158,8 +181,8 @@ def forked(arguments, log, delay_s):
 
 
 def main():
-    window.WINDOW_RECORDS = 40
-    window.UNIT_SIZES.update(cpu=window.UnitSize(8, 100_000), cuda=window.UnitSize(30, 100_000))
+    window.WINDOW_SIZES.update(dict.fromkeys(("cpu", "cuda"), window.Size(40, 2**20)))
+    window.UNIT_SIZES.update(cpu=window.Size(8, 100_000), cuda=window.Size(30, 100_000))
     gc.freeze()  # a collector that walks what is imported copies all of it, in each process anew
     for line in sys.stdin:
         asked = json.loads(line)

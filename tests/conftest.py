@@ -5,6 +5,8 @@ import os
 # Before torch is imported: tiny models gain nothing by threads, and beside other work on the same cores
 # their waiting for each other doubles the time that tests take.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# As many processes on every machine, but where a test says how many.
+os.environ.setdefault("DRAGOMAN_WORKERS", "1")
 
 from collections.abc import Iterator
 from pathlib import Path

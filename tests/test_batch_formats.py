@@ -27,7 +27,7 @@ from service.batch.parquet import COLUMNS, ParquetInput
 from service.batch.record import Content, FieldNames, Record
 from service.batch.row import Row
 from service.batch.text_work import TextWork
-from service.batch.window import WINDOW_RECORDS, UnitSize, windows
+from service.batch.window import UNIT_SIZES, WINDOW_SIZES, windows
 from service.batch.work import ResultKeys
 from service.settings import Settings
 
@@ -322,18 +322,19 @@ class Generated:
 
 
 KEYS = ResultKeys(TextWork(FakeRuntime(Settings()), SummaryRequest(), {}), {"task": "t"})
+SIZE = WINDOW_SIZES["cpu"]
 
 
 def test_windows_take_no_more_memory_for_more_records():
     def peak(count):
         tracemalloc.start()
-        records = sum(len(w.records) for w in windows(Generated(count), NAMES, KEYS, ("result",)))
+        records = sum(len(w.records) for w in windows(Generated(count), NAMES, KEYS, ("result",), SIZE))
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert records == count
         return most
 
-    assert peak(WINDOW_RECORDS * 8) < 1.3 * peak(WINDOW_RECORDS * 2)
+    assert peak(SIZE.records * 8) < 1.3 * peak(SIZE.records * 2)
 
 
 @settings(max_examples=60, deadline=None)
@@ -341,12 +342,14 @@ def test_windows_take_no_more_memory_for_more_records():
 def test_units_hold_what_is_not_known_once_in_order_of_length(lengths, known):
     texts = [str(i % 40) * length for i, length in enumerate(lengths)]
     (window,) = [
-        *windows(_Listed([Record(i + 1, {"text": text}) for i, text in enumerate(texts)]), NAMES, KEYS, ())
+        *windows(
+            _Listed([Record(i + 1, {"text": text}) for i, text in enumerate(texts)]), NAMES, KEYS, (), SIZE
+        )
     ] or [None]
     if window is None:
         return
     known_keys = {window.keys[i] for i in known if i < len(texts)}
-    units = window.units(known_keys, UnitSize(64, 100_000))
+    units = window.units(known_keys, UNIT_SIZES["cpu"])
     done = [texts[place] for unit in units for place in unit]
     assert sorted(done) == sorted(set(texts) - {texts[i] for i in known if i < len(texts)})
     assert [len(text) for text in done] == sorted(map(len, done))

@@ -152,7 +152,8 @@ def ray(monkeypatch):
 @pytest.fixture
 def worker(ray):
     """Makes workers that need no Ray."""
-    from service.batch.ray.worker import Order, RayWorker
+    from service.batch.ray.worker import RayWorker
+    from service.batch.task import Order
 
     def made(runtime=BatchRuntime, models=MODELS, memory=None):
         def open_runtime(**given):

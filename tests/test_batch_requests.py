@@ -11,12 +11,11 @@ from click.testing import CliRunner
 from compat_runtime import CompatRuntime
 from fake_runtime import FakeStore
 
-from service.batch import window
 from service.batch.record import Record
 from service.batch.request_work import RequestWork
 from service.batch.requests import RequestFields
 from service.batch.seen import Seen
-from service.batch.window import windows
+from service.batch.window import Size, windows
 from service.batch.work import ResultKeys
 from service.cli import cli
 from service.commands.session import Session
@@ -353,14 +352,13 @@ class Lines:
         return iter(self._records)
 
 
-def test_windows_end_with_their_bodies_characters(company, monkeypatch):
+def test_windows_end_with_their_bodies_characters(company):
     """Memory stays flat however long the bodies are."""
-    monkeypatch.setattr(window, "WINDOW_CHARACTERS", 1000)
     lines = [
         line(f"{i}", TRANSLATE, {"texts": ["a" * 100, "b" * 300], "target": "fr", "source": "en"})
         for i in range(9)
     ]
     keys = ResultKeys(RequestWork(company, {}), {})
     with Seen() as seen:
-        found = list(windows(Lines(lines), RequestFields(seen=seen), keys, ()))
+        found = list(windows(Lines(lines), RequestFields(seen=seen), keys, (), Size(1024, 1000)))
     assert [len(each.records) for each in found] == [3, 3, 3]

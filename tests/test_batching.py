@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.engine import batching
 from models.engine.batching import BatchingEngine
 from models.engine.protocol import BatchRecord, Decoding, Generation, Output
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput, Overloaded
@@ -258,3 +259,29 @@ def test_which_share_a_batch_does_not_depend_on_the_workers(lengths: list[int], 
         engine.close()
         made.append({tuple(g.source_ids for g in batch) for batch in backend.batches})
     assert made[0] == made[1]
+
+
+def test_memory_is_given_back_once_after_each_rest_and_never_beside_a_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given, running = threading.Semaphore(0), list[int]()
+
+    def give_back() -> None:
+        running.append(engine.stats().running)
+        given.release()
+
+    monkeypatch.setattr(batching, "REST_S", 0.02)
+    monkeypatch.setattr(batching, "give_back", give_back)
+    backend = TwoAtATime()
+    engine = BatchingEngine(backend, max_batch_size=4)
+    assert not given.acquire(timeout=0.1)  # nothing has run yet
+    for _ in range(2):
+        backend.gate.clear()
+        futures = engine.submit([_generation(1)])
+        assert not given.acquire(timeout=0.1)
+        backend.gate.set()
+        assert futures[0].result(10).token_ids == (1,)
+        assert given.acquire(timeout=10)
+        assert not given.acquire(timeout=0.1)
+    engine.close()
+    assert running == [0, 0]

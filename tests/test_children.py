@@ -15,6 +15,7 @@ import pytest
 
 from models.errors import DeadlineExceeded, InvalidInput
 from service.children import LEAST_BYTES, Children
+from service.documents.formats import FORMATS
 
 CHILDREN = Children()
 LONG_S = 60.0
@@ -50,6 +51,10 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
+def modules(_: str) -> set[str]:
+    return set(sys.modules)
+
+
 def test_the_value_comes_back() -> None:
     assert CHILDREN.run(shout, "é", field="file", timeout_s=LONG_S) == "É"
 
@@ -57,6 +62,12 @@ def test_the_value_comes_back() -> None:
 def test_long_values_come_back_whole() -> None:
     text = "é" * 3_000_000
     assert CHILDREN.run(shout, text, field="file", timeout_s=LONG_S) == "É" * 3_000_000
+
+
+def test_all_parsers_are_loaded_before_the_fork() -> None:
+    loaded = CHILDREN.run(modules, "", field="file", timeout_s=LONG_S)
+    readers = {f"service.documents.{each.reader.partition('.')[0]}" for each in FORMATS.values()}
+    assert {*readers, "docx", "pdfminer.high_level", "trafilatura"} <= loaded
 
 
 def test_an_error_of_ours_comes_back_as_it_is() -> None:

@@ -1,4 +1,7 @@
-"""Who serves converted models needs no torch: it is imported by processes that prepare models, and end."""
+"""Who serves converted models needs no torch: it is imported by processes that prepare models, and end.
+
+Nor does it need what parses files and pages, which is done in processes of its own.
+"""
 
 import json
 import os
@@ -30,7 +33,8 @@ text = "The minister met his colleague on Sunday. They spoke about trade. A stat
 talks = {"text": "The talks failed.", "source": "en", "target": "fr"}
 asked = {"translate": talks, "summarize": {"text": text}}
 answers = {path: client.post(f"/v1/{path}", json=body).get_json() for path, body in asked.items()}
-print(json.dumps([answers, [name for name in ("torch", "transformers") if name in sys.modules]]))
+heavy = ("torch", "transformers", "docx", "pdfminer", "trafilatura")
+print(json.dumps([answers, [name for name in heavy if name in sys.modules]]))
 """
 
 

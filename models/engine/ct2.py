@@ -1,9 +1,8 @@
 """The CTranslate2 backend: int8 on a CPU, encoder-decoders and causal models.
 
-CTranslate2 speaks tokens rather than ids; the folder's vocabulary, in the order of ids, translates.
+CTranslate2 speaks tokens rather than ids; the folder's vocabulary translates.
 """
 
-import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ import ctranslate2
 
 from models import cores
 from models.engine.ct2_threads import WorkerThreads, openmp
+from models.engine.ct2_vocabulary import read_tokens
 from models.engine.protocol import Decoding, Generation, Output
 
 BEAM_ROWS = 128
@@ -48,9 +48,8 @@ class Ct2Backend:
             self._cores = min([self._cores, *(library.omp_get_max_threads() for library in libraries)])
         self.workers = min(self._cores, MOST_WORKERS) if libraries else 1
         self._model = load(str(folder), device=device, inter_threads=self.workers, intra_threads=self._cores)
-        self._source = _vocabulary(folder, "source")
-        target = _vocabulary(folder, "target")
-        self._target = self._source if target == self._source else target
+        self._source = read_tokens(folder, "source")
+        self._target = self._source if causal else read_tokens(folder, "target")
         self._target_ids = {} if causal else {token: i for i, token in enumerate(self._target)}
         self._threads = WorkerThreads(libraries, self._probe, self.workers) if self.workers > 1 else None
         self._neighbours = cores.Neighbours()
@@ -236,12 +235,3 @@ class _StepCallback:
         if ids and ids[-1] in decoding.stop_token_ids:
             ids.pop()
         return _output(ids, score, decoding)
-
-
-def _vocabulary(folder: Path, side: str) -> list[str]:
-    """The tokens of a converted folder in the order of their ids."""
-    for name in (f"{side}_vocabulary.json", "shared_vocabulary.json", "vocabulary.json"):
-        if (folder / name).is_file():
-            tokens: list[str] = json.loads((folder / name).read_text("utf-8"))
-            return tokens
-    raise FileNotFoundError(f"{folder} holds no vocabulary")

@@ -27,7 +27,7 @@ from service.batch.store import ResultStore
 from service.batch.survey import Survey, measured_rate, survey
 from service.batch.tally import Tally
 from service.batch.unit import Doer, Kept, UnitMemory
-from service.batch.window import UNIT_SIZES, Window, windows
+from service.batch.window import UNIT_SIZES, WINDOW_SIZES, Window, windows
 from service.batch.work import ResultKeys, Work
 from service.work.outputs import OutputKeys
 
@@ -58,7 +58,8 @@ class How:
     record_timeout_s: float | None = None
     memory: bool = True
     device: str = "cpu"
-    """Where the models run."""
+    """Where the models run; `cpu` also if other machines do the units, which share them out however few
+    records there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,8 @@ OpenOutput = Callable[[], AbstractContextManager[RowOutput]]
 class BatchJob:
     """One task over one input. `told` describes the job as JSON: its task, its models, its options.
 
-    `outputs` makes the keys of what engines give. Units are done on this machine, in this process, unless
-    `make_doer` has them done elsewhere; the output is the same. Rows go to `where.out` as its name tells,
+    `outputs` makes the keys of what engines give. Units are done in this process unless `make_doer` has them
+    done elsewhere; the output is the same. Rows go to `where.out` as its name tells,
     unless `open_output` has them go elsewhere.
     """
 
@@ -109,8 +110,6 @@ class BatchJob:
         self._told = dict(told)
         self._outputs = outputs
         self._make_doer = make_doer or self._lanes
-        # Other machines share the units out, however few records there are.
-        self._units = UNIT_SIZES[how.device if make_doer is None else "cpu"]
         self._open_output = open_output or (lambda: _output(where.out))
         decisive = json.dumps({name: told[name] for name in ("dragoman", "task", "models")}, sort_keys=True)
         # The models as told now: a work may find more as it goes.
@@ -133,7 +132,7 @@ class BatchJob:
                 out,
                 watcher,
                 names=how.rows,
-                units=self._units,
+                units=UNIT_SIZES[how.device],
                 size=found.size,
                 max_errors=how.max_errors,
             )
@@ -164,7 +163,7 @@ class BatchJob:
     def _windows(self, found: RecordSource) -> Iterator[Window]:
         """Return the input's windows, once the first one is read, so that a wrong field is told at once."""
         how = self._how
-        every = windows(found, how.fields, self._keys, how.rows.taken)
+        every = windows(found, how.fields, self._keys, how.rows.taken, WINDOW_SIZES[how.device])
         first = next(every, None)
         if first is None:
             return iter(())

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -42,7 +43,8 @@ class UnitWork:
     """Does units, for as many threads as ask: one round at a time is in the engine, whoever's it is.
 
     So a unit's batches depend on the unit alone. A record has `record_timeout_s`, if that is not None, for
-    itself alone. Without a memory nothing is remembered. `device` is where the models run.
+    itself alone. Without a memory nothing is remembered. `device` is where the models run. `gate` is held
+    while a round is in the engine, by whoever uses the same engine elsewhere too.
     """
 
     def __init__(
@@ -52,13 +54,14 @@ class UnitWork:
         memory: UnitMemory | None = None,
         record_timeout_s: float | None = None,
         device: str = "cpu",
+        gate: AbstractContextManager[Any] | None = None,
     ):
         self._work = work
         self._keys = keys
         self._memory = memory
         self._record_timeout_s = record_timeout_s
         self._at_most = AT_ONCE[device]
-        self._gate = threading.Lock()
+        self._gate = gate or threading.Lock()
         self._stop = Stop()
         self._guard = threading.Lock()
         self._drivers: set[Driver[Result]] = set()

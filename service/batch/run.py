@@ -16,7 +16,7 @@ from service.batch.row import Row, RowOutput
 from service.batch.store import ResultStore
 from service.batch.tally import Tally
 from service.batch.unit import Doer, Done, Kept, Unit
-from service.batch.window import UnitSize, Window
+from service.batch.window import Size, Window
 
 WINDOWS_IN_WORK = 2
 
@@ -81,7 +81,7 @@ class BatchRun:
         watcher: RunWatcher,
         *,
         names: RowNames,
-        units: UnitSize,
+        units: Size,
         size: int | None = None,
         max_errors: int | None = None,
     ):

@@ -1,6 +1,6 @@
 """The task of a batch, as a value that can be sent to another machine and becomes work over its runtime."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,6 +29,9 @@ class Task(Protocol):
         be refused with, and ModelUnavailable.
         """
 
+    def writes(self, runtime: "Runtime") -> bool:
+        """Tell whether one of its models writes, behind an engine. Raises UnknownModel."""
+
     def work(self, runtime: "Runtime") -> Work:
         """Return the work on each content."""
 
@@ -51,6 +54,13 @@ class Texts:
         """See `Task`."""
         return preflight.check(runtime, self.request, load=load)
 
+    def writes(self, runtime: "Runtime") -> bool:
+        """See `Task`."""
+        return any(
+            entry.kind not in ("extractive", "entailment")
+            for entry in preflight.needed(runtime, self.request)
+        )
+
     def work(self, runtime: "Runtime") -> Work:
         """See `Task`."""
         memory = FileMemory.of(self.pairs, runtime.languages) if self.pairs else None
@@ -72,6 +82,22 @@ class Requests:
         """See `Task`; which are needed, only the requests tell."""
         return self.needed
 
+    def writes(self, runtime: "Runtime") -> bool:
+        """See `Task`; which do, only the requests tell."""
+        return True
+
     def work(self, runtime: "Runtime") -> Work:
         """See `Task`."""
         return RequestWork(runtime, self.needed)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """All that another process needs to do units of a task; it is pickled."""
+
+    open_runtime: Callable[..., "Runtime"]
+    """Called there, with settings that differ, before anything heavy is imported."""
+    task: Task
+    models: Mapping[str, str]
+    """Those known so far, with the revisions that another machine must have too."""
+    record_timeout_s: float | None

@@ -14,23 +14,23 @@ from service.batch.record import Content, FieldNames, Record
 from service.batch.source import RecordSource
 from service.batch.work import ResultKeys
 
-WINDOW_RECORDS = 1024
-WINDOW_CHARACTERS = 16 * 2**20
-"""A window ends with the record that fills it, so that memory stays flat."""
-
 
 @dataclass(frozen=True, slots=True)
-class UnitSize:
-    """The most that a unit has."""
+class Size:
+    """The most that a unit or a window has. A window ends with the record that fills it."""
 
     records: int
     characters: int
 
 
-UNIT_SIZES = {"cpu": UnitSize(64, 100_000), "cuda": UnitSize(512, 1_600_000)}
-"""By where the models run. On a CPU that is some 25 batches of 32 sentences: the last one, which is seldom
-full, costs little. A GPU's engine has room for 256 articles, runs half empty while a unit comes to its end,
-and has nothing then until the next one's texts are submitted."""
+WINDOW_SIZES = {"cpu": Size(1024, 16 * 2**20), "cuda": Size(4096, 16 * 2**20)}
+"""By where the models run: enough units for each process that reads texts to have one, and no more, so that
+memory stays flat."""
+
+UNIT_SIZES = {"cpu": Size(256, 100_000), "cuda": Size(512, 1_600_000)}
+"""By where the models run. On a CPU that is some 25 batches of 32 sentences, or for records of one sentence 4
+of 64: the last one, which is seldom full, costs little. A GPU's engine has room for 256 articles, runs half
+empty while a unit comes to its end, and has nothing then until the next one's texts are submitted."""
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Window:
         """Return the keys, each once."""
         return list(dict.fromkeys(key for key in self.keys if key is not None))
 
-    def units(self, known: Collection[bytes], most: UnitSize) -> list[list[int]]:
+    def units(self, known: Collection[bytes], most: Size) -> list[list[int]]:
         """Return the places of records without a result, equal ones once, in units of about one length."""
         todo: dict[bytes, int] = {}
         for place, key in enumerate(self.keys):
@@ -74,13 +74,13 @@ class Window:
 
 
 def windows(
-    source: RecordSource, names: FieldNames, keys: ResultKeys, taken: tuple[str, ...]
+    source: RecordSource, names: FieldNames, keys: ResultKeys, taken: tuple[str, ...], most: Size
 ) -> Iterator[Window]:
     """Yield the input's windows, in order; no field of a record may have a name in `taken`."""
     window, characters, start = Window(), 0, source.position()
     for record in source.records():
         characters += _add(window, record, names, keys, taken)
-        if len(window.records) == WINDOW_RECORDS or characters >= WINDOW_CHARACTERS:
+        if len(window.records) == most.records or characters >= most.characters:
             window.extent = source.position() - start
             yield window
             window, characters, start = Window(), 0, source.position()
@@ -112,7 +112,7 @@ def _characters(value: object) -> int:
     return len(value) if isinstance(value, str) else 0
 
 
-def _grouped(by_length: Sequence[tuple[int, int]], most: UnitSize) -> list[list[int]]:
+def _grouped(by_length: Sequence[tuple[int, int]], most: Size) -> list[list[int]]:
     units: list[list[int]] = []
     characters = 0
     for length, place in by_length:

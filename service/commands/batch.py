@@ -166,10 +166,14 @@ def _batch_here(
         prepare(local=options.ray_address is None)
     from service.batch.job import BatchJob
     from service.work.outputs import OutputKeys
+    from service.workers import text_processes
 
     with session.runtime() as runtime:
-        if runtime.device == "cuda" and not by_ray:
-            runtime.part_engines()
+        is_here = not by_ray and not options.dry_run
+        count = (
+            text_processes(runtime.settings, runtime.device, writes=task.writes(runtime)) if is_here else 1
+        )
+        engines = runtime.part_engines() if count > 1 or (runtime.device == "cuda" and not by_ray) else None
         with session.waiting("loading the models"):
             models = task.models(runtime, load=not by_ray)
         told = {"dragoman": importlib.metadata.version("dragoman"), **task.told(), "models": models}
@@ -177,8 +181,12 @@ def _batch_here(
             told["cautions"] = cautions
         for each in cautions:
             note(f"note: {each}")
-        where, how = _settings(options, fields, runtime.device)
-        make_doer = _by_ray(session, options, task, models) if by_ray else None
+        where, how = _settings(options, fields, "cpu" if by_ray else runtime.device)
+        make_doer: MakeDoer | None = None
+        if by_ray:
+            make_doer = _by_ray(session, options, task, models)
+        elif engines is not None and count > 1:
+            make_doer = _by_processes(session, options, task, engines, count)
         job = BatchJob(where, how, task.work(runtime), told, OutputKeys(runtime), make_doer, open_output)
         if options.dry_run:
             with session.waiting("looking through the input"):
@@ -189,7 +197,7 @@ def _batch_here(
 
 def _by_ray(session: Session, options: BatchOptions, task: "Task", models: Mapping[str, str]) -> "MakeDoer":
     from service.batch.ray.doer import ray_doer
-    from service.batch.ray.worker import Order
+    from service.batch.task import Order
 
     order = Order(session.opener(), task, models, options.record_timeout)
     return partial(
@@ -199,6 +207,16 @@ def _by_ray(session: Session, options: BatchOptions, task: "Task", models: Mappi
         count=options.actors,
         device=session.settings().device,
     )
+
+
+def _by_processes(
+    session: Session, options: BatchOptions, task: "Task", engines: Path, count: int
+) -> "MakeDoer":
+    from service.batch.processes import TextProcesses
+    from service.batch.task import Order
+
+    order = Order(session.opener(), task, {}, options.record_timeout)
+    return partial(TextProcesses, order, engines, count=count)
 
 
 def _run(job: "BatchJob", options: BatchOptions) -> int:

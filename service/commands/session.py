@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from models import cores
+from models.freed import limit_arenas
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -145,10 +148,18 @@ where there are more threads than processors, as when a model is loaded in one t
 it would be 100 then, and a sentence take 0.30 s."""
 
 
+ARENAS = "MALLOC_ARENA_MAX"
+"""The variable for what `limit_arenas` sets: one for each core, unless the user has set it."""
+
+
 def prepare_process() -> None:
     """Set the libraries up, before they are imported: silent, and good neighbours to other threads."""
     for name, value in (QUIET | WAITING_THREADS).items():
         os.environ.setdefault(name, value)
+    if ARENAS not in os.environ:
+        number = cores.whole(cores.usable())
+        os.environ[ARENAS] = str(number)  # for glibc in the processes that this one starts
+        limit_arenas(number)
     warnings.simplefilter("ignore")
     logging.getLogger().addHandler(logging.NullHandler())
 

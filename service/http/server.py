@@ -11,7 +11,7 @@ import resource
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ from service.listening import require_free
 from service.log import configure_log, discreet
 from service.settings import Settings
 from service.shared import SharedState
+from service.workers import server_workers
 
 if TYPE_CHECKING:
     from service.jobs.desk import Desk
@@ -45,9 +46,6 @@ BuildRuntime = Callable[[Settings, OnBatch], "Runtime"]
 
 METRICS = "metrics"
 """The folder of the workers' metrics, in what they share."""
-GPUS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
-"""There is a GPU where one of these is: asking torch takes seconds."""
-LEAST_CORES, MOST_WORKERS = 4, 8
 REPLACED_S = 60.0
 """Seconds for which a worker that takes another's place loads its models before it takes requests."""
 SPARE_THREADS = 8
@@ -195,25 +193,10 @@ def serve(settings: Settings) -> None:
     """
     require_free(settings.host, settings.port)
     configure_log()
-    settings = settings.model_copy(update={"workers": workers_for(settings)})
+    settings = settings.model_copy(update={"workers": server_workers(settings)})
     shared = shared_state(settings)
     keeper = None if shared.folder is None else EngineKeeper(settings, shared.folder / ENGINES)
     Server(settings, partial(_runtime, shared), shared, keeper).run()
-
-
-def workers_for(settings: Settings, *, devices: Sequence[Path] = GPUS) -> int:
-    """Return how many workers the settings ask for, or suit this machine.
-
-    Python reads and checks text on one core a process: enough for 20 to 50 articles a second. A GPU answers
-    some 250, so it gets a worker for each two cores. Where the models compute on the processors too, they
-    need most of them, and further workers are for what else is asked meanwhile.
-    """
-    if settings.workers:
-        return settings.workers
-    number = cores.whole(cores.usable())
-    if settings.device != "cpu" and any(device.exists() for device in devices):
-        return min(MOST_WORKERS, max(1, number // 2))
-    return 1 if number < LEAST_CORES else min(MOST_WORKERS // 2, 1 + number // LEAST_CORES)
 
 
 def shared_state(settings: Settings) -> SharedState:

@@ -19,9 +19,7 @@ import re
 from bisect import bisect
 from itertools import groupby
 
-import trafilatura
 from lxml import etree
-from trafilatura.settings import Document
 
 from models.errors import InvalidInput, at_fault
 from models.text.article.article import Article, Dropped, line_spans
@@ -95,6 +93,9 @@ def _read_data(text: str, title: str) -> Article:
 
 def _extract(tree: etree._Element, *, precise: bool) -> str:
     """The text that trafilatura finds, empty if it finds none."""
+    import trafilatura  # a server, which has others read pages, needs it not
+    from trafilatura.settings import Document
+
     fast = _is_large(tree)
     document = trafilatura.bare_extraction(tree, include_comments=False, favor_precision=precise, fast=fast)
     return document.text or "" if isinstance(document, Document) else ""

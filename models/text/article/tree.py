@@ -6,7 +6,6 @@ Knows nothing of articles.
 import re
 
 from lxml import etree, html
-from trafilatura.utils import repair_faulty_html
 
 from models.errors import InvalidInput
 
@@ -25,6 +24,8 @@ def parse_page(page: str) -> html.HtmlElement:
     Raises InvalidInput with field `html` if there is no element in it, if elements are nested deeper than
     MOST_NESTED, and if the parser does not come to the page's end.
     """
+    from trafilatura.utils import repair_faulty_html
+
     page = _SURROGATE.sub("\ufffd", _DECLARATION.sub("", page))  # a lone surrogate would end the page
     page = repair_faulty_html(page, page[:_BEGINNING].lower())
     parser = html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True)

@@ -16,8 +16,9 @@ from service.batch.lanes import LANES
 from service.batch.ray.actors import planned
 from service.batch.ray.cluster import RayFailed, answers, connected, machines, reason
 from service.batch.ray.memory import RayMemory
-from service.batch.ray.worker import Order, RayWorker
+from service.batch.ray.worker import RayWorker
 from service.batch.store import ResultStore
+from service.batch.task import Order
 from service.batch.unit import Done, Unit
 
 TRIES = 4

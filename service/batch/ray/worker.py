@@ -3,10 +3,9 @@
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 
@@ -16,24 +15,9 @@ from service.batch.lanes import UnitWork
 from service.batch.ray.actors import Actors
 from service.batch.ray.cluster import reason
 from service.batch.ray.memory import Recalled
-from service.batch.task import Task
+from service.batch.task import Order
 from service.batch.unit import Done, Unit
 from service.work.outputs import OutputKeys
-
-if TYPE_CHECKING:
-    from service.runtime import Runtime
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A worker's task and models; it is pickled."""
-
-    open_runtime: Callable[..., "Runtime"]
-    """Called in the worker's process with its `device` and `threads`, before anything heavy is imported."""
-    task: Task
-    models: Mapping[str, str]
-    """Those known so far, with the revisions that the worker must have too."""
-    record_timeout_s: float | None
 
 
 class RayWorker:

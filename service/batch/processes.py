@@ -1,0 +1,148 @@
+"""Does units in several processes of this machine, which share the process of the engines.
+
+Reading, cutting, checking and restoring texts is Python, one core a process. Each process does one unit at a
+time, and what it wants meanwhile it asks of this one, on the connection that the unit came by: what earlier
+units made, and its turn in the engines. So one round at a time is in an engine, as with one process, and the
+bytes are the same.
+"""
+
+import logging
+import multiprocessing
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from models.errors import DragomanError, EngineFailed
+from models.tasks.stop import abandoned
+from service.batch.task import Order
+from service.batch.text_process import UnitQuestion, serve
+from service.batch.unit import Done, Unit, UnitMemory
+from service.children import interrupts_held, without_main_module
+
+log = logging.getLogger(__name__)
+
+TRIES = 4
+"""A process may be ended by bad luck, as when memory is short; this often it is the work."""
+LETS_GO_S = 1.0
+"""In it engines drop what a process asked for that has ended, before others have their turn."""
+
+
+class TextProcesses:
+    """At most `count` processes that do units as `order` says; each is started when a unit has none.
+
+    `engines` is what `Runtime.part_engines` returned. Without a `memory` nothing is remembered.
+    """
+
+    def __init__(self, order: Order, engines: Path, memory: UnitMemory | None, *, count: int):
+        self._start = order, engines, memory is not None
+        self._memory = memory
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="unit")
+        self._stopped = threading.Event()
+        self._gate = threading.Lock()
+        self._guard = threading.Lock()
+        self._all: list[_TextProcess] = []
+        self._idle: list[_TextProcess] = []
+
+    def __enter__(self) -> "TextProcesses":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def submit(self, unit: Unit) -> "Future[Done]":
+        """Queue a unit."""
+        return self._threads.submit(self._do, unit)
+
+    def tokens(self) -> int:
+        """See `Doer`; as of the last time that each process asked for something."""
+        return sum(process.tokens for process in list(self._all))
+
+    def shares(self) -> Mapping[int, float]:
+        """See `Doer`; as of the same time."""
+        return {unit: share for process in list(self._all) for unit, share in process.shares.items()}
+
+    def stop(self) -> None:
+        """Give up what is not done, and end the processes: whatever counts is kept here."""
+        with self._guard:
+            self._stopped.set()
+            for process in self._all:
+                process.end()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    # ------------------------------------------------------------------ a thread for each process
+
+    def _do(self, unit: Unit) -> Done:
+        for _ in range(TRIES):
+            process = self._taken()
+            try:
+                answer = self._converse(process, unit)
+            except (EOFError, OSError):
+                process.end()
+                if not self._stopped.is_set():
+                    log.warning("a process ended over unit %d, which is done again", unit.number)
+                continue
+            except BaseException:
+                process.end()
+                raise
+            with self._guard:
+                self._idle.append(process)
+            if isinstance(answer, DragomanError):
+                raise answer
+            return answer
+        raise EngineFailed(f"{TRIES} times a process ended over the same {len(unit.contents)} records")
+
+    def _taken(self) -> "_TextProcess":
+        """Return a process that does nothing. Raises Abandoned after `stop`."""
+        with self._guard:
+            if self._stopped.is_set():
+                raise abandoned()
+            if self._idle:
+                return self._idle.pop()
+            self._all.append(_TextProcess(*self._start))
+            return self._all[-1]
+
+    def _converse(self, process: "_TextProcess", unit: Unit) -> Done | DragomanError:
+        """Give a process the unit, and what it asks for. Raises EOFError or OSError if it ends."""
+        with ExitStack() as turn:
+            answers: dict[str, Callable[..., Any]] = {
+                "begin": lambda: turn.enter_context(self._turn()),
+                "end": turn.close,
+            }
+            process.connection.send(unit)
+            while isinstance(message := process.connection.recv(), UnitQuestion):
+                process.tokens, process.shares = message.tokens, message.shares
+                answer = answers.get(message.what) or getattr(self._memory, message.what)
+                process.connection.send(answer(*message.arguments))
+            process.shares = {}
+            answered: Done | DragomanError = message
+            return answered
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        with self._gate:
+            try:
+                yield
+            except (EOFError, OSError):
+                self._stopped.wait(LETS_GO_S)
+                raise
+
+
+class _TextProcess:
+    """A process, and what it has told."""
+
+    def __init__(self, order: Order, engines: Path, remembers: bool):
+        context = multiprocessing.get_context("spawn")
+        self.connection, there = context.Pipe()
+        self.tokens = 0
+        self.shares: Mapping[int, float] = {}
+        self._process = context.Process(target=serve, args=(there, order, engines, remembers), daemon=True)
+        with there, without_main_module(), interrupts_held():
+            self._process.start()
+
+    def end(self) -> None:
+        """End the process; whoever converses with it is told by the connection."""
+        self._process.kill()
+        self._process.join()

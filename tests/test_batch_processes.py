@@ -1,0 +1,137 @@
+"""Batches whose texts several processes do: the bytes of one process, whoever is killed."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from batch_program import Program, articles, until, written
+
+from models.errors import EngineFailed, ModelUnavailable
+from models.tasks.translation import TranslationRequest
+from service.batch.processes import TextProcesses
+from service.batch.record import Content
+from service.batch.store import ResultStore
+from service.batch.task import Order, Texts
+from service.batch.unit import Unit
+from service.settings import Settings
+from service.workers import server_workers, text_processes
+
+UNIT_SENTENCES = 8 * 5
+"""At most, with the windows of `batch_runtime`."""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    program = Program(tmp_path_factory.mktemp("one"))
+    yield program
+    program.close()
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    program = Program(tmp_path_factory.mktemp("several"), DRAGOMAN_WORKERS="3")
+    yield program
+    program.close()
+
+
+def is_there(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_three_processes_one_of_them_killed(program, several, tmp_path):
+    """One round at a time is in the engine, as with one process; the killed one's unit is done again."""
+    source = written(tmp_path / "in.jsonl", articles(110))
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    assert program.run(source, whole) == 3
+
+    own = several.start(source, out, delay_s=0.2)
+    until(lambda: len(several.opened(out)) == 4 and several.done(out).total() > UNIT_SENTENCES)
+    os.kill(next(pid for pid in several.opened(out) if pid != own), signal.SIGKILL)
+    assert several.end() == 3, several.errors()
+    assert len(set(several.opened(out))) == 5, "the command, three processes, and one more"
+    assert out.read_bytes() == whole.read_bytes()
+    errors = [row["error"]["type"] for row in map(json.loads, out.read_text().splitlines()) if "error" in row]
+    assert {"engine-failed", "invalid-input"} == set(errors)
+    once, often = program.done(whole).total(), several.done(out).total()
+    assert once <= often <= once + UNIT_SENTENCES, "each remembers what the others made"
+
+
+def test_what_several_processes_have_begun_one_ends(program, several, tmp_path):
+    source = written(tmp_path / "in.jsonl", articles(110, seed=1))
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    assert program.run(source, whole) == 3
+    assert several.cut_off(source, out, sentences=UNIT_SENTENCES, delay_s=0.2) == -9
+    until(lambda: not any(map(is_there, several.opened(out))))  # nobody outlives the command
+    assert program.run(source, out) == 3, program.errors()
+    assert out.read_bytes() == whole.read_bytes()
+    assert several.done(out).total() <= program.done(whole).total() + UNIT_SENTENCES
+
+
+def test_an_interrupted_command_leaves_no_process(several, tmp_path):
+    source, out = written(tmp_path / "in.jsonl", articles(110)), tmp_path / "out.jsonl"
+    own = several.start(source, out, delay_s=0.2)
+    until(lambda: several.done(out).total() > UNIT_SENTENCES)
+    os.kill(own, signal.SIGINT)
+    assert several.end() != 0
+    assert not any(map(is_there, several.opened(out)))
+    assert several.run(source, out) == 3
+
+
+# ------------------------------------------------------------------ one unit
+
+
+def opened_never():
+    raise ModelUnavailable("it is not here")
+
+
+def ends_itself():
+    os._exit(9)
+
+
+@pytest.fixture
+def store():
+    with ResultStore(None) as store:
+        yield store
+
+
+@pytest.mark.parametrize(
+    ("open_runtime", "type_", "said"),
+    [
+        (opened_never, ModelUnavailable, "it is not here"),
+        (ends_itself, EngineFailed, "2 times a process ended"),
+    ],
+)
+def test_what_goes_wrong_in_a_process_is_told(monkeypatch, open_runtime, type_, said, store):
+    monkeypatch.setattr("service.batch.processes.TRIES", 2)
+    order = Order(open_runtime, Texts("translate", TranslationRequest(text="", target="fr"), {}), {}, 5.0)
+    with (
+        TextProcesses(order, Path("engines.at"), store, count=2) as doer,
+        pytest.raises(type_, match=said),
+    ):
+        doer.submit(Unit(1, 0, (Content("text", "Yes."),))).result()
+
+
+# ------------------------------------------------------------------ how many
+
+
+@pytest.mark.parametrize(
+    ("number", "server", "beside_gpu", "writing", "reading", "gpu_batch"),
+    [(1, 1, 1, 1, 1, 1), (2, 1, 1, 1, 1, 1), (4, 2, 2, 1, 2, 2), (16, 4, 8, 1, 8, 8), (64, 4, 8, 4, 8, 8)],
+)
+def test_processes_suit_the_machine(
+    monkeypatch, tmp_path, number, server, beside_gpu, writing, reading, gpu_batch
+):
+    monkeypatch.setattr("models.cores.usable", lambda: float(number))
+    monkeypatch.delenv("DRAGOMAN_WORKERS")
+    settings = Settings()
+    assert server_workers(settings, devices=[tmp_path / "none"]) == server
+    assert server_workers(settings, devices=[tmp_path]) == beside_gpu
+    assert text_processes(settings, "cpu", writes=True) == writing
+    assert text_processes(settings, "cpu", writes=False) == reading
+    assert text_processes(settings, "cuda", writes=True) == gpu_batch
+    assert text_processes(Settings(workers=3), "cpu", writes=True) == 3

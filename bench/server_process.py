@@ -44,14 +44,18 @@ class BenchServer:
     def log(self) -> str:
         return self._log.read_text("utf-8", "replace")
 
-    def worker(self, limit_s: float = 60.0) -> int:
+    def worker(self) -> int:
         """The process id of gunicorn's one worker; waits until there is one."""
+        return self.children()[0]
+
+    def children(self, limit_s: float = 60.0) -> list[int]:
+        """The process ids of gunicorn's workers, and of their engines; waits until there is one."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         end = time.monotonic() + limit_s
         while not (found := children.read_text().split()):
             assert time.monotonic() < end, "the master has no worker"
             time.sleep(0.02)
-        return int(found[0])
+        return [int(each) for each in found]
 
     def tell_stacks(self) -> None:
         """Have the worker write into the log where each of its threads is."""

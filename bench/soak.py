@@ -6,8 +6,9 @@
 Callers ask everything there is to ask: texts, streams, checks, documents, jobs with and without callbacks,
 the compatible interfaces, glossaries; some go away in the middle. Batches run beside them, are killed and
 started again. For the first 60% nothing happens to the server, and its memory, descriptors, threads and files
-are to stay flat (footprint.py says how flat). Then its worker is killed again and again: every accepted job
-still ends, with its result and its callback, and every answer is whole. Exits with 1 if something fails.
+are to stay flat (footprint.py says how flat). Then its worker, or one of several, or the process of their
+engines, is killed again and again: every accepted job still ends, with its result and its callback, and every
+answer is whole. Exits with 1 if something fails.
 """
 
 import argparse
@@ -36,6 +37,8 @@ STEADY = 0.6
 """The part of the time before the first kill."""
 LOOKS = 120
 ENDS_IN_S = 90.0
+EACH_IS_BACK_S = 1.0
+"""Time for each worker to find new engines: only one of them says that it is ready."""
 SECRET = "0123456789abcdef-soak"
 
 
@@ -132,6 +135,8 @@ class Soak:
             faults += self._left(server)
         if orphans := self._orphans(server.process.pid):
             faults.append(f"{orphans} processes outlived the server")
+        if shared := list(server.temporary.rglob("server-*")):
+            faults.append(f"what the workers shared was left: {shared}")
         if server.process.returncode != 0:
             faults.append(f"the server ended with {server.process.returncode}")
         return SoakResult(seen, self._findings, self._kills, self._batches, faults)
@@ -177,12 +182,15 @@ class Soak:
         every_s = min(self._plan.kill_every_s, seconds / 2)
         while time.monotonic() < end:
             with self._disturbances.one():
-                killed = server.worker()
+                before = server.children()
+                killed = rng.choice(before)
                 os.kill(killed, signal.SIGKILL)
                 self._kills += 1
-                while server.worker() == killed:
+                while killed in (now := server.children()) or len(now) < len(before):
                     time.sleep(0.02)
                 self._ready(server)
+                if self._plan.workers > 1:
+                    time.sleep(EACH_IS_BACK_S)
             time.sleep(max(0.0, min(every_s * rng.uniform(0.5, 1.5), end - time.monotonic())))
 
     def _ready(self, server: BenchServer) -> None:
@@ -210,7 +218,8 @@ class Soak:
         connection.close()
         waiting = [job for job in jobs if job["status"] in ("queued", "running")]
         faults = [f"{len(waiting)} jobs have not ended"] if waiting else []
-        files = [path.name for path in server.temporary.rglob("*") if path.is_file()]
+        files = [path for path in server.temporary.rglob("*") if path.is_file()]
+        files = [path for path in files if "server-" not in str(path)]  # what its workers share
         return faults + ([f"temporary files were left: {files[:5]}"] if len(files) > 2 else [])
 
 
@@ -225,7 +234,7 @@ def main() -> int:
     )
     parser.add_argument("--records", type=int, default=400, help="of a batch")
     parser.add_argument("--bundled", action="store_true", help="with the bundled models")
-    parser.add_argument("--workers", type=int, default=1, help="of the server; one of them is killed")
+    parser.add_argument("--workers", type=int, default=1, help="of the server")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="keep the server's log and data there")
     asked = parser.parse_args()

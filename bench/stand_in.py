@@ -4,11 +4,13 @@
 
 Serves by the same settings as `dragoman serve`, or does another of the program's commands. Tasks, readers of
 documents, checks, schemas, stores and jobs are the real ones; only engines and the sentence encoder are stood
-in for, each answer after `DELAY_MS`.
+in for, each answer after `DELAY_MS`. With several workers the engines have a process of their own, too.
 """
 
 import faulthandler
 import logging
+import os
+import pickle
 import random
 import signal
 import sys
@@ -19,14 +21,17 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing.connection import Listener
 from queue import SimpleQueue
 from typing import Any, cast
 
 import numpy as np
+from engine_program import Entry
 from fake_pool import FakeCodec, FakePool, cipher
 
 from models.codec import Codec
-from models.engine.protocol import EngineStats, Generation, Output
+from models.engine.hosting import EngineHost
+from models.engine.protocol import Engine, EngineStats, Generation, Output
 from models.entry import ModelEntry
 from models.errors import DeadlineExceeded
 from models.extractive.encoder import Embeddings, SentenceEncoder
@@ -38,7 +43,9 @@ from models.tasks.translator import Translator
 from models.tasks.trust import Trust
 from service.cli import cli
 from service.commands.session import Session, prepare_process
-from service.http.server import OnBatch, Server, configure_log
+from service.engine_keeper import ENGINES, EngineKeeper
+from service.engine_process import EngineProcess
+from service.http.server import OnBatch, Server, configure_log, shared_state
 from service.runtime import Runtime
 from service.settings import Settings
 
@@ -100,12 +107,27 @@ class WordEncoder:
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+class ApartEngine:
+    """The engine of the engines' process, from its first use on."""
+
+    def __init__(self, process: EngineProcess):
+        self._process = process
+        self._made: Engine | None = None
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        with self._lock:
+            if self._made is None:
+                self._made = self._process.make(Entry("stand-in"))  # type: ignore[arg-type]
+        return getattr(self._made, name)
+
+
 class StandInPool(FakePool):
     """Has every model of the catalog, loaded."""
 
-    def __init__(self, languages: Languages, delay_s: float):
+    def __init__(self, languages: Languages, engine: Any):
         super().__init__(languages, max_source_tokens=100_000, max_new_tokens=100_000)
-        self.engine = CipherEngine(delay_s)  # type: ignore[assignment]
+        self.engine = engine
 
     @contextmanager
     def use(self, entry: ModelEntry) -> Iterator[Model]:
@@ -127,7 +149,7 @@ class StandInPool(FakePool):
         pass
 
     def unready(self, names: Sequence[str]) -> list[str]:
-        return []
+        return [] if self.engine.stats().ready else ["its engine does not run"]
 
     def close(self) -> None:
         pass
@@ -138,7 +160,9 @@ class StandInRuntime(Runtime):
 
     def __init__(self, settings: Settings, delay_s: float = 0.0, **given: Any):
         super().__init__(settings, **given)
-        fake = StandInPool(self.languages, delay_s)
+        fake = StandInPool(
+            self.languages, CipherEngine(delay_s) if self._apart is None else ApartEngine(self._apart)
+        )
         pool = self.pool = fake.as_pool
         self.catalog = pool.catalog
         trust = Trust(pool)
@@ -164,18 +188,37 @@ def opened(delay_s: float, settings: Settings) -> StandInRuntime:
 def main() -> None:
     faulthandler.register(signal.SIGRTMIN)  # where all threads are, into the log
     delay_s = float(sys.argv[1]) / 1000 if sys.argv[1:2] else 0.0
+    if sys.argv[2:] == ["engines"]:
+        serve_engines(delay_s)
     if sys.argv[2:]:  # another command than `serve`
         from stand_in import opened  # by its name: other processes are to find it too
 
         prepare_process()
         cli(sys.argv[2:], obj=Session(partial(opened, delay_s)))
 
-    def build(settings: Settings, on_batch: OnBatch) -> StandInRuntime:
-        return StandInRuntime(settings, delay_s, on_batch=on_batch)
+    settings = Settings()
+    shared = shared_state(settings)
+    keeper = None
+    if shared.folder is not None:
+        command = (sys.executable, __file__, str(1000 * delay_s), "engines")
+        keeper = EngineKeeper(settings, shared.folder / ENGINES, command=command)
+
+    def build(own: Settings, on_batch: OnBatch) -> StandInRuntime:
+        return StandInRuntime(own, delay_s, on_batch=on_batch, shared=shared)
 
     logging.getLogger().addHandler(logging.NullHandler())
     configure_log()
-    Server(Settings(), cast(Callable[..., Runtime], build)).run()
+    Server(settings, cast(Callable[..., Runtime], build), shared, keeper).run()
+
+
+def serve_engines(delay_s: float) -> None:
+    """Be the process of the engines, as `service.engine_process` is."""
+    start = pickle.load(sys.stdin.buffer)
+    host = EngineHost(lambda entry: CipherEngine(delay_s))
+    with Listener(start.address, "AF_UNIX", backlog=64, authkey=start.key) as listener:
+        threading.Thread(target=host.serve, args=(listener,), daemon=True).start()
+        sys.stdin.buffer.read()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -58,6 +58,7 @@ BYTES_FOR_EACH = 100
 MOST_BYTES = 1 << 30
 NICENESS = 5
 """The server and its engines go first where processors are short."""
+STOPS = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM})
 LOOK_EVERY_S = 0.25
 LONGEST_TEMP_DIR = 70
 """Bytes of the path of temporary files beyond which a socket in them has a name too long for the system."""
@@ -103,7 +104,8 @@ class Children:
                     child = self._context.Process(
                         target=_serve, args=(sent, function, arguments, most_bytes, timeout_s), daemon=True
                     )
-                    with self._starting, without_main_module(), interrupts_held():
+                    resource_tracker.ensure_running()
+                    with self._starting, without_main_module(), stops_held():
                         child.start()
                 value: R = _answer(received, child, deadline, field, require)
                 return value
@@ -143,10 +145,13 @@ def without_main_module() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Start processes with Ctrl-C blocked: the fork server would tell of it while it imports the parsers."""
-    resource_tracker.ensure_running()  # its start, inside the fork server's, would let the signal in again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def stops_held(stops: Collection[int] = STOPS) -> Iterator[None]:
+    """Block these signals, for good in a process that is started meanwhile, and in those that it starts.
+
+    A terminal or a unit of systemd sends them to every process; the service says when its work is finished.
+    Before a process of multiprocessing, its resource tracker must run: its start lets signals in again.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     try:
         yield
     finally:
@@ -194,7 +199,6 @@ def _serve(
     sent: Connection, function: Callable[..., Any], arguments: tuple[Any, ...], most_bytes: int, cpu_s: float
 ) -> None:
     """Call the function within its limits, and send whether that went well, and the value or the error."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the server, which finishes
     os.nice(NICENESS)
     if sys.platform == "linux":  # elsewhere nothing holds a process to it
         _limit(resource.RLIMIT_AS, _mapped_bytes() + most_bytes)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 
+from service.children import stops_held
 from service.database import private
 from service.settings import Settings
 
@@ -71,7 +72,10 @@ class EngineKeeper:
         return None if self._process is None else self._process.pid
 
     def look(self) -> None:
-        """Start the process if there is none, or start it again if its pause is over; returns at once."""
+        """Start the process if there is none, or start it again if its pause is over; returns at once.
+
+        Raises OSError if it cannot be started the first time; later that is tried again and again.
+        """
         now = time.monotonic()
         if self._process is not None and self._process.poll() is not None and self._due is None:
             log.error("the process that runs the models ended (%s)", _told(self._process.returncode))
@@ -79,8 +83,14 @@ class EngineKeeper:
             longer_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
             self._pause_s = FIRST_PAUSE_S if lived_s > LONGEST_PAUSE_S else longer_s
             self._due = now + self._pause_s
-        if self._process is None or (self._due is not None and now >= self._due):
+        if self._process is None:
             self._begin()
+        elif self._due is not None and now >= self._due:
+            try:
+                self._begin()
+            except OSError as error:  # no memory for a process, or no room for the file
+                log.error("the process that runs the models cannot be started: %s", error)
+                self._due = now + LONGEST_PAUSE_S
 
     def watch(self, closing: threading.Event) -> None:
         """Look whenever the process ends, until `closing`."""
@@ -108,19 +118,19 @@ class EngineKeeper:
             log.error("the process that runs the models is started again")
         address = str(self._file.with_name(f"engines-{secrets.token_hex(4)}"))
         start = ProcessStart(address, secrets.token_bytes(KEY_BYTES), self._settings)
+        fresh = self._file.with_name(f"{self._file.name}.new")
+        private(fresh)
+        fresh.write_bytes(start.key + address.encode())
+        fresh.replace(self._file)
         home = Path(__file__).parent.parent
-        # In a group of its own: a terminal's Ctrl-C is for the service, which finishes its work.
-        process = subprocess.Popen(self._command, stdin=subprocess.PIPE, cwd=home, process_group=0)  # noqa: S603
+        with stops_held():
+            process = subprocess.Popen(self._command, stdin=subprocess.PIPE, cwd=home)  # noqa: S603
         assert process.stdin is not None  # noqa: S101 - it was asked for
         try:
             process.stdin.write(pickle.dumps(start))
             process.stdin.flush()
         except BrokenPipeError:
             log.error("the process that runs the models ended at once")
-        fresh = self._file.with_name(f"{self._file.name}.new")
-        private(fresh)
-        fresh.write_bytes(start.key + address.encode())
-        fresh.replace(self._file)
         self._process, self._began, self._due = process, time.monotonic(), None
 
 

@@ -9,7 +9,6 @@ import multiprocessing.util
 import os
 import pickle
 import secrets
-import signal
 import sys
 import threading
 import time
@@ -138,9 +137,6 @@ class EngineProcess:
 
 def main() -> None:
     """Serve engines until standard input ends."""
-    # Both go to all processes of a terminal or a unit; the service says when its work is finished.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     start = pickle.load(sys.stdin.buffer)  # noqa: S301 - the service's own
     configure_log()
     # The service has fetched what is to be loaded.

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from models.stage import READY, Board
+from models.stage import LOADING, READY, Board
 from service.database import LOCK_TIMEOUT_S, private
 from service.errors import StoreUnavailable
 
@@ -128,8 +128,9 @@ class SharedBoard(Board):
 
     def stages(self) -> dict[str, str]:
         """See `Board.stages`."""
-        told = "SELECT model, stage FROM stage ORDER BY stage = :ready, pid"
-        return dict(self._shared.rows(told, ready=READY))
+        # One that fetches says more than one that waits for what is fetched.
+        told = "SELECT model, stage FROM stage ORDER BY stage = :ready, stage <> :loading, pid"
+        return dict(self._shared.rows(told, ready=READY, loading=LOADING))
 
     def fail(self, model: str, why: str | None) -> None:
         """See `Board.fail`."""

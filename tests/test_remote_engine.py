@@ -27,6 +27,8 @@ from models.engine.protocol import BatchRecord, Decoding, Engine, Generation, Ou
 from models.engine.remote import MAX_UNANSWERED, RemoteEngines
 from models.engine.seq2seq import Seq2SeqEngine
 from models.errors import DeadlineExceeded, EngineFailed, ModelUnavailable, Overloaded
+from service import engine_keeper
+from service.engine_keeper import EngineKeeper
 from service.engine_process import EngineProcess
 from service.runtime import Runtime
 from service.settings import Settings
@@ -266,6 +268,36 @@ def test_the_process_ends_with_its_owner(process: EngineProcess) -> None:
     assert pid is not None
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_one_that_cannot_be_started_again_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(engine_keeper, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(engine_keeper, "LONGEST_PAUSE_S", 0.0)
+    folder, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    folder.mkdir()
+    keeper = EngineKeeper(
+        Settings(data_dir=tmp_path), folder / "engines.at", command=(sys.executable, "-c", "input()")
+    )
+
+    def look_until(holds: Callable[[], bool]) -> None:
+        until = time.monotonic() + 20
+        while not holds():
+            assert time.monotonic() < until
+            keeper.look()
+            time.sleep(0.01)
+
+    keeper.look()
+    first = keeper.pid
+    folder.rename(elsewhere)
+    folder.touch()
+    look_until(lambda: "cannot be started" in caplog.text)
+    assert keeper.pid == first
+    folder.unlink()
+    elsewhere.rename(folder)
+    look_until(lambda: keeper.pid != first)
+    keeper.close()
 
 
 def _answer_within(engine: Engine, seconds: float) -> Output:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gunicorn.arbiter import Arbiter
 
 TESTS = Path(__file__).parent
 STARTS_IN_S = 30.0
@@ -204,10 +205,11 @@ def test_healthy_but_not_ready_while_it_loads(tmp_path: Path) -> None:
         server.kill()
 
 
-def test_a_wrong_configuration_ends_it_with_a_word(tmp_path: Path) -> None:
-    server = ServerProcess(tmp_path, builds=False)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_wrong_configuration_ends_it_with_a_word(tmp_path: Path, workers: int) -> None:
+    server = ServerProcess(tmp_path, builds=False, workers=workers)
     try:
-        assert server.process.wait(20) != 0
+        assert server.process.wait(20) == Arbiter.APP_LOAD_ERROR
         assert "dragoman cannot start: the catalog own.toml is not TOML" in server.log
         assert "Traceback" not in server.log
     finally:

@@ -9,95 +9,15 @@ import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
 import pytest
 from callback_receiver import CallbackReceiver
-from test_server import ServerProcess
+from worker_servers import SLEEP, WITHIN_S, ReversingWorkers, Workers, answer_to, until
 
 from service.keys import Keys
-
-WITHIN_S = 20.0
-SLEEP: Any = ("POST", "/v1/summarize", {"text": "!sleep"})
-
-
-class Workers(ServerProcess):
-    """`workers_program.py`, with two workers and the process of their engine."""
-
-    program = "workers_program.py"
-
-    def __init__(self, folder: Path, **given: Any):
-        super().__init__(folder, workers=2, **given)
-        self.data_dir = folder / "data"
-        until(lambda: len(self.workers()) == 2 and self.request("GET", "/readyz")[0].status == 200)
-        for worker in (0, 1):  # the first use waits for the engine's process
-            assert self.by(worker, "POST", "/v1/summarize", {"text": "!reverse a"})[0] == 200
-
-    def _children(self) -> dict[int, bool]:
-        """The master's children, and whether each has the engine."""
-        found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        children = {}
-        for pid in map(int, found):
-            with suppress(FileNotFoundError):  # it has just ended
-                children[pid] = b"engine_program" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        return children
-
-    def workers(self) -> list[int]:
-        return [pid for pid, has_engine in self._children().items() if not has_engine]
-
-    def engine(self) -> int:
-        (pid,) = [pid for pid, has_engine in self._children().items() if has_engine]
-        return pid
-
-    def line(self, worker: int) -> HTTPConnection:
-        """Return a connection to one of the workers, which may be starting yet."""
-        end = time.monotonic() + WITHIN_S
-        while True:
-            connection = HTTPConnection("127.0.0.1", self.port, timeout=2.0)
-            try:
-                self._greet(worker, connection)
-            except TimeoutError:
-                connection.close()
-                assert time.monotonic() < end
-            else:
-                connection.sock.settimeout(WITHIN_S)
-                return connection
-
-    def _greet(self, worker: int, connection: HTTPConnection) -> None:
-        """Have it accepted by this worker, while the other sleeps."""
-        others = [pid for i, pid in enumerate(sorted(self.workers())) if i != worker]
-        for pid in others:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            connection.request("GET", "/healthz")
-            connection.getresponse().read()
-        finally:
-            for pid in others:
-                os.kill(pid, signal.SIGCONT)
-
-    def by(self, worker: int, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
-        """Ask one of the workers."""
-        return answer_to(self.line(worker), method, path, body, **headers)
-
-
-def answer_to(
-    line: HTTPConnection, method: str, path: str, body: Any = None, **headers: str
-) -> tuple[int, bytes]:
-    with closing(line):
-        text = None if body is None else json.dumps(body)
-        line.request(method, path, text, {"Content-Type": "application/json", **headers})
-        with line.getresponse() as response:
-            return response.status, response.read()
-
-
-def until(true: Any, within_s: float = WITHIN_S) -> None:
-    end = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +33,7 @@ def _broken_lines() -> Iterator[None]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
     """No test kills anything of it."""
     folder = tmp_path_factory.mktemp("workers")
-    server = Workers(folder, anonymous_daily_characters=400, rate_limit="3/hour")
+    server = ReversingWorkers(folder, anonymous_daily_characters=400, rate_limit="3/hour")
     yield server
     server.kill()
 
@@ -141,7 +61,12 @@ def receiver() -> Iterator[CallbackReceiver]:
 def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
     """One whose processes are killed."""
     folder = tmp_path_factory.mktemp("mortal")
-    server = Workers(folder, callback_secret="0123456789abcdef", callback_private=True)
+    server = ReversingWorkers(
+        folder,
+        callback_secret="0123456789abcdef",
+        callback_private=True,
+        hampers=str(folder / "hampers"),
+    )
     yield server
     server.kill()
 
@@ -279,6 +204,18 @@ def test_work_of_a_worker_killed_in_its_midst_leaves_its_place(mortal: Workers) 
             asked.result(20)
     mortal.wait_for_work(0)
     until(lambda: len(mortal.workers()) == 2)
+
+
+def test_one_that_cannot_start_in_its_place_ends_nobody(mortal: Workers) -> None:
+    (mortal.data_dir.parent / "hampers").write_text("broken")
+    victim, left = sorted(mortal.workers())
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: "could not start" in mortal.log)
+    assert mortal.summarize("!reverse abc")[0].status == 200
+    (mortal.data_dir.parent / "hampers").unlink()
+    until(lambda: len(mortal.workers()) == 2)
+    other = 1 - sorted(mortal.workers()).index(left)
+    assert mortal.by(other, "POST", "/v1/summarize", {"text": "!reverse abc"})[0] == 200
 
 
 def test_a_killed_engine_is_a_clear_error_from_both_and_comes_back(mortal: Workers) -> None:

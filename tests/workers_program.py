@@ -1,13 +1,16 @@
 """`http_fakes.py` with several workers: a text of words with `!` before them is reversed by their one engine.
 
-The argument is JSON: settings. The engine is that of `engine_program.py`, in a process of its own.
+The engine is that of `engine_program.py`, in a process of its own. The argument is JSON: settings, and a file
+as `hampers`. While it says `slow`, a worker that starts loads its models for 20 s; with `broken` it fails.
 """
 
 import json
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +18,7 @@ import engine_program
 from http_fakes import FakeRuntime, Tasks, settings
 
 from models.engine.protocol import Decoding, Engine, Generation
+from models.errors import InvalidInput
 from models.tasks.steps import Call
 from models.tasks.summary import SummaryRequest
 from service.engine_keeper import ENGINES, EngineKeeper
@@ -46,6 +50,7 @@ class EngineTasks(Tasks):
 def main() -> None:
     given = json.loads(sys.argv[1])
     given.pop("closed")
+    hampers = Path(given.pop("hampers", os.devnull))
     wanted = settings(**given)
     shared = shared_state(wanted)
     assert shared.folder is not None
@@ -63,7 +68,12 @@ def main() -> None:
                     made.append(process.make(engine_program.Entry()))  # type: ignore[arg-type]
             return made[0]
 
+        hampered = hampers.read_text() if hampers.exists() else ""
+        if hampered == "broken":
+            raise InvalidInput("the catalog is not TOML any more")
         runtime = FakeRuntime(own)
+        if hampered == "slow":
+            runtime.loading.clear()
         runtime.tasks = EngineTasks(make)
         runtime.summarizer.steps = runtime.tasks.summary
         return runtime

@@ -8,10 +8,12 @@ bytes are the same.
 
 import logging
 import multiprocessing
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from models.tasks.stop import abandoned
 from service.batch.task import Order
 from service.batch.text_process import UnitQuestion, serve
 from service.batch.unit import Done, Unit, UnitMemory
-from service.children import interrupts_held, without_main_module
+from service.children import stops_held, without_main_module
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +141,8 @@ class _TextProcess:
         self.tokens = 0
         self.shares: Mapping[int, float] = {}
         self._process = context.Process(target=serve, args=(there, order, engines, remembers), daemon=True)
-        with there, without_main_module(), interrupts_held():
+        resource_tracker.ensure_running()
+        with there, without_main_module(), stops_held({signal.SIGINT}):
             self._process.start()
 
     def end(self) -> None:

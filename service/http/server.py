@@ -11,6 +11,7 @@ import resource
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -48,6 +49,8 @@ METRICS = "metrics"
 """The folder of the workers' metrics, in what they share."""
 REPLACED_S = 60.0
 """Seconds for which a worker that takes another's place loads its models before it takes requests."""
+LOOK_EVERY_S = 0.1
+START_AGAIN_AFTER_S = 1.0
 SPARE_THREADS = 8
 """Beyond those of work and of long bodies in arrival: what is quick, and the refusing of what is too much."""
 CONNECTIONS = 1000
@@ -74,8 +77,8 @@ class Server(BaseApplication):  # type: ignore[misc]
         self._build_runtime = build_runtime
         self._shared = shared or shared_state(settings)
         self._keeper = keeper
-        self._replaces = False
-        """True in a worker that takes the place of one that has ended."""
+        self._replacing: Worker | None = None
+        """In a worker that takes the place of one that has ended: this worker."""
         self._runtime: Runtime | None = None
         self._readiness: Readiness | None = None
         self._desk: Desk | None = None
@@ -126,7 +129,13 @@ class Server(BaseApplication):  # type: ignore[misc]
         """Called in the worker: build the application, and let the models load behind it."""
         try:
             return self._application()
-        except DragomanError as error:
+        except Exception as error:
+            if self._replacing is not None:  # of a worker that cannot begin, gunicorn would end the others
+                log.exception("another worker could not start; one more is tried")
+                time.sleep(START_AGAIN_AFTER_S)
+                sys.exit(1)
+            if not isinstance(error, DragomanError):
+                raise
             field = f"{error.field}: " if error.field else ""
             raise AppImportError(f"dragoman cannot start: {field}{error.message}") from error
 
@@ -141,11 +150,11 @@ class Server(BaseApplication):  # type: ignore[misc]
         self._runtime = self._build_runtime(self._settings, metrics.observe_batch)
         readiness = self._readiness = Readiness(self._runtime, self._shared)
         if self._settings.preload:
-            readiness.start(announced=not self._replaces)
+            readiness.start(announced=self._replacing is None)
         self._desk = Desk(self._runtime)
         self._desk.runner.start(lambda: not readiness.warming_up)
-        if self._replaces:  # the others serve meanwhile, and a request here would be refused
-            readiness.join(REPLACED_S)
+        if self._replacing is not None:  # the others serve meanwhile, and a request here would be refused
+            _wait(self._replacing, readiness)
         return create_app(
             self._runtime, metrics=metrics, readiness=readiness, desk=self._desk, shared=self._shared
         )
@@ -162,7 +171,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     def _begin(self, master: Any, worker: Any) -> None:
         """Called in a worker, right after the fork."""
         Worker.begin(master, worker)
-        self._replaces = 1 < self._settings.workers < worker.age
+        self._replacing = worker if 1 < self._settings.workers < worker.age else None
 
     def _give_back(self, master: Any, worker: Any) -> None:
         """Called in the master when a worker has ended."""
@@ -180,6 +189,13 @@ class Server(BaseApplication):  # type: ignore[misc]
             return  # in the master, or with models half loaded: nothing runs that could be finished
         self._runtime.close()
         log.info("closed")
+
+
+def _wait(worker: Worker, readiness: Readiness) -> None:
+    """Wait for the models, at most REPLACED_S, unless the service stops or its master is gone."""
+    end = time.monotonic() + REPLACED_S
+    while readiness.warming_up and worker.alive and worker.is_parent_alive() and time.monotonic() < end:
+        readiness.join(LOOK_EVERY_S)
 
 
 def _stop(sig: int, frame: Any) -> None:

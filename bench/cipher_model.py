@@ -92,10 +92,15 @@ class Cipher:
         swapped = (self._other.get(piece, piece) for piece in self.tokens(text))
         return "".join(swapped).replace("▁", " ").strip()
 
-    def is_answer(self, sources: list[str], answer: str) -> bool:
-        """Return whether a text answers these sentences; spaces do not count."""
-        want = "".join(self.expected(source) for source in sources)
-        return "".join(want.split()) == "".join(answer.split())
+    def wrong(self, sources: list[str], answer: str) -> int:
+        """Return how many of these sentences a text lacks, at least 1 if it has more; spaces do not count."""
+        found, at, missing = "".join(answer.split()), 0, 0
+        wanted = ["".join(self.expected(source).split()) for source in sources]
+        for each in wanted:
+            place = found.find(each, at)
+            missing += place < 0
+            at = place + len(each) if place >= 0 else at
+        return max(missing, int(found != "".join(wanted)))
 
 
 def make(folder: Path, num_beams: int) -> None:

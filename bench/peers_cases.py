@@ -23,7 +23,8 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Load:
-    """CPU time from now on: of a system's session (or this process), this program, and everybody else."""
+    """CPU time from now on: of a system's session (or this process and its ended children), this program, and
+    everybody else."""
 
     def __init__(self, session: int | None = None):
         self._session = session
@@ -43,7 +44,7 @@ class Load:
         user, nice, kernel, _idle, _io, irq, soft, *_ = map(
             int, Path("/proc/stat").read_text().splitlines()[0].split()[1:]
         )
-        of_system = time.process_time() if self._session is None else system / TICK
+        of_system = sum(os.times()[:4]) if self._session is None else system / TICK
         return of_system, own, user + nice + kernel + irq + soft
 
     def look(self) -> tuple[float, float]:
@@ -93,12 +94,17 @@ class Tally:
             self.error = repr(error)[:300]
             return False
         took = time.perf_counter() - start
-        right = [self._cipher.is_answer(*each) for each in zip(sources, answers, strict=True)]
         with self._lock:
             self.seconds.append(took)
-            self.sentences += sum(map(len, sources))
-            self.wrong += right.count(False)
+        self.check(sources, answers)
         return True
+
+    def check(self, sources: list[list[str]], answers: list[str]) -> None:
+        """Count the sentences of each text, and those that its answer does not have."""
+        wrong = sum(self._cipher.wrong(*each) for each in zip(sources, answers, strict=True))
+        with self._lock:
+            self.sentences += sum(map(len, sources))
+            self.wrong += wrong
 
     def record(self, seconds: float) -> dict[str, Any]:
         ordered = sorted(self.seconds) or [float("nan")]
@@ -159,7 +165,7 @@ def from_clients(count: int, *, beside: bool = False) -> "Run":
 
 def summarize_all(system: Dragoman, cipher: Cipher) -> None:
     """Have sixteen clients summarize some articles of 40 sentences."""
-    texts = iter([" ".join(part) for part in _batched(cipher.sentences, ARTICLE)][:SUMMARIES])
+    texts = iter([" ".join(part) for part in in_parts(cipher.sentences, ARTICLE)][:SUMMARIES])
     lock = threading.Lock()
 
     def client() -> None:
@@ -173,9 +179,14 @@ def summarize_all(system: Dragoman, cipher: Cipher) -> None:
     in_threads(client, CLIENTS)
 
 
-def _batched(items: list[str], size: int) -> Iterator[list[str]]:
+def in_parts(items: list[str], size: int) -> Iterator[list[str]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def as_article(sentences: list[str]) -> str:
+    """Return a text of paragraphs, four sentences in each."""
+    return "\n".join(" ".join(part) for part in in_parts(sentences, PARAGRAPH))
 
 
 def in_threads(work: Callable[[], None], count: int) -> None:
@@ -197,12 +208,12 @@ def of_arrays(system: System, cipher: Cipher, seconds: float) -> dict[str, Any]:
 
 
 def of_articles(system: System, cipher: Cipher, seconds: float) -> dict[str, Any]:
-    """Send articles of 40 sentences, four in a paragraph, one after another."""
+    """Send articles of 40 sentences, one after another."""
     tally, order, start = Tally(cipher), itertools.cycle(cipher.sentences), time.perf_counter()
     going = True
     while going and time.perf_counter() < start + seconds:
         sentences = list(itertools.islice(order, ARTICLE))
-        article = "\n".join(" ".join(part) for part in _batched(sentences, PARAGRAPH))
+        article = as_article(sentences)
         going = tally.ask([sentences], lambda article=article: [system.translate(article)])
     return tally.record(time.perf_counter() - start)
 

@@ -1,7 +1,6 @@
 """Translation servers that can be held against each other: how each is started, and how it is asked.
 
-All of them serve the cipher model's weights on 127.0.0.1. LibreTranslate and txtai have environments of their
-own, folders `libretranslate` and `txtai` beside the models, made by hand:
+All serve the cipher model's weights on 127.0.0.1. LibreTranslate and txtai have environments of their own:
 
     python -m venv FOLDER/libretranslate && FOLDER/libretranslate/bin/pip install libretranslate spacy
     python -m venv FOLDER/txtai && FOLDER/txtai/bin/pip install 'txtai[api,pipeline-text]'
@@ -254,16 +253,19 @@ class LibreTranslateTuned(LibreTranslate):
 
 
 class Txtai(System):
+    """As its documentation starts it, in float32: torch's int8 gets too many of the cipher's words wrong."""
+
     name = "txtai"
     environment = "txtai"
     ready = "/docs"
+    workers = 1
 
     def command(self) -> tuple[Sequence[str], Mapping[str, str]]:
         path = self.models.transformers(self.num_beams)
         config = self.models.folder / f"txtai-b{self.num_beams}.yml"
         config.write_text(f"translation:\n  path: {path}\n  findmodels: false\n")
         program = self.models.folder / self.environment / "bin/uvicorn"
-        options = ["--host", "127.0.0.1", "--port", str(self.port)]
+        options = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", str(self.workers)]
         return [str(program), "txtai.api:app", *options], {"CONFIG": str(config), "HF_HUB_OFFLINE": "1"}
 
     def translate(self, text: str) -> str:
@@ -274,10 +276,20 @@ class Txtai(System):
         return list(self._call("POST", "/batchtranslate", {"texts": texts, "source": "en", "target": "fr"}))
 
 
+class TxtaiTuned(Txtai):
+    """A process a core, each with one thread."""
+
+    name = "txtai, tuned"
+    workers = os.cpu_count() or 1
+
+    def __init__(self, models: Models, num_beams: int):
+        super().__init__(models, num_beams, OMP_NUM_THREADS="1")
+
+
 SYSTEMS: dict[str, list[type[System]]] = {
     "dragoman": [Dragoman],
     "libretranslate": [LibreTranslateTuned, LibreTranslate],
-    "txtai": [Txtai],
+    "txtai": [TxtaiTuned, Txtai],
 }
 
 

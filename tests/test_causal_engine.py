@@ -283,17 +283,24 @@ def test_a_listener_that_fails_ends_its_own_request():
     engine.close()
 
 
+def _threads():
+    return {thread for thread in threading.enumerate() if thread.name.startswith("dragoman-engine")}
+
+
 def test_close_finishes_what_is_queued_and_lets_go_of_the_model():
     torch.manual_seed(0)
     model = type(causal_model("llama"))(causal_model("llama").config).eval()
     model.generation_config.eos_token_id = END
     gone = weakref.ref(model)
+    others = _threads()
     engine = CausalEngine(model, max_source_tokens=MAX_SOURCE, max_batch_size=2)
     del model
     futures = engine.submit([Generation((9, 10 + i), JOINING[0]) for i in range(6)])
+    own = _threads() - others
+    assert own
     engine.close()
     assert all(future.done() and future.result().token_ids is not None for future in futures)
-    assert not any(thread.name.startswith("dragoman-engine") for thread in threading.enumerate())
+    assert not own & _threads()
     with pytest.raises(EngineFailed):
         engine.submit([Generation((9,), JOINING[0])])
     gc.collect()

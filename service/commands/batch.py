@@ -267,7 +267,7 @@ def _settings(options: BatchOptions, fields: "FieldNames | None", device: str) -
     from service.batch.job import How, Where
     from service.batch.run import RowNames
 
-    fields = fields or _field_names(options)
+    fields = fields or options.field_names()
     where = Where(
         options.infile,
         options.out,
@@ -290,18 +290,6 @@ def _settings(options: BatchOptions, fields: "FieldNames | None", device: str) -
         device=device,
     )
     return where, how
-
-
-def _field_names(options: BatchOptions) -> "FieldNames":
-    from service.batch.record import FieldNames
-
-    named = options.text_field is not None or options.html_field is not None
-    return FieldNames(
-        options.text_field if named else "text",
-        options.html_field if named else "html",
-        options.id_field,
-        must_exist=named,
-    )
 
 
 def _path(given: str | None) -> Path | None:

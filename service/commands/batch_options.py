@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from service.batch.remote import CREDENTIALS, LIBRARIES, WRITTEN, scheme_of, shown
 from service.commands.options import added
+
+if TYPE_CHECKING:
+    from service.batch.record import FieldNames
 
 
 class _Place(click.Path):
@@ -175,6 +178,18 @@ class BatchOptions:
         if self.cache is not None:
             return Path(self.cache)
         return None if self.out == "-" else Path(self.out + ".cache")
+
+    def field_names(self) -> "FieldNames":
+        """Return the names of a record's fields."""
+        from service.batch.record import FieldNames
+
+        named = self.text_field is not None or self.html_field is not None
+        return FieldNames(
+            self.text_field if named else "text",
+            self.html_field if named else "html",
+            self.id_field,
+            must_exist=named,
+        )
 
 
 batch_options = added(_IN, _OUT, *_RECORDS, *_RUN, _ESTIMATE)

@@ -508,7 +508,7 @@ class Elsewhere:
 
 def test_units_done_elsewhere_give_the_same_output(tmp_path):
     source = tmp_path / "in.jsonl"
-    texts = [f"Article {i} has a sentence of its own. And they share this one." for i in range(150)]
+    texts = [f"Article {i} has a sentence of its own. And they share this one." for i in range(600)]
     source.write_text("".join(json.dumps({"id": i, "text": text}) + "\n" for i, text in enumerate(texts)))
     runtime, makers = BatchRuntime(Settings()), []
 

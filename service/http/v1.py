@@ -140,7 +140,7 @@ class V1:
     def models(self) -> Response:
         settings = self._settings
         defaults = {"summarize": settings.summarize_model, "translate": settings.translate_model}
-        states = {entry.name: self._runtime.pool.state(entry) for entry in self._runtime.catalog.entries}
+        states = [(entry, self._runtime.pool.state(entry)) for entry in self._runtime.catalog.entries]
         parts = [
             ModelPart(
                 name=entry.name,
@@ -152,10 +152,10 @@ class V1:
                 description=entry.description,
                 bundled=entry.bundled,
                 default_for=[task for task, name in defaults.items() if name == entry.name],
-                loaded=states[entry.name] == READY,
-                state=states[entry.name],
+                loaded=state == READY,
+                state=state,
             )
-            for entry in self._runtime.catalog.entries
+            for entry, state in states
         ]
         return _json(ModelList(models=parts, data=openai_models.listed(self._runtime)))
 

@@ -32,26 +32,8 @@ from models.errors import DeadlineExceeded, DragomanError, InvalidInput
 
 R = TypeVar("R")
 
-_READERS = (
-    "book",
-    "messages",
-    "opendocument",
-    "portable",
-    "sheets",
-    "slides",
-    "subtitles",
-    "web_subtitles",
-    "word",
-    "xliff",
-)
-PARSERS = (
-    "service.documents.parsing",
-    *(f"service.documents.{name}" for name in _READERS),
-    "models.text.article.page",
-    "models.text.article.paste",
-    "trafilatura",
-)
-"""Modules that are loaded once, before the first fork. A server's own process has few of them: 17 MB less."""
+PARSERS = ("service.documents.preloaded",)
+"""Imported once, before the first fork. A server's own process has few of its modules: 17 MB less."""
 LEAST_BYTES = 256 << 20
 BYTES_FOR_EACH = 100
 """Memory for each byte of a file, above the least; honest pages of 2 MB take 100 of them in all."""
@@ -104,8 +86,7 @@ class Children:
                     child = self._context.Process(
                         target=_serve, args=(sent, function, arguments, most_bytes, timeout_s), daemon=True
                     )
-                    resource_tracker.ensure_running()
-                    with self._starting, without_main_module(), stops_held():
+                    with self._starting, quiet_start():
                         child.start()
                 value: R = _answer(received, child, deadline, field, require)
                 return value
@@ -134,12 +115,17 @@ def _remove(folder: str, pid: int) -> None:
 
 
 @contextlib.contextmanager
-def without_main_module() -> Iterator[None]:
-    """Hide this process's main module, which a child would import anew, and needs for nothing."""
+def quiet_start(stops: Collection[int] = STOPS) -> Iterator[None]:
+    """Start a process of multiprocessing in this context: `stops` are held, see `stops_held`.
+
+    It does not import this process's main module anew, which it needs for nothing.
+    """
+    resource_tracker.ensure_running()  # its start, inside the other one's, would let the signals in again
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
-        yield
+        with stops_held(stops):
+            yield
     finally:
         sys.modules["__main__"] = main
 
@@ -149,7 +135,6 @@ def stops_held(stops: Collection[int] = STOPS) -> Iterator[None]:
     """Block these signals, for good in a process that is started meanwhile, and in those that it starts.
 
     A terminal or a unit of systemd sends them to every process; the service says when its work is finished.
-    Before a process of multiprocessing, its resource tracker must run: its start lets signals in again.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     try:

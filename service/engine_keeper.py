@@ -36,6 +36,8 @@ class ProcessStart:
     address: str
     key: bytes
     settings: Settings
+    log_level: int
+    """Of our own lines: a command's terminal is for what it says itself."""
 
 
 def connect(file: Path) -> Connection:
@@ -117,7 +119,8 @@ class EngineKeeper:
             _close_input(self._process)
             log.error("the process that runs the models is started again")
         address = str(self._file.with_name(f"engines-{secrets.token_hex(4)}"))
-        start = ProcessStart(address, secrets.token_bytes(KEY_BYTES), self._settings)
+        level = logging.getLogger("service").getEffectiveLevel()
+        start = ProcessStart(address, secrets.token_bytes(KEY_BYTES), self._settings, level)
         fresh = self._file.with_name(f"{self._file.name}.new")
         private(fresh)
         fresh.write_bytes(start.key + address.encode())

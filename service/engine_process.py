@@ -138,7 +138,7 @@ class EngineProcess:
 def main() -> None:
     """Serve engines until standard input ends."""
     start = pickle.load(sys.stdin.buffer)  # noqa: S301 - the service's own
-    configure_log()
+    configure_log(start.log_level)
     prepare_process()
     # The service has fetched what is to be loaded.
     maker = engine_maker(

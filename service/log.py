@@ -5,8 +5,8 @@ import sys
 import traceback
 
 
-def configure_log() -> None:
-    """Write our own lines from INFO up, those of libraries from WARNING up, to stderr."""
+def configure_log(own: int = logging.INFO) -> None:
+    """Write our own lines from this level up, those of libraries from WARNING up, to stderr."""
     logging.basicConfig(
         level=logging.WARNING,
         stream=sys.stderr,
@@ -14,7 +14,7 @@ def configure_log() -> None:
         force=True,  # over whatever keeps the command line quiet
     )
     for package in ("models", "service"):
-        logging.getLogger(package).setLevel(logging.INFO)
+        logging.getLogger(package).setLevel(own)
 
 
 def discreet(record: logging.LogRecord) -> bool:

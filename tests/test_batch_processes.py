@@ -10,13 +10,13 @@ from batch_program import Program, articles, until, written
 
 from models.errors import EngineFailed, ModelUnavailable
 from models.tasks.translation import TranslationRequest
-from service.batch.processes import TextProcesses
+from service.batch.processes import TextProcesses, text_processes
 from service.batch.record import Content
 from service.batch.store import ResultStore
 from service.batch.task import Order, Texts
 from service.batch.unit import Unit
 from service.settings import Settings
-from service.workers import server_workers, text_processes
+from service.workers import server_workers
 
 UNIT_SENTENCES = 8 * 5
 """At most, with the windows of `batch_runtime`."""
@@ -121,7 +121,7 @@ def test_what_goes_wrong_in_a_process_is_told(monkeypatch, open_runtime, type_, 
 
 @pytest.mark.parametrize(
     ("number", "server", "beside_gpu", "writing", "reading", "gpu_batch"),
-    [(1, 1, 1, 1, 1, 1), (2, 1, 1, 1, 1, 1), (4, 2, 2, 1, 2, 2), (16, 4, 8, 1, 8, 8), (64, 4, 8, 4, 8, 8)],
+    [(1, 1, 1, 1, 1, 1), (2, 1, 1, 1, 1, 1), (4, 2, 2, 1, 4, 2), (16, 4, 8, 2, 8, 8), (64, 4, 8, 8, 8, 8)],
 )
 def test_processes_suit_the_machine(
     monkeypatch, tmp_path, number, server, beside_gpu, writing, reading, gpu_batch

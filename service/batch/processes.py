@@ -13,16 +13,19 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
+from models import cores
 from models.errors import DragomanError, EngineFailed
 from models.tasks.stop import abandoned
+from service.batch.lanes import LANES
 from service.batch.task import Order
 from service.batch.text_process import UnitQuestion, serve
 from service.batch.unit import Done, Unit, UnitMemory
-from service.children import stops_held, without_main_module
+from service.children import quiet_start
+from service.settings import Settings
+from service.workers import MOST_WORKERS, for_each_two
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,25 @@ TRIES = 4
 """A process may be ended by bad luck, as when memory is short; this often it is the work."""
 LETS_GO_S = 1.0
 """In it engines drop what a process asked for that has ended, before others have their turn."""
+CORES_A_PROCESS = 8
+"""A quick model that writes takes some 20 ms of a core a sentence, and the text work of that sentence 1.6 to
+2.9."""
+
+
+def text_processes(settings: Settings, device: str, *, writes: bool) -> int:
+    """Return how many processes do the text work of a batch.
+
+    `device` is where the models run, and `writes` says that one of them writes. Where none does, each
+    process computes on one core. One process by itself has two units in work, and so is as fast as two.
+    """
+    if settings.workers:
+        return settings.workers
+    number = cores.whole(cores.usable())
+    if device == "cuda":
+        return for_each_two(number)
+    if writes:
+        return min(MOST_WORKERS, max(1, number // CORES_A_PROCESS))
+    return 1 if number <= LANES else min(MOST_WORKERS, number)
 
 
 class TextProcesses:
@@ -141,8 +163,7 @@ class _TextProcess:
         self.tokens = 0
         self.shares: Mapping[int, float] = {}
         self._process = context.Process(target=serve, args=(there, order, engines, remembers), daemon=True)
-        resource_tracker.ensure_running()
-        with there, without_main_module(), stops_held({signal.SIGINT}):
+        with there, quiet_start({signal.SIGINT}):  # a terminal's Ctrl-C: this process ends the other one
             self._process.start()
 
     def end(self) -> None:

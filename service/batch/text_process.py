@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -37,7 +36,6 @@ def serve(connection: Connection, order: Order, engines: Path, remembers: bool) 
 
     The answer is a Done, or the DragomanError in its place.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C: the other process ends this one
     line = _Line(connection)
     while True:
         unit = line.received()

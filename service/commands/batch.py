@@ -165,15 +165,15 @@ def _batch_here(
 
         prepare(local=options.ray_address is None)
     from service.batch.job import BatchJob
+    from service.batch.processes import text_processes
     from service.work.outputs import OutputKeys
-    from service.workers import text_processes
 
     with session.runtime() as runtime:
-        is_here = not by_ray and not options.dry_run
-        count = (
-            text_processes(runtime.settings, runtime.device, writes=task.writes(runtime)) if is_here else 1
-        )
-        engines = runtime.part_engines() if count > 1 or (runtime.device == "cuda" and not by_ray) else None
+        count = 1
+        if not by_ray and not options.dry_run:
+            count = text_processes(runtime.settings, runtime.device, writes=task.writes(runtime))
+        if count > 1 or (runtime.device == "cuda" and not by_ray):
+            runtime.part_engines()
         with session.waiting("loading the models"):
             models = task.models(runtime, load=not by_ray)
         told = {"dragoman": importlib.metadata.version("dragoman"), **task.told(), "models": models}
@@ -185,8 +185,8 @@ def _batch_here(
         make_doer: MakeDoer | None = None
         if by_ray:
             make_doer = _by_ray(session, options, task, models)
-        elif engines is not None and count > 1:
-            make_doer = _by_processes(session, options, task, engines, count)
+        elif count > 1:
+            make_doer = _by_processes(session, options, task, runtime.part_engines(), count)
         job = BatchJob(where, how, task.work(runtime), told, OutputKeys(runtime), make_doer, open_output)
         if options.dry_run:
             with session.waiting("looking through the input"):

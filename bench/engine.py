@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from engine_workloads import TINY, WORKLOADS, Workload
 
 from models.engine.seq2seq import Seq2SeqEngine
-from models.engine.seq2seq.memory import sizes_for
+from models.engine.seq2seq.memory import limits_for
 
 
 class Bench:
@@ -72,9 +72,9 @@ class Bench:
     def engine_case(self, workload: Workload, num_beams: int):
         """An engine as the product makes it for a model that searches with so many beams."""
         started = time.perf_counter()
-        sizes = sizes_for(num_beams, workload.max_source_tokens, workload.max_new_tokens)
+        limits = limits_for(num_beams, workload.max_source_tokens, workload.max_new_tokens)
         model = workload.model(self.tiny)
-        engine = Seq2SeqEngine(model, device=self.device, dtype=self.dtype, max_queued=1 << 20, **sizes)
+        engine = Seq2SeqEngine(model, limits, device=self.device, dtype=self.dtype, max_queued=1 << 20)
         # As a server does once it is up: thousands of new futures then do not make Python's collector walk
         # through everything that torch and transformers have imported.
         gc.collect()

@@ -30,9 +30,9 @@ from engine_simulated import (
     SimulatedEngine,
     about,
     count_of,
+    limits_of,
     replayed_s,
     seconds_of,
-    sizes_of,
 )
 from engine_texts import OwnTime, TextTask, WritingEngine, texts_of
 from engine_workloads import simulated_model
@@ -98,7 +98,7 @@ class ServedEngine(SimulatedEngine):
     def __init__(self, case: Case, simulated: ServedDevice):
         self.simulated = simulated
         self.feed: list[tuple[int, Sequence[Generation]]] = []
-        super().__init__(case, simulated, simulated_model(case.workload), **sizes_of(case))
+        super().__init__(case, simulated, simulated_model(case.workload), limits_of(case))
         slots = 0 if case.alone else self.stats().slots
         simulated.lacks = lambda: self.stats().queued < slots
 

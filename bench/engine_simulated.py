@@ -20,8 +20,8 @@ from engine_workloads import WORKLOADS, Workload, simulated_model
 from models.engine.protocol import Generation, Output
 from models.engine.seq2seq import Seq2SeqEngine
 from models.engine.seq2seq.loop import Loop
-from models.engine.seq2seq.memory import Sizes, sizes_for
-from models.engine.seq2seq.runner import Runner
+from models.engine.seq2seq.memory import Limits, limits_for
+from models.engine.seq2seq.runner import Arriving, Runner
 from service.batch.lanes import AT_ONCE
 
 
@@ -132,19 +132,19 @@ class SimulatedRunner(Runner):
         state.done_length[slots, 0] = position
 
     def _to_host(self, *tensors):
-        return [tensor.clone() for tensor in tensors], self._simulated.event()
+        return Arriving([tensor.clone() for tensor in tensors], self._simulated.event())
 
 
 class SimulatedEngine(Seq2SeqEngine):
     """The engine over the simulated device, looked at as late as a GPU is."""
 
-    def __init__(self, case: Case, simulated: Device, model, **sizes):
+    def __init__(self, case: Case, simulated: Device, model, limits: Limits):
         self._new_runner = lambda **options: SimulatedRunner(case, simulated, model, **options)
-        super().__init__(model, **sizes)
+        super().__init__(model, limits)
 
     def _new_loop(self):
         with torch.inference_mode():
-            runner = self._new_runner(device=self._device, dtype=self._dtype, limits=self._limits)
+            runner = self._new_runner(device=self._device, dtype=self._dtype, limits=self.limits)
         loop = Loop(runner, self._counts)
         loop._lag = 1
         return loop
@@ -163,7 +163,7 @@ def _in_units(case: Case, articles: int, unit: int) -> dict[str, object]:
     """A batch in units of so many articles: each is drained, and then a tenth of it is tried once more."""
     each = 1 if case.workload is BART else SENTENCES
     device = Device(host_is_free=False)
-    engine = SimulatedEngine(case, device, simulated_model(case.workload), **sizes_of(case))
+    engine = SimulatedEngine(case, device, simulated_model(case.workload), limits_of(case))
     started = device.now()
     for number in range(articles // unit):
         generations = case.workload.generations(unit * each, case.num_beams, seed=number)
@@ -201,10 +201,10 @@ def about(case: Case) -> dict[str, object]:
     return {"model": case.workload.name, "case": name, "num_beams": case.num_beams}
 
 
-def sizes_of(case: Case) -> Sizes:
-    """The sizes of the engine."""
+def limits_of(case: Case) -> Limits:
+    """The limits of the engine."""
     workload = case.workload
-    return sizes_for(case.num_beams, workload.max_source_tokens, workload.max_new_tokens)
+    return limits_for(case.num_beams, workload.max_source_tokens, workload.max_new_tokens)
 
 
 def count_of(case: Case) -> int:
@@ -216,7 +216,7 @@ def seconds_of(case: Case, *, host_is_free: bool, count: int | None = None) -> t
     """The simulated seconds of the whole case, and those of the device's work."""
     device = Device(host_is_free=host_is_free)
     workload = case.workload
-    engine = SimulatedEngine(case, device, simulated_model(workload), **sizes_of(case))
+    engine = SimulatedEngine(case, device, simulated_model(workload), limits_of(case))
     generations = workload.generations(count or count_of(case), case.num_beams)
     gc.collect()
     gc.freeze()  # as a server does once it is up
@@ -247,7 +247,7 @@ def seconds_of(case: Case, *, host_is_free: bool, count: int | None = None) -> t
 def replayed_s(case: Case, feed: Sequence[tuple[int, Sequence[Generation]]]) -> float:
     """The simulated seconds of a host that takes no time, given the same after as many steps."""
     device = Device(host_is_free=True)
-    engine = SimulatedEngine(case, device, simulated_model(case.workload), **sizes_of(case))
+    engine = SimulatedEngine(case, device, simulated_model(case.workload), limits_of(case))
     left, futures = deque(feed), deque[Future[Output]]()
 
     def meanwhile() -> bool:

@@ -39,6 +39,7 @@ from seq2seq_models import (
 
 from models.engine.protocol import Generation
 from models.engine.seq2seq import Seq2SeqEngine, kernels
+from models.engine.seq2seq.memory import Limits
 from models.engine.trial import Bounds, try_out
 from models.errors import DragomanError
 
@@ -46,7 +47,13 @@ ROOT = Path(__file__).parents[1]
 WIDTHS = (4, 1, 5, 8)
 TESTS = ("tests/test_seq2seq_cuda.py", "tests/test_seq2seq_kernels.py")
 TESTS_LIMIT_S = 180
-SIZES = {"max_slots": 12, "max_source_tokens": MAX_SOURCE, "max_new_tokens": MAX_NEW, "max_stop_tokens": 2}
+LIMITS = Limits(
+    max_slots=12,
+    beam_widths=WIDTHS,
+    max_stop_tokens=2,
+    max_source_tokens=MAX_SOURCE,
+    max_new_tokens=MAX_NEW,
+)
 
 
 def exactness(architecture: str, device: str, each: int) -> dict[str, object]:
@@ -57,7 +64,7 @@ def exactness(architecture: str, device: str, each: int) -> dict[str, object]:
         Generation(random_source(rng), random_decoding(rng, width)) for width in WIDTHS for _ in range(each)
     ]
     oracle = tiny_model(architecture)
-    engine = Seq2SeqEngine(tiny_model(architecture), device=device, beam_widths=WIDTHS, **SIZES)
+    engine = Seq2SeqEngine(tiny_model(architecture), LIMITS, device=device)
     outputs = [future.result(60) for future in engine.submit(generations)]
     engine.close()
     wrong = 0
@@ -79,7 +86,7 @@ def exactness(architecture: str, device: str, each: int) -> dict[str, object]:
 def trial(architecture: str, device: str) -> str:
     """`passed`, or why not."""
     model = tiny_model(architecture).to(device, torch.bfloat16)
-    engine = Seq2SeqEngine(model, device=device, dtype=torch.bfloat16, **SIZES)
+    engine = Seq2SeqEngine(model, LIMITS, device=device, dtype=torch.bfloat16)
     try:
         try_out(engine, model, Bounds(MAX_SOURCE, MAX_NEW, num_beams=4, most_beams=4), time_limit_s=60)
     except DragomanError as error:

@@ -243,12 +243,12 @@ class EngineMaker:
 
     def _native(self, entry: ModelEntry, model: Any) -> "Seq2SeqEngine":
         from models.engine.seq2seq import Seq2SeqEngine
-        from models.engine.seq2seq.memory import sizes_for
+        from models.engine.seq2seq.memory import limits_for
 
         decoding = base_decoding(entry, model.generation_config)
-        sizes = sizes_for(decoding.get("num_beams", 1), entry.max_source_tokens, entry.max_new_tokens)
-        stops = len(decoding["stop_token_ids"])
-        return Seq2SeqEngine(model, device=model.device, dtype=model.dtype, max_stop_tokens=stops, **sizes)
+        beams, stops = decoding.get("num_beams", 1), len(decoding["stop_token_ids"])
+        limits = limits_for(beams, entry.max_source_tokens, entry.max_new_tokens, stops)
+        return Seq2SeqEngine(model, limits, device=model.device, dtype=model.dtype)
 
     def _batching(self, entry: ModelEntry, backend: Backend) -> Engine:
         on_batch = self._listener(entry)

@@ -26,6 +26,7 @@ from models.engine.hosting import EngineHost
 from models.engine.protocol import BatchRecord, Decoding, Engine, Generation, Output
 from models.engine.remote import MAX_UNANSWERED, RemoteEngines
 from models.engine.seq2seq import Seq2SeqEngine
+from models.engine.seq2seq.memory import Limits
 from models.errors import DeadlineExceeded, EngineFailed, ModelUnavailable, Overloaded
 from service import engine_keeper
 from service.engine_keeper import EngineKeeper
@@ -86,15 +87,7 @@ def _generation(
 def test_outputs_are_those_of_the_same_engine_here(architecture: str, tmp_path: Path) -> None:
     def make(_: object) -> Seq2SeqEngine:
         model = seq2seq_models.tiny_model(architecture)
-        return Seq2SeqEngine(
-            model,
-            device="cpu",
-            dtype=model.dtype,
-            beam_widths=(4, 1),
-            max_source_tokens=16,
-            max_new_tokens=16,
-            memory_fraction=0.1,
-        )
+        return Seq2SeqEngine(model, Limits(max_source_tokens=16, max_new_tokens=16), dtype=model.dtype)
 
     decodings = [Decoding(max_new_tokens=12), Decoding(max_new_tokens=12, num_beams=4, length_penalty=0.8)]
     wanted = [Generation(tuple(range(3, 4 + n)), each) for n in range(1, 12) for each in decodings]

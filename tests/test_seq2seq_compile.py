@@ -8,6 +8,7 @@ import torch
 
 from models.engine.seq2seq import kernels
 from models.engine.seq2seq.attention import Batch, Norm
+from models.engine.seq2seq.memory import Limits, Plan
 from models.engine.seq2seq.scheduler import Lane
 from models.engine.seq2seq.state import SearchState
 
@@ -68,14 +69,8 @@ def test_kernels_compile(compiled, num_beams, num_candidates, vocabulary, dtype,
     from models.engine.seq2seq import search_kernels
 
     slots, heads, width, max_new, max_source = 4, 16, 64, 144, 1024
-    state = SearchState(
-        num_slots=slots,
-        num_rows=slots * 8,
-        max_beams=8,
-        max_new_tokens=max_new,
-        start_token_id=2,
-        device=torch.device("cpu"),
-    )
+    limits = Limits(beam_widths=(8,), max_new_tokens=max_new)
+    state = SearchState(Plan(slots, slots * 8), limits, start_token_id=2, device=torch.device("cpu"))
     active = torch.arange(slots, dtype=torch.int32)
     batch = Batch(active, num_beams, state.position, state.table, state.source_length)
     rows = slots * num_beams

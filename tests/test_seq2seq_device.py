@@ -13,8 +13,10 @@ from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import Seq2SeqEngine
 from models.engine.seq2seq.encoder import Encoder
 from models.engine.seq2seq.graphs import Graphs
+from models.engine.seq2seq.memory import Limits, Plan
 from models.engine.seq2seq.scheduler import Lane
 
+LIMITS = Limits(max_slots=2, max_source_tokens=16, max_new_tokens=8)
 LANES = (Lane(4, 8), Lane(1, 1))
 
 
@@ -66,7 +68,7 @@ def cuda(monkeypatch):
 
 
 def graphs_of(step):
-    return Graphs(step, num_slots=20, num_rows=80, device=SimpleNamespace(type="cuda"))
+    return Graphs(step, Plan(20, 80), SimpleNamespace(type="cuda"))
 
 
 def test_all_graphs_are_captured_at_the_start_and_none_later(cuda):
@@ -103,14 +105,14 @@ def test_cudnn_does_not_attend(monkeypatch):
     monkeypatch.setattr(torch.backends.cuda, "enable_cudnn_sdp", asked.append)
     model = tiny_model("bart")
     for is_cuda in (False, True):
-        Encoder(model, None, SimpleNamespace(is_cuda=is_cuda), max_batch_tokens=8)
+        Encoder(model, None, SimpleNamespace(is_cuda=is_cuda))
     assert asked == [False]
 
 
 def test_a_closed_engine_holds_nothing(monkeypatch):
     """Weights and caches are gone when memory is given back, though engine and future are kept."""
     model = tiny_model("bart")
-    engine = Seq2SeqEngine(model, max_slots=2, max_source_tokens=16, max_new_tokens=8)
+    engine = Seq2SeqEngine(model, LIMITS)
     kept = [
         weakref.ref(model),
         weakref.ref(engine._loop._runner.cross_cache),
@@ -129,7 +131,7 @@ def test_a_closed_engine_holds_nothing(monkeypatch):
 
 
 def test_an_engine_that_could_not_start_again_is_closed_all_the_same(monkeypatch):
-    engine = Seq2SeqEngine(tiny_model("bart"), max_slots=2, max_source_tokens=16, max_new_tokens=8)
+    engine = Seq2SeqEngine(tiny_model("bart"), LIMITS)
 
     def broken(*_):
         raise RuntimeError("lost")
@@ -149,9 +151,7 @@ def test_an_engine_that_could_not_start_again_is_closed_all_the_same(monkeypatch
 @pytest.mark.parametrize(("wish", "width"), [(1, 1), (3, 1), (4, 4), (6, 4), (16, 4)])
 def test_a_wider_wish_falls_back_to_what_there_is(wish, width):
     oracle = tiny_model("pegasus")
-    engine = Seq2SeqEngine(
-        tiny_model("pegasus"), max_slots=2, max_source_tokens=16, max_new_tokens=8, beam_widths=(4,)
-    )
+    engine = Seq2SeqEngine(tiny_model("pegasus"), LIMITS)
     source = (5, 9, 14, 7)
     output = engine.submit([Generation(source, Decoding(max_new_tokens=8, num_beams=wish))])[0].result(30)
     engine.close()

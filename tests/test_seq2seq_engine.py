@@ -11,6 +11,7 @@ from seq2seq_models import VOCABULARY, content, reference, tiny_model
 
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import Seq2SeqEngine
+from models.engine.seq2seq.memory import Limits
 from models.engine.seq2seq.state import Start
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput, ModelUnavailable, Overloaded
 
@@ -29,9 +30,9 @@ def make_engine():
     """Engines that are closed when the test is over."""
     engines = []
 
-    def make(**options):
-        options = {"max_slots": 4, "max_source_tokens": 16, "max_new_tokens": 8, "max_queued": 50, **options}
-        engines.append(Seq2SeqEngine(tiny_model("bart"), **options))
+    def make(*, max_slots=4, max_queued=50):
+        limits = Limits(max_slots=max_slots, max_source_tokens=16, max_new_tokens=8)
+        engines.append(Seq2SeqEngine(tiny_model("bart"), limits, max_queued=max_queued))
         return engines[-1]
 
     yield make
@@ -361,7 +362,7 @@ def test_an_architecture_that_would_come_out_wrong_is_refused():
     model = tiny_model("t5")
     model.config.model_type = "umt5"  # its relative bias is another in each layer
     with pytest.raises(ModelUnavailable, match="umt5"):
-        Seq2SeqEngine(model)
+        Seq2SeqEngine(model, Limits())
 
 
 def test_stats_count(engine):

@@ -22,6 +22,7 @@ from seq2seq_models import (
 
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import Seq2SeqEngine
+from models.engine.seq2seq.memory import Limits
 from models.engine.seq2seq.scheduler import Request
 
 
@@ -40,11 +41,11 @@ def expected(architecture, source_ids, decoding):
     return reference(oracle(architecture), source_ids, decoding)
 
 
-def engine_of(architecture, **options):
+def engine_of(architecture, device="cpu", dtype=torch.float32, **sizes):
     """Lanes of all widths that the tests ask for, and two stop tokens."""
-    options = {"max_slots": 5, "max_source_tokens": MAX_SOURCE, "max_new_tokens": MAX_NEW, **options}
-    options = {"beam_widths": (4, 1, 5, 8), "max_stop_tokens": 2, **options}
-    return Seq2SeqEngine(tiny_model(architecture), **options)
+    sizes = {"max_slots": 5, "max_source_tokens": MAX_SOURCE, "max_new_tokens": MAX_NEW, **sizes}
+    limits = Limits(**{"beam_widths": (4, 1, 5, 8), "max_stop_tokens": 2, **sizes})
+    return Seq2SeqEngine(tiny_model(architecture), limits, device=device, dtype=dtype)
 
 
 def assert_as_expected(architecture, generation, output):
@@ -155,7 +156,7 @@ def test_several_end_tokens_of_the_model():
     model, twin = tiny_model("bart"), tiny_model("bart")
     for each in (model, twin):
         each.generation_config.eos_token_id = [each.generation_config.eos_token_id, 13]
-    engine = Seq2SeqEngine(model, max_slots=2, max_source_tokens=MAX_SOURCE, max_new_tokens=MAX_NEW)
+    engine = Seq2SeqEngine(model, Limits(max_slots=2, max_source_tokens=MAX_SOURCE, max_new_tokens=MAX_NEW))
     decoding = Decoding(max_new_tokens=MAX_NEW, num_beams=4)
     source = random_source(random.Random(3))
     output = engine.submit([Generation(source, decoding)])[0].result(60)

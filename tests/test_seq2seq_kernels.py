@@ -14,6 +14,7 @@ from test_seq2seq_exact import assert_as_expected, engine_of
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import attention, kernels, search
 from models.engine.seq2seq.attention import Batch, Norm
+from models.engine.seq2seq.memory import Limits, Plan
 from models.engine.seq2seq.scheduler import Lane
 from models.engine.seq2seq.state import SearchState, Start
 
@@ -110,14 +111,8 @@ def a_decoding(rng, num_beams):
 
 def a_state(rng, num_beams, num_stops, renormalized):
     """Renormalized searches beside such that are not, where any are."""
-    state = SearchState(
-        num_slots=SLOTS,
-        num_rows=SLOTS * 8,
-        max_beams=8,
-        max_new_tokens=20,
-        start_token_id=2,
-        device=DEVICE,
-    )
+    limits = Limits(beam_widths=(8,), max_new_tokens=20)
+    state = SearchState(Plan(SLOTS, SLOTS * 8), limits, start_token_id=2, device=DEVICE)
     stops = tuple(rng.sample(range(10, VOCABULARY), num_stops))
     state.begin(
         [

@@ -1,7 +1,6 @@
 """The native engine's loop over a device that only counts: a GPU, looked at late, answers hardly later."""
 
 import time
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,22 +10,12 @@ from hypothesis import strategies as st
 
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq.loop import Counts, Loop
+from models.engine.seq2seq.runner import Arriving
 from models.engine.seq2seq.scheduler import Lane, Request
 
 SLOTS = 15
 LANE = Lane(1, 2)
 LAG = 2
-
-
-@dataclass
-class Seen:
-    """A look at the device, as it was when it was asked for."""
-
-    step: int
-    finished: list[int]
-
-    def wait(self) -> tuple[list[int], torch.Tensor]:
-        return self.finished, torch.zeros(SLOTS + 1)
 
 
 class CountingDevice:
@@ -57,11 +46,15 @@ class CountingDevice:
         for slot in self._active:
             self._left[slot] -= 1
 
-    def read_back(self, step: int) -> Seen:
-        return Seen(step, [slot for slot, left in self._left.items() if left <= 0])
+    def read_back(self) -> Arriving:
+        finished = torch.tensor([self._left.get(slot, 1) <= 0 for slot in range(SLOTS + 1)])
+        return Arriving([torch.stack((finished.int(), torch.zeros(SLOTS + 1, dtype=torch.int32)))])
 
-    def fetch(self, slots: list[int], num_hypotheses: int, longest: int) -> Any:
-        return SimpleNamespace(wait=lambda: [[([7], -1.0)] * num_hypotheses for _ in slots])
+    def fetch(self, slots: list[int], num_hypotheses: int, longest: int) -> Arriving:
+        shape = (len(slots), num_hypotheses)
+        return Arriving(
+            [torch.ones(shape, dtype=torch.int32), torch.full(shape, -1.0), torch.full((*shape, 1), 7)]
+        )
 
 
 def answers(kind: str, arrivals: list[tuple[int, int]], cancelled: dict[int, int]) -> list[int | None]:

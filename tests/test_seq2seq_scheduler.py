@@ -1,6 +1,7 @@
 """Slots, queue and memory plan: the parts of the engine that know no tensors."""
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,27 +111,21 @@ def test_deadlines_come_in_order():
     assert scheduler.expired(9.0) == [late]
 
 
-SHAPES = memory.Shapes(
-    num_layers=2,
-    num_heads=2,
-    head_width=8,
-    max_source_tokens=10,
-    max_new_tokens=5,
-    vocabulary=50,
-    bytes_per_value=4,
-    max_beams=8,
-)
+LIMITS = memory.Limits(max_slots=100, beam_widths=(4, 1, 8), max_source_tokens=10, max_new_tokens=5)
+TOKEN, LOGITS = 256, 200
+"""Bytes."""
+ONE = 10 * TOKEN + 16 * 8 * 5 + 4 * (5 * TOKEN + 2 * LOGITS)
+"""A source, four tables of eight beams, and four hypotheses."""
 
 
 def test_the_plan_fits_what_is_free():
-    one = SHAPES.bytes_per_slot + 4 * SHAPES.bytes_per_row
-    plan = memory.plan(SHAPES, max_slots=100, beams_per_slot=4, free_bytes=10 * one + 5)
-    assert (plan.num_slots, plan.num_rows) == (10, 40)
-    assert memory.plan(SHAPES, max_slots=3, beams_per_slot=4, free_bytes=None).num_slots == 3
+    assert memory.plan(LIMITS, TOKEN, LOGITS, 10 * ONE + 5) == (10, 40)
+    assert memory.plan(LIMITS, TOKEN, LOGITS, 10 * ONE - 5) == (9, 36)
+    assert memory.plan(replace(LIMITS, max_slots=3), TOKEN, LOGITS, None) == (3, 12)
     # Even one slot must be able to run the widest beam search.
-    assert memory.plan(SHAPES, max_slots=1, beams_per_slot=1, free_bytes=None).num_rows == 8
+    assert memory.plan(replace(LIMITS, max_slots=1, beam_widths=(1, 8)), TOKEN, LOGITS, None) == (1, 8)
 
 
 def test_no_room_at_all_is_refused_with_the_reason():
     with pytest.raises(EngineFailed, match="10 source tokens with 4 beams"):
-        memory.plan(SHAPES, max_slots=100, beams_per_slot=4, free_bytes=100)
+        memory.plan(LIMITS, TOKEN, LOGITS, 100)

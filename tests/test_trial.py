@@ -13,6 +13,7 @@ from models.engine.batching import BatchingEngine
 from models.engine.card import Card
 from models.engine.protocol import Decoding, Generation
 from models.engine.seq2seq import Seq2SeqEngine, attention, decoder, search
+from models.engine.seq2seq.memory import Limits
 from models.engine.trial import Bounds, try_out
 from models.engines import EngineMaker, kind_of
 from models.errors import EngineFailed, ModelUnavailable
@@ -28,7 +29,7 @@ def tried(architecture="bart", dtype=torch.float32, time_limit_s=60.0, engine=No
             model.get_decoder().embed_positions.weight.normal_(std=0.6)  # so that a position matters
     model = model.to(dtype)
     engine = engine or Seq2SeqEngine(
-        model, dtype=dtype, max_slots=5, max_source_tokens=MAX_SOURCE, max_new_tokens=MAX_NEW
+        model, Limits(max_slots=5, max_source_tokens=MAX_SOURCE, max_new_tokens=MAX_NEW), dtype=dtype
     )
     try:
         try_out(engine, model, BOUNDS, time_limit_s=time_limit_s)
@@ -45,7 +46,7 @@ def test_a_right_engine_passes(architecture, dtype):
 def test_a_model_with_several_ends_passes():
     model = tiny_model("marian")
     model.generation_config.eos_token_id = [model.generation_config.eos_token_id, 13]
-    engine = Seq2SeqEngine(model, max_slots=3, max_source_tokens=MAX_SOURCE, max_new_tokens=MAX_NEW)
+    engine = Seq2SeqEngine(model, Limits(max_slots=3, max_source_tokens=MAX_SOURCE, max_new_tokens=MAX_NEW))
     try_out(engine, model, BOUNDS)
     engine.close()
 
@@ -182,7 +183,7 @@ def test_a_broken_engine_is_caught(sabotage, monkeypatch):
 def test_an_engine_that_hangs_is_given_up(monkeypatch):
     let_go = threading.Event()
     monkeypatch.setattr(search, "advance", lambda *_: let_go.wait(30))
-    engine = Seq2SeqEngine(tiny_model("bart"), max_slots=2, max_source_tokens=8, max_new_tokens=4)
+    engine = Seq2SeqEngine(tiny_model("bart"), Limits(max_slots=2, max_source_tokens=8, max_new_tokens=4))
     with pytest.raises(EngineFailed, match=r"no answer within 0\.2 seconds"):
         try_out(engine, tiny_model("bart"), Bounds(8, 4, 4, 4), time_limit_s=0.2)
     let_go.set()

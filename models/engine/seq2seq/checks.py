@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from models.engine.protocol import Decoding, Generation
+from models.engine.seq2seq.memory import Limits
 from models.engine.seq2seq.scheduler import Lane
 from models.errors import InvalidInput
 
@@ -16,18 +17,15 @@ MAX_NGRAM_SIZE = 8
 MOST_REMEMBERED = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RequestChecks:
-    """Limits of one model in one engine.
+    """Checks for one model in one engine.
 
-    Its lanes are as many as `beam_widths`: all are captured when the engine starts, so no request brings a
+    Its lanes are as many as the beam widths: all are captured when the engine starts, so no request brings a
     new one with it.
     """
 
-    max_source_tokens: int
-    max_new_tokens: int
-    beam_widths: tuple[int, ...]
-    max_stop_tokens: int
+    limits: Limits
     source_vocabulary: int
     target_vocabulary: int
     end_token_ids: tuple[int, ...]
@@ -42,7 +40,7 @@ class RequestChecks:
         Raises InvalidInput, with the field and what it may be, if it cannot run here.
         """
         source, decoding = generation.source_ids, generation.decoding
-        _between("source_ids", len(source), 1, self.max_source_tokens, what="number of source tokens")
+        _between("source_ids", len(source), 1, self.limits.max_source_tokens, what="number of source tokens")
         _all_below("source_ids", source, self.source_vocabulary)
         sound = self._sound.get(decoding)
         if sound is None:
@@ -55,7 +53,7 @@ class RequestChecks:
         return sound
 
     def _check_decoding(self, decoding: Decoding) -> None:
-        _between("max_new_tokens", decoding.max_new_tokens, 1, self.max_new_tokens)
+        _between("max_new_tokens", decoding.max_new_tokens, 1, self.limits.max_new_tokens)
         _between("min_new_tokens", decoding.min_new_tokens, 0, decoding.max_new_tokens)
         if decoding.num_beams < 1:
             raise InvalidInput(f"num_beams is {decoding.num_beams}", field="num_beams", allowed="1 or more")
@@ -71,7 +69,7 @@ class RequestChecks:
 
     def _check_token_lists(self, decoding: Decoding) -> None:
         stops = len(self._stop_token_ids(decoding))
-        _between("stop_token_ids", stops, 0, self.max_stop_tokens, what="number of tokens")
+        _between("stop_token_ids", stops, 0, self.limits.max_stop_tokens, what="number of tokens")
         suppressed = decoding.suppressed_token_ids
         _between("suppressed_token_ids", len(suppressed), 0, MAX_SUPPRESSED_TOKENS, what="number of tokens")
         _all_below("stop_token_ids", decoding.stop_token_ids, self.target_vocabulary)
@@ -89,15 +87,15 @@ class RequestChecks:
 
     def lanes(self) -> list[Lane]:
         """All lanes of the engine."""
-        return [self._lane(width) for width in self.beam_widths]
+        return [self._lane(width) for width in self.limits.beam_widths]
 
     def _lane(self, wish: int) -> Lane:
         """The widest lane of the engine's that is no wider than this wish."""
-        num_beams = max(width for width in self.beam_widths if width <= wish)
+        num_beams = max(width for width in self.limits.beam_widths if width <= wish)
         if num_beams == 1:
             return Lane(1, 1)  # the same token is the best either way
         # As many as transformers' beam search keeps where each stop token is used; more change nothing.
-        return Lane(num_beams, max(2, 1 + self.max_stop_tokens) * num_beams)
+        return Lane(num_beams, max(2, 1 + self.limits.max_stop_tokens) * num_beams)
 
 
 def _between(field: str, value: int, low: int, high: int, *, what: str | None = None) -> None:

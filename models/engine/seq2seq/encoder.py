@@ -14,11 +14,13 @@ from torch import Tensor
 from models.engine.seq2seq.decoder import Decoder
 from models.engine.seq2seq.state import Start, host_tensor, to_device
 
+MAX_BATCH_TOKENS = 16384
+
 
 class Encoder:
     """Fills the cross cache [layers, 2, slots, H, S, D]."""
 
-    def __init__(self, model: Any, decoder: Decoder, cross_cache: Tensor, *, max_batch_tokens: int):
+    def __init__(self, model: Any, decoder: Decoder, cross_cache: Tensor):
         if cross_cache.is_cuda:
             # cuDNN makes a plan for each new shape, and almost every batch of sources has one. Left: flash,
             # efficient and plain attention; for the whole process, as PyTorch's choice is.
@@ -27,7 +29,7 @@ class Encoder:
         self._decoder = decoder
         self._cache = cross_cache
         self._padding = model.config.pad_token_id or 0
-        self.max_batch_tokens = max_batch_tokens
+        self.max_batch_tokens = MAX_BATCH_TOKENS
         """Padding counted in; halved when the device's memory does not suffice."""
 
     def encode(self, sources: Sequence[Start]) -> dict[int, Exception]:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ from models.engine.awaited import Awaited
 from models.engine.protocol import EngineStats, Generation, Output
 from models.engine.seq2seq.checks import MAX_STOP_TOKENS, RequestChecks
 from models.engine.seq2seq.loop import Counts, Loop
-from models.engine.seq2seq.runner import Limits, Runner
+from models.engine.seq2seq.memory import Limits
+from models.engine.seq2seq.runner import Runner
 from models.engine.seq2seq.scheduler import Request
 from models.errors import EngineFailed, InvalidInput, Overloaded
 
@@ -29,11 +31,9 @@ class Seq2SeqEngine:
     The model (BART, mBART, Pegasus, Marian, M2M100, NLLB, T5, mT5 or Flan-T5, with a language head) becomes
     the engine's own: it is moved to the device and its decoder's weights are rearranged in place.
 
-    `max_slots` requests run at a time, fewer where `memory_fraction` of the device's memory, or what is free
-    of it, does not hold their caches: a slot has room for `max_source_tokens`, and for hypotheses of
-    `max_new_tokens`, as many as the first of `beam_widths`. CUDA graphs for these widths, and for one beam,
-    are captured here and at no other time: a search that wishes for more beams runs with the next lower
-    width. Requests may have `max_stop_tokens`, or as many as the model has end tokens.
+    What the model cannot do, by its positions, narrows the limits, and its own end tokens are as many as it
+    has. CUDA graphs for the beam widths are captured here and at no other time: a search that wishes for more
+    beams runs with the next lower width.
 
     ModelUnavailable for other architectures, EngineFailed where the device cannot hold one request.
     """
@@ -41,31 +41,22 @@ class Seq2SeqEngine:
     def __init__(
         self,
         model: Any,
+        limits: Limits,
         *,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
-        max_slots: int = 512,
-        beam_widths: Sequence[int] = (4, 1),
-        max_stop_tokens: int = 1,
-        max_source_tokens: int | None = None,
-        max_new_tokens: int = 256,
-        max_encoder_tokens: int = 16384,
         max_queued: int = 4096,
-        memory_fraction: float = 1 / 3,
     ):
         self._device = torch.device(device)
         self._dtype = dtype
         self._model = model.to(self._device, dtype).eval()
-        self._limits = Limits(
-            max_slots=max_slots,
-            beam_widths=tuple(dict.fromkeys((*beam_widths, 1))),
-            max_stop_tokens=min(MAX_STOP_TOKENS, max(max_stop_tokens, len(_end_token_ids(model)))),
-            max_source_tokens=max_source_tokens or _source_limit(model),
-            max_new_tokens=min(max_new_tokens, _target_limit(model)),
-            max_encoder_tokens=max_encoder_tokens,
-            memory_fraction=memory_fraction,
+        self.limits = _narrowed(limits, model)
+        self._checks = RequestChecks(
+            self.limits,
+            source_vocabulary=model.get_encoder().get_input_embeddings().num_embeddings,
+            target_vocabulary=model.lm_head.out_features,
+            end_token_ids=_end_token_ids(model),
         )
-        self._checks = _checks(model, self._limits)
         self._max_queued = max_queued
         self._changed = threading.Condition()
         self._inbox: deque[Request] = deque()
@@ -76,11 +67,6 @@ class Seq2SeqEngine:
         self._ready = True
         self._thread = threading.Thread(target=self._run, name="seq2seq-engine", daemon=True)
         self._thread.start()
-
-    @property
-    def limits(self) -> Limits:
-        """Return the limits of requests, and the sizes that the engine was built for."""
-        return self._limits
 
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
         """Queue the generations; see `Engine.submit`. EngineFailed once the engine is closed or dead."""
@@ -154,7 +140,7 @@ class Seq2SeqEngine:
 
     def _new_loop(self) -> Loop:
         with torch.inference_mode(), self._on_device():
-            runner = Runner(self._model, device=self._device, dtype=self._dtype, limits=self._limits)
+            runner = Runner(self._model, device=self._device, dtype=self._dtype, limits=self.limits)
             runner.capture(self._checks.lanes())
             return Loop(runner, self._counts)
 
@@ -213,28 +199,14 @@ class Seq2SeqEngine:
             request.answer(error)
 
 
-def _checks(model: Any, limits: Limits) -> RequestChecks:
-    return RequestChecks(
-        max_source_tokens=limits.max_source_tokens,
-        max_new_tokens=limits.max_new_tokens,
-        beam_widths=limits.beam_widths,
-        max_stop_tokens=limits.max_stop_tokens,
-        source_vocabulary=model.get_encoder().get_input_embeddings().num_embeddings,
-        target_vocabulary=model.lm_head.out_features,
-        end_token_ids=_end_token_ids(model),
-    )
+def _narrowed(limits: Limits, model: Any) -> Limits:
+    """The limits that the model can keep to: T5's bias by distance has none, others have positions."""
+    positions = getattr(model.config, "max_position_embeddings", None) or limits.max_new_tokens
+    stops = max(limits.max_stop_tokens, len(_end_token_ids(model)))
+    new_tokens = min(limits.max_new_tokens, positions)
+    return replace(limits, max_stop_tokens=min(MAX_STOP_TOKENS, stops), max_new_tokens=new_tokens)
 
 
 def _end_token_ids(model: Any) -> tuple[int, ...]:
     end = model.generation_config.eos_token_id
     return () if end is None else tuple(end) if isinstance(end, list) else (end,)
-
-
-def _source_limit(model: Any) -> int:
-    """As many positions as the encoder has; T5's bias has no limit, but 512 is what it was trained on."""
-    return int(getattr(model.config, "max_position_embeddings", None) or 512)
-
-
-def _target_limit(model: Any) -> int:
-    """As many new tokens as the decoder has positions for."""
-    return int(getattr(model.config, "max_position_embeddings", None) or 1 << 20)

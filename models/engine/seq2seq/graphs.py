@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from models.engine.seq2seq.memory import Plan
 from models.engine.seq2seq.scheduler import Lane
 from models.engine.seq2seq.state import host_tensor, to_device
 
@@ -25,10 +26,9 @@ class Graphs:
     # CUDA allows one capture at a time in a process, and a model may be loaded while another one runs.
     _capturing: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, step: Step, *, num_slots: int, num_rows: int, device: torch.device):
+    def __init__(self, step: Step, plan: Plan, device: torch.device):
         self._step = step
-        self._num_slots = num_slots
-        self._num_rows = num_rows
+        self._plan = plan
         self._device = device
         self._sizes: dict[Lane, list[int]] = {}
         self._graphs: dict[tuple[Lane, int], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
@@ -42,7 +42,7 @@ class Graphs:
         """From the next step on the lane runs these slots; returns which part of the bucket they fill."""
         bucket = self._bucket(lane, len(slots))
         # The slot after the last is the spare one: what it computes is thrown away.
-        padded = [*slots, *[self._num_slots] * (bucket - len(slots))]
+        padded = [*slots, *[self._plan.num_slots] * (bucket - len(slots))]
         active = to_device(host_tensor(padded), self._device)
         if self._device.type != "cuda":
             self._replay[lane] = lambda: self._step(active, lane)
@@ -68,7 +68,7 @@ class Graphs:
     def buckets(self, lane: Lane) -> list[int]:
         """1, 2, 4, 8, 12, then in steps of about an eighth up to all that the lane can hold."""
         if lane not in self._sizes:
-            most = min(self._num_slots, self._num_rows // lane.num_beams)
+            most = min(self._plan.num_slots, self._plan.num_rows // lane.num_beams)
             buckets, size = [1, 2, 4, 8, 12], 16
             while size < most:
                 buckets.append(size)
@@ -83,7 +83,7 @@ class Graphs:
         return buckets[bisect_left(buckets, num_active)]
 
     def _capture(self, lane: Lane, bucket: int) -> tuple[torch.cuda.CUDAGraph, Tensor]:
-        active = torch.full((bucket,), self._num_slots, dtype=torch.int32, device=self._device)
+        active = torch.full((bucket,), self._plan.num_slots, dtype=torch.int32, device=self._device)
         stream = self._stream
         with self._capturing:
             stream.wait_stream(torch.cuda.current_stream())

@@ -15,7 +15,7 @@ from functools import partial
 from torch import Tensor
 
 from models.engine.protocol import Output
-from models.engine.seq2seq.runner import Readback, Results, Runner
+from models.engine.seq2seq.runner import Arriving, Runner
 from models.engine.seq2seq.scheduler import Request, Scheduler
 from models.engine.seq2seq.slots import Slots
 from models.engine.seq2seq.state import NEVER, Start
@@ -137,8 +137,8 @@ class Loop:
             self._runner.step(lane)
         self.scheduler.changed.clear()
         self._step += 1
-        readback = self._runner.read_back(self._step)
-        self._due.append((self._step, partial(self._learn_from, readback)))
+        readback = self._runner.read_back()
+        self._due.append((self._step, partial(self._learn_from, self._step, readback)))
         self._time_step(sum(map(len, running.values())))
 
     def _time_step(self, num_tokens: int) -> None:
@@ -152,17 +152,14 @@ class Loop:
         while self._due and self._due[0][0] <= due:
             self._due.popleft()[1]()
 
-    def _learn_from(self, readback: Readback) -> None:
-        finished, tokens = readback.wait()
+    def _learn_from(self, step: int, readback: Arriving) -> None:
+        finished, tokens = readback.wait()[0]
         if self._streaming:
-            self._stream(readback.step, tokens)
+            self._stream(step, tokens)
         by_slot = self.scheduler.by_slot
+        over = (by_slot[slot] for slot in finished.nonzero()[:, 0].tolist() if slot in by_slot)
         # A slot may have a new request by now, about which this readback says nothing.
-        ended = [
-            by_slot[slot]
-            for slot in finished
-            if slot in by_slot and by_slot[slot].first_step <= readback.step
-        ]
+        ended = [request for request in over if request.first_step <= step]
         if ended:
             most = max(request.generation.decoding.num_return_sequences for request in ended)
             # No output is longer than the steps that its request has had.
@@ -171,9 +168,11 @@ class Loop:
             self._due.append((self._step, partial(self._answer_all, ended, results)))
             self.scheduler.end(ended)
 
-    def _answer_all(self, requests: Sequence[Request], results: Results) -> None:
-        for request, hypotheses in zip(requests, results.wait(), strict=True):
-            self._answer(request, hypotheses)
+    def _answer_all(self, requests: Sequence[Request], results: Arriving) -> None:
+        lengths, scores, tokens = results.wait()
+        rows = zip(requests, lengths.tolist(), scores.tolist(), tokens.numpy(), strict=True)
+        for request, *found in rows:
+            self._answer(request, [(ids[:n].tolist(), score) for n, score, ids in zip(*found, strict=True)])
 
     def _stream(self, step: int, tokens: Tensor) -> None:
         self._streaming = [request for request in self._streaming if not request.over]

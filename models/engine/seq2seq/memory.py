@@ -1,10 +1,10 @@
-"""The plan of the caches' share of the device's memory: made once, from what is free and the model's shapes.
+"""The sizes that an engine is built for, and how many slots and rows the device's memory has room for.
 
-Plain arithmetic on bytes; knows nothing of tensors or devices.
+Plain arithmetic on numbers; knows nothing of tensors or devices.
 """
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NamedTuple
 
 from models.errors import EngineFailed
 
@@ -17,26 +17,35 @@ RETRY_BEAMS = 4
 """The least that a search which is to be wider asks for (`models.tasks`)."""
 
 
-class Sizes(TypedDict):
-    """What `Seq2SeqEngine` is told of its model's size."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The sizes that an engine is built for, and the limits of its requests."""
 
-    max_slots: int
-    beam_widths: tuple[int, ...]
-    max_source_tokens: int
-    max_new_tokens: int
+    max_slots: int = 512
+    """Requests that run at a time, if memory has room for them."""
+    beam_widths: tuple[int, ...] = (4, 1)
+    """The model's own first, and one among them; searches run with these and no others."""
+    max_stop_tokens: int = 1
+    max_source_tokens: int = 512
+    max_new_tokens: int = 256
+    memory_fraction: float = 1 / 3
+    """The share of the device's memory that caches may take."""
 
 
-def sizes_for(num_beams: int, max_source_tokens: int, max_new_tokens: int) -> Sizes:
-    """Return the sizes of the engine for a model whose searches mostly have so many beams.
+def limits_for(
+    num_beams: int, max_source_tokens: int, max_new_tokens: int, max_stop_tokens: int = 1
+) -> Limits:
+    """Return the limits of an engine for a model whose searches mostly have so many beams.
 
-    The product and the benchmark both ask here. Memory may hold less, and then there are fewer slots.
+    The product and the benchmark both ask here.
     """
-    return {
-        "max_slots": max(1, ROWS // num_beams),
-        "beam_widths": beam_widths(num_beams),
-        "max_source_tokens": max_source_tokens,
-        "max_new_tokens": max_new_tokens,
-    }
+    return Limits(
+        max_slots=max(1, ROWS // num_beams),
+        beam_widths=beam_widths(num_beams),
+        max_stop_tokens=max_stop_tokens,
+        max_source_tokens=max_source_tokens,
+        max_new_tokens=max_new_tokens,
+    )
 
 
 def beam_widths(num_beams: int) -> tuple[int, ...]:
@@ -45,56 +54,28 @@ def beam_widths(num_beams: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys((num_beams, 1, double if double <= MOST_BEAMS else 1)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shapes:
-    """The numbers that decide how large a slot and a row are."""
-
-    num_layers: int
-    num_heads: int
-    head_width: int
-    max_source_tokens: int
-    max_new_tokens: int
-    vocabulary: int
-    bytes_per_value: int
-    max_beams: int
-
-    @property
-    def bytes_per_token(self) -> int:
-        """Keys and values of one token in all layers."""
-        return 2 * self.num_layers * self.num_heads * self.head_width * self.bytes_per_value
-
-    @property
-    def bytes_per_slot(self) -> int:
-        """A source's keys and values, and its search: four tables of 32-bit numbers."""
-        search = 4 * 4 * self.max_beams * self.max_new_tokens
-        return self.max_source_tokens * self.bytes_per_token + search
-
-    @property
-    def bytes_per_row(self) -> int:
-        """A hypothesis' keys and values, and its logits, once as they are and once as room to work in."""
-        return self.max_new_tokens * self.bytes_per_token + 2 * self.vocabulary * self.bytes_per_value
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """The numbers of slots and rows."""
 
     num_slots: int
     num_rows: int
 
 
-def plan(shapes: Shapes, *, max_slots: int, beams_per_slot: int, free_bytes: int | None) -> Plan:
-    """The most slots, up to `max_slots`, that fit with `beams_per_slot` rows each.
+def plan(limits: Limits, token_bytes: int, logits_bytes: int, free_bytes: int | None) -> Plan:
+    """The most slots that fit, each with as many rows as the first of the beam widths.
 
-    `free_bytes` None asks no question. EngineFailed where not even one request fits.
+    A token's keys and values in all layers take `token_bytes`, a hypothesis' logits `logits_bytes`, once as
+    they are and once as room to work in. `free_bytes` None asks no question. EngineFailed where not even one
+    request fits.
     """
-    most = max_slots
-    if free_bytes is not None:
-        most = min(most, free_bytes // (shapes.bytes_per_slot + beams_per_slot * shapes.bytes_per_row))
-    if most < 1:
-        need = shapes.bytes_per_slot + beams_per_slot * shapes.bytes_per_row
+    own, most_beams = limits.beam_widths[0], max(limits.beam_widths)
+    search = 4 * 4 * most_beams * limits.max_new_tokens  # four tables of 32-bit numbers
+    row = limits.max_new_tokens * token_bytes + 2 * logits_bytes
+    need = limits.max_source_tokens * token_bytes + search + own * row
+    slots = limits.max_slots if free_bytes is None else min(limits.max_slots, free_bytes // need)
+    if slots < 1:
         raise EngineFailed(
             f"the device has {free_bytes} bytes free for caches, but one request of "
-            f"{shapes.max_source_tokens} source tokens with {beams_per_slot} beams takes {need}"
+            f"{limits.max_source_tokens} source tokens with {own} beams takes {need}"
         )
-    return Plan(most, max(most * beams_per_slot, shapes.max_beams))
+    return Plan(slots, max(slots * own, most_beams))

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from models.engine.protocol import Decoding
 from models.engine.seq2seq.checks import MAX_STOP_TOKENS, MAX_SUPPRESSED_TOKENS
+from models.engine.seq2seq.memory import Limits, Plan
 
 NEVER = -1.0e9
 """transformers' score of a hypothesis that must not win (`_beam_search`)."""
@@ -42,16 +43,10 @@ class Start(NamedTuple):
 class SearchState:
     """All searches; S slots, K beams at most, T new tokens at most."""
 
-    def __init__(
-        self,
-        *,
-        num_slots: int,
-        num_rows: int,
-        max_beams: int,
-        max_new_tokens: int,
-        start_token_id: int,
-        device: torch.device,
-    ):
+    def __init__(self, plan: Plan, limits: Limits, start_token_id: int, device: torch.device):
+        num_slots, num_rows = plan
+        max_beams, max_new_tokens = max(limits.beam_widths), limits.max_new_tokens
+
         def whole(*shape: int, fill: int = 0) -> Tensor:
             return torch.full((num_slots + 1, *shape), fill, dtype=torch.int32, device=device)
 

@@ -1,8 +1,6 @@
 """Makes a model's engine, by the model's family, the device and the settings, and loads the model for it."""
 
-import gc
 import logging
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +12,7 @@ from models.engine.verdicts import Verdict, Verdicts, subject
 from models.entry import ModelEntry
 from models.errors import DragomanError, EngineFailed, ModelUnavailable, NotConvertible
 from models.families import FAMILIES
+from models.freed import close_soon, give_back_cuda
 from models.loading import Store
 
 if TYPE_CHECKING:
@@ -24,22 +23,25 @@ log = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
 
-EngineChoice = Literal["auto", "native", "generate"]
+EngineChoice = Literal["auto", "native", "generate", "vllm"]
 """The engines that a user may ask for.
 
 `auto` is CTranslate2 on a CPU. On a GPU it is the native engine for encoder-decoders and the causal engine
 for decoder-only models, where these pass their trial when the model is loaded, and `generate` for what is
-left. `native` takes encoder-decoders on either device; on a GPU a failed trial is then an error.
+left. `native` takes encoder-decoders on either device; on a GPU a failed trial is then an error. `vllm` takes
+decoder-only models; others run as by `auto`.
 """
 
-Kind = Literal["native", "causal", "generate", "ct2"]
+Kind = Literal["native", "causal", "generate", "ct2", "vllm"]
 
 NO_CUDA = "device is set to cuda, but torch finds no CUDA device"
 
 
 def kind_of(choice: EngineChoice, device: str, *, causal: bool) -> Kind:
     """The engine to try first."""
-    if not causal and (choice == "native" or (choice == "auto" and device == "cuda")):
+    if causal and choice == "vllm":
+        return "vllm"
+    if not causal and (choice == "native" or (choice in ("auto", "vllm") and device == "cuda")):
         return "native"
     if choice == "generate":
         return "generate"
@@ -113,6 +115,8 @@ class EngineMaker:
             return self._native_or_generate(entry, device)
         if kind == "causal":
             return self._causal_or_generate(entry, device)
+        if kind == "vllm":
+            return self._vllm(entry, device)
         if kind == "ct2":
             return self._batching(entry, self._ct2_or_generate(entry, causal))
         return self._batching(entry, self._generate(entry, causal, device))
@@ -146,7 +150,7 @@ class EngineMaker:
             raise ModelUnavailable(f"{entry.name}: the native engine cannot be used here: {reason}")
         told = "the native engine cannot be used here, transformers' generate takes its place"
         self._set_back(entry, told, reason)
-        _free_memory()
+        give_back_cuda()
         try:
             return self._batching(entry, self._generate(entry, causal=False, device="cuda"))
         except Exception as error:
@@ -177,7 +181,7 @@ class EngineMaker:
         bounds = Bounds(limits.max_source_tokens, limits.max_new_tokens, own, most)
         failure = "" if verdict is not None else self._failure(entry, engine, model, bounds)
         if failure:
-            _close_soon(engine)
+            close_soon(engine)
             return None, failure
         return engine, ""
 
@@ -199,12 +203,11 @@ class EngineMaker:
 
     def _subject(self, entry: ModelEntry) -> dict[str, str]:
         """Return what a verdict about the entry is about."""
-        card = self._card()
-        dtype = card and card.dtype(float16=FAMILIES[entry.family].float16)
+        card, dtype = self._card_and_dtype(entry, "cuda")
         limits = f"{entry.max_source_tokens} and {entry.max_new_tokens} tokens"
         told = card.name if card is not None else ""
         revision = self._store.revision(entry)
-        return subject(entry.name, revision, told, dtype=str(dtype), limits=limits)
+        return subject(entry.name, revision, told, dtype=dtype, limits=limits)
 
     def _causal_or_generate(self, entry: ModelEntry, device: str) -> Engine:
         """The engine if it passes its trial; else `generate`, with the weights that are there."""
@@ -227,11 +230,23 @@ class EngineMaker:
         if engine is not None:
             if not reason:
                 return engine
-            _close_soon(engine)
+            close_soon(engine)
         told = "its texts do not join batches that run, transformers' generate takes one batch after another"
         self._set_back(entry, told, reason)
-        _free_memory()
+        give_back_cuda()
         return self._batching(entry, GenerateBackend(model, causal=True, max_source_tokens=window))
+
+    def _vllm(self, entry: ModelEntry, device: str) -> Engine:
+        from models.engine.vllm import VllmEngine
+
+        folder, window, new = self._store.folder(entry), entry.max_source_tokens, entry.max_new_tokens
+        card, dtype = self._card_and_dtype(entry, device)
+        left = None if card is None else card.free_bytes - card.need(parameters_in(folder))
+        try:
+            return VllmEngine(folder, dtype, free_bytes=left, max_source_tokens=window, max_new_tokens=new)
+        except Exception as error:
+            reason = error.message if isinstance(error, DragomanError) else str(error)
+            raise ModelUnavailable(f"{entry.name}: vLLM cannot run it here: {reason}") from error
 
     def _has_kernels(self) -> bool:
         """Return True if the native engine's kernels can run on the GPU."""
@@ -269,32 +284,14 @@ class EngineMaker:
         from models.engine.ct2 import Ct2Backend
 
         folder, window = self._store.ct2_folder(entry), entry.max_source_tokens
-        return Ct2Backend(
-            folder,
-            causal=causal,
-            max_source_tokens=window,
-            threads=self._threads,
-        )
+        return Ct2Backend(folder, causal=causal, max_source_tokens=window, threads=self._threads)
 
     def _torch_model(self, entry: ModelEntry, device: str) -> Any:
         """In 16 bits on a GPU that has such as the model bears; a CPU computes float32 faster."""
+        _, dtype = self._card_and_dtype(entry, device)
+        return self._store.load(entry, dtype=dtype, device=device)
+
+    def _card_and_dtype(self, entry: ModelEntry, device: str) -> tuple[Card | None, str]:
         card = self._card() if device == "cuda" else None
         dtype = card and card.dtype(float16=FAMILIES[entry.family].float16)
-        return self._store.load(entry, dtype=dtype or "float32", device=device)
-
-
-def _close_soon(engine: Engine, *, within_s: float = 10.0) -> None:
-    """Close an engine that may hang; then its thread and its memory stay behind until the process ends."""
-    closing = threading.Thread(target=engine.close, name="close-engine", daemon=True)
-    closing.start()
-    closing.join(within_s)
-    if closing.is_alive():
-        log.warning("the engine does not stop; its memory stays taken until the process ends")
-
-
-def _free_memory() -> None:
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+        return card, dtype or "float32"

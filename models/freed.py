@@ -1,6 +1,13 @@
-"""Memory that this process has freed and the C library keeps for later; of libraries, glibc alone is told."""
+"""Memory that this process has freed, and that the C library or PyTorch keeps for later."""
 
 import ctypes
+import gc
+import logging
+import threading
+
+from models.engine.protocol import Engine
+
+log = logging.getLogger(__name__)
 
 _ARENA_MAX = -8
 """mallopt's M_ARENA_MAX."""
@@ -22,3 +29,21 @@ def give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def give_back_cuda() -> None:
+    """Return to the GPU what PyTorch keeps of it."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def close_soon(engine: Engine, *, within_s: float = 10.0) -> None:
+    """Close an engine that may hang; then its thread and its memory stay behind until the process ends."""
+    closing = threading.Thread(target=engine.close, name="close-engine", daemon=True)
+    closing.start()
+    closing.join(within_s)
+    if closing.is_alive():
+        log.warning("the engine does not stop; its memory stays taken until the process ends")

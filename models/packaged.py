@@ -103,14 +103,18 @@ def _write_tokenizer(path: Path, model_type: str, folder: Path, expression: str 
     """Write the file's tokenizer into `folder`; return the ids of its tokens that are left, None for all.
 
     Those that match `expression` are left, and special ones. Raises ModelUnavailable for a tokenizer that
-    cuts words into letters, as transformers 5.17 reads it.
+    cuts words into letters, as transformers 5.17 reads it, or begins with no special token, as 5.19 does
+    unless it is told to.
     """
     from transformers import AutoTokenizer
 
     # without the type it would read the model's configuration first, in 12 s and 1 GB
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, tokenizer_type=model_type)
+    tokenizer = AutoTokenizer.from_pretrained(
+        path.parent, gguf_file=path.name, tokenizer_type=model_type, add_bos_token=True
+    )
     text = "Le président russe a rencontré dimanche"
-    if len(tokenizer(text).input_ids) > len(text) / 2:
+    read = tokenizer(text).input_ids
+    if len(read) > len(text) / 2 or read[0] != tokenizer.bos_token_id:
         raise ModelUnavailable("this version of transformers reads the bundled tokenizer wrongly; update it")
     tokenizer.save_pretrained(folder)
     if expression is None:

@@ -39,6 +39,9 @@ def engine_maker(
     settings: Settings, store: Store, on_batch: Callable[[str, BatchRecord], None] | None
 ) -> EngineMaker:
     """Return what makes engines in this process, as the settings say."""
+    if settings.engine == "vllm":  # which is told so by the environment only, and before it is imported
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "0")
     return EngineMaker(
         store,
         device=settings.device,

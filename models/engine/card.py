@@ -40,11 +40,15 @@ class Card:
             return f"{self._told} is older than the kernels that there are ({_version(LEAST_CAPABILITY)})"
         if self.dtype(float16=float16) is None:
             return f"{self._told} has no bfloat16 ({_version(BFLOAT16_CAPABILITY)}), and float16 overflows"
-        need = 2 * num_parameters + WORKING_BYTES
+        need = self.need(num_parameters)
         if num_parameters and need > self.free_bytes:
             free = f"{self.free_bytes / 1e9:.1f} GB are free"
             return f"it needs {need / 1e9:.1f} GB of {self.name}'s memory, and {free}"
         return None
+
+    def need(self, num_parameters: int) -> int:
+        """Return the bytes that so many weights take in 16 bits, and work with them."""
+        return 2 * num_parameters + WORKING_BYTES
 
     @property
     def _told(self) -> str:

@@ -237,6 +237,7 @@ _ENGINES = {
     "causal": "the causal engine",
     "generate": "transformers' generate",
     "ct2": "CTranslate2",
+    "vllm": "vLLM",
 }
 
 

@@ -6,7 +6,8 @@ Each of the two takes articles in units, as a batch does: reads and cuts them, t
 The engine's process counts its own CPU time, of all its threads, and the device's time. Few cores cannot make
 text as fast as a GPU would take it: the device waits for text without its time going on, and the pace at
 which two processes with a core each make it, by their CPU time, is told beside. Of one article at a time the
-CPU time of the way to the engine and back counts too, in the process that asks.
+CPU time of the way to the engine and back counts too, in the process that asks; beside it is told what a
+single byte takes that way.
 """
 
 import gc
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from engine_hop import byte_there_and_back_s
 from engine_simulated import (
     CASES,
     Case,
@@ -235,7 +237,7 @@ def _record(case: Case, served: Served, workers_s: float) -> dict[str, object]:
         "cpu_us": {name: round(each, 1) for name, each in served.cpu_us.items() if each > 1.0},
     }
     if case.alone:
-        return {**record, "hop_ms": a_request_s * 1e3}
+        return {**record, "hop_ms": a_request_s * 1e3, "machine_ms": byte_there_and_back_s() * 1e3}
     return {
         **record,
         "text_ms": a_request_s * 1e3,

@@ -31,6 +31,7 @@ class StandIn:
         self.may_step = threading.Event()
         self.may_step.set()
         self.error: Exception | None = None
+        self.step_s = 0.0
         self.closed = False
         self.engine_core = SimpleNamespace(shutdown=lambda: setattr(self, "closed", True))
         self._written: dict[str, list[int]] = {}
@@ -49,6 +50,7 @@ class StandIn:
 
     def step(self) -> list[SimpleNamespace]:
         self.may_step.wait(20)
+        time.sleep(self.step_s)
         if self.error is not None:
             raise self.error
         return [self._one(name) for name in list(self._written)]
@@ -192,6 +194,20 @@ def test_who_goes_away_leaves_vllm(engine: Callable[..., VllmEngine]) -> None:
         expired.result(20)
     assert good.result(20).finish == "length"
     assert sorted(made[0].aborted) == ["0", "1"]
+
+
+def test_time_runs_out_in_the_queue_too(
+    engine: Callable[..., VllmEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.engine.vllm.MOST_RUNNING", 1)
+    there, late = engine(), time.monotonic() + 0.05
+    endless = Generation((30,), Decoding(max_new_tokens=20))
+    made[0].step_s = 0.05
+    first, expired = there.submit([endless, Generation((30,), PLAIN, deadline=late)])
+    with pytest.raises(DeadlineExceeded):
+        expired.result(20)
+    assert not first.done()
+    assert list(made[0].asked) == ["0"], "vLLM never had it"
 
 
 def test_a_full_queue(engine: Callable[..., VllmEngine], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,7 @@ CACHE_SHARE = 2
 CPU_CACHE_BYTES = 1 << 30
 FORBIDDEN = -100.0
 """The least that vLLM takes as the bias of a logit."""
+LOOK_S = 0.02
 LATE = "the request ran past its time and was cancelled"
 
 
@@ -82,7 +83,7 @@ class VllmEngine:
         self._closing = False
         self._failure = ""
         self._submitted = self._output_tokens = self._source_tokens = 0
-        self._step_s = 0.0
+        self._step_s = self._looked = 0.0
         self._thread = threading.Thread(target=self._run, name="vllm-engine", daemon=True)
         self._thread.start()
 
@@ -169,18 +170,30 @@ class VllmEngine:
                 if self._closing:
                     return False
                 self._changed.wait()
+            late = self._late()
             room = MOST_RUNNING - len(self._running)
             joining = [self._inbox.popleft() for _ in range(min(room, len(self._inbox)))]
             self._changed.notify_all()
-        for request in joining:
-            self._begin(request)
-        now = time.monotonic()
-        late = [request for request in self._running.values() if request.late(now)]
-        if late:
-            self._llm.abort_request([self._running.pop(request.name).name for request in late])
         for request in late:
             request.answer(DeadlineExceeded(LATE))
+        for request in joining:
+            self._begin(request)
         return True
+
+    def _late(self) -> list[VllmRequest]:
+        """Take out of queue and vLLM what nobody wants any more; a look now and then is enough."""
+        now = time.monotonic()
+        if now < self._looked + LOOK_S:
+            return []
+        self._looked = now
+        running = [request for request in self._running.values() if request.late(now)]
+        if running:
+            self._llm.abort_request([self._running.pop(request.name).name for request in running])
+        queued = [request for request in self._inbox if request.late(now)]
+        if queued:
+            gone = set(queued)
+            self._inbox = deque(request for request in self._inbox if request not in gone)
+        return [*running, *queued]
 
     def _begin(self, request: VllmRequest) -> None:
         from vllm.inputs import tokens_input

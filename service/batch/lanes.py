@@ -36,7 +36,7 @@ PAUSES_S = (1.0, 4.0, 16.0)
 """Before a unit is done again whose engine's process ended: the next one has to load the model."""
 
 AT_ONCE = {"cpu": 128, "cuda": 4096}
-"""Generations that a round has, by the engine's device: those of two rounds at most are lost by a kill. A GPU's
+"""Generations of a round, by the engine's device: those of two rounds at most are lost by a kill. A GPU's
 engine has hundreds of them in work; a CPU's does a few batches of 32 at a time."""
 
 

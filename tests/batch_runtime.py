@@ -63,7 +63,8 @@ class FileLock:
 class CompanyEngine:
     """Capitals, and at the end a letter that tells what else was in the submission.
 
-    `log` gets a line for each sentence that is done for the first time. Submissions must not overlap.
+    `log` gets a line for each sentence that is done for the first time. Submissions must not overlap; all of
+    one waits in the queue until it is done.
     """
 
     def __init__(self, log=None, delay_s=0.0):
@@ -71,10 +72,12 @@ class CompanyEngine:
         self._delay_s = delay_s
         self.busy = threading.Lock()
         self.submissions = []
+        self._queued = 0
 
     def submit(self, generations, *, wait=False):
         assert wait
         assert self.busy.acquire(blocking=False), "two submissions at once"
+        self._queued = len(generations)
         self.submissions.append([_text(each) for each in generations])
         futures = [Future() for _ in generations]
         thread = threading.Thread(target=self._work, args=(generations, futures), daemon=True)
@@ -85,6 +88,7 @@ class CompanyEngine:
         company = hashlib.sha256(repr([each.source_ids for each in generations]).encode())
         mark = "abcdefghijklmnop"[company.digest()[0] % 16]
         time.sleep(self._delay_s)
+        self._queued = 0
         self.busy.release()  # before the futures, whose waiters may submit at once
         for generation, future in zip(generations, futures, strict=True):
             if future.set_running_or_notify_cancel():
@@ -104,7 +108,7 @@ class CompanyEngine:
             future.set_result(Output(tuple(map(ord, text.upper() + mark)), -1.0))
 
     def stats(self):
-        return EngineStats()
+        return EngineStats(queued=self._queued)
 
     def close(self):
         pass

@@ -13,6 +13,9 @@ from models.engine import batching
 from models.engine.batching import BatchingEngine
 from models.engine.protocol import BatchRecord, Decoding, Generation, Output
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput, Overloaded
+from models.tasks.driver import Driver
+from models.tasks.steps import Call, Steps
+from models.tasks.turns import Turns
 
 POISON = 99
 LONG = 77
@@ -256,6 +259,54 @@ def test_which_share_a_batch_does_not_depend_on_the_workers(lengths: list[int], 
         generations = [_generation(*[i] * length) for i, length in enumerate(lengths)]
         for future in engine.submit(generations):
             future.result(10)
+        engine.close()
+        made.append({tuple(g.source_ids for g in batch) for batch in backend.batches})
+    assert made[0] == made[1]
+
+
+def test_what_is_left_of_a_list_stays_shared_out_until_more_comes(backend: FakeBackend) -> None:
+    backend.gate.clear()
+    engine = BatchingEngine(backend)
+    futures = engine.submit([_generation(1) for _ in range(128)])
+    backend.running.wait(10)
+    backend.gate.set()
+    for future in futures:
+        future.result(10)
+    assert [len(batch) for batch in backend.batches] == [64, 64], "and not 64, 32 and 32"
+    backend.gate.clear()
+    backend.running.clear()
+    futures = engine.submit([_generation(1) for _ in range(128)])
+    backend.running.wait(10)
+    futures += engine.submit([_generation(1) for _ in range(32)])
+    backend.gate.set()
+    for future in futures:
+        future.result(10)
+    assert [len(batch) for batch in backend.batches[2:]] == [64, 48, 48]
+    engine.close()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    lists=st.lists(st.lists(st.integers(1, 8), min_size=1, max_size=20), min_size=2, max_size=5),
+    delays=st.lists(st.sampled_from([0.0, 0.002]), max_size=20),
+)
+def test_rounds_that_overlap_have_the_batches_that_they_have_alone(
+    lists: list[list[int]], delays: list[float]
+) -> None:
+    made = []
+    for backend, overlap in ((FakeBackend(), False), (TwoAtATime(delays), True)):
+        engine = BatchingEngine(backend, max_batch_size=4, max_queue=100)
+        turns = Turns(overlap=overlap)
+
+        def asks(number: int, lengths: list[int], engine: BatchingEngine = engine) -> Steps[None]:
+            yield Call(engine, [_generation(number, *[i] * (n - 1)) for i, n in enumerate(lengths)])
+
+        drivers = [Driver([asks(i, lengths)], turns=turns) for i, lengths in enumerate(lists)]
+        threads = [threading.Thread(target=driver.run) for driver in drivers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         engine.close()
         made.append({tuple(g.source_ids for g in batch) for batch in backend.batches})
     assert made[0] == made[1]

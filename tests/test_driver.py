@@ -18,6 +18,7 @@ from models.languages import Languages
 from models.tasks.driver import Driver, run, run_all, stream
 from models.tasks.flights import Wanted
 from models.tasks.steps import Call, Event, Outcome, Steps, Together, Words
+from models.tasks.turns import Turns
 
 
 def _pauses(log: list[str], count: int) -> Steps[str]:
@@ -284,8 +285,48 @@ def test_what_waits_for_others_does_not_count_against_a_deadline(languages: Lang
     gate.acquire()
     threading.Timer(0.5, gate.release).start()
     task = _rounds(FakePool(languages).engine, [["a"]])
-    (outcome,) = Driver([task], deadline=time.monotonic() + 0.3, gate=gate).run()
+    (outcome,) = Driver([task], deadline=time.monotonic() + 0.3, turns=Turns(gate)).run()
     assert outcome.unwrap() == ["A"]
+
+
+class _Waits(_IdleEngine):
+    """Takes everything, and does nothing with as much of it as `queued` says; joins what runs in `slots`."""
+
+    def __init__(self, *, slots: int = 0) -> None:
+        super().__init__()
+        self._slots = slots
+        self.queued = 0
+
+    def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
+        self.queued += len(generations)
+        return super().submit(generations, wait=wait)
+
+    def stats(self) -> EngineStats:
+        return EngineStats(queued=self.queued, slots=self._slots)
+
+
+@pytest.mark.parametrize(("overlap", "slots", "submitted"), [(True, 0, 2), (True, 4, 1), (False, 0, 1)])
+def test_the_next_round_waits_in_the_queue_once_all_of_this_one_runs(
+    overlap: bool, slots: int, submitted: int
+) -> None:
+    engine, turns = _Waits(slots=slots), Turns(overlap=overlap)
+    drivers = [Driver([_calls(engine, [])], turns=turns) for _ in range(2)]
+    threads = [threading.Thread(target=driver.run) for driver in drivers]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.1)
+    assert len(engine.futures) == 1, "nothing joins what waits"
+    engine.queued = 0
+    time.sleep(0.1)
+    assert len(engine.futures) == submitted
+    engine.queued = 0
+    while any(thread.is_alive() for thread in threads):
+        for future in list(engine.futures):
+            if not future.done():
+                future.set_result(Output((1,)))
+    assert sum(driver.effort.engine_s for driver in drivers) == pytest.approx(0.2, abs=0.08), (
+        "no time counts twice"
+    )
 
 
 # ---------------------------------------------------------------------- parts

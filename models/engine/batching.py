@@ -7,8 +7,8 @@ What ends before the rest of its batch is answered then, where the backend can t
 backend's library nor what the ids mean.
 
 Which of a list of requests share a batch depends on the list, never on how many workers there are or which
-is free: with int8 an output depends on its batch, and a list that is submitted to an idle engine must come
-out the same. Requests that were submitted one by one are shared out evenly between two batches as well.
+is free: with int8 an output depends on its batch, and a list that is submitted while nothing else waits must
+come out the same. Requests that were submitted one by one are shared out evenly between two batches as well.
 """
 
 import logging
@@ -19,7 +19,7 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from models.engine.batches import LEAST_ROWS, QueueEntry, in_order, shared_out, without_late_singles
-from models.engine.protocol import BatchRecord, EngineStats, Generation, Output
+from models.engine.protocol import BatchRecord, Decoding, EngineStats, Generation, Output
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed, InvalidInput, Overloaded
 from models.freed import give_back
 
@@ -84,6 +84,8 @@ class BatchingEngine:
         self._max_queue = max_queue
         self._on_batch = on_batch
         self._queue: list[QueueEntry] = []
+        self._parts: dict[Decoding, list[list[QueueEntry]]] = {}
+        """What waits, as it was shared out; forgotten when more comes."""
         self._num_running = self._batches_running = 0
         self._usual_s = self._ended = 0.0
         self._rested = True
@@ -113,6 +115,7 @@ class BatchingEngine:
                 raise Overloaded(f"the queue is full ({self._max_queue} generations wait)")
             self._requests += len(requests)
             self._queue.extend(requests)
+            self._parts.clear()
             self._changed.notify_all()
         return [request.future for request in requests]
 
@@ -215,13 +218,18 @@ class BatchingEngine:
         Also the number of batches that are left, as far as it can be seen.
         """
         oldest = self._queue[0]
-        alike = [r for r in self._queue if r.generation.decoding == oldest.generation.decoding]
+        decoding = oldest.generation.decoding
+        alike = [r for r in self._queue if r.generation.decoding == decoding]
         unlike = len(alike) < len(self._queue)
-        alike = alike[: LOOK_AHEAD * self._max_batch_size]
-        parts = shared_out(alike, self._max_batch_size)
-        part = in_order(next(part for part in parts if oldest in part), alike)
+        parts = self._parts.get(decoding, [])
+        if not any(oldest in part for part in parts):
+            parts = shared_out(alike[: LOOK_AHEAD * self._max_batch_size], self._max_batch_size)
+        [whole] = (part for part in parts if oldest in part)
+        part = in_order([request for request in whole if not request.answered], alike)
         batch = without_late_singles(part, self._half())
-        return batch, len(parts) - 1 + (unlike or len(batch) < len(part))
+        left = [each for each in parts if each is not whole]
+        self._parts[decoding] = left if set(batch) <= set(whole) else []
+        return batch, len(left) + (unlike or len(batch) < len(part))
 
     def _half(self) -> int:
         """Half of what waits and runs while another batch can run beside one that does; else all of it."""
@@ -240,15 +248,12 @@ class BatchingEngine:
             self._run_or_halve(sound)
 
     def _refusal(self, generation: Generation) -> DragomanError | None:
-        size, most = len(generation.source_ids), self._backend.max_source_tokens
-        if not 0 < size <= most:
-            return InvalidInput(f"the input has {size} tokens; this model takes 1 to {most}", field="text")
-        if (
-            not 0
-            <= min(generation.source_ids)
-            <= max(generation.source_ids)
-            < self._backend.vocabulary_size()
-        ):
+        ids, most = generation.source_ids, self._backend.max_source_tokens
+        if not 0 < len(ids) <= most:
+            return InvalidInput(
+                f"the input has {len(ids)} tokens; this model takes 1 to {most}", field="text"
+            )
+        if min(ids) < 0 or max(ids) >= self._backend.vocabulary_size():
             return EngineFailed("the input holds a token id that this model does not have")
         return None
 

@@ -9,7 +9,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
@@ -18,8 +18,12 @@ from models.tasks.flights import Flights, Landing, OutputMemory
 from models.tasks.running import Effort, Running, TaskState
 from models.tasks.steps import Call, Event, Outcome, Steps, Together
 from models.tasks.stop import Stop, abandoned
+from models.tasks.turns import Turns
 
 T = TypeVar("T")
+
+LOOKS_EVERY_S = 0.01
+"""How often a driver looks whether all batches of its round have begun."""
 
 
 class Driver(Generic[T]):
@@ -30,9 +34,9 @@ class Driver(Generic[T]):
     `in_rounds`, each task and part goes on when its own outputs are there. If it `is_watched`, words are told
     as they are written. `at_most` so many generations are submitted in a round, so that others get a turn;
     `in_order` those of a text's beginning come before those of its end, rather than long ones first.
-    `gate` is held while a round is in the engines; time spent waiting for it does not count. `on_progress`
-    hears how many of the parts known so far are done: sentences, say, of a translation. A task's failure
-    touches no other.
+    A round waits for its turn, if there are `turns`, and that time does not count. `on_progress` hears how
+    many of the parts known so far are done: sentences, say, of a translation. A task's failure touches no
+    other.
     """
 
     def __init__(
@@ -46,14 +50,14 @@ class Driver(Generic[T]):
         at_most: int | None = None,
         in_order: bool = False,
         memory: OutputMemory | None = None,
-        gate: AbstractContextManager[Any] | None = None,
+        turns: Turns | None = None,
         stop: Stop | None = None,
         on_progress: Callable[[int, int], None] | None = None,
     ):
         self._tasks = [TaskState(steps) for steps in tasks]
         self._deadline = deadline
         self._in_rounds = in_rounds
-        self._gate = gate or nullcontext()
+        self._turns = turns or Turns()
         self._stop = stop or Stop()
         self._on_progress = on_progress
         self._flights = Flights(
@@ -184,19 +188,24 @@ class Driver(Generic[T]):
             self._land(recalled)
             return
         asked_for = time.monotonic()
-        with self._gate:
-            start = time.monotonic()
+        with ExitStack() as turn:
+            turn.enter_context(self._turns.gate)
             if self._deadline is not None:
-                self._deadline += start - asked_for
-            self._land(self._flights.submit(self._deadline))
-            yield from self._listen(tick_s)
-            self._flights.effort.engine_s += time.monotonic() - start
+                self._deadline += time.monotonic() - asked_for
+            with self._turns.timed(self._flights.effort):
+                self._land(self._flights.submit(self._deadline))
+                if self._turns.overlap:
+                    yield from self._listen(LOOKS_EVERY_S, until_begun=True)
+                    turn.close()
+                yield from self._listen(tick_s)
         self._flights.keep()
 
-    def _listen(self, tick_s: float) -> Iterator[Event | None]:
+    def _listen(self, tick_s: float, *, until_begun: bool = False) -> Iterator[Event | None]:
         """Wait for outputs: in rounds for all of them, else until one lets a task go on."""
         flights = self._flights
         while flights.is_flying and (self._in_rounds or not self._ready or flights.has_news):
+            if until_begun and flights.have_begun:
+                return
             left_s = math.inf if self._deadline is None else max(0.0, self._deadline - time.monotonic())
             heard = flights.listen(min(tick_s, left_s))
             if isinstance(heard, Landing):

@@ -150,6 +150,8 @@ class Flights:
         """Those not looked up yet."""
         self._made: dict[Wanted, Output] = {}
         self._failed = 0
+        self._engines: list[Engine] = []
+        """Those that the last round went to."""
         self._heard: SimpleQueue[tuple[Flight, int | None] | None] = SimpleQueue()
         """A flight with a new token, or with None when it has landed; None alone after `wake`."""
 
@@ -160,6 +162,12 @@ class Flights:
     def is_flying(self) -> bool:
         """True while something is in an engine."""
         return bool(self._flying)
+
+    @property
+    def have_begun(self) -> bool:
+        """True if nothing waits in an engine's queue, and no engine would have others join what runs."""
+        stats = [engine.stats() for engine in self._engines]
+        return not any(each.queued or each.slots for each in stats)
 
     @property
     def has_news(self) -> bool:
@@ -219,6 +227,7 @@ class Flights:
             may_wait = self._wait or all(running.task.was_admitted for running in flight.takers)
             groups.setdefault((id(flight.wanted.engine), may_wait), []).append(flight)
             del self._waiting[flight.key]
+        self._engines = [group[0].wanted.engine for group in groups.values()]
         refused = []
         for (_, may_wait), group in groups.items():
             generations = [

@@ -65,7 +65,7 @@ class Terms:
         own = {" ".join(term.split()): " ".join(to.split()) for term, to in glossary.items()}
         self._targets: dict[str, str | None] = {term: to for term, to in (own | kept).items() if term}
         self._by_lower = {term.lower(): term for term in self._targets}
-        self._lexicon = Lexicon(self._targets, Folded(text))
+        self._lexicon = Lexicon(self._targets, Folded(text if self._targets else ""))
 
     def target(self, term: str) -> str:
         """Return the word that the translation is to have for a term."""
@@ -77,7 +77,7 @@ class Terms:
         A term in small letters is found in any; one with capitals only as it is, or all in capitals. It
         stands between ends of words, but for scripts that don't part them.
         """
-        own = Folded(text)
+        own = Folded(text if self._targets else "")
         terms = [self._term(text, own, *each) for each in self._lexicon.find(own)]
         held = [each for each in terms if each is not None]
         others = [Held(Span(*match.span()), match[0]) for match in _UNTRANSLATED.finditer(text)]
@@ -146,7 +146,7 @@ def unmask(output: str, masked: Masked, held: Sequence[Held]) -> Unmasked:
 
 def look_up(text: str, held: Sequence[Held]) -> list[Span | None]:
     """Return the place of each of the held in a text, no two in one place; None for one that has none."""
-    own = Folded(text)
+    own = Folded(text if held else "")
     taken: list[Span] = []
     places: list[Span | None] = []
     coming: dict[tuple[str, bool], Iterator[Span]] = {}

@@ -17,6 +17,7 @@ from models.tasks.driver import Driver
 from models.tasks.flights import Wanted
 from models.tasks.running import Effort
 from models.tasks.stop import Stop
+from models.tasks.turns import Turns
 from service.batch.jsonl import dumps
 from service.batch.record import Content
 from service.batch.unit import Done, Kept, Unit, UnitMemory
@@ -35,12 +36,12 @@ PAUSES_S = (1.0, 4.0, 16.0)
 """Before a unit is done again whose engine's process ended: the next one has to load the model."""
 
 AT_ONCE = {"cpu": 128, "cuda": 4096}
-"""Generations that are in an engine at once, by its device: no more than those are lost by a kill. A GPU's
+"""Generations of a round, by the engine's device: those of two rounds at most are lost by a kill. A GPU's
 engine has hundreds of them in work; a CPU's does a few batches of 32 at a time."""
 
 
 class UnitWork:
-    """Does units, for as many threads as ask: one round at a time is in the engine, whoever's it is.
+    """Does units, for as many threads as ask: one round at a time is in the engine's queue, whoever's it is.
 
     So a unit's batches depend on the unit alone. A record has `record_timeout_s`, if that is not None, for
     itself alone. Without a memory nothing is remembered. `device` is where the models run. `gate` is held
@@ -61,7 +62,8 @@ class UnitWork:
         self._memory = memory
         self._record_timeout_s = record_timeout_s
         self._at_most = AT_ONCE[device]
-        self._gate = gate or threading.Lock()
+        # Another process would be told too late what waits in its engine's queue.
+        self._turns = Turns(gate, overlap=gate is None and device == "cpu")
         self._stop = Stop()
         self._guard = threading.Lock()
         self._drivers: set[Driver[Result]] = set()
@@ -132,7 +134,7 @@ class UnitWork:
             at_most=self._at_most,
             on_progress=on_progress,
             memory=memory,
-            gate=self._gate,
+            turns=self._turns,
             stop=self._stop,
         )
         with self._guard:

@@ -163,7 +163,7 @@ class _Placer:
             yield None
         order = sorted(range(len(nodes)), key=lambda i: (-wanted[i][2], nodes[i].kind == "point", i))
         taken: list[Span] = []
-        holes = [within] if self._words.has_words(within) else []
+        holes = [within] if nodes and self._words.has_words(within) else []
         places: dict[int, Span] = {}
         for i in order:
             node, span, sure = wanted[i]

@@ -49,7 +49,7 @@ def test_a_sound_machine(doctor: Any) -> None:
     assert code == 0 and {state for state, _ in found.values()} == {"ok"}
     assert "CTranslate2 in int8" in found["translations"][1]
     assert "put together at the first start" in found["translations"][1]
-    assert "by torch on the CPU" in found["summaries"][1]
+    assert "by CTranslate2 in float32" in found["summaries"][1]
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,7 @@ def test_a_sound_machine(doctor: Any) -> None:
         ({}, {"DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY}, "summaries", "ok", "fetched at the first start"),
         ({}, {"DRAGOMAN_TRANSLATE_MODEL": "nope"}, "translate", "problem", "no model 'nope'"),
         ({}, {"DRAGOMAN_ENGINE": "generate"}, "translations", "ok", "as DRAGOMAN_ENGINE says"),
+        ({"has": True}, {"DRAGOMAN_ENGINE": "vllm"}, "translations", "ok", "run by vLLM on the CPU"),
         ({"has": False}, {}, "packages", "problem", "torch"),
     ],
 )
@@ -85,6 +86,14 @@ def test_what_is_told(
     code, found = doctor(environment, **facts)
     assert found[name][0] == state and said in found[name][1]
     assert code == (state == "problem")
+
+
+def test_a_missing_vllm_is_a_problem(doctor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = machine.has
+    monkeypatch.setattr(machine, "has", lambda module: module != "vllm" and there(module))
+    code, found = doctor({"DRAGOMAN_ENGINE": "vllm"})
+    assert code == 1
+    assert found["translations"][0] == "problem" and "dragoman[vllm]" in found["translations"][1]
 
 
 def test_a_gpu_and_what_it_runs(doctor: Any) -> None:

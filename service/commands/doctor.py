@@ -190,6 +190,8 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
             told = _engine(settings, each, device)
             if device == "cuda" and is_prepared(store, each) and (why := _unfit(settings, store, each)):
                 state, told = "warning", f"run by CTranslate2 in int8 on the CPU, as {why}"
+            if settings.engine == "vllm" and each.kind == "causal" and not machine.has("vllm"):
+                state, told = "problem", "vLLM is to run it, and is missing: pip install 'dragoman[vllm]'"
             caution = f"; {each.caution}" if each.caution and not each.bundled else ""
             yield Finding(task, state, f"{each.name}: {ready}; {told}{caution}")
 
@@ -222,6 +224,8 @@ def _engine(settings: "Settings", entry: "ModelEntry", device: str) -> str:
     from models.engines import kind_of
 
     where = "the GPU" if device == "cuda" else "the CPU"
+    if entry.kind == "extractive" and device == "cpu":
+        return "run by CTranslate2 in float32, as it writes nothing"
     if entry.kind in ("extractive", "entailment"):
         return f"run by torch on {where}, as it writes nothing"
     kind = kind_of(settings.engine, device, causal=entry.kind == "causal")

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,8 @@ class VllmEngine:
             self._changed.notify_all()
         self._thread.join()
         if self._llm is not None:
-            self._llm.engine_core.shutdown()
+            with suppress(Exception):  # of a device that was lost
+                self._llm.engine_core.shutdown()
             self._llm = None
             gc.collect()
 

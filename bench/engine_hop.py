@@ -1,4 +1,4 @@
-"""The time that the machine itself takes for a way to another process and back: to be told beside a hop."""
+"""The time that the machine itself takes to send a byte to another process and back, whatever the engine."""
 
 import multiprocessing
 import socket

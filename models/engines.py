@@ -110,6 +110,7 @@ class EngineMaker:
         self._setbacks.pop(entry.name, None)
         if why:
             self._set_back(entry, "it runs on the CPU", why)
+            kind = "ct2" if kind == "vllm" else kind  # vLLM's package for GPUs has nothing else
         log.info("%s: engine %s on %s", entry.name, kind, device)
         if kind == "native":
             return self._native_or_generate(entry, device)
@@ -241,9 +242,11 @@ class EngineMaker:
 
         folder, window, new = self._store.folder(entry), entry.max_source_tokens, entry.max_new_tokens
         card, dtype = self._card_and_dtype(entry, device)
+        sizes = {"max_source_tokens": window, "max_new_tokens": new}
         left = None if card is None else card.free_bytes - card.need(parameters_in(folder))
+        ends = base_decoding(entry, self._store.generation_config(entry))["stop_token_ids"]
         try:
-            return VllmEngine(folder, dtype, free_bytes=left, max_source_tokens=window, max_new_tokens=new)
+            return VllmEngine(folder, dtype, end_token_ids=ends, free_bytes=left, **sizes)
         except Exception as error:
             reason = error.message if isinstance(error, DragomanError) else str(error)
             raise ModelUnavailable(f"{entry.name}: vLLM cannot run it here: {reason}") from error

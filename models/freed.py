@@ -1,4 +1,4 @@
-"""Memory that this process has freed, and that the C library or PyTorch keeps for later."""
+"""Memory given back: what this process has freed and a library keeps for later, and what an engine holds."""
 
 import ctypes
 import gc

@@ -13,6 +13,7 @@ import causal_models
 import pytest
 from causal_models import causal_model, generated
 
+from models.engine.batching import BatchingEngine
 from models.engine.protocol import Decoding, Generation
 from models.engine.vllm import VllmEngine
 from models.engines import EngineMaker, kind_of
@@ -96,7 +97,13 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable
     engines: list[VllmEngine] = []
 
     def make(**options: Any) -> VllmEngine:
-        sizes = {"free_bytes": None, "max_source_tokens": 12, "max_new_tokens": 20, **options}
+        sizes = {
+            "end_token_ids": (1, 7),
+            "free_bytes": None,
+            "max_source_tokens": 12,
+            "max_new_tokens": 20,
+            **options,
+        }
         engines.append(VllmEngine(tmp_path, "float32", **sizes))
         return engines[-1]
 
@@ -243,6 +250,26 @@ def test_when_vllm_fails_everyone_hears_of_it(engine: Callable[..., VllmEngine])
         there.submit([Generation((30,), PLAIN)])
 
 
+def test_an_abort_that_fails_leaves_nobody_waiting(
+    engine: Callable[..., VllmEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = engine()
+    made[0].may_step.clear()
+    late, other = there.submit(
+        [Generation((30,), PLAIN, deadline=time.monotonic() + 0.05), Generation((30,), PLAIN)]
+    )
+
+    def lost(names: list[str]) -> None:
+        raise RuntimeError("the device is lost")
+
+    monkeypatch.setattr(made[0], "abort_request", lost)
+    time.sleep(0.1)
+    made[0].may_step.set()
+    for future in (late, other):
+        with pytest.raises(EngineFailed, match="the device is lost"):
+            future.result(20)
+
+
 def test_caches_have_a_part_of_what_is_free(engine: Callable[..., VllmEngine], monkeypatch: Any) -> None:
     seen: list[Arguments] = []
     monkeypatch.setattr(Arguments, "create_engine_config", lambda self: seen.append(self) or self)
@@ -264,6 +291,17 @@ def test_a_missing_package_is_named(tiny_hub: Any) -> None:
         maker.make(tiny_hub.entry("instruct"))
 
 
+def test_what_does_not_fit_the_gpu_runs_on_the_cpu_without_it(
+    tiny_hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EngineMaker, "device_for", lambda *_: ("cpu", "the card is too old"))
+    maker = EngineMaker(tiny_hub.store, choice="vllm", threads=1)
+    engine = maker.make(tiny_hub.entry("instruct"))
+    assert isinstance(engine, BatchingEngine)
+    assert maker.setbacks == ["tiny/instruct: it runs on the CPU"]
+    engine.close()
+
+
 @pytest.mark.skipif(not INSTALLED, reason="needs vLLM")
 @pytest.mark.filterwarnings("ignore")  # vLLM's own
 @pytest.mark.parametrize("architecture", ["llama", "qwen2"])
@@ -281,7 +319,8 @@ def test_tokens_are_those_of_generate(
         Decoding(max_new_tokens=9, stop_token_ids=(14, 20)),
     ]
     generations = [Generation(tuple(range(3 + n, 4 + 2 * n)), decodings[n % 4]) for n in range(24)]
-    engine = VllmEngine(tmp_path, "float32", free_bytes=1 << 27, max_source_tokens=30, max_new_tokens=14)
+    sizes: dict[str, Any] = {"max_source_tokens": 30, "max_new_tokens": 14}
+    engine = VllmEngine(tmp_path, "float32", end_token_ids=(1, 7), free_bytes=1 << 27, **sizes)
     outputs = [future.result(120) for future in engine.submit(generations)]
     engine.close()
     for output, right in zip(outputs, generated(architecture, generations), strict=True):

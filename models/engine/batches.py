@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import ceil, sqrt
 
 from models.engine.protocol import Generation, Output, settle
+from models.errors import DragomanError, EngineFailed, InvalidInput
 
 LEAST_ROWS, GOOD_ROWS, MOST_ROWS = 32, 64, 128
 """Hypotheses in a batch. A Marian of 61 million parameters in int8 took, on one core with four beams, 203 ms
@@ -55,6 +56,17 @@ class QueueEntry:
             return
         self.answered = True
         settle(self.future, result)
+
+
+def refusal(generation: Generation, max_source_tokens: int, vocabulary: int) -> DragomanError | None:
+    """Return why a model of these sizes cannot take the generation's source; None if it can."""
+    ids = generation.source_ids
+    if not 0 < len(ids) <= max_source_tokens:
+        told = f"the input has {len(ids)} tokens; this model takes 1 to {max_source_tokens}"
+        return InvalidInput(told, field="text")
+    if min(ids) < 0 or max(ids) >= vocabulary:
+        return EngineFailed("the input holds a token id that this model does not have")
+    return None
 
 
 def shared_out(alike: list[QueueEntry], max_batch_size: int) -> list[list[QueueEntry]]:

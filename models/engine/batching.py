@@ -18,9 +18,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-from models.engine.batches import LEAST_ROWS, QueueEntry, in_order, shared_out, without_late_singles
-from models.engine.protocol import BatchRecord, Decoding, EngineStats, Generation, Output
-from models.errors import DeadlineExceeded, DragomanError, EngineFailed, InvalidInput, Overloaded
+from models.engine.batches import LEAST_ROWS, QueueEntry, in_order, refusal, shared_out, without_late_singles
+from models.engine.protocol import LATE, BatchRecord, Decoding, EngineStats, Generation, Output
+from models.errors import DeadlineExceeded, DragomanError, EngineFailed, Overloaded
 from models.freed import give_back
 
 log = logging.getLogger(__name__)
@@ -209,7 +209,7 @@ class BatchingEngine:
     def _drop_stopped(self) -> None:
         for request in self._queue:
             if request.stopped():
-                request.finish(DeadlineExceeded("the request ran past its time and was cancelled"))
+                request.finish(DeadlineExceeded(LATE))
         self._queue = [request for request in self._queue if not request.future.done()]
 
     def _choose(self) -> tuple[list[QueueEntry], int]:
@@ -248,14 +248,7 @@ class BatchingEngine:
             self._run_or_halve(sound)
 
     def _refusal(self, generation: Generation) -> DragomanError | None:
-        ids, most = generation.source_ids, self._backend.max_source_tokens
-        if not 0 < len(ids) <= most:
-            return InvalidInput(
-                f"the input has {len(ids)} tokens; this model takes 1 to {most}", field="text"
-            )
-        if min(ids) < 0 or max(ids) >= self._backend.vocabulary_size():
-            return EngineFailed("the input holds a token id that this model does not have")
-        return None
+        return refusal(generation, self._backend.max_source_tokens, self._backend.vocabulary_size())
 
     def _run_or_halve(self, batch: list[QueueEntry]) -> None:
         """Run a batch; one that fails (out of memory, a poisoned request) is run in halves."""
@@ -280,7 +273,7 @@ class BatchingEngine:
             return
         record = self._record(batch, outputs, time.perf_counter() - start)
         for request, output in zip(batch, outputs, strict=True):
-            late = DeadlineExceeded("the request ran past its time and was cancelled")
+            late = DeadlineExceeded(LATE)
             request.finish(late if request.expired() else output)
         if self._on_batch is not None:
             self._on_batch(record)

@@ -26,7 +26,7 @@ import torch
 from models.engine.batches import MOST_TOKENS, QueueEntry
 from models.engine.batching import BatchingEngine
 from models.engine.generate import GenerateBackend
-from models.engine.protocol import BatchRecord, Decoding, EngineStats
+from models.engine.protocol import LATE, BatchRecord, Decoding, EngineStats
 from models.engine.rolling import RollingBatch, RollingRow, takes
 from models.errors import DeadlineExceeded, EngineFailed
 
@@ -43,8 +43,6 @@ CPU_CACHE_BYTES = 1 << 30
 
 LOOK_S = 0.05
 """A long queue is looked through for requests that were stopped this often."""
-
-LATE = "the request ran past its time and was cancelled"
 
 Running = dict[RollingRow, QueueEntry]
 
@@ -215,7 +213,7 @@ class CausalEngine(BatchingEngine):
         """Let go of the rows whose callers cancelled, or whose time is over."""
         stopped = [row for row, entry in self._running.items() if entry.stopped() or entry.answered]
         for row in stopped:
-            self._running.pop(row).finish(DeadlineExceeded("the request ran past its time and was cancelled"))
+            self._running.pop(row).finish(DeadlineExceeded(LATE))
         if stopped:
             self._rolling.keep(list(self._running))
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from models.engine.awaited import Awaited
-from models.engine.protocol import Decoding, EngineStats, Generation, Output
+from models.engine.batches import refusal
+from models.engine.protocol import LATE, Decoding, EngineStats, Generation, Output
 from models.errors import (
     DeadlineExceeded,
     DragomanError,
@@ -36,7 +37,7 @@ CPU_CACHE_BYTES = 1 << 30
 FORBIDDEN = -100.0
 """The least that vLLM takes as the bias of a logit."""
 LOOK_S = 0.02
-LATE = "the request ran past its time and was cancelled"
+"""Requests that were stopped are looked for this often."""
 
 
 class VllmRequest(Awaited):
@@ -57,7 +58,9 @@ class VllmRequest(Awaited):
 class VllmEngine:
     """An Engine over the model in `folder`, in transformers' layout, computed in `dtype`.
 
-    `free_bytes` is the GPU's memory beside the weights; keys and values take a part of it. None for a CPU.
+    `end_token_ids` end an output where a decoding names no others. `free_bytes` is the GPU's memory beside
+    the weights, of which keys and values take a part; None for a CPU.
+
     All searches are greedy, with one hypothesis: vLLM has no beams and bans no n-grams. It has repetition
     penalties, suppressed tokens, ends, and a least number of tokens. Raises what vLLM raises for models, and
     memory, that it cannot use.
@@ -68,6 +71,7 @@ class VllmEngine:
         folder: Path,
         dtype: str,
         *,
+        end_token_ids: tuple[int, ...],
         free_bytes: int | None,
         max_source_tokens: int,
         max_new_tokens: int,
@@ -77,7 +81,8 @@ class VllmEngine:
         self._max_queued = max_queued
         cache_bytes = CPU_CACHE_BYTES if free_bytes is None else free_bytes // CACHE_SHARE
         tokens = max_source_tokens + max_new_tokens
-        self._llm, self._vocabulary, self._ends = _load(folder, dtype, tokens, cache_bytes)
+        self._llm, self._vocabulary = _load(folder, dtype, tokens, cache_bytes)
+        self._ends = end_token_ids
         self._changed = threading.Condition()
         self._inbox: deque[VllmRequest] = deque()
         self._running: dict[str, VllmRequest] = {}
@@ -137,33 +142,25 @@ class VllmEngine:
             gc.collect()
 
     def _refusal(self, generation: Generation) -> DragomanError | None:
-        source, new = generation.source_ids, generation.decoding.max_new_tokens
-        if not 0 < len(source) <= self._max_source_tokens:
-            allowed = f"1 to {self._max_source_tokens}"
-            told = f"the input has {len(source)} tokens; this model takes {allowed}"
-            return InvalidInput(told, field="text", allowed=allowed)
+        new = generation.decoding.max_new_tokens
         if not 0 < new <= self._max_new_tokens:
             allowed = f"1 to {self._max_new_tokens}"
             return InvalidInput(f"max_new_tokens is {new}", field="max_new_tokens", allowed=allowed)
-        if not 0 <= min(source) <= max(source) < self._vocabulary:
-            return EngineFailed("the input holds a token id that this model does not have")
-        return None
+        return refusal(generation, self._max_source_tokens, self._vocabulary)
 
     # ------------------------------------------------------------------ the engine's thread
 
     def _run(self) -> None:
-        while self._take_in():
-            began = time.perf_counter()
-            try:
-                outputs = self._llm.step()
-            except Exception as error:
-                log.exception("vLLM failed; its model has to be loaded anew")
-                self._fail_everyone(f"vLLM failed: {error!r}")
-                return
-            for output in outputs:
-                self._learn(output)
-            seconds = time.perf_counter() - began
-            self._step_s += (0.05 if self._step_s else 1.0) * (seconds - self._step_s)
+        try:
+            while self._take_in():
+                began = time.perf_counter()
+                for output in self._llm.step():
+                    self._learn(output)
+                seconds = time.perf_counter() - began
+                self._step_s += (0.05 if self._step_s else 1.0) * (seconds - self._step_s)
+        except Exception as error:
+            log.exception("vLLM failed; its model has to be loaded anew")
+            self._fail_everyone(f"vLLM failed: {error!r}")
 
     def _take_in(self) -> bool:
         """Wait for work, hand it to vLLM, and take from it what nobody wants; False once closed and done."""
@@ -189,13 +186,18 @@ class VllmEngine:
             return []
         self._looked = now
         running = [request for request in self._running.values() if request.late(now)]
-        if running:
-            self._llm.abort_request([self._running.pop(request.name).name for request in running])
+        self._abort(running)
         queued = [request for request in self._inbox if request.late(now)]
         if queued:
             gone = set(queued)
             self._inbox = deque(request for request in self._inbox if request not in gone)
         return [*running, *queued]
+
+    def _abort(self, requests: Sequence[VllmRequest]) -> None:
+        if requests:
+            self._llm.abort_request([request.name for request in requests])
+        for request in requests:  # and not before: should vLLM fail, they are to hear of it
+            del self._running[request.name]
 
     def _begin(self, request: VllmRequest) -> None:
         from vllm.inputs import tokens_input
@@ -220,7 +222,7 @@ class VllmEngine:
         new = [token for token in found.token_ids if token not in stops]
         request.token_ids += new
         if request.generation.on_token is not None and not self._told(request.generation.on_token, new):
-            self._llm.abort_request([self._running.pop(request.name).name])
+            self._abort([request])
             request.answer(EngineFailed("the reader of this text failed"))
         elif output.finished:
             del self._running[request.name]
@@ -250,11 +252,11 @@ class VllmEngine:
             request.answer(EngineFailed(why))
 
 
-def _load(folder: Path, dtype: str, tokens: int, cache_bytes: int) -> tuple[Any, int, tuple[int, ...]]:
-    """vLLM's engine for requests of so many tokens, the model's vocabulary, and what ends its outputs."""
+def _load(folder: Path, dtype: str, tokens: int, cache_bytes: int) -> tuple[Any, int]:
+    """vLLM's engine for requests of so many tokens, and the size of the model's vocabulary."""
     if find_spec("vllm") is None:
         raise ModelUnavailable("its package is missing: pip install 'dragoman[vllm]'")
-    from transformers import AutoConfig, GenerationConfig
+    from transformers import AutoConfig
     from vllm import EngineArgs
     from vllm.v1.engine.llm_engine import LLMEngine
     from vllm.v1.executor import Executor
@@ -273,12 +275,7 @@ def _load(folder: Path, dtype: str, tokens: int, cache_bytes: int) -> tuple[Any,
         use_tqdm_on_load=False,
     )
     config = arguments.create_engine_config()
-    engine = LLMEngine(config, Executor.get_class(config), log_stats=False)
-    try:
-        end = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
-    except OSError:  # the folder holds none
-        end = text.eos_token_id
-    return engine, text.vocab_size, tuple(end) if isinstance(end, list) else (end,)
+    return LLMEngine(config, Executor.get_class(config), log_stats=False), text.vocab_size
 
 
 def _parameters(decoding: Decoding, ends: tuple[int, ...]) -> Any:

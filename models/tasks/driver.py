@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
+from models.engine.protocol import LATE
 from models.errors import DeadlineExceeded
 from models.tasks.flights import Flights, Landing, OutputMemory
 from models.tasks.running import Effort, Running, TaskState
@@ -237,7 +238,7 @@ class Driver(Generic[T]):
 
 def late() -> DeadlineExceeded:
     """Return the error that ends a task at its deadline."""
-    return DeadlineExceeded("the request ran past its time and was cancelled")
+    return DeadlineExceeded(LATE)
 
 
 def run_all(

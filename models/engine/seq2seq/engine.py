@@ -31,8 +31,8 @@ class Seq2SeqEngine:
     The model (BART, mBART, Pegasus, Marian, M2M100, NLLB, T5, mT5 or Flan-T5, with a language head) becomes
     the engine's own: it is moved to the device and its decoder's weights are rearranged in place.
 
-    What the model cannot do, by its positions, narrows the limits, and its own end tokens are as many as it
-    has. CUDA graphs for the beam widths are captured here and at no other time: a search that wishes for more
+    The limits are narrowed to the model's positions, and widened to all of its end tokens. CUDA graphs for
+    the beam widths are captured here and at no other time: a search that wishes for more
     beams runs with the next lower width.
 
     ModelUnavailable for other architectures, EngineFailed where the device cannot hold one request.

@@ -165,3 +165,19 @@ def test_several_end_tokens_of_the_model():
     ended = tokens[-1] in twin.generation_config.eos_token_id
     assert list(output.token_ids) == (tokens[:-1] if ended else tokens)
     assert output.score == pytest.approx(score, abs=1e-4, rel=1e-5)
+
+
+@pytest.mark.parametrize("num_beams", [1, 4])
+@pytest.mark.parametrize("architecture", ["bart", "t5"])
+def test_what_memory_held_before_is_never_read(architecture, num_beams):
+    engine = engine_of(architecture)
+    runner = engine._loop._runner
+    with torch.inference_mode():
+        runner.self_cache.fill_(torch.nan)
+        runner.cross_cache.fill_(torch.nan)
+    decoding = Decoding(max_new_tokens=MAX_NEW, num_beams=num_beams)
+    generations = [Generation(tuple(range(5, 5 + n)), decoding) for n in (2, 9, 4)]
+    outputs = [future.result(60) for future in engine.submit(generations)]
+    engine.close()
+    for generation, output in zip(generations, outputs, strict=True):
+        assert_as_expected(architecture, generation, output)

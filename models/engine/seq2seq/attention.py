@@ -1,17 +1,19 @@
 """Attention over caches, and residual plus norm, in plain PyTorch: the reference for `kernels`.
 
 Where a key lies is looked up in a table [slots, beams, time] of rows, so that reordering beams never copies
-a cache. Runs everywhere; on a GPU the Triton kernels of the same names take its place.
+a cache. Runs everywhere, and on a CPU reads no more of the caches than is there; on a GPU the Triton kernels
+of the same names take its place.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Batch:
     """The view of a decoding step: its slots, and the places of their keys."""
 
@@ -25,10 +27,38 @@ class Batch:
     def num_rows(self) -> int:
         return self.active.shape[0] * self.num_beams
 
+    @cached_property
+    def slots(self) -> Tensor:
+        """`active` as an index."""
+        return self.active.long()
+
+    @cached_property
     def positions(self) -> Tensor:
-        """The position [B * num_beams] of each row's input token."""
-        position = self.position[self.active.long()].long().clamp(max=self.table.shape[2] - 1)
+        """The position [N] of each row's input token."""
+        position = self.position[self.slots].long().clamp(max=self.table.shape[2] - 1)
         return position.repeat_interleave(self.num_beams)
+
+    @cached_property
+    def distance(self) -> Tensor:
+        """How far back each time is from each row's input token [N, t]; less than 0 where nothing is yet."""
+        longest = self.longest(self.positions + 1, self.table.shape[2])
+        return self.positions[:, None] - torch.arange(longest, device=self.table.device)
+
+    @cached_property
+    def places(self) -> Tensor:
+        """Where the rows' keys are [N, t], in a cache [rows * T].
+
+        Rows keep what requests before left, and zero weight would not stop a NaN: the row's newest key stands
+        in the place of what lies beyond it.
+        """
+        most, longest = self.table.shape[2], self.distance.shape[1]
+        rows = self.table[self.slots, : self.num_beams, :longest].reshape(self.num_rows, longest).long()
+        places = rows * most + torch.arange(longest, device=rows.device)
+        return torch.where(self.distance < 0, places.gather(1, self.positions[:, None]), places)
+
+    def longest(self, lengths: Tensor, most: int) -> int:
+        """The longest of these lengths; on a GPU, where the host would wait for it, the most there may be."""
+        return most if lengths.is_cuda else int(lengths.max())
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +82,18 @@ def self_attention(qkv: Tensor, cache: Tensor, batch: Batch, bias: Tensor | None
 
     Shapes: qkv [N, 3, H, D]; cache [2, rows, T, H, D]; bias [H, T] by distance; returns [N, H * D].
     """
-    query, key, value = qkv.unbind(1)
-    position = batch.positions()
-    table = batch.table[batch.active.long(), : batch.num_beams].reshape(batch.num_rows, -1).long()
-    times = torch.arange(table.shape[1], device=qkv.device)
-    row = table.gather(1, position[:, None])[:, 0]
-    cache[0, row, position] = key
-    cache[1, row, position] = value
-    keys, values = cache[0, table, times], cache[1, table, times]  # [N, T, H, D]
-    scores = torch.einsum("nhd,nthd->nht", query, keys).float() * scale
-    distance = position[:, None] - times
-    # Rows keep what requests before left: zero weight would not stop a NaN.
-    values = values.masked_fill((distance < 0)[:, :, None, None], 0.0)
+    query, *fresh = qkv.unbind(1)
+    newest = batch.places.gather(1, batch.positions[:, None])[:, 0]
+    kept = cache.view(2, -1, *query.shape[1:])
+    for kind, new in zip(kept, fresh, strict=True):
+        kind.index_copy_(0, newest, new)
+    keys, values = (kind.index_select(0, batch.places.flatten()) for kind in kept)
+    shape = (*batch.places.shape, *query.shape[1:])
+    scores = torch.einsum("nhd,nthd->nht", query, keys.view(shape)).float() * scale
     if bias is not None:
-        scores = scores + bias[:, distance.clamp(min=0)].transpose(0, 1).float()
-    weights = scores.masked_fill((distance < 0)[:, None], -torch.inf).softmax(-1).to(qkv.dtype)
-    return torch.einsum("nht,nthd->nhd", weights, values).flatten(1)
+        scores += bias[:, batch.distance.clamp(min=0)].transpose(0, 1)
+    weights = scores.masked_fill_((batch.distance < 0)[:, None], -torch.inf).softmax(-1).to(qkv.dtype)
+    return torch.einsum("nht,nthd->nhd", weights, values.view(shape)).flatten(1)
 
 
 def cross_attention(query: Tensor, cache: Tensor, batch: Batch, scale: float) -> Tensor:
@@ -75,15 +101,15 @@ def cross_attention(query: Tensor, cache: Tensor, batch: Batch, scale: float) ->
 
     Shapes: query [N, H, D]; cache [2, slots, H, S, D]; returns [N, H * D].
     """
-    heads, width = query.shape[1:]
-    slots = batch.active.long()
-    keys, values = cache[0, slots], cache[1, slots]  # [B, H, S, D]
-    query = query.view(len(slots), batch.num_beams, heads, width)
+    lengths = batch.source_length[batch.slots]
+    longest = batch.longest(lengths, cache.shape[3])
+    keys, values = (kind[:, :, :longest][batch.slots] for kind in cache)  # [B, H, s, D]
+    query = query.unflatten(0, (-1, batch.num_beams))
     scores = torch.einsum("bkhd,bhsd->bkhs", query, keys).float() * scale
-    beyond = torch.arange(keys.shape[2], device=query.device) >= batch.source_length[slots][:, None]
-    # Slots keep what sources before left, as rows do.
-    values = values.masked_fill(beyond[:, None, :, None], 0.0)
-    weights = scores.masked_fill(beyond[:, None, None], -torch.inf).softmax(-1).to(query.dtype)
+    beyond = torch.arange(longest, device=query.device) >= lengths[:, None]
+    # Slots keep what sources before left: zero weight would not stop a NaN.
+    values.masked_fill_(beyond[:, None, :, None], 0.0)
+    weights = scores.masked_fill_(beyond[:, None, None], -torch.inf).softmax(-1).to(query.dtype)
     return torch.einsum("bkhs,bhsd->bkhd", weights, values).reshape(batch.num_rows, -1)
 
 

@@ -55,7 +55,7 @@ class Decoder(ABC):
 
         Shapes: self cache [layers, 2, rows, T, H, D]; cross cache [layers, 2, slots, H, S, D].
         """
-        residual = self.embed(tokens, batch.positions())
+        residual = self.embed(tokens, batch.positions)
         normed = self.layers[0].norms[0](residual) if self.pre_norm else residual
         for index, layer in enumerate(self.layers):
             norms = self._norms_after(index)

@@ -53,9 +53,10 @@ class Runner:
         )
         # One slot and one row more than planned: padding of a step's bucket writes there.
         slots, rows = self.plan.num_slots + 1, self.plan.num_rows + 1
-        zeros = partial(torch.zeros, dtype=dtype, device=device)
-        self.cross_cache = zeros(layers, 2, slots, heads, limits.max_source_tokens, width)
-        self.self_cache = zeros(layers, 2, rows, limits.max_new_tokens, heads, width)
+        # Not zeros on a CPU, which takes its memory as it is first written to.
+        room = partial(torch.empty if device.type == "cpu" else torch.zeros, dtype=dtype, device=device)
+        self.cross_cache = room(layers, 2, slots, heads, limits.max_source_tokens, width)
+        self.self_cache = room(layers, 2, rows, limits.max_new_tokens, heads, width)
         self.state = SearchState(self.plan, limits, _start_token_id(model), device)
         self.encoder = Encoder(model, self.decoder, self.cross_cache)
         self._graphs = Graphs(self._step, self.plan, device)

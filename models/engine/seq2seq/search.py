@@ -1,7 +1,8 @@
 """Greedy and beam search over all running requests at once, as transformers' `generate` does them.
 
 `advance` takes a step's logits and moves the slots' searches on, without a word to the host. This is the
-plain PyTorch path, and the reference for the Triton one in `search_kernels`. Knows nothing of models.
+plain PyTorch path, for a CPU, and the reference for the Triton one in `search_kernels`. Knows nothing of
+models.
 """
 
 from dataclasses import dataclass
@@ -43,13 +44,14 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
     num_beams = lane.num_beams
     step = _gather(state, active, num_beams)
     raw = logits.float().reshape(len(active), num_beams, -1)
-    log_z = raw.logsumexp(-1, keepdim=True)
+    log_probs = raw.log_softmax(-1)
     if num_beams == 1:
-        _advance_greedy(state, step, raw - log_z, _process(step, raw))
+        _advance_greedy(state, step, log_probs, _process(step, raw))
     else:
-        scores = _process(step, raw - log_z)
+        scores = _process(step, log_probs)
         renormalized = step.setting(layout.RENORMALIZE).bool()[:, None, None]
-        scores = torch.where(renormalized, scores.log_softmax(-1), scores)
+        if _any(renormalized):
+            scores = torch.where(renormalized, scores.log_softmax(-1), scores)
         _advance_beams(state, step, scores, lane.num_candidates)
 
 
@@ -74,17 +76,25 @@ def _gather(state: SearchState, active: Tensor, num_beams: int) -> _Step:
 
 
 def _process(step: _Step, scores: Tensor) -> Tensor:
-    """Bend the scores [B, K, V] as transformers' logits processors do, in their order."""
-    scores = _penalize_repetition(step, scores)
-    scores = _forbid(scores, _ngram_bans(step))
+    """Bend the scores [B, K, V], in place where that will do, as transformers' logits processors do."""
+    if _any(step.repetition_penalty != 1):
+        scores = _penalize_repetition(step, scores)
+    if _any(step.setting(layout.NGRAM) > 0):
+        _forbid(scores, _ngram_bans(step))
     early = (step.position < step.setting(layout.MIN_NEW))[:, None]
     stop = step.settings[:, layout.STOP : layout.STOP + MAX_STOP_TOKENS].long()
-    scores = _forbid(scores, torch.where(early, stop, -1)[:, None])
+    _forbid(scores, torch.where(early, stop, -1)[:, None])
     scores = _force(scores, step.setting(layout.FORCED_FIRST), step.position == 0)
     scores = _force(
         scores, step.setting(layout.FORCED_LAST), step.position == step.setting(layout.MAX_NEW) - 1
     )
-    return _forbid(scores, step.suppressed)
+    _forbid(scores, step.suppressed)
+    return scores
+
+
+def _any(marks: Tensor) -> bool:
+    """Return whether any is true; on a GPU, where the host does not wait to know it, always."""
+    return marks.is_cuda or bool(marks.any())
 
 
 def _marks(scores: Tensor, tokens: Tensor) -> Tensor:
@@ -95,11 +105,17 @@ def _marks(scores: Tensor, tokens: Tensor) -> Tensor:
     return marks.scatter_(2, tokens, True)[..., :vocabulary]
 
 
-def _forbid(scores: Tensor, tokens: Tensor) -> Tensor:
-    return scores.masked_fill(_marks(scores, tokens), -torch.inf)
+def _forbid(scores: Tensor, tokens: Tensor) -> None:
+    """Forbid the tokens [B, 1 or K, n] in the scores, in place; negative ones forbid nothing."""
+    if _any(tokens >= 0):
+        tokens = tokens.expand(-1, scores.shape[1], -1)
+        most = torch.full_like(tokens, torch.inf, dtype=scores.dtype).masked_fill_(tokens >= 0, -torch.inf)
+        scores.scatter_reduce_(2, tokens.clamp(min=0), most, "amin")
 
 
 def _force(scores: Tensor, token: Tensor, where: Tensor) -> Tensor:
+    if not _any((token >= 0) & where):
+        return scores
     only = torch.full_like(scores, -torch.inf).masked_fill_(_marks(scores, token.long()[:, None, None]), 0.0)
     return torch.where(((token >= 0) & where)[:, None, None], only, scores)
 

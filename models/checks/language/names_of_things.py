@@ -31,7 +31,7 @@ WORD = re.compile(r"[^\W\d_]+")
 _DAYS_CAPITALIZED = frozenset(("en", "de"))
 """Languages that write days and months with a capital."""
 _NO_COUNTRIES = frozenset(
-    "AC AQ BV CD CG CP DG EA EU EZ GE GG GS HK HM IC IM IO JE MO NF QO TA UM UN VI XA XB XK ZZ".split()  # noqa: SIM905
+    "AC AQ BV CD CG CP CQ DG EA EU EZ GE GG GS HK HM IC IM IO JE MO NF QO TA UM UN VI XA XB XK ZZ".split()  # noqa: SIM905
 )
 """What CLDR lists beside countries, and the names of two countries or of something else."""
 _CITY_REGIONS = ("Europe/", "Asia/", "Africa/")

@@ -140,6 +140,7 @@ CLOSE = ("score", "done_score")
     [
         (1, 1, False, 0),
         (1, 1, False, 1),
+        (1, 1, False, 56),  # no penalties, but suppressed tokens
         (4, 1, True, 0),
         (4, 1, False, 1),
         (5, 3, False, 0),
@@ -158,7 +159,9 @@ def test_search(num_beams, num_stops, renormalized, seed, monkeypatch):
     for _ in range(12):
         # Rows of logits begin aligned, with some room between them.
         logits = (rand(len(active) * num_beams, VOCABULARY + 5) * 3)[:, :VOCABULARY]
+        given = logits.clone()
         search.advance(plain, active, lane, logits)
+        assert torch.equal(logits, given), "both are to see the same"
         search_kernels.advance(ours, active, lane, logits)
         assert_same_books(ours, plain, num_beams)
 

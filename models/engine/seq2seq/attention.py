@@ -48,8 +48,8 @@ class Batch:
     def places(self) -> Tensor:
         """Where the rows' keys are [N, t], in a cache [rows * T].
 
-        Rows keep what requests before left, and zero weight would not stop a NaN: the row's newest key stands
-        in the place of what lies beyond it.
+        Rows keep what earlier requests left, and zero weight would not stop a NaN: so beyond a row's newest
+        key that key is read again.
         """
         most, longest = self.table.shape[2], self.distance.shape[1]
         rows = self.table[self.slots, : self.num_beams, :longest].reshape(self.num_rows, longest).long()
@@ -57,7 +57,7 @@ class Batch:
         return torch.where(self.distance < 0, places.gather(1, self.positions[:, None]), places)
 
     def longest(self, lengths: Tensor, most: int) -> int:
-        """The longest of these lengths; on a GPU, where the host would wait for it, the most there may be."""
+        """The longest of these lengths; on a GPU the most there may be, as the host would have to wait."""
         return most if lengths.is_cuda else int(lengths.max())
 
 
@@ -107,7 +107,7 @@ def cross_attention(query: Tensor, cache: Tensor, batch: Batch, scale: float) ->
     query = query.unflatten(0, (-1, batch.num_beams))
     scores = torch.einsum("bkhd,bhsd->bkhs", query, keys).float() * scale
     beyond = torch.arange(longest, device=query.device) >= lengths[:, None]
-    # Slots keep what sources before left: zero weight would not stop a NaN.
+    # Slots keep what earlier sources left: zero weight would not stop a NaN.
     values.masked_fill_(beyond[:, None, :, None], 0.0)
     weights = scores.masked_fill_(beyond[:, None, None], -torch.inf).softmax(-1).to(query.dtype)
     return torch.einsum("bkhs,bhsd->bkhd", weights, values).reshape(batch.num_rows, -1)

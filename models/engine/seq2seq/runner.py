@@ -53,7 +53,7 @@ class Runner:
         )
         # One slot and one row more than planned: padding of a step's bucket writes there.
         slots, rows = self.plan.num_slots + 1, self.plan.num_rows + 1
-        # Not zeros on a CPU, which takes its memory as it is first written to.
+        # A CPU's memory is taken when it is first written to, and zeros would be written at once.
         room = partial(torch.empty if device.type == "cpu" else torch.zeros, dtype=dtype, device=device)
         self.cross_cache = room(layers, 2, slots, heads, limits.max_source_tokens, width)
         self.self_cache = room(layers, 2, rows, limits.max_new_tokens, heads, width)

@@ -1,8 +1,7 @@
 """Greedy and beam search over all running requests at once, as transformers' `generate` does them.
 
 `advance` takes a step's logits and moves the slots' searches on, without a word to the host. This is the
-plain PyTorch path, for a CPU, and the reference for the Triton one in `search_kernels`. Knows nothing of
-models.
+plain PyTorch path, and the reference for the Triton one in `search_kernels`. Knows nothing of models.
 """
 
 from dataclasses import dataclass
@@ -46,7 +45,7 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
     raw = logits.float().reshape(len(active), num_beams, -1)
     log_probs = raw.log_softmax(-1)
     if num_beams == 1:
-        _advance_greedy(state, step, log_probs, _process(step, raw))
+        _advance_greedy(state, step, log_probs, _process(step, raw.clone()))
     else:
         scores = _process(step, log_probs)
         renormalized = step.setting(layout.RENORMALIZE).bool()[:, None, None]
@@ -76,7 +75,7 @@ def _gather(state: SearchState, active: Tensor, num_beams: int) -> _Step:
 
 
 def _process(step: _Step, scores: Tensor) -> Tensor:
-    """Bend the scores [B, K, V], in place where that will do, as transformers' logits processors do."""
+    """Bend the scores [B, K, V], perhaps in place, as transformers' logits processors do, in their order."""
     if _any(step.repetition_penalty != 1):
         scores = _penalize_repetition(step, scores)
     if _any(step.setting(layout.NGRAM) > 0):
@@ -93,7 +92,7 @@ def _process(step: _Step, scores: Tensor) -> Tensor:
 
 
 def _any(marks: Tensor) -> bool:
-    """Return whether any is true; on a GPU, where the host does not wait to know it, always."""
+    """Return whether any is true; on a GPU always, as the host would have to wait to know it."""
     return marks.is_cuda or bool(marks.any())
 
 

@@ -23,25 +23,22 @@ log = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
 
-EngineChoice = Literal["auto", "native", "generate", "vllm"]
+EngineChoice = Literal["auto", "native", "generate"]
 """The engines that a user may ask for.
 
 `auto` is CTranslate2 on a CPU. On a GPU it is the native engine for encoder-decoders and the causal engine
 for decoder-only models, where these pass their trial when the model is loaded, and `generate` for what is
-left. `native` takes encoder-decoders on either device; on a GPU a failed trial is then an error. `vllm` takes
-decoder-only models; others run as by `auto`.
+left. `native` takes encoder-decoders on either device; on a GPU a failed trial is then an error.
 """
 
-Kind = Literal["native", "causal", "generate", "ct2", "vllm"]
+Kind = Literal["native", "causal", "generate", "ct2"]
 
 NO_CUDA = "device is set to cuda, but torch finds no CUDA device"
 
 
 def kind_of(choice: EngineChoice, device: str, *, causal: bool) -> Kind:
     """The engine to try first."""
-    if causal and choice == "vllm":
-        return "vllm"
-    if not causal and (choice == "native" or (choice in ("auto", "vllm") and device == "cuda")):
+    if not causal and (choice == "native" or (choice == "auto" and device == "cuda")):
         return "native"
     if choice == "generate":
         return "generate"
@@ -110,14 +107,11 @@ class EngineMaker:
         self._setbacks.pop(entry.name, None)
         if why:
             self._set_back(entry, "it runs on the CPU", why)
-            kind = "ct2" if kind == "vllm" else kind  # vLLM's package for GPUs has nothing else
         log.info("%s: engine %s on %s", entry.name, kind, device)
         if kind == "native":
             return self._native_or_generate(entry, device)
         if kind == "causal":
             return self._causal_or_generate(entry, device)
-        if kind == "vllm":
-            return self._vllm(entry, device)
         if kind == "ct2":
             return self._batching(entry, self._ct2_or_generate(entry, causal))
         return self._batching(entry, self._generate(entry, causal, device))
@@ -236,20 +230,6 @@ class EngineMaker:
         self._set_back(entry, told, reason)
         give_back_cuda()
         return self._batching(entry, GenerateBackend(model, causal=True, max_source_tokens=window))
-
-    def _vllm(self, entry: ModelEntry, device: str) -> Engine:
-        from models.engine.vllm import VllmEngine
-
-        folder, window, new = self._store.folder(entry), entry.max_source_tokens, entry.max_new_tokens
-        card, dtype = self._card_and_dtype(entry, device)
-        sizes = {"max_source_tokens": window, "max_new_tokens": new}
-        left = None if card is None else card.free_bytes - card.need(parameters_in(folder))
-        ends = base_decoding(entry, self._store.generation_config(entry))["stop_token_ids"]
-        try:
-            return VllmEngine(folder, dtype, end_token_ids=ends, free_bytes=left, **sizes)
-        except Exception as error:
-            reason = error.message if isinstance(error, DragomanError) else str(error)
-            raise ModelUnavailable(f"{entry.name}: vLLM cannot run it here: {reason}") from error
 
     def _has_kernels(self) -> bool:
         """Return True if the native engine's kernels can run on the GPU."""

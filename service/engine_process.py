@@ -39,9 +39,6 @@ def engine_maker(
     settings: Settings, store: Store, on_batch: Callable[[str, BatchRecord], None] | None
 ) -> EngineMaker:
     """Return what makes engines in this process, as the settings say."""
-    if settings.engine == "vllm":  # it reads these when it is imported, and has no other way to be told
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        os.environ.setdefault("VLLM_CONFIGURE_LOGGING", "0")
     return EngineMaker(
         store,
         device=settings.device,

@@ -128,12 +128,11 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="`cpu`, `cuda`, or `auto`: a GPU where torch finds one."
     )
-    engine: Literal["auto", "native", "generate", "vllm"] = Field(
+    engine: Literal["auto", "native", "generate"] = Field(
         "auto",
         description="`auto` is CTranslate2 on a CPU; on a GPU the native engine for encoder-decoders and the "
         "causal engine for decoder-only models that pass their trial when they are loaded, and transformers' "
-        "`generate` for the others. `native` and `generate` choose one of these. `vllm` has vLLM run "
-        "decoder-only models (extra `vllm`; greedy search only), and is `auto` for all others.",
+        "`generate` for the others. `native` and `generate` choose one of these.",
     )
     threads: int = Field(
         0, ge=0, description="CPU threads of an engine; 0 means all cores, or those of the container's quota."

@@ -76,7 +76,6 @@ def test_a_sound_machine(doctor: Any) -> None:
         ({}, {"DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY}, "summaries", "ok", "fetched at the first start"),
         ({}, {"DRAGOMAN_TRANSLATE_MODEL": "nope"}, "translate", "problem", "no model 'nope'"),
         ({}, {"DRAGOMAN_ENGINE": "generate"}, "translations", "ok", "as DRAGOMAN_ENGINE says"),
-        ({"has": True}, {"DRAGOMAN_ENGINE": "vllm"}, "translations", "ok", "run by vLLM on the CPU"),
         ({"has": False}, {}, "packages", "problem", "torch"),
     ],
 )
@@ -86,14 +85,6 @@ def test_what_is_told(
     code, found = doctor(environment, **facts)
     assert found[name][0] == state and said in found[name][1]
     assert code == (state == "problem")
-
-
-def test_a_missing_vllm_is_a_problem(doctor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    there = machine.has
-    monkeypatch.setattr(machine, "has", lambda module: module != "vllm" and there(module))
-    code, found = doctor({"DRAGOMAN_ENGINE": "vllm"})
-    assert code == 1
-    assert found["translations"][0] == "problem" and "dragoman[vllm]" in found["translations"][1]
 
 
 def test_a_gpu_and_what_it_runs(doctor: Any) -> None:

@@ -190,8 +190,6 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
             told = _engine(settings, each, device)
             if device == "cuda" and is_prepared(store, each) and (why := _unfit(settings, store, each)):
                 state, told = "warning", f"run by CTranslate2 in int8 on the CPU, as {why}"
-            if settings.engine == "vllm" and each.kind == "causal" and not machine.has("vllm"):
-                state, told = "problem", "vLLM is to run it, and is missing: pip install 'dragoman[vllm]'"
             caution = f"; {each.caution}" if each.caution and not each.bundled else ""
             yield Finding(task, state, f"{each.name}: {ready}; {told}{caution}")
 
@@ -241,7 +239,6 @@ _ENGINES = {
     "causal": "the causal engine",
     "generate": "transformers' generate",
     "ct2": "CTranslate2",
-    "vllm": "vLLM",
 }
 
 

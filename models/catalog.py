@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from models.entry import ELSEWHERE, ModelEntry, Task
+from models.entry import ELSEWHERE, SERVER, ModelEntry, Task, server_entry
 from models.errors import InvalidInput, UnknownModel
 from models.families import FAMILIES
 from models.languages import Languages
@@ -24,8 +24,11 @@ class Catalog:
         self._allowed = allowed
 
     @classmethod
-    def load(cls, languages: Languages, own: Path | None = None) -> "Catalog":
+    def load(cls, languages: Languages, own: Path | None = None, named: Iterable[str] = ()) -> "Catalog":
         """Read the shipped catalog, then the user's file, whose entries replace those of the same name.
+
+        Of the models that the operator has `named`, those behind a server (`server:URL#MODEL`) are added:
+        text goes to no other servers than these and the file's.
 
         Raises InvalidInput, naming the file, the entry and the field, for a file that is wrong.
         """
@@ -37,6 +40,8 @@ class Catalog:
             except OSError as error:
                 raise InvalidInput(f"the catalog {own} cannot be read: {error.strerror}") from error
             entries += _parse(text, str(own), own.parent, languages)
+        servers = dict.fromkeys(name for name in named if name.startswith(SERVER))
+        entries += [_entry(server_entry(name), "", Path(), languages) for name in servers]
         return cls(entries)
 
     def only(self, allowed: Callable[[ModelEntry], bool]) -> "Catalog":
@@ -95,6 +100,8 @@ def _entry(raw: dict[str, Any], file: str, base: Path, languages: Languages) -> 
     except InvalidInput as error:
         field, reason = error.field or "", error.message
     name = raw.get("name", "?")
+    if not file:
+        raise InvalidInput(f"{name}: {reason}", field="model", allowed=f"{SERVER}URL#MODEL")
     raise InvalidInput(f"the catalog {file}, model {name!r}: {field or 'entry'}: {reason}", field=field)
 
 

@@ -26,6 +26,8 @@ class Purpose:
     source: str
     target: str | None = None
     sentences: int | None = None
+    facts: tuple[tuple[str, str], ...] = ()
+    """Words of the source, each with the form to write for it; for a model that can be told."""
 
 
 class Codec:
@@ -73,7 +75,10 @@ class Codec:
         source = self._own_codes.get(purpose.source, purpose.source)
         target = self._own_codes.get(purpose.target or "", purpose.target or "")
         filled = template.replace("{source}", source).replace("{target}", target)
-        return filled.replace("{sentences}", str(purpose.sentences or 3))
+        number = purpose.sentences or 3
+        if number == 1:
+            filled = filled.replace("{sentences} sentences", "one sentence")
+        return filled.replace("{sentences}", str(number))
 
     def _forced(self, purpose: Purpose) -> Mapping[str, Any]:
         """Return the purpose's changes of the decoding."""
@@ -196,7 +201,7 @@ class InstructCodec(CompletionCodec):
 
     def _content(self, purpose: Purpose) -> Any:
         """Return what the user says, with {text} where the text goes."""
-        return self._fill(self.entry.prompt.get(purpose.task, "{text}"), purpose)
+        return with_facts(self._fill(self.entry.prompt.get(purpose.task, "{text}"), purpose), purpose.facts)
 
 
 class CodedChatCodec(InstructCodec):
@@ -214,6 +219,15 @@ class CodedChatCodec(InstructCodec):
     def _content(self, purpose: Purpose) -> Any:
         source, target = (self._own_codes.get(code or "", code) for code in (purpose.source, purpose.target))
         return [{"type": "text", "source_lang_code": source, "target_lang_code": target, "text": "{text}"}]
+
+
+def with_facts(prompt: str, facts: Sequence[tuple[str, str]]) -> str:
+    """Return a prompt to translate that says, before the text, how certain words are to be written."""
+    if not facts:
+        return prompt
+    told = ", ".join(f"“{source}” as “{target}”" for source, target in facts)
+    before, _, after = prompt.partition("{text}")
+    return f"{before.rstrip()} Write {told}.\n\n{{text}}{after}"
 
 
 CODECS: Mapping[Feed, type[Codec]] = {

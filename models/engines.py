@@ -50,7 +50,8 @@ class EngineMaker:
 
     `on_batch(model, record)` hears of every batch; the native engine has steps instead. `trial_limit_s` is
     how long a native engine on a GPU may take for the answers of its trial (see `models.engine.trial`). With
-    `verdicts` a model that was tried before is not tried again.
+    `verdicts` a model that was tried before is not tried again. `secret(name)` is the server's key that an
+    entry's `api_key_env` names.
     """
 
     def __init__(
@@ -64,8 +65,10 @@ class EngineMaker:
         on_batch: Callable[[str, BatchRecord], None] | None = None,
         trial_limit_s: float = 120.0,
         verdicts: Verdicts | None = None,
+        secret: Callable[[str], str | None] = lambda _name: None,
     ):
         self._store = store
+        self._secret = secret
         self._wanted = device
         self._choice = choice
         self._threads = threads
@@ -101,6 +104,8 @@ class EngineMaker:
 
     def make(self, entry: ModelEntry) -> Engine:
         """Load the entry and start its engine. Raises ModelUnavailable."""
+        if entry.kind == "server":
+            return self._server(entry)
         causal = entry.kind == "causal"
         device, why = self.device_for(entry)
         kind = kind_of(self._choice, device, causal=causal)
@@ -115,6 +120,15 @@ class EngineMaker:
         if kind == "ct2":
             return self._batching(entry, self._ct2_or_generate(entry, causal))
         return self._batching(entry, self._generate(entry, causal, device))
+
+    def _server(self, entry: ModelEntry) -> Engine:
+        from models.server_model import ServerEngine
+
+        key = None
+        if entry.api_key_env is not None and not (key := self._secret(entry.api_key_env)):
+            raise ModelUnavailable(f"{entry.name}: the variable {entry.api_key_env} with its key is not set")
+        url, model = str(entry.url), str(entry.model)
+        return ServerEngine(entry.name, url, model, api_key=key, concurrency=entry.concurrency)
 
     def _ct2_or_generate(self, entry: ModelEntry, causal: bool) -> Backend:
         try:

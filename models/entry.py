@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -20,6 +21,9 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from models.families import FAMILIES, Kind
+
+SERVER = "server:"
+"""Begins the short form of a model behind a server: `server:http://127.0.0.1:11434/v1#qwen3:8b`."""
 
 Task = Literal["summarize", "translate", "entail"]
 Direction = tuple[str, str]  # a source and a target language
@@ -94,6 +98,14 @@ class ModelEntry(_Frozen):
     revision: str = "main"
     path: Path | None = None
     package: Package | None = None
+    url: str | None = None
+    """The address of a server that has the model, such as `http://127.0.0.1:11434/v1`."""
+    model: str | None = None
+    """The model's name at that server."""
+    api_key_env: str | None = None
+    """The environment variable with the server's API key."""
+    concurrency: int = Field(4, ge=1, le=1024)
+    """The most requests to that server at a time."""
     languages: tuple[str, ...] = ()
     trained_languages: tuple[str, ...] = ()
     pairs: tuple[Direction, ...] = ()
@@ -115,7 +127,8 @@ class ModelEntry(_Frozen):
         family = FAMILIES.get(str(given.get("family")))
         if family is None:
             return given
-        return {"free_length": family.free_length, "prompt": family.prompts or {}, **given}
+        own = {"free_length": family.free_length, "prompt": family.prompts or {}}
+        return {**own, **family.entry_defaults, **given}
 
     @field_validator("family")
     @classmethod
@@ -138,11 +151,27 @@ class ModelEntry(_Frozen):
         return tuple(map(_direction, value)) if isinstance(value, list) else value
 
     @model_validator(mode="after")
+    def _of_a_server(self) -> "ModelEntry":
+        given = {"url": self.url, "model": self.model, "api_key_env": self.api_key_env}
+        if self.kind != "server":
+            if wrong := [name for name, value in given.items() if value is not None]:
+                raise ValueError(f"`{wrong[0]}` is of the family `server` alone")
+            return self
+        if missing := [name for name in ("url", "model") if not given[name]]:
+            raise ValueError(f"a model of the family `server` needs a `{missing[0]}`")
+        parts = urlsplit(self.url or "")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("`url` is an address such as 'http://127.0.0.1:11434/v1'")
+        if parts.username or parts.password:
+            raise ValueError("`url` holds a password; name the variable that has the key in `api_key_env`")
+        return self
+
+    @model_validator(mode="after")
     def _usable_prompts(self) -> "ModelEntry":
         for task, prompt in self.prompt.items():
             if "{text}" not in prompt:
                 raise ValueError(f"the prompt to {task} has no {{text}}")
-        if self.kind == "causal" and (missing := set(self.tasks) - set(self.prompt)):
+        if self.kind in ("causal", "server") and (missing := set(self.tasks) - set(self.prompt)):
             raise ValueError(f"a model of this family needs a prompt to {sorted(missing)[0]}")
         return self
 
@@ -150,6 +179,11 @@ class ModelEntry(_Frozen):
     def kind(self) -> Kind:
         """Return how the model is run."""
         return FAMILIES[self.family].kind
+
+    @property
+    def follows_instructions(self) -> bool:
+        """True for a model that does what a message asks for, as an instruct model does."""
+        return FAMILIES[self.family].feed in ("chat", "messages")
 
     @property
     def bundled(self) -> bool:
@@ -186,6 +220,14 @@ class ModelEntry(_Frozen):
             return None
         pair = name[len(before) : len(name) - len(after)]
         return self._filled(pair) if _SIDES.fullmatch(pair) else None
+
+
+def server_entry(name: str) -> dict[str, Any]:
+    """Return the fields of an entry for a short form, `server:URL#MODEL`. A key is sent to OpenAI alone."""
+    url, _, model = name.removeprefix(SERVER).partition("#")
+    key = {"api_key_env": "OPENAI_API_KEY"} if urlsplit(url).hostname == "api.openai.com" else {}
+    tasks = ["summarize", "translate"]
+    return {"name": name, "family": "server", "tasks": tasks, "url": url, "model": model, **key}
 
 
 def _direction(pair: Any) -> Direction:

@@ -78,6 +78,18 @@ class EngineFailed(DragomanError):
     """The engine could not do this one request, or died while it waited."""
 
 
+class ServerFailed(EngineFailed):
+    """The server that has the model answered with an error, or broke off its answer."""
+
+
+class ServerUnavailable(ServerFailed):
+    """The server that has the model cannot be reached or is full; try again after `retry_after_s` seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 5.0):
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class EngineGone(EngineFailed):
     """The engine's process ended, and another takes its place; try again after `retry_after_s` seconds."""
 

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["encoder-decoder", "causal", "extractive", "entailment"]
-"""The kinds of models: the first two write, behind an engine; the others only read."""
+Kind = Literal["encoder-decoder", "causal", "server", "extractive", "entailment"]
+"""The kinds of models: the first three write, behind an engine; the others only read."""
 
-Feed = Literal["text", "target mark", "target token", "language tokens", "completion", "chat", "chat by code"]
-"""The ways in which text becomes a writing model's input: a codec each, in models/codec.py."""
+Feed = Literal[
+    "text", "target mark", "target token", "language tokens", "completion", "chat", "chat by code", "messages"
+]
+"""The ways in which text becomes a writing model's input: a codec each, in models/codec.py, or for `messages`
+in models/server_model.py."""
 
 Pooling = Literal["mean", "pooler"]
 """The ways in which an encoder's output becomes a sentence's vector: the mean of its tokens' last states, or
@@ -54,6 +57,8 @@ class ModelFamily:
     """How models of the kind entailment are asked."""
     free_length: bool = False
     """True for models that take the wished length from the prompt, not from a limit of tokens."""
+    entry_defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of entries that do not have them."""
     num_beams: int | None = NUM_BEAMS
     """The beams of the shipped entries. A user's entry keeps its model's own generation_config."""
     model_types: tuple[str, ...] = ()
@@ -78,6 +83,9 @@ _INSTRUCT = {
         "Write the translation alone.\n\n{text}"
     ),
 }
+
+_SERVER_DEFAULTS = {"max_source_tokens": 3072, "max_new_tokens": 1024, "segment": "paragraph"}
+"""Together 4,096 tokens: as many as Ollama reads unless it is told otherwise. It cuts the rest silently."""
 
 FAMILIES: Mapping[str, ModelFamily] = {
     "extractive": ModelFamily(kind="extractive", tasks=("summarize",), num_beams=None),
@@ -141,6 +149,15 @@ FAMILIES: Mapping[str, ModelFamily] = {
     ),
     "completion": ModelFamily(kind="causal", feed="completion", prompts=None, num_beams=None),
     "instruct": ModelFamily(kind="causal", feed="chat", prompts=_INSTRUCT, free_length=True, num_beams=None),
+    "server": ModelFamily(
+        kind="server",
+        feed="messages",
+        codes="name",
+        prompts=_INSTRUCT,
+        free_length=True,
+        num_beams=None,
+        entry_defaults=_SERVER_DEFAULTS,
+    ),
     "translategemma": ModelFamily(
         kind="causal",
         tasks=("translate",),

@@ -19,7 +19,7 @@ def is_prepared(store: Store, entry: ModelEntry) -> bool:
 
 def bytes_on_disk(store: Store, entry: ModelEntry) -> int | None:
     """Return the bytes of its files, those made of them included; None if they are not here."""
-    if store.state(entry) != "ready":
+    if store.state(entry) != "ready" or entry.kind == "server":
         return None
     made = sum(_size(path) for home in _homes(store, entry) for path in home.rglob("*"))
     if entry.package is not None:

@@ -69,7 +69,7 @@ class Store:
         """Raise RepositoryNotFound if the entry is neither here nor at the hub. Fetches nothing."""
         if entry.path is not None:
             self.folder(entry)
-        elif entry.package is None and self._whole(entry) is None:
+        elif entry.package is None and entry.kind != "server" and self._whole(entry) is None:
             self._require_hub(entry)
             self._hub.require(entry.repository or entry.name, self.revision(entry))
 
@@ -149,6 +149,8 @@ class Store:
 
     def pull(self, entry: ModelEntry, tell: Tell = _silent) -> str:
         """Fetch or build the entry and record the revision it resolved to, which is used from then on."""
+        if entry.kind == "server":
+            return self.revision(entry)
         if entry.path is not None or entry.package is not None:
             self.folder(entry)
             return self.revision(entry)
@@ -163,6 +165,8 @@ class Store:
 
     def revision(self, entry: ModelEntry) -> str:
         """Return which version of the weights is used: a commit, a digest, or the entry's own word for it."""
+        if entry.kind == "server":
+            return f"{entry.url}#{entry.model}"
         if entry.package is not None:
             return "sha256:" + packaged.combined(entry.package, entry.languages)
         if entry.path is not None:
@@ -174,6 +178,8 @@ class Store:
         """`ready` if using the entry needs no network, else `not pulled`."""
         if entry.is_pattern:
             return "by pair"
+        if entry.kind == "server":
+            return "ready"
         try:
             if entry.package is not None:
                 packaged.module_folder(entry.package.module)
@@ -200,6 +206,8 @@ class Store:
 
     def check(self, entry: ModelEntry) -> list[str]:
         """Return the faults of the entry's files; empty if they are sound."""
+        if entry.kind == "server":
+            return []
         try:
             if (package := entry.package) is not None:
                 prepared = self._prepared(entry, package)

@@ -22,6 +22,7 @@ from models.languages import Languages
 from models.loaded import EntailmentModel, ExtractiveModel, Model, TextModel
 from models.loading import Store
 from models.originals import without_paths
+from models.server_model import ServerCodec, in_characters
 from models.stage import READY, Board, Loading
 
 log = logging.getLogger(__name__)
@@ -255,6 +256,9 @@ class ModelPool:
             raise ModelUnavailable(f"{entry.name} cannot be loaded here: {told}") from error
 
     def _load_unguarded(self, entry: ModelEntry, tell: Tell) -> Model:
+        if entry.kind == "server":
+            own = in_characters(entry)
+            return TextModel(own, ServerCodec(own, self._languages), self.engines.make(entry))
         folder = self.store.folder(entry, tell)
         if entry.kind == "extractive":
             return ExtractiveModel(entry, encoder_of(self.store, entry, self.engines.device))

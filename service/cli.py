@@ -115,7 +115,7 @@ def _advice(settings: "Settings") -> str | None:
 
     wants_gpu = settings.device == "cuda" or (settings.device == "auto" and bool(machine.gpus()))
     try:
-        catalog = Catalog.load(Languages.load(), settings.catalog)
+        catalog = Catalog.load(Languages.load(), settings.catalog, settings.named_models)
     except DragomanError:
         return None
     return advice(catalog, settings.models, "cuda" if wants_gpu else "cpu")[1]

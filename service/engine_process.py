@@ -47,6 +47,7 @@ def engine_maker(
         max_batch_size=settings.max_batch_size,
         on_batch=on_batch,
         verdicts=Verdicts(settings.cache_dir),
+        secret=os.environ.get,
     )
 
 

@@ -26,6 +26,8 @@ from models.errors import (
     ModelLoading,
     ModelUnavailable,
     Overloaded,
+    ServerFailed,
+    ServerUnavailable,
     UnknownModel,
     UnsupportedLanguage,
 )
@@ -90,6 +92,8 @@ KINDS: dict[type[Exception], Kind] = {
     CharactersSpent: Kind(429, "characters-spent", "The caller's characters of the day are spent"),
     Abandoned: Kind(499, "client-gone", "The client went away"),
     EngineGone: Kind(503, "engine-gone", "The models are started again; try again shortly"),
+    ServerFailed: Kind(502, "server-failed", "The model's server failed"),
+    ServerUnavailable: Kind(503, "server-unavailable", "The model's server is not available"),
     EngineFailed: Kind(500, "engine-failed", "The model failed on this request"),
     StoreUnavailable: Kind(503, "store-unavailable", "What is kept here cannot be read or written"),
     StorageError: Kind(503, "limits-unavailable", "What callers use cannot be counted"),

@@ -62,7 +62,7 @@ class Runtime:
         workers = max(1, settings.workers)
         self.children = Children(most=max(1, READERS_FOR_EACH_CORE * (os.cpu_count() or 1) // workers))
         self.languages = Languages.load()
-        whole = self._whole = Catalog.load(self.languages, settings.catalog)
+        whole = self._whole = Catalog.load(self.languages, settings.catalog, settings.named_models)
         chosen = _chosen(whole, settings)  # a wrong setting ends the start
         self.store = Store(settings.cache_dir, offline=settings.offline, may_fetch=chosen)
         here = self.store.here if settings.allow_models is None else lambda _: False

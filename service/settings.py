@@ -234,6 +234,12 @@ class Settings(BaseSettings):
     )
     callback_private: bool = Field(False, description="Let callbacks go to addresses that are not public.")
 
+    @property
+    def named_models(self) -> tuple[str, ...]:
+        """The models that the operator names; of those behind a server no others are asked."""
+        own = (self.summarize_model, self.translate_model, self.entailment_model, *(self.allow_models or ()))
+        return tuple(name for name in own if name is not None)
+
     @model_validator(mode="before")
     @classmethod
     def _models_of_the_set(cls, given: dict[str, Any]) -> dict[str, Any]:

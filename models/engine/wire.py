@@ -134,13 +134,14 @@ def to_decoding(told: tuple[Any, ...]) -> Decoding:
 
 def from_output(output: Output) -> tuple[Any, ...]:
     """Return the output's fields."""
-    return output.token_ids, output.score, output.finish, tuple(map(from_output, output.others))
+    others = tuple(map(from_output, output.others))
+    return output.token_ids, output.score, output.finish, others, output.usage
 
 
 def to_output(told: tuple[Any, ...]) -> Output:
     """Return the output."""
-    token_ids, score, finish, others = told
-    return Output(token_ids, score, finish, tuple(map(to_output, others)))
+    token_ids, score, finish, others, usage = told
+    return Output(token_ids, score, finish, tuple(map(to_output, others)), usage)
 
 
 def send(connection: Connection, messages: list[Any]) -> None:

@@ -160,7 +160,7 @@ def _more(
     hypotheses: Hypotheses, sentence: Sentence, best: Attempt, facts: Sequence[tuple[Span, str]]
 ) -> Steps[list[Attempt]]:
     """Return attempts in other ways: all the hypotheses of a beam search for each way."""
-    ways = _ways(sentence, best, facts, by_one_model=len(hypotheses.hops) == 1)
+    ways = _ways(hypotheses.hops, sentence, best, facts)
     try:
         again: list[Hypothesis] = yield Together([hypotheses.steps(ask) for _, ask in ways])
     except (EngineFailed, InvalidInput):  # of this engine, not of the sentence: it did that before
@@ -172,18 +172,23 @@ def _more(
 
 
 def _ways(
-    sentence: Sentence, best: Attempt, facts: Sequence[tuple[Span, str]], *, by_one_model: bool
+    hops: Sequence[Hop], sentence: Sentence, best: Attempt, facts: Sequence[tuple[Span, str]]
 ) -> list[tuple[Masked, Ask]]:
     """Return the texts to try: with `facts`, which were wrong, in their right form, else by another search.
+
+    A model that follows instructions is told the right forms beside the text.
 
     Both where the translation is a loop, or where a first model would read words of a language that is not
     its target. Where a held word was lost, the text with the words rather than masks is one more.
     """
     masked, told, search = sentence.masked(), sentence.told(facts), _search(best)
     ways = []
-    if told.text != masked.text:
+    if facts and len(hops) == 1 and hops[0].entry.follows_instructions:
+        named = tuple((sentence.text[span.start : span.end], form) for span, form in facts)
+        ways.append((masked, Ask(masked.text, facts=named)))
+    elif told.text != masked.text:
         ways.append((told, Ask(told.text, alternatives=OTHER_BEAMS - 1)))
-    if not ways or search != "other" or not by_one_model:
+    if not ways or search != "other" or len(hops) > 1:
         ways.append((masked, Ask(masked.text, search)))
     if None in best.places:
         unmasked = sentence.unmasked()

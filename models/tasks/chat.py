@@ -8,9 +8,9 @@ from models.codec import InstructCodec, Purpose
 from models.engine.protocol import Generation, Output
 from models.entry import ModelEntry
 from models.errors import InvalidInput
-from models.families import FAMILIES
 from models.loaded import TextModel
 from models.pool import ModelPool
+from models.server_model import ServerCodec
 from models.tasks.steps import Call, Steps
 from models.tasks.usage import Usage
 
@@ -49,21 +49,21 @@ class ChatAnswer:
 
 def takes_messages(entry: ModelEntry) -> bool:
     """Return True for a model that follows what messages ask for."""
-    return FAMILIES[entry.family].feed == "chat"
+    return entry.follows_instructions
 
 
 def chat(pool: ModelPool, request: ChatRequest) -> Steps[ChatAnswer]:
     """Have the model answer; its words are told as they come. Raises InvalidInput for what is too long."""
     with pool.use(request.entry) as model:
-        assert isinstance(model, TextModel) and isinstance(model.codec, InstructCodec)  # noqa: S101 - by its feed
+        assert isinstance(model, TextModel) and isinstance(model.codec, InstructCodec | ServerCodec)  # noqa: S101 - by its feed
         codec = model.codec
         ids = codec.encode_messages([(each.role, each.content) for each in request.messages])
-        most = request.entry.max_source_tokens
+        most = model.entry.max_source_tokens
         if len(ids) > most:
             raise InvalidInput(
                 f"the messages have {len(ids)} tokens", field="messages", allowed=f"at most {most} tokens"
             )
-        own = request.entry.max_new_tokens
+        own = model.entry.max_new_tokens
         decoding = codec.decoding(Purpose("summarize", "und"), max_new_tokens=request.max_tokens or own)
         generation = Generation(ids, decoding)
         outputs: Sequence[Output] = yield Call(model.engine, [generation], codec.decode)

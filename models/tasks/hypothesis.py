@@ -32,6 +32,8 @@ LEAST_NEW_TOKENS = 128
 """Every segment may have this many, so that most share one limit, and with it a batch."""
 
 OTHER_BEAMS = 4
+SERVER_HYPOTHESES = 2
+"""A server has no beams, and each hypothesis is a request: its likeliest answer and a sampled one."""
 NO_REPEAT = 3
 """So many tokens in a row may not come twice, where a loop is to be avoided."""
 
@@ -45,6 +47,8 @@ class Ask:
 
     text: str
     search: Search = "own"
+    facts: tuple[tuple[str, str], ...] = ()
+    """See `Purpose`."""
     alternatives: int = 0
     """So many other hypotheses are wanted; a greedy search becomes one with beams for it."""
 
@@ -93,11 +97,11 @@ class Hypotheses:
 
     def _hop(self, hop: Hop, ask: Ask) -> Steps[Hypothesis]:
         """Translate a text with one model; one that is longer than its window goes in parts."""
-        purpose = Purpose("translate", hop.source, hop.target)
+        purpose = Purpose("translate", hop.source, hop.target, facts=ask.facts)
         with self._pool.use(hop.entry) as model:
             assert isinstance(model, TextModel)  # noqa: S101 - the task of an entry decides its kind
             if hop.source not in self._around:
-                self._around[hop.source] = len(model.codec.encode("", purpose))
+                self._around[hop.source] = len(model.codec.encode("", replace(purpose, facts=())))
             parts = _parts(model, ask, purpose, self._around[hop.source])
             yield None
             outputs: list[Output] = yield Call(model.engine, parts)
@@ -170,7 +174,9 @@ def _generation(
     """
     room = 1 << (MORE_TOKENS * (len(ids) - around) + SPARE_TOKENS - 1).bit_length()
     decoding = model.codec.decoding(purpose, max_new_tokens=max(LEAST_NEW_TOKENS, room))
-    if ask.search != "own":
+    if ask.search != "own" and model.entry.kind == "server":
+        decoding = replace(decoding, num_return_sequences=SERVER_HYPOTHESES)
+    elif ask.search != "own":
         decoding = _other(decoding, ask.search)
     elif ask.alternatives:
         wanted = ask.alternatives + 1

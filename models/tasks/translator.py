@@ -231,6 +231,9 @@ def _written(
     written = yield from sentences.put_together(request.text, runs, parts, done, between)
     others = yield from sentences.alternatives(request, runs, parts, done, between)
     accounted = sentences.account(parts, done, terms)
+    notes = notes_on(request, detected, source, done, accounted)
+    if done and hops[-1].entry.kind == "server" and all(each.confidence is None for each in done):
+        notes.append("the server gives no probabilities: there is no confidence, and the checks stand alone")
     return Translation(
         translation=written,
         segments=tuple(map(sentences.segment, parts, done)),
@@ -240,7 +243,7 @@ def _written(
         model=_names(hops),
         via=_via(hops),
         usage=hypotheses.usage(),
-        notes=tuple(notes_on(request, detected, source, done, accounted)),
+        notes=tuple(notes),
         cautions=cautions(hops),
         terms=accounted,
         partial=any(each.missing for each in done) or None,

@@ -17,4 +17,7 @@ class Usage:
     @classmethod
     def of(cls, generations: Iterable[Generation], outputs: Iterable[Output]) -> "Usage":
         """Count one call to an engine."""
-        return cls(sum(len(g.source_ids) for g in generations), sum(len(o.token_ids) for o in outputs))
+        total = cls()
+        for generation, output in zip(generations, outputs, strict=True):
+            total += cls(*(output.usage or (len(generation.source_ids), len(output.token_ids))))
+        return total

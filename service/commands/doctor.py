@@ -164,7 +164,7 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
     from models.loading import Store
 
     try:
-        catalog = Catalog.load(Languages.load(), settings.catalog)
+        catalog = Catalog.load(Languages.load(), settings.catalog, settings.named_models)
     except DragomanError as error:
         yield Finding("catalog", "problem", error.message)
         return

@@ -52,7 +52,20 @@ def _remembered(_context: click.Context, _parameter: click.Parameter, file: str 
         raise click.BadParameter(f"{file}: {error.message}") from error
 
 
-_MODEL = click.option("--model", metavar="NAME", help="A model of the catalog (`dragoman models list`).")
+def _model(context: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:
+    """The session hears of a model behind a server: text goes only to those that the user has named."""
+    if name is not None:
+        context.obj.named_models.append(name)
+    return name
+
+
+_MODEL = click.option(
+    "--model",
+    metavar="NAME",
+    callback=_model,
+    help="A model of the catalog (`dragoman models list`), or one that a server has: server:URL#MODEL, as in "
+    "server:http://127.0.0.1:11434/v1#qwen3:8b.",
+)
 
 _SUMMARY = (
     click.option(

@@ -29,8 +29,6 @@ WIDE = 1000
 
 JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
-ALL_MODELS: Mapping[str, Any] = {"allow_models": "*"}
-
 OpenRuntime = Callable[["Settings"], "Runtime"]
 
 QUIET = {
@@ -67,6 +65,8 @@ class Session:
         """The address of a server that is asked in place of a runtime here, ..."""
         self.key: str | None = None
         """... and its API key."""
+        self.named_models: list[str] = []
+        """The models that the command line names."""
         self.allow_private = False
         """Whether addresses that are not public may be fetched."""
 
@@ -91,7 +91,7 @@ class Session:
 
         Whoever has the command line may use every model of the catalog.
         """
-        settings = self.settings(**ALL_MODELS, **given)
+        settings = self.settings(**self._all_models(), **given)
         with self.waiting("starting"):
             runtime = self._open_runtime(settings)
         try:
@@ -104,9 +104,12 @@ class Session:
 
         Where things are kept there, that machine decides if nobody has said so here.
         """
-        settings = self.settings(**ALL_MODELS)
+        settings = self.settings(**self._all_models())
         left_out = {"callback_secret"} | ({"cache_dir", "data_dir"} - settings.model_fields_set)
         return partial(_open_elsewhere, self._open_runtime, settings.model_dump(exclude=left_out))
+
+    def _all_models(self) -> dict[str, Any]:
+        return {"allow_models": ("*", *self.named_models)}
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[Callable[[str], None]]:

@@ -1,0 +1,559 @@
+"""A model behind somebody else's server: Ollama, vLLM, llama.cpp, LM Studio, OpenAI or any other that speaks
+OpenAI's chat completions. Text in, text out.
+
+To the tasks it is a model like any other, so that windows, repair, glossaries, markup, jobs and batches are
+the same for all: its "token ids" are the characters of the conversation, written as JSON, and of the answer.
+The server's tokens are not known here; CHARACTERS_PER_TOKEN turns an entry's limits into characters.
+
+The client is the `openai` package: it knows how servers stream and how they fail. Waiting, trying again and
+giving up are done here, where a request can be cancelled at any moment.
+"""
+
+import asyncio
+import json
+import logging
+import random
+import re
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from models.codec import Codec, Purpose, with_facts
+from models.engine.protocol import LATE, Decoding, EngineStats, Generation, Output, settle
+from models.entry import ModelEntry
+from models.errors import (
+    DeadlineExceeded,
+    DragomanError,
+    EngineFailed,
+    Overloaded,
+    ServerFailed,
+    ServerUnavailable,
+)
+from models.languages import Languages
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, AsyncOpenAI
+
+log = logging.getLogger(__name__)
+
+CHARACTERS_PER_TOKEN = 2
+"""On the safe side: English has about four, Russian three, Chinese one to two."""
+
+MAX_QUEUE = 4096
+"""Generations that may wait; a submission is taken whole as long as fewer than that do."""
+
+CONNECT_S = 10.0
+SILENCE_S = 300.0
+"""The longest wait for a server's next words: a CPU reads a long article for minutes."""
+
+BACKOFFS_S = (0.5, 1.0, 2.0)
+"""Waits before a request is tried again, give or take a quarter; a server's Retry-After overrides them."""
+LONGEST_RETRY_AFTER_S = 60.0
+"""A server that asks for a longer wait is told to the caller as unavailable."""
+
+OPTIONAL = frozenset(
+    (
+        "temperature",
+        "seed",
+        "logprobs",
+        "stream_options",
+        "reasoning_effort",
+        "chat_template_kwargs",
+        "max_tokens",
+    )
+)
+"""Parameters that some servers do not take. Those that one refuses are left out from then on."""
+
+SAMPLING_TEMPERATURE = 0.7
+"""For other hypotheses than the likeliest one, which is asked for with temperature 0."""
+
+THINKING_TOKENS = 4096
+"""Room for a model that thinks before it answers though it was asked not to."""
+
+MAX_WORDS = 200
+"""Characters of a server's own words that are passed on."""
+
+
+class ServerCodec(Codec):
+    """Text to a conversation and an answer to text; see the head of this module for the ids."""
+
+    def __init__(self, entry: ModelEntry, languages: Languages):
+        self.entry = entry
+        self._own_codes = languages.column(entry.codes or "name", entry.languages)
+
+    def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
+        prompt = with_facts(self._fill(self.entry.prompt[purpose.task], purpose), purpose.facts)
+        return self.encode_messages([("user", prompt.replace("{text}", text))])
+
+    def encode_messages(self, messages: Sequence[tuple[str, str]]) -> tuple[int, ...]:
+        """The ids of a conversation, of roles and contents."""
+        told = [{"role": role, "content": content} for role, content in messages]
+        return tuple(map(ord, json.dumps(told, ensure_ascii=False)))
+
+    def decoding(self, purpose: Purpose, *, max_new_tokens: int, min_new_tokens: int = 0) -> Decoding:
+        """The limits alone: the server searches in its own way, with temperature 0."""
+        return Decoding(max_new_tokens=min(max_new_tokens, self.entry.max_new_tokens))
+
+    def decode(self, ids: tuple[int, ...]) -> str:
+        return "".join(map(chr, ids)).strip()
+
+
+def in_characters(entry: ModelEntry) -> ModelEntry:
+    """Return the entry with its limits in characters, which are what this model's ids count."""
+    scale = CHARACTERS_PER_TOKEN
+    return entry.model_copy(
+        update={
+            "max_source_tokens": entry.max_source_tokens * scale,
+            "max_new_tokens": entry.max_new_tokens * scale,
+        }
+    )
+
+
+# ------------------------------------------------------------------------------------------- the engine
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One request to the server."""
+
+    messages: list[dict[str, str]]
+    max_tokens: int
+    seed: int
+    """0 for the likeliest answer; any other samples one."""
+    answer: "Answer"
+
+
+class _Again(Exception):
+    """The server may answer if it is asked again; otherwise `error` is what to raise."""
+
+    def __init__(self, error: DragomanError, after_s: float | None = None):
+        super().__init__(error.message)
+        self.error = error
+        self.after_s = after_s
+
+
+class ServerEngine:
+    """An Engine over a server's chat completions.
+
+    All requests run in one thread's event loop, at most `concurrency` at a time. The first hypothesis of a
+    generation is the server's likeliest answer; where more are wanted, the others are sampled. `on_close`
+    ends a server that was started for this engine alone.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        model: str,
+        *,
+        api_key: str | None = None,
+        concurrency: int = 4,
+        on_close: Callable[[], None] | None = None,
+    ):
+        self._name = name
+        self._url = url
+        self._model = model
+        self._key = api_key
+        self._on_close = on_close
+        self._refused: frozenset[str] = frozenset()
+        """Those of OPTIONAL that this server does not take."""
+        self._thinks = False
+        """Whether the model thinks before it answers, although it is asked not to."""
+        self._changed = threading.Condition()
+        self._open = self._running = 0
+        self._requests = self._source_tokens = self._output_tokens = 0
+        self._closing = False
+        self._client: AsyncOpenAI | None = None
+        self._places = asyncio.Semaphore(concurrency)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=f"server {name}", daemon=True)
+        self._thread.start()
+
+    # ------------------------------------------------------------------ callers' side
+
+    def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
+        """See `Engine.submit`."""
+        with self._changed:
+            while wait and self._open >= MAX_QUEUE and not self._closing:
+                self._changed.wait()
+            if self._closing:
+                raise EngineFailed("the engine is closed")
+            if self._open >= MAX_QUEUE:
+                raise Overloaded(f"the queue is full ({MAX_QUEUE} generations wait)")
+            self._open += len(generations)
+            self._requests += len(generations)
+        futures: list[Future[Output]] = [Future() for _ in generations]
+        for generation, future in zip(generations, futures, strict=True):
+            self._loop.call_soon_threadsafe(self._begin, generation, future)
+        return futures
+
+    def stats(self) -> EngineStats:
+        with self._changed:
+            return EngineStats(
+                queued=max(0, self._open - self._running),
+                running=self._running,
+                requests=self._requests,
+                source_tokens=self._source_tokens,
+                output_tokens=self._output_tokens,
+                ready=self._thread.is_alive() and not self._closing,
+            )
+
+    def close(self) -> None:
+        """Finish what is queued, then let go of the server."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+            while self._open:
+                self._changed.wait()
+        if self._client is not None:
+            asyncio.run_coroutine_threadsafe(self._client.close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        if self._on_close is not None:
+            self._on_close()
+
+    # ------------------------------------------------------------------ in the loop
+
+    def _begin(self, generation: Generation, future: Future[Output]) -> None:
+        task = self._loop.create_task(self._answer(generation, future))
+        future.add_done_callback(partial(self._cancel, task))
+
+    def _cancel(self, task: "asyncio.Task[None]", future: Future[Output]) -> None:
+        if future.cancelled():
+            self._loop.call_soon_threadsafe(task.cancel)
+
+    async def _answer(self, generation: Generation, future: Future[Output]) -> None:
+        result: Output | Exception
+        try:
+            async with asyncio.timeout_at(generation.deadline):  # the loop's clock is time.monotonic()
+                result = await self._outputs(generation)
+        except asyncio.CancelledError:  # by its caller, who hears nothing more
+            result = EngineFailed("cancelled")
+        except TimeoutError:
+            result = DeadlineExceeded(LATE)
+        except DragomanError as error:
+            result = error
+        except Exception as error:
+            log.exception("%s: a request failed", self._name)
+            result = ServerFailed(f"{self._name}: {type(error).__name__}")
+        settle(future, result)
+        with self._changed:
+            self._open -= 1
+            self._changed.notify_all()
+
+    async def _outputs(self, generation: Generation) -> Output:
+        """Return the likeliest answer, and sampled ones after it where several are wanted."""
+        messages = json.loads("".join(map(chr, generation.source_ids)))
+        limit = -(-generation.decoding.max_new_tokens // CHARACTERS_PER_TOKEN)
+        number, on_token = generation.decoding.num_return_sequences, generation.on_token
+        asked = "\n".join(each["content"] for each in messages)
+        tasks = [
+            asyncio.ensure_future(
+                self._in_place(_Request(messages, limit, seed, Answer(asked, None if seed else on_token)))
+            )
+            for seed in range(number)
+        ]
+        try:
+            first, *others = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        usage = [each.usage for each in (first, *others) if each.usage is not None]
+        total = (sum(source for source, _ in usage), sum(output for _, output in usage)) if usage else None
+        with self._changed:
+            self._source_tokens += total[0] if total else len(generation.source_ids)
+            self._output_tokens += total[1] if total else len(first.token_ids)
+        different = {each.token_ids: each for each in others if each.token_ids != first.token_ids}
+        return Output(first.token_ids, first.score, first.finish, tuple(different.values()), total)
+
+    async def _in_place(self, request: _Request) -> Output:
+        """Ask in one of the places, and again if the server fails in a way that may pass."""
+        async with self._places:
+            self._running += 1
+            try:
+                for backoff_s in BACKOFFS_S:
+                    try:
+                        return await self._ask(request)
+                    except _Again as failed:
+                        if request.answer.was_told:
+                            raise failed.error from failed
+                        log.warning("%s: %s; trying again", self._name, failed.error.message)
+                        own = backoff_s * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+                        await asyncio.sleep(own if failed.after_s is None else failed.after_s)
+                try:
+                    return await self._ask(request)
+                except _Again as failed:
+                    raise failed.error from failed
+            finally:
+                self._running -= 1
+
+    async def _ask(self, request: _Request) -> Output:
+        """Ask once; and once more without the parameters that the server refuses."""
+        from openai import APIStatusError
+
+        refused = self._refused
+        while True:
+            try:
+                output = await self._complete(request, refused)
+            except APIStatusError as error:
+                more = _refusal(error) - refused
+                if not more:
+                    self._fail(error, request.answer)
+                refused |= more
+                continue
+            self._refused = refused
+            if output.finish == "length" and request.answer.thought and not self._thinks:
+                self._thinks = True  # it had no room left for the answer
+                request.answer.begin()
+                continue
+            return output
+
+    async def _complete(self, request: _Request, refused: frozenset[str]) -> Output:
+        """Have one answer streamed. Raises APIStatusError, _Again and DragomanErrors."""
+        from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError
+
+        answer = request.answer
+        answer.begin()
+        try:
+            stream = await self._connected().chat.completions.create(
+                model=self._model,
+                messages=request.messages,  # type: ignore[arg-type]
+                stream=True,
+                **self._arguments(request, refused),
+            )
+            async with stream:  # type: ignore[union-attr]
+                async for chunk in stream:  # type: ignore[union-attr]
+                    answer.add(chunk)
+        except APIStatusError:
+            raise
+        except APITimeoutError as error:
+            raise DeadlineExceeded(f"{self._name}: its server sent nothing for too long") from error
+        except APIConnectionError as error:
+            raise _Again(ServerUnavailable(f"{self._name}: its server cannot be reached")) from error
+        except APIError as error:  # told in the middle of the stream
+            raise ServerFailed(f"{self._name}: its server says: {self._words(error, answer)}") from error
+        except Exception as error:  # the connection's own errors, which the client passes on from a stream
+            raise _Again(ServerFailed(f"{self._name}: its server broke off the answer")) from error
+        if answer.finish is None:
+            raise _Again(ServerFailed(f"{self._name}: its server broke off the answer"))
+        if answer.finish == "content_filter" or answer.refusal:
+            told = answer.refusal or "its content filter stopped the answer"
+            raise ServerFailed(f"{self._name}: the model declined: {self._safe(told, answer)}")
+        return answer.output()
+
+    def _connected(self) -> "AsyncOpenAI":
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
+
+        if self._client is None:
+            self._client = AsyncOpenAI(
+                base_url=self._url,
+                api_key=self._key or "none",
+                max_retries=0,
+                timeout=Timeout(SILENCE_S, connect=CONNECT_S),
+                http_client=DefaultAsyncHttpxClient(follow_redirects=False),  # text goes nowhere else
+            )
+        return self._client
+
+    def _arguments(self, request: _Request, refused: frozenset[str]) -> dict[str, Any]:
+        limit = request.max_tokens + (THINKING_TOKENS if self._thinks else 0)
+        wanted: dict[str, Any] = {
+            "max_tokens": limit,
+            "temperature": SAMPLING_TEMPERATURE if request.seed else 0.0,
+            "logprobs": True,
+            "stream_options": {"include_usage": True},
+            "reasoning_effort": "none",
+        }
+        if request.seed:
+            wanted["seed"] = request.seed
+        found = {name: value for name, value in wanted.items() if name not in refused}
+        if "max_tokens" in refused:
+            found["max_completion_tokens"] = limit  # its name for OpenAI's models that think
+        if "chat_template_kwargs" not in refused:
+            found["extra_body"] = {"chat_template_kwargs": {"enable_thinking": False}}
+        return found
+
+    def _fail(self, error: "APIStatusError", answer: "Answer") -> NoReturn:
+        """Raise what a status means."""
+        status = error.status_code
+        told = f"{self._name}: its server answers {status}: {self._words(error, answer)}"
+        after_s = _retry_after_s(error)
+        if status in (429, 503):
+            unavailable = ServerUnavailable(told, retry_after_s=after_s or 5.0)
+            if after_s is not None and after_s > LONGEST_RETRY_AFTER_S:
+                raise unavailable from error
+            raise _Again(unavailable, after_s) from error
+        if status in (408, 409) or status >= 500:
+            raise _Again(ServerFailed(told), after_s) from error
+        raise ServerFailed(told) from error
+
+    def _words(self, error: Exception, answer: "Answer") -> str:
+        """Return the server's own words."""
+        body = getattr(error, "body", None)
+        told = body.get("message") if isinstance(body, dict) else body
+        if isinstance(body, dict) and not isinstance(told, str):
+            told = body.get("detail") or body.get("error")
+        return self._safe(told if isinstance(told, str) and told else str(error), answer)
+
+    def _safe(self, told: str, answer: "Answer") -> str:
+        """Return a server's words without the key and without the text that it was sent."""
+        line = " ".join(told.split())
+        if self._key:
+            line = line.replace(self._key, "...")
+        line = re.sub(r"\bsk-[\w*-]+", "...", line)[:MAX_WORDS]
+        asked = " ".join(answer.asked.split())
+        if any(line[i : i + _QUOTED] in asked for i in range(max(0, len(line) - _QUOTED + 1))):
+            return "(its words quote the text)"
+        return line
+
+
+_QUOTED = 24
+"""So many characters in a row that a server's words share with the text count as a quotation of it."""
+
+
+def _refusal(error: "APIStatusError") -> frozenset[str]:
+    """Return the parameters that the server refuses: those that it names, else all that it may do without."""
+    if error.status_code not in (400, 403, 422):
+        return frozenset()
+    told = f"{error.message} {error.body}"
+    named = frozenset(name for name in OPTIONAL if name in told)
+    return named or (frozenset() if error.status_code == 403 else OPTIONAL - {"max_tokens"})
+
+
+def _retry_after_s(error: "APIStatusError") -> float | None:
+    try:
+        return max(0.0, float(error.response.headers.get("retry-after", "")))
+    except ValueError:  # absent, or a date
+        return None
+
+
+# ------------------------------------------------------------------------------------------- the answer
+
+
+class Answer:
+    """An answer as it comes: its text without what the model says around it, and how likely it was."""
+
+    def __init__(self, asked: str, on_token: Callable[[int], None] | None):
+        self.asked = asked
+        self._on_token = on_token
+        self._told = ""
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget a try that came to nothing."""
+        self._text = self.refusal = ""
+        self.thought = False
+        self.finish: str | None = None
+        self._log_probabilities: list[float] = []
+        self._usage: tuple[int, int] | None = None
+
+    @property
+    def was_told(self) -> bool:
+        """Whether somebody has heard the beginning of it."""
+        return bool(self._told)
+
+    def add(self, chunk: Any) -> None:
+        """Take in the next part. Servers differ in what they leave out."""
+        if chunk.usage is not None:
+            self._usage = (chunk.usage.prompt_tokens or 0, chunk.usage.completion_tokens or 0)
+        if not chunk.choices:
+            return
+        choice = chunk.choices[0]
+        delta = choice.delta
+        self.finish = choice.finish_reason or self.finish
+        self.refusal += getattr(delta, "refusal", None) or ""
+        if getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None):
+            self.thought = True
+        if not delta.content:
+            return
+        self._text += delta.content
+        if "<think" in delta.content or "</think" in delta.content:
+            self.thought = True
+            self._log_probabilities.clear()
+        elif choice.logprobs is not None:
+            self._log_probabilities += [each.logprob for each in choice.logprobs.content or ()]
+        self._tell()
+
+    def output(self) -> Output:
+        """Return the whole answer."""
+        text = cleaned(self._text, self.asked)
+        known = self._log_probabilities
+        score = min(0.0, sum(known) / len(known)) if known else None
+        finish = self.finish
+        return Output(
+            tuple(map(ord, text)), score, "length" if finish == "length" else "stop", usage=self._usage
+        )
+
+    def _tell(self) -> None:
+        if self._on_token is None:
+            return
+        text = cleaned(self._text, self.asked, whole=False)
+        if text.startswith(self._told):
+            for character in text[len(self._told) :]:
+                self._on_token(ord(character))
+            self._told = text
+
+
+_THOUGHT = re.compile(r"\s*<(think|thinking|thought|reasoning)>.*?(?:</\1>|\Z)", re.S)
+_FINAL = "<|channel|>final<|message|>"
+_FENCE = re.compile(r"```[\w-]*\n(.*?)\n?```", re.S)
+_WHAT = (
+    r"(?:translat|summar|headline|version|traduc|tradu[cç]|r[ée]sum|resum|übersetz|zusammenfass|traduzion|"
+    r"riassunt|перевод|кратк|翻译|译文|摘要|总结|概要)"
+)
+_OPENING = re.compile(
+    rf"[*#_\s]{{0,4}}(?:(?:sure|certainly|of course|absolutely|ok(?:ay)?|bien s[ûu]r|claro|natürlich|certo|"
+    rf"конечно|当然|好的)[^\n:：]{{0,30}}?[!.,，。！]\s*)?"
+    rf"(?:here(?:['’]s| is| are)|below is|the following is|this is|voici|hier ist|aqu[íi]|ecco|вот|以下是|"
+    rf"(?={_WHAT}))[^\n:：]{{0,100}}[:：]\**\s*",
+    re.I,
+)
+"""The beginnings of "Sure! Here is the French translation:" and of "**Summary:**"."""
+_COURTESY = re.compile(r"(?:sure|certainly|of course|absolutely|okay)[!.]\s*\n\s*", re.I)
+_REMARK = re.compile(
+    r"\n\s*\n[*_(\[\s]{0,4}(?:note|notes|explanation|translator['’]s note|remarque|anmerkung|hinweis|nota|"
+    r"примечание|注|please note|let me know|i hope|feel free|if you)\b.*\Z",
+    re.I | re.S,
+)
+_QUOTES = {'"': '"', "“": "”", "«": "»", "„": "“", "‘": "’", "「": "」"}
+
+HELD_CHARACTERS = 80
+"""A stream's first line is held back until it is longer than this, in case it is only an opening."""
+
+
+def cleaned(answer: str, asked: str, *, whole: bool = True) -> str:
+    """Return the answer without what a model says around it: thoughts, an opening, a fence, quotation marks.
+
+    What the text itself has is the answer's own: nothing is taken off that stands in `asked`. An answer that
+    is not `whole` yet is returned as far as it can be told.
+    """
+    text = answer.partition(_FINAL)[2] if _FINAL in answer else _THOUGHT.sub("", answer, count=1)
+    if "</think>" in text:  # its beginning was in the prompt
+        text = text.partition("</think>")[2]
+    text = text.strip() if whole else text.lstrip()
+    if not whole and "\n" not in text and len(text) <= HELD_CHARACTERS:
+        return ""
+    for opening in (_COURTESY, _OPENING):
+        found = opening.match(text)
+        if found and found.end() < len(text) and found[0].strip(" *#_:：\n").lower() not in asked.lower():
+            text = text[found.end() :]
+    if (fence := _FENCE.fullmatch(text)) and "```" not in asked:
+        text = fence[1].strip()
+    if (remark := _REMARK.search(text)) and remark[0].split()[0].lower() not in asked.lower():
+        text = text[: remark.start()]
+    return _unquoted(text, asked, whole=whole)
+
+
+def _unquoted(text: str, asked: str, *, whole: bool) -> str:
+    """Return the text without a pair of quotation marks around it, unless the source has them there."""
+    closing = _QUOTES.get(text[:1])
+    if closing is None or asked.rstrip()[-1:] in {*_QUOTES, *_QUOTES.values()}:
+        return text
+    if not whole:
+        return text[1:]
+    inside = text[1:-1]
+    wraps = len(text) > 2 and text[-1] == closing and text[0] not in inside and closing not in inside
+    return inside.strip() if wraps else text

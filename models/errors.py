@@ -82,20 +82,16 @@ class ServerFailed(EngineFailed):
     """The server that has the model answered with an error, or broke off its answer."""
 
 
-class ServerUnavailable(ServerFailed):
-    """The server that has the model cannot be reached or is full; try again after `retry_after_s` seconds."""
-
-    def __init__(self, message: str, *, retry_after_s: float = 5.0):
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
-
-
 class EngineGone(EngineFailed):
     """The engine's process ended, and another takes its place; try again after `retry_after_s` seconds."""
 
     def __init__(self, message: str, *, retry_after_s: float = 5.0):
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class ServerUnavailable(EngineGone):
+    """The server that has the model cannot be reached or is full; try again after `retry_after_s` seconds."""
 
 
 class Abandoned(DragomanError):

@@ -84,7 +84,12 @@ _INSTRUCT = {
     ),
 }
 
-_SERVER_DEFAULTS = {"max_source_tokens": 3072, "max_new_tokens": 1024, "segment": "paragraph"}
+_SERVER_DEFAULTS = {
+    "codes": "name",
+    "max_source_tokens": 3072,
+    "max_new_tokens": 1024,
+    "segment": "paragraph",
+}
 """Together 4,096 tokens: as many as Ollama reads unless it is told otherwise. It cuts the rest silently."""
 
 FAMILIES: Mapping[str, ModelFamily] = {
@@ -152,7 +157,6 @@ FAMILIES: Mapping[str, ModelFamily] = {
     "server": ModelFamily(
         kind="server",
         feed="messages",
-        codes="name",
         prompts=_INSTRUCT,
         free_length=True,
         num_beams=None,

@@ -126,7 +126,9 @@ class ModelPool:
         return {name: stage for name, stage in self.board.stages().items() if stage != READY}
 
     def state(self, entry: ModelEntry) -> str:
-        """In a word or two: `ready`, what `stages` says, `bundled`, `on disk`, or `not here`."""
+        """`ready`, what `stages` says, `bundled`, `on disk`, `at a server`, or `not here`."""
+        if entry.kind == "server":
+            return self.board.stages().get(entry.name, "at a server")
         kept = "bundled" if entry.bundled else "on disk" if self.store.here(entry) else "not here"
         return self.board.stages().get(entry.name, kept)
 

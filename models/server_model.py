@@ -281,7 +281,7 @@ class ServerEngine:
                     except _Again as failed:
                         if request.answer.was_told:
                             raise failed.error from failed
-                        log.warning("%s: %s; trying again", self._name, failed.error.message)
+                        log.warning("%s; trying again (%r)", failed.error.message, failed.__cause__)
                         own = backoff_s * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
                         await asyncio.sleep(own if failed.after_s is None else failed.after_s)
                 try:
@@ -538,7 +538,8 @@ def cleaned(answer: str, asked: str, *, whole: bool = True) -> str:
         return ""
     for opening in (_COURTESY, _OPENING):
         found = opening.match(text)
-        if found and found.end() < len(text) and found[0].strip(" *#_:：\n").lower() not in asked.lower():
+        is_own = found is not None and found[0].strip(" *#_\n").lower() not in asked.lower()
+        if found is not None and is_own and (found.end() < len(text) or not whole):
             text = text[found.end() :]
     if (fence := _FENCE.fullmatch(text)) and "```" not in asked:
         text = fence[1].strip()

@@ -22,6 +22,7 @@ from service.commands import machine
 from service.commands.session import Session
 
 GB = 10**9
+SERVED = "server:http://127.0.0.1:9/v1#m"
 
 
 @pytest.fixture
@@ -76,6 +77,14 @@ def test_a_sound_machine(doctor: Any) -> None:
         ({}, {"DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY}, "summaries", "ok", "fetched at the first start"),
         ({}, {"DRAGOMAN_TRANSLATE_MODEL": "nope"}, "translate", "problem", "no model 'nope'"),
         ({}, {"DRAGOMAN_ENGINE": "generate"}, "translations", "ok", "as DRAGOMAN_ENGINE says"),
+        ({}, {"DRAGOMAN_TRANSLATE_MODEL": SERVED}, "translations", "ok", "m at http://127.0.0.1:9/v1"),
+        (
+            {"unreachable": "refused"},
+            {"DRAGOMAN_TRANSLATE_MODEL": SERVED},
+            "translations",
+            "problem",
+            "refused",
+        ),
         ({"has": False}, {}, "packages", "problem", "torch"),
     ],
 )

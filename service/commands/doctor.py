@@ -179,6 +179,8 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
     for task, each in zip(("summaries", "translations", "entailment"), chosen, strict=True):
         if isinstance(each, Finding):
             yield each
+        elif each is not None and each.kind == "server":
+            yield _server(task, each)
         elif each is not None:
             ready = "ready" if is_prepared(store, each) else "put together at the first start"
             state: State = "ok"
@@ -192,6 +194,15 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
                 state, told = "warning", f"run by CTranslate2 in int8 on the CPU, as {why}"
             caution = f"; {each.caution}" if each.caution and not each.bundled else ""
             yield Finding(task, state, f"{each.name}: {ready}; {told}{caution}")
+
+
+def _server(task: str, entry: "ModelEntry") -> Finding:
+    """Whether a model's server answers, and its key is there."""
+    if entry.api_key_env is not None and not os.environ.get(entry.api_key_env):
+        return Finding(task, "problem", f"{entry.name}: {entry.api_key_env} with its key is not set")
+    if (why := machine.unreachable(f"{entry.url}/models")) is not None:
+        return Finding(task, "problem", f"{entry.name}: {entry.url} does not answer ({why})")
+    return Finding(task, "ok", f"{entry.name}: {entry.model} at {entry.url}, which answers")
 
 
 def _unfit(settings: "Settings", store: "Store", entry: "ModelEntry") -> str:

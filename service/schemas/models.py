@@ -17,7 +17,8 @@ class ModelPart(BaseModel):
     default_for: list[str] = Field(description="The tasks that take it when no model is named.")
     loaded: bool
     state: str = Field(
-        description="`not here`, `on disk`, `bundled`, `downloading 41%`, `loading` or `ready`."
+        description="`not here`, `on disk`, `bundled`, `at a server`, `downloading 41%`, `loading`, or "
+        "`ready`."
     )
 
 

@@ -11,7 +11,7 @@ export const limits = { request: Infinity, page: Infinity, job: Infinity, suffix
 let models = [];
 
 // States of models that answer at once, or after some seconds; of the others the picker says how far they are.
-const HERE = new Set(["bundled", "on disk", "ready"]);
+const HERE = new Set(["bundled", "on disk", "at a server", "ready"]);
 let languages = [];
 
 const picker = (name) => $(`#${name === "source" ? "from" : name}`);

@@ -514,8 +514,8 @@ _OPENING = re.compile(
 """The beginnings of "Sure! Here is the French translation:" and of "**Summary:**"."""
 _COURTESY = re.compile(r"(?:sure|certainly|of course|absolutely|okay)[!.]\s*\n\s*", re.I)
 _REMARK = re.compile(
-    r"\n\s*\n[*_(\[\s]{0,4}(?:note|notes|explanation|translator['’]s note|remarque|anmerkung|hinweis|nota|"
-    r"примечание|注|please note|let me know|i hope|feel free|if you)\b.*\Z",
+    r"\n\s*(?:-{3,}|[*_#(\[（\s]{0,4}(?:(?:note|notes|explanation|remarque|anmerkung|hinweis|nota|примечание)\b"
+    r"|注意|注[:：]|translator['’]s note|please note|let me know|i hope|feel free)).*\Z",
     re.I | re.S,
 )
 _QUOTES = {'"': '"', "“": "”", "«": "»", "„": "“", "‘": "’", "「": "」"}

@@ -384,6 +384,9 @@ ANSWER = "Bonjour, monsieur le ministre."
         f"```plaintext\n{ANSWER}\n```",
         f"{ANSWER}\n\nNote: I have kept the formal tone of the original.",  # Phi 3
         f"{ANSWER}\n\n(Note: “minister” may be feminine.)",
+        f"{ANSWER}\n注意，“ministre”在这里可以是阴性。",  # seen of a Qwen: fishjar/kiss-translator issue 218
+        # Gemini, in koharu-rs/koharu issue 850
+        f'Here is a natural translation:\n\n"{ANSWER}"\n\n---\n\n### Key Breakdown\n\n* **a** (b)',
         f"{ANSWER}\n\nLet me know if you would like another version!",
     ],
 )

@@ -71,7 +71,7 @@ def test_a_sound_machine(doctor: Any) -> None:
             {"DRAGOMAN_OFFLINE": "1", "DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY},
             "summaries",
             "problem",
-            "fetched",
+            f"not here; unset DRAGOMAN_OFFLINE; then `dragoman models pull {HUB_ONLY}` gets it",
         ),
         ({}, {"DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY}, "summaries", "ok", "fetched at the first start"),
         ({}, {"DRAGOMAN_TRANSLATE_MODEL": "nope"}, "translate", "problem", "no model 'nope'"),

@@ -18,9 +18,9 @@ from models.codec import Codec, Purpose
 from models.engine.protocol import Decoding, EngineStats, Generation, Output
 from models.entry import ModelEntry
 from models.errors import EngineFailed
+from models.hub import RepositoryNotFound
 from models.languages import Languages
 from models.loaded import TextModel
-from models.hub import RepositoryNotFound
 from models.loading import Store
 from models.pool import ModelPool
 

@@ -21,6 +21,7 @@ from models.catalog import Catalog
 from models.hub import CONNECTS_WITHIN_S
 from models.languages import Languages
 from models.loading import Store
+from models.tasks.route import cautions
 from service.cli import cli
 from service.http.app import create_app
 from service.runtime import Runtime
@@ -92,8 +93,6 @@ def test_the_command_in_the_refusal_gets_a_model_that_a_running_server_takes(
 def test_a_note_names_the_better_model_and_what_gets_it(
     hub: Hub, tiny_hub: TinyHub, folders: dict[str, str], serve: Serve
 ) -> None:
-    from models.tasks.route import cautions
-
     hub.add(BETTER, tiny_hub.entry("m2m100").path or Path())
     told = {}
     for name, given in {
@@ -191,7 +190,7 @@ def test_a_server_that_may_not_ask_the_hub_begins_no_fetch(hub: Hub, serve: Serv
     assert "unset DRAGOMAN_OFFLINE" in refused.json["detail"]
 
 
-# ---------------------------------------------------------------------------------------- a start without a hub
+# ---------------------------------------------------------------------------------------- no hub at the start
 
 
 def _start(folders: dict[str, str], *arguments: str, **variables: str) -> subprocess.Popen[str]:

@@ -146,11 +146,9 @@ class Store:
         if (not refresh or self.offline_by) and (found := self._whole(entry)) is not None:
             return found
         self._require_hub(entry)
-        repository = entry.repository or entry.name
-        if refresh:  # by the very command that gets it
-            return self._hub.fetch(repository, entry.revision, tell)
+        revision = entry.revision if refresh else self.revision(entry)
         with _once_settled(entry):
-            return self._hub.fetch(repository, self.revision(entry), tell)
+            return self._hub.fetch(entry.repository or entry.name, revision, tell)
 
     def _whole(self, entry: ModelEntry) -> Path | None:
         return self._hub.whole(entry.repository or entry.name, self.revision(entry))

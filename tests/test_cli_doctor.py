@@ -194,7 +194,7 @@ def test_sizes_are_of_what_is_here(tmp_path: Path) -> None:
 
 def test_the_list_says_what_has_to_be_fetched() -> None:
     done = CliRunner().invoke(cli, ["models", "list"], obj=Session(FakeRuntime))
-    assert "not pulled: it is fetched from the model hub" in done.stderr
+    assert "not pulled: it is fetched by `dragoman models pull NAME`" in done.stderr
     rows = CliRunner().invoke(cli, ["models", "list", "--json"], obj=Session(FakeRuntime)).stdout
     by_name = {row["name"]: row for row in json.loads(rows)}
     assert by_name["dragoman/extractive"]["default_for"] == ["summarize"]

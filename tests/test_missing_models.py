@@ -182,6 +182,22 @@ def test_a_failed_first_use_says_what_gets_it_later(
         assert f"agree to its terms on {hub.url}/{BETTER}, and set HF_TOKEN" in answer.json["detail"]
 
 
+@pytest.mark.parametrize("offline", ["0", "1"])
+def test_commands_say_it_too(hub: Hub, folders: dict[str, str], tmp_path: Path, offline: str) -> None:
+    hub.status = 500
+    article, records = tmp_path / "a.txt", tmp_path / "a.jsonl"
+    article.write_text("Good morning.")
+    records.write_text('{"text": "Good morning."}\n')
+    environment = folders | {"DRAGOMAN_OFFLINE": offline}
+    for command in ("translate --from en --to fr", "batch translate --to fr", "models pull"):
+        files = {"t": [str(article)], "b": [str(records), str(tmp_path / "out")], "m": []}[command[0]]
+        model = [BETTER] if command.startswith("models") else ["--model", BETTER, *files]
+        done = run(f"{command} {' '.join(model)}", environment)
+        assert done.exit_code == 1
+        assert command_in(done.stderr) == f"models pull {BETTER}"
+        assert ("unset DRAGOMAN_OFFLINE" in done.stderr) == (offline == "1")
+
+
 def test_a_server_that_may_not_ask_the_hub_begins_no_fetch(hub: Hub, serve: Serve) -> None:
     client, runtime = serve(offline=True)
     _, key = runtime.keys.create("operator", admin=True)

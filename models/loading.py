@@ -110,6 +110,12 @@ class Store:
             return self._packaged(entry)
         return self._from_hub(entry, tell=tell)
 
+    def local(self, entry: ModelEntry) -> Path:
+        """The entry's files as `folder` has them, but for what would be fetched: ModelUnavailable then."""
+        if entry.path is None and entry.package is None and self._whole(entry) is None:
+            raise RepositoryNotFound(self.missing(entry))
+        return self.folder(entry)
+
     def require(self, entry: ModelEntry) -> None:
         """Raise RepositoryNotFound if the entry is neither here nor at the hub. Fetches nothing."""
         if entry.path is not None:
@@ -221,7 +227,7 @@ class Store:
             if entry.package is not None:
                 packaged.module_folder(entry.package.module)
             else:
-                Store(self.cache, offline=True).folder(entry)
+                self.local(entry)
         except ModelUnavailable:
             return "not pulled"
         return "ready"
@@ -252,9 +258,7 @@ class Store:
                 found = packaged.problems(package) + prepared.problems()
                 source, is_there = self._source(package, prepared), prepared.folder.is_dir()
             else:
-                if self.state(entry) == "not pulled" and entry.path is None:
-                    return [self.missing(entry).removeprefix(f"{entry.name} ")]
-                source, is_there = self.folder(entry), True
+                source, is_there = self.local(entry), True
                 found = blob_problems(source) if _has_weights(source) else [f"{source} holds no weights"]
             for made in (self._converted(entry, source), self._written(entry, source)):
                 found = found + made.problems()
@@ -262,7 +266,7 @@ class Store:
                 self.tokenizer(entry)
             return found
         except ModelUnavailable as error:
-            return [error.placed.removeprefix(f"{entry.name}: ")]
+            return [error.placed.removeprefix(entry.name).lstrip(": ")]
 
     # ------------------------------------------------------------------ inside
 

@@ -209,13 +209,26 @@ def test_a_server_that_may_not_ask_the_hub_begins_no_fetch(hub: Hub, serve: Serv
 # ---------------------------------------------------------------------------------------- no hub at the start
 
 
-def _start(folders: dict[str, str], *arguments: str, **variables: str) -> subprocess.Popen[str]:
-    program = [sys.executable, "-m", "service", "serve", "--port", "0", *arguments]
-    environment = {k: v for k, v in os.environ.items() if k not in ("HF_TOKEN", "HF_HUB_OFFLINE")}
-    environment |= folders | {"DRAGOMAN_DEVICE": "cpu"} | variables
-    return subprocess.Popen(
-        program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(folders: dict[str, str]) -> Iterator[Start]:
+    """`dragoman serve`, with arguments and variables; what still runs at the end is killed."""
+    started = []
+
+    def start(*arguments: str, **variables: str) -> "subprocess.Popen[str]":
+        program = [sys.executable, "-m", "service", "serve", "--port", "0", *arguments]
+        environment = {k: v for k, v in os.environ.items() if k not in ("HF_TOKEN", "HF_HUB_OFFLINE")}
+        environment |= folders | {"DRAGOMAN_DEVICE": "cpu"} | variables
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(program, env=environment, stdout=pipe, stderr=pipe, text=True))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.kill()
+        server.communicate()
 
 
 @pytest.fixture
@@ -244,11 +257,11 @@ def silent() -> Iterator[str]:
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("there", ["nowhere", "silent"])
 def test_a_set_without_a_hub_ends_the_start(
-    folders: dict[str, str], request: pytest.FixtureRequest, there: str, workers: str
+    start: Start, request: pytest.FixtureRequest, there: str, workers: str
 ) -> None:
     address = request.getfixturevalue(there)
     began = time.monotonic()
-    server = _start(folders, "--models", "fast", HF_ENDPOINT=address, DRAGOMAN_WORKERS=workers)
+    server = start("--models", "fast", HF_ENDPOINT=address, DRAGOMAN_WORKERS=workers)
     out, err = server.communicate(timeout=60)
     assert (server.returncode, out) == (1, "")
     assert len(err.splitlines()) == 1 and f"not here: {SUMMARIZER}, {PATTERN}" in err
@@ -257,10 +270,10 @@ def test_a_set_without_a_hub_ends_the_start(
     assert time.monotonic() - began < CONNECTS_WITHIN_S + 20, "but for the start of a busy machine's Python"
 
 
-def test_settings_that_forbid_the_hub_end_it_too(folders: dict[str, str], hub: Hub) -> None:
+def test_settings_that_forbid_the_hub_end_it_too(start: Start, hub: Hub) -> None:
     named = {"DRAGOMAN_TRANSLATE_MODEL": BETTER, "HF_ENDPOINT": hub.url}
     for setting in ("DRAGOMAN_OFFLINE", "HF_HUB_OFFLINE"):
-        server = _start(folders, **named, **{setting: "1"})
+        server = start(**named, **{setting: "1"})
         _, err = server.communicate(timeout=60)
         assert server.returncode == 1 and f"not here: {BETTER}; and {setting} forbids" in err
         assert command_in(err) == f"models pull {BETTER}"
@@ -277,19 +290,19 @@ def _listens(server: subprocess.Popen[str]) -> bool:
 
 
 def test_what_is_in_the_cache_starts_without_a_hub(
-    hub: Hub, tiny_hub: TinyHub, folders: dict[str, str], nowhere: str
+    hub: Hub, tiny_hub: TinyHub, folders: dict[str, str], nowhere: str, start: Start
 ) -> None:
     hub.add(SUMMARIZER, tiny_hub.entry("bart").path or Path())
     hub.add(PATTERN.replace("*", "en-fr"), tiny_hub.entry("marian").path or Path())
     assert run("models pull fast --pairs en-fr", folders).exit_code == 0
-    assert _listens(_start(folders, "--models", "fast", HF_ENDPOINT=nowhere))
+    assert _listens(start("--models", "fast", HF_ENDPOINT=nowhere))
 
 
 @pytest.mark.parametrize("status", [None, 503])
-def test_a_slow_or_failing_hub_is_one(hub: Hub, folders: dict[str, str], status: int | None) -> None:
+def test_a_slow_or_failing_hub_is_one(hub: Hub, start: Start, status: int | None) -> None:
     """The server starts, and asks again as requests come."""
     hub.status = status
     if status is None:
         hub.answers.clear()
-    assert _listens(_start(folders, "--models", "fast", HF_ENDPOINT=hub.url))
+    assert _listens(start("--models", "fast", HF_ENDPOINT=hub.url))
     assert hub.asked

@@ -17,11 +17,21 @@ from models.languages import Languages
 
 
 class Catalog:
-    """All entries: the shipped ones and the user's; or of them those that are `allowed`."""
+    """All entries: the shipped ones and the user's; or of them those that are `allowed`.
 
-    def __init__(self, entries: Iterable[ModelEntry], allowed: Callable[[ModelEntry], bool] | None = None):
+    `missing` says why another one is not, and what gets it.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[ModelEntry],
+        allowed: Callable[[ModelEntry], bool] = lambda _entry: True,
+        missing: Callable[[ModelEntry], str] = lambda entry: f"{entry.name} may not be used here",
+    ):
         self._entries = {entry.name: entry for entry in entries}
-        self._allowed = allowed
+        self.has = allowed
+        """Whether an entry is one of those that can be had; asked each time."""
+        self._missing = missing
 
     @classmethod
     def load(cls, languages: Languages, own: Path | None = None, named: Iterable[str] = ()) -> "Catalog":
@@ -44,33 +54,46 @@ class Catalog:
         entries += [_entry(server_entry(name), "", Path(), languages) for name in servers]
         return cls(entries)
 
-    def only(self, allowed: Callable[[ModelEntry], bool]) -> "Catalog":
+    def only(self, allowed: Callable[[ModelEntry], bool], missing: Callable[[ModelEntry], str]) -> "Catalog":
         """The same entries, of which only these are shown and can be had; it is asked each time."""
-        return Catalog(self._entries.values(), allowed)
+        return Catalog(self._entries.values(), allowed, missing)
 
     @property
     def entries(self) -> tuple[ModelEntry, ...]:
-        return tuple(e for e in self._entries.values() if self._may(e))
+        return tuple(e for e in self._entries.values() if self.has(e))
 
     def get(self, name: str, task: Task | None = None) -> ModelEntry:
         """The entry of this name. Raises UnknownModel, also for a model that does not do `task`."""
-        patterns = (hit for entry in self._entries.values() if (hit := entry.matches(name)))
-        found = self._entries.get(name) or next(patterns, None)
-        if found is not None and (task is None or task in found.tasks) and self._may(found):
+        found = self.find(name)
+        if found is not None and (task is None or task in found.tasks) and self.has(found):
             return found
         able = [entry.name for entry in self.entries if task is None or task in entry.tasks]
         if found is None:
-            near = difflib.get_close_matches(name, able, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
             raise UnknownModel(
-                f"there is no model {name!r} in the catalog{hint}", field="model", allowed=able
+                f"there is no model {name!r} in the catalog{self._hint(name, task)}",
+                field="model",
+                allowed=able,
             )
         if task is not None and task not in found.tasks:
             raise UnknownModel(f"{name} does not {task}", field="model", allowed=able)
-        raise UnknownModel(f"{name} may not be used here", field="model", allowed=able)
+        raise UnknownModel(self._missing(found), field="model", allowed=able)
 
-    def _may(self, entry: ModelEntry) -> bool:
-        return self._allowed is None or self._allowed(entry)
+    def find(self, name: str) -> ModelEntry | None:
+        """The entry of this name, whether it can be had or not; None if there is none."""
+        patterns = (hit for entry in self._entries.values() if (hit := entry.matches(name)))
+        return self._entries.get(name) or next(patterns, None)
+
+    def others(self, task: Task) -> list[ModelEntry]:
+        """The entries that do the task, but cannot be had as things are."""
+        return [entry for entry in self._entries.values() if task in entry.tasks and not self.has(entry)]
+
+    def _hint(self, name: str, task: Task | None) -> str:
+        """Return the nearest name there is, and what gets that model if it cannot be had as things are."""
+        names = [entry.name for entry in self._entries.values() if task is None or task in entry.tasks]
+        near = [self._entries[each] for each in difflib.get_close_matches(name, names, n=1)]
+        if near and not self.has(near[0]):
+            return f"; {self._missing(near[0])}"
+        return f"; did you mean {near[0].name}?" if near else ""
 
 
 def _parse(text: str, file: str, base: Path, languages: Languages) -> list[ModelEntry]:

@@ -92,6 +92,8 @@ class ModelEntry(_Frozen):
     licence: str = "see its repository"
     description: str = ""
     caution: str = ""
+    better: str | None = None
+    gated: bool = False
     parameters_m: int = Field(0, ge=0)
     download_mb: int = Field(0, ge=0)
     repository: str | None = None

@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,9 @@ FETCHED = ".dragoman-fetched"
 """Put into a repository's snapshot when all of it is there: an interrupted download leaves a part."""
 
 KEPT = "; what was fetched is kept, and the next try goes on there"
+
+CONNECTS_WITHIN_S = 3.0
+"""Seconds in which a hub that is there takes a connection."""
 
 Tell = Callable[[int, int], None]
 """Hears how many bytes are here, and how many it will be."""
@@ -230,6 +234,33 @@ def _check_room(repository: str, folder: Path, size: int) -> None:
         )
 
 
+def page(repository: str) -> str:
+    """Return the address of a repository's page at the hub."""
+    from huggingface_hub import constants
+
+    return f"{constants.ENDPOINT}/{repository}"
+
+
+def absent() -> str | None:
+    """Return why nobody can be connected to at the hub's address, or None. A slow or failing hub is there."""
+    found = ["its name was not resolved in time"]  # which takes as long as the system likes
+    asking = threading.Thread(target=lambda: found.append(_unconnected()), daemon=True)
+    asking.start()
+    asking.join(CONNECTS_WITHIN_S + 1)
+    return found[-1] or None
+
+
+def _unconnected() -> str:
+    from huggingface_hub import constants, get_session
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=CONNECTS_WITHIN_S)
+    except Exception as error:  # noqa: BLE001 - of httpx or httpx2, as huggingface_hub has it
+        kinds = {"ConnectError", "ConnectTimeout", "ProxyError", "UnsupportedProtocol", "InvalidURL"}
+        return (str(error) or "no answer") if type(error).__name__ in kinds else ""
+    return ""
+
+
 def _part(blobs: Path, file: HubFile) -> Path:
     return blobs / f"{file.sha256}.part"
 
@@ -249,7 +280,7 @@ def _explained(repository: str, revision: str, kept: str = "") -> Iterator[None]
         raise
     except errors.GatedRepoError as error:
         raise ModelUnavailable(
-            f"{repository} is gated: agree to its terms on its page at the hub, and set HF_TOKEN to a token "
+            f"{repository} is gated: agree to its terms on {page(repository)}, and set HF_TOKEN to a token "
             "of that account"
         ) from error
     except errors.RevisionNotFoundError as error:

@@ -26,7 +26,7 @@ def bytes_on_disk(store: Store, entry: ModelEntry) -> int | None:
         parts = packaged.sources(entry.package).values()
         return made + sum(_size(part) for files in parts for part in files)
     try:
-        folder = Store(store.cache, offline=True).folder(entry)
+        folder = store.local(entry)
     except ModelUnavailable:
         return None
     return made + sum(map(_size, folder.rglob("*")))

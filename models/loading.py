@@ -9,7 +9,8 @@ import hashlib
 import json
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,7 @@ from models import originals, packaged
 from models.apart import apart
 from models.entry import ModelEntry, Package
 from models.errors import ModelUnavailable
-from models.hub import HubCache, RepositoryNotFound, Tell
+from models.hub import HubCache, RepositoryNotFound, Tell, page
 from models.made import Made, blob_problems
 from models.tokenizer import VERSION as TOKENIZERS
 from models.tokenizer import read_back
@@ -34,7 +35,10 @@ def _silent(_done: int, _total: int) -> None:
 
 
 class Store:
-    """Keeps models under `cache`. The hub is asked for those that it `may_fetch`, with `offline` for none."""
+    """Keeps models under `cache`. The hub is asked for those that it `may_fetch`, with `offline` for none.
+
+    `may_use` says which models the operator's list leaves in, where there is one.
+    """
 
     def __init__(
         self,
@@ -42,11 +46,52 @@ class Store:
         *,
         offline: bool = False,
         may_fetch: Callable[[ModelEntry], bool] = lambda _entry: True,
+        may_use: Callable[[ModelEntry], bool] = lambda _entry: True,
     ):
         self.cache = cache
         self.offline = offline
         self._may_fetch = may_fetch
+        self._may_use = may_use
         self._hub = HubCache(cache / "hub")
+
+    # ------------------------------------------------------------------ what is missing
+
+    @property
+    def offline_by(self) -> str | None:
+        """The setting that keeps the hub from being asked, if there is one."""
+        if self.offline:
+            return "DRAGOMAN_OFFLINE"
+        from huggingface_hub import constants
+
+        return "HF_HUB_OFFLINE" if constants.HF_HUB_OFFLINE else None
+
+    def missing(self, entry: ModelEntry) -> str:
+        """Return the whole sentence about a model that is not here or may not be used."""
+        why = "is not here" if self._may_use(entry) else "may not be used here"
+        return f"{entry.name} {why}: {self.how_to_get(entry)}"
+
+    def lacking(self, entries: Iterable[ModelEntry]) -> list[ModelEntry]:
+        """Return those that would have to be fetched; a pattern while there is a model of no pair."""
+        return [each for each in entries if self.state(each) == "not pulled" or not self._has_pair(each)]
+
+    def how_to_get(self, entry: ModelEntry) -> str:
+        """Return what gets a model that is not here: one command, after what must be done for it to work.
+
+        Every message that names such a model has its end from here.
+        """
+        if not self._may_use(entry):
+            return "DRAGOMAN_ALLOW_MODELS has to name it"
+        if entry.path is not None:
+            return "its files go into the folder that the catalog's `path` names"
+        if entry.package is not None:
+            return packaged.how_to_get(entry.package.module)
+        first = []
+        if (setting := self.offline_by) is not None:
+            first.append(f"unset {setting}")
+        if entry.gated:
+            first.append(f"agree to its terms on {page(entry.repository or entry.name)}")
+            first.append("set HF_TOKEN to a token of that account")
+        return f"{', '.join(first)}; then {_pull(entry)}" if first else _pull(entry)
 
     # ------------------------------------------------------------------ folders
 
@@ -65,13 +110,20 @@ class Store:
             return self._packaged(entry)
         return self._from_hub(entry, tell=tell)
 
+    def local(self, entry: ModelEntry) -> Path:
+        """The entry's files as `folder` has them, but for what would be fetched: ModelUnavailable then."""
+        if entry.path is None and entry.package is None and self._whole(entry) is None:
+            raise RepositoryNotFound(self.missing(entry))
+        return self.folder(entry)
+
     def require(self, entry: ModelEntry) -> None:
         """Raise RepositoryNotFound if the entry is neither here nor at the hub. Fetches nothing."""
         if entry.path is not None:
             self.folder(entry)
         elif entry.package is None and entry.kind != "server" and self._whole(entry) is None:
             self._require_hub(entry)
-            self._hub.require(entry.repository or entry.name, self.revision(entry))
+            with _once_settled(entry):
+                self._hub.require(entry.repository or entry.name, self.revision(entry))
 
     def ct2_folder(self, entry: ModelEntry) -> Path:
         """The entry as CTranslate2 reads it, converted the first time. Raises NotConvertible."""
@@ -97,23 +149,20 @@ class Store:
 
     def _from_hub(self, entry: ModelEntry, *, refresh: bool = False, tell: Tell = _silent) -> Path:
         """The repository's snapshot: the cached one if it is whole, or with `refresh` the hub's newest."""
-        if (self.offline or not refresh) and (found := self._whole(entry)) is not None:
+        if (not refresh or self.offline_by) and (found := self._whole(entry)) is not None:
             return found
         self._require_hub(entry)
         revision = entry.revision if refresh else self.revision(entry)
-        return self._hub.fetch(entry.repository or entry.name, revision, tell)
+        with _once_settled(entry):
+            return self._hub.fetch(entry.repository or entry.name, revision, tell)
 
     def _whole(self, entry: ModelEntry) -> Path | None:
         return self._hub.whole(entry.repository or entry.name, self.revision(entry))
 
     def _require_hub(self, entry: ModelEntry) -> None:
         """Raise RepositoryNotFound if the hub may not be asked for it."""
-        if self.offline:
-            raise RepositoryNotFound(
-                f"{entry.name} is not in the cache, and the hub may not be asked (offline)"
-            )
-        if not self._may_fetch(entry):
-            raise RepositoryNotFound(f"{entry.name} is not in the cache, and it may not be fetched here")
+        if self.offline_by or not self._may_fetch(entry):
+            raise RepositoryNotFound(self.missing(entry))
 
     # ------------------------------------------------------------------ loading
 
@@ -184,7 +233,7 @@ class Store:
             if entry.package is not None:
                 packaged.module_folder(entry.package.module)
             else:
-                Store(self.cache, offline=True).folder(entry)
+                self.local(entry)
         except ModelUnavailable:
             return "not pulled"
         return "ready"
@@ -204,6 +253,9 @@ class Store:
         own = [entry for entry in found for pair in entry.pairs if pattern.for_pair(*pair).name == entry.name]
         return [entry for entry in own if self.state(entry) == "ready"]
 
+    def _has_pair(self, entry: ModelEntry) -> bool:
+        return not entry.is_pattern or entry.path is not None or bool(self.pulled(entry))
+
     def check(self, entry: ModelEntry) -> list[str]:
         """Return the faults of the entry's files; empty if they are sound."""
         if entry.kind == "server":
@@ -214,7 +266,7 @@ class Store:
                 found = packaged.problems(package) + prepared.problems()
                 source, is_there = self._source(package, prepared), prepared.folder.is_dir()
             else:
-                source, is_there = Store(self.cache, offline=True).folder(entry), True
+                source, is_there = self.local(entry), True
                 found = blob_problems(source) if _has_weights(source) else [f"{source} holds no weights"]
             for made in (self._converted(entry, source), self._written(entry, source)):
                 found = found + made.problems()
@@ -222,7 +274,7 @@ class Store:
                 self.tokenizer(entry)
             return found
         except ModelUnavailable as error:
-            return [error.placed.removeprefix(f"{entry.name}: ")]
+            return [error.placed.removeprefix(entry.name).lstrip(": ")]
 
     # ------------------------------------------------------------------ inside
 
@@ -257,6 +309,24 @@ class Store:
             key = f"local--{hashlib.sha256(bytes(source.resolve())).hexdigest()[:12]}"
         home = self.cache / "models" / key.replace("/", "--")
         return Made(home / f"{kind}-{source.resolve().name}", self.revision(entry))
+
+
+@contextmanager
+def _once_settled(entry: ModelEntry) -> Iterator[None]:
+    """Adds the command that gets the model to an error of the hub or the disk, but where the hub has none."""
+    try:
+        yield
+    except RepositoryNotFound:
+        raise
+    except ModelUnavailable as error:
+        raise ModelUnavailable(f"{error.message}; once that is settled, {_pull(entry)}") from error
+
+
+def _pull(entry: ModelEntry) -> str:
+    """Return the command that gets a model, of a pattern that of one pair."""
+    if entry.is_pattern:
+        return f"`dragoman models pull {entry.name.replace('*', 'en-fr')}` gets the one for English to French"
+    return f"`dragoman models pull {entry.name}` gets it"
 
 
 def _numbers(entry: ModelEntry) -> str:

@@ -23,12 +23,19 @@ RECIPE = 2
 """Raised when weights are put together differently, so that what was made before is made anew."""
 
 
+def how_to_get(module: str) -> str:
+    """Return the command that installs a package that is not here."""
+    return f"`pip install {module.replace('_', '-')}` gets it"
+
+
 def module_folder(module: str) -> Path:
     """Where an installed package lies. Raises ModelUnavailable if it is not installed."""
     try:
         return Path(str(files(module)))
     except ModuleNotFoundError as error:
-        raise ModelUnavailable(f"the package {module} with the bundled weights is not installed") from error
+        raise ModelUnavailable(
+            f"the package {module} with the bundled weights is not installed: {how_to_get(module)}"
+        ) from error
 
 
 def problems(package: Package) -> list[str]:

@@ -97,10 +97,12 @@ def cli(session: Session, debug: bool) -> None:
 def serve(session: Session, host: str | None, port: int | None, models: str | None) -> None:
     """Serve over HTTP until stopped."""
     settings = session.settings(host=host, port=port, models=models)
+    from service.commands.sets import require_models
     from service.http.server import serve as serve_http
     from service.listening import require_free
 
     require_free(settings.host, settings.port)
+    require_models(settings)
     if (told := _advice(settings)) is not None:
         note(f"models: {told}")
     serve_http(settings)

@@ -64,9 +64,12 @@ class Runtime:
         self.languages = Languages.load()
         whole = self._whole = Catalog.load(self.languages, settings.catalog, settings.named_models)
         chosen = _chosen(whole, settings)  # a wrong setting ends the start
-        self.store = Store(settings.cache_dir, offline=settings.offline, may_fetch=chosen)
-        here = self.store.here if settings.allow_models is None else lambda _: False
-        self.catalog = whole.only(lambda entry: chosen(entry) or here(entry))
+        listed = (lambda _: True) if settings.allow_models is None else chosen
+        self.store = Store(settings.cache_dir, offline=settings.offline, may_fetch=chosen, may_use=listed)
+        here = self.store.here
+        self.catalog = whole.only(
+            lambda entry: chosen(entry) or (listed(entry) and here(entry)), self.store.missing
+        )
         self.detector = LanguageDetector()
         self.glossaries = Glossaries(
             settings.data_dir / "glossaries.sqlite", self.languages, max_bytes=settings.max_glossary_bytes
@@ -148,7 +151,8 @@ class Runtime:
     def pull(self, name: str) -> ModelEntry:
         """Have a model of the whole catalog fetched and loaded in the background; returns its entry.
 
-        Raises UnknownModel, also where the settings name the models that may be used and this is none.
+        Raises UnknownModel, also where the settings name the models that may be used and this is none, and
+        ModelUnavailable where the hub may not be asked.
         """
         catalog = self._whole if self.settings.allow_models is None else self.catalog
         entry = catalog.get(name)
@@ -156,6 +160,8 @@ class Runtime:
             example = entry.name.replace("*", "en-fr")
             raise InvalidInput(f"{name} stands for one model a language pair", field="name", allowed=example)
         store = Store(self.settings.cache_dir, offline=self.settings.offline)
+        if store.offline_by and not store.here(entry):
+            raise ModelUnavailable(store.missing(entry))
         if entry.name not in self.pool.board.stages():  # else it is there, or on its way, perhaps elsewhere
             self.pool.begin(entry, lambda tell: store.pull(entry, tell))
         return entry

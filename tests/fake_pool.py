@@ -18,9 +18,10 @@ from models.codec import Codec, Purpose
 from models.engine.protocol import Decoding, EngineStats, Generation, Output
 from models.entry import ModelEntry
 from models.errors import EngineFailed
+from models.hub import RepositoryNotFound
 from models.languages import Languages
 from models.loaded import TextModel
-from models.loading import RepositoryNotFound
+from models.loading import Store
 from models.pool import ModelPool
 
 CHARACTERS_A_TOKEN = 5
@@ -103,6 +104,12 @@ class FakeStore:
 
     def require(self, entry: ModelEntry) -> None:
         self.folder(entry)
+
+    def here(self, entry: ModelEntry) -> bool:
+        return entry.bundled
+
+    def how_to_get(self, entry: ModelEntry) -> str:
+        return Store(Path("/nowhere")).how_to_get(entry)
 
     def folder(self, entry: ModelEntry) -> Path:
         if not any((entry.repository or "").endswith(pair) for pair in self.pairs):

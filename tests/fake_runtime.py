@@ -37,6 +37,12 @@ class FakeStore:
     def state(self, entry):
         return "ready" if entry.bundled else "not pulled"
 
+    def here(self, entry):
+        return entry.bundled
+
+    def how_to_get(self, entry):
+        return f"`dragoman models pull {entry.name}` gets it"
+
     def revision(self, entry):
         return self.revisions.get(entry.name, "r1")
 
@@ -45,6 +51,9 @@ class FakeStore:
 
 
 class FakePool:
+    def __init__(self, catalog, store):
+        self.catalog, self.store = catalog, store
+
     def load(self, name):
         pass
 
@@ -107,7 +116,7 @@ class FakeRuntime:
         self.catalog = Catalog.load(self.languages, settings.catalog)
         self.detector = LanguageDetector()
         self.store = FakeStore()
-        self.pool = FakePool()
+        self.pool = FakePool(self.catalog, self.store)
         self.summarizer = FakeTask(self, _summary)
         self.translator = FakeTask(self, _translation)
         self.closed = False

@@ -86,6 +86,9 @@ class Hub:
         self.go_on = threading.Event()
         """While it is not set, the CDN waits after two blocks."""
         self.go_on.set()
+        self.answers = threading.Event()
+        """While it is not set, the hub takes connections and answers none."""
+        self.answers.set()
         self._hub, self._cdn = _Server(self._answer), _Server(self._serve)
         self.url = self._hub.url
 
@@ -95,6 +98,7 @@ class Hub:
 
     def close(self) -> None:
         self.go_on.set()
+        self.answers.set()
         for server in (self._hub, self._cdn):
             server.is_closed = True
             server.shutdown()
@@ -105,6 +109,7 @@ class Hub:
     def _answer(self, http: BaseHTTPRequestHandler) -> None:
         path = unquote(urlsplit(http.path).path)
         self.asked.append(f"{http.command} {path}")
+        self.answers.wait(60)
         if self.status is not None:
             return _send(http, self.status, b"{}", {})
         if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(revision|tree)/(.+))?", path):

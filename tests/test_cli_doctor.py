@@ -72,7 +72,7 @@ def test_a_sound_machine(doctor: Any) -> None:
             {"DRAGOMAN_OFFLINE": "1", "DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY},
             "summaries",
             "problem",
-            "fetched",
+            f"not here; unset DRAGOMAN_OFFLINE; then `dragoman models pull {HUB_ONLY}` gets it",
         ),
         ({}, {"DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY}, "summaries", "ok", "fetched at the first start"),
         ({}, {"DRAGOMAN_TRANSLATE_MODEL": "nope"}, "translate", "problem", "no model 'nope'"),
@@ -194,7 +194,7 @@ def test_sizes_are_of_what_is_here(tmp_path: Path) -> None:
 
 def test_the_list_says_what_has_to_be_fetched() -> None:
     done = CliRunner().invoke(cli, ["models", "list"], obj=Session(FakeRuntime))
-    assert "not pulled: it is fetched from the model hub" in done.stderr
+    assert "not pulled: it is fetched by `dragoman models pull NAME`" in done.stderr
     rows = CliRunner().invoke(cli, ["models", "list", "--json"], obj=Session(FakeRuntime)).stdout
     by_name = {row["name"]: row for row in json.loads(rows)}
     assert by_name["dragoman/extractive"]["default_for"] == ["summarize"]

@@ -157,4 +157,7 @@ def test_a_model_whose_weights_cannot_be_had_is_told(server: Server) -> None:
         "POST", "/v1/summarize", {"text": ARTICLE, "model": "facebook/bart-large-cnn"}
     )
     assert status == 503
-    assert "facebook/bart-large-cnn is not in the cache" in problem["detail"]
+    assert (
+        "not here: unset DRAGOMAN_OFFLINE; then `dragoman models pull facebook/bart-large-cnn`"
+        in problem["detail"]
+    )

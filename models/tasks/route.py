@@ -19,9 +19,18 @@ class Hop:
     target: str
 
 
-def cautions(hops: Sequence[Hop]) -> tuple[str, ...]:
-    """Return what the catalog has readers told of these models, each once."""
-    return tuple(dict.fromkeys(hop.entry.caution for hop in hops if hop.entry.caution))
+def cautions(pool: ModelPool, entries: Sequence[ModelEntry]) -> tuple[str, ...]:
+    """Return what the catalog has readers told of these models, each once, with what gets a better one."""
+    return tuple(dict.fromkeys(_caution(pool, entry) for entry in entries if entry.caution))
+
+
+def _caution(pool: ModelPool, entry: ModelEntry) -> str:
+    better = None if entry.better is None else pool.catalog.find(entry.better)
+    if better is None:
+        return entry.caution
+    is_usable = pool.catalog.has(better) and pool.store.here(better)
+    how = "" if is_usable else f": {pool.store.how_to_get(better)}"
+    return f"{entry.caution}; {better.name}, named as `model`, is better{how}"
 
 
 def _joined(entries: Sequence[ModelEntry], source: str, target: str) -> list[Hop]:
@@ -166,16 +175,22 @@ class Router:
         if language in entry.languages or not entry.languages:
             return language
         near = self._languages.nearest(language, entry.languages)
-        others = [
-            e.name for e in self._pool.catalog.entries if language in e.languages and "translate" in e.tasks
-        ]
         hint = f"; the nearest it has: {', '.join(map(self._languages.name, near))}" if near else ""
-        hint += f"; {', '.join(others[:3])} would" if others else ""
+        hint += self._others(language)
         raise UnsupportedLanguage(
             f"{entry.name} does not translate {self._languages.name(language)} ({language}){hint}",
             field=field,
             allowed=[*near, *(code for code in entry.languages if code not in near)],
         )
+
+    def _others(self, language: str) -> str:
+        """Return which models here translate the language, else the first that does and what gets it."""
+        catalog, store = self._pool.catalog, self._pool.store
+        able = [e for e in catalog.entries if language in e.languages and "translate" in e.tasks]
+        if here := [each.name for each in able if store.here(each)]:
+            return f"; {', '.join(here[:3])} would"
+        able += [each for each in catalog.others("translate") if language in each.languages]
+        return f"; {able[0].name} would: {store.how_to_get(able[0])}" if able else ""
 
 
 def check_recognized(language: str) -> None:

@@ -4,7 +4,7 @@ The text's form (paragraphs, blank lines, list marks, markup) never goes through
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from models.entry import ModelEntry
@@ -104,7 +104,8 @@ class Translator:
             alternatives=request.alternatives,
             remembered=remembered,
         )
-        return (yield from _written(request, source, detected, hypotheses, terms, runs, parts, done))
+        written = yield from _written(request, source, detected, hypotheses, terms, runs, parts, done)
+        return replace(written, cautions=cautions(self._pool, [hop.entry for hop in hops]))
 
     def translate(
         self,
@@ -121,7 +122,8 @@ class Translator:
         yield from until_loaded(self._pool, [hop.entry for hop in hops])
         hypotheses = Hypotheses(self._pool, hops)
         done = yield from attempts(hypotheses, [Sentence(text) for text in texts], None, event_of)
-        return Translated(done, hops[-1].target, _names(hops), hypotheses.usage(), cautions(hops))
+        told = cautions(self._pool, [hop.entry for hop in hops])
+        return Translated(done, hops[-1].target, _names(hops), hypotheses.usage(), told)
 
     def check(self, source: str, target: str, model: str | None = None) -> list[Hop]:
         """The models that would translate, one after another. Raises InvalidInput where none would."""
@@ -244,7 +246,6 @@ def _written(
         via=_via(hops),
         usage=hypotheses.usage(),
         notes=tuple(notes),
-        cautions=cautions(hops),
         terms=accounted,
         partial=any(each.missing for each in done) or None,
         alternatives=tuple(other for other in others if other != written),

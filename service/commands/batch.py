@@ -165,6 +165,7 @@ def _batch_here(
         from service.batch.ray.environment import prepare
 
         prepare(local=options.ray_address is None)
+    from models.tasks.route import cautions
     from service.batch.job import BatchJob
     from service.batch.processes import text_processes
     from service.work.outputs import OutputKeys
@@ -180,9 +181,9 @@ def _batch_here(
         gc.collect()
         gc.freeze()  # what is loaded stays: a collector that walks it took an eighth of all text work
         told = {"dragoman": importlib.metadata.version("dragoman"), **task.told(), "models": models}
-        if cautions := [each.caution for each in map(runtime.catalog.get, models) if each.caution]:
-            told["cautions"] = cautions
-        for each in cautions:
+        if found := cautions(runtime.pool, [runtime.catalog.get(name) for name in models]):
+            told["cautions"] = list(found)
+        for each in found:
             note(f"note: {each}")
         where, how = _settings(options, fields, "cpu" if by_ray else runtime.device)
         make_doer: MakeDoer | None = None

@@ -27,8 +27,8 @@ LEAST_MEMORY = 800_000_000
 LIKED_DISK = 2_000_000_000
 """The bundled translation model takes 0.6 GB of the cache, and more while it is put together."""
 LEAST_DISK = 100_000_000
-NEEDED = ("torch", "transformers", "ctranslate2", "safetensors", "sentencepiece")
 HUB = "https://huggingface.co"
+NEEDED = ("torch", "transformers", "ctranslate2", "safetensors", "sentencepiece")
 
 State = Literal["ok", "warning", "problem"]
 
@@ -173,8 +173,8 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
     store = Store(settings.cache_dir, offline=settings.offline)
     chosen = [_chosen(catalog, settings, task) for task in ("summarize", "translate", "entail")]
     entries = [each for each in chosen if not isinstance(each, Finding) and each is not None]
-    lacking = [each for each in entries if store.state(each) == "not pulled"]
-    hub = _hub(settings, needed=bool(lacking))
+    lacking = store.lacking(entries)
+    hub = _hub(store, needed=bool(lacking))
     yield hub
     for task, each in zip(("summaries", "translations", "entailment"), chosen, strict=True):
         if isinstance(each, Finding):
@@ -188,7 +188,8 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
                 ready = "fetched by pair, when one is first used"
             elif each in lacking:
                 ready = "to be fetched at the first start"
-                state = "problem" if hub.state != "ok" or settings.offline else "ok"
+            if each in lacking and (hub.state != "ok" or store.offline_by):
+                state, ready = "problem", f"not here; {store.how_to_get(each)}"
             told = _engine(settings, each, device)
             if device == "cuda" and is_prepared(store, each) and (why := _unfit(settings, store, each)):
                 state, told = "warning", f"run by CTranslate2 in int8 on the CPU, as {why}"
@@ -253,9 +254,9 @@ _ENGINES = {
 }
 
 
-def _hub(settings: "Settings", *, needed: bool) -> Finding:
-    if settings.offline:
-        return Finding("hub", "ok", "not asked, as DRAGOMAN_OFFLINE says")
+def _hub(store: "Store", *, needed: bool) -> Finding:
+    if (setting := store.offline_by) is not None:
+        return Finding("hub", "ok", f"not asked, as {setting} says")
     url = os.environ.get("HF_ENDPOINT") or HUB
     if (why := machine.unreachable(url)) is None:
         return Finding("hub", "ok", f"{url} answers")

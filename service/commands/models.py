@@ -52,9 +52,8 @@ def list_models(session: Session, as_json: bool) -> None:
         return
     write_table(_table(rows))
     if any(row.get("needs_download") for row in rows):
-        note(
-            "not pulled: it is fetched from the model hub by `dragoman models pull NAME`, or when first used"
-        )
+        first = "without DRAGOMAN_OFFLINE, " if session.settings().offline else ""
+        note(f"not pulled: {first}it is fetched by `dragoman models pull NAME`, or when it is first used")
 
 
 def _own(session: Session) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from service.commands import machine
 if TYPE_CHECKING:
     from models.catalog import Catalog
     from models.sets import ModelSet
+    from service.settings import Settings
 
 
 def fitting(catalog: "Catalog", *, with_gpu: bool = True) -> "ModelSet":
@@ -33,6 +34,44 @@ def advice(catalog: "Catalog", name: str, device: str) -> tuple[bool, str]:
     if name == DEFAULT or device == "cuda" or found is None or needs <= found[1]:
         return True, told
     return False, f"{told}; {name} takes up to {gigabytes(needs)} of memory when it is first loaded"
+
+
+def require_models(settings: "Settings") -> None:
+    """Raise ModelUnavailable if a server would fetch its models at its start, and there is no hub to ask.
+
+    A hub that is slow, or breaks off, is asked again by the server itself.
+    """
+    from models import hub
+    from models.catalog import Catalog
+    from models.errors import ModelUnavailable
+    from models.languages import Languages
+    from models.loading import Store
+    from models.sets import DEFAULT, load_sets
+
+    catalog, chosen = Catalog.load(Languages.load(), settings.catalog), load_sets()[settings.models]
+    names = dict.fromkeys((settings.summarize_model, settings.translate_model))
+    far = [each for each in map(catalog.get, names) if each.path is None and each.package is None]
+    if not settings.preload or not far:
+        return
+    store = Store(settings.cache_dir, offline=settings.offline)
+    if not (lacking := store.lacking(far)):
+        return
+    if (setting := store.offline_by) is not None:
+        why, first = f"{setting} forbids asking the model hub", f"unset {setting}"
+    elif (reason := hub.absent()) is not None:
+        why, first = f"the model hub cannot be reached ({reason})", "set HF_ENDPOINT to a mirror of it"
+    else:
+        return
+    wanted = [each.name for each in lacking]
+    if set(wanted) <= {chosen.summarize, chosen.translate}:
+        pull, other = chosen.name, f"start with `--models {DEFAULT}`"
+    else:
+        pull = " ".join(name.replace("*", "en-fr") for name in wanted)
+        other = "set DRAGOMAN_SUMMARIZE_MODEL and DRAGOMAN_TRANSLATE_MODEL to models that are here"
+    raise ModelUnavailable(
+        f"not here: {', '.join(wanted)}; and {why}. Either {first}; or run `dragoman models pull {pull}` on "
+        f"a machine that reaches it and copy its DRAGOMAN_CACHE_DIR to {settings.cache_dir}; or {other}"
+    )
 
 
 def set_rows(catalog: "Catalog", chosen: str) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.errors import UnknownModel
+from models.errors import ModelUnavailable, UnknownModel
 from service.errors import AdminRequired
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
@@ -40,7 +40,7 @@ PULL = Operation(
     body=PullBody,
     status=202,
     answers=(PullAnswer,),
-    errors=(AdminRequired, UnknownModel),
+    errors=(AdminRequired, UnknownModel, ModelUnavailable),
     examples={
         "one": Example(
             {"name": "facebook/m2m100_418M"}, {"name": "facebook/m2m100_418M", "state": "downloading 41%"}

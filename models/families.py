@@ -104,7 +104,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
     "longt5": ModelFamily(
         model_types=("longt5",), num_beams=2
     ),  # neither CTranslate2 nor the native engine has them
-    "madlad": ModelFamily(feed="target token", codes="madlad", language_form="<2{}>"),
+    "madlad": ModelFamily(feed="target token", codes="madlad", language_form="<2{}>", model_types=("t5",)),
     "marian": ModelFamily(
         feed="target mark",
         codes="nllb",  # for its three-letter codes

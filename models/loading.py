@@ -198,6 +198,16 @@ class Store:
         own = [entry for entry in found for pair in entry.pairs if pattern.for_pair(*pair).name == entry.name]
         return [entry for entry in own if self.state(entry) == "ready"]
 
+    def found(self, entry: ModelEntry) -> Path | None:
+        """The folder of an entry that is here; None if a package has yet to be put together.
+
+        Raises ModelUnavailable. Fetches and makes nothing.
+        """
+        if (package := entry.package) is None:
+            return Store(self.cache, offline=True).folder(entry)
+        source = self._source(package, self._prepared(entry, package))
+        return source if (source / "config.json").is_file() else None
+
     def check(self, entry: ModelEntry) -> list[str]:
         """Return the faults of the entry's files; empty if they are sound."""
         try:

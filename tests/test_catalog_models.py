@@ -354,4 +354,4 @@ def test_a_classifier_with_other_labels_is_no_factcg(factcg: Path, tmp_path: Pat
     assert len(config.get("id2label", {"0": "", "1": ""})) == 2
     judge = QuestionEntailment.__new__(QuestionEntailment)
     with pytest.raises(ModelUnavailable, match="3 labels"):
-        judge._yes({0: "a", 1: "b", 2: "c"})
+        judge.label_of({0: "a", 1: "b", 2: "c"})

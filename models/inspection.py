@@ -57,6 +57,9 @@ NEWS = {
 _OFFSET_TYPES = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer")
 """Model types that count positions from the padding's id on, so that as many fewer are left for text."""
 
+_BY_TOKEN = ("language tokens", "target token")
+"""The feeds whose languages are tokens of the vocabulary."""
+
 _TOKEN_FILES = ("tokenizer", "vocab", "special_tokens", "added_tokens")
 
 
@@ -160,13 +163,18 @@ def _family_fault(
     runs = "encoder-decoder" if own.judge == "support" else own.kind
     fitting = [name for name, family in FAMILIES.items() if config.get("model_type") in family.model_types]
     labelled = _labelled(fitting, folder, languages)
+    right = labelled or [name for name in fitting if FAMILIES[name].feed not in _BY_TOKEN] or fitting
     says = f'config.json says model_type "{config.get("model_type")}"'
-    if kind not in (None, runs):
+    lenient = {runs, kind} == {
+        "causal",
+        "extractive",
+    }  # GPT2Model is how some name a writer, others embed by one
+    if kind not in (None, runs) and not lenient:
         names = ", ".join(config.get("architectures") or ()) or kind
-        right = labelled or fitting if kind == "encoder-decoder" else [_usual_family(kind, folder)]
+        right = right if kind == "encoder-decoder" else [_usual_family(kind, folder)]
         return f'family: "{entry.family}" is for {_models(runs)}, but {says} ({names}); {_set(right)}'
     if own.model_types and fitting and entry.family not in fitting:
-        return f'family: "{entry.family}", but {says}; {_set(labelled or fitting)}'
+        return f'family: "{entry.family}", but {says}; {_set(right)}'
     if labelled and entry.family not in labelled and "translate" not in entry.prompt:
         return f'family: "{entry.family}", but the vocabulary has the labels of another; {_set(labelled)}'
     return None
@@ -204,7 +212,10 @@ def _kind(config: Mapping[str, Any]) -> str | None:
 
 
 def _labelled(families: Sequence[str], folder: Path, languages: Languages) -> list[str]:
-    """Those of several families whose labels for English and French are in the tokenizer's files."""
+    """Those of several families whose labels for English and French are in the tokenizer's files.
+
+    Where none's are, transformers may have them in its class for the tokenizer.
+    """
     if len(families) < 2:
         return []
     written = [path.read_bytes() for path in folder.glob("*.json") if path.name.startswith(_TOKEN_FILES)]
@@ -214,7 +225,11 @@ def _labelled(families: Sequence[str], folder: Path, languages: Languages) -> li
         labels = [json.dumps(family.language_form.format(code)).encode() for code in codes]
         return bool(labels) and all(any(label in each for each in written) for label in labels)
 
-    return [name for name in families if has_labels(FAMILIES[name])]
+    wrote = str(_json(folder / "tokenizer_config.json").get("tokenizer_class", "")).lower()
+    named_by_class = (name for name in families if FAMILIES[name].feed == "language tokens")
+    return [name for name in families if has_labels(FAMILIES[name])] or [
+        name for name in named_by_class if wrote.startswith(name)
+    ]
 
 
 def _position_faults(entry: ModelEntry, config: Mapping[str, Any]) -> Iterator[str]:
@@ -277,13 +292,17 @@ def inspect(store: Store, entry: ModelEntry, languages: Languages) -> Inspection
     """Everything that can be found out about a model that is here, without loading its weights."""
     found = Inspection(
         entry.name,
-        problems=(unsound := _unsound(store, entry)),
         family=entry.family,
         kind=entry.kind,
         max_source_tokens=entry.max_source_tokens,
         max_new_tokens=entry.max_new_tokens,
         prompt={task: entry.prompt[task] for task in entry.tasks if task in entry.prompt},
     )
+    if entry.path is None and store.state(entry) == "not pulled":
+        found.problems.append(f"it is not here; `dragoman models pull {entry.name}` fetches it")
+        return found
+    unsound = store.check(entry)
+    found.problems += unsound
     try:
         folder = store.found(entry)
         found.origin, found.revision, found.files = (
@@ -298,7 +317,7 @@ def inspect(store: Store, entry: ModelEntry, languages: Languages) -> Inspection
             )
             return found
         _describe(found, folder)
-        found.problems = unsound + (faults := _faults(entry, folder, languages))
+        found.problems += (faults := _faults(entry, folder, languages))
         if any(fault.startswith("family:") for fault in faults):
             return found  # fed as another family's, all else would be wrong too
         if entry.kind == "extractive":
@@ -312,12 +331,6 @@ def inspect(store: Store, entry: ModelEntry, languages: Languages) -> Inspection
         if not unsound:
             found.problems.append(error.without(entry.name))
     return found
-
-
-def _unsound(store: Store, entry: ModelEntry) -> list[str]:
-    if entry.path is None and entry.package is None and store.state(entry) == "not pulled":
-        return [f"it is not here; `dragoman models pull {entry.name}` fetches it"]
-    return store.check(entry)
 
 
 def _origin(entry: ModelEntry) -> str:
@@ -423,7 +436,7 @@ class _Feeding:
     # ------------------------------------------------------------------ what each direction needs
 
     def _tell_labels(self) -> None:
-        has_labels = self.family.feed in ("language tokens", "target token", "target mark")
+        has_labels = self.family.feed in (*_BY_TOKEN, "target mark")
         codes = self.entry.codes or self.family.codes
         directions, missing, found = self._directions(), list[str](), dict[str, str]()
         for source, target in directions:

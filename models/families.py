@@ -57,7 +57,8 @@ class ModelFamily:
     num_beams: int | None = NUM_BEAMS
     """The beams of the shipped entries. A user's entry keeps its model's own generation_config."""
     model_types: tuple[str, ...] = ()
-    """The `model_type` in config.json, where the native engine or the converter has to know it."""
+    """The `model_type` in config.json, by which a wrong family is told, and which the native engine and the
+    converter have to know."""
     decoder: Literal["bart", "t5"] | None = None
     """The native engine's decoder for these model types."""
     float16: bool = False

@@ -150,10 +150,9 @@ def require_fit(entry: ModelEntry, folder: Path, languages: Languages) -> None:
 def _faults(entry: ModelEntry, folder: Path, languages: Languages) -> list[str]:
     with named(entry, "configuration", folder):
         config = _json(folder / "config.json")
+        # first the family: each kind counts positions in its own way
         wrong = _family_fault(entry, config, folder, languages)
-        return (
-            [wrong] if wrong else list(_position_faults(entry, config))
-        )  # each kind counts positions its way
+        return [wrong] if wrong else list(_position_faults(entry, config))
 
 
 def _family_fault(
@@ -165,16 +164,15 @@ def _family_fault(
     labelled = _labelled(fitting, folder, languages)
     right = labelled or [name for name in fitting if FAMILIES[name].feed not in _BY_TOKEN] or fitting
     says = f'config.json says model_type "{config.get("model_type")}"'
-    lenient = {runs, kind} == {
-        "causal",
-        "extractive",
-    }  # GPT2Model is how some name a writer, others embed by one
-    if kind not in (None, runs) and not lenient:
+    # some repositories call a causal model GPT2Model, and sentences can be embedded by one
+    if kind not in (None, runs) and {runs, kind} != {"causal", "extractive"}:
         names = ", ".join(config.get("architectures") or ()) or kind
         right = right if kind == "encoder-decoder" else [_usual_family(kind, folder)]
         return f'family: "{entry.family}" is for {_models(runs)}, but {says} ({names}); {_set(right)}'
     if own.model_types and fitting and entry.family not in fitting:
         return f'family: "{entry.family}", but {says}; {_set(right)}'
+    if own.feed in ("chat", "chat by code") and not _has_chat_template(folder):
+        return f'family: "{entry.family}", but the files have no chat template; set family = "completion"'
     if labelled and entry.family not in labelled and "translate" not in entry.prompt:
         return f'family: "{entry.family}", but the vocabulary has the labels of another; {_set(labelled)}'
     return None
@@ -305,18 +303,16 @@ def inspect(store: Store, entry: ModelEntry, languages: Languages) -> Inspection
     found.problems += unsound
     try:
         folder = store.found(entry)
-        found.origin, found.revision, found.files = (
-            _origin(entry),
-            store.revision(entry),
-            _files(entry, folder),
-        )
+        found.origin, found.revision = _origin(entry), store.revision(entry)
+        found.files = _files(entry, folder)
         if folder is None:
             found.notes.append(
                 "it is put together when it is first used, or by "
                 f"`dragoman models pull {entry.name}`; after that its files can be compared"
             )
             return found
-        _describe(found, folder)
+        with named(entry, "configuration", folder):
+            _describe(found, folder)
         found.problems += (faults := _faults(entry, folder, languages))
         if any(fault.startswith("family:") for fault in faults):
             return found  # fed as another family's, all else would be wrong too
@@ -636,7 +632,8 @@ def _tell_unknown(
     pieces, around = list(feed(text)), list(feed(""))
     number = len(pieces) - len(around)
     unknown = 0 if unk is None else pieces.count(unk) - around.count(unk)
-    texts = [each for each in dict.fromkeys("".join(text.split())) if unk in feed(each)] if unknown else []
+    letters = dict.fromkeys("".join(text.split())) if unknown else ()
+    texts = [each for each in letters if list(feed(each)).count(unk) > around.count(unk)]
     found.unknown[language] = Unknown(number, unknown, texts)
     if unknown > MOST_UNKNOWN * number:
         found.problems.append(

@@ -122,6 +122,7 @@ def test_positions_are_counted_as_the_model_counts_them(
     config["architectures"] = [kinds.get(family, "BartForConditionalGeneration")]
     config["is_encoder_decoder"] = family in ("bart", "t5")
     (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
+    (tmp_path / "chat_template.jinja").touch()
     tasks = ("entail",) if family == "entailment" else ("summarize",)
     entry = ModelEntry(name="own", family=family, tasks=tasks, path=tmp_path, max_source_tokens=8192)
     if most is None:
@@ -141,6 +142,7 @@ def test_positions_are_counted_as_the_model_counts_them(
         ("bart", {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}, "completion"),
         ("bart", {"model_type": "bert", "architectures": ["BertModel"]}, "extractive"),
         ("extractive", {"model_type": "bart", "is_encoder_decoder": True}, "bart"),
+        ("instruct", {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]}, "completion"),
         ("extractive", {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]}, None),
         ("minicheck", {"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}, None),
         (

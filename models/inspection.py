@@ -567,7 +567,9 @@ class _Feeding:
                 purpose = Purpose(task, language, target)
                 with suppress(UnsupportedLanguage):  # it has no label, which is told above
                     if target != language:
-                        _tell_unknown(self.found, language, self.tokenizer, partial(self._encode, purpose))
+                        _tell_unknown(
+                            self.found, self.entry, language, self.tokenizer, partial(self._encode, purpose)
+                        )
                         break
 
     def _encode(self, purpose: Purpose, text: str) -> Sequence[int]:
@@ -600,7 +602,7 @@ def _tell_encoder(found: Inspection, entry: ModelEntry, tokenizer: Any) -> None:
     text = _sentence(language)
     found.fed.append(Fed("summarize", language, None, text, _Pieces(tokenizer).of(feed(text))))
     for each in _paragraphs(has):
-        _tell_unknown(found, each, tokenizer, feed)
+        _tell_unknown(found, entry, each, tokenizer, feed)
 
 
 def _tell_judge(found: Inspection, entry: ModelEntry, tokenizer: Any, folder: Path) -> None:
@@ -611,7 +613,7 @@ def _tell_judge(found: Inspection, entry: ModelEntry, tokenizer: Any, folder: Pa
     pieces = _Pieces(tokenizer).of(judge.feed(tokenizer, premise, hypothesis))
     found.fed.append(Fed("entail", "en", None, f"{premise} | {hypothesis}", pieces))
     for each in _paragraphs(entry.languages):
-        _tell_unknown(found, each, tokenizer, lambda text: judge.feed(tokenizer, text, hypothesis))
+        _tell_unknown(found, entry, each, tokenizer, lambda text: judge.feed(tokenizer, text, hypothesis))
 
 
 def _sentence(language: str) -> str:
@@ -625,7 +627,11 @@ def _paragraphs(languages: Sequence[str]) -> list[str]:
 
 
 def _tell_unknown(
-    found: Inspection, language: str, tokenizer: Any, feed: Callable[[str], Sequence[int]]
+    found: Inspection,
+    entry: ModelEntry,
+    language: str,
+    tokenizer: Any,
+    feed: Callable[[str], Sequence[int]],
 ) -> None:
     """Count what of the language's paragraph becomes the unknown piece, and find what it is."""
     unk, text = tokenizer.unk_token_id, NEWS[language]
@@ -636,7 +642,11 @@ def _tell_unknown(
     texts = [each for each in letters if list(feed(each)).count(unk) > around.count(unk)]
     found.unknown[language] = Unknown(number, unknown, texts)
     if unknown > MOST_UNKNOWN * number:
+        key = next((key for key in ("pairs", "languages", "trained_languages") if getattr(entry, key)), None)
+        advice = f"take {language} out of {key}" if key else "set languages = those that the model reads"
+        if key == "languages" and "translate" in entry.tasks:
+            advice += ", or set pairs = the directions that it has"
         found.problems.append(
-            f"languages: {unknown} of {number} pieces of a news paragraph in {language} are unknown to the "
-            f"vocabulary; take {language} out of languages, or out of the sources in pairs"
+            f"{key or 'languages'}: {unknown} of {number} pieces of a news paragraph in {language} are "
+            f"unknown to the vocabulary; {advice}"
         )

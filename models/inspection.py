@@ -435,17 +435,25 @@ class _Feeding:
         has_labels = self.family.feed in (*_BY_TOKEN, "target mark")
         codes = self.entry.codes or self.family.codes
         directions, missing, found = self._directions(), list[str](), dict[str, str]()
+        taken = []
         for source, target in directions:
             purpose = Purpose("translate", source, target)
             try:
                 if label := self._label(self.codec.encode("", purpose), purpose):
                     found[f"{source}-{target}"] = label
+                taken.append(f"{source}-{target}")
             except UnsupportedLanguage as error:
                 missing.append(source if error.field == "source" else target)
         if not has_labels and codes:  # they stand in the prompt, a language without one as its code
             names = self.languages.column(codes, self.entry.languages)
             missing += [code for code in self.entry.languages if code not in names]
         lacking = list(dict.fromkeys(missing))
+        if lacking and not has_labels and not codes:  # prompts of config.json, which has some directions
+            self.found.problems.append(
+                f"{'pairs' if self.entry.pairs else 'languages'}: config.json has a prompt for some directions "
+                f"only; set pairs = {json.dumps(taken)}"
+            )
+            return
         if not (found or lacking or (codes and not has_labels)):
             return  # a model with one target wants no label, and not every prompt names languages
         has = {target for _, target in directions} if has_labels else set(self.entry.languages)

@@ -449,9 +449,9 @@ class _Feeding:
             missing += [code for code in self.entry.languages if code not in names]
         lacking = list(dict.fromkeys(missing))
         if lacking and not has_labels and not codes:  # prompts of config.json, which has some directions
+            key = "pairs" if self.entry.pairs else "languages"
             self.found.problems.append(
-                f"{'pairs' if self.entry.pairs else 'languages'}: config.json has a prompt for some directions "
-                f"only; set pairs = {json.dumps(taken)}"
+                f"{key}: config.json has prompts for some directions only; set pairs = {json.dumps(taken)}"
             )
             return
         if not (found or lacking or (codes and not has_labels)):

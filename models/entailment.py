@@ -49,7 +49,7 @@ class Entailment:
         self._model: Any = model.to(device).eval()
         self._device = device
         self._max_tokens = max_tokens
-        self._label = self._yes(dict(model.config.id2label))
+        self._label = self.label_of(dict(model.config.id2label))
         self._thread = ThreadPoolExecutor(1, "dragoman-entailment")
 
     def scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
@@ -69,12 +69,19 @@ class Entailment:
                 found += self._logits(inputs).softmax(-1)[:, self._label].tolist()
         return found
 
-    def _yes(self, labels: dict[int, str]) -> int:
-        """Return which of the logits means that it follows."""
+    @classmethod
+    def label_of(cls, labels: dict[int, str]) -> int:
+        """Return which of the logits means that it follows. Raises ModelUnavailable if none does."""
         for number, name in labels.items():
             if name.casefold().startswith("entail"):
                 return int(number)
         raise ModelUnavailable(f"the model tells {', '.join(labels.values())}, and not entailment")
+
+    @classmethod
+    def feed(cls, tokenizer: Any, premise: str, hypothesis: str) -> list[int]:
+        """Return the ids of one pair of any length, as the model reads it."""
+        ids: list[int] = tokenizer(premise, hypothesis).input_ids
+        return ids
 
     def _inputs(self, pairs: Sequence[tuple[str, str]]) -> Any:
         premises, hypotheses = zip(*pairs, strict=True)
@@ -94,10 +101,21 @@ class Entailment:
 class QuestionEntailment(Entailment):
     """FactCG: one text that ends in a question, and two labels without a telling name, the second for yes."""
 
-    def _yes(self, labels: dict[int, str]) -> int:
+    @classmethod
+    def label_of(cls, labels: dict[int, str]) -> int:
         if len(labels) != 2:
             raise ModelUnavailable(f"the model has {len(labels)} labels, and not two")
         return 1
+
+    @classmethod
+    def feed(cls, tokenizer: Any, premise: str, hypothesis: str) -> list[int]:
+        ids: list[int] = tokenizer(cls.form(tokenizer, premise, hypothesis)).input_ids
+        return ids
+
+    @classmethod
+    def form(cls, tokenizer: Any, premise: str, hypothesis: str) -> str:
+        """Return the one text that a pair becomes."""
+        return _QUESTION.format(premise=premise, hypothesis=hypothesis)
 
     def _inputs(self, pairs: Sequence[tuple[str, str]]) -> Any:
         texts = [self._text(*map(self._plain, pair)) for pair in pairs]
@@ -107,13 +125,11 @@ class QuestionEntailment(Entailment):
 
     def _text(self, premise: str, hypothesis: str) -> str:
         """Return the text of a pair, of whose premise no more is left than fits: what is asked comes last."""
-        around = len(self._tokenizer(self._form("", hypothesis)).input_ids)
+        around = len(self.feed(self._tokenizer, "", hypothesis))
         room = max(1, self._max_tokens - around)
         ids = self._tokenizer(premise, add_special_tokens=False, verbose=False).input_ids
-        return self._form(premise if len(ids) <= room else self._tokenizer.decode(ids[:room]), hypothesis)
-
-    def _form(self, premise: str, hypothesis: str) -> str:
-        return _QUESTION.format(premise=premise, hypothesis=hypothesis)
+        fitting = premise if len(ids) <= room else self._tokenizer.decode(ids[:room])
+        return self.form(self._tokenizer, fitting, hypothesis)
 
     def _plain(self, text: str) -> str:
         """Return the text with a space put into what would be read as the end of it."""
@@ -126,11 +142,13 @@ class SupportEntailment(QuestionEntailment):
 
     auto_class = "AutoModelForSeq2SeqLM"
 
-    def _yes(self, labels: dict[int, str]) -> int:
+    @classmethod
+    def label_of(cls, labels: dict[int, str]) -> int:
         return 1
 
-    def _form(self, premise: str, hypothesis: str) -> str:
-        return f"predict: {premise}{self._tokenizer.eos_token}{hypothesis}"
+    @classmethod
+    def form(cls, tokenizer: Any, premise: str, hypothesis: str) -> str:
+        return f"predict: {premise}{tokenizer.eos_token}{hypothesis}"
 
     def _logits(self, inputs: Any) -> Any:
         import torch

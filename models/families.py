@@ -62,7 +62,8 @@ class ModelFamily:
     num_beams: int | None = NUM_BEAMS
     """The beams of the shipped entries. A user's entry keeps its model's own generation_config."""
     model_types: tuple[str, ...] = ()
-    """The `model_type` in config.json, where the native engine or the converter has to know it."""
+    """The `model_type` in config.json, by which a wrong family is told, and which the native engine and the
+    converter have to know."""
     decoder: Literal["bart", "t5"] | None = None
     """The native engine's decoder for these model types."""
     float16: bool = False
@@ -117,7 +118,7 @@ FAMILIES: Mapping[str, ModelFamily] = {
     "longt5": ModelFamily(
         model_types=("longt5",), num_beams=2
     ),  # neither CTranslate2 nor the native engine has them
-    "madlad": ModelFamily(feed="target token", codes="madlad", language_form="<2{}>"),
+    "madlad": ModelFamily(feed="target token", codes="madlad", language_form="<2{}>", model_types=("t5",)),
     "marian": ModelFamily(
         feed="target mark",
         codes="nllb",  # for its three-letter codes

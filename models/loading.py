@@ -256,6 +256,16 @@ class Store:
     def _has_pair(self, entry: ModelEntry) -> bool:
         return not entry.is_pattern or entry.path is not None or bool(self.pulled(entry))
 
+    def found(self, entry: ModelEntry) -> Path | None:
+        """The folder of an entry that is here; None if a package has yet to be put together.
+
+        Raises ModelUnavailable. Fetches and makes nothing.
+        """
+        if (package := entry.package) is None:
+            return self.local(entry)
+        source = self._source(package, self._prepared(entry, package))
+        return source if (source / "config.json").is_file() else None
+
     def check(self, entry: ModelEntry) -> list[str]:
         """Return the faults of the entry's files; empty if they are sound."""
         if entry.kind == "server":

@@ -18,6 +18,7 @@ from models.extractive.encoder import encoder_of
 from models.families import FAMILIES
 from models.freed import give_back
 from models.hub import Tell
+from models.inspection import require_fit
 from models.languages import Languages
 from models.loaded import EntailmentModel, ExtractiveModel, Model, TextModel
 from models.loading import Store
@@ -262,6 +263,7 @@ class ModelPool:
             own = in_characters(entry)
             return TextModel(own, ServerCodec(own, self._languages), self.engines.make(entry))
         folder = self.store.folder(entry, tell)
+        require_fit(entry, folder, self._languages)
         if entry.kind == "extractive":
             return ExtractiveModel(entry, encoder_of(self.store, entry, self.engines.device))
         if entry.kind == "entailment":

@@ -46,6 +46,12 @@ class FakeStore:
     def revision(self, entry):
         return self.revisions.get(entry.name, "r1")
 
+    def found(self, entry):
+        return None
+
+    def pulled(self, pattern):
+        return []
+
     def check(self, entry):
         return self.problems.get(entry.name, [])
 

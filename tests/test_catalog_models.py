@@ -311,7 +311,7 @@ def test_factcg_is_asked_in_one_text_whose_question_is_never_cut(factcg: Path) -
     assert judge.scores(PAIRS)[0] == pytest.approx(expected, abs=1e-4), "in any batch"
     ids = judge._inputs([long]).input_ids[0].tolist()
     assert len(ids) <= 200
-    end = tokenizer(judge._form("", long[1])).input_ids[-20:]
+    end = tokenizer(judge.form(tokenizer, "", long[1])).input_ids[-20:]
     assert ids[-20:] == end, "the article is cut, not the question"
 
 
@@ -354,4 +354,4 @@ def test_a_classifier_with_other_labels_is_no_factcg(factcg: Path, tmp_path: Pat
     assert len(config.get("id2label", {"0": "", "1": ""})) == 2
     judge = QuestionEntailment.__new__(QuestionEntailment)
     with pytest.raises(ModelUnavailable, match="3 labels"):
-        judge._yes({0: "a", 1: "b", 2: "c"})
+        judge.label_of({0: "a", 1: "b", 2: "c"})

@@ -194,6 +194,21 @@ def test_models_check():
 
     done = dragoman("models", "check", BUNDLED, runtime=Damaged)
     assert (done.exit_code, "not the file" in done.stdout) == (1, True)
+    done = dragoman("models", "check", HUB_ONLY)
+    told = f"{HUB_ONLY}: it is not here; `dragoman models pull {HUB_ONLY}` fetches it\n"
+    assert (done.exit_code, done.stdout) == (1, told)
+
+
+def test_models_check_of_all_that_is_here_has_the_models_of_patterns():
+    class Pulled(FakeRuntime):
+        def __init__(self, settings):
+            super().__init__(settings)
+            pair = self.catalog.get("Helsinki-NLP/opus-mt-*").for_pair("en", "fr")
+            self.store.pulled = lambda pattern: [pair] if pattern.matches(pair.name) else []
+            self.store.state = lambda entry: "ready" if entry.bundled or entry == pair else "not pulled"
+
+    lines = dragoman("models", "check", runtime=Pulled).stdout.splitlines()
+    assert lines.count("Helsinki-NLP/opus-mt-en-fr: sound") == 1
 
 
 # ------------------------------------------------------------------ errors

@@ -34,6 +34,7 @@ def runtime(hub: Hub, tiny_hub: TinyHub, tmp_path: Path) -> Iterator[Runtime]:
     catalog = tmp_path / "catalog.toml"
     here = tiny_hub.catalog_file("bart").read_text("utf-8")
     far = '[[model]]\nname = "tiny/far"\nfamily = "marian"\ntasks = ["translate"]\npairs = ["en-fr"]\n'
+    far += "max_source_tokens = 256\n"
     catalog.write_text(here + far, "utf-8")
     runtime = Runtime(
         Settings(

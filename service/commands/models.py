@@ -1,6 +1,8 @@
 """`dragoman models`: what the catalog has, fetching it ahead of use, and checking its files."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from models.entry import ModelEntry
+    from models.inspection import Inspection
     from service.runtime import Runtime
 
 SHOWN_LANGUAGES = 8
@@ -142,26 +145,95 @@ def _entries(runtime: "Runtime", name: str, pairs: str | None) -> list["ModelEnt
     return entries
 
 
-@models.command(epilog="Example: dragoman models check")
+@models.command(epilog="Example: dragoman models check; dragoman models check facebook/m2m100_418M --json")
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @JSON
 @click.pass_obj
 def check(session: Session, names: Sequence[str], as_json: bool) -> int:
-    """Verify the files of models: those named, or all that are here.
+    """Compare models with their catalog entries, and verify their files: those named, or all that are here.
 
-    Exit code 1 if anything is wrong.
+    Of those named it shows all that it found out: family, positions, prompts and labels, search settings and
+    where each is from, one sentence's pieces as they are fed, what the vocabulary lacks of a news paragraph.
+    A problem names the catalog's key and its right value; the exit code is 1 then.
     """
+    from models.inspection import inspect
+
     with session.runtime() as runtime:
-        entries = [_entry(runtime, name) for name in names] or [
-            entry for entry in runtime.catalog.entries if runtime.store.state(entry) == "ready"
-        ]
+        entries = [_entry(runtime, name) for name in names] or _here(runtime)
         with session.waiting("checking"):
-            problems = {entry.name: runtime.store.check(entry) for entry in entries}
+            found = [inspect(runtime.store, entry, runtime.languages) for entry in entries]
     if as_json:
-        write_json(problems)
+        write_json({each.name: asdict(each) for each in found})
     else:
-        write("\n".join(f"{name}: {'; '.join(found) or 'sound'}" for name, found in problems.items()))
-    return int(any(problems.values()))
+        for each in found:
+            write(f"{each.name}: {'; '.join(each.problems) or 'sound'}")
+            for title, line in _findings(each) if names else ():
+                write(f"  {title:<10} {line}")
+    return int(any(each.problems for each in found))
+
+
+def _here(runtime: "Runtime") -> list["ModelEntry"]:
+    """The models that need no network, those of patterns too."""
+    store, entries = runtime.store, runtime.catalog.entries
+    pairs = [own for entry in entries if entry.is_pattern and not entry.path for own in store.pulled(entry)]
+    return [entry for entry in entries if store.state(entry) == "ready"] + pairs
+
+
+def _findings(found: "Inspection") -> Iterator[tuple[str, str]]:
+    """What was found out about a model: titles, and a line for each."""
+    sizes = ", ".join(f"{name} {_bytes(size)}" for name, size in found.files.items())
+    if found.origin:
+        yield "files", f"{found.origin} at {found.revision}: {sizes}"
+    if found.model_type:
+        architectures = ", ".join(found.architectures) or "not named"
+        yield "family", f"{found.family}; config.json: model_type {found.model_type}, {architectures}"
+        yield "positions", _positions(found)
+    for task, prompt in found.prompt.items():
+        yield "prompt", f"{task}: {json.dumps(prompt, ensure_ascii=False)}"
+    if (labels := found.labels) is not None:
+        lacking = f"; none for {', '.join(labels.missing)}" if labels.missing else ""
+        shown = (f"{pair} {label}" for pair, label in list(labels.by_direction.items())[:SHOWN_LANGUAGES])
+        told = f"{labels.total - len(labels.missing)} of {labels.total} have a {labels.kind}{lacking}"
+        yield "languages", "; ".join((told, *shown))
+    for task, settings in found.search.items():
+        fields = (f"{each.name} {_value(each.value)} ({each.source})" for each in settings)
+        yield "search", f"{task}: {', '.join(fields)}"
+    for fed in found.fed:
+        pair = f" {fed.source}-{fed.target}" if fed.target else f" {fed.source}"
+        label = f", label {fed.label}" if fed.label else ""
+        yield "fed", f"{fed.task}{pair}{label}: {fed.text}"
+        yield "", " ".join(f"{piece!r}:{number}" for piece, number in fed.pieces)
+        if fed.rendered is not None:
+            yield "", json.dumps(fed.rendered, ensure_ascii=False)
+    if found.unknown:
+        lacks = (
+            f"{language} {lack.unknown} of {lack.pieces}"
+            + (f" ({' '.join(lack.texts)})" if lack.texts else "")
+            for language, lack in found.unknown.items()
+        )
+        yield "unknown", f"pieces of a news paragraph: {', '.join(lacks)}"
+    for each in found.notes:
+        yield "note", each
+
+
+def _positions(found: "Inspection") -> str:
+    known = "not in config.json" if found.positions is None else str(found.positions)
+    tokenizer = f"; the tokenizer says {found.model_max_length}" if found.model_max_length else ""
+    read = {
+        "extractive": "sentences are read up to 256 tokens",
+        "entailment": f"max_source_tokens {found.max_source_tokens}",
+    }.get(found.kind, f"max_source_tokens {found.max_source_tokens}, max_new_tokens {found.max_new_tokens}")
+    return f"{'relative, without a limit' if found.relative_positions else known}{tokenizer}; {read}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, (tuple, list)) and len(value) > SHOWN_LANGUAGES:
+        return f"{len(value)} ids"
+    return json.dumps(value)
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 10**5 else f"{size / 1e3:,.1f} kB"
 
 
 def _entry(runtime: "Runtime", name: str) -> "ModelEntry":

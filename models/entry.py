@@ -98,6 +98,8 @@ class ModelEntry(_Frozen):
     trained_languages: tuple[str, ...] = ()
     pairs: tuple[Direction, ...] = ()
     """The only directions that it translates. A pattern's model has that of its name, as it spells it."""
+    other_names: Mapping[str, tuple[Direction, ...]] = {}
+    """Of a pattern: what stands for its `*` in a model that is not named by its pair, and the pairs."""
     codes: str | None = None
     english_only: bool = False
     max_source_tokens: int = Field(512, ge=8)
@@ -137,6 +139,15 @@ class ModelEntry(_Frozen):
     def _directions(cls, value: Any) -> Any:
         return tuple(map(_direction, value)) if isinstance(value, list) else value
 
+    @field_validator("other_names", mode="before")
+    @classmethod
+    def _named_directions(cls, value: Any) -> Any:
+        return (
+            {name: cls._directions(pairs) for name, pairs in value.items()}
+            if isinstance(value, dict)
+            else value
+        )
+
     @model_validator(mode="after")
     def _usable_prompts(self) -> "ModelEntry":
         for task, prompt in self.prompt.items():
@@ -163,7 +174,9 @@ class ModelEntry(_Frozen):
 
     def for_pair(self, source: str, target: str) -> "ModelEntry":
         """The one model of a pattern that translates this pair; its repository need not exist."""
-        return self._filled(f"{source}-{target}")
+        pair = source, target
+        name = next((name for name, pairs in self.other_names.items() if pair in pairs), f"{source}-{target}")
+        return self._filled(name).model_copy(update={"pairs": (pair,)})
 
     def _filled(self, pair: str) -> "ModelEntry":
         repository = (self.repository or self.name).replace("*", pair)
@@ -185,6 +198,10 @@ class ModelEntry(_Frozen):
         if not star or not (name.startswith(before) and name.endswith(after)):
             return None
         pair = name[len(before) : len(name) - len(after)]
+        if (found := _PAIR.fullmatch(pair)) and any(
+            found.groups() in pairs for pairs in self.other_names.values()
+        ):
+            return self.for_pair(found[1], found[2])
         return self._filled(pair) if _SIDES.fullmatch(pair) else None
 
 

@@ -17,6 +17,8 @@ class Hop:
     entry: ModelEntry
     source: str
     target: str
+    region: str | None = None
+    """The region whose form of the target is wanted."""
 
 
 def cautions(hops: Sequence[Hop]) -> tuple[str, ...]:

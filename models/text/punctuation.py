@@ -1,0 +1,112 @@
+"""Punctuation as translation models were trained on it. Knows no model and no tokenizer.
+
+`normalized` is Moses' normalize-punctuation, which Helsinki's servers apply by the source language.
+`spelled` puts what a vocabulary has in the place of characters that it lacks.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Container
+
+_Step = tuple[str | re.Pattern[str], str | Callable[[re.Match[str]], str]]
+
+_SPACES: _Step = (re.compile(" +"), " ")
+
+_STEPS: tuple[_Step, ...] = (
+    ("\r", ""),
+    ("(", " ("),
+    (")", ") "),
+    _SPACES,
+    (re.compile(r"\) ([.!:?;,])"), r")\1"),
+    ("( ", "("),
+    (" )", ")"),
+    (re.compile(r"(\d) %"), r"\1%"),
+    (" :", ":"),
+    (" ;", ";"),
+    ("`", "'"),
+    ("''", ' " '),
+    *((quote, '"') for quote in "„“”"),
+    ("–", "-"),
+    ("—", " - "),
+    _SPACES,
+    *((quote, "'") for quote in "´‘‚’"),
+    ("''", '"'),
+    ("…", "..."),
+    *((quote, '"') for quote in ("\u00a0«\u00a0", "«\u00a0", "«", "\u00a0»\u00a0", "\u00a0»", "»")),
+    ("\u00a0%", "%"),
+    ("nº\u00a0", "nº "),
+    ("\u00a0:", ":"),
+    ("\u00a0ºC", " ºC"),
+    ("\u00a0cm", " cm"),
+    *(("\u00a0" + mark, mark) for mark in "?!;"),
+    (",\u00a0", ", "),
+    _SPACES,
+)
+
+_QUOTED_COMMAS: dict[str, tuple[_Step, ...]] = {
+    "en": ((re.compile(r'"([,.]+)'), r'\1"'),),
+    "de": (
+        (',"', '",'),
+        # A run of full stops is passed over whole if no quote follows it, so that the time stays linear.
+        (re.compile(r'(\.+)"(\s*[^<])|\.+'), lambda m: f'"{m[1]}{m[2]}' if m[1] else m[0]),
+    ),
+}
+_QUOTED_COMMAS |= dict.fromkeys(("es", "fr"), _QUOTED_COMMAS["de"])
+
+_CHANGED = re.compile(r"""[\r()`„“”–—´‘’‚…«»\u00a0]|\s{2}|''|\d %| [:;]|"[,.]|[,.]\"""")
+"""What any step changes. Most sentences have nothing of it."""
+
+
+def normalized(text: str, language: str) -> str:
+    """Return the text with its punctuation as Moses normalizes it, without spaces around.
+
+    Equal to sacremoses' MosesPunctNormalizer, but that it leaves spaces in numbers, which Moses takes for a
+    point or a comma: "10 000" would become "10.000" in an English text.
+    """
+    if _CHANGED.search(text):
+        for old, new in (*_STEPS, *_QUOTED_COMMAS.get(language, ())):
+            text = text.replace(old, str(new)) if isinstance(old, str) else old.sub(new, text)
+    return text.strip()
+
+
+_SPELLINGS: dict[str, str] = {
+    **dict.fromkeys("“”„‟«»″「」『』《》", '"'),
+    **dict.fromkeys("‘’‚‛´`′ʼʻ‹›", "'"),
+    **dict.fromkeys("–‐‑‒−━", "-"),
+    **dict.fromkeys("—―", " - "),
+    **dict.fromkeys("•·●▪◦‣∙・", " - "),
+    "…": "...",
+    "。": ". ",
+    "、": ", ",
+    **dict(zip("，：；？！（）【】〈〉～％", ",:;?!()[]<>~%", strict=True)),
+    "€": " EUR ",
+    "£": " GBP ",
+    "₹": " INR ",
+    "₽": " RUB ",
+    "₴": " UAH ",
+    "₩": " KRW ",
+    "₺": " TRY ",
+    "×": "x",
+    "⁄": "/",
+    **dict(zip("łŁøØđĐı", "lLoOdDi", strict=True)),
+    "æ": "ae",
+    "Æ": "Ae",
+    "œ": "oe",
+    "Œ": "Oe",
+    "ß": "ss",
+}
+
+
+def spelled(text: str, vocabulary: Container[str]) -> str:
+    """Return the text with each character that the vocabulary lacks in a form that it has, if any."""
+    composed = unicodedata.normalize("NFKC", text)  # as SentencePiece reads it
+    forms = {c: form for c in set(composed) if c not in vocabulary and (form := _form(c, vocabulary))}
+    return re.sub("[" + re.escape("".join(forms)) + "]", lambda m: forms[m[0]], composed) if forms else text
+
+
+def _form(character: str, vocabulary: Container[str]) -> str | None:
+    """Return a spelling or the plain letter of a character, if the vocabulary has all of that."""
+    plain = unicodedata.normalize("NFD", character)[0]
+    is_latin = plain != character and plain.isascii()
+    form = _SPELLINGS.get(character) or (plain if is_latin else None)
+    return form if form and all(each in vocabulary for each in form.replace(" ", "")) else None

@@ -4,6 +4,7 @@ The seam between text and token ids: a codec knows one model's tokenizer, prompt
 knows no engine. Codecs keep no state between calls, so threads may share one.
 """
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -87,8 +88,19 @@ class Codec:
         """The text with a space put into what the tokenizer would take for a special token."""
         return self._special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
 
-    def _ids(self, text: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer(text, verbose=False).input_ids)
+    def _ids(self, text: str, before: str = "", *, special: bool = True) -> tuple[int, ...]:
+        """The ids of a text behind what stands before it. What would be unknown is read in another form."""
+        ids = tuple(self.tokenizer(before + text, add_special_tokens=special, verbose=False).input_ids)
+        unknown = self.tokenizer.unk_token_id
+        if unknown is not None and unknown in ids and (other := spelled(text, self._vocabulary)) != text:
+            text = self._plain(other)
+            again = tuple(self.tokenizer(before + text, add_special_tokens=special, verbose=False).input_ids)
+            return min(ids, again, key=lambda each: each.count(unknown))
+        return ids
+
+    @functools.cached_property
+    def _vocabulary(self) -> Mapping[str, int]:
+        return dict(self.tokenizer.get_vocab())
 
     def _prompt(self, text: str, purpose: Purpose) -> str:
         template = self.entry.prompt.get(purpose.task)
@@ -141,25 +153,20 @@ class MarianCodec(Codec):
 
     def __init__(self, entry: ModelEntry, tokenizer: Any, generation_config: Any, languages: Languages):
         super().__init__(entry, tokenizer, generation_config, languages)
-        self._vocabulary: Mapping[str, int] = tokenizer.get_vocab()
         self._marks = [t for t in self._vocabulary if t.startswith(">>") and t.endswith("<<")]
         self._normalizes = not {"“", "”"} <= self._vocabulary.keys()
 
     def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
         mark = self._mark(purpose)
         text = normalized(text, purpose.source) if self._normalizes else text
-        ids = self._marked(mark, text)
-        if self.tokenizer.unk_token_id in ids and (other := spelled(text, self._vocabulary)) != text:
-            ids = self._marked(mark, other)
-        return ids
+        return self._ids(self._plain(text), f"{mark} " if mark else "")
 
     def has_region(self, purpose: Purpose) -> bool:
         regional, _ = self._languages.labels(purpose.target or "", purpose.region)
         return any(f">>{label}<<" in self._marks for label in regional)
 
-    def _marked(self, mark: str | None, text: str) -> tuple[int, ...]:
-        plain = self._plain(text).replace(">>", "> >")  # else a mark in the text would choose the target
-        return self._ids(f"{mark} {plain}" if mark else plain)
+    def _plain(self, text: str) -> str:
+        return super()._plain(text).replace(">>", "> >")  # else a mark in the text would choose the target
 
     def _mark(self, purpose: Purpose) -> str | None:
         """Return the target's label; None for models of one target. Raises UnsupportedLanguage."""
@@ -185,12 +192,13 @@ class TargetTokenCodec(Codec):
     """MADLAD: the target's language token first; the model reads any of its languages."""
 
     def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
-        plain = self._plain(text).replace("<2", "< 2")  # else a token in the text would choose the target
-        return self._framed(self._token(purpose.target or "", "target"), plain)
+        return self._framed(self._token(purpose.target or "", "target"), text)
 
     def _framed(self, token: int, text: str) -> tuple[int, ...]:
-        ids = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
-        return (token, *ids, self.tokenizer.eos_token_id)
+        return (token, *self._ids(self._plain(text), special=False), self.tokenizer.eos_token_id)
+
+    def _plain(self, text: str) -> str:
+        return super()._plain(text).replace("<2", "< 2")  # else a token in the text would choose the target
 
     def _token(self, language: str, field: str) -> int:
         code = self._own_codes.get(language)
@@ -207,7 +215,7 @@ class LanguageTokenCodec(TargetTokenCodec):
     """M2M100, NLLB, mBART-50: the source's language token first, the target's forced on the decoder."""
 
     def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
-        return self._framed(self._token(purpose.source, "source"), self._plain(text))
+        return self._framed(self._token(purpose.source, "source"), text)
 
     def _forced(self, purpose: Purpose) -> Mapping[str, Any]:
         return {"forced_bos_token_id": self._token(purpose.target or purpose.source, "target")}

@@ -118,7 +118,7 @@ class Languages:
         ]
         if code in _CHINESE:
             return own, [*_CHINESE[code]]
-        scripts = [f"{each}_{script or usual}" for each in codes]
+        scripts = [f"{each}_{script or usual}" for each in codes if script or usual]
         return own, scripts if script else [*scripts, *codes, base]
 
     def nearest(self, code: str, among: Iterable[str]) -> list[str]:

@@ -69,16 +69,15 @@ def normalized(text: str, language: str) -> str:
     return text.strip()
 
 
-_SPELLINGS: dict[str, str] = {
+_SPELLINGS: dict[str, str] = {  # of what is still itself after NFKC
     **dict.fromkeys("“”„‟«»″「」『』《》", '"'),
     **dict.fromkeys("‘’‚‛´`′ʼʻ‹›", "'"),
     **dict.fromkeys("–‐‑‒−━", "-"),
     **dict.fromkeys("—―", " - "),
     **dict.fromkeys("•·●▪◦‣∙・", " - "),
-    "…": "...",
     "。": ". ",
     "、": ", ",
-    **dict(zip("，：；？！（）【】〈〉～％", ",:;?!()[]<>~%", strict=True)),
+    **dict(zip("【】〈〉", "[]<>", strict=True)),
     "€": " EUR ",
     "£": " GBP ",
     "₹": " INR ",
@@ -98,10 +97,17 @@ _SPELLINGS: dict[str, str] = {
 
 
 def spelled(text: str, vocabulary: Container[str]) -> str:
-    """Return the text with each character that the vocabulary lacks in a form that it has, if any."""
+    """Return the text with each character that a vocabulary of SentencePiece lacks in a form that it has."""
     composed = unicodedata.normalize("NFKC", text)  # as SentencePiece reads it
     forms = {c: form for c in set(composed) if c not in vocabulary and (form := _form(c, vocabulary))}
-    return re.sub("[" + re.escape("".join(forms)) + "]", lambda m: forms[m[0]], composed) if forms else text
+    if not forms:
+        return text
+
+    def other(match: re.Match[str]) -> str:
+        begins_word = composed[match.start() - 1 : match.start()] in ("", " ")
+        return match[0] if begins_word and f"▁{match[0]}" in vocabulary else forms[match[0]]
+
+    return re.sub("[" + re.escape("".join(forms)) + "]", other, composed)
 
 
 def _form(character: str, vocabulary: Container[str]) -> str | None:

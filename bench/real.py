@@ -11,8 +11,8 @@ configuration as published, and `build.py OUT`, which puts models with random we
   with characters that the vocabulary lacks, is fed otherwise on purpose: there the two readers are compared;
 - `unknown`: the unknown tokens in a paragraph of news as it is pasted;
 - `outputs`: what transformers writes with the published generation configuration, against the plain backend,
-  the native engine on a CPU and CTranslate2 in float32, token for token. Beams of random weights part at ties:
-  where transformers itself turns the other way with weights shaken by a millionth, it is counted as a tie.
+  the native engine on a CPU and CTranslate2 in float32, token for token. Beams of random weights part at
+  ties: where transformers itself turns the other way with weights shaken by a millionth, it counts as a tie.
 
 The exit code is 1 if anything differs.
 """

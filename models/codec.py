@@ -271,6 +271,10 @@ class InstructCodec(CompletionCodec):
 
     def _content(self, purpose: Purpose) -> Any:
         """Return what the user says, with {text} where the text goes."""
+        for language in (purpose.source, purpose.target or ""):
+            if purpose.task == "translate" and (own := self.entry.prompt_in.get(language.split("-")[0])):
+                name = self._languages.name_in(purpose.target or "", language)
+                return own.replace("{target}", f"{name} ({purpose.region})" if purpose.region else name)
         return self._fill(self.entry.prompt.get(purpose.task, "{text}"), purpose)
 
     def _fill(self, template: str, purpose: Purpose) -> str:

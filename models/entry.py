@@ -109,6 +109,8 @@ class ModelEntry(_Frozen):
     segment: Literal["sentence", "paragraph"] = "sentence"
     decoding: EntryDecoding = {}
     prompt: Mapping[Task, str] = {}
+    prompt_in: Mapping[str, str] = {}
+    """Prompts to translate from or into a language, in that language."""
     stop: tuple[str, ...] = ()
 
     @model_validator(mode="before")
@@ -150,9 +152,9 @@ class ModelEntry(_Frozen):
 
     @model_validator(mode="after")
     def _usable_prompts(self) -> "ModelEntry":
-        for task, prompt in self.prompt.items():
+        for what, prompt in [*(("to " + t, p) for t, p in self.prompt.items()), *self.prompt_in.items()]:
             if "{text}" not in prompt:
-                raise ValueError(f"the prompt to {task} has no {{text}}")
+                raise ValueError(f"the prompt {what} has no {{text}}")
         if self.kind == "causal" and (missing := set(self.tasks) - set(self.prompt)):
             raise ValueError(f"a model of this family needs a prompt to {sorted(missing)[0]}")
         return self

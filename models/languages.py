@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 
 import langcodes
+from babel import Locale
 from langcodes.tag_parser import LanguageTagError
 
 from models.errors import UnsupportedLanguage
@@ -149,6 +150,11 @@ class Languages:
         """The English name; the code itself for a language that is not in the table."""
         row = self._table.get(code)
         return row["name"] if row else code
+
+    def name_in(self, code: str, language: str) -> str:
+        """The name in another language, such as 法语 for `fr` in `zh`; the English one if it is not known."""
+        names = Locale.parse(language, sep="-").languages
+        return str(names.get(code.replace("-", "_")) or self.name(code))
 
     def names(self) -> dict[str, str]:
         """Every code with its English name."""

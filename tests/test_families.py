@@ -361,6 +361,23 @@ def test_a_region_is_asked_of_an_instruct_model(tiny_hub: TinyHub, languages: La
     assert codec.has_region(purpose)
 
 
+@pytest.mark.parametrize(
+    ("source", "target", "prompt"),
+    [
+        ("en", "zh", "译为中文：Talks"),
+        ("zh", "fr", "译为法语：Talks"),
+        ("en", "fr", "English to French: Talks"),
+    ],
+)
+def test_a_prompt_may_be_in_the_language_of_either_side(
+    tiny_hub: TinyHub, languages: Languages, source: str, target: str, prompt: str
+) -> None:
+    """As HY-MT's authors ask it: in Chinese, where Chinese is a side."""
+    entry = tiny_hub.entry("instruct").model_copy(update={"prompt_in": {"zh": "译为{target}：{text}"}})
+    codec = codec_of(entry, tiny_hub.store.tokenizer(entry), None, languages)
+    assert prompt in codec._rendered(Purpose("translate", source, target)).replace("{text}", "Talks")
+
+
 def test_an_instruct_prompt_says_all(tiny_hub: TinyHub, languages: Languages) -> None:
     codec = _codec(tiny_hub, languages, "instruct")
     ids = codec.encode("The talks {failed}.", Purpose("summarize", "en", sentences=3))

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from sacremoses import MosesPunctNormalizer  # type: ignore[import-untyped]
 
 from models.text.punctuation import normalized, spelled
+from models.text.span import Span
+from models.text.terms import MASKS, Held, Masked, unmask
 
 PIECES = ["nº", "cm", "ºC", "´´", "''", " %", " :", "\u00a0", *"\r()`„“”–—´‘’‚…«» .,:;!?%'\"<a7º\n\t"]
 TEXTS = st.one_of(st.lists(st.sampled_from(PIECES), max_size=14).map("".join), st.text(max_size=20))
@@ -38,6 +40,13 @@ def test_a_run_of_full_stops_takes_linear_time() -> None:
     before = time.process_time()
     assert normalized(text, "de").endswith("....")
     assert time.process_time() - before < 2
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_masks_of_held_terms_stay(mask: str) -> None:
+    text = f"“{mask}” – the {mask}’s ({mask}), {mask}\u00a02019 and {mask} %…"
+    for fed in (normalized(text, "en"), spelled(text, LETTERS)):
+        assert unmask(fed, Masked(text, (mask,)), [Held(Span(0, 1), "☃")]).text.count("☃") == 5
 
 
 LETTERS = set("abcdefghijklmnopqrstuvwxyzLSEUR0123456789\"'-.▁")

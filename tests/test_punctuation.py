@@ -49,7 +49,7 @@ def test_masks_of_held_terms_stay(mask: str) -> None:
         assert unmask(fed, Masked(text, (mask,)), [Held(Span(0, 1), "☃")]).text.count("☃") == 5
 
 
-LETTERS = set("abcdefghijklmnopqrstuvwxyzLSEUR0123456789\"'-.▁")
+LETTERS = dict.fromkeys("abcdefghijklmnopqrstuvwxyzLSEUR0123456789\"'-.▁", 0)
 
 
 @pytest.mark.parametrize(
@@ -68,4 +68,4 @@ def test_what_a_vocabulary_lacks_is_spelled_as_it_can_be(text: str, fed: str) ->
 
 
 def test_what_begins_words_alone_is_kept_where_a_word_begins() -> None:
-    assert spelled("a – b 1990–2000", {*LETTERS, "▁–"}) == "a – b 1990-2000"
+    assert spelled("a – b 1990–2000", {**LETTERS, "▁–": 1}) == "a – b 1990-2000"

@@ -6,7 +6,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Container
+from collections.abc import Callable, Mapping
 
 _Step = tuple[str | re.Pattern[str], str | Callable[[re.Match[str]], str]]
 
@@ -96,7 +96,7 @@ _SPELLINGS: dict[str, str] = {  # of what is still itself after NFKC
 }
 
 
-def spelled(text: str, vocabulary: Container[str]) -> str:
+def spelled(text: str, vocabulary: Mapping[str, int]) -> str:
     """Return the text with each character that a vocabulary of SentencePiece lacks in a form that it has."""
     composed = unicodedata.normalize("NFKC", text)  # as SentencePiece reads it
     forms = {c: form for c in set(composed) if c not in vocabulary and (form := _form(c, vocabulary))}
@@ -110,7 +110,7 @@ def spelled(text: str, vocabulary: Container[str]) -> str:
     return re.sub("[" + re.escape("".join(forms)) + "]", other, composed)
 
 
-def _form(character: str, vocabulary: Container[str]) -> str | None:
+def _form(character: str, vocabulary: Mapping[str, int]) -> str | None:
     """Return a spelling or the plain letter of a character, if the vocabulary has all of that."""
     plain = unicodedata.normalize("NFD", character)[0]
     is_latin = plain != character and plain.isascii()

@@ -112,6 +112,8 @@ class ModelEntry(_Frozen):
     trained_languages: tuple[str, ...] = ()
     pairs: tuple[Direction, ...] = ()
     """The only directions that it translates. A pattern's model has that of its name, as it spells it."""
+    other_names: Mapping[str, tuple[Direction, ...]] = {}
+    """Of a pattern: what stands for its `*` in a model that is not named by its pair, and the pairs."""
     codes: str | None = None
     english_only: bool = False
     max_source_tokens: int = Field(512, ge=8)
@@ -121,6 +123,8 @@ class ModelEntry(_Frozen):
     segment: Literal["sentence", "paragraph"] = "sentence"
     decoding: EntryDecoding = {}
     prompt: Mapping[Task, str] = {}
+    prompt_in: Mapping[str, str] = {}
+    """Prompts to translate from or into a language, in that language."""
     stop: tuple[str, ...] = ()
 
     @model_validator(mode="before")
@@ -152,6 +156,15 @@ class ModelEntry(_Frozen):
     def _directions(cls, value: Any) -> Any:
         return tuple(map(_direction, value)) if isinstance(value, list) else value
 
+    @field_validator("other_names", mode="before")
+    @classmethod
+    def _named_directions(cls, value: Any) -> Any:
+        return (
+            {name: cls._directions(pairs) for name, pairs in value.items()}
+            if isinstance(value, dict)
+            else value
+        )
+
     @model_validator(mode="after")
     def _of_a_server(self) -> "ModelEntry":
         given = {"url": self.url, "model": self.model, "api_key_env": self.api_key_env}
@@ -170,9 +183,9 @@ class ModelEntry(_Frozen):
 
     @model_validator(mode="after")
     def _usable_prompts(self) -> "ModelEntry":
-        for task, prompt in self.prompt.items():
+        for what, prompt in [*(("to " + t, p) for t, p in self.prompt.items()), *self.prompt_in.items()]:
             if "{text}" not in prompt:
-                raise ValueError(f"the prompt to {task} has no {{text}}")
+                raise ValueError(f"the prompt {what} has no {{text}}")
         if self.kind in ("causal", "server") and (missing := set(self.tasks) - set(self.prompt)):
             raise ValueError(f"a model of this family needs a prompt to {sorted(missing)[0]}")
         return self
@@ -199,7 +212,9 @@ class ModelEntry(_Frozen):
 
     def for_pair(self, source: str, target: str) -> "ModelEntry":
         """The one model of a pattern that translates this pair; its repository need not exist."""
-        return self._filled(f"{source}-{target}")
+        pair = source, target
+        name = next((name for name, pairs in self.other_names.items() if pair in pairs), f"{source}-{target}")
+        return self._filled(name).model_copy(update={"pairs": (pair,)})
 
     def _filled(self, pair: str) -> "ModelEntry":
         repository = (self.repository or self.name).replace("*", pair)
@@ -221,6 +236,10 @@ class ModelEntry(_Frozen):
         if not star or not (name.startswith(before) and name.endswith(after)):
             return None
         pair = name[len(before) : len(name) - len(after)]
+        if (found := _PAIR.fullmatch(pair)) and any(
+            found.groups() in pairs for pairs in self.other_names.values()
+        ):
+            return self.for_pair(found[1], found[2])
         return self._filled(pair) if _SIDES.fullmatch(pair) else None
 
 

@@ -1,10 +1,12 @@
 """The one table of languages: users' codes, English names, and the codes of each family of models."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 
 import langcodes
+from babel import Locale
 from langcodes.tag_parser import LanguageTagError
 
 from models.errors import UnsupportedLanguage
@@ -12,6 +14,21 @@ from models.errors import UnsupportedLanguage
 MOST_NEAREST = 3
 MOST_DISTANCE = 60
 """The most distance, in CLDR's unit, at which readers of one language make something of another."""
+
+
+_REGION = re.compile(r"[A-Za-z]{2}|\d{3}")
+
+_REGIONAL = {("pt", "BR"): ("pob",)}
+"""Labels of a language in a region that are no codes of the two."""
+
+_WIDER = {"ckb": "kur"}
+"""The macrolanguages of languages whose users' code is not that of it."""
+
+_CHINESE = {
+    "zh": ("cmn_Hans", "zho_Hans", "zh", "zh_cn", "zh_CN", "zhs", "cmn", "cn", "zho"),
+    "zh-Hant": ("cmn_Hant", "zho_Hant", "zh_tw", "zh_TW", "zht", "zh_HK"),
+}
+"""Labels of Chinese, those of much text before the rare ones: `cmn` is Tatoeba's alone."""
 
 
 class Languages:
@@ -30,6 +47,7 @@ class Languages:
         self._table = table
         self._kin = kin
         self._codes = {own.lower(): code for code, row in table.items() for own in self._own_codes(row)}
+        self._own = frozenset(self._codes)
         self._codes |= {alias.lower(): code for alias, code in aliases.items()}
         self._codes |= {code.lower(): code for code in table}
 
@@ -51,7 +69,9 @@ class Languages:
         """
         wanted = code.strip().lower()
         if wanted in self._codes:
-            return self._codes[wanted]
+            found = self._codes[wanted]
+            # Texts in either script are read alike; only labels of targets tell them apart.
+            return found.split("-")[0] if field == "source" and len(self._table[found]) == 1 else found
         base, *subtags = tags = wanted.replace("_", "-").split("-")
         for end in range(len(tags), 1, -1):  # `zh-Hant-HK`
             if "-".join(tags[:end]) in self._codes:
@@ -68,6 +88,39 @@ class Languages:
             field=field,
             allowed=near or "ISO 639-1 and BCP 47 codes such as en, fr and zh-Hant",
         )
+
+    def region(self, code: str) -> str | None:
+        """The region of a user's code: `BR` of `pt-BR`. None for `pt`, `zh-Hant` and models' own codes."""
+        wanted = code.strip()
+        if wanted.lower() in self._own:
+            return None
+        _, *subtags = wanted.replace("_", "-").split("-")
+        return next((tag.upper() for tag in subtags if _REGION.fullmatch(tag)), None)
+
+    def labels(self, code: str, region: str | None = None) -> tuple[list[str], list[str]]:
+        """The labels that models for several targets may have for a language, the best first.
+
+        First those of the region's own form of it: `pob` and `pt_BR` for `pt` in `BR`. Then those of the
+        language: by its individual code and by that of its macrolanguage (`arb`, `ara`), with its script and
+        without, and by its short one. A language in a script that it is not usually written in, such as
+        `sr-Latn`, has none without it.
+        """
+        base, _, script = code.partition("-")
+        iso3, _, usual = self._table.get(code, {}).get("nllb", "").partition("_")
+        if not iso3:
+            iso3, _, usual = self._table.get(base, {}).get("nllb", "").partition("_")
+        codes = dict.fromkeys(
+            [iso3 or _iso3(base), _iso3(base) if len(base) == 2 else _WIDER.get(base, base)]
+        )
+        places = [f"{each}_{region}" for each in (base, *codes)] if region else []
+        own = [
+            *_REGIONAL.get((base, region or ""), ()),
+            *(e for place in places for e in (place, place.lower())),
+        ]
+        if code in _CHINESE:
+            return own, [*_CHINESE[code]]
+        scripts = [f"{each}_{script or usual}" for each in codes if script or usual]
+        return own, scripts if script else [*scripts, *codes, base]
 
     def nearest(self, code: str, among: Iterable[str]) -> list[str]:
         """Languages that a reader of this one may make something of, the nearest first; at most three.
@@ -98,6 +151,11 @@ class Languages:
         row = self._table.get(code)
         return row["name"] if row else code
 
+    def name_in(self, code: str, language: str) -> str:
+        """The name in another language, such as 法语 for `fr` in `zh`; the English one if it is not known."""
+        names = Locale.parse(language, sep="-").languages
+        return str(names.get(code.replace("-", "_")) or self.name(code))
+
     def names(self) -> dict[str, str]:
         """Every code with its English name."""
         return {code: row["name"] for code, row in self._table.items()}
@@ -116,6 +174,13 @@ def _distance(one: str, other: str) -> int:
         return langcodes.tag_distance(one, other)
     except LanguageTagError:
         return 1000
+
+
+def _iso3(base: str) -> str:
+    try:
+        return langcodes.get(base).to_alpha3()
+    except LookupError:
+        return base
 
 
 def _usual_script(code: str) -> str | None:

@@ -187,12 +187,18 @@ class Store:
         return originals.load_model(entry, self.folder(entry), dtype=dtype, device=device)
 
     def generation_config(self, entry: ModelEntry) -> Any:
-        """The entry's generation defaults, by their names; older repositories keep them in config.json."""
+        """The entry's generation defaults, by their names; older repositories keep them in config.json.
+
+        With `prefix` and `task_specific_params`, which are in config.json alone.
+        """
         folder = self.folder(entry)
         own = folder / "generation_config.json"
-        file = own if own.is_file() else folder / "config.json"
         with originals.named(entry, "configuration", folder):
-            return SimpleNamespace(**json.loads(file.read_text("utf-8")))
+            config = json.loads((folder / "config.json").read_text("utf-8"))
+            if config.get("force_bos_token_to_be_generated") and config.get("forced_bos_token_id") is None:
+                config["forced_bos_token_id"] = config.get("bos_token_id")  # as it was called until 2021
+            base = json.loads(own.read_text("utf-8")) if own.is_file() else config
+            return SimpleNamespace(**base | {n: config.get(n) for n in ("prefix", "task_specific_params")})
 
     # ------------------------------------------------------------------ models pull | check
 
@@ -251,6 +257,10 @@ class Store:
         names = sorted(home.name.removeprefix("models--").replace("--", "/", 1) for home in homes)
         found = [entry for name in names if (entry := pattern.matches(name)) is not None]
         own = [entry for entry in found for pair in entry.pairs if pattern.for_pair(*pair).name == entry.name]
+        pairs = [pair for others in pattern.other_names.values() for pair in others]
+        own += [
+            entry for pair in pairs if (entry := pattern.for_pair(*pair)).name in names and entry not in own
+        ]
         return [entry for entry in own if self.state(entry) == "ready"]
 
     def _has_pair(self, entry: ModelEntry) -> bool:

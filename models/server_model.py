@@ -100,6 +100,11 @@ class ServerCodec(Codec):
     def decode(self, ids: tuple[int, ...]) -> str:
         return "".join(map(chr, ids)).strip()
 
+    decode_begun = decode
+
+    def has_region(self, purpose: Purpose) -> bool:
+        return purpose.region is not None
+
 
 def in_characters(entry: ModelEntry) -> ModelEntry:
     """Return the entry with its limits in characters, which are what this model's ids count."""

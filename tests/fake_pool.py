@@ -59,6 +59,11 @@ class FakeCodec:
     def decode(self, ids: tuple[int, ...]) -> str:
         return "".join(map(chr, ids))
 
+    decode_begun = decode
+
+    def has_region(self, purpose: Purpose) -> bool:
+        return False
+
 
 class FakeEngine:
     """Applies `change` to each text; one with ✗ in it ends in EngineFailed. Other hypotheses end in `~`."""

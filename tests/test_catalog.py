@@ -126,6 +126,34 @@ def test_a_wrong_file_is_told(languages: Languages, tmp_path: Path, text: str, s
         Catalog.load(languages, file)
 
 
+@pytest.mark.parametrize(
+    ("pair", "repository"),
+    [
+        (("en", "pt"), "opus-mt-tc-big-en-pt"),
+        (("pt", "en"), "opus-mt-ROMANCE-en"),
+        (("en", "ja"), "opus-mt-en-jap"),
+        (("ja", "en"), "opus-mt-ja-en"),
+        (("en", "zh-Hant"), "opus-mt-en-zh"),
+        (("hr", "en"), "opus-mt-zls-en"),
+    ],
+)
+def test_a_pair_whose_repository_has_another_name(
+    catalog: Catalog, pair: tuple[str, str], repository: str
+) -> None:
+    pattern = catalog.get("Helsinki-NLP/opus-mt-*")
+    entry = pattern.for_pair(*pair)
+    assert (entry.name, entry.repository) == (f"Helsinki-NLP/{repository}",) * 2
+    assert entry.pairs == (pair,)
+    assert catalog.get(f"Helsinki-NLP/opus-mt-{'-'.join(pair)}").repository == entry.repository
+
+
+def test_other_names_are_of_known_languages(catalog: Catalog, languages: Languages) -> None:
+    pattern = catalog.get("Helsinki-NLP/opus-mt-*")
+    pairs = [pair for pairs in pattern.other_names.values() for pair in pairs]
+    assert len(set(pairs)) == len(pairs)
+    assert {code for pair in pairs for code in pair} <= languages.names().keys()
+
+
 def test_an_exact_name_goes_before_a_pattern(languages: Languages, tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text(OWN.replace("ours/news", "Helsinki-NLP/opus-mt-en-fr"), "utf-8")

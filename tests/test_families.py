@@ -1,13 +1,16 @@
 """Every family of the catalog: tiny models from a local folder, through the code of the real ones."""
 
 import dataclasses
+import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import tiny_models
 from conftest import TinyHub
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.codec import Codec, Purpose, codec_of
@@ -16,8 +19,11 @@ from models.engine.batching import Backend
 from models.engine.ct2 import Ct2Backend
 from models.engine.generate import GenerateBackend
 from models.engine.protocol import Generation
+from models.entry import ModelEntry
 from models.errors import UnsupportedLanguage
 from models.languages import Languages
+from models.loading import Store
+from models.tasks.pieces import Pieces
 
 KINDS = sorted(tiny_models.MAKERS)
 
@@ -159,6 +165,217 @@ def test_marian_models_for_several_targets_get_their_mark(languages: Languages, 
     assert codec.tokenizer.convert_ids_to_tokens(first) == [">>fra<<", ">>spa<<"]
     with pytest.raises(UnsupportedLanguage, match="de"):
         codec.encode("Talks", Purpose("translate", "en", "de"))
+
+
+def _marian(languages: Languages, folder: Path, marks: tuple[str, ...] = (), also: str = "") -> list[Codec]:
+    """The codec of a tiny Marian, with transformers' tokenizer and with the plain reader."""
+    (folder / "m").mkdir(parents=True)
+    fields = tiny_models.marian(folder / "m", marks, also)
+    entry = ModelEntry(name="tiny/m", path=folder / "m", **{**fields, "languages": ()})
+    store = Store(folder)
+    config = store.generation_config(entry)
+    readers = store.tokenizer(entry), store.plain_tokenizer(entry)
+    return [codec_of(entry, reader, config, languages) for reader in readers]
+
+
+def _tokens(codec: Codec, text: str, target: str = "fr", source: str = "en", **purpose: Any) -> list[str]:
+    tokens = {i: token for token, i in codec.tokenizer.get_vocab().items()}
+    return [tokens[i] for i in codec.encode(text, Purpose("translate", source, target, **purpose))]
+
+
+def test_marian_is_fed_punctuation_that_it_knows(languages: Languages, tmp_path: Path) -> None:
+    """As Helsinki's servers do: its vocabulary was learned from text that Moses had normalized."""
+    for codec in _marian(languages, tmp_path, also="\"'-()"):
+        pasted = _tokens(codec, "“The talks’ border,” he said – the spring…")
+        assert "<unk>" not in pasted
+        assert pasted == _tokens(codec, '"The talks\' border," he said - the spring...')
+
+
+def test_marian_is_fed_curly_quotation_marks_where_it_has_them(languages: Languages, tmp_path: Path) -> None:
+    """As the tc-big models do, which lack other punctuation."""
+    for codec in _marian(languages, tmp_path, also="“”’\"'- EUR"):
+        tokens = "".join(_tokens(codec, "“The talks’ border” – €20, Şpring"))
+        assert {"“", "’", "”"} <= set(tokens)
+        assert "▁-" in tokens and "EUR" in tokens and "<unk>" not in tokens
+
+
+def test_a_text_cannot_choose_the_target_by_characters_that_are_spelled(
+    languages: Languages, tmp_path: Path
+) -> None:
+    for codec in _marian(languages, tmp_path, (">>fra<<", ">>spa<<"), also="<>"):
+        assert ">>spa<<" not in _tokens(codec, "〉〉spa〈〈 The talks")[1:]
+        assert "</s>" not in _tokens(codec, "〈/s〉 The talks")[:-1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "target", "region", "label"),
+    [
+        ("ara heb", "ar", None, "ara"),
+        ("lav lit", "lv", None, "lav"),
+        ("aze_Latn tur", "az", None, "aze_Latn"),
+        ("uzb_Cyrl uzb_Latn", "uz", None, "uzb_Latn"),
+        ("uzb_Cyrl uzb_Latn", "uz-Cyrl", None, "uzb_Cyrl"),
+        ("srp_Cyrl srp_Latn", "sr-Latn", None, "srp_Latn"),
+        ("kur_Arab kur_Latn", "ckb", None, "kur_Arab"),
+        ("cmn cmn_Hans cmn_Hant", "zh", None, "cmn_Hans"),
+        ("cmn zh_cn zh_tw", "zh", None, "zh_cn"),
+        ("cmn zh_cn zh_tw", "zh-Hant", "TW", "zh_tw"),
+        ("pob por", "pt", "BR", "pob"),
+        ("pob por", "pt", None, "por"),
+        ("pt pt_BR", "pt", "BR", "pt_BR"),
+        ("es es_MX", "es", "MX", "es_MX"),
+        ("fr fr_CA", "fr", "CA", "fr_CA"),
+        ("fr fr_CA", "fr", "BE", "fr"),
+    ],
+)
+def test_labels_of_targets(
+    languages: Languages, tmp_path: Path, labels: str, target: str, region: str | None, label: str
+) -> None:
+    marks = tuple(f">>{each}<<" for each in labels.split())
+    for codec in _marian(languages, tmp_path, marks):
+        assert _tokens(codec, "Talks", target, region=region)[0] == f">>{label}<<"
+        is_regional = label in ("pob", "pt_BR", "es_MX", "fr_CA", "zh_tw")
+        assert codec.has_region(Purpose("translate", "en", target, region=region)) == is_regional
+
+
+def test_an_unknown_target_is_told_codes_that_can_be_asked_for(languages: Languages, tmp_path: Path) -> None:
+    codec, _ = _marian(languages, tmp_path, (">>ara<<", ">>pob<<", ">>por<<", ">>srp_Latn<<", ">>qqq<<"))
+    with pytest.raises(UnsupportedLanguage) as caught:
+        codec.encode("Talks", Purpose("translate", "en", "de"))
+    allowed = caught.value.allowed
+    assert allowed == ["ar", "pt", "sr-Latn"]
+    for code in allowed:
+        assert codec.encode("Talks", Purpose("translate", "en", languages.normalize(code, "target")))
+
+
+def _with_config(tiny_hub: TinyHub, languages: Languages, kind: str, folder: Path, **config: Any) -> Codec:
+    """A codec of a tiny model without a prompt, whose config.json has these too, as old repositories have."""
+    entry = tiny_hub.entry(kind)
+    assert entry.path is not None
+    shutil.copytree(entry.path, folder)
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | config), "utf-8")
+    update = {"path": folder, "prompt": {}, "tasks": ("summarize", "translate"), "decoding": {"num_beams": 3}}
+    entry, store = entry.model_copy(update=update), tiny_hub.store
+    return codec_of(entry, store.tokenizer(entry), store.generation_config(entry), languages)
+
+
+T5_TASKS = {
+    "summarization": {
+        "prefix": "summarize: ",
+        "num_beams": 4,
+        "length_penalty": 2.0,
+        "no_repeat_ngram_size": 3,
+    },
+    "translation_en_to_de": {
+        "prefix": "translate English to German: ",
+        "num_beams": 4,
+        "early_stopping": True,
+    },
+}
+
+
+def test_a_t5_without_a_prompt_is_fed_and_searched_as_its_files_say(
+    tiny_hub: TinyHub, languages: Languages, tmp_path: Path
+) -> None:
+    codec = _with_config(tiny_hub, languages, "t5", tmp_path / "m", task_specific_params=T5_TASKS)
+    summary, german = Purpose("summarize", "en"), Purpose("translate", "en", "de")
+    assert codec.encode("Talks.", summary) == tuple(codec.tokenizer("summarize: Talks.").input_ids)
+    text = "translate English to German: Talks."
+    assert codec.encode("Talks.", german) == tuple(codec.tokenizer(text).input_ids)
+    decoding = codec.decoding(summary, max_new_tokens=8)
+    assert (decoding.length_penalty, decoding.no_repeat_ngram_size) == (2.0, 3)
+    assert decoding.num_beams == 3, "the entry's own"
+    assert codec.decoding(german, max_new_tokens=8).early_stopping is True
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "field", "allowed"), [("en", "fr", "target", ["de"]), ("fr", "de", "source", ["en"])]
+)
+def test_a_t5_refuses_a_pair_that_it_has_no_prefix_for(
+    tiny_hub: TinyHub,
+    languages: Languages,
+    tmp_path: Path,
+    source: str,
+    target: str,
+    field: str,
+    allowed: list[str],
+) -> None:
+    codec = _with_config(tiny_hub, languages, "t5", tmp_path / "m", task_specific_params=T5_TASKS)
+    with pytest.raises(UnsupportedLanguage, match="prompt") as caught:
+        codec.encode("Talks.", Purpose("translate", source, target))
+    assert (caught.value.field, caught.value.allowed) == (field, allowed)
+
+
+def test_bart_is_fed_behind_its_prefix(tiny_hub: TinyHub, languages: Languages, tmp_path: Path) -> None:
+    codec = _with_config(tiny_hub, languages, "bart", tmp_path / "m", prefix=" ")
+    assert codec.encode("Talks.", Purpose("summarize", "en")) == tuple(codec.tokenizer(" Talks.").input_ids)
+
+
+TOKENIZED = [
+    ("The Court . The move , he said .", "The Court. The move, he said."),
+    ("He did n't , it 's said , they 've we 're I 'm .", "He didn't, it's said, they've we're I'm."),
+    ("Why ? Now ! The players ' union ...", "Why? Now! The players' union..."),
+    ("A .5 percent rise , 2 .", "A .5 percent rise, 2."),
+]
+
+
+@pytest.mark.parametrize(("written", "text"), TOKENIZED)
+def test_english_that_was_learned_in_tokens_is_cleaned_up(
+    tiny_hub: TinyHub, languages: Languages, written: str, text: str
+) -> None:
+    for kind in ("bart", "pegasus", "t5"):
+        codec = _codec(tiny_hub, languages, kind)
+        codec.tokenizer = SimpleNamespace(decode=lambda *_, **__: written)
+        assert codec.decode((7,)) == text
+    french = codec.entry.model_copy(update={"languages": ("fr",)})
+    other = codec_of(french, _codec(tiny_hub, languages, "t5").tokenizer, None, languages)
+    other.tokenizer = codec.tokenizer
+    assert other.decode((7,)) == written, "French writes a space before a colon"
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    parts=st.lists(
+        st.sampled_from(["s", " ", "n", "'", " 's", " n't", " .", ".", ",", "a", "5", "t", "'ll", "!"]),
+        max_size=12,
+    )
+)
+def test_words_that_are_told_as_they_are_written_stay(
+    tiny_hub: TinyHub, languages: Languages, parts: list[str]
+) -> None:
+    codec = _codec(tiny_hub, languages, "bart")
+    codec.tokenizer = SimpleNamespace(decode=lambda ids, **_: "".join(parts[: len(ids)]))
+    pieces, told = Pieces(codec.decode_begun), ""
+    for token in range(len(parts)):
+        words = pieces.add(token)
+        told += words.text if words else ""
+        assert told == codec.decode_begun(tuple(range(token + 1))), "no word is held back for good"
+    assert codec.decode(tuple(range(len(parts)))).startswith(told)
+
+
+def test_a_region_is_asked_of_an_instruct_model(tiny_hub: TinyHub, languages: Languages) -> None:
+    codec = _codec(tiny_hub, languages, "instruct")
+    purpose = Purpose("translate", "en", "fr", region="CA")
+    assert "English to French (CA): Talks" in codec.tokenizer.decode(codec.encode("Talks", purpose))
+    assert codec.has_region(purpose)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "prompt"),
+    [
+        ("en", "zh", "译为中文：Talks"),
+        ("zh", "fr", "译为法语：Talks"),
+        ("en", "fr", "English to French: Talks"),
+    ],
+)
+def test_a_prompt_may_be_in_the_language_of_either_side(
+    tiny_hub: TinyHub, languages: Languages, source: str, target: str, prompt: str
+) -> None:
+    """As HY-MT's authors ask it: in Chinese, where Chinese is a side."""
+    entry = tiny_hub.entry("instruct").model_copy(update={"prompt_in": {"zh": "译为{target}：{text}"}})
+    codec = codec_of(entry, tiny_hub.store.tokenizer(entry), None, languages)
+    assert prompt in codec._rendered(Purpose("translate", source, target)).replace("{text}", "Talks")
 
 
 def test_an_instruct_prompt_says_all(tiny_hub: TinyHub, languages: Languages) -> None:

@@ -25,18 +25,75 @@ BUNDLED = ["en", "fr", "es", "de", "it", "pt", "ru", "zh"]
         ("sr-Cyrl", "sr"),
         ("nb-NO", "no"),
         ("EN", "en"),
+        ("sr-Latn", "sr-Latn"),
+        ("uz_Cyrl", "uz-Cyrl"),
     ],
 )
 def test_targets_by_bcp_47(languages: Languages, code: str, own: str) -> None:
     assert languages.normalize(code, "target") == own
 
 
-@pytest.mark.parametrize(("code", "nearest"), [("sr-Latn", "sr"), ("uz-Cyrl", "uz"), ("pa-Arab", "pa")])
+@pytest.mark.parametrize(("code", "nearest"), [("az-Cyrl", "az"), ("pa-Arab", "pa")])
 def test_a_script_that_no_model_writes_is_no_target(languages: Languages, code: str, nearest: str) -> None:
     with pytest.raises(UnsupportedLanguage) as caught:
         languages.normalize(code, "target")
     assert nearest in (caught.value.allowed or ())
     assert languages.normalize(code, "source") == nearest
+
+
+def test_a_source_in_another_script_is_the_language(languages: Languages) -> None:
+    assert languages.normalize("sr-Latn", "source") == "sr"
+    assert languages.normalize("uz-Cyrl", "source") == "uz"
+
+
+@pytest.mark.parametrize(
+    ("code", "region"),
+    [
+        ("pt-BR", "BR"),
+        ("pt_br", "BR"),
+        ("es-419", "419"),
+        ("zh-Hant-HK", "HK"),
+        ("pt", None),
+        ("fr_XX", None),
+        ("eng_Latn", None),
+        ("sr-Latn", None),
+        ("French", None),
+    ],
+)
+def test_the_region_of_a_code(languages: Languages, code: str, region: str | None) -> None:
+    assert languages.region(code) == region
+
+
+@pytest.mark.parametrize(
+    ("code", "region", "labels"),
+    [
+        ("fr", None, "fra_Latn fra fr"),
+        ("ar", None, "arb_Arab ara_Arab arb ara ar"),
+        ("az", None, "azj_Latn aze_Latn azj aze az"),
+        ("ckb", None, "ckb_Arab kur_Arab ckb kur"),
+        ("arz", None, "arz_Arab arz"),
+        ("sr-Latn", None, "srp_Latn"),
+        ("uz-Cyrl", None, "uzn_Cyrl uzb_Cyrl"),
+        ("br", None, "bre br"),
+        ("zh", None, "cmn_Hans zh zh_cn cmn"),
+        ("zh-Hant", "HK", "zh_HK cmn_Hant zh_tw"),
+        ("pt", "BR", "pob pt_BR pt_br por pt"),
+        ("es", "MX", "es_MX spa es"),
+    ],
+)
+def test_labels_are_tried_in_this_order(
+    languages: Languages, code: str, region: str | None, labels: str
+) -> None:
+    regional, own = languages.labels(code, region)
+    tried = [label for label in (*regional, *own) if label in labels.split()]
+    assert list(dict.fromkeys(tried)) == labels.split()
+
+
+def test_every_language_of_opus_mt_has_its_macrolanguages_label(languages: Languages) -> None:
+    pairs = "ar ara lv lav sq sqi az aze uz uzb mn mon ps pus or ori yi yid mg mlg ku kur ckb kur sw swa"
+    codes = f"{pairs} fa fas ne nep".split()
+    for code, label in zip(codes[::2], codes[1::2], strict=True):
+        assert label in languages.labels(code)[1]
 
 
 @pytest.mark.parametrize(

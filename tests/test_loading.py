@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from models import packaged
 from models.catalog import Catalog
+from models.codec import base_decoding
 from models.entry import ModelEntry, Package
 from models.errors import ModelUnavailable
 from models.languages import Languages
@@ -193,6 +194,21 @@ def test_generation_defaults_of_old_repositories(tiny_hub: TinyHub, tmp_path: Pa
     (tmp_path / "m" / "config.json").write_text(json.dumps(config), "utf-8")
     found = Store(tmp_path).generation_config(entry)
     assert (found.num_beams, found.no_repeat_ngram_size, found.forced_bos_token_id) == (4, 3, 0)
+
+
+@pytest.mark.parametrize("is_forced", [True, False])
+def test_the_first_token_that_older_configurations_force(
+    tiny_hub: TinyHub, tmp_path: Path, is_forced: bool
+) -> None:
+    """As distilbart's: transformers called it so until 2021."""
+    entry = _copy(tiny_hub, "bart", tmp_path / "m")
+    (tmp_path / "m" / "generation_config.json").unlink()
+    config = json.loads((tmp_path / "m" / "config.json").read_text("utf-8"))
+    config.pop("forced_bos_token_id", None)
+    config |= {"force_bos_token_to_be_generated": is_forced, "bos_token_id": 5}
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config), "utf-8")
+    found = base_decoding(entry, Store(tmp_path).generation_config(entry))
+    assert found.get("forced_bos_token_id") == (5 if is_forced else None)
 
 
 # ---------------------------------------------------------------------------------------- packages

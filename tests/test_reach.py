@@ -89,4 +89,6 @@ def test_of_models_by_pair_those_that_are_here_count(languages: Languages, tmp_p
     pool.store = Store(tmp_path, offline=True)  # type: ignore[assignment]
     router = Router(pool.as_pool, languages, "Helsinki-NLP/opus-mt-*")
     reach = router.reach()
-    assert reach == {"fr": {"de": "en", "en": None}, "en": {"de": None}}, "not by another pattern's"
+    assert (reach["fr"], reach["en"]) == ({"de": "en", "en": None}, {"de": None}), "not by another pattern's"
+    assert reach["pt"] == {"de": "en", "en": None}, "by a group's model"
+    assert "it" not in reach, "which has a model of its own, that is not here"

@@ -178,6 +178,18 @@ def test_a_script_that_a_model_cannot_write_is_refused(
         assert outcome.error.field == "target"
 
 
+def test_a_region_that_the_model_does_not_tell_apart_is_told(
+    languages: Languages, detector: LanguageDetector
+) -> None:
+    done = _translate(_pool(languages), detector, text="Talks.", source="en", target="pt-BR").unwrap()
+    assert (done.target, done.notes) == (
+        "pt",
+        (f"{GEMMA} writes one form of Portuguese, not that of the region BR",),
+    )
+    plain = _translate(_pool(languages), detector, text="Talks.", source="en", target="pt").unwrap()
+    assert plain.notes == ()
+
+
 @pytest.mark.parametrize(
     ("pair", "source", "target", "field"),
     [
@@ -187,6 +199,8 @@ def test_a_script_that_a_model_cannot_write_is_refused(
         ("en-de", "en", "de", None),
         ("en-ROMANCE", "en", "fr", None),
         ("mul-en", "ja", "en", None),
+        ("en-jap", "en", "ja", None),
+        ("en-jap", "en", "fr", "target"),
     ],
 )
 def test_a_pairs_own_model_takes_that_pair(

@@ -58,9 +58,9 @@ STD = 0.6
 """Spread of the random weights: wide, so that two tokens are never nearly as likely."""
 
 
-def _spiece(folder: Path, name: str, pieces: int = 300, **options: Any) -> Path:
+def _spiece(folder: Path, name: str, pieces: int = 300, also: str = "", **options: Any) -> Path:
     corpus = folder / "corpus.txt"
-    corpus.write_text("\n".join(SENTENCES * 4), "utf-8")
+    corpus.write_text("\n".join([*SENTENCES, also] * 4), "utf-8")
     spm.SentencePieceTrainer.train(
         input=str(corpus),
         model_prefix=str(folder / name),
@@ -188,8 +188,9 @@ def mt5(folder: Path) -> dict[str, Any]:
     return {"family": "t5", "tasks": ["summarize"], "languages": ["en", "fr"], "free_length": True}
 
 
-def marian(folder: Path, marks: tuple[str, ...] = ()) -> dict[str, Any]:
-    model = _spiece(folder, "source", bos_id=-1)
+def marian(folder: Path, marks: tuple[str, ...] = (), also: str = "") -> dict[str, Any]:
+    """`also` is text beside the sentences that the vocabulary is learned from, all of its characters."""
+    model = _spiece(folder, "source", also=also, bos_id=-1, character_coverage=1.0)
     (folder / "target.spm").write_bytes(model.read_bytes())
     model.rename(folder / "source.spm")
     processor = spm.SentencePieceProcessor(model_file=str(folder / "source.spm"))

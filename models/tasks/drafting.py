@@ -103,7 +103,7 @@ def write(
         generations = [_generation(model, window, purpose, request, again) for window in windows]
         last = len(windows) == 1
         outputs: list[Output] = yield Call(
-            model.engine, generations, model.codec.decode if is_shown and last else None
+            model.engine, generations, model.codec.decode_begun if is_shown and last else None
         )
         usage += Usage.of(generations, outputs)
         written = [model.codec.decode(output.token_ids) for output in outputs]

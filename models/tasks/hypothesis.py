@@ -78,6 +78,8 @@ class Hypotheses:
         self._pool = pool
         self._around: dict[str, int] = {}
         """Tokens of a model's input beside the text's, by the language that it reads."""
+        self.has_region = True
+        """False once the last model, asked for a region's form of its language, has one form alone."""
         self._generated: dict[Generation, Output] = {}
 
     def steps(self, ask: Ask) -> Steps[Hypothesis]:
@@ -97,11 +99,12 @@ class Hypotheses:
 
     def _hop(self, hop: Hop, ask: Ask) -> Steps[Hypothesis]:
         """Translate a text with one model; one that is longer than its window goes in parts."""
-        purpose = Purpose("translate", hop.source, hop.target, facts=ask.facts)
+        purpose = Purpose("translate", hop.source, hop.target, region=hop.region, facts=ask.facts)
         with self._pool.use(hop.entry) as model:
             assert isinstance(model, TextModel)  # noqa: S101 - the task of an entry decides its kind
             if hop.source not in self._around:
                 self._around[hop.source] = len(model.codec.encode("", replace(purpose, facts=())))
+                self.has_region = hop.region is None or model.codec.has_region(purpose)
             parts = _parts(model, ask, purpose, self._around[hop.source])
             yield None
             outputs: list[Output] = yield Call(model.engine, parts)

@@ -17,6 +17,8 @@ class Hop:
     entry: ModelEntry
     source: str
     target: str
+    region: str | None = None
+    """The region whose form of the target is wanted."""
 
 
 def cautions(pool: ModelPool, entries: Sequence[ModelEntry]) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ class Summarizer:
             _drop_unsupported(draft)
         model = None
         if into is not None and draft.sentences:
-            model, target = yield from self._translate(draft, language, into)
+            model, target = yield from self._translate(draft, language, request.target or into)
         else:
             for i, sentence in enumerate(draft.sentences):
                 yield SentenceReady(i, sentence)
@@ -193,6 +193,7 @@ class Summarizer:
         draft.sentences = list(map(_in_translation, drafted, done.done))
         draft.usage += done.usage
         draft.cautions = done.cautions
+        draft.notes += done.notes
         if not all(attempt.complete for attempt in done.done):
             draft.notes.append("the translation of a sentence reached the model's length limit")
         return done.model, done.target

@@ -53,6 +53,7 @@ class Translated:
     usage: Usage
     cautions: tuple[str, ...]
     """See `Translation`."""
+    notes: tuple[str, ...] = ()
 
 
 class Translator:
@@ -86,7 +87,7 @@ class Translator:
             note = f"the text is in {target} already" + _guessed(detected)
             return _unchanged(request, entry, source, target, detected, note)
 
-        hops = self.check(source, target, request.model)
+        hops = self._in_region(self.check(source, target, request.model), request.target)
         yield from until_loaded(self._pool, [hop.entry for hop in hops])
         yield None
         terms = Terms(request.protect, request.glossary, plain)
@@ -105,7 +106,9 @@ class Translator:
             remembered=remembered,
         )
         written = yield from _written(request, source, detected, hypotheses, terms, runs, parts, done)
-        return replace(written, cautions=cautions(self._pool, [hop.entry for hop in hops]))
+        notes = (*written.notes, *self._region_notes(hypotheses))
+        told = cautions(self._pool, [hop.entry for hop in hops])
+        return replace(written, notes=notes, cautions=told)
 
     def translate(
         self,
@@ -116,14 +119,16 @@ class Translator:
     ) -> Steps[Translated]:
         """Translate sentences, through English where it must be; a wrong one is tried once more.
 
+        The target may be a user's code with a region, such as `pt-BR`.
         The event of a sentence's number and its translation is told as in `attempts`.
         """
-        hops = self.check(source, target)
+        hops = self._in_region(self.check(source, self._languages.normalize(target, "target")), target)
         yield from until_loaded(self._pool, [hop.entry for hop in hops])
         hypotheses = Hypotheses(self._pool, hops)
         done = yield from attempts(hypotheses, [Sentence(text) for text in texts], None, event_of)
         told = cautions(self._pool, [hop.entry for hop in hops])
-        return Translated(done, hops[-1].target, _names(hops), hypotheses.usage(), told)
+        notes = self._region_notes(hypotheses)
+        return Translated(done, hops[-1].target, _names(hops), hypotheses.usage(), told, notes)
 
     def check(self, source: str, target: str, model: str | None = None) -> list[Hop]:
         """The models that would translate, one after another. Raises InvalidInput where none would."""
@@ -137,6 +142,17 @@ class Translator:
     def reads(self, language: str) -> bool:
         """Whether the default model takes texts in this language, as far as the catalog says."""
         return self._router.reads(self._router.entry(None), language)
+
+    def _in_region(self, hops: list[Hop], target: str) -> list[Hop]:
+        """The same hops, of which the last is asked for the form of its language in the code's region."""
+        return [*hops[:-1], replace(hops[-1], region=self._languages.region(target))]
+
+    def _region_notes(self, hypotheses: Hypotheses) -> tuple[str, ...]:
+        last = hypotheses.hops[-1]
+        if hypotheses.has_region or last.target != last.target.split("-")[0]:
+            return ()
+        name = self._languages.name(last.target)
+        return (f"{last.entry.name} writes one form of {name}, not that of the region {last.region}",)
 
     # ------------------------------------------------------------------ the source language
 

@@ -240,6 +240,9 @@ def test_translategemmas_template_is_given_codes(
         assert whole == "<|im_start|>from en to fr: A joint statement.<|im_end|>\n"
         with pytest.raises(UnsupportedLanguage, match="does not translate from de"):
             model.codec.encode("Talks.", Purpose("translate", "de", "fr"))
+        canadian = Purpose("translate", "en", "fr", region="CA")
+        told = model.codec.tokenizer.decode(list(model.codec.encode("Talks.", canadian)))
+        assert "from en to fr-CA: Talks." in told and model.codec.has_region(canadian)
     pool.close()
 
 

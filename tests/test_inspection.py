@@ -58,13 +58,13 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("bart", {"family": "extractive"}, '"extractive" is for sentence encoders, but config.json says'),
     (
         "bart",
-        {"max_source_tokens": 512},
-        "max_source_tokens: 512 is more than the model's 256 positions; set max_source_tokens = 256",
+        {"max_source_tokens": 2048},
+        "max_source_tokens: 2048 is more than the model's 1024 positions; set max_source_tokens = 1024",
     ),
     (
         "marian",
-        {"max_new_tokens": 300},
-        "max_new_tokens: 300 is more than the model's 256 positions; set max_new_tokens = 256",
+        {"max_new_tokens": 1100},
+        "max_new_tokens: 1100 is more than the model's 1024 positions; set max_new_tokens = 1024",
     ),
     ("completion", {"max_source_tokens": 600}, "model's 512 positions; set max_source_tokens = 488"),
     (
@@ -369,10 +369,10 @@ def test_the_command_shows_what_it_found_out(tiny_hub: TinyHub, known_news: None
 
 
 def test_a_wrong_entry_is_exit_code_1_and_json_has_all(tiny_hub: TinyHub, known_news: None) -> None:
-    done = _check(tiny_hub, max_source_tokens=300)
-    told = "max_source_tokens: 300 is more than the model's 256 positions; set max_source_tokens = 256"
+    done = _check(tiny_hub, max_source_tokens=1100)
+    told = "max_source_tokens: 1100 is more than the model's 1024 positions; set max_source_tokens = 1024"
     assert (done.exit_code, done.stdout.splitlines()[-1]) == (1, f"tiny/bart: {told}")
-    done = _check(tiny_hub, "tiny/bart", "--json", max_source_tokens=300)
+    done = _check(tiny_hub, "tiny/bart", "--json", max_source_tokens=1100)
     found = json.loads(done.stdout)["tiny/bart"]
-    assert (done.exit_code, found["problems"], found["positions"]) == (1, [told], 256)
+    assert (done.exit_code, found["problems"], found["positions"]) == (1, [told], 1024)
     assert found["fed"][0]["pieces"][0] == ["<s>", 0]

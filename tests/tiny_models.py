@@ -93,7 +93,7 @@ def bart(folder: Path) -> dict[str, Any]:
     tokenizer.save_pretrained(folder)
     config = BartConfig(
         vocab_size=len(tokenizer),
-        max_position_embeddings=256,
+        max_position_embeddings=1024,
         init_std=STD,
         **SIZES,
         **HEADS,
@@ -110,7 +110,7 @@ def pegasus(folder: Path) -> dict[str, Any]:
     tokenizer = _t5_tokenizer(folder)
     config = PegasusConfig(
         vocab_size=len(tokenizer),
-        max_position_embeddings=256,
+        max_position_embeddings=1024,
         init_std=STD,
         **SIZES,
         **HEADS,
@@ -202,7 +202,7 @@ def marian(folder: Path, marks: tuple[str, ...] = (), also: str = "") -> dict[st
     pad = len(ordered) - 1
     config = MarianConfig(
         vocab_size=len(ordered),
-        max_position_embeddings=256,
+        max_position_embeddings=1024,
         init_std=STD,
         **SIZES,
         **HEADS,
@@ -233,7 +233,7 @@ def m2m100(folder: Path) -> dict[str, Any]:
 def _m2m100_config(vocab_size: int) -> M2M100Config:
     return M2M100Config(
         vocab_size=vocab_size,
-        max_position_embeddings=256,
+        max_position_embeddings=1024,
         init_std=STD,
         **SIZES,
         **HEADS,
@@ -260,7 +260,7 @@ def mbart50(folder: Path) -> dict[str, Any]:
     tokenizer.save_pretrained(folder)
     config = MBartConfig(
         vocab_size=len(tokenizer),
-        max_position_embeddings=256,
+        max_position_embeddings=1024,
         init_std=STD,
         **SIZES,
         **HEADS,

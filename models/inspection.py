@@ -18,12 +18,13 @@ from models.codec import Codec, Purpose, codec_of
 from models.engine.protocol import Decoding
 from models.entailment import JUDGES
 from models.entry import ModelEntry
-from models.errors import ModelUnavailable, UnsupportedLanguage
+from models.errors import EngineFailed, ModelUnavailable, UnsupportedLanguage
 from models.extractive.encoder import SentenceEncoder
 from models.families import FAMILIES, ModelFamily
 from models.languages import Languages
 from models.loading import Store
 from models.originals import named
+from models.server_model import ServerCodec, listed
 
 MOST_UNKNOWN = 0.15
 """A vocabulary that lacks a larger share of a language's news paragraph was not made for the language."""
@@ -286,8 +287,16 @@ def _json(file: Path) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------- the whole report
 
 
-def inspect(store: Store, entry: ModelEntry, languages: Languages) -> Inspection:
-    """Everything that can be found out about a model that is here, without loading its weights."""
+def inspect(
+    store: Store,
+    entry: ModelEntry,
+    languages: Languages,
+    secret: Callable[[str], str | None] = lambda _name: None,
+) -> Inspection:
+    """Everything that can be found out about a model that is here, without loading its weights.
+
+    Of one behind a server: whether the server answers and has it. `secret` has the server's key.
+    """
     found = Inspection(
         entry.name,
         family=entry.family,
@@ -296,6 +305,9 @@ def inspect(store: Store, entry: ModelEntry, languages: Languages) -> Inspection
         max_new_tokens=entry.max_new_tokens,
         prompt={task: entry.prompt[task] for task in entry.tasks if task in entry.prompt},
     )
+    if entry.kind == "server":
+        _tell_server(found, entry, ServerCodec(entry, languages), secret)
+        return found
     if entry.path is None and store.state(entry) == "not pulled":
         found.problems.append(f"it is not here; `dragoman models pull {entry.name}` fetches it")
         return found
@@ -327,6 +339,37 @@ def inspect(store: Store, entry: ModelEntry, languages: Languages) -> Inspection
         if not unsound:
             found.problems.append(error.without(entry.name))
     return found
+
+
+def _tell_server(
+    found: Inspection, entry: ModelEntry, codec: ServerCodec, secret: Callable[[str], str | None]
+) -> None:
+    found.origin, found.revision = str(entry.url), str(entry.model)
+    for task in entry.tasks:
+        target = "fr" if task == "translate" else None
+        ids = codec.encode(_sentence("en"), Purpose(task, "en", target))
+        found.fed.append(Fed(task, "en", target, _sentence("en"), [], rendered=codec.decode(ids)))
+    key = None if entry.api_key_env is None else secret(entry.api_key_env)
+    if entry.api_key_env is not None and not key:
+        found.problems.append(f"api_key_env: the variable {entry.api_key_env} is not set")
+        return
+    try:
+        models = listed(entry, key)
+    except EngineFailed as error:
+        found.problems.append(f"url: {error.message}")
+        return
+    if entry.model not in models:
+        found.problems.append(
+            f"model: {entry.model} is not at {entry.url}; it has {', '.join(models) or 'none'}"
+        )
+        return
+    found.positions = models[str(entry.model)]
+    room = None if found.positions is None else found.positions - entry.max_new_tokens
+    if room is not None and entry.max_source_tokens > room:
+        found.problems.append(
+            f"max_source_tokens: {entry.max_source_tokens} and max_new_tokens {entry.max_new_tokens} are more "
+            f"than the server's context of {found.positions}; set max_source_tokens = {max(0, room)}"
+        )
 
 
 def _origin(entry: ModelEntry) -> str:

@@ -15,7 +15,7 @@ import logging
 import random
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -115,6 +115,37 @@ def in_characters(entry: ModelEntry) -> ModelEntry:
             "max_new_tokens": entry.max_new_tokens * scale,
         }
     )
+
+
+def listed(entry: ModelEntry, api_key: str | None) -> Mapping[str, int | None]:
+    """The models that a server has, each with its context in tokens where the server says so.
+
+    Raises ServerFailed and ServerUnavailable.
+    """
+    from openai import APIConnectionError, APIError, DefaultHttpxClient, OpenAI
+
+    client = OpenAI(
+        base_url=entry.url,
+        api_key=api_key or "none",
+        max_retries=0,
+        timeout=CONNECT_S,
+        http_client=DefaultHttpxClient(follow_redirects=False),
+    )
+    try:
+        with client:
+            told = [each.model_dump() for each in client.models.list()]
+    except APIConnectionError as error:
+        raise ServerUnavailable(f"its server {entry.url} cannot be reached") from error
+    except APIError as error:
+        status = getattr(error, "status_code", "something else")
+        raise ServerFailed(f"its server {entry.url} answers {status} for its list of models") from error
+    return {each["id"]: _context(each) for each in told}
+
+
+def _context(told: Mapping[str, Any]) -> int | None:
+    """The context in what a server tells of a model: vLLM and llama.cpp have it, each in its own place."""
+    found = told.get("max_model_len") or (told.get("meta") or {}).get("n_ctx")
+    return found if isinstance(found, int) else None
 
 
 # ------------------------------------------------------------------------------------------- the engine

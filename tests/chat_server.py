@@ -98,6 +98,7 @@ class ChatServer:
         self.reply = reply
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[Any] = []
+        self.models: list[dict[str, Any]] = [{"id": "served", "created": 0, "owned_by": "us"}]
         self.client_went = threading.Event()
 
         class Handler(BaseHTTPRequestHandler):
@@ -111,6 +112,12 @@ class ChatServer:
                     chat.reply(Reply(self, body))
                 except OSError:
                     chat.client_went.set()
+                self.close_connection = True
+
+            def do_GET(self) -> None:
+                reply = Reply(self, {})
+                told = {"object": "list", "data": [{"object": "model", **each} for each in chat.models]}
+                reply.status(200 if self.path == "/v1/models" else 404, told)
                 self.close_connection = True
 
             def log_message(self, *_: Any) -> None:

@@ -546,6 +546,44 @@ def test_an_entry_whose_key_is_not_set(chat: ChatServer, open_runtime: Open, tmp
     assert found.status_code == 503 and "KEY_OF_THIS_TEST" in found.json["detail"]
 
 
+@pytest.mark.parametrize(
+    ("model", "told", "said"),
+    [
+        ("served", {}, "sound"),
+        ("served", {"max_model_len": 4096}, "sound"),
+        ("qwen4:8b", {}, "model: qwen4:8b is not at http://127.0.0.1:"),
+        (
+            "served",
+            {"meta": {"n_ctx": 2048}},
+            "max_source_tokens: 3072 and max_new_tokens 1024 are more than the server's context of 2048; "
+            "set max_source_tokens = 1024",
+        ),
+    ],
+)
+def test_models_check_asks_the_server(
+    chat: ChatServer, tmp_path: Path, model: str, told: dict[str, Any], said: str
+) -> None:
+    chat.models[0].update(told)
+    environment = {"DRAGOMAN_CACHE_DIR": str(tmp_path / "c"), "DRAGOMAN_DATA_DIR": str(tmp_path / "d")}
+    name = f"server:{chat.url}#{model}"
+    found = CliRunner().invoke(cli, ["models", "check", name], env=environment)
+    assert f"{name}: {said}" in found.stdout, found.output
+    assert found.exit_code == (said != "sound")
+    if said == "sound":
+        assert "Translate the text below from English to French" in found.stdout
+    found = CliRunner().invoke(cli, ["models", "check", name, "--json"], env=environment)
+    assert json.loads(found.stdout)[name]["positions"] == (
+        told.get("max_model_len") or told.get("meta", {}).get("n_ctx")
+    )
+
+
+def test_models_check_says_that_a_server_is_not_there(tmp_path: Path) -> None:
+    name = "server:http://127.0.0.1:9/v1#m"
+    environment = {"DRAGOMAN_CACHE_DIR": str(tmp_path / "c"), "DRAGOMAN_DATA_DIR": str(tmp_path / "d")}
+    found = CliRunner().invoke(cli, ["models", "check", name], env=environment)
+    assert found.exit_code == 1 and "url: its server http://127.0.0.1:9/v1 cannot be reached" in found.stdout
+
+
 # ------------------------------------------------------------------------------- the tasks
 
 

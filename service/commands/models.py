@@ -1,6 +1,7 @@
 """`dragoman models`: what the catalog has, fetching it ahead of use, and checking its files."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -158,10 +159,11 @@ def check(session: Session, names: Sequence[str], as_json: bool) -> int:
     """
     from models.inspection import inspect
 
+    session.named_models += names
     with session.runtime() as runtime:
         entries = [_entry(runtime, name) for name in names] or _here(runtime)
         with session.waiting("checking"):
-            found = [inspect(runtime.store, entry, runtime.languages) for entry in entries]
+            found = [inspect(runtime.store, entry, runtime.languages, os.environ.get) for entry in entries]
     if as_json:
         write_json({each.name: asdict(each) for each in found})
     else:
@@ -182,7 +184,11 @@ def _here(runtime: "Runtime") -> list["ModelEntry"]:
 def _findings(found: "Inspection") -> Iterator[tuple[str, str]]:
     """What was found out about a model: titles, and a line for each."""
     sizes = ", ".join(f"{name} {_bytes(size)}" for name, size in found.files.items())
-    if found.origin:
+    if found.kind == "server":
+        context = "tells no context" if found.positions is None else f"context {found.positions}"
+        yield "server", f"{found.revision} at {found.origin}; {context}"
+        yield "limits", f"max_source_tokens {found.max_source_tokens}, max_new_tokens {found.max_new_tokens}"
+    elif found.origin:
         yield "files", f"{found.origin} at {found.revision}: {sizes}"
     if found.model_type:
         architectures = ", ".join(found.architectures) or "not named"
@@ -202,7 +208,8 @@ def _findings(found: "Inspection") -> Iterator[tuple[str, str]]:
         pair = f" {fed.source}-{fed.target}" if fed.target else f" {fed.source}"
         label = f", label {fed.label}" if fed.label else ""
         yield "fed", f"{fed.task}{pair}{label}: {fed.text}"
-        yield "", " ".join(f"{piece!r}:{number}" for piece, number in fed.pieces)
+        if fed.pieces:
+            yield "", " ".join(f"{piece!r}:{number}" for piece, number in fed.pieces)
         if fed.rendered is not None:
             yield "", json.dumps(fed.rendered, ensure_ascii=False)
     if found.unknown:

@@ -367,8 +367,8 @@ def _tell_server(
     room = None if found.positions is None else found.positions - entry.max_new_tokens
     if room is not None and entry.max_source_tokens > room:
         found.problems.append(
-            f"max_source_tokens: {entry.max_source_tokens} and max_new_tokens {entry.max_new_tokens} are more "
-            f"than the server's context of {found.positions}; set max_source_tokens = {max(0, room)}"
+            f"max_source_tokens: {entry.max_source_tokens} and max_new_tokens {entry.max_new_tokens} are "
+            f"more than the server's context of {found.positions}; set max_source_tokens = {max(0, room)}"
         )
 
 

@@ -183,6 +183,18 @@ class Store:
             return "not pulled"
         return "ready"
 
+    def is_converted(self, entry: ModelEntry) -> bool:
+        """Return whether the entry is here as CTranslate2 reads it."""
+        try:
+            source = Store(self.cache, offline=True).folder(entry)
+        except ModelUnavailable:
+            return False
+        return self._converted(entry, source).folder.is_dir()
+
+    def here_bytes(self, entry: ModelEntry) -> int:
+        """Return the bytes that are here of an entry's repository, whole or not."""
+        return self._hub.here_bytes(entry.repository or entry.name)
+
     def here(self, entry: ModelEntry) -> bool:
         """Return whether the entry can be used without the network, a pattern for one pair at least."""
         if not entry.is_pattern or entry.path is not None:

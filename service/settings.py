@@ -95,9 +95,10 @@ class Settings(BaseSettings):
 
     models: str = Field(
         DEFAULT,
-        description="The set of models for requests that name none: `bundled`, `multilingual`, `fast`, "
-        "`good` or `instruct`; `dragoman models sets` shows what each takes. The first start fetches what is "
-        "not here.",
+        description="The set of models for requests that name none: `auto`, `bundled`, `multilingual`, "
+        "`fast`, `good` or `instruct`; `dragoman models sets` shows what each takes. `auto` starts with the "
+        "bundled ones, and fetches better ones behind the requests that they suit; `bundled` fetches "
+        "nothing, and the others fetch at the first start what is not here.",
     )
     summarize_model: str = Field(
         "dragoman/extractive",
@@ -238,7 +239,8 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _models_of_the_set(cls, given: dict[str, Any]) -> dict[str, Any]:
-        if "models" not in given or (chosen := load_sets().get(str(given["models"]))) is None:
+        """Put the set's models in, but for a set of the default ones: so what is pinned can be told."""
+        if (chosen := load_sets().get(str(given.get("models", DEFAULT)))) is None or chosen.betters:
             return given
         return {"summarize_model": chosen.summarize, "translate_model": chosen.translate, **given}
 
@@ -248,6 +250,10 @@ class Settings(BaseSettings):
         if value not in (known := load_sets()):
             raise ValueError(f"it should be one of {', '.join(known)}")
         return value
+
+    def is_pinned(self, field: Literal["summarize_model", "translate_model"]) -> bool:
+        """Return whether the model of a task was set, beside the set or by it."""
+        return field in self.model_fields_set
 
     @classmethod
     def settings_customise_sources(

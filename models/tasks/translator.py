@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from models.better import BetterModels
 from models.entry import ModelEntry
 from models.errors import InvalidInput
 from models.languages import Languages
@@ -15,7 +16,7 @@ from models.tasks import sentences
 from models.tasks.attempts import Attempt, attempts
 from models.tasks.awaiting import until_loaded
 from models.tasks.hypothesis import Hypotheses, separator
-from models.tasks.route import Hop, Router, cautions, check_recognized
+from models.tasks.route import Hop, Router, cautions, check_recognized, notes
 from models.tasks.sentence import Sentence
 from models.tasks.steps import Event, Steps
 from models.tasks.translation import (
@@ -53,18 +54,28 @@ class Translated:
     usage: Usage
     cautions: tuple[str, ...]
     """See `Translation`."""
+    notes: tuple[str, ...]
 
 
 class Translator:
-    """Translates with the catalog's models; `default_model` where a request names none."""
+    """Translates with the catalog's models.
+
+    Where a request names none it is `default_model`, or one of the `better` ones.
+    """
 
     def __init__(
-        self, pool: ModelPool, languages: Languages, detector: LanguageDetector, *, default_model: str
+        self,
+        pool: ModelPool,
+        languages: Languages,
+        detector: LanguageDetector,
+        *,
+        default_model: str,
+        better: BetterModels | None = None,
     ):
         self._pool = pool
         self._languages = languages
         self._detector = detector
-        self._router = Router(pool, languages, default_model)
+        self._router = Router(pool, languages, default_model, better)
 
     def steps(self, request: TranslationRequest, recall: Recall | None = None) -> Steps[Translation]:
         """Translate one text, with the sentences that `recall` has as they stand there.
@@ -77,7 +88,7 @@ class Translator:
         target = self._languages.normalize(request.target, "target")
         runs = yield from sentences.read(request)
         plain = "\n".join(run.text for run in runs)
-        detected = self._detect(plain, entry, target) if request.source == "auto" else None
+        detected = self._detect(plain, request.model, target) if request.source == "auto" else None
         if not runs:
             note = "there is nothing to translate in this text"
             return _unchanged(request, entry, "und", target, detected, note)
@@ -121,20 +132,25 @@ class Translator:
         yield from until_loaded(self._pool, [hop.entry for hop in hops])
         hypotheses = Hypotheses(self._pool, hops)
         done = yield from attempts(hypotheses, [Sentence(text) for text in texts], None, event_of)
-        return Translated(done, hops[-1].target, _names(hops), hypotheses.usage(), cautions(hops))
+        return Translated(
+            done, hops[-1].target, _names(hops), hypotheses.usage(), cautions(hops), tuple(notes(hops))
+        )
 
     def check(self, source: str, target: str, model: str | None = None) -> list[Hop]:
-        """The models that would translate, one after another. Raises InvalidInput where none would."""
+        """The models that would translate, one after another.
+
+        Raises InvalidInput where none would, and ModelLoading where one that would is on its way.
+        """
         check_recognized(source)
-        return self._router.route(self._router.entry(model), source, target, with_others=model is None)
+        return self._router.choose(model, source, target)
 
     def reach(self) -> dict[str, dict[str, str | None]]:
         """For each language those that it is translated into if no model is named, and over which one."""
         return self._router.reach()
 
     def reads(self, language: str) -> bool:
-        """Whether the default model takes texts in this language, as far as the catalog says."""
-        return self._router.reads(self._router.entry(None), language)
+        """Whether texts in this language are translated if no model is named, as far as the catalog says."""
+        return self._router.reads(None, language)
 
     # ------------------------------------------------------------------ the source language
 
@@ -144,17 +160,17 @@ class Translator:
         check_recognized(detected.language)
         return self._languages.normalize(detected.language, "source")
 
-    def _detect(self, text: str, entry: ModelEntry, target: str) -> Detection:
-        """The likeliest language; in place of a guess, one that this model can translate, if there is any.
+    def _detect(self, text: str, model: str | None, target: str) -> Detection:
+        """The likeliest language; in place of a guess, one that the model can translate, if there is any.
 
         So a few words that look like the target's language, or like one that the model lacks, are translated.
         """
         candidates = self._detector.candidates(text, limit=CANDIDATES)
-        best = likeliest(text, candidates, lambda language: self._router.reads(entry, language))
+        best = likeliest(text, candidates, lambda language: self._router.reads(model, language))
         if best.language != target or (best is candidates[0] and best.confidence >= SURE):
             return best
         others = (each for each in candidates if each.language != target and each.confidence >= POSSIBLE)
-        return next((each for each in others if self._router.reads(entry, each.language)), best)
+        return next((each for each in others if self._router.reads(model, each.language)), best)
 
 
 def _guessed(detected: Detection | None) -> str:
@@ -240,7 +256,7 @@ def _written(
         model=_names(hops),
         via=_via(hops),
         usage=hypotheses.usage(),
-        notes=tuple(notes_on(request, detected, source, done, accounted)),
+        notes=(*notes_on(request, detected, source, done, accounted), *notes(hops)),
         cautions=cautions(hops),
         terms=accounted,
         partial=any(each.missing for each in done) or None,

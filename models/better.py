@@ -64,11 +64,11 @@ class Betters:
         """Return those of a set, for the tasks whose model nobody pinned."""
         summarizers = [catalog.get(name, "summarize") for name in chosen.better_summarize if summarize]
         translators = [catalog.get(name, "translate") for name in chosen.better_translate if translate]
-        return cls(tuple(summarizers), tuple(translators), may)
+        return cls(tuple(filter(may, summarizers)), tuple(translators), may)
 
     def summarizing(self, language: str) -> tuple[ModelEntry, ...]:
         """Return those that summarize texts in a language."""
-        return tuple(each for each in self.summarizers if language in each.languages and self.may(each))
+        return tuple(each for each in self.summarizers if language in each.languages)
 
     def translating(self, source: str | None, target: str) -> tuple[ModelEntry, ...]:
         """Return those for a language pair; with `source` None those that do not depend on it."""
@@ -237,6 +237,10 @@ class BetterModels:
         """Return what summarizes this language better."""
         return self._choice(self.betters.summarizing(language))
 
+    def here(self, candidates: Sequence[ModelEntry]) -> ModelEntry | None:
+        """Return the first of these that the cache has; it is the same whenever it is asked."""
+        return next(filter(self._is_here, candidates), None)
+
     def reads(self, language: str) -> bool:
         """Return whether a model that could be had translates from this language."""
         return any(map(self._can_be_had, self.betters.reading(language)))
@@ -276,7 +280,7 @@ class BetterModels:
         if not candidates:
             return Choice()
         if not self._in_background:
-            return Choice(next(filter(self._is_here, candidates), None))
+            return Choice(self.here(candidates))
         self.start()
         with self.changed:
             if len(self._wishes) >= MOST_WISHES:

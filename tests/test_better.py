@@ -1,5 +1,6 @@
 """The set `auto`: better models fetched behind requests, of a hub that is whole, slow, broken or absent."""
 
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +10,7 @@ from typing import Any
 
 import huggingface_hub
 import pytest
+from click.testing import CliRunner, Result
 from conftest import TinyHub
 from hub import BLOCK, Hub
 from tiny_models import catalog_toml
@@ -19,6 +21,7 @@ from models.catalog import Catalog
 from models.languages import Languages
 from models.loading import Store
 from models.sets import load_sets
+from service.cli import cli
 from service.http.app import create_app
 from service.runtime import Runtime
 from service.settings import Settings
@@ -47,8 +50,8 @@ class Failed:
 
 
 @pytest.fixture
-def open_runtime(hub: Hub, tiny_hub: TinyHub, tmp_path: Path) -> Iterator[OpenRuntime]:
-    """Opens a server's parts: tiny models stand for the bundled ones, and the hub has the better ones."""
+def catalog(hub: Hub, tiny_hub: TinyHub, tmp_path: Path) -> Path:
+    """Tiny models stand for the bundled ones, and the hub has the better ones."""
     entries = {
         BUNDLED: tiny_hub.raw("marian", languages=["en", "fr", "de"]),
         "dragoman/extractive": tiny_hub.raw("flan-t5", tasks=["summarize"]),
@@ -63,6 +66,12 @@ def open_runtime(hub: Hub, tiny_hub: TinyHub, tmp_path: Path) -> Iterator[OpenRu
         del entries[name]["path"]
     catalog = tmp_path / "catalog.toml"
     catalog.write_text(catalog_toml(entries), "utf-8")
+    return catalog
+
+
+@pytest.fixture
+def open_runtime(hub: Hub, catalog: Path, tmp_path: Path) -> Iterator[OpenRuntime]:
+    """Opens a server's parts."""
     opened: list[Runtime] = []
 
     def open_it(*, is_server: bool = True, better: Mapping[str, Any] = NOTHING, **given: Any) -> Runtime:
@@ -320,3 +329,115 @@ def test_a_start_asks_nobody_until_its_models_are_loaded(hub: Hub, open_runtime:
     assert runtime.pool.loaded() == ["dragoman/extractive", BUNDLED]
     _wait(runtime, lambda: bool(runtime.better.hub))
     assert hub.asked == ["HEAD /"]
+
+
+# ---------------------------------------------------------------------------------- batches
+
+
+class Batch:
+    """Runs of the command over one input."""
+
+    def __init__(self, folder: Path, catalog: Path):
+        self.out = folder / "out.jsonl"
+        self._in = folder / "in.jsonl"
+        self._environment = {
+            "DRAGOMAN_MODELS": "auto",
+            "DRAGOMAN_CATALOG": str(catalog),
+            "DRAGOMAN_CACHE_DIR": str(folder / "cache"),
+            "DRAGOMAN_DATA_DIR": str(folder / "data"),
+            "DRAGOMAN_DEVICE": "cpu",
+            "DRAGOMAN_THREADS": "1",
+        }
+        self.texts = ["A joint statement.", "They met again."]
+
+    def run(
+        self, *arguments: str, task: Any = ("translate", "--from", "en", "--to", "fr"), **more: str
+    ) -> Result:
+        self._in.write_text("".join(json.dumps({"text": text}) + "\n" for text in self.texts))
+        command = ["batch", *task, str(self._in), str(self.out), "--overwrite", *arguments]
+        environment = {
+            **self._environment,
+            **{f"DRAGOMAN_{name.upper()}": each for name, each in more.items()},
+        }
+        done = CliRunner().invoke(cli, command, env=environment)
+        assert done.exit_code == 0, done.stderr
+        return done
+
+    def models(self) -> list[str]:
+        return [json.loads(line)["result"]["model"] for line in self.out.read_text("utf-8").splitlines()]
+
+
+@pytest.fixture
+def batch(tmp_path: Path, catalog: Path) -> Batch:
+    return Batch(tmp_path, catalog)
+
+
+def test_a_batch_fetches_before_it_begins(hub: Hub, batch: Batch, tmp_path: Path) -> None:
+    done = batch.run("--summary", str(tmp_path / "summary.json"))
+    assert (
+        f"fetching {PAIR} (about 300 MB, licence CC-BY-4.0 or Apache-2.0, by pair); --models bundled"
+        in done.stderr
+    )
+    assert batch.models() == [PAIR] * 2
+    told = json.loads((tmp_path / "summary.json").read_text("utf-8"))
+    assert told["models"] == {PAIR: hub.repositories[PAIR].commit}
+    hub.close()
+    again = batch.run()
+    assert "fetching" not in again.stderr and "2 results there already" in again.stderr
+    assert batch.models() == [PAIR] * 2
+
+
+def test_a_batch_goes_on_with_the_models_that_it_began_with(hub: Hub, batch: Batch) -> None:
+    batch.run(offline="1")
+    assert batch.models() == [BUNDLED] * 2
+    batch.texts.append("Talks go on.")
+    done = batch.run()
+    assert batch.models() == [BUNDLED] * 3, "one model for all of them"
+    assert "with which it began; --restart begins anew" in done.stderr and _downloads(hub) == []
+    batch.run("--restart")
+    assert batch.models() == [PAIR] * 3
+    batch.texts.append("They met in Vienna.")
+    hub.close()
+    batch.run()
+    assert batch.models() == [PAIR] * 4
+
+
+def test_a_batch_of_any_language_takes_the_model_of_many(batch: Batch) -> None:
+    batch.run(task=("translate", "--to", "fr"))
+    assert set(batch.models()) == {MANY}
+
+
+def test_a_batch_of_summaries_has_one_model_for_english(batch: Batch) -> None:
+    french = "Une déclaration commune a été faite dimanche. Ils se sont rencontrés à Vienne. " * 20
+    batch.texts = [ARTICLE, french]
+    batch.run(task=("summarize",))
+    assert batch.models() == [SUMMARIZER, "dragoman/extractive"]
+
+
+@pytest.mark.parametrize(
+    ("given", "more"),
+    [
+        (("--models", "bundled"), {}),
+        ((), {"allow_models": "dragoman/extractive"}),
+        ((), {"translate_model": BUNDLED}),
+    ],
+)
+def test_a_batch_fetches_nothing_that_is_not_wanted(
+    hub: Hub, batch: Batch, given: tuple[str, ...], more: dict[str, str]
+) -> None:
+    batch.run(*given, **more)
+    assert batch.models() == [BUNDLED] * 2 and hub.asked == []
+
+
+def test_a_dry_run_fetches_nothing(hub: Hub, batch: Batch) -> None:
+    batch.run("--dry-run")
+    assert hub.asked == [] and not batch.out.exists()
+
+
+def test_a_batch_whose_models_do_not_fit_is_done_by_the_bundled(
+    hub: Hub, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(better, "free_memory", lambda: GB // 4)
+    done = batch.run()
+    assert f"note: {PAIR} takes up to 0.2 GB of memory, of which 0.2 GB are free" in done.stderr
+    assert batch.models() == [BUNDLED] * 2 and _downloads(hub) == []

@@ -225,6 +225,7 @@ class BetterModels:
         self._is_closed = False
         self._wishes: dict[tuple[str, ...], _Wish] = {}
         self._thread: threading.Thread | None = None
+        self._in_work: _Wish | None = None
         self._here: dict[str, bool] = {}
 
     # ------------------------------------------------------------------ from requests
@@ -312,6 +313,7 @@ class BetterModels:
                 wish.is_pending = pending < MOST_PENDING
                 self.changed.notify_all()
             entry, failure, due, is_pending = wish.entry, wish.failure, wish.due, wish.is_pending
+            first = None if self._in_work is None or self._in_work is wish else self._in_work.entry
         if coming is not None:
             note = f"a better model is on its way: {coming.name} ({stages[coming.name]})"
         elif failure:
@@ -321,6 +323,8 @@ class BetterModels:
             return Choice(usable)
         elif entry is not None:
             note = f"a better model is on its way: {entry.name}"
+        elif first is not None:
+            note = f"a better model comes next, after {first.name} ({stages.get(first.name, 'loading')})"
         else:
             note = "a better model is looked for"
         return Choice(usable, f"{note}; it is taken once it is ready")
@@ -340,6 +344,7 @@ class BetterModels:
         while (wish := self._next()) is not None:
             self._have(wish)
             with self.changed:
+                self._in_work = None
                 self.changed.notify_all()
 
     def _next(self) -> _Wish | None:
@@ -349,7 +354,8 @@ class BetterModels:
                 pending = [each for each in self._wishes.values() if each.is_pending]
                 now = time.monotonic()
                 if due := [each for each in pending if each.due <= now]:
-                    return min(due, key=lambda each: each.candidates[0].download_mb)
+                    self._in_work = min(due, key=lambda each: each.candidates[0].download_mb)
+                    return self._in_work
                 self.changed.wait(min((each.due - now for each in pending), default=None))
             return None
 

@@ -204,11 +204,16 @@ class Store:
 
     def pulled(self, pattern: ModelEntry) -> list[ModelEntry]:
         """Return the models that are here of those that a pattern stands for."""
+        return [entry for entry in self.begun(pattern) if self.state(entry) == "ready"]
+
+    def begun(self, pattern: ModelEntry) -> list[ModelEntry]:
+        """Return the models of which something is here, of those that a pattern stands for."""
         homes = self._hub.folder.glob(self._hub.home(pattern.repository or pattern.name).name)
         names = sorted(home.name.removeprefix("models--").replace("--", "/", 1) for home in homes)
         found = [entry for name in names if (entry := pattern.matches(name)) is not None]
-        own = [entry for entry in found for pair in entry.pairs if pattern.for_pair(*pair).name == entry.name]
-        return [entry for entry in own if self.state(entry) == "ready"]
+        return [
+            entry for entry in found for pair in entry.pairs if pattern.for_pair(*pair).name == entry.name
+        ]
 
     def check(self, entry: ModelEntry) -> list[str]:
         """Return the faults of the entry's files; empty if they are sound."""

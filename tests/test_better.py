@@ -13,7 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import TinyHub
 from hub import BLOCK, Hub
+from test_workers_real import TinyWorkers
 from tiny_models import catalog_toml
+from worker_servers import until
 
 from models import better
 from models.better import BetterModels
@@ -329,6 +331,45 @@ def test_a_start_asks_nobody_until_its_models_are_loaded(hub: Hub, open_runtime:
     assert runtime.pool.loaded() == ["dragoman/extractive", BUNDLED]
     _wait(runtime, lambda: bool(runtime.better.hub))
     assert hub.asked == ["HEAD /"]
+
+
+# ---------------------------------------------------------------------------------- several workers
+
+
+def test_one_worker_fetches_and_all_take_it(hub: Hub, catalog: Path, tmp_path: Path) -> None:
+    hub.go_on.clear()
+    server = TinyWorkers(
+        tmp_path,
+        hub=hub.url,
+        models="auto",
+        catalog=str(catalog),
+        cache_dir=str(tmp_path / "cache"),
+        preload=False,
+        device="cpu",
+        threads=1,
+    )
+    pair = {"text": "A joint statement.", "source": "en", "target": "fr"}
+
+    def translated(worker: int) -> Any:
+        return server.ask(worker, "POST", "/v1/translate", pair)
+
+    try:
+        assert translated(0)["model"] == BUNDLED
+        until(lambda: server.loading(1, PAIR).startswith("downloading "))
+        other = translated(1)
+        assert other["model"] == BUNDLED
+        assert any(f"on its way: {PAIR} (downloading " in note for note in other["notes"])
+        assert server.state(1, PAIR).startswith("downloading ")
+        hub.go_on.set()
+        for worker in (0, 1):
+            until(lambda worker=worker: translated(worker)["model"] == PAIR, within_s=60.0)
+        assert len([asked for asked in _downloads(hub) if "bytes=" not in asked]) == 1, "fetched once"
+    finally:
+        hub.go_on.set()
+        for door in server.doors:
+            door.close()
+        server.kill()
+    assert "Traceback" not in server.log
 
 
 # ---------------------------------------------------------------------------------- batches

@@ -8,6 +8,7 @@ from service.commands import machine
 if TYPE_CHECKING:
     from models.catalog import Catalog
     from models.sets import ModelSet
+    from service.settings import Settings
 
 
 def fitting(catalog: "Catalog", *, with_gpu: bool = True) -> "ModelSet":
@@ -19,20 +20,46 @@ def fitting(catalog: "Catalog", *, with_gpu: bool = True) -> "ModelSet":
     return sets.fitting(catalog, found and found[1], gpu_bytes, machine.processors()[0])
 
 
-def advice(catalog: "Catalog", name: str, device: str) -> tuple[bool, str]:
+def advice(catalog: "Catalog", settings: "Settings", device: str) -> tuple[bool, str]:
     """Return whether the machine has the memory for the chosen set, and which one suits it, in words."""
-    from models.sets import DEFAULT, load_sets
+    from models.sets import load_sets
 
+    name = settings.models
     chosen = load_sets()[name]
     suits = fitting(catalog, with_gpu=device == "cuda")
     told = f"{name}, good at {chosen.good_at}"
-    if suits.name != name:
+    if chosen.betters:
+        told = f"{name}: {_better(catalog, settings)}"
+    if suits.name != name and suits.translate not in chosen.betters:
         size = gigabytes(suits.download_bytes(catalog))
         told += f"; the set that suits this machine is {suits.name} ({size} to fetch)"
     found, needs = machine.memory(), chosen.memory_bytes(catalog, device)
-    if name == DEFAULT or device == "cuda" or found is None or needs <= found[1]:
+    if not chosen.download_bytes(catalog) or device == "cuda" or found is None or needs <= found[1]:
         return True, told
     return False, f"{told}; {name} takes up to {gigabytes(needs)} of memory when it is first loaded"
+
+
+def _better(catalog: "Catalog", settings: "Settings") -> str:
+    """Say what is fetched beside the bundled models, and how to stop it."""
+    from service.runtime import betters
+
+    known = betters(settings, catalog)
+    begin = "starts with the bundled models"
+    if not (known.summarizers or known.translators):
+        return f"{begin}, and no better ones may be fetched (DRAGOMAN_ALLOW_MODELS, or models that are set)"
+    if settings.offline:
+        return (
+            f"{begin}; better ones are taken if the cache has them, and none are fetched (DRAGOMAN_OFFLINE)"
+        )
+    names = ", ".join(
+        f"{each.name} {gigabytes(each.download_mb * 1e6)}{' a pair' if each.is_pattern else ''}"
+        for each in (*known.translators, *known.summarizers)
+        if each.is_pattern or known.may(each)
+    )
+    return (
+        f"{begin}; where a model hub answers, better ones for what is asked are fetched in the background "
+        f"({names}) and taken once they are ready; MODELS=bundled or --models bundled fetches nothing"
+    )
 
 
 def set_rows(catalog: "Catalog", chosen: str) -> list[dict[str, Any]]:
@@ -44,6 +71,7 @@ def set_rows(catalog: "Catalog", chosen: str) -> list[dict[str, Any]]:
         {
             "name": each.name,
             "models": list(dict.fromkeys((each.summarize, each.translate))),
+            "better": list(each.betters),
             "good_at": each.good_at,
             "device": each.device,
             "download_bytes": each.download_bytes(catalog),
@@ -66,11 +94,12 @@ def set_lines(row: Mapping[str, Any]) -> str:
         row["name"] + (f" ({', '.join(marks)})" if marks else ""),
         f"good at {row['good_at']}",
         ", ".join(row["models"]),
+        *([f"as it suits requests, fetched then: {', '.join(row['better'])}"] if row["better"] else []),
         f"{gigabytes(row['download_bytes'])} to fetch; {cpu}{gigabytes(row['gpu_memory_bytes'])} of a GPU's",
     ]
     return "\n    ".join(lines)
 
 
-def gigabytes(size: int) -> str:
+def gigabytes(size: float) -> str:
     """`6.6 GB`."""
     return f"{size / 1e9:.1f} GB"

@@ -22,7 +22,7 @@ from models.errors import DragomanError, ModelUnavailable
 from models.hub import RepositoryNotFound
 from models.loading import Store
 from models.pool import ModelPool
-from models.sets import CONVERSION_BYTES, INT8_BYTES, ModelSet
+from models.sets import CONVERSION_BYTES, INT8_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -54,17 +54,19 @@ class Betters:
     @classmethod
     def of(
         cls,
-        chosen: ModelSet,
+        summarize: Sequence[str],
+        translate: Sequence[str],
         catalog: Catalog,
         may: Callable[[ModelEntry], bool] = lambda _: True,
-        *,
-        summarize: bool = True,
-        translate: bool = True,
     ) -> "Betters":
-        """Return those of a set, for the tasks whose model nobody pinned."""
-        summarizers = [catalog.get(name, "summarize") for name in chosen.better_summarize if summarize]
-        translators = [catalog.get(name, "translate") for name in chosen.better_translate if translate]
-        return cls(tuple(filter(may, summarizers)), tuple(translators), may)
+        """Return those of these names that may be used; `may` takes a pattern too, of which one pair may."""
+        summarizers = tuple(filter(may, (catalog.get(name, "summarize") for name in summarize)))
+        return cls(
+            summarizers, tuple(filter(may, (catalog.get(name, "translate") for name in translate))), may
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.summarizers or self.translators)
 
     def summarizing(self, language: str) -> tuple[ModelEntry, ...]:
         """Return those that summarize texts in a language."""
@@ -87,7 +89,7 @@ class Betters:
 
     def many(self) -> tuple[ModelEntry, ...]:
         """Return the translators between many languages."""
-        return tuple(each for each in self.translators if not each.is_pattern and self.may(each))
+        return tuple(each for each in self.translators if not each.is_pattern)
 
     def pattern_of(self, entry: ModelEntry) -> ModelEntry | None:
         """Return the pattern that stands for this model, if one does."""
@@ -253,7 +255,7 @@ class BetterModels:
     def start(self) -> None:
         """Ask the hub, in the background, whether it is there."""
         with self.changed:
-            if self._in_background and self._thread is None and not self._is_closed:
+            if self.betters and self._in_background and self._thread is None and not self._is_closed:
                 # A daemon, so that a service stopped while a model is fetched does not wait for it.
                 self._thread = threading.Thread(target=self._run, name="better models", daemon=True)
                 self._thread.start()

@@ -210,13 +210,19 @@ class Runtime:
 
 def betters(settings: Settings, catalog: Catalog) -> Betters:
     """Return the models that are taken in place of the set's own, as far as none is pinned or forbidden."""
-    may = _chosen(catalog, settings) if settings.allow_models is not None else lambda _: True
+    chosen, named = load_sets()[settings.models], settings.allow_models
+    allowed = None if named is None or "*" in named else [catalog.get(name) for name in named]
+
+    def may(entry: ModelEntry) -> bool:
+        if allowed is None:
+            return True
+        return any(each.matches(entry.name) or entry.matches(each.name) for each in allowed)
+
     return Betters.of(
-        load_sets()[settings.models],
+        () if settings.is_pinned("summarize_model") else chosen.better_summarize,
+        () if settings.is_pinned("translate_model") else chosen.better_translate,
         catalog,
         may,
-        summarize=not settings.is_pinned("summarize_model"),
-        translate=not settings.is_pinned("translate_model"),
     )
 
 

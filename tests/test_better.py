@@ -194,6 +194,8 @@ def test_english_summaries_are_written_once_the_summarizer_is_here(open_runtime:
         ({"translate_model": BUNDLED}, []),
         ({"allow_models": "facebook/m2m100_418M"}, [MANY]),
         ({"allow_models": PATTERN}, [PAIR]),
+        ({"allow_models": PAIR}, [PAIR]),
+        ({"allow_models": PATTERN.replace("*", "en-de")}, []),
         ({"allow_models": ""}, []),
         ({"models": "bundled"}, []),
         ({}, [PAIR, MANY]),
@@ -204,6 +206,16 @@ def test_what_is_pinned_or_not_allowed_is_not_fetched(
 ) -> None:
     candidates = open_runtime(**given).better.betters.translating("en", "fr")
     assert [each.name for each in candidates] == names
+
+
+@pytest.mark.parametrize("given", [{"models": "bundled"}, {"allow_models": ""}, {"models": "fast"}])
+def test_a_hub_that_nothing_is_to_be_fetched_from_is_not_asked(
+    hub: Hub, open_runtime: OpenRuntime, given: dict[str, Any]
+) -> None:
+    runtime = open_runtime(**given)
+    runtime.better.start()
+    assert not any(thread.name == "better models" for thread in threading.enumerate())
+    assert hub.asked == []
 
 
 def test_a_pin_of_the_environment_counts_in_other_processes_too(monkeypatch: pytest.MonkeyPatch) -> None:

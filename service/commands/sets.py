@@ -45,7 +45,7 @@ def _better(catalog: "Catalog", settings: "Settings") -> str:
 
     known = betters(settings, catalog)
     begin = "starts with the bundled models"
-    if not (known.summarizers or known.translators):
+    if not known:
         return f"{begin}, and no better ones may be fetched (DRAGOMAN_ALLOW_MODELS, or models that are set)"
     if settings.offline:
         return (
@@ -54,7 +54,6 @@ def _better(catalog: "Catalog", settings: "Settings") -> str:
     names = ", ".join(
         f"{each.name} {gigabytes(each.download_mb * 1e6)}{' a pair' if each.is_pattern else ''}"
         for each in (*known.translators, *known.summarizers)
-        if each.is_pattern or known.may(each)
     )
     return (
         f"{begin}; where a model hub answers, better ones for what is asked are fetched in the background "

@@ -245,8 +245,14 @@ class BetterModels:
         return next(filter(self._is_here, candidates), None)
 
     def reads(self, language: str) -> bool:
-        """Return whether a model that could be had translates from this language."""
-        return any(map(self._can_be_had, self.betters.reading(language)))
+        """Return whether a model that is taken translates from this language.
+
+        One that is yet to be fetched does not count: a guess at a short text's language would have it wait.
+        """
+        if not self._in_background:
+            return self.here(self.betters.reading(language)) is not None
+        loaded = self._pool.loaded()
+        return any(each.name in loaded for each in self.betters.reading(language))
 
     def reach(self) -> list[ModelEntry]:
         """Return the translators between many languages that could be had."""

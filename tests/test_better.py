@@ -157,7 +157,7 @@ def test_a_pair_that_the_hub_lacks_is_the_many_to_many_models(open_runtime: Open
 def test_a_language_of_the_better_model_alone_waits_for_it(hub: Hub, open_runtime: OpenRuntime) -> None:
     hub.go_on.clear()
     runtime = open_runtime()
-    asked = {"text": "Спільна заява.", "source": "uk", "target": "fr"}
+    asked = {"text": "Міністри зустрілися у Відні в неділю.", "source": "auto", "target": "fr"}
     refused = _translated(runtime, **asked)
     assert (refused.status_code, refused.json["type"]) == (503, "/problems/model-loading"), refused.text
     assert "does not translate Ukrainian (uk) to French (fr)" in refused.json["detail"]
@@ -168,6 +168,17 @@ def test_a_language_of_the_better_model_alone_waits_for_it(hub: Hub, open_runtim
     hub.go_on.set()
     _wait(runtime, _is_loaded(runtime, MANY))
     assert _translated(runtime, **asked).json["model"] == MANY
+
+
+def test_a_guess_at_a_language_waits_for_no_model(open_runtime: OpenRuntime) -> None:
+    runtime = open_runtime()
+    runtime.better.start()
+    _wait(runtime, lambda: bool(runtime.better.hub))
+    assert not runtime.translator.reads("af")
+    assert _translated(runtime, text="Ok, van.", source="auto").status_code == 200
+    _translated(runtime, source="af")
+    _wait(runtime, _is_loaded(runtime, MANY))
+    assert runtime.translator.reads("af")
 
 
 def test_english_summaries_are_written_once_the_summarizer_is_here(open_runtime: OpenRuntime) -> None:

@@ -52,9 +52,11 @@ def _joined(entries: Sequence[ModelEntry], source: str, target: str) -> list[Hop
 
 def _translates(entry: ModelEntry, source: str, target: str) -> bool:
     """Return True if the catalog says that the model itself translates this pair."""
-    if source == target or entry.is_pattern or not {source, target} <= _languages(entry).keys():
+    if source == target or entry.is_pattern:
         return False
-    if entry.pairs:
+    if entry.languages and not (source in entry.languages and target in entry.languages):
+        return False
+    if entry.pairs or not entry.languages:
         return (source, target) in entry.pairs
     return not entry.english_only or "en" in (source, target)
 

@@ -18,13 +18,16 @@ from tiny_models import catalog_toml
 from worker_servers import until
 
 from models import better
-from models.better import BetterModels
+from models.better import BetterModels, Choice
 from models.catalog import Catalog
 from models.languages import Languages
 from models.loading import Store
 from models.sets import load_sets
+from models.tasks.translation import TranslationRequest
 from service.cli import cli
+from service.commands.sets import advice
 from service.http.app import create_app
+from service.jobs import parts
 from service.runtime import Runtime
 from service.settings import Settings
 
@@ -179,6 +182,17 @@ def test_a_guess_at_a_language_waits_for_no_model(open_runtime: OpenRuntime) -> 
     _translated(runtime, source="af")
     _wait(runtime, _is_loaded(runtime, MANY))
     assert runtime.translator.reads("af")
+
+
+def test_a_long_jobs_parts_are_one_models(open_runtime: OpenRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = open_runtime(is_server=False)
+    monkeypatch.setattr(parts, "PART_CHARACTERS", 30)
+    better_one = runtime.better.betters.many()[0]
+    choices = iter([Choice(), *[Choice(better_one)] * 9])
+    monkeypatch.setattr(runtime.better, "translator", lambda source, target: next(choices))
+    request = TranslationRequest(text="They met again.\n\n" * 5, source="en", target="fr")
+    (outcome,) = runtime.run_all([parts.in_parts(runtime, request)], wait=True)
+    assert outcome.unwrap().model == BUNDLED and len(list(choices)) == 9, "the first part chose"
 
 
 def test_english_summaries_are_written_once_the_summarizer_is_here(open_runtime: OpenRuntime) -> None:
@@ -356,6 +370,46 @@ def test_a_start_asks_nobody_until_its_models_are_loaded(hub: Hub, open_runtime:
     assert hub.asked == ["HEAD /"]
 
 
+# ---------------------------------------------------------------------------------- what is told
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, f"{PATTERN} 0.3 GB a pair, {MANY} 1.9 GB, {SUMMARIZER} 1.2 GB) and taken once they are ready"),
+        ({}, "MODELS=bundled or --models bundled fetches nothing"),
+        ({"offline": True}, "none are fetched (DRAGOMAN_OFFLINE)"),
+        ({"allow_models": MANY}, f"in the background ({MANY} 1.9 GB)"),
+        ({"allow_models": ""}, "no better ones may be fetched (DRAGOMAN_ALLOW_MODELS"),
+        ({"models": "bundled"}, "bundled, good at starting anywhere"),
+    ],
+)
+def test_the_start_says_what_is_fetched_and_how_to_stop_it(
+    languages: Languages, given: dict[str, Any], said: str
+) -> None:
+    fits, told = advice(Catalog.load(languages), Settings(**{"models": "auto", **given}), "cpu")
+    assert fits and said in told
+
+
+def test_the_doctor_says_how_far_they_are(
+    hub: Hub, batch: "Batch", catalog: Path, languages: Languages, tmp_path: Path
+) -> None:
+    def told() -> str:
+        done = CliRunner().invoke(cli, ["doctor", "--json"], env=batch.environment)
+        (finding,) = [each for each in json.loads(done.stdout)["findings"] if each["name"] == "better"]
+        return str(finding["told"])
+
+    assert told().startswith("none is here yet")
+    entry, store = Catalog.load(languages).get(PAIR), Store(tmp_path / "cache")
+    blob = tmp_path / "cache" / "hub" / f"models--{PAIR.replace('/', '--')}" / "blobs" / "c0ffee.part"
+    blob.parent.mkdir(parents=True)
+    with blob.open("wb") as file:
+        file.truncate(123_000_000)
+    assert told() == f"{PAIR} is fetched to about 41%"
+    store.pull(entry)
+    assert told() == f"{PAIR} is here"
+
+
 # ---------------------------------------------------------------------------------- several workers
 
 
@@ -404,7 +458,7 @@ class Batch:
     def __init__(self, folder: Path, catalog: Path):
         self.out = folder / "out.jsonl"
         self._in = folder / "in.jsonl"
-        self._environment = {
+        self.environment = {
             "DRAGOMAN_MODELS": "auto",
             "DRAGOMAN_CATALOG": str(catalog),
             "DRAGOMAN_CACHE_DIR": str(folder / "cache"),
@@ -420,7 +474,7 @@ class Batch:
         self._in.write_text("".join(json.dumps({"text": text}) + "\n" for text in self.texts))
         command = ["batch", *task, str(self._in), str(self.out), "--overwrite", *arguments]
         environment = {
-            **self._environment,
+            **self.environment,
             **{f"DRAGOMAN_{name.upper()}": each for name, each in more.items()},
         }
         done = CliRunner().invoke(cli, command, env=environment)

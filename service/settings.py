@@ -114,7 +114,8 @@ class Settings(BaseSettings):
     allow_models: Names | None = Field(
         None,
         description="Models that requests may name, with commas between, or `*` for the whole catalog. The "
-        "models set above may always be named. Without it, so may the bundled ones and those in the cache.",
+        "models set above may always be named. Without it, so may the bundled ones and those in the cache. "
+        "With it, `auto` fetches no others.",
     )
     catalog: Path | None = Field(None, description="A TOML file with models of your own.")
     cache_dir: Path = Field(

@@ -1,4 +1,5 @@
-# Dragoman in a container, as a user without rights. The cache volume holds the prepared models.
+# Dragoman in a container, as a user without rights. The cache volume holds the prepared models, and better ones
+# that are fetched from the model hub as requests come; `-e DRAGOMAN_MODELS=bundled` fetches nothing.
 #
 #   docker build -t dragoman .
 #   docker run -p 8080:8080 -v dragoman:/var/cache/dragoman dragoman

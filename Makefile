@@ -1,4 +1,5 @@
-# make run: serve on http://127.0.0.1:8080, with MODELS=fast, good or instruct with larger models;
+# make run: serve on http://127.0.0.1:8080, with MODELS=fast, good or instruct with larger models, and with
+# MODELS=bundled without fetching any;
 # make test: checks and tests; both make .venv first.
 PYTHON ?= python3
 PORT ?= 8080

@@ -84,7 +84,9 @@ class BenchServer:
 def environment(temporary: Path, **settings: Any) -> dict[str, str]:
     """This process's environment with these settings in place of all others."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DRAGOMAN_")}
-    given = {f"DRAGOMAN_{name.upper()}": str(value) for name, value in settings.items()}
+    given = {
+        f"DRAGOMAN_{name.upper()}": str(value) for name, value in {"models": "bundled", **settings}.items()
+    }
     paths = os.pathsep.join(filter(None, (str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
     return {
         **kept,

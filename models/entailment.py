@@ -11,6 +11,7 @@ from typing import Any
 
 from models.errors import ModelUnavailable
 from models.families import Judge
+from models.originals import one_at_a_time
 
 _BATCH_PAIRS = 16
 
@@ -38,14 +39,15 @@ class Entailment:
         import transformers
 
         self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = getattr(transformers, self.auto_class).from_pretrained(
-            folder,
-            local_files_only=True,
-            trust_remote_code=False,
-            weights_only=True,
-            use_safetensors=any(folder.glob("*.safetensors")),
-            dtype=torch.float32,
-        )
+        with one_at_a_time:
+            model = getattr(transformers, self.auto_class).from_pretrained(
+                folder,
+                local_files_only=True,
+                trust_remote_code=False,
+                weights_only=True,
+                use_safetensors=any(folder.glob("*.safetensors")),
+                dtype=torch.float32,
+            )
         self._model: Any = model.to(device).eval()
         self._device = device
         self._max_tokens = max_tokens

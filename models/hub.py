@@ -45,6 +45,8 @@ KEPT = "; what was fetched is kept, and the next try goes on there"
 
 CONNECTS_WITHIN_S = 3.0
 """Seconds in which a hub that is there takes a connection."""
+ANSWERS_S = 30.0
+"""Seconds in which the hub has to say what a repository holds."""
 
 Tell = Callable[[int, int], None]
 """Hears how many bytes are here, and how many it will be."""
@@ -86,7 +88,11 @@ class HubCache:
         import huggingface_hub as hub
 
         with _explained(repository, revision):
-            hub.HfApi().model_info(repository, revision=revision)
+            hub.HfApi().model_info(repository, revision=revision, timeout=ANSWERS_S)
+
+    def here_bytes(self, repository: str) -> int:
+        """Return the bytes that are here of a repository, also of files that are not here whole."""
+        return sum(_size(file) for file in (self.home(repository) / "blobs").glob("*"))
 
     def fetch(self, repository: str, revision: str, tell: Tell = lambda *_: None) -> Path:
         """Return the snapshot of the hub's newest commit of a revision, after fetching what is not here.
@@ -98,7 +104,9 @@ class HubCache:
 
         with _explained(repository, revision):
             (self.folder / ".locks").mkdir(parents=True, exist_ok=True)
-            info = hub.HfApi().model_info(repository, revision=revision, files_metadata=True)
+            info = hub.HfApi().model_info(
+                repository, revision=revision, files_metadata=True, timeout=ANSWERS_S
+            )
         files = _wanted(repository, info.siblings or ())
         lock = self.folder / ".locks" / f"{self.home(repository).name}.fetch"
         with _explained(repository, revision, KEPT), FileLock(lock):
@@ -141,6 +149,22 @@ class HubCache:
                         f"{file.name} of {repository} is not the hub's (its SHA-256 differs): thrown away"
                     )
                 part.replace(blobs / file.sha256)
+
+
+def answers(timeout_s: float) -> str | None:
+    """Ask the hub whether it is there; return its address, or None. Not asked where HF_HUB_OFFLINE is set."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
+
+    if constants.is_offline_mode():
+        return None
+    url = constants.ENDPOINT
+    try:
+        status = get_session().head(url, timeout=timeout_s).status_code
+    except Exception as error:  # noqa: BLE001 - of whichever library it uses, for a network that is not there
+        log.info("the model hub %s does not answer: %r", url, error)
+        return None
+    return url if status < 500 else None
 
 
 class _Progress:

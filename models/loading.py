@@ -244,6 +244,18 @@ class Store:
             return "not pulled"
         return "ready"
 
+    def is_converted(self, entry: ModelEntry) -> bool:
+        """Return whether the entry is here as CTranslate2 reads it."""
+        try:
+            source = self.local(entry)
+        except ModelUnavailable:
+            return False
+        return self._converted(entry, source).folder.is_dir()
+
+    def here_bytes(self, entry: ModelEntry) -> int:
+        """Return the bytes that are here of an entry's repository, whole or not."""
+        return self._hub.here_bytes(entry.repository or entry.name)
+
     def here(self, entry: ModelEntry) -> bool:
         """Return whether the entry can be used without the network, a pattern for one pair at least."""
         if not entry.is_pattern or entry.path is not None:
@@ -253,15 +265,18 @@ class Store:
 
     def pulled(self, pattern: ModelEntry) -> list[ModelEntry]:
         """Return the models that are here of those that a pattern stands for."""
+        return [entry for entry in self.begun(pattern) if self.state(entry) == "ready"]
+
+    def begun(self, pattern: ModelEntry) -> list[ModelEntry]:
+        """Return the models of which something is here, of those that a pattern stands for."""
         homes = self._hub.folder.glob(self._hub.home(pattern.repository or pattern.name).name)
         names = sorted(home.name.removeprefix("models--").replace("--", "/", 1) for home in homes)
         found = [entry for name in names if (entry := pattern.matches(name)) is not None]
         own = [entry for entry in found for pair in entry.pairs if pattern.for_pair(*pair).name == entry.name]
         pairs = [pair for others in pattern.other_names.values() for pair in others]
-        own += [
+        return own + [
             entry for pair in pairs if (entry := pattern.for_pair(*pair)).name in names and entry not in own
         ]
-        return [entry for entry in own if self.state(entry) == "ready"]
 
     def _has_pair(self, entry: ModelEntry) -> bool:
         return not entry.is_pattern or entry.path is not None or bool(self.pulled(entry))

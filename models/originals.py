@@ -6,6 +6,7 @@ model's own code is never run.
 
 import logging
 import pickle
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +19,16 @@ from models.tokenizer import write_down
 
 log = logging.getLogger(__name__)
 
+one_at_a_time = threading.Lock()
+"""Held while transformers reads weights: it makes them on a device that it sets for all threads meanwhile."""
+
 
 def load_model(entry: ModelEntry, folder: Path, *, dtype: str = "auto", device: str = "cpu") -> Any:
     """The entry's transformers model from its folder, in evaluation mode on `device`."""
     import transformers
 
     cls = getattr(transformers, AUTO_CLASSES[entry.kind])
-    with named(entry, "model", folder):
+    with named(entry, "model", folder), one_at_a_time:
         model = cls.from_pretrained(
             folder,
             dtype=dtype,

@@ -94,11 +94,14 @@ class ModelPool:
         with self.use(self.catalog.get(name)):
             pass
 
-    def begin(self, entry: ModelEntry, fetch: Callable[[Tell], object] | None = None) -> None:
-        """Have a model loaded, without waiting for it; `fetch` is what is done before."""
+    def begin(self, entry: ModelEntry, fetch: Callable[[Tell], object] | None = None) -> Loading | None:
+        """Have a model loaded, without waiting for it; `fetch` is what is done before.
+
+        Returns its loading, which tells when it is done; None if it is loaded.
+        """
         place = self._enter(entry)
         try:
-            self._begin(place, entry, fetch)
+            return self._begin(place, entry, fetch)
         finally:
             self._leave(place)
 

@@ -4,12 +4,12 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 from models.catalog import Catalog
 from models.entry import ModelEntry
 
-DEFAULT = "bundled"
+DEFAULT = "auto"
 
 SPARE_BYTES = 1_000_000_000
 """Memory of the process itself, with its libraries."""
@@ -34,6 +34,14 @@ class ModelSet:
     pairs: tuple[str, ...] = ()
     cpu_cores: int = 1
     """Processors with fewer of which it is too slow on a CPU."""
+    better_summarize: tuple[str, ...] = ()
+    better_translate: tuple[str, ...] = ()
+    """Names of models that are taken where one suits, the best first, once they are here."""
+
+    @property
+    def betters(self) -> tuple[str, ...]:
+        """Return the names of all models that it takes once they are here."""
+        return self.better_summarize + self.better_translate
 
     def entries(self, catalog: Catalog, pairs: Iterable[str] = ()) -> list[ModelEntry]:
         """Return its models, each once, a pattern as the models of these pairs (or of its own)."""
@@ -67,13 +75,15 @@ class ModelSet:
 def load_sets() -> Mapping[str, ModelSet]:
     """Read the sets that are shipped, by name, from the least to the most that a machine needs."""
     data = tomllib.loads(files("models").joinpath("sets.toml").read_text("utf-8"))
-    return {
-        name: ModelSet(name, **{**raw, "pairs": tuple(raw.get("pairs", ()))}) for name, raw in data.items()
-    }
+    return {name: ModelSet(name, **_frozen(raw)) for name, raw in data.items()}
+
+
+def _frozen(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
 
 
 def fitting(catalog: Catalog, memory_bytes: int | None, gpu_bytes: int | None, cores: float = 1) -> ModelSet:
-    """Return the largest set that a machine has the memory and the processors for, else the bundled one."""
+    """Return the largest set that a machine has the memory and the processors for, else the default."""
     sets = load_sets()
     best = sets[DEFAULT]
     for each in sets.values():

@@ -92,7 +92,7 @@ def cli(session: Session, debug: bool) -> None:
 @cli.command(epilog="Example: dragoman serve --port 9000")
 @click.option("--host", help="The address to listen on; else DRAGOMAN_HOST, else 127.0.0.1.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Else DRAGOMAN_PORT or PORT, else 8080.")
-@click.option("--models", metavar="SET", help="The set of models; else DRAGOMAN_MODELS, else bundled.")
+@click.option("--models", metavar="SET", help="The set of models; else DRAGOMAN_MODELS, else auto.")
 @click.pass_obj
 def serve(session: Session, host: str | None, port: int | None, models: str | None) -> None:
     """Serve over HTTP until stopped."""
@@ -120,7 +120,7 @@ def _advice(settings: "Settings") -> str | None:
         catalog = Catalog.load(Languages.load(), settings.catalog, settings.named_models)
     except DragomanError:
         return None
-    return advice(catalog, settings.models, "cuda" if wants_gpu else "cpu")[1]
+    return advice(catalog, settings, "cuda" if wants_gpu else "cpu")[1]
 
 
 for command in (summarize, translate, detect, check, clean, batch, models, keys, settings, doctor, mcp):

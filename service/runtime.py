@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from models.better import BetterModels, Betters
 from models.catalog import Catalog
 from models.engine.protocol import BatchRecord
 from models.entry import ModelEntry
@@ -15,6 +16,7 @@ from models.errors import InvalidInput, ModelUnavailable
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
+from models.sets import load_sets
 from models.tasks.checker import Checker
 from models.tasks.driver import run_all
 from models.tasks.steps import Outcome, Steps
@@ -47,6 +49,7 @@ class Runtime:
     people whom the operator does not know: they are read in child processes then. `engines_apart` says that
     engines have a process of their own, as they have in a server with a GPU if nothing is said. `shared` is
     what the workers of one server share; if it has a folder, their engines are kept there, as `ENGINES` says.
+    `make_better` makes what chooses better models than the set's own; if not given, none is fetched.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Runtime:
         strangers: bool = False,
         engines_apart: bool | None = None,
         shared: SharedState | None = None,
+        make_better: Callable[[Betters, ModelPool, Store], BetterModels] | None = None,
     ):
         self.settings = settings
         workers = max(1, settings.workers)
@@ -93,6 +97,9 @@ class Runtime:
             max_loaded=settings.max_loaded_models,
             board=None if shared is None else SharedBoard(shared),
         )
+        make_better = make_better or partial(BetterModels, in_background=False)
+        fetching = Store(settings.cache_dir, offline=settings.offline)
+        self.better = make_better(betters(settings, whole), self.pool, fetching)
         self._build_tasks(strangers)
 
     def _build_tasks(self, strangers: bool) -> None:
@@ -100,7 +107,11 @@ class Runtime:
         trust = Trust(self.pool, settings.entailment_model)
         self.checker = Checker(self.languages, self.detector, trust)
         self.translator = Translator(
-            self.pool, self.languages, self.detector, default_model=settings.translate_model
+            self.pool,
+            self.languages,
+            self.detector,
+            default_model=settings.translate_model,
+            better=self.better,
         )
         read_apart = partial(self.children.run, read_page, field="html", timeout_s=settings.request_timeout_s)
         self.summarizer = Summarizer(
@@ -110,6 +121,7 @@ class Runtime:
             self.translator,
             trust,
             default_model=settings.summarize_model,
+            better=self.better,
             read_page=read_apart if strangers else read_page,
         )
 
@@ -142,6 +154,7 @@ class Runtime:
                 self.pool.load(name)
             except ModelUnavailable as error:  # the other one may serve all the same
                 failure = failure or error
+        self.better.start()
         if failure is not None:
             raise failure
         # What is loaded stays: a collector that walks it made submitting requests eight times as slow.
@@ -166,6 +179,12 @@ class Runtime:
             self.pool.begin(entry, lambda tell: store.pull(entry, tell))
         return entry
 
+    def models(self) -> list[tuple[ModelEntry, str]]:
+        """Return the models that can be asked for, and those that are on their way, each with its state."""
+        entries = {entry.name: entry for entry in self.catalog.entries}
+        entries |= {name: self._whole.get(name) for name in self.pool.board.stages() if name not in entries}
+        return [(entry, self.pool.state(entry)) for entry in entries.values()]
+
     def unready(self) -> list[str]:
         """The reasons why requests would not be served now; empty when all is well."""
         return self.pool.unready((self.settings.summarize_model, self.settings.translate_model))
@@ -188,10 +207,29 @@ class Runtime:
 
     def close(self) -> None:
         """Finish what runs and free the models."""
+        self.better.close()
         self.pool.close()
         if self._apart is not None:
             self._apart.close()
         gc.unfreeze()  # or libraries tell, at the very end, that what was never collected leaked
+
+
+def betters(settings: Settings, catalog: Catalog) -> Betters:
+    """Return the models that are taken in place of the set's own, as far as none is pinned or forbidden."""
+    chosen, named = load_sets()[settings.models], settings.allow_models
+    allowed = None if named is None or "*" in named else [catalog.get(name) for name in named]
+
+    def may(entry: ModelEntry) -> bool:
+        if allowed is None:
+            return True
+        return any(each.matches(entry.name) or entry.matches(each.name) for each in allowed)
+
+    return Betters.of(
+        () if settings.is_pinned("summarize_model") else chosen.better_summarize,
+        () if settings.is_pinned("translate_model") else chosen.better_translate,
+        catalog,
+        may,
+    )
 
 
 def _chosen(catalog: Catalog, settings: Settings) -> Callable[[ModelEntry], bool]:

@@ -95,9 +95,10 @@ class Settings(BaseSettings):
 
     models: str = Field(
         DEFAULT,
-        description="The set of models for requests that name none: `bundled`, `multilingual`, `fast`, "
-        "`good` or `instruct`; `dragoman models sets` shows what each takes. The first start fetches what is "
-        "not here.",
+        description="The set of models for requests that name none: `auto`, `bundled`, `multilingual`, "
+        "`fast`, `good` or `instruct`; `dragoman models sets` shows what each takes. `auto` starts with the "
+        "bundled ones, and fetches better ones behind the requests that they suit; `bundled` fetches "
+        "nothing, and the others fetch at the first start what is not here.",
     )
     summarize_model: str = Field(
         "dragoman/extractive",
@@ -113,7 +114,8 @@ class Settings(BaseSettings):
     allow_models: Names | None = Field(
         None,
         description="Models that requests may name, with commas between, or `*` for the whole catalog. The "
-        "models set above may always be named. Without it, so may the bundled ones and those in the cache.",
+        "models set above may always be named. Without it, so may the bundled ones and those in the cache. "
+        "With it, `auto` fetches no others.",
     )
     catalog: Path | None = Field(None, description="A TOML file with models of your own.")
     cache_dir: Path = Field(
@@ -243,7 +245,8 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _models_of_the_set(cls, given: dict[str, Any]) -> dict[str, Any]:
-        if "models" not in given or (chosen := load_sets().get(str(given["models"]))) is None:
+        """Put the set's models in, but for a set of the default ones: so what is pinned can be told."""
+        if (chosen := load_sets().get(str(given.get("models", DEFAULT)))) is None or chosen.betters:
             return given
         return {"summarize_model": chosen.summarize, "translate_model": chosen.translate, **given}
 
@@ -253,6 +256,10 @@ class Settings(BaseSettings):
         if value not in (known := load_sets()):
             raise ValueError(f"it should be one of {', '.join(known)}")
         return value
+
+    def is_pinned(self, field: Literal["summarize_model", "translate_model"]) -> bool:
+        """Return whether the model of a task was set, beside the set or by it."""
+        return field in self.model_fields_set
 
     @classmethod
     def settings_customise_sources(

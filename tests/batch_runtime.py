@@ -26,6 +26,7 @@ import service.batch.lanes as lanes
 import service.batch.request_work
 import service.batch.window as window
 import service.problems  # noqa: F401
+from models.better import BetterModels, Betters
 from models.engine.protocol import EngineStats, Output
 from models.errors import DeadlineExceeded, EngineFailed
 from models.languages import Languages
@@ -134,6 +135,7 @@ class BatchRuntime:
         self.store = FakeStore()
         self.device = "cuda" if settings.device == "cuda" else "cpu"
         self.store.revisions = dict.fromkeys((e.name for e in pool.catalog.entries), revision)
+        self.better = BetterModels(Betters(), pool, self.store, in_background=False)
         self.translator = Translator(
             pool, self.languages, self.detector, default_model=settings.translate_model
         )

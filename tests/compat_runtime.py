@@ -9,12 +9,15 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from fake_pool import FakePool
 
+from models.better import BetterModels, Betters
 from models.engine.protocol import EngineStats
+from models.entry import ModelEntry
 from models.languages import Languages
+from models.loading import Store
 from models.tasks.checker import Checker
 from models.tasks.driver import run_all
 from models.tasks.steps import Outcome
@@ -66,6 +69,7 @@ class CompatRuntime:
         self.memory = Memory(
             settings.data_dir / "memory.sqlite", self.languages, max_bytes=settings.max_memory_bytes
         )
+        self.better = BetterModels(Betters(), pool.as_pool, cast(Store, pool.store), in_background=False)
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
         self.translator = Translator(
@@ -88,6 +92,9 @@ class CompatRuntime:
 
     def warm_up(self) -> None:
         pass
+
+    def models(self) -> list[tuple[ModelEntry, str]]:
+        return [(entry, self.pool.state(entry)) for entry in self.catalog.entries]
 
     def setbacks(self) -> list[str]:
         return []

@@ -7,6 +7,8 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # As many processes on every machine, but where a test says how many.
 os.environ.setdefault("DRAGOMAN_WORKERS", "1")
+# Nothing asks a model hub by itself, but where a test says so.
+os.environ.setdefault("DRAGOMAN_MODELS", "bundled")
 
 from collections.abc import Iterator
 from pathlib import Path

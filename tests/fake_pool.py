@@ -104,6 +104,9 @@ def _output(text: str, most: int) -> Output:
 class FakeStore:
     """A hub that has the repositories in `pairs` and no others."""
 
+    offline = True
+    cache = Path()
+
     def __init__(self, pairs: Sequence[str]):
         self.pairs = pairs
 

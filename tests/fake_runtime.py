@@ -4,6 +4,7 @@ import hashlib
 import sys
 from pathlib import Path
 
+from models.better import BetterModels, Betters
 from models.catalog import Catalog
 from models.errors import ModelUnavailable
 from models.languages import Languages
@@ -23,6 +24,7 @@ HUB_ONLY = "facebook/bart-large-cnn"
 
 
 class FakeStore:
+    offline = True
     cache = Path("/nowhere")
 
     def __init__(self):
@@ -125,6 +127,7 @@ class FakeRuntime:
         self.pool = FakePool(self.catalog, self.store)
         self.summarizer = FakeTask(self, _summary)
         self.translator = FakeTask(self, _translation)
+        self.better = BetterModels(Betters(), self.pool, self.store, in_background=False)
         self.closed = False
         self.device = "cpu"
 

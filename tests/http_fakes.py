@@ -276,6 +276,9 @@ class FakeRuntime:
         if self.warm_up_error:
             raise self.warm_up_error
 
+    def models(self) -> list[tuple[Entry, str]]:
+        return [(entry, self.pool.state(entry)) for entry in self.catalog.entries]
+
     def setbacks(self) -> list[str]:
         return []
 

@@ -27,21 +27,21 @@ def catalog(languages: Languages) -> Catalog:
 
 def test_every_set_holds_together(catalog: Catalog) -> None:
     sets = load_sets()
-    assert list(sets) == ["bundled", "multilingual", "fast", "good", "instruct"]
+    assert list(sets) == ["bundled", "auto", "multilingual", "fast", "good", "instruct"]
     sizes = [each.memory_bytes(catalog, "cuda") for each in sets.values()]
     assert sizes == sorted(sizes), "from the least to the most"
     for each in sets.values():
         assert catalog.get(each.summarize, "summarize") and catalog.get(each.translate, "translate")
         assert all(entry.parameters_m for entry in each.entries(catalog))
-        assert (each.download_bytes(catalog) == 0) == (each.name == "bundled")
+        assert (each.download_bytes(catalog) == 0) == (each.name in ("bundled", "auto"))
         assert bool(each.pairs) == ("*" in each.translate)
 
 
 @pytest.mark.parametrize(
     ("memory", "gpu", "cores", "name"),
     [
-        (None, None, 8, "bundled"),
-        (2 * GB, None, 8, "bundled"),
+        (None, None, 8, "auto"),
+        (2 * GB, None, 8, "auto"),
         (6 * GB, None, 2, "fast"),
         (32 * GB, None, 2, "fast"),
         (32 * GB, None, 8, "good"),
@@ -69,7 +69,7 @@ def test_a_set_chooses_the_models_and_a_named_model_goes_over_it(monkeypatch: py
     )
     monkeypatch.setenv("DRAGOMAN_TRANSLATE_MODEL", "facebook/m2m100_418M")
     assert Settings().translate_model == "facebook/m2m100_418M"
-    with pytest.raises(ValidationError, match="one of bundled, multilingual, fast, good, instruct"):
+    with pytest.raises(ValidationError, match="one of bundled, auto, multilingual, fast, good, instruct"):
         Settings(models="best")
 
 

@@ -18,6 +18,7 @@ def test_the_lists_are_the_servers_and_a_link_carries_the_choices(page: Page, se
     assert options.all_inner_texts()[:2] == ["One sentence", "About 50 words"]
     models = page.locator("#model option").all_text_contents()
     assert [each for each in models if "fake/large" in each] == ["fake/large (downloading 41%)"]
+    expect(page.locator("#coming")).to_have_text("On the way: fake/large (downloading 41%).")
     page.locator("#article").fill("A secret text.")
     page.locator("#length").select_option("long")
     page.locator("#from").select_option("de")

@@ -17,6 +17,7 @@ from models import cores
 from models.entry import ModelEntry
 from models.errors import NotConvertible
 from models.families import FAMILIES, Pooling
+from models.originals import one_at_a_time
 from models.tokenizer import RustTokenizer
 
 if TYPE_CHECKING:
@@ -48,9 +49,10 @@ class SentenceEncoder:
         from transformers import AutoModel, AutoTokenizer
 
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModel.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-        )
+        with one_at_a_time:
+            model = AutoModel.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+            )
         self._model: Any = model.to(device).eval()
         self._device = device
         self._form, self._pooling = form, pooling

@@ -1,10 +1,11 @@
 """The way from one language to another: by one model, or by two."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from models.better import BetterModels
 from models.entry import ModelEntry
-from models.errors import InvalidInput, UnsupportedLanguage
+from models.errors import InvalidInput, ModelLoading, UnsupportedLanguage
 from models.hub import RepositoryNotFound
 from models.languages import Languages
 from models.pool import ModelPool
@@ -19,6 +20,13 @@ class Hop:
     target: str
     region: str | None = None
     """The region whose form of the target is wanted."""
+    note: str = ""
+    """What the reader should know of the choice of this model."""
+
+
+def notes(hops: Sequence[Hop]) -> list[str]:
+    """Return what readers should know of the choice of these models."""
+    return [hop.note for hop in hops if hop.note]
 
 
 def cautions(pool: ModelPool, entries: Sequence[ModelEntry]) -> tuple[str, ...]:
@@ -55,9 +63,11 @@ def _joined(entries: Sequence[ModelEntry], source: str, target: str) -> list[Hop
 
 def _translates(entry: ModelEntry, source: str, target: str) -> bool:
     """Return True if the catalog says that the model itself translates this pair."""
-    if source == target or entry.is_pattern or not {source, target} <= _languages(entry).keys():
+    if source == target or entry.is_pattern:
         return False
-    if entry.pairs:
+    if entry.languages and not (source in entry.languages and target in entry.languages):
+        return False
+    if entry.pairs or not entry.languages:
         return (source, target) in entry.pairs
     return not entry.english_only or "en" in (source, target)
 
@@ -68,20 +78,60 @@ def _languages(entry: ModelEntry) -> dict[str, None]:
 
 
 class Router:
-    """Finds the way with the catalog's models; `default_model` where a request names none."""
+    """Finds the way with the catalog's models.
 
-    def __init__(self, pool: ModelPool, languages: Languages, default_model: str):
+    Where a request names none it is `default_model`, or one of the `better` ones.
+    """
+
+    def __init__(
+        self,
+        pool: ModelPool,
+        languages: Languages,
+        default_model: str,
+        better: BetterModels | None = None,
+    ):
         self._pool = pool
         self._languages = languages
         self._default_model = default_model
+        self._better = better
 
     def entry(self, model: str | None) -> ModelEntry:
         """The catalog's entry. Raises UnknownModel."""
         return self._pool.catalog.get(model or self._default_model, "translate")
 
-    def reads(self, entry: ModelEntry, language: str) -> bool:
-        """Return True if the model takes texts in this language, as far as the catalog says."""
-        return not entry.languages or language in entry.languages or language.split("-")[0] in entry.languages
+    def reads(self, model: str | None, language: str) -> bool:
+        """Return True if the model takes texts in this language, as far as the catalog says.
+
+        With None it is the one that would be taken. Raises UnknownModel.
+        """
+        entry = self.entry(model)
+        if not entry.languages or language in entry.languages or language.split("-")[0] in entry.languages:
+            return True
+        return model is None and self._better is not None and self._better.reads(language)
+
+    def choose(self, model: str | None, source: str, target: str) -> list[Hop]:
+        """The models to use for a request that names this one or none, one after another.
+
+        Raises UnsupportedLanguage where none would do, and ModelLoading where one that would is on its way.
+        """
+        entry = self.entry(model)
+        if model is not None or self._better is None:
+            return self.route(entry, source, target, with_others=model is None)
+        choice = self._better.translator(source, target)
+        if choice.entry is not None:
+            hops = self._own_route(choice.entry, source, target)
+        else:
+            try:
+                hops = self.route(entry, source, target, with_others=True)
+            except UnsupportedLanguage as error:
+                if not choice.note:
+                    raise
+                pair = " to ".join(f"{self._languages.name(code)} ({code})" for code in (source, target))
+                raise ModelLoading(
+                    f"{entry.name} does not translate {pair}; {choice.note}",
+                    retry_after_s=choice.retry_after_s,
+                ) from error
+        return [replace(hops[0], note=choice.note), *hops[1:]]
 
     def route(self, entry: ModelEntry, source: str, target: str, *, with_others: bool = False) -> list[Hop]:
         """The models to use, one after another. Raises UnsupportedLanguage where none would.
@@ -104,6 +154,8 @@ class Router:
         default = self.entry(None)
         entries = self._pool.store.pulled(default) if default.is_pattern else [default]
         entries = [*entries, *self._loaded(default)]
+        if self._better is not None:
+            entries += [each for each in self._better.reach() if each not in entries]
         had = {code for entry in entries for code in _languages(entry)}
         readable = [code for code in self._languages.names() if code in had]
         ways = {

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
+from models.better import BetterModels, Choice
 from models.entry import ModelEntry
 from models.errors import EngineFailed, InvalidInput, UnsupportedLanguage
 from models.extractive.choose import count_words
@@ -28,9 +29,10 @@ from models.text.span import Span
 
 
 class Summarizer:
-    """Summarizes with the catalog's models; `default_model` where a request names none.
+    """Summarizes with the catalog's models.
 
-    `read_page` takes a web page and whether to `clean` it, as the function of this name does.
+    Where a request names none it is `default_model`, or one of the `better` ones. `read_page` takes a web
+    page and whether to `clean` it, as the function of this name does.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Summarizer:
         trust: Trust,
         *,
         default_model: str,
+        better: BetterModels | None = None,
         read_page: Callable[[str, bool], Article] = read_page,
     ):
         self._pool = pool
@@ -50,6 +53,7 @@ class Summarizer:
         self._translator = translator
         self._trust = trust
         self._default_model = default_model
+        self._better = better
         self._read_page = read_page
 
     def steps(self, request: SummaryRequest) -> Steps[Summary]:
@@ -59,6 +63,10 @@ class Summarizer:
         article = self._read(request)
         detected = self._detect(article.content(), entry, target)
         language = self._language(entry, detected)
+        choice = Choice()
+        if request.model is None and self._better is not None:
+            choice = self._better.summarizer(language)
+            entry = choice.entry or entry
         # only a pasted paragraph has line ends in it, and only where it was wrapped
         wrapped = request.html is None
         spans = [s for p in article.paragraphs for s in sentences(article.text, language, p, wrapped=wrapped)]
@@ -70,6 +78,8 @@ class Summarizer:
             self._check_target(language, into)
         # words in the wrong language are not to be seen
         draft = yield from self._draft(entry, request, article, spans, language, is_shown=into is None)
+        if choice.note:
+            draft.notes.append(choice.note)
         if detected.confidence < DOUBTFUL and language != "und":
             draft.notes.append(f"the text is in {language}, {as_far_as_can_be_told(detected)}")
         draft.sentences = yield from self._trust.examine(article, draft.sentences, language)
@@ -193,7 +203,7 @@ class Summarizer:
         draft.sentences = list(map(_in_translation, drafted, done.done))
         draft.usage += done.usage
         draft.cautions = done.cautions
-        draft.notes += done.notes
+        draft.notes += [note for note in done.notes if note not in draft.notes]
         if not all(attempt.complete for attempt in done.done):
             draft.notes.append("the translation of a sentence reached the model's length limit")
         return done.model, done.target

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from models.better import BetterModels
 from models.entry import ModelEntry
 from models.errors import InvalidInput
 from models.languages import Languages
@@ -15,7 +16,7 @@ from models.tasks import sentences
 from models.tasks.attempts import Attempt, attempts
 from models.tasks.awaiting import until_loaded
 from models.tasks.hypothesis import Hypotheses, separator
-from models.tasks.route import Hop, Router, cautions, check_recognized
+from models.tasks.route import Hop, Router, cautions, check_recognized, notes
 from models.tasks.sentence import Sentence
 from models.tasks.steps import Event, Steps
 from models.tasks.translation import (
@@ -53,19 +54,28 @@ class Translated:
     usage: Usage
     cautions: tuple[str, ...]
     """See `Translation`."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
 
 
 class Translator:
-    """Translates with the catalog's models; `default_model` where a request names none."""
+    """Translates with the catalog's models.
+
+    Where a request names none it is `default_model`, or one of the `better` ones.
+    """
 
     def __init__(
-        self, pool: ModelPool, languages: Languages, detector: LanguageDetector, *, default_model: str
+        self,
+        pool: ModelPool,
+        languages: Languages,
+        detector: LanguageDetector,
+        *,
+        default_model: str,
+        better: BetterModels | None = None,
     ):
         self._pool = pool
         self._languages = languages
         self._detector = detector
-        self._router = Router(pool, languages, default_model)
+        self._router = Router(pool, languages, default_model, better)
 
     def steps(self, request: TranslationRequest, recall: Recall | None = None) -> Steps[Translation]:
         """Translate one text, with the sentences that `recall` has as they stand there.
@@ -78,7 +88,7 @@ class Translator:
         target = self._languages.normalize(request.target, "target")
         runs = yield from sentences.read(request)
         plain = "\n".join(run.text for run in runs)
-        detected = self._detect(plain, entry, target) if request.source == "auto" else None
+        detected = self._detect(plain, request.model, target) if request.source == "auto" else None
         if not runs:
             note = "there is nothing to translate in this text"
             return _unchanged(request, entry, "und", target, detected, note)
@@ -106,9 +116,8 @@ class Translator:
             remembered=remembered,
         )
         written = yield from _written(request, source, detected, hypotheses, terms, runs, parts, done)
-        notes = (*written.notes, *self._region_notes(hypotheses))
-        told = cautions(self._pool, [hop.entry for hop in hops])
-        return replace(written, notes=notes, cautions=told)
+        told = (*written.notes, *self._region_notes(hypotheses))
+        return replace(written, notes=told, cautions=cautions(self._pool, [hop.entry for hop in hops]))
 
     def translate(
         self,
@@ -127,21 +136,24 @@ class Translator:
         hypotheses = Hypotheses(self._pool, hops)
         done = yield from attempts(hypotheses, [Sentence(text) for text in texts], None, event_of)
         told = cautions(self._pool, [hop.entry for hop in hops])
-        notes = self._region_notes(hypotheses)
-        return Translated(done, hops[-1].target, _names(hops), hypotheses.usage(), told, notes)
+        choice = (*notes(hops), *self._region_notes(hypotheses))
+        return Translated(done, hops[-1].target, _names(hops), hypotheses.usage(), told, choice)
 
     def check(self, source: str, target: str, model: str | None = None) -> list[Hop]:
-        """The models that would translate, one after another. Raises InvalidInput where none would."""
+        """The models that would translate, one after another.
+
+        Raises InvalidInput where none would, and ModelLoading where one that would is on its way.
+        """
         check_recognized(source)
-        return self._router.route(self._router.entry(model), source, target, with_others=model is None)
+        return self._router.choose(model, source, target)
 
     def reach(self) -> dict[str, dict[str, str | None]]:
         """For each language those that it is translated into if no model is named, and over which one."""
         return self._router.reach()
 
     def reads(self, language: str) -> bool:
-        """Whether the default model takes texts in this language, as far as the catalog says."""
-        return self._router.reads(self._router.entry(None), language)
+        """Whether texts in this language are translated if no model is named, as far as the catalog says."""
+        return self._router.reads(None, language)
 
     def _in_region(self, hops: list[Hop], target: str) -> list[Hop]:
         """The same hops, of which the last is asked for the form of its language in the code's region."""
@@ -162,17 +174,17 @@ class Translator:
         check_recognized(detected.language)
         return self._languages.normalize(detected.language, "source")
 
-    def _detect(self, text: str, entry: ModelEntry, target: str) -> Detection:
-        """The likeliest language; in place of a guess, one that this model can translate, if there is any.
+    def _detect(self, text: str, model: str | None, target: str) -> Detection:
+        """The likeliest language; in place of a guess, one that the model can translate, if there is any.
 
         So a few words that look like the target's language, or like one that the model lacks, are translated.
         """
         candidates = self._detector.candidates(text, limit=CANDIDATES)
-        best = likeliest(text, candidates, lambda language: self._router.reads(entry, language))
+        best = likeliest(text, candidates, lambda language: self._router.reads(model, language))
         if best.language != target or (best is candidates[0] and best.confidence >= SURE):
             return best
         others = (each for each in candidates if each.language != target and each.confidence >= POSSIBLE)
-        return next((each for each in others if self._router.reads(entry, each.language)), best)
+        return next((each for each in others if self._router.reads(model, each.language)), best)
 
 
 def _guessed(detected: Detection | None) -> str:
@@ -249,9 +261,9 @@ def _written(
     written = yield from sentences.put_together(request.text, runs, parts, done, between)
     others = yield from sentences.alternatives(request, runs, parts, done, between)
     accounted = sentences.account(parts, done, terms)
-    notes = notes_on(request, detected, source, done, accounted)
+    told = notes_on(request, detected, source, done, accounted)
     if done and hops[-1].entry.kind == "server" and all(each.confidence is None for each in done):
-        notes.append("the server gives no probabilities: there is no confidence, and the checks stand alone")
+        told.append("the server gives no probabilities: there is no confidence, and the checks stand alone")
     return Translation(
         translation=written,
         segments=tuple(map(sentences.segment, parts, done)),
@@ -261,7 +273,7 @@ def _written(
         model=_names(hops),
         via=_via(hops),
         usage=hypotheses.usage(),
-        notes=tuple(notes),
+        notes=(*told, *notes(hops)),
         terms=accounted,
         partial=any(each.missing for each in done) or None,
         alternatives=tuple(other for other in others if other != written),

@@ -4,7 +4,7 @@ import datetime
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -91,7 +91,8 @@ class BatchJob:
 
     `outputs` makes the keys of what engines give. Units are done in this process unless `make_doer` has them
     done elsewhere; the output is the same. Rows go to `where.out` as its name tells,
-    unless `open_output` has them go elsewhere.
+    unless `open_output` has them go elsewhere. `marks` are names of numbers that the store keeps as 1, for
+    the runs that go on from this one.
     """
 
     def __init__(
@@ -103,12 +104,14 @@ class BatchJob:
         outputs: OutputKeys,
         make_doer: MakeDoer | None = None,
         open_output: OpenOutput | None = None,
+        marks: Sequence[str] = (),
     ):
         self._where = where
         self._how = how
         self._work = work
         self._told = dict(told)
         self._outputs = outputs
+        self._marks = marks
         self._make_doer = make_doer or self._lanes
         self._open_output = open_output or (lambda: _output(where.out))
         decisive = json.dumps({name: told[name] for name in ("dragoman", "task", "models")}, sort_keys=True)
@@ -176,6 +179,8 @@ class BatchJob:
             if self._how.restart:
                 store.clear()
             store.begin(retry_failed=self._how.retry_failed)
+            for name in self._marks:
+                store.keep_number(name, 1)
         except BaseException:
             store.close()
             raise

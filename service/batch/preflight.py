@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from models.better import Betters
+from models.entry import ModelEntry
 from models.errors import ModelUnavailable
+from models.languages import Languages
 from models.tasks.translation import TranslationRequest
 from service.work.plan import Request
 
 if TYPE_CHECKING:
-    from models.entry import ModelEntry
     from service.runtime import Runtime
 
 ANY_TEXT = "Yes."
@@ -54,20 +56,37 @@ def fetch(runtime: "Runtime", models: Mapping[str, str]) -> None:
             raise ModelUnavailable(f"{name} is here at revision {own}, and the run is of revision {revision}")
 
 
-def needed(runtime: "Runtime", request: Request) -> "list[ModelEntry]":
-    """Return the models that the request is done by. Raises UnknownModel."""
-    settings, catalog = runtime.settings, runtime.catalog
+def better(betters: Betters, languages: Languages, request: Request) -> list[tuple[ModelEntry, ...]]:
+    """Return the better models that requests like this one may take, for each of its tasks the best first."""
     if isinstance(request, TranslationRequest):
-        return [catalog.get(request.model or settings.translate_model, "translate")]
-    found = [catalog.get(request.model or settings.summarize_model, "summarize")]
-    if settings.entailment_model is not None:
-        found.append(catalog.get(settings.entailment_model, "entail"))
+        if request.model is not None:
+            return []
+        source = None if request.source == "auto" else languages.normalize(request.source, "source")
+        return [betters.translating(source, languages.normalize(request.target, "target"))]
+    found = [] if request.model is not None else [betters.summarizers]
     if request.target is not None:
-        found.append(catalog.get(settings.translate_model, "translate"))
+        found.append(betters.translating(None, languages.normalize(request.target, "target")))
     return found
 
 
-def revision(runtime: "Runtime", entry: "ModelEntry") -> str:
+def needed(runtime: "Runtime", request: Request) -> list[ModelEntry]:
+    """Return the models that the request is done by. Raises UnknownModel."""
+    settings, catalog = runtime.settings, runtime.catalog
+    groups = better(runtime.better.betters, runtime.languages, request)
+    taken = [entry for group in groups if (entry := runtime.better.here(group)) is not None]
+    translators = [entry for entry in taken if "translate" in entry.tasks]
+    if isinstance(request, TranslationRequest):
+        return translators or [catalog.get(request.model or settings.translate_model, "translate")]
+    found = [catalog.get(request.model or settings.summarize_model, "summarize")]
+    found += [entry for entry in taken if entry not in translators]
+    if settings.entailment_model is not None:
+        found.append(catalog.get(settings.entailment_model, "entail"))
+    if request.target is not None:
+        found += translators or [catalog.get(settings.translate_model, "translate")]
+    return found
+
+
+def revision(runtime: "Runtime", entry: ModelEntry) -> str:
     """A model's revision, which stays the one it was pulled at. Raises ModelUnavailable.
 
     Which models a pattern stands for, each text's language decides.
@@ -78,7 +97,7 @@ def revision(runtime: "Runtime", entry: "ModelEntry") -> str:
     return runtime.store.revision(entry) if ready else runtime.store.pull(entry)
 
 
-def _ready(runtime: "Runtime", entry: "ModelEntry", load: bool) -> str:
+def _ready(runtime: "Runtime", entry: ModelEntry, load: bool) -> str:
     """Fetch a model, and with `load` load it; returns its revision."""
     found = revision(runtime, entry)
     if load and not entry.is_pattern:

@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from models.better import Betters
+from models.entry import ModelEntry
+from models.languages import Languages
 from service.batch import preflight
 from service.batch.request_work import RequestWork
 from service.batch.text_work import TextWork
@@ -34,6 +37,9 @@ class Task(Protocol):
 
     def work(self, runtime: "Runtime") -> Work:
         """Return the work on each content."""
+
+    def better(self, betters: Betters, languages: Languages) -> list[tuple[ModelEntry, ...]]:
+        """Return the better models that it would take: for each of its tasks, the best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,10 @@ class Texts:
         memory = FileMemory.of(self.pairs, runtime.languages) if self.pairs else None
         return TextWork(runtime, self.request, self.given, memory)
 
+    def better(self, betters: Betters, languages: Languages) -> list[tuple[ModelEntry, ...]]:
+        """See `Task`."""
+        return preflight.better(betters, languages, self.request)
+
 
 @dataclass(frozen=True, slots=True)
 class Requests:
@@ -89,6 +99,10 @@ class Requests:
     def work(self, runtime: "Runtime") -> Work:
         """See `Task`."""
         return RequestWork(runtime, self.needed)
+
+    def better(self, betters: Betters, languages: Languages) -> list[tuple[ModelEntry, ...]]:
+        """See `Task`; before they are read, nothing is known of them."""
+        return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import gc
 import hashlib
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from models.errors import ModelUnavailable
 from service.batch.remote import shown
 from service.commands.batch_options import BatchOptions, batch_options, request_options, split
 from service.commands.batch_places import brought_here
@@ -23,9 +24,13 @@ from service.commands.session import Session, count, note, write_json
 from service.commands.source import tells_formats
 
 if TYPE_CHECKING:
+    from models.better import Betters
+    from models.entry import ModelEntry
+    from models.loading import Store
     from service.batch.job import BatchJob, Estimate, How, MakeDoer, OpenOutput, Where
     from service.batch.record import FieldNames
     from service.batch.task import Task
+    from service.runtime import Runtime
 
 SOME_FAILED = 3
 """The exit code of a run that came to its end with error records in its output."""
@@ -170,7 +175,8 @@ def _batch_here(
     from service.batch.processes import text_processes
     from service.work.outputs import OutputKeys
 
-    with session.runtime() as runtime:
+    given, marks = _better(session, options, task)
+    with session.runtime(**given) as runtime:
         count = 1
         if not by_ray and not options.dry_run:
             count = text_processes(runtime.settings, runtime.device, writes=task.writes(runtime))
@@ -188,10 +194,12 @@ def _batch_here(
         where, how = _settings(options, fields, "cpu" if by_ray else runtime.device)
         make_doer: MakeDoer | None = None
         if by_ray:
-            make_doer = _by_ray(session, options, task, models)
+            make_doer = _by_ray(session.opener(**given), options, task, models, session.settings().device)
         elif count > 1:
-            make_doer = _by_processes(session, options, task, runtime.part_engines(), count)
-        job = BatchJob(where, how, task.work(runtime), told, OutputKeys(runtime), make_doer, open_output)
+            make_doer = _by_processes(session.opener(**given), options, task, runtime.part_engines(), count)
+        job = BatchJob(
+            where, how, task.work(runtime), told, OutputKeys(runtime), make_doer, open_output, marks
+        )
         if options.dry_run:
             with session.waiting("looking through the input"):
                 estimate = job.estimate(runtime.detector)
@@ -199,27 +207,123 @@ def _batch_here(
         return _run(job, options)
 
 
-def _by_ray(session: Session, options: BatchOptions, task: "Task", models: Mapping[str, str]) -> "MakeDoer":
+def _better(session: Session, options: BatchOptions, task: "Task") -> tuple[dict[str, Any], list[str]]:
+    """Have the better models that the set `auto` takes here, before the run begins.
+
+    Returns settings by which the run takes these and no others, and marks for its cache: a run that goes on
+    takes what it began with, whatever is here by then.
+    """
+    from models.catalog import Catalog
+    from models.languages import Languages
+    from models.loading import Store
+    from models.sets import load_sets
+    from service.runtime import betters
+
+    own = {"models": options.models} if options.models else {}
+    settings = session.settings(**own)
+    if not load_sets()[settings.models].betters:
+        return own, []
+    languages = Languages.load()
+    catalog = Catalog.load(languages, settings.catalog)
+    known = betters(settings, catalog)
+    groups = [group for group in task.better(known, languages) if group]
+    if not groups:
+        return {"models": "bundled"}, []
+    store = Store(settings.cache_dir, offline=settings.offline)
+    begun_with = _begun_with(options, groups)
+    if begun_with is None:
+        entries = _found(session, known, groups, store, ask=not options.dry_run)
+    else:
+        entries = [entry for group in groups for entry in group if entry.name in begun_with]
+        for entry in entries:
+            _fetch(session, entry, store)
+    marks = [_mark(groups), *(_mark(groups, entry) for entry in entries)]
+    if not entries:
+        note(
+            "note: this run is done by the bundled models"
+            + (", with which it began; --restart begins anew" if begun_with is not None else "")
+        )
+        return {"models": "bundled"}, marks
+    named = [model] if (model := task.told().get("parameters", {}).get("model")) else []
+    return {"models": settings.models, "allow_models": (*named, *(entry.name for entry in entries))}, marks
+
+
+def _begun_with(options: BatchOptions, groups: "Sequence[Sequence[ModelEntry]]") -> set[str] | None:
+    """Return the better models that an earlier run over this cache took; None if there was none."""
+    from service.batch.store import ResultStore
+
+    if options.restart or options.cache_path is None or not options.cache_path.exists():
+        return None
+    with ResultStore(options.cache_path) as store:
+        if not store.number(_mark(groups)):
+            return None
+        return {each.name for group in groups for each in group if store.number(_mark(groups, each))}
+
+
+def _mark(groups: "Sequence[Sequence[ModelEntry]]", entry: "ModelEntry | None" = None) -> str:
+    """Return the name by which a run's cache keeps that it chose among these models, or took this one."""
+    among = " | ".join(", ".join(each.name for each in group) for group in groups)
+    return f"auto of {among}" if entry is None else f"auto of {among}: {entry.name}"
+
+
+def _found(
+    session: Session, known: "Betters", groups: "Sequence[Sequence[ModelEntry]]", store: "Store", *, ask: bool
+) -> "list[ModelEntry]":
+    """Return the best model of each group, fetched; none where no hub answers, or where there is no room."""
+    from models import better, hub
+
+    is_asked = ask and not store.offline and hub.answers(better.ASK_S) is not None
+    entries = []
+    for group in groups:
+        if (entry := better.found(known, group, store, ask=is_asked)) is None:
+            continue
+        try:
+            disk_left = partial(better.free_disk, store.cache)
+            better.require_room(entry, store, memory_left=better.free_memory, disk_left=disk_left)
+        except ModelUnavailable as error:
+            note(f"note: {error.message}")
+            continue
+        _fetch(session, entry, store)
+        entries.append(entry)
+    return entries
+
+
+def _fetch(session: Session, entry: "ModelEntry", store: "Store") -> None:
+    if store.state(entry) == "ready":
+        return
+    size, licence = f"about {entry.download_mb} MB", f"licence {entry.licence}"
+    note(f"fetching {entry.name} ({size}, {licence}); --models bundled does without")
+    with session.fetching(entry.name) as tell:
+        store.pull(entry, tell)
+
+
+def _by_ray(
+    opener: "Callable[..., Runtime]",
+    options: BatchOptions,
+    task: "Task",
+    models: Mapping[str, str],
+    device: str,
+) -> "MakeDoer":
     from service.batch.ray.doer import ray_doer
     from service.batch.task import Order
 
-    order = Order(session.opener(), task, models, options.record_timeout)
+    order = Order(opener, task, models, options.record_timeout)
     return partial(
         ray_doer,
         order,
         address=options.ray_address,
         count=options.actors,
-        device=session.settings().device,
+        device=device,
     )
 
 
 def _by_processes(
-    session: Session, options: BatchOptions, task: "Task", engines: Path, count: int
+    opener: "Callable[..., Runtime]", options: BatchOptions, task: "Task", engines: Path, count: int
 ) -> "MakeDoer":
     from service.batch.processes import TextProcesses
     from service.batch.task import Order
 
-    order = Order(session.opener(), task, {}, options.record_timeout)
+    order = Order(opener, task, {}, options.record_timeout)
     return partial(TextProcesses, order, engines, count=count)
 
 

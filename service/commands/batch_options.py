@@ -67,6 +67,12 @@ _RECORDS = (
 
 _RUN = (
     click.option(
+        "--models",
+        metavar="SET",
+        help="The set of models where none is named; else DRAGOMAN_MODELS, else auto: better models than the "
+        "bundled ones are fetched before the run begins. A run that goes on keeps those that it began with.",
+    ),
+    click.option(
         "--cache",
         metavar="FILE",
         type=_FILE,
@@ -157,6 +163,7 @@ class BatchOptions:
     engine: str
     ray_address: str | None
     actors: int | None
+    models: str | None
     log: str | None
     summary: str | None
     report: str | None

@@ -168,9 +168,11 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
     except DragomanError as error:
         yield Finding("catalog", "problem", error.message)
         return
-    fits, told = advice(catalog, settings.models, device)
+    fits, told = advice(catalog, settings, device)
     yield Finding("models", "ok" if fits else "warning", told)
     store = Store(settings.cache_dir, offline=settings.offline)
+    if (better := _better(settings, catalog, store)) is not None:
+        yield better
     chosen = [_chosen(catalog, settings, task) for task in ("summarize", "translate", "entail")]
     entries = [each for each in chosen if not isinstance(each, Finding) and each is not None]
     lacking = store.lacking(entries)
@@ -204,6 +206,28 @@ def _server(task: str, entry: "ModelEntry") -> Finding:
     if (why := machine.unreachable(f"{entry.url}/models")) is not None:
         return Finding(task, "problem", f"{entry.name}: {entry.url} does not answer ({why})")
     return Finding(task, "ok", f"{entry.name}: {entry.model} at {entry.url}, which answers")
+
+
+def _better(settings: "Settings", catalog: "Catalog", store: "Store") -> Finding | None:
+    """Which better models the cache has, and how far those are that are not there whole."""
+    from service.runtime import betters
+
+    known = betters(settings, catalog)
+    entries = [*known.summarizers, *known.many()]
+    for each in known.translators:
+        entries += store.begun(each) if each.is_pattern else ()
+    if not entries:
+        return None
+    told = []
+    for entry in entries:
+        if store.state(entry) == "ready":
+            told.append(f"{entry.name} is here")
+        elif here := store.here_bytes(entry):
+            share = min(99, 100 * here // max(1, entry.download_mb * 1_000_000))
+            told.append(f"{entry.name} is fetched to about {share}%")
+    return Finding(
+        "better", "ok", ", ".join(told) or "none is here yet; each is fetched when it suits a request"
+    )
 
 
 def _unfit(settings: "Settings", store: "Store", entry: "ModelEntry") -> str:

@@ -91,7 +91,7 @@ class Session:
 
         Whoever has the command line may use every model of the catalog.
         """
-        settings = self.settings(**self._all_models(), **given)
+        settings = self.settings(**{**self._all_models(), **given})
         with self.waiting("starting"):
             runtime = self._open_runtime(settings)
         try:
@@ -99,13 +99,15 @@ class Session:
         finally:
             runtime.close()
 
-    def opener(self) -> Callable[..., "Runtime"]:
+    def opener(self, **given: Any) -> Callable[..., "Runtime"]:
         """Opens the same runtime in another process, but for settings that are given; it can be pickled.
 
-        Where things are kept there, that machine decides if nobody has said so here.
+        Where things are kept there, that machine decides if nobody has said so here. What nobody has pinned
+        is not pinned there either.
         """
-        settings = self.settings(**self._all_models())
-        left_out = {"callback_secret"} | ({"cache_dir", "data_dir"} - settings.model_fields_set)
+        settings = self.settings(**{**self._all_models(), **given})
+        unsaid = {"cache_dir", "data_dir", "summarize_model", "translate_model"}
+        left_out = {"callback_secret"} | (unsaid - settings.model_fields_set)
         return partial(_open_elsewhere, self._open_runtime, settings.model_dump(exclude=left_out))
 
     def _all_models(self) -> dict[str, Any]:

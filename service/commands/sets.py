@@ -20,18 +20,21 @@ def fitting(catalog: "Catalog", *, with_gpu: bool = True) -> "ModelSet":
     return sets.fitting(catalog, found and found[1], gpu_bytes, machine.processors()[0])
 
 
-def advice(catalog: "Catalog", name: str, device: str) -> tuple[bool, str]:
+def advice(catalog: "Catalog", settings: "Settings", device: str) -> tuple[bool, str]:
     """Return whether the machine has the memory for the chosen set, and which one suits it, in words."""
-    from models.sets import DEFAULT, load_sets
+    from models.sets import load_sets
 
+    name = settings.models
     chosen = load_sets()[name]
     suits = fitting(catalog, with_gpu=device == "cuda")
     told = f"{name}, good at {chosen.good_at}"
-    if suits.name != name:
+    if chosen.betters:
+        told = f"{name}: {_better(catalog, settings)}"
+    if suits.name != name and suits.translate not in chosen.betters:
         size = gigabytes(suits.download_bytes(catalog))
         told += f"; the set that suits this machine is {suits.name} ({size} to fetch)"
     found, needs = machine.memory(), chosen.memory_bytes(catalog, device)
-    if name == DEFAULT or device == "cuda" or found is None or needs <= found[1]:
+    if not chosen.download_bytes(catalog) or device == "cuda" or found is None or needs <= found[1]:
         return True, told
     return False, f"{told}; {name} takes up to {gigabytes(needs)} of memory when it is first loaded"
 
@@ -46,9 +49,10 @@ def require_models(settings: "Settings") -> None:
     from models.errors import ModelUnavailable
     from models.languages import Languages
     from models.loading import Store
-    from models.sets import DEFAULT, load_sets
+    from models.sets import load_sets
 
-    catalog, chosen = Catalog.load(Languages.load(), settings.catalog), load_sets()[settings.models]
+    catalog = Catalog.load(Languages.load(), settings.catalog, settings.named_models)
+    chosen = load_sets()[settings.models]
     names = dict.fromkeys((settings.summarize_model, settings.translate_model))
     far = [each for each in map(catalog.get, names) if each.path is None and each.package is None]
     if not settings.preload or not far:
@@ -64,13 +68,35 @@ def require_models(settings: "Settings") -> None:
         return
     wanted = [each.name for each in lacking]
     if set(wanted) <= {chosen.summarize, chosen.translate}:
-        pull, other = chosen.name, f"start with `--models {DEFAULT}`"
+        pull, other = chosen.name, "start with `--models bundled`"
     else:
         pull = " ".join(name.replace("*", "en-fr") for name in wanted)
         other = "set DRAGOMAN_SUMMARIZE_MODEL and DRAGOMAN_TRANSLATE_MODEL to models that are here"
     raise ModelUnavailable(
         f"not here: {', '.join(wanted)}; and {why}. Either {first}; or run `dragoman models pull {pull}` on "
         f"a machine that reaches it and copy its DRAGOMAN_CACHE_DIR to {settings.cache_dir}; or {other}"
+    )
+
+
+def _better(catalog: "Catalog", settings: "Settings") -> str:
+    """Say what is fetched beside the bundled models, and how to stop it."""
+    from service.runtime import betters
+
+    known = betters(settings, catalog)
+    begin = "starts with the bundled models"
+    if not known:
+        return f"{begin}, and no better ones may be fetched (DRAGOMAN_ALLOW_MODELS, or models that are set)"
+    if settings.offline:
+        return (
+            f"{begin}; better ones are taken if the cache has them, and none are fetched (DRAGOMAN_OFFLINE)"
+        )
+    names = ", ".join(
+        f"{each.name} {gigabytes(each.download_mb * 1e6)}{' a pair' if each.is_pattern else ''}"
+        for each in (*known.translators, *known.summarizers)
+    )
+    return (
+        f"{begin}; where a model hub answers, better ones for what is asked are fetched in the background "
+        f"({names}) and taken once they are ready; MODELS=bundled or --models bundled fetches nothing"
     )
 
 
@@ -83,6 +109,7 @@ def set_rows(catalog: "Catalog", chosen: str) -> list[dict[str, Any]]:
         {
             "name": each.name,
             "models": list(dict.fromkeys((each.summarize, each.translate))),
+            "better": list(each.betters),
             "good_at": each.good_at,
             "device": each.device,
             "download_bytes": each.download_bytes(catalog),
@@ -105,11 +132,12 @@ def set_lines(row: Mapping[str, Any]) -> str:
         row["name"] + (f" ({', '.join(marks)})" if marks else ""),
         f"good at {row['good_at']}",
         ", ".join(row["models"]),
+        *([f"as it suits requests, fetched then: {', '.join(row['better'])}"] if row["better"] else []),
         f"{gigabytes(row['download_bytes'])} to fetch; {cpu}{gigabytes(row['gpu_memory_bytes'])} of a GPU's",
     ]
     return "\n    ".join(lines)
 
 
-def gigabytes(size: int) -> str:
+def gigabytes(size: float) -> str:
     """`6.6 GB`."""
     return f"{size / 1e9:.1f} GB"

@@ -227,10 +227,12 @@ def shared_state(settings: Settings) -> SharedState:
 
 def _runtime(shared: SharedState, settings: Settings, on_batch: OnBatch) -> "Runtime":
     # Imported here, in the worker: what it imports may start threads, which do not survive a fork.
+    from models.better import BetterModels
     from service.runtime import Runtime
 
     if settings.workers > 1:  # for the models that only read, which each worker has
         import torch
 
         torch.set_num_threads(max(1, cores.whole(cores.usable()) // settings.workers))
-    return Runtime(settings, on_batch=on_batch, strangers=True, shared=shared)
+    make = partial(BetterModels, in_background=True)
+    return Runtime(settings, on_batch=on_batch, strangers=True, shared=shared, make_better=make)

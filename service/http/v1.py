@@ -140,7 +140,6 @@ class V1:
     def models(self) -> Response:
         settings = self._settings
         defaults = {"summarize": settings.summarize_model, "translate": settings.translate_model}
-        states = [(entry, self._runtime.pool.state(entry)) for entry in self._runtime.catalog.entries]
         parts = [
             ModelPart(
                 name=entry.name,
@@ -155,7 +154,7 @@ class V1:
                 loaded=state == READY,
                 state=state,
             )
-            for entry, state in states
+            for entry, state in self._runtime.models()
         ]
         return _json(ModelList(models=parts, data=openai_models.listed(self._runtime)))
 

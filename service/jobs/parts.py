@@ -35,16 +35,18 @@ def in_parts(runtime: "Runtime", request: Request, recall: Recall | None = None)
 
 def _joined(runtime: "Runtime", request: Any, recall: Recall | None) -> Steps[Translation]:
     done: list[tuple[int, str, Translation | None]] = []
-    source = request.source
+    source, model = request.source, request.model
     before = 0
     for start, end in _parts(request.text):
         text = request.text[start:end]
         result = None
         if text.strip():
-            steps_ = runtime.translator.steps(replace(request, text=text, source=source), recall)
+            steps_ = runtime.translator.steps(replace(request, text=text, source=source, model=model), recall)
             result = yield from _in_place(steps_, start, before)
             before += len(result.segments)
             source = result.source  # what the first part is in, all are
+            if result.via is None and " + " not in result.model:
+                model = result.model  # lest a better one that becomes ready does the rest
         done.append((start, text, result))
     results = [result for _, _, result in done if result is not None]
     first = results[0]

@@ -6,7 +6,7 @@ import { startHistory } from "./history.js";
 import * as keep from "./keep.js";
 import * as session from "./session.js";
 import { startTheme } from "./theme.js";
-import { $, save } from "./words.js";
+import { $, listed, save } from "./words.js";
 
 const SUFFIXES = { markdown: "md", html: "html", xml: "xml" };
 
@@ -14,9 +14,32 @@ async function begin() {
   try {
     await choices.fillChoices({ key: session.key() });
     $("#problem").hidden = true;
+    tellComing();
   } catch (error) {
     session.complain(error);
   }
+}
+
+// What the server is fetching or loading, for as long as it is.
+const LOOK_AGAIN_MS = 3000;
+let looking = 0;
+
+function tellComing() {
+  const coming = choices.coming();
+  $("#coming").textContent = coming.length ? `On the way: ${listed(coming)}.` : "";
+  $("#coming").hidden = !coming.length;
+  clearTimeout(looking);
+  if (coming.length) looking = setTimeout(lookAgain, LOOK_AGAIN_MS);
+}
+
+async function lookAgain() {
+  await choices.refreshModels({ key: session.key() }).catch(() => {});
+  tellComing();
+}
+
+async function go() {
+  await session.go();
+  await lookAgain();
 }
 
 // Another choice: the lists that hang on it, the link that carries it, and what it makes old.
@@ -37,7 +60,7 @@ async function copy(button, words) {
 
 // ---------------------------------------------------------------------- what is asked
 
-$("#form").addEventListener("submit", (event) => { event.preventDefault(); session.go(); });
+$("#form").addEventListener("submit", (event) => { event.preventDefault(); go(); });
 $("#form").addEventListener("change", chose);
 $("#swap").addEventListener("click", () => { choices.swap(); chose({ target: $("#target") }); });
 $("#link").addEventListener("click", () => { choices.remember(); copy($("#link"), location.href); });

@@ -61,6 +61,17 @@ function fillLengths({ lengths, default_length: usual }) {
   picker("length").value = usual;
 }
 
+// Ask again how far the models are.
+export async function refreshModels(how) {
+  const before = JSON.stringify(models);
+  models = (await get("v1/models", how)).models;
+  if (JSON.stringify(models) !== before) fillModels();
+}
+
+// The models that the server is fetching or loading, and how far each is.
+export const coming = () =>
+  models.filter(({ state }) => /^(downloading|loading)/.test(state)).map(({ name, state }) => `${name} (${state})`);
+
 // Those of the tasks that are asked for; there is nothing to choose where each has one.
 export function fillModels() {
   const tasks = { summary: ["summarize"], translation: ["translate"], both: ["translate", "summarize"] }[make()];
@@ -85,7 +96,8 @@ export const takes = (task, model) => models.some((each) => each.name === model 
 export function fillLanguages() {
   const usual = models.find((each) => each.default_for.includes("translate"))?.name;
   const picked = picker("model").value;
-  const able = languagesOf(takes("translate", picked) ? picked : usual);
+  const own = languagesOf(takes("translate", picked) ? picked : usual);
+  const able = picked ? own : languages.filter((each) => own.includes(each) || each.targets);
   for (const name of ["source", "target"]) {
     const before = picker(name).value;
     refill(picker(name), able.map((each) => new Option(each.name, each.code)));

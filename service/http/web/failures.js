@@ -14,7 +14,7 @@ const WORDS = {
   "characters-spent": ({ retryAfterS }) =>
     `The characters that you may send a day are used up. There are new ones in ${duration(retryAfterS)}.`,
   "not-ready": () => "The server has just started and is loading its models.",
-  "model-loading": () => "The server is fetching or loading this model.",
+  "model-loading": ({ message }) => `The server is fetching or loading a model. ${sentence(message)}`,
   "deadline-exceeded": () => "It took longer than the server gives one request.",
   "model-unavailable": ({ message }) => `The server does not have this model's files. ${sentence(message)}`,
   "engine-gone": () => "The server's models stopped, and are being started again.",

@@ -1,0 +1,413 @@
+"""Better models than the bundled ones, by themselves: what the set `auto` does.
+
+In a server a request that names no model is done by the bundled ones, while the model that suits its language
+pair, or English summaries, is fetched, converted and loaded behind it, one at a time. Once that is loaded, it
+is taken. Where nothing goes on behind requests (the command line, batches), nothing is fetched here, and what
+the cache has is taken.
+"""
+
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from models import cores, hub
+from models.catalog import Catalog
+from models.entry import ModelEntry
+from models.errors import DragomanError, ModelUnavailable
+from models.hub import RepositoryNotFound
+from models.loading import Store
+from models.pool import ModelPool
+from models.sets import CONVERSION_BYTES, INT8_BYTES
+
+log = logging.getLogger(__name__)
+
+ASK_S = 3.0
+"""Seconds in which a hub has to answer; it is asked once, in the background."""
+MOST_PAIRS = 12
+"""Models of one pair each that are fetched; further pairs are the many-to-many model's. So whoever asks for
+all pairs does not fill the disk."""
+SPARE_DISK, SPARE_MEMORY = 2_000_000_000, 500_000_000
+"""Bytes that stay free."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 3600.0
+"""Between two tries of what could not be had; each pause is twice as long as the one before."""
+LOOK_AGAIN_S = 60.0
+"""Where neither the cache nor the hub has a model, the cache is looked into again so much later."""
+RETRY_AFTER_S = 10.0
+MOST_PENDING, MOST_WISHES = 16, 1000
+"""Of models that wait to be fetched, and of all that requests would have taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Betters:
+    """The models that may be taken, the best first. A pattern stands for one model a language pair."""
+
+    summarizers: tuple[ModelEntry, ...] = ()
+    translators: tuple[ModelEntry, ...] = ()
+    may: Callable[[ModelEntry], bool] = lambda _: True
+    """Tells whether the operator lets one be fetched and used."""
+
+    @classmethod
+    def of(
+        cls,
+        summarize: Sequence[str],
+        translate: Sequence[str],
+        catalog: Catalog,
+        may: Callable[[ModelEntry], bool] = lambda _: True,
+    ) -> "Betters":
+        """Return those of these names that may be used; `may` takes a pattern too, of which one pair may."""
+        summarizers = tuple(filter(may, (catalog.get(name, "summarize") for name in summarize)))
+        return cls(
+            summarizers, tuple(filter(may, (catalog.get(name, "translate") for name in translate))), may
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.summarizers or self.translators)
+
+    def summarizing(self, language: str) -> tuple[ModelEntry, ...]:
+        """Return those that summarize texts in a language."""
+        return tuple(each for each in self.summarizers if language in each.languages)
+
+    def translating(self, source: str | None, target: str) -> tuple[ModelEntry, ...]:
+        """Return those for a language pair; with `source` None those that do not depend on it."""
+        found = []
+        for each in self.translators:
+            if each.is_pattern:
+                if source is not None:
+                    found.append(each.for_pair(source, target))
+            elif target in each.languages and (source is None or _reads(each, source)):
+                found.append(each)
+        return tuple(filter(self.may, found))
+
+    def reading(self, language: str) -> tuple[ModelEntry, ...]:
+        """Return the translators between many languages that read this one."""
+        return tuple(each for each in self.many() if _reads(each, language))
+
+    def many(self) -> tuple[ModelEntry, ...]:
+        """Return the translators between many languages."""
+        return tuple(each for each in self.translators if not each.is_pattern)
+
+    def pattern_of(self, entry: ModelEntry) -> ModelEntry | None:
+        """Return the pattern that stands for this model, if one does."""
+        return next((each for each in self.translators if each.is_pattern and each.matches(entry.name)), None)
+
+
+def _reads(entry: ModelEntry, language: str) -> bool:
+    return language in entry.languages or language.split("-")[0] in entry.languages
+
+
+def found(
+    betters: Betters, candidates: Sequence[ModelEntry], store: Store, *, ask: bool
+) -> ModelEntry | None:
+    """Return the first of these models that the cache has, or else the hub where it may be asked.
+
+    The best that the hub has goes before a lesser one in the cache. Raises ModelUnavailable if the hub does
+    not say whether it has one.
+    """
+    for entry in candidates:
+        if store.state(entry) == "ready":
+            return entry
+        pattern = betters.pattern_of(entry)
+        if not ask or (pattern is not None and len(store.pulled(pattern)) >= MOST_PAIRS):
+            continue
+        try:
+            store.require(entry)
+        except RepositoryNotFound:
+            continue
+        return entry
+    return None
+
+
+def require_room(
+    entry: ModelEntry,
+    store: Store,
+    *,
+    memory_left: Callable[[], int | None],
+    disk_left: Callable[[], int],
+) -> None:
+    """Raise ModelUnavailable unless there is room on the disk to fetch and convert a model, and in memory."""
+    numbers = entry.parameters_m * 1_000_000
+    made = 0 if store.is_converted(entry) else INT8_BYTES * numbers
+    fetched = 0 if store.state(entry) == "ready" else entry.download_mb * 1_000_000
+    disk = int(made + fetched)
+    if disk and disk + SPARE_DISK > (left := disk_left()):
+        raise ModelUnavailable(_no_room(entry, disk, "the cache's disk", left, SPARE_DISK))
+    memory = int((INT8_BYTES + (CONVERSION_BYTES if made else 0)) * numbers)
+    free = memory_left()
+    if free is not None and memory + SPARE_MEMORY > free:
+        raise ModelUnavailable(_no_room(entry, memory, "memory", free, SPARE_MEMORY))
+
+
+def _no_room(entry: ModelEntry, needed: int, place: str, left: int, spare: int) -> str:
+    needs, has, keeps = (f"{size / 1e9:.1f} GB" for size in (needed, left, spare))
+    return f"{entry.name} takes up to {needs} of {place}, of which {has} are free and {keeps} are to stay so"
+
+
+def free_memory() -> int | None:
+    """Return the bytes of memory that are free; None where it cannot be told."""
+    memory = cores.memory()
+    return None if memory is None else memory[1]
+
+
+def free_disk(folder: Path) -> int:
+    """Return the bytes that are free on the disk of a folder, which is yet to be made perhaps."""
+    return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
+
+
+def pause_s(tries: int) -> float:
+    """Return the seconds before the next try, after so many that failed."""
+    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (tries - 1))
+
+
+# ---------------------------------------------------------------------------------- behind requests
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a request is told. Without an `entry` the set's own model does it."""
+
+    entry: ModelEntry | None = None
+    note: str = ""
+    """How far a better model is, in words; empty if none is on its way."""
+    retry_after_s: float = RETRY_AFTER_S
+
+
+@dataclass(slots=True)
+class _Wish:
+    """A better model that requests would take."""
+
+    candidates: tuple[ModelEntry, ...]
+    entry: ModelEntry | None = None
+    """The one of them that is being had, or was loaded."""
+    is_taken: bool = False
+    is_pending: bool = False
+    due: float = 0.0
+    tries: int = 0
+    failure: str = ""
+
+    def take(self, entry: ModelEntry) -> None:
+        self.entry, self.is_taken, self.is_pending, self.failure = entry, True, False, ""
+
+
+class BetterModels:
+    """Chooses a better model for each request that names none. Any thread may ask.
+
+    `store` may fetch them, and `pool` loads them. If not `in_background`, nothing is fetched, and a request
+    waits for what it takes to be loaded. `changed` is notified whenever anything is known anew.
+    """
+
+    def __init__(
+        self,
+        betters: Betters,
+        pool: ModelPool,
+        store: Store,
+        *,
+        in_background: bool,
+        memory_left: Callable[[], int | None] = free_memory,
+        disk_left: Callable[[], int] | None = None,
+        pause_s: Callable[[int], float] = pause_s,
+        ask_s: float = ASK_S,
+    ):
+        self.betters = betters
+        self.hub: str | None = None
+        """The address of the hub, once it has answered."""
+        self.is_asked = store.offline
+        self.changed = threading.Condition()
+        self._pool = pool
+        self._store = store
+        self._in_background = in_background
+        self._memory_left = memory_left
+        self._disk_left = disk_left or partial(free_disk, store.cache)
+        self._pause_s = pause_s
+        self._ask_s = ask_s
+        self._is_closed = False
+        self._wishes: dict[tuple[str, ...], _Wish] = {}
+        self._thread: threading.Thread | None = None
+        self._in_work: _Wish | None = None
+        self._here: dict[str, bool] = {}
+
+    # ------------------------------------------------------------------ from requests
+
+    def translator(self, source: str, target: str) -> Choice:
+        """Return what translates this pair better."""
+        return self._choice(self.betters.translating(source, target))
+
+    def summarizer(self, language: str) -> Choice:
+        """Return what summarizes this language better."""
+        return self._choice(self.betters.summarizing(language))
+
+    def here(self, candidates: Sequence[ModelEntry]) -> ModelEntry | None:
+        """Return the first of these that the cache has; it is the same whenever it is asked."""
+        return next(filter(self._is_here, candidates), None)
+
+    def reads(self, language: str) -> bool:
+        """Return whether a model that is taken translates from this language.
+
+        One that is yet to be fetched does not count: a guess at a short text's language would have it wait.
+        """
+        if not self._in_background:
+            return self.here(self.betters.reading(language)) is not None
+        loaded = self._pool.loaded()
+        return any(each.name in loaded for each in self.betters.reading(language))
+
+    def reach(self) -> list[ModelEntry]:
+        """Return the translators between many languages that could be had."""
+        return list(filter(self._can_be_had, self.betters.many()))
+
+    def start(self) -> None:
+        """Ask the hub, in the background, whether it is there."""
+        with self.changed:
+            if self.betters and self._in_background and self._thread is None and not self._is_closed:
+                # A daemon, so that a service stopped while a model is fetched does not wait for it.
+                self._thread = threading.Thread(target=self._run, name="better models", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Begin nothing any more."""
+        with self.changed:
+            self._is_closed = True
+            self.changed.notify_all()
+
+    # ------------------------------------------------------------------ inside
+
+    def _is_here(self, entry: ModelEntry) -> bool:
+        """Return whether the cache has it; the answer stays the same, lest a run change its model midway."""
+        if entry.name not in self._here:
+            self._here[entry.name] = self._store.state(entry) == "ready"
+        return self._here[entry.name]
+
+    def _can_be_had(self, entry: ModelEntry) -> bool:
+        if not self._in_background:
+            return self._is_here(entry)
+        return self.hub is not None or not self.is_asked or self._store.state(entry) == "ready"
+
+    def _choice(self, candidates: tuple[ModelEntry, ...]) -> Choice:
+        if not candidates:
+            return Choice()
+        if not self._in_background:
+            return Choice(self.here(candidates))
+        self.start()
+        with self.changed:
+            if len(self._wishes) >= MOST_WISHES:
+                self._wishes = {
+                    key: each for key, each in self._wishes.items() if each.is_taken or each.is_pending
+                }
+            wish = self._wishes.setdefault(tuple(each.name for each in candidates), _Wish(candidates))
+        loaded = self._pool.loaded()
+        if wish.is_taken and wish.entry is not None:  # unloaded for others, it is loaded again as any model
+            if wish.entry.name in loaded or self._store.state(wish.entry) == "ready":
+                return Choice(wish.entry)
+            wish.is_taken = False
+        usable = next((each for each in candidates if each.name in loaded), None)
+        if usable is candidates[0]:
+            with self.changed:
+                wish.take(usable)
+            return Choice(usable)
+        return self._choice_meanwhile(wish, usable)
+
+    def _choice_meanwhile(self, wish: _Wish, usable: ModelEntry | None) -> Choice:
+        """Return what does a request, and how far the model is that would do it better, which is begun."""
+        stages = self._pool.stages()
+        coming = next((each for each in wish.candidates if each.name in stages), None)
+        now = time.monotonic()
+        with self.changed:
+            # One that another process fetches, or that a request has named, needs nobody else.
+            if not wish.is_pending and coming is None and now >= wish.due:
+                pending = sum(each.is_pending for each in self._wishes.values())
+                wish.is_pending = pending < MOST_PENDING
+                self.changed.notify_all()
+            entry, failure, due, is_pending = wish.entry, wish.failure, wish.due, wish.is_pending
+            first = None if self._in_work is None or self._in_work is wish else self._in_work.entry
+        if coming is not None:
+            note = f"a better model is on its way: {coming.name} ({stages[coming.name]})"
+        elif failure:
+            told = f"a better model is not here yet, and is tried again: {failure}"
+            return Choice(usable, told, max(1.0, due - now))
+        elif not is_pending or (entry is None and self.is_asked and self.hub is None):
+            return Choice(usable)
+        elif entry is not None:
+            note = f"a better model is on its way: {entry.name}"
+        elif first is not None:
+            note = f"a better model comes next, after {first.name} ({stages.get(first.name, 'loading')})"
+        else:
+            note = "a better model is looked for"
+        return Choice(usable, f"{note}; it is taken once it is ready")
+
+    # ------------------------------------------------------------------ the thread
+
+    def _run(self) -> None:
+        if not self._store.offline:
+            self.hub = hub.answers(self._ask_s)
+            told = (
+                f"{self.hub} answers" if self.hub else "no model hub answers, and what the cache has is taken"
+            )
+            log.info("better models: %s", told)
+        with self.changed:
+            self.is_asked = True
+            self.changed.notify_all()
+        while (wish := self._next()) is not None:
+            self._have(wish)
+            with self.changed:
+                self._in_work = None
+                self.changed.notify_all()
+
+    def _next(self) -> _Wish | None:
+        """Wait for a wish that is due, and return it; None when this is closed."""
+        with self.changed:
+            while not self._is_closed:
+                pending = [each for each in self._wishes.values() if each.is_pending]
+                now = time.monotonic()
+                if due := [each for each in pending if each.due <= now]:
+                    self._in_work = min(due, key=lambda each: each.candidates[0].download_mb)
+                    return self._in_work
+                self.changed.wait(min((each.due - now for each in pending), default=None))
+            return None
+
+    def _have(self, wish: _Wish) -> None:
+        """Fetch and load the best model of a wish; what fails is due again later."""
+        try:
+            entry = found(self.betters, wish.candidates, self._store, ask=self.hub is not None)
+            with self.changed:
+                wish.entry = entry
+            if entry is not None:
+                self._load(entry)
+        except Exception as error:  # noqa: BLE001 - nobody waits for it, and others are to be had
+            self._put_off(wish, error)
+            return
+        with self.changed:
+            if entry is not None:
+                wish.take(entry)
+            else:
+                wish.is_pending, wish.failure, wish.due = False, "", time.monotonic() + LOOK_AGAIN_S
+        if entry is not None:
+            log.info("%s is ready, and taken where it suits and no model is named", entry.name)
+
+    def _load(self, entry: ModelEntry) -> None:
+        if entry.name in self._pool.loaded():
+            return
+        require_room(entry, self._store, memory_left=self._memory_left, disk_left=self._disk_left)
+        is_here = self._store.state(entry) == "ready"
+        if not is_here:
+            log.info("%s: fetched in the background, about %d MB", entry.name, entry.download_mb)
+        loading = self._pool.begin(entry, None if is_here else lambda tell: self._store.pull(entry, tell))
+        if loading is not None:
+            loading.done.wait()
+            if loading.error is not None:
+                raise loading.error
+
+    def _put_off(self, wish: _Wish, error: Exception) -> None:
+        with self.changed:
+            wish.tries += 1
+            pause = self._pause_s(wish.tries)
+            wish.due = time.monotonic() + pause
+            if isinstance(error, DragomanError):
+                wish.failure = error.message
+                log.warning("a better model is tried again in %.0f s: %s", pause, error.message)
+            else:
+                name = wish.candidates[0].name if wish.entry is None else wish.entry.name
+                wish.failure = f"{name}: an unexpected error; the log has it"
+                log.error("a better model is tried again in %.0f s: %s", pause, name, exc_info=error)

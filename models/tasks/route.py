@@ -29,13 +29,13 @@ def notes(hops: Sequence[Hop]) -> list[str]:
     return [hop.note for hop in hops if hop.note]
 
 
-def cautions(pool: ModelPool, entries: Sequence[ModelEntry]) -> tuple[str, ...]:
+def cautions(pool: ModelPool, entries: Sequence[ModelEntry], *, with_better: bool = True) -> tuple[str, ...]:
     """Return what the catalog has readers told of these models, each once, with what gets a better one."""
-    return tuple(dict.fromkeys(_caution(pool, entry) for entry in entries if entry.caution))
+    return tuple(dict.fromkeys(_caution(pool, entry, with_better) for entry in entries if entry.caution))
 
 
-def _caution(pool: ModelPool, entry: ModelEntry) -> str:
-    better = None if entry.better is None else pool.catalog.find(entry.better)
+def _caution(pool: ModelPool, entry: ModelEntry, with_better: bool) -> str:
+    better = None if entry.better is None or not with_better else pool.catalog.find(entry.better)
     if better is None:
         return entry.caution
     is_usable = pool.catalog.has(better) and pool.store.here(better)

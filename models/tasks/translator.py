@@ -117,7 +117,7 @@ class Translator:
         )
         written = yield from _written(request, source, detected, hypotheses, terms, runs, parts, done)
         told = (*written.notes, *self._region_notes(hypotheses))
-        return replace(written, notes=told, cautions=cautions(self._pool, [hop.entry for hop in hops]))
+        return replace(written, notes=told, cautions=self._cautions(hops))
 
     def translate(
         self,
@@ -135,8 +135,8 @@ class Translator:
         yield from until_loaded(self._pool, [hop.entry for hop in hops])
         hypotheses = Hypotheses(self._pool, hops)
         done = yield from attempts(hypotheses, [Sentence(text) for text in texts], None, event_of)
-        told = cautions(self._pool, [hop.entry for hop in hops])
         choice = (*notes(hops), *self._region_notes(hypotheses))
+        told = self._cautions(hops)
         return Translated(done, hops[-1].target, _names(hops), hypotheses.usage(), told, choice)
 
     def check(self, source: str, target: str, model: str | None = None) -> list[Hop]:
@@ -154,6 +154,10 @@ class Translator:
     def reads(self, language: str) -> bool:
         """Whether texts in this language are translated if no model is named, as far as the catalog says."""
         return self._router.reads(None, language)
+
+    def _cautions(self, hops: Sequence[Hop]) -> tuple[str, ...]:
+        """The models' cautions; without what gets a better one where a note says that one is on its way."""
+        return cautions(self._pool, [hop.entry for hop in hops], with_better=not notes(hops))
 
     def _in_region(self, hops: list[Hop], target: str) -> list[Hop]:
         """The same hops, of which the last is asked for the form of its language in the code's region."""

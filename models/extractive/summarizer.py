@@ -7,7 +7,7 @@ import numpy as np
 
 from models.extractive.choose import best_first, choose, count_words
 from models.extractive.encoder import Embeddings, SentenceEncoder
-from models.extractive.headline.cut import MOST_WORDS, headline
+from models.extractive.headline import MOST_WORDS, headline
 from models.extractive.lexical import embedded
 
 SENTENCES_AT_ONCE = 64

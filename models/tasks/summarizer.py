@@ -8,7 +8,7 @@ from models.better import BetterModels, Choice
 from models.entry import ModelEntry
 from models.errors import EngineFailed, InvalidInput, UnsupportedLanguage
 from models.extractive.choose import count_words
-from models.extractive.headline.cut import headline
+from models.extractive.headline import headline
 from models.languages import Languages
 from models.loaded import ExtractiveModel, TextModel
 from models.pool import ModelPool

@@ -40,6 +40,7 @@ class Codec:
         self._base = base_decoding(entry, generation_config)
         codes = entry.codes or self._family.codes
         self._own_codes = languages.column(codes, entry.languages) if codes else {}
+        self._names = languages.column("name")
         special = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, special)) or r"(?!)")  # or what never matches
 
@@ -75,6 +76,8 @@ class Codec:
         source = self._own_codes.get(purpose.source, purpose.source)
         target = self._own_codes.get(purpose.target or "", purpose.target or "")
         filled = template.replace("{source}", source).replace("{target}", target)
+        for side, code in (("source", purpose.source), ("target", purpose.target or "")):
+            filled = filled.replace(f"{{{side}_name}}", self._names.get(code, code))
         number = purpose.sentences or 3
         if number == 1:
             filled = filled.replace("{sentences} sentences", "one sentence")

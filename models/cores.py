@@ -1,4 +1,4 @@
-"""The processors that this process may use, and how much of them others take, by Linux's own files.
+"""The processors and the memory that this process may use, and how much others take, by Linux's own files.
 
 Where these files are missing, all processors count and nobody else does.
 """
@@ -20,6 +20,26 @@ def usable(cgroups: Path = CGROUPS, proc: Path = PROC) -> float:
         limit = quota(folder)
         number = number if limit is None else min(number, limit)
     return number
+
+
+def memory(cgroup: Path = CGROUPS, facts: Path = PROC / "meminfo") -> tuple[int, int] | None:
+    """Return the bytes that may be used in all, and those free now; None where it cannot be told."""
+    try:
+        lines = (line.split() for line in facts.read_text().splitlines())
+        known = {words[0]: int(words[1]) << 10 for words in lines if len(words) == 3}
+        whole, free = known["MemTotal:"], known["MemAvailable:"]
+    except (OSError, ValueError, KeyError):
+        return None
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            most = int((cgroup / limit).read_text())  # `max` without one
+            return min(whole, most), max(0, min(free, most - int((cgroup / used).read_text())))
+        except (OSError, ValueError):
+            continue
+    return whole, free
 
 
 def whole(number: float) -> int:

@@ -257,6 +257,8 @@ class ModelPool:
 
     def _load_unguarded(self, entry: ModelEntry, tell: Tell) -> Model:
         if entry.kind == "server":
+            if entry.weights == "gguf":
+                self.store.folder(entry, tell)
             own = in_characters(entry)
             return TextModel(own, ServerCodec(own, self._languages), self.engines.make(entry))
         folder = self.store.folder(entry, tell)

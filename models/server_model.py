@@ -28,6 +28,7 @@ from models.errors import (
     DeadlineExceeded,
     DragomanError,
     EngineFailed,
+    EngineGone,
     Overloaded,
     ServerFailed,
     ServerUnavailable,
@@ -83,6 +84,7 @@ class ServerCodec(Codec):
     def __init__(self, entry: ModelEntry, languages: Languages):
         self.entry = entry
         self._own_codes = languages.column(entry.codes or "name", entry.languages)
+        self._names = languages.column("name")
 
     def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
         prompt = with_facts(self._fill(self.entry.prompt[purpose.task], purpose), purpose.facts)
@@ -139,24 +141,26 @@ class ServerEngine:
     """An Engine over a server's chat completions.
 
     All requests run in one thread's event loop, at most `concurrency` at a time. The first hypothesis of a
-    generation is the server's likeliest answer; where more are wanted, the others are sampled. `on_close`
-    ends a server that was started for this engine alone.
+    generation is the server's likeliest answer; where more are wanted, the others are sampled. A server that
+    was started for this engine alone has `is_alive`, is started again by its `url`, and ended by `on_close`.
     """
 
     def __init__(
         self,
         name: str,
-        url: str,
+        url: str | Callable[[], str],
         model: str,
         *,
         api_key: str | None = None,
         concurrency: int = 4,
+        is_alive: Callable[[], bool] = lambda: True,
         on_close: Callable[[], None] | None = None,
     ):
         self._name = name
         self._url = url
         self._model = model
         self._key = api_key
+        self._is_alive = is_alive
         self._on_close = on_close
         self._refused: frozenset[str] = frozenset()
         """Those of OPTIONAL that this server does not take."""
@@ -198,7 +202,7 @@ class ServerEngine:
                 requests=self._requests,
                 source_tokens=self._source_tokens,
                 output_tokens=self._output_tokens,
-                ready=self._thread.is_alive() and not self._closing,
+                ready=self._thread.is_alive() and not self._closing and self._is_alive(),
             )
 
     def close(self) -> None:
@@ -279,6 +283,9 @@ class ServerEngine:
                     try:
                         return await self._ask(request)
                     except _Again as failed:
+                        if not self._is_alive():
+                            told = f"{self._name}: its server ended; the next request starts it again"
+                            raise EngineGone(told) from failed
                         if request.answer.was_told:
                             raise failed.error from failed
                         log.warning("%s: %s; trying again", self._name, failed.error.message)
@@ -319,7 +326,8 @@ class ServerEngine:
         answer = request.answer
         answer.begin()
         try:
-            stream = await self._connected().chat.completions.create(
+            client = await self._connected()
+            stream = await client.chat.completions.create(
                 model=self._model,
                 messages=request.messages,  # type: ignore[arg-type]
                 stream=True,
@@ -345,17 +353,19 @@ class ServerEngine:
             raise ServerFailed(f"{self._name}: the model declined: {self._safe(told, answer)}")
         return answer.output()
 
-    def _connected(self) -> "AsyncOpenAI":
+    async def _connected(self) -> "AsyncOpenAI":
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 
+        url = self._url if isinstance(self._url, str) else await asyncio.to_thread(self._url)
         if self._client is None:
             self._client = AsyncOpenAI(
-                base_url=self._url,
+                base_url=url,
                 api_key=self._key or "none",
                 max_retries=0,
                 timeout=Timeout(SILENCE_S, connect=CONNECT_S),
                 http_client=DefaultAsyncHttpxClient(follow_redirects=False),  # text goes nowhere else
             )
+        self._client.base_url = url
         return self._client
 
     def _arguments(self, request: _Request, refused: frozenset[str]) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
+from models import cores
 from models.catalog import Catalog
+from models.engine.card import has_cuda
 from models.entry import ModelEntry
 
 DEFAULT = "bundled"
@@ -34,6 +36,26 @@ class ModelSet:
     pairs: tuple[str, ...] = ()
     cpu_cores: int = 1
     """Processors with fewer of which it is too slow on a CPU."""
+    on_cpu: tuple[Mapping[str, Any], ...] = ()
+    """Its models on a CPU, where they are others, with the `memory_gb` that they take; the best first."""
+
+    def on(self, device: str, memory_bytes: int | None = None) -> "ModelSet":
+        """Return the set with its models for a device: on a CPU the best that have so much memory."""
+        if device == "cuda" or not self.on_cpu:
+            return self
+        fits = (
+            each for each in self.on_cpu if memory_bytes is None or each["memory_gb"] * 1e9 <= memory_bytes
+        )
+        chosen = next(fits, self.on_cpu[-1])
+        return replace(self, summarize=chosen["summarize"], translate=chosen["translate"], on_cpu=(chosen,))
+
+    def here(self, device: str) -> "ModelSet":
+        """Return the set with its models for this machine; `device` is the setting: auto, cpu or cuda."""
+        if not self.on_cpu:
+            return self
+        memory = cores.memory()
+        on_gpu = device == "cuda" or (device == "auto" and has_cuda())
+        return self.on("cuda" if on_gpu else "cpu", memory and memory[0])
 
     def entries(self, catalog: Catalog, pairs: Iterable[str] = ()) -> list[ModelEntry]:
         """Return its models, each once, a pattern as the models of these pairs (or of its own)."""
@@ -54,6 +76,8 @@ class ModelSet:
 
         Of a pattern's models two are counted: both ways between two languages.
         """
+        if device != "cuda" and self.on_cpu:
+            return int(1e9 * self.on_cpu[-1]["memory_gb"])
         sizes = [
             entry.parameters_m * 1_000_000
             for name in dict.fromkeys((self.summarize, self.translate))
@@ -67,9 +91,11 @@ class ModelSet:
 def load_sets() -> Mapping[str, ModelSet]:
     """Read the sets that are shipped, by name, from the least to the most that a machine needs."""
     data = tomllib.loads(files("models").joinpath("sets.toml").read_text("utf-8"))
-    return {
-        name: ModelSet(name, **{**raw, "pairs": tuple(raw.get("pairs", ()))}) for name, raw in data.items()
-    }
+    return {name: ModelSet(name, **_frozen(raw)) for name, raw in data.items()}
+
+
+def _frozen(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
 
 
 def fitting(catalog: Catalog, memory_bytes: int | None, gpu_bytes: int | None, cores: float = 1) -> ModelSet:
@@ -85,5 +111,5 @@ def fitting(catalog: Catalog, memory_bytes: int | None, gpu_bytes: int | None, c
             and each.memory_bytes(catalog, "cpu") <= memory_bytes
         )
         if on_gpu or on_cpu:
-            best = each
+            best = each.on("cuda" if on_gpu else "cpu", memory_bytes)
     return best

@@ -245,6 +245,7 @@ class Settings(BaseSettings):
     def _models_of_the_set(cls, given: dict[str, Any]) -> dict[str, Any]:
         if "models" not in given or (chosen := load_sets().get(str(given["models"]))) is None:
             return given
+        chosen = chosen.here(str(given.get("device", "auto")))
         return {"summarize_model": chosen.summarize, "translate_model": chosen.translate, **given}
 
     @field_validator("models")

@@ -13,6 +13,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from models import cores
+from models.cores import memory as memory
 
 CGROUP = Path("/sys/fs/cgroup")
 COMPILERS = ("cc", "gcc", "clang")
@@ -26,26 +27,6 @@ def processors(cgroup: Path = CGROUP) -> tuple[float, str]:
     number, bound = cores.usable(cgroup), len(cores.bound())
     told = f"{number:g} of {all_of_them}" if number != all_of_them else f"{number:g}"
     return number, told + (" by the cgroup's quota" if number < bound else "")
-
-
-def memory(cgroup: Path = CGROUP, facts: Path = Path("/proc/meminfo")) -> tuple[int, int] | None:
-    """Return the bytes that may be used in all, and those free now; None where it cannot be told."""
-    try:
-        lines = (line.split() for line in facts.read_text().splitlines())
-        known = {words[0]: int(words[1]) << 10 for words in lines if len(words) == 3}
-        whole, free = known["MemTotal:"], known["MemAvailable:"]
-    except (OSError, ValueError, KeyError):
-        return None
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        try:
-            most = int((cgroup / limit).read_text())  # `max` without one
-            return min(whole, most), max(0, min(free, most - int((cgroup / used).read_text())))
-        except (OSError, ValueError):
-            continue
-    return whole, free
 
 
 def gpus() -> list[str]:

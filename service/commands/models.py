@@ -131,6 +131,7 @@ def _entries(runtime: "Runtime", name: str, pairs: str | None) -> list["ModelEnt
 
     if (chosen := load_sets().get(name)) is None:
         return [_entry(runtime, name)]
+    chosen = chosen.here(runtime.settings.device)
     entries = chosen.entries(runtime.catalog, pairs.split(",") if pairs else ())
     left = sum(entry.download_mb for entry in entries if runtime.store.state(entry) == "not pulled") * 10**6
     free = machine.free_bytes(runtime.settings.cache_dir)

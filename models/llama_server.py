@@ -27,6 +27,7 @@ WORKING_BYTES = 500_000_000
 SLIDING = {"gemma3": 6}
 """Architectures in which only one layer of so many keeps all tokens; the others keep a window of them."""
 KEPT_LINES = 20
+PROGRAM = "from models.llama_server import serve; serve()"
 CLOSES_WITHIN_S = 10.0
 
 
@@ -91,11 +92,10 @@ class LlamaServer:
     # ------------------------------------------------------------------ inside
 
     def _run(self) -> None:
-        program = f"import sys; sys.path[:] = {sys.path!r}; from models.llama_server import serve; serve()"
         if self._process is not None:
             _end(self._process)
         self._process = process = subprocess.Popen(  # noqa: S603 - our own
-            [sys.executable, "-c", program],
+            [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; {PROGRAM}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -216,7 +216,7 @@ def _started(start: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     memory = cores.memory()
     if not on_gpu and memory is not None and start["needed_bytes"] > memory[1]:
         needed, free = start["needed_bytes"] / 1e9, memory[1] / 1e9
-        return None, {"error": f"it needs about {needed:.1f} GB of memory, and {free:.1f} GB are free"}
+        return None, {"error": f"it needs about {needed:,.1f} GB of memory, and {free:,.1f} GB are free"}
     params = xllamacpp.CommonParams()
     params.model.path = start["file"]
     params.port = 0

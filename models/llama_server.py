@@ -6,6 +6,7 @@ process of its own gives all its memory back, too.
 """
 
 import json
+import logging
 import os
 import secrets
 import signal
@@ -21,14 +22,17 @@ from models import cores
 from models.errors import ModelUnavailable
 from models.gguf import metadata
 
+log = logging.getLogger(__name__)
+
 MISSING = "llama.cpp is not installed; `pip install 'dragoman[llama]'` installs it"
 WORKING_BYTES = 500_000_000
 """What llama.cpp works in, beside the weights and the caches; its process is counted too."""
 SLIDING = {"gemma3": 6}
 """Architectures in which only one layer of so many keeps all tokens; the others keep a window of them."""
+BATCH_TOKENS = 512
 KEPT_LINES = 20
 PROGRAM = "from models.llama_server import serve; serve()"
-CLOSES_WITHIN_S = 10.0
+CLOSES_WITHIN_S, AGAIN_AFTER_S = 10.0, 10.0
 
 
 class LlamaServer:
@@ -65,14 +69,16 @@ class LlamaServer:
             "needed_bytes": _needed_bytes(name, file, places, tokens, chat_template),
         }
         self._lock = threading.Lock()
+        self._closing = threading.Event()
         self._url = ""
         self._process: subprocess.Popen[bytes] | None = None
         self.url()
+        threading.Thread(target=self._watch, name=f"watch {name}", daemon=True).start()
 
     def url(self) -> str:
         """Return its address, after starting it if it does not run. Raises ModelUnavailable."""
         with self._lock:
-            if not self.is_alive():
+            if not self.is_alive() and not self._closing.is_set():
                 self._run()
             return self._url
 
@@ -81,17 +87,33 @@ class LlamaServer:
         return None if self._process is None else self._process.pid
 
     def is_alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return bool(self._url) and self._process is not None and self._process.poll() is None
 
     def close(self) -> None:
         """End it."""
+        self._closing.set()
         with self._lock:
             if self._process is not None:
                 _end(self._process)
 
     # ------------------------------------------------------------------ inside
 
+    def _watch(self) -> None:
+        """Start it again whenever it ends by itself."""
+        while (process := self._process) is not None:
+            status = process.wait()
+            if self._closing.is_set():
+                return
+            log.error("%s: llama.cpp's process ended (%s) and is started again", self._name, status)
+            try:
+                self.url()
+            except ModelUnavailable as error:
+                log.error("%s", error.message)
+                if self._closing.wait(AGAIN_AFTER_S):
+                    return
+
     def _run(self) -> None:
+        self._url = ""
         if self._process is not None:
             _end(self._process)
         self._process = process = subprocess.Popen(  # noqa: S603 - our own
@@ -154,7 +176,7 @@ def cache_bytes(facts: dict[str, Any], places: int, tokens: int) -> int:
     token_bytes = 2 * sizes * fact("attention.head_count_kv", heads)
     layers = fact("block_count", 0)
     whole = -(-layers // SLIDING[kind]) if kind in SLIDING else layers
-    window = min(tokens, fact("attention.sliding_window", tokens) + 512)  # and a batch
+    window = min(tokens, fact("attention.sliding_window", tokens) + BATCH_TOKENS)
     return places * token_bytes * (whole * tokens + (layers - whole) * window)
 
 
@@ -226,6 +248,7 @@ def _started(start: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = start["threads"]
     params.n_gpu_layers = -1 if on_gpu else 0
     params.no_kv_offload = params.no_op_offload = not on_gpu
+    params.n_batch = BATCH_TOKENS  # between two of them it sees who has gone, and goes on with the others
     params.cache_ram_mib = 0  # else it keeps up to 8 GB of what it was asked
     params.ui = params.endpoint_slots = False
     params.verbosity = 1  # errors alone

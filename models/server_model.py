@@ -284,7 +284,7 @@ class ServerEngine:
                         return await self._ask(request)
                     except _Again as failed:
                         if not self._is_alive():
-                            told = f"{self._name}: its server ended; the next request starts it again"
+                            told = f"{self._name}: its server ended and is being started again"
                             raise EngineGone(told) from failed
                         if request.answer.was_told:
                             raise failed.error from failed

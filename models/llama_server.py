@@ -219,13 +219,12 @@ def serve() -> None:
     os.dup2(2, 1)
     start = json.loads(sys.stdin.readline())
     try:
-        server, answer = _started(start)
+        _server, answer = _started(start)  # it serves as long as it is held
     except Exception:  # noqa: BLE001 - its words say nothing; those before it went to stderr
         os._exit(1)
     out.write(json.dumps(answer) + "\n")
     out.flush()
     sys.stdin.read()
-    del server
     os._exit(0)
 
 

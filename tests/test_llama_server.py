@@ -1,7 +1,7 @@
 """GGUF models by llama.cpp: a tiny one that answers one sentence, and all that can be wrong with a file.
 
 The model has no attention to speak of: each token says which is next. What it is asked ends with `>`, or with
-`~` where it is to go on for ever.
+`~` where it is to go on for ever; Gemma's template ends it with a new line.
 """
 
 import json
@@ -56,7 +56,7 @@ def _write(path: Path, *, architecture: str = "llama", template: str | None = TE
     rng = np.random.default_rng(0)
     embedding = rng.standard_normal((len(TOKENS), WIDTH)).astype(np.float32)
     output = np.zeros_like(embedding)
-    for before, after in [*pairwise(CHAIN), ("~", "~")]:
+    for before, after in [*pairwise(CHAIN), ("<0x0A>", CHAIN[1]), ("~", "~")]:
         output[TOKENS.index(after)] += embedding[TOKENS.index(before)]
     writer = GGUFWriter(path, architecture)
     writer.add_context_length(1 << 17)
@@ -217,7 +217,7 @@ def test_a_server_that_died_is_told_and_started_again(engine: Engine, servers: l
     assert engine.stats().ready and servers[0].pid != first
 
 
-def test_it_listens_with_a_key_and_takes_a_template_of_llama_cpps_own(file: Path) -> None:
+def test_it_listens_with_a_key_and_takes_a_template_of_llama_cpps_own(file: Path, store: Store) -> None:
     server = LlamaServer("tiny", file, places=1, tokens=512, threads=1, chat_template="gemma")
     try:
         messages = {"messages": [{"role": "user", "content": "Translate:\n\n\nThe cat."}]}
@@ -232,6 +232,11 @@ def test_it_listens_with_a_key_and_takes_a_template_of_llama_cpps_own(file: Path
         assert prompt == gemma
     finally:
         server.close()
+    engine = EngineMaker(store, device="cpu", threads=1).make(_entry(path=file, chat_template="gemma"))
+    try:
+        assert _text(engine.submit([_generation("The cat sleeps.")])[0].result()) == SENTENCE
+    finally:
+        engine.close()
 
 
 def test_translategemma_is_asked_as_its_own_template_asks(languages: Languages) -> None:

@@ -5,6 +5,7 @@ from a cold disk), and llama.cpp ends the process that it is in where it meets w
 process of its own gives all its memory back, too.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -35,6 +36,12 @@ PROGRAM = "from models.llama_server import serve; serve()"
 CLOSES_WITHIN_S, AGAIN_AFTER_S = 10.0, 10.0
 
 
+def require_package(name: str) -> None:
+    """Raise ModelUnavailable if llama.cpp is not installed, for the model of this name."""
+    if find_spec("xllamacpp") is None:
+        raise ModelUnavailable(f"{name}: {MISSING}")
+
+
 class LlamaServer:
     """The server, started. It takes `places` requests at a time, with so many `tokens` for each.
 
@@ -53,8 +60,7 @@ class LlamaServer:
         use_gpu: bool = False,
         chat_template: str | None = None,
     ):
-        if find_spec("xllamacpp") is None:
-            raise ModelUnavailable(f"{name}: {MISSING}")
+        require_package(name)
         self.key = secrets.token_urlsafe(24)
         self.on_gpu = False
         self._name = name
@@ -200,7 +206,8 @@ def _reason(told: deque[str], status: int | None) -> str:
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """End a process that ends with its input, and by force if it does not."""
     assert process.stdin and process.stdout  # noqa: S101 - they were asked for
-    process.stdin.close()
+    with contextlib.suppress(OSError):  # of words that nobody has read
+        process.stdin.close()
     try:
         process.wait(CLOSES_WITHIN_S)
     except subprocess.TimeoutExpired:

@@ -37,6 +37,7 @@ from models.inventory import bytes_on_disk, is_prepared
 from models.languages import Languages
 from models.llama_server import LlamaServer, cache_bytes
 from models.loading import Store
+from models.pool import ModelPool
 from models.server_model import ServerCodec, in_characters
 from models.sets import load_sets
 from service.cli import cli
@@ -261,11 +262,15 @@ def _refused(store: Store, path: Path, **fields: Any) -> str:
 
 
 def test_a_missing_package_is_told_with_the_command_that_installs_it(
-    file: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, file: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(llama_server, "find_spec", lambda _: None)
     told = "mine/tiny: llama.cpp is not installed; `pip install 'dragoman[llama]'` installs it"
     assert _refused(store, file) == told
+    pool = ModelPool(Catalog([_entry(file=FILE)]), store, Languages.load(), EngineMaker(store, device="cpu"))
+    with pytest.raises(ModelUnavailable, match="pip install"):
+        pool.load("mine/tiny")
+    assert hub.asked == [], "it is told before anything is fetched"
 
 
 def test_files_that_are_no_models_are_told_with_the_reason(file: Path, store: Store, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, GGUFReader, GGUFValueType, dequan
 
 from models.errors import ModelUnavailable
 
+MAGIC = b"GGUF"
 ARCHITECTURE = MODEL_ARCH.GEMMA3
 EMBEDDING = "model.embed_tokens.weight"
 
@@ -59,10 +60,13 @@ class _Reader(GGUFReader):
 
 def metadata(path: Path) -> dict[str, Any]:
     """Return a file's metadata without the arrays. Raises ModelUnavailable if it is no whole GGUF file."""
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise ModelUnavailable(f"{path.name} is no GGUF file")
     try:
         return _fields(_Reader(path))
     except Exception as error:  # the reader's own, and NumPy's for a file that ends too early
-        raise ModelUnavailable(f"{path.name} is no GGUF file, or not all of one: {error}") from error
+        raise ModelUnavailable(f"{path.name} is not whole") from error
 
 
 def _fields(reader: GGUFReader) -> dict[str, Any]:

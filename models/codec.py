@@ -46,6 +46,7 @@ class Codec:
         self._by_task: Mapping[str, Any] = getattr(generation_config, "task_specific_params", None) or {}
         codes = entry.codes or self._family.codes
         self._own_codes = languages.column(codes, entry.languages) if codes else {}
+        self._names = languages.column("name")
         special = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, special)) or r"(?!)")  # or what never matches
         self._languages = languages
@@ -141,6 +142,8 @@ class Codec:
         if self.has_region(purpose):
             target = f"{target} ({purpose.region})"
         filled = template.replace("{source}", source).replace("{target}", target)
+        for side, code in (("source", purpose.source), ("target", purpose.target or "")):
+            filled = filled.replace(f"{{{side}_name}}", self._names.get(code, code))
         number = purpose.sentences or 3
         if number == 1:
             filled = filled.replace("{sentences} sentences", "one sentence")

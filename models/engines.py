@@ -104,8 +104,10 @@ class EngineMaker:
 
     def make(self, entry: ModelEntry) -> Engine:
         """Load the entry and start its engine. Raises ModelUnavailable."""
-        if entry.kind == "server":
+        if entry.weights == "elsewhere":
             return self._server(entry)
+        if entry.weights == "gguf":
+            return self._llama(entry)
         causal = entry.kind == "causal"
         device, why = self.device_for(entry)
         kind = kind_of(self._choice, device, causal=causal)
@@ -129,6 +131,33 @@ class EngineMaker:
             raise ModelUnavailable(f"{entry.name}: the variable {entry.api_key_env} with its key is not set")
         url, model = str(entry.url), str(entry.model)
         return ServerEngine(entry.name, url, model, api_key=key, concurrency=entry.concurrency)
+
+    def _llama(self, entry: ModelEntry) -> Engine:
+        from models.llama_server import LlamaServer
+        from models.server_model import ServerEngine
+
+        server = LlamaServer(
+            entry.name,
+            self._store.gguf_file(entry),
+            places=entry.concurrency,
+            tokens=entry.max_source_tokens + entry.max_new_tokens,
+            threads=self._threads,
+            use_gpu=self._wanted != "cpu",
+            chat_template=entry.chat_template,
+        )
+        self._setbacks.pop(entry.name, None)
+        if self._wanted == "cuda" and not server.on_gpu:
+            self._set_back(entry, "it runs on the CPU", "the xllamacpp that is installed knows no GPU here")
+        log.info("%s: llama.cpp on %s", entry.name, "the GPU" if server.on_gpu else "the CPU")
+        return ServerEngine(
+            entry.name,
+            server.url,
+            entry.name,
+            api_key=server.key,
+            concurrency=entry.concurrency,
+            is_alive=server.is_alive,
+            on_close=server.close,
+        )
 
     def _ct2_or_generate(self, entry: ModelEntry, causal: bool) -> Backend:
         try:

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from models.families import FAMILIES, Kind
+from models.families import FAMILIES, Kind, Weights
 
 SERVER = "server:"
 """Begins the short form of a model behind a server: `server:http://127.0.0.1:11434/v1#qwen3:8b`."""
@@ -30,6 +30,8 @@ Direction = tuple[str, str]  # a source and a target language
 _SIDES = re.compile(r"[A-Za-z0-9_+-]{1,60}")  # a pair in a name becomes part of paths and addresses
 _CODE = r"([a-z]{2,3}(?:-[A-Z][a-z]{3})?)"
 _PAIR = re.compile(f"{_CODE}-{_CODE}")
+
+_FILE = re.compile(r"(?:(?!\.)[\w.-]+/)*(?!\.)[\w.-]+\.gguf")
 
 TokenIds = Annotated[tuple[NonNegativeInt, ...], Field(strict=False)]
 
@@ -100,6 +102,10 @@ class ModelEntry(_Frozen):
     revision: str = "main"
     path: Path | None = None
     package: Package | None = None
+    file: str | None = None
+    """The GGUF file of a repository that holds several."""
+    chat_template: str | None = None
+    """One of llama.cpp's own templates, by its name, in place of a GGUF file's."""
     url: str | None = None
     """The address of a server that has the model, such as `http://127.0.0.1:11434/v1`."""
     model: str | None = None
@@ -107,7 +113,7 @@ class ModelEntry(_Frozen):
     api_key_env: str | None = None
     """The environment variable with the server's API key."""
     concurrency: int = Field(4, ge=1, le=1024)
-    """The most requests to that server at a time."""
+    """The most requests to that server, or to llama.cpp, at a time."""
     languages: tuple[str, ...] = ()
     trained_languages: tuple[str, ...] = ()
     pairs: tuple[Direction, ...] = ()
@@ -168,7 +174,7 @@ class ModelEntry(_Frozen):
     @model_validator(mode="after")
     def _of_a_server(self) -> "ModelEntry":
         given = {"url": self.url, "model": self.model, "api_key_env": self.api_key_env}
-        if self.kind != "server":
+        if self.weights != "elsewhere":
             if wrong := [name for name, value in given.items() if value is not None]:
                 raise ValueError(f"`{wrong[0]}` is of the family `server` alone")
             return self
@@ -179,6 +185,18 @@ class ModelEntry(_Frozen):
             raise ValueError("`url` is an address such as 'http://127.0.0.1:11434/v1'")
         if parts.username or parts.password:
             raise ValueError("`url` holds a password; name the variable that has the key in `api_key_env`")
+        return self
+
+    @model_validator(mode="after")
+    def _of_a_gguf_file(self) -> "ModelEntry":
+        if self.weights != "gguf":
+            given = {"file": self.file, "chat_template": self.chat_template}
+            if wrong := [name for name, value in given.items() if value is not None]:
+                raise ValueError(f"`{wrong[0]}` is of the family `gguf` alone")
+        elif (self.path is None) == (self.file is None):
+            raise ValueError("a model of the family `gguf` has a `path`, or a `repository` and its `file`")
+        elif self.file is not None and not _FILE.fullmatch(self.file):
+            raise ValueError("`file` is the name of a repository's file, such as 'model-Q4_K_M.gguf'")
         return self
 
     @model_validator(mode="after")
@@ -194,6 +212,11 @@ class ModelEntry(_Frozen):
     def kind(self) -> Kind:
         """Return how the model is run."""
         return FAMILIES[self.family].kind
+
+    @property
+    def weights(self) -> Weights:
+        """Return where its weights are."""
+        return FAMILIES[self.family].weights
 
     @property
     def follows_instructions(self) -> bool:

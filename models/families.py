@@ -11,6 +11,10 @@ from typing import Any, Literal
 Kind = Literal["encoder-decoder", "causal", "server", "extractive", "entailment"]
 """The kinds of models: the first three write, behind an engine; the others only read."""
 
+Weights = Literal["folder", "gguf", "elsewhere"]
+"""Where models' weights are: in a folder in transformers' layout, in a GGUF file that llama.cpp runs, or
+behind somebody else's server."""
+
 Feed = Literal[
     "text", "target mark", "target token", "language tokens", "completion", "chat", "chat by code", "messages"
 ]
@@ -42,6 +46,7 @@ class ModelFamily:
     kind: Kind = "encoder-decoder"
     tasks: tuple[str, ...] = ("summarize", "translate")
     """The tasks that an entry may have."""
+    weights: Weights = "folder"
     feed: Feed = "text"
     codes: str | None = None
     """The column of languages.toml with the models' own codes, where an entry names none."""
@@ -157,11 +162,22 @@ FAMILIES: Mapping[str, ModelFamily] = {
     "instruct": ModelFamily(kind="causal", feed="chat", prompts=_INSTRUCT, free_length=True, num_beams=None),
     "server": ModelFamily(
         kind="server",
+        weights="elsewhere",
         feed="messages",
         prompts=_INSTRUCT,
         free_length=True,
         num_beams=None,
         entry_defaults=_SERVER_DEFAULTS,
+    ),
+    "gguf": ModelFamily(
+        kind="server",
+        weights="gguf",
+        feed="messages",
+        codes="name",
+        prompts=_INSTRUCT,
+        free_length=True,
+        num_beams=None,
+        entry_defaults=_SERVER_DEFAULTS | {"concurrency": 2},
     ),
     "translategemma": ModelFamily(
         kind="causal",

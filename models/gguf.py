@@ -1,4 +1,4 @@
-"""A GGUF file of Gemma 3: its configuration and its tensors, one at a time, as transformers names them.
+"""GGUF files: the metadata of any, and Gemma 3's configuration and tensors as transformers names them.
 
 The `gguf` package finds and unpacks the tensors. Its reader makes two arrays of each token of the vocabulary
 (10 s, 0.7 GB); transformers has it read a file three times, and then holds all tensors twice in float32. Here
@@ -14,6 +14,7 @@ from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, GGUFReader, GGUFValueType, dequan
 
 from models.errors import ModelUnavailable
 
+MAGIC = b"GGUF"
 ARCHITECTURE = MODEL_ARCH.GEMMA3
 EMBEDDING = "model.embed_tokens.weight"
 
@@ -49,11 +50,27 @@ class _Reader(GGUFReader):
         length = int(self._get(orig_offs + 4, np.uint64)[0])
         end = orig_offs + 12
         if kind == GGUFValueType.STRING:
+            data = memoryview(self.data)  # type: ignore[arg-type]
             for _ in range(length):
-                end += 8 + int.from_bytes(self.data[end : end + 8].tobytes(), "little")
+                end += 8 + int.from_bytes(data[end : end + 8], "little")
         else:
             end += length * np.dtype(self.gguf_scalar_to_np[kind]).itemsize
         return end - orig_offs, [], [], [raw_type, kind]
+
+
+def metadata(path: Path) -> dict[str, Any]:
+    """Return a file's metadata without the arrays. Raises ModelUnavailable if it is no whole GGUF file."""
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise ModelUnavailable(f"{path.name} is no GGUF file")
+    try:
+        return _fields(_Reader(path))
+    except Exception as error:  # the reader's own, and NumPy's for a file that ends too early
+        raise ModelUnavailable(f"{path.name} is not whole") from error
+
+
+def _fields(reader: GGUFReader) -> dict[str, Any]:
+    return {name: field.contents() for name, field in reader.fields.items() if field.parts}
 
 
 class Gguf:
@@ -61,7 +78,7 @@ class Gguf:
 
     def __init__(self, path: Path):
         reader = _Reader(path)
-        self._fields = {name: field.contents() for name, field in reader.fields.items() if field.parts}
+        self._fields = _fields(reader)
         if self._fields["general.architecture"] != MODEL_ARCH_NAMES[ARCHITECTURE]:
             raise ModelUnavailable(f"{path.name} does not hold a Gemma 3, the only kind that is read here")
         self._tensors = {tensor.name: tensor for tensor in reader.tensors}

@@ -75,13 +75,13 @@ class HubCache:
         """Return the folder of all that is here of a repository."""
         return self.folder / f"models--{repository.replace('/', '--')}"
 
-    def whole(self, repository: str, revision: str) -> Path | None:
-        """Return the snapshot of a revision (a branch, tag or commit) if all of it is here."""
+    def whole(self, repository: str, revision: str, file: str | None = None) -> Path | None:
+        """Return the snapshot of a revision (a branch, tag or commit) if it, or its `file`, is here whole."""
         home = self.home(repository)
         ref = home / "refs" / revision
         commit = ref.read_text("utf-8").strip() if ref.is_file() else revision
         folder = home / "snapshots" / commit
-        return folder if (folder / FETCHED).is_file() else None
+        return folder if (folder / (file or FETCHED)).is_file() else None
 
     def require(self, repository: str, revision: str) -> None:
         """Raise RepositoryNotFound if the hub has no such revision, or ModelUnavailable with the reason."""
@@ -94,9 +94,12 @@ class HubCache:
         """Return the bytes that are here of a repository, also of files that are not here whole."""
         return sum(_size(file) for file in (self.home(repository) / "blobs").glob("*"))
 
-    def fetch(self, repository: str, revision: str, tell: Tell = lambda *_: None) -> Path:
+    def fetch(
+        self, repository: str, revision: str, tell: Tell = lambda *_: None, *, file: str | None = None
+    ) -> Path:
         """Return the snapshot of the hub's newest commit of a revision, after fetching what is not here.
 
+        With `file` that one alone is fetched; else the weights, and what is beside them.
         Of two processes that ask for one repository, the second waits for the first. Raises
         RepositoryNotFound, or ModelUnavailable with the reason; what was fetched stays for the next try.
         """
@@ -107,7 +110,7 @@ class HubCache:
             info = hub.HfApi().model_info(
                 repository, revision=revision, files_metadata=True, timeout=ANSWERS_S
             )
-        files = _wanted(repository, info.siblings or ())
+        files = _wanted(repository, info.siblings or (), file)
         lock = self.folder / ".locks" / f"{self.home(repository).name}.fetch"
         with _explained(repository, revision, KEPT), FileLock(lock):
             progress = _Progress(sum(file.size for file in files), tell)
@@ -120,7 +123,8 @@ class HubCache:
                     allow_patterns=[file.name for file in files],
                 )
             )
-            (folder / FETCHED).touch()
+            if file is None:
+                (folder / FETCHED).touch()
             progress.add(progress.total - progress.done)
             return folder
 
@@ -236,13 +240,18 @@ def _fetch_blob(repository: str, commit: str, file: HubFile, part: Path, progres
                 raise
 
 
-def _wanted(repository: str, siblings: Iterable[Any]) -> list[HubFile]:
+def _wanted(repository: str, siblings: Iterable[Any], file: str | None) -> list[HubFile]:
     """Return the files to fetch. Raises ModelUnavailable if there are no weights, or none to be read."""
     files = [
         HubFile(each.rfilename, each.size or 0, None if each.lfs is None else str(each.lfs.sha256))
         for each in siblings
-        if "/" not in each.rfilename
+        if "/" not in each.rfilename or each.rfilename == file
     ]
+    if file is not None:
+        if one := [each for each in files if each.name == file]:
+            return one
+        others = ", ".join(each.name for each in files if each.name.endswith(".gguf"))
+        raise RepositoryNotFound(f"{repository} has no {file}; its GGUF files: {others or 'none'}")
     for form in WEIGHTS:
         if weights := [file for file in files if re.fullmatch(form, file.name)]:
             beside = (file for file in files if any(fnmatch(file.name, each) for each in PATTERNS))

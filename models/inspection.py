@@ -21,7 +21,9 @@ from models.entry import ModelEntry
 from models.errors import EngineFailed, ModelUnavailable, UnsupportedLanguage
 from models.extractive.encoder import SentenceEncoder
 from models.families import FAMILIES, ModelFamily
+from models.gguf import metadata
 from models.languages import Languages
+from models.llama_server import require_package
 from models.loading import Store
 from models.originals import named
 from models.server_model import ServerCodec, listed
@@ -305,7 +307,7 @@ def inspect(
         max_new_tokens=entry.max_new_tokens,
         prompt={task: entry.prompt[task] for task in entry.tasks if task in entry.prompt},
     )
-    if entry.kind == "server":
+    if entry.weights == "elsewhere":
         _tell_server(found, entry, ServerCodec(entry, languages), secret)
         return found
     if entry.path is None and store.state(entry) == "not pulled":
@@ -313,6 +315,12 @@ def inspect(
         return found
     unsound = store.check(entry)
     found.problems += unsound
+    if entry.weights == "gguf":
+        if not unsound:
+            _tell_gguf(
+                found, store.gguf_file(entry), store.revision(entry), entry, ServerCodec(entry, languages)
+            )
+        return found
     try:
         folder = store.found(entry)
         found.origin, found.revision = _origin(entry), store.revision(entry)
@@ -345,10 +353,7 @@ def _tell_server(
     found: Inspection, entry: ModelEntry, codec: ServerCodec, secret: Callable[[str], str | None]
 ) -> None:
     found.origin, found.revision = str(entry.url), str(entry.model)
-    for task in entry.tasks:
-        target = "fr" if task == "translate" else None
-        ids = codec.encode(_sentence("en"), Purpose(task, "en", target))
-        found.fed.append(Fed(task, "en", target, _sentence("en"), [], rendered=codec.decode(ids)))
+    _tell_messages(found, entry, codec)
     key = None if entry.api_key_env is None else secret(entry.api_key_env)
     if entry.api_key_env is not None and not key:
         found.problems.append(f"api_key_env: the variable {entry.api_key_env} is not set")
@@ -364,11 +369,44 @@ def _tell_server(
         )
         return
     found.positions = models[str(entry.model)]
+    _compare_context(found, entry, "the server's")
+
+
+def _tell_gguf(found: Inspection, file: Path, revision: str, entry: ModelEntry, codec: ServerCodec) -> None:
+    found.origin, found.revision = str(file), revision
+    found.files = {file.name: file.stat().st_size}
+    _tell_messages(found, entry, codec)
+    facts = metadata(file)
+    found.model_type = str(facts.get("general.architecture"))
+    context = facts.get(f"{found.model_type}.context_length")
+    found.positions = context if isinstance(context, int) else None
+    _compare_context(found, entry, "the model's")
+    if entry.chat_template is None and "tokenizer.chat_template" not in facts:
+        found.problems.append(
+            'chat_template: the file has none; name one of llama.cpp\'s, such as chat_template = "chatml"'
+        )
+    try:
+        require_package(entry.name)
+    except ModelUnavailable as error:
+        found.problems.append(error.without(entry.name))
+
+
+def _tell_messages(found: Inspection, entry: ModelEntry, codec: ServerCodec) -> None:
+    languages = entry.languages
+    source = "en" if "en" in languages else languages[0]
+    for task in entry.tasks:
+        target = next((each for each in ("fr", *languages) if each in languages and each != source), source)
+        purpose = Purpose(task, source, target if task == "translate" else None)
+        rendered = codec.decode(codec.encode(_sentence(source), purpose))
+        found.fed.append(Fed(task, source, purpose.target, _sentence(source), [], rendered=rendered))
+
+
+def _compare_context(found: Inspection, entry: ModelEntry, whose: str) -> None:
     room = None if found.positions is None else found.positions - entry.max_new_tokens
     if room is not None and entry.max_source_tokens > room:
         found.problems.append(
             f"max_source_tokens: {entry.max_source_tokens} and max_new_tokens {entry.max_new_tokens} are "
-            f"more than the server's context of {found.positions}; set max_source_tokens = {max(0, room)}"
+            f"more than {whose} context of {found.positions}; set max_source_tokens = {max(0, room)}"
         )
 
 

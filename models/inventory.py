@@ -19,8 +19,10 @@ def is_prepared(store: Store, entry: ModelEntry) -> bool:
 
 def bytes_on_disk(store: Store, entry: ModelEntry) -> int | None:
     """Return the bytes of its files, those made of them included; None if they are not here."""
-    if store.state(entry) != "ready" or entry.kind == "server":
+    if store.state(entry) != "ready" or entry.weights == "elsewhere":
         return None
+    if entry.weights == "gguf":
+        return _size(Store(store.cache, offline=True).gguf_file(entry))
     made = sum(_size(path) for home in _homes(store, entry) for path in home.rglob("*"))
     if entry.package is not None:
         parts = packaged.sources(entry.package).values()

@@ -100,6 +100,10 @@ class Store:
 
         Raises ModelUnavailable, and its RepositoryNotFound, with the reason.
         """
+        if entry.weights == "gguf" and entry.path is not None:
+            if not entry.path.is_file():
+                raise RepositoryNotFound(f"{entry.name}: there is no such file", folder=entry.path)
+            return entry.path.parent
         if entry.path is not None:
             if not entry.path.is_dir():
                 raise RepositoryNotFound(f"{entry.name}: there is no such folder", folder=entry.path)
@@ -116,11 +120,16 @@ class Store:
             raise RepositoryNotFound(self.missing(entry))
         return self.folder(entry)
 
+    def gguf_file(self, entry: ModelEntry) -> Path:
+        """The entry's GGUF file; fetched the first time. Raises ModelUnavailable, as `folder` does."""
+        folder = self.folder(entry)
+        return entry.path or folder / str(entry.file)
+
     def require(self, entry: ModelEntry) -> None:
         """Raise RepositoryNotFound if the entry is neither here nor at the hub. Fetches nothing."""
         if entry.path is not None:
             self.folder(entry)
-        elif entry.package is None and entry.kind != "server" and self._whole(entry) is None:
+        elif entry.package is None and entry.weights != "elsewhere" and self._whole(entry) is None:
             self._require_hub(entry)
             with _once_settled(entry):
                 self._hub.require(entry.repository or entry.name, self.revision(entry))
@@ -154,10 +163,10 @@ class Store:
         self._require_hub(entry)
         revision = entry.revision if refresh else self.revision(entry)
         with _once_settled(entry):
-            return self._hub.fetch(entry.repository or entry.name, revision, tell)
+            return self._hub.fetch(entry.repository or entry.name, revision, tell, file=entry.file)
 
     def _whole(self, entry: ModelEntry) -> Path | None:
-        return self._hub.whole(entry.repository or entry.name, self.revision(entry))
+        return self._hub.whole(entry.repository or entry.name, self.revision(entry), file=entry.file)
 
     def _require_hub(self, entry: ModelEntry) -> None:
         """Raise RepositoryNotFound if the hub may not be asked for it."""
@@ -204,7 +213,7 @@ class Store:
 
     def pull(self, entry: ModelEntry, tell: Tell = _silent) -> str:
         """Fetch or build the entry and record the revision it resolved to, which is used from then on."""
-        if entry.kind == "server":
+        if entry.weights == "elsewhere":
             return self.revision(entry)
         if entry.path is not None or entry.package is not None:
             self.folder(entry)
@@ -220,7 +229,7 @@ class Store:
 
     def revision(self, entry: ModelEntry) -> str:
         """Return which version of the weights is used: a commit, a digest, or the entry's own word for it."""
-        if entry.kind == "server":
+        if entry.weights == "elsewhere":
             return f"{entry.url}#{entry.model}"
         if entry.package is not None:
             return "sha256:" + packaged.combined(entry.package, entry.languages)
@@ -233,7 +242,7 @@ class Store:
         """`ready` if using the entry needs no network, else `not pulled`."""
         if entry.is_pattern:
             return "by pair"
-        if entry.kind == "server":
+        if entry.weights == "elsewhere":
             return "ready"
         try:
             if entry.package is not None:
@@ -293,16 +302,24 @@ class Store:
 
     def check(self, entry: ModelEntry) -> list[str]:
         """Return the faults of the entry's files; empty if they are sound."""
-        if entry.kind == "server":
+        if entry.weights == "elsewhere":
             return []
         try:
+            if entry.weights == "gguf":
+                from models.gguf import metadata
+
+                file = entry.path or self.local(entry) / str(entry.file)
+                metadata(file)
+                return blob_problems([file])
             if (package := entry.package) is not None:
                 prepared = self._prepared(entry, package)
                 found = packaged.problems(package) + prepared.problems()
                 source, is_there = self._source(package, prepared), prepared.folder.is_dir()
             else:
                 source, is_there = self.local(entry), True
-                found = blob_problems(source) if _has_weights(source) else [f"{source} holds no weights"]
+                found = [f"{source} holds no weights"]
+                if _has_weights(source):
+                    found = blob_problems(source.iterdir())
             for made in (self._converted(entry, source), self._written(entry, source)):
                 found = found + made.problems()
             if not found and is_there:
@@ -373,7 +390,8 @@ def _has_weights(folder: Path) -> bool:
     return any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin"))
 
 
-def _fingerprint(folder: Path) -> str:
-    """Changes when a local folder's weights are replaced."""
-    files = sorted(p for p in folder.iterdir() if p.suffix in {".safetensors", ".bin", ".json"})
+def _fingerprint(path: Path) -> str:
+    """Changes when a local folder's weights, or a file, are replaced."""
+    suffixes = {".safetensors", ".bin", ".json"}
+    files = sorted(p for p in path.iterdir() if p.suffix in suffixes) if path.is_dir() else [path]
     return ";".join(f"{p.name}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in files)

@@ -7,7 +7,7 @@ Knows files only; what is made is the caller's affair.
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,10 +103,10 @@ class Made:
         return wrong, moved
 
 
-def blob_problems(folder: Path) -> list[str]:
+def blob_problems(files: Iterable[Path]) -> list[str]:
     """Which files of a hub's snapshot are not those that the hub has: it names each by its digest."""
     wrong = []
-    for file in sorted(path for path in folder.iterdir() if path.is_symlink()):
+    for file in sorted(path for path in files if path.is_symlink()):
         blob = file.resolve()
         if not blob.is_file():
             wrong.append(f"{file.name} is missing")

@@ -263,6 +263,11 @@ class ModelPool:
 
     def _load_unguarded(self, entry: ModelEntry, tell: Tell) -> Model:
         if entry.kind == "server":
+            if entry.weights == "gguf":
+                from models.llama_server import require_package
+
+                require_package(entry.name)  # before gigabytes are fetched
+                self.store.folder(entry, tell)
             own = in_characters(entry)
             return TextModel(own, ServerCodec(own, self._languages), self.engines.make(entry))
         folder = self.store.folder(entry, tell)

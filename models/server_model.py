@@ -20,6 +20,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
 
 from models.codec import Codec, Purpose, with_facts
 from models.engine.protocol import LATE, Decoding, EngineStats, Generation, Output, settle
@@ -28,6 +29,7 @@ from models.errors import (
     DeadlineExceeded,
     DragomanError,
     EngineFailed,
+    EngineGone,
     Overloaded,
     ServerFailed,
     ServerUnavailable,
@@ -83,6 +85,7 @@ class ServerCodec(Codec):
     def __init__(self, entry: ModelEntry, languages: Languages):
         self.entry = entry
         self._own_codes = languages.column(entry.codes or "name", entry.languages)
+        self._names = languages.column("name")
 
     def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
         prompt = with_facts(self._fill(self.entry.prompt[purpose.task], purpose), purpose.facts)
@@ -129,7 +132,7 @@ def listed(entry: ModelEntry, api_key: str | None) -> Mapping[str, int | None]:
         api_key=api_key or "none",
         max_retries=0,
         timeout=CONNECT_S,
-        http_client=DefaultHttpxClient(follow_redirects=False),
+        http_client=DefaultHttpxClient(**_straight(str(entry.url))),
     )
     try:
         with client:
@@ -140,6 +143,14 @@ def listed(entry: ModelEntry, api_key: str | None) -> Mapping[str, int | None]:
         status = getattr(error, "status_code", "something else")
         raise ServerFailed(f"its server {entry.url} answers {status} for its list of models") from error
     return {each["id"]: _context(each) for each in told}
+
+
+def _straight(url: str) -> dict[str, Any]:
+    """The options with which text goes to this address alone: after no redirect, and to this machine itself
+    by no proxy that the environment names."""
+    host = urlsplit(url).hostname or ""
+    is_here = host == "localhost" or host.startswith("127.") or host == "::1"
+    return {"follow_redirects": False, "trust_env": not is_here}
 
 
 def _context(told: Mapping[str, Any]) -> int | None:
@@ -175,24 +186,26 @@ class ServerEngine:
     """An Engine over a server's chat completions.
 
     All requests run in one thread's event loop, at most `concurrency` at a time. The first hypothesis of a
-    generation is the server's likeliest answer; where more are wanted, the others are sampled. `on_close`
-    ends a server that was started for this engine alone.
+    generation is the server's likeliest answer; where more are wanted, the others are sampled. A server that
+    was started for this engine alone has `is_alive`, is started again by its `url`, and ended by `on_close`.
     """
 
     def __init__(
         self,
         name: str,
-        url: str,
+        url: str | Callable[[], str],
         model: str,
         *,
         api_key: str | None = None,
         concurrency: int = 4,
+        is_alive: Callable[[], bool] = lambda: True,
         on_close: Callable[[], None] | None = None,
     ):
         self._name = name
         self._url = url
         self._model = model
         self._key = api_key
+        self._is_alive = is_alive
         self._on_close = on_close
         self._refused: frozenset[str] = frozenset()
         """Those of OPTIONAL that this server does not take."""
@@ -234,7 +247,7 @@ class ServerEngine:
                 requests=self._requests,
                 source_tokens=self._source_tokens,
                 output_tokens=self._output_tokens,
-                ready=self._thread.is_alive() and not self._closing,
+                ready=self._thread.is_alive() and not self._closing and self._is_alive(),
             )
 
     def close(self) -> None:
@@ -315,6 +328,9 @@ class ServerEngine:
                     try:
                         return await self._ask(request)
                     except _Again as failed:
+                        if not self._is_alive():
+                            told = f"{self._name}: its server ended and is being started again"
+                            raise EngineGone(told) from failed
                         if request.answer.was_told:
                             raise failed.error from failed
                         log.warning("%s; trying again (%r)", failed.error.message, failed.__cause__)
@@ -355,7 +371,8 @@ class ServerEngine:
         answer = request.answer
         answer.begin()
         try:
-            stream = await self._connected().chat.completions.create(
+            client = await self._connected()
+            stream = await client.chat.completions.create(
                 model=self._model,
                 messages=request.messages,  # type: ignore[arg-type]
                 stream=True,
@@ -381,17 +398,19 @@ class ServerEngine:
             raise ServerFailed(f"{self._name}: the model declined: {self._safe(told, answer)}")
         return answer.output()
 
-    def _connected(self) -> "AsyncOpenAI":
+    async def _connected(self) -> "AsyncOpenAI":
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 
+        url = self._url if isinstance(self._url, str) else await asyncio.to_thread(self._url)
         if self._client is None:
             self._client = AsyncOpenAI(
-                base_url=self._url,
+                base_url=url,
                 api_key=self._key or "none",
                 max_retries=0,
                 timeout=Timeout(SILENCE_S, connect=CONNECT_S),
-                http_client=DefaultAsyncHttpxClient(follow_redirects=False),  # text goes nowhere else
+                http_client=DefaultAsyncHttpxClient(**_straight(url)),
             )
+        self._client.base_url = url
         return self._client
 
     def _arguments(self, request: _Request, refused: frozenset[str]) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any, Literal
 
+from models import cores
 from models.catalog import Catalog
+from models.engine.card import has_cuda
 from models.entry import ModelEntry
 
 DEFAULT = "auto"
@@ -37,6 +39,26 @@ class ModelSet:
     better_summarize: tuple[str, ...] = ()
     better_translate: tuple[str, ...] = ()
     """Names of models that are taken where one suits, the best first, once they are here."""
+    on_cpu: tuple[Mapping[str, Any], ...] = ()
+    """Its models on a CPU, where they are others, with the `memory_gb` that they take; the best first."""
+
+    def on(self, device: str, memory_bytes: int | None = None) -> "ModelSet":
+        """Return the set with its models for a device: on a CPU the best that have so much memory."""
+        if device == "cuda" or not self.on_cpu:
+            return self
+        fits = (
+            each for each in self.on_cpu if memory_bytes is None or each["memory_gb"] * 1e9 <= memory_bytes
+        )
+        chosen = next(fits, self.on_cpu[-1])
+        return replace(self, summarize=chosen["summarize"], translate=chosen["translate"], on_cpu=(chosen,))
+
+    def here(self, device: str) -> "ModelSet":
+        """Return the set with its models for this machine; `device` is the setting: auto, cpu or cuda."""
+        if not self.on_cpu:
+            return self
+        memory = cores.memory()
+        on_gpu = device == "cuda" or (device == "auto" and has_cuda())
+        return self.on("cuda" if on_gpu else "cpu", memory and memory[0])
 
     @property
     def betters(self) -> tuple[str, ...]:
@@ -62,6 +84,8 @@ class ModelSet:
 
         Of a pattern's models two are counted: both ways between two languages.
         """
+        if device != "cuda" and self.on_cpu:
+            return int(1e9 * self.on_cpu[-1]["memory_gb"])
         sizes = [
             entry.parameters_m * 1_000_000
             for name in dict.fromkeys((self.summarize, self.translate))
@@ -95,5 +119,5 @@ def fitting(catalog: Catalog, memory_bytes: int | None, gpu_bytes: int | None, c
             and each.memory_bytes(catalog, "cpu") <= memory_bytes
         )
         if on_gpu or on_cpu:
-            best = each
+            best = each.on("cuda" if on_gpu else "cpu", memory_bytes)
     return best

@@ -248,6 +248,7 @@ class Settings(BaseSettings):
         """Put the set's models in, but for a set of the default ones: so what is pinned can be told."""
         if (chosen := load_sets().get(str(given.get("models", DEFAULT)))) is None or chosen.betters:
             return given
+        chosen = chosen.here(str(given.get("device", "auto")))
         return {"summarize_model": chosen.summarize, "translate_model": chosen.translate, **given}
 
     @field_validator("models")

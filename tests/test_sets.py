@@ -45,7 +45,7 @@ def test_every_set_holds_together(catalog: Catalog) -> None:
         (6 * GB, None, 2, "fast"),
         (32 * GB, None, 2, "fast"),
         (32 * GB, None, 8, "good"),
-        (512 * GB, None, 64, "good"),
+        (512 * GB, None, 64, "instruct"),
         (2 * GB, 8 * GB, 2, "good"),
         (2 * GB, 24 * GB, 2, "instruct"),
     ],

@@ -161,6 +161,7 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
     from models.catalog import Catalog
     from models.inventory import is_prepared
     from models.languages import Languages
+    from models.llama_server import MISSING
     from models.loading import Store
 
     try:
@@ -195,6 +196,8 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
             told = _engine(settings, each, device)
             if device == "cuda" and is_prepared(store, each) and (why := _unfit(settings, store, each)):
                 state, told = "warning", f"run by CTranslate2 in int8 on the CPU, as {why}"
+            if each.weights == "gguf" and not machine.has("xllamacpp"):
+                state, told = "problem", MISSING
             caution = f"; {each.caution}" if each.caution and not each.bundled else ""
             yield Finding(task, state, f"{each.name}: {ready}; {told}{caution}")
 
@@ -234,7 +237,7 @@ def _unfit(settings: "Settings", store: "Store", entry: "ModelEntry") -> str:
     """Why a model that writes would not run on the GPU, or an empty word."""
     from models.engines import EngineMaker
 
-    writes = entry.kind not in ("extractive", "entailment")
+    writes = entry.kind not in ("extractive", "entailment", "server")
     return EngineMaker(store, device=settings.device).device_for(entry)[1] if writes else ""
 
 
@@ -262,6 +265,10 @@ def _engine(settings: "Settings", entry: "ModelEntry", device: str) -> str:
         return "run by CTranslate2 in float32, as it writes nothing"
     if entry.kind in ("extractive", "entailment"):
         return f"run by torch on {where}, as it writes nothing"
+    if entry.weights == "elsewhere":
+        return f"run by the server at {entry.url}"
+    if entry.weights == "gguf":
+        return "run by llama.cpp" + ("" if settings.device == "cpu" else ", on a GPU where it finds one")
     kind = kind_of(settings.engine, device, causal=entry.kind == "causal")
     if settings.engine != "auto" and kind == settings.engine:
         return f"run by {_ENGINES[kind]} on {where}, as DRAGOMAN_ENGINE says"

@@ -134,6 +134,7 @@ def _entries(runtime: "Runtime", name: str, pairs: str | None) -> list["ModelEnt
 
     if (chosen := load_sets().get(name)) is None:
         return [_entry(runtime, name)]
+    chosen = chosen.here(runtime.settings.device)
     entries = chosen.entries(runtime.catalog, pairs.split(",") if pairs else ())
     left = sum(entry.download_mb for entry in entries if runtime.store.state(entry) == "not pulled") * 10**6
     free = machine.free_bytes(runtime.settings.cache_dir)
@@ -186,11 +187,14 @@ def _findings(found: "Inspection") -> Iterator[tuple[str, str]]:
     sizes = ", ".join(f"{name} {_bytes(size)}" for name, size in found.files.items())
     if found.kind == "server":
         context = "tells no context" if found.positions is None else f"context {found.positions}"
-        yield "server", f"{found.revision} at {found.origin}; {context}"
+        if found.files:
+            yield "file", f"{found.origin} at {found.revision}: {sizes}; {found.model_type}, {context}"
+        else:
+            yield "server", f"{found.revision} at {found.origin}; {context}"
         yield "limits", f"max_source_tokens {found.max_source_tokens}, max_new_tokens {found.max_new_tokens}"
     elif found.origin:
         yield "files", f"{found.origin} at {found.revision}: {sizes}"
-    if found.model_type:
+    if found.model_type and found.kind != "server":
         architectures = ", ".join(found.architectures) or "not named"
         yield "family", f"{found.family}; config.json: model_type {found.model_type}, {architectures}"
         yield "positions", _positions(found)

@@ -24,8 +24,8 @@ def advice(catalog: "Catalog", settings: "Settings", device: str) -> tuple[bool,
     """Return whether the machine has the memory for the chosen set, and which one suits it, in words."""
     from models.sets import load_sets
 
-    name = settings.models
-    chosen = load_sets()[name]
+    name, found = settings.models, machine.memory()
+    chosen = load_sets()[name].on(device, found and found[0])
     suits = fitting(catalog, with_gpu=device == "cuda")
     told = f"{name}, good at {chosen.good_at}"
     if chosen.betters:
@@ -33,7 +33,7 @@ def advice(catalog: "Catalog", settings: "Settings", device: str) -> tuple[bool,
     if suits.name != name and suits.translate not in chosen.betters:
         size = gigabytes(suits.download_bytes(catalog))
         told += f"; the set that suits this machine is {suits.name} ({size} to fetch)"
-    found, needs = machine.memory(), chosen.memory_bytes(catalog, device)
+    needs = chosen.memory_bytes(catalog, device)
     if not chosen.download_bytes(catalog) or device == "cuda" or found is None or needs <= found[1]:
         return True, told
     return False, f"{told}; {name} takes up to {gigabytes(needs)} of memory when it is first loaded"
@@ -104,21 +104,23 @@ def set_rows(catalog: "Catalog", chosen: str) -> list[dict[str, Any]]:
     """Return each set with what it takes, in bytes."""
     from models.sets import load_sets
 
-    suits = fitting(catalog).name
+    suits, found = fitting(catalog).name, machine.memory()
+    device = "cuda" if machine.gpus() else "cpu"
     return [
         {
             "name": each.name,
-            "models": list(dict.fromkeys((each.summarize, each.translate))),
+            "models": list(dict.fromkeys((here.summarize, here.translate))),
             "better": list(each.betters),
             "good_at": each.good_at,
             "device": each.device,
-            "download_bytes": each.download_bytes(catalog),
-            "cpu_memory_bytes": each.memory_bytes(catalog, "cpu"),
+            "download_bytes": here.download_bytes(catalog),
+            "cpu_memory_bytes": here.memory_bytes(catalog, "cpu"),
             "gpu_memory_bytes": each.memory_bytes(catalog, "cuda"),
             "suits": each.name == suits,
             "chosen": each.name == chosen,
         }
         for each in load_sets().values()
+        for here in [each.on(device, found and found[0])]
     ]
 
 

@@ -177,7 +177,7 @@ class V1:
     def _quality(self) -> str | None:
         """What the chosen set of models is good at, where its models are those that are taken by default."""
         settings = self._settings
-        chosen = load_sets()[settings.models]
+        chosen = load_sets()[settings.models].here(settings.device)
         is_whole = (chosen.summarize, chosen.translate) == (
             settings.summarize_model,
             settings.translate_model,

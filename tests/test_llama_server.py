@@ -34,6 +34,7 @@ from models.errors import DeadlineExceeded, EngineGone, ModelUnavailable
 from models.gguf import metadata
 from models.hub import RepositoryNotFound
 from models.inventory import bytes_on_disk, is_prepared
+from models.inspection import inspect
 from models.languages import Languages
 from models.llama_server import LlamaServer, cache_bytes
 from models.loading import Store
@@ -396,3 +397,19 @@ def test_the_set_instruct_takes_gguf_files_on_a_cpu_by_the_memory_there_is(langu
         assert {entry.family for entry in here.entries(catalog)} == {"gguf"}
         assert here.memory_bytes(catalog, "cpu") == each["memory_gb"] * 1e9
     assert chosen.on("cpu", 32 * 10**9).download_bytes(catalog) == 4_990_000_000
+
+
+def test_models_check_compares_an_entry_with_its_file(
+    file: Path, store: Store, languages: Languages, tmp_path: Path
+) -> None:
+    found = inspect(store, _entry(path=file), languages)
+    assert (found.problems, found.positions, found.model_type) == ([], 1 << 17, "llama")
+    assert "Translate the text below from English to French" in str(found.fed[1].rendered)
+    found = inspect(store, _entry(path=file, max_source_tokens=1 << 17), languages)
+    assert found.problems == [
+        "max_source_tokens: 131072 and max_new_tokens 60000 are more than the model's context of 131072; "
+        "set max_source_tokens = 71072"
+    ]
+    bare = _write(tmp_path / "bare.gguf", template=None)
+    found = inspect(store, _entry(path=bare), languages)
+    assert [each.partition(":")[0] for each in found.problems] == ["chat_template"]

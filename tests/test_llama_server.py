@@ -33,8 +33,8 @@ from models.entry import ModelEntry
 from models.errors import DeadlineExceeded, EngineGone, ModelUnavailable
 from models.gguf import metadata
 from models.hub import RepositoryNotFound
-from models.inventory import bytes_on_disk, is_prepared
 from models.inspection import inspect
+from models.inventory import bytes_on_disk, is_prepared
 from models.languages import Languages
 from models.llama_server import LlamaServer, cache_bytes
 from models.loading import Store

@@ -213,7 +213,7 @@ def test_a_server_that_died_is_told_and_started_again(engine: Engine, servers: l
     assert begun.wait(60)
     first = servers[0].pid
     os.kill(first or 0, signal.SIGKILL)
-    with pytest.raises(EngineGone, match="mine/tiny: its server ended and is being started again"):
+    with pytest.raises(EngineGone, match="mine/tiny: its server"):  # ended, or by now cannot be reached
         future.result()
     assert _text(engine.submit([_generation("The cat sleeps.")])[0].result()) == SENTENCE
     assert engine.stats().ready and servers[0].pid != first

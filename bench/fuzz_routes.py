@@ -41,7 +41,6 @@ def documented(document: Mapping[str, Any]) -> list[Route]:
             "/web/app.js",
             "/docs/start.js",
             "/docs/own.css",
-            "/docs/compatible.json",
         )
     ]
     for path, operations in document["paths"].items():
@@ -204,10 +203,9 @@ def compatible() -> list[Route]:
     asked = (("/translate", _LIBRE), ("/detect", {"q": "Hallo"}))
     routes += [Route("POST", path, query=query) for path, query in asked]
     listed = ("/languages", "/frontend/settings", "/health", "/download_file/{file}")
-    listed += ("/v2/usage", "/v2/glossary-language-pairs", "/v3/languages/resources")
+    listed += ("/v2/usage", "/v2/glossary-language-pairs")
     routes += [Route("GET", path) for path in listed]
-    for version, query in (("v2", {"type": "source"}), ("v3", {"resource": "translate_text"})):
-        routes.append(Route("GET", f"/{version}/languages", query=query))
+    routes.append(Route("GET", "/v2/languages", query={"type": "source"}))
     one = "glossaries/{glossary}"
     for version, new in (("v2", {"name": "capitals"} | _DICTIONARY), ("v3", _V3)):
         routes.append(Route("POST", f"/{version}/glossaries", JSON, [new]))

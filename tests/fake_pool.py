@@ -23,6 +23,7 @@ from models.languages import Languages
 from models.loaded import TextModel
 from models.loading import Store
 from models.pool import ModelPool
+from models.stage import Board
 
 CHARACTERS_A_TOKEN = 5
 """What real tokens have, about: limits that are counted in tokens are meant so."""
@@ -135,6 +136,7 @@ class FakePool:
         pairs: Sequence[str] = (),
         **changes: Any,
     ):
+        self.board = Board()
         self.catalog = Catalog([replace_entry(e, changes) for e in Catalog.load(languages).entries])
         self.store = FakeStore(pairs)
         self.engine = FakeEngine(change)

@@ -36,6 +36,7 @@ from models.checks.pair import Pair
 from models.checks.registry import SUMMARY_CHECKS, TRANSLATION_CHECKS
 from models.checks.summary.surroundings import Surroundings
 from models.errors import InvalidInput
+from models.languages import Languages
 from models.tasks.steps import Timings, Words
 from models.tasks.summary import Summary, SummarySentence
 from models.text.article.article import Article, read_verbatim
@@ -52,6 +53,7 @@ from models.text.span import Span
 from models.text.terms import Terms
 from service.documents.document import Document
 from service.documents.plain import PlainDocument
+from service.http.compat.openai_prompt import Form, LanguageNames, PromptReader, Wish
 from service.schemas import answers, documents, requests
 from service.schemas.answers import SpanPart, TranslationFlag
 from service.settings import Settings
@@ -176,6 +178,8 @@ def _translated(name: str, fed: Fed) -> list[Any]:
     return [document, document.to_translate().text, "fr"]
 
 
+_LANGUAGES = Languages.load()
+_NAMES, _PROMPTS = LanguageNames(_LANGUAGES, {}), PromptReader(_LANGUAGES)
 _SETTINGS = Settings(max_request_characters=10**9, max_html_characters=10**9)
 OURS = ("models.", "service.")
 HAN = re.compile("[一二三十百千万亿]")
@@ -214,6 +218,10 @@ BY_TYPE: dict[Any, Callable[[Fed], Any]] = {
     Document: lambda fed: PlainDocument(fed.text, "text", ".txt"),
     Settings: lambda _: _SETTINGS,
     LanguageDetector: lambda _: LanguageDetector(),
+    Languages: lambda _: _LANGUAGES,
+    LanguageNames: lambda _: _NAMES,
+    PromptReader: lambda _: _PROMPTS,
+    Form: lambda _: Form("{any} {source}, {any} {target}:\n{text}.", Wish("translate")),
     ValidationError: invalid_of,
     InvalidInput: lambda fed: InvalidInput(fed.text, field=fed.text),
 }

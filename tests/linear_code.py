@@ -13,7 +13,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-PACKAGES = ("models.text", "models.checks", "service.documents", "service.schemas")
+PACKAGES = (
+    "models.text",
+    "models.checks",
+    "service.documents",
+    "service.schemas",
+    "service.http.compat.openai_prompt",
+)
 SEARCHES = frozenset({"search", "findall", "finditer", "sub", "subn", "split"})
 
 
@@ -37,14 +43,13 @@ class Expression:
 
 @cache
 def modules() -> tuple[ModuleType, ...]:
-    """The packages and all that is in them."""
+    """The packages and all that is in them, and single modules."""
     found = []
     for name in PACKAGES:
         package = importlib.import_module(name)
         found.append(package)
-        found += [
-            importlib.import_module(each.name) for each in pkgutil.walk_packages(package.__path__, f"{name}.")
-        ]
+        if folder := getattr(package, "__path__", None):
+            found += [importlib.import_module(e.name) for e in pkgutil.walk_packages(folder, f"{name}.")]
     return tuple(found)
 
 

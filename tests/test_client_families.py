@@ -24,10 +24,6 @@ def test_only_those_that_are_named_are_served(only: str) -> None:
     found = {name: client.post(path, json=body).status_code for name, (path, body) in ASKED.items()}
     assert {name for name, status in found.items() if status != 404} == {only}
     assert client.post("/v1/translate", json={"text": "Hi", "target": "fr"}).status_code == 200
-    made = client.get("/docs/compatible.json").json
-    assert len(made["tags"]) == 1 and ASKED[only][0] in "".join(made["paths"]).replace(
-        "{task}", "translation"
-    )
 
 
 def test_keys_are_wanted_as_openai_wants_them() -> None:

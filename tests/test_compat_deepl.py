@@ -163,8 +163,6 @@ def test_every_error_has_the_familys_form(server: CompatServer) -> None:
         ("POST", "/v2/nothing", "{}", None, 404),
         ("DELETE", "/v2/translate", None, None, 405),
         ("GET", "/v2/languages?type=both", None, None, 400),
-        ("GET", "/v3/languages", None, None, 400),
-        ("GET", "/v3/languages?resource=voice", None, None, 400),
         ("GET", "/v2/glossaries/nothing", None, None, 404),
         ("GET", "/v3/glossaries/nothing", None, None, 404),
         ("POST", "/v3/glossaries", '{"name": "n", "dictionaries": [{"entries_format": "x"}]}', None, 400),
@@ -185,23 +183,6 @@ def test_languages(client: deepl.DeepLClient) -> None:
     assert {"EN-GB", "EN-US", "PT-PT", "PT-BR", "FR", "ZH", "ZH-HANS"} <= set(targets)
     assert not {"EN", "PT"} & set(targets)
     assert targets["FR"].supports_formality is False
-
-
-def test_the_newer_list_of_languages_agrees_with_the_older(
-    server: CompatServer, client: deepl.DeepLClient
-) -> None:
-    _, resources = ask(server, "GET", "/v3/languages/resources", None)
-    assert {each["name"] for each in resources} == {"translate_text", "translate_document", "glossary"}
-    for resource in resources:
-        _, listed = ask(server, "GET", f"/v3/languages?resource={resource['name']}", None)
-        known = {each["lang"]: each for each in listed}
-        sources = {each["lang"].upper() for each in listed if each["usable_as_source"]}
-        targets = {each["lang"].upper() for each in listed if each["usable_as_target"]}
-        assert sources == {each.code for each in client.get_source_languages()}
-        assert targets == {each.code for each in client.get_target_languages()}
-        assert {"en", "en-US", "pt-BR", "zh-Hans", "fr"} <= set(known)
-        assert set(known["fr"]["features"]) == {each["name"] for each in resource["features"]}
-        assert "auto_detection" not in known["en-US"]["features"]
 
 
 def test_every_offered_target_is_taken(client: deepl.DeepLClient) -> None:

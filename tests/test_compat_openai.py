@@ -48,7 +48,10 @@ def ask(client: openai.OpenAI, model: str, *messages: str, **options: Any) -> Ch
         ("translate", [f"Translate to French:\n\n{TEXT}"]),
         (
             "gpt-4o-mini",
-            ["You are a helpful assistant.", f"Translate from English to French, no comments:\n\n{TEXT}"],
+            [
+                "You are a helpful assistant.",
+                f"Translate the following text from English to French: \n\n{TEXT}",
+            ],
         ),
         ("gpt-4o-mini", ["Translate the user's messages into French.", TEXT]),
         ("facebook/m2m100_418M:translate:fr", [TEXT]),
@@ -58,8 +61,13 @@ def ask(client: openai.OpenAI, model: str, *messages: str, **options: Any) -> Ch
 )
 def test_a_translation(client: openai.OpenAI, model: str, messages: list[str]) -> None:
     done = ask(client, model, *messages)
-    assert done.choices[0].message.content == TEXT.upper().strip()
+    assert done.choices[0].message.content == TEXT.upper()
     assert (done.object, done.model, done.choices[0].finish_reason) == ("chat.completion", model, "stop")
+
+
+def test_a_first_line_like_an_instruction_is_translated_too(client: openai.OpenAI) -> None:
+    text = "Translation of the Bible took years:\nThe first part was done in 1522."
+    assert ask(client, "translate:en:fr", text).choices[0].message.content == text.upper()
 
 
 def test_usage_is_what_the_models_read_and_wrote(client: openai.OpenAI) -> None:
@@ -79,8 +87,8 @@ def test_usage_is_what_the_models_read_and_wrote(client: openai.OpenAI) -> None:
         ("summarize:bullets:de", [ARTICLE], None),
         ("facebook/bart-large-cnn", [ARTICLE], 1),
         ("facebook/bart-large-cnn:summarize:headline", [ARTICLE], 1),
-        ("gpt-4o-mini", ["You summarize.", f"Summarize the article in 2 bullet points:\n\nTitle: T\nContent: {ARTICLE}"], 2),
-        ("gpt-4o-mini", [f"Summarize in 1 sentence: {ARTICLE}"], 1),
+        ("gpt-4o-mini", ["Summarize the article in bullet points.", ARTICLE], None),
+        ("gpt-4o-mini", ["You summarize.", f"Title: T\nAuthor: A\n\nContent: {ARTICLE}"], 1),
     ],
 )  # fmt: skip
 def test_a_summary(client: openai.OpenAI, model: str, messages: list[str], lines: int | None) -> None:
@@ -173,6 +181,7 @@ def test_the_text_is_the_last_message_of_the_user(client: openai.OpenAI) -> None
         ("summarize:fr:de", "Hello", {}, openai.NotFoundError, "model_not_found", "too much"),
         ("nobody/nothing", "Hello", {}, openai.NotFoundError, "model_not_found", "translate:fr"),
         ("translate:fr", "Translate to German:\n\nHello", {}, openai.BadRequestError, "invalid_input", "says fr"),
+        ("gpt-4o-mini", "Translate this to French: Hello", {}, openai.BadRequestError, "invalid_input", "translate:fr"),
         ("translate:fr", "Hello", {"n": 2}, openai.BadRequestError, "invalid_input", "n is not 1"),
         ("translate:fr", "Hello", {"stop": ["."]}, openai.BadRequestError, "invalid_input", "stop"),
         ("translate:fr", "Hello", {"logprobs": True}, openai.BadRequestError, "invalid_input", "logprobs"),
@@ -192,6 +201,13 @@ def test_errors_are_openais(
     assert said in str(wrong.value)
     with pytest.raises(error):
         ask(client, model, text, **options, stream=True)
+
+
+def test_long_system_messages_are_refused(client: openai.OpenAI) -> None:
+    """Reading 190,000 brackets took seconds in which nobody else was answered."""
+    with pytest.raises(openai.BadRequestError, match="at most 8000 characters of system messages") as wrong:
+        ask(client, "translate:fr", "[" * 4_000, "[" * 4_001, "Hello")
+    assert (wrong.value.code, wrong.value.param) == ("invalid_input", "messages")
 
 
 def test_a_message_of_another_kind_is_refused(client: openai.OpenAI) -> None:

@@ -1,5 +1,8 @@
 # ruff: noqa: E501 - a prompt is a line
-"""What other software's prompts are read as: its task, its languages, and its text to the letter."""
+"""What other programs' prompts and system messages are read as: a task, its languages, and the text to the letter."""
+
+import tomllib
+from importlib.resources import files
 
 import pytest
 from hypothesis import given, settings
@@ -7,10 +10,9 @@ from hypothesis import strategies as st
 
 from models.errors import InvalidInput
 from models.languages import Languages
-from service.http.compat.openai_languages import LanguageNames
-from service.http.compat.openai_prompt import PromptReader, Wish
+from service.http.compat.openai_prompt import SYSTEM_CHARACTERS, PromptReader, Wish
 
-READER = PromptReader(LanguageNames(Languages.load()))
+READER = PromptReader(Languages.load())
 NOTHING = Wish()
 
 IMMERSIVE = """You are a professional Simplified Chinese native translator who needs to fluently translate text into Simplified Chinese.
@@ -107,22 +109,6 @@ def translation(target: str | None, source: str | None = None) -> Wish:
             ["You are a professional news summarizer. Create a concise, informative summary of the article in 2-3 sentences."],
             "Please summarize this article:\n\n", "", Wish("summarize", max_sentences=3), id="a news reader",
         ),
-        pytest.param([], "Please translate the following content into German.\n\nContent:\n\n", "", translation("de"), id="a label"),
-        pytest.param([], "Translate this into French: ", "", translation("fr"), id="one line"),
-        pytest.param([], "Translate to zh-TW:\n", "", translation("zh-Hant"), id="a code"),
-        pytest.param(["Translate everything from English to Italian."], "", "", translation("it", "en"), id="the system alone"),
-        pytest.param([], "Translate to French.\nOnly output the translation.\n\n", "", translation("fr"), id="two lines"),
-        pytest.param([], "Translate to French:\n```\n", "\n```", translation("fr"), id="fenced"),
-        pytest.param(
-            [], "Translate the text below into French. Rules:\n1. Keep names.\n2. Be short.\n\nText:\n", "",
-            translation("fr"), id="rules",
-        ),
-        pytest.param([], "Summarize the following in 5 bullet points:\n\n", "", Wish("summarize", format="bullets", max_sentences=5), id="bullets"),
-        pytest.param(
-            ["You do not abridge, censor or summarize any part of the text. Translate all of it into French."], "", "",
-            translation("fr"), id="not to summarize",
-        ),
-        pytest.param([], "Summarize this article and translate the summary into German:\n\n", "", Wish("summarize", target="de"), id="both"),
     ],
 )  # fmt: skip
 def test_prompts_of_other_software(system: list[str], before: str, after: str, wish: Wish) -> None:
@@ -130,33 +116,72 @@ def test_prompts_of_other_software(system: list[str], before: str, after: str, w
     assert (found, text) == (wish, TEXT)
 
 
+def test_every_form_of_a_users_message_is_matched_whole() -> None:
+    rows = tomllib.loads((files("service.http.compat") / "openai_prompts.toml").read_text("utf-8"))["user"]
+    for row in rows:
+        for form in row["forms"]:
+            assert form.count("{text}") == 1, form
+            said = (
+                form.replace("{source}", "English").replace("{target}", "French").replace("{any}", "as it is")
+            )
+            wish, text = READER.read([], said.replace("{text}", TEXT), NOTHING)
+            target = "fr" if "{target}" in form else None
+            assert (wish.task, wish.target, text) == (row["task"], target, TEXT)
+            changed = f"So: {said}".replace("{text}", TEXT)
+            assert READER.read([], changed, NOTHING) == (NOTHING, changed)
+
+
 @pytest.mark.parametrize(
-    ("system", "user"),
+    ("system", "wish"),
     [
-        ([], TEXT),
-        (["You are a helpful assistant."], "What is the capital of Austria?"),
-        ([], "If the text is Chinese, translate it to English, otherwise translate it to Chinese:\n\nHello"),
-        (["Translate between {{English}} and {{Korean}}."], "Hello"),
-        (["You are a precise translator and summarizer."], "Hello"),
-        ([], "How do I translate a page to French: by hand?"),
-        ([], "The translation to French was late:\n\nHello"),
+        ("Translate everything from English to Italian.", translation("it", "en")),
+        ("Translate the user's messages into French.", translation("fr")),
+        ("You are a translator. Please translate to zh-TW, and keep names.", translation("zh-Hant")),
+        ("# Task\n- Translate German into **Brazilian Portuguese**\n- Be short.", translation("pt", "de")),
+        ("You do not abridge, censor or summarize any part of it. Translate all of it into pt-BR.", translation("pt")),
+        ("Summarize.", Wish("summarize")),
+        ("You are helpful. Summarize the article in German.", Wish("summarize", target="de")),
+        ("Summarize the article in bullet points.", Wish("summarize", format="bullets")),
+        ("You are a helpful assistant.", NOTHING),
+        ("Translate between {{English}} and {{Korean}}.", NOTHING),
+        ("If the text is Chinese, translate it to English, otherwise translate it to Chinese.", NOTHING),
+        ("You are a precise translator and summarizer.", NOTHING),
+        ("Never translate to French.", NOTHING),
+        ("Translate the text to the best of your ability.", NOTHING),
+    ],
+)  # fmt: skip
+def test_a_system_message_says_the_task_in_a_plain_sentence(system: str, wish: Wish) -> None:
+    assert READER.read([system], TEXT, NOTHING) == (wish, TEXT)
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        "Translation of the Bible took years:\nThe first part was done in 1522.",
+        "Translate this into French: Hello",
+        "Summarize the report by Monday:\n\nThanks",
+        "Please translate the following content into German.\n\nContent:\n\nHello",
+        "```\nHello\n```\n",
+        " Translate to French:\n\nHello",
+        "Translate to nothing:\n\nHello",
+        f"Translate to {'French ' * 200}:\n\nHello",
+        TEXT,
     ],
 )
-def test_what_is_not_plain_is_not_guessed(system: list[str], user: str) -> None:
-    wish, text = READER.read(system, user, NOTHING)
-    assert wish.task is None or (wish.task == "translate" and wish.target is None)
-    assert text == user
+@pytest.mark.parametrize("wish", [NOTHING, translation("fr"), Wish("summarize")])
+def test_a_message_that_is_no_known_prompt_is_all_text(user: str, wish: Wish) -> None:
+    assert READER.read([], user, wish) == (wish, user)
 
 
-@pytest.mark.parametrize("user", ["Summarize the report by Monday:\n\nThanks", "Translate it to me", TEXT])
-def test_what_a_text_says_is_no_instruction_where_the_task_is_known(user: str) -> None:
-    assert READER.read([], user, translation("fr")) == (translation("fr"), user)
+def test_a_prompt_for_another_task_than_the_named_one_is_text() -> None:
+    user = "Translate to French:\n\nHello"
+    assert READER.read([], user, Wish("summarize")) == (Wish("summarize"), user)
 
 
 def test_the_models_name_goes_before_what_a_prompt_leaves_open() -> None:
     named = Wish("summarize", length="long", target="de")
-    wish, text = READER.read([], "Summarize in 3 bullet points:\n\nA text.", named)
-    assert (wish, text) == (Wish("summarize", None, "de", "long", "bullets", 3), "A text.")
+    wish, text = READER.read([], FRESHRSS_USER + TEXT, named)
+    assert (wish, text) == (Wish("summarize", None, "de", "long", None, 3), TEXT)
 
 
 def test_two_languages_are_one_too_many() -> None:
@@ -164,9 +189,15 @@ def test_two_languages_are_one_too_many() -> None:
         READER.read([], "Translate to German:\n\nA text.", translation("fr"))
 
 
+def test_system_messages_are_limited_together() -> None:
+    half = "a" * (SYSTEM_CHARACTERS // 2)
+    assert READER.read([half, half], TEXT, NOTHING) == (NOTHING, TEXT)
+    with pytest.raises(InvalidInput, match="8001 characters together"):
+        READER.read([half, half, "["], TEXT, NOTHING)
+
+
 @settings(deadline=None, max_examples=100)
-@given(st.text(), st.sampled_from(["", "Translate to French:\n\n", "Summarize the article:\n"]))
+@given(st.text(), st.sampled_from(["", "Translate to French:\n\n", "Please summarize this article:\n\n"]))
 def test_any_text_is_read(text: str, before: str) -> None:
-    wish, read = READER.read([text], before + text, NOTHING)
-    assert read in before + text
-    assert not before or not text.strip() or wish.task
+    wish, read = READER.read(["You are helpful."], before + text, NOTHING)
+    assert (read, bool(wish.task)) == (text, bool(before))

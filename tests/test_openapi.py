@@ -162,7 +162,7 @@ def test_the_page_and_all_it_asks_for_come_from_here() -> None:
     assert "'unsafe" not in page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     addresses = re.findall(r'(?:src|href)="(\w[^"]+)"', page.text)
-    assert len(addresses) == 7
+    assert len(addresses) == 6
     for address in addresses:
         with client.get(f"/{address}") as response:
             assert response.status_code == 200, address

@@ -1,4 +1,4 @@
-"""The documentation: the OpenAPI documents, and Swagger UI over them, served whole from here.
+"""The documentation: the OpenAPI document, and Swagger UI over it, served whole from here.
 
 The page asks no other host for anything, and its policy lets it ask none.
 """
@@ -11,7 +11,6 @@ from pathlib import Path
 import flask_swagger_ui
 from flask import Blueprint, Response, current_app, request, send_from_directory
 
-from service.http import compatible_document
 from service.http.openapi import declared
 from service.http.openapi_document import document
 from service.settings import Settings
@@ -26,7 +25,7 @@ ASSET_SECONDS = 86_400
 
 
 class Docs:
-    """The views of the documentation. A document is made when it is first asked for."""
+    """The views of the documentation. The document is made when it is first asked for."""
 
     def __init__(self, settings: Settings):
         self._settings = settings
@@ -37,7 +36,6 @@ class Docs:
         routes.get("/docs")(self.page)
         routes.get("/docs/start.js")(self.start)
         routes.get("/docs/own.css")(self.style)
-        routes.get("/docs/compatible.json")(self.compatible)
         routes.get(f"/docs/<any({', '.join(map(repr, ASSET_NAMES))}):name>")(self.asset)
         return routes
 
@@ -55,19 +53,12 @@ class Docs:
     def style(self) -> Response:
         return _own("own.css", "text/css")
 
-    def compatible(self) -> Response:
-        return Response(self._compatible, mimetype="application/json")
-
     def asset(self, name: str) -> Response:
         return send_from_directory(ASSETS, name, max_age=ASSET_SECONDS)
 
     @cached_property
     def _document(self) -> str:
         return json.dumps(document(declared(current_app), self._settings), ensure_ascii=False)
-
-    @cached_property
-    def _compatible(self) -> str:
-        return json.dumps(compatible_document.document(self._settings.clients), ensure_ascii=False)
 
 
 def _own(name: str, mimetype: str) -> Response:

@@ -1,7 +1,4 @@
-"""DeepL's lists of languages: /v2/languages, and /v3/languages with what each may be used for.
-
-https://developers.deepl.com/docs/languages/using-the-languages-api
-"""
+"""DeepL's list of languages, /v2/languages."""
 
 from typing import TYPE_CHECKING
 
@@ -23,31 +20,15 @@ VARIANTS = {
 
 _OWN_CODES = {"no": "NB"}
 
-_STABLE = {"status": "stable"}
-_BOTH = {"needs_source_support": True, "needs_target_support": True}
-_TRANSLATING = {
-    "tag_handling": _BOTH,
-    "glossary": _BOTH,
-    "auto_detection": {"needs_source_support": True},
-}
-RESOURCES: dict[str, dict[str, dict[str, bool]]] = {
-    "translate_text": _TRANSLATING,
-    "translate_document": _TRANSLATING,
-    "glossary": {},
-}
-"""DeepL's resources that are here, their features, and which language of a pair must have them."""
-
 
 class DeepLLanguages:
-    """The views that list languages."""
+    """The view that lists languages."""
 
     def __init__(self, runtime: "Runtime"):
         self._runtime = runtime
 
     def add_to(self, routes: Blueprint) -> None:
         routes.route("/v2/languages", methods=["GET", "POST"])(self.languages)
-        routes.get("/v3/languages")(self.languages_v3)
-        routes.get("/v3/languages/resources")(self.resources)
 
     def languages(self) -> Response:
         # The client sends a form with its GET, which request.values leaves out.
@@ -60,37 +41,6 @@ class DeepLLanguages:
             [
                 {"language": code, "name": name, "supports_formality": False}
                 for code, name in self._targets().items()
-            ]
-        )
-
-    def languages_v3(self) -> Response:
-        resource = request.args.get("resource", "")
-        if resource not in RESOURCES:
-            raise InvalidInput(f"resource is {resource[:40]!r}", field="resource", allowed=list(RESOURCES))
-        sources, targets = self._sources(), self._targets()
-        return answer(
-            [
-                {
-                    "lang": _bcp47(code),
-                    "name": sources.get(code) or targets[code],
-                    "usable_as_source": code in sources,
-                    "usable_as_target": code in targets,
-                    "status": "stable",
-                    "features": {
-                        feature: _STABLE
-                        for feature, needs in RESOURCES[resource].items()
-                        if code in sources or "needs_target_support" in needs
-                    },
-                }
-                for code in sorted({*sources, *targets})
-            ]
-        )
-
-    def resources(self) -> Response:
-        return answer(
-            [
-                {"name": name, "features": [{"name": each, **needs} for each, needs in features.items()]}
-                for name, features in RESOURCES.items()
             ]
         )
 
@@ -112,9 +62,3 @@ def deepl_code(code: str) -> str:
     """A source language of ours as DeepL writes it: `EN`, `ZH`, `NB`."""
     base = code.split("-")[0]
     return _OWN_CODES.get(base, base.upper())
-
-
-def _bcp47(code: str) -> str:
-    """Return a code of DeepL's older interface as the newer one writes it: `de`, `en-US`, `zh-Hans`."""
-    base, *rest = code.split("-")
-    return "-".join([base.lower(), *(part.title() if len(part) == 4 else part for part in rest)])

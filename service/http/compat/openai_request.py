@@ -1,7 +1,8 @@
 """The body of a chat completion, and which task of ours it asks for.
 
 The model's name says it (`translate:fr`, `summarize:bullets:de`, `facebook/m2m100_418M:translate:fr`), or the
-messages do. An instruct model, by its own name, takes messages as they are.
+system message does, or the user's message is a prompt that is known. An instruct model, by its own name,
+takes messages as they are.
 """
 
 import re
@@ -20,7 +21,6 @@ from models.tasks.drafting import TOKENS_A_WORD
 from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
 from service.http.compat.family import ClientFields, checked_texts
-from service.http.compat.openai_languages import LanguageNames
 from service.http.compat.openai_prompt import PromptReader, Wish
 from service.schemas.requests import ModelName
 
@@ -127,7 +127,7 @@ class ChatReader:
 
     @cached_property
     def _prompts(self) -> PromptReader:
-        return PromptReader(LanguageNames(self._runtime.languages))
+        return PromptReader(self._runtime.languages)
 
     def read(self, body: ChatBody) -> Request:
         """Return the task. Raises InvalidInput where it cannot be told, and UnknownModel."""
@@ -150,7 +150,7 @@ class ChatReader:
         if wish.task is None or wish.target is None:
             what = "what to do" if wish.task is None else "into which language"
             raise InvalidInput(
-                f"neither the model's name nor the messages plainly say {what}; models to name: {NAMES}",
+                f"neither the model's name nor the system message says {what}; models to name: {NAMES}",
                 field="model",
             )
         _require_room(text, body.most_tokens)

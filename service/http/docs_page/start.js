@@ -4,9 +4,10 @@ const paint = () => document.documentElement.classList.toggle("dark-mode", dark.
 paint();
 dark.addEventListener("change", paint);
 
-const common = {
-  defaultModelsExpandDepth: -1,
+SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#docs",
+  deepLinking: true,
+  defaultModelsExpandDepth: 0,
   validatorUrl: null, // else it would ask a host of its makers
-};
-SwaggerUIBundle({ ...common, url: "openapi.json", dom_id: "#docs", deepLinking: true, defaultModelsExpandDepth: 0 });
-SwaggerUIBundle({ ...common, url: "docs/compatible.json", dom_id: "#compatible" });
+});

@@ -394,7 +394,7 @@ def test_help_is_quick_and_names_its_commands():
 def test_every_command_s_help_has_an_example():
     for path in (["serve"], ["summarize"], ["translate"], ["detect"], ["models", "list"], ["models", "pull"]):
         assert "Example: dragoman" in dragoman(*path, "--help").stdout
-    for path in (["models", "check"], ["batch", "summarize"], ["batch", "translate"], ["batch", "requests"]):
+    for path in (["models", "check"], ["batch", "summarize"], ["batch", "translate"]):
         assert "Example: dragoman" in dragoman(*path, "--help").stdout
 
 

@@ -21,7 +21,7 @@ from models.tasks.turns import Turns
 from service.batch.jsonl import dumps
 from service.batch.record import Content
 from service.batch.unit import Done, Kept, Unit, UnitMemory
-from service.batch.work import Result, Work, described
+from service.batch.work import Result, Work, row_error
 from service.work.outputs import OutputKeys
 
 log = logging.getLogger(__name__)
@@ -244,7 +244,7 @@ def _kept(ran: _Ran, record_timeout_s: float | None) -> Kept:
         log.debug("a bug", exc_info=error)
     if isinstance(error, DeadlineExceeded):
         error = DeadlineExceeded(f"it was not done in {record_timeout_s:g} s and was given up")
-    return Kept(dumps(described(error)), True, "und", {}, ran.seconds)
+    return Kept(dumps(row_error(error)), True, "und", {}, ran.seconds)
 
 
 def _find(result: Mapping[str, Any], path: tuple[str, ...]) -> str | None:

@@ -87,7 +87,7 @@ class ResultKeys:
         return digest.digest()
 
 
-def described(error: Exception) -> dict[str, Any]:
+def row_error(error: Exception) -> dict[str, Any]:
     """Return the `error` of a row: its kind, as problem documents have it, and its words."""
     told: dict[str, Any] = {"type": kind_of(error).slug}
     if not isinstance(error, DragomanError):

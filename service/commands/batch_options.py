@@ -130,10 +130,7 @@ _RUN = (
     click.option(
         "--report", metavar="FILE", type=_WRITTEN, help="Write the run with plots to FILE, as HTML."
     ),
-)
-
-_ESTIMATE = click.option(
-    "--dry-run", is_flag=True, help="Count, tell languages, estimate the time; write nothing."
+    click.option("--dry-run", is_flag=True, help="Count, tell languages, estimate the time; write nothing."),
 )
 
 
@@ -158,13 +155,13 @@ class BatchOptions:
     log: str | None
     summary: str | None
     report: str | None
-    input_format: Any = None
-    text_field: str | None = None
-    html_field: str | None = None
-    id_field: str = "id"
-    result_field: str = "result"
-    omit_text: bool = False
-    dry_run: bool = False
+    input_format: Any
+    text_field: str | None
+    html_field: str | None
+    id_field: str
+    result_field: str
+    omit_text: bool
+    dry_run: bool
     shown_out: str | None = None
     """OUT as it is told, if it is at an address, and `out` what is written here."""
 
@@ -188,7 +185,7 @@ class BatchOptions:
         )
 
 
-batch_options = added(_IN, _OUT, *_RECORDS, *_RUN, _ESTIMATE)
+batch_options = added(_IN, _OUT, *_RECORDS, *_RUN)
 """Adds them all."""
 
 

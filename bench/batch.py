@@ -27,7 +27,7 @@ from models.tasks.translation import TranslationRequest
 from service.batch import preflight
 from service.batch.job import BatchJob, How, Where
 from service.batch.record import Content
-from service.batch.text_work import TextWork
+from service.batch.work import Work
 from service.runtime import Runtime
 from service.settings import Settings
 from service.work.outputs import OutputKeys
@@ -76,9 +76,9 @@ class Recorder:
 
 def bare(runtime: Runtime, texts: list[str], options: TranslationRequest, given: dict) -> dict[str, float]:
     """The engine alone: output tokens and seconds."""
-    task = TextWork(runtime, options, given)
+    task = Work(runtime, options, given)
     recorder = Recorder()
-    Driver([task.tasks(Content("text", text)).steps[0] for text in texts], wait=True, memory=recorder).run()
+    Driver([task.steps(Content("text", text)) for text in texts], wait=True, memory=recorder).run()
     engine = next(iter(recorder.made)).engine
     start = time.perf_counter()
     futures = engine.submit([wanted.generation for wanted in recorder.made], wait=True)
@@ -97,7 +97,7 @@ def whole(runtime: Runtime, texts: list[str], options: TranslationRequest, given
             cache=Path(folder) / "cache",
             summary=Path(folder) / "summary.json",
         )
-        task = TextWork(runtime, options, given)
+        task = Work(runtime, options, given)
         told = {"dragoman": "bench", "task": "translate", "parameters": {}, "models": {model: ""}}
         BatchJob(where, How(), task, told, OutputKeys(runtime)).run()
         return json.loads(where.summary.read_text())

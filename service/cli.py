@@ -18,7 +18,7 @@ from service.commands.doctor import doctor
 from service.commands.keys import keys
 from service.commands.mcp import mcp
 from service.commands.models import models
-from service.commands.session import Session, note, prepare_process
+from service.commands.session import INTERRUPTED, Session, note, prepare_process
 from service.commands.settings import settings
 from service.commands.text import detect, summarize, translate
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 DONE = 0
 FAILED = 1
 WRONG_USAGE = 2
-INTERRUPTED = 130
 
 SHOWN_ALLOWED = 20
 """Of more allowed values than this the rest is counted."""

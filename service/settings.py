@@ -43,7 +43,7 @@ ANONYMOUS_SHARES = 8
 So all without a key have together no more than this many shares, and take none of a key's."""
 
 PREFIX = "DRAGOMAN_"
-OTHERS = ("DEBUG", "SERVER", "KEY")
+DEBUG = f"{PREFIX}DEBUG"
 """Read elsewhere: by the command line."""
 
 _PLATFORM = re.compile(
@@ -285,7 +285,7 @@ def _own(variables: Mapping[str, str | None], fields: list[str]) -> dict[str, An
         if not _PLATFORM.fullmatch(name)
         and not (_PLATFORM_PORT.fullmatch(name) and _PLATFORM_URL.match(value or ""))
     }
-    known = sorted([f"{PREFIX}{field.upper()}" for field in fields] + [PREFIX + name for name in OTHERS])
+    known = sorted([DEBUG, *(f"{PREFIX}{field.upper()}" for field in fields)])
     for name in sorted(name.upper() for name in own if name.startswith(PREFIX.lower())):
         if name not in known:
             near = get_close_matches(name, known, n=1, cutoff=0.8)

@@ -53,9 +53,9 @@ class Program:
         self.start(source, out, *options, **how)
         return self.end()
 
-    def start(self, source, out, *options, task=TRANSLATE, kill_after_s=None, delay_s=0.0):
+    def start(self, source, out, *options, kill_after_s=None, delay_s=0.0):
         """Begin a run, which `end` waits for; returns the process's id."""
-        arguments = ["batch", *task, str(source), str(out), *options]
+        arguments = ["batch", *TRANSLATE, str(source), str(out), *options]
         asked = {
             "arguments": arguments,
             "log": str(self.log(out)),

@@ -23,7 +23,6 @@ from fake_runtime import FakeStore
 
 import service.batch.job  # here, and not in each process
 import service.batch.lanes as lanes
-import service.batch.request_work
 import service.batch.window as window
 import service.problems  # noqa: F401
 from models.better import BetterModels, Betters

@@ -33,9 +33,8 @@ from service.batch.record import Content, Record
 from service.batch.remembered import REMEMBERED_UNITS
 from service.batch.store import ResultStore, StoreFailed
 from service.batch.tally import Tally
-from service.batch.text_work import TextWork
 from service.batch.unit import Done, Kept, Unit
-from service.batch.work import ResultKeys
+from service.batch.work import ResultKeys, Work
 from service.cli import cli
 from service.commands.session import Session
 from service.settings import Settings
@@ -47,8 +46,7 @@ PAGE = "<html><body><article><p>" + "A sentence about the harbour. " * 20 + "</p
 
 
 def ran(task, content):
-    (steps,) = task.tasks(content).steps
-    return run(steps).unwrap()
+    return run(task.steps(content)).unwrap()
 
 
 def test_a_translation_of_html_is_html_or_the_articles_text():
@@ -69,7 +67,7 @@ def test_a_translation_of_html_is_html_or_the_articles_text():
     ):
         given = {"article": article, "format": format_, "protect": ["harbour"], "glossary": {}}
         options = TranslationRequest(text="", target="fr", protect=("harbour",))
-        result = ran(TextWork(runtime, options, given), content)
+        result = ran(Work(runtime, options, given), content)
         request = asked.pop()
         assert (request.format, request.protect) == (form, ("harbour",))
         assert ("<p>" in request.text) == (form == "html")
@@ -77,7 +75,7 @@ def test_a_translation_of_html_is_html_or_the_articles_text():
 
 
 def test_a_summary_reads_text_or_html():
-    task = TextWork(FakeRuntime(Settings()), SummaryRequest(length="long"), {"length": "long"})
+    task = Work(FakeRuntime(Settings()), SummaryRequest(length="long"), {"length": "long"})
     for content in (Content("text", "One. Two."), Content("html", PAGE), Content("markdown", "One. Two.")):
         result = ran(task, content)
         assert result["summary"].startswith("long:")
@@ -86,7 +84,7 @@ def test_a_summary_reads_text_or_html():
 
 
 def keys_of(given, job=None):
-    task = TextWork(FakeRuntime(Settings()), TranslationRequest(text="", target="fr"), given)
+    task = Work(FakeRuntime(Settings()), TranslationRequest(text="", target="fr"), given)
     return ResultKeys(task, job or {"models": {"m": "r1"}})
 
 
@@ -136,7 +134,7 @@ FRENCH = TranslationRequest(text="", target="fr", source="en")
 
 
 def unit_work(runtime, memory=None, timeout_s=None):
-    return UnitWork(TextWork(runtime, FRENCH, GIVEN), OutputKeys(runtime), memory, timeout_s)
+    return UnitWork(Work(runtime, FRENCH, GIVEN), OutputKeys(runtime), memory, timeout_s)
 
 
 def unit(*texts, sees=0):
@@ -516,7 +514,7 @@ def test_units_done_elsewhere_give_the_same_output(tmp_path):
         makers.append(Elsewhere(UnitWork(task, keys, memory)))
         return makers[-1]
 
-    task, keys = TextWork(runtime, FRENCH, GIVEN), OutputKeys(runtime)
+    task, keys = Work(runtime, FRENCH, GIVEN), OutputKeys(runtime)
     told = {"dragoman": "0", "task": "translate", "models": {"m": "r1"}}
     for name, make in (("here", None), ("there", elsewhere)):
         BatchJob(Where(str(source), str(tmp_path / name)), How(), task, told, keys, make).run()

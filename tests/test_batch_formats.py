@@ -26,9 +26,8 @@ from service.batch.output import JsonlOutput
 from service.batch.parquet import COLUMNS, ParquetInput
 from service.batch.record import Content, FieldNames, Record
 from service.batch.row import Row
-from service.batch.text_work import TextWork
-from service.batch.window import UNIT_SIZES, WINDOW_SIZES, windows
-from service.batch.work import ResultKeys
+from service.batch.window import UNIT_SIZES, WINDOW_SIZES, Size, windows
+from service.batch.work import ResultKeys, Work
 from service.settings import Settings
 
 NAMES = FieldNames()
@@ -321,7 +320,7 @@ class Generated:
             yield Record(i + 1, {"text": f"{i} " + "x" * (i % 500)})
 
 
-KEYS = ResultKeys(TextWork(FakeRuntime(Settings()), SummaryRequest(), {}), {"task": "t"})
+KEYS = ResultKeys(Work(FakeRuntime(Settings()), SummaryRequest(), {}), {"task": "t"})
 SIZE = WINDOW_SIZES["cpu"]
 
 
@@ -335,6 +334,14 @@ def test_windows_take_no_more_memory_for_more_records():
         return most
 
     assert peak(SIZE.records * 8) < 1.3 * peak(SIZE.records * 2)
+
+
+def test_windows_end_with_the_characters_of_all_fields():
+    """Memory stays flat however much records have beside their texts."""
+    fields = {"text": "One.", "own": {"notes": ["a" * 100, "b" * 300]}}
+    records = _Listed([Record(i + 1, fields) for i in range(9)])
+    found = windows(records, NAMES, KEYS, ("result",), Size(1024, 1000))
+    assert [len(each.records) for each in found] == [3, 3, 3]
 
 
 @settings(max_examples=60, deadline=None)

@@ -13,7 +13,7 @@ from models.tasks.translation import TranslationRequest
 from service.batch.processes import TextProcesses, text_processes
 from service.batch.record import Content
 from service.batch.store import ResultStore
-from service.batch.task import Order, Texts
+from service.batch.task import Order, Task
 from service.batch.unit import Unit
 from service.settings import Settings
 from service.workers import server_workers
@@ -108,7 +108,7 @@ def store():
 )
 def test_what_goes_wrong_in_a_process_is_told(monkeypatch, open_runtime, type_, said, store):
     monkeypatch.setattr("service.batch.processes.TRIES", 2)
-    order = Order(open_runtime, Texts("translate", TranslationRequest(text="", target="fr"), {}), {}, 5.0)
+    order = Order(open_runtime, Task("translate", TranslationRequest(text="", target="fr"), {}), {}, 5.0)
     with (
         TextProcesses(order, Path("engines.at"), store, count=2) as doer,
         pytest.raises(type_, match=said),

@@ -27,7 +27,7 @@ from service.batch.ray.cluster import RayFailed
 from service.batch.ray.memory import RayMemory
 from service.batch.record import Content
 from service.batch.remembered import REMEMBERED_UNITS
-from service.batch.task import Texts
+from service.batch.task import Task
 from service.batch.unit import Done, Kept, Unit
 from service.cli import cli
 from service.commands.session import Session
@@ -93,7 +93,7 @@ def test_the_memory_remembers_as_long_as_a_unit_may_see_it():
 
 # ------------------------------------------------------------------ workers
 
-TASK = Texts(
+TASK = Task(
     "translate",
     TranslationRequest(text="", target="fr", source="en"),
     {"target": "fr", "protect": [], "glossary": {}},
@@ -175,11 +175,11 @@ def test_a_worker_does_units_and_tells_what_is_to_be_remembered(worker):
     assert worker().progress()[1:] == (0, {})
     name, tokens, _ = one.progress()
     assert tokens == 0
-    done = one.do(UNIT, MODELS)
+    done = one.do(UNIT)
     assert [kept.failed for kept in done.kept] == [False, True]
     assert memory.recall(list(done.remember), 3) == done.remember != {}
     assert one.progress() == (name, done.effort.output_tokens, {})
-    again = worker(memory=FakeActor(memory)).do(replace(UNIT, number=4, sees=3), MODELS)
+    again = worker(memory=FakeActor(memory)).do(replace(UNIT, number=4, sees=3))
     assert [kept.body for kept in again.kept] == [kept.body for kept in done.kept]
     assert again.effort.output_tokens == 0, "it is all remembered"
 
@@ -189,15 +189,7 @@ def test_what_goes_wrong_with_a_worker_says_where(worker):
         worker(models={"dragoman/gemma3-270m-translate": "r2"}).begin()
     assert f"at revision r1, and the run is of revision r2 (on {gethostname()})" in caught.value.message
     with pytest.raises(EngineFailed, match=r"ZeroDivisionError: .* \(on "):
-        worker(runtime=lambda settings: 1 / 0).do(UNIT, MODELS)
-
-
-def test_models_that_a_run_comes_upon_later_are_the_driver_s_too(worker):
-    """Which models requests need, only the requests tell."""
-    one = worker()
-    assert isinstance(one.do(UNIT, {**MODELS, "google/flan-t5-base": "r1"}), Done)
-    with pytest.raises(ModelUnavailable, match="XLSum is here at revision r1"):
-        one.do(UNIT, {**MODELS, "csebuetnlp/mT5_multilingual_XLSum": "r2"})
+        worker(runtime=lambda settings: 1 / 0).do(UNIT)
 
 
 def test_models_are_had_at_the_revisions_of_the_driver():
@@ -256,7 +248,7 @@ class UnitActor:
         self.made += 1
         return "name", self.made, {7: 0.5}
 
-    def do(self, _unit, _models):
+    def do(self, _unit):
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -271,7 +263,7 @@ def doer(ray):
     made = []
 
     def doer(*actors, **options):
-        made.append(RayDoer([FakeActor(actor) for actor in actors], models={}, **options))
+        made.append(RayDoer([FakeActor(actor) for actor in actors], **options))
         return made[-1]
 
     yield doer

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from batch_program import TRANSLATE, Program, articles, until, written
+from batch_program import Program, articles, until, written
 from places import DataSet, ObjectStore, WebServer
 
 from models.errors import InvalidInput
@@ -106,39 +106,25 @@ def parquet(records):
     return file.getvalue()
 
 
-def requests(records):
-    body = [{"text": each["text"], "target": "fr", "source": "en"} for each in records]
-    made = (
-        {"custom_id": f"c{i}", "method": "POST", "url": "/v1/translate", "body": b}
-        for i, b in enumerate(body)
-    )
-    return lines([*made, {"custom_id": "bad"}])
-
-
 @pytest.mark.parametrize(
-    ("name", "data", "out", "task"),
+    ("name", "data", "out"),
     [
-        ("in.jsonl", lines(GOOD), "out.jsonl", TRANSLATE),
-        ("in.csv.gz", gzip.compress(table(GOOD)), "out.jsonl.zst", TRANSLATE),
-        ("in.parquet", parquet(GOOD), "out.parquet", TRANSLATE),
-        ("in.jsonl", requests(GOOD[:10]), "answers.jsonl", ("requests",)),
+        ("in.jsonl", lines(GOOD), "out.jsonl"),
+        ("in.csv.gz", gzip.compress(table(GOOD)), "out.jsonl.zst"),
+        ("in.parquet", parquet(GOOD), "out.parquet"),
     ],
-    ids=["jsonl", "csv", "parquet", "requests"],
+    ids=["jsonl", "csv", "parquet"],
 )
-def test_the_output_is_that_of_files_here(program, store, bucket, tmp_path, name, data, out, task):
+def test_the_output_is_that_of_files_here(program, store, bucket, tmp_path, name, data, out):
     (tmp_path / name).write_bytes(data)
     store.put(bucket, name, data)
-    here = [tmp_path / out, tmp_path / f"{out}.errors"]
-    assert program.run(tmp_path / name, here[0], task=task) == FAILED
+    here = tmp_path / out
+    assert program.run(tmp_path / name, here) == FAILED
     address = f"s3://{bucket}/deep/{out}"
     report = f"s3://{bucket}/deep/report.html"
-    assert program.run(f"s3://{bucket}/{name}", address, "--report", report, task=task) == FAILED
-    assert store.get(bucket, f"deep/{out}") == here[0].read_bytes()
-    there = [f"deep/{out}", "deep/report.html", name]
-    if task != TRANSLATE:
-        assert store.get(bucket, f"deep/{out}.errors") == here[1].read_bytes() != b""
-        there.append(f"deep/{out}.errors")
-    assert store.keys(bucket) == sorted(there)
+    assert program.run(f"s3://{bucket}/{name}", address, "--report", report) == FAILED
+    assert store.get(bucket, f"deep/{out}") == here.read_bytes()
+    assert store.keys(bucket) == sorted([f"deep/{out}", "deep/report.html", name])
     assert f"{address}: " in program.said()
 
 
@@ -161,7 +147,6 @@ def test_a_folder_of_articles(program, store, bucket, tmp_path):
     assert not any("d.mp4" in each for each in store.asked)
     store.put(bucket, "press/../../up.txt", b"Outside.")
     assert program.run(f"s3://{bucket}/press", tmp_path / "there.jsonl", "--overwrite") == 2
-    assert program.run(f"s3://{bucket}/press", tmp_path / "x.jsonl", task=("requests",)) == 2
     assert not list(tmp_path.rglob("up.txt"))
 
 
@@ -214,16 +199,16 @@ def test_what_may_not_be_written_shows_at_once_or_is_kept(program, store, bucket
     assert store.keys(bucket) == ["denied.jsonl"]
 
 
-def test_answers_are_put_there_last_and_the_same_command_goes_on(program, store, bucket, tmp_path):
-    (tmp_path / "in.jsonl").write_bytes(requests(GOOD[:5]))
-    given = (tmp_path / "in.jsonl", f"s3://{bucket}/answers.jsonl")
-    store.denied = lambda request: request.startswith("PUT") and "answers.jsonl.errors" not in request
-    assert program.run(*given, task=("requests",)) == 1
-    assert store.keys(bucket) == ["answers.jsonl.errors"]
+def test_out_is_put_there_last_and_the_same_command_goes_on(program, store, bucket, tmp_path):
+    source = written(tmp_path / "in.jsonl", ARTICLES[:10])
+    given = (source, f"s3://{bucket}/last.jsonl", "--report", f"s3://{bucket}/report.html")
+    store.denied = lambda request: request.startswith("PUT") and "report.html" not in request
+    assert program.run(*given) == 1
+    assert store.keys(bucket) == ["report.html"]
     store.reset()
-    assert program.run(*given, task=("requests",)) == FAILED
-    assert store.keys(bucket) == ["answers.jsonl", "answers.jsonl.errors"]
-    assert program.run(*given, task=("requests",)) == 2
+    assert program.run(*given) == FAILED
+    assert store.keys(bucket) == ["last.jsonl", "report.html"]
+    assert program.run(*given) == 2
 
 
 def test_an_output_that_is_there_is_replaced_only_if_told(program, store, bucket, tmp_path):

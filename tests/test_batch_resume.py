@@ -3,10 +3,9 @@
 import json
 import random
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from batch_program import TRANSLATE, Program, articles, written
+from batch_program import Program, articles, written
 
 UNIT_SENTENCES = 8 * 5
 LANES = 2
@@ -23,31 +22,16 @@ def rows(out):
     return [json.loads(line) for line in out.read_text().splitlines()]
 
 
-def requests(count):
-    """The articles as requests, some of several at once; every fifth has no `custom_id`."""
-    texts = [json.loads(line)["text"] for line in articles(count) if line != "nonsense"]
-    options = {"target": "fr", "source": "en"}
-    bodies = [
-        {"texts": texts[i : i + 3], **options} if i % 10 == 4 else {"text": texts[i], **options}
-        for i in range(len(texts))
-    ]
-    lines = [{"method": "POST", "url": "/v1/translate", "body": body} for body in bodies]
-    return [json.dumps({**line, "custom_id": f"c{i}"} if i % 5 else line) for i, line in enumerate(lines)]
-
-
-@pytest.mark.parametrize(
-    ("task", "lines"), [(TRANSLATE, articles(200)), (("requests",), requests(240))], ids=["texts", "requests"]
-)
-def test_killed_many_times_and_started_again(program, tmp_path, task, lines):
+def test_killed_many_times_and_started_again(program, tmp_path):
     """SIGKILL at random moments: the output is an unbroken run's to the byte, and little is done twice."""
-    source = written(tmp_path / "in.jsonl", lines)
+    source = written(tmp_path / "in.jsonl", articles(200))
     whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
-    assert program.run(source, whole, task=task) == 3
+    assert program.run(source, whole) == 3
 
     moments, kills = random.Random(11), 0
     while not out.exists():  # it gets its name last: a kill may come even after that
         moment = moments.uniform(0.05, 0.6 + kills / 20)  # a busy machine gets there too
-        code = program.run(source, out, task=task, delay_s=0.04, kill_after_s=moment)
+        code = program.run(source, out, delay_s=0.04, kill_after_s=moment)
         kills += code == -9
         assert code in (-9, 3)
         assert kills < 60
@@ -58,9 +42,6 @@ def test_killed_many_times_and_started_again(program, tmp_path, task, lines):
         "much less than a unit is lost, unless it has poison"
     )
     assert not list(tmp_path.glob("*.part"))
-    if task != TRANSLATE:
-        errors = [Path(f"{path}.errors").read_bytes() for path in (out, whole)]
-        assert errors[0] == errors[1] != b""
 
 
 def test_a_gpu_s_larger_units_are_killed_and_go_on_too(tmp_path):

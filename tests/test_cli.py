@@ -7,12 +7,17 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
+import docx
 import pytest
 from click.testing import CliRunner
+from fake_pool import cipher
 from fake_runtime import HUB_ONLY, POISON, FakeRuntime
+from http_fakes import settings as http_settings
+from test_jobs_partial import SENTENCES, TEXT, TicketRuntime
 
 from models.errors import EngineFailed, UnsupportedLanguage
 from service.cli import cli
+from service.commands import text
 from service.commands.session import Session
 from service.runtime import Runtime
 from service.settings import Settings
@@ -394,8 +399,88 @@ def test_help_is_quick_and_names_its_commands():
 def test_every_command_s_help_has_an_example():
     for path in (["serve"], ["summarize"], ["translate"], ["detect"], ["models", "list"], ["models", "pull"]):
         assert "Example: dragoman" in dragoman(*path, "--help").stdout
-    for path in (["models", "check"], ["batch", "summarize"], ["batch", "translate"], ["batch", "requests"]):
+    for path in (["models", "check"], ["batch", "summarize"], ["batch", "translate"]):
         assert "Example: dragoman" in dragoman(*path, "--help").stdout
+
+
+# ------------------------------------------------------------------ what is done after Ctrl-C
+
+
+@pytest.fixture
+def tickets():
+    """A runtime whose engine takes a submission for each ticket."""
+    runtime = TicketRuntime(http_settings())
+    yield runtime
+    runtime.engine.tickets.release(1000)
+
+
+@pytest.fixture
+def long_text(tmp_path):
+    (tmp_path / "long.txt").write_text(TEXT)
+    return tmp_path / "long.txt"
+
+
+def interrupted_at(number, monkeypatch, runtime, *arguments):
+    """A translation from English to French, and Ctrl-C when so many sentences are done."""
+
+    def pressed(done, *_):
+        if done >= number:
+            raise KeyboardInterrupt
+        return ""
+
+    monkeypatch.setattr(text, "progress", pressed)
+    runtime.engine.tickets.release(1)
+    done = dragoman("translate", "--from", "en", "--to", "fr", *arguments, runtime=lambda _: runtime)
+    assert done.exit_code == 130, done.stderr
+    return done
+
+
+def test_ctrl_c_prints_what_is_done(tickets, long_text, monkeypatch):
+    done = interrupted_at(24, monkeypatch, tickets, long_text)
+    assert done.stderr.startswith("note: interrupted: 24 of 80 sentences are translated, the others stand as")
+    assert sum(cipher(each) in done.stdout for each in SENTENCES) == 24
+    assert sum(each in done.stdout for each in SENTENCES) == 56
+    told = json.loads(interrupted_at(24, monkeypatch, tickets, long_text, "--json").stdout)
+    assert told["partial"] is True and len(told["segments"]) == 24
+
+
+def test_ctrl_c_before_anything_is_done_is_one_line(tickets, long_text, monkeypatch):
+    def pressed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tickets.engine, "submit", pressed)
+    done = interrupted_at(0, monkeypatch, tickets, long_text)
+    assert (done.stdout, done.stderr.strip()) == ("", "interrupted")
+
+
+def test_a_document_that_is_not_done_is_a_document(tickets, tmp_path, monkeypatch):
+    document = docx.Document()
+    for i, sentence in enumerate(SENTENCES):
+        paragraph = document.add_paragraph(sentence[:10])
+        paragraph.add_run(sentence[10:]).bold = i % 2 == 0
+    document.save(str(tmp_path / "long.docx"))
+    tickets.engine.tickets.release(20)  # a bold stretch is also translated by itself
+    interrupted_at(16, monkeypatch, tickets, tmp_path / "long.docx", "--output", tmp_path / "fr.docx")
+    said = [paragraph.text for paragraph in docx.Document(str(tmp_path / "fr.docx")).paragraphs]
+    assert len(said) == 80 and said[-1] == SENTENCES[-1]
+    assert sum(each not in SENTENCES for each in said) == 16
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "said"),
+    [
+        (0, 9.0, "0 of 1,410 sentences"),
+        (137, 1.0, "137 of 1,410 sentences"),
+        (137, 30.0, "137 of 1,410 sentences, about 5 minutes left"),
+        (1400, 30.0, "1,400 of 1,410 sentences"),
+        (1000, 100.0, "1,000 of 1,410 sentences, about 41 seconds left"),
+    ],
+)
+def test_how_far_it_is_in_words(done, seconds, said):
+    assert text.progress(done, 1410, seconds) == said
+
+
+# ------------------------------------------------------------------ the program
 
 
 def test_version():

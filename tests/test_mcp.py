@@ -13,7 +13,7 @@ from http_fakes import FakeRuntime, settings
 from mcp import Client, StdioServerParameters, stdio_client
 
 from service.cli import cli
-from service.commands.mcp import _here
+from service.commands.mcp import tools
 from service.http.app import create_app
 from service.settings import Settings
 from service.work.tools import tool_server
@@ -60,15 +60,16 @@ def test_over_http(compat_server: CompatServer) -> None:
     require_answers(call(lambda: f"{compat_server.url}mcp", all_tools))
 
 
-def test_over_standard_input_of_a_program_that_asks_a_server(compat_server: CompatServer) -> None:
-    arguments = ["-m", "service", "mcp", "--server", compat_server.url]
-    started = StdioServerParameters(command=sys.executable, args=arguments)
-    require_answers(call(lambda: stdio_client(started), all_tools))
-
-
-def test_without_a_server() -> None:
+def test_by_a_runtime_of_its_own() -> None:
     runtime: Any = CompatRuntime(Settings(summarize_model="facebook/bart-large-cnn"))
-    require_answers(call(lambda: tool_server(_here(runtime)), all_tools))
+    require_answers(call(lambda: tool_server(tools(runtime)), all_tools))
+
+
+def test_over_standard_input() -> None:
+    started = StdioServerParameters(command=sys.executable, args=["-m", "service", "mcp"])
+    asked = {"source": "Some 40 slept there.", "output": "Some 60 slept there.", "kind": "summary"}
+    done = call(lambda: stdio_client(started), lambda client: client.call_tool("check", asked))
+    assert "'60'" in done.content[0].text
 
 
 @pytest.mark.parametrize(

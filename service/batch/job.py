@@ -82,16 +82,12 @@ class Estimate:
 MakeDoer = Callable[[ResultStore | None], AbstractContextManager[Doer]]
 """Makes what does a job's units, with the store that remembers, if anything is to be remembered."""
 
-OpenOutput = Callable[[], AbstractContextManager[RowOutput]]
-"""Opens where rows go."""
-
 
 class BatchJob:
     """One task over one input. `told` describes the job as JSON: its task, its models, its options.
 
     `outputs` makes the keys of what engines give. Units are done in this process unless `make_doer` has them
-    done elsewhere; the output is the same. Rows go to `where.out` as its name tells,
-    unless `open_output` has them go elsewhere. `marks` are names of numbers that the store keeps as 1, for
+    done elsewhere; the output is the same. `marks` are names of numbers that the store keeps as 1, for
     the runs that go on from this one.
     """
 
@@ -103,7 +99,6 @@ class BatchJob:
         told: Mapping[str, Any],
         outputs: OutputKeys,
         make_doer: MakeDoer | None = None,
-        open_output: OpenOutput | None = None,
         marks: Sequence[str] = (),
     ):
         self._where = where
@@ -113,11 +108,10 @@ class BatchJob:
         self._outputs = outputs
         self._marks = marks
         self._make_doer = make_doer or self._lanes
-        self._open_output = open_output or (lambda: _output(where.out))
-        decisive = json.dumps({name: told[name] for name in ("dragoman", "task", "models")}, sort_keys=True)
-        # The models as told now: a work may find more as it goes.
-        self._keys = ResultKeys(work, json.loads(decisive))
-        self._rate_name = "characters_per_s " + hashlib.sha256(decisive.encode()).hexdigest()[:16]
+        decisive = {name: told[name] for name in ("dragoman", "task", "models")}
+        self._keys = ResultKeys(work, decisive)
+        digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+        self._rate_name = f"characters_per_s {digest[:16]}"
 
     def run(self) -> Tally:
         """Run the batch to its end. Raises TooManyErrors and InvalidInput."""
@@ -126,7 +120,7 @@ class BatchJob:
             found = stack.enter_context(source.opened(where.infile, how.fields, where.format))
             own_windows = self._windows(found)
             store = stack.enter_context(self._store(where.cache))
-            out = stack.enter_context(self._open_output())
+            out = stack.enter_context(_output(where.out))
             doer = stack.enter_context(self._make_doer(store if how.memory else None))
             watcher = stack.enter_context(_RunWatchers(where.log, how.rows.id))
             run = BatchRun(

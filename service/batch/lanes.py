@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from models.engine.protocol import Output
@@ -21,7 +21,7 @@ from models.tasks.turns import Turns
 from service.batch.jsonl import dumps
 from service.batch.record import Content
 from service.batch.unit import Done, Kept, Unit, UnitMemory
-from service.batch.work import Ran, Result, Work
+from service.batch.work import Result, Work, row_error
 from service.work.outputs import OutputKeys
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class UnitWork:
             for i, each in enumerate(ran):
                 if isinstance(each.error, DeadlineExceeded):
                     [ran[i]] = self._run([contents[i]], memory, own_s, effort)
-        kept = [_kept(each, content, self._work, own_s) for each, content in zip(ran, contents, strict=True)]
+        kept = [_kept(each, own_s) for each in ran]
         return Done(tuple(kept), {} if memory is None else memory.brief, effort)
 
     def _note(self, unit: int, done: int, total: int) -> None:
@@ -124,11 +124,10 @@ class UnitWork:
         limit_s: float | None,
         effort: Effort,
         on_progress: Callable[[int, int], None] | None = None,
-    ) -> list[Ran]:
+    ) -> "list[_Ran]":
         """Return the ends of the contents' tasks, which share their rounds and their time."""
-        tasks = [self._work.tasks(content) for content in contents]
         driver = Driver(
-            [steps for own in tasks for steps in own.steps],
+            [self._work.steps(content) for content in contents],
             deadline=None if limit_s is None else time.monotonic() + limit_s,
             wait=True,
             at_most=self._at_most,
@@ -151,11 +150,10 @@ class UnitWork:
                 raise outcome.error
         effort.add(driver.effort)
         a_token_s = driver.effort.engine_s / max(1, sum(each.output_tokens for each in outcomes))
-        ran = (
-            Ran(each.value, each.error, each.timings.text_s + a_token_s * each.output_tokens)
+        return [
+            _Ran(each.value, each.error, each.timings.text_s + a_token_s * each.output_tokens)
             for each in outcomes
-        )
-        return [own.join(list(islice(ran, len(own.steps)))) for own in tasks]
+        ]
 
 
 class _Recent:
@@ -228,7 +226,16 @@ class Lanes:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
-def _kept(ran: Ran, content: Content, work: Work, record_timeout_s: float | None) -> Kept:
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """A content's task that has ended."""
+
+    value: Result | None
+    error: Exception | None
+    seconds: float
+
+
+def _kept(ran: _Ran, record_timeout_s: float | None) -> Kept:
     if ran.error is None and ran.value is not None:
         language = _find(ran.value, ("detected", "language")) or _find(ran.value, ("source", "language"))
         return Kept(dumps(ran.value), False, language or "und", _flags(ran.value), ran.seconds)
@@ -237,7 +244,7 @@ def _kept(ran: Ran, content: Content, work: Work, record_timeout_s: float | None
         log.debug("a bug", exc_info=error)
     if isinstance(error, DeadlineExceeded):
         error = DeadlineExceeded(f"it was not done in {record_timeout_s:g} s and was given up")
-    return Kept(dumps(work.describe(error, content)), True, "und", {}, ran.seconds)
+    return Kept(dumps(row_error(error)), True, "und", {}, ran.seconds)
 
 
 def _find(result: Mapping[str, Any], path: tuple[str, ...]) -> str | None:
@@ -248,10 +255,6 @@ def _find(result: Mapping[str, Any], path: tuple[str, ...]) -> str | None:
 
 
 def _flags(result: Mapping[str, Any]) -> dict[str, int]:
-    """Count a result's flags by kind, in its sentences or segments, or those of its `results`."""
-    parts = [
-        part
-        for each in (result, *result.get("results", ()))
-        for part in (*each.get("sentences", ()), *each.get("segments", ()))
-    ]
+    """Count a result's flags by kind, in its sentences or segments."""
+    parts = (*result.get("sentences", ()), *result.get("segments", ()))
     return dict(Counter(flag["kind"] for part in parts for flag in part.get("flags") or ()))

@@ -37,27 +37,20 @@ def _line(row: Row) -> bytes:
 
 @contextmanager
 def opened(out: Path) -> Iterator[RowOutput]:
-    """Open the file `out` for rows, in the format that its name tells; see `whole`."""
-    with whole(out) as stream:
-        if inner_suffix(out.name) == ".parquet":
-            with ParquetOutput(stream) as output:
-                yield output
-        else:
-            yield JsonlOutput(stream)
+    """Open the file `out` for rows, in the format that its name tells.
 
-
-@contextmanager
-def whole(out: Path) -> Iterator[BinaryIO]:
-    """Open the file `out`, compressed as its name tells, under another name until all is written.
-
-    Raises InvalidInput if another run writes it.
+    It has another name until all is written. Raises InvalidInput if another run writes it.
     """
     part = out.with_name(out.name + ".part")
     with part.open("ab") as file:
         lock(file, part, f"another run is writing {part}")
         file.truncate(0)
         with compressed(file, out.name) as stream:
-            yield stream
+            if inner_suffix(out.name) == ".parquet":
+                with ParquetOutput(stream) as output:
+                    yield output
+            else:
+                yield JsonlOutput(stream)
         file.flush()
         os.fsync(file.fileno())
         part.replace(out)

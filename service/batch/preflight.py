@@ -86,20 +86,15 @@ def needed(runtime: "Runtime", request: Request) -> list[ModelEntry]:
     return found
 
 
-def revision(runtime: "Runtime", entry: ModelEntry) -> str:
-    """A model's revision, which stays the one it was pulled at. Raises ModelUnavailable.
+def _ready(runtime: "Runtime", entry: ModelEntry, load: bool) -> str:
+    """Fetch a model, and with `load` load it; returns its revision, which stays the one it was pulled at.
 
-    Which models a pattern stands for, each text's language decides.
+    Which models a pattern stands for, each text's language decides. Raises ModelUnavailable.
     """
     if entry.is_pattern:
         return "by pair"
-    ready = runtime.store.state(entry) == "ready"
-    return runtime.store.revision(entry) if ready else runtime.store.pull(entry)
-
-
-def _ready(runtime: "Runtime", entry: ModelEntry, load: bool) -> str:
-    """Fetch a model, and with `load` load it; returns its revision."""
-    found = revision(runtime, entry)
-    if load and not entry.is_pattern:
+    is_here = runtime.store.state(entry) == "ready"
+    found = runtime.store.revision(entry) if is_here else runtime.store.pull(entry)
+    if load:
         runtime.pool.load(entry.name)
     return found

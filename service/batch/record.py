@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from models.errors import InvalidInput
 
-Form = Literal["text", "html", "markdown", "request"]
+Form = Literal["text", "html", "markdown"]
 
 Fields = Mapping[str, Any]
 

@@ -197,14 +197,14 @@ class BatchRun:
         errors = [row.error for row in rows if row.error is not None]
         self._written_errors += len(errors)
         for error in errors:
-            self.tally.failed(*_told(error))
+            self.tally.failed(error["line"], error["type"], error["message"])
         for place, key in enumerate(window.keys):
             self._watcher.wrote(len(window.value(place)), kept[key] if key is not None else None)
 
     def _row(self, window: Window, place: int, kept: Mapping[bytes, Kept]) -> Row:
         record, key = window.records[place], window.keys[place]
         fields = {name: value for name, value in record.fields.items() if name not in self._names.omitted}
-        error: Mapping[str, object]
+        error: Mapping[str, Any]
         if key is None:
             error = window.problems[place]
         elif not kept[key].failed:
@@ -212,12 +212,3 @@ class BatchRun:
         else:
             error = json.loads(kept[key].body)
         return Row(fields, self._names.id, self._names.result, error={**error, "line": record.line})
-
-
-def _told(error: Mapping[str, Any]) -> tuple[int, str, str]:
-    """Return the line, the kind and the message of an error in any form that rows have."""
-    if error.get("response"):
-        problem = error["response"]["body"]
-        return error["line"], problem["type"].rsplit("/", 1)[-1], problem["detail"]
-    own = error.get("error") or error
-    return error["line"], own.get("type") or own["code"], own["message"]

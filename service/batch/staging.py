@@ -28,8 +28,6 @@ class Staging:
         self._folder = folder
         self._written: list[tuple[Path, Remote]] = []
         self._shown: dict[str, str] = {}
-        self._putting = folder / "putting"
-        """Is there while some of what was written may be at its address, and OUT is not."""
 
     def fetched(self, url: str, hears: Hears) -> Path:
         """Return the file or folder here that has what is at the address. Raises as `fetch` does."""
@@ -48,8 +46,7 @@ class Staging:
         place.unlink(missing_ok=True)  # whole, and perhaps not put there; it is made again of its cache
         if check:
             remote.require_writable()
-            is_own = role != "out" and self._putting.exists()
-            if not (overwrite or is_own) and (there := remote.exists()) is not False:
+            if not overwrite and (there := remote.exists()) is not False:
                 was = "exists" if there else "may exist, which cannot be seen from here"
                 raise InvalidInput(f"{remote.shown} {was}; --overwrite replaces it")
         self._written.append((place, remote))
@@ -58,7 +55,6 @@ class Staging:
 
     def put(self) -> None:
         """Put what there is at its addresses, OUT last. Raises RemoteFailed, InvalidInput."""
-        self._putting.touch()
         for place, remote in reversed(self._written):
             if not place.exists():
                 continue
@@ -71,7 +67,6 @@ class Staging:
         """Remove all that the next run does not need: everything but OUT's cache."""
         for place, _ in self._written:
             place.unlink(missing_ok=True)
-        self._putting.unlink(missing_ok=True)
         shutil.rmtree(self._folder / "in", ignore_errors=True)
 
     def leave(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from models.errors import InvalidInput
 from service.batch.record import Content, FieldNames, Record
 from service.batch.source import RecordSource
-from service.batch.work import ResultKeys
+from service.batch.work import ResultKeys, row_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _add(window: Window, record: Record, names: FieldNames, keys: ResultKeys, ta
         names.check(record, taken)
         content = names.content(record)
     except InvalidInput as problem:
-        window.problems[len(window.records)] = keys.work.describe(problem, None)
+        window.problems[len(window.records)] = row_error(problem)
         content = None
     window.records.append(record)
     window.contents.append(content)

@@ -1,49 +1,74 @@
-"""The protocol of the work on each content of a batch, and the keys of its results. Knows no files."""
+"""The work on each record's content: one task with the same options for all, and the keys of its results."""
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from operator import itemgetter
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+from models.errors import DragomanError
 from models.tasks.steps import Steps
+from models.tasks.summary import SummaryRequest
+from models.text.article.page import read_html
 from service.batch.record import Content
+from service.problems import kind_of
+from service.recollection import FileMemory
+from service.work import plan
+from service.work.plan import Request
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
 
 KEY_BYTES = 16
 
 Result = dict[str, Any]
-Parameters = Mapping[str, Any]
-
-
-@dataclass(slots=True)
-class Ran:
-    """A task that has ended."""
-
-    value: Result | None
-    error: Exception | None
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Tasks:
-    """The tasks of one content, which share their rounds, and the function that joins their ends."""
+class Work:
+    """Summaries or translations by `options`, whose own text doesn't count; `given` is the same as JSON.
 
-    steps: Sequence[Steps[Result]]
-    join: Callable[[Sequence[Ran]], Ran] = itemgetter(0)
+    HTML is translated as HTML, or if `article` is given as the text of the article found in it.
+    """
 
+    runtime: "Runtime"
+    options: Request
+    given: Mapping[str, Any]
+    memory: FileMemory | None = None
 
-class Work(Protocol):
-    """The work on every content."""
+    def steps(self, content: Content) -> Steps[Result]:
+        """Return the task for a content. It raises, as it runs, what is wrong with it."""
+        text = read_html(content.value).content() if self._is_article(content) else content.value
+        recall = None if self.memory is None else self.memory.recall
+        done = yield from plan.steps(self.runtime, self._request(content, text), recall)
+        result = plan.untimed(replace(done, cautions=()))  # those are said once for the whole run
+        if self._is_article(content):  # as in a summary: the spans refer to it
+            result["source"]["text"] = text
+        return result
 
-    def tasks(self, content: Content) -> Tasks:
-        """Return the tasks for a content. They raise, as they run, what is wrong with it."""
+    def parameters(self, content: Content) -> Mapping[str, Any]:
+        """Return all that decides this content's result beside itself, and is not the same for all; JSON."""
+        if isinstance(self.options, SummaryRequest):
+            return self.given
+        own = {**self.given, "format": self._format(content), "article": self._is_article(content)}
+        if own["format"] == "text" and content.form == "text":
+            protect, glossary = self.given.get("protect") or [], self.given.get("glossary") or {}
+            own["protect"], own["glossary"] = _touching(protect, glossary, content.value)
+        return own
 
-    def parameters(self, content: Content) -> Parameters:
-        """Return all that decides this content's result beside itself; JSON."""
+    def _request(self, content: Content, text: str) -> Request:
+        if not isinstance(self.options, SummaryRequest):
+            return replace(self.options, text=text, format=self._format(content))
+        is_html = content.form == "html"
+        return replace(self.options, text=None if is_html else text, html=text if is_html else None)
 
-    def describe(self, error: Exception, content: Content | None) -> dict[str, Any]:
-        """Return the JSON for an error of this content, or of a record that has none."""
+    def _is_article(self, content: Content) -> bool:
+        return content.form == "html" and bool(self.given.get("article"))
+
+    def _format(self, content: Content) -> Any:
+        if content.form == "html":
+            return "text" if self._is_article(content) else "html"
+        return self.given.get("format") or content.form
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +87,20 @@ class ResultKeys:
         return digest.digest()
 
 
-def touching(
+def row_error(error: Exception) -> dict[str, Any]:
+    """Return the `error` of a row: its kind, as problem documents have it, and its words."""
+    told: dict[str, Any] = {"type": kind_of(error).slug}
+    if not isinstance(error, DragomanError):
+        return told | {"message": f"{type(error).__name__}: {error}"}
+    told["message"] = error.message
+    if error.field is not None:
+        told["field"] = error.field
+    if error.allowed is not None:
+        told["allowed"] = error.allowed
+    return told
+
+
+def _touching(
     protect: Sequence[str], glossary: Mapping[str, str], text: str
 ) -> tuple[list[str], dict[str, str]]:
     """Return the terms that may stand in a text: those whose letters do, whatever is between them."""

@@ -4,7 +4,6 @@ import gc
 import hashlib
 import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models.errors import ModelUnavailable
-from service.batch.remote import shown
-from service.commands.batch_options import BatchOptions, batch_options, request_options, split
+from service.commands.batch_options import BatchOptions, batch_options, split
 from service.commands.batch_places import brought_here
 from service.commands.options import (
     summary_options,
@@ -27,8 +25,7 @@ if TYPE_CHECKING:
     from models.better import Betters
     from models.entry import ModelEntry
     from models.loading import Store
-    from service.batch.job import BatchJob, Estimate, How, MakeDoer, OpenOutput, Where
-    from service.batch.record import FieldNames
+    from service.batch.job import BatchJob, Estimate, How, MakeDoer, Where
     from service.batch.task import Task
     from service.runtime import Runtime
 
@@ -41,28 +38,27 @@ TOO_MANY_FAILED = 4
 EXAMPLES = """\b
 Examples: dragoman batch summarize articles.jsonl summaries.jsonl --length short
           dragoman batch translate --to fr articles.jsonl french.jsonl
-          dragoman batch requests requests.jsonl answers.jsonl
 """
 
 
 @tells_formats
 @click.group(epilog=EXAMPLES)
 def batch() -> None:
-    """Summarize or translate many articles, or answer the requests of an OpenAI batch file.
+    """Summarize or translate many articles.
 
     IN is JSON lines, CSV or TSV (the first row has the names), or Parquet, as its name tells; or a folder, of
     which every file ({FORMATS}) is a record, with its path as `id`. A record has
     `text` or `html`, perhaps `id`, and fields of its own. OUT is JSON lines, or Parquet if it is called so.
     Names that end with .gz or .zst are compressed. `-` is standard input or output, as JSON lines.
 
-    IN, OUT, --errors, --summary and --report may be at s3://, gs:// or hf://, and IN at https:// (the extra
+    IN, OUT, --summary and --report may be at s3://, gs:// or hf://, and IN at https:// (the extra
     `remote`). What is written appears there when it is whole; until then it is kept in this machine's cache,
     and so is OUT.cache.
 
     OUT has a line for each record, in order: the record as it was, and a field `result` (what --json shows
     for one article, without timings) or a field `error` (type, message, field, line). In Parquet the columns
     are `id`, `record` and `result` (both as JSON), `text` (the summary or translation) and `error`. A bad
-    record never stops the run. (`dragoman batch requests --help` tells what these are for requests.)
+    record never stops the run.
 
     Until all is done, OUT is called OUT.part. Every result is kept in OUT.cache by its text, the model and
     its revision, and the options that touch it. So the same command, started again after whatever
@@ -86,10 +82,10 @@ def batch() -> None:
 def summarize(session: Session, /, **given: Any) -> int:
     """Summarize every record of IN into OUT."""
     from models.tasks.summary import SummaryRequest
-    from service.batch.task import Texts
+    from service.batch.task import Task
 
     options, own = split(given)
-    return _batch(session, options, Texts("summarize", SummaryRequest(**own), own))
+    return _batch(session, options, Task("summarize", SummaryRequest(**own), own))
 
 
 @batch.command(epilog="Example: dragoman batch translate --to fr articles.jsonl french.jsonl")
@@ -98,73 +94,23 @@ def summarize(session: Session, /, **given: Any) -> int:
 @click.pass_obj
 def translate(session: Session, /, **given: Any) -> int:
     """Translate every record of IN into OUT."""
-    from service.batch.task import Texts
+    from service.batch.task import Task
 
     options, own = split(given)
     pairs = own.pop("remembered")
     request = translation_request(own, "")
     if pairs:
         own["memory"] = hashlib.sha256(repr(pairs).encode()).hexdigest()
-    return _batch(session, options, Texts("translate", request, own, tuple(pairs)))
+    return _batch(session, options, Task("translate", request, own, tuple(pairs)))
 
 
-@batch.command(epilog="Example: dragoman batch requests requests.jsonl answers.jsonl")
-@request_options
-@click.pass_obj
-def requests(session: Session, /, **given: Any) -> int:
-    """Answer the requests of an OpenAI batch file.
-
-    A line of IN is {"custom_id": ..., "method": "POST", "url": ..., "body": {...}}. The url is /v1/summarize
-    or /v1/translate, and the body what that takes over HTTP, each with options, `model` and `texts` of its
-    own, but not `stream`. A glossary that is kept here is found by its name, if it was made without a key.
-
-    A line of OUT is {"id": ..., "custom_id": ..., "response": {"status_code": 200, "request_id": ...,
-    "body": {...}}, "error": null}, in the order of IN; the body is the HTTP answer without its timings.
-
-    What was refused or failed is in OUT.errors instead, in the same form, with the status and the problem
-    that HTTP answers. A line that is no request for here has a null `response` and an `error` (code, message,
-    param, line).
-    """
-    options, _ = split({**given, "input_format": "jsonl"})
-    if options.errors is None and options.out != "-":
-        options = replace(options, errors=f"{options.out}.errors")
-    from service.batch.requests import RequestFields
-    from service.batch.seen import Seen
-    from service.batch.task import Requests
-
-    with Seen() as seen:
-        code = _batch(session, options, Requests(), RequestFields(seen=seen), _answers)
-    if code == SOME_FAILED and options.errors is not None:
-        note(f"what failed is in {shown(options.errors)}")
-    return code
-
-
-def _answers(options: BatchOptions) -> "OpenOutput":
-    from service.batch import request_output
-
-    out = None if options.out == "-" else Path(options.out)
-    return partial(request_output.opened, out, _path(options.errors))
-
-
-def _batch(
-    session: Session,
-    options: BatchOptions,
-    task: "Task",
-    fields: "FieldNames | None" = None,
-    output: "Callable[[BatchOptions], OpenOutput] | None" = None,
-) -> int:
+def _batch(session: Session, options: BatchOptions, task: "Task") -> int:
     """Check what can be checked at once, load the models, run; returns the exit code."""
     with brought_here(session, options) as here:
-        return _batch_here(session, here, task, fields, None if output is None else output(here))
+        return _batch_here(session, here, task)
 
 
-def _batch_here(
-    session: Session,
-    options: BatchOptions,
-    task: "Task",
-    fields: "FieldNames | None",
-    open_output: "OpenOutput | None",
-) -> int:
+def _batch_here(session: Session, options: BatchOptions, task: "Task") -> int:
     by_ray = options.engine == "ray" and not options.dry_run
     if by_ray:
         from service.batch.ray.environment import prepare
@@ -191,15 +137,13 @@ def _batch_here(
             told["cautions"] = list(found)
         for each in found:
             note(f"note: {each}")
-        where, how = _settings(options, fields, "cpu" if by_ray else runtime.device)
+        where, how = _settings(options, "cpu" if by_ray else runtime.device)
         make_doer: MakeDoer | None = None
         if by_ray:
             make_doer = _by_ray(session.opener(**given), options, task, models, session.settings().device)
         elif count > 1:
             make_doer = _by_processes(session.opener(**given), options, task, runtime.part_engines(), count)
-        job = BatchJob(
-            where, how, task.work(runtime), told, OutputKeys(runtime), make_doer, open_output, marks
-        )
+        job = BatchJob(where, how, task.work(runtime), told, OutputKeys(runtime), make_doer, marks)
         if options.dry_run:
             with session.waiting("looking through the input"):
                 estimate = job.estimate(runtime.detector)
@@ -244,7 +188,7 @@ def _better(session: Session, options: BatchOptions, task: "Task") -> tuple[dict
             + (", with which it began; --restart begins anew" if begun_with is not None else "")
         )
         return {"models": "bundled"}, marks
-    named = [model] if (model := task.told().get("parameters", {}).get("model")) else []
+    named = [model] if (model := task.given.get("model")) else []
     return {"models": settings.models, "allow_models": (*named, *(entry.name for entry in entries))}, marks
 
 
@@ -371,11 +315,11 @@ def _show(estimate: "Estimate") -> int:
     return 0
 
 
-def _settings(options: BatchOptions, fields: "FieldNames | None", device: str) -> "tuple[Where, How]":
+def _settings(options: BatchOptions, device: str) -> "tuple[Where, How]":
     from service.batch.job import How, Where
     from service.batch.run import RowNames
 
-    fields = fields or options.field_names()
+    fields = options.field_names()
     where = Where(
         options.infile,
         options.out,

@@ -41,9 +41,6 @@ _FILE = _Place(dir_okay=False)
 _WRITTEN = _Place(WRITTEN, dir_okay=False)
 
 _IN = click.argument("infile", metavar="IN", type=_Place(tuple(LIBRARIES), exists=True, allow_dash=True))
-_LINES = click.argument(
-    "infile", metavar="IN", type=_Place(tuple(LIBRARIES), exists=True, dir_okay=False, allow_dash=True)
-)
 _OUT = click.argument("out", metavar="OUT", type=_Place(WRITTEN, dir_okay=False, allow_dash=True))
 
 _RECORDS = (
@@ -133,16 +130,7 @@ _RUN = (
     click.option(
         "--report", metavar="FILE", type=_WRITTEN, help="Write the run with plots to FILE, as HTML."
     ),
-)
-
-_ESTIMATE = click.option(
-    "--dry-run", is_flag=True, help="Count, tell languages, estimate the time; write nothing."
-)
-_ERRORS = click.option(
-    "--errors",
-    metavar="FILE",
-    type=_WRITTEN,
-    help="Where what failed goes, if not to OUT.errors; or, if OUT is -, to standard output too.",
+    click.option("--dry-run", is_flag=True, help="Count, tell languages, estimate the time; write nothing."),
 )
 
 
@@ -167,15 +155,13 @@ class BatchOptions:
     log: str | None
     summary: str | None
     report: str | None
-    input_format: Any = None
-    text_field: str | None = None
-    html_field: str | None = None
-    id_field: str = "id"
-    result_field: str = "result"
-    omit_text: bool = False
-    dry_run: bool = False
-    errors: str | None = None
-    """Of requests: where those go that failed; None for standard output."""
+    input_format: Any
+    text_field: str | None
+    html_field: str | None
+    id_field: str
+    result_field: str
+    omit_text: bool
+    dry_run: bool
     shown_out: str | None = None
     """OUT as it is told, if it is at an address, and `out` what is written here."""
 
@@ -199,10 +185,8 @@ class BatchOptions:
         )
 
 
-batch_options = added(_IN, _OUT, *_RECORDS, *_RUN, _ESTIMATE)
+batch_options = added(_IN, _OUT, *_RECORDS, *_RUN)
 """Adds them all."""
-request_options = added(_LINES, _OUT, _ERRORS, *_RUN)
-"""Adds those that are of use where each line is a request."""
 
 
 def split(given: dict[str, Any]) -> tuple[BatchOptions, dict[str, Any]]:
@@ -230,7 +214,6 @@ def check(options: BatchOptions) -> None:
         if path is not None and not Path(path).parent.is_dir():
             raise click.BadParameter(f"there is no folder {Path(path).parent}", param_hint=f"--{name}")
     _check_out(options)
-    _check_errors(options)
 
 
 OTHER_FORMATS = (".csv", ".tsv", ".json", ".xlsx", ".txt", ".html", ".docx", ".pdf")
@@ -255,25 +238,3 @@ def _check_out(options: BatchOptions) -> None:
         )
     if out.exists() and not (options.overwrite or options.retry_failed):
         raise click.BadParameter(f"{out} exists; --overwrite replaces it", param_hint="OUT")
-
-
-def _check_errors(options: BatchOptions) -> None:
-    from service.batch.compression import inner_suffix
-
-    if options.errors is None:
-        return
-    errors = Path(options.errors)
-    for name, path in (("OUT", Path(options.out)), ("--errors", errors)):
-        if inner_suffix(path.name) == ".parquet":
-            raise click.BadParameter("answers are JSON lines, not Parquet", param_hint=name)
-    if not errors.parent.is_dir():
-        raise click.BadParameter(f"there is no folder {errors.parent}", param_hint="--errors")
-    for name in ("infile", "out"):
-        if errors.resolve() == Path(getattr(options, name)).resolve():
-            raise click.BadParameter(
-                f"{errors} is {name.upper().removesuffix('FILE')}", param_hint="--errors"
-            )
-    # a run may be cut off when it has named this one, and not OUT
-    begun = Path(f"{options.out}.part").exists()
-    if errors.exists() and not (options.overwrite or options.retry_failed or begun):
-        raise click.BadParameter(f"{errors} exists; --overwrite replaces it", param_hint="--errors")

@@ -10,7 +10,7 @@ from service.batch.remote import scheme_of, shown
 from service.commands.batch_options import BatchOptions, check
 from service.commands.session import Session, note
 
-ROLES = ("out", "errors", "summary", "report")
+ROLES = ("out", "summary", "report")
 """In this order they are made ready; they are put at their addresses in the opposite one, so OUT is last."""
 
 
@@ -38,7 +38,7 @@ def brought_here(session: Session, options: BatchOptions) -> Iterator[BatchOptio
         for name, url in there.items():
             replaced = overwrite or name in ("summary", "report")
             place = staging.written(name, url, overwrite=replaced, check=not options.dry_run)
-            here = replace(here, **{name: str(place)})  # type: ignore[arg-type]  # all four are strings
+            here = replace(here, **{name: str(place)})  # type: ignore[arg-type]  # all three are strings
         check(here)
         if is_remote:
             note(f"fetching {shown(options.infile)}")

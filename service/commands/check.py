@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from service.commands.remote import answered, body_of, server_options
 from service.commands.session import Session, count, note, write
 from service.commands.source import ALLOW_PRIVATE, ARGUMENT, FILE, read, tells_formats
 from service.commands.text import HTML, JSON
@@ -24,7 +23,6 @@ FLAGGED = 3
 @click.option("--from", "source_language", default="auto", metavar="LANG", help="SOURCE's language.")
 @click.option("--to", "target", metavar="LANG", help="OUTPUT's language.")
 @ALLOW_PRIVATE
-@server_options
 @JSON
 @click.pass_obj
 def check(
@@ -43,7 +41,7 @@ def check(
     if one of them is an error and not a mere warning.
     """
     from models.tasks.checker import CheckRequest
-    from service.schemas.checking import CheckAnswer, CheckBody, render_check
+    from service.schemas.checking import render_check
 
     settings = session.settings()
     written = read(output, settings, allow_private=session.allow_private).words()
@@ -55,12 +53,9 @@ def check(
         target=target,
     )
 
-    def here() -> "CheckAnswer":
-        with session.runtime() as runtime:
-            outcome = runtime.run_all([runtime.checker.steps(request)], wait=True)[0]
-        return render_check(outcome.unwrap(), written)
-
-    answer = answered(session, "/v1/check", body_of(request, CheckBody), CheckAnswer, here)
+    with session.runtime() as runtime:
+        (outcome,) = runtime.run_all([runtime.checker.steps(request)], wait=True)
+    answer = render_check(outcome.unwrap(), written)
     if as_json:
         write(answer.model_dump_json(indent=2))
     else:
@@ -73,23 +68,17 @@ def check(
 @FILE
 @HTML
 @ALLOW_PRIVATE
-@server_options
 @JSON
 @click.pass_obj
 def clean(session: Session, file: str, is_html: bool | None, as_json: bool) -> None:
     """Print the article in FILE without what the web page put around it, and say what was left out."""
-    from service.schemas.checking import CleanAnswer, render_clean
+    from models.text.article.page import read_html
+    from models.text.article.paste import read_pasted
+    from service.schemas.checking import render_clean
 
     source = read(file, session.settings(), allow_private=session.allow_private)
     given = source.article(is_html=is_html)
-
-    def here() -> "CleanAnswer":
-        from models.text.article.page import read_html
-        from models.text.article.paste import read_pasted
-
-        return render_clean((read_html if given.field == "html" else read_pasted)(given.text))
-
-    answer = answered(session, "/v1/clean", {given.field: given.text}, CleanAnswer, here)
+    answer = render_clean((read_html if given.field == "html" else read_pasted)(given.text))
     if as_json:
         write(answer.model_dump_json(indent=2))
         return

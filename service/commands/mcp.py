@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from service.commands.machine import has
-from service.commands.remote import ask, server_options
 from service.commands.session import Session
 
 if TYPE_CHECKING:
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from service.work.tools import Do, ToolName
 
 
-@click.command(epilog="Example: dragoman mcp --server http://127.0.0.1:8080")
-@server_options
+@click.command(epilog="Example: dragoman mcp")
 @click.pass_obj
 def mcp(session: Session) -> None:
     """Serve tools over the Model Context Protocol, on standard input and output.
@@ -30,20 +28,12 @@ def mcp(session: Session) -> None:
         )
     from service.work.tools import tool_server
 
-    if session.server:
-        tool_server(_asking(session)).run("stdio")
-        return
     with session.runtime() as runtime:
-        tool_server(_here(runtime)).run("stdio")
+        tool_server(tools(runtime)).run("stdio")
 
 
-def _asking(session: Session) -> "Do":
-    from service.work.tools import ANSWERS
-
-    return lambda name, body: ask(session, f"/v1/{name}", body, ANSWERS[name])
-
-
-def _here(runtime: "Runtime") -> "Do":
+def tools(runtime: "Runtime") -> "Do":
+    """Return what does the tools' work."""
     from models.text.article.page import read_html
     from models.text.article.paste import read_pasted
     from service.schemas.checking import parse_check, parse_clean, render_check, render_clean

@@ -10,7 +10,6 @@ import click
 
 from models.errors import DragomanError, InvalidInput, ModelUnavailable
 from service.commands import machine
-from service.commands.remote import ask, server_options
 from service.commands.session import JSON, Session, note, write, write_json, write_table
 from service.commands.sets import gigabytes, set_lines, set_rows
 
@@ -42,31 +41,16 @@ def models() -> None:
 
 
 @models.command("list", epilog="Example: dragoman models list --json")
-@server_options
 @JSON
 @click.pass_obj
 def list_models(session: Session, as_json: bool) -> None:
-    """Show every model that can be used by its name, its size on this disk, and whether it is here.
-
-    With --server, those of the server, and which of them are loaded.
-    """
-    rows = _servers(session) if session.server else _own(session)
-    if as_json:
-        write_json(rows)
-        return
-    write_table(_table(rows))
-    if any(row.get("needs_download") for row in rows):
-        first = "without DRAGOMAN_OFFLINE, " if session.settings().offline else ""
-        note(f"not pulled: {first}it is fetched by `dragoman models pull NAME`, or when it is first used")
-
-
-def _own(session: Session) -> list[dict[str, Any]]:
+    """Show every model that can be used by its name, its size on this disk, and whether it is here."""
     from models.inventory import bytes_on_disk, is_prepared
 
     with session.runtime() as runtime:
         settings = runtime.settings
         defaults = {"summarize": settings.summarize_model, "translate": settings.translate_model}
-        return [
+        rows: list[dict[str, Any]] = [
             {
                 **{field: getattr(entry, field) for field in FIELDS},
                 "state": runtime.store.state(entry),
@@ -77,15 +61,13 @@ def _own(session: Session) -> list[dict[str, Any]]:
             }
             for entry in runtime.catalog.entries
         ]
-
-
-def _servers(session: Session) -> list[dict[str, Any]]:
-    from service.schemas.models import ModelList
-
-    found = ask(session, "/v1/models", None, ModelList)
-    return [
-        {**model.model_dump(), "state": "loaded" if model.loaded else "not loaded"} for model in found.models
-    ]
+    if as_json:
+        write_json(rows)
+        return
+    write_table(_table(rows))
+    if any(row["needs_download"] for row in rows):
+        first = "without DRAGOMAN_OFFLINE, " if settings.offline else ""
+        note(f"not pulled: {first}it is fetched by `dragoman models pull NAME`, or when it is first used")
 
 
 @models.command(epilog="Example: dragoman models sets")
@@ -272,7 +254,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> "Table":
             _languages(row["languages"]),
             row["licence"],
             ", ".join(row["default_for"]),
-            _size(row.get("size_bytes")),
+            _size(row["size_bytes"]),
             _state(row),
         )
     return table
@@ -285,7 +267,7 @@ def _languages(languages: Sequence[str]) -> str:
 
 
 def _state(row: dict[str, Any]) -> str:
-    if not row["bundled"] or "prepared" not in row:
+    if not row["bundled"]:
         return str(row["state"])
     return "bundled" if row["prepared"] else "bundled, put together at its first use"
 

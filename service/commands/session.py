@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from service.runtime import Runtime
     from service.settings import Settings
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+
 WIDE = 1000
 """Columns of a table that goes into a pipe or a file: enough for any row."""
 
@@ -61,10 +64,6 @@ class Session:
     def __init__(self, open_runtime: OpenRuntime = _open_runtime):
         self._open_runtime = open_runtime
         self.debug = False
-        self.server: str | None = None
-        """The address of a server that is asked in place of a runtime here, ..."""
-        self.key: str | None = None
-        """... and its API key."""
         self.named_models: list[str] = []
         """The models that the command line names."""
         self.allow_private = False

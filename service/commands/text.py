@@ -1,37 +1,30 @@
 """`dragoman summarize`, `translate` and `detect`: a text or document in, its result to stdout or a file."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from models.choices import MOST_ALTERNATIVES
 from service.commands.marks import counted, marked, others, reasons
 from service.commands.options import summary_options, translation_options, translation_request
-from service.commands.remote import answered, ask, body_of, server_options
-from service.commands.session import Session, note, write
+from service.commands.session import INTERRUPTED, Session, count, note, write
 from service.commands.source import ALLOW_PRIVATE, FILE, Source, read, tells_formats
 from service.documents.formats import BINARY, COMMENTED
 
 if TYPE_CHECKING:
-    from models.tasks.steps import Event, Outcome, Steps
+    from models.tasks.steps import Event
     from models.tasks.translation import Recall, TranslationRequest
     from service.documents.document import File
     from service.runtime import Runtime
-    from service.schemas.answers import (
-        DetectionAnswer,
-        SegmentPart,
-        SentencePart,
-        SummaryAnswer,
-        TranslationAnswer,
-    )
+    from service.schemas.answers import SegmentPart, SentencePart, TranslationAnswer
+    from service.schemas.events import SegmentEvent
 
-T = TypeVar("T")
-
-UNFINISHED = 1
-"""The exit code where a server's time ran out before all was translated."""
+TELLING_S = 2.0
+"""Before this nobody is told how long it will take."""
 
 HTML = click.option(
     "--html/--text",
@@ -59,7 +52,6 @@ OUTPUT = click.option(
 @summary_options
 @HTML
 @ALLOW_PRIVATE
-@server_options
 @MARK
 @OUTPUT
 @JSON
@@ -80,27 +72,18 @@ def summarize(
     themselves.
     """
     from models.tasks.summary import SummaryRequest
-    from service.commands import remote_job
-    from service.schemas.answers import SummaryAnswer
-    from service.schemas.requests import SummarizeBody
     from service.work import plan
 
     _check_output(output, file, (*BINARY, ".pdf"), "a summary is text")
     source = read(file, session.settings(), allow_private=session.allow_private)
     article = source.article(is_html=is_html, clean=options["clean"])
     given = {**options, "clean": options["clean"] and article.clean, article.field: article.text}
-    request = SummaryRequest(**given)
-
-    def here() -> "SummaryAnswer":
-        with session.runtime() as runtime:
-            outcome, total_s = _run(session, runtime, runtime.summarizer.steps(request))
-        return plan.answer(outcome, total_s)
-
-    body = body_of(request, SummarizeBody)
-    if session.server and len(article.text) > remote_job.LONG_CHARACTERS:
-        answer = remote_job.summarized(session, body)
-    else:
-        answer = answered(session, "/v1/summarize", body, SummaryAnswer, here)
+    with session.runtime() as runtime:
+        start = time.monotonic()
+        with session.waiting("loading the model and working"):
+            (outcome,) = runtime.run_all([runtime.summarizer.steps(SummaryRequest(**given))], wait=True)
+        total_s = time.monotonic() - start
+    answer = plan.answer(outcome, total_s)
     if source.is_packed:  # the spans refer to what was read in it
         answer.source.text = answer.source.text or article.text
     text = marked(answer.summary, answer.sentences) if mark else answer.summary
@@ -119,7 +102,6 @@ def summarize(
     help="So many other translations of each sentence, on stderr; with --json in the segments.",
 )
 @ALLOW_PRIVATE
-@server_options
 @MARK
 @OUTPUT
 @JSON
@@ -132,14 +114,9 @@ def translate(
     FILE is a file ({FORMATS}), an http:// or https:// address, `-` for standard input, or the words
     themselves. A PDF comes back as text. In a .docx file --mark puts comments on sentences.
     """
-    from service.commands import remote_job
     from service.recollection import FileMemory
-    from service.schemas.answers import TranslationAnswer
-    from service.schemas.requests import TranslateBody
     from service.work.flagged import comments_on
 
-    if options["remembered"] and session.server:
-        raise click.UsageError("--memory is for models here; a server's own is filled by POST /v1/memory")
     as_document = _is_document(output) and not as_json
     _check_output(output, file, (".pdf",), "a translated PDF comes back as text")
     source = read(file, session.settings(), allow_private=session.allow_private)
@@ -148,16 +125,10 @@ def translate(
     part = source.page_article() if options["article"] else source.to_translate(options["format"])
     request = translation_request({**options, "format": part.format}, part.text)
 
-    body, code = body_of(request, TranslateBody), 0
-    if not session.server:
-        with session.runtime() as runtime:
-            pairs = options["remembered"]
-            recall = FileMemory.of(pairs, runtime.languages).recall if pairs else None
-            answer, code = _translated(session, runtime, request, recall)
-    elif len(part.text) > remote_job.LONG_CHARACTERS:
-        answer, code = remote_job.translated(session, body)
-    else:  # a server has a deadline
-        answer = ask(session, "/v1/translate", {**body, "partial": True}, TranslationAnswer)
+    with session.runtime() as runtime:
+        pairs = options["remembered"]
+        recall = FileMemory.of(pairs, runtime.languages).recall if pairs else None
+        answer, code = _translated(session, runtime, request, recall)
     in_text, in_comments = mark and not as_document, mark and as_document
     translation = marked(answer.translation, answer.segments) if in_text else answer.translation
     if as_json:
@@ -170,35 +141,22 @@ def translate(
     for line in others(answer.segments if not as_json else ()):
         note(line)
     _tell(answer.notes, answer.segments, mark, as_json)
-    return code or (UNFINISHED if answer.partial else 0)
+    return code
 
 
 @click.command(epilog="Example: dragoman detect article.txt")
 @FILE
 @ALLOW_PRIVATE
-@server_options
 @JSON
 @click.pass_obj
 def detect(session: Session, file: str, as_json: bool) -> None:
     """Say which language FILE is in, and with which confidence (0 to 1)."""
-    from service.schemas.answers import DetectionAnswer, render_detection
+    from service.schemas.answers import render_detection
 
     text = read(file, session.settings(), allow_private=session.allow_private).words()
-
-    def here() -> "DetectionAnswer":
-        with session.runtime() as runtime:
-            return render_detection(runtime.detector.candidates(text))
-
-    answer = answered(session, "/v1/detect", {"text": text}, DetectionAnswer, here)
+    with session.runtime() as runtime:
+        answer = render_detection(runtime.detector.candidates(text))
     write(answer.model_dump_json(indent=2) if as_json else f"{answer.language} {answer.confidence:.2f}")
-
-
-def _run(session: Session, runtime: "Runtime", task: "Steps[T]") -> "tuple[Outcome[T], float]":
-    """The task's outcome and its seconds."""
-    start = time.monotonic()
-    with session.waiting("loading the model and working"):
-        outcome = runtime.run_all([task], wait=True)[0]
-    return outcome, time.monotonic() - start
 
 
 def _translated(
@@ -206,7 +164,6 @@ def _translated(
 ) -> "tuple[TranslationAnswer, int]":
     """Return the translation, and the exit code; after Ctrl-C what is done of it, if anything is."""
     from models.tasks.driver import Driver
-    from service.commands import so_far
     from service.schemas.events import SegmentEvent, render_event
     from service.work import plan
 
@@ -218,7 +175,7 @@ def _translated(
             _, segment = render_event(event)
             if isinstance(segment, SegmentEvent):
                 told[segment.index] = segment
-                tell(so_far.progress(len(told), segment.total, "sentence", time.monotonic() - start))
+                tell(progress(len(told), segment.total, time.monotonic() - start))
 
         driver = Driver([runtime.translator.steps(request, recall)], wait=True, in_rounds=False)
         try:
@@ -226,9 +183,39 @@ def _translated(
         except KeyboardInterrupt:
             if not told:
                 raise
-            made = so_far.partial(request.text, request.format, request.target, told, "interrupted")
-            return made, so_far.INTERRUPTED
-    return plan.answer(outcome, time.monotonic() - start), so_far.DONE
+            return _so_far(request, told), INTERRUPTED
+    return plan.answer(outcome, time.monotonic() - start), 0
+
+
+def _so_far(request: "TranslationRequest", told: "Mapping[int, SegmentEvent]") -> "TranslationAnswer":
+    """Return the answer with these segments, at least one, by their numbers; what is missing is the source's.
+
+    It has only what is known: no model, no timings.
+    """
+    from service.schemas.answers import TranslationAnswer
+
+    segments = [told[i] for i in sorted(told)]
+    number = f"{len(segments):,} of {count(segments[0].total, 'sentence')}"
+    is_markup = request.format in ("html", "xml")
+    parts, end = list[str](), 0
+    for each in segments:
+        text = escape(each.text, quote=False) if is_markup else each.text
+        parts += [request.text[end : each.source.start], text]
+        end = each.source.end
+    return TranslationAnswer.model_construct(
+        translation="".join([*parts, request.text[end:]]),
+        segments=segments,
+        target=request.target,
+        notes=[f"interrupted: {number} are translated, the others stand as in the source"],
+        partial=True,
+    )
+
+
+def progress(done: int, total: int, seconds: float) -> str:
+    """Return `137 of 410 sentences, about 2 minutes left`, after so many seconds of work."""
+    left_s = seconds / done * (total - done) if done and seconds > TELLING_S else 0.0
+    about = count(round(left_s), "second") if left_s < 90 else count(round(left_s / 60), "minute")
+    return f"{done:,} of {count(total, 'sentence')}" + (f", about {about} left" if left_s >= 1 else "")
 
 
 # ------------------------------------------------------------------ what comes out

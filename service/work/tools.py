@@ -22,13 +22,6 @@ from service.schemas.checking import CheckAnswer, CleanAnswer
 A = TypeVar("A", bound=BaseModel)
 
 ToolName = Literal["translate", "summarize", "check", "clean"]
-ANSWERS: dict[ToolName, type[BaseModel]] = {
-    "translate": TranslationAnswer,
-    "summarize": SummaryAnswer,
-    "check": CheckAnswer,
-    "clean": CleanAnswer,
-}
-"""Each tool's result, which is what /v1 answers to a body of the same fields."""
 
 Do = Callable[[ToolName, dict[str, Any]], BaseModel]
 """Does a tool's work, as /v1 does for this body. Raises DragomanError."""

@@ -52,9 +52,7 @@ def ray_doer(
             max_restarts=-1,
             max_task_retries=TRIES - 1,
         )
-        doer = RayDoer(
-            [actor.remote(order, actors, memory) for _ in range(actors.count)], models=order.models
-        )
+        doer = RayDoer([actor.remote(order, actors, memory) for _ in range(actors.count)])
         try:
             yield doer
         finally:
@@ -74,12 +72,11 @@ class RayDoer:
     """Hands units to workers, LANES at a time to each: a thread waits for each of these.
 
     A worker is in line as soon as Ray has placed it and it has loaded its models. When it dies, Ray restarts
-    it, and meanwhile others do its units. Each unit takes along the `models` that are known by then.
+    it, and meanwhile others do its units.
     """
 
-    def __init__(self, workers: Sequence[Any], *, models: Mapping[str, str], stalled_s: float = STALLED_S):
+    def __init__(self, workers: Sequence[Any], *, stalled_s: float = STALLED_S):
         self._workers = workers
-        self._models = models
         self._stalled_s = stalled_s
         self._free: SimpleQueue[Any] = SimpleQueue()
         """Workers, each as often as it can take a unit; or an error that ends all units."""
@@ -137,7 +134,7 @@ class RayDoer:
                 self._free.put(worker)
                 raise _told(worker)
             try:
-                done: Done = ray.get(worker.do.options(max_task_retries=0).remote(unit, dict(self._models)))
+                done: Done = ray.get(worker.do.options(max_task_retries=0).remote(unit))
             except RayTaskError as error:
                 raise _told(error) from error
             except RayError:

@@ -29,7 +29,6 @@ class RayWorker:
         self._memory = memory
         self._name = uuid.uuid4().hex
         self._lock = threading.Lock()
-        self._models: Mapping[str, str] = {}
         self._work: UnitWork | None = None
 
     def begin(self) -> None:
@@ -37,12 +36,10 @@ class RayWorker:
         with _placed():
             self._begun()
 
-    def do(self, unit: Unit, models: Mapping[str, str]) -> Done:
-        """Do a unit with the models that are known by now. Raises DragomanError."""
+    def do(self, unit: Unit) -> Done:
+        """Do a unit. Raises DragomanError."""
         with _placed():
-            work = self._begun()
-            self._fetch(models)
-            done = work.do(unit)
+            done = self._begun().do(unit)
             if self._memory is not None:  # before the unit counts as done, and others may see it
                 ray.get(self._memory.remember.remote(unit.number, dict(done.remember)))
             return done
@@ -58,18 +55,13 @@ class RayWorker:
         with self._lock:
             if self._work is None:
                 self._runtime = order.open_runtime(device=actors.device, threads=actors.threads)
-                self._fetch(order.models)
+                preflight.fetch(self._runtime, order.models)
                 order.task.models(self._runtime)
                 memory = None if self._memory is None else Recalled(self._memory)
                 own = order.task.work(self._runtime)
                 keys = OutputKeys(self._runtime)
                 self._work = UnitWork(own, keys, memory, order.record_timeout_s, actors.device)
             return self._work
-
-    def _fetch(self, models: Mapping[str, str]) -> None:
-        """Fetch the models that the run has come upon since, at its revisions. Raises ModelUnavailable."""
-        preflight.fetch(self._runtime, dict(models.items() - self._models.items()))
-        self._models = models
 
 
 @contextmanager

@@ -97,8 +97,12 @@ class ServerCodec(Codec):
         return tuple(map(ord, json.dumps(told, ensure_ascii=False)))
 
     def decoding(self, purpose: Purpose, *, max_new_tokens: int, min_new_tokens: int = 0) -> Decoding:
-        """The limits alone: the server searches in its own way, with temperature 0."""
-        return Decoding(max_new_tokens=min(max_new_tokens, self.entry.max_new_tokens))
+        """The limits alone: the server searches in its own way, with temperature 0.
+
+        A summary's limit is in tokens; a translation's is made of its source's ids, which are characters.
+        """
+        scale = CHARACTERS_PER_TOKEN if purpose.task == "summarize" else 1
+        return Decoding(max_new_tokens=min(scale * max_new_tokens, self.entry.max_new_tokens))
 
     def decode(self, ids: tuple[int, ...]) -> str:
         return "".join(map(chr, ids)).strip()
@@ -285,6 +289,7 @@ class ServerEngine:
         except TimeoutError:
             result = DeadlineExceeded(LATE)
         except DragomanError as error:
+            log.warning("%s", error.message)  # which holds no key and no text
             result = error
         except Exception as error:
             log.exception("%s: a request failed", self._name)

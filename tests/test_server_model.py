@@ -662,6 +662,10 @@ def test_a_long_article_is_summarized_in_windows(chat: ChatServer, open_runtime:
     assert found["source"]["windows"] > 1 and found["source"]["coverage"] == 1
     assert len(chat.bodies) == found["source"]["windows"] + 1
     assert "sentences, in English" in chat.bodies[0]["messages"][0]["content"]
+    assert {body["max_tokens"] for body in chat.bodies} == {1024}
+    asked = {"inputs": article, "parameters": {"generate_parameters": {"max_new_tokens": 50}}}
+    client.post("/pipeline/summarization", json=asked)
+    assert chat.bodies[-1]["max_tokens"] == 50
     found = client.post("/v1/summarize", json={"text": article, "length": "headline"}).json
     assert "in one sentence, in English" in chat.bodies[-1]["messages"][0]["content"]
     assert found["summary"] == "The ministers of 2 and Egypt met in room 2 of the palace."

@@ -79,6 +79,10 @@ MAX_WORDS = 200
 """Characters of a server's own words that are passed on."""
 
 
+_WHOLE_WORDS = re.compile(r"(?:.*[\s\u2e80-\U0010ffff])?", re.S)
+"""Up to the last white space, or character of a script that puts none between words."""
+
+
 class ServerCodec(Codec):
     """Text to a conversation and an answer to text; see the head of this module for the ids."""
 
@@ -107,7 +111,9 @@ class ServerCodec(Codec):
     def decode(self, ids: tuple[int, ...]) -> str:
         return "".join(map(chr, ids)).strip()
 
-    decode_begun = decode
+    def decode_begun(self, ids: tuple[int, ...]) -> str:
+        """The whole words of an answer that is still being written: a reader hears words, not characters."""
+        return _WHOLE_WORDS.match("".join(map(chr, ids)).lstrip())[0]  # type: ignore[index]  # it always does
 
     def has_region(self, purpose: Purpose) -> bool:
         return purpose.region is not None

@@ -29,6 +29,7 @@ from models.errors import (
 )
 from models.languages import Languages
 from models.server_model import Answer, ServerCodec, ServerEngine, cleaned, in_characters
+from models.tasks.pieces import Pieces
 from service.batch import lanes
 from service.cli import cli
 from service.http.app import create_app
@@ -121,6 +122,15 @@ def test_the_answer_is_told_as_it_comes(chat: ChatServer, open_engine: Any, code
     output = _output(open_engine(), _generation(codec, "x", on_token=hear))
     assert "".join(heard) == _text(codec, output)
     assert _text(codec, output).startswith("Une première") and "Sure" not in "".join(heard)
+
+
+def test_words_are_told_whole(codec: ServerCodec) -> None:
+    told, words = "Le ministre a dit\nhier. 部长说", list[str]()
+    pieces = Pieces(codec.decode_begun)
+    for character in told:
+        if (piece := pieces.add(ord(character))) is not None:
+            words.append(piece.text)
+    assert words == ["Le ", "ministre ", "a ", "dit\n", "hier. ", "部", "长", "说"]
 
 
 def test_other_hypotheses_are_sampled(chat: ChatServer, open_engine: Any, codec: ServerCodec) -> None:

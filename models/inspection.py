@@ -26,7 +26,7 @@ from models.languages import Languages
 from models.llama_server import require_package
 from models.loading import Store
 from models.originals import named
-from models.server_model import ServerCodec, listed
+from models.server_model import ServerCodec, conversation, listed
 
 MOST_UNKNOWN = 0.15
 """A vocabulary that lacks a larger share of a language's news paragraph was not made for the language."""
@@ -397,7 +397,8 @@ def _tell_messages(found: Inspection, entry: ModelEntry, codec: ServerCodec) -> 
     for task in entry.tasks:
         target = next((each for each in ("fr", *languages) if each in languages and each != source), source)
         purpose = Purpose(task, source, target if task == "translate" else None)
-        rendered = codec.decode(codec.encode(_sentence(source), purpose))
+        messages, _, _ = conversation(codec.encode(_sentence(source), purpose))
+        rendered = json.dumps(messages, ensure_ascii=False)
         found.fed.append(Fed(task, source, purpose.target, _sentence(source), [], rendered=rendered))
 
 

@@ -12,6 +12,7 @@ giving up are done here, where a request can be cancelled at any moment.
 import asyncio
 import json
 import logging
+import math
 import random
 import re
 import threading
@@ -24,7 +25,7 @@ from urllib.parse import urlsplit
 
 from models.codec import Codec, Purpose, with_facts
 from models.engine.protocol import LATE, Decoding, EngineStats, Generation, Output, settle
-from models.entry import ModelEntry
+from models.entry import ModelEntry, Task
 from models.errors import (
     DeadlineExceeded,
     DragomanError,
@@ -93,12 +94,13 @@ class ServerCodec(Codec):
 
     def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
         prompt = with_facts(self._fill(self.entry.prompt[purpose.task], purpose), purpose.facts)
-        return self.encode_messages([("user", prompt.replace("{text}", text))])
+        before, _, after = prompt.partition("{text}")
+        messages = [{"role": "user", "content": f"{before}{text}{after}"}]
+        return _ids_of(messages, purpose.task, (len(before), len(before) + len(text)))
 
     def encode_messages(self, messages: Sequence[tuple[str, str]]) -> tuple[int, ...]:
         """The ids of a conversation, of roles and contents."""
-        told = [{"role": role, "content": content} for role, content in messages]
-        return tuple(map(ord, json.dumps(told, ensure_ascii=False)))
+        return _ids_of([{"role": role, "content": content} for role, content in messages], None, (0, 0))
 
     def decoding(self, purpose: Purpose, *, max_new_tokens: int, min_new_tokens: int = 0) -> Decoding:
         """The limits alone: the server searches in its own way, with temperature 0.
@@ -119,6 +121,21 @@ class ServerCodec(Codec):
         return purpose.region is not None
 
 
+def _ids_of(
+    messages: Sequence[Mapping[str, str]], task: Task | None, source: tuple[int, int]
+) -> tuple[int, ...]:
+    """The ids of a conversation; `source` is where the last message has the text, if there is a task."""
+    told = {"messages": messages, "task": task, "source": source}
+    return tuple(map(ord, json.dumps(told, ensure_ascii=False)))
+
+
+def conversation(ids: Sequence[int]) -> tuple[list[dict[str, str]], Task | None, str]:
+    """Return the messages of a model's input, its task, and the text that it is about."""
+    told = json.loads("".join(map(chr, ids)))
+    messages, (start, end) = told["messages"], told["source"]
+    return messages, told["task"], messages[-1]["content"][start:end]
+
+
 def in_characters(entry: ModelEntry) -> ModelEntry:
     """Return the entry with its limits in characters, which are what this model's ids count."""
     scale = CHARACTERS_PER_TOKEN
@@ -135,7 +152,7 @@ def listed(entry: ModelEntry, api_key: str | None) -> Mapping[str, int | None]:
 
     Raises ServerFailed and ServerUnavailable.
     """
-    from openai import APIConnectionError, APIError, DefaultHttpxClient, OpenAI
+    from openai import APIConnectionError, APIStatusError, DefaultHttpxClient, OpenAI
 
     client = OpenAI(
         base_url=entry.url,
@@ -147,12 +164,14 @@ def listed(entry: ModelEntry, api_key: str | None) -> Mapping[str, int | None]:
     try:
         with client:
             told = [each.model_dump() for each in client.models.list()]
+        return {each["id"]: _context(each) for each in told}
     except APIConnectionError as error:
         raise ServerUnavailable(f"its server {entry.url} cannot be reached") from error
-    except APIError as error:
-        status = getattr(error, "status_code", "something else")
-        raise ServerFailed(f"its server {entry.url} answers {status} for its list of models") from error
-    return {each["id"]: _context(each) for each in told}
+    except APIStatusError as error:
+        told_status = f"answers {error.status_code} for its list of models"
+        raise ServerFailed(f"its server {entry.url} {told_status}") from error
+    except Exception as error:  # whatever the client makes of what is no list
+        raise ServerFailed(f"its server {entry.url} does not answer with a list of models") from error
 
 
 def _straight(url: str) -> dict[str, Any]:
@@ -307,21 +326,20 @@ class ServerEngine:
 
     async def _outputs(self, generation: Generation) -> Output:
         """Return the likeliest answer, and sampled ones after it where several are wanted."""
-        messages = json.loads("".join(map(chr, generation.source_ids)))
+        messages, task, source = conversation(generation.source_ids)
         limit = -(-generation.decoding.max_new_tokens // CHARACTERS_PER_TOKEN)
         number, on_token = generation.decoding.num_return_sequences, generation.on_token
-        asked = "\n".join(each["content"] for each in messages)
-        tasks = [
-            asyncio.ensure_future(
-                self._in_place(_Request(messages, limit, seed, Answer(asked, None if seed else on_token)))
-            )
-            for seed in range(number)
+        sent = "\n".join(each["content"] for each in messages) if task is None else source
+        answers = [Answer(sent, task, None if seed else on_token) for seed in range(number)]
+        tries = [
+            asyncio.ensure_future(self._in_place(_Request(messages, limit, seed, answer)))
+            for seed, answer in enumerate(answers)
         ]
         try:
-            first, *others = await asyncio.gather(*tasks)
+            first, *others = await asyncio.gather(*tries)
         finally:
-            for task in tasks:
-                task.cancel()
+            for each in tries:
+                each.cancel()
         usage = [each.usage for each in (first, *others) if each.usage is not None]
         total = (sum(source for source, _ in usage), sum(output for _, output in usage)) if usage else None
         with self._changed:
@@ -344,7 +362,8 @@ class ServerEngine:
                             raise EngineGone(told) from failed
                         if request.answer.was_told:
                             raise failed.error from failed
-                        log.warning("%s; trying again (%r)", failed.error.message, failed.__cause__)
+                        why = type(failed.__cause__).__name__  # its own words may hold the key or the text
+                        log.warning("%s; trying again (%s)", failed.error.message, why)
                         own = backoff_s * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
                         await asyncio.sleep(own if failed.after_s is None else failed.after_s)
                 try:
@@ -447,14 +466,13 @@ class ServerEngine:
         status = error.status_code
         told = f"{self._name}: its server answers {status}: {self._words(error, answer)}"
         after_s = _retry_after_s(error)
+        failure: DragomanError = ServerFailed(told)
         if status in (429, 503):
-            unavailable = ServerUnavailable(told, retry_after_s=after_s or 5.0)
-            if after_s is not None and after_s > LONGEST_RETRY_AFTER_S:
-                raise unavailable from error
-            raise _Again(unavailable, after_s) from error
-        if status in (408, 409) or status >= 500:
-            raise _Again(ServerFailed(told), after_s) from error
-        raise ServerFailed(told) from error
+            failure = ServerUnavailable(told, retry_after_s=after_s or 5.0)
+        may_pass = status in (408, 409, 429) or status >= 500
+        if may_pass and (after_s is None or after_s <= LONGEST_RETRY_AFTER_S):
+            raise _Again(failure, after_s) from error
+        raise failure from error
 
     def _words(self, error: Exception, answer: "Answer") -> str:
         """Return the server's own words."""
@@ -470,14 +488,18 @@ class ServerEngine:
         if self._key:
             line = line.replace(self._key, "...")
         line = re.sub(r"\bsk-[\w*-]+", "...", line)[:MAX_WORDS]
-        asked = " ".join(answer.asked.split())
-        if any(line[i : i + _QUOTED] in asked for i in range(max(0, len(line) - _QUOTED + 1))):
+        sent = " ".join(answer.sent.split())
+        forms = [form for form in (sent, json.dumps(sent)[1:-1]) if len(form) >= _LEAST_QUOTED]
+        pieces = (line[i : i + _QUOTED] for i in range(max(0, len(line) - _QUOTED) + 1))
+        if any(form in line for form in forms) or any(
+            len(piece) == _QUOTED and piece in form for piece in pieces for form in forms
+        ):
             return "(its words quote the text)"
         return line
 
 
-_QUOTED = 24
-"""So many characters in a row that a server's words share with the text count as a quotation of it."""
+_QUOTED, _LEAST_QUOTED = 16, 4
+"""A server's words quote the text if they share so many characters in a row with it, or have all of it."""
 
 
 def _refusal(error: "APIStatusError") -> frozenset[str]:
@@ -491,9 +513,10 @@ def _refusal(error: "APIStatusError") -> frozenset[str]:
 
 def _retry_after_s(error: "APIStatusError") -> float | None:
     try:
-        return max(0.0, float(error.response.headers.get("retry-after", "")))
+        found = float(error.response.headers.get("retry-after", ""))
     except ValueError:  # absent, or a date
         return None
+    return max(0.0, found) if math.isfinite(found) else None
 
 
 # ------------------------------------------------------------------------------------------- the answer
@@ -502,8 +525,10 @@ def _retry_after_s(error: "APIStatusError") -> float | None:
 class Answer:
     """An answer as it comes: its text without what the model says around it, and how likely it was."""
 
-    def __init__(self, asked: str, on_token: Callable[[int], None] | None):
-        self.asked = asked
+    def __init__(self, sent: str, task: Task | None, on_token: Callable[[int], None] | None):
+        self.sent = sent
+        """The text that the server was sent, or all messages of a chat."""
+        self._task = task
         self._on_token = on_token
         self._told = ""
         self.begin()
@@ -536,16 +561,17 @@ class Answer:
         if not delta.content:
             return
         self._text += delta.content
-        if "<think" in delta.content or "</think" in delta.content:
-            self.thought = True
-            self._log_probabilities.clear()
-        elif choice.logprobs is not None:
+        if choice.logprobs is not None:
             self._log_probabilities += [each.logprob for each in choice.logprobs.content or ()]
+        if len(without_thought(self._text, self.sent)) < len(self._text):
+            self.thought = True
+            if not without_thought(self._text, self.sent).strip():
+                self._log_probabilities.clear()  # those of the thought say nothing of the answer
         self._tell()
 
     def output(self) -> Output:
         """Return the whole answer."""
-        text = cleaned(self._text, self.asked)
+        text = cleaned(self._text, self.sent, self._task)
         known = self._log_probabilities
         score = min(0.0, sum(known) / len(known)) if known else None
         finish = self.finish
@@ -556,71 +582,136 @@ class Answer:
     def _tell(self) -> None:
         if self._on_token is None:
             return
-        text = cleaned(self._text, self.asked, whole=False)
+        text = cleaned(self._text, self.sent, self._task, whole=False)
         if text.startswith(self._told):
             for character in text[len(self._told) :]:
                 self._on_token(ord(character))
             self._told = text
 
 
-_THOUGHT = re.compile(r"\s*<(think|thinking|thought|reasoning)>.*?(?:</\1>|\Z)", re.S)
+_THOUGHT = re.compile(r"<(think|thinking|thought|reasoning)>.*?(?:</\1>|\Z)", re.S)
+_THOUGHT_TAGS = ("<think>", "<thinking>", "<thought>", "<reasoning>", "<|channel|>")
 _FINAL = "<|channel|>final<|message|>"
-_FENCE = re.compile(r"```[\w-]*\n(.*?)\n?```", re.S)
-_WHAT = (
-    r"(?:translat|summar|headline|version|traduc|tradu[cç]|r[ée]sum|resum|übersetz|zusammenfass|traduzion|"
-    r"riassunt|перевод|кратк|翻译|译文|摘要|总结|概要)"
+_FENCE = re.compile(r"```[\w-]{0,20}\n(.*?)\n?```", re.S)
+_LABEL = (
+    r"(?:translation|translated text|summary|headline|traduction|traducción|tradução|traduzione|übersetzung|"
+    r"résumé|resumen|resumo|riassunto|zusammenfassung|перевод|краткое содержание|译文|翻译|摘要|总结)"
 )
-_OPENING = re.compile(
-    rf"[*#_\s]{{0,4}}(?:(?:sure|certainly|of course|absolutely|ok(?:ay)?|bien s[ûu]r|claro|natürlich|certo|"
-    rf"конечно|当然|好的)[^\n:：]{{0,30}}?[!.,，。！]\s*)?"
-    rf"(?:here(?:['’]s| is| are)|below is|the following is|this is|voici|hier ist|aqu[íi]|ecco|вот|以下是|"
-    rf"(?={_WHAT}))[^\n:：]{{0,100}}[:：]\**\s*",
+_WORK = (
+    r"(?:translat|summar|headline|version|tradu[cçz]|r[ée]sum|übersetz|zusammenfass|riassunt|перевод|译|摘要)"
+)
+_YES = (
+    r"(?:(?:sure|certainly|of course|absolutely|ok(?:ay)?|bien sûr|claro|natürlich|certo|конечно|当然|好的)"
+    r"[^\n:：]{0,30}?[!.,，。！]\s{0,2})?"
+)
+_HERE = r"(?:here(?:['’]s| is| are)|below is|the following is|this is|voici|hier ist|aqu[íi]|ecco|вот|以下是)"
+_OPENING_LINE = re.compile(
+    rf"[*#_ ]{{0,4}}{_YES}(?:{_HERE}[^\n:：]{{0,100}}|{_LABEL}(?: ?\([^)\n]{{0,30}}\))?)"
+    r"[*_]{0,2}[:：][*_ ]{0,3}\n\s*",
     re.I,
 )
-"""The beginnings of "Sure! Here is the French translation:" and of "**Summary:**"."""
-_COURTESY = re.compile(r"(?:sure|certainly|of course|absolutely|okay)[!.]\s*\n\s*", re.I)
-_REMARK = re.compile(
-    r"\n\s*(?:-{3,}|[*_#(\[（\s]{0,4}(?:(?:note|notes|explanation|remarque|anmerkung|hinweis|nota|примечание)\b"
-    r"|注意|注[:：]|translator['’]s note|please note|let me know|i hope|feel free)).*\Z",
-    re.I | re.S,
+"""A first line such as "Sure! Here is the French translation:"."""
+_OPENING_WORDS = re.compile(
+    rf"[*#_ ]{{0,4}}(?:{_YES}{_HERE} (?:the|a|your|la|le|die|il|o|el)\b"
+    rf"[^\n:：]{{0,60}}{_WORK}[^\n:：]{{0,60}}"
+    rf"|{_LABEL}(?: ?\([^)\n]{{0,30}}\))?)[*_]{{0,2}}[:：][*_]{{0,2}} ",
+    re.I,
 )
+"""The same with the answer on the same line."""
+_COURTESY = re.compile(r"(?:sure|certainly|of course|absolutely|okay)[!.] ?\n\s*", re.I)
+_REMARK = re.compile(
+    r"(?:-{3,}$|(?![*-] )[*_#(\[（ ]{0,4}(?:"
+    r"(?:note|notes|explanation|remarque|anmerkung|hinweis|nota|примечание)[*_]{0,2} ?[:：]|注意?[，,:：]"
+    r"|translator['’]s note|please note|let me know|i hope|feel free))",
+    re.I,
+)
+"""The beginning of a line that is no longer the answer."""
 _QUOTES = {'"': '"', "“": "”", "«": "»", "„": "“", "‘": "’", "「": "」"}
+_HELD_CHARACTERS = 160
+"""A stream's first line is held back until it has so many characters, in case it is only an opening."""
+_NEAR_CHARACTERS = 120
+_COLON = re.compile("[:：]")
 
-HELD_CHARACTERS = 80
-"""A stream's first line is held back until it is longer than this, in case it is only an opening."""
+
+def without_thought(answer: str, source: str) -> str:
+    """Return an answer without the thought that it begins with; a tag that the source has is its own."""
+    text = answer.lstrip()
+    if text.startswith("<|channel|>") and "<|channel|>" not in source:
+        return text.partition(_FINAL)[2]
+    found = _THOUGHT.match(text)
+    if found is not None and f"<{found[1]}" not in source:
+        return text[found.end() :].lstrip()
+    return text
 
 
-def cleaned(answer: str, asked: str, *, whole: bool = True) -> str:
+def cleaned(answer: str, source: str, task: Task | None, *, whole: bool = True) -> str:
     """Return the answer without what a model says around it: thoughts, an opening, a fence, quotation marks.
 
-    What the text itself has is the answer's own: nothing is taken off that stands in `asked`. An answer that
-    is not `whole` yet is returned as far as it can be told.
+    The source tells what is the answer's own. A chat's answer loses a thought alone. Of one that is not
+    `whole` yet as much is returned as the whole one will begin with, so far as can be told.
     """
-    text = answer.partition(_FINAL)[2] if _FINAL in answer else _THOUGHT.sub("", answer, count=1)
-    if "</think>" in text:  # its beginning was in the prompt
+    text = without_thought(answer, source)
+    if task is None:
+        unsure = not whole and any(tag.startswith(text) for tag in _THOUGHT_TAGS)
+        return "" if unsure else text.strip()
+    if "</think>" in text and "</think>" not in source:  # its beginning was in the prompt
         text = text.partition("</think>")[2]
-    text = text.strip() if whole else text.lstrip()
-    if not whole and "\n" not in text and len(text) <= HELD_CHARACTERS:
+    text = text.strip()
+    if not whole and ("\n" not in text and len(text) <= _HELD_CHARACTERS):
         return ""
-    for opening in (_COURTESY, _OPENING):
-        found = opening.match(text)
-        is_own = found is not None and found[0].strip(" *#_\n").lower() not in asked.lower()
-        if found is not None and is_own and (found.end() < len(text) or not whole):
-            text = text[found.end() :]
-    if (fence := _FENCE.fullmatch(text)) and "```" not in asked:
+    text = _without_opening(text, source, task)
+    if not whole and (text[:1] in _QUOTES or text.startswith("```")):
+        return ""  # only its end tells what they are
+    if (fence := _FENCE.fullmatch(text)) and "```" not in source:
         text = fence[1].strip()
-    if (remark := _REMARK.search(text)) and remark[0].split()[0].lower() not in asked.lower():
-        text = text[: remark.start()]
-    return _unquoted(text, asked, whole=whole)
+    text = _without_remark(text, source, task, whole=whole)
+    return _unquoted(text, source, task)
 
 
-def _unquoted(text: str, asked: str, *, whole: bool) -> str:
-    """Return the text without a pair of quotation marks around it, unless the source has them there."""
-    closing = _QUOTES.get(text[:1])
-    if closing is None or asked.rstrip()[-1:] in {*_QUOTES, *_QUOTES.values()}:
+def _without_opening(text: str, source: str, task: Task) -> str:
+    if task == "translate":
+        may_be_line = not _COLON.search(source[:_NEAR_CHARACTERS])  # the answer's may be the source's own
+        may_be_words, may_be_yes = not _COLON.search(source), "\n" not in source
+    else:
+        may_be_line = may_be_words = may_be_yes = text[:40].lower() not in source.lower()
+    for opening, may_be in (
+        (_COURTESY, may_be_yes),
+        (_OPENING_LINE, may_be_line),
+        (_OPENING_WORDS, may_be_words),
+    ):
+        found = opening.match(text) if may_be else None
+        if found is not None and found.end() < len(text):
+            text = text[found.end() :]
+    return text
+
+
+def _without_remark(text: str, source: str, task: Task, *, whole: bool) -> str:
+    """Return the text without a remark after it: in a translation that has more lines than its source, or as
+    the last paragraph of a summary."""
+    lines = text.split("\n")
+    if len(lines) == 1:
         return text
-    if not whole:
-        return text[1:]
+    is_longer = len(_filled(text)) > len(_filled(source))
+    for i, line in enumerate(lines[1:], 1):
+        found = _REMARK.match(line.strip())
+        if found is None or found[0].lower() in source.lower():
+            continue
+        is_last = found[0].startswith("---") or "\n\n" not in "\n".join(lines[i:]).strip()
+        if not whole or (is_longer if task == "translate" else is_last):
+            return "\n".join(lines[:i]).rstrip()
+    return text if whole else "\n".join(lines[:-1]).rstrip()
+
+
+def _filled(text: str) -> list[str]:
+    return [line for line in text.split("\n") if line.strip()]
+
+
+def _unquoted(text: str, source: str, task: Task) -> str:
+    """Return the text without a pair of quotation marks around it, unless the source has them there."""
+    closing, marks = _QUOTES.get(text[:1]), {*_QUOTES, *_QUOTES.values()}
+    ends = {source.strip()[:1], source.strip()[-1:]}
+    if closing is None or (task == "translate" and ends & marks):
+        return text
     inside = text[1:-1]
     wraps = len(text) > 2 and text[-1] == closing and text[0] not in inside and closing not in inside
     return inside.strip() if wraps else text

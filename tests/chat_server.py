@@ -117,7 +117,10 @@ class ChatServer:
             def do_GET(self) -> None:
                 reply = Reply(self, {})
                 told = {"object": "list", "data": [{"object": "model", **each} for each in chat.models]}
-                reply.status(200 if self.path == "/v1/models" else 404, told)
+                if self.path == "/v1/models":
+                    reply.status(200, told)
+                else:
+                    reply.status(200, "a page")
                 self.close_connection = True
 
             def log_message(self, *_: Any) -> None:

@@ -59,9 +59,10 @@ def chat(pool: ModelPool, request: ChatRequest) -> Steps[ChatAnswer]:
         codec = model.codec
         ids = codec.encode_messages([(each.role, each.content) for each in request.messages])
         most = model.entry.max_source_tokens
+        unit = "characters" if request.entry.kind == "server" else "tokens"
         if len(ids) > most:
             raise InvalidInput(
-                f"the messages have {len(ids)} tokens", field="messages", allowed=f"at most {most} tokens"
+                f"the messages have {len(ids)} {unit}", field="messages", allowed=f"at most {most} {unit}"
             )
         own = model.entry.max_new_tokens
         decoding = codec.decoding(Purpose("summarize", "und"), max_new_tokens=request.max_tokens or own)

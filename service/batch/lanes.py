@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from models.engine.protocol import Output
-from models.errors import DeadlineExceeded, DragomanError, EngineGone
+from models.errors import DeadlineExceeded, DragomanError, EngineGone, ServerUnavailable
 from models.tasks.driver import Driver
 from models.tasks.flights import Wanted
 from models.tasks.running import Effort
@@ -33,6 +33,7 @@ MOST_REMEMBERED_TOKENS = 256
 """Later units recall sentences, and not articles."""
 
 PAUSES_S = (1.0, 4.0, 16.0)
+LONGEST_PAUSE_S = 60.0
 """Before a unit is done again whose engine's process ended: the next one has to load the model."""
 
 AT_ONCE = {"cpu": 128, "cuda": 4096}
@@ -94,6 +95,8 @@ class UnitWork:
             try:
                 return self._done(unit)
             except EngineGone as error:
+                if isinstance(error, ServerUnavailable):
+                    pause_s = max(pause_s, min(error.retry_after_s, LONGEST_PAUSE_S))
                 log.warning("unit %d is done again in %g s: %s", unit.number, pause_s, error.message)
                 time.sleep(pause_s)
         return self._done(unit)

@@ -52,7 +52,7 @@ def require_models(settings: "Settings") -> None:
     from models.sets import load_sets
 
     catalog = Catalog.load(Languages.load(), settings.catalog, settings.named_models)
-    chosen = load_sets()[settings.models]
+    chosen = load_sets()[settings.models].here(settings.device)
     names = dict.fromkeys((settings.summarize_model, settings.translate_model))
     far = [each for each in map(catalog.get, names) if each.path is None and each.package is None]
     if not settings.preload or not far:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from models.errors import Abandoned, EngineGone, InvalidInput
+from models.errors import Abandoned, EngineGone, InvalidInput, ServerUnavailable
 from models.tasks.stop import Stop
 from service.database import private
 from service.errors import StoreUnavailable
@@ -231,7 +231,7 @@ class JobRunner:
             raise
         except EngineGone as error:
             self._closing.wait(error.retry_after_s)
-            self._give_back(job, interrupted=True)
+            self._give_back(job, interrupted=not isinstance(error, ServerUnavailable))
         except InvalidInput as error:
             self._work.fail(job, error)
         except Exception as error:

@@ -433,6 +433,22 @@ def test_a_job_outlives_its_engine_and_is_given_up_if_the_engine_dies_of_it(
     assert "3 times" in job["problem"]["detail"]
 
 
+def test_a_job_waits_for_a_model_server_as_long_as_it_is_away(
+    client: FlaskClient, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = [ServerUnavailable("m: its server cannot be reached", retry_after_s=0.01) for _ in range(6)]
+
+    def next_one() -> Exception:
+        if len(away) == 1:
+            del ERRORS["!away"]
+        return away.pop()
+
+    monkeypatch.setitem(ERRORS, "!away", next_one)
+    address = put(client, task="summarize", text="!away")
+    desk.runner.start()
+    assert ended(client, address)["status"] == "done" and not away
+
+
 def test_a_glossary_that_is_gone_fails_the_job(client: FlaskClient, desk: Desk, runtime: FakeRuntime) -> None:
     from service.glossary_tables import Dictionary
 

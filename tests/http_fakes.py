@@ -26,6 +26,7 @@ from models.errors import (
     InvalidInput,
     ModelUnavailable,
     Overloaded,
+    ServerFailed,
     UnknownModel,
     UnsupportedLanguage,
 )
@@ -57,6 +58,7 @@ ERRORS: dict[str, Callable[[], Exception]] = {
     "!full": lambda: Overloaded("the queue is full", retry_after_s=2.5),
     "!engine": lambda: EngineFailed("the model failed on this text"),
     "!gone": lambda: EngineGone("the models' process ended", retry_after_s=0.01),
+    "!server": lambda: ServerFailed("m: its server answers 404: no such model"),
     "!weights": lambda: ModelUnavailable("its weights cannot be had here"),
     "!wrong": lambda: InvalidInput("the text holds no sentence", field="text"),
 }

@@ -58,6 +58,7 @@ def check_problem(response: TestResponse, status: int, slug: str) -> dict[str, A
         ({"text": "!full"}, 429, "overloaded", None),
         ({"text": "!engine"}, 500, "engine-failed", None),
         ({"text": "!gone"}, 503, "engine-gone", None),
+        ({"text": "!server"}, 502, "server-failed", None),
         ({"text": "!bug"}, 500, "unexpected-error", None),
         ({"text": "!weights"}, 503, "model-unavailable", None),
         ({"text": "!late"}, 504, "deadline-exceeded", None),

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from http_fakes import ERRORS, FakeRuntime, settings
 from werkzeug.test import TestResponse
 
+from models.errors import ServerUnavailable
 from service.http.app import create_app
 from service.jobs.desk import Desk
 

@@ -563,9 +563,10 @@ class Answer:
         self._text += delta.content
         if choice.logprobs is not None:
             self._log_probabilities += [each.logprob for each in choice.logprobs.content or ()]
-        if len(without_thought(self._text, self.sent)) < len(self._text):
+        answer = without_thought(self._text, self.sent)
+        if len(answer) < len(self._text.lstrip()):
             self.thought = True
-            if not without_thought(self._text, self.sent).strip():
+            if not answer.strip():
                 self._log_probabilities.clear()  # those of the thought say nothing of the answer
         self._tell()
 

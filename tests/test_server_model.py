@@ -350,6 +350,18 @@ def test_what_is_refused_for_another_reason_is_asked_for_again(
     assert chat.bodies[-1]["logprobs"] is True
 
 
+def test_an_answer_that_begins_with_a_line_end_is_no_thought(
+    chat: ChatServer, open_engine: Any, codec: ServerCodec
+) -> None:
+    def reply(reply: Reply) -> None:
+        reply.say("\n\nBonjour, et")
+        reply.end("length")
+
+    chat.reply = reply
+    output = _output(open_engine(), _generation(codec, "Hello, and so on."))
+    assert _text(codec, output) == "Bonjour, et" and len(chat.bodies) == 1
+
+
 def test_a_model_that_thinks_gets_the_room_for_it(
     chat: ChatServer, open_engine: Any, codec: ServerCodec
 ) -> None:

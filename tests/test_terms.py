@@ -187,7 +187,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def _grows_by_length(work: Callable[[int], object], size: int) -> bool:
     """Whether twice as much takes less than three times as long; with the square it takes four times."""
-    return any(_seconds(lambda: work(2 * size)) < 3 * _seconds(lambda: work(size)) + 0.001 for _ in range(3))
+    return any(_seconds(lambda: work(2 * size)) < 3 * _seconds(lambda: work(size)) + 0.001 for _ in range(10))
 
 
 @pytest.mark.parametrize("unit", ["a", "_", "1.", "a@", "@a", "{a}", "www.", "http://"])

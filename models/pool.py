@@ -131,7 +131,7 @@ class ModelPool:
 
     def state(self, entry: ModelEntry) -> str:
         """`ready`, what `stages` says, `bundled`, `on disk`, `at a server`, or `not here`."""
-        if entry.kind == "server":
+        if entry.weights == "elsewhere":
             return self.board.stages().get(entry.name, "at a server")
         kept = "bundled" if entry.bundled else "on disk" if self.store.here(entry) else "not here"
         return self.board.stages().get(entry.name, kept)

@@ -22,7 +22,7 @@ from service.commands import machine
 from service.commands.session import Session
 
 GB = 10**9
-SERVED = "server:http://127.0.0.1:9/v1#m"
+SERVED, GGUF = "server:http://127.0.0.1:9/v1#m", "unsloth/Qwen3-4B-Instruct-2507-GGUF"
 
 
 @pytest.fixture
@@ -77,14 +77,8 @@ def test_a_sound_machine(doctor: Any) -> None:
         ({}, {"DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY}, "summaries", "ok", "fetched at the first start"),
         ({}, {"DRAGOMAN_TRANSLATE_MODEL": "nope"}, "translate", "problem", "no model 'nope'"),
         ({}, {"DRAGOMAN_ENGINE": "generate"}, "translations", "ok", "as DRAGOMAN_ENGINE says"),
-        ({}, {"DRAGOMAN_TRANSLATE_MODEL": SERVED}, "translations", "ok", "m at http://127.0.0.1:9/v1"),
-        (
-            {"unreachable": "refused"},
-            {"DRAGOMAN_TRANSLATE_MODEL": SERVED},
-            "translations",
-            "problem",
-            "refused",
-        ),
+        ({}, {"DRAGOMAN_TRANSLATE_MODEL": SERVED}, "translations", "problem", "cannot be reached"),
+        ({}, {"DRAGOMAN_TRANSLATE_MODEL": GGUF}, "translations", "ok", "fetched at the first start; run by"),
         ({"has": False}, {}, "packages", "problem", "torch"),
     ],
 )

@@ -399,6 +399,11 @@ def test_the_set_instruct_takes_gguf_files_on_a_cpu_by_the_memory_there_is(langu
     assert chosen.on("cpu", 32 * 10**9).download_bytes(catalog) == 4_990_000_000
 
 
+def test_a_file_that_is_not_here_is_not_told_to_be_at_a_server(store: Store, languages: Languages) -> None:
+    pool = ModelPool(Catalog([_entry(file=FILE)]), store, languages, EngineMaker(store, device="cpu"))
+    assert pool.state(_entry(file=FILE)) == "not here"
+
+
 def test_models_check_compares_an_entry_with_its_file(
     file: Path, store: Store, languages: Languages, tmp_path: Path
 ) -> None:

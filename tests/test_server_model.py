@@ -647,6 +647,14 @@ def test_models_check_asks_the_server(
     )
 
 
+def test_doctor_asks_the_server(chat: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {"DRAGOMAN_CACHE_DIR": str(tmp_path / "c"), "DRAGOMAN_DATA_DIR": str(tmp_path / "d")}
+    for model, said in (("served", "served at"), ("other", "model: other is not at")):
+        name = f"server:{chat.url}#{model}"
+        told = CliRunner().invoke(cli, ["doctor"], env={**environment, "DRAGOMAN_TRANSLATE_MODEL": name})
+        assert f"translations  {name}: {said} {chat.url}" in told.stdout, told.output
+
+
 def test_models_check_says_that_an_address_has_no_list_of_models(chat: ChatServer, tmp_path: Path) -> None:
     name = f"server:{chat.url.removesuffix('/v1')}/page#m"
     environment = {"DRAGOMAN_CACHE_DIR": str(tmp_path / "c"), "DRAGOMAN_DATA_DIR": str(tmp_path / "d")}

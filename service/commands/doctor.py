@@ -182,8 +182,8 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
     for task, each in zip(("summaries", "translations", "entailment"), chosen, strict=True):
         if isinstance(each, Finding):
             yield each
-        elif each is not None and each.kind == "server":
-            yield _server(task, each)
+        elif each is not None and each.weights == "elsewhere":
+            yield _server(task, each, store)
         elif each is not None:
             ready = "ready" if is_prepared(store, each) else "put together at the first start"
             state: State = "ok"
@@ -202,12 +202,14 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
             yield Finding(task, state, f"{each.name}: {ready}; {told}{caution}")
 
 
-def _server(task: str, entry: "ModelEntry") -> Finding:
-    """Whether a model's server answers, and its key is there."""
-    if entry.api_key_env is not None and not os.environ.get(entry.api_key_env):
-        return Finding(task, "problem", f"{entry.name}: {entry.api_key_env} with its key is not set")
-    if (why := machine.unreachable(f"{entry.url}/models")) is not None:
-        return Finding(task, "problem", f"{entry.name}: {entry.url} does not answer ({why})")
+def _server(task: str, entry: "ModelEntry", store: "Store") -> Finding:
+    """Whether a model's server answers and has it, and its key is there."""
+    from models.inspection import inspect
+    from models.languages import Languages
+
+    found = inspect(store, entry, Languages.load(), os.environ.get)
+    if found.problems:
+        return Finding(task, "problem", f"{entry.name}: {'; '.join(found.problems)}")
     return Finding(task, "ok", f"{entry.name}: {entry.model} at {entry.url}, which answers")
 
 
@@ -265,8 +267,6 @@ def _engine(settings: "Settings", entry: "ModelEntry", device: str) -> str:
         return "run by CTranslate2 in float32, as it writes nothing"
     if entry.kind in ("extractive", "entailment"):
         return f"run by torch on {where}, as it writes nothing"
-    if entry.weights == "elsewhere":
-        return f"run by the server at {entry.url}"
     if entry.weights == "gguf":
         return "run by llama.cpp" + ("" if settings.device == "cpu" else ", on a GPU where it finds one")
     kind = kind_of(settings.engine, device, causal=entry.kind == "causal")

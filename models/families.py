@@ -5,7 +5,7 @@ text, no tensors and no model.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Kind = Literal["encoder-decoder", "causal", "server", "extractive", "entailment"]
@@ -98,6 +98,16 @@ _SERVER_DEFAULTS = {
 }
 """Together 4,096 tokens: as many as Ollama reads unless it is told otherwise. It cuts the rest silently."""
 
+_SERVER = ModelFamily(
+    kind="server",
+    weights="elsewhere",
+    feed="messages",
+    prompts=_INSTRUCT,
+    free_length=True,
+    num_beams=None,
+    entry_defaults=_SERVER_DEFAULTS,
+)
+
 FAMILIES: Mapping[str, ModelFamily] = {
     "extractive": ModelFamily(kind="extractive", tasks=("summarize",), num_beams=None),
     "labse": ModelFamily(kind="extractive", tasks=("summarize",), pooling="pooler", num_beams=None),
@@ -160,25 +170,8 @@ FAMILIES: Mapping[str, ModelFamily] = {
     ),
     "completion": ModelFamily(kind="causal", feed="completion", prompts=None, num_beams=None),
     "instruct": ModelFamily(kind="causal", feed="chat", prompts=_INSTRUCT, free_length=True, num_beams=None),
-    "server": ModelFamily(
-        kind="server",
-        weights="elsewhere",
-        feed="messages",
-        prompts=_INSTRUCT,
-        free_length=True,
-        num_beams=None,
-        entry_defaults=_SERVER_DEFAULTS,
-    ),
-    "gguf": ModelFamily(
-        kind="server",
-        weights="gguf",
-        feed="messages",
-        codes="name",
-        prompts=_INSTRUCT,
-        free_length=True,
-        num_beams=None,
-        entry_defaults=_SERVER_DEFAULTS | {"concurrency": 2},
-    ),
+    "server": _SERVER,
+    "gguf": replace(_SERVER, weights="gguf", entry_defaults=_SERVER_DEFAULTS | {"concurrency": 2}),
     "translategemma": ModelFamily(
         kind="causal",
         tasks=("translate",),

@@ -75,7 +75,8 @@ class Codec:
     def decode_begun(self, ids: tuple[int, ...]) -> str:
         """The text of an output that is still being written, but for an end that more tokens may change."""
         text = self._line(ids)
-        return _TOKENIZED.sub("", _UNSETTLED.sub("", text)) if self._cleans else self.decode(ids)
+        # a space stands in for the end, which begins with one: what stands before a space is read as such
+        return _TOKENIZED.sub("", _UNSETTLED.sub(" ", text)).rstrip() if self._cleans else self.decode(ids)
 
     def has_region(self, purpose: Purpose) -> bool:
         """Return whether the model is told the region of the target language."""

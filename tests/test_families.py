@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import tiny_models
 from conftest import TinyHub
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from models.codec import Codec, Purpose, codec_of
@@ -341,6 +341,7 @@ def test_english_that_was_learned_in_tokens_is_cleaned_up(
         max_size=12,
     )
 )
+@example(parts=["s", " ", "'", " 's"])
 def test_words_that_are_told_as_they_are_written_stay(
     tiny_hub: TinyHub, languages: Languages, parts: list[str]
 ) -> None:

@@ -33,10 +33,12 @@ def _cut(sentence: list[str], stems: list[str], places: dict[str, list[int]]) ->
     found: list[Fragment] = []
     first = 0
     while first < len(sentence):
-        lengths = [
-            _shared(sentence, first, stems, place) for place in places.get(sentence[first], ())[:_MOST_PLACES]
-        ]
-        found.append(Fragment(first, max(lengths, default=1), bool(lengths)))
+        longest = 0
+        for place in places.get(sentence[first], ())[:_MOST_PLACES]:
+            longest = max(longest, _shared(sentence, first, stems, place))
+            if first + longest == len(sentence):
+                break  # no other place has more; without this, a text that repeats itself takes very long
+        found.append(Fragment(first, max(longest, 1), longest > 0))
         first += found[-1].words
     return found
 

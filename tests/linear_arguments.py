@@ -51,11 +51,11 @@ from models.text.markup.place import Piece
 from models.text.markup.run import Node
 from models.text.span import Span
 from models.text.terms import Terms
+from service import answers, options
+from service.answers import SpanPart, TranslationFlag
 from service.documents.document import Document
 from service.documents.plain import PlainDocument
 from service.http.compat.openai_prompt import Form, LanguageNames, PromptReader, Wish
-from service.schemas import answers, documents, requests
-from service.schemas.answers import SpanPart, TranslationFlag
 from service.settings import Settings
 
 
@@ -107,7 +107,7 @@ def make(kind: Any, name: str, fed: Fed) -> Any:
     if origin is typing.Literal:
         return of[0]
     if origin is type:
-        return requests.TranslateBody
+        return options.TranslateBody
     if origin in (typing.Union, types.UnionType):
         return _first_of(of, name, fed)
     if origin in (Mapping, dict):
@@ -213,8 +213,8 @@ BY_TYPE: dict[Any, Callable[[Fed], Any]] = {
         "reason": fed.text,
         "severity": "error",
     },
-    documents.SummarizeForm: lambda fed: documents.SummarizeForm(file=fed.text),
-    documents.TranslateForm: lambda fed: documents.TranslateForm(file=fed.text, target="fr"),
+    options.SummarizeForm: lambda fed: options.SummarizeForm(file=fed.text),
+    options.TranslateForm: lambda fed: options.TranslateForm(file=fed.text, target="fr"),
     Document: lambda fed: PlainDocument(fed.text, "text", ".txt"),
     Settings: lambda _: _SETTINGS,
     LanguageDetector: lambda _: LanguageDetector(),
@@ -280,31 +280,18 @@ BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
             *READERS,
         )
     },
-    "service.schemas.answers.render_summary": _summary,
-    "service.schemas.checking.parse_check": lambda fed: [
-        {"source": fed.text, "output": fed.beside, "kind": "summary"},
-        _SETTINGS,
+    "service.answers.render_summary": _summary,
+    "service.answers.render_event": lambda fed: [Words(fed.text)],
+    "service.validation.validated": lambda fed: [
+        options.TranslateForm,
+        {
+            "file": fed.text,
+            "target": fed.text,
+            fed.text: fed.text,
+            "protect": [each.text for each in pieces(fed)],
+            "glossary": {each.text: each.beside for each in pieces(fed)},
+        },
     ],
-    "service.schemas.checking.parse_clean": lambda fed: [{"text": fed.text}, _SETTINGS],
-    "service.schemas.documents.parse_form": lambda fed: [
-        documents.TranslateForm,
-        {"file": fed.text, "target": fed.text, fed.text: fed.text, "protect": [p.text for p in pieces(fed)]},
-    ],
-    "service.schemas.events.render_event": lambda fed: [Words(fed.text)],
-    "service.schemas.fields.wrong_fields": lambda fed: [requests.SummarizeBody, invalid_of(fed)],
-    "service.schemas.glossaries.parse_glossary": lambda fed: [
-        {"name": "a", "source": "en", "target": "fr", "csv": fed.text}
-    ],
-    "service.schemas.jobs.task_of": lambda fed: [{"task": fed.text}],
-    "service.schemas.requests.parse_summarize": lambda fed: [{"text": fed.text}, _SETTINGS],
-    "service.schemas.requests.parse_detect": lambda fed: [{"text": fed.text}, _SETTINGS],
-    "service.schemas.requests.parse_translate": lambda fed: [
-        {"text": fed.text, "target": "fr", "glossary": {each.text: each.beside for each in pieces(fed)}},
-        _SETTINGS,
-    ],
-    "service.schemas.requests.validated": lambda fed: [
-        requests.TranslateBody,
-        {"text": fed.text, "target": fed.text, fed.text: fed.text},
-    ],
-    "service.schemas.requests.given_field": lambda fed: [requests.DetectBody(text=fed.text)],
+    "service.options.given_field": lambda fed: [options.DetectBody(text=fed.text)],
+    "service.options.inputs": lambda fed: [options.CleanBody(text=fed.text), _SETTINGS],
 }

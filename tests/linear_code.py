@@ -17,7 +17,9 @@ PACKAGES = (
     "models.text",
     "models.checks",
     "service.documents",
-    "service.schemas",
+    "service.answers",
+    "service.options",
+    "service.validation",
     "service.http.compat.openai_prompt",
 )
 SEARCHES = frozenset({"search", "findall", "finditer", "sub", "subn", "split"})

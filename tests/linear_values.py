@@ -16,7 +16,7 @@ from models.text.article.traits import Lines
 from models.text.markup import html, run
 from models.text.span import Span
 from models.text.terms import Held, mask
-from service.schemas import requests
+from service import options
 
 
 def language_of(fed: Fed) -> str:
@@ -72,7 +72,7 @@ def restored_of(fed: Fed) -> list[Any]:
 
 def invalid_of(fed: Fed) -> ValidationError:
     try:
-        requests.SummarizeBody.model_validate({fed.text: fed.text, "length": fed.text})
+        options.SummarizeBody.model_validate({fed.text: fed.text, "length": fed.text})
     except ValidationError as error:
         return error
     raise AssertionError
@@ -82,9 +82,7 @@ NOTHING_TO_FEED: dict[str, str] = {
     "models.checks.language.sources.table": "reads a table of our own",
     "models.checks.pauses.finish": "runs the work of another function, which is walked itself",
     "models.checks.pauses.read": "finds the parts of a thing, which are walked themselves",
-    "service.schemas.absent.absent": "describes a field of our own",
-    "service.schemas.described.one_input": "changes a schema of our own",
-    "service.schemas.described.write_limits": "changes a schema of our own",
+    "service.validation.absent": "describes a field of our own",
     "service.http.compat.openai_prompt.LanguageNames": "reads tables of our own",
     "service.http.compat.openai_prompt.PromptReader": "reads tables of our own",
 }

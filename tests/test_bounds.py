@@ -21,9 +21,8 @@ from service.http.app import create_app
 from service.http.compat.huggingface import _PAIR
 from service.http.forms import PIECE_BYTES, _decoded
 from service.keys import Keys
-from service.schemas.fields import MOST_ERRORS, InvalidFields
-from service.schemas.requests import parse_translate
-from service.settings import Settings
+from service.options import TranslateBody
+from service.validation import MOST_ERRORS, InvalidFields, validated
 
 URLENCODED = "application/x-www-form-urlencoded"
 ROOMY = {"max_request_characters": 200_000, "max_html_characters": 2_000_000}
@@ -160,13 +159,13 @@ def test_texts_over_their_number_are_told_as_such(client: FlaskClient) -> None:
 )
 def test_of_many_wrong_fields_not_all_are_told(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidFields) as refused:
-        parse_translate({"text": "a", "target": "fr", **wrong}, Settings())
+        validated(TranslateBody, {"text": "a", "target": "fr", **wrong})
     assert len(refused.value.errors) == MOST_ERRORS
 
 
 def test_a_long_key_of_the_callers_own_is_not_repeated() -> None:
     with pytest.raises(InvalidFields) as refused:
-        parse_translate({"text": "a", "target": "fr", "glossary": {"k" * 100_000: ""}}, Settings())
+        validated(TranslateBody, {"text": "a", "target": "fr", "glossary": {"k" * 100_000: ""}})
     assert len(refused.value.message) < 500
 
 

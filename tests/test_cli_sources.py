@@ -20,12 +20,12 @@ from models.checks.flag import Flag
 from models.errors import DragomanError, InvalidInput
 from models.text.span import Span
 from service import outbound
+from service.answers import SegmentPart
 from service.cli import cli
 from service.commands import address
 from service.commands.marks import counted, marked, reasons
 from service.commands.session import Session
 from service.commands.source import KNOWN
-from service.schemas.answers import SegmentPart
 
 PAGE = (
     "<html><body><nav>Home</nav><article><p>"

@@ -22,7 +22,7 @@ from service.commands.session import Session
 from service.documents.document import Comment
 from service.documents.reading import read_document
 from service.http.app import create_app
-from service.work.flagged import comments_on, counts
+from service.tasks import comments_on, counts
 
 FLAG = Flag("number", Span(0, 2), "12 is not in the source.")
 

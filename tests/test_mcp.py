@@ -13,10 +13,10 @@ from http_fakes import FakeRuntime, settings
 from mcp import Client, StdioServerParameters, stdio_client
 
 from service.cli import cli
-from service.commands.mcp import tools
+from service.commands.mcp import runner
 from service.http.app import create_app
+from service.mcp_tools import tool_server
 from service.settings import Settings
-from service.work.tools import tool_server
 
 TEXT = "It rained. The ministers met in Vienna."
 PAGE = f"<html><body><nav>Home</nav><article><h1>Rain</h1><p>{TEXT} {TEXT}</p></article></body></html>"
@@ -62,7 +62,7 @@ def test_over_http(compat_server: CompatServer) -> None:
 
 def test_by_a_runtime_of_its_own() -> None:
     runtime: Any = CompatRuntime(Settings(summarize_model="facebook/bart-large-cnn"))
-    require_answers(call(lambda: tool_server(tools(runtime)), all_tools))
+    require_answers(call(lambda: tool_server(runtime, runner(runtime)), all_tools))
 
 
 def test_over_standard_input() -> None:

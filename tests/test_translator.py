@@ -22,8 +22,6 @@ from models.tasks.steps import Outcome
 from models.tasks.translation import Translation, TranslationRequest
 from models.tasks.translator import Translator
 from models.text.language import Detection, LanguageDetector
-from service.schemas.requests import parse_translate
-from service.settings import Settings
 
 GEMMA = "dragoman/gemma3-270m-translate"
 
@@ -485,9 +483,8 @@ def test_each_text_of_many_is_detected_by_itself(languages: Languages, detector:
         "部长们星期天开会，谈到了贸易问题。",
         "Министры встретились в воскресенье и говорили о торговле.",
     ]
-    asked = parse_translate({"texts": texts, "target": "es"}, Settings())
     translator = Translator(_pool(languages).as_pool, languages, detector, default_model=GEMMA)
-    tasks = [translator.steps(item) for item in asked.items if isinstance(item, TranslationRequest)]
+    tasks = [translator.steps(TranslationRequest(text=each, target="es")) for each in texts]
     done = [outcome.unwrap() for outcome in run_all(tasks)]
     assert [each.source for each in done] == ["en", "fr", "zh", "ru"]
     assert [each.via for each in done] == [None, "en", "en", "en"]

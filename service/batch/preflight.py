@@ -9,7 +9,7 @@ from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.tasks.translation import TranslationRequest
-from service.work.plan import Request
+from service.tasks import Request
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

@@ -9,9 +9,10 @@ from models.entry import ModelEntry
 from models.languages import Languages
 from service.batch import preflight
 from service.batch.work import Work
+from service.options import TaskName
 from service.recollection import FileMemory
+from service.tasks import Request
 from service.tmx import TmxPair
-from service.work.plan import Request, TaskName
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

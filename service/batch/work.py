@@ -10,11 +10,11 @@ from models.errors import DragomanError
 from models.tasks.steps import Steps
 from models.tasks.summary import SummaryRequest
 from models.text.article.page import read_html
+from service import tasks
 from service.batch.record import Content
 from service.problems import kind_of
 from service.recollection import FileMemory
-from service.work import plan
-from service.work.plan import Request
+from service.tasks import Request
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -40,8 +40,8 @@ class Work:
         """Return the task for a content. It raises, as it runs, what is wrong with it."""
         text = read_html(content.value).content() if self._is_article(content) else content.value
         recall = None if self.memory is None else self.memory.recall
-        done = yield from plan.steps(self.runtime, self._request(content, text), recall)
-        result = plan.untimed(replace(done, cautions=()))  # those are said once for the whole run
+        done = yield from tasks.steps(self.runtime, self._request(content, text), recall)
+        result = tasks.untimed(replace(done, cautions=()))  # those are said once for the whole run
         if self._is_article(content):  # as in a summary: the spans refer to it
             result["source"]["text"] = text
         return result

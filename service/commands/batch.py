@@ -13,11 +13,7 @@ import click
 from models.errors import ModelUnavailable
 from service.commands.batch_options import BatchOptions, batch_options, split
 from service.commands.batch_places import brought_here
-from service.commands.options import (
-    summary_options,
-    translation_options,
-    translation_request,
-)
+from service.commands.options import TaskCommand, task_options
 from service.commands.session import Session, count, note, write_json
 from service.commands.source import tells_formats
 
@@ -75,33 +71,45 @@ def batch() -> None:
     """
 
 
-@batch.command(epilog="Example: dragoman batch summarize articles.jsonl summaries.jsonl --length short")
+@batch.command(
+    cls=TaskCommand,
+    task="summarize",
+    epilog="Example: dragoman batch summarize articles.jsonl summaries.jsonl --length short",
+)
 @batch_options
-@summary_options
 @click.pass_obj
 def summarize(session: Session, /, **given: Any) -> int:
     """Summarize every record of IN into OUT."""
-    from models.tasks.summary import SummaryRequest
     from service.batch.task import Task
+    from service.options import SummaryOptions
+    from service.tasks import request_maker
 
     options, own = split(given)
-    return _batch(session, options, Task("summarize", SummaryRequest(**own), own))
+    asked = task_options(SummaryOptions, own)
+    return _batch(session, options, Task("summarize", request_maker(asked)(), asked.model_dump(mode="json")))
 
 
-@batch.command(epilog="Example: dragoman batch translate --to fr articles.jsonl french.jsonl")
+@batch.command(
+    cls=TaskCommand,
+    task="translate",
+    epilog="Example: dragoman batch translate --to fr articles.jsonl french.jsonl",
+)
 @batch_options
-@translation_options
 @click.pass_obj
 def translate(session: Session, /, **given: Any) -> int:
     """Translate every record of IN into OUT."""
     from service.batch.task import Task
+    from service.options import TranslationOptions
+    from service.tasks import request_maker
 
     options, own = split(given)
-    pairs = own.pop("remembered")
-    request = translation_request(own, "")
+    asked, pairs = task_options(TranslationOptions, own), own["remembered"]
+    request = request_maker(asked)(text="", format=own["format"] or "text")
+    told = asked.model_dump(mode="json", exclude={"memory", "partial"})
+    told |= {"format": own["format"], "article": own["article"]}
     if pairs:
-        own["memory"] = hashlib.sha256(repr(pairs).encode()).hexdigest()
-    return _batch(session, options, Task("translate", request, own, tuple(pairs)))
+        told["memory"] = hashlib.sha256(repr(pairs).encode()).hexdigest()
+    return _batch(session, options, Task("translate", request, told, tuple(pairs)))
 
 
 def _batch(session: Session, options: BatchOptions, task: "Task") -> int:

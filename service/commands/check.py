@@ -9,7 +9,7 @@ from service.commands.source import ALLOW_PRIVATE, ARGUMENT, FILE, read, tells_f
 from service.commands.text import HTML, JSON
 
 if TYPE_CHECKING:
-    from service.schemas.checking import CheckAnswer
+    from service.answers import CheckAnswer
 
 FLAGGED = 3
 """The exit code where a check found an error."""
@@ -41,7 +41,7 @@ def check(
     if one of them is an error and not a mere warning.
     """
     from models.tasks.checker import CheckRequest
-    from service.schemas.checking import render_check
+    from service.answers import render_check
 
     settings = session.settings()
     written = read(output, settings, allow_private=session.allow_private).words()
@@ -74,7 +74,7 @@ def clean(session: Session, file: str, is_html: bool | None, as_json: bool) -> N
     """Print the article in FILE without what the web page put around it, and say what was left out."""
     from models.text.article.page import read_html
     from models.text.article.paste import read_pasted
-    from service.schemas.checking import render_clean
+    from service.answers import render_clean
 
     source = read(file, session.settings(), allow_private=session.allow_private)
     given = source.article(is_html=is_html)

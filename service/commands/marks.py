@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from service.schemas.answers import SegmentPart, SentencePart
+    from service.answers import SegmentPart, SentencePart
 
 OPEN, CLOSE = "⟦", "⟧"
 DOUBTFUL = "doubtful"

@@ -1,5 +1,6 @@
 """`dragoman mcp`: the tools translate, summarize, check and clean for a program that starts this one."""
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -8,10 +9,11 @@ from service.commands.machine import has
 from service.commands.session import Session
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
+    from models.tasks.checker import CheckRequest
+    from models.tasks.steps import Outcome
+    from service.mcp_tools import Run
     from service.runtime import Runtime
-    from service.work.tools import Do, ToolName
+    from service.tasks import Request
 
 
 @click.command(epilog="Example: dragoman mcp")
@@ -26,30 +28,19 @@ def mcp(session: Session) -> None:
         raise click.ClickException(
             "the package mcp is missing; install it with `pip install 'dragoman[mcp]'`"
         )
-    from service.work.tools import tool_server
+    from service.mcp_tools import tool_server
 
     with session.runtime() as runtime:
-        tool_server(tools(runtime)).run("stdio")
+        tool_server(runtime, runner(runtime)).run("stdio")
 
 
-def tools(runtime: "Runtime") -> "Do":
-    """Return what does the tools' work."""
-    from models.text.article.page import read_html
-    from models.text.article.paste import read_pasted
-    from service.schemas.checking import parse_check, parse_clean, render_check, render_clean
-    from service.work import plan
+def runner(runtime: "Runtime") -> "Run":
+    """Return what runs the tools' requests."""
+    from service import tasks
 
-    def do(name: "ToolName", body: dict[str, Any]) -> "BaseModel":
-        if name == "check":
-            check = parse_check(body, runtime.settings)
-            (checked,) = runtime.run_all([runtime.checker.steps(check)], wait=True)
-            return render_check(checked.unwrap(), check.output)
-        if name == "clean":
-            field, content = parse_clean(body, runtime.settings)
-            return render_clean((read_html if field == "html" else read_pasted)(content))
-        asked = plan.asked(name, body, limits=runtime.settings, terms=plan.terms_of(runtime, None))
-        (outcome,) = runtime.run_all([plan.steps(runtime, asked.good[0])], wait=True)
-        answer: BaseModel = plan.answer(outcome, outcome.timings.text_s + outcome.timings.model_s)
-        return answer
+    def run(request: "Request | CheckRequest") -> "tuple[Outcome[Any], float]":
+        start = time.perf_counter()
+        (outcome,) = runtime.run_all([tasks.steps(runtime, request)], wait=True)
+        return outcome, time.perf_counter() - start
 
-    return do
+    return run

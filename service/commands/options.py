@@ -1,27 +1,24 @@
-"""The options of the two tasks, the same for one article and for a batch, and the requests made of them."""
+"""The options of the two tasks on the command line, the same for one article and for a batch.
 
-from collections.abc import Callable
+They are made of the fields in `service.options`. What the command line calls or says otherwise, and what it
+takes as files, stands here.
+"""
+
+from collections.abc import Callable, Mapping
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from models.choices import (
-    ABOUT_LENGTHS,
-    DEFAULT_LENGTH,
-    LENGTHS,
-    MAX_SENTENCES,
-    ON_UNSUPPORTED,
-    SUMMARY_FORMATS,
-    TEXT_FORMATS,
-)
+from models.choices import TEXT_FORMATS
 
 if TYPE_CHECKING:
-    from models.tasks.translation import TranslationRequest
+    from service.options import Options, TaskName
     from service.tmx import TmxPair
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T", bound="Options")
 
 
 def _glossary(_context: click.Context, parameter: click.Parameter, file: str | None) -> dict[str, str]:
@@ -59,110 +56,113 @@ def _model(context: click.Context, _parameter: click.Parameter, name: str | None
     return name
 
 
-_MODEL = click.option(
-    "--model",
-    metavar="NAME",
-    callback=_model,
-    help="A model of the catalog (`dragoman models list`), or one that a server has: server:URL#MODEL, as in "
-    "server:http://127.0.0.1:11434/v1#qwen3:8b.",
-)
-
-_SUMMARY = (
-    click.option(
-        "--length",
-        type=click.Choice(list(LENGTHS)),
-        default=DEFAULT_LENGTH,
-        show_default=True,
-        help=f"How long: {ABOUT_LENGTHS}.",
-    ),
-    click.option("--max-sentences", type=click.IntRange(1, MAX_SENTENCES), help="At most so many sentences."),
-    click.option(
-        "--format",
-        type=click.Choice(SUMMARY_FORMATS),
-        default="paragraph",
-        show_default=True,
-        help="Running text, or a line for each sentence.",
-    ),
-    click.option("--to", "target", metavar="LANG", help="The summary's language, if not the article's own."),
-    _MODEL,
-    click.option(
-        "--clean/--all-text",
-        default=True,
-        help="Look for the article in what was pasted (the default), or read all of it.",
-    ),
-    click.option(
-        "--on-unsupported",
-        type=click.Choice(ON_UNSUPPORTED),
-        default="flag",
-        show_default=True,
-        help="What becomes of a sentence that the article does not support.",
-    ),
-)
-
+_NAMES = {"target": "--to", "source": "--from", "clean": "--clean/--all-text"}
+_METAVARS = {"target": "LANG", "source": "LANG", "model": "NAME", "protect": "TERM", "ignore_tags": "TAG"}
+_HELP = {
+    "model": "A model of the catalog (`dragoman models list`), or one that a server has: server:URL#MODEL, "
+    "as in server:http://127.0.0.1:11434/v1#qwen3:8b.",
+    "clean": "Look for the article in what was pasted (the default), or read all of it.",
+    "min_confidence": "Leave sentences untranslated that the model is less sure of than this.",
+}
+_FILE = click.Path(exists=True, dir_okay=False)
 _TRANSLATION = (
-    click.option("--to", "target", metavar="LANG", required=True, help="The language to translate into."),
-    click.option(
-        "--from",
-        "source",
-        metavar="LANG",
-        default="auto",
-        show_default=True,
-        help="The text's language; auto finds it.",
+    click.Option(
+        ["--glossary"],
+        metavar="FILE",
+        type=_FILE,
+        callback=_glossary,
+        help="Glossary file: source term and its translation, one pair per line (TSV, or CSV by its name).",
     ),
-    _MODEL,
-    click.option(
-        "--format",
+    click.Option(
+        ["--memory", "remembered"],
+        metavar="FILE",
+        type=_FILE,
+        callback=_remembered,
+        help="Translation memory file (TMX): its sentences are taken as they are translated there.",
+    ),
+    click.Option(
+        ["--format"],
         type=click.Choice(TEXT_FORMATS),
         help="What is translated: markup is kept. If not given, the file's name tells; else it is text.",
     ),
-    click.option(
-        "--article", is_flag=True, help="Of an HTML page, translate only the article found in it, as text."
-    ),
-    click.option(
-        "--protect",
-        metavar="TERM",
-        multiple=True,
-        callback=lambda _context, _parameter, terms: list(terms),  # as JSON has it, for a batch's own file
-        help="A term to leave as it is; may be repeated.",
-    ),
-    click.option(
-        "--glossary",
-        metavar="FILE",
-        type=click.Path(exists=True, dir_okay=False),
-        callback=_glossary,
-        help="Terms and what each is to be, a pair a line: TSV, or CSV by its name.",
-    ),
-    click.option(
-        "--memory",
-        "remembered",
-        metavar="FILE",
-        type=click.Path(exists=True, dir_okay=False),
-        callback=_remembered,
-        help="Sentences and what each is to be, as TMX: they are taken as they stand there.",
-    ),
-    click.option(
-        "--min-confidence",
-        type=click.FloatRange(0, 1),
-        help="Leave sentences untranslated that the model is less sure of than this.",
+    click.Option(
+        ["--article"], is_flag=True, help="Of an HTML page, translate only the article found in it, as text."
     ),
 )
+_NOT_MADE = frozenset({"glossary", "memory", "partial"})
+"""Fields that are files here; and `partial`, for there is no deadline."""
+
+
+class TaskCommand(click.Command):
+    """A command with its task's options, which are made when they are first asked for.
+
+    So the program's own `--help` does without pydantic.
+    """
+
+    def __init__(self, *arguments: Any, task: "TaskName", **attributes: Any):
+        super().__init__(*arguments, **attributes)
+        self._task: TaskName | None = task
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        if self._task is not None:
+            first = sum(isinstance(each, click.Argument) for each in self.params)
+            self.params[first:first] = task_parameters(self._task)
+            self._task = None
+        return super().get_params(ctx)
+
+
+def task_parameters(task: "TaskName") -> list[click.Parameter]:
+    """Return the task's options, as commands take them."""
+    from service.options import OPTIONS
+
+    schema = OPTIONS[task].model_json_schema()
+    required = schema.get("required", ())
+    made = [
+        _option(name, form, name in required)
+        for name, form in schema["properties"].items()
+        if name not in _NOT_MADE
+    ]
+    return [*made, *(_TRANSLATION if task == "translate" else ())]
+
+
+def _option(name: str, form: Mapping[str, Any], required: bool) -> click.Option:
+    """Return the option of a field, by the JSON schema of the field."""
+    flag, default = _NAMES.get(name, f"--{name.replace('_', '-')}"), form.get("default")
+    own = form.get("anyOf", [form])[0]  # the other one is null
+    attributes: dict[str, Any] = {"show_default": True} if isinstance(default, str) else {}
+    if default is not None:  # for click a default of None is one
+        attributes["default"] = default
+    if "enum" in own:
+        attributes["type"] = click.Choice(own["enum"])
+    elif own["type"] == "boolean":
+        attributes["is_flag"] = True
+        flag += "" if "/" in flag or not default else f"/--no-{name.replace('_', '-')}"
+    elif own["type"] in ("integer", "number"):
+        kind = click.IntRange if own["type"] == "integer" else click.FloatRange
+        attributes["type"] = kind(own.get("minimum"), own.get("maximum"))
+    elif own["type"] == "array":
+        attributes["multiple"] = True
+    said = _HELP.get(name, form["description"].partition("; /v1/")[0])
+    return click.Option(
+        [flag, name],
+        required=required,
+        metavar=_METAVARS.get(name),
+        help=f"{said.removesuffix('.')}; may be repeated." if "multiple" in attributes else said,
+        callback=_model if name == "model" else None,
+        **attributes,
+    )
+
+
+def task_options(model: type[T], given: Mapping[str, Any]) -> T:
+    """Return the options of a task that a command's values are. Raises InvalidInput."""
+    from service.validation import validated
+
+    own = {name: given[name] for name in model.model_fields if given.get(name) is not None}
+    return validated(
+        model, {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
+    )
 
 
 def added(*options: Callable[[F], F]) -> Callable[[F], F]:
     """Return a decorator that adds all of these to a command, in order."""
     return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
-
-
-summary_options = added(*_SUMMARY)
-"""Adds what a summary is asked for with."""
-translation_options = added(*_TRANSLATION)
-"""Adds what a translation is asked for with."""
-
-
-def translation_request(options: dict[str, Any], text: str) -> "TranslationRequest":
-    """The request of `translation_options`' values; `article` is for who reads the text."""
-    from models.tasks.translation import TranslationRequest
-
-    given = {name: value for name, value in options.items() if name not in ("article", "remembered")}
-    given |= {"format": given["format"] or "text", "protect": tuple(given["protect"])}
-    return TranslationRequest(text=text, **given)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from models.choices import MOST_ALTERNATIVES
 from service.commands.marks import counted, marked, others, reasons
-from service.commands.options import summary_options, translation_options, translation_request
+from service.commands.options import TaskCommand, task_options
 from service.commands.session import INTERRUPTED, Session, count, note, write
 from service.commands.source import ALLOW_PRIVATE, FILE, Source, read, tells_formats
 from service.documents.formats import BINARY, COMMENTED
@@ -18,10 +17,9 @@ from service.documents.formats import BINARY, COMMENTED
 if TYPE_CHECKING:
     from models.tasks.steps import Event
     from models.tasks.translation import Recall, TranslationRequest
+    from service.answers import SegmentEvent, SegmentPart, SentencePart, TranslationAnswer
     from service.documents.document import File
     from service.runtime import Runtime
-    from service.schemas.answers import SegmentPart, SentencePart, TranslationAnswer
-    from service.schemas.events import SegmentEvent
 
 TELLING_S = 2.0
 """Before this nobody is told how long it will take."""
@@ -47,9 +45,12 @@ OUTPUT = click.option(
 
 
 @tells_formats
-@click.command(epilog="Example: dragoman summarize article.html --length short --to fr")
+@click.command(
+    cls=TaskCommand,
+    task="summarize",
+    epilog="Example: dragoman summarize article.html --length short --to fr",
+)
 @FILE
-@summary_options
 @HTML
 @ALLOW_PRIVATE
 @MARK
@@ -71,19 +72,20 @@ def summarize(
     FILE is a file ({FORMATS}), an http:// or https:// address, `-` for standard input, or the words
     themselves.
     """
-    from models.tasks.summary import SummaryRequest
-    from service.work import plan
+    from service import tasks
+    from service.options import SummaryOptions
 
     _check_output(output, file, (*BINARY, ".pdf"), "a summary is text")
     source = read(file, session.settings(), allow_private=session.allow_private)
     article = source.article(is_html=is_html, clean=options["clean"])
-    given = {**options, "clean": options["clean"] and article.clean, article.field: article.text}
+    make = tasks.request_maker(task_options(SummaryOptions, options))
+    request = make(**{article.field: article.text}, clean=options["clean"] and article.clean)
     with session.runtime() as runtime:
         start = time.monotonic()
         with session.waiting("loading the model and working"):
-            (outcome,) = runtime.run_all([runtime.summarizer.steps(SummaryRequest(**given))], wait=True)
+            (outcome,) = runtime.run_all([tasks.steps(runtime, request)], wait=True)
         total_s = time.monotonic() - start
-    answer = plan.answer(outcome, total_s)
+    answer = tasks.answer(outcome, total_s)
     if source.is_packed:  # the spans refer to what was read in it
         answer.source.text = answer.source.text or article.text
     text = marked(answer.summary, answer.sentences) if mark else answer.summary
@@ -92,15 +94,12 @@ def summarize(
 
 
 @tells_formats
-@click.command(epilog="Example: dragoman translate --to fr report.docx --output report.fr.docx")
-@FILE
-@translation_options
-@click.option(
-    "--alternatives",
-    type=click.IntRange(0, MOST_ALTERNATIVES),
-    default=0,
-    help="So many other translations of each sentence, on stderr; with --json in the segments.",
+@click.command(
+    cls=TaskCommand,
+    task="translate",
+    epilog="Example: dragoman translate --to fr report.docx --output report.fr.docx",
 )
+@FILE
 @ALLOW_PRIVATE
 @MARK
 @OUTPUT
@@ -114,8 +113,9 @@ def translate(
     FILE is a file ({FORMATS}), an http:// or https:// address, `-` for standard input, or the words
     themselves. A PDF comes back as text. In a .docx file --mark puts comments on sentences.
     """
+    from service import tasks
+    from service.options import TranslationOptions
     from service.recollection import FileMemory
-    from service.work.flagged import comments_on
 
     as_document = _is_document(output) and not as_json
     _check_output(output, file, (".pdf",), "a translated PDF comes back as text")
@@ -123,7 +123,8 @@ def translate(
     if as_document and output is not None:
         _check_document(output, source, options, mark)
     part = source.page_article() if options["article"] else source.to_translate(options["format"])
-    request = translation_request({**options, "format": part.format}, part.text)
+    make = tasks.request_maker(task_options(TranslationOptions, options))
+    request = make(text=part.text, format=part.format)
 
     with session.runtime() as runtime:
         pairs = options["remembered"]
@@ -134,7 +135,7 @@ def translate(
     if as_json:
         _put(answer.model_dump_json(indent=2), output)
     elif source.is_packed and not options["format"] and not options["article"]:
-        comments = comments_on(answer.segments) if in_comments else ()
+        comments = tasks.comments_on(answer.segments) if in_comments else ()
         _put_document(source, source.translated(translation, answer.target, comments), output)
     else:
         _put(translation, output)
@@ -151,7 +152,7 @@ def translate(
 @click.pass_obj
 def detect(session: Session, file: str, as_json: bool) -> None:
     """Say which language FILE is in, and with which confidence (0 to 1)."""
-    from service.schemas.answers import render_detection
+    from service.answers import render_detection
 
     text = read(file, session.settings(), allow_private=session.allow_private).words()
     with session.runtime() as runtime:
@@ -164,8 +165,8 @@ def _translated(
 ) -> "tuple[TranslationAnswer, int]":
     """Return the translation, and the exit code; after Ctrl-C what is done of it, if anything is."""
     from models.tasks.driver import Driver
-    from service.schemas.events import SegmentEvent, render_event
-    from service.work import plan
+    from service import tasks
+    from service.answers import SegmentEvent, render_event
 
     told: dict[int, SegmentEvent] = {}
     start = time.monotonic()
@@ -184,7 +185,7 @@ def _translated(
             if not told:
                 raise
             return _so_far(request, told), INTERRUPTED
-    return plan.answer(outcome, time.monotonic() - start), 0
+    return tasks.answer(outcome, time.monotonic() - start), 0
 
 
 def _so_far(request: "TranslationRequest", told: "Mapping[int, SegmentEvent]") -> "TranslationAnswer":
@@ -192,7 +193,7 @@ def _so_far(request: "TranslationRequest", told: "Mapping[int, SegmentEvent]") -
 
     It has only what is known: no model, no timings.
     """
-    from service.schemas.answers import TranslationAnswer
+    from service.answers import TranslationAnswer
 
     segments = [told[i] for i in sorted(told)]
     number = f"{len(segments):,} of {count(segments[0].total, 'sentence')}"

@@ -30,7 +30,6 @@ from service.http.page import Page
 from service.http.pulls import Pulls
 from service.http.readiness import Readiness
 from service.http.status import Status
-from service.http.trust import TrustViews
 from service.http.v1 import V1
 from service.http.work import RequestRunner
 from service.jobs.desk import Desk
@@ -84,7 +83,7 @@ def create_app(
     Auth(runtime.keys, runtime.settings, gate, arrivals, families).install(app)
     allowance.install(app)
     arrivals.install(app)
-    own = (V1, Pulls, TrustViews, Documents, GlossaryViews, MemoryViews)
+    own = (V1, Pulls, Documents, GlossaryViews, MemoryViews)
     views = [each(runtime, work).blueprint() for each in own]
     views += [Page(runtime.settings).blueprint(), Docs(runtime.settings).blueprint(), jobs.blueprint()]
     views += [Status(readiness, metrics).blueprint(), *(each.blueprint() for each in families)]

@@ -2,17 +2,18 @@
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, g
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from models.errors import InvalidInput
+from service.answers import SummaryAnswer
 from service.documents.formats import SUFFIXES
 from service.http.files import FORM, file_answer, sent_file
 from service.http.openapi import WORK_ERRORS, Operation, add
 from service.http.work import RequestRunner
-from service.schemas.answers import SummaryAnswer
-from service.schemas.documents import SummarizeForm, TranslateForm, parse_form
-from service.work.plan import TaskName, of_document
+from service.options import SummarizeForm, TranslateForm
+from service.tasks import of_document
+from service.validation import validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -61,27 +62,25 @@ class Documents:
         return routes
 
     def summarize(self) -> Response:
-        return self._done("summarize", SummarizeForm)
+        return self._done(SummarizeForm)
 
     def translate(self) -> Response:
-        return self._done("translate", TranslateForm)
+        return self._done(TranslateForm)
 
-    def _done(self, task: TaskName, kind: type[SummarizeForm | TranslateForm]) -> Response:
+    def _done(self, form: type[SummarizeForm | TranslateForm]) -> Response:
         with self._work.place():
             data, fields = sent_file()
-            form = parse_form(kind, fields)
-            options = form.model_dump(exclude={"file"}, exclude_unset=True)
-            plan = of_document(
+            task = of_document(
                 self._runtime,
-                task,
-                options,
-                (form.file, data),
+                validated(form, fields),
+                data,
+                g.key_id,
                 limits=self._runtime.settings,
                 apart=self._work.apart,
                 recall=self._work.memory().recall,
             )
-            self._work.charge([plan.text])
-            done = self._work.run([plan.steps])
+            self._work.charge([task.text])
+            done = self._work.run([task.steps])
             (outcome,) = done.outcomes
-            result = plan.result(outcome, done.total_s)
+            result = task.result(outcome, done.total_s)
         return file_answer(result.data, result.media_type, result.filename, result.notes)

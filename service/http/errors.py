@@ -9,8 +9,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from models.errors import EngineGone, ModelLoading, Overloaded
 from service.errors import CharactersSpent, NotReady
-from service.problems import problem
-from service.schemas.problem import Problem
+from service.problems import Problem, problem
 
 if TYPE_CHECKING:
     from service.http.compat.family import Family

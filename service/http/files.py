@@ -11,6 +11,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from models.errors import InvalidInput
 from service.documents.formats import SUFFIXES
 from service.http.forms import FORM as FORM
+from service.options import REPEATED
 
 NAMELESS = "document"
 NOTES_CHARACTERS = 4000
@@ -26,9 +27,7 @@ def sent_file() -> tuple[bytes, dict[str, Any]]:
     files = request.files.getlist("file")
     if len(files) != 1 or not files[0].filename:
         raise InvalidInput("the form needs one file in its field `file`", field="file", allowed=SUFFIXES)
-    fields: dict[str, Any] = {}
-    for field, values in request.form.lists():
-        fields[field] = values if field == "protect" else values[-1]
+    fields = {field: values if field in REPEATED else values[-1] for field, values in request.form.lists()}
     return files[0].read(), {**fields, "file": files[0].filename}
 
 

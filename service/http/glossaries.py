@@ -1,29 +1,24 @@
 """/v1/glossaries: named glossaries, which translations are then asked for with by their name or id."""
 
+from datetime import datetime
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from flask import Blueprint, Response, g, request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, StringConstraints
 from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput, Overloaded, UnsupportedLanguage
 from service import terms
+from service.answers import made
 from service.errors import StoreUnavailable, UnknownGlossary
-from service.glossaries import Glossaries
-from service.glossary_tables import DictionarySize, Glossary
+from service.glossaries import LONGEST_NAME, Glossaries
+from service.glossary_tables import Dictionary, DictionarySize, Glossary
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
 from service.http.work import RequestRunner
-from service.schemas.documents import parse_form
-from service.schemas.glossaries import (
-    GlossaryAnswer,
-    GlossaryBody,
-    GlossaryList,
-    PairQuery,
-    parse_glossary,
-    render_glossary,
-)
+from service.options import LanguageCode
+from service.validation import STRICT, absent, validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -33,6 +28,53 @@ FORMS = {TSV: "tsv", "text/csv": "csv"}
 """Bodies that are the entries themselves; the glossary's name and languages are then in the query."""
 
 NAMED = "The glossary's id, or its name where no other has it."
+
+
+class GlossaryBody(BaseModel):
+    """A new glossary; its entries come in exactly one of `entries`, `tsv` and `csv`."""
+
+    model_config = STRICT
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)] = Field(
+        description="Requests name the glossary by this, or by its id."
+    )
+    source: LanguageCode = Field(description="The terms' language.")
+    target: LanguageCode = Field(description="The language of what they are to be.")
+    entries: dict[str, str] | None = Field(None, description="Terms, and what each is to be.")
+    tsv: str | None = Field(None, description="The same as lines of two columns, between them a tab.")
+    csv: str | None = Field(None, description="The same as lines of two columns, between them a comma.")
+
+
+class DictionaryPart(BaseModel):
+    """A glossary's dictionary for one pair of languages."""
+
+    source: str
+    target: str
+    size: int = Field(description="How many entries there are.")
+    entries: dict[str, str] | None = absent("The entries themselves, where one glossary was asked for.")
+
+
+class GlossaryAnswer(BaseModel):
+    """A glossary."""
+
+    id: str
+    name: str
+    created: datetime
+    dictionaries: list[DictionaryPart]
+
+
+class GlossaryList(BaseModel):
+    """All glossaries, the oldest first."""
+
+    glossaries: list[GlossaryAnswer]
+
+
+class PairQuery(BaseModel):
+    """The languages of one of a glossary's dictionaries; needed where it has several."""
+
+    source: LanguageCode | None = Field(None, description="The terms' language.")
+    target: LanguageCode | None = Field(None, description="The language of what they are to be.")
+
 
 _NEW = {"name": "capitals", "source": "en", "target": "fr", "entries": {"Vienna": "Vienne"}}
 _MADE = {
@@ -152,7 +194,7 @@ class GlossaryViews:
     def _pair(self, glossary: Glossary) -> DictionarySize:
         """The dictionary that the query means."""
         normalize = self._runtime.languages.normalize
-        asked = parse_form(PairQuery, request.args.to_dict())
+        asked = validated(PairQuery, request.args.to_dict())
         wanted = {side: normalize(code, side) for side, code in asked.model_dump(exclude_none=True).items()}
         pairs = [
             pair
@@ -164,6 +206,32 @@ class GlossaryViews:
             return pairs[0]
         allowed = [f"source={pair.source}&target={pair.target}" for pair in glossary.pairs]
         raise InvalidInput(f"{len(pairs)} of its dictionaries are meant", field="source", allowed=allowed)
+
+
+def parse_glossary(data: object) -> tuple[str, Dictionary]:
+    """Read a new glossary's name and entries from JSON; raises InvalidInput."""
+    body = validated(GlossaryBody, data)
+    forms: tuple[Literal["entries", "tsv", "csv"], ...] = ("entries", "tsv", "csv")
+    given = [name for name in forms if getattr(body, name) is not None]
+    if len(given) != 1:
+        was = " and ".join(given) or "none of them"
+        raise InvalidInput(
+            f"exactly one of entries, tsv, csv must be given, not {was}",
+            field=given[-1] if given else "entries",
+            allowed=forms,
+        )
+    form, value = given[0], getattr(body, given[0])
+    entries = dict(value) if form == "entries" else terms.read(value, form, form)
+    return body.name, Dictionary(body.source, body.target, entries)
+
+
+def render_glossary(glossary: Glossary, entries: list[dict[str, str]] | None = None) -> GlossaryAnswer:
+    """The answer for a glossary; `entries` are those of its pairs, in order."""
+    parts = [
+        made(DictionaryPart, pair, entries=None if entries is None else entries[i])
+        for i, pair in enumerate(glossary.pairs)
+    ]
+    return made(GlossaryAnswer, glossary, dictionaries=parts)
 
 
 def _body() -> object:

@@ -5,16 +5,15 @@ from collections.abc import Iterator
 from flask import Response
 
 from models.errors import InvalidInput
+from service.answers import SummaryAnswer, SummaryResults, TranslationAnswer, TranslationResults
 from service.errors import JobNotDone, StoreUnavailable, UnknownJob
 from service.http.files import file_answer
 from service.http.openapi import Example, Operation
 from service.jobs.job import Job
 from service.jobs.schemas import PartialAnswer, ResultQuery, render_job
 from service.jobs.store import JobStore
-from service.schemas.answers import SummaryAnswer, TranslationAnswer
-from service.schemas.problem import Problem
-from service.schemas.results import SummaryResults, TranslationResults
-from service.work.plan import PROBLEM
+from service.problems import Problem
+from service.tasks import PROBLEM
 
 JSON = "application/json"
 _SO_FAR = {

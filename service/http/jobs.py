@@ -19,8 +19,8 @@ from service.http.openapi import Example, Operation, add
 from service.jobs.desk import Desk
 from service.jobs.job import Form, Job, NewJob
 from service.jobs.schemas import (
-    BODIES,
-    FORMS,
+    JOB_BODIES,
+    JOB_FORMS,
     JobAnswer,
     JobList,
     ListQuery,
@@ -35,10 +35,10 @@ from service.jobs.schemas import (
     task_of,
 )
 from service.limits import job_limits
-from service.schemas.documents import parse_form
-from service.schemas.requests import given_field, validated
+from service.options import TaskName, inputs
 from service.shared import SharedState
-from service.work.plan import Result, TaskName, asked, terms_of
+from service.tasks import Result, request_maker
+from service.validation import validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -165,7 +165,7 @@ class Jobs:
             return
 
     def list(self) -> Response:
-        query = parse_form(ListQuery, request.args.to_dict())
+        query = validated(ListQuery, request.args.to_dict())
         jobs = self.desk.store.page(_owner(), limit=query.limit + 1, before=query.before)
         page = render_jobs(jobs, query.limit, self._retention_s)
         return Response(page.model_dump_json(), mimetype="application/json")
@@ -178,7 +178,7 @@ class Jobs:
         return self._shown(self.find(job_id))
 
     def result(self, job_id: str) -> Response:
-        query = parse_form(ResultQuery, request.args.to_dict())
+        query = validated(ResultQuery, request.args.to_dict())
         return answer(self.desk.store, self.find(job_id), query, self._retention_s)
 
     def delete(self, job_id: str) -> Response:
@@ -190,24 +190,15 @@ class Jobs:
     def _texts(self) -> NewJob:
         data = read_json(request)
         task = task_of(data)
-        body = validated(BODIES[task], data)
-        terms = terms_of(self._runtime, _owner())
-        items = asked(task, body, limits=self._limits, terms=terms).items
-        form = cast(Form, given_field(body))
-        sent = getattr(body, form) if form == "texts" else [getattr(body, form)]
-        self._allowance.charge(
-            text for item, text in zip(items, sent, strict=True) if not isinstance(item, InvalidInput)
-        )
-        return self._new_job(
-            task,
-            form,
-            options(body),
-            [
-                Result.of_error(item, g.request_id, i) if isinstance(item, InvalidInput) else content
-                for i, (item, content) in enumerate(zip(items, sent, strict=True))
-            ],
-            body.callback,
-        )
+        body = validated(JOB_BODIES[task], data)
+        sent = inputs(body, self._limits)
+        request_maker(body, self._runtime, _owner())  # a glossary that is not there is told now
+        self._allowance.charge(sent.good)
+        contents = [
+            Result.of_error(item, g.request_id, i) if isinstance(item, InvalidInput) else item
+            for i, item in enumerate(sent.items)
+        ]
+        return self._new_job(task, cast(Form, sent.field), options(body), contents, body.callback)
 
     def read_document(self, task: TaskName, name: str, data: bytes) -> str:
         """Return the text of a document, and charge for it. Raises InvalidInput, TooLong, CharactersSpent."""
@@ -229,7 +220,8 @@ class Jobs:
     def _document(self) -> NewJob:
         data, fields = sent_file()
         task = task_of(fields)
-        form = parse_form(FORMS[task], fields)
+        form = validated(JOB_FORMS[task], fields)
+        request_maker(form, self._runtime, _owner())
         self.read_document(task, form.file, data)
         return self.new_document(task, options(form), data, form.callback)
 

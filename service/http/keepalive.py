@@ -20,8 +20,7 @@ from flask import Response, g, request
 
 from models.tasks.stop import Stop
 from service.http.abandoned import watching
-from service.problems import problem
-from service.schemas.problem import Problem
+from service.problems import Problem, problem
 
 T = TypeVar("T")
 

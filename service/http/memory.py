@@ -5,7 +5,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from models.errors import InvalidInput, Overloaded, UnsupportedLanguage
 from service import tmx
@@ -14,22 +14,59 @@ from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
 from service.http.work import RequestRunner
 from service.memory import MemoryPair
-from service.schemas.documents import parse_form
-from service.schemas.memory import (
-    MemoryAnswer,
-    MemoryBody,
-    MemoryForgetQuery,
-    MemoryKept,
-    MemoryPart,
-    MemoryQuery,
-    parse_memory,
-)
+from service.options import LanguageCode
+from service.tmx import TmxPair
+from service.validation import STRICT, validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
 
 XML = frozenset({tmx.MEDIA_TYPE, "application/xml", "text/xml"})
 """Bodies that are a TMX file."""
+
+
+class MemoryBody(BaseModel):
+    """Sentences for one pair of languages."""
+
+    model_config = STRICT
+
+    source: LanguageCode = Field(description="The sentences' language.")
+    target: LanguageCode = Field(description="The language of what they are to be.")
+    entries: dict[str, str] = Field(description="Sentences, and what each is to be.")
+
+
+class MemoryPart(BaseModel):
+    """A pair of languages."""
+
+    source: str
+    target: str
+    size: int = Field(description="How many sentences there are.")
+
+
+class MemoryAnswer(BaseModel):
+    """What the caller's translation memory has."""
+
+    pairs: list[MemoryPart]
+
+
+class MemoryKept(MemoryAnswer):
+    """What it has after more was kept."""
+
+    kept: int = Field(description="How many pairs the request had.")
+
+
+class MemoryQuery(BaseModel):
+    """A part of the memory; without these all of it is meant."""
+
+    source: LanguageCode | None = Field(None, description="Only sentences in this language.")
+    target: LanguageCode | None = Field(None, description="Only translations into this language.")
+
+
+class MemoryForgetQuery(MemoryQuery):
+    """What is to be forgotten; without these all of it is."""
+
+    text: str | None = Field(None, description="Only this sentence.")
+
 
 _NEW = {"source": "en", "target": "fr", "entries": {"The talks go on.": "Les pourparlers se poursuivent."}}
 _PAIRS = [{"source": "en", "target": "fr", "size": 1}]
@@ -108,16 +145,24 @@ class MemoryViews:
         return _json(MemoryAnswer(pairs=_parts(self._work.memory().pairs())))
 
     def export(self) -> Response:
-        query = parse_form(MemoryQuery, request.args.to_dict())
+        query = validated(MemoryQuery, request.args.to_dict())
         pairs = self._work.memory().sentences(query.source, query.target)
         answer = Response(tmx.write(pairs), content_type=f"{tmx.MEDIA_TYPE}; charset=utf-8")
         answer.headers["Content-Disposition"] = 'attachment; filename="memory.tmx"'
         return answer
 
     def forget(self) -> Response:
-        query = parse_form(MemoryForgetQuery, request.args.to_dict())
+        query = validated(MemoryForgetQuery, request.args.to_dict())
         self._work.memory().forget(query.source, query.target, query.text)
         return Response(status=204)
+
+
+def parse_memory(data: object) -> list[TmxPair]:
+    """Read pairs from JSON. Raises InvalidInput."""
+    body = validated(MemoryBody, data)
+    if not body.entries:
+        raise InvalidInput("there are no entries", field="entries", allowed="at least one")
+    return [TmxPair(body.source, body.target, *pair) for pair in body.entries.items()]
 
 
 def _parts(pairs: Iterable[MemoryPair]) -> list[MemoryPart]:

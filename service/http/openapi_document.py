@@ -22,9 +22,7 @@ from service.errors import (
 )
 from service.http.allowance import READING
 from service.http.openapi import BODY_ERRORS, JSON, Operation
-from service.problems import UNEXPECTED, Kind, kind_of
-from service.schemas.described import write_limits
-from service.schemas.problem import Problem
+from service.problems import UNEXPECTED, Kind, Problem, kind_of
 from service.settings import Settings
 
 EVENTS = "text/event-stream"
@@ -48,7 +46,7 @@ def document(operations: Sequence[Operation], settings: Settings) -> dict[str, A
     for operation in operations:
         limits = operation.limits(settings) if operation.limits else settings
         for model in operation.bodies:
-            write_limits(schemas[refs[model, "validation"]["$ref"].rpartition("/")[2]], limits)
+            _write_limits(schemas[refs[model, "validation"]["$ref"].rpartition("/")[2]], limits)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         made = paths.setdefault(operation.address, {})[operation.method.lower()] = _operation(operation, refs)
@@ -66,6 +64,17 @@ def document(operations: Sequence[Operation], settings: Settings) -> dict[str, A
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": KEYS},
     }
+
+
+def _write_limits(schema: dict[str, Any], settings: Settings) -> None:
+    """Write the settings' limits into a body's schema, in place."""
+    most = {"text": settings.max_request_characters, "html": settings.max_html_characters}
+    for name, own in schema.get("properties", {}).items():
+        for form in own.get("anyOf", [own]):
+            if name in most and form.get("type") == "string":
+                form |= {"maxLength": most[name], "pattern": r"\S"}
+            if name == "texts" and form.get("type") == "array":
+                form["maxItems"] = settings.max_texts
 
 
 # ---------------------------------------------------------------------- parts

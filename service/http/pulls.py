@@ -10,7 +10,7 @@ from service.errors import AdminRequired
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
 from service.http.work import RequestRunner
-from service.schemas.requests import validated
+from service.validation import validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

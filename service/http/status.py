@@ -9,7 +9,7 @@ from service.errors import NotReady
 from service.http.metrics import Metrics
 from service.http.openapi import Example, Operation, add
 from service.http.readiness import Readiness
-from service.schemas.absent import absent
+from service.validation import absent
 
 
 class State(BaseModel):

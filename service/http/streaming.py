@@ -16,11 +16,10 @@ from pydantic import BaseModel
 from models.errors import Abandoned
 from models.tasks.steps import Event, Outcome, Steps
 from models.tasks.stop import Stop
+from service.answers import render_event
 from service.http.abandoned import watching
 from service.http.work import RequestRunner
-from service.problems import kind_of, problem
-from service.schemas.events import render_event
-from service.schemas.problem import Problem
+from service.problems import Problem, kind_of, problem
 
 T = TypeVar("T")
 

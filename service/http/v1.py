@@ -1,46 +1,100 @@
-"""The service's own interface: /v1. Requests are parsed and answers rendered by `service.schemas`."""
+"""The service's own interface, /v1: summaries, translations, checks; the languages and the models."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from flask import Blueprint, Response, g, request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from models.errors import InvalidInput, Overloaded
+from models.errors import DeadlineExceeded, InvalidInput, Overloaded, UnsupportedLanguage
 from models.sets import load_sets
 from models.stage import READY
+from models.tasks.checker import CheckRequest
+from models.text.article.page import read_html
+from models.text.article.paste import read_pasted
+from service import tasks
+from service.answers import (
+    SUMMARY_EVENTS,
+    TRANSLATION_EVENTS,
+    CheckAnswer,
+    CleanAnswer,
+    DetectionAnswer,
+    DetectionResults,
+    SummaryAnswer,
+    SummaryResults,
+    TranslationAnswer,
+    TranslationResults,
+    render_check,
+    render_clean,
+    render_detection,
+)
 from service.errors import TooLong, TooManyTexts
+from service.http import examples
 from service.http.body import read_json
 from service.http.compat import openai_models
 from service.http.openapi import WORK_ERRORS, Example, Operation, add
 from service.http.streaming import OwnScript, stream
 from service.http.work import RequestRunner
+from service.options import BODIES, CheckBody, CleanBody, DetectBody, Inputs, TaskName, inputs
 from service.problems import problem
-from service.schemas import examples
-from service.schemas.answers import DetectionAnswer, SummaryAnswer, TranslationAnswer, render_detection
-from service.schemas.events import SUMMARY_EVENTS, TRANSLATION_EVENTS
-from service.schemas.languages import LanguageList, LanguagePart
-from service.schemas.models import ModelList, ModelPart
-from service.schemas.requests import Asked, DetectBody, SummarizeBody, TranslateBody, parse_detect
-from service.schemas.results import DetectionResults, SummaryResults, TranslationResults
-from service.work import plan
-from service.work.plan import TaskName
+from service.validation import absent, validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
 
-R = TypeVar("R")
-
 CANDIDATES = 3
 """Languages that a detection names."""
+
+
+class LanguagePart(BaseModel):
+    """A language, with the ways from it that are taken where a request names no model."""
+
+    code: str
+    name: str
+    models: list[str] = Field(description="The models that translate it; a `*` stands for a pair.")
+    targets: list[str] | None = absent("The languages that it is translated into if no model is named.")
+    via: dict[str, str] | None = absent("Of these, those that go through another language, and which one.")
+
+
+class LanguageList(BaseModel):
+    """All languages."""
+
+    languages: list[LanguagePart]
+    quality: str | None = absent("What the models that are taken by default are good at.")
+
+
+class ModelPart(BaseModel):
+    name: str
+    family: str
+    tasks: list[str]
+    languages: list[str] = Field(description="Empty where the model has no fixed list.")
+    licence: str
+    max_source_tokens: int | None
+    description: str
+    bundled: bool = Field(description="Comes with the service, so that no model hub is needed.")
+    default_for: list[str] = Field(description="The tasks that take it when no model is named.")
+    loaded: bool
+    state: str = Field(
+        description="`not here`, `on disk`, `bundled`, `at a server`, `downloading 41%`, `loading`, or "
+        "`ready`."
+    )
+
+
+class ModelList(BaseModel):
+    models: list[ModelPart]
+    object: Annotated[Literal["list"], Field(description="As OpenAI's clients read it, with `data`.")] = (
+        "list"
+    )
+    data: list[openai_models.OpenAIModel] = Field([], description="The names for chat completions.")
+
 
 SUMMARIZE = Operation(
     method="POST",
     path="/summarize",
     tag="summaries",
     summary="Summarize an article, a web page or many texts",
-    body=SummarizeBody,
+    body=BODIES["summarize"],
     answers=(SummaryAnswer, SummaryResults),
     streams=SUMMARY_EVENTS,
     errors=WORK_ERRORS,
@@ -54,7 +108,7 @@ TRANSLATE = Operation(
     path="/translate",
     tag="translations",
     summary="Translate a text or many texts",
-    body=TranslateBody,
+    body=BODIES["translate"],
     answers=(TranslationAnswer, TranslationResults),
     streams=TRANSLATION_EVENTS,
     errors=WORK_ERRORS,
@@ -91,6 +145,28 @@ MODELS = Operation(
     examples={"one of them": Example(answer=examples.MODELS)},
 )
 
+CHECK = Operation(
+    method="POST",
+    path="/check",
+    tag="trust",
+    summary="Say what in a summary or translation its source does not support",
+    description="Whoever wrote it. Offsets count characters of `output`, those of evidence of `source`.",
+    body=CheckBody,
+    answers=(CheckAnswer,),
+    errors=(TooLong, UnsupportedLanguage, Overloaded, DeadlineExceeded),
+    examples={"a wrong number": Example(examples.CHECK, examples.CHECKED)},
+)
+CLEAN = Operation(
+    method="POST",
+    path="/clean",
+    tag="trust",
+    summary="Give the article alone, without what the web page put around it",
+    body=CleanBody,
+    answers=(CleanAnswer,),
+    errors=(TooLong, Overloaded),
+    examples={"a pasted article": Example(examples.CLEAN, examples.CLEANED)},
+)
+
 
 class V1:
     """The views of /v1 over a runtime."""
@@ -107,6 +183,8 @@ class V1:
         add(routes, DETECT, self.detect)
         add(routes, MODELS, self.models)
         add(routes, LANGUAGES, self.languages)
+        add(routes, CHECK, self.check)
+        add(routes, CLEAN, self.clean)
         return routes
 
     def summarize(self) -> Response:
@@ -118,24 +196,38 @@ class V1:
     def _done(self, task: TaskName) -> Response:
         with ExitStack() as held:
             held.enter_context(self._work.place())
-            body = read_json(request)
-            terms = plan.terms_of(self._runtime, g.key_id)
-            asked = plan.asked(task, body, limits=self._settings, terms=terms)
-            self._work.charge(each.text or each.html for each in asked.good)
-            if asked.stream:
-                steps = self._work.steps(asked.good[0])
-                return stream(self._work, held, steps, OwnScript(plan.answer), self._settings.heartbeat_s)
-            done = self._work.do(asked.good)
-            return _answer(asked, (each.error or plan.answer(each, done.total_s) for each in done.outcomes))
+            body = validated(BODIES[task], read_json(request))
+            sent = inputs(body, self._settings)
+            make = tasks.request_maker(body, self._runtime, g.key_id)
+            self._work.charge(sent.good)
+            requests = [make(**{sent.kind: each}) for each in sent.good]
+            if body.stream:
+                steps = self._work.steps(requests[0])
+                return stream(self._work, held, steps, OwnScript(tasks.answer), self._settings.heartbeat_s)
+            done = self._work.do(requests)
+            return _answer(sent, (each.error or tasks.answer(each, done.total_s) for each in done.outcomes))
 
     def detect(self) -> Response:
         with self._work.place():
-            asked = parse_detect(read_json(request), self._settings)
-            self._work.charge(asked.good)
+            sent = inputs(validated(DetectBody, read_json(request)), self._settings)
+            self._work.charge(sent.good)
             candidates = self._runtime.detector.candidates
-            return _answer(
-                asked, (render_detection(candidates(text, limit=CANDIDATES)) for text in asked.good)
-            )
+            return _answer(sent, (render_detection(candidates(each, limit=CANDIDATES)) for each in sent.good))
+
+    def check(self) -> Response:
+        with self._work.place():
+            body = validated(CheckBody, read_json(request))
+            body.require_short(self._settings)
+            self._work.charge([body.source, body.output])
+            (outcome,) = self._work.check([CheckRequest(**dict(body))]).outcomes
+            return _json(render_check(outcome.unwrap(), body.output))
+
+    def clean(self) -> Response:
+        with self._work.place():
+            sent = inputs(validated(CleanBody, read_json(request)), self._settings)
+            self._work.charge(sent.good)
+            read = read_html if sent.kind == "html" else read_pasted
+            return _json(render_clean(self._work.apart(read, *sent.good, field=sent.kind)))
 
     def models(self) -> Response:
         settings = self._settings
@@ -185,13 +277,13 @@ class V1:
         return chosen.good_at if is_whole else None
 
 
-def _answer(asked: Asked[R], good: Iterator[BaseModel | Exception]) -> Response:
+def _answer(sent: Inputs, good: Iterator[BaseModel | Exception]) -> Response:
     """The one result itself (an error is raised), or `results`, each with its own errors.
 
-    `good` are the results of `asked.good`; they are put between the items that were wrong from the start.
+    `good` are the results of `sent.good`; they are put between the items that were wrong from the start.
     """
-    results = [item if isinstance(item, InvalidInput) else next(good) for item in asked.items]
-    if asked.many:
+    results = [item if isinstance(item, InvalidInput) else next(good) for item in sent.items]
+    if sent.field == "texts":
         items = [
             problem(each, g.request_id).of_item(i) if isinstance(each, Exception) else each
             for i, each in enumerate(results)

@@ -18,7 +18,7 @@ from service.http.admission import Gate
 from service.http.allowance import Allowance
 from service.http.readiness import Readiness
 from service.memory import Memory
-from service.work.plan import Request, steps
+from service.tasks import Request, steps
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from models.errors import DragomanError
-from service.work.plan import Result, TaskName
+from service.options import TaskName
+from service.tasks import Result
 
 Form = Literal["text", "html", "texts", "document"]
 Status = Literal["queued", "running", "done", "failed", "cancelled"]

@@ -13,7 +13,7 @@ from models.tasks.steps import Steps, Together
 from models.tasks.translation import Recall, Segment, SegmentReady, Term, Translation, TranslationRequest
 from models.tasks.translator import notes_on
 from models.tasks.usage import Usage
-from service.work.plan import Request, steps
+from service.tasks import Request, steps
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

@@ -8,14 +8,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from models.errors import InvalidInput
+from service.answers import SegmentEvent, SummaryAnswer, TranslationAnswer
 from service.jobs.job import CallbackStatus, Job, Status
-from service.schemas.absent import absent
-from service.schemas.answers import SummaryAnswer, TranslationAnswer
-from service.schemas.documents import SummarizeForm, TranslateForm
-from service.schemas.events import SegmentEvent
-from service.schemas.problem import Problem
-from service.schemas.requests import SummarizeBody, TranslateBody
-from service.work.plan import TaskName
+from service.options import (
+    BODIES,
+    FORMS,
+    SummarizeBody,
+    SummarizeForm,
+    TaskName,
+    TranslateBody,
+    TranslateForm,
+)
+from service.problems import Problem
+from service.validation import absent, validated
 
 CALLBACK = "POSTed the job's status when it has ended, with the header `Dragoman-Signature`."
 
@@ -27,48 +32,44 @@ Url = Annotated[
 _STREAM = "A job is not streamed."
 
 
-class SummarizeJobBody(SummarizeBody):
+class _JobFields(BaseModel):
+    callback: Url | None = Field(None, description=CALLBACK)
+
+
+class SummarizeJobBody(SummarizeBody, _JobFields):
     """The fields of /v1/summarize, and its higher limits."""
 
     task: Literal["summarize"]
-    callback: Url | None = Field(None, description=CALLBACK)
     stream: Literal[False] = Field(False, description=_STREAM)
 
 
-class TranslateJobBody(TranslateBody):
+class TranslateJobBody(TranslateBody, _JobFields):
     """The fields of /v1/translate."""
 
     task: Literal["translate"]
-    callback: Url | None = Field(None, description=CALLBACK)
     stream: Literal[False] = Field(False, description=_STREAM)
 
 
-class SummarizeJobForm(SummarizeForm):
+class SummarizeJobForm(SummarizeForm, _JobFields):
     """The fields of /v1/documents/summarize."""
 
     task: Literal["summarize"]
-    callback: Url | None = Field(None, description=CALLBACK)
 
 
-class TranslateJobForm(TranslateForm):
+class TranslateJobForm(TranslateForm, _JobFields):
     """The fields of /v1/documents/translate."""
 
     task: Literal["translate"]
-    callback: Url | None = Field(None, description=CALLBACK)
 
 
-BODIES: dict[TaskName, type[SummarizeJobBody | TranslateJobBody]] = {
+JOB_BODIES: dict[TaskName, type[SummarizeJobBody | TranslateJobBody]] = {
     "summarize": SummarizeJobBody,
     "translate": TranslateJobBody,
 }
-FORMS: dict[TaskName, type[SummarizeJobForm | TranslateJobForm]] = {
+JOB_FORMS: dict[TaskName, type[SummarizeJobForm | TranslateJobForm]] = {
     "summarize": SummarizeJobForm,
     "translate": TranslateJobForm,
 }
-
-
-JobFields = SummarizeJobBody | TranslateJobBody | SummarizeJobForm | TranslateJobForm
-
 NO_OPTIONS = {"task", "callback", "stream", "text", "html", "texts"}
 
 
@@ -153,9 +154,17 @@ def task_of(fields: object) -> TaskName:
     return "summarize" if task == "summarize" else "translate"
 
 
-def options(fields: JobFields) -> dict[str, Any]:
+def options(fields: BaseModel) -> dict[str, Any]:
     """Return the fields that say how the work is to be done, of those that were given."""
     return fields.model_dump(exclude=NO_OPTIONS, exclude_unset=True)
+
+
+def stored_options(job: Job) -> SummarizeBody | TranslateBody | SummarizeForm | TranslateForm:
+    """Return the options that a job was stored with. Raises InvalidInput if they have become wrong since."""
+    if job.form == "document":
+        form = FORMS[job.task]
+        return validated(form, {name: job.options[name] for name in form.model_fields if name in job.options})
+    return validated(BODIES[job.task], dict(job.options))
 
 
 def render_job(job: Job, retention_s: float) -> JobAnswer:

@@ -15,7 +15,7 @@ from service.errors import UnknownJob
 from service.jobs.job import Gone, Item, Job, NewJob, Status
 from service.jobs.room import require_room
 from service.settings import Settings
-from service.work.plan import Result
+from service.tasks import Result
 
 JOB = (
     "number, id, owner, task, form, options, request_id, status, done, total, created, started, finished, "

@@ -11,17 +11,19 @@ from models.tasks.driver import Driver
 from models.tasks.steps import Event
 from models.tasks.stop import Stop
 from models.tasks.translation import SegmentReady
+from service import tasks
+from service.answers import render_event
 from service.database import Database
 from service.errors import StoreUnavailable
 from service.jobs.job import Item, Job
 from service.jobs.outputs import JobOutputs
 from service.jobs.parts import in_parts
+from service.jobs.schemas import stored_options
 from service.jobs.store import JobStore
 from service.limits import job_limits
-from service.schemas.events import render_event
-from service.work import plan
+from service.options import DocumentForm
+from service.tasks import PlannedTask, Result
 from service.work.outputs import OutputKeys
-from service.work.plan import PlannedTask, Result
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -99,29 +101,21 @@ class JobWork:
 
     def _plans(self, job: Job, items: Sequence[Item], stop: Stop) -> list[PlannedTask]:
         recall = self._runtime.memory.of(job.owner, job.caller).recall
-        if job.form == "document":
-            name, data = str(job.options["file"]), items[0].content
+        options = stored_options(job)
+        if isinstance(options, DocumentForm):
+            data = items[0].content
             assert isinstance(data, bytes)  # noqa: S101 - a document's content is its bytes
-            options = {key: value for key, value in job.options.items() if key != "file"}
-            settings = self._runtime.settings
-            apart = partial(
-                self._runtime.children.run, timeout_s=settings.request_timeout_s, require=stop.require
-            )
+            timeout_s = self._runtime.settings.request_timeout_s
+            apart = partial(self._runtime.children.run, timeout_s=timeout_s, require=stop.require)
             return [
-                plan.of_document(
-                    self._runtime,
-                    job.task,
-                    options,
-                    (name, data),
-                    limits=self._limits,
-                    apart=apart,
-                    recall=recall,
+                tasks.of_document(
+                    self._runtime, options, data, job.owner, limits=self._limits, apart=apart, recall=recall
                 )
             ]
-        make = plan.with_options(self._runtime, job.task, job.options, job.owner)
+        make = tasks.request_maker(options, self._runtime, job.owner)
         field = "html" if job.form == "html" else "text"
         requests = [make(**{field: item.content}) for item in items]
-        return [PlannedTask("", in_parts(self._runtime, each, recall), plan.result) for each in requests]
+        return [PlannedTask("", in_parts(self._runtime, each, recall), tasks.result) for each in requests]
 
 
 class _Told:

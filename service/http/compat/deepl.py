@@ -34,10 +34,10 @@ from service.http.compat.family import (
 )
 from service.http.forms import BoundedRequest
 from service.http.work import RequestRunner
-from service.problems import KINDS
-from service.schemas.problem import Problem
-from service.schemas.requests import LONGEST_CODE, LanguageCode, validated
-from service.work.named_terms import named_terms
+from service.options import LONGEST_CODE, LanguageCode
+from service.problems import KINDS, Problem
+from service.tasks import named_terms
+from service.validation import validated
 
 if TYPE_CHECKING:
     from service.http.jobs import Jobs

@@ -18,15 +18,16 @@ from service.http.body import read_json
 from service.http.compat.family import ClientFields, answer, has_json, message
 from service.http.files import file_answer, sent_file
 from service.jobs.job import Job, NewJob
-from service.schemas.problem import Problem
-from service.schemas.requests import validated
-from service.work.plan import BILLED
+from service.problems import Problem
+from service.validation import validated
 
 if TYPE_CHECKING:
     from service.http.jobs import Jobs
 
 NOT_READY = 503
 """What DeepL's clients take as `not yet`."""
+BILLED = "billed_characters"
+"""Of a job's options: the number of characters that were charged for."""
 _STATUSES = {"queued": "queued", "running": "translating", "done": "done", "failed": "error"}
 
 

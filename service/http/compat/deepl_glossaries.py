@@ -16,7 +16,8 @@ from service.glossary_tables import Dictionary, DictionarySize, Glossary
 from service.http.body import read_json
 from service.http.compat.family import ClientFields, answer, directions
 from service.http.work import RequestRunner
-from service.schemas.requests import LONGEST_CODE, LanguageCode, validated
+from service.options import LONGEST_CODE, LanguageCode
+from service.validation import validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

@@ -13,9 +13,9 @@ from models.tasks.translation import Translation, TranslationRequest
 from service.errors import TooLong, TooManyTexts, with_allowed
 from service.http.forms import BoundedRequest
 from service.http.work import RequestRunner
-from service.schemas.fields import json_type
-from service.schemas.problem import Problem
+from service.problems import Problem
 from service.settings import Settings
+from service.validation import json_type
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

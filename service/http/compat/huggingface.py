@@ -29,8 +29,9 @@ from service.http.compat.family import (
 )
 from service.http.readiness import Readiness
 from service.http.work import RequestRunner
-from service.schemas.problem import Problem
-from service.schemas.requests import LanguageCode, validated
+from service.options import LanguageCode
+from service.problems import Problem
+from service.validation import validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

@@ -35,10 +35,11 @@ from service.http.compat.files import KeptFiles
 from service.http.files import file_answer
 from service.http.forms import BoundedRequest
 from service.http.work import RequestRunner
+from service.options import LanguageCode
+from service.problems import Problem
 from service.recollection import paired
-from service.schemas.problem import Problem
-from service.schemas.requests import LanguageCode, validated
 from service.shared import SharedState
+from service.validation import validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

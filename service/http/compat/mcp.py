@@ -10,17 +10,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, g, jsonify, request
-from pydantic import BaseModel
 
-from models.text.article.page import read_page
-from models.text.article.paste import read_pasted
+from models.tasks.checker import CheckRequest
+from models.tasks.steps import Outcome
 from service.http.work import RequestRunner
-from service.schemas.checking import parse_check, parse_clean, render_check, render_clean
-from service.work import plan
+from service.tasks import Request
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
-    from service.work.tools import ToolName
 
 PATH = "/mcp"
 
@@ -56,9 +53,11 @@ class ToolViews:
         from mcp.server.transport_security import TransportSecuritySettings
         from mcp.types import INVALID_REQUEST
 
-        from service.work.tools import tool_server
+        from service.mcp_tools import tool_server
 
-        server = tool_server(self._do)
+        server = tool_server(
+            self._runtime, self._run, charge=self._work.charge, apart=self._work.apart, owner=g.key_id
+        )
         server.streamable_http_app(
             json_response=True,
             stateless_http=True,
@@ -91,25 +90,12 @@ class ToolViews:
             answer.status_code = start["status"]
         return answer
 
-    def _do(self, name: "ToolName", body: dict[str, Any]) -> BaseModel:
-        """Do a tool's work as /v1 does."""
-        if name == "check":
-            check = parse_check(body, self._runtime.settings)
-            self._work.charge([check.source, check.output])
-            (checked,) = self._work.check([check]).outcomes
-            return render_check(checked.unwrap(), check.output)
-        if name == "clean":
-            field, content = parse_clean(body, self._runtime.settings)
-            self._work.charge([content])
-            if field == "html":
-                return render_clean(self._work.apart(read_page, content, True, field=field))
-            return render_clean(self._work.apart(read_pasted, content, field=field))
-        terms = plan.terms_of(self._runtime, g.key_id)
-        asked = plan.asked(name, body, limits=self._runtime.settings, terms=terms)
-        self._work.charge(each.text or each.html for each in asked.good)
-        done = self._work.do(asked.good)
-        answer: BaseModel = plan.answer(done.outcomes[0], done.total_s)
-        return answer
+    def _run(self, request: Request | CheckRequest) -> tuple[Outcome[Any], float]:
+        if isinstance(request, CheckRequest):
+            checked = self._work.check([request])
+            return checked.outcomes[0], checked.total_s
+        done = self._work.do([request])
+        return done.outcomes[0], done.total_s
 
 
 def _scope() -> dict[str, Any]:

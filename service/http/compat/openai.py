@@ -18,8 +18,8 @@ from service.http.compat.openai_answer import Chunks, Completion, Value, error, 
 from service.http.compat.openai_request import ChatBody, ChatReader, Request
 from service.http.streaming import stream
 from service.http.work import RequestRunner
-from service.schemas.problem import Problem
-from service.schemas.requests import validated
+from service.problems import Problem
+from service.validation import validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

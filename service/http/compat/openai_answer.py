@@ -17,7 +17,7 @@ from models.tasks.translation import Segment, SegmentReady, Translation, Transla
 from models.tasks.usage import Usage
 from models.text.markup import layout
 from service.http.compat.openai_request import ChatBody, Request
-from service.schemas.problem import Problem
+from service.problems import Problem
 
 Value = Translation | Summary | ChatAnswer
 

@@ -1,13 +1,23 @@
 """The models as OpenAI's clients list them: names that say a task, and those of the catalog."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, Field
 
 from models.choices import LENGTHS
 from service.http.compat.family import directions
-from service.schemas.models import OpenAIModel
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
+
+
+class OpenAIModel(BaseModel):
+    """A name that OpenAI's clients may ask for: a task, or a model of the catalog."""
+
+    id: str = Field(description="`translate:fr`, `summarize:short`, `facebook/m2m100_418M`, ...")
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "dragoman"
 
 
 def listed(runtime: "Runtime") -> list[OpenAIModel]:

@@ -22,7 +22,7 @@ from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
 from service.http.compat.family import ClientFields, checked_texts
 from service.http.compat.openai_prompt import PromptReader, Wish
-from service.schemas.requests import ModelName
+from service.options import ModelName
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

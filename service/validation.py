@@ -1,14 +1,18 @@
-"""Pydantic's validation errors in this service's words: which field, what was wrong, what is allowed."""
+"""Reads bodies, forms and queries by pydantic's models, and tells in plain words what is wrong with them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import islice
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import InvalidInput
 
+M = TypeVar("M", bound=BaseModel)
+
+STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
+"""Of JSON bodies: no unknown fields, and no other types."""
 LONGEST_ECHO = 60
 """Characters of a user's own field name that a message repeats."""
 MOST_ERRORS = 100
@@ -34,18 +38,22 @@ class InvalidFields(InvalidInput):
         self.errors = tuple(errors)
 
 
-def wrong_fields(model: type[BaseModel], error: ValidationError) -> InvalidInput:
-    """One error to raise: the field's own, or InvalidFields where there are several."""
-    details = error.errors(include_url=False)[:MOST_ERRORS]
-    errors = [_field_error(model, each) for each in details]
-    return errors[0] if len(errors) == 1 else InvalidFields(errors)
-
-
-def require_few_unknown(model: type[BaseModel], data: Mapping[str, object]) -> None:
-    """Raise InvalidFields where there are so many unknown fields that not even pydantic should list them."""
-    if len(data) > len(model.model_fields) + MOST_ERRORS:
+def validated(model: type[M], data: object) -> M:
+    """Return the fields of a body, form or query. Raises InvalidInput, or InvalidFields for several."""
+    if not isinstance(data, dict):
+        raise InvalidInput(
+            f"the body must be a JSON object, not {json_type(data)}", allowed=list(model.model_fields)
+        )
+    forbids = model.model_config.get("extra") == "forbid"
+    if forbids and len(data) > len(model.model_fields) + MOST_ERRORS:  # more than pydantic should list
         unknown = islice((name for name in data if name not in model.model_fields), MOST_ERRORS)
         raise InvalidFields([_unknown_field(model, name) for name in unknown])
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        details = error.errors(include_url=False)[:MOST_ERRORS]
+    errors = [_field_error(model, each) for each in details]
+    raise errors[0] if len(errors) == 1 else InvalidFields(errors)
 
 
 def json_type(value: object) -> str:
@@ -81,3 +89,19 @@ def _unknown_field(model: type[BaseModel], field: str) -> InvalidInput:
     near = get_close_matches(shown, known, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return InvalidInput(f"{shown!r} is not a field of this request{hint}", field=shown, allowed=known)
+
+
+def absent(description: str) -> Any:
+    """An optional field of an answer: its default is None, and it is left out rather than written as null."""
+    return Field(
+        default=None,
+        description=description,
+        exclude_if=lambda value: value is None,
+        json_schema_extra=_without_null,
+    )
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+    forms = [form for form in schema.pop("anyOf", []) if form != {"type": "null"}]
+    schema.update(forms[0] if len(forms) == 1 else {"anyOf": forms})

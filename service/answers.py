@@ -1,35 +1,35 @@
-"""The bodies of answers, made from the tasks' results.
+"""The bodies of answers and of streamed events, made from the tasks' results.
 
 Spans count Unicode code points and are half-open, as Python's slices are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field
 
 from models.checks.flag import Severity
-from models.tasks.steps import Timings
-from models.tasks.summary import Summary
-from models.tasks.translation import Translation
+from models.tasks.checker import Checked, Kind
+from models.tasks.steps import Event, Timings, Words
+from models.tasks.summary import SentenceReady, Summary
+from models.tasks.translation import SegmentReady, Translation
+from models.text.article.article import Article
 from models.text.language import Detection
-from service.schemas.absent import absent
+from service.problems import Problem
+from service.validation import absent
 
+P = TypeVar("P", bound=BaseModel)
 
-def _probability(value: float) -> float:
-    # fastText's sums are off in the fifth digit, so that it is sometimes a little surer than sure.
-    return min(1.0, round(value, 4))
-
-
-Confidence = Annotated[float, Field(ge=0, description="From 0 to 1."), AfterValidator(_probability)]
-
-
+Confidence = Annotated[
+    float,
+    Field(ge=0, description="From 0 to 1."),
+    # fastText's sums are off in the fifth digit, so that it is sometimes a little surer than sure
+    AfterValidator(lambda value: min(1.0, round(value, 4))),
+]
 Start = Annotated[int, Field(validation_alias=AliasPath("span", "start"))]
 End = Annotated[int, Field(validation_alias=AliasPath("span", "end"))]
 """The ends of what has a span."""
-
-P = TypeVar("P", bound=BaseModel)
 
 
 class _AnswerPart(BaseModel):
@@ -207,6 +207,83 @@ class DetectionAnswer(DetectedPart):
     candidates: list[DetectedPart]
 
 
+class CheckedPart(BaseModel):
+    """A sentence of the output."""
+
+    text: str
+    start: int = Field(description="In the output, as `end`.")
+    end: int
+    evidence: list[EvidencePart] = Field(description="What supports it, the best first.")
+    flags: list[FlagPart] = Field(description="What the source does not support.")
+
+
+class CheckAnswer(BaseModel):
+    """The findings of all checks of the kind, sentence by sentence."""
+
+    sentences: list[CheckedPart]
+    kind: Kind
+    source_language: str
+    target: str
+
+
+class CleanAnswer(BaseModel):
+    """The article alone."""
+
+    title: str | None
+    text: str = Field(description="Its paragraphs, set off by blank lines.")
+    dropped: list[DroppedPart] = Field(description="What was left out, and why.")
+
+
+class SummaryResults(BaseModel):
+    """Summaries of `texts`, in the same order."""
+
+    results: list[SummaryAnswer | Problem]
+
+
+class TranslationResults(BaseModel):
+    """Translations of `texts`, in the same order."""
+
+    results: list[TranslationAnswer | Problem]
+
+
+class DetectionResults(BaseModel):
+    """The languages of `texts`, in the same order."""
+
+    results: list[DetectionAnswer | Problem]
+
+
+class TokenEvent(BaseModel):
+    """A piece of the summary that a model is writing, to be put after the pieces before it."""
+
+    text: str
+
+
+class SentenceEvent(BaseModel):
+    """A sentence of the summary, as in the answer but for its place; its flags count in its own text."""
+
+    index: int
+    text: str
+    source: SpanPart | None = Field(description="Where the article says it, if the sentence is its own.")
+    original: str | None = absent("The sentence before it was translated.")
+    evidence: list[EvidencePart]
+    flags: list[FlagPart]
+
+
+class SegmentEvent(SegmentPart):
+    """A segment of the translation, as in the answer; one that comes again replaces what was told before."""
+
+    index: int
+    total: int = Field(description="How many segments there will be.")
+
+
+SUMMARY_EVENTS: Mapping[str, type[BaseModel]] = {"token": TokenEvent, "sentence": SentenceEvent}
+TRANSLATION_EVENTS: Mapping[str, type[BaseModel]] = {"segment": SegmentEvent}
+"""By name, as they come before the whole answer."""
+
+
+# ---------------------------------------------------------------------- from results to answers
+
+
 def render_summary(summary: Summary, timings: Timings, total_s: float) -> SummaryAnswer:
     """The answer for one article; `total_s` is the time of the whole request."""
     return made(
@@ -248,3 +325,25 @@ def render_translation(translation: Translation, timings: Timings, total_s: floa
 def render_detection(candidates: Sequence[Detection]) -> DetectionAnswer:
     """The answer for one text's candidates, best first; there is at least one."""
     return made(DetectionAnswer, candidates[0], candidates=candidates)
+
+
+def render_check(checked: Checked, output: str) -> CheckAnswer:
+    parts = [
+        made(CheckedPart, each, text=output[slice(*each.span)], start=each.span.start, end=each.span.end)
+        for each in checked.sentences
+    ]
+    return made(CheckAnswer, checked, sentences=parts)
+
+
+def render_clean(article: Article) -> CleanAnswer:
+    return made(CleanAnswer, article, text=article.content())
+
+
+def render_event(event: Event) -> tuple[str, BaseModel]:
+    """The event's name and data."""
+    if isinstance(event, Words):
+        return "token", TokenEvent(text=event.text)
+    if isinstance(event, SentenceReady):
+        return "sentence", made(SentenceEvent, event.sentence, index=event.index)
+    assert isinstance(event, SegmentReady)  # noqa: S101 - there are no others
+    return "segment", made(SegmentEvent, event.segment, index=event.index, total=event.total)

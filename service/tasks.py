@@ -1,0 +1,250 @@
+"""The tasks: from options and a content to steps, and from their value to an answer.
+
+Whatever is done for a body of JSON, a form, a record of a file or an item of a job is made here: nobody else
+makes requests of options.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from io import BytesIO
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, overload
+from zipfile import ZIP_DEFLATED, ZipFile
+
+from models.errors import InvalidInput, UnsupportedLanguage
+from models.tasks.checker import CheckRequest
+from models.tasks.steps import Outcome, Steps, Timings
+from models.tasks.summary import Summary, SummaryRequest
+from models.tasks.translation import Recall, Segment, Translation, TranslationRequest
+from service.answers import SegmentPart, SummaryAnswer, TranslationAnswer, render_summary, render_translation
+from service.documents import parsing
+from service.documents.document import Comment, File
+from service.options import (
+    INPUTS,
+    DocumentForm,
+    Options,
+    SummarizeForm,
+    SummaryOptions,
+    TranslateForm,
+    TranslationOptions,
+)
+from service.problems import problem
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+Request = SummaryRequest | TranslationRequest
+Answer = SummaryAnswer | TranslationAnswer
+
+PROBLEM = "application/problem+json"
+"""The media type of a result that says why there is none."""
+DOUBTFUL = "doubtful"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An item's answer as it is given back: JSON, or a file."""
+
+    data: bytes
+    media_type: str = "application/json"
+    filename: str | None = None
+    notes: str = ""
+    """Of a translated document: a line with the counts of its flags, then what its reader should know."""
+
+    @property
+    def failed(self) -> bool:
+        """True for a problem document."""
+        return self.media_type == PROBLEM
+
+    @classmethod
+    def of_error(cls, error: Exception, request_id: str, number: int | None = None) -> "Result":
+        """Return the problem document of an error; `number` is the item's among many."""
+        document = problem(error, request_id)
+        document = document if number is None else document.of_item(number)
+        return cls(document.model_dump_json().encode(), PROBLEM)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTask:
+    """A task, and what becomes of its outcome."""
+
+    text: str
+    """The text that is read, for whoever counts characters."""
+    steps: Steps[Any]
+    result: Callable[[Outcome[Any], float], Result]
+    """From the outcome and the seconds of the whole request. Raises the outcome's error."""
+
+
+@overload
+def request_maker(options: SummaryOptions) -> Callable[..., SummaryRequest]: ...
+
+
+@overload
+def request_maker(options: TranslationOptions) -> Callable[..., TranslationRequest]: ...
+
+
+@overload
+def request_maker(
+    options: Options, runtime: "Runtime | None" = None, owner: str | None = None
+) -> Callable[..., Request]: ...
+
+
+def request_maker(
+    options: Options, runtime: "Runtime | None" = None, owner: str | None = None
+) -> Callable[..., Request]:
+    """Return the function that makes a request of these options and a `text` or `html`.
+
+    What else it is given takes the place of an option. A glossary that is named is the owner's, in the
+    runtime. Raises UnknownGlossary where it could help no text, and UnsupportedLanguage.
+    """
+    is_summary = isinstance(options, SummaryOptions)
+    request = SummaryRequest if is_summary else TranslationRequest
+    names = {field.name for field in fields(request)} - {*INPUTS}
+    given = {name: getattr(options, name) for name in type(options).model_fields if name in names}
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    if isinstance(options, SummaryOptions) or not isinstance(options.glossary, str):
+        return partial(request, **given)
+    if runtime is None:
+        raise InvalidInput("no glossaries are kept here", field="glossary", allowed="an object")
+    terms = named_terms(runtime, options.glossary, options.source, options.target, owner=owner)
+    return lambda text, **more: TranslationRequest(**{**given, **more, "text": text, "glossary": terms(text)})
+
+
+def named_terms(
+    runtime: "Runtime", named: str, source: str, target: str, *, owner: str | None
+) -> Callable[[str], Mapping[str, str]]:
+    """Return a function from a text to its terms, by the owner's glossary with this id or name.
+
+    With source `auto` each text takes the terms of the language that it is in, and none where the glossary
+    has none for it. Raises UnknownGlossary where it could help no text, and UnsupportedLanguage.
+    """
+    glossaries = runtime.glossaries.of(owner)
+    if source != "auto":
+        terms = glossaries.entries(named, source, target)
+        return lambda _: terms
+    by_source = glossaries.targets(named, target)
+
+    def of(text: str) -> Mapping[str, str]:
+        (detected,) = runtime.detector.candidates(text, limit=1)
+        try:
+            return by_source.get(runtime.languages.normalize(detected.language), {})
+        except UnsupportedLanguage:  # `und`, or a language that no model here has
+            return {}
+
+    return of
+
+
+def steps(runtime: "Runtime", request: Request | CheckRequest, recall: Recall | None = None) -> Steps[Any]:
+    """Return the request's task; `recall` looks sentences up in a translation memory."""
+    if isinstance(request, CheckRequest):
+        return runtime.checker.steps(request)
+    if isinstance(request, SummaryRequest):
+        return runtime.summarizer.steps(request)
+    return runtime.translator.steps(request, recall)
+
+
+@overload
+def answer(outcome: Outcome[Summary], total_s: float) -> SummaryAnswer: ...
+
+
+@overload
+def answer(outcome: Outcome[Translation], total_s: float) -> TranslationAnswer: ...
+
+
+def answer(outcome: Outcome[Any], total_s: float) -> Answer:
+    """Return the answer of a task that has ended; raise its error. `total_s` is the whole request's time."""
+    value: Summary | Translation = outcome.unwrap()
+    if isinstance(value, Summary):
+        return render_summary(value, outcome.timings, total_s)
+    return render_translation(value, outcome.timings, total_s)
+
+
+def result(outcome: Outcome[Any], total_s: float) -> Result:
+    """Return the answer as JSON; see `answer`."""
+    return Result(answer(outcome, total_s).model_dump_json().encode())
+
+
+def untimed(value: Summary | Translation) -> dict[str, Any]:
+    """Return the answer as JSON without its timings, so that the same input gives the same output."""
+    outcome: Outcome[Any] = Outcome(value, None, Timings(0.0, 0.0))
+    told: Answer = answer(outcome, 0.0)
+    return told.model_dump(mode="json", exclude={"timings_ms"})
+
+
+def of_document(
+    runtime: "Runtime",
+    form: DocumentForm,
+    data: bytes,
+    owner: str | None,
+    *,
+    limits: Settings,
+    apart: Callable[..., Any],
+    recall: Recall | None = None,
+) -> PlannedTask:
+    """Plan a document, given by its form and its bytes. Raises InvalidInput with field `file`, and TooLong.
+
+    `apart` runs a function of the bytes elsewhere; see `Children.run`.
+    """
+    file = form.file, data
+    if isinstance(form, TranslateForm):
+        part = apart(parsing.to_translate, *file, limits, field="file")
+        request = request_maker(form, runtime, owner)(text=part.text, format=part.format)
+        return PlannedTask(part.text, steps(runtime, request, recall), partial(_file, form, data, apart))
+    assert isinstance(form, SummarizeForm)  # noqa: S101 - there are no others
+    article = apart(parsing.article, *file, limits, field="file")
+    clean = form.clean and article.clean
+    request = request_maker(form, runtime, owner)(**{article.field: article.text}, clean=clean)
+    return PlannedTask(article.text, steps(runtime, request), partial(_with_text, request))
+
+
+def _with_text(request: Request, outcome: Outcome[Summary], total_s: float) -> Result:
+    """Return the answer with the text that its spans refer to: the caller has only the file."""
+    told = answer(outcome, total_s)
+    told.source.text = told.source.text or request.text
+    return Result(told.model_dump_json().encode())
+
+
+def _file(
+    form: TranslateForm, data: bytes, apart: Callable[..., Any], outcome: Outcome[Translation], total_s: float
+) -> Result:
+    done = outcome.unwrap()
+    comments = comments_on(done.segments) if form.comments else ()
+    made = apart(parsing.translated, form.file, data, done.translation, done.target, comments, field="file")
+    name = made.name(form.file, done.target)
+    notes = f"{counts(done.segments)}\n{'; '.join((*done.notes, *done.cautions))}"
+    if form.report:
+        made = _with_report(made, name, answer(outcome, total_s).model_dump_json(indent=2).encode())
+        name = made.name(form.file, done.target)
+    return Result(made.data, made.media_type, name, notes)
+
+
+def comments_on(segments: Sequence[Segment] | Sequence[SegmentPart]) -> tuple[Comment, ...]:
+    """Return a comment for each sentence that the checks found something in."""
+    return tuple(
+        Comment(
+            each.source.start,
+            each.text,
+            "\n".join(f"{flag.severity}: {flag.kind}: {flag.reason}" for flag in each.flags),
+        )
+        for each in segments
+        if each.flags
+    )
+
+
+def counts(segments: Sequence[Segment]) -> str:
+    """Return how many segments are flagged, as a dictionary of HTTP's structured fields (RFC 9651)."""
+    flagged = [each for each in segments if each.flags]
+    errors = sum(any(flag.severity == "error" for flag in each.flags) for each in flagged)
+    doubtful = sum(any(flag.kind == DOUBTFUL for flag in each.flags) for each in flagged)
+    return f"segments={len(segments)}, flagged={len(flagged)}, errors={errors}, doubtful={doubtful}"
+
+
+def _with_report(file: File, name: str, report: bytes) -> File:
+    """Return a ZIP file of the translated document, under its name, and its report."""
+    out = BytesIO()
+    with ZipFile(out, "w", ZIP_DEFLATED) as both:
+        both.writestr(name, file.data)
+        both.writestr(f"{PurePath(name).stem}.json", report)
+    return File(".zip", "application/zip", out.getvalue())

@@ -16,7 +16,6 @@ from made_documents import BOUNDARY
 from mutations import WORDS, attack, attacked, json_bytes, json_value, repeated, scrambled, text
 from wire import Ending, Sent
 
-
 JSON = "application/json"
 MULTIPART = "multipart/form-data"
 FORM = "application/x-www-form-urlencoded"

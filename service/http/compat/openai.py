@@ -1,48 +1,31 @@
-"""What messages ask for, where the model's name leaves it open: a task, its languages, and the text.
+"""OpenAI's interface, as the `openai` package and much other software speaks it: chat completions and models.
 
-A user's message is a known prompt of another program from its first character to its last
-(`openai_prompts.toml`), or else it is all text. A system message may say the task in a plain sentence.
+A completion is a translation or a summary, or the answer of an instruct model; nothing is kept of it. The
+model's name says which (`translate:fr`, `summarize:bullets:de`, `facebook/m2m100_418M:translate:fr`), or the
+system message does, or the user's message is a prompt that is known (`openai_prompts.py`). An instruct model,
+by its own name, takes messages as they are.
 
-The body of a chat completion, and which task of ours it asks for.
-
-The model's name says it (`translate:fr`, `summarize:bullets:de`, `facebook/m2m100_418M:translate:fr`), or the
-system message does, or the user's message is a prompt that is known. An instruct model, by its own name,
-takes messages as they are.
-
-Chat completions as OpenAI's clients read them: whole, or in chunks while the task is done.
-
-The chunks together are the whole answer to the letter: a sentence goes out once nothing can change it.
-
-The models as OpenAI's clients list them: names that say a task, and those of the catalog.
-
-OpenAI's interface, as the `openai` package and much other software speaks it: chat completions and models.
-
-A completion is a translation or a summary, or the answer of an instruct model. Nothing is kept of it.
+Answers come whole, or in chunks while the task is done. The chunks together are the whole answer to the
+letter: a sentence goes out once nothing can change it.
 """
 
 import json
 import re
 import time
-import tomllib
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from babel import Locale
-from babel.core import UnknownLocaleError
 from flask import Blueprint, Response, request
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from models.choices import DEFAULT_LENGTH, LENGTHS, SUMMARY_FORMATS, Length, SummaryFormat, TextFormat
+from models.choices import DEFAULT_LENGTH, LENGTHS, SUMMARY_FORMATS, Length, TextFormat
 from models.entry import ModelEntry
 from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
 from models.extractive.choose import count_words
-from models.languages import Languages
 from models.tasks.chat import ChatAnswer, ChatMessage, ChatRequest, Role, chat, takes_messages
 from models.tasks.drafting import TOKENS_A_WORD
 from models.tasks.hypothesis import separator
@@ -62,168 +45,12 @@ from service.http.compat.family import (
     open_to_browsers,
     without_nulls,
 )
+from service.http.compat.openai_prompts import PromptReader, Wish
 from service.http.streaming import stream
 from service.http.work import RequestRunner
 from service.schemas.models import OpenAIModel
 from service.schemas.problem import Problem
 from service.schemas.requests import ModelName, validated
-
-SYSTEM_CHARACTERS = 8000
-"""The most that the system messages of one request have together."""
-SLOT_CHARACTERS = 1000
-"""The most that a language or anything else but the text has within a form."""
-
-_SLOT = re.compile(r"\{(source|target|any|text)\}")
-_SENTENCE_END = re.compile(r"[.!?:;]\s|\n")
-_REGIONAL = re.compile(r"([a-z]{2,3})-(?:[a-z]{2}|\d{3})")
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A task as far as it was said. What was not is None."""
-
-    task: Literal["translate", "summarize"] | None = None
-    source: str | None = None
-    target: str | None = None
-    length: Length | None = None
-    format: SummaryFormat | None = None
-    max_sentences: int | None = None
-
-    def over(self, other: "Wish") -> "Wish":
-        """Return what this one says, and where it says nothing, what the other one does."""
-        if self.task and other.task and self.task != other.task:
-            return self
-        names = ("task", "source", "target", "length", "format", "max_sentences")
-        mine = {name: getattr(self, name) for name in names}
-        return replace(other, **{name: value for name, value in mine.items() if value is not None})
-
-
-class LanguageNames:
-    """Finds languages as prompts write them: `French`, `français`, `Simplified Chinese`, `zh-CN`.
-
-    Making it reads CLDR's names, which takes a moment.
-    """
-
-    def __init__(self, languages: Languages, more: Mapping[str, str]):
-        self._names = {**_names(languages), **more}
-
-    def code(self, said: str) -> str | None:
-        """Return the language's code; None for what is no language."""
-        name = said.strip("\"'“”‘’`*<>[]{} ").lower().replace("_", "-")
-        plain = name.partition(" (")[0]  # `Deutsch (Förmlich: Sie)`
-        regional = _REGIONAL.fullmatch(name)
-        tried = (name, plain, regional[1] if regional else "")
-        return next((self._names[each] for each in tried if each in self._names), None)
-
-
-def _names(languages: Languages) -> dict[str, str]:
-    """English names, those of variants among them, each language's own name, and codes: in lower case."""
-    found = {name.lower(): code for code, name in languages.names().items()}
-    for code, name in Locale("en").languages.items():
-        try:
-            own = languages.normalize(code.replace("_", "-"), "target")
-        except UnsupportedLanguage:
-            continue
-        found.setdefault(name.lower(), own)
-        found.setdefault(code.replace("_", "-").lower(), own)
-    for code in languages.names():
-        found[code.lower()] = code
-        try:
-            locale = Locale.parse(code, sep="-")
-        except (UnknownLocaleError, ValueError):
-            continue
-        named = [locale.languages.get(str(locale)), locale.languages.get(locale.language)]
-        found |= {name.lower(): code for name in named if name and name.lower() not in found}
-    return found
-
-
-class Form:
-    """A prompt with slots, as `openai_prompts.toml` explains them, and what it asks for."""
-
-    def __init__(self, form: str, wish: Wish):
-        self._wish = wish
-        self._head, *parts = _SLOT.split(form)
-        self._slots = list(zip(parts[::2], parts[1::2], strict=True))
-
-    def match(self, said: str, names: LanguageNames) -> tuple[Wish, str] | None:
-        """Return what is asked for, and for what text; None where any of it differs from the form."""
-        if not said.startswith(self._head):
-            return None
-        start = len(self._head)
-        text, codes = "", {}
-        for slot, after in self._slots:
-            if slot == "text" or not after:
-                end = len(said) - len(after) if said.endswith(after) else -1
-            else:
-                end = said.find(after, start, start + SLOT_CHARACTERS + len(after))
-            if end < start:
-                return None
-            value = said[start:end]
-            start = end + len(after)
-            if slot == "text":
-                text = value
-            elif len(value) > SLOT_CHARACTERS or "\n" in value:
-                return None
-            elif slot != "any":
-                if (code := names.code(value)) is None:
-                    return None
-                codes[slot] = code
-        if start < len(said):
-            return None
-        return replace(self._wish, source=codes.get("source"), target=codes.get("target")), text
-
-
-class PromptReader:
-    """Reads messages as a task and a text."""
-
-    def __init__(self, languages: Languages):
-        table = tomllib.loads((files(__package__) / "openai_prompts.toml").read_text("utf-8"))
-        self._languages = LanguageNames(languages, table["names"])
-        self._prompts = list(_forms(table["user"]))
-        self._sentences = list(_forms(table["system"]))
-
-    def read(self, system: Sequence[str], user: str, named: Wish) -> tuple[Wish, str]:
-        """Return what is wanted, by the model's name and the messages, and the text it is wanted for.
-
-        Raises InvalidInput for system messages that are too long, and where the user's message is a prompt
-        that asks for another language than the model's name.
-        """
-        if (size := sum(map(len, system))) > SYSTEM_CHARACTERS:
-            raise InvalidInput(
-                f"the system messages have {size} characters together",
-                field="messages",
-                allowed=f"at most {SYSTEM_CHARACTERS} characters of system messages",
-            )
-        general = named.over(self._said("\n".join(system)))
-        own, text = self._first(self._prompts, user) or (Wish(), user)
-        if not own.task or (general.task and own.task != general.task):
-            return general, user
-        if named.target and own.target and named.target != own.target:
-            raise InvalidInput(
-                f"the model's name says {named.target}, and the message {own.target}",
-                field="model",
-                allowed="`translate` or `summarize`, which leave the language to the message",
-            )
-        return named.over(own.over(general)), text
-
-    def _said(self, system: str) -> Wish:
-        """What the first plain sentence asks for."""
-        for sentence in _SENTENCE_END.split(system):
-            said = sentence.strip(" \t.!?:;*#-").lower().removeprefix("please ")
-            for each in (said, said.partition(",")[0]):
-                if found := self._first(self._sentences, each):
-                    return found[0]
-        return Wish()
-
-    def _first(self, forms: Iterable[Form], said: str) -> tuple[Wish, str] | None:
-        return next((found for form in forms if (found := form.match(said, self._languages))), None)
-
-
-def _forms(rows: Iterable[Mapping[str, Any]]) -> Iterable[Form]:
-    for row in rows:
-        given = {name: row[name] for name in ("task", "format", "max_sentences") if name in row}
-        yield from (Form(form, Wish(**given)) for form in row["forms"])
-
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -425,8 +252,8 @@ def _refuse(body: ChatBody) -> None:
 def _last(messages: list[MessageBody], texts: list[str]) -> str:
     """The user's last messages, up to what the assistant said before."""
     found: list[str] = []
-    for message, text in zip(reversed(messages), reversed(texts), strict=True):
-        if message.role == "user":
+    for each, text in zip(reversed(messages), reversed(texts), strict=True):
+        if each.role == "user":
             found.insert(0, text)
         elif found:
             break
@@ -708,10 +535,6 @@ def _usage(usage: Usage) -> dict[str, int]:
     }
 
 
-if TYPE_CHECKING:
-    from service.runtime import Runtime
-
-
 def listed(runtime: "Runtime") -> list[OpenAIModel]:
     """Return all that can be chosen; languages may also be put together with lengths and other models."""
     entries = runtime.catalog.entries
@@ -728,9 +551,6 @@ def listed(runtime: "Runtime") -> list[OpenAIModel]:
     ]
     return [OpenAIModel(id=name) for name in names]
 
-
-if TYPE_CHECKING:
-    from service.runtime import Runtime
 
 COMPLETIONS, MODELS = "/v1/chat/completions", "/v1/models"
 

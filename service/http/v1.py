@@ -32,7 +32,7 @@ from service.answers import (
 from service.errors import TooLong, TooManyTexts
 from service.http import examples
 from service.http.body import read_json
-from service.http.compat import openai_models
+from service.http.compat import openai
 from service.http.openapi import WORK_ERRORS, Example, Operation, add
 from service.http.streaming import OwnScript, stream
 from service.http.work import RequestRunner
@@ -86,7 +86,7 @@ class ModelList(BaseModel):
     object: Annotated[Literal["list"], Field(description="As OpenAI's clients read it, with `data`.")] = (
         "list"
     )
-    data: list[openai_models.OpenAIModel] = Field([], description="The names for chat completions.")
+    data: list[openai.OpenAIModel] = Field([], description="The names for chat completions.")
 
 
 SUMMARIZE = Operation(
@@ -248,7 +248,7 @@ class V1:
             )
             for entry, state in self._runtime.models()
         ]
-        return _json(ModelList(models=parts, data=openai_models.listed(self._runtime)))
+        return _json(ModelList(models=parts, data=openai.listed(self._runtime)))
 
     def languages(self) -> Response:
         translators = [entry for entry in self._runtime.catalog.entries if "translate" in entry.tasks]

@@ -20,7 +20,7 @@ PACKAGES = (
     "service.answers",
     "service.options",
     "service.validation",
-    "service.http.compat.openai_prompt",
+    "service.http.compat.openai_prompts",
 )
 SEARCHES = frozenset({"search", "findall", "finditer", "sub", "subn", "split"})
 

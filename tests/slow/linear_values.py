@@ -83,7 +83,7 @@ NOTHING_TO_FEED: dict[str, str] = {
     "models.checks.pauses.finish": "runs the work of another function, which is walked itself",
     "models.checks.pauses.read": "finds the parts of a thing, which are walked themselves",
     "service.validation.absent": "describes a field of our own",
-    "service.http.compat.openai_prompt.LanguageNames": "reads tables of our own",
-    "service.http.compat.openai_prompt.PromptReader": "reads tables of our own",
+    "service.http.compat.openai_prompts.LanguageNames": "reads tables of our own",
+    "service.http.compat.openai_prompts.PromptReader": "reads tables of our own",
 }
 """Public callables that take nothing a stranger can feed, and why."""

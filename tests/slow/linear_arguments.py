@@ -55,7 +55,7 @@ from service import answers, options
 from service.answers import SpanPart, TranslationFlag
 from service.documents.document import Document
 from service.documents.plain import PlainDocument
-from service.http.compat.openai_prompt import Form, LanguageNames, PromptReader, Wish
+from service.http.compat.openai_prompts import Form, LanguageNames, PromptReader, Wish
 from service.settings import Settings
 
 

@@ -14,10 +14,9 @@ from pydantic import BaseModel
 from werkzeug.exceptions import NotFound
 
 from service.http.app import create_app
-from service.http.openapi import Operation, add, declared
-from service.http.openapi_document import document
+from service.http.openapi import Operation, add, declared, document
 
-PAGES = ("service.http.docs", "service.http.page", "service.http.compat")
+PAGES = ("service.http.openapi", "service.http.page", "service.http.compat")
 """Views that are no part of it: the document itself, the pages for people, other people's contracts."""
 
 APP = create_app(FakeRuntime())

@@ -19,13 +19,13 @@ from service.http.compat.huggingface import HuggingFace
 from service.http.compat.libretranslate import LibreTranslate
 from service.http.compat.mcp import ToolViews, can_serve
 from service.http.compat.openai import OpenAI
-from service.http.docs import Docs
 from service.http.documents import Documents
 from service.http.forms import BoundedRequest
 from service.http.glossaries import GlossaryViews
 from service.http.jobs import Jobs
 from service.http.memory import MemoryViews
 from service.http.metrics import Metrics
+from service.http.openapi import Docs
 from service.http.page import Page
 from service.http.pulls import Pulls
 from service.http.readiness import Readiness

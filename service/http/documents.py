@@ -8,7 +8,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from models.errors import InvalidInput
 from service.answers import SummaryAnswer
 from service.documents.formats import SUFFIXES
-from service.http.files import FORM, file_answer, sent_file
+from service.http.files import file_answer, sent_file
 from service.http.openapi import WORK_ERRORS, Operation, add
 from service.http.work import RequestRunner
 from service.options import SummarizeForm, TranslateForm
@@ -26,8 +26,7 @@ SUMMARIZE = Operation(
     tag="documents",
     summary="Summarize a document",
     description=f"One of {', '.join(SUFFIXES)}.",
-    body=SummarizeForm,
-    body_type=FORM,
+    bodies=(SummarizeForm,),
     answers=(SummaryAnswer,),
     errors=(*FORM_ERRORS, *WORK_ERRORS),
 )
@@ -41,8 +40,7 @@ TRANSLATE = Operation(
         "translation are in the header `Dragoman-Notes`, and how many of its segments are flagged is in "
         "`Dragoman-Flags` (`segments=40, flagged=3, errors=1, doubtful=2`)."
     ),
-    body=TranslateForm,
-    body_type=FORM,
+    bodies=(TranslateForm,),
     answer_type="*/*",
     errors=(*FORM_ERRORS, *WORK_ERRORS),
 )

@@ -94,7 +94,7 @@ CREATE = Operation(
     tag="glossaries",
     summary="Keep a glossary",
     description=f"Or send its entries as {TSV} or text/csv, and name, source and target in the query.",
-    body=GlossaryBody,
+    bodies=(GlossaryBody,),
     status=201,
     answers=(GlossaryAnswer,),
     errors=(UnsupportedLanguage, Overloaded, StoreUnavailable),
@@ -128,7 +128,7 @@ ENTRIES = Operation(
     parameters=PairQuery,
     answer_type=TSV,
     errors=(NotFound, InvalidInput, StoreUnavailable),
-    examples={"one entry": Example(answer="Vienna\tVienne\n", answer_type=TSV)},
+    examples={"one entry": Example(answer="Vienna\tVienne\n")},
 )
 DELETE = Operation(
     method="DELETE",

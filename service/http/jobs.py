@@ -25,10 +25,6 @@ from service.jobs.schemas import (
     JobList,
     ListQuery,
     ResultQuery,
-    SummarizeJobBody,
-    SummarizeJobForm,
-    TranslateJobBody,
-    TranslateJobForm,
     options,
     render_job,
     render_jobs,
@@ -71,8 +67,7 @@ CREATE = Operation(
         "What /v1/summarize and /v1/translate take, with a `task`; or a form, as /v1/documents takes, with a "
         "`task`. Limits are higher than there."
     ),
-    body=(SummarizeJobBody, TranslateJobBody),
-    forms=(SummarizeJobForm, TranslateJobForm),
+    bodies=(*JOB_BODIES.values(), *JOB_FORMS.values()),
     limits=job_limits,
     status=202,
     answers=(JobAnswer,),

@@ -79,7 +79,7 @@ KEEP = Operation(
     description=f"Or send a TMX file as {tmx.MEDIA_TYPE}. Translations take a sentence that is kept as it "
     "stands there, and offer those of nearly the same sentences as alternatives. A key has a memory of its "
     "own, and so has each address without one.",
-    body=MemoryBody,
+    bodies=(MemoryBody,),
     status=201,
     answers=(MemoryKept,),
     errors=(UnsupportedLanguage, Overloaded, StoreUnavailable),
@@ -102,7 +102,7 @@ EXPORT = Operation(
     parameters=MemoryQuery,
     answer_type=tmx.MEDIA_TYPE,
     errors=(InvalidInput, StoreUnavailable),
-    examples={"none": Example(answer="".join(tmx.write(())), answer_type=tmx.MEDIA_TYPE)},
+    examples={"none": Example(answer="".join(tmx.write(())))},
 )
 FORGET = Operation(
     method="DELETE",

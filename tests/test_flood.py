@@ -13,7 +13,7 @@ from test_server import ServerProcess
 from service.http import connection as connection_module
 from service.http.body import ARRIVING, WHOLE_BYTES
 from service.http.connection import Connection
-from service.http.files import NOTES_CHARACTERS, file_answer
+from service.http.responses import NOTES_CHARACTERS, file_response
 from service.keys import Keys
 
 STALLED = b"POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -263,7 +263,7 @@ def test_any_name_of_a_file_fits_into_a_header(
 
 
 def test_notes_for_a_header_hold_no_control_characters() -> None:
-    answer = file_answer(b"", "text/plain", "a.txt", "kept\x00\r\nX: \x1b中\x85" + "long" * 10_000)
+    answer = file_response(b"", "text/plain", "a.txt", "kept\x00\r\nX: \x1b中\x85" + "long" * 10_000)
     notes = answer.headers["Dragoman-Notes"]
     assert notes.startswith("kept   X:  ? long")
     assert notes.isprintable()

@@ -8,8 +8,9 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from models.errors import InvalidInput
 from service.answers import SummaryAnswer
 from service.documents.formats import SUFFIXES
-from service.http.files import file_answer, sent_file
+from service.http.forms import sent_file
 from service.http.openapi import WORK_ERRORS, Operation, add
+from service.http.responses import file_response
 from service.http.work import RequestRunner
 from service.options import SummarizeForm, TranslateForm
 from service.tasks import of_document
@@ -81,4 +82,4 @@ class Documents:
             done = self._work.run([task.steps])
             (outcome,) = done.outcomes
             result = task.result(outcome, done.total_s)
-        return file_answer(result.data, result.media_type, result.filename, result.notes)
+        return file_response(result.data, result.media_type, result.filename, result.notes)

@@ -1,4 +1,5 @@
-"""Forms, looked at before they are parsed: how many fields they have, and how long the heads of parts are.
+"""Forms: they are looked at before they are parsed, for how many fields they have and how long the heads of
+parts are; and a document is taken from one.
 
 werkzeug counts the parts of a multipart form alone, and neither the lines in their heads nor the fields of
 an urlencoded form; and such a form's text takes thirty times its size while urllib decodes it at once.
@@ -7,13 +8,17 @@ an urlencoded form; and such a form's text takes thirty times its size while url
 import re
 from collections.abc import Iterator
 from io import BytesIO
-from typing import IO
+from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
-from flask import Request
+from flask import Request, request
 from werkzeug.datastructures import FileStorage, MultiDict
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.formparser import FormDataParser
+
+from models.errors import InvalidInput
+from service.documents.formats import SUFFIXES
+from service.options import REPEATED
 
 URLENCODED = "application/x-www-form-urlencoded"
 FORM = "multipart/form-data"
@@ -96,3 +101,15 @@ def _decoded(text: bytes) -> str:
         decoded += unquote_to_bytes(text[start:end].replace(b"+", b" "))
         start = end
     return decoded.decode("utf-8", "werkzeug.url_quote")
+
+
+def sent_file() -> tuple[bytes, dict[str, Any]]:
+    """The form's file, and all its fields, the file's name as `file` among them. Raises InvalidInput."""
+    if request.mimetype != FORM:
+        was = request.mimetype or "no Content-Type"
+        raise UnsupportedMediaType(f"the body must be {FORM}, not {was}")
+    files = request.files.getlist("file")
+    if len(files) != 1 or not files[0].filename:
+        raise InvalidInput("the form needs one file in its field `file`", field="file", allowed=SUFFIXES)
+    fields = {field: values if field in REPEATED else values[-1] for field, values in request.form.lists()}
+    return files[0].read(), {**fields, "file": files[0].filename}

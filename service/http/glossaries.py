@@ -16,6 +16,7 @@ from service.glossaries import LONGEST_NAME, Glossaries
 from service.glossary_tables import Dictionary, DictionarySize, Glossary
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
+from service.http.responses import json_response
 from service.http.work import RequestRunner
 from service.options import LanguageCode
 from service.validation import STRICT, absent, validated
@@ -162,15 +163,15 @@ class GlossaryViews:
             name, dictionary = parse_glossary(_body())
             self._work.charge(chain.from_iterable(dictionary.entries.items()))
             made = self._own().create(name, [dictionary])
-        return _json(render_glossary(made), 201)
+        return json_response(render_glossary(made), 201)
 
     def all(self) -> Response:
-        return _json(GlossaryList(glossaries=[render_glossary(g) for g in self._own().all()]))
+        return json_response(GlossaryList(glossaries=[render_glossary(g) for g in self._own().all()]))
 
     def get(self, named: str) -> Response:
         glossary = self._find(named)
         entries = [self._own().entries(glossary.id, pair.source, pair.target) for pair in glossary.pairs]
-        return _json(render_glossary(glossary, entries))
+        return json_response(render_glossary(glossary, entries))
 
     def entries(self, named: str) -> Response:
         glossary = self._find(named)
@@ -244,7 +245,3 @@ def _body() -> object:
     except UnicodeDecodeError:
         raise InvalidInput("the entries are not UTF-8", field=form, allowed="UTF-8") from None
     return {**request.args.to_dict(), form: lines}
-
-
-def _json(answer: BaseModel, status: int = 200) -> Response:
-    return Response(answer.model_dump_json(), status=status, mimetype="application/json")

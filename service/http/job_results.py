@@ -7,8 +7,8 @@ from flask import Response
 from models.errors import InvalidInput
 from service.answers import SummaryAnswer, SummaryResults, TranslationAnswer, TranslationResults
 from service.errors import JobNotDone, StoreUnavailable, UnknownJob
-from service.http.files import file_answer
 from service.http.openapi import Example, Operation
+from service.http.responses import file_response
 from service.jobs.job import Job
 from service.jobs.schemas import PartialAnswer, ResultQuery, render_job
 from service.jobs.store import JobStore
@@ -70,7 +70,7 @@ def answer(store: JobStore, job: Job, query: ResultQuery, retention_s: float) ->
     if job.form == "texts":
         return Response(_results(store, job), mimetype=JSON)
     (result,) = store.results(job)
-    return file_answer(result.data, result.media_type, result.filename, result.notes)
+    return file_response(result.data, result.media_type, result.filename, result.notes)
 
 
 def _results(store: JobStore, job: Job) -> Iterator[bytes]:

@@ -12,10 +12,10 @@ from service.errors import StoreUnavailable, TooLong, TooManyTexts, UnknownGloss
 from service.http.admission import Gate, Shares
 from service.http.allowance import Allowance
 from service.http.body import max_body_bytes, read_json
-from service.http.files import sent_file
-from service.http.forms import FORM
+from service.http.forms import FORM, sent_file
 from service.http.job_results import RESULT, answer
 from service.http.openapi import Example, Operation, add
+from service.http.responses import json_response
 from service.jobs.desk import Desk
 from service.jobs.job import Form, Job, NewJob
 from service.jobs.schemas import (
@@ -163,7 +163,7 @@ class Jobs:
         query = validated(ListQuery, request.args.to_dict())
         jobs = self.desk.store.page(_owner(), limit=query.limit + 1, before=query.before)
         page = render_jobs(jobs, query.limit, self._retention_s)
-        return Response(page.model_dump_json(), mimetype="application/json")
+        return json_response(page)
 
     def find(self, job_id: str) -> Job:
         """Return the caller's job. Raises UnknownJob."""
@@ -250,7 +250,7 @@ class Jobs:
     # ------------------------------------------------------------------ from jobs to answers
 
     def _shown(self, job: Job) -> Response:
-        return Response(render_job(job, self._retention_s).model_dump_json(), mimetype="application/json")
+        return json_response(render_job(job, self._retention_s))
 
 
 def _owner() -> str | None:

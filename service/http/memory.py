@@ -12,6 +12,7 @@ from service import tmx
 from service.errors import StoreUnavailable
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
+from service.http.responses import json_response
 from service.http.work import RequestRunner
 from service.memory import MemoryPair
 from service.options import LanguageCode
@@ -139,10 +140,10 @@ class MemoryViews:
             self._work.charge(chain.from_iterable((each.text, each.translation) for each in pairs))
             memory = self._work.memory()
             kept = memory.add(pairs)
-            return _json(MemoryKept(kept=kept, pairs=_parts(memory.pairs())), 201)
+            return json_response(MemoryKept(kept=kept, pairs=_parts(memory.pairs())), 201)
 
     def show(self) -> Response:
-        return _json(MemoryAnswer(pairs=_parts(self._work.memory().pairs())))
+        return json_response(MemoryAnswer(pairs=_parts(self._work.memory().pairs())))
 
     def export(self) -> Response:
         query = validated(MemoryQuery, request.args.to_dict())
@@ -167,7 +168,3 @@ def parse_memory(data: object) -> list[TmxPair]:
 
 def _parts(pairs: Iterable[MemoryPair]) -> list[MemoryPart]:
     return [MemoryPart(source=each.source, target=each.target, size=each.size) for each in pairs]
-
-
-def _json(answer: BaseModel, status: int = 200) -> Response:
-    return Response(answer.model_dump_json(), status=status, mimetype="application/json")

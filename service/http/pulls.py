@@ -9,6 +9,7 @@ from models.errors import ModelUnavailable, UnknownModel
 from service.errors import AdminRequired
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
+from service.http.responses import json_response
 from service.http.work import RequestRunner
 from service.validation import validated
 
@@ -67,4 +68,4 @@ class Pulls:
         with self._work.place():
             entry = self._runtime.pull(validated(PullBody, read_json(request)).name)
         answer = PullAnswer(name=entry.name, state=self._runtime.pool.state(entry))
-        return Response(answer.model_dump_json(), status=202, mimetype="application/json")
+        return json_response(answer, 202)

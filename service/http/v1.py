@@ -34,6 +34,7 @@ from service.http import examples
 from service.http.body import read_json
 from service.http.compat import openai
 from service.http.openapi import WORK_ERRORS, Example, Operation, add
+from service.http.responses import json_response
 from service.http.streaming import OwnScript, stream
 from service.http.work import RequestRunner
 from service.options import BODIES, CheckBody, CleanBody, DetectBody, Inputs, TaskName, inputs
@@ -220,14 +221,14 @@ class V1:
             body.require_short(self._settings)
             self._work.charge([body.source, body.output])
             (outcome,) = self._work.check([CheckRequest(**dict(body))]).outcomes
-            return _json(render_check(outcome.unwrap(), body.output))
+            return json_response(render_check(outcome.unwrap(), body.output))
 
     def clean(self) -> Response:
         with self._work.place():
             sent = inputs(validated(CleanBody, read_json(request)), self._settings)
             self._work.charge(sent.good)
             read = read_html if sent.kind == "html" else read_pasted
-            return _json(render_clean(self._work.apart(read, *sent.good, field=sent.kind)))
+            return json_response(render_clean(self._work.apart(read, *sent.good, field=sent.kind)))
 
     def models(self) -> Response:
         settings = self._settings
@@ -248,7 +249,7 @@ class V1:
             )
             for entry, state in self._runtime.models()
         ]
-        return _json(ModelList(models=parts, data=openai.listed(self._runtime)))
+        return json_response(ModelList(models=parts, data=openai.listed(self._runtime)))
 
     def languages(self) -> Response:
         translators = [entry for entry in self._runtime.catalog.entries if "translate" in entry.tasks]
@@ -264,7 +265,7 @@ class V1:
             for code, name in self._runtime.languages.names().items()
             for ways in (reach.get(code, {}),)
         ]
-        return _json(LanguageList(languages=parts, quality=self._quality()))
+        return json_response(LanguageList(languages=parts, quality=self._quality()))
 
     def _quality(self) -> str | None:
         """What the chosen set of models is good at, where its models are those that are taken by default."""
@@ -292,8 +293,4 @@ def _answer(sent: Inputs, good: Iterator[BaseModel | Exception]) -> Response:
         return Response(f'{{"results":[{body}]}}', mimetype="application/json")
     if isinstance(results[0], Exception):
         raise results[0]
-    return _json(results[0])
-
-
-def _json(answer: BaseModel) -> Response:
-    return Response(answer.model_dump_json(), mimetype="application/json")
+    return json_response(results[0])

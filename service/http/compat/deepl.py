@@ -41,8 +41,8 @@ from service.http.compat.family import (
     translations,
     without_nulls,
 )
-from service.http.files import file_answer, sent_file
-from service.http.forms import BoundedRequest
+from service.http.forms import BoundedRequest, sent_file
+from service.http.responses import file_response
 from service.http.work import RequestRunner
 from service.jobs.job import Job, NewJob
 from service.options import LONGEST_CODE, LanguageCode
@@ -433,7 +433,7 @@ class DeepL:
         if job.status != "done":
             return answer({"message": f"the document is not ready: it is {job.status}"}, NOT_READY)
         (result,) = self._jobs.desk.store.results(job)
-        response = file_answer(result.data, result.media_type, result.filename, result.notes)
+        response = file_response(result.data, result.media_type, result.filename, result.notes)
         response.response = self._downloaded(job, g.key_id, result.data)
         response.headers["Content-Length"] = str(len(result.data))
         return response

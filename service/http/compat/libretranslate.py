@@ -36,8 +36,8 @@ from service.http.compat.family import (
     open_to_browsers,
     translations,
 )
-from service.http.files import file_answer
 from service.http.forms import BoundedRequest
+from service.http.responses import file_response
 from service.http.work import RequestRunner
 from service.options import LanguageCode
 from service.problems import Problem
@@ -273,7 +273,7 @@ class LibreTranslate:
         file = self._files.get(key)
         if file is None:
             raise NotFound("there is no such file, or not any more")
-        response = file_answer(file.data, file.media_type, file.name)
+        response = file_response(file.data, file.media_type, file.name)
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 

@@ -1,17 +1,11 @@
-"""Files in requests and answers."""
+"""Responses: JSON, and files to be saved."""
 
 import re
 import unicodedata
-from typing import Any
 from urllib.parse import quote
 
-from flask import Response, request
-from werkzeug.exceptions import UnsupportedMediaType
-
-from models.errors import InvalidInput
-from service.documents.formats import SUFFIXES
-from service.http.forms import FORM as FORM
-from service.options import REPEATED
+from flask import Response
+from pydantic import BaseModel
 
 NAMELESS = "document"
 NOTES_CHARACTERS = 4000
@@ -19,19 +13,11 @@ NOTES_CHARACTERS = 4000
 _COUNTS = re.compile(r"(segments=\d+(?:, [a-z]+=\d+)*+)\n")
 
 
-def sent_file() -> tuple[bytes, dict[str, Any]]:
-    """The form's file, and all its fields, the file's name as `file` among them. Raises InvalidInput."""
-    if request.mimetype != FORM:
-        was = request.mimetype or "no Content-Type"
-        raise UnsupportedMediaType(f"the body must be {FORM}, not {was}")
-    files = request.files.getlist("file")
-    if len(files) != 1 or not files[0].filename:
-        raise InvalidInput("the form needs one file in its field `file`", field="file", allowed=SUFFIXES)
-    fields = {field: values if field in REPEATED else values[-1] for field, values in request.form.lists()}
-    return files[0].read(), {**fields, "file": files[0].filename}
+def json_response(answer: BaseModel, status: int = 200) -> Response:
+    return Response(answer.model_dump_json(), status=status, mimetype="application/json")
 
 
-def file_answer(data: bytes, media_type: str, filename: str | None = None, notes: str = "") -> Response:
+def file_response(data: bytes, media_type: str, filename: str | None = None, notes: str = "") -> Response:
     """A file to be saved under its name.
 
     Of its notes, counts of flags go into the header `Dragoman-Flags` and the others into `Dragoman-Notes`.

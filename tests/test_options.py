@@ -49,6 +49,7 @@ from service.options import (
     SummarizeForm,
     TaskName,
     TranslateBody,
+    TranslateForm,
     inputs,
 )
 from service.tasks import Request, request_maker
@@ -176,6 +177,24 @@ def test_every_option_is_read_by_every_way_in(task: str, name: str, value: Any, 
     way(heard, task, {**({"target": "fr"} if task == "translate" else {}), name: value})
     (request,) = heard.requests
     assert getattr(request, name) == (tuple(value) if isinstance(value, list) else value)
+
+
+@pytest.mark.parametrize("way", [_by_json, _by_form, _by_job_body, _by_job_form])
+def test_a_stored_glossary_is_named_over_http(way: Any) -> None:
+    heard = Heard(FakeRuntime(settings()))
+    made = {"name": "terms", "source": "en", "target": "fr", "entries": {"kept": "tenu"}}
+    assert create_app(heard.runtime).test_client().post("/v1/glossaries", json=made).status_code == 201
+    way(heard, "translate", {"target": "fr", "glossary": "terms"})
+    assert heard.requests[0].glossary == {"kept": "tenu"}
+    with pytest.raises(AssertionError, match="unknown-glossary"):
+        way(heard, "translate", {"target": "fr", "glossary": "others"})
+
+
+@pytest.mark.parametrize("glossary", ["{", "{" * 100_000, '{"a": 1}', '{"a": ""}'])
+def test_a_forms_glossary_is_json_or_a_name(glossary: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        validated(TranslateForm, {"file": "a.txt", "target": "fr", "glossary": glossary})
+    assert str(caught.value.field).startswith("glossary")
 
 
 NOT_FLAGS = {"memory", "partial"}

@@ -29,9 +29,9 @@ from service.http.openapi import Docs
 from service.http.page import Page
 from service.http.pulls import Pulls
 from service.http.readiness import Readiness
+from service.http.run_request import RequestRunner
 from service.http.status import Status
 from service.http.v1 import V1
-from service.http.work import RequestRunner
 from service.jobs.desk import Desk
 from service.limits import job_limits
 from service.settings import ClientFamily

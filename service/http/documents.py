@@ -11,7 +11,7 @@ from service.documents.formats import SUFFIXES
 from service.http.forms import sent_file
 from service.http.openapi import WORK_ERRORS, Operation, add
 from service.http.responses import file_response
-from service.http.work import RequestRunner
+from service.http.run_request import RequestRunner
 from service.options import SummarizeForm, TranslateForm
 from service.tasks import of_document
 from service.validation import validated

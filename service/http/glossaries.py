@@ -17,7 +17,7 @@ from service.glossary_tables import Dictionary, DictionarySize, Glossary
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
 from service.http.responses import json_response
-from service.http.work import RequestRunner
+from service.http.run_request import RequestRunner
 from service.options import LanguageCode
 from service.validation import STRICT, absent, validated
 

@@ -13,7 +13,7 @@ from service.errors import StoreUnavailable
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
 from service.http.responses import json_response
-from service.http.work import RequestRunner
+from service.http.run_request import RequestRunner
 from service.memory import MemoryPair
 from service.options import LanguageCode
 from service.tmx import TmxPair

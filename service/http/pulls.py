@@ -10,7 +10,7 @@ from service.errors import AdminRequired
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
 from service.http.responses import json_response
-from service.http.work import RequestRunner
+from service.http.run_request import RequestRunner
 from service.validation import validated
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from models.tasks.steps import Event, Outcome, Steps
 from models.tasks.stop import Stop
 from service.answers import render_event
 from service.http.abandoned import watching
-from service.http.work import RequestRunner
+from service.http.run_request import RequestRunner
 from service.problems import Problem, kind_of, problem
 
 T = TypeVar("T")

@@ -35,8 +35,8 @@ from service.http.body import read_json
 from service.http.compat import openai
 from service.http.openapi import WORK_ERRORS, Example, Operation, add
 from service.http.responses import json_response
+from service.http.run_request import RequestRunner
 from service.http.streaming import OwnScript, stream
-from service.http.work import RequestRunner
 from service.options import BODIES, CheckBody, CleanBody, DetectBody, Inputs, TaskName, inputs
 from service.problems import problem
 from service.validation import absent, validated

@@ -93,7 +93,7 @@ def stalls(log: str) -> Counter[str]:
     found: Counter[str] = Counter()
     for stack in re.split(r"^(?:Current thread|Thread) 0x.*$", log, flags=re.MULTILINE)[1:]:
         frames = [match for match in FRAME.findall(stack) if any(part in match[0] for part in TEXT_WORK)]
-        if frames and "/http/work.py" not in frames[0][0]:
+        if frames and "/http/run_request.py" not in frames[0][0]:
             path, line, name = frames[0]
             found[f"{'/'.join(Path(path).parts[-3:])}:{line} in {name}"] += 1
     return found

@@ -43,7 +43,7 @@ from service.http.compat.family import (
 )
 from service.http.forms import BoundedRequest, sent_file
 from service.http.responses import file_response
-from service.http.work import RequestRunner
+from service.http.run_request import RequestRunner
 from service.jobs.job import Job, NewJob
 from service.options import LONGEST_CODE, LanguageCode
 from service.problems import KINDS, Problem

@@ -12,7 +12,7 @@ from models.tasks.stop import Stop
 from models.tasks.translation import Translation, TranslationRequest
 from service.errors import TooLong, TooManyTexts, with_allowed
 from service.http.forms import BoundedRequest
-from service.http.work import RequestRunner
+from service.http.run_request import RequestRunner
 from service.problems import Problem
 from service.settings import Settings
 from service.validation import json_type

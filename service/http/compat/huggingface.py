@@ -28,7 +28,7 @@ from service.http.compat.family import (
     translations,
 )
 from service.http.readiness import Readiness
-from service.http.work import RequestRunner
+from service.http.run_request import RequestRunner
 from service.options import LanguageCode
 from service.problems import Problem
 from service.validation import validated

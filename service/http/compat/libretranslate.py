@@ -38,7 +38,7 @@ from service.http.compat.family import (
 )
 from service.http.forms import BoundedRequest
 from service.http.responses import file_response
-from service.http.work import RequestRunner
+from service.http.run_request import RequestRunner
 from service.options import LanguageCode
 from service.problems import Problem
 from service.recollection import paired

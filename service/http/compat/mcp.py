@@ -13,7 +13,7 @@ from flask import Blueprint, Response, g, jsonify, request
 
 from models.tasks.checker import CheckRequest
 from models.tasks.steps import Outcome
-from service.http.work import RequestRunner
+from service.http.run_request import RequestRunner
 from service.tasks import Request
 
 if TYPE_CHECKING:

@@ -46,8 +46,8 @@ from service.http.compat.family import (
     without_nulls,
 )
 from service.http.compat.openai_prompts import PromptReader, Wish
+from service.http.run_request import RequestRunner
 from service.http.streaming import stream
-from service.http.work import RequestRunner
 from service.options import ModelName
 from service.problems import Problem
 from service.validation import validated

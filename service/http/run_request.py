@@ -1,4 +1,4 @@
-"""Runs requests, for every interface alike, in a place of the queue, with loaded models and a deadline."""
+"""Runs a request's tasks within the concurrency limit and the deadline, for every interface alike."""
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence

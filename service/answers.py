@@ -67,14 +67,6 @@ class TimingsPart(_AnswerPart):
     model: float = Field(description="Waiting for the models, their queue included.")
     total: float = Field(description="From the parsed request to its last result.")
 
-    @classmethod
-    def of(cls, timings: Timings, total_s: float) -> "TimingsPart":
-        return cls(
-            text=round(timings.text_s * 1e3, 1),
-            model=round(timings.model_s * 1e3, 1),
-            total=round(total_s * 1e3, 1),
-        )
-
 
 class DroppedPart(_AnswerPart):
     text: str
@@ -284,15 +276,26 @@ TRANSLATION_EVENTS: Mapping[str, type[BaseModel]] = {"segment": SegmentEvent}
 # ---------------------------------------------------------------------- from results to answers
 
 
-def render_summary(summary: Summary, timings: Timings, total_s: float) -> SummaryAnswer:
-    """The answer for one article; `total_s` is the time of the whole request."""
-    return made(
-        SummaryAnswer,
-        summary,
-        sentences=_sentences(summary),
-        timings_ms=TimingsPart.of(timings, total_s),
-        notes=[*summary.notes, *summary.cautions],
+def render(
+    value: Summary | Translation, timings: Timings, total_s: float
+) -> SummaryAnswer | TranslationAnswer:
+    """The answer for one article or text; `total_s` is the time of the whole request."""
+    more = {
+        "timings_ms": TimingsPart(
+            text=round(timings.text_s * 1e3, 1),
+            model=round(timings.model_s * 1e3, 1),
+            total=round(total_s * 1e3, 1),
+        ),
+        "notes": [*value.notes, *value.cautions],
+    }
+    if isinstance(value, Summary):
+        return made(SummaryAnswer, value, sentences=_sentences(value), **more)
+    source = SourceLanguagePart(
+        language=value.source,
+        confidence=value.detected.confidence if value.detected else None,
+        detected=value.detected is not None,
     )
+    return made(TranslationAnswer, value, terms=value.terms or None, source=source, **more)
 
 
 def _sentences(summary: Summary) -> list[SentencePart]:
@@ -303,23 +306,6 @@ def _sentences(summary: Summary) -> list[SentencePart]:
         flags = [replace(flag, span=flag.span.moved(start)) for flag in sentence.flags]
         parts.append(made(SentencePart, sentence, start=start, end=end, flags=flags))
     return parts
-
-
-def render_translation(translation: Translation, timings: Timings, total_s: float) -> TranslationAnswer:
-    """The answer for one text; `total_s` is the time of the whole request."""
-    detected = translation.detected
-    return made(
-        TranslationAnswer,
-        translation,
-        terms=translation.terms or None,
-        source=SourceLanguagePart(
-            language=translation.source,
-            confidence=detected.confidence if detected else None,
-            detected=detected is not None,
-        ),
-        timings_ms=TimingsPart.of(timings, total_s),
-        notes=[*translation.notes, *translation.cautions],
-    )
 
 
 def render_detection(candidates: Sequence[Detection]) -> DetectionAnswer:

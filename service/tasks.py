@@ -17,7 +17,7 @@ from models.tasks.checker import CheckRequest
 from models.tasks.steps import Outcome, Steps, Timings
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translation import Recall, Segment, Translation, TranslationRequest
-from service.answers import SegmentPart, SummaryAnswer, TranslationAnswer, render_summary, render_translation
+from service.answers import SegmentPart, render
 from service.documents import parsing
 from service.documents.document import Comment, File
 from service.options import (
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from service.runtime import Runtime
 
 Request = SummaryRequest | TranslationRequest
-Answer = SummaryAnswer | TranslationAnswer
 
 PROBLEM = "application/problem+json"
 """The media type of a result that says why there is none."""
@@ -145,20 +144,9 @@ def steps(runtime: "Runtime", request: Request | CheckRequest, recall: Recall | 
     return runtime.translator.steps(request, recall)
 
 
-@overload
-def answer(outcome: Outcome[Summary], total_s: float) -> SummaryAnswer: ...
-
-
-@overload
-def answer(outcome: Outcome[Translation], total_s: float) -> TranslationAnswer: ...
-
-
-def answer(outcome: Outcome[Any], total_s: float) -> Answer:
+def answer(outcome: Outcome[Any], total_s: float) -> Any:
     """Return the answer of a task that has ended; raise its error. `total_s` is the whole request's time."""
-    value: Summary | Translation = outcome.unwrap()
-    if isinstance(value, Summary):
-        return render_summary(value, outcome.timings, total_s)
-    return render_translation(value, outcome.timings, total_s)
+    return render(outcome.unwrap(), outcome.timings, total_s)
 
 
 def result(outcome: Outcome[Any], total_s: float) -> Result:
@@ -168,9 +156,7 @@ def result(outcome: Outcome[Any], total_s: float) -> Result:
 
 def untimed(value: Summary | Translation) -> dict[str, Any]:
     """Return the answer as JSON without its timings, so that the same input gives the same output."""
-    outcome: Outcome[Any] = Outcome(value, None, Timings(0.0, 0.0))
-    told: Answer = answer(outcome, 0.0)
-    return told.model_dump(mode="json", exclude={"timings_ms"})
+    return render(value, Timings(0.0, 0.0), 0.0).model_dump(mode="json", exclude={"timings_ms"})
 
 
 def of_document(

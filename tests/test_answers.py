@@ -14,7 +14,7 @@ from models.tasks.usage import Usage
 from models.text.article.article import Dropped
 from models.text.language import Detection
 from models.text.span import Span
-from service.answers import render_detection, render_summary, render_translation
+from service.answers import render, render_detection
 
 SUMMARY = Summary(
     summary="A.",
@@ -30,7 +30,7 @@ SUMMARY = Summary(
 
 
 def test_summary_is_rendered_without_absent_fields() -> None:
-    answer = render_summary(SUMMARY, Timings(0.00123, 0.5), 0.6).model_dump(mode="json")
+    answer = render(SUMMARY, Timings(0.00123, 0.5), 0.6).model_dump(mode="json")
     assert answer == {
         "summary": "A.",
         "sentences": [
@@ -63,7 +63,7 @@ def test_summary_is_rendered_without_absent_fields() -> None:
 def test_translated_summary_names_its_translation() -> None:
     sentence = SummarySentence("B.", None, original="A.", flags=(Flag("name", Span(0, 2), "not there"),))
     translated = replace(SUMMARY, summary="- B.", translation_model="t", sentences=(sentence,))
-    answer = render_summary(translated, Timings(0, 0), 0).model_dump(mode="json")
+    answer = render(translated, Timings(0, 0), 0).model_dump(mode="json")
     assert answer["translation_model"] == "t"
     (part,) = answer["sentences"]
     assert (part["text"], part["original"], part["start"], part["end"]) == ("B.", "A.", 2, 4)
@@ -93,7 +93,7 @@ def test_translation_says_where_its_source_language_is_from(
         usage=Usage(1, 1),
         notes=(),
     )
-    answer = render_translation(translation, Timings(0, 0), 0).model_dump(mode="json")
+    answer = render(translation, Timings(0, 0), 0).model_dump(mode="json")
     assert answer["source"] == source
     assert answer["via"] == "en"
     assert answer["segments"] == [
@@ -123,7 +123,7 @@ def test_a_segment_tells_what_was_found_in_it_and_what_became_of_terms() -> None
         notes=(),
         terms=(Term("Dragoman", "Dragoman", 2, False),),
     )
-    answer = render_translation(translation, Timings(0, 0), 0).model_dump(mode="json")
+    answer = render(translation, Timings(0, 0), 0).model_dump(mode="json")
     assert answer["segments"][0]["flags"] == [
         {
             "kind": "number",

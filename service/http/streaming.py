@@ -5,10 +5,10 @@ is cancelled.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from itertools import chain
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from flask import Response, g, request
 from pydantic import BaseModel
@@ -20,13 +20,12 @@ from service.answers import render_event
 from service.http.abandoned import watching
 from service.http.run_request import RequestRunner
 from service.problems import Problem, kind_of, problem
+from service.tasks import answer
 
 T = TypeVar("T")
 
 TICKS = 4
 """Looks, in the time of one heartbeat, at whether one is due."""
-
-Render = Callable[[Outcome[Any], float], BaseModel]
 
 
 class Script(Protocol):
@@ -45,14 +44,11 @@ class Script(Protocol):
 class OwnScript:
     """The frames of /v1: named events, last `result` or `error`."""
 
-    def __init__(self, render: Render):
-        self._render = render
-
     def event(self, event: Event) -> str:
         return _frame(*render_event(event))
 
     def end(self, outcome: Outcome[Any], total_s: float) -> str:
-        return _frame("result", self._render(outcome, total_s))
+        return _frame("result", answer(outcome, total_s))
 
     def error(self, problem: Problem) -> str:
         return _frame("error", problem)
@@ -61,15 +57,11 @@ class OwnScript:
 class EventStream(Response):
     """Its `ended_as` says, once it is closed, with what status the work ended; its own status is 200."""
 
-    ended_as: Callable[[], int]
+    ended_as = kind_of(Abandoned("")).status
 
 
 def stream(
-    work: RequestRunner,
-    held: ExitStack,
-    steps: Steps[T],
-    script: Script,
-    heartbeat_s: float,
+    work: RequestRunner, held: ExitStack, steps: Steps[T], script: Script, heartbeat_s: float
 ) -> Response:
     """The answer of one item as a stream; takes over all that `held` holds, and frees it at the end.
 
@@ -80,70 +72,49 @@ def stream(
     held.enter_context(watching(request.environ, stop.stop))
     running = work.stream(steps, stop, tick_s=heartbeat_s / TICKS)
     held.callback(running.close)
-    frames = _Frames(running, stop, script, g.request_id, heartbeat_s)
-    written = iter(frames)
-    first = next(written)
-    response = EventStream(chain((first,), written), mimetype="text/event-stream")
+    response = EventStream(mimetype="text/event-stream")
+    request_id = g.request_id
+    start = time.perf_counter()
+
+    def frames() -> Iterator[str]:
+        last, anything = start, False
+        while not isinstance(step := _next(running), Outcome):
+            if step is None and time.perf_counter() - last < heartbeat_s:
+                continue
+            if told := ": at work\n\n" if step is None else script.event(step):
+                last, anything = time.perf_counter(), True
+                yield told
+        if step.error is not None and not anything:
+            stop.require()
+            raise step.error
+        yield end(step)
+
+    def end(outcome: Outcome[T]) -> str:
+        """The last frame; what it makes of the outcome must not fail, for there is no other answer left."""
+        try:
+            stop.require()
+            told = script.end(outcome, time.perf_counter() - start)
+        except Exception as error:  # noqa: BLE001 - told in the stream, and logged by `problem`
+            document = problem(error, request_id)
+            response.ended_as = document.status
+            return script.error(document)
+        response.ended_as = 200
+        return told
+
+    written = frames()
+    response.response = chain((next(written),), written)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx would hold the events back
-    response.ended_as = lambda: frames.ended_as
     response.call_on_close(held.pop_all().close)
     return response
 
 
-class _Frames(Generic[T]):
-    """The events as they are written."""
-
-    def __init__(
-        self,
-        running: Generator[Event | None, None, Outcome[T]],
-        stop: Stop,
-        script: Script,
-        request_id: str,
-        heartbeat_s: float,
-    ):
-        self._running = running
-        self._stop = stop
-        self._script = script
-        self._request_id = request_id
-        self._heartbeat_s = heartbeat_s
-        self._start = time.perf_counter()
-        self.ended_as = kind_of(Abandoned("")).status
-        """Until it ends otherwise."""
-
-    def __iter__(self) -> Iterator[str]:
-        last = self._start
-        anything = False
-        while not isinstance(step := self._next(), Outcome):
-            if step is None and time.perf_counter() - last < self._heartbeat_s:
-                continue
-            if frames := ": at work\n\n" if step is None else self._script.event(step):
-                last = time.perf_counter()
-                anything = True
-                yield frames
-        if step.error is not None and not anything:
-            self._stop.require()
-            raise step.error
-        yield self._end(step)
-
-    def _next(self) -> Event | Outcome[T] | None:
-        try:
-            return next(self._running)
-        except StopIteration as end:
-            outcome: Outcome[T] = end.value
-            return outcome
-
-    def _end(self, outcome: Outcome[T]) -> str:
-        """The last frame; what it makes of the outcome must not fail, for there is no other answer left."""
-        try:
-            self._stop.require()
-            frames = self._script.end(outcome, time.perf_counter() - self._start)
-        except Exception as error:  # noqa: BLE001 - told in the stream, and logged by `problem`
-            document = problem(error, self._request_id)
-            self.ended_as = document.status
-            return self._script.error(document)
-        self.ended_as = 200
-        return frames
+def _next(running: Generator[Event | None, None, Outcome[T]]) -> Event | Outcome[T] | None:
+    try:
+        return next(running)
+    except StopIteration as end:
+        outcome: Outcome[T] = end.value
+        return outcome
 
 
 def _frame(name: str, data: BaseModel) -> str:

@@ -204,7 +204,7 @@ class V1:
             requests = [make(**{sent.kind: each}) for each in sent.good]
             if body.stream:
                 steps = self._work.steps(requests[0])
-                return stream(self._work, held, steps, OwnScript(tasks.answer), self._settings.heartbeat_s)
+                return stream(self._work, held, steps, OwnScript(), self._settings.heartbeat_s)
             done = self._work.do(requests)
             return _answer(sent, (each.error or tasks.answer(each, done.total_s) for each in done.outcomes))
 

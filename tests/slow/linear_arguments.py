@@ -280,7 +280,7 @@ BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
             *READERS,
         )
     },
-    "service.answers.render_summary": _summary,
+    "service.answers.render": _summary,
     "service.answers.render_event": lambda fed: [Words(fed.text)],
     "service.validation.validated": lambda fed: [
         options.TranslateForm,

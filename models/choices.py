@@ -12,6 +12,8 @@ Length = Literal["headline", "short", "medium", "long"]
 SummaryFormat = Literal["paragraph", "bullets"]
 OnUnsupported = Literal["flag", "drop", "retry"]
 TextFormat = Literal["text", "html", "markdown", "xml"]
+CheckedKind = Literal["summary", "translation"]
+"""The kinds of output that are checked."""
 
 MAX_SENTENCES = 100
 """The most that a request may ask for in `max_sentences`."""

@@ -10,7 +10,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field
 
 from models.checks.flag import Severity
-from models.tasks.checker import Checked, Kind
+from models.choices import CheckedKind
+from models.tasks.checker import Checked
 from models.tasks.steps import Event, Timings, Words
 from models.tasks.summary import SentenceReady, Summary
 from models.tasks.translation import SegmentReady, Translation
@@ -213,7 +214,7 @@ class CheckAnswer(BaseModel):
     """The findings of all checks of the kind, sentence by sentence."""
 
     sentences: list[CheckedPart]
-    kind: Kind
+    kind: CheckedKind
     source_language: str
     target: str
 

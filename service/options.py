@@ -29,13 +29,13 @@ from models.choices import (
     DEFAULT_LENGTH,
     MAX_SENTENCES,
     MOST_ALTERNATIVES,
+    CheckedKind,
     Length,
     OnUnsupported,
     SummaryFormat,
     TextFormat,
 )
 from models.errors import InvalidInput
-from models.tasks.checker import Kind
 from service.documents.formats import COMMENTED, SUFFIXES
 from service.errors import TooManyTexts
 from service.limits import check_length, too_long
@@ -224,7 +224,7 @@ class CheckBody(BaseModel):
 
     source: Annotated[str, Field(pattern=r"\S")] = Field(description="What the output was made from.")
     output: Annotated[str, Field(pattern=r"\S")] = Field(description="The summary or translation to check.")
-    kind: Kind = Field(description="What the output is.")
+    kind: CheckedKind = Field(description="What the output is.")
     source_language: LanguageCode = Field("auto", description="The source's language; `auto` finds it.")
     target: LanguageCode | None = Field(None, description="The output's language; found if absent.")
 

@@ -20,7 +20,7 @@ CONFIG = SchemathesisConfig(seed=1)
 CONFIG.projects.default.generation = GenerationConfig(max_examples=EXAMPLES, deterministic=True)
 CONFIG.projects.default.checks.negative_data_rejection.expected_statuses.append("413")  # over a limit
 SCHEMA = schemathesis.openapi.from_wsgi("/openapi.json", create_app(RUNTIME), config=CONFIG)
-BY_CONTENT = ("/v1/check", "/v1/clean", "/v1/documents", "/v1/glossaries", "/v1/jobs")
+BY_CONTENT = ("/v1/check", "/v1/clean", "/v1/documents", "/v1/glossaries", "/v1/jobs", "/v1/memory")
 """What these refuse no schema can say: an unknown language, a page without an article, a broken file."""
 
 

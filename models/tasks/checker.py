@@ -4,17 +4,15 @@ A check calls no engine: its steps are pauses alone, at which its driver looks a
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 from models.checks.checked_sentence import CheckedSentence
 from models.checks.translation_report import check_translation
+from models.choices import CheckedKind
 from models.errors import InvalidInput
 from models.languages import Languages
 from models.tasks.steps import Steps
 from models.tasks.trust import Trust
 from models.text.language import LanguageDetector
-
-Kind = Literal["summary", "translation"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +21,7 @@ class CheckRequest:
 
     source: str
     output: str
-    kind: Kind
+    kind: CheckedKind
     source_language: str = "auto"
     target: str | None = None
     """The output's language; None finds it."""
@@ -35,7 +33,7 @@ class Checked:
 
     sentences: tuple[CheckedSentence, ...]
     """The output's, in order; spans are in the output, evidence in the source."""
-    kind: Kind
+    kind: CheckedKind
     source_language: str
     target: str
 

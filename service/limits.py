@@ -1,10 +1,18 @@
 """Limits on texts, of requests and of jobs, and on what callers may keep here."""
 
+from typing import TYPE_CHECKING
+
 from service.errors import TooLong
-from service.settings import ANONYMOUS_SHARES, Settings
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+ANONYMOUS_SHARES = 8
+"""Each key has a share of what is kept, and each address without one; but addresses are many, and anybody's.
+So all without a key have together no more than this many shares, and take none of a key's."""
 
 
-def job_limits(settings: Settings) -> Settings:
+def job_limits(settings: "Settings") -> "Settings":
     """Return the settings with a job's limits in place of a request's."""
     most = settings.max_job_characters
     return settings.model_copy(
@@ -16,7 +24,7 @@ def job_limits(settings: Settings) -> Settings:
     )
 
 
-def check_length(field: str, text: str, limits: Settings) -> None:
+def check_length(field: str, text: str, limits: "Settings") -> None:
     """Raise TooLong for a text, or a page in the field `html`, over the limit."""
     most = limits.max_html_characters if field == "html" else limits.max_request_characters
     if len(text) > most:

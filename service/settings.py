@@ -38,9 +38,6 @@ def _rate(value: str) -> str:
 
 Rate = Annotated[str, AfterValidator(_rate)]
 
-ANONYMOUS_SHARES = 8
-"""Each key has a share of what is kept, and each address without one; but addresses are many, and anybody's.
-So all without a key have together no more than this many shares, and take none of a key's."""
 
 PREFIX = "DRAGOMAN_"
 DEBUG = f"{PREFIX}DEBUG"

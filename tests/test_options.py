@@ -69,9 +69,9 @@ def requests(task: TaskName, data: object) -> list[Request]:
 # ------------------------------------------------------------------ every field, over every way in
 
 
-def _sample(name: str, form: dict[str, Any]) -> Any:
+def _sample(task: str, name: str, form: dict[str, Any]) -> Any:
     """A value other than the default, of any field."""
-    known = {"target": "fr", "source": "de", "model": "fake/model", "glossary": {"kept": "tenu"}}
+    known = {"target": "fr", "source": "de", "model": f"fake/{task}", "glossary": {"kept": "tenu"}}
     own = form.get("anyOf", [form])[0]
     if name in known:
         return known[name]
@@ -87,11 +87,13 @@ def _sample(name: str, form: dict[str, Any]) -> Any:
     return samples[own["type"]]
 
 
-FIELDS = [
-    pytest.param(task, name, _sample(name, form), id=f"{task} {name}")
+SAMPLES: dict[str, dict[str, Any]] = {
+    task: {
+        name: _sample(task, name, form) for name, form in options.model_json_schema()["properties"].items()
+    }
     for task, options in OPTIONS.items()
-    for name, form in options.model_json_schema()["properties"].items()
-]
+}
+"""Another value than the default for each option of a task."""
 TEXT = "One thing is kept."
 
 
@@ -102,7 +104,6 @@ class Heard:
         self.runtime, self.requests = runtime, list[Any]()
         for task in (runtime.summarizer, runtime.translator):
             task.steps = self._noting(task.steps)
-        runtime.catalog.get = lambda name, task=None: None
 
     def _noting(self, steps: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
         def noting(request: Any, recall: Any = None) -> Iterator[Any]:
@@ -170,13 +171,19 @@ def _by_tool(heard: Heard, task: str, fields: dict[str, Any]) -> None:
 WAYS = [_by_json, _by_stream, _by_form, _by_job_body, _by_job_form, _by_tool]
 
 
+def _require(request: Any, given: dict[str, Any]) -> None:
+    """Require that the request has each of these options."""
+    for name, value in given.items():
+        assert getattr(request, name) == (tuple(value) if isinstance(value, list) else value), name
+
+
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("task", "name", "value"), FIELDS)
-def test_every_option_is_read_by_every_way_in(task: str, name: str, value: Any, way: Any) -> None:
+@pytest.mark.parametrize("task", SAMPLES)
+def test_every_option_is_read_by_every_way_in(task: str, way: Any) -> None:
     heard = Heard(FakeRuntime(settings()))
-    way(heard, task, {**({"target": "fr"} if task == "translate" else {}), name: value})
+    way(heard, task, SAMPLES[task])
     (request,) = heard.requests
-    assert getattr(request, name) == (tuple(value) if isinstance(value, list) else value)
+    _require(request, SAMPLES[task])
 
 
 @pytest.mark.parametrize("way", [_by_json, _by_form, _by_job_body, _by_job_form])
@@ -204,40 +211,38 @@ FLAGS = {"target": "--to", "source": "--from", "clean": "--all-text"}
 
 @pytest.mark.parametrize("batched", [False, True])
 @pytest.mark.parametrize(
-    ("task", "name", "value"), [each for each in FIELDS if each.values[1] not in NOT_FLAGS]
+    ("task", "model"),
+    [("summarize", "dragoman/extractive"), ("translate", "dragoman/gemma3-270m-translate")],
 )
-def test_every_option_is_a_flag(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, name: str, value: Any, batched: bool
-) -> None:
-    if name == "model":
-        value = {"summarize": "dragoman/extractive", "translate": "dragoman/gemma3-270m-translate"}[task]
-    flag, given = FLAGS.get(name, f"--{name.replace('_', '-')}"), [str(value)]
-    if isinstance(value, dict):
-        (tmp_path / "terms.tsv").write_text("".join(f"{term}\t{to}\n" for term, to in value.items()))
-        given = [str(tmp_path / "terms.tsv")]
-    elif isinstance(value, bool):
-        given = [""]
-    elif isinstance(value, list):
-        given = value
-    flags = [part for each in given for part in (flag, each) if part]
-    flags += ["--to", "fr"] if task == "translate" and name != "target" else []
+def test_every_option_is_a_flag(tmp_path: Path, task: str, model: str, batched: bool) -> None:
+    wanted = {name: value for name, value in SAMPLES[task].items() if name not in NOT_FLAGS}
+    wanted["model"] = model
+    flags = list[str]()
+    for name, value in wanted.items():
+        flag = FLAGS.get(name, f"--{name.replace('_', '-')}")
+        if isinstance(value, dict):
+            (tmp_path / "terms.tsv").write_text("".join(f"{term}\t{to}\n" for term, to in value.items()))
+            flags += [flag, str(tmp_path / "terms.tsv")]
+        elif isinstance(value, bool):
+            flags.append(flag)
+        else:
+            flags += [
+                part for each in (value if isinstance(value, list) else [value]) for part in (flag, str(each))
+            ]
     heard = list[Heard]()
 
     def opened(settings: Any) -> Any:
         runtime = OfflineRuntime(settings)
-        get = runtime.catalog.get
         heard.append(Heard(runtime))
-        runtime.catalog.get = get
         return runtime
 
+    command = [task, *flags, TEXT]
     if batched:
         (tmp_path / "in.jsonl").write_text(json.dumps({"text": TEXT}) + "\n")
         command = ["batch", task, str(tmp_path / "in.jsonl"), str(tmp_path / "out.jsonl"), *flags]
-    else:
-        command = [task, *flags, TEXT]
     done = CliRunner().invoke(cli, command, obj=Session(opened))
     assert done.exit_code == 0, done.output
-    assert getattr(heard[0].requests[-1], name) == (tuple(value) if isinstance(value, list) else value)
+    _require(heard[0].requests[-1], wanted)
 
 
 # ------------------------------------------------------------------ the same choices everywhere
@@ -293,20 +298,6 @@ def test_help_names_every_format_of_documents(command: Command) -> None:
 
 def test_summarize_fills_defaults() -> None:
     assert requests("summarize", {"text": "A b."}) == [SummaryRequest(text="A b.")]
-
-
-def test_summarize_passes_every_field_on() -> None:
-    fields: dict[str, Any] = {
-        "length": "short",
-        "max_sentences": 2,
-        "format": "bullets",
-        "model": "m",
-        "target": "fr",
-        "clean": False,
-        "on_unsupported": "drop",
-    }
-    asked = requests("summarize", {"html": "<p>A</p>", **fields})
-    assert asked == [SummaryRequest(html="<p>A</p>", **fields)]
 
 
 def test_null_is_as_if_absent() -> None:
@@ -413,28 +404,6 @@ def test_any_json_is_read_or_refused(data: object) -> None:
             assert inputs(validated(body, data), LIMITS).items
         except InvalidInput as error:
             assert error.message
-
-
-def test_a_translation_is_asked_for_with_form_and_terms() -> None:
-    body = {
-        "text": "<p>a</p>",
-        "target": "fr",
-        "format": "html",
-        "ignore_tags": ["kbd"],
-        "protect": [" Dragoman "],
-        "glossary": {"talks": "pourparlers"},
-        "min_confidence": 0.5,
-    }
-    (request,) = requests("translate", body)
-    assert request == TranslationRequest(
-        text="<p>a</p>",
-        target="fr",
-        format="html",
-        ignore_tags=("kbd",),
-        protect=("Dragoman",),
-        glossary={"talks": "pourparlers"},
-        min_confidence=0.5,
-    )
 
 
 @pytest.mark.parametrize(

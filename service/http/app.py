@@ -27,7 +27,6 @@ from service.http.memory import MemoryViews
 from service.http.metrics import Metrics
 from service.http.openapi import Docs
 from service.http.page import Page
-from service.http.pulls import Pulls
 from service.http.readiness import Readiness
 from service.http.run_request import RequestRunner
 from service.http.status import Status
@@ -83,7 +82,7 @@ def create_app(
     Auth(runtime.keys, runtime.settings, gate, arrivals, families).install(app)
     allowance.install(app)
     arrivals.install(app)
-    own = (V1, Pulls, Documents, GlossaryViews, MemoryViews)
+    own = (V1, Documents, GlossaryViews, MemoryViews)
     views = [each(runtime, work).blueprint() for each in own]
     views += [Page(runtime.settings).blueprint(), Docs(runtime.settings).blueprint(), jobs.blueprint()]
     views += [Status(readiness, metrics).blueprint(), *(each.blueprint() for each in families)]

@@ -5,9 +5,16 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from flask import Blueprint, Response, g, request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from models.errors import DeadlineExceeded, InvalidInput, Overloaded, UnsupportedLanguage
+from models.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    ModelUnavailable,
+    Overloaded,
+    UnknownModel,
+    UnsupportedLanguage,
+)
 from models.sets import load_sets
 from models.stage import READY
 from models.tasks.checker import CheckRequest
@@ -29,7 +36,7 @@ from service.answers import (
     render_clean,
     render_detection,
 )
-from service.errors import TooLong, TooManyTexts
+from service.errors import AdminRequired, TooLong, TooManyTexts
 from service.http import examples
 from service.http.body import read_json
 from service.http.compat import openai
@@ -90,6 +97,21 @@ class ModelList(BaseModel):
     data: list[openai.OpenAIModel] = Field([], description="The names for chat completions.")
 
 
+class PullBody(BaseModel):
+    """The model to fetch."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=200, description="A model of the whole catalog.")
+
+
+class PullAnswer(BaseModel):
+    """How far it is; `GET /v1/models` says it from then on."""
+
+    name: str
+    state: str
+
+
 SUMMARIZE = Operation(
     method="POST",
     path="/summarize",
@@ -146,6 +168,22 @@ MODELS = Operation(
     examples={"one of them": Example(answer=examples.MODELS)},
 )
 
+PULL = Operation(
+    method="POST",
+    path="/models",
+    tag="models",
+    summary="Fetch and load a model in the background",
+    description="With a key made by `dragoman keys create --admin` only.",
+    bodies=(PullBody,),
+    status=202,
+    answers=(PullAnswer,),
+    errors=(AdminRequired, UnknownModel, ModelUnavailable),
+    examples={
+        "one": Example(
+            {"name": "facebook/m2m100_418M"}, {"name": "facebook/m2m100_418M", "state": "downloading 41%"}
+        )
+    },
+)
 CHECK = Operation(
     method="POST",
     path="/check",
@@ -184,6 +222,7 @@ class V1:
         add(routes, DETECT, self.detect)
         add(routes, MODELS, self.models)
         add(routes, LANGUAGES, self.languages)
+        add(routes, PULL, self.pull)
         add(routes, CHECK, self.check)
         add(routes, CLEAN, self.clean)
         return routes
@@ -250,6 +289,14 @@ class V1:
             for entry, state in self._runtime.models()
         ]
         return json_response(ModelList(models=parts, data=openai.listed(self._runtime)))
+
+    def pull(self) -> Response:
+        if not g.is_admin:
+            raise AdminRequired("models are fetched for keys made with --admin only")
+        with self._work.place():
+            entry = self._runtime.pull(validated(PullBody, read_json(request)).name)
+        answer = PullAnswer(name=entry.name, state=self._runtime.pool.state(entry))
+        return json_response(answer, 202)
 
     def languages(self) -> Response:
         translators = [entry for entry in self._runtime.catalog.entries if "translate" in entry.tasks]

@@ -36,15 +36,14 @@ from models.checks.language.reading import Reading
 from models.checks.pair import Pair
 from models.checks.pauses import finish
 from models.checks.registry import TRANSLATION_CHECKS, run
-from models.confidence import Coefficients, Signs, coefficients
+from models.driver import run_all
 from models.engines import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
-from models.tasks.doubt import signs_of
-from models.tasks.driver import run_all
-from models.tasks.hypothesis import Ask, Hypotheses, Hypothesis
-from models.tasks.route import Router
+from models.translate.confidence import Coefficients, Signs, coefficients, signs_of
+from models.translate.route import Router
+from models.translate.sentence import Candidate, SentenceTranslator, Source
 
 Row = dict[str, Any]
 LANGUAGES = ("en", "fr", "de", "es", "it", "pt", "ru", "zh")
@@ -111,10 +110,10 @@ def translate(options: argparse.Namespace) -> None:
             tasks = []
             for row in some:
                 hops = router.route(router.entry(None), row["source"], row["target"])
-                tasks.append(Hypotheses(pool, hops).steps(Ask(row["text"])))
+                tasks.append(SentenceTranslator(pool, hops).steps(Source(row["text"])))
             for row, outcome in zip(some, run_all(tasks, wait=True), strict=True):
                 found = outcome.unwrap()
-                own = {field.name: getattr(found, field.name) for field in fields(Hypothesis)}
+                own = {field.name: getattr(found, field.name) for field in fields(Candidate)}
                 out.write(json.dumps(row | {"hypothesis": own}, ensure_ascii=False) + "\n")
             out.flush()
     pool.close()
@@ -144,7 +143,7 @@ class Examples:
         self.x = np.array([[*signs.values().values()] for signs in self.signs])
 
     def _signs(self, row: Row) -> Signs:
-        found = Hypothesis(**row["hypothesis"])
+        found = Candidate(**row["hypothesis"])
         pair = Pair(Reading(row["text"], row["source"]), Reading(found.text, row["target"]))
         flags = finish(run(TRANSLATION_CHECKS, pair))
         self.kinds.append({flag.kind for flag in flags})

@@ -39,10 +39,10 @@ from engine_simulated import (
 from engine_texts import OwnTime, TextTask, WritingEngine, texts_of
 from engine_workloads import simulated_model
 
+from models.driver import Driver
 from models.engine.hosting import EngineHost, prepare_process
 from models.engine.protocol import Engine, Generation, Output
 from models.engine.remote import RemoteEngines
-from models.tasks.driver import Driver
 
 WORKERS = 2
 UNIT = 32

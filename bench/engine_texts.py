@@ -21,18 +21,16 @@ from fake_pool import FakePool, cipher
 from tokenizers import ByteLevelBPETokenizer
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
+from models.checker import Checker
 from models.codec import Codec
 from models.engine.protocol import Engine, EngineStats, Generation, Output, settle
 from models.entry import ModelEntry
 from models.languages import Languages
 from models.loaded import TextModel
-from models.tasks.steps import Steps
-from models.tasks.summarizer import Summarizer
-from models.tasks.summary import SummaryRequest
-from models.tasks.translation import TranslationRequest
-from models.tasks.translator import Translator
-from models.tasks.trust import Trust
+from models.steps import Steps
+from models.summarize.summarizer import Summarizer, SummaryRequest
 from models.text.language import LanguageDetector
+from models.translate.translator import TranslationRequest, Translator
 
 BART, MARIAN = "facebook/bart-large-cnn", "Helsinki-NLP/opus-mt-en-fr"
 SENTENCES = {"bart-large": (22, 34), "marian": (12, 12)}
@@ -126,8 +124,9 @@ class TextTask:
         languages, detector = Languages.load(), LanguageDetector()
         pool = WritingPool(engine, languages).as_pool
         self._translator = Translator(pool, languages, detector, default_model=MARIAN)
+        checker = Checker(pool, languages, detector)
         self._summarizer = Summarizer(
-            pool, languages, detector, self._translator, Trust(pool), default_model=BART
+            pool, languages, detector, self._translator, checker, default_model=BART
         )
 
     def steps(self, text: str) -> Steps[Any]:

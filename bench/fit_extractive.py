@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.choices import LENGTHS
-from models.extractive.choose import FITTED, ScoreWeights, choose, count_words
-from models.extractive.encoder import SentenceEncoder
+from models.summarize.encoder import SentenceEncoder
+from models.summarize.extractive import FITTED, ScoreWeights, choose, count_words
 from models.text.article.article import read_verbatim
 from models.text.sentences.segment import sentences
 

@@ -24,21 +24,19 @@ from models.catalog import Catalog
 from models.checks.language.named_things import mentions
 from models.checks.language.reading import Reading
 from models.checks.translation import figures, things
+from models.driver import run, run_all
 from models.engines import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
-from models.tasks.attempts import Attempt, attempts
-from models.tasks.driver import run, run_all
-from models.tasks.hypothesis import Ask, Hypotheses
-from models.tasks.route import Router
-from models.tasks.sentence import Sentence
-from models.tasks.steps import Event
+from models.steps import Event
+from models.translate.route import Router
+from models.translate.sentence import Candidate, Sentence, SentenceTranslator, Source, attempts
 
 FACTS = frozenset((things.DATE, things.PLACE, things.NAME, figures.KIND))
 
 
-def wrong(attempt: Attempt) -> int:
+def wrong(attempt: Candidate) -> int:
     return sum(flag.kind in FACTS for flag in attempt.flags)
 
 
@@ -48,16 +46,20 @@ def has_facts(text: str, language: str) -> bool:
 
 
 def mended(
-    first: Hypotheses, hypotheses: Hypotheses, rows: list[dict[str, Any]], source: str, target: str
+    first: SentenceTranslator,
+    hypotheses: SentenceTranslator,
+    rows: list[dict[str, Any]],
+    source: str,
+    target: str,
 ) -> dict[str, Any]:
-    told: list[list[Attempt]] = [[] for _ in rows]
+    told: list[list[Candidate]] = [[] for _ in rows]
 
-    def event_of(i: int, attempt: Attempt) -> Event:
+    def event_of(i: int, attempt: Candidate) -> Event:
         told[i].append(attempt)
         return Event()
 
     clocks = [(time.perf_counter(), time.process_time())]
-    run_all([first.steps(Ask(row[source])) for row in rows], wait=True)
+    run_all([first.steps(Source(row[source])) for row in rows], wait=True)
     clocks.append((time.perf_counter(), time.process_time()))
     run(attempts(hypotheses, [Sentence(row[source]) for row in rows], None, event_of), wait=True).unwrap()
     clocks.append((time.perf_counter(), time.process_time()))
@@ -109,7 +111,9 @@ def main() -> None:
     router = Router(pool, languages, options.model)
     for pair in options.pairs.split(","):
         source, target = pair.split("-")
-        first, every = (Hypotheses(pool, router.route(router.entry(None), source, target)) for _ in range(2))
+        first, every = (
+            SentenceTranslator(pool, router.route(router.entry(None), source, target)) for _ in range(2)
+        )
         print(json.dumps(mended(first, every, rows, source, target), ensure_ascii=False), flush=True)
     pool.close()
 

@@ -13,14 +13,13 @@ from pathlib import Path
 import platformdirs
 
 from models.catalog import Catalog
+from models.driver import run, run_all
 from models.engines import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
-from models.tasks.driver import run, run_all
-from models.tasks.translation import TranslationRequest
-from models.tasks.translator import Translator
 from models.text.language import LanguageDetector
+from models.translate.translator import TranslationRequest, Translator
 
 MASKS: dict[str, Sequence[str]] = {
     "as it is": ("Blue Lantern", "Open Door", "Riverside Health"),

@@ -17,19 +17,18 @@ import platformdirs
 import sacrebleu
 
 from models.catalog import Catalog
+from models.driver import run, stream
 from models.engines import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
-from models.tasks.attempts import Attempt
-from models.tasks.driver import run, stream
-from models.tasks.steps import Event
-from models.tasks.translation import SegmentReady, TranslationRequest
-from models.tasks.translator import Translator
+from models.steps import Event
 from models.text.language import LanguageDetector
+from models.translate.sentence import Candidate
+from models.translate.translator import SegmentReady, TranslationRequest, Translator
 
 
-def _event(_number: int, _attempt: Attempt) -> Event:
+def _event(_number: int, _attempt: Candidate) -> Event:
     return Event()
 
 

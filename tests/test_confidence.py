@@ -1,63 +1,66 @@
 """The chance that a translation is good: by model, with a plain default, and flagged where it is low."""
 
-import math
 from collections.abc import Mapping
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.catalog import Catalog
-from models.confidence import Signs, coefficients
+from models.checks.flag import Flag
+from models.checks.language.reading import Reading
+from models.checks.pair import Pair
+from models.driver import run
 from models.languages import Languages
-from models.tasks.attempts import Attempt, attempts
-from models.tasks.doubt import KIND
-from models.tasks.driver import run
-from models.tasks.hypothesis import Ask, Hypothesis
-from models.tasks.route import Hop
-from models.tasks.sentence import Sentence
-from models.tasks.steps import Event, Steps
+from models.pool import ModelPool
+from models.steps import Event, Steps
 from models.text.span import Span
 from models.text.terms import Held
+from models.translate.confidence import KIND, coefficients, signs_of
+from models.translate.route import Hop
+from models.translate.sentence import Candidate, Sentence, SentenceTranslator, Source
 
 BUNDLED, OTHER = "dragoman/gemma3-270m-translate", "facebook/m2m100_418M"
 SOURCE, OUTPUT = "The ministers met in the old town.", "Les ministres se sont réunis dans la vieille ville."
 
 
-def signs(probability: float, **others: float) -> Signs:
-    given = {"tokens": 12, "source_characters_a_token": 4.0, "output_characters_a_token": 4.0}
-    given |= {"deviation": 0.0, "penalty": 0.0} | others
-    return Signs(log_probability=math.log(probability), **given)
-
-
 class Said(Event):
-    """An attempt that was told of."""
+    """A candidate that was told of."""
 
 
-class Fixed:
-    """Gives one hypothesis for every text but some, and remembers what it was asked."""
+class Fixed(SentenceTranslator):
+    """Gives one translation of every text but some, and remembers what it was asked."""
 
-    def __init__(self, model: str, hypothesis: Hypothesis, others: Mapping[str, Hypothesis] | None = None):
-        self.hops = [Hop(Catalog.load(Languages.load()).get(model), "en", "fr")]
+    def __init__(
+        self,
+        model: str,
+        candidate: Candidate,
+        others: Mapping[str, list[Candidate]] | None = None,
+        min_confidence: float | None = None,
+    ):
+        hops = [Hop(Catalog.load(Languages.load()).get(model), "en", "fr")]
+        super().__init__(cast(ModelPool, None), hops, min_confidence=min_confidence)
         self.asked: list[str] = []
-        self._hypothesis = hypothesis
+        self._candidate = candidate
         self._others = others or {}
 
-    def steps(self, ask: Ask) -> Steps[Hypothesis]:
-        self.asked.append(ask.text)
+    def generate(self, source: Source) -> Steps[list[Candidate]]:
+        self.asked.append(source.text)
         yield None
-        return self._others.get(ask.text, self._hypothesis)
+        return self._others.get(source.text, [self._candidate])
 
 
-def attempt(model: str, probability: float | None, min_confidence: float | None = None) -> Attempt:
-    fixed = Fixed(model, Hypothesis(OUTPUT, True, probability, tokens=12, source_tokens=8))
-    told: list[Attempt] = []
+def attempt(model: str, probability: float | None, min_confidence: float | None = None) -> Candidate:
+    candidate = Candidate(OUTPUT, True, probability, tokens=12, source_tokens=8)
+    fixed = Fixed(model, candidate, min_confidence=min_confidence)
+    told: list[Candidate] = []
 
-    def event_of(i: int, found: Attempt) -> Event:
+    def event_of(i: int, found: Candidate) -> Event:
         told.append(found)
         return Said()
 
-    done = run(attempts(fixed, [Sentence(SOURCE)], min_confidence, event_of)).unwrap()  # type: ignore[arg-type]
+    done = run(fixed.translate([Sentence(SOURCE)], event_of)).unwrap()
     assert told == done
     return done[0]
 
@@ -86,56 +89,57 @@ def test_min_confidence_is_a_threshold_on_what_is_told():
     assert (left.abstained, left.text, left.flags) == (True, SOURCE, ())
 
 
+def confidence(source: str = SOURCE, output: str = OUTPUT, penalty: int = 0, **given: float) -> float:
+    pair = Pair(Reading(source, "en"), Reading(output, "fr"))
+    flags = [Flag("number", Span(0, 1), "wrong")] * penalty
+    signs = signs_of(pair, flags, **({"probability": 0.6, "tokens": 12, "source_tokens": 8} | given))
+    return coefficients(BUNDLED).confidence(signs)
+
+
 @pytest.mark.parametrize(
     "worse",
     [
-        {"penalty": 3.0},
-        {"deviation": 3.0},
-        {"deviation": -3.0},
-        {"source_characters_a_token": 1.5},
-        {"output_characters_a_token": 1.5},
+        {"penalty": 3},
+        {"output": OUTPUT * 3, "tokens": 36},  # longer than expected, in as long words
+        {"output": OUTPUT[:15], "tokens": 3},
+        {"source_tokens": 24},
+        {"tokens": 40},
     ],
 )
-def test_what_counts(worse):
-    known = coefficients(BUNDLED)
-    plain = known.confidence(signs(0.6))
-    assert known.confidence(signs(0.7)) > plain
-    assert known.confidence(signs(0.6, **worse)) < plain
+def test_what_counts(worse: dict[str, Any]) -> None:
+    assert confidence(probability=0.7) > confidence()
+    assert confidence(**worse) < confidence()
 
 
 @given(
-    st.floats(1e-9, 1.0),
+    st.text(max_size=300),
+    st.text(max_size=300),
+    st.floats(0, 1.0),
     st.integers(0, 5000),
-    st.floats(0, 100),
-    st.floats(-50, 50),
-    st.floats(0, 1000),
+    st.integers(0, 5000),
+    st.integers(0, 1000),
 )
-def test_it_is_a_probability(probability, tokens, characters, deviation, penalty):
-    found = signs(
-        probability,
-        tokens=tokens,
-        source_characters_a_token=characters,
-        output_characters_a_token=characters,
-        deviation=deviation,
-        penalty=penalty,
+def test_it_is_a_probability(source, output, probability, tokens, source_tokens, penalty):
+    found = confidence(
+        source, output, penalty, probability=probability, tokens=tokens, source_tokens=source_tokens
     )
-    assert 0 <= coefficients(BUNDLED).confidence(found) <= 1
+    assert 0 <= found <= 1
 
 
-WRONG = Hypothesis("L'Autriche a vu QX7 mercredi.", True, 0.8, tokens=9, source_tokens=8)
+WRONG = Candidate("L'Autriche a vu QX7 mercredi.", True, 0.8, tokens=9, source_tokens=8)
 TOLD = "Allemagne saw QX7 on mardi."
 
 
-def repaired(told: Hypothesis) -> tuple[Fixed, Attempt]:
+def repaired(told: Candidate) -> tuple[Fixed, Candidate]:
     """A sentence with a held word, whose first translation has the wrong country and day."""
-    fixed = Fixed(BUNDLED, WRONG, {TOLD: told})
+    fixed = Fixed(BUNDLED, WRONG, {TOLD: [told]})
     sentence = Sentence("Germany saw Ana on Tuesday.", (Held(Span(12, 15), "Ana", "Ana"),))
-    done = run(attempts(fixed, [sentence], None, lambda i, found: Said())).unwrap()  # type: ignore[arg-type]
+    done = run(fixed.translate([sentence], lambda i, found: Said())).unwrap()
     return fixed, done[0]
 
 
 def test_wrong_facts_are_told_to_the_model_in_their_right_form():
-    told = Hypothesis("L'Allemagne a vu QX7 mardi.", True, 0.8, tokens=9, source_tokens=8)
+    told = Candidate("L'Allemagne a vu QX7 mardi.", True, 0.8, tokens=9, source_tokens=8)
     fixed, found = repaired(told)
     assert TOLD in fixed.asked
     assert found.text == "L'Allemagne a vu Ana mardi."
@@ -143,7 +147,7 @@ def test_wrong_facts_are_told_to_the_model_in_their_right_form():
 
 
 def test_an_attempt_that_mends_a_fact_and_is_no_translation_is_not_kept():
-    told = Hypothesis(
+    told = Candidate(
         "Allemagne saw QX7 on mardi on mardi on mardi on mardi.", True, 0.1, tokens=20, source_tokens=8
     )
     assert "mardi on" not in repaired(told)[1].text

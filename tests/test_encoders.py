@@ -14,17 +14,20 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from models.catalog import Catalog
 from models.engines import EngineMaker
-from models.extractive.encoder import ConvertedEncoder, SentenceEncoder
-from models.extractive.lexical import DIMENSION, embedded
-from models.extractive.summarizer import pick_headline, summarize
 from models.languages import Languages
 from models.loaded import ExtractiveModel
 from models.loading import Store
 from models.pool import ModelPool
+from models.summarize.encoder import ConvertedEncoder, SentenceEncoder
+from models.summarize.extractive import DIMENSION, embedded, pick_headline, pick_sentences
 
 CATALOG = {
     "tiny/mean": {"family": "extractive", "tasks": ["summarize"], "trained_languages": ["fr"]},
-    "tiny/e5": {"family": "extractive", "tasks": ["summarize"], "prompt": {"summarize": "query: {text}"}},
+    "tiny/e5": {
+        "family": "extractive",
+        "tasks": ["summarize"],
+        "prompt": {"summarize": "query: {text}"},
+    },
     "tiny/labse": {"family": "labse", "tasks": ["summarize"], "trained_languages": ["fr", "en"]},
 }
 
@@ -131,8 +134,8 @@ def test_the_words_decide_where_no_encoder_knows_the_language() -> None:
         "Un boulanger vend beaucoup de gâteaux chaque dimanche après la messe.",
         "Les travaux urgents sur la passerelle dureront deux semaines selon la mairie.",
     ]
-    assert _run(summarize(story, None, max_words=12)) == [0]
-    assert _run(summarize(story, None, max_words=24, max_sentences=2)) == [0, 2]
+    assert _run(pick_sentences(story, None, max_words=12)) == [0]
+    assert _run(pick_sentences(story, None, max_words=24, max_sentences=2)) == [0, 2]
     assert _run(pick_headline(story, None, "fr", max_words=50)) == (0, story[0][:-1])
 
 

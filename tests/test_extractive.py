@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.choices import AIM, LENGTHS
-from models.extractive.choose import FITTED, choose, count_words, score
-from models.extractive.encoder import SentenceEncoder
-from models.extractive.summarizer import summarize
+from models.summarize.encoder import SentenceEncoder
+from models.summarize.extractive import FITTED, choose, count_words, pick_sentences, score
 from models.text.article.article import read_verbatim
 from models.text.article.paste import read_pasted
 from models.text.sentences.segment import sentences
@@ -168,7 +167,7 @@ def best_sentences(article, language, encoder, *, max_words, max_sentences=None)
     """The whole way from an article to the spans of its summary."""
     spans = [s for p in article.paragraphs for s in sentences(article.text, language, p)]
     texts = [" ".join(article.text[s.start : s.end].split()) for s in spans]
-    steps = summarize(texts, encoder, max_words=max_words, max_sentences=max_sentences)
+    steps = pick_sentences(texts, encoder, max_words=max_words, max_sentences=max_sentences)
     while True:
         try:
             next(steps)

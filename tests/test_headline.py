@@ -9,9 +9,8 @@ from checked import check_summary
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.extractive.encoder import SentenceEncoder
-from models.extractive.headline import MOST_WORDS, headline
-from models.extractive.summarizer import pick_headline
+from models.summarize.encoder import SentenceEncoder
+from models.summarize.extractive import MOST_WORDS, headline, pick_headline
 
 CUTS = [
     ("PORT ELLERY (AP) — The harbour of the town closed.", "The harbour of the town closed"),

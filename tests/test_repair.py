@@ -4,13 +4,11 @@ from dataclasses import replace
 
 from test_confidence import BUNDLED, TOLD, WRONG, Fixed, Said
 
-from models.tasks.attempts import Attempt, attempts
-from models.tasks.driver import run
-from models.tasks.hypothesis import OTHER_BEAMS, Ask, Hypothesis
-from models.tasks.sentence import Sentence
-from models.tasks.steps import Steps
+from models.driver import run
+from models.steps import Steps
 from models.text.span import Span
 from models.text.terms import Held
+from models.translate.sentence import OTHER_BEAMS, Candidate, Sentence, Source
 
 SENTENCE = Sentence("Germany saw Ana on Tuesday.", (Held(Span(12, 15), "Ana", "Ana"),))
 
@@ -22,30 +20,29 @@ class Asked(Fixed):
 
     def __init__(self, *given: object):
         super().__init__(BUNDLED, *given)  # type: ignore[arg-type]
-        self.asks: list[Ask] = []
+        self.asks: list[Source] = []
 
-    def steps(self, ask: Ask) -> Steps[Hypothesis]:
-        self.asks.append(ask)
-        return super().steps(ask)
+    def generate(self, source: Source) -> Steps[list[Candidate]]:
+        self.asks.append(source)
+        return super().generate(source)
 
 
-def best(asked: Asked, sentence: Sentence = SENTENCE) -> Attempt:
-    (found,) = run(attempts(asked, [sentence], None, lambda *_: Said())).unwrap()  # type: ignore[arg-type]
+def best(asked: Asked, sentence: Sentence = SENTENCE) -> Candidate:
+    (found,) = run(asked.translate([sentence], lambda *_: Said())).unwrap()
     return found
 
 
 def test_a_wrong_fact_costs_one_more_search_with_beams() -> None:
-    asked = Asked(WRONG, {TOLD: replace(WRONG, text="L'Allemagne a vu QX7 mardi.")})
+    asked = Asked(WRONG, {TOLD: [replace(WRONG, text="L'Allemagne a vu QX7 mardi.")]})
     assert best(asked).text == "L'Allemagne a vu Ana mardi."
-    assert asked.asks == [Ask(MASKED), Ask(TOLD, alternatives=OTHER_BEAMS - 1)]
+    masks = ("QX7",)
+    assert asked.asks == [Source(MASKED, masks), Source(TOLD, masks, alternatives=OTHER_BEAMS - 1)]
 
 
 def test_the_best_of_all_hypotheses_of_that_search_is_kept() -> None:
     half = replace(WRONG, text="L'Allemagne a vu QX7 mercredi.")
     right = replace(WRONG, text="L'Allemagne a vu QX7 mardi.")
-    assert (
-        best(Asked(WRONG, {TOLD: replace(half, others=(half, right))})).text == "L'Allemagne a vu Ana mardi."
-    )
+    assert best(Asked(WRONG, {TOLD: [half, half, right]})).text == "L'Allemagne a vu Ana mardi."
 
 
 def test_an_error_that_no_fact_explains_gets_another_search() -> None:

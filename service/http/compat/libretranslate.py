@@ -15,7 +15,7 @@ from werkzeug.exceptions import NotFound
 
 from models.choices import MOST_ALTERNATIVES, TextFormat
 from models.errors import InvalidInput
-from models.tasks.translation import Translation, TranslationRequest
+from models.translate.translator import Translation, TranslationRequest
 from service.documents import parsing
 from service.documents.formats import SUFFIXES
 from service.http.allowance import Caller

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
 
+from models.chat import ChatRequest, chat
 from models.errors import UnknownModel
-from models.tasks.chat import ChatRequest, chat
-from models.tasks.steps import Steps
+from models.steps import Steps
 from service.http.body import read_json
 from service.http.compat import openai_models
 from service.http.compat.family import Family, answer, message, open_to_browsers, without_nulls

@@ -9,13 +9,12 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from models.tasks.chat import ChatAnswer
-from models.tasks.hypothesis import separator
-from models.tasks.steps import Event, Outcome, Words
-from models.tasks.summary import SentenceReady, Summary, SummaryRequest
-from models.tasks.translation import Segment, SegmentReady, Translation, TranslationRequest
-from models.tasks.usage import Usage
+from models.chat import ChatAnswer
+from models.steps import Event, Outcome, Usage, Words
+from models.summarize.summarizer import SentenceReady, Summary, SummaryRequest
 from models.text.markup import layout
+from models.translate.sentence import separator
+from models.translate.translator import Segment, SegmentReady, Translation, TranslationRequest
 from service.http.compat.openai_request import ChatBody, Request
 from service.schemas.problem import Problem
 

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from models.chat import ChatMessage, ChatRequest, Role, takes_messages
 from models.choices import DEFAULT_LENGTH, LENGTHS, SUMMARY_FORMATS, Length, TextFormat
 from models.entry import ModelEntry
 from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
-from models.extractive.choose import count_words
-from models.tasks.chat import ChatMessage, ChatRequest, Role, takes_messages
-from models.tasks.drafting import TOKENS_A_WORD
-from models.tasks.summary import SummaryRequest
-from models.tasks.translation import TranslationRequest
+from models.summarize.extractive import count_words
+from models.summarize.summarizer import TOKENS_A_WORD, SummaryRequest
+from models.translate.translator import TranslationRequest
 from service.http.compat.family import ClientFields, checked_texts
 from service.http.compat.openai_prompt import PromptReader, Wish
 from service.schemas.requests import ModelName

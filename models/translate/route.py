@@ -24,11 +24,6 @@ class Hop:
     """What the reader should know of the choice of this model."""
 
 
-def notes(hops: Sequence[Hop]) -> list[str]:
-    """Return what readers should know of the choice of these models."""
-    return [hop.note for hop in hops if hop.note]
-
-
 def cautions(pool: ModelPool, entries: Sequence[ModelEntry], *, with_better: bool = True) -> tuple[str, ...]:
     """Return what the catalog has readers told of these models, each once, with what gets a better one."""
     return tuple(dict.fromkeys(_caution(pool, entry, with_better) for entry in entries if entry.caution))

@@ -31,13 +31,13 @@ from models.loading import Store
 from models.pool import ModelPool
 from models.steps import Event
 from models.translate.route import Router
-from models.translate.sentence import Candidate, Sentence, SentenceTranslator, Source, attempts
+from models.translate.sentence import Candidate, Sentence, SentenceTranslator, Source
 
 FACTS = frozenset((things.DATE, things.PLACE, things.NAME, figures.KIND))
 
 
-def wrong(attempt: Candidate) -> int:
-    return sum(flag.kind in FACTS for flag in attempt.flags)
+def wrong(candidate: Candidate) -> int:
+    return sum(flag.kind in FACTS for flag in candidate.flags)
 
 
 def has_facts(text: str, language: str) -> bool:
@@ -54,14 +54,14 @@ def mended(
 ) -> dict[str, Any]:
     told: list[list[Candidate]] = [[] for _ in rows]
 
-    def event_of(i: int, attempt: Candidate) -> Event:
-        told[i].append(attempt)
+    def event_of(i: int, candidate: Candidate) -> Event:
+        told[i].append(candidate)
         return Event()
 
     clocks = [(time.perf_counter(), time.process_time())]
-    run_all([first.steps(Source(row[source])) for row in rows], wait=True)
+    run_all([first.generate(Source(row[source], ())) for row in rows], wait=True)
     clocks.append((time.perf_counter(), time.process_time()))
-    run(attempts(hypotheses, [Sentence(row[source]) for row in rows], None, event_of), wait=True).unwrap()
+    run(hypotheses.translate([Sentence(row[source]) for row in rows], event_of), wait=True).unwrap()
     clocks.append((time.perf_counter(), time.process_time()))
     (alone_s, alone_cpu_s), (all_s, all_cpu_s) = [
         (wall - wall_before, cpu - cpu_before) for (wall_before, cpu_before), (wall, cpu) in pairwise(clocks)

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from heapq import heappop, heappush
@@ -232,12 +232,16 @@ class IncrementalDecoder:
         return words
 
 
+_Key = tuple[Engine, Generation, _WholeTask | None]
+"""Equal generations of a task are done once; with a cache, so are those of different tasks."""
+
+
 class PendingGeneration:
     """A generation that is to be submitted, or is in an engine, and the tasks that wait for its output."""
 
-    def __init__(self, engine: Engine, generation: Generation, decoder: IncrementalDecoder | None = None):
-        self.engine = engine
-        self.generation = generation
+    def __init__(self, key: _Key, decoder: IncrementalDecoder | None):
+        self.key = key
+        self.engine, self.generation, _ = key
         self.decoder = decoder
         self.takers: dict[_Task, list[int]] = {}
         """Who waits for it, and which of their answers its output is."""
@@ -272,9 +276,6 @@ class PendingGeneration:
                 task.whole.count_in_engines(-len(places))
         return [(task, place) for task, places in takers.items() for place in places]
 
-
-_Key = tuple[Engine, Generation, _WholeTask | None]
-"""Equal generations of a task are done once; with a cache, so are those of different tasks."""
 
 _Order = tuple[int, int, Sequence[int], int, int]
 """Long ones first, of a text's beginning if order is kept, and nothing left to chance."""
@@ -323,19 +324,18 @@ class Driver(Generic[T]):
         self._progress = self._told = (0, 0)
         self._ready: deque[tuple[_Task, Any]] = deque((task.root, None) for task in self._tasks)
         """Those that go on, each with a value that is sent, or an exception that is raised there."""
-        self._waiting: dict[_Key, PendingGeneration] = {}
-        self._in_engines: dict[_Key, PendingGeneration] = {}
-        self._queue: list[tuple[_Order, _Key, PendingGeneration]] = []
-        """A heap of those that wait, and of some that do so no more."""
+        self._pending: dict[_Key, PendingGeneration] = {}
+        self._in_engines = 0
+        """How many of them are in an engine; the others wait."""
+        self._queue: list[tuple[_Order, PendingGeneration]] = []
+        """A heap of those that wait, and of some that were given up."""
         self._asked = count()
-        self._new: dict[_Key, PendingGeneration] = {}
-        """Those that wait and were not looked up yet."""
+        self._new: list[PendingGeneration] = []
+        """Those not looked up yet."""
         self._made: dict[PendingGeneration, Output] = {}
         self._failed = 0
-        self._engines: list[Engine] = []
-        """Those that the last round went to."""
-        self._heard: SimpleQueue[tuple[_Key, PendingGeneration, int | None] | None] = SimpleQueue()
-        """One with a new token, or with None at its end; None alone to wake the driver."""
+        self._heard: SimpleQueue[tuple[PendingGeneration, int | Future[Output]] | None] = SimpleQueue()
+        """One with a new token, or with its future once that is done; None to wake the driver."""
 
     @property
     def effort(self) -> Effort:
@@ -357,13 +357,13 @@ class Driver(Generic[T]):
         """
         with self._cancel.calling(partial(self._heard.put, None)):
             try:
-                while self._ready or self._waiting or self._in_engines:
+                while self._ready or self._pending:
                     while self._ready:
                         yield from self._advance(*self._ready.popleft())
                     if self._on_progress is not None and self._progress != self._told:
                         self._told = self._progress
                         self._on_progress(*self._progress)
-                    if (self._waiting or self._in_engines) and not self._is_over():
+                    if self._pending and not self._is_over():
                         yield from self._round(tick_s)
             finally:
                 for task in self._tasks:
@@ -444,11 +444,9 @@ class Driver(Generic[T]):
             self._drop(part)
         for pending in task.pending:
             pending.leave(task)
-            if not pending.takers:
-                key = self._key(task, pending.engine, pending.generation)
-                for own in (self._waiting, self._in_engines):
-                    if own.get(key) is pending:
-                        del own[key]
+            if not pending.takers and self._pending.get(pending.key) is pending:
+                del self._pending[pending.key]
+                self._in_engines -= pending.future is not None
 
     def _is_over(self) -> bool:
         """End all tasks if time is up or they are cancelled; returns whether that is so."""
@@ -468,22 +466,19 @@ class Driver(Generic[T]):
 
     # ------------------------------------------------------------------ to the engines and back
 
-    def _key(self, task: _Task, engine: Engine, generation: Generation) -> _Key:
-        return engine, generation, task.whole if self._cache is None else None
-
     def _ask(self, task: _Task, step: Generate) -> None:
         """Have what the step wants wait, to be submitted."""
         block = task.block() if self._in_order else 0
         for place, generation in enumerate(step.generations):
-            key = self._key(task, step.engine, generation)
-            pending = self._waiting.get(key) or self._in_engines.get(key)
+            key = step.engine, generation, task.whole if self._cache is None else None
+            pending = self._pending.get(key)
             if pending is None:
                 decoder = None if step.decode is None else IncrementalDecoder(step.decode)
-                pending = self._waiting[key] = PendingGeneration(step.engine, generation, decoder)
+                pending = self._pending[key] = PendingGeneration(key, decoder)
                 ids = tuple(generation.source_ids)
                 order = block, -len(ids), ids, generation.decoding.num_beams, next(self._asked)
-                heappush(self._queue, (order, key, pending))
-                self._new[key] = pending
+                heappush(self._queue, (order, pending))
+                self._new.append(pending)
             pending.join(task, place)
 
     def _round(self, tick_s: float) -> Iterator[Event | None]:
@@ -496,9 +491,9 @@ class Driver(Generic[T]):
             if self._deadline is not None:
                 self._deadline += time.monotonic() - asked_for
             with self._turns.timed(self._effort):
-                self._submit()
+                engines = self._submit()
                 if self._turns.overlap:
-                    yield from self._listen(BEGUN_CHECK_S, until_begun=True)
+                    yield from self._listen(BEGUN_CHECK_S, until_begun=engines)
                     turn.close()
                 yield from self._listen(tick_s)
         made, self._made = self._made, {}
@@ -508,93 +503,100 @@ class Driver(Generic[T]):
 
     def _recall(self) -> bool:
         """Answer what the cache has of what is new; returns whether it has something."""
-        new, self._new = self._new, {}
-        keys = {pending: key for key, pending in new.items() if self._waiting.get(key) is pending}
-        if self._cache is None or not keys:
+        asked, self._new = self._new, []
+        new = [pending for pending in asked if self._pending.get(pending.key) is pending]
+        if self._cache is None or not new:
             return False
-        recalled = self._cache.recall(list(keys))
+        recalled = self._cache.recall(new)
         for pending, output in recalled.items():
-            del self._waiting[keys[pending]]
+            del self._pending[pending.key]
             self._effort.remembered_tokens += len(output.token_ids) * self._end(pending, output)
         return bool(recalled)
 
-    def _submit(self) -> None:
-        """Submit what waits, or some of it. What goes to one engine is submitted at once: it sees the round.
+    def _submit(self) -> list[Engine]:
+        """Submit what waits, or some of it, to each engine at once, so that it sees the round; returns these.
 
         Nothing but what waits decides what is chosen: a run that goes on after a kill chooses the same.
         """
-        groups: dict[tuple[int, bool], list[tuple[_Key, PendingGeneration]]] = {}
+        groups: dict[tuple[Engine, bool], list[PendingGeneration]] = {}
         chosen = 0
         while self._queue and (self._at_most is None or chosen < self._at_most):
-            _, key, pending = heappop(self._queue)
-            if self._waiting.get(key) is pending:
-                del self._waiting[key]
+            _, pending = heappop(self._queue)
+            if self._pending.get(pending.key) is pending:
                 may_wait = self._wait or all(task.whole.was_admitted for task in pending.takers)
-                groups.setdefault((id(pending.engine), may_wait), []).append((key, pending))
+                groups.setdefault((pending.engine, may_wait), []).append(pending)
                 chosen += 1
-        self._engines = [group[0][1].engine for group in groups.values()]
         refused: list[tuple[PendingGeneration, Exception]] = []
-        for (_, may_wait), group in groups.items():
+        for (engine, may_wait), group in groups.items():
+            hear = {pending: partial(self._hear, pending) for pending in group}
             generations = [
-                replace(pending.generation, deadline=self._deadline, on_token=self._listener(key, pending))
-                for key, pending in group
+                replace(
+                    pending.generation,
+                    deadline=self._deadline,
+                    on_token=hear[pending] if self._is_told(pending) else None,
+                )
+                for pending in group
             ]
             try:
-                futures = group[0][1].engine.submit(generations, wait=may_wait)
+                futures = engine.submit(generations, wait=may_wait)
             except Exception as error:  # noqa: BLE001 - refused: all of this group is
-                refused += [(pending, error) for _, pending in group]
+                refused += [(pending, error) for pending in group]
                 continue
-            for (key, pending), future in zip(group, futures, strict=True):
+            for pending, future in zip(group, futures, strict=True):
                 self._effort.source_tokens += len(pending.generation.source_ids)
-                self._in_engines[key] = pending
+                self._in_engines += 1
                 pending.enter(future)
-                future.add_done_callback(partial(self._hear, key, pending))
+                future.add_done_callback(hear[pending])
+        for pending, _ in refused:
+            del self._pending[pending.key]
         for pending, refusal in refused:
             self._end(pending, refusal)
+        return [engine for engine, _ in groups]
 
-    def _listener(self, key: _Key, pending: PendingGeneration) -> Callable[[int], None] | None:
-        if not self._is_watched or pending.decoder is None or pending.generation.decoding.num_beams > 1:
-            return None
-        return lambda token: self._heard.put((key, pending, token))
+    def _is_told(self, pending: PendingGeneration) -> bool:
+        is_greedy = pending.generation.decoding.num_beams == 1
+        return self._is_watched and pending.decoder is not None and is_greedy
 
-    def _hear(self, key: _Key, pending: PendingGeneration, _: Future[Output]) -> None:
-        self._heard.put((key, pending, None))
+    def _hear(self, pending: PendingGeneration, what: int | Future[Output]) -> None:
+        """Hear of a token, or of a future that is done, from any thread."""
+        self._heard.put((pending, what))
 
-    def _listen(self, tick_s: float, *, until_begun: bool = False) -> Iterator[Event | None]:
+    def _listen(
+        self, tick_s: float, *, until_begun: Sequence[Engine] | None = None
+    ) -> Iterator[Event | None]:
         """Wait for outputs: in rounds for all of them, else until one lets a task go on.
 
-        With `until_begun`, only until nothing waits in an engine's queue; and where an engine has others join
+        Or until nothing waits in the queues of the engines `until_begun`; where one of these has others join
         what runs, for the whole round.
         """
         while self._in_engines and (self._in_rounds or not self._ready or not self._heard.empty()):
-            if until_begun:
-                stats = [engine.stats() for engine in self._engines]
+            if until_begun is not None:
+                stats = [engine.stats() for engine in until_begun]
                 if not any(each.queued or each.slots for each in stats):
                     return
             left_s = math.inf if self._deadline is None else max(0.0, self._deadline - time.monotonic())
             wait_s = min(tick_s, left_s)
-            try:
-                heard = self._heard.get(timeout=None if wait_s == math.inf else wait_s)
-            except Empty:
-                heard = None
             words = None
-            if heard is not None:
-                key, pending, token = heard
-                if token is not None:
-                    words = pending.decoder.add(token) if pending.decoder is not None else None
-                elif self._in_engines.get(key) is pending:  # else it was given up
-                    self._complete(key, pending)
-                    continue
+            with suppress(Empty):
+                heard = self._heard.get(timeout=None if wait_s == math.inf else wait_s)
+                if heard is not None:
+                    pending, what = heard
+                    if isinstance(what, int):
+                        assert pending.decoder is not None  # noqa: S101 - else it has no tokens to tell
+                        words = pending.decoder.add(what)
+                    elif self._pending.get(pending.key) is pending:  # else it was given up
+                        self._complete(pending, what)
+                        continue
             if self._is_over():
                 return
             yield words
 
-    def _complete(self, key: _Key, pending: PendingGeneration) -> None:
-        """Take what came of a generation, once its future is done."""
-        del self._in_engines[key]
-        assert pending.future is not None  # noqa: S101 - it was in an engine
+    def _complete(self, pending: PendingGeneration, future: Future[Output]) -> None:
+        """Take what came of a generation."""
+        del self._pending[pending.key]
+        self._in_engines -= 1
         try:
-            output = pending.future.result()
+            output = future.result()
         except Exception as error:  # noqa: BLE001 - any failure is that generation's alone
             self._failed += 1
             self._end(pending, error)

@@ -46,7 +46,8 @@ class JobWork:
         """Do what is left of the job, and end it; `got_on` hears whenever something new of it is kept.
 
         Raises ClientDisconnected if `cancel` was called, Gone if the job was, StoreUnavailable, EngineGone if
-        the engines are started again, and InvalidInput where the whole request has become wrong since it was taken.
+        the engines are started again, and InvalidInput where the whole request has become wrong since it was
+        taken.
         """
         if job.interruptions >= MOST_INTERRUPTIONS:
             times = f"the service ended {job.interruptions} times while it worked on this"

@@ -1,7 +1,7 @@
-"""Fits the coefficients of `models/confidence.toml` to a model's own translations, and measures them.
+"""Fits the coefficients of `models/translate/confidence.toml` to a model's own translations, and measures them.
 
     python bench/confidence.py translate FOLDER TRANSLATIONS [--news] [--sentences 160] [--limit 400]
-    python bench/confidence.py fit TRANSLATIONS > models/confidence.toml
+    python bench/confidence.py fit TRANSLATIONS > models/translate/confidence.toml
     python bench/confidence.py measure TRANSLATIONS
 
 `translate` writes JSON lines, one for each sentence and direction, and goes on where it stopped. FOLDER holds
@@ -201,7 +201,7 @@ def fit(options: argparse.Namespace) -> None:
         print(f"{low:.1f} to {low + 0.2:.1f}: {inside.sum()} of them, {share:.2f} good", file=sys.stderr)
     own, intercept = regression(found.x, found.chrf)
     values = dict(zip(found.names, own, strict=True))
-    print("# By bench/confidence.py: see models/confidence.py.\n")
+    print("# By bench/confidence.py: see models/translate/confidence.py.\n")
     print(f'["{options.model}"]  # greedy search, {len(found.rows):,} translations')
     print(f"intercept = {intercept:.3f}\ndoubtful_below = {options.below}")
     print(f'["{options.model}".signs]')

@@ -186,9 +186,9 @@ class Runtime:
         """The reasons why requests would not be served now; empty when all is well."""
         return self.pool.unready((self.settings.summarize_model, self.settings.translate_model))
 
-    def setbacks(self) -> list[str]:
+    def fallbacks(self) -> list[str]:
         """The models that run slower than this machine's GPU could have them, and how."""
-        return (self._apart or self._maker).setbacks
+        return (self._apart or self._maker).fallbacks
 
     def run_all(
         self,

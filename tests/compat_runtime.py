@@ -94,7 +94,7 @@ class CompatRuntime:
     def models(self) -> list[tuple[ModelEntry, str]]:
         return [(entry, self.pool.state(entry)) for entry in self.catalog.entries]
 
-    def setbacks(self) -> list[str]:
+    def fallbacks(self) -> list[str]:
         return []
 
     def unready(self) -> list[str]:

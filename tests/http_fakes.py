@@ -106,7 +106,7 @@ class DeafEngine:
         return new
 
     def stats(self) -> EngineStats:
-        return EngineStats(queued=len(self.futures, source_tokens=10, output_tokens=8))
+        return EngineStats(queued=len(self.futures))
 
     def close(self) -> None:
         pass
@@ -278,7 +278,7 @@ class FakeRuntime:
     def models(self) -> list[tuple[Entry, str]]:
         return [(entry, self.pool.state(entry)) for entry in self.catalog.entries]
 
-    def setbacks(self) -> list[str]:
+    def fallbacks(self) -> list[str]:
         return []
 
     def unready(self) -> list[str]:

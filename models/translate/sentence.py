@@ -9,6 +9,7 @@ nothing of documents and their markup.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Literal
 
 from models.checks.flag import Flag
@@ -26,17 +27,7 @@ from models.pool import ModelPool
 from models.steps import Event, Gather, Generate, Steps, Usage
 from models.text.sentences.pack import split_long
 from models.text.span import Span
-from models.text.terms import (
-    Held,
-    Masked,
-    Unmasked,
-    is_free,
-    look_up,
-    mask,
-    masks_in,
-    unmask,
-    without_masks,
-)
+from models.text.terms import Held, Masked, is_free, look_up, mask, masks_in, unmask, without_masks
 from models.translate.confidence import coefficients, signs_of
 from models.translate.route import Hop
 
@@ -188,6 +179,9 @@ class Candidate:
         return cls(text, places=tuple(look_up(text, sentence.held)), from_memory=True)
 
 
+_cost = attrgetter("cost")
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryMatch:
     """What a translation memory has of a sentence."""
@@ -247,13 +241,14 @@ class SentenceTranslator:
 
         def steps(i: int, sentence: Sentence) -> Steps[None]:
             yield None
-            match = matches[i] if matches else MemoryMatch()
-            near = [Candidate.of_memory(sentence, text) for text in match.near]
-            if match.text is not None and not sentence.stretches:
-                others = tuple(near[: self._alternatives]) if self._alternatives else None
-                done[i] = finished = replace(Candidate.of_memory(sentence, match.text), others=others)
-                yield event_of(i, finished)
-                return
+            near: list[Candidate] = []
+            if matches:
+                near = [Candidate.of_memory(sentence, text) for text in matches[i].near]
+                if (text := matches[i].text) is not None and not sentence.stretches:
+                    others = tuple(near[: self._alternatives]) if self._alternatives else None
+                    done[i] = finished = replace(Candidate.of_memory(sentence, text), others=others)
+                    yield event_of(i, finished)
+                    return
             parts = sentence.parts()
             sources = [sentence.masked(alternatives=self._alternatives), *(part.masked() for part in parts)]
             generated: list[list[Candidate]] = yield Gather([self.generate(source) for source in sources])
@@ -265,17 +260,17 @@ class SentenceTranslator:
             }
             reading = Reading(sentence.text, self.hops[0].source)
             made = yield from self._checked(reading, sentence, sources[0], generated[0])
+            ranked = sorted(made, key=_cost)
             best, facts = made[0], self._wrong_facts(reading, sentence, made[0])
             if len(made) > 1 and (facts or best.is_wrong):
-                best = min(made, key=lambda each: each.cost)
-                facts = self._wrong_facts(reading, sentence, best)
-            done[i] = finished = self._finished(sentence, best, [*near, *_ranked(made)], alone)
+                best, facts = ranked[0], self._wrong_facts(reading, sentence, ranked[0])
+            done[i] = finished = self._finished(sentence, best, [*near, *ranked], alone)
             again = bool(facts) or best.is_wrong
             yield event_of(i, replace(finished, again=again))
             if again:
                 made += yield from self._more(reading, sentence, best, facts)
-                best = min(made, key=lambda each: each.cost)
-                done[i] = finished = self._finished(sentence, best, [*near, *_ranked(made)], alone)
+                ranked = sorted(made, key=_cost)
+                done[i] = finished = self._finished(sentence, ranked[0], [*near, *ranked], alone)
                 yield event_of(i, finished)
 
         try:
@@ -296,10 +291,7 @@ class SentenceTranslator:
         """Return the candidates with the held words in them, and with what the checks find."""
         checked = []
         for candidate in candidates:
-            if any(source.masks) or not sentence.held:
-                result = unmask(candidate.text, source, sentence.held)
-            else:
-                result = Unmasked(candidate.text, tuple(look_up(candidate.text, sentence.held)))
+            result = unmask(candidate.text, source, sentence.held)
             pair = Pair(reading, Reading(result.text, self.hops[-1].target))
             flags = yield from run(TRANSLATION_CHECKS, pair)
             bad = penalty(flags) + _LOST * result.places.count(None)
@@ -451,10 +443,6 @@ class SentenceTranslator:
             if len(outputs) == 1:
                 ranked += [[other] for other in outputs[0].others]
             return [_candidate(model, hop.target, parts, own, around) for own in ranked]
-
-
-def _ranked(made: Sequence[Candidate]) -> list[Candidate]:
-    return sorted(made, key=lambda each: each.cost)
 
 
 def _parts(model: TextModel, source: Source, purpose: Purpose, around: int) -> list[Generation]:

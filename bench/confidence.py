@@ -1,4 +1,4 @@
-"""Fits the coefficients of `models/translate/confidence.toml` to a model's own translations, and measures them.
+"""Fits the coefficients of `models/translate/confidence.toml` to a model's translations, and measures them.
 
     python bench/confidence.py translate FOLDER TRANSLATIONS [--news] [--sentences 160] [--limit 400]
     python bench/confidence.py fit TRANSLATIONS > models/translate/confidence.toml

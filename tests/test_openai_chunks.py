@@ -21,7 +21,7 @@ from models.steps import Outcome, Steps
 from models.summarize.summarizer import Summarizer, SummaryRequest
 from models.text.language import LanguageDetector
 from models.translate.translator import TranslationRequest, Translator
-from service.http.compat.openai_answer import Delta, Segments, Sentences, written
+from service.http.compat.openai import Delta, Segments, Sentences, written
 
 SAID = "The talks of the ministers went on all day and nobody knew when they would end. It rained again, and nobody saw it. "
 WRAPPED = fill(SAID * 3, 66)

@@ -153,7 +153,7 @@ class _Task:
     is_failing: bool = False
     """An error is on its way to it."""
 
-    def go_on(self, answer: Any) -> Any:
+    def resume(self, answer: Any) -> Any:
         """Return the next step. Raises StopIteration with the value at its end, and what goes wrong."""
         self.is_failing = False
         self.parts, self.pending = [], []
@@ -197,7 +197,7 @@ class _WholeTask:
     def end_with(self, error: Exception) -> None:
         """Raise the error where the task waits; a value that it returns then is its value.
 
-        It may pass checkpoints on its way there, and tell events that nobody hears, but not ask for more.
+        It may pass checkpoints on its way there, and yield events that are lost, but not ask for more.
         """
         self.root.is_alive = False
         try:
@@ -243,38 +243,38 @@ class PendingGeneration:
         self.key = key
         self.engine, self.generation, _ = key
         self.decoder = decoder
-        self.takers: dict[_Task, list[int]] = {}
+        self.waiters: dict[_Task, list[int]] = {}
         """Who waits for it, and which of their answers its output is."""
         self.future: Future[Output] | None = None
 
     def join(self, task: _Task, place: int) -> None:
         """Have its output go to this place as well."""
-        self.takers.setdefault(task, []).append(place)
+        self.waiters.setdefault(task, []).append(place)
         task.pending.append(self)
         if self.future is not None:
             task.whole.count_in_engines(1)
 
     def leave(self, task: _Task) -> None:
         """Have its output not go there; what nobody waits for any more is called off."""
-        places = self.takers.pop(task, [])
+        places = self.waiters.pop(task, [])
         if self.future is not None and places:
             task.whole.count_in_engines(-len(places))
-            if not self.takers:
+            if not self.waiters:
                 self.future.cancel()
 
     def enter(self, future: Future[Output]) -> None:
         """Note that an engine has it."""
         self.future = future
-        for task, places in self.takers.items():
+        for task, places in self.waiters.items():
             task.whole.count_in_engines(len(places))
 
-    def end(self) -> list[tuple[_Task, int]]:
+    def finish(self) -> list[tuple[_Task, int]]:
         """Note that there is an end of it; returns the places to which its output goes."""
-        takers, self.takers = self.takers, {}
+        waiters, self.waiters = self.waiters, {}
         if self.future is not None:
-            for task, places in takers.items():
+            for task, places in waiters.items():
                 task.whole.count_in_engines(-len(places))
-        return [(task, place) for task, places in takers.items() for place in places]
+        return [(task, place) for task, places in waiters.items() for place in places]
 
 
 _Order = tuple[int, int, Sequence[int], int, int]
@@ -321,7 +321,7 @@ class Driver(Generic[T]):
         self._cancel = cancel or CancelToken()
         self._on_progress = on_progress
         self._effort = Effort()
-        self._progress = self._told = (0, 0)
+        self._progress = self._reported = (0, 0)
         self._ready: deque[tuple[_Task, Any]] = deque((task.root, None) for task in self._tasks)
         """Those that go on, each with a value that is sent, or an exception that is raised there."""
         self._pending: dict[_Key, PendingGeneration] = {}
@@ -334,7 +334,7 @@ class Driver(Generic[T]):
         """Those not looked up yet."""
         self._made: dict[PendingGeneration, Output] = {}
         self._failed = 0
-        self._heard: SimpleQueue[tuple[PendingGeneration, int | Future[Output]] | None] = SimpleQueue()
+        self._news: SimpleQueue[tuple[PendingGeneration, int | Future[Output]] | None] = SimpleQueue()
         """One with a new token, or with its future once that is done; None to wake the driver."""
 
     @property
@@ -355,19 +355,19 @@ class Driver(Generic[T]):
         While engines work there is a yield every `tick_s` at the latest. A caller that closes this generator
         ends the tasks and frees their places.
         """
-        with self._cancel.calling(partial(self._heard.put, None)):
+        with self._cancel.calling(partial(self._news.put, None)):
             try:
                 while self._ready or self._pending:
                     while self._ready:
                         yield from self._advance(*self._ready.popleft())
-                    if self._on_progress is not None and self._progress != self._told:
-                        self._told = self._progress
+                    if self._on_progress is not None and self._progress != self._reported:
+                        self._reported = self._progress
                         self._on_progress(*self._progress)
                     if self._pending and not self._is_over():
                         yield from self._round(tick_s)
             finally:
                 for task in self._tasks:
-                    self._drop(task.root)
+                    self._close(task.root)
         return self._outcomes()
 
     def _outcomes(self) -> list[Outcome[T]]:
@@ -382,20 +382,20 @@ class Driver(Generic[T]):
         """Take a task on until it wants something that must be waited for, or ends."""
         while task.is_alive and not self._is_over():
             try:
-                step = task.go_on(answer)
+                step = task.resume(answer)
             except StopIteration as end:
                 task.is_alive = False
                 if task.parent is None:
                     task.whole.value = end.value
                 else:
-                    self._answer(task.parent, task.place, end.value)
+                    self._set_answer(task.parent, task.place, end.value)
                 return
             except Exception as error:  # noqa: BLE001 - any failure is this task's alone
-                self._drop(task)
+                self._close(task)
                 if task.parent is None:
                     task.whole.error = error
                 else:
-                    self._raise(task.parent, error)
+                    self._throw(task.parent, error)
                 return
             answer = None
             if isinstance(step, Generate | Gather):
@@ -413,7 +413,7 @@ class Driver(Generic[T]):
             else:
                 yield step
 
-    def _answer(self, task: _Task, place: int, value: Any) -> None:
+    def _set_answer(self, task: _Task, place: int, value: Any) -> None:
         """Put a value or an output in its place; the task goes on if it was the last one missing."""
         self._count(task, 1, 0)
         task.answers[place] = value
@@ -425,26 +425,26 @@ class Driver(Generic[T]):
         if task.parent is None:
             self._progress = (self._progress[0] + done, self._progress[1] + total)
 
-    def _raise(self, task: _Task, error: Exception) -> None:
+    def _throw(self, task: _Task, error: Exception) -> None:
         """Have a task that waits go on with an error, and give up all that it waits for."""
         if task.is_alive and not task.is_failing:
-            self._give_up_parts(task)
+            self._give_up(task)
             task.is_failing = True
             self._ready.append((task, error))
 
-    def _drop(self, task: _Task) -> None:
+    def _close(self, task: _Task) -> None:
         """End a task without a value, and all that it waits for."""
         if task.is_alive:
             task.is_alive = False
-            self._give_up_parts(task)
+            self._give_up(task)
             task.steps.close()
 
-    def _give_up_parts(self, task: _Task) -> None:
+    def _give_up(self, task: _Task) -> None:
         for part in task.parts:
-            self._drop(part)
+            self._close(part)
         for pending in task.pending:
             pending.leave(task)
-            if not pending.takers and self._pending.get(pending.key) is pending:
+            if not pending.waiters and self._pending.get(pending.key) is pending:
                 del self._pending[pending.key]
                 self._in_engines -= pending.future is not None
 
@@ -460,7 +460,7 @@ class Driver(Generic[T]):
         self._ready.clear()
         for task in self._tasks:
             if task.root.is_alive:
-                self._give_up_parts(task.root)
+                self._give_up(task.root)
                 task.end_with(error)
         return True
 
@@ -493,9 +493,9 @@ class Driver(Generic[T]):
             with self._turns.timed(self._effort):
                 engines = self._submit()
                 if self._turns.overlap:
-                    yield from self._listen(BEGUN_CHECK_S, until_begun=engines)
+                    yield from self._await_outputs(BEGUN_CHECK_S, until_begun=engines)
                     turn.close()
-                yield from self._listen(tick_s)
+                yield from self._await_outputs(tick_s)
         made, self._made = self._made, {}
         failed, self._failed = self._failed, 0
         if self._cache is not None and (made or failed):
@@ -510,7 +510,7 @@ class Driver(Generic[T]):
         recalled = self._cache.recall(new)
         for pending, output in recalled.items():
             del self._pending[pending.key]
-            self._effort.remembered_tokens += len(output.token_ids) * self._end(pending, output)
+            self._effort.remembered_tokens += len(output.token_ids) * self._deliver(pending, output)
         return bool(recalled)
 
     def _submit(self) -> list[Engine]:
@@ -523,17 +523,16 @@ class Driver(Generic[T]):
         while self._queue and (self._at_most is None or chosen < self._at_most):
             _, pending = heappop(self._queue)
             if self._pending.get(pending.key) is pending:
-                may_wait = self._wait or all(task.whole.was_admitted for task in pending.takers)
+                may_wait = self._wait or all(task.whole.was_admitted for task in pending.waiters)
                 groups.setdefault((pending.engine, may_wait), []).append(pending)
                 chosen += 1
         refused: list[tuple[PendingGeneration, Exception]] = []
         for (engine, may_wait), group in groups.items():
-            hear = {pending: partial(self._hear, pending) for pending in group}
             generations = [
                 replace(
                     pending.generation,
                     deadline=self._deadline,
-                    on_token=hear[pending] if self._is_told(pending) else None,
+                    on_token=partial(self._notify, pending) if self._streams_tokens(pending) else None,
                 )
                 for pending in group
             ]
@@ -546,22 +545,22 @@ class Driver(Generic[T]):
                 self._effort.source_tokens += len(pending.generation.source_ids)
                 self._in_engines += 1
                 pending.enter(future)
-                future.add_done_callback(hear[pending])
+                future.add_done_callback(partial(self._notify, pending))
         for pending, _ in refused:
             del self._pending[pending.key]
         for pending, refusal in refused:
-            self._end(pending, refusal)
+            self._deliver(pending, refusal)
         return [engine for engine, _ in groups]
 
-    def _is_told(self, pending: PendingGeneration) -> bool:
+    def _streams_tokens(self, pending: PendingGeneration) -> bool:
         is_greedy = pending.generation.decoding.num_beams == 1
         return self._is_watched and pending.decoder is not None and is_greedy
 
-    def _hear(self, pending: PendingGeneration, what: int | Future[Output]) -> None:
-        """Hear of a token, or of a future that is done, from any thread."""
-        self._heard.put((pending, what))
+    def _notify(self, pending: PendingGeneration, what: int | Future[Output]) -> None:
+        """Take a new token, or the future once it is done, from any thread."""
+        self._news.put((pending, what))
 
-    def _listen(
+    def _await_outputs(
         self, tick_s: float, *, until_begun: Sequence[Engine] | None = None
     ) -> Iterator[Event | None]:
         """Wait for outputs: in rounds for all of them, else until one lets a task go on.
@@ -569,7 +568,7 @@ class Driver(Generic[T]):
         Or until nothing waits in the queues of the engines `until_begun`; where one of these has others join
         what runs, for the whole round.
         """
-        while self._in_engines and (self._in_rounds or not self._ready or not self._heard.empty()):
+        while self._in_engines and (self._in_rounds or not self._ready or not self._news.empty()):
             if until_begun is not None:
                 stats = [engine.stats() for engine in until_begun]
                 if not any(each.queued or each.slots for each in stats):
@@ -578,12 +577,11 @@ class Driver(Generic[T]):
             wait_s = min(tick_s, left_s)
             words = None
             with suppress(Empty):
-                heard = self._heard.get(timeout=None if wait_s == math.inf else wait_s)
-                if heard is not None:
-                    pending, what = heard
-                    if isinstance(what, int):
-                        assert pending.decoder is not None  # noqa: S101 - else it has no tokens to tell
-                        words = pending.decoder.add(what)
+                news = self._news.get(timeout=None if wait_s == math.inf else wait_s)
+                if news is not None:
+                    pending, what = news
+                    if not isinstance(what, Future):
+                        words = pending.decoder.add(what) if pending.decoder is not None else None
                     elif self._pending.get(pending.key) is pending:  # else it was given up
                         self._complete(pending, what)
                         continue
@@ -599,21 +597,21 @@ class Driver(Generic[T]):
             output = future.result()
         except Exception as error:  # noqa: BLE001 - any failure is that generation's alone
             self._failed += 1
-            self._end(pending, error)
+            self._deliver(pending, error)
             return
         self._made[pending] = output
         self._effort.output_tokens += len(output.token_ids)
-        self._effort.remembered_tokens += len(output.token_ids) * (self._end(pending, output) - 1)
+        self._effort.remembered_tokens += len(output.token_ids) * (self._deliver(pending, output) - 1)
 
-    def _end(self, pending: PendingGeneration, output: Output | Exception) -> int:
+    def _deliver(self, pending: PendingGeneration, output: Output | Exception) -> int:
         """Give an output, or the error in its place, to all who wait for it; returns how many those are."""
-        places = pending.end()
+        places = pending.finish()
         for task, place in places:
             if isinstance(output, Output):
                 task.whole.output_tokens += len(output.token_ids)
-                self._answer(task, place, output)
+                self._set_answer(task, place, output)
             else:
-                self._raise(task, output)
+                self._throw(task, output)
         return len(places)
 
 

@@ -310,6 +310,7 @@ def test_the_next_round_waits_in_the_queue_once_all_of_this_one_runs(
     engine, turns = _Waits(slots=slots), Turns(overlap=overlap)
     drivers = [Driver([_calls(engine, [])], turns=turns) for _ in range(2)]
     threads = [threading.Thread(target=driver.run) for driver in drivers]
+    start = time.monotonic()
     for thread in threads:
         thread.start()
     time.sleep(0.1)
@@ -322,9 +323,8 @@ def test_the_next_round_waits_in_the_queue_once_all_of_this_one_runs(
         for future in list(engine.futures):
             if not future.done():
                 future.set_result(Output((1,)))
-    assert sum(driver.effort.engine_s for driver in drivers) == pytest.approx(0.2, abs=0.08), (
-        "no time counts twice"
-    )
+    engine_s = sum(driver.effort.engine_s for driver in drivers)
+    assert 0.1 < engine_s <= time.monotonic() - start, "no time counts twice"
 
 
 # ---------------------------------------------------------------------- parts

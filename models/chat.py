@@ -46,11 +46,6 @@ class ChatAnswer:
     """False if the model stopped at a limit of tokens rather than at an end of its own."""
 
 
-def takes_messages(entry: ModelEntry) -> bool:
-    """Return True for a model that follows what messages ask for."""
-    return entry.follows_instructions
-
-
 def chat(pool: ModelPool, request: ChatRequest) -> Steps[ChatAnswer]:
     """Have the model answer; its words are told as they come. Raises InvalidInput for what is too long."""
     with pool.use(request.entry) as model:

@@ -13,11 +13,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from models.catalog import Catalog
+from models.driver import run
 from models.engines import EngineMaker
 from models.languages import Languages
 from models.loaded import ExtractiveModel
 from models.loading import Store
 from models.pool import ModelPool
+from models.steps import Steps
 from models.summarize.encoder import ConvertedEncoder, SentenceEncoder
 from models.summarize.extractive import DIMENSION, embedded, pick_headline, pick_sentences
 
@@ -114,12 +116,8 @@ def test_the_shipped_encoders_of_many_languages(languages: Languages) -> None:
 # ------------------------------------------------------------------ without an encoder
 
 
-def _run(steps: Any) -> Any:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
+def _run(steps: Steps[Any]) -> Any:
+    return run(steps).unwrap()
 
 
 def test_sentences_of_the_same_words_lie_close_in_any_language() -> None:

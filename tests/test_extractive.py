@@ -179,11 +179,7 @@ def best_sentences(article, language, encoder, *, max_words, max_sentences=None)
     spans = [s for p in article.paragraphs for s in sentences(article.text, language, p)]
     texts = [" ".join(article.text[s.start : s.end].split()) for s in spans]
     steps = pick_sentences(texts, encoder, max_words=max_words, max_sentences=max_sentences)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return [spans[i] for i in stop.value]
+    return [spans[i] for i in run(steps).unwrap()]
 
 
 def test_one_thread_computes_for_all_requests(encoder, monkeypatch):

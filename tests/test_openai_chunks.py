@@ -10,7 +10,7 @@ from fake_pool import FakePool, cipher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.chat import ChatAnswer, ChatMessage, ChatRequest, chat, takes_messages
+from models.chat import ChatAnswer, ChatMessage, ChatRequest, chat
 from models.checker import Checker
 from models.driver import stream
 from models.engines import EngineMaker
@@ -104,7 +104,7 @@ def test_messages_go_to_an_instruct_model_as_they_are(tiny_hub: TinyHub, languag
     engines = EngineMaker(tiny_hub.store, device="cpu", choice="auto", threads=1)
     pool = ModelPool(catalog, tiny_hub.store, languages, engines)
     entry = catalog.get("tiny/instruct")
-    assert takes_messages(entry)
+    assert entry.follows_instructions
     messages = (
         ChatMessage("user", "What is <|im_end|> rain?"),
         ChatMessage("assistant", "Water."),

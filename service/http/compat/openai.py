@@ -22,7 +22,7 @@ from flask import Blueprint, Response, request
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from models.chat import ChatAnswer, ChatMessage, ChatRequest, Role, chat, takes_messages
+from models.chat import ChatAnswer, ChatMessage, ChatRequest, Role, chat
 from models.choices import DEFAULT_LENGTH, LENGTHS, SUMMARY_FORMATS, Length, TextFormat
 from models.entry import ModelEntry
 from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
@@ -160,7 +160,7 @@ class ChatReader:
         _refuse(body)
         texts = checked_texts([each.content for each in body.messages], "messages", self._runtime.settings)
         entry, named = self.named(body.model)
-        if entry is not None and named.task is None and takes_messages(entry):
+        if entry is not None and named.task is None and entry.follows_instructions:
             roles = [cast(Role, each.role.replace("developer", "system")) for each in body.messages]
             messages = tuple(map(ChatMessage, roles, texts))
             return ChatRequest(messages, entry, body.most_tokens)

@@ -327,7 +327,16 @@ class Summarizer:
         yield from until_loaded(self._pool, [entry])
         with self._pool.use(entry) as model:
             if isinstance(model, ExtractiveModel):
-                draft = yield from _pick(model, request, texts, spans, language)
+                own = [" ".join(text.split()) for text in texts]
+                encoder, most = model.encoder if model.knows(language) else None, request.most_words
+                if request.length == "headline":
+                    number, cut = yield from pick_headline(own, encoder, language, max_words=most)
+                    draft = Draft([SummarySentence(cut, spans[number])])
+                else:
+                    picked = yield from pick_sentences(
+                        own, encoder, max_words=most, max_sentences=request.most_sentences
+                    )
+                    draft = Draft([SummarySentence(own[i], spans[i]) for i in picked])
                 if not model.knows(language):
                     names = ", ".join(map(self._languages.name, entry.trained_languages))
                     told = self._languages.name(language)
@@ -408,25 +417,6 @@ def _whole(request: SummaryRequest, texts: Sequence[str], spans: Sequence[Span],
     if is_cut and sum(map(count_words, own)) < sum(map(count_words, texts)):
         notes = []
     return Draft([SummarySentence(text, span) for text, span in zip(own, spans, strict=True)], notes=notes)
-
-
-def _pick(
-    model: ExtractiveModel,
-    request: SummaryRequest,
-    texts: Sequence[str],
-    spans: Sequence[Span],
-    language: str,
-) -> Steps[Draft]:
-    """Pick the article's own sentences; for a headline one, which is cut."""
-    clean = [" ".join(text.split()) for text in texts]
-    encoder = model.encoder if model.knows(language) else None
-    if request.length == "headline":
-        number, cut = yield from pick_headline(clean, encoder, language, max_words=request.most_words)
-        return Draft([SummarySentence(cut, spans[number])])
-    picked = yield from pick_sentences(
-        clean, encoder, max_words=request.most_words, max_sentences=request.most_sentences
-    )
-    return Draft([SummarySentence(clean[i], spans[i]) for i in picked])
 
 
 def _write(

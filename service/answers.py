@@ -9,14 +9,14 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field
 
+from models.checker import Checked
 from models.checks.flag import Severity
 from models.choices import CheckedKind
-from models.tasks.checker import Checked
-from models.tasks.steps import Event, Timings, Words
-from models.tasks.summary import SentenceReady, Summary
-from models.tasks.translation import SegmentReady, Translation
+from models.steps import Event, Timings, Words
+from models.summarize.summarizer import SentenceReady, Summary
 from models.text.article.article import Article
 from models.text.language import Detection
+from models.translate.translator import SegmentReady, Translation
 from service.problems import Problem
 from service.validation import absent
 

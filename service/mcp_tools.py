@@ -13,9 +13,9 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel
 
+from models.checker import CheckRequest
 from models.errors import DragomanError
-from models.tasks.checker import CheckRequest
-from models.tasks.steps import Outcome
+from models.steps import Outcome
 from models.text.article.page import read_html
 from models.text.article.paste import read_pasted
 from service import tasks

@@ -12,11 +12,11 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, overload
 from zipfile import ZIP_DEFLATED, ZipFile
 
+from models.checker import CheckRequest
 from models.errors import InvalidInput, UnsupportedLanguage
-from models.tasks.checker import CheckRequest
-from models.tasks.steps import Outcome, Steps, Timings
-from models.tasks.summary import Summary, SummaryRequest
-from models.tasks.translation import Recall, Segment, Translation, TranslationRequest
+from models.steps import Outcome, Steps, Timings
+from models.summarize.summarizer import Summary, SummaryRequest
+from models.translate.translator import MemoryLookup, Segment, Translation, TranslationRequest
 from service.answers import SegmentPart, render
 from service.documents import parsing
 from service.documents.document import Comment, File
@@ -135,7 +135,9 @@ def named_terms(
     return of
 
 
-def steps(runtime: "Runtime", request: Request | CheckRequest, recall: Recall | None = None) -> Steps[Any]:
+def steps(
+    runtime: "Runtime", request: Request | CheckRequest, recall: MemoryLookup | None = None
+) -> Steps[Any]:
     """Return the request's task; `recall` looks sentences up in a translation memory."""
     if isinstance(request, CheckRequest):
         return runtime.checker.steps(request)
@@ -167,7 +169,7 @@ def of_document(
     *,
     limits: Settings,
     apart: Callable[..., Any],
-    recall: Recall | None = None,
+    recall: MemoryLookup | None = None,
 ) -> PlannedTask:
     """Plan a document, given by its form and its bytes. Raises InvalidInput with field `file`, and TooLong.
 

@@ -7,13 +7,12 @@ import pytest
 
 from models.checks.evidence import Evidence
 from models.checks.flag import Flag
-from models.tasks.steps import Timings
-from models.tasks.summary import Summary, SummarySentence, SummarySource
-from models.tasks.translation import Segment, Term, Translation
-from models.tasks.usage import Usage
+from models.steps import Timings, Usage
+from models.summarize.summarizer import Summary, SummarySentence, SummarySource
 from models.text.article.article import Dropped
 from models.text.language import Detection
 from models.text.span import Span
+from models.translate.translator import Segment, Term, Translation
 from service.answers import render, render_detection
 
 SUMMARY = Summary(

@@ -4,7 +4,7 @@ import pytest
 from flask.testing import FlaskClient
 from http_fakes import FakeRuntime, settings
 
-from models.tasks.checker import CheckRequest
+from models.checker import CheckRequest
 from service.http.app import create_app
 
 

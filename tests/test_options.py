@@ -27,8 +27,8 @@ from models.choices import (
     Length,
 )
 from models.errors import InvalidInput
-from models.tasks.summary import SummaryRequest
-from models.tasks.translation import TranslationRequest
+from models.summarize.summarizer import SummaryRequest
+from models.translate.translator import TranslationRequest
 from service.cli import cli
 from service.commands.batch import batch
 from service.commands.check import check

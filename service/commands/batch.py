@@ -124,7 +124,7 @@ def _batch_here(session: Session, options: BatchOptions, task: "Task") -> int:
         from service.batch.ray.environment import prepare
 
         prepare(local=options.ray_address is None)
-    from models.tasks.route import cautions
+    from models.translate.route import cautions
     from service.batch.job import BatchJob
     from service.batch.processes import text_processes
     from service.work.outputs import OutputKeys

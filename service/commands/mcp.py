@@ -9,8 +9,8 @@ from service.commands.machine import has
 from service.commands.session import Session
 
 if TYPE_CHECKING:
-    from models.tasks.checker import CheckRequest
-    from models.tasks.steps import Outcome
+    from models.checker import CheckRequest
+    from models.steps import Outcome
     from service.mcp_tools import Run
     from service.runtime import Runtime
     from service.tasks import Request

@@ -15,8 +15,8 @@ from service.commands.source import ALLOW_PRIVATE, FILE, Source, read, tells_for
 from service.documents.formats import BINARY, COMMENTED
 
 if TYPE_CHECKING:
-    from models.tasks.steps import Event
-    from models.tasks.translation import Recall, TranslationRequest
+    from models.steps import Event
+    from models.translate.translator import MemoryLookup, TranslationRequest
     from service.answers import SegmentEvent, SegmentPart, SentencePart, TranslationAnswer
     from service.documents.document import File
     from service.runtime import Runtime
@@ -161,10 +161,10 @@ def detect(session: Session, file: str, as_json: bool) -> None:
 
 
 def _translated(
-    session: Session, runtime: "Runtime", request: "TranslationRequest", recall: "Recall | None"
+    session: Session, runtime: "Runtime", request: "TranslationRequest", recall: "MemoryLookup | None"
 ) -> "tuple[TranslationAnswer, int]":
     """Return the translation, and the exit code; after Ctrl-C what is done of it, if anything is."""
-    from models.tasks.driver import Driver
+    from models.driver import Driver
     from service import tasks
     from service.answers import SegmentEvent, render_event
 

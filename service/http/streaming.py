@@ -13,9 +13,9 @@ from typing import Any, Protocol, TypeVar
 from flask import Response, g, request
 from pydantic import BaseModel
 
-from models.errors import Abandoned
-from models.tasks.steps import Event, Outcome, Steps
-from models.tasks.stop import Stop
+from models.driver import CancelToken
+from models.errors import ClientDisconnected
+from models.steps import Event, Outcome, Steps
 from service.answers import render_event
 from service.http.abandoned import watching
 from service.http.run_request import RequestRunner
@@ -57,7 +57,7 @@ class OwnScript:
 class EventStream(Response):
     """Its `ended_as` says, once it is closed, with what status the work ended; its own status is 200."""
 
-    ended_as = kind_of(Abandoned("")).status
+    ended_as = kind_of(ClientDisconnected()).status
 
 
 def stream(
@@ -68,9 +68,9 @@ def stream(
     What goes wrong before there is anything to write is raised. After `heartbeat_s` without an event a
     comment is written: it keeps proxies patient, and finds out who is gone.
     """
-    stop = Stop()
-    held.enter_context(watching(request.environ, stop.stop))
-    running = work.stream(steps, stop, tick_s=heartbeat_s / TICKS)
+    cancel = CancelToken()
+    held.enter_context(watching(request.environ, cancel.cancel))
+    running = work.stream(steps, cancel, tick_s=heartbeat_s / TICKS)
     held.callback(running.close)
     response = EventStream(mimetype="text/event-stream")
     request_id = g.request_id
@@ -85,14 +85,14 @@ def stream(
                 last, anything = time.perf_counter(), True
                 yield told
         if step.error is not None and not anything:
-            stop.require()
+            cancel.raise_if_cancelled()
             raise step.error
         yield end(step)
 
     def end(outcome: Outcome[T]) -> str:
         """The last frame; what it makes of the outcome must not fail, for there is no other answer left."""
         try:
-            stop.require()
+            cancel.raise_if_cancelled()
             told = script.end(outcome, time.perf_counter() - start)
         except Exception as error:  # noqa: BLE001 - told in the stream, and logged by `problem`
             document = problem(error, request_id)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.checker import CheckRequest
 from models.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -17,7 +18,6 @@ from models.errors import (
 )
 from models.sets import load_sets
 from models.stage import READY
-from models.tasks.checker import CheckRequest
 from models.text.article.page import read_html
 from models.text.article.paste import read_pasted
 from service import tasks

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, g, jsonify, request
 
-from models.tasks.checker import CheckRequest
-from models.tasks.steps import Outcome
+from models.checker import CheckRequest
+from models.steps import Outcome
 from service.http.run_request import RequestRunner
 from service.tasks import Request
 

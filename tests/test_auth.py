@@ -23,6 +23,7 @@ from service.http.auth import is_open
 from service.keys import Keys
 
 TEXT = "The ministers met."
+DOCS_FILES = {"docs.asset": "swagger-ui.css", "docs.own": "own.css"}
 WORK: dict[str, dict[str, Any]] = {
     "/v1/summarize": {"json": {"text": TEXT}},
     "/v1/translate": {"json": {"texts": [TEXT], "target": "fr"}},
@@ -90,7 +91,9 @@ def test_every_address_but_the_open_ones_needs_a_key(closed: Service) -> None:
     for rule in closed.app.url_map.iter_rules():
         method = "GET" if "GET" in rule.methods else min(rule.methods - {"HEAD", "OPTIONS"})
         values = {name: "app.js" if name == "name" else "translation" for name in rule.arguments}
-        values |= {"name": "swagger-ui.css"} if rule.endpoint == "docs.asset" else {}
+        values |= {"docs.asset": {"name": "swagger-ui.css"}, "docs.own": {"name": "own.css"}}.get(
+            rule.endpoint, {}
+        )
         with closed.app.test_request_context():
             path = rule.build(values, append_unknown=False)[1]
         with closed.client.open(path, method=method) as response:

@@ -44,8 +44,8 @@ class Access:
         path = quote(request.path[:LONGEST_PATH])
         tell = partial(self._tell, request.method, route, path, g.start, g.request_id)
         if isinstance(response, EventStream):
-            stream = response
-            response.call_on_close(lambda: tell(stream.ended_as))
+            ended_as = response.ended_as
+            response.call_on_close(lambda: tell(ended_as()))
         else:
             tell(response.status_code)
         return response

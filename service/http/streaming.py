@@ -5,7 +5,7 @@ is cancelled.
 """
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from itertools import chain
 from typing import Any, Protocol, TypeVar
@@ -57,7 +57,7 @@ class OwnScript:
 class EventStream(Response):
     """Its `ended_as` says, once it is closed, with what status the work ended; its own status is 200."""
 
-    ended_as = kind_of(ClientDisconnected()).status
+    ended_as: Callable[[], int]
 
 
 def stream(
@@ -72,8 +72,8 @@ def stream(
     held.enter_context(watching(request.environ, cancel.cancel))
     running = work.stream(steps, cancel, tick_s=heartbeat_s / TICKS)
     held.callback(running.close)
-    response = EventStream(mimetype="text/event-stream")
     request_id = g.request_id
+    ended_as = kind_of(ClientDisconnected()).status  # until it ends otherwise
     start = time.perf_counter()
 
     def frames() -> Iterator[str]:
@@ -91,18 +91,20 @@ def stream(
 
     def end(outcome: Outcome[T]) -> str:
         """The last frame; what it makes of the outcome must not fail, for there is no other answer left."""
+        nonlocal ended_as
         try:
             cancel.raise_if_cancelled()
             told = script.end(outcome, time.perf_counter() - start)
         except Exception as error:  # noqa: BLE001 - told in the stream, and logged by `problem`
             document = problem(error, request_id)
-            response.ended_as = document.status
+            ended_as = document.status
             return script.error(document)
-        response.ended_as = 200
+        ended_as = 200
         return told
 
     written = frames()
-    response.response = chain((next(written),), written)
+    response = EventStream(chain((next(written),), written), mimetype="text/event-stream")
+    response.ended_as = lambda: ended_as
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx would hold the events back
     response.call_on_close(held.pop_all().close)

@@ -24,7 +24,7 @@ from models.tasks.driver import run
 from models.tasks.running import Effort
 from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
-from service.batch import plots
+from service.batch import report
 from service.batch.findings import MOST_SAMPLES, SLOWEST, Findings
 from service.batch.job import BatchJob, How, Where
 from service.batch.lanes import UnitWork
@@ -646,9 +646,9 @@ def test_findings_stay_small():
 def test_plots_are_sound_whatever_the_numbers(bars):
     times = [(float(i + 1), value) for i, (_, value) in enumerate(bars)]
     for svg in (
-        plots.columns(bars, "t", "b"),
-        plots.rows(bars, "t"),
-        plots.line(times, "t", "b", plots.plain),
+        report.column_plot(bars, "t"),
+        report.row_plot(bars, "t"),
+        report.line_plot(times, "t"),
     ):
         tags = _Tags()
         tags.feed(svg)

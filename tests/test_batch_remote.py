@@ -17,9 +17,8 @@ from batch_program import Program, articles, until, written
 from places import DataSet, ObjectStore, WebServer
 
 from models.errors import InvalidInput
-from service.batch.extra import MissingExtra
-from service.batch.remote import Remote, RemoteFailed, shown, without_secrets
-from service.batch.staging import staged
+from service.batch.remote import Remote, RemoteFailed, shown, staged, without_secrets
+from service.errors import MissingExtra
 
 ARTICLES = articles(60)
 GOOD = [json.loads(line) for line in ARTICLES if line != "nonsense"]

@@ -18,10 +18,10 @@ from models.tasks.flights import Wanted
 from models.tasks.running import Effort
 from models.tasks.stop import Stop
 from models.tasks.turns import Turns
-from service.batch.jsonl import dumps
 from service.batch.record import Content
 from service.batch.unit import Done, Kept, Unit, UnitMemory
 from service.batch.work import Result, Work, row_error
+from service.batch.writers import dumps
 from service.work.outputs import OutputKeys
 
 log = logging.getLogger(__name__)

@@ -1,10 +1,10 @@
-"""A run as an HTML page that needs nothing else: its numbers, its plots, its slowest records."""
+"""A run as an HTML page that needs nothing else: its numbers, its plots as SVG, its slowest records."""
 
 import html
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from service.batch import plots
 from service.batch.findings import Findings
 from service.batch.progress import duration
 
@@ -84,7 +84,7 @@ def _length_spread(findings: Findings) -> Iterable[str]:
         return
     span = range(min(findings.lengths), max(findings.lengths) + 1)
     bars = [(_short(1 << bits), float(findings.lengths[bits])) for bits in span]
-    yield plots.columns(bars, "Records by length", "fewer characters than this, and at least half as many")
+    yield column_plot(bars, "Records by length")
 
 
 def _short(number: int) -> str:
@@ -100,7 +100,7 @@ def _rate(findings: Findings) -> Iterable[str]:
     if len(points) < 2:
         yield "<p>The run was too short to tell.</p>"
         return
-    yield plots.line(points, "Records made a second, over time", "records made a second", duration)
+    yield line_plot(points, "Records made a second, over time")
 
 
 def _errors(summary: dict[str, Any]) -> Iterable[str]:
@@ -121,13 +121,13 @@ def _flags(summary: dict[str, Any], findings: Findings) -> Iterable[str]:
         yield "<p>Nothing.</p>"
         return
     yield f"<p>Flags by kind, in {summary['flagged_records']:,} of {summary['records']:,} records.</p>"
-    yield plots.rows([(kind, float(n)) for kind, n in findings.flags.most_common()], "Flags by kind")
+    yield row_plot([(kind, float(n)) for kind, n in findings.flags.most_common()], "Flags by kind")
 
 
 def _languages(findings: Findings) -> Iterable[str]:
     if findings.languages:
         yield "<h2>Languages of the records</h2>"
-        yield plots.rows(
+        yield row_plot(
             [(name, float(n)) for name, n in findings.languages.most_common(20)], "Records by language"
         )
 
@@ -159,3 +159,98 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
         for cells in lines
     )
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+
+
+# ---------------------------------------------------------------------- plots
+
+WIDTH, HEIGHT = 720, 220
+LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 40
+
+
+def _number(value: float) -> str:
+    """A number as an axis shows it."""
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2g}"
+
+
+def column_plot(bars: Sequence[tuple[str, float]], title: str) -> str:
+    """A column for each bar, from left to right; a label is a length that the records are shorter than."""
+    top, ticks = _scale(max((value for _, value in bars), default=0))
+    step = (WIDTH - LEFT - RIGHT) / max(1, len(bars))
+    parts = [_axis(top, ticks)]
+    for i, (label, value) in enumerate(bars):
+        x, y = LEFT + i * step, _y(value, top)
+        parts.append(
+            f'<rect class="bar" x="{x + 2:.1f}" y="{y:.1f}" width="{max(1, step - 4):.1f}" '
+            f'height="{HEIGHT - BOTTOM - y:.1f}"><title>{html.escape(label)}: {_number(value)}</title></rect>'
+        )
+        parts.append(_text(x + step / 2, HEIGHT - BOTTOM + 15, label, "middle"))
+    below = "fewer characters than this, and at least half as many"
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, below, "middle"))
+    return _svg(parts, title, HEIGHT)
+
+
+def row_plot(bars: Sequence[tuple[str, float]], title: str) -> str:
+    """A row for each bar, with its name and its number."""
+    most = max((value for _, value in bars), default=0) or 1
+    room = WIDTH - 260
+    parts = []
+    for i, (label, value) in enumerate(bars):
+        y, width = 8 + i * 24, max(1.0, room * value / most)
+        parts.append(_text(168, y + 13, label, "end"))
+        parts.append(f'<rect class="bar" x="176" y="{y}" width="{width:.1f}" height="18"/>')
+        parts.append(_text(182 + width, y + 13, _number(value), "start"))
+    return _svg(parts, title, 16 + 24 * len(bars))
+
+
+def line_plot(points: Sequence[tuple[float, float]], title: str) -> str:
+    """A rate over time: a line through the points, whose x are seconds and grow."""
+    last = points[-1][0] if points else 1.0
+    top, ticks = _scale(max((y for _, y in points), default=0))
+    parts = [_axis(top, ticks)]
+
+    def x_of(x: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * x / last
+
+    path = " ".join(f"{x_of(x):.1f},{_y(y, top):.1f}" for x, y in points)
+    parts.append(f'<polyline class="line" points="{path}"/>')
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        anchor = "end" if share == 1 else "middle"
+        parts.append(_text(x_of(last * share), HEIGHT - BOTTOM + 15, duration(last * share), anchor))
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, "records made a second", "middle"))
+    return _svg(parts, title, HEIGHT)
+
+
+def _scale(most: float) -> tuple[float, list[float]]:
+    """An axis' upper end, and its ticks: 1, 2 or 5 times a power of ten apart."""
+    if most < 1e-9:
+        return 1.0, [0.0, 1.0]
+    rough = most / 4
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+    count = math.ceil(most / step)
+    return step * count, [step * i for i in range(count + 1)]
+
+
+def _y(value: float, top: float) -> float:
+    return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * value / top
+
+
+def _axis(top: float, ticks: Sequence[float]) -> str:
+    parts = []
+    for tick in ticks:
+        y = _y(tick, top)
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(_text(LEFT - 6, y + 4, _number(tick), "end"))
+    return "".join(parts)
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(text)}</text>'
+
+
+def _svg(parts: Sequence[str], title: str, height: float) -> str:
+    said = html.escape(title)
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{said}"><title>{said}</title>'
+        f"{''.join(parts)}</svg>"
+    )

@@ -221,7 +221,7 @@ OTHER_FORMATS = (".csv", ".tsv", ".json", ".xlsx", ".txt", ".html", ".docx", ".p
 
 
 def _check_out(options: BatchOptions) -> None:
-    from service.batch.compression import inner_suffix
+    from service.batch.readers import inner_suffix
 
     if options.out == "-" or options.dry_run:
         return

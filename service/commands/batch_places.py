@@ -29,7 +29,7 @@ def brought_here(session: Session, options: BatchOptions) -> Iterator[BatchOptio
     places = [options.infile, *there.values()]
     if twice := next((shown(url) for url in places if places.count(url) > 1), None):
         raise click.UsageError(f"{twice} is named twice")
-    from service.batch.staging import staged
+    from service.batch.remote import staged
 
     batches = session.settings().cache_dir / "batches"
     with staged(batches, options.infile, options.out) as staging:

@@ -25,7 +25,7 @@ class Batches:
         self._rng = random.Random(seed)
         self._records = records
         program = str(ROOT / "bench" / "stand_in.py")
-        self._program = ["-m", "service.cli"] if bundled else [program, "4"]
+        self._program = ["-m", "service"] if bundled else [program, "4"]
         folder.mkdir(parents=True, exist_ok=True)
         settings = {"data_dir": folder / "data", "offline": True}
         if not bundled:

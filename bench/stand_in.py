@@ -41,8 +41,8 @@ from models.tasks.checker import Checker
 from models.tasks.summarizer import Summarizer
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
-from service.cli import cli
-from service.commands.session import Session, prepare_process
+from service.cli.main import cli
+from service.cli.session import Session, prepare_process
 from service.engine_keeper import ENGINES, EngineKeeper
 from service.engine_process import EngineProcess
 from service.http.server import OnBatch, Server, configure_log, shared_state

@@ -34,8 +34,8 @@ from models.tasks.summarizer import Summarizer
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
 from models.text.language import LanguageDetector
-from service.cli import cli
-from service.commands.session import Session
+from service.cli.main import cli
+from service.cli.session import Session
 
 POISON = "✗"
 SLOW = "☡"

@@ -35,8 +35,8 @@ from service.batch.store import ResultStore, StoreFailed
 from service.batch.tally import Tally
 from service.batch.unit import Done, Kept, Unit
 from service.batch.work import ResultKeys, Work
-from service.cli import cli
-from service.commands.session import Session
+from service.cli.main import cli
+from service.cli.session import Session
 from service.settings import Settings
 from service.work.outputs import OutputKeys
 

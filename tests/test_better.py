@@ -24,8 +24,8 @@ from models.languages import Languages
 from models.loading import Store
 from models.sets import load_sets
 from models.tasks.translation import TranslationRequest
-from service.cli import cli
-from service.commands.sets import advice
+from service.cli.machine import advice
+from service.cli.main import cli
 from service.http.app import create_app
 from service.jobs import parts
 from service.runtime import Runtime

@@ -16,9 +16,9 @@ from http_fakes import settings as http_settings
 from test_jobs_partial import SENTENCES, TEXT, TicketRuntime
 
 from models.errors import EngineFailed, UnsupportedLanguage
-from service.cli import cli
-from service.commands import text
-from service.commands.session import Session
+from service.cli import text
+from service.cli.main import cli
+from service.cli.session import Session
 from service.runtime import Runtime
 from service.settings import Settings
 
@@ -379,7 +379,7 @@ main()
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
-def process(*arguments, module="service.cli", **options):
+def process(*arguments, module="service", **options):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     command = [sys.executable, "-W", "error::DeprecationWarning:service", "-m", module, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, timeout=60, env=environment, **options)
@@ -387,7 +387,7 @@ def process(*arguments, module="service.cli", **options):
 
 def test_help_is_quick_and_names_its_commands():
     slow = {"torch", "transformers", "pydantic", "rich", "flask"}
-    code = f"import sys, service.cli; print(*{slow} & set(sys.modules))"
+    code = f"import sys, service.cli.main; print(*{slow} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert loaded.stdout.strip() == ""
     done = process("--help")

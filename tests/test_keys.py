@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 import service.keys
 from models.errors import InvalidInput
-from service.cli import cli
+from service.cli.main import cli
 from service.errors import RevokedKey, StoreUnavailable, UnknownKey
 from service.keys import FILE, Keys
 from service.rate import checked_rate

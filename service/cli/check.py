@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from service.commands.session import Session, count, note, write
-from service.commands.source import ALLOW_PRIVATE, ARGUMENT, FILE, read, tells_formats
-from service.commands.text import HTML, JSON
+from service.cli.session import Session, count, note, write
+from service.cli.source import ALLOW_PRIVATE, ARGUMENT, FILE, read, tells_formats
+from service.cli.text import HTML, JSON
 
 if TYPE_CHECKING:
     from service.schemas.checking import CheckAnswer

@@ -1,21 +1,22 @@
-"""`dragoman models`: what the catalog has, fetching it ahead of use, and checking its files."""
+"""`dragoman models`: list the catalog and the sets, fetch models ahead of use, check their files."""
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from models.errors import DragomanError, InvalidInput, ModelUnavailable
-from service.commands import machine
-from service.commands.session import JSON, Session, note, write, write_json, write_table
-from service.commands.sets import gigabytes, set_lines, set_rows
+from service.cli import machine
+from service.cli.machine import gigabytes
+from service.cli.session import JSON, Session, note, write, write_json, write_table
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from models.catalog import Catalog
     from models.entry import ModelEntry
     from models.inspection import Inspection
     from service.runtime import Runtime
@@ -76,11 +77,51 @@ def list_models(session: Session, as_json: bool) -> None:
 def sets(session: Session, as_json: bool) -> None:
     """Show the sets of models, what each takes, and which of them suits this machine."""
     with session.runtime() as runtime:
-        rows = set_rows(runtime.catalog, runtime.settings.models)
+        rows = _set_rows(runtime.catalog, runtime.settings.models)
     if as_json:
         write_json(rows)
     else:
-        write("\n\n".join(map(set_lines, rows)))
+        write("\n\n".join(map(_set_lines, rows)))
+
+
+def _set_rows(catalog: "Catalog", chosen: str) -> list[dict[str, Any]]:
+    """Return each set with what it takes, in bytes."""
+    from models.sets import load_sets
+
+    suits, found = machine.fitting(catalog).name, machine.memory()
+    device = "cuda" if machine.gpus() else "cpu"
+    return [
+        {
+            "name": each.name,
+            "models": list(dict.fromkeys((here.summarize, here.translate))),
+            "better": list(each.betters),
+            "good_at": each.good_at,
+            "device": each.device,
+            "download_bytes": here.download_bytes(catalog),
+            "cpu_memory_bytes": here.memory_bytes(catalog, "cpu"),
+            "gpu_memory_bytes": each.memory_bytes(catalog, "cuda"),
+            "suits": each.name == suits,
+            "chosen": each.name == chosen,
+        }
+        for each in load_sets().values()
+        for here in [each.on(device, found and found[0])]
+    ]
+
+
+def _set_lines(row: Mapping[str, Any]) -> str:
+    """Return a set in some lines."""
+    marks = [
+        word for word, is_so in (("chosen", row["chosen"]), ("suits this machine", row["suits"])) if is_so
+    ]
+    cpu = f"{gigabytes(row['cpu_memory_bytes'])} of memory, or " if row["device"] == "any" else ""
+    lines = [
+        row["name"] + (f" ({', '.join(marks)})" if marks else ""),
+        f"good at {row['good_at']}",
+        ", ".join(row["models"]),
+        *([f"as it suits requests, fetched then: {', '.join(row['better'])}"] if row["better"] else []),
+        f"{gigabytes(row['download_bytes'])} to fetch; {cpu}{gigabytes(row['gpu_memory_bytes'])} of a GPU's",
+    ]
+    return "\n    ".join(lines)
 
 
 @models.command(epilog="Example: dragoman models pull good; dragoman models pull Helsinki-NLP/opus-mt-en-fr")

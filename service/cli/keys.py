@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.commands.session import JSON, Session, note, write, write_json, write_table
+from service.cli.session import JSON, Session, note, write, write_json, write_table
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -1,7 +1,7 @@
 """`dragoman summarize`, `translate` and `detect`: a text or document in, its result to stdout or a file."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models.choices import MOST_ALTERNATIVES
-from service.commands.marks import counted, marked, others, reasons
+from service.cli.session import INTERRUPTED, Session, count, note, write
+from service.cli.source import ALLOW_PRIVATE, FILE, Source, read, tells_formats
 from service.commands.options import summary_options, translation_options, translation_request
-from service.commands.session import INTERRUPTED, Session, count, note, write
-from service.commands.source import ALLOW_PRIVATE, FILE, Source, read, tells_formats
 from service.documents.formats import BINARY, COMMENTED
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ def translate(
         _put_document(source, source.translated(translation, answer.target, comments), output)
     else:
         _put(translation, output)
-    for line in others(answer.segments if not as_json else ()):
+    for line in _alternatives(answer.segments if not as_json else ()):
         note(line)
     _tell(answer.notes, answer.segments, mark, as_json)
     return code
@@ -281,3 +280,58 @@ def _tell(
         note(number if mark else f"{number}; --mark shows them")
     elif mark:
         note("no sentence is flagged")
+
+
+# ---------------------------------------------------------------------- marks
+
+OPEN, CLOSE = "⟦", "⟧"
+DOUBTFUL = "doubtful"
+
+
+def marked(text: str, sentences: "Sequence[SegmentPart] | Sequence[SentencePart]") -> str:
+    """Return the text with a mark around each flagged sentence, and its number after it."""
+    parts, end = list[str](), 0
+    for number, sentence in _flagged(sentences):
+        start = text.find(sentence.text, end) if sentence.text else -1
+        if start >= 0:
+            after = start + len(sentence.text)
+            parts += [text[end:start], OPEN, sentence.text, CLOSE, f"[{number}]"]
+            end = after
+    return "".join([*parts, text[end:]])
+
+
+def reasons(sentences: "Sequence[SegmentPart] | Sequence[SentencePart]") -> list[str]:
+    """Return a line for each flag, with the number of its sentence's mark."""
+    return [
+        f"[{number}] {flag.severity}: {flag.kind}: {flag.reason}"
+        for number, sentence in _flagged(sentences)
+        for flag in sentence.flags
+    ]
+
+
+def counted(sentences: "Sequence[SegmentPart] | Sequence[SentencePart]") -> str | None:
+    """Return how many sentences are flagged, in words; None if none is."""
+    flagged = [sentence for _, sentence in _flagged(sentences)]
+    if not flagged:
+        return None
+    errors = sum(any(flag.severity == "error" for flag in each.flags) for each in flagged)
+    doubtful = sum(any(flag.kind == DOUBTFUL for flag in each.flags) for each in flagged)
+    told = [f"{errors} with an error" if errors else "", f"{doubtful} doubtful" if doubtful else ""]
+    more = ", ".join(filter(None, told))
+    verb = "is" if len(flagged) == 1 else "are"
+    return f"{len(flagged)} of {len(sentences)} sentences {verb} flagged" + (f": {more}" if more else "")
+
+
+def _alternatives(segments: "Sequence[SegmentPart]") -> Iterator[str]:
+    """Yield each sentence that has alternatives, and these below it."""
+    for each in segments:
+        if each.alternatives:
+            yield each.text.strip()
+            yield from (f"  or: {other}" for other in each.alternatives)
+
+
+def _flagged(
+    sentences: "Sequence[SegmentPart] | Sequence[SentencePart]",
+) -> "Iterator[tuple[int, SegmentPart | SentencePart]]":
+    """The flagged ones, numbered from 1."""
+    return enumerate((sentence for sentence in sentences if sentence.flags), 1)

@@ -3,7 +3,9 @@
 import gc
 import hashlib
 import importlib.metadata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models.errors import ModelUnavailable
-from service.commands.batch_options import BatchOptions, batch_options, split
-from service.commands.batch_places import brought_here
+from service.batch.remote import scheme_of, shown
+from service.cli.session import Session, count, note, write_json
+from service.cli.source import tells_formats
+from service.commands.batch_options import BatchOptions, batch_options, check, split
 from service.commands.options import (
     summary_options,
     translation_options,
     translation_request,
 )
-from service.commands.session import Session, count, note, write_json
-from service.commands.source import tells_formats
 
 if TYPE_CHECKING:
     from models.better import Betters
@@ -85,7 +87,8 @@ def summarize(session: Session, /, **given: Any) -> int:
     from service.batch.task import Task
 
     options, own = split(given)
-    return _batch(session, options, Task("summarize", SummaryRequest(**own), own))
+    with _local_files(session, options) as local:
+        return _run_batch(session, local, Task("summarize", SummaryRequest(**own), own))
 
 
 @batch.command(epilog="Example: dragoman batch translate --to fr articles.jsonl french.jsonl")
@@ -101,16 +104,12 @@ def translate(session: Session, /, **given: Any) -> int:
     request = translation_request(own, "")
     if pairs:
         own["memory"] = hashlib.sha256(repr(pairs).encode()).hexdigest()
-    return _batch(session, options, Task("translate", request, own, tuple(pairs)))
+    with _local_files(session, options) as local:
+        return _run_batch(session, local, Task("translate", request, own, tuple(pairs)))
 
 
-def _batch(session: Session, options: BatchOptions, task: "Task") -> int:
-    """Check what can be checked at once, load the models, run; returns the exit code."""
-    with brought_here(session, options) as here:
-        return _batch_here(session, here, task)
-
-
-def _batch_here(session: Session, options: BatchOptions, task: "Task") -> int:
+def _run_batch(session: Session, options: BatchOptions, task: "Task") -> int:
+    """Load the models and run, with files of this machine; returns the exit code."""
     by_ray = options.engine == "ray" and not options.dry_run
     if by_ray:
         from service.batch.ray.environment import prepare
@@ -346,3 +345,48 @@ def _settings(options: BatchOptions, device: str) -> "tuple[Where, How]":
 
 def _path(given: str | None) -> Path | None:
     return None if given is None else Path(given)
+
+
+# ---------------------------------------------------------------------- addresses
+
+
+@contextmanager
+def _local_files(session: Session, options: BatchOptions) -> Iterator[BatchOptions]:
+    """Check the options; yield them with files of this machine for all that is at an address.
+
+    What is written is put at its address at the end, unless an error comes out of the context.
+    """
+    # made ready in this order, and put at their addresses in the opposite one, so that OUT is last
+    names = ("out", "summary", "report")
+    there = {name: url for name in names if (url := getattr(options, name)) and scheme_of(url)}
+    is_remote = scheme_of(options.infile) is not None
+    if not there and not is_remote:
+        check(options)
+        yield options
+        return
+    places = [options.infile, *there.values()]
+    if twice := next((shown(url) for url in places if places.count(url) > 1), None):
+        raise click.UsageError(f"{twice} is named twice")
+    from service.batch.remote import staged
+
+    batches = session.settings().cache_dir / "batches"
+    with staged(batches, options.infile, options.out) as staging:
+        here = replace(options, shown_out=shown(options.out))
+        overwrite = options.overwrite or options.retry_failed
+        for name, url in there.items():
+            replaced = overwrite or name in ("summary", "report")
+            place = staging.written(name, url, overwrite=replaced, check=not options.dry_run)
+            here = replace(here, **{name: str(place)})  # type: ignore[arg-type]  # all three are strings
+        check(here)
+        if is_remote:
+            note(f"fetching {shown(options.infile)}")
+            with session.fetching("fetching IN") as hears:
+                place = staging.fetched(options.infile, hears)
+            if place.is_dir() and options.input_format is not None:
+                raise click.BadParameter(f"{shown(options.infile)} is a folder", param_hint="IN")
+            here = replace(here, infile=str(place))
+        yield here
+        if not options.dry_run:
+            with session.waiting("putting up what is written"):
+                staging.put()
+            staging.clear()

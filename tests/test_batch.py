@@ -469,7 +469,7 @@ def test_interrupt_says_how_to_go_on(articles, tmp_path, monkeypatch):
     monkeypatch.setattr(ResultStore, "commit", interrupt)
     broken = batch("summarize", articles, out)
     assert (broken.exit_code, out.exists()) == (130, False)
-    assert "the same command goes on" in broken.stderr
+    assert "the same command resumes" in broken.stderr
     monkeypatch.undo()
     assert batch("summarize", articles, out).exit_code == 3
 
@@ -721,7 +721,7 @@ def test_a_folder_gives_documents_and_names_what_it_leaves_out(tmp_path):
     assert "The talks failed" in rows[0]["text"]
     assert "Good evening" in rows[1]["text"]
     assert rows[2]["error"]["type"] == "invalid-input"
-    assert "files left out: 1 .png" in done.stderr
+    assert "files skipped: 1 .png" in done.stderr
     assert done.exit_code == 3
 
 

@@ -142,7 +142,7 @@ def test_a_folder_of_articles(program, store, bucket, tmp_path):
     assert program.run(tmp_path / "press", tmp_path / "here.jsonl", "--summary", str(tmp_path / "run")) == 0
     assert program.run(f"s3://{bucket}/press/", tmp_path / "there.jsonl") == 0
     assert (tmp_path / "there.jsonl").read_bytes() == (tmp_path / "here.jsonl").read_bytes() != b""
-    assert "files left out: 1 .mp4" in program.said()
+    assert "files skipped: 1 .mp4" in program.said()
     assert not any("d.mp4" in each for each in store.asked)
     store.put(bucket, "press/../../up.txt", b"Outside.")
     assert program.run(f"s3://{bucket}/press", tmp_path / "there.jsonl", "--overwrite") == 2
@@ -189,7 +189,7 @@ def test_what_may_not_be_written_shows_at_once_or_is_kept(program, store, bucket
 
     store.denied = lambda request: request.startswith("PUT") and "partNumber" not in request
     assert program.run(source, out) == 1
-    assert "the same command puts it there" in program.said()
+    assert "the same command uploads them" in program.said()
     assert store.keys(bucket) == []
     program.forget(out)
     store.reset()

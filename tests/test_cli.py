@@ -437,7 +437,7 @@ def interrupted_at(number, monkeypatch, runtime, *arguments):
 
 def test_ctrl_c_prints_what_is_done(tickets, long_text, monkeypatch):
     done = interrupted_at(24, monkeypatch, tickets, long_text)
-    assert done.stderr.startswith("note: interrupted: 24 of 80 sentences are translated, the others stand as")
+    assert done.stderr.startswith("note: interrupted: 24 of 80 sentences are translated; the others are left")
     assert sum(cipher(each) in done.stdout for each in SENTENCES) == 24
     assert sum(each in done.stdout for each in SENTENCES) == 56
     told = json.loads(interrupted_at(24, monkeypatch, tickets, long_text, "--json").stdout)

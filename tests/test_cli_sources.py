@@ -99,11 +99,11 @@ def test_the_result_is_written_to_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "output", "said"),
     [
-        ("a.txt", "a.txt", "is FILE itself"),
+        ("a.txt", "a.txt", "are the same file"),
         ("a.txt", "out.docx", "only of a .docx file"),
-        ("a.txt", "out.pdf", "comes back as text"),
+        ("a.txt", "out.pdf", "translated to plain text"),
         ("a.txt", "nowhere/out.txt", "there is no folder"),
-        ("report.docx", "report.docx", "is FILE itself"),
+        ("report.docx", "report.docx", "are the same file"),
     ],
 )
 def test_an_output_that_could_not_be_is_refused_at_once(

@@ -53,7 +53,7 @@ SHOWN = 200
 
 
 class RemoteFailed(DragomanError):
-    """What is at an address cannot be had, or not written; `passing` if another try may go well."""
+    """An address cannot be read or written; `passing` if another try may succeed."""
 
     def __init__(self, message: str, *, passing: bool = False):
         super().__init__(message)
@@ -126,7 +126,7 @@ class Remote:
         return True
 
     def require_writable(self) -> None:
-        """Begin to write it, and leave that: nobody sees it, and what may not be written shows now."""
+        """Begin to write it and stop: nobody sees it, and a missing permission shows now."""
         with self.failing("written"):
             if self.scheme == "hf":
                 self._hub().whoami()  # whether it may write this very place, only writing tells
@@ -138,7 +138,7 @@ class Remote:
                 begun.discard()
 
     def put(self, file: Path) -> None:
-        """Write all of a file; nobody sees it before it is whole."""
+        """Write all of a file; nobody sees it before it is complete."""
         with self.failing("written"):
             if self.scheme == "hf":  # fsspec's own way would write what is there when it is interrupted
                 self._hub().upload_file(path_or_fileobj=str(file), **self._hub_place())
@@ -284,7 +284,7 @@ def fetch(remote: Remote, folder: Path, progress: Progress) -> Path:
     todo = [(each, target) for each, target in wanted if not target.is_file()]
     _Download(remote, folder, todo, progress).run()
     if todo and version is not None and _version(_listed(remote)[0]) != version:
-        raise RemoteFailed(f"{remote.shown} changed while it was fetched; the same command fetches it anew")
+        raise RemoteFailed(f"{remote.shown} changed during the download; the same command downloads it again")
     return place
 
 
@@ -336,8 +336,8 @@ class _Download:
         free = shutil.disk_usage(folder).free
         if self._all - self._here > free:
             raise RemoteFailed(
-                f"{remote.shown} has {self._all:,} bytes, and {free:,} are free where batches are kept; "
-                "DRAGOMAN_CACHE_DIR names another folder"
+                f"{remote.shown} has {self._all:,} bytes, and {free:,} bytes are free in the cache; "
+                "set DRAGOMAN_CACHE_DIR to another folder"
             )
 
     def run(self) -> None:
@@ -372,7 +372,7 @@ class _Download:
         if file.size is not None and _length(part) != file.size:
             part.unlink()
             raise RemoteFailed(
-                f"{self._remote.shown} changed while it was fetched; the same command fetches it anew"
+                f"{self._remote.shown} changed during the download; the same command downloads it again"
             )
         part.replace(target)
 
@@ -466,7 +466,7 @@ class Staging:
                 remote.put(place)
             except (RemoteFailed, InvalidInput) as error:
                 raise RemoteFailed(
-                    f"{error.message}; what is done is kept, and the same command puts it there"
+                    f"{error.message}; results are stored, and the same command uploads them"
                 ) from None
 
     def clear(self) -> None:
@@ -524,5 +524,5 @@ def staged(batches: Path, infile: str, out: str) -> Iterator[Staging]:
 def _remote(url: str) -> Remote:
     remote = Remote(url)
     if len(remote.name.encode("utf-8", "surrogateescape")) > LONGEST_NAME_BYTES:
-        raise InvalidInput(f"{remote.shown} has a longer name than a file may have here")
+        raise InvalidInput(f"{remote.shown} has too long a name for a file here")
     return remote

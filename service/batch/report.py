@@ -27,10 +27,10 @@ svg { width: 100%; height: auto } svg text { fill: var(--soft); font: 11px syste
 """
 
 _ENDS = {
-    "done": "Came to its end",
-    "stopped": "Stopped before its end: too many errors",
-    "interrupted": "Interrupted; the same command goes on",
-    "failed": "Broke off; the same command goes on",
+    "done": "Completed",
+    "stopped": "Stopped early: too many errors",
+    "interrupted": "Interrupted; the same command resumes",
+    "failed": "Failed; the same command resumes",
 }
 
 
@@ -64,16 +64,16 @@ def _numbers(summary: dict[str, Any]) -> str:
     shown = [
         ("Records", f"{summary['records']:,}"),
         ("Errors", f"{summary['errors']:,}"),
-        ("Made now", f"{summary['made']:,}"),
-        ("There already", f"{summary['found']:,}"),
+        ("Processed", f"{summary['made']:,}"),
+        ("Reused", f"{summary['found']:,}"),
         ("Repeated", f"{summary['repeated']:,}"),
         ("Time", duration(summary["seconds"])),
         ("Records a second", f"{summary['records_per_s']:,.2f}"),
         ("Tokens a second", f"{summary['output_tokens_per_s']:,.0f}"),
-        ("Tokens remembered", f"{summary['remembered_tokens']:,}"),
+        ("Tokens reused", f"{summary['remembered_tokens']:,}"),
     ]
     if summary["engine_s"]:
-        shown.append(("Engine had work", f"{summary['engine_share']:.0%} of the time"))
+        shown.append(("Engine busy", f"{summary['engine_share']:.0%} of the time"))
     return "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in shown) + "</dl>"
 
 
@@ -98,14 +98,14 @@ def _rate(findings: Findings) -> Iterable[str]:
     yield "<h2>Rate over time</h2>"
     points = findings.rates()
     if len(points) < 2:
-        yield "<p>The run was too short to tell.</p>"
+        yield "<p>The run was too short.</p>"
         return
-    yield line_plot(points, "Records made a second, over time")
+    yield line_plot(points, "Records a second over time")
 
 
 def _errors(summary: dict[str, Any]) -> Iterable[str]:
     if summary["errors_by_kind"]:
-        yield "<h2>Errors</h2><p>Each kind with the first record that has it.</p>"
+        yield "<h2>Errors</h2><p>Each kind with its first record.</p>"
         yield _table(
             ("records", "line", "kind", "message"),
             [
@@ -116,11 +116,11 @@ def _errors(summary: dict[str, Any]) -> Iterable[str]:
 
 
 def _flags(summary: dict[str, Any], findings: Findings) -> Iterable[str]:
-    yield "<h2>What the checks found</h2>"
+    yield "<h2>Flags</h2>"
     if not findings.flags:
-        yield "<p>Nothing.</p>"
+        yield "<p>No record is flagged.</p>"
         return
-    yield f"<p>Flags by kind, in {summary['flagged_records']:,} of {summary['records']:,} records.</p>"
+    yield f"<p>By kind, in {summary['flagged_records']:,} of {summary['records']:,} records.</p>"
     yield row_plot([(kind, float(n)) for kind, n in findings.flags.most_common()], "Flags by kind")
 
 
@@ -135,9 +135,9 @@ def _languages(findings: Findings) -> Iterable[str]:
 def _slowest(summary: dict[str, Any]) -> Iterable[str]:
     yield "<h2>Slowest records</h2>"
     if not summary["slowest"]:
-        yield "<p>None was made in this run.</p>"
+        yield "<p>No record was processed in this run.</p>"
         return
-    yield "<p>Their own text work, and their share of the engine's time.</p>"
+    yield "<p>By their own text work and their share of the engine's time.</p>"
     yield _table(
         ("seconds", "characters", "line", "id"),
         [
@@ -216,7 +216,7 @@ def line_plot(points: Sequence[tuple[float, float]], title: str) -> str:
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         anchor = "end" if share == 1 else "middle"
         parts.append(_text(x_of(last * share), HEIGHT - BOTTOM + 15, duration(last * share), anchor))
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, "records made a second", "middle"))
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, "records a second", "middle"))
     return _svg(parts, title, HEIGHT)
 
 

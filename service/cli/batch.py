@@ -1,4 +1,4 @@
-"""`dragoman batch`: many articles, through to the end, whatever interrupts it."""
+"""`dragoman batch`: summarize or translate many articles; the same command resumes an interrupted run."""
 
 import gc
 import hashlib
@@ -14,14 +14,14 @@ import click
 
 from models.errors import ModelUnavailable
 from service.batch.remote import scheme_of, shown
-from service.cli.session import Session, count, note, write_json
-from service.cli.source import tells_formats
-from service.commands.batch_options import BatchOptions, batch_options, check, split
-from service.commands.options import (
+from service.cli.batch_options import BatchOptions, batch_options, check, split
+from service.cli.options import (
     summary_options,
     translation_options,
     translation_request,
 )
+from service.cli.session import Session, count, note, write_json
+from service.cli.source import tells_formats
 
 if TYPE_CHECKING:
     from models.better import Betters
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from service.runtime import Runtime
 
 SOME_FAILED = 3
-"""The exit code of a run that came to its end with error records in its output."""
+"""Exit code: the run was completed, and some records failed."""
 
 TOO_MANY_FAILED = 4
-"""The exit code of a run that stopped at --max-errors."""
+"""Exit code: the run stopped at --max-errors."""
 
 EXAMPLES = """\b
 Examples: dragoman batch summarize articles.jsonl summaries.jsonl --length short
@@ -48,32 +48,32 @@ Examples: dragoman batch summarize articles.jsonl summaries.jsonl --length short
 def batch() -> None:
     """Summarize or translate many articles.
 
-    IN is JSON lines, CSV or TSV (the first row has the names), or Parquet, as its name tells; or a folder, of
+    IN is JSON Lines, CSV or TSV (the first row names the fields) or Parquet, by its name; or a folder, of
     which every file ({FORMATS}) is a record, with its path as `id`. A record has
-    `text` or `html`, perhaps `id`, and fields of its own. OUT is JSON lines, or Parquet if it is called so.
-    Names that end with .gz or .zst are compressed. `-` is standard input or output, as JSON lines.
+    `text` or `html`, and any other fields. OUT is JSON Lines, or Parquet if its name ends in .parquet. Files
+    ending in .gz or .zst are read and written compressed. `-` is standard input or output, as JSON Lines.
 
-    IN, OUT, --summary and --report may be at s3://, gs:// or hf://, and IN at https:// (the extra
-    `remote`). What is written appears there when it is whole; until then it is kept in this machine's cache,
-    and so is OUT.cache.
+    IN, OUT, --summary and --report can be URLs: s3://, gs:// or hf://, and for IN https:// too (with the
+    extra `remote`). What is written appears there once it is complete; until then it is in this machine's
+    cache, as is OUT.cache.
 
-    OUT has a line for each record, in order: the record as it was, and a field `result` (what --json shows
-    for one article, without timings) or a field `error` (type, message, field, line). In Parquet the columns
-    are `id`, `record` and `result` (both as JSON), `text` (the summary or translation) and `error`. A bad
-    record never stops the run.
+    OUT has a line for each record, in order: the record, with a field `result` (what --json prints for one
+    article, without timings) or a field `error` (type, message, field, line). In Parquet the columns are
+    `id`, `record` and `result` (both as JSON), `text` (the summary or translation) and `error`. A bad record
+    never stops the run.
 
-    Until all is done, OUT is called OUT.part. Every result is kept in OUT.cache by its text, the model and
-    its revision, and the options that touch it. So the same command, started again after whatever
-    interruption, does only what is not done, and its output is to the byte that of an unbroken run; with
-    other options, or a changed IN, only what that touches is done again. --forget removes the cache at the
+    While it is written, OUT is called OUT.part. Every result is stored in OUT.cache under its text, the model
+    and its revision, and the options that affect it. To resume an interrupted run, start the same command
+    again: it does only what is missing, and its output is byte for byte that of an uninterrupted run. After
+    a change of options or of IN, it redoes only what the change affects. --forget removes the cache at the
     end.
 
     \b
     Exit codes: 0  all records done
-                1  stopped before the end; the same command goes on
+                1  stopped early; the same command resumes
                 2  wrong usage
-                3  came to the end; some records are errors
-                4  stopped because more records are errors than --max-errors allows
+                3  completed; some records failed
+                4  stopped because more than --max-errors records failed
     """
 
 
@@ -144,7 +144,7 @@ def _run_batch(session: Session, options: BatchOptions, task: "Task") -> int:
             make_doer = _by_processes(session.opener(**given), options, task, runtime.part_engines(), count)
         job = BatchJob(where, how, task.work(runtime), told, OutputKeys(runtime), make_doer, marks)
         if options.dry_run:
-            with session.waiting("looking through the input"):
+            with session.waiting("reading the input"):
                 estimate = job.estimate(runtime.detector)
             return _show(estimate)
         return _run(job, options)
@@ -183,8 +183,8 @@ def _better(session: Session, options: BatchOptions, task: "Task") -> tuple[dict
     marks = [_mark(groups), *(_mark(groups, entry) for entry in entries)]
     if not entries:
         note(
-            "note: this run is done by the bundled models"
-            + (", with which it began; --restart begins anew" if begun_with is not None else "")
+            "note: this run uses the bundled models"
+            + (", as it began with them; --restart starts over" if begun_with is not None else "")
         )
         return {"models": "bundled"}, marks
     named = [model] if (model := task.given.get("model")) else []
@@ -280,7 +280,7 @@ def _run(job: "BatchJob", options: BatchOptions) -> int:
         return TOO_MANY_FAILED
     except KeyboardInterrupt:
         if options.cache_path is not None:
-            note("what is done is kept; the same command goes on from there")
+            note("results are stored; the same command resumes")
         raise
     out = "standard output" if options.out == "-" else options.shown_out or options.out
     there = f", {count(tally.found, 'result')} there already" if tally.found else ""
@@ -292,12 +292,12 @@ def _run(job: "BatchJob", options: BatchOptions) -> int:
         note(f"  {each.records:,} {kind}, as in line {each.line:,}: {each.message}")
     if tally.left_out:
         files = ", ".join(f"{number:,} {suffix}" for suffix, number in sorted(tally.left_out.items()))
-        note(f"  files left out: {files}")
+        note(f"  files skipped: {files}")
     return SOME_FAILED if tally.errors else 0
 
 
 def _show(estimate: "Estimate") -> int:
-    """A dry run's findings: numbers on standard output, the time in words beside them."""
+    """Print what a dry run found: numbers on standard output, the time in words beside them."""
     from service.batch.progress import duration
 
     seconds, rate = estimate.seconds, estimate.characters_per_s
@@ -310,7 +310,7 @@ def _show(estimate: "Estimate") -> int:
     }
     write_json(figures)
     if seconds is not None:
-        note(f"about {duration(seconds)}, at the rate of {by} ({rate:,.0f} characters a second)")
+        note(f"about {duration(seconds)} at the rate of {by} ({rate:,.0f} characters a second)")
     return 0
 
 
@@ -387,6 +387,6 @@ def _local_files(session: Session, options: BatchOptions) -> Iterator[BatchOptio
             here = replace(here, infile=str(place))
         yield here
         if not options.dry_run:
-            with session.waiting("putting up what is written"):
+            with session.waiting("uploading"):
                 staging.put()
             staging.clear()

@@ -34,7 +34,7 @@ State = Literal["ok", "warning", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. A `problem` would stop Dragoman from working."""
+    """One thing that was checked. With a `problem` something would not work."""
 
     name: str
     state: State
@@ -46,7 +46,7 @@ class Finding:
 @click.option(
     "--new-trials",
     is_flag=True,
-    help="Forget how models did in their trials on a GPU: each has a new one when it is next loaded.",
+    help="Forget the results of trials on a GPU: each model is tried again when it is next loaded.",
 )
 @click.pass_obj
 def doctor(session: Session, as_json: bool, new_trials: bool) -> int:

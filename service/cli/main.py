@@ -83,23 +83,9 @@ def cli(session: Session, debug: bool) -> None:
         logging.getLogger("service").setLevel(logging.DEBUG)
 
 
-cli.commands |= {
-    each.name: each
-    for each in (
-        serve,
-        summarize,
-        translate,
-        detect,
-        check,
-        clean,
-        batch,
-        models,
-        keys,
-        settings,
-        doctor,
-        mcp,
-    )
-}
+COMMANDS = (serve, summarize, translate, detect, check, clean, batch, models, keys, settings, doctor, mcp)
+for command in COMMANDS:
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ def models() -> None:
 @JSON
 @click.pass_obj
 def list_models(session: Session, as_json: bool) -> None:
-    """Show every model that can be used by its name, its size on this disk, and whether it is here."""
+    """List every model of the catalog, with its size on disk and whether it is here."""
     from models.inventory import bytes_on_disk, is_prepared
 
     with session.runtime() as runtime:
@@ -75,7 +75,7 @@ def list_models(session: Session, as_json: bool) -> None:
 @JSON
 @click.pass_obj
 def sets(session: Session, as_json: bool) -> None:
-    """Show the sets of models, what each takes, and which of them suits this machine."""
+    """List the sets of models, what each needs, and which one suits this machine."""
     with session.runtime() as runtime:
         rows = _set_rows(runtime.catalog, runtime.settings.models)
     if as_json:
@@ -126,13 +126,13 @@ def _set_lines(row: Mapping[str, Any]) -> str:
 
 @models.command(epilog="Example: dragoman models pull good; dragoman models pull Helsinki-NLP/opus-mt-en-fr")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--pairs", metavar="PAIRS", help="Of a set with a model a pair, those to fetch: en-fr,fr-en.")
+@click.option("--pairs", metavar="PAIRS", help="For a set with a model per pair: which pairs, en-fr,fr-en.")
 @click.pass_obj
 def pull(session: Session, names: Sequence[str], pairs: str | None) -> int:
-    """Fetch sets or models, or put bundled ones together, and print the revision of each.
+    """Download sets or models, or build bundled ones, and print the revision of each.
 
-    The revision is kept: that one is used from then on. What was broken off goes on where it was. Exit code 1
-    if one could not be had.
+    That revision is used from then on. An interrupted download resumes. Exit code 1 if a model is
+    unavailable.
     """
     failed = False
     with session.runtime() as runtime:
@@ -152,7 +152,7 @@ def pull(session: Session, names: Sequence[str], pairs: str | None) -> int:
 
 
 def _entries(runtime: "Runtime", name: str, pairs: str | None) -> list["ModelEntry"]:
-    """The models of a set, after telling how much they are, or the one of this name."""
+    """The models of a set, after telling their size, or the model of this name."""
     from models.sets import load_sets
 
     if (chosen := load_sets().get(name)) is None:
@@ -175,11 +175,11 @@ def _entries(runtime: "Runtime", name: str, pairs: str | None) -> list["ModelEnt
 @JSON
 @click.pass_obj
 def check(session: Session, names: Sequence[str], as_json: bool) -> int:
-    """Compare models with their catalog entries, and verify their files: those named, or all that are here.
+    """Compare models with their catalog entries and verify their files: those named, or all that are here.
 
-    Of those named it shows all that it found out: family, positions, prompts and labels, search settings and
-    where each is from, one sentence's pieces as they are fed, what the vocabulary lacks of a news paragraph.
-    A problem names the catalog's key and its right value; the exit code is 1 then.
+    For models that are named it prints everything it finds: family, positions, prompts and labels, search
+    settings and their origin, a sentence as it is fed, what the vocabulary lacks of a news paragraph. A
+    problem names the key of the catalog and its correct value; the exit code is then 1.
     """
     from models.inspection import inspect
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: dragoman serve --port 9000")
-@click.option("--host", help="The address to listen on; else DRAGOMAN_HOST, else 127.0.0.1.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Else DRAGOMAN_PORT or PORT, else 8080.")
-@click.option("--models", metavar="SET", help="The set of models; else DRAGOMAN_MODELS, else auto.")
+@click.option("--host", help="Address to listen on; else DRAGOMAN_HOST, else 127.0.0.1.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port; else DRAGOMAN_PORT or PORT, else 8080.")
+@click.option("--models", metavar="SET", help="Set of models; else DRAGOMAN_MODELS, else auto.")
 @click.pass_obj
 def serve(session: Session, host: str | None, port: int | None, models: str | None) -> None:
     """Serve over HTTP until stopped."""
@@ -81,7 +81,7 @@ def mcp(session: Session) -> None:
     """Serve tools over the Model Context Protocol, on standard input and output.
 
     An assistant starts this: `claude mcp add dragoman -- dragoman mcp`. It needs the extra `mcp`
-    (`pip install 'dragoman[mcp]'`). A running server has the same tools at /mcp.
+    (`pip install 'dragoman[mcp]'`). A running server offers the same tools at /mcp.
     """
     from service.errors import import_extra
 
@@ -126,10 +126,10 @@ Settings are environment variables. Each is checked at the start, and an unknown
 
 
 @click.command(epilog="Example: dragoman settings")
-@click.option("--markdown", is_flag=True, help="As the page docs/settings.md.")
+@click.option("--markdown", is_flag=True, help="Print docs/settings.md.")
 @click.pass_obj
 def settings(session: Session, markdown: bool) -> None:
-    """Show every setting with its default; where the environment sets another value, that too."""
+    """List every setting with its default, and its value where the environment sets another."""
     from service.settings import Settings
 
     fields = Settings.model_fields

@@ -58,7 +58,7 @@ ALLOW_PRIVATE = click.option(
     is_flag=True,
     expose_value=False,
     callback=keep,
-    help="Let an address lead into this network, or to this machine.",
+    help="Allow URLs that lead to this machine or a private network.",
 )
 
 

@@ -1,4 +1,4 @@
-"""`dragoman summarize`, `translate` and `detect`: a text or document in, its result to stdout or a file."""
+"""`dragoman summarize`, `translate` and `detect`: one text or document in, its result out."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models.choices import MOST_ALTERNATIVES
+from service.cli.options import summary_options, translation_options, translation_request
 from service.cli.session import INTERRUPTED, Session, count, note, write
 from service.cli.source import ALLOW_PRIVATE, FILE, Source, read, tells_formats
-from service.commands.options import summary_options, translation_options, translation_request
 from service.documents.formats import BINARY, COMMENTED
 
 if TYPE_CHECKING:
@@ -29,19 +29,19 @@ HTML = click.option(
     "--html/--text",
     "is_html",
     default=None,
-    help="What FILE is. If not given, its name tells; standard input is text.",
+    help="Read FILE as HTML or as text. By default its name decides; standard input is text.",
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="Everything that is known, as JSON.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the full result as JSON.")
 MARK = click.option(
     "--mark",
     is_flag=True,
-    help="Put marks around sentences that the checks found something in, and say on stderr what.",
+    help="Mark flagged sentences in the text, and list the reasons on standard error.",
 )
 OUTPUT = click.option(
     "--output",
     metavar="FILE",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write the result there rather than to standard output.",
+    help="Write the result to FILE instead of standard output.",
 )
 
 
@@ -67,8 +67,7 @@ def summarize(
 ) -> None:
     """Summarize the article in FILE.
 
-    FILE is a file ({FORMATS}), an http:// or https:// address, `-` for standard input, or the words
-    themselves.
+    FILE is a file ({FORMATS}), a URL (http:// or https://), `-` for standard input, or the text itself.
     """
     from models.tasks.summary import SummaryRequest
     from service.work import plan
@@ -98,7 +97,7 @@ def summarize(
     "--alternatives",
     type=click.IntRange(0, MOST_ALTERNATIVES),
     default=0,
-    help="So many other translations of each sentence, on stderr; with --json in the segments.",
+    help="Number of alternative translations per sentence, on standard error; with --json in the segments.",
 )
 @ALLOW_PRIVATE
 @MARK
@@ -108,16 +107,16 @@ def summarize(
 def translate(
     session: Session, /, file: str, mark: bool, output: Path | None, as_json: bool, **options: Any
 ) -> int:
-    """Translate FILE, which keeps its form: documents of Office and the like with --output.
+    """Translate FILE and keep its formatting; office documents need --output.
 
-    FILE is a file ({FORMATS}), an http:// or https:// address, `-` for standard input, or the words
-    themselves. A PDF comes back as text. In a .docx file --mark puts comments on sentences.
+    FILE is a file ({FORMATS}), a URL (http:// or https://), `-` for standard input, or the text itself. A
+    PDF is translated to plain text. In a .docx file --mark adds comments to flagged sentences.
     """
     from service.recollection import FileMemory
     from service.work.flagged import comments_on
 
     as_document = _is_document(output) and not as_json
-    _check_output(output, file, (".pdf",), "a translated PDF comes back as text")
+    _check_output(output, file, (".pdf",), "a PDF is translated to plain text")
     source = read(file, session.settings(), allow_private=session.allow_private)
     if as_document and output is not None:
         _check_document(output, source, options, mark)
@@ -149,7 +148,7 @@ def translate(
 @JSON
 @click.pass_obj
 def detect(session: Session, file: str, as_json: bool) -> None:
-    """Say which language FILE is in, and with which confidence (0 to 1)."""
+    """Detect the language of FILE, with a confidence from 0 to 1."""
     from service.schemas.answers import render_detection
 
     text = read(file, session.settings(), allow_private=session.allow_private).words()
@@ -205,7 +204,7 @@ def _so_far(request: "TranslationRequest", told: "Mapping[int, SegmentEvent]") -
         translation="".join([*parts, request.text[end:]]),
         segments=segments,
         target=request.target,
-        notes=[f"interrupted: {number} are translated, the others stand as in the source"],
+        notes=[f"interrupted: {number} are translated; the others are left as in the source"],
         partial=True,
     )
 
@@ -242,7 +241,7 @@ def _check_output(output: Path | None, file: str, suffixes: tuple[str, ...], why
     if not output.parent.is_dir():
         raise click.UsageError(f"--output: there is no folder {output.parent}")
     if output.exists() and Path(file).exists() and output.samefile(file):
-        raise click.UsageError("--output is FILE itself, which would be lost")
+        raise click.UsageError("--output and FILE are the same file")
 
 
 def _put(text: str, output: Path | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from service.batch.remote import CREDENTIALS, LIBRARIES, WRITTEN, scheme_of, shown
-from service.commands.options import added
+from service.cli.options import added
 
 if TYPE_CHECKING:
     from service.batch.record import FieldNames

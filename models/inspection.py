@@ -22,10 +22,10 @@ from models.errors import EngineFailed, ModelUnavailable, UnsupportedLanguage
 from models.extractive.encoder import SentenceEncoder
 from models.families import FAMILIES, ModelFamily
 from models.gguf import metadata
+from models.hf_import import named
 from models.languages import Languages
 from models.llama_server import require_package
 from models.loading import Store
-from models.originals import named
 from models.server_model import ServerCodec, conversation, listed
 
 MOST_UNKNOWN = 0.15

@@ -511,7 +511,7 @@ def test_a_batch_goes_on_with_the_models_that_it_began_with(hub: Hub, batch: Bat
     batch.texts.append("Talks go on.")
     done = batch.run()
     assert batch.models() == [BUNDLED] * 3, "one model for all of them"
-    assert "with which it began; --restart begins anew" in done.stderr and _downloads(hub) == []
+    assert "as it began with them; --restart starts over" in done.stderr and _downloads(hub) == []
     batch.run("--restart")
     assert batch.models() == [PAIR] * 3
     batch.texts.append("They met in Vienna.")

@@ -8,8 +8,8 @@ from flask import Blueprint, Response, g, request
 from pydantic import BaseModel
 
 from models.errors import InvalidInput, Overloaded
+from models.load_progress import READY
 from models.sets import load_sets
-from models.stage import READY
 from service.errors import TooLong, TooManyTexts
 from service.http.body import read_json
 from service.http.compat import openai_models

@@ -67,7 +67,7 @@ class CompatRuntime:
         self.catalog = pool.catalog
         self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
         self.memory = Memory(
-            settings.data_dir / "memory.sqlite", self.languages, max_bytes=settings.max_memory_bytes
+            settings.data_dir / "memory.sqlite", self.languages
         )
         self.better = BetterModels(Betters(), pool.as_pool, cast(Store, pool.store), in_background=False)
         self.keys = Keys(settings.data_dir)
@@ -118,10 +118,8 @@ class CompatRuntime:
 
 
 def settings(**given: Any) -> Settings:
-    return Settings(
-        **{"port": 0, "summarize_model": "facebook/bart-large-cnn", "max_texts": 8, "max_queued_requests": 4}
-        | given
-    )
+    own = {"port": 0, "summarize_model": "facebook/bart-large-cnn", "max_queued_requests": 4}
+    return Settings(**own | given).model_copy(update={"max_texts": 8})
 
 
 def main() -> None:

@@ -421,7 +421,6 @@ def test_one_worker_fetches_and_all_take_it(hub: Hub, catalog: Path, tmp_path: P
         models="auto",
         catalog=str(catalog),
         cache_dir=str(tmp_path / "cache"),
-        preload=False,
         device="cpu",
         threads=1,
     )

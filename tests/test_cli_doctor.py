@@ -76,7 +76,6 @@ def test_a_sound_machine(doctor: Any) -> None:
         ),
         ({}, {"DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY}, "summaries", "ok", "fetched at the first start"),
         ({}, {"DRAGOMAN_TRANSLATE_MODEL": "nope"}, "translations", "problem", "no model 'nope'"),
-        ({}, {"DRAGOMAN_ENGINE": "generate"}, "translations", "ok", "as DRAGOMAN_ENGINE says"),
         ({}, {"DRAGOMAN_TRANSLATE_MODEL": SERVED}, "translations", "problem", "cannot be reached"),
         ({}, {"DRAGOMAN_TRANSLATE_MODEL": GGUF}, "translations", "ok", "fetched at the first start; run by"),
         ({"has": False}, {}, "packages", "problem", "torch"),

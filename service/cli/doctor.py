@@ -259,9 +259,7 @@ def _engine(settings: "Settings", entry: "ModelEntry", device: str) -> str:
         return f"run by torch on {where}, as it writes nothing"
     if entry.weights == "gguf":
         return "run by llama.cpp" + ("" if settings.device == "cpu" else ", on a GPU where it finds one")
-    kind = kind_of(settings.engine, device, causal=entry.kind == "causal")
-    if settings.engine != "auto" and kind == settings.engine:
-        return f"run by {_ENGINES[kind]} on {where}, as DRAGOMAN_ENGINE says"
+    kind = kind_of("auto", device, causal=entry.kind == "causal")
     if kind == "ct2":
         return "run by CTranslate2 in int8, as it is to run on the CPU"
     return f"run by {_ENGINES[kind]} on {where}, if that passes its trial when it is loaded"

@@ -52,7 +52,7 @@ def _require_models(catalog: "Catalog", settings: "Settings") -> None:
     chosen = load_sets()[settings.models].here(settings.device)
     names = dict.fromkeys((settings.summarize_model, settings.translate_model))
     far = [each for each in map(catalog.get, names) if each.path is None and each.package is None]
-    if not settings.preload or not far:
+    if not far:
         return
     store = Store(settings.cache_dir, offline=settings.offline)
     if not (lacking := store.lacking(far)):

@@ -66,9 +66,7 @@ class CompatRuntime:
         self.pool = pool = Pool(self.languages, capitals, max_source_tokens=100_000, max_new_tokens=100_000)
         self.catalog = pool.catalog
         self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
-        self.memory = Memory(
-            settings.data_dir / "memory.sqlite", self.languages
-        )
+        self.memory = Memory(settings.data_dir / "memory.sqlite", self.languages)
         self.better = BetterModels(Betters(), pool.as_pool, cast(Store, pool.store), in_background=False)
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")

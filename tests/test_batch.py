@@ -642,21 +642,18 @@ def test_findings_stay_small():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.text(max_size=8), st.floats(0, 1e9)), max_size=20))
-def test_plots_are_sound_whatever_the_numbers(bars):
-    times = [(float(i + 1), value) for i, (_, value) in enumerate(bars)]
-    for svg in (
-        report.column_plot(bars, "t"),
-        report.row_plot(bars, "t"),
-        report.line_plot(times, "t"),
-    ):
+@given(st.lists(st.tuples(st.text(max_size=8), st.floats(0, 1e9)), max_size=200))
+def test_bars_are_sound_whatever_the_numbers(bars):
+    rates = [(float(i + 1), value) for i, (_, value) in enumerate(bars)]
+    thinned = report._thinned(rates)
+    assert len(thinned) <= report.MOST_BARS and (len(thinned) == len(rates) or len(rates) > len(thinned))
+    for table in (report._bars(bars), report._bars(thinned)):
         tags = _Tags()
-        tags.feed(svg)
+        tags.feed(table)
         assert tags.open == []
-        assert "nan" not in svg
-        for tag, attributes in tags.seen:
-            if tag == "rect":
-                assert float(attributes["height"]) >= 0
+        assert "nan" not in table
+        widths = [float(each["style"][7:-1]) for tag, each in tags.seen if tag == "i"]
+        assert all(0 <= width <= 100 for width in widths)
 
 
 def test_a_full_disk_is_told_and_harms_nothing(tmp_path):

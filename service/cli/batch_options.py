@@ -125,10 +125,10 @@ _RUN = (
     ),
     click.option("--log", metavar="FILE", type=_FILE, help="Append a line to FILE every ten seconds."),
     click.option(
-        "--summary", metavar="FILE", type=_WRITTEN, help="Write the run in numbers to FILE, as JSON."
+        "--summary", metavar="FILE", type=_WRITTEN, help="Write the numbers of the run to FILE, as JSON."
     ),
     click.option(
-        "--report", metavar="FILE", type=_WRITTEN, help="Write the run with plots to FILE, as HTML."
+        "--report", metavar="FILE", type=_WRITTEN, help="Write a report of the run to FILE, as HTML."
     ),
     click.option("--dry-run", is_flag=True, help="Count, tell languages, estimate the time; write nothing."),
 )

@@ -689,7 +689,7 @@ def test_a_name_that_promises_another_format_is_refused(tmp_path, name):
     (tmp_path / "in.jsonl").write_text('{"text": "A text."}\n')
     done = batch("summarize", tmp_path / "in.jsonl", tmp_path / name)
     assert done.exit_code == 2
-    assert "JSON lines or Parquet" in done.stderr
+    assert "JSON Lines or Parquet" in done.stderr
 
 
 def test_errors_are_told_by_kind_with_an_example(tmp_path):

@@ -4,6 +4,8 @@ A batch whose IN or OUT is at an address works in a folder of this machine: IN i
 written in it, as if both were files here, and put at its address when it is whole. The folder's name depends
 on OUT alone, so the same command goes on where it was broken off. What is said of an address, in errors too,
 has no password and no signature in it.
+
+The command line imports this module at its start, and so it imports readers and writers only when it runs.
 """
 
 import errno
@@ -20,8 +22,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from models.errors import DragomanError, InvalidInput
-from service.batch.readers import COMPRESSED
-from service.batch.writers import lock
 from service.documents.formats import SUFFIXES
 from service.errors import import_extra
 
@@ -402,6 +402,8 @@ def _opened(remote: Remote, file: _RemoteFile, start: int) -> Iterator[BinaryIO]
             stream.seek(start)
             yield stream
         return
+    from service.batch.readers import COMPRESSED
+
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     with remote.system.open(file.path, "rb", block_size=0, size=file.size, headers=headers) as stream:
         packed = stream.r.headers.get("Content-Encoding", "identity") != "identity"
@@ -505,6 +507,8 @@ def staged(batches: Path, infile: str, out: str) -> Iterator[Staging]:
 
     Raises InvalidInput if another run has it.
     """
+    from service.batch.writers import lock
+
     if scheme_of(out) is None and out != "-":
         out = str(Path(out).resolve())
     name = out if out != "-" else f"- {shown(infile)}"

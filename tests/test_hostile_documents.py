@@ -124,6 +124,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         request_timeout_s=8.0,
         max_queued_requests=8,
         max_request_characters=200_000,
+        max_html_characters=2_000_000,
     )
     _translate(server, "warm.txt", b"hello")  # the first starts the fork server
     yield server

@@ -22,7 +22,7 @@ SMALL: Any = ("POST", "/v1/clean", {"html": "<p>Good morning.</p>"})
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Workers]:
-    server = ReversingWorkers(tmp_path, hampers=str(tmp_path / "hampers"))
+    server = ReversingWorkers(tmp_path, max_html_characters=1_000_000, hampers=str(tmp_path / "hampers"))
     yield server
     server.kill()
     assert "Traceback" not in server.log

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import InvalidInput
-from models.tasks.summary import SummaryRequest
+from models.summarize.summarizer import SummaryRequest
 from service.batch import readers
 from service.batch.readers import ParquetReader, csv_records, json_records, open_reader
 from service.batch.record import Content, FieldNames, Record

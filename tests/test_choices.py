@@ -14,7 +14,7 @@ from models.choices import (
     TEXT_SUFFIXES,
     Length,
 )
-from models.tasks.summary import SummaryRequest
+from models.summarize.summarizer import SummaryRequest
 from service.cli.batch import batch
 from service.cli.check import check
 from service.cli.source import PACKED

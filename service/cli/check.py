@@ -45,7 +45,7 @@ def check(
     line for each finding: line and column in OUTPUT, severity, kind, words, reason. The exit code is 3 if a
     finding is an error rather than a warning.
     """
-    from models.tasks.checker import CheckRequest
+    from models.checker import CheckRequest
     from service.schemas.checking import render_check
 
     settings = session.settings()

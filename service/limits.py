@@ -11,15 +11,18 @@ ANONYMOUS_SHARES = 8
 """Each key has a share of what is kept, and each address without one; but addresses are many, and anybody's.
 So all without a key have together no more than this many shares, and take none of a key's."""
 
+MAX_JOB_CHARACTERS = 20_000_000
+"""Over all texts of a job."""
+MAX_JOB_TEXTS = 10_000
+
 
 def job_limits(settings: "Settings") -> "Settings":
     """Return the settings with a job's limits in place of a request's."""
-    most = settings.max_job_characters
     return settings.model_copy(
         update={
-            "max_request_characters": most,
-            "max_html_characters": max(most, settings.max_html_characters),
-            "max_texts": settings.max_job_texts,
+            "max_request_characters": MAX_JOB_CHARACTERS,
+            "max_html_characters": MAX_JOB_CHARACTERS,
+            "max_texts": MAX_JOB_TEXTS,
         }
     )
 

@@ -34,8 +34,8 @@ from models.languages import Languages
 from models.summarize.summarizer import Summarizer
 from models.text.language import LanguageDetector
 from models.translate.translator import Translator
-from service.cli import cli
-from service.commands.session import Session
+from service.cli.main import cli
+from service.cli.session import Session
 
 POISON = "✗"
 SLOW = "☡"

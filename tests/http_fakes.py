@@ -65,20 +65,18 @@ PAUSES_S = {"!sleep": 2.5, "!nap": 1.0}
 CHILDREN = Children()
 
 
-def settings(**given: Any) -> Settings:
-    return Settings(
+def settings(*, max_html_characters: int = 1000, max_texts: int = 4, **given: Any) -> Settings:
+    """Settings with small limits, of which some are constants otherwise."""
+    made = Settings(
         **{
             "max_request_characters": 1000,
-            "max_html_characters": 1000,
-            "max_texts": 4,
             "max_queued_requests": 2,
-            "max_job_characters": 5000,
-            "max_job_texts": 100,
             "data_dir": Path(tempfile.gettempdir()) / f"dragoman-{uuid.uuid4()}",  # made if something is kept
             "port": 0,
         }
         | given
     )
+    return made.model_copy(update={"max_html_characters": max_html_characters, "max_texts": max_texts})
 
 
 @dataclass(frozen=True)
@@ -259,12 +257,10 @@ class FakeRuntime:
         self.glossaries = Glossaries(
             self.settings.data_dir / "glossaries.sqlite",
             RealLanguages.load(),
-            max_bytes=self.settings.max_glossary_bytes,
         )
         self.memory = Memory(
             self.settings.data_dir / "memory.sqlite",
             RealLanguages.load(),
-            max_bytes=self.settings.max_memory_bytes,
         )
         self.timeouts_s: list[float | None] = []
         self.loading = threading.Event()

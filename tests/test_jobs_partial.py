@@ -53,7 +53,7 @@ class TicketRuntime(FakeRuntime):
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> TicketRuntime:
-    return TicketRuntime(settings(data_dir=tmp_path / "data", max_job_characters=20_000))
+    return TicketRuntime(settings(data_dir=tmp_path / "data"))
 
 
 @pytest.fixture

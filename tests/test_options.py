@@ -29,13 +29,13 @@ from models.choices import (
 from models.errors import InvalidInput
 from models.summarize.summarizer import SummaryRequest
 from models.translate.translator import TranslationRequest
-from service.cli import cli
-from service.commands.batch import batch
-from service.commands.check import check
-from service.commands.mcp import runner
-from service.commands.session import Session
-from service.commands.source import PACKED
-from service.commands.text import summarize, translate
+from service.cli.batch import batch
+from service.cli.check import check
+from service.cli.main import cli
+from service.cli.serve import runner
+from service.cli.session import Session
+from service.cli.source import PACKED
+from service.cli.text import summarize, translate
 from service.documents.reading import SUFFIXES
 from service.errors import TooLong, TooManyTexts
 from service.http.app import create_app

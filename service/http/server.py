@@ -149,8 +149,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         metrics = Metrics(None if folder is None else folder / METRICS)
         self._runtime = self._build_runtime(self._settings, metrics.observe_batch)
         readiness = self._readiness = Readiness(self._runtime, self._shared)
-        if self._settings.preload:
-            readiness.start(announced=self._replacing is None)
+        readiness.start(announced=self._replacing is None)
         self._desk = Desk(self._runtime)
         self._desk.runner.start(lambda: not readiness.warming_up)
         if self._replacing is not None:  # the others serve meanwhile, and a request here would be refused

@@ -24,6 +24,8 @@ from service.tasks import answer
 
 T = TypeVar("T")
 
+HEARTBEAT_S = 2.0
+"""Seconds of silence before a comment is sent."""
 TICKS = 4
 """Looks, in the time of one heartbeat, at whether one is due."""
 
@@ -60,17 +62,15 @@ class EventStream(Response):
     ended_as: Callable[[], int]
 
 
-def stream(
-    work: RequestRunner, held: ExitStack, steps: Steps[T], script: Script, heartbeat_s: float
-) -> Response:
+def stream(work: RequestRunner, held: ExitStack, steps: Steps[T], script: Script) -> Response:
     """The answer of one item as a stream; takes over all that `held` holds, and frees it at the end.
 
-    What goes wrong before there is anything to write is raised. After `heartbeat_s` without an event a
+    What goes wrong before there is anything to write is raised. After `HEARTBEAT_S` without an event a
     comment is written: it keeps proxies patient, and finds out who is gone.
     """
     cancel = CancelToken()
     held.enter_context(watching(request.environ, cancel.cancel))
-    running = work.stream(steps, cancel, tick_s=heartbeat_s / TICKS)
+    running = work.stream(steps, cancel, tick_s=HEARTBEAT_S / TICKS)
     held.callback(running.close)
     request_id = g.request_id
     ended_as = kind_of(ClientDisconnected()).status  # until it ends otherwise
@@ -79,7 +79,7 @@ def stream(
     def frames() -> Iterator[str]:
         last, anything = start, False
         while not isinstance(step := _next(running), Outcome):
-            if step is None and time.perf_counter() - last < heartbeat_s:
+            if step is None and time.perf_counter() - last < HEARTBEAT_S:
                 continue
             if told := ": at work\n\n" if step is None else script.event(step):
                 last, anything = time.perf_counter(), True

@@ -16,8 +16,8 @@ from models.errors import (
     UnknownModel,
     UnsupportedLanguage,
 )
+from models.load_progress import READY
 from models.sets import load_sets
-from models.stage import READY
 from models.text.article.page import read_html
 from models.text.article.paste import read_pasted
 from service import tasks
@@ -243,7 +243,7 @@ class V1:
             requests = [make(**{sent.kind: each}) for each in sent.good]
             if body.stream:
                 steps = self._work.steps(requests[0])
-                return stream(self._work, held, steps, OwnScript(), self._settings.heartbeat_s)
+                return stream(self._work, held, steps, OwnScript())
             done = self._work.do(requests)
             return _answer(sent, (each.error or tasks.answer(each, done.total_s) for each in done.outcomes))
 

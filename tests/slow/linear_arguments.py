@@ -180,7 +180,7 @@ def _translated(name: str, fed: Fed) -> list[Any]:
 
 _LANGUAGES = Languages.load()
 _NAMES, _PROMPTS = LanguageNames(_LANGUAGES, {}), PromptReader(_LANGUAGES)
-_SETTINGS = Settings(max_request_characters=10**9, max_html_characters=10**9)
+_SETTINGS = Settings(max_request_characters=10**9).model_copy(update={"max_html_characters": 10**9})
 OURS = ("models.", "service.")
 HAN = re.compile("[一二三十百千万亿]")
 BESIDE = frozenset(("output", "beside", "other", "target", "translation", "to"))

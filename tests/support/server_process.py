@@ -31,7 +31,7 @@ class BenchServer:
         own = [sys.executable, str(SUPPORT / "stand_in.py"), str(delay_ms)]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "service.cli", "serve"] if bundled else own,
+                [sys.executable, "-m", "service", "serve"] if bundled else own,
                 env=environment(self.temporary, **settings),
                 cwd=ROOT,
                 stdout=subprocess.PIPE,

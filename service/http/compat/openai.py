@@ -603,9 +603,7 @@ class OpenAI(Family):
             self._work.charge(_texts(asked))
             if body.stream:
                 script = Chunks(body, asked, message)
-                return stream(
-                    self._work, held, self._steps(asked), script, self._runtime.settings.heartbeat_s
-                )
+                return stream(self._work, held, self._steps(asked), script)
             (outcome,) = self._work.run([self._steps(asked)]).outcomes
             value: Value = outcome.unwrap()
             return answer(Completion(body).whole(value))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from service.batch.remote import CREDENTIALS, LIBRARIES, WRITTEN, scheme_of, shown
-from service.commands.options import added
+from service.cli.options import added
 
 if TYPE_CHECKING:
     from service.batch.record import FieldNames
@@ -33,7 +33,7 @@ class _Place(click.Path):
         if "@" in host and scheme in CREDENTIALS and ":" in host:
             self.fail(f"{scheme}:// takes no credentials in the address; {CREDENTIALS[scheme]}", param, ctx)
         if not host or (not self.dir_okay and scheme in WRITTEN and (not path or path.endswith("/"))):
-            self.fail(f"{shown(value)} names no file", param, ctx)
+            self.fail(f"{shown(value)} does not name a file", param, ctx)
         return value
 
 
@@ -47,47 +47,47 @@ _RECORDS = (
     click.option(
         "--input-format",
         type=click.Choice(["jsonl", "csv", "tsv", "parquet"]),
-        help="What IN is, if its name does not tell.",
+        help="The format of IN, if its name does not tell.",
     ),
-    click.option("--text-field", metavar="NAME", help="The field with the text, if not `text`."),
-    click.option("--html-field", metavar="NAME", help="The field with the HTML, if not `html`."),
-    click.option("--id-field", metavar="NAME", default="id", show_default=True, help="The records' id."),
+    click.option("--text-field", metavar="NAME", help="Field with the text, if not `text`."),
+    click.option("--html-field", metavar="NAME", help="Field with the HTML, if not `html`."),
+    click.option("--id-field", metavar="NAME", default="id", show_default=True, help="Field with the id."),
     click.option(
         "--result-field",
         metavar="NAME",
         default="result",
         show_default=True,
-        help="The output's field for the result. No record may have a field of this name.",
+        help="Field of OUT for the result. No record may have a field of this name.",
     ),
-    click.option("--omit-text", is_flag=True, help="Leave the records' own text or HTML out of OUT."),
+    click.option("--omit-text", is_flag=True, help="Omit the records' text or HTML from OUT."),
 )
 
 _RUN = (
     click.option(
         "--models",
         metavar="SET",
-        help="The set of models where none is named; else DRAGOMAN_MODELS, else auto: better models than the "
-        "bundled ones are fetched before the run begins. A run that goes on keeps those that it began with.",
+        help="Set of models; else DRAGOMAN_MODELS, else auto: downloads better models than the bundled ones "
+        "before the run begins. A resumed run keeps the models that it began with.",
     ),
     click.option(
         "--cache",
         metavar="FILE",
         type=_FILE,
-        help="Where results are kept, if not in OUT.cache; several runs may share one, one after another.",
+        help="File for stored results, if not OUT.cache. Several runs can share one, one after another.",
     ),
-    click.option("--forget", is_flag=True, help="Remove the cache when the run has come to its end."),
-    click.option("--restart", is_flag=True, help="Empty the cache first: everything is done again."),
+    click.option("--forget", is_flag=True, help="Remove the cache when the run is completed."),
+    click.option("--restart", is_flag=True, help="Empty the cache first and redo everything."),
     click.option("--overwrite", is_flag=True, help="Replace OUT if it exists."),
     click.option(
         "--retry-failed",
         is_flag=True,
-        help="Do the records again that are errors, and only those; OUT is written anew.",
+        help="Redo only the records that failed, and rewrite OUT.",
     ),
     click.option(
         "--max-errors",
         metavar="N",
         type=click.IntRange(0),
-        help="Stop when more records than this are errors.",
+        help="Stop when more records than this have failed.",
     ),
     click.option(
         "--record-timeout",
@@ -95,42 +95,41 @@ _RUN = (
         type=click.FloatRange(0, min_open=True),
         default=600.0,
         show_default=True,
-        help="What a record may take for itself.",
+        help="Time limit for a record.",
     ),
     click.option(
         "--reuse/--no-reuse",
         "memory",
         default=True,
-        help="Do a sentence that stands in several records once (the default), or each time.",
+        help="Process a sentence that occurs in several records once (the default), or each time.",
     ),
     click.option(
         "--engine",
         type=click.Choice(["local", "ray"]),
         default="local",
         show_default=True,
-        help="Where it is done: in this process, or by Ray's actors, which hold the models each. The "
-        "output is the same.",
+        help="Work on this machine, or in Ray actors that each load the models. The output is the same.",
     ),
     click.option(
         "--ray-address",
         metavar="ADDRESS",
-        help="A Ray cluster that this machine belongs to: `auto` or HOST:PORT. If not given, a Ray is "
-        "started here for this run.",
+        help="Ray cluster that this machine belongs to: `auto` or HOST:PORT. By default Ray is started here "
+        "for this run.",
     ),
     click.option(
         "--actors",
         metavar="N",
         type=click.IntRange(1),
-        help="How many actors Ray has; if not given, one a GPU, or one for every four CPU cores.",
+        help="Number of Ray actors. By default one per GPU, or one per four CPU cores.",
     ),
-    click.option("--log", metavar="FILE", type=_FILE, help="Append a line to FILE every ten seconds."),
+    click.option("--log", metavar="FILE", type=_FILE, help="Append progress to FILE every ten seconds."),
     click.option(
-        "--summary", metavar="FILE", type=_WRITTEN, help="Write the run in numbers to FILE, as JSON."
+        "--summary", metavar="FILE", type=_WRITTEN, help="Write the numbers of the run to FILE, as JSON."
     ),
     click.option(
-        "--report", metavar="FILE", type=_WRITTEN, help="Write the run with plots to FILE, as HTML."
+        "--report", metavar="FILE", type=_WRITTEN, help="Write a report of the run to FILE, as HTML."
     ),
-    click.option("--dry-run", is_flag=True, help="Count, tell languages, estimate the time; write nothing."),
+    click.option("--dry-run", is_flag=True, help="Survey IN and estimate the time; write nothing."),
 )
 
 
@@ -199,16 +198,14 @@ def split(given: dict[str, Any]) -> tuple[BatchOptions, dict[str, Any]]:
 def check(options: BatchOptions) -> None:
     """What can be told from the options alone. Raises click.BadParameter."""
     if options.result_field in (options.id_field, "text", "html", "error", "record"):
-        raise click.BadParameter(
-            f"{options.result_field!r} has a meaning of its own", param_hint="--result-field"
-        )
+        raise click.BadParameter(f"{options.result_field!r} is reserved", param_hint="--result-field")
     if options.retry_failed and options.cache_path is None:
-        raise click.BadParameter("there is no cache that says what failed", param_hint="--retry-failed")
+        raise click.BadParameter("no cache records what failed", param_hint="--retry-failed")
     if options.retry_failed and options.restart:
-        raise click.BadParameter("--restart does everything again", param_hint="--retry-failed")
+        raise click.BadParameter("--restart redoes everything", param_hint="--retry-failed")
     for value, option in ((options.ray_address, "--ray-address"), (options.actors, "--actors")):
         if value is not None and options.engine != "ray":
-            raise click.BadParameter("it is for --engine ray", param_hint=option)
+            raise click.BadParameter("needs --engine ray", param_hint=option)
     for name in ("log", "summary", "report"):
         path = getattr(options, name)
         if path is not None and not Path(path).parent.is_dir():
@@ -221,7 +218,7 @@ OTHER_FORMATS = (".csv", ".tsv", ".json", ".xlsx", ".txt", ".html", ".docx", ".p
 
 
 def _check_out(options: BatchOptions) -> None:
-    from service.batch.compression import inner_suffix
+    from service.batch.readers import inner_suffix
 
     if options.out == "-" or options.dry_run:
         return
@@ -230,10 +227,10 @@ def _check_out(options: BatchOptions) -> None:
         raise click.BadParameter(f"there is no folder {out.parent}", param_hint="OUT")
     is_here = options.infile != "-" and scheme_of(options.infile) is None
     if is_here and out.exists() and out.samefile(options.infile):
-        raise click.BadParameter("OUT is IN", param_hint="OUT")
+        raise click.BadParameter("IN and OUT are the same file", param_hint="OUT")
     if inner_suffix(out.name) in OTHER_FORMATS:
         raise click.BadParameter(
-            f"{out} would be JSON lines or Parquet: call it {out.stem}.jsonl or {out.stem}.parquet",
+            f"OUT is JSON Lines or Parquet: call it {out.stem}.jsonl or {out.stem}.parquet",
             param_hint="OUT",
         )
     if out.exists() and not (options.overwrite or options.retry_failed):

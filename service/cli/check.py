@@ -1,12 +1,12 @@
-"""`dragoman check` and `dragoman clean`: what a source does not support, and what a page has to read."""
+"""`dragoman check` and `dragoman clean`: check a text against its source, take an article out of its page."""
 
 from typing import TYPE_CHECKING, Literal
 
 import click
 
-from service.commands.session import Session, count, note, write
-from service.commands.source import ALLOW_PRIVATE, ARGUMENT, FILE, read, tells_formats
-from service.commands.text import HTML, JSON
+from service.cli.session import Session, count, note, write
+from service.cli.source import ALLOW_PRIVATE, ARGUMENT, FILE, read, tells_formats
+from service.cli.text import HTML, JSON
 
 if TYPE_CHECKING:
     from service.answers import CheckAnswer
@@ -19,7 +19,12 @@ FLAGGED = 3
 @click.command(epilog="Example: dragoman check --kind summary article.txt summary.txt")
 @click.argument("source", metavar="SOURCE", type=ARGUMENT)
 @click.argument("output", metavar="OUTPUT", type=ARGUMENT)
-@click.option("--kind", type=click.Choice(["summary", "translation"]), required=True, help="What OUTPUT is.")
+@click.option(
+    "--kind",
+    type=click.Choice(["summary", "translation"]),
+    required=True,
+    help="Whether OUTPUT is a summary or a translation.",
+)
 @click.option("--from", "source_language", default="auto", metavar="LANG", help="SOURCE's language.")
 @click.option("--to", "target", metavar="LANG", help="OUTPUT's language.")
 @ALLOW_PRIVATE
@@ -34,11 +39,11 @@ def check(
     target: str | None,
     as_json: bool,
 ) -> int | None:
-    """Say what in OUTPUT, a summary or translation by anybody, SOURCE does not support.
+    """Find what SOURCE does not support in OUTPUT, a summary or translation of it.
 
-    Each is a file ({FORMATS}), an http:// or https:// address, or the words themselves; SOURCE may be `-`.
-    One line for each finding: line and column in OUTPUT, its kind, the words, the reason. Exits with 3
-    if one of them is an error and not a mere warning.
+    Each is a file ({FORMATS}), a URL (http:// or https://), or the text itself; SOURCE can be `-`. Prints one
+    line for each finding: line and column in OUTPUT, severity, kind, words, reason. The exit code is 3 if a
+    finding is an error rather than a warning.
     """
     from models.checker import CheckRequest
     from service.answers import render_check
@@ -71,7 +76,7 @@ def check(
 @JSON
 @click.pass_obj
 def clean(session: Session, file: str, is_html: bool | None, as_json: bool) -> None:
-    """Print the article in FILE without what the web page put around it, and say what was left out."""
+    """Print the article in FILE without the page around it, and list what was dropped."""
     from models.text.article.page import read_html
     from models.text.article.paste import read_pasted
     from service.answers import render_clean
@@ -84,7 +89,7 @@ def clean(session: Session, file: str, is_html: bool | None, as_json: bool) -> N
         return
     write("\n\n".join(part for part in (answer.title, answer.text) if part))
     for dropped in answer.dropped:
-        note(f"left out ({dropped.reason}): {' '.join(dropped.text.split())}")
+        note(f"dropped ({dropped.reason}): {' '.join(dropped.text.split())}")
 
 
 def _show(answer: "CheckAnswer", output: str) -> None:

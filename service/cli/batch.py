@@ -1,9 +1,11 @@
-"""`dragoman batch`: many articles, through to the end, whatever interrupts it."""
+"""`dragoman batch`: summarize or translate many articles; the same command resumes an interrupted run."""
 
 import gc
 import hashlib
 import importlib.metadata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models.errors import ModelUnavailable
-from service.commands.batch_options import BatchOptions, batch_options, split
-from service.commands.batch_places import brought_here
-from service.commands.options import TaskCommand, task_options
-from service.commands.session import Session, count, note, write_json
-from service.commands.source import tells_formats
+from service.batch.remote import scheme_of, shown
+from service.cli.batch_options import BatchOptions, batch_options, check, split
+from service.cli.options import TaskCommand, task_options
+from service.cli.session import Session, count, note, write_json
+from service.cli.source import tells_formats
 
 if TYPE_CHECKING:
     from models.better import Betters
@@ -26,10 +28,10 @@ if TYPE_CHECKING:
     from service.runtime import Runtime
 
 SOME_FAILED = 3
-"""The exit code of a run that came to its end with error records in its output."""
+"""Exit code: the run was completed, and some records failed."""
 
 TOO_MANY_FAILED = 4
-"""The exit code of a run that stopped at --max-errors."""
+"""Exit code: the run stopped at --max-errors."""
 
 EXAMPLES = """\b
 Examples: dragoman batch summarize articles.jsonl summaries.jsonl --length short
@@ -42,32 +44,32 @@ Examples: dragoman batch summarize articles.jsonl summaries.jsonl --length short
 def batch() -> None:
     """Summarize or translate many articles.
 
-    IN is JSON lines, CSV or TSV (the first row has the names), or Parquet, as its name tells; or a folder, of
+    IN is JSON Lines, CSV or TSV (the first row names the fields) or Parquet, by its name; or a folder, of
     which every file ({FORMATS}) is a record, with its path as `id`. A record has
-    `text` or `html`, perhaps `id`, and fields of its own. OUT is JSON lines, or Parquet if it is called so.
-    Names that end with .gz or .zst are compressed. `-` is standard input or output, as JSON lines.
+    `text` or `html`, and any other fields. OUT is JSON Lines, or Parquet if its name ends in .parquet. Files
+    ending in .gz or .zst are read and written compressed. `-` is standard input or output, as JSON Lines.
 
-    IN, OUT, --summary and --report may be at s3://, gs:// or hf://, and IN at https:// (the extra
-    `remote`). What is written appears there when it is whole; until then it is kept in this machine's cache,
-    and so is OUT.cache.
+    IN, OUT, --summary and --report can be URLs: s3://, gs:// or hf://, and for IN https:// too (with the
+    extra `remote`). What is written appears there once it is complete; until then it is in this machine's
+    cache, as is OUT.cache.
 
-    OUT has a line for each record, in order: the record as it was, and a field `result` (what --json shows
-    for one article, without timings) or a field `error` (type, message, field, line). In Parquet the columns
-    are `id`, `record` and `result` (both as JSON), `text` (the summary or translation) and `error`. A bad
-    record never stops the run.
+    OUT has a line for each record, in order: the record, with a field `result` (what --json prints for one
+    article, without timings) or a field `error` (type, message, field, line). In Parquet the columns are
+    `id`, `record` and `result` (both as JSON), `text` (the summary or translation) and `error`. A bad record
+    never stops the run.
 
-    Until all is done, OUT is called OUT.part. Every result is kept in OUT.cache by its text, the model and
-    its revision, and the options that touch it. So the same command, started again after whatever
-    interruption, does only what is not done, and its output is to the byte that of an unbroken run; with
-    other options, or a changed IN, only what that touches is done again. --forget removes the cache at the
+    While it is written, OUT is called OUT.part. Every result is stored in OUT.cache under its text, the model
+    and its revision, and the options that affect it. To resume an interrupted run, start the same command
+    again: it does only what is missing, and its output is byte for byte that of an uninterrupted run. After
+    a change of options or of IN, it redoes only what the change affects. --forget removes the cache at the
     end.
 
     \b
     Exit codes: 0  all records done
-                1  stopped before the end; the same command goes on
+                1  stopped early; the same command resumes
                 2  wrong usage
-                3  came to the end; some records are errors
-                4  stopped because more records are errors than --max-errors allows
+                3  completed; some records failed
+                4  stopped because more than --max-errors records failed
     """
 
 
@@ -86,7 +88,9 @@ def summarize(session: Session, /, **given: Any) -> int:
 
     options, own = split(given)
     asked = task_options(SummaryOptions, own)
-    return _batch(session, options, Task("summarize", request_maker(asked)(), asked.model_dump(mode="json")))
+    task = Task("summarize", request_maker(asked)(), asked.model_dump(mode="json"))
+    with _local_files(session, options) as local:
+        return _run_batch(session, local, task)
 
 
 @batch.command(
@@ -109,16 +113,12 @@ def translate(session: Session, /, **given: Any) -> int:
     told |= {"format": own["format"], "article": own["article"]}
     if pairs:
         told["memory"] = hashlib.sha256(repr(pairs).encode()).hexdigest()
-    return _batch(session, options, Task("translate", request, told, tuple(pairs)))
+    with _local_files(session, options) as local:
+        return _run_batch(session, local, Task("translate", request, told, tuple(pairs)))
 
 
-def _batch(session: Session, options: BatchOptions, task: "Task") -> int:
-    """Check what can be checked at once, load the models, run; returns the exit code."""
-    with brought_here(session, options) as here:
-        return _batch_here(session, here, task)
-
-
-def _batch_here(session: Session, options: BatchOptions, task: "Task") -> int:
+def _run_batch(session: Session, options: BatchOptions, task: "Task") -> int:
+    """Load the models and run, with files of this machine; returns the exit code."""
     by_ray = options.engine == "ray" and not options.dry_run
     if by_ray:
         from service.batch.ray.environment import prepare
@@ -153,7 +153,7 @@ def _batch_here(session: Session, options: BatchOptions, task: "Task") -> int:
             make_doer = _by_processes(session.opener(**given), options, task, runtime.part_engines(), count)
         job = BatchJob(where, how, task.work(runtime), told, OutputKeys(runtime), make_doer, marks)
         if options.dry_run:
-            with session.waiting("looking through the input"):
+            with session.waiting("reading the input"):
                 estimate = job.estimate(runtime.detector)
             return _show(estimate)
         return _run(job, options)
@@ -192,8 +192,8 @@ def _better(session: Session, options: BatchOptions, task: "Task") -> tuple[dict
     marks = [_mark(groups), *(_mark(groups, entry) for entry in entries)]
     if not entries:
         note(
-            "note: this run is done by the bundled models"
-            + (", with which it began; --restart begins anew" if begun_with is not None else "")
+            "note: this run uses the bundled models"
+            + (", as it began with them; --restart starts over" if begun_with is not None else "")
         )
         return {"models": "bundled"}, marks
     named = [model] if (model := task.given.get("model")) else []
@@ -289,7 +289,7 @@ def _run(job: "BatchJob", options: BatchOptions) -> int:
         return TOO_MANY_FAILED
     except KeyboardInterrupt:
         if options.cache_path is not None:
-            note("what is done is kept; the same command goes on from there")
+            note("results are stored; the same command resumes")
         raise
     out = "standard output" if options.out == "-" else options.shown_out or options.out
     there = f", {count(tally.found, 'result')} there already" if tally.found else ""
@@ -301,12 +301,12 @@ def _run(job: "BatchJob", options: BatchOptions) -> int:
         note(f"  {each.records:,} {kind}, as in line {each.line:,}: {each.message}")
     if tally.left_out:
         files = ", ".join(f"{number:,} {suffix}" for suffix, number in sorted(tally.left_out.items()))
-        note(f"  files left out: {files}")
+        note(f"  files skipped: {files}")
     return SOME_FAILED if tally.errors else 0
 
 
 def _show(estimate: "Estimate") -> int:
-    """A dry run's findings: numbers on standard output, the time in words beside them."""
+    """Print what a dry run found: numbers on standard output, the time in words beside them."""
     from service.batch.progress import duration
 
     seconds, rate = estimate.seconds, estimate.characters_per_s
@@ -319,7 +319,7 @@ def _show(estimate: "Estimate") -> int:
     }
     write_json(figures)
     if seconds is not None:
-        note(f"about {duration(seconds)}, at the rate of {by} ({rate:,.0f} characters a second)")
+        note(f"about {duration(seconds)} at the rate of {by} ({rate:,.0f} characters a second)")
     return 0
 
 
@@ -354,3 +354,48 @@ def _settings(options: BatchOptions, device: str) -> "tuple[Where, How]":
 
 def _path(given: str | None) -> Path | None:
     return None if given is None else Path(given)
+
+
+# ---------------------------------------------------------------------- addresses
+
+
+@contextmanager
+def _local_files(session: Session, options: BatchOptions) -> Iterator[BatchOptions]:
+    """Check the options; yield them with files of this machine for all that is at an address.
+
+    What is written is put at its address at the end, unless an error comes out of the context.
+    """
+    # made ready in this order, and put at their addresses in the opposite one, so that OUT is last
+    names = ("out", "summary", "report")
+    there = {name: url for name in names if (url := getattr(options, name)) and scheme_of(url)}
+    is_remote = scheme_of(options.infile) is not None
+    if not there and not is_remote:
+        check(options)
+        yield options
+        return
+    places = [options.infile, *there.values()]
+    if twice := next((shown(url) for url in places if places.count(url) > 1), None):
+        raise click.UsageError(f"{twice} is named twice")
+    from service.batch.remote import staged
+
+    batches = session.settings().cache_dir / "batches"
+    with staged(batches, options.infile, options.out) as staging:
+        here = replace(options, shown_out=shown(options.out))
+        overwrite = options.overwrite or options.retry_failed
+        for name, url in there.items():
+            replaced = overwrite or name in ("summary", "report")
+            place = staging.written(name, url, overwrite=replaced, check=not options.dry_run)
+            here = replace(here, **{name: str(place)})  # type: ignore[arg-type]  # all three are strings
+        check(here)
+        if is_remote:
+            note(f"fetching {shown(options.infile)}")
+            with session.fetching("fetching IN") as hears:
+                place = staging.fetched(options.infile, hears)
+            if place.is_dir() and options.input_format is not None:
+                raise click.BadParameter(f"{shown(options.infile)} is a folder", param_hint="IN")
+            here = replace(here, infile=str(place))
+        yield here
+        if not options.dry_run:
+            with session.waiting("uploading"):
+                staging.put()
+            staging.clear()

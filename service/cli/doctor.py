@@ -1,4 +1,4 @@
-"""`dragoman doctor`: what this machine has, what would run on it, and what would stop it."""
+"""`dragoman doctor`: what this machine has, what would run on it, and what is wrong."""
 
 import os
 import platform
@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from models.errors import DragomanError
-from service.commands import machine
-from service.commands.session import JSON, Session, count, note, write, write_json
-from service.commands.sets import advice, gigabytes
+from service.cli import machine
+from service.cli.machine import gigabytes
+from service.cli.session import JSON, Session, count, note, write, write_json
 
 if TYPE_CHECKING:
     from models.catalog import Catalog
-    from models.engine.verdicts import Verdicts
-    from models.entry import ModelEntry
+    from models.entry import ModelEntry, Task
     from models.loading import Store
     from service.settings import Settings
 
@@ -35,7 +34,7 @@ State = Literal["ok", "warning", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. A `problem` would stop Dragoman from working."""
+    """One thing that was checked. With a `problem` something would not work."""
 
     name: str
     state: State
@@ -47,18 +46,20 @@ class Finding:
 @click.option(
     "--new-trials",
     is_flag=True,
-    help="Forget how models did in their trials on a GPU: each has a new one when it is next loaded.",
+    help="Forget the results of trials on a GPU: each model is tried again when it is next loaded.",
 )
 @click.pass_obj
 def doctor(session: Session, as_json: bool, new_trials: bool) -> int:
-    """Say what this machine has, which engine would run which model and why, and what would stop it.
+    """Show what this machine has, which engine would run which model and why, and any problems.
 
     Exit code 1 if there is a problem: something would not work.
     """
     settings = session.settings()
     if new_trials:
-        _verdicts(settings).forget()
-    with session.waiting("looking around"):
+        from models.engine.verdicts import Verdicts
+
+        Verdicts(settings.cache_dir).forget()
+    with session.waiting("checking"):
         findings = list(_findings(settings))
     problems = sum(finding.state == "problem" for finding in findings)
     if as_json:
@@ -68,7 +69,7 @@ def doctor(session: Session, as_json: bool, new_trials: bool) -> int:
         for finding in findings:
             mark = {"ok": "      ", "warning": "note  ", "problem": "WRONG "}[finding.state]
             write(f"{mark}{finding.name:{wide}}  {finding.told}")
-        note(f"{count(problems, 'problem')}" if problems else "nothing would stop it")
+        note(f"{count(problems, 'problem')} found." if problems else "No problems found.")
     return int(problems > 0)
 
 
@@ -93,15 +94,11 @@ def _findings(settings: "Settings") -> Iterator[Finding]:
     yield _port(settings)
 
 
-def _verdicts(settings: "Settings") -> "Verdicts":
-    from models.engine.verdicts import Verdicts
-
-    return Verdicts(settings.cache_dir)
-
-
 def _trials(settings: "Settings") -> Iterator[Finding]:
     """The trials that models had on GPUs, if they had any."""
-    for verdict in _verdicts(settings).all():
+    from models.engine.verdicts import Verdicts
+
+    for verdict in Verdicts(settings.cache_dir).all():
         name, card = verdict.about.get("model", ""), verdict.about.get("card", "")
         where = f"{name} on {card}, {verdict.date}"
         if verdict.failure:
@@ -159,9 +156,7 @@ def _folders(settings: "Settings") -> Iterator[Finding]:
 
 def _models(settings: "Settings", device: str) -> Iterator[Finding]:
     from models.catalog import Catalog
-    from models.inventory import is_prepared
     from models.languages import Languages
-    from models.llama_server import MISSING
     from models.loading import Store
 
     try:
@@ -169,48 +164,66 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
     except DragomanError as error:
         yield Finding("catalog", "problem", error.message)
         return
-    fits, told = advice(catalog, settings, device)
+    fits, told = machine.advice(catalog, settings, device)
     yield Finding("models", "ok" if fits else "warning", told)
     store = Store(settings.cache_dir, offline=settings.offline)
     if (better := _better(settings, catalog, store)) is not None:
         yield better
-    chosen = [_chosen(catalog, settings, task) for task in ("summarize", "translate", "entail")]
-    entries = [each for each in chosen if not isinstance(each, Finding) and each is not None]
-    lacking = store.lacking(entries)
+    entries: dict[str, ModelEntry] = {}
+    chosen: tuple[tuple[str, Task, str | None], ...] = (
+        ("summaries", "summarize", settings.summarize_model),
+        ("translations", "translate", settings.translate_model),
+        ("entailment", "entail", settings.entailment_model),
+    )
+    for title, task, name in chosen:
+        try:
+            if name is not None:
+                entries[title] = catalog.get(name, task)
+        except DragomanError as error:
+            yield Finding(title, "problem", error.message)
+    lacking = store.lacking(entries.values())
     hub = _hub(store, needed=bool(lacking))
     yield hub
-    for task, each in zip(("summaries", "translations", "entailment"), chosen, strict=True):
-        if isinstance(each, Finding):
-            yield each
-        elif each is not None and each.weights == "elsewhere":
-            yield _server(task, each, store)
-        elif each is not None:
-            ready = "ready" if is_prepared(store, each) else "put together at the first start"
-            state: State = "ok"
-            if each.is_pattern:
-                ready = "fetched by pair, when one is first used"
-            elif each in lacking:
-                ready = "to be fetched at the first start"
-            if each in lacking and (hub.state != "ok" or store.offline_by):
-                state, ready = "problem", f"not here; {store.how_to_get(each)}"
-            told = _engine(settings, each, device)
-            if device == "cuda" and is_prepared(store, each) and (why := _unfit(settings, store, each)):
-                state, told = "warning", f"run by CTranslate2 in int8 on the CPU, as {why}"
-            if each.weights == "gguf" and not machine.has("xllamacpp"):
-                state, told = "problem", MISSING
-            caution = f"; {each.caution}" if each.caution and not each.bundled else ""
-            yield Finding(task, state, f"{each.name}: {ready}; {told}{caution}")
+    may_fetch = hub.state == "ok" and not store.offline_by
+    for title, entry in entries.items():
+        yield Finding(
+            title, *_model(settings, store, entry, device, here=entry not in lacking, may_fetch=may_fetch)
+        )
 
 
-def _server(task: str, entry: "ModelEntry", store: "Store") -> Finding:
-    """Whether a model's server answers and has it, and its key is there."""
+def _model(
+    settings: "Settings", store: "Store", entry: "ModelEntry", device: str, *, here: bool, may_fetch: bool
+) -> tuple[State, str]:
+    """Whether a model is ready, and which engine would run it."""
+    from models.engines import EngineMaker
     from models.inspection import inspect
+    from models.inventory import is_prepared
     from models.languages import Languages
+    from models.llama_server import MISSING
 
-    found = inspect(store, entry, Languages.load(), os.environ.get)
-    if found.problems:
-        return Finding(task, "problem", f"{entry.name}: {'; '.join(found.problems)}")
-    return Finding(task, "ok", f"{entry.name}: {entry.model} at {entry.url}, which answers")
+    if entry.weights == "elsewhere":
+        if problems := inspect(store, entry, Languages.load(), os.environ.get).problems:
+            return "problem", f"{entry.name}: {'; '.join(problems)}"
+        return "ok", f"{entry.name}: {entry.model} at {entry.url}, which answers"
+    state: State = "ok"
+    prepared = is_prepared(store, entry)
+    engine = _engine(settings, entry, device)
+    if device == "cuda" and prepared and entry.kind not in ("extractive", "entailment"):
+        _, why = EngineMaker(store, device=settings.device).device_for(entry)
+        if why:
+            state, engine = "warning", f"run by CTranslate2 in int8 on the CPU, as {why}"
+    if entry.weights == "gguf" and not machine.has("xllamacpp"):
+        state, engine = "problem", MISSING
+    if not here and not may_fetch:
+        state, ready = "problem", f"not here; {store.how_to_get(entry)}"
+    elif entry.is_pattern:
+        ready = "fetched by pair, when one is first used"
+    elif not here:
+        ready = "to be fetched at the first start"
+    else:
+        ready = "ready" if prepared else "put together at the first start"
+    caution = f"; {entry.caution}" if entry.caution and not entry.bundled else ""
+    return state, f"{entry.name}: {ready}; {engine}{caution}"
 
 
 def _better(settings: "Settings", catalog: "Catalog", store: "Store") -> Finding | None:
@@ -235,29 +248,6 @@ def _better(settings: "Settings", catalog: "Catalog", store: "Store") -> Finding
     )
 
 
-def _unfit(settings: "Settings", store: "Store", entry: "ModelEntry") -> str:
-    """Why a model that writes would not run on the GPU, or an empty word."""
-    from models.engines import EngineMaker
-
-    writes = entry.kind not in ("extractive", "entailment", "server")
-    return EngineMaker(store, device=settings.device).device_for(entry)[1] if writes else ""
-
-
-def _chosen(
-    catalog: "Catalog", settings: "Settings", task: Literal["summarize", "translate", "entail"]
-) -> "ModelEntry | Finding | None":
-    names = {
-        "summarize": settings.summarize_model,
-        "translate": settings.translate_model,
-        "entail": settings.entailment_model,
-    }
-    name = names[task]
-    try:
-        return None if name is None else catalog.get(name, task)
-    except DragomanError as error:
-        return Finding(task, "problem", error.message)
-
-
 def _engine(settings: "Settings", entry: "ModelEntry", device: str) -> str:
     """Which engine would run the model, and why."""
     from models.engines import kind_of
@@ -269,9 +259,7 @@ def _engine(settings: "Settings", entry: "ModelEntry", device: str) -> str:
         return f"run by torch on {where}, as it writes nothing"
     if entry.weights == "gguf":
         return "run by llama.cpp" + ("" if settings.device == "cpu" else ", on a GPU where it finds one")
-    kind = kind_of(settings.engine, device, causal=entry.kind == "causal")
-    if settings.engine != "auto" and kind == settings.engine:
-        return f"run by {_ENGINES[kind]} on {where}, as DRAGOMAN_ENGINE says"
+    kind = kind_of("auto", device, causal=entry.kind == "causal")
     if kind == "ct2":
         return "run by CTranslate2 in int8, as it is to run on the CPU"
     return f"run by {_ENGINES[kind]} on {where}, if that passes its trial when it is loaded"

@@ -1,21 +1,22 @@
-"""`dragoman models`: what the catalog has, fetching it ahead of use, and checking its files."""
+"""`dragoman models`: list the catalog and the sets, fetch models ahead of use, check their files."""
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from models.errors import DragomanError, InvalidInput, ModelUnavailable
-from service.commands import machine
-from service.commands.session import JSON, Session, note, write, write_json, write_table
-from service.commands.sets import gigabytes, set_lines, set_rows
+from service.cli import machine
+from service.cli.machine import gigabytes
+from service.cli.session import JSON, Session, note, write, write_json, write_table
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from models.catalog import Catalog
     from models.entry import ModelEntry
     from models.inspection import Inspection
     from service.runtime import Runtime
@@ -44,7 +45,7 @@ def models() -> None:
 @JSON
 @click.pass_obj
 def list_models(session: Session, as_json: bool) -> None:
-    """Show every model that can be used by its name, its size on this disk, and whether it is here."""
+    """List every model of the catalog, with its size on disk and whether it is here."""
     from models.inventory import bytes_on_disk, is_prepared
 
     with session.runtime() as runtime:
@@ -74,24 +75,64 @@ def list_models(session: Session, as_json: bool) -> None:
 @JSON
 @click.pass_obj
 def sets(session: Session, as_json: bool) -> None:
-    """Show the sets of models, what each takes, and which of them suits this machine."""
+    """List the sets of models, what each needs, and which one suits this machine."""
     with session.runtime() as runtime:
-        rows = set_rows(runtime.catalog, runtime.settings.models)
+        rows = _set_rows(runtime.catalog, runtime.settings.models)
     if as_json:
         write_json(rows)
     else:
-        write("\n\n".join(map(set_lines, rows)))
+        write("\n\n".join(map(_set_lines, rows)))
+
+
+def _set_rows(catalog: "Catalog", chosen: str) -> list[dict[str, Any]]:
+    """Return each set with what it takes, in bytes."""
+    from models.sets import load_sets
+
+    suits, found = machine.fitting(catalog).name, machine.memory()
+    device = "cuda" if machine.gpus() else "cpu"
+    return [
+        {
+            "name": each.name,
+            "models": list(dict.fromkeys((here.summarize, here.translate))),
+            "better": list(each.betters),
+            "good_at": each.good_at,
+            "device": each.device,
+            "download_bytes": here.download_bytes(catalog),
+            "cpu_memory_bytes": here.memory_bytes(catalog, "cpu"),
+            "gpu_memory_bytes": each.memory_bytes(catalog, "cuda"),
+            "suits": each.name == suits,
+            "chosen": each.name == chosen,
+        }
+        for each in load_sets().values()
+        for here in [each.on(device, found and found[0])]
+    ]
+
+
+def _set_lines(row: Mapping[str, Any]) -> str:
+    """Return a set in some lines."""
+    marks = [
+        word for word, is_so in (("chosen", row["chosen"]), ("suits this machine", row["suits"])) if is_so
+    ]
+    cpu = f"{gigabytes(row['cpu_memory_bytes'])} of memory, or " if row["device"] == "any" else ""
+    lines = [
+        row["name"] + (f" ({', '.join(marks)})" if marks else ""),
+        f"good at {row['good_at']}",
+        ", ".join(row["models"]),
+        *([f"as it suits requests, fetched then: {', '.join(row['better'])}"] if row["better"] else []),
+        f"{gigabytes(row['download_bytes'])} to fetch; {cpu}{gigabytes(row['gpu_memory_bytes'])} of a GPU's",
+    ]
+    return "\n    ".join(lines)
 
 
 @models.command(epilog="Example: dragoman models pull good; dragoman models pull Helsinki-NLP/opus-mt-en-fr")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--pairs", metavar="PAIRS", help="Of a set with a model a pair, those to fetch: en-fr,fr-en.")
+@click.option("--pairs", metavar="PAIRS", help="For a set with a model per pair: which pairs, en-fr,fr-en.")
 @click.pass_obj
 def pull(session: Session, names: Sequence[str], pairs: str | None) -> int:
-    """Fetch sets or models, or put bundled ones together, and print the revision of each.
+    """Download sets or models, or build bundled ones, and print the revision of each.
 
-    The revision is kept: that one is used from then on. What was broken off goes on where it was. Exit code 1
-    if one could not be had.
+    That revision is used from then on. An interrupted download resumes. Exit code 1 if a model is
+    unavailable.
     """
     failed = False
     with session.runtime() as runtime:
@@ -111,7 +152,7 @@ def pull(session: Session, names: Sequence[str], pairs: str | None) -> int:
 
 
 def _entries(runtime: "Runtime", name: str, pairs: str | None) -> list["ModelEntry"]:
-    """The models of a set, after telling how much they are, or the one of this name."""
+    """The models of a set, after telling their size, or the model of this name."""
     from models.sets import load_sets
 
     if (chosen := load_sets().get(name)) is None:
@@ -134,11 +175,11 @@ def _entries(runtime: "Runtime", name: str, pairs: str | None) -> list["ModelEnt
 @JSON
 @click.pass_obj
 def check(session: Session, names: Sequence[str], as_json: bool) -> int:
-    """Compare models with their catalog entries, and verify their files: those named, or all that are here.
+    """Compare models with their catalog entries and verify their files: those named, or all that are here.
 
-    Of those named it shows all that it found out: family, positions, prompts and labels, search settings and
-    where each is from, one sentence's pieces as they are fed, what the vocabulary lacks of a news paragraph.
-    A problem names the catalog's key and its right value; the exit code is 1 then.
+    For models that are named it prints everything it finds: family, positions, prompts and labels, search
+    settings and their origin, a sentence as it is fed, what the vocabulary lacks of a news paragraph. A
+    problem names the key of the catalog and its correct value; the exit code is then 1.
     """
     from models.inspection import inspect
 

@@ -1,17 +1,16 @@
-"""`dragoman summarize`, `translate` and `detect`: a text or document in, its result to stdout or a file."""
+"""`dragoman summarize`, `translate` and `detect`: one text or document in, its result out."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.commands.marks import counted, marked, others, reasons
-from service.commands.options import TaskCommand, task_options
-from service.commands.session import INTERRUPTED, Session, count, note, write
-from service.commands.source import ALLOW_PRIVATE, FILE, Source, read, tells_formats
+from service.cli.options import TaskCommand, task_options
+from service.cli.session import INTERRUPTED, Session, count, note, write
+from service.cli.source import ALLOW_PRIVATE, FILE, Source, read, tells_formats
 from service.documents.formats import BINARY, COMMENTED
 
 if TYPE_CHECKING:
@@ -28,19 +27,19 @@ HTML = click.option(
     "--html/--text",
     "is_html",
     default=None,
-    help="What FILE is. If not given, its name tells; standard input is text.",
+    help="Read FILE as HTML or as text. By default its name decides; standard input is text.",
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="Everything that is known, as JSON.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the full result as JSON.")
 MARK = click.option(
     "--mark",
     is_flag=True,
-    help="Put marks around sentences that the checks found something in, and say on stderr what.",
+    help="Mark flagged sentences in the text, and list the reasons on standard error.",
 )
 OUTPUT = click.option(
     "--output",
     metavar="FILE",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write the result there rather than to standard output.",
+    help="Write the result to FILE instead of standard output.",
 )
 
 
@@ -69,8 +68,7 @@ def summarize(
 ) -> None:
     """Summarize the article in FILE.
 
-    FILE is a file ({FORMATS}), an http:// or https:// address, `-` for standard input, or the words
-    themselves.
+    FILE is a file ({FORMATS}), a URL (http:// or https://), `-` for standard input, or the text itself.
     """
     from service import tasks
     from service.options import SummaryOptions
@@ -108,17 +106,17 @@ def summarize(
 def translate(
     session: Session, /, file: str, mark: bool, output: Path | None, as_json: bool, **options: Any
 ) -> int:
-    """Translate FILE, which keeps its form: documents of Office and the like with --output.
+    """Translate FILE and keep its formatting; office documents need --output.
 
-    FILE is a file ({FORMATS}), an http:// or https:// address, `-` for standard input, or the words
-    themselves. A PDF comes back as text. In a .docx file --mark puts comments on sentences.
+    FILE is a file ({FORMATS}), a URL (http:// or https://), `-` for standard input, or the text itself. A
+    PDF is translated to plain text. In a .docx file --mark adds comments to flagged sentences.
     """
     from service import tasks
     from service.options import TranslationOptions
     from service.recollection import FileMemory
 
     as_document = _is_document(output) and not as_json
-    _check_output(output, file, (".pdf",), "a translated PDF comes back as text")
+    _check_output(output, file, (".pdf",), "a PDF is translated to plain text")
     source = read(file, session.settings(), allow_private=session.allow_private)
     if as_document and output is not None:
         _check_document(output, source, options, mark)
@@ -139,7 +137,7 @@ def translate(
         _put_document(source, source.translated(translation, answer.target, comments), output)
     else:
         _put(translation, output)
-    for line in others(answer.segments if not as_json else ()):
+    for line in _alternatives(answer.segments if not as_json else ()):
         note(line)
     _tell(answer.notes, answer.segments, mark, as_json)
     return code
@@ -151,7 +149,7 @@ def translate(
 @JSON
 @click.pass_obj
 def detect(session: Session, file: str, as_json: bool) -> None:
-    """Say which language FILE is in, and with which confidence (0 to 1)."""
+    """Detect the language of FILE, with a confidence from 0 to 1."""
     from service.answers import render_detection
 
     text = read(file, session.settings(), allow_private=session.allow_private).words()
@@ -207,7 +205,7 @@ def _so_far(request: "TranslationRequest", told: "Mapping[int, SegmentEvent]") -
         translation="".join([*parts, request.text[end:]]),
         segments=segments,
         target=request.target,
-        notes=[f"interrupted: {number} are translated, the others stand as in the source"],
+        notes=[f"interrupted: {number} are translated; the others are left as in the source"],
         partial=True,
     )
 
@@ -244,7 +242,7 @@ def _check_output(output: Path | None, file: str, suffixes: tuple[str, ...], why
     if not output.parent.is_dir():
         raise click.UsageError(f"--output: there is no folder {output.parent}")
     if output.exists() and Path(file).exists() and output.samefile(file):
-        raise click.UsageError("--output is FILE itself, which would be lost")
+        raise click.UsageError("--output and FILE are the same file")
 
 
 def _put(text: str, output: Path | None) -> None:
@@ -282,3 +280,58 @@ def _tell(
         note(number if mark else f"{number}; --mark shows them")
     elif mark:
         note("no sentence is flagged")
+
+
+# ---------------------------------------------------------------------- marks
+
+OPEN, CLOSE = "⟦", "⟧"
+DOUBTFUL = "doubtful"
+
+
+def marked(text: str, sentences: "Sequence[SegmentPart] | Sequence[SentencePart]") -> str:
+    """Return the text with a mark around each flagged sentence, and its number after it."""
+    parts, end = list[str](), 0
+    for number, sentence in _flagged(sentences):
+        start = text.find(sentence.text, end) if sentence.text else -1
+        if start >= 0:
+            after = start + len(sentence.text)
+            parts += [text[end:start], OPEN, sentence.text, CLOSE, f"[{number}]"]
+            end = after
+    return "".join([*parts, text[end:]])
+
+
+def reasons(sentences: "Sequence[SegmentPart] | Sequence[SentencePart]") -> list[str]:
+    """Return a line for each flag, with the number of its sentence's mark."""
+    return [
+        f"[{number}] {flag.severity}: {flag.kind}: {flag.reason}"
+        for number, sentence in _flagged(sentences)
+        for flag in sentence.flags
+    ]
+
+
+def counted(sentences: "Sequence[SegmentPart] | Sequence[SentencePart]") -> str | None:
+    """Return how many sentences are flagged, in words; None if none is."""
+    flagged = [sentence for _, sentence in _flagged(sentences)]
+    if not flagged:
+        return None
+    errors = sum(any(flag.severity == "error" for flag in each.flags) for each in flagged)
+    doubtful = sum(any(flag.kind == DOUBTFUL for flag in each.flags) for each in flagged)
+    told = [f"{errors} with an error" if errors else "", f"{doubtful} doubtful" if doubtful else ""]
+    more = ", ".join(filter(None, told))
+    verb = "is" if len(flagged) == 1 else "are"
+    return f"{len(flagged)} of {len(sentences)} sentences {verb} flagged" + (f": {more}" if more else "")
+
+
+def _alternatives(segments: "Sequence[SegmentPart]") -> Iterator[str]:
+    """Yield each sentence that has alternatives, and these below it."""
+    for each in segments:
+        if each.alternatives:
+            yield each.text.strip()
+            yield from (f"  or: {other}" for other in each.alternatives)
+
+
+def _flagged(
+    sentences: "Sequence[SegmentPart] | Sequence[SentencePart]",
+) -> "Iterator[tuple[int, SegmentPart | SentencePart]]":
+    """The flagged ones, numbered from 1."""
+    return enumerate((sentence for sentence in sentences if sentence.flags), 1)

@@ -1,4 +1,4 @@
-"""What commands share: the settings, a runtime while they work, and where their words go.
+"""What commands share: the settings, a runtime while they work, standard output and standard error.
 
 The result goes to stdout in UTF-8, everything else to stderr.
 """
@@ -30,7 +30,7 @@ INTERRUPTED = 130
 WIDE = 1000
 """Columns of a table that goes into a pipe or a file: enough for any row."""
 
-JSON = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 OpenRuntime = Callable[["Settings"], "Runtime"]
 

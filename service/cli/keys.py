@@ -1,11 +1,11 @@
-"""`dragoman keys`: API keys are made, listed and revoked; a running server hears of it within seconds."""
+"""`dragoman keys`: create, list and revoke API keys; a running server notices within seconds."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.commands.session import JSON, Session, note, write, write_json, write_table
+from service.cli.session import JSON, Session, note, write, write_json, write_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -15,54 +15,57 @@ if TYPE_CHECKING:
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke API keys.
+    """Create, list and revoke API keys.
 
-    They are kept, hashed, in DRAGOMAN_DATA_DIR.
+    Only their hashes are stored, in DRAGOMAN_DATA_DIR.
     """
 
 
 @keys.command(epilog="Example: dragoman keys create newsroom --rate 60/minute --daily-characters 1000000")
 @click.argument("name")
-@click.option("--rate", help="Requests, such as 60/minute or '10/second;1000/day'; else DRAGOMAN_RATE_LIMIT.")
+@click.option("--rate", help="Rate, such as 60/minute or '10/second;1000/day'; else DRAGOMAN_RATE_LIMIT.")
 @click.option(
-    "--daily-characters", type=click.IntRange(1), metavar="N", help="Else DRAGOMAN_DAILY_CHARACTERS."
+    "--daily-characters",
+    type=click.IntRange(1),
+    metavar="N",
+    help="A day; else DRAGOMAN_DAILY_CHARACTERS.",
 )
-@click.option("--admin", is_flag=True, help="It may have the server fetch models, by POST /v1/models.")
+@click.option("--admin", is_flag=True, help="Allow the key to have models fetched (POST /v1/models).")
 @JSON
 @click.pass_obj
 def create(
     session: Session, name: str, rate: str | None, daily_characters: int | None, admin: bool, as_json: bool
 ) -> None:
-    """Make a key and print it: this once, since only its hash is kept."""
+    """Create a key and print it. It is shown only once: only its hash is stored."""
     key, secret = _keys(session).create(name, rate=rate, daily_characters=daily_characters, admin=admin)
     if as_json:
         write_json({**_row(key), "key": secret})
     else:
         write(secret)
-    note(f"made the key {key.id} for {key.name}; it is not shown again")
+    note(f"created key {key.id} for {key.name}; it will not be shown again")
 
 
 @keys.command("list", epilog="Example: dragoman keys list --json")
 @JSON
 @click.pass_obj
 def list_keys(session: Session, as_json: bool) -> None:
-    """Show all keys, by how they begin; the keys themselves are not kept."""
+    """List all keys by their first characters; the keys themselves are not stored."""
     rows = [_row(key) for key in _keys(session).all()]
     if as_json:
         write_json(rows)
     elif rows:
         write_table(_table(rows))
     else:
-        note("there are no keys")
+        note("no keys")
 
 
 @keys.command(epilog="Example: dragoman keys revoke 5f0c9a1e")
 @click.argument("key_id", metavar="ID")
 @click.pass_obj
 def revoke(session: Session, key_id: str) -> None:
-    """Take a key back, for good."""
+    """Revoke a key permanently."""
     key = _keys(session).revoke(key_id)
-    note(f"revoked the key {key.id} of {key.name}")
+    note(f"revoked key {key.id} of {key.name}")
 
 
 def _keys(session: Session) -> "Keys":

@@ -17,8 +17,8 @@ from multiprocessing.connection import Client, Connection
 from pathlib import Path
 
 from service.children import stops_held
-from service.database import private
 from service.settings import Settings
+from service.store.database import private
 
 log = logging.getLogger(__name__)
 

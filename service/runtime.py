@@ -29,12 +29,12 @@ from models.text.language import LanguageDetector
 from service.children import Children
 from service.engine_keeper import ENGINES
 from service.engine_process import EngineProcess, engine_maker
-from service.glossaries import Glossaries
-from service.keys import Keys
-from service.memory import Memory
 from service.settings import Settings
 from service.shared import SharedBoard, SharedState
-from service.suggestions import Suggestions
+from service.store.glossaries import Glossaries
+from service.store.keys import Keys
+from service.store.suggestions import Suggestions
+from service.store.translation_memory import TranslationMemory
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ class Runtime:
         self.glossaries = Glossaries(
             settings.data_dir / "glossaries.sqlite", self.languages, max_bytes=settings.max_glossary_bytes
         )
-        self.memory = Memory(
+        self.memory = TranslationMemory(
             settings.data_dir / "memory.sqlite", self.languages, max_bytes=settings.max_memory_bytes
         )
         self.keys = Keys(settings.data_dir)

@@ -27,14 +27,14 @@ from models.tasks.translator import Translator
 from models.tasks.trust import Trust
 from models.text.language import LanguageDetector
 from service.children import Children
-from service.glossaries import Glossaries
 from service.http import keepalive
 from service.http.server import Server
-from service.keys import Keys
 from service.log import configure_log
-from service.memory import Memory
 from service.settings import Settings
-from service.suggestions import Suggestions
+from service.store.glossaries import Glossaries
+from service.store.keys import Keys
+from service.store.suggestions import Suggestions
+from service.store.translation_memory import TranslationMemory
 
 SLOW_S = 2.5
 
@@ -66,7 +66,7 @@ class CompatRuntime:
         self.pool = pool = Pool(self.languages, capitals, max_source_tokens=100_000, max_new_tokens=100_000)
         self.catalog = pool.catalog
         self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
-        self.memory = Memory(
+        self.memory = TranslationMemory(
             settings.data_dir / "memory.sqlite", self.languages, max_bytes=settings.max_memory_bytes
         )
         self.better = BetterModels(Betters(), pool.as_pool, cast(Store, pool.store), in_background=False)

@@ -44,13 +44,13 @@ from models.text.article.article import Dropped
 from models.text.language import Detection, LanguageDetector
 from models.text.span import Span
 from service.children import Children
-from service.glossaries import Glossaries
 from service.http import connection
 from service.http.server import Server
-from service.keys import Keys
 from service.log import configure_log
-from service.memory import Memory
 from service.settings import Settings
+from service.store.glossaries import Glossaries
+from service.store.keys import Keys
+from service.store.translation_memory import TranslationMemory
 
 ERRORS: dict[str, Callable[[], Exception]] = {
     "!bug": lambda: RuntimeError("a secret of the implementation"),
@@ -264,7 +264,7 @@ class FakeRuntime:
             RealLanguages.load(),
             max_bytes=self.settings.max_glossary_bytes,
         )
-        self.memory = Memory(
+        self.memory = TranslationMemory(
             self.settings.data_dir / "memory.sqlite",
             RealLanguages.load(),
             max_bytes=self.settings.max_memory_bytes,

@@ -25,7 +25,7 @@ from models.text.span import Span
 from service.http.server import Server
 from service.log import configure_log
 from service.settings import Settings
-from service.suggestions import Suggestions
+from service.store.suggestions import Suggestions
 
 PAUSE_S = 0.3
 SUGGESTIONS = "suggestions.jsonl"

@@ -20,10 +20,10 @@ from service.http.admission import Shares
 from service.http.app import create_app
 from service.http.compat.huggingface import _PAIR
 from service.http.forms import PIECE_BYTES, _decoded
-from service.keys import Keys
 from service.schemas.fields import MOST_ERRORS, InvalidFields
 from service.schemas.requests import parse_translate
 from service.settings import Settings
+from service.store.keys import Keys
 
 URLENCODED = "application/x-www-form-urlencoded"
 ROOMY = {"max_request_characters": 200_000, "max_html_characters": 2_000_000}

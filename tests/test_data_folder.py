@@ -10,14 +10,14 @@ import pytest
 from http_fakes import FakeRuntime, settings
 
 from models.errors import InvalidInput
-from service import suggestions
 from service.cli import cli
 from service.errors import StoreUnavailable
-from service.glossary_tables import Dictionary
 from service.http.app import create_app
 from service.jobs.desk import Desk
-from service.keys import Keys
-from service.suggestions import Suggestions
+from service.store import suggestions
+from service.store.glossaries import Dictionary
+from service.store.keys import Keys
+from service.store.suggestions import Suggestions
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from service.http import connection as connection_module
 from service.http.body import ARRIVING, WHOLE_BYTES
 from service.http.connection import Connection
 from service.http.files import NOTES_CHARACTERS, file_answer
-from service.keys import Keys
+from service.store.keys import Keys
 
 STALLED = b"POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 AT_ONCE_S = 5.0

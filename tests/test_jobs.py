@@ -451,7 +451,7 @@ def test_a_job_waits_for_a_model_server_as_long_as_it_is_away(
 
 
 def test_a_glossary_that_is_gone_fails_the_job(client: FlaskClient, desk: Desk, runtime: FakeRuntime) -> None:
-    from service.glossary_tables import Dictionary
+    from service.store.glossaries import Dictionary
 
     made = runtime.glossaries.create("sea", [Dictionary("en", "fr", {"ferry": "bac"})])
     address = put(client, task="translate", texts=["a"], source="en", target="fr", glossary="sea")

@@ -17,7 +17,7 @@ import pytest
 from callback_receiver import CallbackReceiver
 from worker_servers import SLEEP, WITHIN_S, ReversingWorkers, Workers, answer_to, until
 
-from service.keys import Keys
+from service.store.keys import Keys
 
 
 @pytest.fixture(autouse=True)

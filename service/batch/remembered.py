@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from models.engine.protocol import Output
-from service.database import rows_in
+from service.store.database import rows_in
 from service.work.outputs import packed, unpacked
 
 REMEMBERED_UNITS = 512

@@ -20,7 +20,7 @@ from models.errors import DragomanError, InvalidInput
 from service.batch.remembered import SCHEMA as REMEMBERED
 from service.batch.remembered import Remembered
 from service.batch.unit import Done, Kept
-from service.database import rows_in
+from service.store.database import rows_in
 
 VERSION = 1
 

@@ -9,8 +9,7 @@ from models.entry import ModelEntry
 from models.languages import Languages
 from service.batch import preflight
 from service.batch.work import Work
-from service.recollection import FileMemory
-from service.tmx import TmxPair
+from service.store.translation_memory import TmxPair, file_memory
 from service.work.plan import Request, TaskName
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class Task:
 
     def work(self, runtime: "Runtime") -> Work:
         """Return the work on each content."""
-        memory = FileMemory.of(self.pairs, runtime.languages) if self.pairs else None
+        memory = file_memory(self.pairs, runtime.languages) if self.pairs else None
         return Work(runtime, self.request, self.given, memory)
 
     def better(self, betters: Betters, languages: Languages) -> list[tuple[ModelEntry, ...]]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from models.errors import DragomanError
 from models.tasks.steps import Steps
 from models.tasks.summary import SummaryRequest
+from models.tasks.translation import Recall
 from models.text.article.page import read_html
 from service.batch.record import Content
 from service.problems import kind_of
-from service.recollection import FileMemory
 from service.work import plan
 from service.work.plan import Request
 
@@ -34,13 +34,12 @@ class Work:
     runtime: "Runtime"
     options: Request
     given: Mapping[str, Any]
-    memory: FileMemory | None = None
+    recall: Recall | None = None
 
     def steps(self, content: Content) -> Steps[Result]:
         """Return the task for a content. It raises, as it runs, what is wrong with it."""
         text = read_html(content.value).content() if self._is_article(content) else content.value
-        recall = None if self.memory is None else self.memory.recall
-        done = yield from plan.steps(self.runtime, self._request(content, text), recall)
+        done = yield from plan.steps(self.runtime, self._request(content, text), self.recall)
         result = plan.untimed(replace(done, cautions=()))  # those are said once for the whole run
         if self._is_article(content):  # as in a summary: the spans refer to it
             result["source"]["text"] = text

@@ -19,7 +19,7 @@ from models.choices import (
 
 if TYPE_CHECKING:
     from models.tasks.translation import TranslationRequest
-    from service.tmx import TmxPair
+    from service.store.translation_memory import TmxPair
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,13 +27,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _glossary(_context: click.Context, parameter: click.Parameter, file: str | None) -> dict[str, str]:
     """The entries of a TSV file, or of a CSV file by its name."""
     from models.errors import InvalidInput
-    from service.terms import read
+    from service.store.glossaries import read_entries
 
     if file is None:
         return {}
     try:
         text = Path(file).read_text("utf-8-sig")
-        return read(text, "csv" if file.lower().endswith(".csv") else "tsv")
+        return read_entries(text, "csv" if file.lower().endswith(".csv") else "tsv")
     except UnicodeDecodeError as error:
         raise click.BadParameter(f"{file} is not UTF-8 text (byte {error.start + 1})") from error
     except InvalidInput as error:
@@ -42,12 +42,12 @@ def _glossary(_context: click.Context, parameter: click.Parameter, file: str | N
 
 def _remembered(_context: click.Context, _parameter: click.Parameter, file: str | None) -> "list[TmxPair]":
     from models.errors import InvalidInput
-    from service import tmx
+    from service.store.translation_memory import read_tmx
 
     if file is None:
         return []
     try:
-        return tmx.read(Path(file).read_bytes())
+        return read_tmx(Path(file).read_bytes())
     except InvalidInput as error:
         raise click.BadParameter(f"{file}: {error.message}") from error
 

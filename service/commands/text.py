@@ -114,7 +114,7 @@ def translate(
     FILE is a file ({FORMATS}), an http:// or https:// address, `-` for standard input, or the words
     themselves. A PDF comes back as text. In a .docx file --mark puts comments on sentences.
     """
-    from service.recollection import FileMemory
+    from service.store.translation_memory import file_memory
     from service.work.flagged import comments_on
 
     as_document = _is_document(output) and not as_json
@@ -127,7 +127,7 @@ def translate(
 
     with session.runtime() as runtime:
         pairs = options["remembered"]
-        recall = FileMemory.of(pairs, runtime.languages).recall if pairs else None
+        recall = file_memory(pairs, runtime.languages) if pairs else None
         answer, code = _translated(session, runtime, request, recall)
     in_text, in_comments = mark and not as_document, mark and as_document
     translation = marked(answer.translation, answer.segments) if in_text else answer.translation

@@ -15,8 +15,8 @@ from service.http.admission import Gate
 from service.http.allowance import Caller
 from service.http.arrival import Arrivals
 from service.http.forms import BoundedRequest
-from service.keys import Key, Keys
 from service.settings import Settings
+from service.store.keys import Key, Keys
 
 if TYPE_CHECKING:
     from service.http.compat.family import Family

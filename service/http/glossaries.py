@@ -8,10 +8,7 @@ from pydantic import BaseModel
 from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput, Overloaded, UnsupportedLanguage
-from service import terms
 from service.errors import StoreUnavailable, UnknownGlossary
-from service.glossaries import Glossaries
-from service.glossary_tables import DictionarySize, Glossary
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
 from service.http.work import RequestRunner
@@ -24,6 +21,7 @@ from service.schemas.glossaries import (
     parse_glossary,
     render_glossary,
 )
+from service.store.glossaries import DictionarySize, Glossaries, Glossary, write_tsv
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -134,7 +132,7 @@ class GlossaryViews:
         glossary = self._find(named)
         pair = self._pair(glossary)
         entries = self._own().entries(glossary.id, pair.source, pair.target)
-        return Response(terms.write_tsv(entries), content_type=f"{TSV}; charset=utf-8")
+        return Response(write_tsv(entries), content_type=f"{TSV}; charset=utf-8")
 
     def delete(self, named: str) -> Response:
         self._own().delete(self._find(named).id)

@@ -8,12 +8,10 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel
 
 from models.errors import InvalidInput, Overloaded, UnsupportedLanguage
-from service import tmx
 from service.errors import StoreUnavailable
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
 from service.http.work import RequestRunner
-from service.memory import MemoryPair
 from service.schemas.documents import parse_form
 from service.schemas.memory import (
     MemoryAnswer,
@@ -24,11 +22,12 @@ from service.schemas.memory import (
     MemoryQuery,
     parse_memory,
 )
+from service.store.translation_memory import TMX_TYPE, MemoryPair, read_tmx, write_tmx
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
 
-XML = frozenset({tmx.MEDIA_TYPE, "application/xml", "text/xml"})
+XML = frozenset({TMX_TYPE, "application/xml", "text/xml"})
 """Bodies that are a TMX file."""
 
 _NEW = {"source": "en", "target": "fr", "entries": {"The talks go on.": "Les pourparlers se poursuivent."}}
@@ -39,7 +38,7 @@ KEEP = Operation(
     path="/memory",
     tag="memory",
     summary="Keep translated sentences",
-    description=f"Or send a TMX file as {tmx.MEDIA_TYPE}. Translations take a sentence that is kept as it "
+    description=f"Or send a TMX file as {TMX_TYPE}. Translations take a sentence that is kept as it "
     "stands there, and offer those of nearly the same sentences as alternatives. A key has a memory of its "
     "own, and so has each address without one.",
     body=MemoryBody,
@@ -63,9 +62,9 @@ EXPORT = Operation(
     tag="memory",
     summary="The sentences that are kept, as a TMX file",
     parameters=MemoryQuery,
-    answer_type=tmx.MEDIA_TYPE,
+    answer_type=TMX_TYPE,
     errors=(InvalidInput, StoreUnavailable),
-    examples={"none": Example(answer="".join(tmx.write(())), answer_type=tmx.MEDIA_TYPE)},
+    examples={"none": Example(answer="".join(write_tmx(())), answer_type=TMX_TYPE)},
 )
 FORGET = Operation(
     method="DELETE",
@@ -96,7 +95,7 @@ class MemoryViews:
     def keep(self) -> Response:
         with self._work.place():
             if request.mimetype in XML:
-                pairs = self._work.apart(tmx.read, request.get_data(), field="file")
+                pairs = self._work.apart(read_tmx, request.get_data(), field="file")
             else:
                 pairs = parse_memory(read_json(request))
             self._work.charge(chain.from_iterable((each.text, each.translation) for each in pairs))
@@ -110,7 +109,10 @@ class MemoryViews:
     def export(self) -> Response:
         query = parse_form(MemoryQuery, request.args.to_dict())
         pairs = self._work.memory().sentences(query.source, query.target)
-        answer = Response(tmx.write(pairs), content_type=f"{tmx.MEDIA_TYPE}; charset=utf-8")
+        answer = Response(
+            write_tmx(pairs),
+            content_type=f"{TMX_TYPE}; charset=utf-8",
+        )
         answer.headers["Content-Disposition"] = 'attachment; filename="memory.tmx"'
         return answer
 

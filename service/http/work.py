@@ -17,7 +17,7 @@ from service.http.abandoned import watching
 from service.http.admission import Gate
 from service.http.allowance import Allowance
 from service.http.readiness import Readiness
-from service.memory import Memory
+from service.store.translation_memory import TranslationMemory
 from service.work.plan import Request, steps
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class RequestRunner:
         """Return the request's task, with the caller's translation memory."""
         return steps(self._runtime, request, self.memory().recall)
 
-    def memory(self) -> Memory:
+    def memory(self) -> TranslationMemory:
         """Return the caller's translation memory."""
         return self._runtime.memory.of(g.key_id, g.caller.name)
 

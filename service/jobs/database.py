@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from service.database import Database
+from service.store.database import Database
 
 _TABLES = """
 PRAGMA auto_vacuum = FULL;

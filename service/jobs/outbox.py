@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from service.database import Database
 from service.jobs.job import CallbackStatus, Job
 from service.jobs.store import JOB, job_of
+from service.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)

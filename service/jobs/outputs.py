@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from models.engine.protocol import Output
 from models.tasks.flights import Wanted
-from service.database import Database, rows_in
 from service.jobs.job import Job
 from service.jobs.store import require_running
+from service.store.database import Database, rows_in
 from service.work.outputs import OutputKeys, packed, unpacked
 
 

@@ -15,12 +15,12 @@ from filelock import FileLock, Timeout
 
 from models.errors import Abandoned, EngineGone, InvalidInput, ServerUnavailable
 from models.tasks.stop import Stop
-from service.database import private
 from service.errors import StoreUnavailable
 from service.jobs.courier import Courier
 from service.jobs.job import Gone, Job
 from service.jobs.store import JobStore
 from service.jobs.work import JobWork
+from service.store.database import private
 
 log = logging.getLogger(__name__)
 

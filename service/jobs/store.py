@@ -10,11 +10,11 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 
-from service.database import Database
 from service.errors import UnknownJob
 from service.jobs.job import Gone, Item, Job, NewJob, Status
 from service.jobs.room import require_room
 from service.settings import Settings
+from service.store.database import Database
 from service.work.plan import Result
 
 JOB = (

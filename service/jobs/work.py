@@ -11,7 +11,6 @@ from models.tasks.driver import Driver
 from models.tasks.steps import Event
 from models.tasks.stop import Stop
 from models.tasks.translation import SegmentReady
-from service.database import Database
 from service.errors import StoreUnavailable
 from service.jobs.job import Item, Job
 from service.jobs.outputs import JobOutputs
@@ -19,6 +18,7 @@ from service.jobs.parts import in_parts
 from service.jobs.store import JobStore
 from service.limits import job_limits
 from service.schemas.events import render_event
+from service.store.database import Database
 from service.work import plan
 from service.work.outputs import OutputKeys
 from service.work.plan import PlannedTask, Result

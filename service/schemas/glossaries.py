@@ -6,12 +6,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from models.errors import InvalidInput
-from service import terms
-from service.glossaries import LONGEST_NAME
-from service.glossary_tables import Dictionary, Glossary
 from service.schemas.absent import absent
 from service.schemas.answers import made
 from service.schemas.requests import LanguageCode, validated
+from service.store.glossaries import LONGEST_NAME, Dictionary, Glossary, read_entries
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
 
@@ -73,7 +71,7 @@ def parse_glossary(data: object) -> tuple[str, Dictionary]:
             allowed=forms,
         )
     form, value = given[0], getattr(body, given[0])
-    entries = dict(value) if form == "entries" else terms.read(value, form, form)
+    entries = dict(value) if form == "entries" else read_entries(value, form, form)
     return body.name, Dictionary(body.source, body.target, entries)
 
 

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import InvalidInput
 from service.schemas.requests import LanguageCode, validated
-from service.tmx import TmxPair
+from service.store.translation_memory import TmxPair
 
 
 class MemoryBody(BaseModel):

@@ -7,7 +7,7 @@ import ray
 
 from models.engine.protocol import Output
 from service.batch.remembered import SCHEMA, Remembered
-from service.database import scratch
+from service.store.database import scratch
 
 
 class RayMemory:

@@ -9,14 +9,12 @@ from pydantic import Field
 from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput
-from service import terms
 from service.errors import UnknownGlossary
-from service.glossaries import Glossaries
-from service.glossary_tables import Dictionary, DictionarySize, Glossary
 from service.http.body import read_json
 from service.http.compat.family import ClientFields, answer, directions
 from service.http.work import RequestRunner
 from service.schemas.requests import LONGEST_CODE, LanguageCode, validated
+from service.store.glossaries import Dictionary, DictionarySize, Glossaries, Glossary, read_entries, write_tsv
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -35,7 +33,7 @@ class Entries(ClientFields):
     @property
     def dictionary(self) -> Dictionary:
         """As the store takes it."""
-        return Dictionary(self.source_lang, self.target_lang, terms.read(self.entries, self.entries_format))
+        return Dictionary(self.source_lang, self.target_lang, read_entries(self.entries, self.entries_format))
 
 
 class NewV2(Entries):
@@ -114,7 +112,7 @@ class DeepLGlossaries:
     def entries_v2(self, glossary_id: str) -> Response:
         (pair,) = self._single(glossary_id).pairs
         entries = self._own().entries(glossary_id, pair.source, pair.target)
-        return Response(terms.write_tsv(entries), content_type=f"{TSV}; charset=utf-8")
+        return Response(write_tsv(entries), content_type=f"{TSV}; charset=utf-8")
 
     # ------------------------------------------------------------------ /v3
 
@@ -144,7 +142,7 @@ class DeepLGlossaries:
         found = {
             "source_lang": code(pair.source),
             "target_lang": code(pair.target),
-            "entries": terms.write_tsv(entries).removesuffix("\n"),
+            "entries": write_tsv(entries).removesuffix("\n"),
             "entries_format": "tsv",
         }
         return answer({"dictionaries": [found]})

@@ -35,10 +35,10 @@ from service.http.compat.files import KeptFiles
 from service.http.files import file_answer
 from service.http.forms import BoundedRequest
 from service.http.work import RequestRunner
-from service.recollection import paired
 from service.schemas.problem import Problem
 from service.schemas.requests import LanguageCode, validated
 from service.shared import SharedState
+from service.store.translation_memory import paired
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

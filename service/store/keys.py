@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from models.errors import InvalidInput
-from service.database import Database
 from service.errors import RevokedKey, UnknownKey
 from service.rate import checked_rate
+from service.store.database import Database
 
 FILE = "keys.sqlite"
 START = "drg_"

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from models.errors import InvalidInput
-from service.database import private
 from service.errors import StoreUnavailable
+from service.store.database import private
 
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from service.batch.record import Content
 from service.batch.work import Work
 from service.runtime import Runtime
 from service.settings import Settings
-from service.work.outputs import OutputKeys
+from service.store.results import OutputKeys
 
 WHO = [
     "The minister",
@@ -99,7 +99,7 @@ def whole(runtime: Runtime, texts: list[str], options: TranslationRequest, given
         )
         task = Work(runtime, options, given)
         told = {"dragoman": "bench", "task": "translate", "parameters": {}, "models": {model: ""}}
-        BatchJob(where, How(), task, told, OutputKeys(runtime)).run()
+        BatchJob(where, How(), task, told, OutputKeys(runtime.pool, runtime.store)).run()
         return json.loads(where.summary.read_text())
 
 

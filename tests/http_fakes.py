@@ -252,7 +252,7 @@ class FakeRuntime:
         self.tasks = Tasks()
         self.summarizer = Task(self.tasks.summary)
         self.translator = Task(self.tasks.translation)
-        self.catalog, self.pool = Catalog(), Pool()
+        self.catalog, self.pool, self.store = Catalog(), Pool(), None
         self.languages, self.detector = Languages(), Detector()
         self.checker = Checker(
             RealLanguages.load(), cast(LanguageDetector, self.detector), Trust(cast(ModelPool, self.pool))

@@ -38,7 +38,7 @@ from service.batch.work import ResultKeys, Work
 from service.cli import cli
 from service.commands.session import Session
 from service.settings import Settings
-from service.work.outputs import OutputKeys
+from service.store.results import OutputKeys
 
 # ------------------------------------------------------------------ work
 
@@ -134,7 +134,7 @@ FRENCH = TranslationRequest(text="", target="fr", source="en")
 
 
 def unit_work(runtime, memory=None, timeout_s=None):
-    return UnitWork(Work(runtime, FRENCH, GIVEN), OutputKeys(runtime), memory, timeout_s)
+    return UnitWork(Work(runtime, FRENCH, GIVEN), OutputKeys(runtime.pool, runtime.store), memory, timeout_s)
 
 
 def unit(*texts, sees=0):
@@ -514,7 +514,7 @@ def test_units_done_elsewhere_give_the_same_output(tmp_path):
         makers.append(Elsewhere(UnitWork(task, keys, memory)))
         return makers[-1]
 
-    task, keys = Work(runtime, FRENCH, GIVEN), OutputKeys(runtime)
+    task, keys = Work(runtime, FRENCH, GIVEN), OutputKeys(runtime.pool, runtime.store)
     told = {"dragoman": "0", "task": "translate", "models": {"m": "r1"}}
     for name, make in (("here", None), ("there", elsewhere)):
         BatchJob(Where(str(source), str(tmp_path / name)), How(), task, told, keys, make).run()

@@ -29,7 +29,7 @@ from service.batch.tally import Tally
 from service.batch.unit import Doer, Kept, UnitMemory
 from service.batch.window import UNIT_SIZES, WINDOW_SIZES, Window, windows
 from service.batch.work import ResultKeys, Work
-from service.work.outputs import OutputKeys
+from service.store.results import OutputKeys
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from service.batch.jsonl import dumps
 from service.batch.record import Content
 from service.batch.unit import Done, Kept, Unit, UnitMemory
 from service.batch.work import Result, Work, row_error
-from service.work.outputs import OutputKeys
+from service.store.results import OutputKeys
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from models.engine.protocol import Output
 from service.store.database import rows_in
-from service.work.outputs import packed, unpacked
+from service.store.results import packed, unpacked
 
 REMEMBERED_UNITS = 512
 """Sentences of so many units are remembered, some hundred thousand."""

@@ -9,8 +9,9 @@ from models.entry import ModelEntry
 from models.languages import Languages
 from service.batch import preflight
 from service.batch.work import Work
+from service.store.results import TaskName
 from service.store.translation_memory import TmxPair, file_memory
-from service.work.plan import Request, TaskName
+from service.work.plan import Request
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

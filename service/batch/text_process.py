@@ -13,7 +13,7 @@ from models.errors import DragomanError, EngineFailed
 from service.batch.lanes import UnitWork
 from service.batch.task import Order
 from service.batch.unit import Done
-from service.work.outputs import OutputKeys
+from service.store.results import OutputKeys
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def _opened(line: "_Line", order: Order, engines: Path, remembers: bool) -> Unit
     runtime.part_engines(engines)  # the other process has had them loaded and tried
     return UnitWork(
         order.task.work(runtime),
-        OutputKeys(runtime),
+        OutputKeys(runtime.pool, runtime.store),
         line if remembers else None,
         order.record_timeout_s,
         runtime.device,

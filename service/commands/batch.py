@@ -119,7 +119,7 @@ def _batch_here(session: Session, options: BatchOptions, task: "Task") -> int:
     from models.tasks.route import cautions
     from service.batch.job import BatchJob
     from service.batch.processes import text_processes
-    from service.work.outputs import OutputKeys
+    from service.store.results import OutputKeys
 
     given, marks = _better(session, options, task)
     with session.runtime(**given) as runtime:
@@ -143,7 +143,9 @@ def _batch_here(session: Session, options: BatchOptions, task: "Task") -> int:
             make_doer = _by_ray(session.opener(**given), options, task, models, session.settings().device)
         elif count > 1:
             make_doer = _by_processes(session.opener(**given), options, task, runtime.part_engines(), count)
-        job = BatchJob(where, how, task.work(runtime), told, OutputKeys(runtime), make_doer, marks)
+        job = BatchJob(
+            where, how, task.work(runtime), told, OutputKeys(runtime.pool, runtime.store), make_doer, marks
+        )
         if options.dry_run:
             with session.waiting("looking through the input"):
                 estimate = job.estimate(runtime.detector)

@@ -33,7 +33,7 @@ from service.http.status import Status
 from service.http.trust import TrustViews
 from service.http.v1 import V1
 from service.http.work import RequestRunner
-from service.jobs.desk import Desk
+from service.jobs import JobService
 from service.limits import job_limits
 from service.settings import ClientFamily
 from service.shared import SharedState
@@ -53,13 +53,13 @@ def create_app(
     *,
     metrics: Metrics | None = None,
     readiness: Readiness | None = None,
-    desk: Desk | None = None,
+    jobs: JobService | None = None,
     shared: SharedState | None = None,
 ) -> Flask:
     """A Flask application over the runtime.
 
     `metrics` is given by whoever also hands its `observe_batch` to the runtime, `readiness` by whoever
-    starts it; without one the runtime is taken as it is. `desk` is given by whoever starts its runner;
+    starts it; without one the runtime is taken as it is. `jobs` is given by whoever starts it;
     without one jobs are taken, and wait. `shared` is what several workers of one server share.
     """
     metrics = metrics or Metrics()
@@ -77,8 +77,8 @@ def create_app(
     arrivals = Arrivals(arriving, runtime.settings, dict.fromkeys(JOB_BODIES, long), shared)
     allowance = Allowance(runtime.settings.limits_storage, shared)
     work = RequestRunner(runtime, gate, readiness, allowance)
-    jobs = Jobs(runtime, desk or Desk(runtime), allowance, shared)
-    families = _families(runtime, work, readiness, jobs, shared)
+    job_views = Jobs(runtime, jobs or JobService(runtime), allowance, shared)
+    families = _families(runtime, work, readiness, job_views, shared)
     errors.install(app, families)
     browsers.install(app, runtime.settings, _open_to_pages(families))
     Auth(runtime.keys, runtime.settings, gate, arrivals, families).install(app)
@@ -86,7 +86,7 @@ def create_app(
     arrivals.install(app)
     own = (V1, Pulls, TrustViews, Documents, GlossaryViews, MemoryViews)
     views = [each(runtime, work).blueprint() for each in own]
-    views += [Page(runtime.settings).blueprint(), Docs(runtime.settings).blueprint(), jobs.blueprint()]
+    views += [Page(runtime.settings).blueprint(), Docs(runtime.settings).blueprint(), job_views.blueprint()]
     views += [Status(readiness, metrics).blueprint(), *(each.blueprint() for each in families)]
     for routes in views + _tools(runtime, work):
         app.register_blueprint(routes)

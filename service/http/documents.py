@@ -12,7 +12,8 @@ from service.http.openapi import WORK_ERRORS, Operation, add
 from service.http.work import RequestRunner
 from service.schemas.answers import SummaryAnswer
 from service.schemas.documents import SummarizeForm, TranslateForm, parse_form
-from service.work.plan import TaskName, of_document
+from service.store.results import TaskName
+from service.work.plan import of_document
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

@@ -8,15 +8,13 @@ from models.errors import InvalidInput
 from service.errors import JobNotDone, StoreUnavailable, UnknownJob
 from service.http.files import file_answer
 from service.http.openapi import Example, Operation
-from service.jobs.job import Job
-from service.jobs.schemas import PartialAnswer, ResultQuery, render_job
-from service.jobs.store import JobStore
 from service.schemas.answers import SummaryAnswer, TranslationAnswer
+from service.schemas.jobs import PartialAnswer, ResultQuery, render_job
 from service.schemas.problem import Problem
 from service.schemas.results import SummaryResults, TranslationResults
-from service.work.plan import PROBLEM
+from service.store.jobs import Job, JobStore
+from service.store.results import JSON, PROBLEM
 
-JSON = "application/json"
 _SO_FAR = {
     "id": "0d4c8f6f2b7f4d07a2f0f4b9a4a1d6a3",
     "task": "translate",

@@ -16,9 +16,10 @@ from service.http.files import sent_file
 from service.http.forms import FORM
 from service.http.job_results import RESULT, answer
 from service.http.openapi import Example, Operation, add
-from service.jobs.desk import Desk
-from service.jobs.job import Form, Job, NewJob
-from service.jobs.schemas import (
+from service.jobs import JobService
+from service.limits import job_limits
+from service.schemas.documents import parse_form
+from service.schemas.jobs import (
     BODIES,
     FORMS,
     JobAnswer,
@@ -34,11 +35,11 @@ from service.jobs.schemas import (
     render_jobs,
     task_of,
 )
-from service.limits import job_limits
-from service.schemas.documents import parse_form
 from service.schemas.requests import given_field, validated
 from service.shared import SharedState
-from service.work.plan import Result, TaskName, asked, terms_of
+from service.store.jobs import Form, Job, NewJob
+from service.store.results import StoredResult, TaskName
+from service.work.plan import asked, failure, terms_of
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -118,11 +119,11 @@ DELETE = Operation(
 
 
 class Jobs:
-    """The views of a desk."""
+    """The views of /v1/jobs."""
 
-    def __init__(self, runtime: "Runtime", desk: Desk, allowance: Allowance, shared: SharedState):
+    def __init__(self, runtime: "Runtime", service: JobService, allowance: Allowance, shared: SharedState):
         self._runtime = runtime
-        self.desk = desk
+        self.service = service
         self._allowance = allowance
         self._limits = job_limits(runtime.settings)
         self._retention_s = runtime.settings.job_retention_s
@@ -154,35 +155,35 @@ class Jobs:
         with self._gate.enter(g.caller.name, self._longest if length is None else length):
             new = read()
             self._check_names(new)
-            return self.desk.take(new)
+            return self.service.take(new)
 
     def _look_up_callback(self, job: Job) -> None:
         """Raise InvalidInput where it may not go. Beyond so many at once that is seen when it is sent."""
         try:
             with self._looking_up.enter():
-                self.desk.look_up_callback(job)
+                self.service.look_up_callback(job)
         except Overloaded:
             return
 
     def list(self) -> Response:
         query = parse_form(ListQuery, request.args.to_dict())
-        jobs = self.desk.store.page(_owner(), limit=query.limit + 1, before=query.before)
+        jobs = self.service.store.page(_owner(), limit=query.limit + 1, before=query.before)
         page = render_jobs(jobs, query.limit, self._retention_s)
         return Response(page.model_dump_json(), mimetype="application/json")
 
     def find(self, job_id: str) -> Job:
         """Return the caller's job. Raises UnknownJob."""
-        return self.desk.store.get(job_id, _owner())
+        return self.service.store.get(job_id, _owner())
 
     def get(self, job_id: str) -> Response:
         return self._shown(self.find(job_id))
 
     def result(self, job_id: str) -> Response:
         query = parse_form(ResultQuery, request.args.to_dict())
-        return answer(self.desk.store, self.find(job_id), query, self._retention_s)
+        return answer(self.service.store, self.find(job_id), query, self._retention_s)
 
     def delete(self, job_id: str) -> Response:
-        self.desk.remove(job_id, _owner())
+        self.service.remove(job_id, _owner())
         return Response(status=204)
 
     # ------------------------------------------------------------------ from requests to jobs
@@ -203,7 +204,7 @@ class Jobs:
             form,
             options(body),
             [
-                Result.of_error(item, g.request_id, i) if isinstance(item, InvalidInput) else content
+                failure(item, g.request_id, i) if isinstance(item, InvalidInput) else content
                 for i, (item, content) in enumerate(zip(items, sent, strict=True))
             ],
             body.callback,
@@ -238,7 +239,7 @@ class Jobs:
         task: TaskName,
         form: Form,
         own: Mapping[str, Any],
-        contents: Sequence[str | bytes | Result],
+        contents: Sequence[str | bytes | StoredResult],
         callback: str | None,
     ) -> NewJob:
         return NewJob(

@@ -39,7 +39,7 @@ from service.shared import SharedState
 from service.workers import server_workers
 
 if TYPE_CHECKING:
-    from service.jobs.desk import Desk
+    from service.jobs import JobService
     from service.runtime import Runtime
 
 OnBatch = Callable[[str, BatchRecord], None]
@@ -81,7 +81,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         """In a worker that takes the place of one that has ended: this worker."""
         self._runtime: Runtime | None = None
         self._readiness: Readiness | None = None
-        self._desk: Desk | None = None
+        self._jobs: JobService | None = None
         # gunicorn would start anew when its terminal is closed, and hold the port with nobody there to stop
         # it. Under nohup, which has the signal ignored, it stays.
         ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
@@ -143,7 +143,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         # Imported here, in the worker: the master, which only watches, would hold 70 MB more.
         from service.http.app import create_app
         from service.http.metrics import Metrics
-        from service.jobs.desk import Desk
+        from service.jobs import JobService
 
         folder = self._shared.folder
         metrics = Metrics(None if folder is None else folder / METRICS)
@@ -151,12 +151,12 @@ class Server(BaseApplication):  # type: ignore[misc]
         readiness = self._readiness = Readiness(self._runtime, self._shared)
         if self._settings.preload:
             readiness.start(announced=self._replacing is None)
-        self._desk = Desk(self._runtime)
-        self._desk.runner.start(lambda: not readiness.warming_up)
+        self._jobs = JobService(self._runtime)
+        self._jobs.start(lambda: not readiness.warming_up)
         if self._replacing is not None:  # the others serve meanwhile, and a request here would be refused
             _wait(self._replacing, readiness)
         return create_app(
-            self._runtime, metrics=metrics, readiness=readiness, desk=self._desk, shared=self._shared
+            self._runtime, metrics=metrics, readiness=readiness, jobs=self._jobs, shared=self._shared
         )
 
     def _announce(self, server: Any) -> None:
@@ -183,8 +183,8 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def _close(self, server: Any, worker: Any) -> None:
         """Called in the worker when its last request is answered."""
-        if self._desk is not None:
-            self._desk.runner.close()
+        if self._jobs is not None:
+            self._jobs.close()
         if self._runtime is None or self._readiness is None or self._readiness.warming_up:
             return  # in the master, or with models half loaded: nothing runs that could be finished
         self._runtime.close()

@@ -24,8 +24,8 @@ from service.schemas.languages import LanguageList, LanguagePart
 from service.schemas.models import ModelList, ModelPart
 from service.schemas.requests import Asked, DetectBody, SummarizeBody, TranslateBody, parse_detect
 from service.schemas.results import DetectionResults, SummaryResults, TranslationResults
+from service.store.results import TaskName
 from service.work import plan
-from service.work.plan import TaskName
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

@@ -20,7 +20,8 @@ _KEYS_AT_ONCE = 500
 class Database:
     """One file, made at its first use. Threads may share it.
 
-    `kept` names the content in messages; `tables` are SQL that may run again and again.
+    `kept` names the content in messages; `tables` are SQL that may run again and again. All methods raise
+    StoreUnavailable where SQLite raises.
     """
 
     def __init__(self, file: Path, kept: str, tables: str):
@@ -32,10 +33,7 @@ class Database:
 
     @contextmanager
     def transaction(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
-        """Open a connection in a transaction, which is committed unless something is raised.
-
-        Raises StoreUnavailable where SQLite raises.
-        """
+        """Open a connection in a transaction, which is committed unless something is raised."""
         try:
             with closing(self._connect()) as db:
                 db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
@@ -44,20 +42,27 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable(self._kept, self.file, error) from error
 
+    def read(self, query: str, *values: object) -> list[Any]:
+        """Return the rows of one query."""
+        with self.transaction(write=False) as db:
+            return db.execute(query, values).fetchall()
+
+    def write(self, statement: str, *values: object) -> int:
+        """Run one statement; return how many rows it changed."""
+        with self.transaction() as db:
+            return db.execute(statement, values).rowcount
+
     def _connect(self) -> sqlite3.Connection:
         with self._lock:
             if not self._prepared or not self.file.exists():
-                self._prepare()
+                private(self.file)
+                with closing(sqlite3.connect(self.file, timeout=LOCK_TIMEOUT_S)) as db:
+                    db.executescript(self._tables)
                 self._prepared = True
         # A result is read while it is written to a socket, and who closes it then may be another thread.
         db = sqlite3.connect(self.file, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         db.execute("PRAGMA foreign_keys = ON")
         return db
-
-    def _prepare(self) -> None:
-        private(self.file)
-        with closing(sqlite3.connect(self.file, timeout=LOCK_TIMEOUT_S)) as db:
-            db.executescript(self._tables)
 
 
 def private(file: Path) -> None:
@@ -72,13 +77,6 @@ def private(file: Path) -> None:
         with suppress(OSError):  # it is not there, or another user's, which works as it is
             if each.stat().st_mode & 0o077:
                 each.chmod(0o600)
-
-
-def scratch(tables: str) -> sqlite3.Connection:
-    """Open a database for one thread in a temporary file of SQLite's own, which is gone when it is closed."""
-    db = sqlite3.connect("")
-    db.executescript(tables)
-    return db
 
 
 def rows_in(

@@ -7,7 +7,7 @@ else reads bodies as requests or renders answers.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from models.tasks.steps import Outcome, Steps, Timings
 from models.tasks.summary import Summary, SummaryRequest
@@ -17,43 +17,18 @@ from service.problems import problem
 from service.schemas.answers import SummaryAnswer, TranslationAnswer, render_summary, render_translation
 from service.schemas.requests import Asked, NamedTerms, parse_summarize, parse_translate
 from service.settings import Settings
+from service.store.results import PROBLEM, StoredResult, TaskName
 from service.work.flagged import comments_on, counts, with_report
 from service.work.named_terms import named_terms
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
 
-TaskName = Literal["summarize", "translate"]
 Request = SummaryRequest | TranslationRequest
 Answer = SummaryAnswer | TranslationAnswer
 
 COMMENTS, REPORT, BILLED = "comments", "report", "billed_characters"
 """Options of a document, beside those of its text."""
-PROBLEM = "application/problem+json"
-"""The media type of a result that says why there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """An item's answer as it is given back: JSON, or a file."""
-
-    data: bytes
-    media_type: str = "application/json"
-    filename: str | None = None
-    notes: str = ""
-    """Of a translated document: a line with the counts of its flags, then what its reader should know."""
-
-    @property
-    def failed(self) -> bool:
-        """True for a problem document."""
-        return self.media_type == PROBLEM
-
-    @classmethod
-    def of_error(cls, error: Exception, request_id: str, number: int | None = None) -> "Result":
-        """Return the problem document of an error; `number` is the item's among many."""
-        document = problem(error, request_id)
-        document = document if number is None else document.of_item(number)
-        return cls(document.model_dump_json().encode(), PROBLEM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +38,7 @@ class PlannedTask:
     text: str
     """The text that is read, for whoever counts characters."""
     steps: Steps[Any]
-    result: Callable[[Outcome[Any], float], Result]
+    result: Callable[[Outcome[Any], float], StoredResult]
     """From the outcome and the seconds of the whole request. Raises the outcome's error."""
 
 
@@ -121,9 +96,16 @@ def answer(outcome: Outcome[Any], total_s: float) -> Answer:
     return render_translation(value, outcome.timings, total_s)
 
 
-def result(outcome: Outcome[Any], total_s: float) -> Result:
+def result(outcome: Outcome[Any], total_s: float) -> StoredResult:
     """Return the answer as JSON; see `answer`."""
-    return Result(answer(outcome, total_s).model_dump_json().encode())
+    return StoredResult(answer(outcome, total_s).model_dump_json().encode())
+
+
+def failure(error: Exception, request_id: str, number: int | None = None) -> StoredResult:
+    """Return an error as the problem document that is its result; `number` is the item's among many."""
+    document = problem(error, request_id)
+    document = document if number is None else document.of_item(number)
+    return StoredResult(document.model_dump_json().encode(), PROBLEM)
 
 
 def untimed(value: Summary | Translation) -> dict[str, Any]:
@@ -159,11 +141,11 @@ def of_document(
     return PlannedTask(part.text, steps(runtime, request, recall), partial(_file, file, apart, wanted))
 
 
-def _with_text(request: SummaryRequest, outcome: Outcome[Summary], total_s: float) -> Result:
+def _with_text(request: SummaryRequest, outcome: Outcome[Summary], total_s: float) -> StoredResult:
     """Return the answer with the text that its spans refer to: the caller has only the file."""
     told = render_summary(outcome.unwrap(), outcome.timings, total_s)
     told.source.text = told.source.text or request.text
-    return Result(told.model_dump_json().encode())
+    return StoredResult(told.model_dump_json().encode())
 
 
 def _file(
@@ -172,7 +154,7 @@ def _file(
     wanted: Collection[str],
     outcome: Outcome[Translation],
     total_s: float,
-) -> Result:
+) -> StoredResult:
     done = outcome.unwrap()
     comments = comments_on(done.segments) if COMMENTS in wanted else ()
     made = apart(parsing.translated, *file, done.translation, done.target, comments, field="file")
@@ -181,4 +163,4 @@ def _file(
     if REPORT in wanted:
         made = with_report(made, name, answer(outcome, total_s).model_dump_json(indent=2).encode())
         name = made.name(file[0], done.target)
-    return Result(made.data, made.media_type, name, notes)
+    return StoredResult(made.data, made.media_type, name, notes)

@@ -17,7 +17,7 @@ from service.batch.ray.cluster import reason
 from service.batch.ray.memory import Recalled
 from service.batch.task import Order
 from service.batch.unit import Done, Unit
-from service.work.outputs import OutputKeys
+from service.store.results import OutputKeys
 
 
 class RayWorker:
@@ -59,7 +59,7 @@ class RayWorker:
                 order.task.models(self._runtime)
                 memory = None if self._memory is None else Recalled(self._memory)
                 own = order.task.work(self._runtime)
-                keys = OutputKeys(self._runtime)
+                keys = OutputKeys(self._runtime.pool, self._runtime.store)
                 self._work = UnitWork(own, keys, memory, order.record_timeout_s, actors.device)
             return self._work
 

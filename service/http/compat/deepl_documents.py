@@ -17,9 +17,9 @@ from service.errors import UnknownJob
 from service.http.body import read_json
 from service.http.compat.family import ClientFields, answer, has_json, message
 from service.http.files import file_answer, sent_file
-from service.jobs.job import Job, NewJob
 from service.schemas.problem import Problem
 from service.schemas.requests import validated
+from service.store.jobs import Job, NewJob
 from service.work.plan import BILLED
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class DeepLDocuments:
             raise UnknownJob(f"there is no translation of the document: it is {job.status}")
         if job.status != "done":
             return answer({"message": f"the document is not ready: it is {job.status}"}, NOT_READY)
-        (result,) = self._jobs.desk.store.results(job)
+        (result,) = self._jobs.service.store.results(job)
         response = file_answer(result.data, result.media_type, result.filename, result.notes)
         response.response = self._downloaded(job, g.key_id, result.data)
         response.headers["Content-Length"] = str(len(result.data))
@@ -90,7 +90,7 @@ class DeepLDocuments:
     def _downloaded(self, job: Job, owner: str | None, data: bytes) -> Iterator[bytes]:
         """The file; once all of it was sent, nothing is kept. A client that was cut off may ask again."""
         yield data
-        self._jobs.desk.remove(job.id, owner)
+        self._jobs.service.remove(job.id, owner)
 
     def _job(self, document_id: str) -> Job:
         fields = read_json(request) if has_json(request) else request.form.to_dict()

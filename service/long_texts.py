@@ -44,12 +44,13 @@ def _joined(runtime: "Runtime", request: Any, recall: Recall | None) -> Steps[Tr
             steps_ = runtime.translator.steps(replace(request, text=text, source=source, model=model), recall)
             result = yield from _in_place(steps_, start, before)
             before += len(result.segments)
-            source = result.source  # what the first part is in, all are
-            if result.via is None and " + " not in result.model:
-                model = result.model  # lest a better one that becomes ready does the rest
+            if result.source != "und":  # a part without words tells nothing of the others
+                source = result.source  # what the first part is in, all are
+                if result.via is None and " + " not in result.model:
+                    model = result.model  # lest a better one that becomes ready does the rest
         done.append((start, text, result))
     results = [result for _, _, result in done if result is not None]
-    first = results[0]
+    first = next((result for result in results if result.source != "und"), results[0])
     segments = tuple(
         _moved(segment, start)
         for start, _, result in done
@@ -57,14 +58,29 @@ def _joined(runtime: "Runtime", request: Any, recall: Recall | None) -> Steps[Tr
         for segment in result.segments
     )
     terms = _terms([term for result in results for term in result.terms])
+    ranks = max(len(result.alternatives) for result in results)
     return replace(
         first,
-        translation="".join(text if result is None else result.translation for _, text, result in done),
+        translation=_text(done),
         segments=segments,
         usage=sum((result.usage for result in results), Usage()),
         notes=tuple(notes_on(request, first.detected, first.source, segments, terms)),
         terms=terms,
+        alternatives=tuple(_text(done, rank) for rank in range(ranks)),
     )
+
+
+def _text(done: Sequence[tuple[int, str, Translation | None]], rank: int | None = None) -> str:
+    """Join the parts' translations, or where they have one their alternatives of a rank."""
+    texts = []
+    for _, text, result in done:
+        if result is None:
+            texts.append(text)
+        elif rank is not None and rank < len(result.alternatives):
+            texts.append(result.alternatives[rank])
+        else:
+            texts.append(result.translation)
+    return "".join(texts)
 
 
 def _in_place(task: Steps[Translation], start: int, before: int) -> Steps[Translation]:
@@ -116,7 +132,7 @@ def _parts(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _terms(terms: Sequence[Term]) -> tuple[Term, ...]:
-    """One for each term and what it was to be, with how often it stands in all parts."""
+    """Return one for each term and its translation, with how often it stands in all parts."""
     order = {(term.source, term.target): i for i, term in reversed(list(enumerate(terms)))}
     ranked = sorted(terms, key=lambda term: order[term.source, term.target])
     return tuple(

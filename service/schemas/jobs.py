@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from models.errors import InvalidInput
-from service.jobs.job import CallbackStatus, Job, Status
 from service.schemas.absent import absent
 from service.schemas.answers import SummaryAnswer, TranslationAnswer
 from service.schemas.documents import SummarizeForm, TranslateForm
 from service.schemas.events import SegmentEvent
 from service.schemas.problem import Problem
 from service.schemas.requests import SummarizeBody, TranslateBody
-from service.work.plan import TaskName
+from service.store.jobs import CallbackStatus, Job, Status
+from service.store.results import TaskName
 
 CALLBACK = "POSTed the job's status when it has ended, with the header `Dragoman-Signature`."
 

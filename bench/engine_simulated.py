@@ -22,7 +22,7 @@ from models.engine.seq2seq import Seq2SeqEngine
 from models.engine.seq2seq.loop import Loop
 from models.engine.seq2seq.memory import Limits, limits_for
 from models.engine.seq2seq.runner import Arriving, Runner
-from service.batch.lanes import AT_ONCE
+from service.batch.executor import GENERATIONS_AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -168,8 +168,8 @@ def _in_units(case: Case, articles: int, unit: int) -> dict[str, object]:
     for number in range(articles // unit):
         generations = case.workload.generations(unit * each, case.num_beams, seed=number)
         for tried in (generations, generations[: len(generations) // 10]):
-            for i in range(0, len(tried), AT_ONCE["cuda"]):
-                for future in engine.submit(tried[i : i + AT_ONCE["cuda"]]):
+            for i in range(0, len(tried), GENERATIONS_AT_ONCE["cuda"]):
+                for future in engine.submit(tried[i : i + GENERATIONS_AT_ONCE["cuda"]]):
                     future.result()
     seconds = device.now() - started
     engine.close()

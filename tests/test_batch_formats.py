@@ -24,10 +24,9 @@ from service.batch import jsonl, output, separated, source
 from service.batch.extra import MissingExtra
 from service.batch.output import JsonlOutput
 from service.batch.parquet import COLUMNS, ParquetInput
-from service.batch.record import Content, FieldNames, Record
-from service.batch.row import Row
-from service.batch.window import UNIT_SIZES, WINDOW_SIZES, Size, windows
-from service.batch.work import ResultKeys, Work
+from service.batch.record import Content, FieldNames, Record, Row, RowNames
+from service.batch.task import BatchWork
+from service.batch.windows import UNIT_SIZES, WINDOW_SIZES, Size, windows
 from service.settings import Settings
 
 NAMES = FieldNames()
@@ -320,14 +319,14 @@ class Generated:
             yield Record(i + 1, {"text": f"{i} " + "x" * (i % 500)})
 
 
-KEYS = ResultKeys(Work(FakeRuntime(Settings()), SummaryRequest(), {}), {"task": "t"})
+KEY = BatchWork(FakeRuntime(Settings()), SummaryRequest(), {}).keys({"task": "t"})
 SIZE = WINDOW_SIZES["cpu"]
 
 
 def test_windows_take_no_more_memory_for_more_records():
     def peak(count):
         tracemalloc.start()
-        records = sum(len(w.records) for w in windows(Generated(count), NAMES, KEYS, ("result",), SIZE))
+        records = sum(len(w.records) for w in windows(Generated(count), NAMES, RowNames(), KEY, SIZE))
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert records == count
@@ -340,7 +339,7 @@ def test_windows_end_with_the_characters_of_all_fields():
     """Memory stays flat however much records have beside their texts."""
     fields = {"text": "One.", "own": {"notes": ["a" * 100, "b" * 300]}}
     records = _Listed([Record(i + 1, fields) for i in range(9)])
-    found = windows(records, NAMES, KEYS, ("result",), Size(1024, 1000))
+    found = windows(records, NAMES, RowNames(), KEY, Size(1024, 1000))
     assert [len(each.records) for each in found] == [3, 3, 3]
 
 
@@ -350,7 +349,11 @@ def test_units_hold_what_is_not_known_once_in_order_of_length(lengths, known):
     texts = [str(i % 40) * length for i, length in enumerate(lengths)]
     (window,) = [
         *windows(
-            _Listed([Record(i + 1, {"text": text}) for i, text in enumerate(texts)]), NAMES, KEYS, (), SIZE
+            _Listed([Record(i + 1, {"text": text}) for i, text in enumerate(texts)]),
+            NAMES,
+            RowNames(),
+            KEY,
+            SIZE,
         )
     ] or [None]
     if window is None:

@@ -11,7 +11,7 @@ from models.errors import InvalidInput
 from service.batch.compression import compressed, inner_suffix
 from service.batch.jsonl import dumps, encode
 from service.batch.parquet import ParquetOutput
-from service.batch.row import Row, RowOutput
+from service.batch.record import Row, RowOutput
 
 
 class JsonlOutput:

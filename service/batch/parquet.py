@@ -11,8 +11,7 @@ from typing import Any, BinaryIO
 from models.errors import InvalidInput
 from service.batch.extra import needed
 from service.batch.jsonl import dumps, encode
-from service.batch.record import Record
-from service.batch.row import Row
+from service.batch.record import Record, Row
 
 ROWS_AT_ONCE = 256
 ROWS_A_GROUP = 1024

@@ -1,14 +1,18 @@
-"""One record of an input, and what of it is worked on. Knows no format and no task."""
+"""A record of the input, what of it is worked on, and its row of the output. Knows no format and no task."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from models.errors import InvalidInput
+from models.errors import DragomanError, InvalidInput
+from service.problems import kind_of
 
 Form = Literal["text", "html", "markdown"]
 
 Fields = Mapping[str, Any]
+
+TEXT_OF_RESULT = ("summary", "translation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class FieldNames:
     """True if a first window without any of them is the user's mistake, and not the records'."""
 
     def content(self, record: Record) -> Content:
-        """The record's text or HTML. A field that is null is not there. Raises InvalidInput."""
+        """Return the record's text or HTML. A field that is null is not there. Raises InvalidInput."""
         if record.problem is not None:
             raise record.problem
         names = [name for name in (self.text, self.html) if name is not None]
@@ -78,10 +82,59 @@ class FieldNames:
             allowed=there,
         )
 
-    def check(self, record: Record, taken: tuple[str, ...]) -> None:
-        """Raises InvalidInput if the record has a field that the output needs for itself."""
-        for name in taken:
+
+@dataclass(frozen=True, slots=True)
+class RowNames:
+    """The names that a row has beside the record's own fields."""
+
+    result: str = "result"
+    id: str = "id"
+    omitted: tuple[str, ...] = ()
+    """Fields of the record that are left out."""
+
+    def check(self, record: Record) -> None:
+        """Raise InvalidInput if the record has a field that the output needs for itself."""
+        for name in (self.result, "error"):
             if name in record.fields:
                 raise InvalidInput(
                     f"the record has a field {name!r} of its own, a name that the output needs", field=name
                 )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record of the output: with a result, or with an error."""
+
+    fields: Fields
+    id_field: str
+    result_field: str
+    result: str | None = None
+    """JSON."""
+    error: Mapping[str, Any] | None = None
+
+    def text(self) -> str | None:
+        """Return the summary or the translation itself."""
+        if self.result is None:
+            return None
+        result = json.loads(self.result)
+        return next((result[name] for name in TEXT_OF_RESULT if name in result), None)
+
+
+class RowOutput(Protocol):
+    """Writes rows."""
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Add rows."""
+
+
+def row_error(error: Exception) -> dict[str, Any]:
+    """Return the `error` of a row: its kind, as problem documents have it, and its words."""
+    told: dict[str, Any] = {"type": kind_of(error).slug}
+    if not isinstance(error, DragomanError):
+        return told | {"message": f"{type(error).__name__}: {error}"}
+    told["message"] = error.message
+    if error.field is not None:
+        told["field"] = error.field
+    if error.allowed is not None:
+        told["allowed"] = error.allowed
+    return told

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from service.batch import plots
-from service.batch.findings import Findings
-from service.batch.progress import duration
+from service.batch.progress import Findings, duration
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --soft: #666; --paper: #fff; --bar: #3465a4; --rule: #ddd }

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.text.language import LanguageDetector
-from service.batch.lanes import UnitWork
+from service.batch.executor import Unit, UnitRunner
 from service.batch.record import Content
-from service.batch.store import ResultStore
-from service.batch.unit import Unit
-from service.batch.window import UNIT_SIZES, Window
+from service.batch.windows import UNIT_SIZES, Window
+from service.store.batch_cache import BatchCache
 
 ALL_OF = 2000
 ONE_IN = 100
@@ -53,17 +52,17 @@ class Survey:
         }
 
 
-def survey(windows: Iterable[Window], store: ResultStore, detector: LanguageDetector) -> Survey:
+def survey(windows: Iterable[Window], cache: BatchCache, detector: LanguageDetector) -> Survey:
     """Look through all of the input."""
     seen = Survey()
     for window in windows:
-        _count(seen, window, store)
+        _count(seen, window, cache)
         _detect(seen, window, detector)
     return seen
 
 
-def _count(seen: Survey, window: Window, store: ResultStore) -> None:
-    known = store.known(window.wanted())
+def _count(seen: Survey, window: Window, cache: BatchCache) -> None:
+    known = cache.known(window.wanted())
     todo = [place for unit in window.units(known, UNIT_SIZES["cpu"]) for place in unit]
     found = sum(key in known for key in window.keys)
     seen.records += len(window.records)
@@ -97,10 +96,10 @@ def _detect(seen: Survey, window: Window, detector: LanguageDetector) -> None:
             seen.languages[detector.detect(content.value).language] += 1
 
 
-def measured_rate(sample: list[Content], work: UnitWork) -> float | None:
+def measured_rate(sample: list[Content], runner: UnitRunner) -> float | None:
     """Characters a second over the sample, whose results are thrown away; None if it is empty."""
     if not sample:
         return None
     start = time.monotonic()
-    work.do(Unit(0, -1, tuple(sample)))
+    runner.do(Unit(0, -1, tuple(sample)))
     return sum(len(content.value) for content in sample) / max(1e-6, time.monotonic() - start)

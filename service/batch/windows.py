@@ -5,14 +5,13 @@ how fast anything is.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from models.errors import InvalidInput
-from service.batch.record import Content, FieldNames, Record
+from service.batch.record import Content, FieldNames, Record, RowNames, row_error
 from service.batch.source import RecordSource
-from service.batch.work import ResultKeys, row_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,15 @@ class Window:
         for place, key in enumerate(self.keys):
             if key is not None and key not in known:
                 todo.setdefault(key, place)
-        return _grouped(sorted((len(self.value(place)), place) for place in todo.values()), most)
+        units: list[list[int]] = []
+        characters = 0
+        for length, place in sorted((len(self.value(place)), place) for place in todo.values()):
+            if not units or len(units[-1]) == most.records or characters + length > most.characters:
+                units.append([])
+                characters = 0
+            units[-1].append(place)
+            characters += length
+        return units
 
     def share(self, places: Iterable[int]) -> float:
         """Return the part of the window's characters that these records have, 0 to 1."""
@@ -74,12 +81,21 @@ class Window:
 
 
 def windows(
-    source: RecordSource, names: FieldNames, keys: ResultKeys, taken: tuple[str, ...], most: Size
+    source: RecordSource, fields: FieldNames, rows: RowNames, key: Callable[[Content], bytes], most: Size
 ) -> Iterator[Window]:
-    """Yield the input's windows, in order; no field of a record may have a name in `taken`."""
+    """Yield the input's windows, in order; `key` makes the key of a content's result."""
     window, characters, start = Window(), 0, source.position()
     for record in source.records():
-        characters += _add(window, record, names, keys, taken)
+        content = None
+        try:
+            rows.check(record)
+            content = fields.content(record)
+        except InvalidInput as problem:
+            window.problems[len(window.records)] = row_error(problem)
+        window.records.append(record)
+        window.contents.append(content)
+        window.keys.append(None if content is None else key(content))
+        characters += _characters(record.fields)
         if len(window.records) == most.records or characters >= most.characters:
             window.extent = source.position() - start
             yield window
@@ -89,20 +105,6 @@ def windows(
         yield window
 
 
-def _add(window: Window, record: Record, names: FieldNames, keys: ResultKeys, taken: tuple[str, ...]) -> int:
-    """Add a record; returns about how many characters it has."""
-    try:
-        names.check(record, taken)
-        content = names.content(record)
-    except InvalidInput as problem:
-        window.problems[len(window.records)] = row_error(problem)
-        content = None
-    window.records.append(record)
-    window.contents.append(content)
-    window.keys.append(None if content is None else keys.key(content))
-    return _characters(record.fields)
-
-
 def _characters(value: object) -> int:
     """Return the characters of all strings in a JSON value."""
     if isinstance(value, Mapping):
@@ -110,15 +112,3 @@ def _characters(value: object) -> int:
     if isinstance(value, list):
         return sum(map(_characters, value))
     return len(value) if isinstance(value, str) else 0
-
-
-def _grouped(by_length: Sequence[tuple[int, int]], most: Size) -> list[list[int]]:
-    units: list[list[int]] = []
-    characters = 0
-    for length, place in by_length:
-        if not units or len(units[-1]) == most.records or characters + length > most.characters:
-            units.append([])
-            characters = 0
-        units[-1].append(place)
-        characters += length
-    return units

@@ -1,4 +1,4 @@
-"""OUT.cache: an SQLite file with every result by its key, so that none is made twice.
+"""OUT.cache: an SQLite file with every result of a batch by its key, so that none is made twice.
 
 A unit is committed in one transaction, and so is a window's plan: a kill at any moment leaves units that are
 whole or not begun. Knows keys and JSON; knows no task and no format.
@@ -11,30 +11,34 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from models.engine.protocol import Output
 from models.errors import DragomanError, InvalidInput
-from service.batch.remembered import SCHEMA as REMEMBERED
-from service.batch.remembered import Remembered
-from service.batch.unit import Done, Kept
 from service.store.database import rows_in
+from service.store.results import JSON, PROBLEM, StoredResult, packed, unpacked
 
 VERSION = 1
+REMEMBERED_UNITS = 512
+"""Outputs of so many units are remembered, of some hundred thousand sentences."""
 
-_SCHEMA = f"""
+_OUTPUTS = """
+CREATE TABLE outputs (key BLOB, unit INTEGER, body BLOB, PRIMARY KEY (key, unit)) STRICT, WITHOUT ROWID;
+CREATE INDEX outputs_by_unit ON outputs (unit);
+"""
+_TABLES = f"""
 PRAGMA user_version = {VERSION};
 CREATE TABLE results (key BLOB PRIMARY KEY, failed INTEGER, attempt INTEGER, run INTEGER, body BLOB,
   facts TEXT) STRICT;
 CREATE TABLE plans (window BLOB PRIMARY KEY, first INTEGER, sees INTEGER, units TEXT) STRICT;
-{REMEMBERED}
+{_OUTPUTS}
 CREATE TABLE numbers (name TEXT PRIMARY KEY, value REAL) STRICT;
 """
 
 
-class StoreFailed(DragomanError):
+class CacheFailed(DragomanError):
     """The file cannot be written, for instance because the disk is full."""
 
 
@@ -44,13 +48,60 @@ class WindowPlan:
 
     first: int
     """The number of the first unit."""
-    sees: int
-    """Of all its units; see `Unit.sees`."""
+    cache_horizon: int
+    """The outputs of units up to this number are recalled for its units; those of later ones are not."""
     units: tuple[tuple[int, ...], ...]
     """Each unit's records, by their places in the window."""
 
 
-class ResultStore:
+class OutputCache:
+    """Outputs of units in a table: sentences that stand in later texts too need not be done again.
+
+    A later unit recalls the outputs of units up to its horizon, whatever is in the table by then. Without a
+    connection of the owner's, the table is in a temporary file of SQLite's own, for one thread.
+    """
+
+    def __init__(self, connection: sqlite3.Connection | None = None):
+        if connection is None:
+            connection = sqlite3.connect("", isolation_level=None)
+            connection.executescript(f"PRAGMA journal_mode = OFF; {_OUTPUTS}")
+        self._connection = connection
+
+    def put(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
+        """Keep the outputs of a unit, in place of those it had."""
+        self._connection.execute("DELETE FROM outputs WHERE unit = ?", (unit,))
+        self.keep(unit, outputs)
+
+    def keep(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
+        """Keep more outputs of a unit."""
+        rows = ((key, unit, packed(output)) for key, output in outputs.items())
+        self._connection.executemany("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?)", rows)
+
+    def forget(self, horizon: int) -> None:
+        """Drop the outputs that no unit recalls any more whose horizon is this, or later."""
+        self._connection.execute("DELETE FROM outputs WHERE unit <= ?", (horizon - REMEMBERED_UNITS,))
+
+    def begun(self, unit: int) -> dict[bytes, Output]:
+        """Return what was kept of a unit before it was cut off."""
+        rows = self._connection.execute("SELECT key, body FROM outputs WHERE unit = ?", (unit,))
+        return {key: unpacked(body) for key, body in rows}
+
+    def recall(self, keys: Sequence[bytes], horizon: int) -> dict[bytes, Output]:
+        """Return those that are known: of several outputs of one generation the oldest that still counts."""
+        query = (
+            "SELECT key, body FROM outputs WHERE unit <= ? AND unit > ? AND key IN (%s) ORDER BY unit DESC"
+        )
+        rows = rows_in(self._connection, query, keys, horizon, horizon - REMEMBERED_UNITS)
+        return {key: unpacked(body) for key, body in rows}
+
+    def units(self) -> Iterator[tuple[int, dict[bytes, Output]]]:
+        """Yield all that is in the table, unit by unit."""
+        rows = self._connection.execute("SELECT unit, key, body FROM outputs ORDER BY unit")
+        for unit, own in groupby(rows, key=lambda row: int(row[0])):
+            yield unit, {key: unpacked(body) for _, key, body in own}
+
+
+class BatchCache:
     """The file, locked against a second run; a context manager. Any thread may use it.
 
     Without a path it is a file of the system's own that ends with it. Raises InvalidInput if the file is
@@ -67,7 +118,7 @@ class ResultStore:
         except BaseException:
             self._connection.close()
             raise
-        self._remembered = Remembered(self._connection)
+        self._outputs = OutputCache(self._connection)
         self._attempt: int | None = None
         self._run = 0
 
@@ -80,7 +131,7 @@ class ResultStore:
             run("BEGIN IMMEDIATE")
             found = run("PRAGMA user_version").fetchone()[0]
             if found == 0 and not run("SELECT 1 FROM sqlite_master").fetchone():
-                for statement in filter(str.strip, _SCHEMA.split(";")):
+                for statement in filter(str.strip, _TABLES.split(";")):
                     run(statement)
             elif found != VERSION:
                 raise InvalidInput(f"{path} was made by something else; --restart begins anew")
@@ -90,40 +141,31 @@ class ResultStore:
         except sqlite3.DatabaseError as error:
             raise InvalidInput(f"{path} is not a cache of results ({error})") from error
 
-    def __enter__(self) -> "ResultStore":
+    def __enter__(self) -> "BatchCache":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
+    def __exit__(self, *exception: object) -> None:
         with self._lock:
             self._connection.close()
 
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._transaction() as run:
-            for table in ("results", "plans", "outputs", "numbers"):
-                run(f"DELETE FROM {table}")  # noqa: S608
-
     # ------------------------------------------------------------------ a run
 
-    def begin(self, *, retry_failed: bool) -> None:
-        """With `retry_failed`, results that are errors don't count, unless this same retry made them."""
-        self._run = int(self.number("runs")) + 1
-        self.keep_number("runs", self._run)
-        if not retry_failed:
-            return
-        attempt = int(self.number("attempt"))
-        if not self.number("retrying"):
-            attempt += 1
-            with self._transaction():
-                self._set("attempt", attempt)
-                self._set("retrying", 1)
-        self._attempt = attempt
+    def begin(self, *, restart: bool = False, retry_failed: bool = False) -> None:
+        """Begin a run, after forgetting everything if it is a `restart`.
+
+        With `retry_failed`, results that are errors don't count, unless this same retry made them.
+        """
+        with self._transaction() as run:
+            for table in ("results", "plans", "outputs", "numbers") if restart else ():
+                run(f"DELETE FROM {table}")  # noqa: S608
+            self._run = int(self.number("runs")) + 1
+            self._set("runs", self._run)
+            if retry_failed:
+                self._attempt = int(self.number("attempt"))
+                if not self.number("retrying"):
+                    self._attempt += 1
+                    self._set("attempt", self._attempt)
+                    self._set("retrying", 1)
 
     def finish(self) -> None:
         """Note that the run has come to its end."""
@@ -150,34 +192,40 @@ class ResultStore:
         return {
             key: run < self._run
             for key, failed, attempt, run in rows
-            if not self._is_old_error(failed, attempt)
+            if not failed or self._attempt is None or attempt >= self._attempt
         }
 
-    def results(self, keys: Sequence[bytes]) -> dict[bytes, Kept]:
+    def results(self, keys: Sequence[bytes]) -> dict[bytes, StoredResult]:
         """Return the results of those keys that have one."""
-        rows = self._rows("SELECT key, failed, body, facts FROM results WHERE key IN (%s)", keys)
-        return {key: _kept(bool(failed), body, facts) for key, failed, body, facts in rows}
+        found = {}
+        for key, failed, body, facts in self._rows(
+            "SELECT key, failed, body, facts FROM results WHERE key IN (%s)", keys
+        ):
+            media_type = PROBLEM if failed else JSON
+            found[key] = StoredResult(zlib.decompress(body), media_type, **json.loads(facts))
+        return found
 
-    def commit(self, unit: int, keys: Sequence[bytes], done: Done) -> None:
-        """Keep a unit's results, all of them or none."""
-        attempt = self._attempt or 0
-        results = [
-            (key, kept.failed, attempt, self._run, zlib.compress(kept.body.encode(), 1), _facts(kept))
-            for key, kept in zip(keys, done.kept, strict=True)
+    def commit(
+        self, unit: int, results: Mapping[bytes, StoredResult], outputs: Mapping[bytes, Output]
+    ) -> None:
+        """Keep a unit's results, all of them or none, and its outputs for later units."""
+        rows = [
+            (
+                *(key, result.failed, self._attempt or 0, self._run, zlib.compress(result.data, 1)),
+                json.dumps({"language": result.language, "flags": dict(result.flags)}),
+            )
+            for key, result in results.items()
         ]
         with self._transaction():
-            self._connection.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)", results)
-            self._remembered.put(unit, done.remember)
-
-    def _is_old_error(self, failed: int, attempt: int) -> bool:
-        return bool(failed) and self._attempt is not None and attempt < self._attempt
+            self._connection.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)", rows)
+            self._outputs.put(unit, outputs)
 
     # ------------------------------------------------------------------ plans
 
     def plan(self, window: bytes, units: Callable[[], Sequence[Sequence[int]]]) -> WindowPlan | None:
         """Return the window's plan, made of `units` if it has none yet; None if there is nothing to do.
 
-        What the units see is what those of the last window but one, and of earlier ones, have written: the
+        What the units recall is what those of the last window but one, and of earlier ones, have written: the
         last window's may be in work. That is kept as well, and so is the same after a kill.
         """
         name = window + str(self._attempt or "").encode()
@@ -190,35 +238,35 @@ class ResultStore:
                 return None
             first = int(self.number("units")) + 1
             plan = WindowPlan(first, int(self.number("last_first")) - 1, parts)
-            run("INSERT INTO plans VALUES (?, ?, ?, ?)", (name, first, plan.sees, json.dumps(parts)))
+            run("INSERT INTO plans VALUES (?, ?, ?, ?)", (name, first, plan.cache_horizon, json.dumps(parts)))
             self._set("units", first + len(parts) - 1)
             self._set("last_first", first)
             oldest = int(self.number("last_sees"))  # of the two windows that may be in work
-            self._remembered.forget(oldest)
-            self._set("last_sees", plan.sees)
+            self._outputs.forget(oldest)
+            self._set("last_sees", plan.cache_horizon)
             return plan
 
-    # ------------------------------------------------------------------ memory
+    # ------------------------------------------------------------------ outputs
 
-    def recall(self, keys: Sequence[bytes], sees: int) -> dict[bytes, Output]:
-        """See `UnitMemory`."""
+    def recall(self, keys: Sequence[bytes], horizon: int) -> dict[bytes, Output]:
+        """See `OutputCache`."""
         with self._lock:
-            return self._remembered.recall(keys, sees)
+            return self._outputs.recall(keys, horizon)
 
     def begun(self, unit: int) -> dict[bytes, Output]:
-        """See `UnitMemory`."""
+        """See `OutputCache`."""
         with self._lock:
-            return self._remembered.of_unit(unit)
+            return self._outputs.begun(unit)
 
     def keep(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
-        """See `UnitMemory`."""
+        """See `OutputCache`."""
         with self._transaction():
-            self._remembered.add(unit, outputs)
+            self._outputs.keep(unit, outputs)
 
-    def remembered(self) -> Iterator[tuple[int, dict[bytes, Output]]]:
-        """Yield all outputs that later units may recall, by the units that made them."""
+    def units(self) -> Iterator[tuple[int, dict[bytes, Output]]]:
+        """See `OutputCache`."""
         with self._lock:
-            yield from self._remembered.units()
+            yield from self._outputs.units()
 
     # ------------------------------------------------------------------ inside
 
@@ -240,14 +288,5 @@ class ResultStore:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 if isinstance(error, sqlite3.OperationalError):
-                    raise StoreFailed(f"results cannot be kept: {error}") from error
+                    raise CacheFailed(f"results cannot be kept: {error}") from error
                 raise
-
-
-def _facts(kept: Kept) -> str:
-    return json.dumps({"language": kept.language, "flags": dict(kept.flags)})
-
-
-def _kept(failed: bool, body: bytes, facts: str) -> Kept:
-    told = json.loads(facts)
-    return Kept(zlib.decompress(body).decode(), failed, told["language"], told["flags"])

@@ -119,6 +119,7 @@ def _batch_here(session: Session, options: BatchOptions, task: "Task") -> int:
     from models.tasks.route import cautions
     from service.batch import preflight
     from service.batch.processes import text_processes
+    from service.batch.run import Batch
 
     given, marks = _better(session, options, task)
     with session.runtime(**given) as runtime:

@@ -17,8 +17,6 @@ from fake_runtime import POISON as BUG
 from fake_runtime import FakeRuntime
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from service.store.batch_cache import REMEMBERED_UNITS, BatchCache, CacheFailed
-from service.store.results import PROBLEM, StoredResult
 
 from models.engine.protocol import Output
 from models.errors import Abandoned, EngineGone, InvalidInput
@@ -42,6 +40,8 @@ from service.batch.task import BatchWork
 from service.cli import cli
 from service.commands.session import Session
 from service.settings import Settings
+from service.store.batch_cache import REMEMBERED_UNITS, BatchCache, CacheFailed
+from service.store.results import PROBLEM, StoredResult
 
 # ------------------------------------------------------------------ work
 

@@ -28,13 +28,12 @@ from service.batch.executor import Unit, UnitRunner
 from service.batch.progress import (
     MOST_SAMPLES,
     SLOWEST,
-    Findings,
     PlainProgress,
     Tally,
     TerminalProgress,
     duration,
 )
-from service.batch.record import Content, Record
+from service.batch.record import Content
 from service.batch.run import Batch, Paths, RunOptions
 from service.batch.task import BatchWork
 from service.cli import cli
@@ -632,20 +631,20 @@ def test_duration(seconds, said):
     assert duration(seconds) == said
 
 
-def test_findings_stay_small():
+def test_a_tally_stays_small():
     now = [0.0]
-    count, findings = tally(now), Findings()
+    count = tally(now)
     for i in range(20_000):
         now[0] = i * 1.0
         count.made = i * 3
-        findings.update(count)
-        findings.made(i, StoredResult(b"{}", seconds=i % 977), Record(i, {"id": i}))
-        findings.wrote(i % 5000, StoredResult(b"{}", language="fr", flags={"number": 2}))
-    assert len(findings.samples) <= MOST_SAMPLES
-    assert len(findings.slowest) == SLOWEST
-    assert all(entry[0] == 976 for entry in findings.slowest)
-    assert (findings.flags["number"], findings.flagged) == (40_000, 20_000)
-    assert all(rate == pytest.approx(3.0) for _, rate in findings.rates())
+        count.sample()
+        count.made_one(StoredResult(b"{}", seconds=i % 977), i, i, str(i))
+        count.wrote_one(StoredResult(b"{}", language="fr", flags={"number": 2}), i % 5000)
+    assert len(count.samples) <= MOST_SAMPLES
+    assert len(count.slowest) == SLOWEST
+    assert all(entry[0] == 976 for entry in count.slowest)
+    assert (count.flags["number"], count.flagged) == (40_000, 20_000)
+    assert all(rate == pytest.approx(3.0) for _, rate in count.rates())
 
 
 @settings(max_examples=50, deadline=None)

@@ -24,7 +24,7 @@ from service.batch import jsonl, output, separated, source
 from service.batch.extra import MissingExtra
 from service.batch.output import JsonlOutput
 from service.batch.parquet import COLUMNS, ParquetInput
-from service.batch.record import Content, FieldNames, Record, Row, RowNames
+from service.batch.record import Content, FieldNames, Record, Row
 from service.batch.task import BatchWork
 from service.batch.windows import UNIT_SIZES, WINDOW_SIZES, Size, windows
 from service.settings import Settings
@@ -126,7 +126,6 @@ def test_lone_surrogates_in_own_fields_are_kept():
 def test_a_bad_record_says_what_is_wrong(line, field, said):
     (record,) = lines_of(line)
     with pytest.raises(InvalidInput) as wrong:
-        RowNames().check(record)
         NAMES.content(record)
     assert said in wrong.value.message
     assert wrong.value.field == field
@@ -326,7 +325,7 @@ SIZE = WINDOW_SIZES["cpu"]
 def test_windows_take_no_more_memory_for_more_records():
     def peak(count):
         tracemalloc.start()
-        records = sum(len(w.records) for w in windows(Generated(count), NAMES, RowNames(), KEY, SIZE))
+        records = sum(len(w.records) for w in windows(Generated(count), NAMES, KEY, SIZE))
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert records == count
@@ -339,7 +338,7 @@ def test_windows_end_with_the_characters_of_all_fields():
     """Memory stays flat however much records have beside their texts."""
     fields = {"text": "One.", "own": {"notes": ["a" * 100, "b" * 300]}}
     records = _Listed([Record(i + 1, fields) for i in range(9)])
-    found = windows(records, NAMES, RowNames(), KEY, Size(1024, 1000))
+    found = windows(records, NAMES, KEY, Size(1024, 1000))
     assert [len(each.records) for each in found] == [3, 3, 3]
 
 
@@ -351,7 +350,6 @@ def test_units_hold_what_is_not_known_once_in_order_of_length(lengths, known):
         *windows(
             _Listed([Record(i + 1, {"text": text}) for i, text in enumerate(texts)]),
             NAMES,
-            RowNames(),
             KEY,
             SIZE,
         )

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from models.tasks.running import Effort
-from service.batch.record import Record
 from service.store.results import StoredResult
 
 LINE_EVERY_S = 10.0
@@ -34,7 +33,7 @@ class ErrorKind:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one run."""
+    """Counts of one run, in a few numbers whatever its size."""
 
     size: int | None = None
     """Of the input, in the source's measure."""
@@ -62,8 +61,20 @@ class Tally:
     errors_by_kind: dict[str, ErrorKind] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Files of a folder that were not read, by their suffixes."""
+    lengths: Counter[int] = field(default_factory=Counter)
+    """Records by length: n stands for 2**(n-1) to 2**n - 1 characters."""
+    languages: Counter[str] = field(default_factory=Counter)
+    """Of the records that have a result."""
+    flags: Counter[str] = field(default_factory=Counter)
+    flagged: int = 0
+    """Records with at least one flag."""
+    samples: list[tuple[float, int, int]] = field(default_factory=list)
+    """Seconds since the begin, contents made until then, output tokens until then."""
+    slowest: list[tuple[float, int, str, int]] = field(default_factory=list)
+    """Seconds, line, id, characters; the first is the least slow."""
     clock: Callable[[], float] = time.monotonic
     began: float = field(init=False)
+    _every_s: float = 0.5
 
     def __post_init__(self) -> None:
         self.began = self.clock()
@@ -72,6 +83,32 @@ class Tally:
         """Count a record that is written as an error."""
         known = self.errors_by_kind.setdefault(kind, ErrorKind(line, " ".join(message.split())[:200]))
         known.records += 1
+
+    def made_one(self, result: StoredResult, characters: int, line: int, name: str) -> None:
+        """Count a content that was worked on, of the record with this line and id."""
+        entry = (result.seconds, line, name, characters)
+        if len(self.slowest) < SLOWEST:
+            heapq.heappush(self.slowest, entry)
+        else:
+            heapq.heappushpop(self.slowest, entry)
+
+    def wrote_one(self, result: StoredResult, characters: int) -> None:
+        """Count a record that is written with what came of its content."""
+        self.lengths[characters.bit_length()] += 1
+        if not result.failed:
+            self.languages[result.language] += 1
+        self.flags.update(result.flags)
+        self.flagged += bool(result.flags)
+
+    def sample(self) -> None:
+        """Take a sample of the pace now and then, seldom enough that they don't become many."""
+        last, seconds = self.samples[-1][0] if self.samples else 0.0, self.seconds
+        if seconds - last < self._every_s:
+            return
+        self.samples.append((seconds, self.made, self.tokens))
+        if len(self.samples) > MOST_SAMPLES:
+            self.samples = self.samples[1::2]
+            self._every_s *= 2
 
     @property
     def reached(self) -> float:
@@ -92,6 +129,14 @@ class Tally:
         """Contents made, a second."""
         return self.made / self.seconds if self.seconds > 0 else 0.0
 
+    def rates(self) -> list[tuple[float, float]]:
+        """Return (seconds since the begin, contents a second since the sample before)."""
+        points, before = [], (0.0, 0, 0)
+        for sample in self.samples:
+            points.append((sample[0], (sample[1] - before[1]) / (sample[0] - before[0])))
+            before = sample
+        return points
+
     def tokens_per_s(self) -> float:
         """Output tokens made, a second."""
         return self.tokens / self.seconds if self.seconds > 0 else 0.0
@@ -104,61 +149,7 @@ class Tally:
         return self.seconds * max(0.0, self.size - self.reached) / worked
 
 
-@dataclass(slots=True)
-class Findings:
-    """What a run finds in its input and its results, in a few numbers whatever its size."""
-
-    id_field: str = "id"
-    lengths: Counter[int] = field(default_factory=Counter)
-    """Records by length: n stands for 2**(n-1) to 2**n - 1 characters."""
-    languages: Counter[str] = field(default_factory=Counter)
-    """Of the records that have a result."""
-    flags: Counter[str] = field(default_factory=Counter)
-    flagged: int = 0
-    """Records with at least one flag."""
-    samples: list[tuple[float, int, int]] = field(default_factory=list)
-    """Seconds since the begin, contents made until then, output tokens until then."""
-    slowest: list[tuple[float, int, str, int]] = field(default_factory=list)
-    """Seconds, line, id, characters; the first is the least slow."""
-    _every_s: float = 0.5
-
-    def update(self, tally: Tally) -> None:
-        """Take a sample of the pace now and then, seldom enough that they don't become many."""
-        last = self.samples[-1][0] if self.samples else 0.0
-        if tally.seconds - last < self._every_s:
-            return
-        self.samples.append((tally.seconds, tally.made, tally.tokens))
-        if len(self.samples) > MOST_SAMPLES:
-            self.samples = self.samples[1::2]
-            self._every_s *= 2
-
-    def made(self, characters: int, result: StoredResult, record: Record) -> None:
-        """Count a content that was worked on."""
-        name = str(record.fields.get(self.id_field, ""))[:80]
-        entry = (result.seconds, record.line, name, characters)
-        if len(self.slowest) < SLOWEST:
-            heapq.heappush(self.slowest, entry)
-        else:
-            heapq.heappushpop(self.slowest, entry)
-
-    def wrote(self, characters: int, result: StoredResult) -> None:
-        """Count a record that is written."""
-        self.lengths[characters.bit_length()] += 1
-        if not result.failed:
-            self.languages[result.language] += 1
-        self.flags.update(result.flags)
-        self.flagged += bool(result.flags)
-
-    def rates(self) -> list[tuple[float, float]]:
-        """Return (seconds since the begin, contents a second since the sample before)."""
-        points, before = [], (0.0, 0, 0)
-        for sample in self.samples:
-            points.append((sample[0], (sample[1] - before[1]) / (sample[0] - before[0])))
-            before = sample
-        return points
-
-
-def summary(job: Mapping[str, Any], tally: Tally, findings: Findings, end: str) -> dict[str, Any]:
+def summary(job: Mapping[str, Any], tally: Tally, end: str) -> dict[str, Any]:
     """Return a run in numbers, as JSON."""
     seconds, effort = tally.seconds, tally.effort
     return {
@@ -179,14 +170,14 @@ def summary(job: Mapping[str, Any], tally: Tally, findings: Findings, end: str) 
         "engine_s": round(effort.engine_s, 3),
         "text_s": round(effort.text_s, 3),
         "engine_share": round(min(1.0, effort.engine_s / seconds), 4) if seconds else 0.0,
-        "languages": dict(findings.languages.most_common()),
-        "flags": dict(findings.flags.most_common()),
-        "flagged_records": findings.flagged,
+        "languages": dict(tally.languages.most_common()),
+        "flags": dict(tally.flags.most_common()),
+        "flagged_records": tally.flagged,
         "errors_by_kind": {kind: asdict(each) for kind, each in tally.errors_by_kind.items()},
         "left_out": dict(tally.left_out),
         "slowest": [
             {"seconds": round(own_s, 3), "line": line, "id": name, "characters": characters}
-            for own_s, line, name, characters in sorted(findings.slowest, reverse=True)
+            for own_s, line, name, characters in sorted(tally.slowest, reverse=True)
         ],
     }
 

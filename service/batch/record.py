@@ -38,20 +38,37 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
-    """The names of a record's fields."""
+    """The names of a record's fields, and of what its row has beside them."""
 
     text: str | None = "text"
     """None if only `html` is looked at."""
     html: str | None = "html"
     id: str = "id"
+    result: str = "result"
+    """The row's field for the result."""
+    omit_text: bool = False
+    """True if the row is without the text or HTML."""
     must_exist: bool = False
     """True if a first window without any of them is the user's mistake, and not the records'."""
 
+    @property
+    def contents(self) -> list[str]:
+        """The names of fields that hold a content."""
+        return [name for name in (self.text, self.html) if name is not None]
+
     def content(self, record: Record) -> Content:
-        """Return the record's text or HTML. A field that is null is not there. Raises InvalidInput."""
+        """Return the record's text or HTML. A field that is null is not there.
+
+        Raises InvalidInput, also if the record has a field that the row needs for itself.
+        """
+        for name in (self.result, "error"):
+            if name in record.fields:
+                raise InvalidInput(
+                    f"the record has a field {name!r} of its own, a name that the output needs", field=name
+                )
         if record.problem is not None:
             raise record.problem
-        names = [name for name in (self.text, self.html) if name is not None]
+        names = self.contents
         given = [name for name in names if record.fields.get(name) is not None]
         if len(given) != 1:
             needed = f"one of {' and '.join(names)}" if len(names) > 1 else f"a field {names[0]!r}"
@@ -70,7 +87,7 @@ class FieldNames:
 
     def require_any(self, records: Sequence[Record]) -> None:
         """Raise InvalidInput if they must exist, and none of these records has one."""
-        names = [name for name in (self.text, self.html) if name is not None]
+        names = self.contents
         read = [record for record in records if record.problem is None]
         if not self.must_exist or not read or any(name in each.fields for each in read for name in names):
             return
@@ -81,24 +98,6 @@ class FieldNames:
             field="--html-field" if self.text is None else "--text-field",
             allowed=there,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class RowNames:
-    """The names that a row has beside the record's own fields."""
-
-    result: str = "result"
-    id: str = "id"
-    omitted: tuple[str, ...] = ()
-    """Fields of the record that are left out."""
-
-    def check(self, record: Record) -> None:
-        """Raise InvalidInput if the record has a field that the output needs for itself."""
-        for name in (self.result, "error"):
-            if name in record.fields:
-                raise InvalidInput(
-                    f"the record has a field {name!r} of its own, a name that the output needs", field=name
-                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from service.batch import plots
-from service.batch.progress import Findings, duration
+from service.batch.progress import Tally, duration
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --soft: #666; --paper: #fff; --bar: #3465a4; --rule: #ddd }
@@ -33,18 +33,18 @@ _ENDS = {
 }
 
 
-def page(summary: dict[str, Any], findings: Findings) -> str:
+def page(summary: dict[str, Any], tally: Tally) -> str:
     """The whole page."""
     title = f"dragoman batch {summary['task']}"
     body = [
         f"<h1>{html.escape(title)}</h1><p>{_ENDS[summary['end']]}, {html.escape(summary['ended_at'])}. "
         f"{html.escape(_models(summary))}</p>",
         _numbers(summary),
-        *_length_spread(findings),
-        *_rate(findings),
+        *_length_spread(tally),
+        *_rate(tally),
         *_errors(summary),
-        *_flags(summary, findings),
-        *_languages(findings),
+        *_flags(summary, tally),
+        *_languages(tally),
         *_slowest(summary),
     ]
     return (
@@ -76,13 +76,13 @@ def _numbers(summary: dict[str, Any]) -> str:
     return "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in shown) + "</dl>"
 
 
-def _length_spread(findings: Findings) -> Iterable[str]:
+def _length_spread(tally: Tally) -> Iterable[str]:
     yield "<h2>Length of the records</h2>"
-    if not findings.lengths:
+    if not tally.lengths:
         yield "<p>No record could be read.</p>"
         return
-    span = range(min(findings.lengths), max(findings.lengths) + 1)
-    bars = [(_short(1 << bits), float(findings.lengths[bits])) for bits in span]
+    span = range(min(tally.lengths), max(tally.lengths) + 1)
+    bars = [(_short(1 << bits), float(tally.lengths[bits])) for bits in span]
     yield plots.columns(bars, "Records by length", "fewer characters than this, and at least half as many")
 
 
@@ -93,9 +93,9 @@ def _short(number: int) -> str:
     return str(number)
 
 
-def _rate(findings: Findings) -> Iterable[str]:
+def _rate(tally: Tally) -> Iterable[str]:
     yield "<h2>Rate over time</h2>"
-    points = findings.rates()
+    points = tally.rates()
     if len(points) < 2:
         yield "<p>The run was too short to tell.</p>"
         return
@@ -114,20 +114,20 @@ def _errors(summary: dict[str, Any]) -> Iterable[str]:
         )
 
 
-def _flags(summary: dict[str, Any], findings: Findings) -> Iterable[str]:
+def _flags(summary: dict[str, Any], tally: Tally) -> Iterable[str]:
     yield "<h2>What the checks found</h2>"
-    if not findings.flags:
+    if not tally.flags:
         yield "<p>Nothing.</p>"
         return
     yield f"<p>Flags by kind, in {summary['flagged_records']:,} of {summary['records']:,} records.</p>"
-    yield plots.rows([(kind, float(n)) for kind, n in findings.flags.most_common()], "Flags by kind")
+    yield plots.rows([(kind, float(n)) for kind, n in tally.flags.most_common()], "Flags by kind")
 
 
-def _languages(findings: Findings) -> Iterable[str]:
-    if findings.languages:
+def _languages(tally: Tally) -> Iterable[str]:
+    if tally.languages:
         yield "<h2>Languages of the records</h2>"
         yield plots.rows(
-            [(name, float(n)) for name, n in findings.languages.most_common(20)], "Records by language"
+            [(name, float(n)) for name, n in tally.languages.most_common(20)], "Records by language"
         )
 
 

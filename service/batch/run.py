@@ -22,8 +22,8 @@ from service.batch import output, source
 from service.batch.executor import Executor, LocalExecutor, Unit, UnitResult, UnitRunner
 from service.batch.folder import Folder
 from service.batch.output import JsonlOutput
-from service.batch.progress import Findings, PlainProgress, Tally, described, progress, summary
-from service.batch.record import FieldNames, Row, RowNames, RowOutput
+from service.batch.progress import PlainProgress, Tally, described, progress, summary
+from service.batch.record import FieldNames, Row, RowOutput
 from service.batch.remote import shown
 from service.batch.source import RecordSource
 from service.batch.survey import Survey, measured_rate, survey
@@ -58,8 +58,7 @@ class Paths:
 class RunOptions:
     """How a batch is run."""
 
-    fields: FieldNames = field(default_factory=FieldNames)
-    rows: RowNames = field(default_factory=RowNames)
+    names: FieldNames = field(default_factory=FieldNames)
     restart: bool = False
     forget: bool = False
     retry_failed: bool = False
@@ -123,9 +122,8 @@ class Batch:
     def run(self) -> Tally:
         """Run the batch to its end. Raises TooManyErrors and InvalidInput."""
         paths, options = self._paths, self._options
-        findings = Findings(options.rows.id)
         with ExitStack() as stack:
-            found = stack.enter_context(source.opened(paths.infile, options.fields, paths.format))
+            found = stack.enter_context(source.opened(paths.infile, options.names, paths.format))
             own_windows = self._windows(found)
             cache = stack.enter_context(BatchCache(paths.cache))
             cache.begin(restart=options.restart, retry_failed=options.retry_failed)
@@ -139,13 +137,13 @@ class Batch:
             tally = Tally(found.size)
 
             def update() -> None:
-                findings.update(tally)
+                tally.sample()
                 view.update(tally)
                 if log is not None:
                     log.update(tally)
 
-            run = _Run(cache, executor, out, options, tally, findings, update)
-            with self._told_at_the_end(tally, findings, log):
+            run = _Run(cache, executor, out, options, tally, update)
+            with self._told_at_the_end(tally, log):
                 run.go(own_windows)
                 tally.left_out = found.left_out if isinstance(found, Folder) else {}
                 if tally.made:
@@ -158,7 +156,7 @@ class Batch:
         """Look through the input, and run a sample if no earlier run tells the rate."""
         paths, options = self._paths, self._options
         path = paths.cache if paths.cache is not None and paths.cache.exists() else None
-        with source.opened(paths.infile, options.fields, paths.format) as found, BatchCache(path) as cache:
+        with source.opened(paths.infile, options.names, paths.format) as found, BatchCache(path) as cache:
             seen = survey(self._windows(found), cache, detector)
             rate = cache.number(self._rate_name) or None
         if rate is not None:
@@ -172,15 +170,15 @@ class Batch:
     def _windows(self, found: RecordSource) -> Iterator[Window]:
         """Return the input's windows, once the first one is read, so that a wrong field is told at once."""
         options = self._options
-        every = windows(found, options.fields, options.rows, self._key, WINDOW_SIZES[options.device])
+        every = windows(found, options.names, self._key, WINDOW_SIZES[options.device])
         first = next(every, None)
         if first is None:
             return iter(())
-        options.fields.require_any(first.records)
+        options.names.require_any(first.records)
         return chain((first,), every)
 
     @contextmanager
-    def _told_at_the_end(self, tally: Tally, findings: Findings, log: PlainProgress | None) -> Iterator[None]:
+    def _told_at_the_end(self, tally: Tally, log: PlainProgress | None) -> Iterator[None]:
         end = "failed"
         try:
             yield
@@ -194,7 +192,7 @@ class Batch:
         finally:
             if log is not None:
                 log.say(f"{end}: {described(tally)}")
-            told = summary(self._told, tally, findings, end)
+            told = summary(self._told, tally, end)
             told["ended_at"] = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
             if self._paths.summary is not None:
                 text = json.dumps(told, ensure_ascii=False, indent=2)
@@ -202,7 +200,7 @@ class Batch:
             if self._paths.report is not None:
                 from service.batch.report import page
 
-                self._paths.report.write_text(page(told, findings), "utf-8")
+                self._paths.report.write_text(page(told, tally), "utf-8")
 
 
 @contextmanager
@@ -236,17 +234,15 @@ class _Run:
         out: RowOutput,
         options: RunOptions,
         tally: Tally,
-        findings: Findings,
         update: Callable[[], None],
     ):
         self._cache = cache
         self._executor = executor
         self._out = out
-        self._rows = options.rows
+        self._names = options.names
         self._unit_size: Size = UNIT_SIZES[options.device]
         self._max_errors = options.max_errors
         self._tally = tally
-        self._findings = findings
         self._update = update
         self._in_work: list[_WindowInWork] = []
         self._written_errors = 0
@@ -326,7 +322,9 @@ class _Run:
         tally.worked += share
         own.errors += sum(result.failed for result in done.results)
         for place, result in zip(places, done.results, strict=True):
-            self._findings.made(len(own.window.value(place)), result, own.window.records[place])
+            record = own.window.records[place]
+            name = str(record.fields.get(self._names.id, ""))[:80]
+            tally.made_one(result, len(own.window.value(place)), record.line, name)
         self._check_errors()
 
     def _check_errors(self) -> None:
@@ -350,11 +348,12 @@ class _Run:
                 self._tally.failed(row.error["line"], row.error["type"], row.error["message"])
         for place, key in enumerate(window.keys):
             if key is not None:
-                self._findings.wrote(len(window.value(place)), results[key])
+                self._tally.wrote_one(results[key], len(window.value(place)))
 
     def _row(self, window: Window, place: int, results: Mapping[bytes, StoredResult]) -> Row:
-        record, key, names = window.records[place], window.keys[place], self._rows
-        fields = {name: value for name, value in record.fields.items() if name not in names.omitted}
+        record, key, names = window.records[place], window.keys[place], self._names
+        omitted = names.contents if names.omit_text else ()
+        fields = {name: value for name, value in record.fields.items() if name not in omitted}
         error: Mapping[str, Any]
         if key is None:
             error = window.problems[place]

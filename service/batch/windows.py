@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.errors import InvalidInput
-from service.batch.record import Content, FieldNames, Record, RowNames, row_error
+from service.batch.record import Content, FieldNames, Record, row_error
 from service.batch.source import RecordSource
 
 
@@ -81,15 +81,14 @@ class Window:
 
 
 def windows(
-    source: RecordSource, fields: FieldNames, rows: RowNames, key: Callable[[Content], bytes], most: Size
+    source: RecordSource, names: FieldNames, key: Callable[[Content], bytes], most: Size
 ) -> Iterator[Window]:
     """Yield the input's windows, in order; `key` makes the key of a content's result."""
     window, characters, start = Window(), 0, source.position()
     for record in source.records():
         content = None
         try:
-            rows.check(record)
-            content = fields.content(record)
+            content = names.content(record)
         except InvalidInput as problem:
             window.problems[len(window.records)] = row_error(problem)
         window.records.append(record)

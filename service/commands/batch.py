@@ -324,10 +324,8 @@ def _show(estimate: "Estimate") -> int:
 
 
 def _settings(options: BatchOptions, device: str) -> "tuple[Paths, RunOptions]":
-    from service.batch.record import RowNames
     from service.batch.run import Paths, RunOptions
 
-    fields = options.field_names()
     paths = Paths(
         options.infile,
         options.out,
@@ -337,10 +335,8 @@ def _settings(options: BatchOptions, device: str) -> "tuple[Paths, RunOptions]":
         _path(options.summary),
         _path(options.report),
     )
-    omitted = tuple(name for name in (fields.text, fields.html) if name is not None)
     run_options = RunOptions(
-        fields,
-        RowNames(options.result_field, fields.id, omitted if options.omit_text else ()),
+        options.field_names(),
         restart=options.restart,
         forget=options.forget,
         retry_failed=options.retry_failed,

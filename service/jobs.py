@@ -345,7 +345,7 @@ class RunningJob:
 
     def _plans(self, contents: Sequence[str | bytes]) -> list[PlannedTask]:
         job, runtime = self.job, self._runtime
-        recall = runtime.memory.of(job.owner, job.caller).recall
+        recall = runtime.translation_memory.of(job.owner, job.caller).recall
         if job.form == "document":
             (data,) = contents
             assert isinstance(data, bytes)  # noqa: S101 - a document's content is its bytes

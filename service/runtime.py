@@ -78,7 +78,7 @@ class Runtime:
         self.glossaries = Glossaries(
             settings.data_dir / "glossaries.sqlite", self.languages, max_bytes=settings.max_glossary_bytes
         )
-        self.memory = TranslationMemory(
+        self.translation_memory = TranslationMemory(
             settings.data_dir / "memory.sqlite", self.languages, max_bytes=settings.max_memory_bytes
         )
         self.keys = Keys(settings.data_dir)

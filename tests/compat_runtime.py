@@ -66,7 +66,7 @@ class CompatRuntime:
         self.pool = pool = Pool(self.languages, capitals, max_source_tokens=100_000, max_new_tokens=100_000)
         self.catalog = pool.catalog
         self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
-        self.memory = TranslationMemory(
+        self.translation_memory = TranslationMemory(
             settings.data_dir / "memory.sqlite", self.languages, max_bytes=settings.max_memory_bytes
         )
         self.better = BetterModels(Betters(), pool.as_pool, cast(Store, pool.store), in_background=False)

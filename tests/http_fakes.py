@@ -264,7 +264,7 @@ class FakeRuntime:
             RealLanguages.load(),
             max_bytes=self.settings.max_glossary_bytes,
         )
-        self.memory = TranslationMemory(
+        self.translation_memory = TranslationMemory(
             self.settings.data_dir / "memory.sqlite",
             RealLanguages.load(),
             max_bytes=self.settings.max_memory_bytes,

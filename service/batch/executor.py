@@ -217,13 +217,14 @@ class UnitRunner:
     def _result(self, planned: PlannedTask, outcome: Outcome[Any], seconds: float) -> StoredResult:
         try:
             return planned.result(outcome, seconds)
+        except DeadlineExceeded:
+            limit = f"it was not done in {self._record_timeout_s:g} s and was given up"
+            told = row_error(DeadlineExceeded(limit))
         except Exception as error:  # noqa: BLE001 - any failure is this record's alone
-            told = error
-        if isinstance(told, DeadlineExceeded):
-            told = DeadlineExceeded(f"it was not done in {self._record_timeout_s:g} s and was given up")
-        elif not isinstance(told, DragomanError):
-            log.debug("a bug", exc_info=told)
-        return StoredResult(dumps(row_error(told)).encode(), PROBLEM, seconds=seconds)
+            if not isinstance(error, DragomanError):
+                log.debug("a bug", exc_info=error)
+            told = row_error(error)
+        return StoredResult(dumps(told).encode(), PROBLEM, seconds=seconds)
 
 
 class _OutputsOfUnit:

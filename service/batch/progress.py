@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -185,19 +185,8 @@ def summary(job: Mapping[str, Any], tally: Tally, end: str) -> dict[str, Any]:
 # ---------------------------------------------------------------------- for whoever waits
 
 
-class ProgressView(Protocol):
-    """Shows a run; a context manager around it."""
-
-    def __enter__(self) -> "ProgressView": ...
-
-    def __exit__(self, *exception: object) -> None: ...
-
-    def update(self, tally: Tally) -> None:
-        """Something is done, or some time has passed."""
-
-
-def progress(stream: TextIO = sys.stderr) -> ProgressView:
-    """Return the view that suits the stream."""
+def progress(stream: TextIO = sys.stderr) -> "PlainProgress | TerminalProgress":
+    """Return the view that suits the stream; a context manager."""
     return TerminalProgress(stream) if stream.isatty() else PlainProgress(stream)
 
 

@@ -133,7 +133,8 @@ class Batch:
             out = stack.enter_context(standard_output if paths.out == "-" else output.opened(Path(paths.out)))
             executor = stack.enter_context(self._make_executor(cache if options.reuse else None))
             log = stack.enter_context(_log(paths.log))
-            view = stack.enter_context(progress())
+            view = progress()
+            stack.enter_context(view)
             tally = Tally(found.size)
 
             def update() -> None:

@@ -78,7 +78,7 @@ class RequestRunner:
 
     def memory(self) -> TranslationMemory:
         """Return the caller's translation memory."""
-        return self._runtime.memory.of(g.key_id, g.caller.name)
+        return self._runtime.translation_memory.of(g.key_id, g.caller.name)
 
     def run(self, tasks: Sequence[Steps[Any]], stop: Stop | None = None) -> Outcomes[Any]:
         """Run tasks with the models that are loaded first."""

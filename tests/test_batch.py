@@ -24,7 +24,7 @@ from models.tasks.driver import run
 from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
 from service.batch import plots
-from service.batch.executor import Unit, UnitRunner
+from service.batch.executor import LocalExecutor, Unit
 from service.batch.progress import (
     MOST_SAMPLES,
     SLOWEST,
@@ -136,7 +136,7 @@ FRENCH = TranslationRequest(text="", target="fr", source="en")
 
 
 def unit_work(runtime, memory=None, timeout_s=None):
-    return UnitRunner(BatchWork(runtime, FRENCH, GIVEN), memory, timeout_s)
+    return LocalExecutor(BatchWork(runtime, FRENCH, GIVEN), memory, timeout_s)
 
 
 def unit(*texts, sees=0):
@@ -280,7 +280,7 @@ def test_the_store_keeps_results_and_plans(tmp_path):
         assert cache.results([b"a", b"c"]) == {b"a": StoredResult(b'"\\u00e9"')}
         assert cache.plan(b"other", lambda: [[0]]).first == 3
         cache.finish()
-        assert cache.plan(b"w", lambda: []) is None
+        assert cache.plan(b"w", lambda: []).units == ()
 
 
 def test_errors_count_until_they_are_retried(tmp_path):
@@ -517,7 +517,7 @@ def test_units_done_elsewhere_give_the_same_output(tmp_path):
     runtime, makers = BatchRuntime(Settings()), []
 
     def elsewhere(memory):
-        makers.append(Elsewhere(UnitRunner(task, memory)))
+        makers.append(Elsewhere(LocalExecutor(task, memory)))
         return makers[-1]
 
     task = BatchWork(runtime, FRENCH, GIVEN)

@@ -98,12 +98,13 @@ class Executor(Protocol):
         """Give up what is not done."""
 
 
-class UnitRunner:
-    """Does units, for as many threads as ask: one round at a time is in the engine's queue, whoever's it is.
+class LocalExecutor:
+    """Does units in this process; those submitted in threads: while one is in the engine, the next is read.
 
-    So a unit's batches depend on the unit alone. A record has `record_timeout_s`, if that is not None, for
-    itself alone. Without `outputs` nothing is recalled. `device` is where the models run. `gate` is held
-    while a round is in the engine, by whoever uses the same engine elsewhere too.
+    One round at a time is in the engine's queue, whoever's it is, so a unit's batches depend on the unit
+    alone. A record has `record_timeout_s`, if that is not None, for itself. Without `outputs` nothing is
+    recalled. `device` is where the models run. `gate` is held while a round is in the engine, by whoever uses
+    the same engine elsewhere too.
     """
 
     def __init__(
@@ -127,6 +128,17 @@ class UnitRunner:
         self._tokens = 0
         """Of the drivers that have ended."""
         self._shares: dict[int, float] = {}
+        self._threads = ThreadPoolExecutor(UNITS_AT_ONCE, thread_name_prefix="unit")
+
+    def __enter__(self) -> "LocalExecutor":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def submit(self, unit: Unit) -> "Future[UnitResult]":
+        """Queue a unit."""
+        return self._threads.submit(self.do, unit)
 
     def tokens(self) -> int:
         """See `Executor`."""
@@ -138,8 +150,9 @@ class UnitRunner:
         return dict(self._shares)
 
     def stop(self) -> None:
-        """Give up: units in work end with Abandoned."""
+        """Give up what is not done: units in work end with Abandoned."""
         self._stop.stop()
+        self._threads.shutdown(wait=True, cancel_futures=True)
 
     def do(self, unit: Unit) -> UnitResult:
         """Do a unit. Records that don't end in the time that all have together are tried alone.
@@ -220,7 +233,7 @@ class UnitRunner:
         except DeadlineExceeded:
             limit = f"it was not done in {self._record_timeout_s:g} s and was given up"
             told = row_error(DeadlineExceeded(limit))
-        except Exception as error:  # noqa: BLE001 - any failure is this record's alone
+        except Exception as error:
             if not isinstance(error, DragomanError):
                 log.debug("a bug", exc_info=error)
             told = row_error(error)
@@ -264,31 +277,6 @@ class _OutputsOfUnit:
 
 def _is_short(wanted: Wanted) -> bool:
     return len(wanted.generation.source_ids) <= MOST_RECALLED_TOKENS
-
-
-class LocalExecutor:
-    """Does units in threads of this process: while one is in the engine, the next one's texts are read."""
-
-    def __init__(self, runner: UnitRunner):
-        self._runner = runner
-        self._threads = ThreadPoolExecutor(UNITS_AT_ONCE, thread_name_prefix="unit")
-        self.tokens = runner.tokens
-        self.shares = runner.shares
-
-    def __enter__(self) -> "LocalExecutor":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
-
-    def submit(self, unit: Unit) -> "Future[UnitResult]":
-        """Queue a unit."""
-        return self._threads.submit(self._runner.do, unit)
-
-    def stop(self) -> None:
-        """Give up what is not done."""
-        self._runner.stop()
-        self._threads.shutdown(wait=True, cancel_futures=True)
 
 
 def prepare_ray(*, local: bool) -> None:

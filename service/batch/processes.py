@@ -23,7 +23,7 @@ from models import cores
 from models.engine.protocol import Output
 from models.errors import DragomanError, EngineFailed
 from models.tasks.stop import abandoned
-from service.batch.executor import UNITS_AT_ONCE, Unit, UnitOutputs, UnitResult, UnitRunner
+from service.batch.executor import UNITS_AT_ONCE, LocalExecutor, Unit, UnitOutputs, UnitResult
 from service.batch.task import WorkerSpec
 from service.children import quiet_start
 from service.settings import Settings
@@ -200,17 +200,17 @@ def serve(connection: Connection, spec: WorkerSpec, engines: Path, recalls: bool
     while True:
         unit = parent.received()
         try:
-            if parent.runner is None:
+            if parent.executor is None:
                 runtime = spec.open_runtime()
                 runtime.part_engines(engines)  # the other process has had them loaded and tried
-                parent.runner = UnitRunner(
+                parent.executor = LocalExecutor(
                     spec.task.work(runtime),
                     parent if recalls else None,
                     spec.record_timeout_s,
                     runtime.device,
                     gate=parent,
                 )
-            answer: UnitResult | DragomanError = parent.runner.do(unit)
+            answer: UnitResult | DragomanError = parent.executor.do(unit)
         except DragomanError as error:
             answer = error
         except Exception as error:
@@ -227,7 +227,7 @@ class _Parent:
 
     def __init__(self, connection: Connection):
         self._connection = connection
-        self.runner: UnitRunner | None = None
+        self.executor: LocalExecutor | None = None
 
     def __enter__(self) -> None:
         self._ask("begin")
@@ -262,7 +262,7 @@ class _Parent:
             os._exit(0)
 
     def _ask(self, what: str, *arguments: Any) -> dict[bytes, Output]:
-        assert self.runner is not None  # noqa: S101 - only its work asks
-        self.send(UnitQuestion(what, arguments, self.runner.tokens(), self.runner.shares()))
+        assert self.executor is not None  # noqa: S101 - only its work asks
+        self.send(UnitQuestion(what, arguments, self.executor.tokens(), self.executor.shares()))
         answer: dict[bytes, Output] = self.received()
         return answer

@@ -26,7 +26,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from models.engine.protocol import Output
 from models.errors import DragomanError, EngineFailed, InvalidInput
 from service.batch import preflight
-from service.batch.executor import UNITS_AT_ONCE, Unit, UnitResult, UnitRunner
+from service.batch.executor import UNITS_AT_ONCE, LocalExecutor, Unit, UnitResult
 from service.batch.task import WorkerSpec
 from service.store.batch_cache import BatchCache, OutputCache
 
@@ -234,7 +234,7 @@ class RayWorker:
         self._outputs = outputs
         self._name = uuid.uuid4().hex
         self._lock = threading.Lock()
-        self._runner: UnitRunner | None = None
+        self._executor: LocalExecutor | None = None
 
     def begin(self) -> None:
         """Open the runtime and load the models, unless that is done. Raises DragomanError."""
@@ -251,21 +251,23 @@ class RayWorker:
 
     def progress(self) -> tuple[str, int, Mapping[int, float]]:
         """Return a name of this process's own, the output tokens that it has made, and its units' shares."""
-        if self._runner is None:
+        if self._executor is None:
             return self._name, 0, {}
-        return self._name, self._runner.tokens(), self._runner.shares()
+        return self._name, self._executor.tokens(), self._executor.shares()
 
-    def _begun(self) -> UnitRunner:
+    def _begun(self) -> LocalExecutor:
         spec = self._spec
         device, threads = ("cuda", 0) if self._actors.gpus else ("cpu", self._actors.cpus)
         with self._lock:
-            if self._runner is None:
+            if self._executor is None:
                 runtime = spec.open_runtime(device=device, threads=threads)
                 preflight.fetch(runtime, spec.models)
                 preflight.check(runtime, spec.task.request)
                 outputs = None if self._outputs is None else RecalledOutputs(self._outputs)
-                self._runner = UnitRunner(spec.task.work(runtime), outputs, spec.record_timeout_s, device)
-            return self._runner
+                self._executor = LocalExecutor(
+                    spec.task.work(runtime), outputs, spec.record_timeout_s, device
+                )
+            return self._executor
 
 
 @contextmanager

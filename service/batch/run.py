@@ -19,7 +19,7 @@ from typing import Any
 from models.errors import DragomanError
 from models.text.language import LanguageDetector
 from service.batch import output, source
-from service.batch.executor import Executor, LocalExecutor, Unit, UnitResult, UnitRunner
+from service.batch.executor import Executor, LocalExecutor, Unit, UnitResult
 from service.batch.folder import Folder
 from service.batch.output import JsonlOutput
 from service.batch.progress import PlainProgress, Tally, described, progress, summary
@@ -162,11 +162,11 @@ class Batch:
             rate = cache.number(self._rate_name) or None
         if rate is not None:
             return Estimate(seen, rate, measured=False)
-        return Estimate(seen, measured_rate(seen.sample, UnitRunner(self._work)), measured=True)
+        return Estimate(seen, measured_rate(seen.sample, LocalExecutor(self._work)), measured=True)
 
     def _local(self, cache: BatchCache | None) -> LocalExecutor:
         options = self._options
-        return LocalExecutor(UnitRunner(self._work, cache, options.record_timeout_s, options.device))
+        return LocalExecutor(self._work, cache, options.record_timeout_s, options.device)
 
     def _windows(self, found: RecordSource) -> Iterator[Window]:
         """Return the input's windows, once the first one is read, so that a wrong field is told at once."""
@@ -275,12 +275,12 @@ class _Run:
         done = known.keys() | elsewhere
         plan = self._cache.plan(window.digest(), lambda: window.units(done, self._unit_size))
         left: list[int] = []
-        for number, places in enumerate(plan.units if plan else (), start=plan.first if plan else 0):
+        for number, places in enumerate(plan.units, start=plan.first):
             if all(window.keys[place] in known for place in places):
                 continue  # committed before the run was cut off
             left += places
             contents = tuple(content for place in places if (content := window.contents[place]) is not None)
-            unit = Unit(number, plan.cache_horizon if plan else 0, contents)
+            unit = Unit(number, plan.cache_horizon, contents)
             own.pending[self._executor.submit(unit)] = unit, places
         self._tally.found += sum(known.values())
         self._tally.position += window.extent * (1 - window.share(left))

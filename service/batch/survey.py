@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.text.language import LanguageDetector
-from service.batch.executor import Unit, UnitRunner
+from service.batch.executor import LocalExecutor, Unit
 from service.batch.record import Content
 from service.batch.windows import UNIT_SIZES, Window
 from service.store.batch_cache import BatchCache
@@ -96,7 +96,7 @@ def _detect(seen: Survey, window: Window, detector: LanguageDetector) -> None:
             seen.languages[detector.detect(content.value).language] += 1
 
 
-def measured_rate(sample: list[Content], runner: UnitRunner) -> float | None:
+def measured_rate(sample: list[Content], runner: LocalExecutor) -> float | None:
     """Characters a second over the sample, whose results are thrown away; None if it is empty."""
     if not sample:
         return None

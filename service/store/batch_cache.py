@@ -222,8 +222,8 @@ class BatchCache:
 
     # ------------------------------------------------------------------ plans
 
-    def plan(self, window: bytes, units: Callable[[], Sequence[Sequence[int]]]) -> WindowPlan | None:
-        """Return the window's plan, made of `units` if it has none yet; None if there is nothing to do.
+    def plan(self, window: bytes, units: Callable[[], Sequence[Sequence[int]]]) -> WindowPlan:
+        """Return the window's plan, made of `units` if it has none yet; one without units is not kept.
 
         What the units recall is what those of the last window but one, and of earlier ones, have written: the
         last window's may be in work. That is kept as well, and so is the same after a kill.
@@ -234,10 +234,10 @@ class BatchCache:
             if row:
                 return WindowPlan(row[0], row[1], tuple(map(tuple, json.loads(row[2]))))
             parts = tuple(map(tuple, units()))
-            if not parts:
-                return None
             first = int(self.number("units")) + 1
             plan = WindowPlan(first, int(self.number("last_first")) - 1, parts)
+            if not parts:
+                return plan
             run("INSERT INTO plans VALUES (?, ?, ?, ?)", (name, first, plan.cache_horizon, json.dumps(parts)))
             self._set("units", first + len(parts) - 1)
             self._set("last_first", first)

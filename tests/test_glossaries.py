@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import InvalidInput, UnsupportedLanguage
@@ -194,11 +194,13 @@ def test_threads_may_share_it(glossaries: Glossaries) -> None:
 # ---------------------------------------------------------------------- texts
 
 
+@settings(deadline=None)
 @given(ENTRIES)
 def test_tab_separated_lines_come_back(entries: dict[str, str]) -> None:
     assert read_entries(write_tsv(entries), "tsv") == entries
 
 
+@settings(deadline=None)
 @given(ENTRIES, st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_comma_separated_lines_come_back(entries: dict[str, str], end: str, codes: bool) -> None:
     text = io.StringIO()

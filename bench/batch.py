@@ -26,7 +26,7 @@ from models.tasks.flights import Wanted
 from models.tasks.translation import TranslationRequest
 from service.batch import preflight
 from service.batch.record import Content
-from service.batch.run import Batch, Paths, RunOptions
+from service.batch.run import BatchRun, Paths, RunOptions
 from service.batch.task import BatchWork
 from service.runtime import Runtime
 from service.settings import Settings
@@ -98,7 +98,7 @@ def whole(runtime: Runtime, texts: list[str], options: TranslationRequest, given
         )
         task = BatchWork(runtime, options, given)
         told = {"dragoman": "bench", "task": "translate", "parameters": {}, "models": {model: ""}}
-        Batch(paths, RunOptions(), task, told).run()
+        BatchRun(paths, RunOptions(), task, told).run()
         return json.loads(paths.summary.read_text())
 
 

@@ -34,7 +34,7 @@ from service.batch.progress import (
     duration,
 )
 from service.batch.record import Content
-from service.batch.run import Batch, Paths, RunOptions
+from service.batch.run import BatchRun, Paths, RunOptions
 from service.batch.task import BatchWork
 from service.cli import cli
 from service.commands.session import Session
@@ -523,7 +523,7 @@ def test_units_done_elsewhere_give_the_same_output(tmp_path):
     task = BatchWork(runtime, FRENCH, GIVEN)
     told = {"dragoman": "0", "task": "translate", "models": {"m": "r1"}}
     for name, make in (("here", None), ("there", elsewhere)):
-        Batch(Paths(str(source), str(tmp_path / name)), RunOptions(), task, told, make).run()
+        BatchRun(Paths(str(source), str(tmp_path / name)), RunOptions(), task, told, make).run()
     assert makers[0].units == 3
     assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
 

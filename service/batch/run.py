@@ -92,7 +92,7 @@ MakeExecutor = Callable[[BatchCache | None], AbstractContextManager[Executor]]
 """Makes what does a batch's units, with the cache of their outputs, if anything is to be recalled."""
 
 
-class Batch:
+class BatchRun:
     """One task over one input. `told` describes it as JSON: its task, its models, its options.
 
     Units are done in this process unless `make_executor` has them done elsewhere; the output is the same.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from models.better import Betters
     from models.entry import ModelEntry
     from models.loading import Store
-    from service.batch.run import Batch, Estimate, MakeExecutor, Paths, RunOptions
+    from service.batch.run import BatchRun, Estimate, MakeExecutor, Paths, RunOptions
     from service.batch.task import Task
     from service.runtime import Runtime
 
@@ -119,7 +119,7 @@ def _batch_here(session: Session, options: BatchOptions, task: "Task") -> int:
     from models.tasks.route import cautions
     from service.batch import preflight
     from service.batch.processes import text_processes
-    from service.batch.run import Batch
+    from service.batch.run import BatchRun
 
     given, marks = _better(session, options, task)
     with session.runtime(**given) as runtime:
@@ -150,7 +150,7 @@ def _batch_here(session: Session, options: BatchOptions, task: "Task") -> int:
             make_executor = _by_processes(
                 session.opener(**given), options, task, runtime.part_engines(), count
             )
-        run = Batch(paths, run_options, task.work(runtime), told, make_executor, marks)
+        run = BatchRun(paths, run_options, task.work(runtime), told, make_executor, marks)
         if options.dry_run:
             with session.waiting("looking through the input"):
                 estimate = run.estimate(runtime.detector)
@@ -279,7 +279,7 @@ def _by_processes(
     return partial(TextProcesses, spec, engines, count=count)
 
 
-def _run(run: "Batch", options: BatchOptions) -> int:
+def _run(run: "BatchRun", options: BatchOptions) -> int:
     from service.batch.run import TooManyErrors
 
     try:

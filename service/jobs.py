@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from models.driver import CancelToken, Driver, PendingGeneration
 from models.engine.protocol import Output
-from models.errors import Abandoned, EngineFailed, EngineGone, InvalidInput, ServerUnavailable
-from models.tasks.driver import Driver
-from models.tasks.flights import Wanted
-from models.tasks.steps import Event
-from models.tasks.stop import Stop
-from models.tasks.translation import SegmentReady
+from models.errors import ClientDisconnected, EngineFailed, EngineGone, InvalidInput, ServerUnavailable
+from models.steps import Event
+from models.translate.translator import SegmentReady
 from service.callbacks import WAITS_S, Callbacks
 from service.errors import StoreUnavailable
 from service.limits import job_limits
@@ -122,7 +120,7 @@ class JobService:
         """Stop working; what is not done goes on after the next start."""
         self._closing.set()
         for running in self._in_work():
-            running.stop.stop()
+            running.cancel.cancel()
         self._waiting.release(self._settings.job_workers)
         end = time.monotonic() + CLOSING_S
         self._callbacks.close(CLOSING_S)
@@ -136,7 +134,7 @@ class JobService:
         with self._guard:
             running = self._running.get(job.id)
         if running is not None:
-            running.stop.stop()
+            running.cancel.cancel()
         self._callbacks.wake()
 
     def _in_work(self) -> "list[RunningJob]":
@@ -205,7 +203,7 @@ class JobService:
             numbers = self.store.running()
             for running in in_work:
                 if running.job.number not in numbers:
-                    running.stop.stop()
+                    running.cancel.cancel()
 
     def _take_turns(self) -> None:
         """If all workers are busy and a caller waits who has none, end the turn that is longest over."""
@@ -215,7 +213,7 @@ class JobService:
             return
         if self.store.someone_waits():
             log.info("job %s waits again, for others' turns", over.job.id)
-            over.stop.stop()
+            over.cancel.cancel()
 
     # ------------------------------------------------------------------ the workers
 
@@ -235,11 +233,11 @@ class JobService:
         with self._guard:
             self._running[job.id] = running
         if self._closing.is_set():
-            running.stop.stop()
+            running.cancel.cancel()
         try:
             running.run()
             log.info("job %s ended", job.id)
-        except (Abandoned, JobCancelled):
+        except (ClientDisconnected, JobCancelled):
             self._give_back(job)  # which leaves a cancelled one as it is
         except StoreUnavailable:
             self._give_back(job)
@@ -273,7 +271,7 @@ class RunningJob:
 
     def __init__(self, runtime: "Runtime", store: JobStore, keys: OutputKeys, job: Job):
         self.job = job
-        self.stop = Stop()
+        self.cancel = CancelToken()
         self._runtime = runtime
         self._store = store
         self._keys = keys
@@ -297,8 +295,8 @@ class RunningJob:
     def run(self) -> None:
         """Do what is left of the job, and end it.
 
-        Raises Abandoned when stopped, JobCancelled, StoreUnavailable, EngineGone if the engines are started
-        again, and InvalidInput where the whole request has become wrong since it was taken.
+        Raises ClientDisconnected if stopped, JobCancelled, StoreUnavailable, EngineGone if the engines are
+        started again, and InvalidInput where the whole request has become wrong since it was taken.
         """
         job, store = self.job, self._store
         if job.interruptions >= MOST_INTERRUPTIONS:
@@ -324,19 +322,19 @@ class RunningJob:
             wait=True,
             at_most=self._runtime.settings.job_batch_size,
             in_order=self._is_one,
-            memory=self,
-            stop=self.stop,
+            cache=self,
+            cancel=self.cancel,
             on_progress=self._note if self._is_one else None,
         )
         outcomes = driver.run(self._hear if self._is_one else None)
-        self.stop.require()
+        self.cancel.raise_if_cancelled()
         self._keep_segments()
         total_s = time.perf_counter() - start
         results = {}
         for number, own, outcome in zip(items, plans, outcomes, strict=True):
             try:
                 results[number] = own.result(outcome, total_s)
-            except (Abandoned, StoreUnavailable, EngineGone):  # not the item's own
+            except (ClientDisconnected, StoreUnavailable, EngineGone):  # not the item's own
                 raise
             except Exception as error:  # noqa: BLE001 - any failure is this item's alone
                 of_many = None if self._is_one else number
@@ -350,7 +348,11 @@ class RunningJob:
             (data,) = contents
             assert isinstance(data, bytes)  # noqa: S101 - a document's content is its bytes
             options = {key: value for key, value in job.options.items() if key != "file"}
-            timeout_s = runtime.settings.request_timeout_s
+            apart = partial(
+                runtime.children.run,
+                timeout_s=runtime.settings.request_timeout_s,
+                require=self.cancel.raise_if_cancelled,
+            )
             return [
                 plan.of_document(
                     runtime,
@@ -358,7 +360,7 @@ class RunningJob:
                     options,
                     (str(job.options["file"]), data),
                     limits=job_limits(runtime.settings),
-                    apart=partial(runtime.children.run, timeout_s=timeout_s, require=self.stop.require),
+                    apart=apart,
                     recall=recall,
                 )
             ]
@@ -369,13 +371,13 @@ class RunningJob:
 
     # ------------------------------------------------------------------ what comes of it
 
-    def recall(self, wanted: Sequence[Wanted]) -> dict[Wanted, Output]:
-        """See `models.tasks.flights.OutputMemory`."""
+    def recall(self, wanted: Sequence[PendingGeneration]) -> dict[PendingGeneration, Output]:
+        """See `models.driver.OutputCache`."""
         keys = {self._keys(each): each for each in wanted}
         return {keys[key]: output for key, output in self._store.outputs(self.job, list(keys)).items()}
 
-    def keep(self, made: Mapping[Wanted, Output], failed: int) -> None:
-        """See `models.tasks.flights.OutputMemory`. Raises JobCancelled."""
+    def keep(self, made: Mapping[PendingGeneration, Output], failed: int) -> None:
+        """See `models.driver.OutputCache`. Raises JobCancelled."""
         self._store.keep_outputs(self.job, {self._keys(each): output for each, output in made.items()})
         self._got_on()
 

@@ -16,14 +16,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from models.driver import CancelToken, Driver, Effort, PendingGeneration, Turns
 from models.engine.protocol import Output
 from models.errors import DeadlineExceeded, DragomanError, EngineGone, ServerUnavailable
-from models.tasks.driver import Driver
-from models.tasks.flights import Wanted
-from models.tasks.running import Effort
-from models.tasks.steps import Outcome
-from models.tasks.stop import Stop
-from models.tasks.turns import Turns
+from models.steps import Outcome
 from service.batch.extra import needed
 from service.batch.jsonl import dumps
 from service.batch.record import Content, row_error
@@ -70,7 +66,7 @@ class UnitResult:
 
 
 class UnitOutputs(Protocol):
-    """Keeps outputs of units; see `service.store.batch_cache.OutputCache`."""
+    """Keeps outputs of units; see `service.store.batch_cache.OutputTable`."""
 
     def recall(self, keys: Sequence[bytes], horizon: int) -> dict[bytes, Output]:
         """Return those that are known, from units up to the number `horizon`."""
@@ -122,7 +118,7 @@ class LocalExecutor:
         self._at_most = GENERATIONS_AT_ONCE[device]
         # Another process would be told too late what waits in its engine's queue.
         self._turns = Turns(gate, overlap=gate is None and device == "cpu")
-        self._stop = Stop()
+        self._cancel = CancelToken()
         self._guard = threading.Lock()
         self._drivers: set[Driver[Any]] = set()
         self._tokens = 0
@@ -150,8 +146,8 @@ class LocalExecutor:
         return dict(self._shares)
 
     def stop(self) -> None:
-        """Give up what is not done: units in work end with Abandoned."""
-        self._stop.stop()
+        """Give up what is not done: units in work end with ClientDisconnected."""
+        self._cancel.cancel()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def do(self, unit: Unit) -> UnitResult:
@@ -207,9 +203,9 @@ class LocalExecutor:
             wait=True,
             at_most=self._at_most,
             on_progress=on_progress,
-            memory=outputs,
+            cache=outputs,
             turns=self._turns,
-            stop=self._stop,
+            cancel=self._cancel,
         )
         with self._guard:
             self._drivers.add(driver)
@@ -219,7 +215,7 @@ class LocalExecutor:
             with self._guard:
                 self._drivers.remove(driver)
                 self._tokens += driver.effort.output_tokens
-        self._stop.require()
+        self._cancel.raise_if_cancelled()
         for outcome in outcomes:
             if isinstance(outcome.error, EngineGone):
                 raise outcome.error
@@ -252,8 +248,8 @@ class _OutputsOfUnit:
         self._own = outputs.begun(unit.number)
         self._is_whole = True
 
-    def recall(self, wanted: Sequence[Wanted]) -> dict[Wanted, Output]:
-        """See `models.tasks.flights.OutputMemory`."""
+    def recall(self, wanted: Sequence[PendingGeneration]) -> dict[PendingGeneration, Output]:
+        """See `models.driver.OutputCache`."""
         keys = {self._keys(each): each for each in wanted}
         known = {key: self._own[key] for key in keys if key in self._own}
         self.short |= {key: output for key, output in known.items() if _is_short(keys[key])}
@@ -261,8 +257,8 @@ class _OutputsOfUnit:
         known |= self._outputs.recall(unknown, self._unit.cache_horizon)
         return {keys[key]: output for key, output in known.items()}
 
-    def keep(self, made: Mapping[Wanted, Output], failed: int) -> None:
-        """See `models.tasks.flights.OutputMemory`.
+    def keep(self, made: Mapping[PendingGeneration, Output], failed: int) -> None:
+        """See `models.driver.OutputCache`.
 
         After a failure nothing more is kept for the time after a kill: the failed generation would be asked
         for again then, in other company.
@@ -275,7 +271,7 @@ class _OutputsOfUnit:
         self.short |= {self._keys(each): output for each, output in made.items() if _is_short(each)}
 
 
-def _is_short(wanted: Wanted) -> bool:
+def _is_short(wanted: PendingGeneration) -> bool:
     return len(wanted.generation.source_ids) <= MOST_RECALLED_TOKENS
 
 

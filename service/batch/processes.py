@@ -21,8 +21,7 @@ from typing import Any
 
 from models import cores
 from models.engine.protocol import Output
-from models.errors import DragomanError, EngineFailed
-from models.tasks.stop import abandoned
+from models.errors import ClientDisconnected, DragomanError, EngineFailed
 from service.batch.executor import UNITS_AT_ONCE, LocalExecutor, Unit, UnitOutputs, UnitResult
 from service.batch.task import WorkerSpec
 from service.children import quiet_start
@@ -135,10 +134,10 @@ class TextProcesses:
         raise EngineFailed(f"{TRIES} times a process ended over the same {len(unit.contents)} records")
 
     def _taken(self) -> "_TextProcess":
-        """Return a process that does nothing. Raises Abandoned after `stop`."""
+        """Return a process that does nothing. Raises ClientDisconnected after `stop`."""
         with self._guard:
             if self._stopped.is_set():
-                raise abandoned()
+                raise ClientDisconnected()
             if self._idle:
                 return self._idle.pop()
             self._all.append(_TextProcess(*self._start))

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from models.tasks.running import Effort
+from models.driver import Effort
 from service.store.results import StoredResult
 
 LINE_EVERY_S = 10.0

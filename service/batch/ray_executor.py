@@ -28,7 +28,7 @@ from models.errors import DragomanError, EngineFailed, InvalidInput
 from service.batch import preflight
 from service.batch.executor import UNITS_AT_ONCE, LocalExecutor, Unit, UnitResult
 from service.batch.task import WorkerSpec
-from service.store.batch_cache import BatchCache, OutputCache
+from service.store.batch_cache import BatchCache, OutputTable
 
 log = logging.getLogger(__name__)
 
@@ -286,7 +286,7 @@ class RayOutputs:
     """The actor, beside the command, that keeps outputs for all others; they end with it."""
 
     def __init__(self) -> None:
-        self._cache = OutputCache()
+        self._cache = OutputTable()
         self._horizon = -1
 
     def put(self, unit: int, outputs: Mapping[bytes, Output]) -> None:

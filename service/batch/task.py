@@ -9,10 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from models.entry import ModelEntry
-from models.tasks.steps import Outcome, Steps
-from models.tasks.summary import SummaryRequest
-from models.tasks.translation import Recall
+from models.steps import Outcome, Steps
+from models.summarize.summarizer import SummaryRequest
 from models.text.article.page import read_html
+from models.translate.translator import MemoryLookup
 from service.batch import preflight
 from service.batch.jsonl import dumps
 from service.batch.record import Content
@@ -70,7 +70,7 @@ class BatchWork:
     runtime: "Runtime"
     request: Request
     given: Mapping[str, Any]
-    recall: Recall | None = None
+    recall: MemoryLookup | None = None
 
     def plan(self, content: Content) -> PlannedTask:
         """Plan the task of a content. It raises, as it runs, what is wrong with it."""

@@ -54,7 +54,7 @@ class WindowPlan:
     """Each unit's records, by their places in the window."""
 
 
-class OutputCache:
+class OutputTable:
     """Outputs of units in a table: sentences that stand in later texts too need not be done again.
 
     A later unit recalls the outputs of units up to its horizon, whatever is in the table by then. Without a
@@ -118,7 +118,7 @@ class BatchCache:
         except BaseException:
             self._connection.close()
             raise
-        self._outputs = OutputCache(self._connection)
+        self._outputs = OutputTable(self._connection)
         self._attempt: int | None = None
         self._run = 0
 
@@ -249,22 +249,22 @@ class BatchCache:
     # ------------------------------------------------------------------ outputs
 
     def recall(self, keys: Sequence[bytes], horizon: int) -> dict[bytes, Output]:
-        """See `OutputCache`."""
+        """See `OutputTable`."""
         with self._lock:
             return self._outputs.recall(keys, horizon)
 
     def begun(self, unit: int) -> dict[bytes, Output]:
-        """See `OutputCache`."""
+        """See `OutputTable`."""
         with self._lock:
             return self._outputs.begun(unit)
 
     def keep(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
-        """See `OutputCache`."""
+        """See `OutputTable`."""
         with self._transaction():
             self._outputs.keep(unit, outputs)
 
     def units(self) -> Iterator[tuple[int, dict[bytes, Output]]]:
-        """See `OutputCache`."""
+        """See `OutputTable`."""
         with self._lock:
             yield from self._outputs.units()
 

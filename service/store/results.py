@@ -12,10 +12,10 @@ from weakref import WeakKeyDictionary
 
 from pydantic import TypeAdapter
 
+from models.driver import PendingGeneration
 from models.engine.protocol import Engine, Output
 from models.loading import Store
 from models.pool import ModelPool
-from models.tasks.flights import Wanted
 
 TaskName = Literal["summarize", "translate"]
 
@@ -56,7 +56,7 @@ class OutputKeys:
         self._store = store
         self._names: WeakKeyDictionary[Engine, str] = WeakKeyDictionary()
 
-    def __call__(self, wanted: Wanted) -> bytes:
+    def __call__(self, wanted: PendingGeneration) -> bytes:
         """Return a key that no other model's, or revision's, generation has."""
         name = self._names.get(wanted.engine)
         if name is None:

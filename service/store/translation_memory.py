@@ -19,8 +19,9 @@ from rapidfuzz import fuzz, process
 
 from models.errors import InvalidInput
 from models.languages import Languages
-from models.tasks.translation import Recall, Recollection
 from models.text.sentences.segment import sentences
+from models.translate.sentence import MemoryMatch
+from models.translate.translator import MemoryLookup
 from service.limits import shares
 from service.store.database import Database, rows_in
 
@@ -115,16 +116,16 @@ class TranslationMemory:
                     )
         return len(rows)
 
-    def recall(self, texts: Sequence[str], source: str, target: str, near: int) -> list[Recollection]:
-        """See `models.tasks.translation.Recall`."""
+    def recall(self, texts: Sequence[str], source: str, target: str, near: int) -> list[MemoryMatch]:
+        """See `models.translate.translator.MemoryLookup`."""
         if not self._database.file.exists():
-            return [Recollection() for _ in texts]
+            return [MemoryMatch() for _ in texts]
         own = self._caller, source, target
         asked = [normal(text) for text in texts]
         with self._database.transaction(write=False) as db:
             same = dict(rows_in(db, f"{_OWN}text IN (%s)", list(dict.fromkeys(asked)), *own))
             return [
-                Recollection(same.get(text), nearest(text, _around(db, text, own), near) if near else ())
+                MemoryMatch(same.get(text), nearest(text, _around(db, text, own), near) if near else ())
                 for text in asked
             ]
 
@@ -197,16 +198,16 @@ def _around(db: sqlite3.Connection, text: str, own: Sequence[str]) -> Mapping[st
     return found
 
 
-def file_memory(pairs: Iterable[TmxPair], languages: Languages) -> Recall:
+def file_memory(pairs: Iterable[TmxPair], languages: Languages) -> MemoryLookup:
     """Look sentences up among these pairs, the later of two for one sentence. Raises UnsupportedLanguage."""
     known: dict[tuple[str, str], dict[str, str]] = {}
     for each in pairs:
         pair = languages.normalize(each.source, "source"), languages.normalize(each.target, "target")
         known.setdefault(pair, {})[normal(each.text)] = each.translation
 
-    def recall(texts: Sequence[str], source: str, target: str, near: int) -> list[Recollection]:
+    def recall(texts: Sequence[str], source: str, target: str, near: int) -> list[MemoryMatch]:
         own = known.get((source, target), {})
-        return [Recollection(own.get(text), nearest(text, own, near)) for text in map(normal, texts)]
+        return [MemoryMatch(own.get(text), nearest(text, own, near)) for text in map(normal, texts)]
 
     return recall
 

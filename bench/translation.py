@@ -26,7 +26,7 @@ from models.tasks.driver import run, stream
 from models.tasks.steps import Event
 from models.tasks.translation import SegmentReady, TranslationRequest
 from models.tasks.translator import Translator
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 
 
 def _event(_number: int, _attempt: Attempt) -> Event:

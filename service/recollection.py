@@ -9,7 +9,7 @@ from rapidfuzz import fuzz, process
 
 from models.languages import Languages
 from models.tasks.translation import Recollection
-from models.text.sentences.segment import sentences
+from models.text.sentences import sentences
 from service.tmx import TmxPair
 
 NEAR = 85.0

@@ -24,8 +24,8 @@ from models.tasks.stop import Stop
 from models.tasks.summarizer import Summarizer
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
-from models.text.article.page import read_page
-from models.text.language import LanguageDetector
+from models.text.article.html_article import read_page
+from models.text.detect import LanguageDetector
 from service.children import Children
 from service.engine_keeper import ENGINES
 from service.engine_process import EngineProcess, engine_maker

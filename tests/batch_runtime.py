@@ -33,7 +33,7 @@ from models.tasks.driver import run_all
 from models.tasks.summarizer import Summarizer
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from service.cli import cli
 from service.commands.session import Session
 

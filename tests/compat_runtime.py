@@ -25,7 +25,7 @@ from models.tasks.stop import Stop
 from models.tasks.summarizer import Summarizer
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from service.children import Children
 from service.glossaries import Glossaries
 from service.http import keepalive

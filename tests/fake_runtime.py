@@ -12,7 +12,7 @@ from models.tasks.driver import run_all
 from models.tasks.summary import Summary, SummarySentence, SummarySource
 from models.tasks.translation import Segment, Translation
 from models.tasks.usage import Usage
-from models.text.language import Detection, LanguageDetector
+from models.text.detect import Detection, LanguageDetector
 from models.text.span import Span
 from service.cli import cli
 from service.commands.session import Session

@@ -40,8 +40,8 @@ from models.tasks.summary import Summary, SummaryRequest, SummarySentence, Summa
 from models.tasks.translation import Recall, Segment, SegmentReady, Translation, TranslationRequest
 from models.tasks.trust import Trust
 from models.tasks.usage import Usage
-from models.text.article.article import Dropped
-from models.text.language import Detection, LanguageDetector
+from models.text.article import Dropped
+from models.text.detect import Detection, LanguageDetector
 from models.text.span import Span
 from service.children import Children
 from service.glossaries import Glossaries

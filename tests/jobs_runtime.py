@@ -18,7 +18,7 @@ from http_fakes import FakeRuntime, settings
 from models.engine.protocol import Generation, Output
 from models.languages import Languages
 from models.tasks.translator import Translator
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from service.http.server import Server
 from service.log import configure_log
 from service.settings import Settings

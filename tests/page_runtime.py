@@ -20,7 +20,7 @@ from models.errors import UnsupportedLanguage
 from models.tasks.summary import SummaryRequest
 from models.tasks.translation import Segment, SegmentReady, Translation, TranslationRequest
 from models.tasks.usage import Usage
-from models.text.language import Detection
+from models.text.detect import Detection
 from models.text.span import Span
 from service.http.server import Server
 from service.log import configure_log

@@ -20,7 +20,7 @@ from models.languages import Languages
 from models.tasks.driver import run
 from models.tasks.translation import Translation, TranslationRequest
 from models.tasks.translator import Translator
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from service.http.app import create_app
 from service.jobs.desk import Desk
 from service.work.outputs import packed, unpacked

@@ -9,7 +9,7 @@ from models.languages import Languages
 from models.tasks.driver import run_all
 from models.tasks.translation import Translation, TranslationRequest
 from models.tasks.translator import Translator
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.text.markup import html
 
 LANGUAGES = Languages.load()

@@ -19,7 +19,7 @@ from service.commands.batch import batch
 from service.commands.check import check
 from service.commands.source import PACKED
 from service.commands.text import summarize, translate
-from service.documents.reading import SUFFIXES
+from service.documents.formats import SUFFIXES
 from service.schemas.documents import SummarizeForm
 from service.schemas.requests import SummarizeBody, TranslateBody
 

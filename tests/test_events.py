@@ -19,7 +19,7 @@ from models.tasks.summary import SentenceReady, SummaryRequest
 from models.tasks.translation import SegmentReady, TranslationRequest
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 
 T = TypeVar("T")
 

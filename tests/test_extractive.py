@@ -15,9 +15,9 @@ from models.choices import AIM, LENGTHS
 from models.extractive.choose import FITTED, choose, count_words, score
 from models.extractive.encoder import SentenceEncoder
 from models.extractive.summarizer import summarize
-from models.text.article.article import read_verbatim
+from models.text.article import read_verbatim
 from models.text.article.paste import read_pasted
-from models.text.sentences.segment import sentences
+from models.text.sentences import sentences
 
 ARTICLE = """Harbour of Port Ellery to close for two weeks
 

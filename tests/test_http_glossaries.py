@@ -10,7 +10,7 @@ from http_fakes import FakeRuntime, Task, settings
 
 from models.languages import Languages
 from models.tasks.translation import TranslationRequest
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from service.glossaries import Glossaries
 from service.glossary_tables import Dictionary
 from service.http.app import create_app

@@ -19,7 +19,7 @@ from models.tasks.driver import Driver
 from models.tasks.steps import Event
 from models.tasks.translation import SegmentReady, TranslationRequest
 from models.tasks.translator import Translator
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from service.http.app import create_app
 from service.jobs import parts
 from service.jobs.desk import Desk

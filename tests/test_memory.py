@@ -17,7 +17,7 @@ from models.languages import Languages
 from models.tasks.driver import run
 from models.tasks.translation import Recollection, Translation, TranslationRequest
 from models.tasks.translator import Translator
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from service import memory as memory_module
 from service import tmx
 from service.http.app import create_app

@@ -15,8 +15,8 @@ from models.tasks.steps import Timings
 from models.tasks.summary import Summary, SummaryRequest, SummarySentence, SummarySource
 from models.tasks.translation import Segment, Term, Translation, TranslationRequest
 from models.tasks.usage import Usage
-from models.text.article.article import Dropped
-from models.text.language import Detection
+from models.text.article import Dropped
+from models.text.detect import Detection
 from models.text.span import Span
 from service.errors import TooLong, TooManyTexts
 from service.schemas.answers import SummaryAnswer, render_detection, render_summary, render_translation

@@ -14,7 +14,7 @@ from models.tasks.summarizer import Summarizer
 from models.tasks.summary import Summary, SummaryRequest
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
-from models.text.language import Detection, LanguageDetector
+from models.text.detect import Detection, LanguageDetector
 
 BART = "facebook/bart-large-cnn"
 GEMMA = "dragoman/gemma3-270m-translate"

@@ -21,7 +21,7 @@ from models.tasks.driver import Driver, run, run_all
 from models.tasks.steps import Outcome
 from models.tasks.translation import Translation, TranslationRequest
 from models.tasks.translator import Translator
-from models.text.language import Detection, LanguageDetector
+from models.text.detect import Detection, LanguageDetector
 from service.schemas.requests import parse_translate
 from service.settings import Settings
 

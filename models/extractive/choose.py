@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.choices import AIM
-from models.text.sentences.boundary import UNSPACED
+from models.text.sentences import UNSPACED
 
 _FEWEST_WORDS = 5
 _USUAL_WORDS = 20

@@ -12,7 +12,7 @@ from models.errors import InvalidInput
 from models.languages import Languages
 from models.tasks.steps import Steps
 from models.tasks.trust import Trust
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 
 Kind = Literal["summary", "translation"]
 

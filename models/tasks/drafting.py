@@ -19,8 +19,7 @@ from models.tasks.hypothesis import join
 from models.tasks.steps import Call, Steps
 from models.tasks.summary import SummaryRequest, SummarySentence
 from models.tasks.usage import Usage
-from models.text.sentences.pack import pack, split_long
-from models.text.sentences.segment import sentences
+from models.text.sentences import pack, sentences, split_long
 from models.text.span import Span
 
 TOKENS_A_WORD = 1.5

@@ -16,7 +16,7 @@ from models.pool import ModelPool
 from models.tasks.route import Hop
 from models.tasks.steps import Call, Steps
 from models.tasks.usage import Usage
-from models.text.sentences.pack import split_long
+from models.text.sentences import split_long
 from models.text.span import Span
 from models.text.terms import without_masks
 

@@ -8,11 +8,10 @@ from models.tasks.attempts import Attempt
 from models.tasks.sentence import Sentence
 from models.tasks.steps import Steps
 from models.tasks.translation import Segment, SegmentReady, Term, TranslationRequest
-from models.text.markup import html, layout, markdown
-from models.text.markup.builder import flat
+from models.text.markup import html, markdown
+from models.text.markup.build import Run, flat, read_plain, restore
 from models.text.markup.place import Piece, place, stretches
-from models.text.markup.run import Run, restore
-from models.text.sentences.segment import pausing_sentences, strip
+from models.text.sentences import pausing_sentences, strip
 from models.text.span import Span
 from models.text.terms import Held, Terms, apart
 
@@ -41,7 +40,7 @@ def read(request: TranslationRequest) -> Steps[list[Run]]:
         if not is_xml:
             yield from html.attributes_into(runs, request.text, ignore=request.ignore_tags)
     else:
-        runs = layout.read(request.text)
+        runs = read_plain(request.text)
     return runs
 
 

@@ -20,11 +20,11 @@ from models.tasks.steps import Steps
 from models.tasks.summary import SentenceReady, Summary, SummaryRequest, SummarySentence, SummarySource
 from models.tasks.translator import CANDIDATES, DOUBTFUL, Translator, as_far_as_can_be_told
 from models.tasks.trust import Trust, errors, is_unsupported
-from models.text.article.article import Article, read_verbatim
-from models.text.article.page import read_page
+from models.text.article import Article, read_verbatim
+from models.text.article.html_article import read_page
 from models.text.article.paste import read_pasted
-from models.text.language import Detection, LanguageDetector, likeliest
-from models.text.sentences.segment import sentences
+from models.text.detect import Detection, LanguageDetector, likeliest
+from models.text.sentences import sentences
 from models.text.span import Span
 
 

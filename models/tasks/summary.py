@@ -7,8 +7,8 @@ from models.checks.flag import Flag
 from models.choices import DEFAULT_LENGTH, Length, OnUnsupported, SummaryFormat
 from models.tasks.steps import Event
 from models.tasks.usage import Usage
-from models.text.article.article import Dropped
-from models.text.language import Detection
+from models.text.article import Dropped
+from models.text.detect import Detection
 from models.text.span import Span
 
 

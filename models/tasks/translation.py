@@ -7,7 +7,7 @@ from models.checks.flag import Flag
 from models.choices import TextFormat
 from models.tasks.steps import Event
 from models.tasks.usage import Usage
-from models.text.language import Detection
+from models.text.detect import Detection
 from models.text.span import Span
 
 

@@ -28,8 +28,8 @@ from models.tasks.translation import (
     TranslationRequest,
 )
 from models.tasks.usage import Usage
-from models.text.language import POSSIBLE, Detection, LanguageDetector, likeliest
-from models.text.markup.run import Run
+from models.text.detect import POSSIBLE, Detection, LanguageDetector, likeliest
+from models.text.markup.build import Run
 from models.text.terms import Terms
 
 SURE = 0.5

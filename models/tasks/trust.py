@@ -16,7 +16,7 @@ from models.loaded import EntailmentModel
 from models.pool import ModelPool
 from models.tasks.awaiting import until_loaded
 from models.tasks.summary import SummarySentence
-from models.text.article.article import Article
+from models.text.article import Article
 from models.text.span import Span
 
 

@@ -9,9 +9,8 @@ from models.choices import TEXT_SUFFIXES
 from models.errors import DragomanError, InvalidInput
 from service.batch.record import FieldNames, Record
 from service.children import Children
-from service.documents.document import DocumentArticle
-from service.documents.formats import SUFFIXES
-from service.documents.reading import read_document
+from service.documents import read_document
+from service.documents.formats import SUFFIXES, DocumentArticle
 
 MAX_FILE_BYTES = 64 * 2**20
 

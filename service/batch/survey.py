@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from service.batch.lanes import UnitWork
 from service.batch.record import Content
 from service.batch.store import ResultStore

@@ -72,7 +72,7 @@ def check(
 @click.pass_obj
 def clean(session: Session, file: str, is_html: bool | None, as_json: bool) -> None:
     """Print the article in FILE without what the web page put around it, and say what was left out."""
-    from models.text.article.page import read_html
+    from models.text.article.html_article import read_html
     from models.text.article.paste import read_pasted
     from service.schemas.checking import render_clean
 

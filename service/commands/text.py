@@ -18,7 +18,7 @@ from service.documents.formats import BINARY, COMMENTED
 if TYPE_CHECKING:
     from models.tasks.steps import Event
     from models.tasks.translation import Recall, TranslationRequest
-    from service.documents.document import File
+    from service.documents.formats import File
     from service.runtime import Runtime
     from service.schemas.answers import SegmentPart, SentencePart, TranslationAnswer
     from service.schemas.events import SegmentEvent

@@ -13,7 +13,7 @@ from models.checks.flag import Severity
 from models.tasks.steps import Timings
 from models.tasks.summary import Summary
 from models.tasks.translation import Translation
-from models.text.language import Detection
+from models.text.detect import Detection
 from service.schemas.absent import absent
 
 

@@ -15,7 +15,7 @@ from models.errors import InvalidInput
 from models.tasks.summary import SummaryRequest
 from models.tasks.translation import TranslationRequest
 from models.tasks.translator import CANDIDATES
-from models.text.language import likeliest
+from models.text.detect import likeliest
 from service.errors import NotReady
 from service.http.body import read_json
 from service.http.compat.family import (

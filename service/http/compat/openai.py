@@ -33,7 +33,7 @@ from models.tasks.steps import Event, Outcome, Steps, Words
 from models.tasks.summary import SentenceReady, Summary, SummaryRequest
 from models.tasks.translation import Segment, SegmentReady, Translation, TranslationRequest
 from models.tasks.usage import Usage
-from models.text.markup import layout
+from models.text.markup.build import read_plain
 from service.http.body import read_json
 from service.http.compat.family import (
     ClientFields,
@@ -463,7 +463,7 @@ class Segments:
 
     def __init__(self, request: TranslationRequest):
         self._document = request.text
-        self._runs = layout.read(request.text)
+        self._runs = read_plain(request.text)
         self._between = separator(request.target)
         self._certain: dict[int, Segment] = {}
         self._next = self._run = self._end = 0

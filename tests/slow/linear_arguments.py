@@ -236,7 +236,6 @@ BY_NAME: dict[str, Callable[[Fed], Any]] = {
     "width": lambda _: 60,
     "kept": kept_of,
     "odds": lambda fed: np.random.default_rng(1).normal(size=len(fed.text)),
-    "columns": lambda fed: lines_of(fed).columns(),
 }
 BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
     "models.checks.registry.run": lambda fed: [SUMMARY_CHECKS + TRANSLATION_CHECKS, BY_TYPE[Pair](fed)],

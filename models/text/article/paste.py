@@ -50,7 +50,6 @@ _LOOKED_AT_CHARACTERS = 600
 Column = NDArray[Any]
 """A number, or whether, for each line."""
 
-_WEIGHED = ("call to action", "related links", "cookie banner", "caption", "author box")
 _WORDED = ("page navigation", "tags", "reply form", "share buttons", "source link", "byline")
 _ENDING = ("comments", "reply form", "related links", "share buttons", "tags", "author box")
 _SHORT = 14
@@ -137,8 +136,8 @@ class Lines:
         hinted = (self._hints > 0) & (self.sizes < _SHORT)
         return np.asarray(self.clear | hinted | (self._hints > 1) | about | repeated)
 
-    def columns(self) -> dict[str, Column]:
-        """One number a line for each trait, most of them from 0 to 1."""
+    def log_odds(self) -> Column:
+        """Each line's log odds of being the article's: its traits, most of them from 0 to 1, weighed."""
         sizes, prose, clear, at = self.sizes, self.prose, self.clear * 1.0, np.arange(self.count)
         form: dict[str, Column] = {name: self._flags(each.search) for name, each in _FORM.items()}
         page_words = np.array([len(OF_PAGES.findall(head)) for head in self._heads])
@@ -152,46 +151,58 @@ class Lines:
         stamps = (self._stamps | self._of_kinds("byline") & (sizes < _SHORT)) * 1.0
         same_shape = self._same_shape() * (sizes >= 4)
         before = [max(self._headline[max(0, i - 6) : i], default=0) for i in range(self.count)]
-        found: dict[str, Any] = {
-            **form,
-            "several sentences": self.ends & form["several sentences"],
-            "size": np.log1p(sizes) / 4,
-            "scrap": sizes <= 3,
-            "long": sizes > 30,
-            "ends": self.ends,
-            "long and ends": self.ends & (sizes >= 8),
-            "capitals": self._capitals,
-            **{kind: self._of_kinds(kind) for kind in _WEIGHED},
-            "page words": np.minimum(1, 3 * page_words / np.maximum(4, sizes)),
-            "many page words": np.minimum(page_words, 6) / 6,
-            "clear": clear,
-            "link mark": self._links,
-            "before core": at < first,
-            "far before core": np.clip((first - at) / 20, 0, 1),
-            "after an ending": np.concatenate([[0], np.cumsum(ending)[:-1]]) > 0,
-            "alone and ends": known & (block_sizes == 1) & self.ends & (sizes >= 8),
-            "in a small block": in_block & (block_sizes <= 4),
-            "in a large block": in_block & (block_sizes > 4),
-            "block prose": in_block * _block_mean(prose, self._blocks),
-            "block clear": in_block * _block_mean(clear, self._blocks),
-            "just after title": (title >= 0) & (at > title) & (at <= title + 8),
-            "prose -1": _shift(prose, 1),
-            "prose +1": _shift(prose, -1),
-            "prose before": _window(prose, -6, 0),
-            "prose long before": _window(prose, -15, 0),
-            "prose long after": _window(prose, 1, 16),
-            "hints +1": _shift(hints, -1),
-            "hints before": _window(hints, -6, 0),
-            "density of hints": np.full(self.count, min(1.0, hints.mean() if self.count else 0.0)),
-            "clear after": _window(clear, 1, 4) > 0,
-            "stamp after": _window(stamps, 1, 5) > 0,
-            "headline before": before,
-            "headline twice": self._headline * self._repeated,
-            "shared words": self._shared_words(),
-            "same shape": same_shape,
-            "same shape with digits": same_shape * self._flags(_has_digit),
+        traits: dict[str, tuple[float, Any]] = {
+            "size": (0.743, np.log1p(sizes) / 4),
+            "scrap": (-0.293, sizes <= 3),
+            "long": (0.733, sizes > 30),
+            "ends": (0.952, self.ends),
+            "long and ends": (0.463, self.ends & (sizes >= 8)),
+            "colon": (1.816, form["colon"]),
+            "ellipsis": (-3.822, form["ellipsis"]),
+            "capitals": (-0.802, self._capitals),
+            "address": (1.274, form["address"]),
+            "list mark": (2.495, form["list mark"]),
+            "quote": (1.003, form["quote"]),
+            "comma": (0.449, form["comma"]),
+            "bar": (-1.735, form["bar"]),
+            "several sentences": (-0.319, self.ends & form["several sentences"]),
+            "call to action": (-1.410, self._of_kinds("call to action")),
+            "related links": (-1.757, self._of_kinds("related links")),
+            "cookie banner": (-1.753, self._of_kinds("cookie banner")),
+            "caption": (-1.820, self._of_kinds("caption")),
+            "author box": (-4.920, self._of_kinds("author box")),
+            "page words": (-1.150, np.minimum(1, 3 * page_words / np.maximum(4, sizes))),
+            "many page words": (-0.791, np.minimum(page_words, 6) / 6),
+            "clear": (-0.916, clear),
+            "link mark": (-3.515, self._links),
+            "before core": (-0.666, at < first),
+            "far before core": (-0.565, np.clip((first - at) / 20, 0, 1)),
+            "after an ending": (-2.357, np.concatenate([[0], np.cumsum(ending)[:-1]]) > 0),
+            "alone and ends": (0.683, known & (block_sizes == 1) & self.ends & (sizes >= 8)),
+            "in a small block": (-0.859, in_block & (block_sizes <= 4)),
+            "in a large block": (-0.486, in_block & (block_sizes > 4)),
+            "block prose": (-1.505, in_block * _block_mean(prose, self._blocks)),
+            "block clear": (-0.927, in_block * _block_mean(clear, self._blocks)),
+            "just after title": (0.383, (title >= 0) & (at > title) & (at <= title + 8)),
+            "prose -1": (0.955, _shift(prose, 1)),
+            "prose +1": (1.241, _shift(prose, -1)),
+            "prose before": (0.591, _window(prose, -6, 0)),
+            "prose long before": (0.776, _window(prose, -15, 0)),
+            "prose long after": (-1.352, _window(prose, 1, 16)),
+            "hints +1": (-0.427, _shift(hints, -1)),
+            "hints before": (-1.352, _window(hints, -6, 0)),
+            "density of hints": (-1.303, np.full(self.count, min(1.0, hints.mean() if self.count else 0.0))),
+            "clear after": (-0.532, _window(clear, 1, 4) > 0),
+            "stamp after": (-1.210, _window(stamps, 1, 5) > 0),
+            "headline before": (1.273, before),
+            "headline twice": (-1.733, self._headline * self._repeated),
+            "shared words": (1.213, self._shared_words()),
+            "same shape": (1.009, same_shape),
+            "same shape with digits": (2.405, same_shape * self._flags(_has_digit)),
         }
-        return {name: np.asarray(column, dtype=np.float64) for name, column in found.items()}
+        weights = np.array([weight for weight, _ in traits.values()])
+        columns = np.array([column for _, column in traits.values()], dtype=np.float64)
+        return np.asarray(_INTERCEPT + weights @ columns)
 
     def _flags(self, test: Callable[[str], object]) -> NDArray[np.bool_]:
         return np.array([bool(test(line)) for line in self.lines], dtype=bool)
@@ -295,56 +306,7 @@ def _block_mean(column: Column, blocks: NDArray[np.int64]) -> Column:
     return np.asarray(np.bincount(blocks, column)[blocks] / np.bincount(blocks)[blocks])
 
 
-COEFFICIENTS: dict[str, float] = {
-    "size": 0.743,
-    "scrap": -0.293,
-    "long": 0.733,
-    "ends": 0.952,
-    "long and ends": 0.463,
-    "colon": 1.816,
-    "ellipsis": -3.822,
-    "capitals": -0.802,
-    "address": 1.274,
-    "list mark": 2.495,
-    "quote": 1.003,
-    "comma": 0.449,
-    "bar": -1.735,
-    "several sentences": -0.319,
-    "call to action": -1.410,
-    "related links": -1.757,
-    "cookie banner": -1.753,
-    "caption": -1.820,
-    "author box": -4.920,
-    "page words": -1.150,
-    "many page words": -0.791,
-    "clear": -0.916,
-    "link mark": -3.515,
-    "before core": -0.666,
-    "far before core": -0.565,
-    "after an ending": -2.357,
-    "alone and ends": 0.683,
-    "in a small block": -0.859,
-    "in a large block": -0.486,
-    "block prose": -1.505,
-    "block clear": -0.927,
-    "just after title": 0.383,
-    "prose -1": 0.955,
-    "prose +1": 1.241,
-    "prose before": 0.591,
-    "prose long before": 0.776,
-    "prose long after": -1.352,
-    "hints +1": -0.427,
-    "hints before": -1.352,
-    "density of hints": -1.303,
-    "clear after": -0.532,
-    "stamp after": -1.210,
-    "headline before": 1.273,
-    "headline twice": -1.733,
-    "shared words": 1.213,
-    "same shape": 1.009,
-    "same shape with digits": 2.405,
-}
-INTERCEPT = 0.094
+_INTERCEPT = 0.094
 _FAVOUR = 0.5
 """Added to the log odds: a lost line is worse than a leftover one."""
 _TURN = 1.0
@@ -366,17 +328,11 @@ _TURNS[_ARTICLE, _BETWEEN] = _TURNS[_BETWEEN, _ARTICLE] = -_TURN
 
 def find_article(lines: Lines) -> NDArray[np.bool_]:
     """Return which lines are the article's; all of them where nothing speaks against it."""
-    odds = log_odds(lines.columns())
+    odds = lines.log_odds()
     kept = _spare(likeliest(odds + _FAVOUR), lines.evidence())
     kept &= ~(lines.clear & (odds < 0))
     _resume(kept, lines, odds + _FAVOUR)
     return kept if kept.any() else np.ones(lines.count, dtype=bool)
-
-
-def log_odds(columns: dict[str, Column]) -> Column:
-    """Return each line's log odds of being the article's."""
-    weights = np.array(list(COEFFICIENTS.values()))
-    return np.asarray(INTERCEPT + weights @ np.array([columns[name] for name in COEFFICIENTS]))
 
 
 def likeliest(odds: Column) -> NDArray[np.bool_]:

@@ -226,6 +226,7 @@ BY_NAME: dict[str, Callable[[Fed], Any]] = {
     **dict.fromkeys(("escape", "finish"), lambda _: str),
     "matches": lambda _: lambda lines, i: False,
     "parts": lambda _: "words",
+    "adjoin": lambda _: lambda line, following: True,
     "fits": lambda _: lambda text: len(text) <= 100,
     "reads": lambda _: lambda language: False,
     "named_terms": lambda _: None,

@@ -334,12 +334,8 @@ def nested(depth: int) -> str:
 @pytest.mark.parametrize("depth", [10, 300, MOST_NESTED - 3])
 def test_what_stands_deep_is_read_and_so_is_what_follows(depth):
     assert read_html(nested(depth)).content() == f"{FIRST}\n\n{DEEP}\n\n{LAST}"
-    assert [" ".join(line.split()) for line in read_page(nested(depth), clean=False).text.split("\n\n")][
-        1:
-    ] == [
-        DEEP,
-        LAST,
-    ]
+    shown = read_page(nested(depth), clean=False).text.split("\n\n")
+    assert [" ".join(line.split()) for line in shown][1:] == [DEEP, LAST]
 
 
 @pytest.mark.parametrize("depth", [MOST_NESTED, 3000])

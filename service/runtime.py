@@ -21,8 +21,8 @@ from models.pool import ModelPool
 from models.sets import load_sets
 from models.steps import Outcome, Steps
 from models.summarize.summarizer import Summarizer
-from models.text.article.page import read_page
-from models.text.language import LanguageDetector
+from models.text.article.html_article import read_page
+from models.text.detect import LanguageDetector
 from models.translate.translator import Translator
 from service.children import Children
 from service.engine_keeper import ENGINES

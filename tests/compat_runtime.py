@@ -22,7 +22,7 @@ from models.languages import Languages
 from models.loading import Store
 from models.steps import Outcome
 from models.summarize.summarizer import Summarizer
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import Translator
 from service.children import Children
 from service.glossaries import Glossaries

@@ -36,8 +36,8 @@ from models.languages import Languages as RealLanguages
 from models.pool import ModelPool
 from models.steps import Generate, Outcome, Usage, Words
 from models.summarize.summarizer import Summary, SummaryRequest, SummarySentence, SummarySource
-from models.text.article.article import Dropped
-from models.text.language import Detection, LanguageDetector
+from models.text.article import Dropped
+from models.text.detect import Detection, LanguageDetector
 from models.text.span import Span
 from models.translate.translator import MemoryLookup, Segment, SegmentReady, Translation, TranslationRequest
 from service.children import Children

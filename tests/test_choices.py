@@ -19,7 +19,7 @@ from service.cli.batch import batch
 from service.cli.check import check
 from service.cli.source import PACKED
 from service.cli.text import summarize, translate
-from service.documents.reading import SUFFIXES
+from service.documents.formats import SUFFIXES
 from service.schemas.documents import SummarizeForm
 from service.schemas.requests import SummarizeBody, TranslateBody
 

@@ -12,8 +12,8 @@ from compat_server import CompatServer
 from http_fakes import FakeRuntime
 from made_documents import sound
 
+from service.documents import read_document
 from service.documents.formats import SUFFIXES
-from service.documents.reading import read_document
 from service.http.allowance import READING_BY_POST
 from service.http.app import JOB_BODIES, create_app
 

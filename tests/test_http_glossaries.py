@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from http_fakes import FakeRuntime, Task, settings
 
 from models.languages import Languages
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import TranslationRequest
 from service.glossaries import Glossaries
 from service.glossary_tables import Dictionary

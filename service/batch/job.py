@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from service.batch import writers
 from service.batch.findings import Findings, summary
 from service.batch.lanes import Lanes, UnitWork

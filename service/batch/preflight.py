@@ -10,7 +10,7 @@ from models.better import Betters
 from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.languages import Languages
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import TranslationRequest
 from service.batch.lanes import UnitWork
 from service.batch.record import Content

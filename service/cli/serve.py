@@ -94,7 +94,7 @@ def mcp(session: Session) -> None:
 
 def run_tool(runtime: "Runtime") -> "Do":
     """Return the function that runs a tool."""
-    from models.text.article.page import read_html
+    from models.text.article.html_article import read_html
     from models.text.article.paste import read_pasted
     from service.schemas.checking import parse_check, parse_clean, render_check, render_clean
     from service.work import plan

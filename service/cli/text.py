@@ -17,7 +17,7 @@ from service.documents.formats import BINARY, COMMENTED
 if TYPE_CHECKING:
     from models.steps import Event
     from models.translate.translator import MemoryLookup, TranslationRequest
-    from service.documents.document import File
+    from service.documents.formats import File
     from service.runtime import Runtime
     from service.schemas.answers import SegmentPart, SentencePart, TranslationAnswer
     from service.schemas.events import SegmentEvent

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 from flask import Blueprint, Response, g, request
 
 from models.errors import InvalidInput, Overloaded, UnknownModel, UnsupportedLanguage
-from service.documents import parsing
-from service.documents.document import DocumentArticle, DocumentText
+from service.documents import sandbox
+from service.documents.formats import DocumentArticle, DocumentText
 from service.errors import StoreUnavailable, TooLong, TooManyTexts, UnknownGlossary, UnknownJob
 from service.http.admission import Gate, Shares
 from service.http.allowance import Allowance
@@ -49,8 +49,8 @@ hundreds of megabytes. A caller has a share of this."""
 LOOKED_UP_AT_ONCE = 8
 """Callbacks whose hosts are looked up: a slow name server keeps so many threads, and no place of the gate."""
 _READ: Mapping[TaskName, Callable[..., DocumentArticle | DocumentText]] = {
-    "summarize": parsing.article,
-    "translate": parsing.to_translate,
+    "summarize": sandbox.article,
+    "translate": sandbox.to_translate,
 }
 
 _TRANSLATE = {"task": "translate", "texts": ["Good morning.", "Good night."], "target": "fr"}

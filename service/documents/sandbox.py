@@ -5,8 +5,8 @@ None keeps the parsed document: it is parsed again for the way back, which costs
 
 from collections.abc import Sequence
 
-from service.documents.document import Comment, DocumentArticle, DocumentText, File
-from service.documents.reading import read_document
+from service.documents import read_document
+from service.documents.formats import Comment, DocumentArticle, DocumentText, File
 from service.limits import check_length
 from service.settings import Settings
 

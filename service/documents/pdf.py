@@ -9,14 +9,14 @@ from pdfminer.layout import LAParams
 from pdfminer.pdfdocument import PDFPasswordIncorrect
 
 from models.errors import InvalidInput, at_fault
-from service.documents.document import Comment, DocumentArticle, DocumentText, File
+from service.documents.formats import Comment, DocumentArticle, DocumentText, File
 
 _HYPHENATED = re.compile(r"(?<=[^\W\d_])[-\u00ad]\n(?=[a-zß-ÿ])")
 _ENDS = re.compile(r"[.!?:;…][\"'”’»)]*$")
 _PARAGRAPH = re.compile(r"\n\s*\n|\f")
 
 
-class PortableDocument:
+class PdfDocument:
     """One .pdf file. Raises InvalidInput with field `file` if there is no text to be had from it."""
 
     def __init__(self, data: bytes):

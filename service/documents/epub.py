@@ -12,9 +12,8 @@ from urllib.parse import unquote
 
 from models.errors import InvalidInput, at_fault
 from models.text.markup import html
-from service.documents.document import Comment, DocumentArticle, DocumentText, File
-from service.documents.formats import FORMATS
-from service.documents.packed import PackedFile
+from service.documents.archive import PackedFile
+from service.documents.formats import FORMATS, Comment, DocumentArticle, DocumentText, File
 from service.documents.plain import in_language
 
 _CONTAINER, _LOCKS = "META-INF/container.xml", "META-INF/encryption.xml"
@@ -28,14 +27,15 @@ _LABEL = re.compile(r"(?<=<text>)[^<>]*+(?=</text>)")
 _LANGUAGE = re.compile(r"(<dc:language(?:\s[^<>]*+)?>)[^<>]*+(?=</dc:language>)")
 
 
-class Book:
+class EpubDocument:
     """One .epub file. Raises InvalidInput with field `file` if it cannot be read as one."""
 
     def __init__(self, data: bytes):
         self._file = file = PackedFile(data, "EPUB book")
         with at_fault("file", f"the file is no {file.kind}"):
-            self._package = _package(file)
-            chapters, contents = _texts(file, self._package)
+            # the name of the part that lists the others
+            self._package = str(next(file.xml(_CONTAINER).iter("{*}rootfile")).get("full-path"))
+            chapters, contents = _listed(file, self._package)
             self._documents = {name: file.read(name).decode("utf-8-sig") for name in (*chapters, *contents)}
         self._stretches = [(name, *span) for name in chapters for span in _prose(self._documents[name])]
         self._of_chapters = len(self._stretches)
@@ -72,16 +72,11 @@ class Book:
         return [self._documents[name][start:end] for name, start, end in self._stretches]
 
 
-def _package(file: PackedFile) -> str:
-    """Return the name of the part that lists the others."""
-    roots = file.xml(_CONTAINER).iter("{*}rootfile")
-    return str(next(roots).get("full-path"))
-
-
-def _texts(file: PackedFile, package: str) -> tuple[list[str], list[str]]:
+def _listed(file: PackedFile, package: str) -> tuple[list[str], list[str]]:
     """Return the chapters in the order of reading, and the tables of contents of older readers."""
     root, folder = file.xml(package), posixpath.dirname(package)
-    locked = {unquote(name) for name in _references(file)} if _LOCKS in file else set()
+    references = file.xml(_LOCKS).iter("{*}CipherReference") if _LOCKS in file else ()
+    locked = {unquote(each.get("URI") or "") for each in references}
     named: dict[str, str] = {}
     kinds: dict[str, list[str]] = {_CHAPTER: [], _CONTENTS: []}
     for item in root.iter("{*}item"):
@@ -95,11 +90,6 @@ def _texts(file: PackedFile, package: str) -> tuple[list[str], list[str]]:
     if locked & {*chapters, *kinds[_CONTENTS]}:
         raise file.wrong("its chapters are locked")
     return chapters, kinds[_CONTENTS]
-
-
-def _references(file: PackedFile) -> Iterator[str]:
-    for each in file.xml(_LOCKS).iter("{*}CipherReference"):
-        yield each.get("URI") or ""
 
 
 def _prose(chapter: str) -> Iterator[tuple[int, int]]:

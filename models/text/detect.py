@@ -22,10 +22,7 @@ _USUAL = frozenset({"en", "fr", "es", "de", "it", "pt", "ru", "zh"})
 _LETTERS_ENOUGH = 50
 _MOST_FAVOUR = 30.0
 """For a text of n letters the usual languages are (50 / n)^2 times as likely as by the model, at most 30
-times; from 50 letters on a text speaks for itself. By bench/detection.py, without this and with it: usual
-languages, first three words 0.865 and 0.895, first eight 0.951 and 0.972, whole sentences 0.987 and 0.992; 63
-other languages, of programs' messages, 0.677 and 0.610, 0.822 and 0.812, 0.855 and 0.854. Factors of up to
-1,000 and other curves that fall as fast do no better."""
+times; from 50 letters on a text speaks for itself (docs/decisions.md has what that does)."""
 
 CERTAIN = 0.9
 """Below this confidence a language that no model reads is a guess: few words are often told wrong."""

@@ -10,7 +10,7 @@ from lxml import etree
 from test_office_documents import shout
 
 from models.errors import InvalidInput
-from service.documents.reading import read_document
+from service.documents import read_document
 
 PO = r"""# A comment.
 msgid ""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from test_office_documents import shout
 
 from models.errors import InvalidInput
-from service.documents.reading import read_document
+from service.documents import read_document
 
 VTT = (
     "WEBVTT - A film\nKind: captions\n\nSTYLE\n::cue { color: red }\n\nNOTE\nNot --- this.\n\n"

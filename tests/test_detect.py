@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.text.language import Detection, LanguageDetector, likeliest
+from models.text.detect import Detection, LanguageDetector, likeliest
 
 SENTENCES = {
     "en": "The city council voted on Tuesday to close the old bridge.",

@@ -7,7 +7,7 @@ import pytest
 from test_office_documents import changed_parts, shout
 
 from models.errors import InvalidInput
-from service.documents.reading import read_document
+from service.documents import read_document
 
 HEAD = '<?xml version="1.0" encoding="utf-8"?>\n<!DOCTYPE html>\n<html xml:lang="en">'
 ONE = (

@@ -1,7 +1,8 @@
-"""Reading web pages: what is the article, what is dropped, and why."""
+"""Web pages: parsed to their end or refused, and which of their blocks are the article."""
 
 import re
 import time
+from functools import partial
 
 import pytest
 from hypothesis import example, given, settings
@@ -9,12 +10,17 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from models.errors import InvalidInput
-from models.text.article import furniture
-from models.text.article.article import Dropped
-from models.text.article.block import Block, read_blocks, words
-from models.text.article.extraction import Extraction
-from models.text.article.page import read_html
-from models.text.article.tree import parse_page
+from models.text.article import Dropped, boilerplate
+from models.text.article.html_article import (
+    MOST_NESTED,
+    Block,
+    Extraction,
+    parse_page,
+    read_blocks,
+    read_html,
+    read_page,
+    words,
+)
 
 BODY = [
     "The harbour of Port Ellery will close for two weeks in June, the council said on Monday.",
@@ -70,7 +76,7 @@ def test_a_page_gives_its_article_and_title():
         ("<p>Follow us on Twitter</p>", "Follow us on Twitter", "call to action"),
     ],
 )
-def test_furniture_in_the_article_is_dropped_by_name(html, text, reason):
+def test_boilerplate_in_the_article_is_dropped_by_name(html, text, reason):
     given_page = page(paragraphs(*BODY[:3]) + html + paragraphs(BODY[3]))
     assert reasons(given_page)[text] == reason
     assert read_html(given_page).content() == "\n\n".join(BODY)
@@ -293,11 +299,11 @@ def test_lines_of_a_song_count_as_seen_though_no_run_of_words_is_whole():
 def test_elements_around_many_blocks_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     tree = parse_page("<body>" + "<div>" * 100 + "<p>a</p>" * 50)
     asked: list[etree._Element] = []
-    monkeypatch.setattr(furniture, "element_reason", asked.append)
-    known: dict[etree._Element, furniture.Around] = {}
+    monkeypatch.setattr(boilerplate, "element_reason", asked.append)
+    known: dict[etree._Element, boilerplate.Around] = {}
     blocks = read_blocks(tree)
     for block in blocks:
-        furniture.look_around(block.path, known)
+        boilerplate.look_around(block.path, known)
     assert len(blocks) == 50
     assert len(asked) == len(set(asked)) == 151
 
@@ -305,7 +311,7 @@ def test_elements_around_many_blocks_are_looked_at_once(monkeypatch: pytest.Monk
 def test_an_element_is_known_by_the_beginning_of_its_class() -> None:
     start = time.thread_time()
     element = parse_page(f"<body><div class='share {'-a' * 100_000}'>a").find(".//div")
-    assert furniture.element_reason(element) == "share buttons"
+    assert boilerplate.element_reason(element) == "share buttons"
     assert time.thread_time() - start < 1
 
 
@@ -313,3 +319,40 @@ def test_an_element_is_known_by_the_beginning_of_its_class() -> None:
 def test_a_block_that_ends_in_dots_is_cut_short(text: str) -> None:
     assert Block(text, words(text), 0.0, ()).is_cut_short
     assert not Block(text + " a", words(text), 0.0, ()).is_cut_short
+
+
+FIRST = "The harbour of Port Ellery will close for two weeks in June, the council said on Monday."
+DEEP = "Fishermen fear for their income, for nobody asked them before the council decided on it."
+LAST = "A ferry will run from the old quay at six in the morning and at nine in the evening."
+
+
+def nested(depth: int) -> str:
+    around = "<div>" * depth, "</div>" * depth
+    return f"<html><body><p>{FIRST}</p>{around[0]}<p>{DEEP}</p>{around[1]}<p>{LAST}</p></body></html>"
+
+
+@pytest.mark.parametrize("depth", [10, 300, MOST_NESTED - 3])
+def test_what_stands_deep_is_read_and_so_is_what_follows(depth):
+    assert read_html(nested(depth)).content() == f"{FIRST}\n\n{DEEP}\n\n{LAST}"
+    shown = read_page(nested(depth), clean=False).text.split("\n\n")
+    assert [" ".join(line.split()) for line in shown][1:] == [DEEP, LAST]
+
+
+@pytest.mark.parametrize("depth", [MOST_NESTED, 3000])
+@pytest.mark.parametrize("read", [read_html, partial(read_page, clean=False)])
+def test_what_stands_too_deep_is_refused(read, depth):
+    with pytest.raises(InvalidInput, match="nested too deep") as raised:
+        read(nested(depth))
+    assert raised.value.field == "html"
+    assert str(MOST_NESTED) in str(raised.value.allowed)
+
+
+@pytest.mark.parametrize("character", ["\ud800", "\0", "\x0b", "\ufffe"])
+def test_no_character_ends_a_page(character):
+    page = f"<html><body><p>{FIRST}{character}</p><p>{LAST}</p></body></html>"
+    assert LAST in parse_page(page).text_content()
+
+
+def test_a_declaration_of_another_encoding_changes_nothing():
+    page = f'<?xml version="1.0" encoding="utf-16"?><html><head><meta charset="latin-1"></head><p>À {LAST}'
+    assert f"À {LAST}" in parse_page(page).text_content()

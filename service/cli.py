@@ -98,9 +98,9 @@ def serve(session: Session, host: str | None, port: int | None, models: str | No
     settings = session.settings(host=host, port=port, models=models)
     from service.commands.sets import require_models
     from service.http.server import serve as serve_http
-    from service.listening import require_free
+    from service.listening import listen
 
-    require_free(settings.host, settings.port)
+    listen(settings.host, settings.port).close()
     require_models(settings)
     if (told := _advice(settings)) is not None:
         note(f"models: {told}")

@@ -45,7 +45,6 @@ from models.text.language import Detection, LanguageDetector
 from models.text.span import Span
 from service.children import Children
 from service.glossaries import Glossaries
-from service.http import connection
 from service.http.server import Server
 from service.keys import Keys
 from service.log import configure_log
@@ -305,10 +304,8 @@ class FakeRuntime:
 
 
 def main() -> None:
-    """Serve; the argument is JSON: settings, `closed`, `grace_s`, and how it starts: `loads`, `builds`."""
+    """Serve; the argument is JSON: settings, `closed`, and how it starts: `loads`, `builds`."""
     given = json.loads(sys.argv[1])
-    if (grace_s := given.pop("grace_s", None)) is not None:
-        connection.GRACE_S, connection.BYTES_PER_S = grace_s, 1 << 20
     closed, loads, builds = Path(given.pop("closed")), given.pop("loads", True), given.pop("builds", True)
 
     def build(settings: Settings, on_batch: Callable[..., None]) -> FakeRuntime:

@@ -8,11 +8,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from service.http.connection import Connection
 from test_server import ServerProcess
 
 from service.http import connection as connection_module
 from service.http.body import ARRIVING, WHOLE_BYTES
-from service.http.connection import Connection
 from service.http.files import NOTES_CHARACTERS, file_answer
 from service.keys import Keys
 

@@ -19,7 +19,7 @@ from typing import TypeVar
 from flask import Response, g, request
 
 from models.tasks.stop import Stop
-from service.http.abandoned import watching
+from service.http.disconnect import watching
 from service.problems import problem
 from service.schemas.problem import Problem
 

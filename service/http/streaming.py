@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from models.errors import Abandoned
 from models.tasks.steps import Event, Outcome, Steps
 from models.tasks.stop import Stop
-from service.http.abandoned import watching
+from service.http.disconnect import watching
 from service.http.work import RequestRunner
 from service.problems import kind_of, problem
 from service.schemas.events import render_event

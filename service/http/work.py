@@ -13,10 +13,10 @@ from models.tasks.checker import Checked, CheckRequest
 from models.tasks.driver import stream
 from models.tasks.steps import Event, Outcome, Steps
 from models.tasks.stop import Stop
-from service.http.abandoned import watching
-from service.http.admission import Gate
-from service.http.allowance import Allowance
+from service.http.disconnect import watching
+from service.http.quotas import Quotas
 from service.http.readiness import Readiness
+from service.http.shares import Gate
 from service.memory import Memory
 from service.work.plan import Request, steps
 
@@ -44,11 +44,11 @@ class RequestRunner:
     Abandoned.
     """
 
-    def __init__(self, runtime: "Runtime", gate: Gate, readiness: Readiness, allowance: Allowance):
+    def __init__(self, runtime: "Runtime", gate: Gate, readiness: Readiness, quotas: Quotas):
         self._runtime = runtime
         self._gate = gate
         self._readiness = readiness
-        self._allowance = allowance
+        self._quotas = quotas
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -62,11 +62,11 @@ class RequestRunner:
 
     def charge(self, texts: Iterable[str | None]) -> None:
         """Count the characters of these texts, before they are read. Raises CharactersSpent."""
-        self._allowance.charge(texts)
+        self._quotas.charge(texts)
 
     def usage(self) -> tuple[int, int | None]:
         """Return the caller's characters of today, and the number allowed a day."""
-        return self._allowance.usage()
+        return self._quotas.usage()
 
     def do(self, requests: Sequence[Request], stop: Stop | None = None) -> Outcomes[Any]:
         """Summarize or translate. Whoever gives `stop` stops it when the client has gone."""

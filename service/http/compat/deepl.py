@@ -17,7 +17,6 @@ from models.tasks.stop import Stop
 from models.tasks.translation import Translation, TranslationRequest
 from service.errors import CharactersSpent
 from service.http import keepalive
-from service.http.allowance import UNLIMITED
 from service.http.body import read_json
 from service.http.compat.deepl_documents import DeepLDocuments
 from service.http.compat.deepl_glossaries import DeepLGlossaries
@@ -33,6 +32,7 @@ from service.http.compat.family import (
     without_nulls,
 )
 from service.http.forms import BoundedRequest
+from service.http.quotas import UNLIMITED
 from service.http.work import RequestRunner
 from service.problems import KINDS
 from service.schemas.problem import Problem

@@ -54,7 +54,7 @@ class DeepLDocuments:
         self._read = read
 
     def add_to(self, routes: Blueprint) -> None:
-        """Add the addresses. `allowance.py` and `app.py` know their names."""
+        """Add the addresses. `quotas.py` and `app.py` know their names."""
         routes.post("/v2/document")(self.upload_document)
         routes.post("/v2/document/<document_id>")(self.document_status)
         routes.post("/v2/document/<document_id>/result")(self.document_result)

@@ -18,7 +18,6 @@ from models.errors import InvalidInput
 from models.tasks.translation import Translation, TranslationRequest
 from service.documents import parsing
 from service.documents.formats import SUFFIXES
-from service.http.allowance import Caller
 from service.http.body import read_json
 from service.http.compat.family import (
     STATUSES,
@@ -34,6 +33,7 @@ from service.http.compat.family import (
 from service.http.compat.files import KeptFiles
 from service.http.files import file_answer
 from service.http.forms import BoundedRequest
+from service.http.quotas import Caller
 from service.http.work import RequestRunner
 from service.recollection import paired
 from service.schemas.problem import Problem

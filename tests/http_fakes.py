@@ -45,6 +45,7 @@ from models.text.language import Detection, LanguageDetector
 from models.text.span import Span
 from service.children import Children
 from service.glossaries import Glossaries
+from service.http import server
 from service.http.server import Server
 from service.keys import Keys
 from service.log import configure_log
@@ -304,8 +305,10 @@ class FakeRuntime:
 
 
 def main() -> None:
-    """Serve; the argument is JSON: settings, `closed`, and how it starts: `loads`, `builds`."""
+    """Serve; the argument is JSON: settings, the server's constants, `closed`, `loads`, `builds`."""
     given = json.loads(sys.argv[1])
+    for name in ("IDLE_S", "CONNECTIONS"):
+        setattr(server, name, given.pop(name, getattr(server, name)))
     closed, loads, builds = Path(given.pop("closed")), given.pop("loads", True), given.pop("builds", True)
 
     def build(settings: Settings, on_batch: Callable[..., None]) -> FakeRuntime:

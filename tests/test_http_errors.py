@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from models import errors as model_errors
 from service.http.app import create_app
-from service.http.readiness import Readiness
+from service.http.status import Readiness
 from service.problems import KINDS, kind_of
 
 CLIENT = create_app(FakeRuntime()).test_client()

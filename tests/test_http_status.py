@@ -13,8 +13,8 @@ from models.engine.protocol import BatchRecord
 from models.errors import ModelUnavailable, Overloaded
 from service.http.app import create_app
 from service.http.metrics import Metrics
-from service.http.readiness import Readiness
 from service.http.shares import Gate
+from service.http.status import Readiness
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service.http import browsers, errors
-from service.http.access import Access
 from service.http.auth import Auth
 from service.http.body import BodyLimits, max_body_bytes
 from service.http.compat.deepl import DeepL
@@ -22,13 +21,12 @@ from service.http.forms import BoundedRequest
 from service.http.glossaries import GlossaryViews
 from service.http.jobs import Jobs
 from service.http.memory import MemoryViews
-from service.http.metrics import Metrics
+from service.http.metrics import Access, Metrics
 from service.http.page import Page
 from service.http.pulls import Pulls
 from service.http.quotas import Quotas
-from service.http.readiness import Readiness
 from service.http.shares import Gate
-from service.http.status import Status
+from service.http.status import Readiness, Status
 from service.http.trust import TrustViews
 from service.http.v1 import V1
 from service.http.work import RequestRunner

@@ -47,7 +47,7 @@ from service.workers import server_workers
 if TYPE_CHECKING:
     from flask import Flask
 
-    from service.http.readiness import Readiness
+    from service.http.status import Readiness
     from service.jobs.desk import Desk
     from service.runtime import Runtime
 
@@ -245,7 +245,7 @@ class _Worker:
         # Imported here, in the worker: the first process, which only watches, would hold 70 MB more.
         from service.http.app import create_app
         from service.http.metrics import Metrics
-        from service.http.readiness import Readiness
+        from service.http.status import Readiness
         from service.jobs.desk import Desk
 
         folder = self._shared.folder

@@ -15,8 +15,8 @@ from models.tasks.steps import Event, Outcome, Steps
 from models.tasks.stop import Stop
 from service.http.disconnect import watching
 from service.http.quotas import Quotas
-from service.http.readiness import Readiness
 from service.http.shares import Gate
+from service.http.status import Readiness
 from service.memory import Memory
 from service.work.plan import Request, steps
 

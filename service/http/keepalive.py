@@ -47,6 +47,7 @@ def respond(held: ExitStack, work: Callable[[Stop], str], error: Callable[[Probl
         return _json(future.result())
     request_id = g.request_id
     response = _json(_spaced(future, lambda failure: error(problem(failure, request_id)), request_id))
+    response.headers["X-Accel-Buffering"] = "no"  # nginx would hold the spaces back
     kept = held.pop_all()
 
     def close() -> None:

@@ -63,7 +63,7 @@ NOT_THIS_TIME = 1
 REPLACED_S = 60.0
 """Seconds for which a worker that takes another's place loads its models before it takes requests."""
 START_AGAIN_AFTER_S = 1.0
-LOOK_EVERY_S = 0.1
+LOOK_EVERY_S = 0.25
 FINISH_S = 5.0
 """Seconds beyond a request's time in which a stopping worker waits for the answer to be taken ..."""
 CLOSING_S = 20.0
@@ -303,7 +303,7 @@ class _Chunks(ChunkedReceiver):  # type: ignore[misc]
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
-    """A request on its way. The application is to say that a body is too long, so that comes to it empty."""
+    """A request on its way. Of a body over its endpoint's limit nothing is kept; the application refuses it."""
 
     def __init__(self, adj: Adjustments, most_bytes: Callable[[str, str], int]):
         super().__init__(adj)
@@ -328,10 +328,10 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]
-    """A connection. What its client does not take of an answer is the only one that is kept for it."""
+    """A connection. A request begins when the answer before it was taken: no client has two kept for it."""
 
     waits = False
-    """True while its next request waits for the answer before it to be taken."""
+    """True while its next request waits for that."""
 
     def parser_class(self, adj: Adjustments) -> _Parser:
         return _Parser(adj, self.server.body_limits.most_bytes)
@@ -421,7 +421,7 @@ class _Http(TcpWSGIServer):  # type: ignore[misc]
                 channel.handle_close()
 
     def add_task(self, channel: _Channel) -> None:
-        """Begin the connection's next request, once the answer before it has left: see `_Channel.waits`."""
+        """Begin the connection's next request, now or when the answer before it was taken."""
         if channel.total_outbufs_len:
             channel.waits = True
         elif getattr(channel.requests[0], "path", None) in self._probes:

@@ -303,7 +303,7 @@ class _Chunks(ChunkedReceiver):  # type: ignore[misc]
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
-    """A request on its way. Of a body over its endpoint's limit nothing is kept; the application refuses it."""
+    """A request on its way. Nothing of a body over its endpoint's limit is kept; the application refuses."""
 
     def __init__(self, adj: Adjustments, most_bytes: Callable[[str, str], int]):
         super().__init__(adj)

@@ -15,7 +15,7 @@ from werkzeug.exceptions import (
 )
 
 from models.errors import (
-    Abandoned,
+    ClientDisconnected,
     DeadlineExceeded,
     DragomanError,
     EngineFailed,
@@ -86,7 +86,7 @@ KINDS: dict[type[Exception], Kind] = {
     Overloaded: Kind(429, "overloaded", "The service is full; try again shortly"),
     TooManyRequests: Kind(429, "rate-limited", "Too many requests from this caller"),
     CharactersSpent: Kind(429, "characters-spent", "The caller's characters of the day are spent"),
-    Abandoned: Kind(499, "client-gone", "The client went away"),
+    ClientDisconnected: Kind(499, "client-gone", "The client went away"),
     EngineGone: Kind(503, "engine-gone", "The models are started again; try again shortly"),
     ServerFailed: Kind(502, "server-failed", "The model's server failed"),
     ServerUnavailable: Kind(503, "server-unavailable", "The model's server is not available"),

@@ -73,9 +73,9 @@ class Readiness:
         reasons = self._runtime.unready()
         return [*reasons, self._failure] if reasons and self._failure else reasons
 
-    def setbacks(self) -> list[str]:
-        """See `Runtime.setbacks`."""
-        return self._runtime.setbacks()
+    def fallbacks(self) -> list[str]:
+        """See `Runtime.fallbacks`."""
+        return self._runtime.fallbacks()
 
     def stages(self) -> dict[str, str]:
         """How far the models are that are being loaded, by name."""
@@ -108,7 +108,7 @@ class Ready(State):
     loading: dict[str, str] | None = absent(
         "How far models are that are being fetched or loaded, by name; absent if none is."
     )
-    setbacks: list[str] | None = absent(
+    fallbacks: list[str] | None = absent(
         "Models that run slower than this machine's GPU could have them; the log says why. Absent if none."
     )
 
@@ -162,10 +162,10 @@ class Status:
     def readyz(self) -> dict[str, Any]:
         if reasons := self._readiness.reasons():
             raise NotReady(reasons)
-        setbacks, stages = self._readiness.setbacks(), self._readiness.stages()
+        fallbacks, stages = self._readiness.fallbacks(), self._readiness.stages()
         state: dict[str, Any] = {"status": "ready"}
-        if setbacks:
-            state["setbacks"] = setbacks
+        if fallbacks:
+            state["fallbacks"] = fallbacks
         return {**state, "loading": stages} if stages else state
 
     def metrics(self) -> Response:

@@ -42,7 +42,7 @@ from models.text.span import Span
 from models.translate.translator import MemoryLookup, Segment, SegmentReady, Translation, TranslationRequest
 from service.children import Children
 from service.glossaries import Glossaries
-from service.http import connection
+from service.http import server
 from service.http.server import Server
 from service.keys import Keys
 from service.log import configure_log
@@ -298,10 +298,10 @@ class FakeRuntime:
 
 
 def main() -> None:
-    """Serve; the argument is JSON: settings, `closed`, `grace_s`, and how it starts: `loads`, `builds`."""
+    """Serve; the argument is JSON: settings, the server's constants, `closed`, `loads`, `builds`."""
     given = json.loads(sys.argv[1])
-    if (grace_s := given.pop("grace_s", None)) is not None:
-        connection.GRACE_S, connection.BYTES_PER_S = grace_s, 1 << 20
+    for name in ("IDLE_S", "CONNECTIONS"):
+        setattr(server, name, given.pop(name, getattr(server, name)))
     closed, loads, builds = Path(given.pop("closed")), given.pop("loads", True), given.pop("builds", True)
 
     def build(settings: Settings, on_batch: Callable[..., None]) -> FakeRuntime:

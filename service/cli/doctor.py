@@ -286,11 +286,11 @@ def _hub(store: "Store", *, needed: bool) -> Finding:
 
 
 def _port(settings: "Settings") -> Finding:
-    from service.listening import require_free
+    from service.listening import listen
 
     where = f"{settings.host}:{settings.port}"
     try:
-        require_free(settings.host, settings.port)
+        listen(settings.host, settings.port).close()
     except DragomanError as error:
         return Finding("port", "warning", f"{error.message} (a server of yours, perhaps)")
     return Finding("port", "ok", f"{where} is free")

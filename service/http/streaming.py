@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from models.driver import CancelToken
 from models.errors import ClientDisconnected
 from models.steps import Event, Outcome, Steps
-from service.http.abandoned import watching
+from service.http.disconnect import watching
 from service.http.work import RequestRunner
 from service.problems import kind_of, problem
 from service.schemas.events import render_event

@@ -26,7 +26,7 @@ from service.http.compat.family import (
     message,
     translations,
 )
-from service.http.readiness import Readiness
+from service.http.status import Readiness
 from service.http.work import RequestRunner
 from service.schemas.problem import Problem
 from service.schemas.requests import LanguageCode, validated

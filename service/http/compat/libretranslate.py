@@ -23,7 +23,6 @@ from models.errors import InvalidInput, Overloaded
 from models.translate.translator import Translation, TranslationRequest
 from service.documents import sandbox
 from service.documents.formats import SUFFIXES
-from service.http.allowance import Caller
 from service.http.body import read_json
 from service.http.compat.family import (
     STATUSES,
@@ -38,6 +37,7 @@ from service.http.compat.family import (
 )
 from service.http.files import file_answer
 from service.http.forms import BoundedRequest
+from service.http.quotas import Caller
 from service.http.work import RequestRunner
 from service.recollection import paired
 from service.schemas.problem import Problem

@@ -1,9 +1,10 @@
-"""The allowance of each caller: requests by a rate, and characters of text by the day.
+"""The quotas of each caller: requests by a rate, and characters of text by the day.
 
 Who the caller is was settled before (`auth.py`). Counts are kept in what the workers share, or wherever the
 storage's URL says. A day is one of UTC.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Iterable
@@ -15,10 +16,10 @@ from flask import Flask, Response, g, request
 from flask_limiter import ApplicationLimit, Limiter
 from limits import RateLimitItemPerDay
 from limits.errors import ConfigurationError
+from limits.storage import Storage
 
 from models.errors import InvalidInput
-from service.errors import CharactersSpent
-from service.http.counts import SCHEME, SHARED_SCHEME
+from service.errors import CharactersSpent, StoreUnavailable
 from service.shared import SharedState
 
 UNLIMITED = 1_000_000_000_000
@@ -30,6 +31,18 @@ WORK_BY_GET = frozenset({"deepl.translate"})
 """... but for these, which do a text's work."""
 READING_BY_POST = frozenset({"deepl.document_status", "deepl.document_result"})
 """As DeepL's clients ask, every few seconds, how a document stands."""
+
+SCHEME = "memory"
+"""What the settings call it; `limits` has another storage of this name, which knows one process."""
+SHARED_SCHEME = "dragoman"
+_ADD = """
+INSERT INTO used (key, amount, expires) VALUES (:key, :amount, :now + :expiry)
+ON CONFLICT (key) DO UPDATE SET
+    amount = iif(expires <= :now, excluded.amount, amount + excluded.amount),
+    expires = iif(expires <= :now, excluded.expires, expires)
+RETURNING amount
+"""
+_SWEEP_EVERY = 1000
 
 _DAY = RateLimitItemPerDay(UNLIMITED, namespace="characters")
 
@@ -44,7 +57,7 @@ class Caller:
     daily_characters: int | None
 
 
-class Allowance:
+class Quotas:
     """Counts what callers use, and refuses what is too much.
 
     `storage` is a URL as `limits` reads it, but that `memory://` is `shared`.
@@ -151,3 +164,42 @@ def _until_tomorrow_s() -> float:
     now = datetime.now(UTC)
     tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     return (tomorrow - now).total_seconds()
+
+
+class SharedCounts(Storage):
+    """Counts with an end. Each call is one statement, and so whole beside those of other workers."""
+
+    STORAGE_SCHEME: list[str] | None = [SHARED_SCHEME]  # noqa: RUF012 - as `limits` declares it
+
+    def __init__(self, uri: str | None = None, *, shared: SharedState, wrap_exceptions: bool = False):
+        super().__init__(uri, wrap_exceptions)
+        self._shared = shared
+        self._calls = itertools.count()
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return StoreUnavailable
+
+    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        now = time.time()
+        if not next(self._calls) % _SWEEP_EVERY:
+            self._shared.change("DELETE FROM used WHERE expires <= :now", now=now)
+        return int(self._shared.rows(_ADD, key=key, amount=amount, now=now, expiry=expiry)[0][0])
+
+    def get(self, key: str) -> int:
+        query = "SELECT amount FROM used WHERE key = :key AND expires > :now"
+        rows = self._shared.rows(query, key=key, now=time.time())
+        return int(rows[0][0]) if rows else 0
+
+    def get_expiry(self, key: str) -> float:
+        rows = self._shared.rows("SELECT expires FROM used WHERE key = :key", key=key)
+        return float(rows[0][0]) if rows else time.time()
+
+    def check(self) -> bool:
+        return True
+
+    def reset(self) -> int | None:
+        return self._shared.change("DELETE FROM used")
+
+    def clear(self, key: str) -> None:
+        self._shared.change("DELETE FROM used WHERE key = :key", key=key)

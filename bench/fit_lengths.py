@@ -1,4 +1,4 @@
-"""How much longer or shorter a language is than English, for the table of `checks/translation/length.py`.
+"""How much longer or shorter a language is than English, for the table of `checks/translation/form.py`.
 
     python bench/fit_lengths.py FOLDER
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.checks.translation.length import size
+from models.checks.translation.form import size
 
 BINS = [(8, 15), (15, 25), (25, 40), (40, 60), (60, 90), (90, 140), (140, 220), (220, 400)]
 LEAST = 150

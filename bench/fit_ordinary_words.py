@@ -14,8 +14,8 @@ import textwrap
 from collections import Counter
 from pathlib import Path
 
+from models.checks.language.names import skeleton
 from models.checks.language.reading import key_of
-from models.checks.language.spelling import skeleton
 
 WORD = re.compile(r"[^\W\d_]{4,}")
 SHARE = 0.3

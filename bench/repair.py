@@ -21,9 +21,8 @@ import platformdirs
 import sacrebleu
 
 from models.catalog import Catalog
-from models.checks.language.named_things import mentions
+from models.checks.language.entities import mentions
 from models.checks.language.reading import Reading
-from models.checks.translation import figures, things
 from models.engines import EngineMaker
 from models.languages import Languages
 from models.loading import Store
@@ -35,7 +34,7 @@ from models.tasks.route import Router
 from models.tasks.sentence import Sentence
 from models.tasks.steps import Event
 
-FACTS = frozenset((things.DATE, things.PLACE, things.NAME, figures.KIND))
+FACTS = frozenset(("date", "place", "name", "number"))
 
 
 def wrong(attempt: Attempt) -> int:

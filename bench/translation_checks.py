@@ -22,9 +22,8 @@ from translation_damage import DAMAGES
 from models.checks.flag import Flag
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
-from models.checks.pauses import finish
-from models.checks.registry import TRANSLATION_CHECKS, run
-from models.checks.translation_report import check_translation
+from models.checks.registry import TRANSLATION_CHECKS, check_translation, run
+from models.cooperative import finish
 from models.text.span import Span
 
 Row = dict[str, str]

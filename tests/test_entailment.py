@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, pre_tokenizers, processors
 from tokenizers.models import WordLevel
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-from models.checks.pauses import finish
+from models.cooperative import finish
 from models.entailment import Entailment
 from models.entry import ModelEntry
 from models.errors import ModelUnavailable

@@ -6,13 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.checks.flag import Flag
-from models.checks.language.named_things import hints, mentions
-from models.checks.language.names_of_things import Thing, name_in
+from models.checks.language.entities import Entity, hints, mentions, name_in
 from models.checks.language.negation import negations, possible
 from models.checks.language.reading import Reading
 from models.checks.pair import Check, Pair
-from models.checks.translation import figures, negation, proper_names, separators, things, times
-from models.checks.translation.right_forms import right_forms
+from models.checks.translation.facts import (
+    check_entities,
+    check_negation,
+    check_numbers,
+    check_separators,
+    check_times,
+    right_forms,
+)
+from models.checks.translation.verbatim import check_names
 
 LANGUAGES = ("en", "fr", "de", "es", "it", "pt", "ru", "zh", "pl", "nl", "ar", "ja", "tr", "sv")
 
@@ -50,32 +56,32 @@ def found(check: Check, source: str, output: str, languages: str = "en-fr") -> l
     ],
 )
 def test_days_months_and_places(languages, source, output, kinds):
-    assert sorted(flag.kind for flag in found(things.check, source, output, languages)) == kinds
+    assert sorted(flag.kind for flag in found(check_entities, source, output, languages)) == kinds
 
 
 def test_a_changed_country_is_one_error_with_both_places_and_a_lost_one_a_warning():
     source, output = "Talks with Iran failed.", "Les pourparlers avec l'Irak ont échoué."
-    (flag,) = found(things.check, source, output)
+    (flag,) = found(check_entities, source, output)
     assert (flag.severity, output[slice(*flag.span)], source[slice(*flag.source)]) == (
         "error",
         "Irak",
         "Iran",
     )
-    (flag,) = found(things.check, source, "Les pourparlers ont échoué.")
+    (flag,) = found(check_entities, source, "Les pourparlers ont échoué.")
     assert flag.severity == "warning"
     assert "Iran" in flag.reason
-    (flag,) = found(things.check, "Talks failed.", output)
+    (flag,) = found(check_entities, "Talks failed.", output)
     assert flag.severity == "warning"
 
 
 def test_known_people_have_a_form_in_each_language():
-    assert found(things.check, "Putin spoke.", "Poutine a parlé.") == []
-    (flag,) = found(things.check, "Putin spoke.", "Putin a parlé.")
+    assert found(check_entities, "Putin spoke.", "Poutine a parlé.") == []
+    (flag,) = found(check_entities, "Putin spoke.", "Putin a parlé.")
     assert (flag.kind, flag.severity) == ("name", "warning")
     assert "Poutine" in flag.reason
-    assert found(things.check, "Putin spoke.", "Putin hat gesprochen.", "en-de") == []
-    assert name_in(Thing("place", "Beijing"), "fr") == "Pékin"
-    assert name_in(Thing("weekday", "0"), "fr-CA") == "lundi"
+    assert found(check_entities, "Putin spoke.", "Putin hat gesprochen.", "en-de") == []
+    assert name_in(Entity("place", "Beijing"), "fr") == "Pékin"
+    assert name_in(Entity("weekday", "0"), "fr-CA") == "lundi"
 
 
 @settings(max_examples=60, deadline=None)
@@ -85,9 +91,9 @@ def test_known_people_have_a_form_in_each_language():
 def test_the_same_day_month_and_country_are_found_in_any_two_languages(one, other, day, month, data):
     country = data.draw(st.sampled_from(["FR", "DE", "IT", "JP", "IN", "IR", "PL", "CA", "MX", "EG"]))
     texts = [_dated(language, day, month, country) for language in (one, other)]
-    assert found(things.check, *texts, f"{one}-{other}") == []
+    assert found(check_entities, *texts, f"{one}-{other}") == []
     changed = _dated(other, (day + 3) % 7, month % 12 + 1, "BR")
-    kinds = [flag.kind for flag in found(things.check, texts[0], changed, f"{one}-{other}")]
+    kinds = [flag.kind for flag in found(check_entities, texts[0], changed, f"{one}-{other}")]
     assert {"date", "place"} <= set(kinds)
 
 
@@ -113,15 +119,15 @@ def _dated(language: str, day: int, month: int, country: str) -> str:
     ],
 )
 def test_times_of_day(languages, source, output, wrong):
-    assert bool(found(times.check, source, output, languages)) == wrong
+    assert bool(found(check_times, source, output, languages)) == wrong
 
 
 def test_separators_that_mean_another_number():
-    assert found(separators.check, "Es kostet 1.184 Euro.", "It costs 1,184 euros.", "de-en") == []
-    (flag,) = found(separators.check, "Es kostet 1.184 Euro.", "It costs 1.184 euros.", "de-en")
+    assert found(check_separators, "Es kostet 1.184 Euro.", "It costs 1,184 euros.", "de-en") == []
+    (flag,) = found(check_separators, "Es kostet 1.184 Euro.", "It costs 1.184 euros.", "de-en")
     assert flag.severity == "error"
-    assert found(separators.check, "It is 1,184 km.", "Son 1,184 km.", "en-es") != []
-    assert found(separators.check, "version 2.4", "Version 2.4", "en-de") == []
+    assert found(check_separators, "It is 1,184 km.", "Son 1,184 km.", "en-es") != []
+    assert found(check_separators, "version 2.4", "Version 2.4", "en-de") == []
 
 
 @pytest.mark.parametrize(
@@ -141,7 +147,7 @@ def test_separators_that_mean_another_number():
     ],
 )
 def test_lost_negations(languages, source, output, lost):
-    flags = found(negation.check, source, output, languages)
+    flags = found(check_negation, source, output, languages)
     assert [flag.severity for flag in flags] == (["warning"] if lost else [])
 
 
@@ -151,12 +157,12 @@ def test_french_negates_with_two_words_at_once():
 
 
 def test_ordinary_words_of_a_name_are_translated_and_people_are_not():
-    assert found(proper_names.check, "The Cold War ended.", "La guerre froide a pris fin.") == []
-    assert found(proper_names.check, "He left the White House.", "Il a quitté la Maison-Blanche.") == []
-    assert found(proper_names.check, "Das Vereinigte Königreich geht.", "The UK leaves.", "de-en") == []
+    assert found(check_names, "The Cold War ended.", "La guerre froide a pris fin.") == []
+    assert found(check_names, "He left the White House.", "Il a quitté la Maison-Blanche.") == []
+    assert found(check_names, "Das Vereinigte Königreich geht.", "The UK leaves.", "de-en") == []
     source = "The ruling by Judge Helen Brandt came late."
-    assert found(proper_names.check, source, "La décision de la juge Helen Brandt est venue tard.") == []
-    (flag,) = found(proper_names.check, source, "La décision est venue tard.")
+    assert found(check_names, source, "La décision de la juge Helen Brandt est venue tard.") == []
+    (flag,) = found(check_names, source, "La décision est venue tard.")
     assert source[slice(*flag.source)] == "Judge Helen Brandt"
 
 
@@ -165,7 +171,7 @@ def test_ordinary_words_of_a_name_are_translated_and_people_are_not():
 def test_any_text_can_be_read_and_what_it_names_it_may_name(text, language):
     reading = Reading(text, language)
     sure = mentions(reading)
-    assert {mention.thing for mention in sure} <= hints(reading, sure)
+    assert {mention.entity for mention in sure} <= hints(reading, sure)
     assert all(0 <= m.span.start < m.span.end <= len(text) for m in sure)
     assert possible(reading) >= min(1, len(list(negations(reading))))
 
@@ -188,5 +194,5 @@ def test_any_text_can_be_read_and_what_it_names_it_may_name(text, language):
 def test_the_right_forms_of_wrong_facts(languages, source, output, forms):
     one, other = languages.split("-")
     pair = Pair(Reading(source, one), Reading(output, other))
-    flags = [*things.check(pair), *figures.check(pair)]
+    flags = [*check_entities(pair), *check_numbers(pair)]
     assert [form for _, form in sorted(right_forms(pair, flags))] == forms

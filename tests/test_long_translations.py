@@ -5,10 +5,9 @@ import time
 import pytest
 from checked import check_translation
 
-from models.checks.language.reading import Reading
-from models.checks.language.words import words
+from models.checks.language.reading import Reading, word_forms
 from models.checks.pair import Pair
-from models.checks.translation import repetition
+from models.checks.translation import form
 
 SIZE = 60_000
 MOST_S = 10.0
@@ -39,6 +38,6 @@ def test_a_long_line_is_checked_in_seconds(text):
 
 def test_a_loop_far_into_a_long_text_is_found_where_it_is():
     text = " ".join(f"w{i} of the" for i in range(3000)) + " round and about" * 3
-    flags = list(repetition.check(Pair(Reading("something else", "en"), Reading(text, "fr"))))
+    flags = list(form.check_repetition(Pair(Reading("something else", "en"), Reading(text, "fr"))))
     assert [text[flag.span.start : flag.span.end] for flag in flags] == [("round and about " * 3).strip()]
-    assert len(words(text)) == 9009
+    assert len(word_forms(text)) == 9009

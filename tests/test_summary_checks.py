@@ -8,7 +8,7 @@ from checked import check_summary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.checks.checked_sentence import CheckedSentence
+from models.checks.registry import CheckedSentence
 
 ARTICLE = (
     "The ferry Saint Aldhelm ran aground off Port Rowan on Saturday, 14 March 2015, with 312 passengers. "

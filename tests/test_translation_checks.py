@@ -4,14 +4,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.checks.flag import Flag
-from models.checks.language.reading import Reading
-from models.checks.language.words import words
+from models.checks.flag import Flag, any_error, penalty
+from models.checks.language.reading import Reading, word_forms
 from models.checks.pair import Check, Pair
-from models.checks.pauses import finish
 from models.checks.registry import TRANSLATION_CHECKS, run
-from models.checks.severity import any_error, penalty
-from models.checks.translation import echo, figures, length, marks, proper_names, repetition, script, verbatim
+from models.checks.translation.facts import check_numbers
+from models.checks.translation.form import (
+    check_echo,
+    check_length,
+    check_marks,
+    check_repetition,
+    check_script,
+)
+from models.checks.translation.verbatim import check_names, check_tokens, tokens
+from models.cooperative import finish
 from models.text.span import Span
 
 
@@ -57,13 +63,13 @@ def places(flags: list[Flag], output: str) -> list[str]:
     ],
 )
 def test_a_number_may_be_written_in_the_other_languages_way(languages, source, output):
-    assert found(figures.check, source, output, languages) == []
-    assert found(figures.check, output, source, "-".join(reversed(languages.split("-")))) == []
+    assert found(check_numbers, source, output, languages) == []
+    assert found(check_numbers, output, source, "-".join(reversed(languages.split("-")))) == []
 
 
 def test_a_changed_number_is_one_flag_with_both_places():
     source, output = "It cost 1,250 euros.", "Cela a coûté 1 520 euros."
-    (flag,) = found(figures.check, source, output)
+    (flag,) = found(check_numbers, source, output)
     assert (flag.kind, flag.severity) == ("number", "error")
     assert output[flag.span.start : flag.span.end] == "1 520"
     assert flag.source is not None
@@ -73,10 +79,10 @@ def test_a_changed_number_is_one_flag_with_both_places():
 
 
 def test_lost_and_made_up_numbers():
-    (lost,) = found(figures.check, "Twenty-three people and 47 dogs came.", "23 personnes sont venues.")
+    (lost,) = found(check_numbers, "Twenty-three people and 47 dogs came.", "23 personnes sont venues.")
     assert lost.source == Span(24, 26)
     output = "23 personnes et 99 chiens."
-    (added,) = found(figures.check, "Twenty-three people came.", output)
+    (added,) = found(check_numbers, "Twenty-three people came.", output)
     assert places([added], output) == ["99"]
     assert added.source is None
 
@@ -105,52 +111,50 @@ def test_lost_and_made_up_numbers():
     ],
 )
 def test_what_has_to_stay_to_the_letter(token):
-    assert found(verbatim.check, f"See {token} now.", f"Voir {token} maintenant.") == []
-    (flag,) = found(verbatim.check, f"See {token} now.", "Voir maintenant.")
+    assert found(check_tokens, f"See {token} now.", f"Voir {token} maintenant.") == []
+    (flag,) = found(check_tokens, f"See {token} now.", "Voir maintenant.")
     assert flag.severity == "error"
     assert flag.source == Span(4, 4 + len(token))
     assert token in flag.reason
 
 
 def test_a_token_lost_once_of_twice_and_one_made_up():
-    assert len(found(verbatim.check, "{a} and {a}", "{a} et")) == 1
+    assert len(found(check_tokens, "{a} and {a}", "{a} et")) == 1
     output = "Voir https://a.example/2."
-    lost, added = found(verbatim.check, "See https://a.example/1.", output)
+    lost, added = found(check_tokens, "See https://a.example/1.", output)
     assert lost.source == Span(4, 23)
     assert places([added], output) == ["https://a.example/2"]
 
 
 def test_an_address_ends_before_punctuation_and_chinese():
-    assert found(verbatim.check, "See (https://a.example/b), now.", "https://a.example/b。", "en-zh") == []
-    assert (
-        found(verbatim.check, "参见https://a.example/b中的说明。", "See https://a.example/b.", "zh-en") == []
-    )
+    assert found(check_tokens, "See (https://a.example/b), now.", "https://a.example/b。", "en-zh") == []
+    assert found(check_tokens, "参见https://a.example/b中的说明。", "See https://a.example/b.", "zh-en") == []
 
 
 @pytest.mark.parametrize("text", ["Prices rose 50% so far.", "It cost US$300.", "3 < 4 > 2", "at 10:30: go"])
 def test_signs_in_prose_are_no_tokens(text):
-    assert verbatim.tokens(text) == []
+    assert tokens(text) == []
 
 
 def test_an_echo_is_found_and_names_are_none():
     source = "The ministers met in the old town on Sunday."
-    (flag,) = found(echo.check, source, source)
+    (flag,) = found(check_echo, source, source)
     assert (flag.kind, flag.severity, flag.span) == ("echo", "error", Span(0, len(source)))
-    assert found(echo.check, source, source, "en-en") == []
+    assert found(check_echo, source, source, "en-en") == []
     for same in ("Berlin", "OK", "Karine Jean-Pierre, Vienna", "12 345", "https://a.example", ""):
-        assert found(echo.check, same, same) == []
-    assert found(echo.check, source, "Les ministres se sont réunis dimanche.") == []
+        assert found(check_echo, same, same) == []
+    assert found(check_echo, source, "Les ministres se sont réunis dimanche.") == []
 
 
 def test_a_half_translated_text_is_an_echo_and_a_title_a_warning():
     source = "The ministers met in the old town on Sunday and talked about the new law for hours."
     output = "Les ministres met in the old town on Sunday and talked about the new law."
-    assert [flag.severity for flag in found(echo.check, source, output)] == ["error"]
+    assert [flag.severity for flag in found(check_echo, source, output)] == ["error"]
     output = (
         "Les ministres se sont réunis, puis « met in the old town on Sunday and talked », et il a plu toute "
         "la journée dans la région, ce qui n'a surpris personne parmi les habitants."
     )
-    assert [flag.severity for flag in found(echo.check, source, output)] == ["warning"]
+    assert [flag.severity for flag in found(check_echo, source, output)] == ["warning"]
 
 
 @pytest.mark.parametrize(
@@ -164,18 +168,18 @@ def test_a_half_translated_text_is_an_echo_and_a_title_a_warning():
     ],
 )
 def test_loops(output, loop):
-    flags = found(repetition.check, "We ate bread.", output)
+    flags = found(check_repetition, "We ate bread.", output)
     assert places(flags, output) == ([loop] if loop else [])
 
 
 def test_a_repetition_of_the_source_is_no_loop():
-    assert found(repetition.check, "No, no, no, no, no!", "Non, non, non, non, non !") == []
-    assert found(repetition.check, "It was very, very good.", "C'était très, très bon.") == []
+    assert found(check_repetition, "No, no, no, no, no!", "Non, non, non, non, non !") == []
+    assert found(check_repetition, "It was very, very good.", "C'était très, très bon.") == []
 
 
 def test_a_long_text_twice_is_a_loop():
     text = "La maire a ouvert le pont lundi devant une foule venue de toute la région malgré la pluie"
-    assert len(found(repetition.check, "The mayor opened the bridge.", f"{text}. {text}.")) == 1
+    assert len(found(check_repetition, "The mayor opened the bridge.", f"{text}. {text}.")) == 1
 
 
 LONG = (
@@ -189,19 +193,19 @@ FRENCH = (
 
 
 def test_lengths():
-    assert found(length.check, LONG, FRENCH) == []
-    (flag,) = found(length.check, LONG, FRENCH[:50])
+    assert found(check_length, LONG, FRENCH) == []
+    (flag,) = found(check_length, LONG, FRENCH[:50])
     assert (flag.kind, flag.severity) == ("omission", "error")
-    (flag,) = found(length.check, LONG, FRENCH * 3)
+    (flag,) = found(check_length, LONG, FRENCH * 3)
     assert (flag.kind, flag.severity) == ("addition", "error")
-    (flag,) = found(length.check, LONG, " \n")
+    (flag,) = found(check_length, LONG, " \n")
     assert (flag.kind, flag.severity, flag.source) == ("omission", "error", Span(0, len(LONG)))
-    assert found(length.check, "", "") == []
+    assert found(check_length, "", "") == []
 
 
 @pytest.mark.parametrize("ending", ["...", "…", " et", ","])
 def test_an_output_that_breaks_off(ending):
-    (flag,) = found(length.check, LONG, FRENCH.rstrip(".") + ending)
+    (flag,) = found(check_length, LONG, FRENCH.rstrip(".") + ending)
     assert (flag.kind, flag.severity) == ("omission", "warning")
 
 
@@ -230,50 +234,48 @@ def test_an_output_that_breaks_off(ending):
 )
 def test_scripts(language, output, severities):
     flags = (
-        found(script.check, "Hello, world", output, f"en-{language}")
+        found(check_script, "Hello, world", output, f"en-{language}")
         if "-" not in language
-        else list(script.check(Pair(Reading("Hello, world", "en"), Reading(output, language))))
+        else list(check_script(Pair(Reading("Hello, world", "en"), Reading(output, language))))
     )
     assert [flag.severity for flag in flags] == severities
 
 
 def test_names_across_scripts():
     source = "Later Brett Kavanaugh met Karine Dupont."
-    assert found(proper_names.check, source, "Позже Бретт Кавано встретил Карин Дюпон.", "en-ru") == []
-    (flag,) = found(proper_names.check, source, "Позже он встретил Карин Дюпон.", "en-ru")
+    assert found(check_names, source, "Позже Бретт Кавано встретил Карин Дюпон.", "en-ru") == []
+    (flag,) = found(check_names, source, "Позже он встретил Карин Дюпон.", "en-ru")
     assert (flag.kind, flag.severity, flag.source) == ("name", "warning", Span(6, 21))
-    assert found(proper_names.check, source, "后来他见了她。", "en-zh") == []
+    assert found(check_names, source, "后来他见了她。", "en-zh") == []
 
 
 def test_a_misspelled_name_and_an_inflected_one():
     source, output = "Later Brett Kavanaugh spoke.", "Plus tard, Brett Kavenaugh a parlé."
-    flags = found(proper_names.check, source, output)
+    flags = found(check_names, source, output)
     assert places(flags, output) == ["Kavenaugh"]
-    assert found(proper_names.check, "He met Brett Kavanaugh.", "Er traf Brett Kavanaughs.", "en-de") == []
-    assert (
-        found(proper_names.check, "On Sunday in Germany it rained.", "Dimanche en Allemagne il a plu.") == []
-    )
-    cousin = found(proper_names.check, "Il joue en Ligue Europa.", "He plays in the Europa League.", "fr-en")
+    assert found(check_names, "He met Brett Kavanaugh.", "Er traf Brett Kavanaughs.", "en-de") == []
+    assert found(check_names, "On Sunday in Germany it rained.", "Dimanche en Allemagne il a plu.") == []
+    cousin = found(check_names, "Il joue en Ligue Europa.", "He plays in the Europa League.", "fr-en")
     assert cousin == []
 
 
 def test_brackets_and_quotations():
-    (flag,) = found(marks.check, "It rained (a lot).", "Il a plu (beaucoup.")
+    (flag,) = found(check_marks, "It rained (a lot).", "Il a plu (beaucoup.")
     assert (flag.severity, flag.span) == ("warning", Span(9, 10))
-    assert found(marks.check, "It rained (a lot).", "下雨了（很大）。", "en-zh") == []
+    assert found(check_marks, "It rained (a lot).", "下雨了（很大）。", "en-zh") == []
     quoted = 'She said: "We have waited for this day for many years."'
-    assert len(found(marks.check, quoted, "Elle a dit que nous avions attendu ce jour.")) == 1
-    assert found(marks.check, quoted, "Elle a dit : « Nous avons attendu ce jour. »") == []
+    assert len(found(check_marks, quoted, "Elle a dit que nous avions attendu ce jour.")) == 1
+    assert found(check_marks, quoted, "Elle a dit : « Nous avons attendu ce jour. »") == []
 
 
 def test_a_translation_without_a_word_has_lost_all():
-    assert [flag.severity for flag in found(length.check, "The cat.", "...")] == ["error"]
-    assert found(length.check, "...", "...") == []
+    assert [flag.severity for flag in found(check_length, "The cat.", "...")] == ["error"]
+    assert found(check_length, "...", "...") == []
 
 
 def test_thai_sentences_have_no_full_stop():
-    assert found(length.check, "They met in Vienna.", "พวกเขาพบกันที่เวียนนา", "en-th") == []
-    assert found(length.check, "They met in Vienna.", "Ils se sont vus à Vienne", "en-fr") != []
+    assert found(check_length, "They met in Vienna.", "พวกเขาพบกันที่เวียนนา", "en-th") == []
+    assert found(check_length, "They met in Vienna.", "Ils se sont vus à Vienne", "en-fr") != []
 
 
 def test_penalty_puts_what_loses_most_first():
@@ -290,7 +292,14 @@ def test_penalty_puts_what_loses_most_first():
 
 
 def test_words_of_scripts_without_spaces_are_single_characters():
-    assert [word.form for word in words("L'été 2020: 天气好 OK")] == ["l'été", "2020", "天", "气", "好", "ok"]
+    assert [word.form for word in word_forms("L'été 2020: 天气好 OK")] == [
+        "l'été",
+        "2020",
+        "天",
+        "气",
+        "好",
+        "ok",
+    ]
 
 
 TEXTS = st.text(
@@ -311,9 +320,9 @@ def test_any_texts_can_be_checked_and_flags_lie_within_them(source, output, one,
 
 @given(TEXTS, LANGUAGES)
 def test_what_is_the_same_in_both_texts_is_never_missing(text, language):
-    assert found_in(verbatim.check, text, language) == []
-    assert found_in(figures.check, text, language) == []
-    assert found_in(repetition.check, text, language) == []
+    assert found_in(check_tokens, text, language) == []
+    assert found_in(check_numbers, text, language) == []
+    assert found_in(check_repetition, text, language) == []
 
 
 def found_in(check: Check, text: str, language: str) -> list[Flag]:
@@ -323,5 +332,5 @@ def found_in(check: Check, text: str, language: str) -> list[Flag]:
 @given(st.integers(0, 10**9), st.sampled_from([",", ".", "\u00a0", "\u202f", ""]))
 def test_separators_never_change_a_number(number, separator):
     assert (
-        found(figures.check, f"{number:,} of them", f"{number:,} d'entre eux".replace(",", separator)) == []
+        found(check_numbers, f"{number:,} of them", f"{number:,} d'entre eux".replace(",", separator)) == []
     )

@@ -5,11 +5,11 @@ from checked import check_translation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.checks.checked_sentence import CheckedSentence
 from models.checks.flag import Flag
 from models.checks.language.reading import Reading
-from models.checks.pauses import finish
+from models.checks.registry import CheckedSentence
 from models.checks.translation.alignment import align
+from models.cooperative import finish
 from models.text.span import Span
 
 ENGLISH = [

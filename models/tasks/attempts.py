@@ -8,14 +8,13 @@ what the fact is called in the target language in its source. Of all attempts at
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from models.checks.flag import Flag
+from models.checks.flag import Flag, any_error, penalty
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
-from models.checks.pauses import Pausing
 from models.checks.registry import TRANSLATION_CHECKS, run
-from models.checks.severity import any_error, penalty
-from models.checks.translation import repetition
-from models.checks.translation.right_forms import right_forms
+from models.checks.translation.facts import right_forms
+from models.checks.translation.form import REPETITION
+from models.cooperative import Cooperative
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput
 from models.tasks.doubt import confidence_of, doubtful, is_fitted
 from models.tasks.hypothesis import OTHER_BEAMS, Ask, Hypotheses, Hypothesis, Search
@@ -216,7 +215,7 @@ def _facts(hops: Sequence[Hop], sentence: Sentence, attempt: Attempt) -> list[tu
 
 
 def _search(attempt: Attempt) -> Search:
-    looped = not attempt.complete or any(flag.kind == repetition.KIND for flag in attempt.flags)
+    looped = not attempt.complete or any(flag.kind == REPETITION for flag in attempt.flags)
     return "without loops" if looped else "other"
 
 
@@ -226,7 +225,7 @@ def _is_worth_another(attempt: Attempt) -> bool:
 
 def _all(
     hops: Sequence[Hop], sentence: Sentence, masked: Masked, hypothesis: Hypothesis
-) -> Pausing[list[Attempt]]:
+) -> Cooperative[list[Attempt]]:
     """Return an attempt of the hypothesis, and of each that was ranked below it."""
     made = []
     for each in (hypothesis, *hypothesis.others):
@@ -237,7 +236,7 @@ def _all(
 
 def _attempt(
     hops: Sequence[Hop], sentence: Sentence, masked: Masked, hypothesis: Hypothesis
-) -> Pausing[Attempt]:
+) -> Cooperative[Attempt]:
     if any(masked.masks) or not sentence.held:
         result = unmask(hypothesis.text, masked, sentence.held)
     else:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from models.checks.pauses import Pausing
+from models.cooperative import Cooperative
 from models.entry import ModelEntry
 from models.errors import DeadlineExceeded, ModelLoading
 from models.pool import ModelPool
@@ -10,7 +10,7 @@ from models.pool import ModelPool
 PAUSE_S = 0.1
 
 
-def until_loaded(pool: ModelPool, entries: Sequence[ModelEntry]) -> Pausing[None]:
+def until_loaded(pool: ModelPool, entries: Sequence[ModelEntry]) -> Cooperative[None]:
     """Wait until these models are loaded. Raises ModelUnavailable, and ModelLoading at the deadline."""
     for entry in entries:
         try:

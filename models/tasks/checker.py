@@ -6,8 +6,7 @@ A check calls no engine: its steps are pauses alone, at which its driver looks a
 from dataclasses import dataclass
 from typing import Literal
 
-from models.checks.checked_sentence import CheckedSentence
-from models.checks.translation_report import check_translation
+from models.checks.registry import CheckedSentence, check_translation
 from models.errors import InvalidInput
 from models.languages import Languages
 from models.tasks.steps import Steps

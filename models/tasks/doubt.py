@@ -3,10 +3,9 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from models.checks.flag import Flag
+from models.checks.flag import Flag, penalty
 from models.checks.pair import Pair
-from models.checks.severity import penalty
-from models.checks.translation.length import deviations, size
+from models.checks.translation.form import deviations, size
 from models.confidence import Coefficients, Signs, coefficients
 from models.tasks.hypothesis import Hypothesis
 from models.tasks.route import Hop

@@ -6,12 +6,11 @@ A sentence that is the article's own is its own evidence and needs no checks.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from models.checks.checked_sentence import CheckedSentence
 from models.checks.evidence import Evidence
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
-from models.checks.pauses import Pausing
-from models.checks.summary_report import check_summary
+from models.checks.registry import CheckedSentence, check_summary
+from models.cooperative import Cooperative
 from models.loaded import EntailmentModel
 from models.pool import ModelPool
 from models.tasks.awaiting import until_loaded
@@ -29,7 +28,7 @@ class Trust:
 
     def check(
         self, source: str, output: str, language: str, output_language: str
-    ) -> Pausing[list[CheckedSentence]]:
+    ) -> Cooperative[list[CheckedSentence]]:
         """All checks on a summary of `source`, with pauses. Raises ModelUnavailable."""
         pair = Pair(Reading(source, language), Reading(output, output_language))
         if self._entailment_model is None:
@@ -42,7 +41,7 @@ class Trust:
 
     def examine(
         self, article: Article, sentences: Sequence[SummarySentence], language: str
-    ) -> Pausing[list[SummarySentence]]:
+    ) -> Cooperative[list[SummarySentence]]:
         """The sentences with their evidence and flags: evidence in the article's text, flags in their own."""
         written = [s for s in sentences if s.source is None]
         lines = "\n".join(" ".join(s.text.split()) for s in written)

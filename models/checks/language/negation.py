@@ -7,8 +7,8 @@ from functools import cache
 from itertools import pairwise
 from math import inf
 
+from models.checks.language import table
 from models.checks.language.reading import Reading, key_of
-from models.checks.language.sources import table
 from models.text.sentences.boundary import is_unspaced
 from models.text.span import Span
 

@@ -1,35 +1,22 @@
 """Finds the dates of a text, whole or in part: weekdays, months, days of a month, years.
 
-Knows nothing of today: `last year` is no date here.
+The names of months and weekdays are CLDR's, through Babel. Knows nothing of today: `last year` is no date
+here.
 """
 
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
-from models.checks.language.calendar_words import CalendarWords, calendar_words
-from models.checks.language.numerals import Numeral
-from models.checks.language.reading import Reading, Word
+from babel import Locale
+
+from models.checks.language import locale_of
+from models.checks.language.numbers import Numeral
+from models.checks.language.reading import Reading, Word, key_of
 from models.text.span import Span
-
-Part = Literal["weekday", "month", "day", "year"]
-
-
-@dataclass(frozen=True, slots=True)
-class MentionedDate:
-    """A part of a date."""
-
-    part: Part
-    span: Span
-    value: int
-    """A weekday is 0 to 6 from Monday, a month 1 to 12, a day 1 to 31."""
-    month: int | None = None
-    """The month that a day belongs to."""
-    sure: bool = True
-    """True if the words can mean nothing else."""
-
 
 _YEARS = range(1000, 2101)
 _LIKELY_YEARS = range(1900, 2051)
@@ -51,24 +38,77 @@ _HAN = re.compile(
 _FIGURES = re.compile(r"\d[-./]\d{1,2}[-./]\d")
 _YEAR_RANGE = re.compile(r"(?<!\d)([12]\d)(\d\d)[-–/](\d\d)(?!\d)")
 _SHORT_YEAR = re.compile(r"(?<!\w)[’'‘](\d\d)(?=s?\b)")
+_LEAST_LETTERS = 3
+_WORD = re.compile(r"[^\W\d_]{3,}")
 
 
-def dates(reading: Reading) -> list[MentionedDate]:
+@dataclass(frozen=True, slots=True)
+class DatePart:
+    """A part of a date."""
+
+    part: Literal["weekday", "month", "day", "year"]
+    span: Span
+    value: int
+    """A weekday is 0 to 6 from Monday, a month 1 to 12, a day 1 to 31."""
+    month: int | None = None
+    """The month that a day belongs to."""
+    sure: bool = True
+    """True if the words can mean nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarWords:
+    """A language's months and weekdays, by their keys as in `Reading.keys`."""
+
+    months: dict[str, int]
+    """1 to 12."""
+    weekdays: dict[str, int]
+    """0 to 6, Monday first."""
+
+
+@cache
+def calendar_words(language: str) -> CalendarWords:
+    """Return the language's full and shortened names; English ones for an unknown language."""
+    locale = locale_of(language) or Locale("en")
+    months = _by_key(locale.months)
+    # newspapers' own abbreviation, which CLDR has as Sep
+    return CalendarWords({**months, **({"sept": 9} if "sep" in months else {})}, _by_key(locale.days))
+
+
+def _by_key(names: Any) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for context in ("stand-alone", "format"):
+        for width in ("abbreviated", "wide"):
+            for number, name in names.get(context, {}).get(width, {}).items():
+                key = key_of(name).strip(". ")
+                if len(key) >= _LEAST_LETTERS and key.isalpha():
+                    found[key] = number
+    return found
+
+
+def months_in(text: str, language: str) -> set[int]:
+    """Return the months, 1 to 12, that `text` names, in full or shortened."""
+    months = calendar_words(language).months
+    return {months[key] for key in map(key_of, _WORD.findall(text)) if key in months}
+
+
+def is_calendar_word(key: str, language: str) -> bool:
+    """Return whether the word is a month or a weekday in the language."""
+    words = calendar_words(language)
+    return key in words.months or key in words.weekdays
+
+
+def dates(reading: Reading) -> list[DatePart]:
     """Return the parts of dates, in order; one place may stand for two, as `3/4/2020` does."""
     known = calendar_words(reading.base_language)
-    found = (
-        list(_in_words(reading, known))
-        if known.months.keys() & reading.keys or known.weekdays.keys() & reading.keys
-        else []
-    )
-    found += _years(reading)
-    found += _in_figures(reading.text)
+    has_names = known.months.keys() & reading.keys or known.weekdays.keys() & reading.keys
+    found = [*(_in_words(reading, known) if has_names else ()), *_years(reading), *_in_figures(reading.text)]
     return sorted(found, key=lambda date: date.span)
 
 
-def in_figures(found: list[MentionedDate]) -> dict[Span, list[MentionedDate]]:
+def in_figures(found: list[DatePart]) -> dict[Span, list[DatePart]]:
     """Return the parts of dates in figures whose day and month cannot be told apart, as in `3/4/2020`."""
-    spans: dict[Span, list[MentionedDate]] = {}
+    spans: dict[Span, list[DatePart]] = {}
     for each in found:
         if each.part == "day" and not each.sure:
             spans.setdefault(each.span, [])
@@ -78,11 +118,11 @@ def in_figures(found: list[MentionedDate]) -> dict[Span, list[MentionedDate]]:
     return spans
 
 
-def _in_words(reading: Reading, known: CalendarWords) -> Iterator[MentionedDate]:
+def _in_words(reading: Reading, known: CalendarWords) -> Iterator[DatePart]:
     numerals = [n for n in reading.numerals if n.kind in ("cardinal", "ordinal") and not n.unit]
     for word in reading.words:
         if word.key in known.weekdays:
-            yield MentionedDate(
+            yield DatePart(
                 "weekday",
                 word.span,
                 known.weekdays[word.key],
@@ -92,7 +132,7 @@ def _in_words(reading: Reading, known: CalendarWords) -> Iterator[MentionedDate]
             month = known.months[word.key]
             days = list(_days(reading.text, word, month, numerals))
             sure = bool(days) or is_surely_a_date(reading.text, word.start, word.key)
-            yield MentionedDate("month", word.span, month, sure=sure)
+            yield DatePart("month", word.span, month, sure=sure)
             yield from days
 
 
@@ -104,7 +144,7 @@ def is_surely_a_date(text: str, start: int, key: str) -> bool:
     return text[start].isupper() and _DATE_BEFORE.search(before) is not None
 
 
-def _days(text: str, word: Word, month: int, numerals: list[Numeral]) -> Iterator[MentionedDate]:
+def _days(text: str, word: Word, month: int, numerals: list[Numeral]) -> Iterator[DatePart]:
     at = bisect_left(numerals, word.start, key=lambda numeral: numeral.span.start)
     for numeral in numerals[max(0, at - 1) : at + 1]:
         if not (1 <= numeral.value <= 31 and numeral.value.is_integer()):
@@ -116,10 +156,10 @@ def _days(text: str, word: Word, month: int, numerals: list[Numeral]) -> Iterato
             else _DAY_AFTER.fullmatch(text, word.span.end, start)
         )
         if beside:
-            yield MentionedDate("day", numeral.span, int(numeral.value), month)
+            yield DatePart("day", numeral.span, int(numeral.value), month)
 
 
-def _years(reading: Reading) -> Iterator[MentionedDate]:
+def _years(reading: Reading) -> Iterator[DatePart]:
     for numeral in reading.numerals:
         written = reading.text[numeral.span.start : numeral.span.end]
         if (
@@ -130,15 +170,15 @@ def _years(reading: Reading) -> Iterator[MentionedDate]:
             and int(written) in _YEARS
         ):
             year = int(written)
-            yield MentionedDate("year", numeral.span, year, sure=year in _LIKELY_YEARS)
+            yield DatePart("year", numeral.span, year, sure=year in _LIKELY_YEARS)
     for match in _YEAR_RANGE.finditer(reading.text):
-        yield MentionedDate("year", Span(*match.span(3)), int(match[1] + match[3]), sure=False)
+        yield DatePart("year", Span(*match.span(3)), int(match[1] + match[3]), sure=False)
     for match in _SHORT_YEAR.finditer(reading.text):
         for century in (1900, 2000):
-            yield MentionedDate("year", Span(*match.span()), century + int(match[1]), sure=False)
+            yield DatePart("year", Span(*match.span()), century + int(match[1]), sure=False)
 
 
-def _in_figures(text: str) -> Iterator[MentionedDate]:
+def _in_figures(text: str) -> Iterator[DatePart]:
     figures = _FIGURES.search(text) is not None
     for match in _YEAR_FIRST.finditer(text) if figures else ():
         yield from _figures(Span(*match.span()), int(match[3]), int(match[4]), int(match[1]), sure=True)
@@ -152,10 +192,10 @@ def _in_figures(text: str) -> Iterator[MentionedDate]:
         yield from _figures(Span(*match.span()), month, day, year or int(match[4] or 0), sure=True)
 
 
-def _figures(span: Span, month: int, day: int, year: int, sure: bool) -> Iterator[MentionedDate]:
+def _figures(span: Span, month: int, day: int, year: int, sure: bool) -> Iterator[DatePart]:
     if year in _YEARS:
-        yield MentionedDate("year", span, year, sure=sure)
+        yield DatePart("year", span, year, sure=sure)
     if 1 <= month <= 12:
-        yield MentionedDate("month", span, month, sure=sure)
+        yield DatePart("month", span, month, sure=sure)
         if 1 <= day <= 31:
-            yield MentionedDate("day", span, day, month, sure=sure)
+            yield DatePart("day", span, day, month, sure=sure)

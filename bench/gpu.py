@@ -22,10 +22,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from engine import Bench, about
-from engine_workloads import TINY, WORKLOADS
-from gpu_causal import ARCHITECTURES as CAUSAL_ARCHITECTURES
-from gpu_causal import causal_exactness, causal_rates
+from engine import TINY, WORKLOADS, Bench, about
 from seq2seq_models import (
     ARCHITECTURES,
     MAX_NEW,
@@ -120,20 +117,16 @@ def main() -> int:
     if not options.tiny and not torch.cuda.is_available():
         print("No GPU here: torch finds no CUDA device. Nothing was run.")
         return 0
-    options.profile = options.simulate = False
+    options.profile = False
     bench = Bench(options)
     started = time.perf_counter()
     bench.record(case="kernels", usable=kernels.usable_on(torch.device(bench.device)))
     for architecture in ARCHITECTURES:
         bench.record(**exactness(architecture, bench.device, each=2 if options.tiny else 10))
-    for architecture in CAUSAL_ARCHITECTURES:
-        bench.record(**causal_exactness(architecture, bench.device, each=2 if options.tiny else 10))
     if not options.tiny:
         bench.record(**tests())
     for workload in TINY if options.tiny else WORKLOADS:
         bench.run(workload, ["engine"])
-    for record in causal_rates(bench.device, requests=40 if options.tiny else 2000):
-        bench.record(**record)
     bench.record(case="all", seconds=time.perf_counter() - started)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(

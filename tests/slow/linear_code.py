@@ -18,7 +18,7 @@ PACKAGES = (
     "models.checks",
     "service.documents",
     "service.schemas",
-    "service.http.compat.openai_prompt",
+    "service.http.compat.openai_prompts",
 )
 SEARCHES = frozenset({"search", "findall", "finditer", "sub", "subn", "split"})
 

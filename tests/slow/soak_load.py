@@ -1,22 +1,71 @@
 """The mixed load of the soak: each kind of request there is, and what its answer must be.
 
-A caller asks one thing after another. Answers are held against promises.py; the same request must get the
+A caller asks one thing after another. Answers are held against `wire.faults`; the same request must get the
 same text whenever it is asked.
 """
 
 import json
 import random
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import made_documents
-from promises import faults
 from server_process import BenchServer
-from soak_findings import Disturbances, Interrupted, SoakFindings
-from wire import Connection, Reply, Sent
+from wire import Connection, Reply, Sent, faults
+
+
+class Disturbances:
+    """When the server was killed under its callers; until it is back, what they miss is no fault."""
+
+    def __init__(self) -> None:
+        self._spans: list[tuple[float, float]] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Around a kill, until the server is ready again."""
+        span = len(self._spans)
+        with self._lock:
+            self._spans.append((time.monotonic(), float("inf")))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._spans[span] = (self._spans[span][0], time.monotonic())
+
+    def between(self, start: float, end: float) -> bool:
+        with self._lock:
+            return any(began <= end and start <= ended for began, ended in self._spans)
+
+
+@dataclass
+class SoakFindings:
+    """What the callers saw, all together."""
+
+    asked: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    jobs: int = 0
+    callbacks: int = 0
+    repeated: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fault(self, told: str) -> None:
+        with self.lock:
+            self.faults.append(told)
+
+
+class Interrupted(Exception):
+    """The server was killed while it answered, or is full: nothing was promised."""
+
 
 JSON = ("Content-Type", "application/json")
 WAIT_S = 60.0

@@ -1,4 +1,4 @@
-"""The short form of bench/soak.py, and that what it looks for would be noticed."""
+"""The short form of soak.py, and that what it looks for would be noticed."""
 
 import os
 import threading
@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from footprint import Footprint, look, unflat
 from soak import Soak, SoakPlan
-from soak_findings import Disturbances
+from soak_load import Disturbances
 
 FLAT = Footprint(0.0, 300.0, 25, 12, 2, 0, 5, 0.5)
 

@@ -52,7 +52,7 @@ from models.text.span import Span
 from models.text.terms import Terms
 from service.documents.document import Document
 from service.documents.plain import PlainDocument
-from service.http.compat.openai_prompt import Form, LanguageNames, PromptReader, Wish
+from service.http.compat.openai_prompts import Form, LanguageNames, PromptReader, Wish
 from service.schemas import answers, documents, requests
 from service.schemas.answers import SpanPart, TranslationFlag
 from service.settings import Settings

@@ -1,27 +1,13 @@
-"""What a server holds: memory, descriptors, threads and files, over time, and whether that stays flat.
+"""What a server holds: memory, descriptors, threads and files, over time, and whether that stays flat."""
 
-    python bench/footprint.py --folder /tmp/peers
-
-Starts a server with a Marian model of real size (see cipher_model.py) and one with the bundled models, twice
-each, the first time to have all prepared. Prints one JSON line a look, at its start, after its first
-requests, and when it has rested: the seconds until it was ready, the processor's seconds so far, and the
-memory of each process (resident, its share of it, its own alone).
-"""
-
-import argparse
 import contextlib
-import json
-import os
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 PAGE_KB = 4
-RESTS_S = 3.0
-"""An engine gives back the memory of its batches when it has had nothing to do for a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,62 +112,3 @@ def _sizes(folder: Path) -> list[int]:
             if path.is_file():
                 sizes.append(path.stat().st_size)
     return sizes
-
-
-# ------------------------------------------------------------------ of servers that just started
-
-
-def memory_mb(pid: int) -> dict[str, int]:
-    """Resident memory; that with shared pages in part; and that of this process alone."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    kb = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.endswith("kB")}
-    own = kb["Private_Clean"] + kb["Private_Dirty"]
-    return {"rss": kb["Rss"] >> 10, "pss": kb["Pss"] >> 10, "uss": own >> 10}
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def looks(system: Any, texts: list[str], article: str) -> Iterator[dict[str, Any]]:
-    """Start a server of `peers_systems`, ask it, and yield what its processes hold meanwhile."""
-    ready_s = system.start()
-    try:
-        for when, ask in (
-            ("ready", lambda: None),
-            ("a translation", lambda: system.translate(texts[0])),
-            ("a summary", lambda: system.summarize(article)),
-            (f"{len(texts)} translations", lambda: system.translate_all(texts)),
-            (f"{RESTS_S:g} s of rest", lambda: time.sleep(RESTS_S)),
-        ):
-            ask()
-            each = {pid: memory_mb(pid) for pid in family(system.process.pid)}
-            total = {kind: sum(one[kind] for one in each.values()) for kind in ("rss", "pss", "uss")}
-            times = {"ready_s": round(ready_s, 2), "cpu_s": round(sum(map(_cpu_s, each)), 2)}
-            yield {"after": when, **times, "total_mb": total, "processes": each}
-    finally:
-        system.stop()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--folder", type=Path, required=True, help="where models are kept")
-    asked = parser.parse_args()
-    from cipher_model import Cipher  # these import torch, which who looks at a soak needs not
-    from peers_systems import ROOT, Bundled, Dragoman, Models
-
-    models = Models(asked.folder.resolve())
-    models.folder.mkdir(parents=True, exist_ok=True)
-    article = (ROOT / "examples" / "article.txt").read_text("utf-8")
-    sentences = [line for line in article.splitlines() if line.endswith(".")][:4]
-    for kind, texts in ((Dragoman, Cipher(models.transformers(4)).sentences[:64]), (Bundled, sentences)):
-        for start in ("first", "second"):
-            for found in looks(kind(models, 4), texts, article):
-                print(json.dumps({"system": kind.name, "start": start, **found}), flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -84,7 +84,7 @@ NOTHING_TO_FEED: dict[str, str] = {
     "service.schemas.absent.absent": "describes a field of our own",
     "service.schemas.described.one_input": "changes a schema of our own",
     "service.schemas.described.write_limits": "changes a schema of our own",
-    "service.http.compat.openai_prompt.LanguageNames": "reads tables of our own",
-    "service.http.compat.openai_prompt.PromptReader": "reads tables of our own",
+    "service.http.compat.openai_prompts.LanguageNames": "reads tables of our own",
+    "service.http.compat.openai_prompts.PromptReader": "reads tables of our own",
 }
 """Public callables that take nothing a stranger can feed, and why."""

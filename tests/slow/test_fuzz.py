@@ -1,15 +1,13 @@
-"""The short form of bench/fuzz.py, and that what it holds answers against would be noticed."""
+"""The short form of fuzz.py, and that what it holds answers against would be noticed."""
 
 import random
 
 import pytest
 from fuzz import fuzz_own
-from fuzz_requests import MutatedRequests
-from fuzz_routes import compatible, documented
+from fuzz_requests import MutatedRequests, compatible, documented
 from http_fakes import FakeRuntime
 from made_documents import SUFFIXES, sound
-from promises import faults, form
-from wire import Reply, Sent, loopback_port
+from wire import Reply, Sent, faults, form, loopback_port
 
 from service.documents.reading import read_document
 from service.http.app import create_app
@@ -49,7 +47,7 @@ def test_every_route_is_asked(document):
         for method in rule.methods - {"HEAD", "OPTIONS"}:
             alike = {(method, path), (method, path.rstrip("/"))}
             task = path == "/pipeline/" and any(known.startswith(path) for _, known in asked)
-            assert asked & alike or task, f"bench/fuzz_routes.py lacks {method} {rule.rule}"
+            assert asked & alike or task, f"fuzz_requests.py lacks {method} {rule.rule}"
 
 
 def test_a_seed_makes_the_same_requests_again(document):

@@ -1,15 +1,19 @@
-"""A server in a process of its own, on a free port of this machine, with a folder of its own."""
+"""A server in a process of its own on a free port, and a local receiver of its jobs' callbacks."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
+SUPPORT = Path(__file__).parent
 STOPS_IN_S = 15.0
 
 
@@ -24,7 +28,7 @@ class BenchServer:
         settings = {"port": 0, "data_dir": self.data_dir, "offline": True, **given}
         if not bundled:
             settings["cache_dir"] = folder / "cache"
-        own = [sys.executable, str(ROOT / "bench" / "stand_in.py"), str(delay_ms)]
+        own = [sys.executable, str(SUPPORT / "stand_in.py"), str(delay_ms)]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "service.cli", "serve"] if bundled else own,
@@ -87,7 +91,9 @@ def environment(temporary: Path, **settings: Any) -> dict[str, str]:
     given = {
         f"DRAGOMAN_{name.upper()}": str(value) for name, value in {"models": "bundled", **settings}.items()
     }
-    paths = os.pathsep.join(filter(None, (str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
+    paths = os.pathsep.join(
+        filter(None, (str(ROOT), str(ROOT / "tests"), str(SUPPORT), os.environ.get("PYTHONPATH")))
+    )
     return {
         **kept,
         "TMPDIR": str(temporary),
@@ -96,3 +102,50 @@ def environment(temporary: Path, **settings: Any) -> dict[str, str]:
         "PYTHONPATH": paths,
         **given,
     }
+
+
+class CallbackReceiver:
+    """Listens on a free port of this machine while in its context."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._told: set[str] = set()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                signed = bool(self.headers["Dragoman-Signature"])
+                self.send_response(204 if signed else 400)
+                self.end_headers()
+                if signed:
+                    outer._take(json.loads(body)["id"])
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1})
+
+    @property
+    def url(self) -> str:
+        """What a job gives as its callback."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/told"
+
+    def told(self, job: str) -> bool:
+        """Whether it has heard of the job's end."""
+        with self._lock:
+            return job in self._told
+
+    def _take(self, job: str) -> None:
+        with self._lock:
+            self._told.add(job)
+
+    def __enter__(self) -> "CallbackReceiver":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

@@ -1,11 +1,10 @@
 """The whole service, but for the models: what they would write is a cipher of what they read.
 
-    PYTHONPATH=.:tests python bench/stand_in.py DELAY_MS [COMMAND ...]
+    PYTHONPATH=.:tests:tests/support python tests/support/stand_in.py DELAY_MS [COMMAND ...]
 
 Serves by the same settings as `dragoman serve`, or does another of the program's commands. Tasks, readers of
 documents, checks, schemas, stores and jobs are the real ones; only engines and the sentence encoder are stood
-in for, each answer after `DELAY_MS`. With several workers the engines have a process of their own, too.
-"""
+in for, each answer after `DELAY_MS`. With several workers the engines have a process of their own, too."""
 
 import faulthandler
 import logging
@@ -191,8 +190,6 @@ def main() -> None:
     if sys.argv[2:] == ["engines"]:
         serve_engines(delay_s)
     if sys.argv[2:]:  # another command than `serve`
-        from stand_in import opened  # by its name: other processes are to find it too
-
         prepare_process()
         cli(sys.argv[2:], obj=Session(partial(opened, delay_s)))
 

@@ -279,10 +279,6 @@ class KnownNames:
                 best, least = others[key], alike
         return best
 
-    def with_part(self, key: str) -> Name | None:
-        """Return the source's first name of several words that contains this one, or None."""
-        return self._by_part.get(key)
-
     def prepare(self) -> Cooperative[None]:
         """Find the names and build their indexes, with a checkpoint after each."""
         return prepare(self, "names", "untitled", "_keys", "_run_together", "_companions", "_endings_by_stem")
@@ -323,7 +319,8 @@ class KnownNames:
         return frozenset(pair for pair in pairs if len(pair) >= _LEAST_RUN_TOGETHER)
 
     @cached_property
-    def _by_part(self) -> dict[str, Name]:
+    def by_part(self) -> dict[str, Name]:
+        """The first name of several words with each word, by its key."""
         found: dict[str, Name] = {}
         for name in self.untitled:
             for part in name if len(name) > 1 else ():

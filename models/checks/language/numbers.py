@@ -39,25 +39,23 @@ class Numeral:
         return self.values[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Quantities:
-    """A language's words, all in lower case."""
-
-    multipliers: dict[str, float]
-    units: dict[str, str]
-    """`%` for percent, an ISO 4217 code for a currency; no other unit is read."""
+@cache
+def _multipliers(language: str) -> dict[str, float]:
+    """Return the words for hundred, thousand and so on, those that all languages share among them."""
+    known = table("quantities")
+    own = known["multipliers_of"].get(language, {})
+    found: dict[str, float] = {}
+    for words in (known["multipliers"], known["counts"], own):
+        found |= {word: float(value) for value, listed in words.items() for word in listed}
+    return found
 
 
 @cache
-def quantities(language: str) -> Quantities:
-    """Return the words of `language`, an ISO 639-1 code; those that all share for an unknown one."""
+def _units() -> dict[str, str]:
+    """Return `%` for words that mean percent, and ISO 4217 codes for those of currencies."""
     known = table("quantities")
-    multipliers: dict[str, float] = {}
-    own = known["multipliers_of"].get(language, {})
-    for words in (known["multipliers"], known["counts"], own):
-        multipliers |= {word: float(value) for value, listed in words.items() for word in listed}
-    units = {word: code for code, listed in known["currency"].items() for word in listed}
-    return Quantities(multipliers, units | dict.fromkeys(known["percent"]["words"], "%"))
+    found = {word: code for code, listed in known["currency"].items() for word in listed}
+    return found | dict.fromkeys(known["percent"]["words"], "%")
 
 
 @cache
@@ -117,22 +115,21 @@ def numerals(text: str, language: str) -> list[Numeral]:
     Signs are not read: a hyphen before a number more often belongs to a range.
     """
     base = language.split("-")[0].lower()
-    known = quantities(base)
     found: list[Numeral] = []
     end = 0
     for place in _START.finditer(text):
         if place.start() >= end:
-            found.append(_at(text, place.start(), base, known))
+            found.append(_at(text, place.start(), base))
             end = found[-1].span.end
     taken = {place for numeral in found for place in range(*numeral.span)}
     for span, value, is_ordinal in _spelled(text, base):
         if taken.isdisjoint(range(*span)):
-            unit = "" if is_ordinal else _unit(text, span, known)
+            unit = "" if is_ordinal else _unit(text, span)
             found.append(Numeral(span, (value,), "ordinal" if is_ordinal else "cardinal", unit, True))
     return sorted(found, key=lambda numeral: numeral.span)
 
 
-def _at(text: str, start: int, language: str, known: Quantities) -> Numeral:
+def _at(text: str, start: int, language: str) -> Numeral:
     """Return the number whose first character, a digit or a fraction sign, is at `start`."""
     if time := _TIME.match(text, start):
         return _time(time)
@@ -142,18 +139,18 @@ def _at(text: str, start: int, language: str, known: Quantities) -> Numeral:
         value = _VULGAR[sign[2]] + (int(sign[1][-_MOST_DIGITS:]) if sign[1] else 0)
         return Numeral(Span(*sign.span()), (value,), "fraction")
     if compound := _HAN_COMPOUND.match(text, start):
-        return _compound(compound, known)
+        return _compound(compound, language)
     match = _DIGITS.match(text, start)
     assert match is not None  # noqa: S101 - it takes any digit
-    return _in_digits(text, match, language, known)
+    return _in_digits(text, match, language)
 
 
-def _compound(match: re.Match[str], known: Quantities) -> Numeral:
+def _compound(match: re.Match[str], language: str) -> Numeral:
     """Return the number of `3万5000` or `1億2300万`, whose parts have multipliers of their own."""
     total = 0.0
     for part in _HAN_PART.finditer(match[0]):
         digits = float(int(part[1][-_MOST_DIGITS:]))
-        total += digits * known.multipliers.get(part[2], 1.0)
+        total += digits * _multipliers(language).get(part[2], 1.0)
     return Numeral(Span(*match.span()), (total,), "cardinal")
 
 
@@ -164,19 +161,19 @@ def _time(match: re.Match[str]) -> Numeral:
     return Numeral(Span(*match.span()), (float(at), float((at + 720) % 1440)), "time")
 
 
-def _in_digits(text: str, match: re.Match[str], language: str, known: Quantities) -> Numeral:
+def _in_digits(text: str, match: re.Match[str], language: str) -> Numeral:
     values = _values(match, language)
     end = match.end()
     ending = _ORDINAL_ENDING.match(text, end)
     if ending is not None or text[match.start() - 1 : match.start()] == "第":
         return Numeral(Span(match.start(), ending.end() if ending else end), values, "ordinal")
-    scaled_end, scale, sure = _multiplier(text, end, language, known)
+    scaled_end, scale, sure = _multiplier(text, end, language)
     if scaled_end > end:
         scaled = tuple(value * scale for value in values)
         values = scaled if sure else scaled + values
-    values += _tokenized(text, match, language, known)
-    unit = _unit(text, Span(match.start(), scaled_end), known)
-    return Numeral(Span(match.start(), scaled_end), values, "cardinal", unit, False, scale)
+    values += _tokenized(text, match, language)
+    span = Span(match.start(), scaled_end)
+    return Numeral(span, values, "cardinal", _unit(text, span), multiplier=scale)
 
 
 def _values(match: re.Match[str], language: str) -> tuple[float, ...]:
@@ -202,7 +199,7 @@ def _ascii(digits: str) -> str:
     return "".join(str(int(digit)) for digit in digits)
 
 
-def _tokenized(text: str, match: re.Match[str], language: str, known: Quantities) -> tuple[float, ...]:
+def _tokenized(text: str, match: re.Match[str], language: str) -> tuple[float, ...]:
     """Return the value if a tokenizer put blanks into the number, as in `$ 100, 000` and `26. 2 million`."""
     digits, at = match["whole"], match.end()
     if not digits.isdecimal() or match["decimals"] is not None or len(digits) > _MOST_DIGITS:
@@ -212,36 +209,36 @@ def _tokenized(text: str, match: re.Match[str], language: str, known: Quantities
     value = float(int(digits))
     if more := _TOKENIZED_POINT.match(text, at):
         value, at = float(f"{int(digits)}.{_ascii(more[1][:_MOST_DIGITS])}"), more.end()
-    return (value * _multiplier(text, at, language, known)[1],) if at > match.end() else ()
+    return (value * _multiplier(text, at, language)[1],) if at > match.end() else ()
 
 
-def _multiplier(text: str, end: int, language: str, known: Quantities) -> tuple[int, float, bool]:
+def _multiplier(text: str, end: int, language: str) -> tuple[int, float, bool]:
     """Return where the multiplier after a number ends, its value, and whether it can mean nothing else."""
     if (han := _HAN_MULTIPLIER.match(text, end)) and _HAN_AFTER.match(han[1]):
         scale = 1.0
         for character in han[1]:
-            scale *= known.multipliers.get(character, 10.0 if character == "十" else 1.0)
+            scale *= _multipliers(language).get(character, 10.0 if character == "十" else 1.0)
         return han.end(), scale, True
     word = _MULTIPLIER.match(text, end)
     if word is None:
         return end, 1.0, True
-    scale = known.multipliers.get(word[1].lower(), 1.0)
+    scale = _multipliers(language).get(word[1].lower(), 1.0)
     if scale == 1e3 and (next_word := _MULTIPLIER.match(text, word.end(1))):
-        thousands_of = known.multipliers.get(next_word[1].lower(), 1.0)
+        thousands_of = _multipliers(language).get(next_word[1].lower(), 1.0)
         if thousands_of >= 1e6:  # `mil millones`, `thousand million`
             return next_word.end(1), scale * thousands_of, True
     return (word.end(1), scale, len(word[1]) > 2) if scale > 1 else (end, 1.0, True)
 
 
-def _unit(text: str, span: Span, known: Quantities) -> str:
+def _unit(text: str, span: Span) -> str:
     if after := _UNIT_AFTER.match(text, span.end):
         found = after[1].lower()
-        unit = known.units.get(found) or known.units.get(found.split()[0])
+        unit = _units().get(found) or _units().get(found.split()[0])
         if unit:
             return unit
     if before := _UNIT_BEFORE.search(text, max(0, span.start - 5), span.start):
         written = (before[1] or before[2]).lower()
-        return known.units.get(written) or known.units.get(written[-1:]) or ""
+        return _units().get(written) or _units().get(written[-1:]) or ""
     return ""
 
 

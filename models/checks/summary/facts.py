@@ -51,19 +51,27 @@ def check_numbers(pair: Pair) -> Iterator[Flag]:
     """Yield a flag for each number that the source lacks, but for those of dates."""
     dated = _dated_places(pair)
     held = _SourceNumbers(pair.source)
-    verdicts: dict[tuple[object, ...], bool] = {}
-    beside: dict[Span, list[Numeral]] = {}
+    named: dict[Span, list[Numeral]] = {}
     for numeral in pair.output.numerals:
         if not dated.isdisjoint(range(*numeral.span)) or is_untelling(numeral):
             continue
         hedge = hedges().search(pair.output.text, max(0, numeral.span.start - 24), numeral.span.start)
-        side = hedge.lastgroup if hedge else None
         counted = numeral.kind == "cardinal" and not _TIMES_AFTER.match(pair.output.text, numeral.span.end)
-        asked = (numeral.values, numeral.kind, numeral.unit, side, counted)
-        if asked not in verdicts:
-            verdicts[asked] = held.bears_out(numeral, side, counted)
-        if not verdicts[asked]:
-            yield _flag_number(pair, numeral, beside)
+        if held.bears_out(numeral, hedge.lastgroup if hedge else None, counted):
+            continue
+        written = pair.output.at(numeral.span)
+        others: list[Numeral] = []
+        if evidence := pair.evidence[pair.output.sentence_at(numeral.span.start)]:
+            sentence = evidence[0].span
+            if sentence not in named:
+                named[sentence] = _numbers_in(pair, sentence)
+            others = named[sentence]
+        if not others:
+            yield Flag("number", numeral.span, f"The source does not have the number {written}.")
+            continue
+        listed = " and ".join(dict.fromkeys(pair.source.at(other.span) for other in others))
+        reason = f"The source has {listed}, not {written}."
+        yield Flag("number", numeral.span, reason, source=others[0].span)
 
 
 def is_untelling(numeral: Numeral) -> bool:
@@ -88,8 +96,10 @@ class _SourceNumbers:
             return True
         if numeral.kind == "fraction":
             return _is_in(numeral.value * 100, exact)
-        if numeral.unit == "%" and any(abs(numeral.value - share) < 1 for share in self._shares):
-            return True
+        if numeral.unit == "%":  # within less than one
+            limits = (math.nextafter(numeral.value + step, numeral.value) for step in (-1, 1))
+            if _holds_within(self._shares, *limits):
+                return True
         return any(_holds_within(exact, *rounding_range(value, hedge)) for value in numeral.values)
 
     @cached_property
@@ -103,7 +113,7 @@ class _SourceNumbers:
         return sorted({value for numeral in counts for value in numeral.values})
 
     @cached_property
-    def _shares(self) -> frozenset[float]:
+    def _shares(self) -> list[float]:
         """The source's shares, such as `a fifth`, `two thirds` or `one in five`, in percent."""
         numerals = self.source.numerals
         parts = [n for n in numerals if n.kind == "ordinal" and n.spelled and 1 < n.value <= _MOST_PARTS]
@@ -113,7 +123,7 @@ class _SourceNumbers:
             of_parts = second.kind == "ordinal" and between in (" ", "-")
             if 0 < first.value <= second.value <= _MOST_PARTS and (of_parts or _OUT_OF.fullmatch(between)):
                 found.add(100 * first.value / second.value)
-        return frozenset(found)
+        return sorted(found)
 
 
 def _is_in(value: float, in_order: list[float]) -> bool:
@@ -150,22 +160,6 @@ def _last_place(value: float) -> float:
     if "e" in digits or "." in digits:
         return 10.0 ** math.floor(math.log10(value)) if "e" in digits else 10.0 ** -len(digits.split(".")[1])
     return 10.0 ** (len(digits) - len(digits.rstrip("0")))
-
-
-def _flag_number(pair: Pair, numeral: Numeral, beside: dict[Span, list[Numeral]]) -> Flag:
-    """Return the number's flag. `beside` caches the numbers of each sentence of the source."""
-    written = pair.output.at(numeral.span)
-    evidence = pair.evidence[pair.output.sentence_at(numeral.span.start)]
-    others: list[Numeral] = []
-    if evidence:
-        sentence = evidence[0].span
-        if sentence not in beside:
-            beside[sentence] = _numbers_in(pair, sentence)
-        others = beside[sentence]
-    if not others:
-        return Flag("number", numeral.span, f"The source does not have the number {written}.")
-    listed = " and ".join(dict.fromkeys(pair.source.at(other.span) for other in others))
-    return Flag("number", numeral.span, f"The source has {listed}, not {written}.", source=others[0].span)
 
 
 def _numbers_in(pair: Pair, sentence: Span) -> list[Numeral]:
@@ -233,6 +227,7 @@ class _SourceDates:
             if each.part == "day":
                 self._months_of_days[each.value].add(each.month)
         self._years = {each.value for each in self._by_part["year", None]}
+        self._decades = {year // 10 for year in self._years}
         self._exact = {(each.part, each.value, each.month) for each in pair.source_dates}
 
     def bears_out(self, mentioned: DatePart) -> bool:
@@ -274,10 +269,6 @@ class _SourceDates:
                 named[_MOST_DATES_NAMED:] = ["others"]
             self._listed[kind] = " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
         return self._listed[kind]
-
-    @cached_property
-    def _decades(self) -> set[int]:
-        return {year // 10 for year in self._years}
 
     @cached_property
     def _ordinals(self) -> set[float]:
@@ -341,7 +332,7 @@ def check_names(pair: Pair) -> Iterator[Flag | None]:
             continue
         for is_absent, stretch in groupby(name, key=absent.__contains__):
             if is_absent:
-                yield _flag_name(list(stretch), name, pair)
+                yield _unknown_name(list(stretch), name, pair)
 
 
 def _is_surely_a_name(part: Capital, name: Name, pair: Pair) -> bool:
@@ -381,11 +372,11 @@ def _is_name_at_start(part: Capital, name: Name, pair: Pair) -> bool:
     return _VERB_AFTER.match(text, end) is not None
 
 
-def _flag_name(stretch: list[Capital], name: Name, pair: Pair) -> Flag:
+def _unknown_name(stretch: list[Capital], name: Name, pair: Pair) -> Flag:
     span = Span(stretch[0].span.start, stretch[-1].span.end)
     written = pair.output.at(span)
     held = [part.key for part in name if part not in stretch]
-    other = pair.known_names.with_part(held[-1]) if held else None
+    other = pair.known_names.by_part.get(held[-1]) if held else None
     # a noun beside a noun looks like a name where all of them have capitals
     severity: Severity = "warning" if nouns_are_capitalized(pair.output) else "error"
     if other is None:

@@ -13,7 +13,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 from models.checks.evidence import TermWeights
 from models.checks.flag import Flag
@@ -319,8 +318,8 @@ def check_splices(pair: Pair) -> Iterator[Flag | None]:
 def signs(pair: Pair) -> Iterator[tuple[int, tuple[float, ...]]]:
     """Yield the number of each sentence with what tells a splice; with nothing, if it cannot be one."""
     sentences = pair.output.words_by_sentence
-    cut = _fragments(pair.source, sentences)
-    long = sum(f.words for scraps in cut for f in scraps if f.held and f.words >= _COPIED_WORDS)
+    cut = _copied(pair.source, sentences)
+    long = sum(scrap for scraps in cut for scrap in scraps if scrap >= _COPIED_WORDS)
     copied = long / max(1, sum(map(len, sentences)))
     counts: dict[int, Counter[str]] = {}
     for i, (words, scraps, evidence) in enumerate(zip(sentences, cut, pair.evidence, strict=True)):
@@ -329,7 +328,7 @@ def signs(pair: Pair) -> Iterator[tuple[int, tuple[float, ...]]]:
             continue
         share = len(scraps) / len(words)
         second = evidence[1].score if len(evidence) > 1 else 0.0
-        longest = max((scrap.words for scrap in scraps if scrap.held), default=0) / len(words)
+        longest = max(scraps) / len(words)
         repeated = min(2, _repeated(pair, i, counts))
         yield i, (share, share * copied, second, second * copied, longest, repeated, math.log(len(words)))
 
@@ -348,35 +347,29 @@ def _repeated(pair: Pair, sentence: int, counts: dict[int, Counter[str]]) -> int
     return sum(count > 1 and all(counts[place][stem] < 2 for place in places) for stem, count in own.items())
 
 
-class _Fragment(NamedTuple):
-    """The longest stretch of words from one word on that the source has; a single word if it has none."""
+def _copied(source: Reading, sentences: list[list[Word]]) -> list[list[int]]:
+    """Cut each sentence into the longest stretches of words that the source has, and return their lengths.
 
-    words: int
-    held: bool
-    """True if the source has it."""
-
-
-def _fragments(source: Reading, sentences: list[list[Word]]) -> list[list[_Fragment]]:
-    """Return each sentence cut into fragments, one after another. Words are compared by their stems."""
+    A word that the source does not have is a stretch of 0. Words are compared by their stems.
+    """
     stems = [word.stem for word in source.words]
     places: dict[str, list[int]] = defaultdict(list)
     for i, stem in enumerate(stems):
         places[stem].append(i)
-    return [_cut([word.stem for word in sentence], stems, places) for sentence in sentences]
-
-
-def _cut(sentence: list[str], stems: list[str], places: dict[str, list[int]]) -> list[_Fragment]:
-    found: list[_Fragment] = []
-    first = 0
-    while first < len(sentence):
-        longest = 0
-        for place in places.get(sentence[first], ())[:_MOST_STARTS]:
-            longest = max(longest, _shared(sentence, first, stems, place))
-            if first + longest == len(sentence):
-                break  # no other place has more; without this, a text that repeats itself takes very long
-        found.append(_Fragment(max(longest, 1), longest > 0))
-        first += found[-1].words
-    return found
+    cut: list[list[int]] = []
+    for sentence in sentences:
+        own = [word.stem for word in sentence]
+        cut.append([])
+        first = 0
+        while first < len(own):
+            longest = 0
+            for place in places.get(own[first], ())[:_MOST_STARTS]:
+                longest = max(longest, _shared(own, first, stems, place))
+                if first + longest == len(own):
+                    break  # no other place has more; without this, a text that repeats itself takes very long
+            cut[-1].append(longest)
+            first += max(longest, 1)
+    return cut
 
 
 def _shared(sentence: list[str], first: int, stems: list[str], place: int) -> int:

@@ -29,7 +29,7 @@ LOST, ADDED, REPETITION = "omission", "addition", "repetition"
 class Length(NamedTuple):
     """The length of a language's texts, compared with English, in characters.
 
-    Measured on licensed parallel texts by bench/fit_lengths.py.
+    Measured on licensed parallel texts.
     """
 
     ratio: float

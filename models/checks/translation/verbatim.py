@@ -110,8 +110,26 @@ class Token(NamedTuple):
 def check_tokens(pair: Pair) -> Iterator[Flag]:
     """Yield a flag for each token that only the source or only the output has."""
     source, output = tokens(pair.source.text), tokens(pair.output.text)
-    yield from _lost(pair, source, output)
-    yield from _added(pair, source, output)
+    wanted = Counter(token.written for token in source)
+    found = Counter(token.written for token in output)
+    lacking = wanted - found
+    for written in islice(lacking, _MOST_SOUGHT):
+        lacking[written] = wanted[written] - max(found[written], pair.output.text.count(written))
+    for kind, written, span in source:
+        if lacking[written] > 0:
+            lacking[written] -= 1
+            words, severity = _KINDS[kind]
+            reason = f"The {words} {written} of the source is missing."
+            yield Flag("verbatim", pair.output.whole, reason, severity, span)
+    added = [written for written in found if written not in wanted]
+    known = {*wanted, *(written for written in added[:_MOST_SOUGHT] if written in pair.source.text)}
+    kinds = {token.kind for token in source} | {"address", "mail", "placeholder"}
+    for kind, written, span in output:
+        if written not in known:
+            # A translator may write a designation or a site's name where the source has words for it.
+            words, severity = _KINDS[kind]
+            reason = f"The source has no such {words} as {written}."
+            yield Flag("verbatim", span, reason, severity if kind in kinds else "warning")
 
 
 def tokens(text: str) -> list[Token]:
@@ -135,33 +153,6 @@ def _unpunctuated(address: str) -> str:
         end -= 1
         left[address[end]] -= 1
     return address[:end]
-
-
-def _lost(pair: Pair, source: list[Token], output: list[Token]) -> Iterator[Flag]:
-    wanted = Counter(token.written for token in source)
-    found = Counter(token.written for token in output)
-    lacking = wanted - found
-    for token in islice(lacking, _MOST_SOUGHT):
-        lacking[token] = wanted[token] - max(found[token], pair.output.text.count(token))
-    for kind, written, span in source:
-        if lacking[written] > 0:
-            lacking[written] -= 1
-            words, severity = _KINDS[kind]
-            reason = f"The {words} {written} of the source is missing."
-            yield Flag("verbatim", pair.output.whole, reason, severity, span)
-
-
-def _added(pair: Pair, source: list[Token], output: list[Token]) -> Iterator[Flag]:
-    kinds = {token.kind for token in source} | {"address", "mail", "placeholder"}
-    known = {token.written for token in source}
-    added = dict.fromkeys(token.written for token in output if token.written not in known)
-    known |= {written for written in islice(added, _MOST_SOUGHT) if written in pair.source.text}
-    for kind, written, span in output:
-        if written not in known:
-            # A translator may write a designation or a site's name where the source has words for it.
-            words, severity = _KINDS[kind]
-            reason = f"The source has no such {words} as {written}."
-            yield Flag("verbatim", span, reason, severity if kind in kinds else "warning")
 
 
 # Names. Warnings alone: some are translated. Works between alphabets only: in Chinese and its like a name's

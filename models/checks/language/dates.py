@@ -122,12 +122,8 @@ def _in_words(reading: Reading, known: CalendarWords) -> Iterator[DatePart]:
     numerals = [n for n in reading.numerals if n.kind in ("cardinal", "ordinal") and not n.unit]
     for word in reading.words:
         if word.key in known.weekdays:
-            yield DatePart(
-                "weekday",
-                word.span,
-                known.weekdays[word.key],
-                sure=is_surely_a_date(reading.text, word.start, word.key),
-            )
+            sure = is_surely_a_date(reading.text, word.start, word.key)
+            yield DatePart("weekday", word.span, known.weekdays[word.key], sure=sure)
         elif word.key in known.months:
             month = known.months[word.key]
             days = list(_days(reading.text, word, month, numerals))
@@ -147,29 +143,21 @@ def is_surely_a_date(text: str, start: int, key: str) -> bool:
 def _days(text: str, word: Word, month: int, numerals: list[Numeral]) -> Iterator[DatePart]:
     at = bisect_left(numerals, word.start, key=lambda numeral: numeral.span.start)
     for numeral in numerals[max(0, at - 1) : at + 1]:
-        if not (1 <= numeral.value <= 31 and numeral.value.is_integer()):
-            continue
         start, end = numeral.span
-        beside = (
-            _DAY_BEFORE.fullmatch(text, end, word.start)
-            if end <= word.start
-            else _DAY_AFTER.fullmatch(text, word.span.end, start)
-        )
-        if beside:
+        if end <= word.start:
+            beside = _DAY_BEFORE.fullmatch(text, end, word.start)
+        else:
+            beside = _DAY_AFTER.fullmatch(text, word.span.end, start)
+        if beside and 1 <= numeral.value <= 31 and numeral.value.is_integer():
             yield DatePart("day", numeral.span, int(numeral.value), month)
 
 
 def _years(reading: Reading) -> Iterator[DatePart]:
     for numeral in reading.numerals:
-        written = reading.text[numeral.span.start : numeral.span.end]
-        if (
-            len(written) == 4
-            and not numeral.spelled
-            and written.isdecimal()
-            and not numeral.unit
-            and int(written) in _YEARS
-        ):
-            year = int(written)
+        written = reading.at(numeral.span)
+        if len(written) != 4 or not written.isdecimal() or numeral.spelled or numeral.unit:
+            continue
+        if (year := int(written)) in _YEARS:
             yield DatePart("year", numeral.span, year, sure=year in _LIKELY_YEARS)
     for match in _YEAR_RANGE.finditer(reading.text):
         yield DatePart("year", Span(*match.span(3)), int(match[1] + match[3]), sure=False)

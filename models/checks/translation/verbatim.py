@@ -11,7 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from rapidfuzz import fuzz, process
-from rapidfuzz.distance import Prefix
+from rapidfuzz.distance import Hamming, Prefix
 
 from models.checks.flag import Flag, Severity
 from models.checks.language.names import is_ordinary, latin, skeleton, titles
@@ -28,67 +28,42 @@ _DOMAINS = "com|org|net|edu|gov|info|io|eu|fr|de|es|it|pt|br|ru|cn|uk|jp|ch|at"
 _A_WORD_ENDS = r"(?![A-Za-z0-9_])"
 _STARTS = r"(?<![A-Za-z0-9_@./-])"
 # ASCII only, so that Chinese text right after an address is not taken for a part of it
-_TOKENS: tuple[tuple[str, str, Severity, str], ...] = (
-    ("address", "web address", "error", r"(?:https?|ftp)://[A-Za-z0-9\-._~:/?#@!$&'*+,;=%()\[\]]+"),
-    (
-        "mail",
-        "e-mail address",
-        "error",
-        _STARTS + r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+",
-    ),
-    (
-        "tag",
-        "tag",
-        "error",
-        r"</?[A-Za-z][A-Za-z0-9:-]*(?:\s+[A-Za-z:-]+(?:=(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s<>\"']+))?)*\s*/?>",
-    ),
-    (
-        "placeholder",
-        "placeholder",
-        "error",
+_PATTERNS = {
+    "address": r"(?:https?|ftp)://[A-Za-z0-9\-._~:/?#@!$&'*+,;=%()\[\]]+",
+    "mail": _STARTS + r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+",
+    "tag": r"</?[A-Za-z][A-Za-z0-9:-]*(?:\s+[A-Za-z:-]+(?:=(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s<>\"']+))?)*\s*/?>",
+    "placeholder": (
         r"\{\{[^{}\n]{1,80}\}\}|\$?\{[A-Za-z0-9_.:!-]{1,60}\}|%\([A-Za-z0-9_]+\)[-+#0]*[0-9]*(?:\.[0-9]+)?[a-zA-Z]"
         r"|(?<![0-9%])%[-+#0]?[0-9]*(?:\.[0-9]+)?[sdifxgcr]" + _A_WORD_ENDS + r"|%[0-9]+\$[sd]"
-        r"|(?<![A-Za-z0-9$])\$(?:[a-z_][a-z0-9_]*|[A-Z]{4,}|[A-Z][A-Z0-9]*_[A-Z0-9_]*)" + _A_WORD_ENDS,
+        r"|(?<![A-Za-z0-9$])\$(?:[a-z_][a-z0-9_]*|[A-Z]{4,}|[A-Z][A-Z0-9]*_[A-Z0-9_]*)" + _A_WORD_ENDS
     ),
-    (
-        "site",
-        "web address",
-        "error",
+    "site": (
         _STARTS + r"www\.[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?:/[A-Za-z0-9\-._~/?#&=%+]*)?"
-        r"|" + _STARTS + rf"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.(?:{_DOMAINS})/[A-Za-z0-9\-._~/?#&=%+]+",
+        r"|" + _STARTS + rf"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.(?:{_DOMAINS})/[A-Za-z0-9\-._~/?#&=%+]+"
     ),
-    (
-        "file",
-        "file name",
-        "error",
-        _STARTS + rf"[A-Za-z0-9_*-]{{1,255}}(?:\.[A-Za-z0-9_-]+)*\.(?:{_FILE_ENDINGS})" + _A_WORD_ENDS,
-    ),
-    (
-        "domain",
-        "name of a site",
-        "warning",
-        _STARTS + rf"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.(?:{_DOMAINS})" + _A_WORD_ENDS,
-    ),
-    ("handle", "handle", "error", r"(?<![A-Za-z0-9_@./])@[A-Za-z_][A-Za-z0-9_]+"),
-    ("hashtag", "hashtag", "error", r"(?<![A-Za-z0-9_&/#])#[A-Za-z][A-Za-z0-9_]+"),
-    ("shortcode", "emoji", "error", r"(?<![A-Za-z0-9_:]):[a-z][a-z0-9_+-]+:(?![A-Za-z0-9_:])"),
-    ("emoji", "emoji", "warning", "[\U0001f300-\U0001faff\u2600-\u26ff]"),
-    (
-        "code",
-        "piece of code",
-        "error",
-        r"(?<![A-Za-z0-9_$])(?:_*[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+|__[A-Za-z0-9_]+__)" + _A_WORD_ENDS,
-    ),
-    ("option", "option", "error", r"(?<![A-Za-z0-9_-])--[a-z][a-z0-9]+(?:-[a-z0-9]+)*"),
-    (
-        "designation",
-        "designation",
-        "warning",
-        r"(?<![A-Za-z0-9_$#-])[A-Z]{1,4}-?[0-9]{2,}[A-Z]?" + _A_WORD_ENDS,
-    ),
-)
-_ANY = re.compile("|".join(f"(?P<{name}>{pattern})" for name, _, _, pattern in _TOKENS))
-_KINDS = {name: (words, severity) for name, words, severity, _ in _TOKENS}
+    "file": _STARTS + rf"[A-Za-z0-9_*-]{{1,255}}(?:\.[A-Za-z0-9_-]+)*\.(?:{_FILE_ENDINGS})" + _A_WORD_ENDS,
+    "domain": _STARTS + rf"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.(?:{_DOMAINS})" + _A_WORD_ENDS,
+    "handle": r"(?<![A-Za-z0-9_@./])@[A-Za-z_][A-Za-z0-9_]+",
+    "hashtag": r"(?<![A-Za-z0-9_&/#])#[A-Za-z][A-Za-z0-9_]+",
+    "shortcode": r"(?<![A-Za-z0-9_:]):[a-z][a-z0-9_+-]+:(?![A-Za-z0-9_:])",
+    "emoji": "[\U0001f300-\U0001faff\u2600-\u26ff]",
+    "code": r"(?<![A-Za-z0-9_$])(?:_*[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+|__[A-Za-z0-9_]+__)"
+    + _A_WORD_ENDS,
+    "option": r"(?<![A-Za-z0-9_-])--[a-z][a-z0-9]+(?:-[a-z0-9]+)*",
+    "designation": r"(?<![A-Za-z0-9_$#-])[A-Z]{1,4}-?[0-9]{2,}[A-Z]?" + _A_WORD_ENDS,
+}
+_ANY = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _PATTERNS.items()))
+_CALLED = {
+    "address": "web address",
+    "mail": "e-mail address",
+    "site": "web address",
+    "file": "file name",
+    "domain": "name of a site",
+    "shortcode": "emoji",
+    "code": "piece of code",
+}
+"""What a reader knows a kind by, where that is not its name."""
+_WARNINGS = frozenset(("domain", "emoji", "designation"))
 _WORTH_A_LOOK = re.compile(
     r"[@#{$%<_\u2600-\u26ff\U0001f300-\U0001faff]|://|\.[A-Za-z]|:[a-z]|--[a-z]|[A-Z]-?[0-9]{2}"
 )
@@ -102,7 +77,7 @@ class Token(NamedTuple):
     """Something to keep to the letter."""
 
     kind: str
-    """Of `_KINDS`."""
+    """Of `_PATTERNS`."""
     written: str
     span: Span
 
@@ -118,18 +93,18 @@ def check_tokens(pair: Pair) -> Iterator[Flag]:
     for kind, written, span in source:
         if lacking[written] > 0:
             lacking[written] -= 1
-            words, severity = _KINDS[kind]
-            reason = f"The {words} {written} of the source is missing."
+            reason = f"The {_CALLED.get(kind, kind)} {written} of the source is missing."
+            severity: Severity = "warning" if kind in _WARNINGS else "error"
             yield Flag("verbatim", pair.output.whole, reason, severity, span)
     added = [written for written in found if written not in wanted]
     known = {*wanted, *(written for written in added[:_MOST_SOUGHT] if written in pair.source.text)}
     kinds = {token.kind for token in source} | {"address", "mail", "placeholder"}
     for kind, written, span in output:
         if written not in known:
-            # A translator may write a designation or a site's name where the source has words for it.
-            words, severity = _KINDS[kind]
-            reason = f"The source has no such {words} as {written}."
-            yield Flag("verbatim", span, reason, severity if kind in kinds else "warning")
+            # a translator may write a designation or a site's name where the source has words for it
+            severity = "error" if kind in kinds - _WARNINGS else "warning"
+            reason = f"The source has no such {_CALLED.get(kind, kind)} as {written}."
+            yield Flag("verbatim", span, reason, severity)
 
 
 def tokens(text: str) -> list[Token]:
@@ -215,7 +190,11 @@ def check_names(pair: Pair) -> Iterator[Flag]:
         if name.sure and not any(word.form in places for word in name.own) and not heard.holds(name):
             reason = f"The name {pair.source.at(name.span)} of the source is missing."
             yield Flag("name", pair.output.whole, reason, "warning", name.span)
-        beside = _beside(name, output, places) if left > 0 else []
+        if left <= 0:
+            continue
+        here = {i for word in name.words for i in places.get(word.form, ())[:_MOST_PLACES]}
+        near = sorted({i + step for i in here for step in (-1, 0, 1)} - {-1, len(output)})
+        beside = [output[i] for i in near]
         left -= len(name.words) * len(beside)
         for word, other in _misspelled(name, beside, places, pair.output.base_language):
             reason = f"The source spells this name {word.form}."
@@ -277,16 +256,6 @@ class _Sounds:
         return self._known.get(sound, True)
 
 
-def _beside(
-    name: _FullName, output: Sequence[WordForm], places: Mapping[str, Sequence[int]]
-) -> list[WordForm]:
-    """Return the output's words beside those that it shares with the name."""
-    here = {i for word in name.words for i in places.get(word.form, ())[:_MOST_PLACES]}
-    return [
-        output[i] for i in sorted({i + step for i in here for step in (-1, 0, 1)}) if 0 <= i < len(output)
-    ]
-
-
 def _misspelled(
     name: _FullName, beside: Sequence[WordForm], places: Mapping[str, Sequence[int]], language: str
 ) -> Iterator[tuple[WordForm, WordForm]]:
@@ -302,12 +271,9 @@ def _misspelled(
             # an ordinary word may have a cousin in the other language: `League` for `Ligue`
             if is_ordinary(key_of(other.form), language):
                 continue
-            if form in own or _differ_by_one(form, other.form):
+            differ_by_one = len(form) == len(other.form) and Hamming.distance(form, other.form) == 1
+            if form in own or differ_by_one:
                 yield word, other
-
-
-def _differ_by_one(one: str, other: str) -> bool:
-    return len(one) == len(other) and sum(a != b for a, b in zip(one, other, strict=True)) == 1
 
 
 def _is_almost(one: str, other: str) -> bool:

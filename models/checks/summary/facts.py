@@ -69,9 +69,9 @@ def check_numbers(pair: Pair) -> Iterator[Flag]:
         if not others:
             yield Flag("number", numeral.span, f"The source does not have the number {written}.")
             continue
+        others = [other for other in others if other.kind == numeral.kind] or others
         listed = " and ".join(dict.fromkeys(pair.source.at(other.span) for other in others))
-        reason = f"The source has {listed}, not {written}."
-        yield Flag("number", numeral.span, reason, source=others[0].span)
+        yield Flag("number", numeral.span, f"The source says {listed}.", source=others[0].span)
 
 
 def is_untelling(numeral: Numeral) -> bool:
@@ -192,7 +192,7 @@ def check_dates(pair: Pair) -> Iterator[Flag]:
             if not others:
                 yield Flag("date", mentioned.span, f"The source does not mention {written}.")
             else:
-                reason = f"The source has {held.listed(mentioned)}, not {written}."
+                reason = f"The source says {held.listed(mentioned)}."
                 yield Flag("date", mentioned.span, reason, source=others[0].span)
     for span, readings in in_figures(pair.output_dates).items():
         if _names_one_year(readings) and not held.has_day(readings):
@@ -382,7 +382,7 @@ def _unknown_name(stretch: list[Capital], name: Name, pair: Pair) -> Flag:
     if other is None:
         return Flag("name", span, f"The source does not name {written}.", severity)
     source = Span(other[0].span.start, other[-1].span.end)
-    return Flag("name", span, f"The source has {pair.source.at(source)}, not {written}.", severity, source)
+    return Flag("name", span, f"The source says {pair.source.at(source)}.", severity, source)
 
 
 # Quotations

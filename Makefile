@@ -8,13 +8,20 @@ BIN := $(VENV)/bin
 
 .PHONY: run test test-slow check gpu clean
 
-$(VENV)/installed: pyproject.toml
+# What serving needs, with pip's progress shown ...
+$(VENV)/serving: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Dragoman needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@echo "Installing into $(VENV); torch is the largest part, and takes some minutes on a slow line."
+	$(BIN)/python -m pip install --disable-pip-version-check --editable .
 	touch $@
 
-run: $(VENV)/installed
+# ... and what developing needs.
+$(VENV)/installed: $(VENV)/serving
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[dev]'
+	touch $@
+
+run: $(VENV)/serving
 	PORT=$(PORT) $(BIN)/dragoman serve $(if $(MODELS),--models $(MODELS))
 
 check: $(VENV)/installed

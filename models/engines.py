@@ -76,7 +76,7 @@ class EngineMaker:
         self._on_batch = on_batch
         self._trial_limit_s = trial_limit_s
         self._verdicts = verdicts
-        self._setbacks: dict[str, str] = {}
+        self._fallbacks: dict[str, str] = {}
 
     @property
     def device(self) -> str:
@@ -87,9 +87,9 @@ class EngineMaker:
         return "cuda" if self._wanted != "cpu" and there else "cpu"
 
     @property
-    def setbacks(self) -> list[str]:
+    def fallbacks(self) -> list[str]:
         """The models that run slower than this machine's GPU could have them, and how; the log says why."""
-        return [f"{name}: {told}" for name, told in self._setbacks.items()]
+        return [f"{name}: {told}" for name, told in self._fallbacks.items()]
 
     def device_for(self, entry: ModelEntry) -> tuple[str, str]:
         """The device for a model that writes, and why it is not the GPU that there is; else an empty word."""
@@ -111,7 +111,7 @@ class EngineMaker:
         causal = entry.kind == "causal"
         device, why = self.device_for(entry)
         kind = kind_of(self._choice, device, causal=causal)
-        self._setbacks.pop(entry.name, None)
+        self._fallbacks.pop(entry.name, None)
         if why:
             self._set_back(entry, "it runs on the CPU", why)
         log.info("%s: engine %s on %s", entry.name, kind, device)
@@ -145,7 +145,7 @@ class EngineMaker:
             use_gpu=self._wanted != "cpu",
             chat_template=entry.chat_template,
         )
-        self._setbacks.pop(entry.name, None)
+        self._fallbacks.pop(entry.name, None)
         if self._wanted == "cuda" and not server.on_gpu:
             self._set_back(entry, "it runs on the CPU", "the xllamacpp that is installed knows no GPU here")
         log.info("%s: llama.cpp on %s", entry.name, "the GPU" if server.on_gpu else "the CPU")
@@ -175,7 +175,7 @@ class EngineMaker:
 
     def _set_back(self, entry: ModelEntry, told: str, reason: str) -> None:
         """Tell the log why, and everyone that it is so: drivers' and compilers' words may hold paths."""
-        self._setbacks[entry.name] = told
+        self._fallbacks[entry.name] = told
         log.warning("%s: %s: %s", entry.name, told, reason)
 
     def _native_or_generate(self, entry: ModelEntry, device: str) -> Engine:

@@ -87,8 +87,8 @@ class EngineProcess:
         return self._here.device
 
     @property
-    def setbacks(self) -> list[str]:
-        """See `EngineMaker.setbacks`."""
+    def fallbacks(self) -> list[str]:
+        """See `EngineMaker.fallbacks`."""
         return [] if self._engines is None else list(self._engines.notes)
 
     @property
@@ -146,7 +146,7 @@ def main() -> None:
         start.settings, Store(start.settings.cache_dir, offline=True), lambda *batch: host.on_batch(*batch)
     )
     most = start.settings.max_loaded_models
-    host = EngineHost(lambda entry: _made(maker, entry), lambda: maker.setbacks, most=most)
+    host = EngineHost(lambda entry: _made(maker, entry), lambda: maker.fallbacks, most=most)
     with Listener(start.address, "AF_UNIX", backlog=64, authkey=start.key) as listener:
         threading.Thread(target=host.serve, args=(listener,), name="engine-host", daemon=True).start()
         sys.stdin.buffer.read()

@@ -129,7 +129,7 @@ def test_on_a_gpu_the_engine_is_used_if_it_passes(maker, tiny_hub, kind, choice)
     assert isinstance(engine, CausalEngine)
     assert write(engine).token_ids
     assert store.loads == 1
-    assert not engines.setbacks
+    assert not engines.fallbacks
 
 
 @pytest.mark.parametrize("sabotage", [edits_forgotten, no_numbers], ids=lambda each: each.__name__)
@@ -140,7 +140,7 @@ def test_where_the_trial_fails_generate_takes_its_place(maker, tiny_hub, monkeyp
         engine = engines.make(tiny_hub.entry("completion"))
     assert type(engine) is BatchingEngine
     assert "the trial failed" in caplog.text
-    [told] = engines.setbacks
+    [told] = engines.fallbacks
     assert told.startswith("tiny/completion: ")
     assert "generate takes one batch after another" in told
     assert write(engine).token_ids

@@ -58,7 +58,7 @@ def test_on_a_card_that_cannot_int8_runs_on_the_cpu_and_that_is_told(
         engine = maker.make(tiny_hub.entry("m2m100", max_source_tokens=64, max_new_tokens=16))
     assert isinstance(engine, BatchingEngine)
     assert isinstance(engine._backend, Ct2Backend)
-    [told] = maker.setbacks
+    [told] = maker.fallbacks
     assert told == "tiny/m2m100: it runs on the CPU"
     assert f"{told}: " in caplog.text
     assert card.name in caplog.text

@@ -21,7 +21,10 @@ def _long(**special: str) -> str:
 
 @pytest.mark.parametrize(
     ("word", "reason"),
-    [("!late", "The request took longer than the server allows"), ("!breaks", "The model failed on this text.")],
+    [
+        ("!late", "The request took longer than the server allows"),
+        ("!breaks", "The model failed on this text."),
+    ],
 )
 def test_sentences_stay_when_something_fails_and_the_rest_can_be_had(
     page: Page, word: str, reason: str

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from models.checks.pauses import finish
+from models.cooperative import finish
 from models.text.markup import html, markdown
 from models.text.markup.build import Run, restore
 from models.text.markup.html import scan

@@ -2,7 +2,6 @@
 
 import dataclasses
 import inspect
-import re
 import sys
 import types
 import typing
@@ -34,7 +33,7 @@ from models.checks.evidence import TermWeights
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
 from models.checks.registry import SUMMARY_CHECKS, TRANSLATION_CHECKS
-from models.checks.summary.surroundings import Surroundings
+from models.checks.summary.placement import Surroundings
 from models.errors import InvalidInput
 from models.languages import Languages
 from models.steps import Timings, Words
@@ -178,7 +177,6 @@ _LANGUAGES = Languages.load()
 _NAMES, _PROMPTS = LanguageNames(_LANGUAGES, {}), PromptReader(_LANGUAGES)
 _SETTINGS = Settings(max_request_characters=10**9).model_copy(update={"max_html_characters": 10**9})
 OURS = ("models.", "service.")
-HAN = re.compile("[一二三十百千万亿]")
 BESIDE = frozenset(("output", "beside", "other", "target", "translation", "to"))
 """Parameters that take the text beside the first one."""
 _OF_MANY: dict[Any, Callable[[Iterable[Any]], Any]] = {
@@ -245,9 +243,6 @@ BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
         [Piece(Span(0, len(found.text)), fed.beside)],
         " ",
     ],
-    "models.checks.language.spelled.han_value": lambda fed: ["".join(HAN.findall(fed.text)) or "三"],
-    "models.checks.language.writing.letters_of": lambda fed: [("Latin",)],
-    "models.checks.language.writing.foreign_to": lambda fed: [("Latin",)],
     "models.text.terms.Terms.target": lambda fed: [
         Terms((f"a{fed.text}",), {}, fed.text),
         " ".join(f"a{fed.text}".split()),
@@ -255,7 +250,7 @@ BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
     "models.text.terms.Folded.span": lambda fed: [Folded(f"a{fed.text}"), 0, 1],
     "models.text.markup.build.Run.origin": lambda fed: [run_of(fed), Span(0, 1)],
     "models.text.markup.place.find": lambda fed: [["a b"], fed.text, Span(0, 1), Target(fed.beside)],
-    "models.checks.summary.surroundings.Surroundings.context": lambda fed: [
+    "models.checks.summary.placement.Surroundings.context": lambda fed: [
         Surroundings(source := Reading(fed.text, "en"), TermWeights(source)),
         Reading(f"A. {fed.text}", "en"),
         Span(0, 1),

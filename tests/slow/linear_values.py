@@ -85,9 +85,8 @@ def invalid_of(fed: Fed) -> ValidationError:
 
 
 NOTHING_TO_FEED: dict[str, str] = {
-    "models.checks.language.sources.table": "reads a table of our own",
-    "models.checks.pauses.finish": "runs the work of another function, which is walked itself",
-    "models.checks.pauses.read": "finds the parts of a thing, which are walked themselves",
+    "models.checks.language.cached_by_word": "wraps a function of our own",
+    "models.checks.language.table": "reads a table of our own",
     "service.schemas.absent.absent": "describes a field of our own",
     "service.schemas.described.one_input": "changes a schema of our own",
     "service.schemas.described.write_limits": "changes a schema of our own",

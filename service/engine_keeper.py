@@ -80,7 +80,7 @@ class EngineKeeper:
         """
         now = time.monotonic()
         if self._process is not None and self._process.poll() is not None and self._due is None:
-            log.error("the process that runs the models ended (%s)", _told(self._process.returncode))
+            log.error("the process that runs the models ended (%s)", exit_words(self._process.returncode))
             lived_s = now - self._began
             longer_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
             self._pause_s = FIRST_PAUSE_S if lived_s > LONGEST_PAUSE_S else longer_s
@@ -145,7 +145,8 @@ def _close_input(process: subprocess.Popen[bytes]) -> None:
         log.debug("the process had not read what it was told")
 
 
-def _told(code: int) -> str:
+def exit_words(code: int) -> str:
+    """Return how a process ended, by the code that `subprocess` gives."""
     if code >= 0:
         return f"exit code {code}"
     try:

@@ -42,9 +42,7 @@ def engine_maker(
     return EngineMaker(
         store,
         device=settings.device,
-        choice=settings.engine,
         threads=settings.threads,
-        max_batch_size=settings.max_batch_size,
         on_batch=on_batch,
         verdicts=Verdicts(settings.cache_dir),
         secret=os.environ.get,

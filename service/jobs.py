@@ -46,6 +46,10 @@ SHARED_IDLE_S = 0.5
 """... or another worker of this one, which takes as many."""
 EXPIRE_EVERY_S = 60.0
 CLOSING_S = 8.0
+JOB_WORKERS = 2
+"""Jobs that are worked on at the same time."""
+BATCH_SIZE = 8
+"""Sentences or windows that a job asks for at a time: more is faster, and others wait longer."""
 TURN_S = 30.0
 """After so long a job waits again, if a caller waits who has none in work; what is done of it stays done."""
 TURN_TO_BEGINNING = 4.0
@@ -121,7 +125,7 @@ class JobService:
         self._closing.set()
         for running in self._in_work():
             running.cancel.cancel()
-        self._waiting.release(self._settings.job_workers)
+        self._waiting.release(JOB_WORKERS)
         end = time.monotonic() + CLOSING_S
         self._callbacks.close(CLOSING_S)
         for thread in list(self._threads):
@@ -162,7 +166,7 @@ class JobService:
                     if not begun:
                         self.store.recover()
                         self._callbacks.start()
-                        for i in range(self._settings.job_workers):
+                        for i in range(JOB_WORKERS):
                             self._spawn(self._work, f"job-{i}")
                         begun = True
                     if time.monotonic() >= expire_at:
@@ -209,7 +213,7 @@ class JobService:
         """If all workers are busy and a caller waits who has none, end the turn that is longest over."""
         in_work = self._in_work()
         over = max(in_work, key=lambda running: running.over_s, default=None)
-        if over is None or over.over_s < 0 or len(in_work) < self._settings.job_workers:
+        if over is None or over.over_s < 0 or len(in_work) < JOB_WORKERS:
             return
         if self.store.someone_waits():
             log.info("job %s waits again, for others' turns", over.job.id)
@@ -305,7 +309,7 @@ class RunningJob:
             return
         results: dict[int, StoredResult] = {}
         after = -1
-        while items := store.pending(job, after=after, limit=self._runtime.settings.job_batch_size):
+        while items := store.pending(job, after=after, limit=BATCH_SIZE):
             results = self._run_together(dict(items))
             store.record(job, results)
             self._got_on()
@@ -320,7 +324,7 @@ class RunningJob:
         driver: Driver[Any] = Driver(
             [each.steps for each in plans],
             wait=True,
-            at_most=self._runtime.settings.job_batch_size,
+            at_most=BATCH_SIZE,
             in_order=self._is_one,
             cache=self,
             cancel=self.cancel,

@@ -25,8 +25,8 @@ from service.batch.executor import Unit, UnitResult
 from service.batch.ray_executor import Actors, RayExecutor, RayFailed, RayOutputs, RayWorker, planned
 from service.batch.record import Content
 from service.batch.task import Task, WorkerSpec
-from service.cli import cli
-from service.commands.session import Session
+from service.cli.main import cli
+from service.cli.session import Session
 from service.settings import Settings
 from service.store.batch_cache import REMEMBERED_UNITS
 from service.store.results import StoredResult

@@ -10,7 +10,7 @@ import pytest
 from http_fakes import FakeRuntime, settings
 
 from models.errors import InvalidInput
-from service.cli import cli
+from service.cli.main import cli
 from service.errors import StoreUnavailable
 from service.http.app import create_app
 from service.jobs import JobService

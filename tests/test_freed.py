@@ -8,14 +8,14 @@ import sys
 import pytest
 
 from models import cores
-from service.commands.session import ARENAS
+from service.cli.session import ARENAS
 
 CORES = cores.whole(cores.usable())
 
 PROGRAM = """
 import ctypes, sys, threading
 from models import cores
-from service.commands.session import prepare_process
+from service.cli.session import prepare_process
 
 if sys.argv[1] == "prepared":
     prepare_process()

@@ -18,8 +18,8 @@ from models.engine.seq2seq import Seq2SeqEngine
 from models.engine.verdicts import Verdicts, subject
 from models.engines import EngineMaker
 from models.errors import EngineFailed
-from service.cli import cli
-from service.commands.session import Session
+from service.cli.main import cli
+from service.cli.session import Session
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ from models.driver import CancelToken, Driver, Effort, PendingGeneration, Turns
 from models.engine.protocol import Output
 from models.errors import DeadlineExceeded, DragomanError, EngineGone, ServerUnavailable
 from models.steps import Outcome
-from service.batch.extra import needed
-from service.batch.jsonl import dumps
 from service.batch.record import Content, row_error
 from service.batch.task import BatchWork
+from service.batch.writers import dumps
+from service.errors import import_extra
 from service.store.results import PROBLEM, OutputKeys, StoredResult
 from service.work.plan import PlannedTask
 
@@ -294,4 +294,4 @@ def prepare_ray(*, local: bool) -> None:
         }
     for name, value in settings.items():
         os.environ.setdefault(name, value)
-    needed("ray", what="--engine ray", extra="ray")
+    import_extra("ray", what="--engine ray", extra="ray")

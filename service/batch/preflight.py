@@ -1,4 +1,4 @@
-"""Checks before the first record: that the models that are needed are here and can do the task."""
+"""Before the first record: the models are made ready and tried."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,8 +13,6 @@ from service.work.plan import Request
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
-
-ANY_TEXT = "Yes."
 
 
 def check(runtime: "Runtime", request: Request, *, load: bool = True) -> dict[str, str]:
@@ -39,7 +37,7 @@ def _try_translation(runtime: "Runtime", request: TranslationRequest, load: bool
         known = [start for start, end in entry.pairs if end == target] or entry.languages
         source = next((code for code in ("en", *known) if code in known and code in entry.languages), "")
     if load and source and not entry.is_pattern:
-        trial = replace(request, text=ANY_TEXT, source=source)
+        trial = replace(request, text="Yes.", source=source)
         runtime.run_all([runtime.translator.steps(trial)], wait=True)[0].unwrap()
 
 
@@ -98,3 +96,6 @@ def _ready(runtime: "Runtime", entry: ModelEntry, load: bool) -> str:
     if load:
         runtime.pool.load(entry.name)
     return found
+
+
+# ---------------------------------------------------------------------- the survey of a dry run

@@ -17,15 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import DragomanError
-from models.text.language import LanguageDetector
-from service.batch import output, source
+from models.text.detect import LanguageDetector
+from service.batch import writers
 from service.batch.executor import Executor, LocalExecutor, Unit, UnitResult
-from service.batch.folder import Folder
-from service.batch.output import JsonlOutput
 from service.batch.progress import PlainProgress, Tally, described, progress, summary
+from service.batch.readers import FolderReader, Format, Reader, open_reader
 from service.batch.record import FieldNames, Row, RowOutput
 from service.batch.remote import shown
-from service.batch.source import RecordSource
 from service.batch.survey import Survey, measured_rate, survey
 from service.batch.task import BatchWork
 from service.batch.windows import UNIT_SIZES, WINDOW_SIZES, Size, Window, windows
@@ -47,7 +45,7 @@ class Paths:
 
     infile: str
     out: str
-    format: source.Format | None = None
+    format: Format | None = None
     cache: Path | None = None
     log: Path | None = None
     summary: Path | None = None
@@ -123,14 +121,16 @@ class BatchRun:
         """Run the batch to its end. Raises TooManyErrors and InvalidInput."""
         paths, options = self._paths, self._options
         with ExitStack() as stack:
-            found = stack.enter_context(source.opened(paths.infile, options.names, paths.format))
+            found = stack.enter_context(open_reader(paths.infile, options.names, paths.format))
             own_windows = self._windows(found)
             cache = stack.enter_context(BatchCache(paths.cache))
             cache.begin(restart=options.restart, retry_failed=options.retry_failed)
             for name in self._marks:
                 cache.keep_number(name, 1)
-            standard_output = nullcontext(JsonlOutput(sys.stdout.buffer))
-            out = stack.enter_context(standard_output if paths.out == "-" else output.opened(Path(paths.out)))
+            standard_output = nullcontext(writers.JsonlWriter(sys.stdout.buffer))
+            out = stack.enter_context(
+                standard_output if paths.out == "-" else writers.open_writer(Path(paths.out))
+            )
             executor = stack.enter_context(self._make_executor(cache if options.reuse else None))
             log = stack.enter_context(_log(paths.log))
             view = progress()
@@ -146,7 +146,7 @@ class BatchRun:
             run = _Run(cache, executor, out, options, tally, update)
             with self._told_at_the_end(tally, log):
                 run.go(own_windows)
-                tally.left_out = found.left_out if isinstance(found, Folder) else {}
+                tally.left_out = found.left_out if isinstance(found, FolderReader) else {}
                 if tally.made:
                     cache.keep_number(self._rate_name, tally.characters / tally.seconds)
         if options.forget and paths.cache is not None:
@@ -157,7 +157,7 @@ class BatchRun:
         """Look through the input, and run a sample if no earlier run tells the rate."""
         paths, options = self._paths, self._options
         path = paths.cache if paths.cache is not None and paths.cache.exists() else None
-        with source.opened(paths.infile, options.names, paths.format) as found, BatchCache(path) as cache:
+        with open_reader(paths.infile, options.names, paths.format) as found, BatchCache(path) as cache:
             seen = survey(self._windows(found), cache, detector)
             rate = cache.number(self._rate_name) or None
         if rate is not None:
@@ -168,7 +168,7 @@ class BatchRun:
         options = self._options
         return LocalExecutor(self._work, cache, options.record_timeout_s, options.device)
 
-    def _windows(self, found: RecordSource) -> Iterator[Window]:
+    def _windows(self, found: Reader) -> Iterator[Window]:
         """Return the input's windows, once the first one is read, so that a wrong field is told at once."""
         options = self._options
         every = windows(found, options.names, self._key, WINDOW_SIZES[options.device])

@@ -1,4 +1,4 @@
-"""A survey of a run before it begins: counts, languages, and the time it would take. Writes nothing."""
+"""Surveys a batch's input for --dry-run: how much there is, in which languages, how long it will take."""
 
 import time
 from collections import Counter
@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from service.batch.executor import LocalExecutor, Unit
 from service.batch.record import Content
 from service.batch.windows import UNIT_SIZES, Window
 from service.store.batch_cache import BatchCache
 
-ALL_OF = 2000
-ONE_IN = 100
-"""The languages of so many records are looked at, and after them of one in a hundred."""
+DETECT_FIRST = 2000
+DETECT_ONE_IN = 100
+"""The languages of the first records are detected, and of one in a hundred after them."""
 
 SAMPLE_RECORDS = 16
 SAMPLE_CHARACTERS = 20_000
@@ -52,17 +52,17 @@ class Survey:
         }
 
 
-def survey(windows: Iterable[Window], cache: BatchCache, detector: LanguageDetector) -> Survey:
+def survey(windows: Iterable[Window], store: BatchCache, detector: LanguageDetector) -> Survey:
     """Look through all of the input."""
     seen = Survey()
     for window in windows:
-        _count(seen, window, cache)
+        _count(seen, window, store)
         _detect(seen, window, detector)
     return seen
 
 
-def _count(seen: Survey, window: Window, cache: BatchCache) -> None:
-    known = cache.known(window.wanted())
+def _count(seen: Survey, window: Window, store: BatchCache) -> None:
+    known = store.known(window.wanted())
     todo = [place for unit in window.units(known, UNIT_SIZES["cpu"]) for place in unit]
     found = sum(key in known for key in window.keys)
     seen.records += len(window.records)
@@ -91,7 +91,7 @@ def _detect(seen: Survey, window: Window, detector: LanguageDetector) -> None:
     first = seen.records - len(window.records)
     for place, content in enumerate(window.contents):
         number = first + place
-        if content is not None and (number < ALL_OF or number % ONE_IN == 0):
+        if content is not None and (number < DETECT_FIRST or number % DETECT_ONE_IN == 0):
             seen.looked_at += 1
             seen.languages[detector.detect(content.value).language] += 1
 

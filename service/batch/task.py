@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from models.entry import ModelEntry
 from models.steps import Outcome, Steps
 from models.summarize.summarizer import SummaryRequest
-from models.text.article.page import read_html
+from models.text.article.html_article import read_html
 from models.translate.translator import MemoryLookup
 from service.batch import preflight
-from service.batch.jsonl import dumps
 from service.batch.record import Content
+from service.batch.writers import dumps
 from service.store.results import StoredResult, TaskName
 from service.store.translation_memory import TmxPair, file_memory
 from service.work import plan

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.errors import InvalidInput
+from service.batch.readers import Reader
 from service.batch.record import Content, FieldNames, Record, row_error
-from service.batch.source import RecordSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Window:
 
 
 def windows(
-    source: RecordSource, names: FieldNames, key: Callable[[Content], bytes], most: Size
+    source: Reader, names: FieldNames, key: Callable[[Content], bytes], most: Size
 ) -> Iterator[Window]:
     """Yield the input's windows, in order; `key` makes the key of a content's result."""
     window, characters, start = Window(), 0, source.position()

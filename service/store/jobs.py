@@ -25,6 +25,12 @@ Form = Literal["text", "html", "texts", "document"]
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 CallbackStatus = Literal["pending", "delivered", "failed"]
 
+MAX_QUEUED_JOBS = 1000
+"""Jobs in work or waiting; more are refused, except from a key that has none among them."""
+MAX_QUEUED_JOBS_PER_CALLER = 100
+MAX_JOB_BYTES = 1 << 30
+"""What the jobs of a key, or of an address without one, may keep."""
+
 ITEMS_AT_ONCE, SEGMENTS_AT_ONCE = 64, 512
 """Items, and segments, read or forgotten in one transaction: no other waits long."""
 
@@ -203,7 +209,6 @@ class JobStore:
     """The jobs in a data folder. It may be shared, by threads and by processes."""
 
     def __init__(self, settings: Settings):
-        self._limits = settings
         self._database = Database(settings.data_dir / "jobs.sqlite", "the jobs", _TABLES)
 
     # ------------------------------------------------------------------ for callers
@@ -289,24 +294,23 @@ class JobStore:
 
         A full queue takes the first job of a key all the same, so that nobody's key is locked out by others.
         """
-        limits = self._limits
         waiting = "SELECT count(*) FROM job WHERE status IN ('queued', 'running')"
         (everybody_s,) = db.execute(waiting).fetchone()
         (own,) = db.execute(f"{waiting} AND caller = ?", (new.caller,)).fetchone()
-        if own >= limits.max_queued_jobs_per_caller:
+        if own >= MAX_QUEUED_JOBS_PER_CALLER:
             raise Overloaded(
-                f"{own} jobs of this caller wait already, of at most {limits.max_queued_jobs_per_caller}",
+                f"{own} jobs of this caller wait already, of at most {MAX_QUEUED_JOBS_PER_CALLER}",
                 retry_after_s=30.0,
             )
-        if everybody_s >= limits.max_queued_jobs and (own or new.owner is None):
+        if everybody_s >= MAX_QUEUED_JOBS and (own or new.owner is None):
             raise Overloaded(f"{everybody_s} jobs wait already", retry_after_s=30.0)
         for whose, which, value, share in shares(new.caller, new.owner):
             query = f"SELECT coalesce(sum(bytes), 0) FROM job WHERE {which}"  # noqa: S608 - of constants
             (kept,) = db.execute(query, (value,)).fetchone()
-            if kept + size > share * limits.max_job_bytes:
+            if kept + size > share * MAX_JOB_BYTES:
                 raise Overloaded(
                     f"the jobs of {whose} would keep {kept + size} bytes, of at most "
-                    f"{share * limits.max_job_bytes}; delete those whose results were fetched",
+                    f"{share * MAX_JOB_BYTES}; delete those whose results were fetched",
                     retry_after_s=60.0,
                 )
 

@@ -19,12 +19,14 @@ from rapidfuzz import fuzz, process
 
 from models.errors import InvalidInput
 from models.languages import Languages
-from models.text.sentences.segment import sentences
+from models.text.sentences import sentences
 from models.translate.sentence import MemoryMatch
 from models.translate.translator import MemoryLookup
 from service.limits import shares
 from service.store.database import Database, rows_in
 
+MAX_BYTES = 64 << 20
+"""Of the memory of a key, or of an address without one."""
 LONGEST_SENTENCE = 5000
 """Characters of either side."""
 NEAR = 85.0
@@ -87,7 +89,7 @@ class TranslationMemory:
     At first it is nobody's; `of` gives a caller's. It takes at most `max_bytes`.
     """
 
-    def __init__(self, file: Path, languages: Languages, *, max_bytes: int):
+    def __init__(self, file: Path, languages: Languages, *, max_bytes: int = MAX_BYTES):
         self._languages = languages
         self._max_bytes = max_bytes
         self._owner: str | None = None

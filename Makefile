@@ -27,7 +27,7 @@ check: $(VENV)/installed
 # The second time with Triton's interpreter: without a GPU the kernels run no other way.
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile
-	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/test_seq2seq_kernels.py
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/test_native_kernels.py
 
 # What a GPU has to show: tests, exactness for every family, speed, in one JSON file. Needs torch and transformers.
 gpu:

@@ -38,7 +38,7 @@ from models.checks.pauses import finish
 from models.checks.registry import SUMMARY_CHECKS
 from models.checks.summary import placement, splices
 from models.checks.summary_report import EntailmentScorer, check_summary
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loaded import EntailmentModel
 from models.loading import Store

@@ -37,7 +37,7 @@ from models.checks.pair import Pair
 from models.checks.pauses import finish
 from models.checks.registry import TRANSLATION_CHECKS, run
 from models.confidence import Coefficients, Signs, coefficients
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool

@@ -1,7 +1,8 @@
 """The simulated engine in a process of its own, fed by two processes that do the product's own text work.
 
 Each of the two takes articles in units, as a batch does: reads and cuts them, tokenizes, submits through
-`models.engine.remote`, decodes and checks. While a unit is in the engine the next one's texts are made ready.
+`models.engine.process`, decodes and checks. While a unit is in the engine the next one's texts are made
+ready.
 
 The engine's process counts its own CPU time, of all its threads, and the device's time. Few cores cannot make
 text as fast as a GPU would take it: the device waits for text without its time going on, and the pace at
@@ -39,9 +40,8 @@ from engine_simulated import (
 from engine_texts import OwnTime, TextTask, WritingEngine, texts_of
 from engine_workloads import simulated_model
 
-from models.engine.hosting import EngineHost, prepare_process
+from models.engine.process import EngineClient, EngineServer, prepare_process
 from models.engine.protocol import Engine, Generation, Output
-from models.engine.remote import RemoteEngines
 from models.tasks.driver import Driver
 
 WORKERS = 2
@@ -131,7 +131,7 @@ def serve(address: str, to_come: Any, pipe: Any) -> None:
         return made[number]
 
     with Listener(address, "AF_UNIX", authkey=KEY) as listener:
-        threading.Thread(target=EngineHost(make).serve, args=(listener,), daemon=True).start()
+        threading.Thread(target=EngineServer(make).serve, args=(listener,), daemon=True).start()
         pipe.send("ready")
         while (number := pipe.recv()) is not None:  # everyone has loaded it
             engine, device = made[number], made[number].simulated
@@ -159,7 +159,7 @@ def _threads_s() -> dict[str, float]:
 def feed(worker: int, address: str, to_come: Any, pipe: Any) -> None:
     """A text worker's process: feeds the case that it is told, until None comes."""
     torch.set_num_threads(1)
-    engines = RemoteEngines(lambda: Client(address, "AF_UNIX", authkey=KEY))
+    engines = EngineClient(lambda: Client(address, "AF_UNIX", authkey=KEY))
     while (number := pipe.recv()) is not None:
         case = CASES[number]
         engine = engines.load(f"case {number}", number)

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import torch
 from engine_workloads import WORKLOADS, Workload, simulated_model
 
+from models.engine.native import NativeEngine
+from models.engine.native.engine import Loop
+from models.engine.native.limits import Limits, limits_for
+from models.engine.native.runner import Arriving, Runner
 from models.engine.protocol import Generation, Output
-from models.engine.seq2seq import Seq2SeqEngine
-from models.engine.seq2seq.loop import Loop
-from models.engine.seq2seq.memory import Limits, limits_for
-from models.engine.seq2seq.runner import Arriving, Runner
 from service.batch.lanes import AT_ONCE
 
 
@@ -135,7 +135,7 @@ class SimulatedRunner(Runner):
         return Arriving([tensor.clone() for tensor in tensors], self._simulated.event())
 
 
-class SimulatedEngine(Seq2SeqEngine):
+class SimulatedEngine(NativeEngine):
     """The engine over the simulated device, looked at as late as a GPU is."""
 
     def __init__(self, case: Case, simulated: Device, model, limits: Limits):

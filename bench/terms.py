@@ -13,7 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from models.catalog import Catalog
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool

@@ -17,7 +17,7 @@ import platformdirs
 import sacrebleu
 
 from models.catalog import Catalog
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool

@@ -27,8 +27,8 @@ from models.tasks.trust import Trust
 from models.text.article.page import read_page
 from models.text.language import LanguageDetector
 from service.children import Children
-from service.engine_keeper import ENGINES
 from service.engine_process import EngineProcess, engine_maker
+from service.engine_supervisor import ENGINES
 from service.glossaries import Glossaries
 from service.keys import Keys
 from service.memory import Memory

@@ -130,11 +130,11 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="`cpu`, `cuda`, or `auto`: a GPU where torch finds one."
     )
-    engine: Literal["auto", "native", "generate"] = Field(
+    engine: Literal["auto", "native", "ct2", "generate"] = Field(
         "auto",
-        description="`auto` is CTranslate2 on a CPU; on a GPU the native engine for encoder-decoders and the "
-        "causal engine for decoder-only models that pass their trial when they are loaded, and transformers' "
-        "`generate` for the others. `native` and `generate` choose one of these.",
+        description="`auto` is CTranslate2 (`ct2`), but on a GPU the native engine for encoder-decoders that "
+        "pass their trial when they are loaded. transformers' `generate` runs what CTranslate2 cannot. "
+        "`native`, `ct2` and `generate` choose one of these.",
     )
     threads: int = Field(
         0, ge=0, description="CPU threads of an engine; 0 means all cores, or those of the container's quota."

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.engine import wire
-from models.engine.awaited import Awaited
+from models.engine.futures import OutputFuture
 from models.engine.protocol import Decoding, Generation, Output, settle
 
 OUTPUT = Output((1, 2))
@@ -18,7 +18,7 @@ ACTIONS = st.lists(st.sampled_from(["listen", "answer", "fail", "cancel"]), max_
 
 @given(ACTIONS)
 def test_as_a_future_of_the_library(actions: list[str]) -> None:
-    kinds: list[Future[Output]] = [Awaited(), Future()]
+    kinds: list[Future[Output]] = [OutputFuture(), Future()]
     heard: list[list[int]] = [[], []]
     told: list[list[object]] = [[], []]
     error = ValueError("wrong")
@@ -38,32 +38,32 @@ def test_as_a_future_of_the_library(actions: list[str]) -> None:
 
 
 def test_a_thread_that_waits_is_told_of_the_end() -> None:
-    future = Awaited()
+    future = OutputFuture()
     with pytest.raises(TimeoutError):
         future.result(0.001)
     threading.Timer(0.02, future.answer, (OUTPUT,)).start()
     assert future.result(10) is OUTPUT
-    failed = Awaited()
+    failed = OutputFuture()
     threading.Timer(0.02, failed.answer, (KeyError("a"),)).start()
     with pytest.raises(KeyError):
         failed.result(10)
 
 
 def test_cancelled_once_and_for_all() -> None:
-    cancelled: list[Awaited] = []
-    future = Awaited(cancelled.append)
+    cancelled: list[OutputFuture] = []
+    future = OutputFuture(cancelled.append)
     assert future.cancel() and future.cancel()
     assert not future.answer(OUTPUT)
     assert cancelled == [future]
     with pytest.raises(CancelledError):
         future.result(0)
-    answered = Awaited(cancelled.append)
+    answered = OutputFuture(cancelled.append)
     assert answered.answer(OUTPUT) and not answered.cancel()
     assert cancelled == [future]
 
 
 def test_a_listener_that_fails_hurts_no_other(caplog: pytest.LogCaptureFixture) -> None:
-    future, heard = Awaited(), []
+    future, heard = OutputFuture(), []
     future.add_done_callback(lambda _: 1 / 0)
     future.add_done_callback(heard.append)
     future.answer(OUTPUT)

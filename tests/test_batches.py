@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_batching import FakeBackend, TwoAtATime, _generation
 
-from models.engine.batches import (
+from models.engine.batching import (
     LEAST_ROWS,
     MOST_ROWS,
     MOST_TOKENS,
+    BatchingEngine,
     QueueEntry,
     in_order,
     shared_out,
     without_late_singles,
     work_of,
 )
-from models.engine.batching import BatchingEngine
 from models.engine.protocol import Generation, Output
 
 

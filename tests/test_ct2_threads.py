@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_families import _codec, _purpose
 
-from models import cores
+from models import cpu
 from models.engine import ct2, ct2_threads
 from models.engine.protocol import Generation
 from models.languages import Languages
@@ -58,8 +58,8 @@ def test_the_model_s_own_workers_follow_and_write_the_same(
     purpose = _purpose(codec)
     folder = tiny_hub.store.ct2_folder(tiny_hub.entry("marian"))
     backend = ct2.Ct2Backend(folder, causal=False, max_source_tokens=64, threads=2)
-    monkeypatch.setattr(cores.Neighbours, "busy", lambda _: 0.0)
-    monkeypatch.setattr(cores, "bound", lambda: {0, 1})
+    monkeypatch.setattr(cpu.Neighbours, "busy", lambda _: 0.0)
+    monkeypatch.setattr(cpu, "bound", lambda: {0, 1})
     decoding = codec.decoding(purpose, max_new_tokens=12)
     batch = [Generation(codec.encode(text, purpose), decoding) for text in TEXTS]
     outputs = []
@@ -69,7 +69,7 @@ def test_the_model_s_own_workers_follow_and_write_the_same(
         assert backend._threads is not None
         assert list(backend._threads._threads.values()) == ([threads] * 2)
     assert outputs[0] == outputs[1] == outputs[2]
-    monkeypatch.setattr(cores.Neighbours, "busy", lambda _: 1.0)
+    monkeypatch.setattr(cpu.Neighbours, "busy", lambda _: 1.0)
     assert backend.run(batch, _never) == outputs[0]
     assert set(backend._threads._threads.values()) == {1}, "a neighbour has the other core"
     backend.close()
@@ -101,13 +101,13 @@ def test_a_quota_of_a_group_above_counts(tmp_path: Path) -> None:
     inner = tmp_path / "cg/system.slice/dragoman.service"
     inner.mkdir(parents=True)
     groups = tmp_path / "cg", tmp_path / "proc"
-    assert cores.usable(*groups) == len(cores.bound())
+    assert cpu.usable(*groups) == len(cpu.bound())
     (inner / "cpu.max").write_text("max 100000\n")
     (inner.parent / "cpu.max").write_text("60000 100000\n")
-    assert cores.usable(*groups) == 0.6
+    assert cpu.usable(*groups) == 0.6
     (inner / "cpu.max").write_text("25000 100000\n")
-    assert cores.usable(*groups) == 0.25
-    assert cores.usable(tmp_path / "nowhere", tmp_path) == len(cores.bound())
+    assert cpu.usable(*groups) == 0.25
+    assert cpu.usable(tmp_path / "nowhere", tmp_path) == len(cpu.bound())
 
 
 @pytest.mark.parametrize(
@@ -121,29 +121,29 @@ def test_a_quota_of_version_1_counts(tmp_path: Path, place: str) -> None:
     groups = tmp_path / "cg", tmp_path / "proc"
     (group / "cpu.cfs_period_us").write_text("100000\n")
     (group / "cpu.cfs_quota_us").write_text("-1\n")
-    assert cores.usable(*groups) == len(cores.bound())
+    assert cpu.usable(*groups) == len(cpu.bound())
     (group / "cpu.cfs_quota_us").write_text("50000\n")
-    assert cores.usable(*groups) == 0.5
+    assert cpu.usable(*groups) == 0.5
 
 
 @pytest.mark.parametrize(("number", "threads"), [(0.2, 1), (1, 1), (1.4, 1), (1.5, 2), (2.5, 3), (16, 16)])
 def test_threads_follow_the_quota(number: float, threads: int) -> None:
-    assert cores.whole(number) == threads
+    assert cpu.whole(number) == threads
 
 
 def test_neighbours_are_those_on_one_s_own_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, own = [100.0], [5.0]
-    monkeypatch.setattr(cores, "bound", lambda: {0, 1})
-    monkeypatch.setattr(cores.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(cores.os, "times", lambda: SimpleNamespace(user=own[0], system=0.0))
-    monkeypatch.setattr(cores.os, "sysconf", lambda _: 100)
+    monkeypatch.setattr(cpu, "bound", lambda: {0, 1})
+    monkeypatch.setattr(cpu.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(cpu.os, "times", lambda: SimpleNamespace(user=own[0], system=0.0))
+    monkeypatch.setattr(cpu.os, "sysconf", lambda _: 100)
 
     def stat(zero: int, one: int, two: int) -> None:
         rows = [f"cpu{i} {ticks} 5000 0 9999 7 0 0 0 0 0" for i, ticks in enumerate((zero, one, two))]
         (tmp_path / "stat").write_text("\n".join(["cpu 1 2 3 4 5 6 7 8", *rows, "ctxt 5"]))
 
     stat(1000, 1000, 1000)
-    neighbours = cores.Neighbours(tmp_path)
+    neighbours = cpu.Neighbours(tmp_path)
     assert neighbours.busy() == 0
     clock[0], own[0] = 101.0, 6.0
     stat(1100, 1050, 1100)  # cpu2 is not ours; one of the 1.5 seconds was ours
@@ -151,7 +151,7 @@ def test_neighbours_are_those_on_one_s_own_cores(tmp_path: Path, monkeypatch: py
     clock[0] = 101.1
     stat(1110, 1060, 1100)
     assert neighbours.busy() == pytest.approx(0.5), "too soon to tell"
-    assert cores.Neighbours(tmp_path / "nowhere").busy() == 0
+    assert cpu.Neighbours(tmp_path / "nowhere").busy() == 0
 
 
 def test_every_copy_of_openmp_is_told(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.engine.ct2_vocabulary import TokenTable, read_tokens
+from models.engine.ct2 import TokenTable, read_tokens
 
 
 @given(st.lists(st.text(st.characters())))

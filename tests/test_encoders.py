@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from models.catalog import Catalog
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.extractive.encoder import ConvertedEncoder, SentenceEncoder
 from models.extractive.lexical import DIMENSION, embedded
 from models.extractive.summarizer import pick_headline, summarize

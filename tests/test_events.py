@@ -8,7 +8,7 @@ from fake_pool import FakePool, cipher
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.pool import ModelPool
 from models.tasks.driver import stream

@@ -10,7 +10,7 @@ from fake_pool import FakePool, cipher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.errors import InvalidInput
 from models.languages import Languages
 from models.pool import ModelPool

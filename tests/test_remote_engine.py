@@ -20,17 +20,16 @@ from engine_program import POISON, Entry, ReversingBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.engine import places
+from models.engine import process as engine_process
 from models.engine.batching import BatchingEngine
-from models.engine.hosting import EngineHost
+from models.engine.native import NativeEngine
+from models.engine.native.limits import Limits
+from models.engine.process import MAX_UNANSWERED, EngineClient, EngineServer
 from models.engine.protocol import BatchRecord, Decoding, Engine, Generation, Output
-from models.engine.remote import MAX_UNANSWERED, RemoteEngines
-from models.engine.seq2seq import Seq2SeqEngine
-from models.engine.seq2seq.memory import Limits
 from models.errors import DeadlineExceeded, EngineFailed, ModelUnavailable, Overloaded
-from service import engine_keeper
-from service.engine_keeper import EngineKeeper
+from service import engine_supervisor
 from service.engine_process import EngineProcess
+from service.engine_supervisor import EngineSupervisor
 from service.runtime import Runtime
 from service.settings import Settings
 
@@ -44,20 +43,20 @@ def _served(
     on_batch: Callable[[str, BatchRecord], None] | None = None,
     *,
     most: int | None = None,
-) -> Iterator[RemoteEngines]:
+) -> Iterator[EngineClient]:
     """Serve engines in this process, over a real socket."""
     address = str(folder / "s")
     with Listener(address, "AF_UNIX", authkey=KEY) as listener:
-        host = EngineHost(make, most=most)
+        host = EngineServer(make, most=most)
         threading.Thread(target=host.serve, args=(listener,), daemon=True).start()
-        engines = RemoteEngines(lambda: Client(address, "AF_UNIX", authkey=KEY), on_batch)
+        engines = EngineClient(lambda: Client(address, "AF_UNIX", authkey=KEY), on_batch)
         engines.host = host  # type: ignore[attr-defined]
         yield engines
         engines.close()
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteEngines]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineClient]:
     with _served(tmp_path_factory.mktemp("engines"), engine_program.reversing) as engines:
         yield engines
 
@@ -85,9 +84,9 @@ def _generation(
 
 @pytest.mark.parametrize("architecture", ["bart", "marian"])
 def test_outputs_are_those_of_the_same_engine_here(architecture: str, tmp_path: Path) -> None:
-    def make(_: object) -> Seq2SeqEngine:
+    def make(_: object) -> NativeEngine:
         model = seq2seq_models.tiny_model(architecture)
-        return Seq2SeqEngine(model, Limits(max_source_tokens=16, max_new_tokens=16), dtype=model.dtype)
+        return NativeEngine(model, Limits(max_source_tokens=16, max_new_tokens=16), dtype=model.dtype)
 
     decodings = [Decoding(max_new_tokens=12), Decoding(max_new_tokens=12, num_beams=4, length_penalty=0.8)]
     wanted = [Generation(tuple(range(3, 4 + n)), each) for n in range(1, 12) for each in decodings]
@@ -112,7 +111,7 @@ def test_outputs_are_those_of_the_same_engine_here(architecture: str, tmp_path: 
         max_size=30,
     )
 )
-def test_each_request_ends_as_it_should(arrivals: list[tuple[list[int], str]], shared: RemoteEngines) -> None:
+def test_each_request_ends_as_it_should(arrivals: list[tuple[list[int], str]], shared: EngineClient) -> None:
     engine = shared.load("reversing", Entry())
     streamed: list[list[int]] = [[] for _ in arrivals]
     futures = engine.submit(
@@ -164,7 +163,7 @@ def test_cancelled_work_leaves_the_other_process_too(tmp_path: Path) -> None:
         assert engine.stats().output_tokens <= 60 + 32
 
 
-def test_a_full_engine_says_so_or_has_the_caller_wait(shared: RemoteEngines) -> None:
+def test_a_full_engine_says_so_or_has_the_caller_wait(shared: EngineClient) -> None:
     engine = shared.load("reversing", Entry())
     first = engine.submit([_generation(*range(8)) for _ in range(MAX_UNANSWERED)])
     with pytest.raises(Overloaded):
@@ -185,7 +184,7 @@ def test_two_processes_share_one_engine(tmp_path: Path) -> None:
         return engine_program.reversing(entry)
 
     with _served(tmp_path, make) as engines:
-        other = RemoteEngines(lambda: Client(str(tmp_path / "s"), "AF_UNIX", authkey=KEY))
+        other = EngineClient(lambda: Client(str(tmp_path / "s"), "AF_UNIX", authkey=KEY))
         one, two = engines.load("reversing", Entry()), other.load("reversing", Entry())
         one.close()
         assert two.submit([_generation(4, 5)])[0].result(10) == Output((5, 4))
@@ -266,11 +265,11 @@ def test_the_process_ends_with_its_owner(process: EngineProcess) -> None:
 def test_one_that_cannot_be_started_again_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(engine_keeper, "FIRST_PAUSE_S", 0.0)
-    monkeypatch.setattr(engine_keeper, "LONGEST_PAUSE_S", 0.0)
+    monkeypatch.setattr(engine_supervisor, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(engine_supervisor, "LONGEST_PAUSE_S", 0.0)
     folder, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
     folder.mkdir()
-    keeper = EngineKeeper(
+    supervisor = EngineSupervisor(
         Settings(data_dir=tmp_path), folder / "engines.at", command=(sys.executable, "-c", "input()")
     )
 
@@ -278,19 +277,19 @@ def test_one_that_cannot_be_started_again_is_tried_again(
         until = time.monotonic() + 20
         while not holds():
             assert time.monotonic() < until
-            keeper.look()
+            supervisor.look()
             time.sleep(0.01)
 
-    keeper.look()
-    first = keeper.pid
+    supervisor.look()
+    first = supervisor.pid
     folder.rename(elsewhere)
     folder.touch()
     look_until(lambda: "cannot be started" in caplog.text)
-    assert keeper.pid == first
+    assert supervisor.pid == first
     folder.unlink()
     elsewhere.rename(folder)
-    look_until(lambda: keeper.pid != first)
-    keeper.close()
+    look_until(lambda: supervisor.pid != first)
+    supervisor.close()
 
 
 def _answer_within(engine: Engine, seconds: float) -> Output:
@@ -308,7 +307,7 @@ def _answer_within(engine: Engine, seconds: float) -> Output:
 
 def test_the_work_of_a_process_that_ends_is_dropped_and_others_go_on(tmp_path: Path) -> None:
     with _served(tmp_path, engine_program.reversing) as engines:
-        other = RemoteEngines(lambda: Client(str(tmp_path / "s"), "AF_UNIX", authkey=KEY))
+        other = EngineClient(lambda: Client(str(tmp_path / "s"), "AF_UNIX", authkey=KEY))
         one, two = engines.load("reversing", Entry()), other.load("reversing", Entry())
         two.submit([_generation(*range(60))])
         lost = two.submit([_generation(*range(50)) for _ in range(64)])
@@ -321,7 +320,7 @@ def test_the_work_of_a_process_that_ends_is_dropped_and_others_go_on(tmp_path: P
 
 
 def test_engines_beyond_the_limit_rest_and_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "IDLE_S", 0.0)
+    monkeypatch.setattr(engine_process, "IDLE_S", 0.0)
     made: list[str] = []
     closed: list[str] = []
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from models import server_model
 from models.catalog import Catalog
 from models.codec import Purpose
+from models.engine.process import from_output, to_output
 from models.engine.protocol import Decoding, Generation, Output
-from models.engine.wire import from_output, to_output
 from models.errors import (
     DeadlineExceeded,
     EngineFailed,

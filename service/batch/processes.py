@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from models import cores
+from models import cpu
 from models.errors import DragomanError, EngineFailed
 from models.tasks.stop import abandoned
 from service.batch.lanes import LANES
@@ -46,7 +46,7 @@ def text_processes(settings: Settings, device: str, *, writes: bool) -> int:
     """
     if settings.workers:
         return settings.workers
-    number = cores.whole(cores.usable())
+    number = cpu.whole(cpu.usable())
     if device == "cuda":
         return for_each_two(number)
     if writes:

@@ -16,7 +16,7 @@ from service.commands.sets import advice, gigabytes
 
 if TYPE_CHECKING:
     from models.catalog import Catalog
-    from models.engine.verdicts import Verdicts
+    from models.engine.gpu import Verdicts
     from models.entry import ModelEntry
     from models.loading import Store
     from service.settings import Settings
@@ -94,7 +94,7 @@ def _findings(settings: "Settings") -> Iterator[Finding]:
 
 
 def _verdicts(settings: "Settings") -> "Verdicts":
-    from models.engine.verdicts import Verdicts
+    from models.engine.gpu import Verdicts
 
     return Verdicts(settings.cache_dir)
 
@@ -141,7 +141,7 @@ def _compiler() -> Finding:
     found = machine.compiler()
     lacking = [what for what, here in (("triton", machine.has("triton")), ("C compiler", found)) if not here]
     if lacking:
-        told = f"no {' and no '.join(lacking)}: transformers' generate runs in place of the native engine"
+        told = f"no {' and no '.join(lacking)}: CTranslate2 runs in place of the native engine"
         return Finding("compiler", "warning", told)
     return Finding("compiler", "ok", f"{found}, with triton")
 
@@ -237,7 +237,7 @@ def _better(settings: "Settings", catalog: "Catalog", store: "Store") -> Finding
 
 def _unfit(settings: "Settings", store: "Store", entry: "ModelEntry") -> str:
     """Why a model that writes would not run on the GPU, or an empty word."""
-    from models.engines import EngineMaker
+    from models.engine_choice import EngineMaker
 
     writes = entry.kind not in ("extractive", "entailment", "server")
     return EngineMaker(store, device=settings.device).device_for(entry)[1] if writes else ""
@@ -260,7 +260,7 @@ def _chosen(
 
 def _engine(settings: "Settings", entry: "ModelEntry", device: str) -> str:
     """Which engine would run the model, and why."""
-    from models.engines import kind_of
+    from models.engine_choice import kind_of
 
     where = "the GPU" if device == "cuda" else "the CPU"
     if entry.kind == "extractive" and device == "cpu":
@@ -273,13 +273,13 @@ def _engine(settings: "Settings", entry: "ModelEntry", device: str) -> str:
     if settings.engine != "auto" and kind == settings.engine:
         return f"run by {_ENGINES[kind]} on {where}, as DRAGOMAN_ENGINE says"
     if kind == "ct2":
-        return "run by CTranslate2 in int8, as it is to run on the CPU"
+        how = "in 16 bits, on the GPU" if device == "cuda" else "in int8, as it is to run on the CPU"
+        return f"run by CTranslate2 {how}"
     return f"run by {_ENGINES[kind]} on {where}, if that passes its trial when it is loaded"
 
 
 _ENGINES = {
     "native": "the native engine",
-    "causal": "the causal engine",
     "generate": "transformers' generate",
     "ct2": "CTranslate2",
 }

@@ -10,13 +10,13 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
-from service.engine_keeper import EngineKeeper
+from service.engine_supervisor import EngineSupervisor
 
 
 class Master(Arbiter):  # type: ignore[misc]
     """The master. `keeper` is of the process that has the engines, if they are apart from the workers."""
 
-    def __init__(self, app: BaseApplication, keeper: EngineKeeper | None):
+    def __init__(self, app: BaseApplication, keeper: EngineSupervisor | None):
         self._keeper = keeper
         self._halting = False
         super().__init__(app)

@@ -22,11 +22,11 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.errors import AppImportError
 from gunicorn.http import message
 
-from models import cores
+from models import cpu
 from models.engine.protocol import BatchRecord
 from models.errors import DragomanError
 from service.children import shorten_socket_paths
-from service.engine_keeper import ENGINES, EngineKeeper
+from service.engine_supervisor import ENGINES, EngineSupervisor
 from service.errors import StoreUnavailable
 from service.http.body import ARRIVING
 from service.http.master import Master
@@ -71,7 +71,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         settings: Settings,
         build_runtime: BuildRuntime,
         shared: SharedState | None = None,
-        keeper: EngineKeeper | None = None,
+        keeper: EngineSupervisor | None = None,
     ):
         self._settings = settings
         self._build_runtime = build_runtime
@@ -211,7 +211,7 @@ def serve(settings: Settings) -> None:
     configure_log()
     settings = settings.model_copy(update={"workers": server_workers(settings)})
     shared = shared_state(settings)
-    keeper = None if shared.folder is None else EngineKeeper(settings, shared.folder / ENGINES)
+    keeper = None if shared.folder is None else EngineSupervisor(settings, shared.folder / ENGINES)
     Server(settings, partial(_runtime, shared), shared, keeper).run()
 
 
@@ -233,6 +233,6 @@ def _runtime(shared: SharedState, settings: Settings, on_batch: OnBatch) -> "Run
     if settings.workers > 1:  # for the models that only read, which each worker has
         import torch
 
-        torch.set_num_threads(max(1, cores.whole(cores.usable()) // settings.workers))
+        torch.set_num_threads(max(1, cpu.whole(cpu.usable()) // settings.workers))
     make = partial(BetterModels, in_background=True)
     return Runtime(settings, on_batch=on_batch, strangers=True, shared=shared, make_better=make)

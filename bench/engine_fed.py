@@ -141,7 +141,7 @@ def serve(address: str, to_come: Any, pipe: Any) -> None:
             pipe.send("go")
             pipe.recv()  # everyone has all answers
             seconds, cpu_s = device.now() - start_s, _threads_s()
-            cpu_s["seq2seq-engine"] -= device.looking_s
+            cpu_s["native-engine"] -= device.looking_s
             requests = sum(len(generations) for _, generations in engine.feed)
             cpu_us = {name: (end_s - threads_s[name]) / requests * 1e6 for name, end_s in cpu_s.items()}
             pipe.send(Served(seconds, device.busy_s, engine.feed, cpu_us))

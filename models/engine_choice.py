@@ -86,7 +86,7 @@ class EngineMaker:
     @property
     def setbacks(self) -> list[str]:
         """The models that run slower than this machine's GPU could have them, and how; the log says why."""
-        return [f"{name}: {told}" for name, told in self._setbacks.items()]
+        return [f"{name}: {how}" for name, how in self._setbacks.items()]
 
     def device_for(self, entry: ModelEntry) -> tuple[str, str]:
         """The device for a model that writes, and why it is not the GPU that there is; else an empty word."""
@@ -120,8 +120,9 @@ class EngineMaker:
                 return engine
             if self._choice == "native":
                 raise ModelUnavailable(f"{entry.name}: the native engine cannot be used here: {reason}")
-            told = "the native engine cannot be used here, another one takes its place"
-            self._set_back(entry, told, reason)
+            self._set_back(
+                entry, "the native engine cannot be used here, another one takes its place", reason
+            )
             give_back_cuda()
         try:
             backend = self._generate(entry, device) if kind == "generate" else self._ct2(entry, device)
@@ -200,11 +201,11 @@ class EngineMaker:
             reason = str(error)  # a library that is missing, or a driver that is too old
             if self._choice == "ct2":
                 raise ModelUnavailable(f"{entry.name}: CTranslate2 cannot be used here: {reason}") from error
-        told = "transformers' generate takes CTranslate2's place"
+        how = "transformers' generate takes CTranslate2's place"
         if device == "cuda":
-            self._set_back(entry, told, reason)
+            self._set_back(entry, how, reason)
         else:
-            log.warning("%s: %s: %s", entry.name, told, reason)
+            log.warning("%s: %s: %s", entry.name, how, reason)
         return self._generate(entry, device)
 
     def _generate(self, entry: ModelEntry, device: str) -> Backend:
@@ -295,7 +296,7 @@ class EngineMaker:
         dtype = self._numbers(entry) if device == "cuda" else "float32"  # which a CPU computes faster
         return self._store.load(entry, dtype=dtype, device=device)
 
-    def _set_back(self, entry: ModelEntry, told: str, reason: str) -> None:
-        """Tell the log why, and everyone that it is so: drivers' and compilers' words may hold paths."""
-        self._setbacks[entry.name] = told
-        log.warning("%s: %s: %s", entry.name, told, reason)
+    def _set_back(self, entry: ModelEntry, how: str, reason: str) -> None:
+        """Log the reason and report the fact alone: drivers' and compilers' words may hold paths."""
+        self._setbacks[entry.name] = how
+        log.warning("%s: %s: %s", entry.name, how, reason)

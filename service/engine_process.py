@@ -142,12 +142,12 @@ def main() -> None:
     prepare_process()
     # The service has fetched what is to be loaded.
     maker = engine_maker(
-        start.settings, Store(start.settings.cache_dir, offline=True), lambda *batch: host.on_batch(*batch)
+        start.settings, Store(start.settings.cache_dir, offline=True), lambda *batch: server.on_batch(*batch)
     )
     most = start.settings.max_loaded_models
-    host = EngineServer(lambda entry: _made(maker, entry), lambda: maker.setbacks, most=most)
+    server = EngineServer(lambda entry: _made(maker, entry), lambda: maker.setbacks, most=most)
     with Listener(start.address, "AF_UNIX", backlog=64, authkey=start.key) as listener:
-        threading.Thread(target=host.serve, args=(listener,), name="engine-host", daemon=True).start()
+        threading.Thread(target=server.serve, args=(listener,), name="engine-server", daemon=True).start()
         sys.stdin.buffer.read()
     os._exit(0)  # whoever started it has gone, or has closed all engines
 

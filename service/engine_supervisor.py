@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
@@ -31,7 +32,7 @@ ENGINES = "engines.at"
 
 @dataclass(frozen=True, slots=True)
 class ProcessStart:
-    """All that the process is told."""
+    """What the process reads from its standard input."""
 
     address: str
     key: bytes
@@ -42,8 +43,8 @@ class ProcessStart:
 
 def connect(file: Path) -> Connection:
     """Connect to the process that the file names. Raises OSError or EOFError while there is none."""
-    told = file.read_bytes()
-    return Client(told[KEY_BYTES:].decode(), "AF_UNIX", authkey=told[:KEY_BYTES])
+    content = file.read_bytes()
+    return Client(content[KEY_BYTES:].decode(), "AF_UNIX", authkey=content[:KEY_BYTES])
 
 
 class EngineSupervisor:
@@ -79,15 +80,16 @@ class EngineSupervisor:
         Raises OSError if it cannot be started the first time; later that is tried again and again.
         """
         now = time.monotonic()
-        if self._process is not None and self._process.poll() is not None and self._due is None:
-            log.error("the process that runs the models ended (%s)", _told(self._process.returncode))
-            lived_s = now - self._began
-            longer_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
-            self._pause_s = FIRST_PAUSE_S if lived_s > LONGEST_PAUSE_S else longer_s
-            self._due = now + self._pause_s
         if self._process is None:
             self._begin()
+        elif self._due is None and (code := self._process.poll()) is not None:
+            log.error("the process that runs the models ended (%s)", _reason(code))
+            longer_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+            self._pause_s = FIRST_PAUSE_S if now - self._began > LONGEST_PAUSE_S else longer_s
+            self._due = now + self._pause_s
         elif self._due is not None and now >= self._due:
+            _close_input(self._process)
+            log.error("the process that runs the models is started again")
             try:
                 self._begin()
             except OSError as error:  # no memory for a process, or no room for the file
@@ -115,9 +117,6 @@ class EngineSupervisor:
 
     def _begin(self) -> None:
         """Start a process; each has an address of its own, so that nobody connects to one that has ended."""
-        if self._process is not None:
-            _close_input(self._process)
-            log.error("the process that runs the models is started again")
         address = str(self._file.with_name(f"engines-{secrets.token_hex(4)}"))
         level = logging.getLogger("service").getEffectiveLevel()
         start = ProcessStart(address, secrets.token_bytes(KEY_BYTES), self._settings, level)
@@ -129,23 +128,19 @@ class EngineSupervisor:
         with stops_held():
             process = subprocess.Popen(self._command, stdin=subprocess.PIPE, cwd=home)  # noqa: S603
         assert process.stdin is not None  # noqa: S101 - it was asked for
-        try:
+        with suppress(BrokenPipeError):  # it ended at once, which the next look sees
             process.stdin.write(pickle.dumps(start))
             process.stdin.flush()
-        except BrokenPipeError:
-            log.error("the process that runs the models ended at once")
         self._process, self._began, self._due = process, time.monotonic(), None
 
 
 def _close_input(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None  # noqa: S101 - it was asked for
-    try:
+    with suppress(BrokenPipeError):  # it had not read what it was sent
         process.stdin.close()
-    except BrokenPipeError:
-        log.debug("the process had not read what it was told")
 
 
-def _told(code: int) -> str:
+def _reason(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
     try:

@@ -7,7 +7,7 @@ import torch
 from seq2seq_models import ARCHITECTURES, random_decoding, random_source
 from test_native_exact import assert_as_expected, engine_of
 
-from models.engine.native import graphs
+from models.engine.native.runner import Graphs
 from models.engine.protocol import Decoding, Generation
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
@@ -40,11 +40,11 @@ def test_graphs_change_nothing(monkeypatch):
         def __init__(self, step, active, lane):
             self.replay = lambda: step(active, lane)
 
-    def eager_graph(self, lane, bucket):
+    def eager_graph(self, lane, bucket, step):
         active = torch.zeros(bucket, dtype=torch.int32, device="cuda")
-        return Eager(self._step, active, lane), active
+        return Eager(step, active, lane), active
 
-    monkeypatch.setattr(graphs.Graphs, "_capture", eager_graph)
+    monkeypatch.setattr(Graphs, "_capture", eager_graph)
     engine = engine_of("bart", device="cuda", max_slots=12)
     eager = [future.result(60) for future in engine.submit(generations)]
     engine.close()

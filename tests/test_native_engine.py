@@ -10,8 +10,8 @@ import torch
 from seq2seq_models import VOCABULARY, content, reference, tiny_model
 
 from models.engine.native import NativeEngine
-from models.engine.native.limits import Limits
-from models.engine.native.search import Start
+from models.engine.native.limits import Lane, Limits
+from models.engine.native.scheduler import Place, Request
 from models.engine.protocol import Decoding, Generation
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput, ModelUnavailable, Overloaded
 
@@ -414,7 +414,10 @@ def test_a_failed_source_holds_on_to_no_memory(engine, monkeypatch):
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(encoder, "_encode", broken)
-    failed = encoder.encode([Start(slot, (slot,), (5, 6), Decoding(max_new_tokens=1), ()) for slot in (0, 1)])
+    requests = [Request(Generation((5, 6), GREEDY), Lane(1, 1), ()) for _ in range(2)]
+    for slot, request in enumerate(requests):
+        request.place = Place(slot, (slot,))
+    failed = encoder.encode(requests)
     assert set(failed) == {0, 1}
     assert len(kept) == 3
     assert [work() for work in kept] == [None] * 3

@@ -15,7 +15,8 @@ from models.engine.native import attention, search
 from models.engine.native.attention import Batch, Norm
 from models.engine.native.limits import Lane, Limits, Plan
 from models.engine.native.runner import kernels_on
-from models.engine.native.search import SearchState, Start
+from models.engine.native.scheduler import Place, Request
+from models.engine.native.search import SearchState
 from models.engine.protocol import Decoding, Generation
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -115,20 +116,12 @@ def a_state(rng, num_beams, num_stops, renormalized):
     limits = Limits(beam_widths=(8,), max_new_tokens=20)
     state = SearchState(Plan(SLOTS, SLOTS * 8), limits, start_token_id=2, device=DEVICE)
     stops = tuple(rng.sample(range(10, VOCABULARY), num_stops))
-    state.begin(
-        [
-            Start(
-                slot=slot,
-                rows=tuple(range(slot * 8, slot * 8 + num_beams)),
-                token_ids=(3, 4, 5),
-                decoding=replace(
-                    a_decoding(rng, num_beams), renormalize_logits=renormalized and slot % 2 == 0
-                ),
-                stop_token_ids=stops,
-            )
-            for slot in range(SLOTS)
-        ]
-    )
+    requests = []
+    for slot in range(SLOTS):
+        decoding = replace(a_decoding(rng, num_beams), renormalize_logits=renormalized and slot % 2 == 0)
+        requests.append(Request(Generation((3, 4, 5), decoding), Lane(num_beams, 2 * num_beams), stops))
+        requests[-1].place = Place(slot, tuple(range(slot * 8, slot * 8 + num_beams)))
+    state.begin(requests)
     return state
 
 

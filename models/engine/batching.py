@@ -16,11 +16,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from math import ceil, sqrt
 from typing import Protocol
 
-from models.engine.protocol import LATE, BatchRecord, Decoding, EngineStats, Generation, Output, settle
+from models.engine.futures import OutputFuture
+from models.engine.protocol import LATE, BatchRecord, Decoding, EngineStats, Generation, Output
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed, InvalidInput, Overloaded
 from models.freed import give_back
 
@@ -68,7 +68,7 @@ class Backend(Protocol):
         self,
         batch: Sequence[Generation],
         stopped: Callable[[int], bool],
-        finished: Callable[[int, Output], None] | None = None,
+        finished: Callable[[int, Output], object] | None = None,
     ) -> list[Output]:
         """The outputs of generations with equal decodings, in order.
 
@@ -79,39 +79,25 @@ class Backend(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(eq=False, slots=True)
-class QueueEntry:
-    """A request that waits; `since` when, on `time.monotonic()`'s clock."""
+class QueueEntry(OutputFuture):
+    """A request on its way, and what its caller waits for; `since` when, on `time.monotonic()`'s clock.
 
-    generation: Generation
-    future: Future[Output]
-    since: float
-    single: bool = False
-    """Submitted by itself, and not in a list."""
-    answered: bool = False
+    `single` says that it was submitted by itself, and not in a list.
+    """
 
-    @property
-    def rows(self) -> int:
+    def __init__(self, generation: Generation, since: float, *, single: bool = False):
+        super().__init__()
+        self.generation, self.since, self.single = generation, since, single
+        self.rows = generation.decoding.num_beams
         """Hypotheses that are searched for it."""
-        return self.generation.decoding.num_beams
-
-    @property
-    def tokens(self) -> int:
+        self.tokens = len(generation.source_ids)
         """Tokens of its source."""
-        return len(self.generation.source_ids)
 
     def expired(self) -> bool:
         return self.generation.deadline is not None and time.monotonic() > self.generation.deadline
 
     def stopped(self) -> bool:
-        return self.future.cancelled() or self.expired()
-
-    def finish(self, result: Output | Exception) -> None:
-        """Answer once, unless the caller cancelled: futures stay cancellable until this moment."""
-        if self.answered:
-            return
-        self.answered = True
-        settle(self.future, result)
+        return self.cancelled() or self.expired()
 
 
 class BatchingEngine:
@@ -155,7 +141,7 @@ class BatchingEngine:
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
         """See `Engine.submit`."""
         now, single = time.monotonic(), len(generations) == 1
-        requests = [QueueEntry(generation, Future(), now, single) for generation in generations]
+        requests = [QueueEntry(generation, now, single=single) for generation in generations]
         with self._changed:
             while wait and len(self._queue) >= self._max_queue and not self._closing:
                 self._changed.wait()
@@ -167,7 +153,7 @@ class BatchingEngine:
             self._queue.extend(requests)
             self._parts.clear()
             self._changed.notify_all()
-        return [request.future for request in requests]
+        return [*requests]
 
     def stats(self) -> EngineStats:
         with self._changed:
@@ -202,8 +188,7 @@ class BatchingEngine:
             except Exception:
                 log.exception("the engine failed outside a batch; it goes on")
                 for request in batch:
-                    if not request.future.done():
-                        request.finish(EngineFailed("the engine failed; try again"))
+                    request.answer(EngineFailed("the engine failed; try again"))
             finally:
                 with self._changed:
                     self._num_running -= len(batch)
@@ -227,8 +212,8 @@ class BatchingEngine:
                 return []
             self._rested = False
             batch, others = self._choose()
-            chosen = set(map(id, batch))
-            self._queue = [request for request in self._queue if id(request) not in chosen]
+            chosen = set(batch)
+            self._queue = [request for request in self._queue if request not in chosen]
             self._num_running += len(batch)
             self._batches_running += 1
             self._backend.batches_at_a_time = min(self._backend.workers, self._batches_running + others)
@@ -259,8 +244,8 @@ class BatchingEngine:
     def _drop_stopped(self) -> None:
         for request in self._queue:
             if request.stopped():
-                request.finish(DeadlineExceeded(LATE))
-        self._queue = [request for request in self._queue if not request.future.done()]
+                request.answer(DeadlineExceeded(LATE))
+        self._queue = [request for request in self._queue if not request.done()]
 
     def _choose(self) -> tuple[list[QueueEntry], int]:
         """The oldest request and those of its decoding that are nearest to it in length.
@@ -275,23 +260,21 @@ class BatchingEngine:
         if not any(oldest in part for part in parts):
             parts = shared_out(alike[: LOOK_AHEAD * self._max_batch_size], self._max_batch_size)
         [whole] = (part for part in parts if oldest in part)
-        part = in_order([request for request in whole if not request.answered], alike)
-        batch = without_late_singles(part, self._half())
+        part = in_order([request for request in whole if not request.done()], alike)
+        # Half of what waits and runs while another batch can run beside one that does; else all of it.
+        most = len(self._queue) + self._num_running
+        if self._batches_running and self._backend.workers > 1:
+            most = (most + 1) // 2
+        batch = without_late_singles(part, most)
         left = [each for each in parts if each is not whole]
         self._parts[decoding] = left if set(batch) <= set(whole) else []
         return batch, len(left) + (unlike or len(batch) < len(part))
-
-    def _half(self) -> int:
-        """Half of what waits and runs while another batch can run beside one that does; else all of it."""
-        everything = len(self._queue) + self._num_running
-        together = self._batches_running and self._backend.workers > 1
-        return (everything + 1) // 2 if together else everything
 
     def _run(self, batch: list[QueueEntry]) -> None:
         sound = []
         for request in batch:
             if error := self._refusal(request.generation):
-                request.finish(error)
+                request.answer(error)
             else:
                 sound.append(request)
         if sound:
@@ -315,31 +298,28 @@ class BatchingEngine:
             outputs = self._backend.run(
                 [request.generation for request in batch],
                 lambda i: batch[i].stopped(),
-                lambda i, output: batch[i].finish(output),
+                lambda i, output: batch[i].answer(output),
             )
         except Exception as error:
             if len(batch) == 1:
                 log.exception("a generation failed")
-                batch[0].finish(EngineFailed(f"the model failed on this text ({type(error).__name__})"))
+                batch[0].answer(EngineFailed(f"the model failed on this text ({type(error).__name__})"))
                 return
             log.warning("a batch of %d failed (%s); running it in halves", len(batch), error)
-            left = [request for request in batch if not request.answered]
-            middle = len(left) // 2
-            for half in (left[:middle], left[middle:]):
-                if half:
-                    self._run_or_halve(half)
+        else:
+            self._answer(batch, outputs, time.perf_counter() - start)
             return
-        record = self._record(batch, outputs, time.perf_counter() - start)
-        for request, output in zip(batch, outputs, strict=True):
-            late = DeadlineExceeded(LATE)
-            request.finish(late if request.expired() else output)
-        if self._on_batch is not None:
-            self._on_batch(record)
+        # Only here are the error's frames gone, and the memory that they held.
+        left = [request for request in batch if not request.done()]
+        middle = len(left) // 2
+        for half in (left[:middle], left[middle:]):
+            if half:
+                self._run_or_halve(half)
 
-    def _record(self, batch: list[QueueEntry], outputs: list[Output], seconds: float) -> BatchRecord:
+    def _answer(self, batch: list[QueueEntry], outputs: list[Output], seconds: float) -> None:
         record = BatchRecord(
             size=len(batch),
-            source_tokens=sum(len(request.generation.source_ids) for request in batch),
+            source_tokens=sum(request.tokens for request in batch),
             output_tokens=sum(len(output.token_ids) for output in outputs),
             seconds=seconds,
         )
@@ -348,7 +328,10 @@ class BatchingEngine:
             self._batches += 1
             self._source_tokens += record.source_tokens
             self._output_tokens += record.output_tokens
-        return record
+        for request, output in zip(batch, outputs, strict=True):
+            request.answer(DeadlineExceeded(LATE) if request.expired() else output)
+        if self._on_batch is not None:
+            self._on_batch(record)
 
 
 def shared_out(alike: list[QueueEntry], max_batch_size: int) -> list[list[QueueEntry]]:
@@ -414,5 +397,5 @@ def without_late_singles(part: list[QueueEntry], most: int) -> list[QueueEntry]:
     """
     singles = sorted((request for request in part if request.single), key=lambda request: request.since)
     together = len(part) - len(singles)
-    late = {id(request) for request in singles[max(1, most - together) :]}
-    return [request for request in part if id(request) not in late]
+    late = set(singles[max(1, most - together) :])
+    return [request for request in part if request not in late]

@@ -93,7 +93,7 @@ class Ct2Backend:
         self,
         batch: Sequence[Generation],
         stopped: Callable[[int], bool],
-        finished: Callable[[int, Output], None] | None = None,
+        finished: Callable[[int, Output], object] | None = None,
     ) -> list[Output]:
         """See `Backend.run`. Beam search cannot be stopped midway; large batches go in parts, each run whole.
 
@@ -124,7 +124,7 @@ class Ct2Backend:
         self,
         batch: Sequence[Generation],
         stopped: Callable[[int], bool],
-        finished: Callable[[int, Output], None] | None,
+        finished: Callable[[int, Output], object] | None,
     ) -> list[Output]:
         beams = batch[0].decoding.num_beams
         if beams == 1:
@@ -227,7 +227,7 @@ class _StepCallback:
         self,
         batch: Sequence[Generation],
         stopped: Callable[[int], bool],
-        finished: Callable[[int, Output], None] | None,
+        finished: Callable[[int, Output], object] | None,
     ):
         self._batch = batch
         self._stopped = stopped

@@ -78,7 +78,7 @@ class OutputFuture(Future[Output]):
             try:
                 callback(self)
             except Exception:
-                log.exception("a listener failed; the others are told all the same")
+                log.exception("a listener failed; the others are called all the same")
         return True
 
     def _wait(self, timeout: float | None) -> Output | BaseException:

@@ -93,7 +93,7 @@ class GenerateBackend:
         self,
         batch: Sequence[Generation],
         stopped: Callable[[int], bool],
-        finished: Callable[[int, Output], None] | None = None,
+        finished: Callable[[int, Output], object] | None = None,
     ) -> list[Output]:
         """See `Backend.run`; all of a batch finish together."""
         decoding = batch[0].decoding

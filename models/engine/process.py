@@ -100,7 +100,7 @@ class AskStats(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """The engine is there, or the error says why it is not; and what is to be told of all engines there."""
+    """The engine is there, or the error says why it is not. `notes` are about all engines there."""
 
     name: str
     error: Exception | None = None
@@ -145,19 +145,19 @@ from_decoding: Callable[[Decoding], tuple[Any, ...]] = attrgetter(*(each.name fo
 
 def from_generations(name: str, numbers: Iterable[int], generations: Sequence[Generation]) -> Submission:
     """Return the generations as they go over, under these numbers."""
-    told, source_ids = [], array("i")
+    sent, source_ids = [], array("i")
     for number, each in zip(numbers, generations, strict=True):
         source_ids.extend(each.source_ids)
         streams = each.on_token is not None
-        told.append((number, len(each.source_ids), from_decoding(each.decoding), each.deadline, streams))
-    return Submission(name, told, source_ids)
+        sent.append((number, len(each.source_ids), from_decoding(each.decoding), each.deadline, streams))
+    return Submission(name, sent, source_ids)
 
 
-def to_generations(told: Submission, on_token: Callable[[int], Callable[[int], None]]) -> list[Generation]:
-    """Return the generations; `on_token(number)` is told of the tokens of one that streams."""
+def to_generations(message: Submission, on_token: Callable[[int], Callable[[int], None]]) -> list[Generation]:
+    """Return the generations; `on_token(number)` gets the tokens of one that streams."""
     generations, start = [], 0
-    for number, length, decoding, deadline, streams in told.generations:
-        source_ids = told.source_ids[start : start + length]
+    for number, length, decoding, deadline, streams in message.generations:
+        source_ids = message.source_ids[start : start + length]
         start += length
         listener = on_token(number) if streams else None
         generations.append(Generation(source_ids, to_decoding(decoding), deadline, listener))
@@ -165,9 +165,9 @@ def to_generations(told: Submission, on_token: Callable[[int], Callable[[int], N
 
 
 @lru_cache(maxsize=1024)
-def to_decoding(told: tuple[Any, ...]) -> Decoding:
+def to_decoding(values: tuple[Any, ...]) -> Decoding:
     """Return the decoding; equal ones are one."""
-    return Decoding(**{each.name: value for each, value in zip(fields(Decoding), told, strict=True)})
+    return Decoding(**{each.name: value for each, value in zip(fields(Decoding), values, strict=True)})
 
 
 def from_output(output: Output) -> tuple[Any, ...]:
@@ -176,9 +176,9 @@ def from_output(output: Output) -> tuple[Any, ...]:
     return output.token_ids, output.score, output.finish, others, output.usage
 
 
-def to_output(told: tuple[Any, ...]) -> Output:
+def to_output(values: tuple[Any, ...]) -> Output:
     """Return the output."""
-    token_ids, score, finish, others, usage = told
+    token_ids, score, finish, others, usage = values
     return Output(token_ids, score, finish, tuple(map(to_output, others)), usage)
 
 
@@ -302,7 +302,7 @@ class EngineClient:
                         try:
                             self._take(message)
                         except Exception:
-                            log.exception("a listener failed; the others are told all the same")
+                            log.exception("a listener failed; the others are called all the same")
             self._lost(GONE)
             with self._sending:
                 connection.close()
@@ -357,7 +357,7 @@ class EngineClient:
                 engine._closed = True
             case Stats(_, stats):
                 engine._stats = stats
-                engine._told += 1
+                engine._num_stats += 1
 
 
 class RemoteEngine:
@@ -373,7 +373,7 @@ class RemoteEngine:
         self._error: Exception | None = None
         self._unanswered = 0
         self._stats = EngineStats()
-        self._told = 0
+        self._num_stats = 0
         """How often its statistics came."""
 
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
@@ -397,11 +397,11 @@ class RemoteEngine:
 
     def stats(self) -> EngineStats:
         """See `Engine.stats`; what the process said last if it does not answer soon."""
-        client, told = self._client, self._told
+        client, seen = self._client, self._num_stats
         if self._ready:
             client._send(AskStats(self._name))
         with client._changed:
-            client._changed.wait_for(lambda: self._told > told or not self._ready, STATS_WITHIN_S)
+            client._changed.wait_for(lambda: self._num_stats > seen or not self._ready, STATS_WITHIN_S)
             return self._stats if self._ready else replace(self._stats, ready=False, queued=0, running=0)
 
     def close(self) -> None:
@@ -591,17 +591,17 @@ class _User:
 
     def _write(self) -> None:
         while (first := self._outgoing.get()) is not None:
-            told = [first]
+            queued = [first]
             with suppress(Empty):
-                while len(told) < MOST_AT_ONCE:
-                    told.append(self._outgoing.get_nowait())
-            ended = [_result(*each) for each in told if type(each) is tuple]
-            messages = [each for each in told if each is not None and type(each) is not tuple]
+                while len(queued) < MOST_AT_ONCE:
+                    queued.append(self._outgoing.get_nowait())
+            ended = [_result(*each) for each in queued if type(each) is tuple]
+            messages = [each for each in queued if each is not None and type(each) is not tuple]
             try:
                 send(self._connection, [*messages, Ended(ended)] if ended else messages)
             except OSError:
                 break  # the process has gone; its reader sees to the rest
-            if told[-1] is None:
+            if queued[-1] is None:
                 break
         self._connection.close()
 

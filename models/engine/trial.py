@@ -33,23 +33,13 @@ LONGEST_OUTPUT = 72
 """New tokens of a trial's longest output: more than the blocks of time that the kernels read (32 and 64)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """The most that rounding may be off, in standard deviations of the logits over the vocabulary."""
-
-    token: float
-    """The most that the logits of greedy tokens may miss the best by, on average over an output.
-
-    On average, because a model in bfloat16 may be beside itself at single places, this engine or not.
-    """
-    score: float
-    """The most that an output's log probability may be off, divided by its number of tokens."""
-
-
-TOLERANCES = {torch.float32: Tolerance(1e-3, 1e-3)}
-HALF_PRECISION = Tolerance(0.12, 0.06)
-"""For bfloat16 and float16. Right engines of random weights were off by up to 0.046 and 0.028 on a CPU (in
-float32 by 0 and 4e-6); tests/test_trial.py holds what wrong ones do."""
+FLOAT32, HALF_PRECISION = (1e-3, 1e-3), (0.12, 0.06)
+"""The most that rounding may be off, in standard deviations of the logits over the vocabulary, in float32 and
+in bfloat16 or float16. First, by how much the logits of greedy tokens may miss the best, on average over an
+output, because a model in bfloat16 may be beside itself at single places, this engine or not. Second, by how
+much an output's log probability may be off, divided by its number of tokens. Right engines of random weights
+were off by up to 0.046 and 0.028 in bfloat16 on a CPU, and in float32 by 0 and 4e-6; tests/test_trial.py
+shows by how much wrong ones are."""
 
 WORSE_BEAMS = 0.1
 """The most that beam search may be worse than transformers', relative to its scores; measured: 0.03."""
@@ -157,7 +147,7 @@ class _Oracle:
     def __init__(self, model: Any):
         self._model = model
         self._ends = end_token_ids(model)
-        self._tolerance = TOLERANCES.get(model.dtype, HALF_PRECISION)
+        self._token_room, self._score_room = FLOAT32 if model.dtype == torch.float32 else HALF_PRECISION
 
     @torch.inference_mode()
     def compare(self, generation: Generation, output: Output) -> None:
@@ -168,7 +158,7 @@ class _Oracle:
         chosen = torch.tensor(tokens, device=logits.device)[:, None]
         if generation.decoding.num_beams == 1:
             gap = float((processed.amax(-1) - processed.gather(1, chosen)[:, 0]).mean())
-            self._within("greedy tokens' logits are below the best", gap, self._tolerance.token * spread)
+            self._within("greedy tokens' logits are below the best", gap, self._token_room * spread)
         forced = processed.isfinite().sum(-1) == 1
         gains = raw.gather(1, chosen)[:, 0].masked_fill(forced, 0.0)
         score = output.score
@@ -176,7 +166,7 @@ class _Oracle:
             raise EngineFailed("an answer has no score")
         total = score * len(tokens) ** generation.decoding.length_penalty
         off = abs(total - float(gains.sum())) / len(tokens)
-        self._within("a score is off", off, self._tolerance.score * spread)
+        self._within("a score is off", off, self._score_room * spread)
 
     def compare_searches(self, generations: Sequence[Generation], outputs: Sequence[Output]) -> None:
         """EngineFailed if beam search finds worse outputs than transformers' own does, on average.

@@ -25,14 +25,9 @@ from models.engine.native.limits import MAX_STOP_TOKENS, Limits, RequestChecks
 from models.engine.native.model import end_token_ids
 from models.engine.native.runner import Arriving, Runner
 from models.engine.native.scheduler import Request, Scheduler, Slots
-from models.engine.native.search import NEVER, Start
+from models.engine.native.search import NEVER
 from models.engine.protocol import EngineStats, Generation, Output
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed, InvalidInput, Overloaded
-
-STEPS_AHEAD = 1
-"""Steps that the device is given, beside the one it has, before the host prepares an encoder call. It is a
-fixed number, so that who shares a step with whom depends on what was submitted, and not on how fast anything
-is: in 16 bits the same submission then gives the same outputs each time."""
 
 
 class NativeEngine:
@@ -163,11 +158,16 @@ class NativeEngine:
         while True:
             try:
                 with torch.inference_mode(), self._on_device():
-                    self._serve()
+                    while self._take_in():
+                        self._loop.turn()
                 return
             except BaseException as error:  # noqa: BLE001 - whatever it is must reach those who wait
                 self._ready = False
-                self._fail_everyone(EngineFailed(f"the engine died: {error!r}"))
+                with self._changed:
+                    self._loop.add(self._inbox)  # what was queued since fails with the others
+                    self._inbox.clear()
+                    self._changed.notify_all()
+                self._loop.fail_all(EngineFailed(f"the engine died: {error!r}"))
             try:
                 self._release_memory()
                 self._loop = self._new_loop()
@@ -181,10 +181,6 @@ class NativeEngine:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _serve(self) -> None:
-        while self._take_in():
-            self._loop.turn()
-
     def _take_in(self) -> bool:
         """Wait for something to do and hand it to the loop; False once closed and nothing is left."""
         with self._changed:
@@ -193,20 +189,11 @@ class NativeEngine:
                 if self._closing:
                     return False
                 self._changed.wait()
-            self._loop.add(list(self._inbox))
+            self._loop.add(self._inbox)
             self._inbox.clear()
             self._loop.drop(self._cancelled)
             self._cancelled.clear()
         return True
-
-    def _fail_everyone(self, error: EngineFailed) -> None:
-        self._loop.fail_all(error)
-        with self._changed:
-            waiting = list(self._inbox)
-            self._inbox.clear()
-            self._changed.notify_all()
-        for request in waiting:
-            request.answer(error)
 
 
 def _narrowed(limits: Limits, model: Any) -> Limits:
@@ -270,7 +257,7 @@ class Loop:
     def idle(self) -> bool:
         return self.scheduler.idle and not self._due
 
-    def add(self, requests: Sequence[Request]) -> None:
+    def add(self, requests: Iterable[Request]) -> None:
         self._open.update(requests)
         self.scheduler.add(requests)
 
@@ -293,7 +280,9 @@ class Loop:
             self._fail(request, DeadlineExceeded("the request's time ran out"))
         self._admit()
         self._run_step()
-        self._learn()
+        due = self._step - (self._lag if self.scheduler.running else 0)
+        while self._due and self._due[0][0] <= due:
+            self._due.popleft()[1]()
 
     def fail_all(self, error: DragomanError) -> None:
         """Answer everyone who still waits with this error; no turn may follow."""
@@ -306,8 +295,12 @@ class Loop:
         admitted = self.scheduler.admit()
         if not admitted:
             return
-        self._run_ahead()
-        failed = self._runner.begin(list(map(_start, admitted)))
+        if self._lag:
+            # The device is busy while the host prepares an encoder call. One step is a fixed number, so that
+            # who shares a step with whom depends on what was submitted, and not on how fast anything is: in
+            # 16 bits the same submission then gives the same outputs each time.
+            self._run_step()
+        failed = self._runner.begin(admitted)
         self.counts.batches += 1
         for request in admitted:
             self.counts.source_tokens += len(request.generation.source_ids)
@@ -318,11 +311,6 @@ class Loop:
             self.scheduler.start(request, self._step + 1)
             if request.generation.on_token is not None:
                 self._streaming.append(request)
-
-    def _run_ahead(self) -> None:
-        """Queue steps, so that the device is busy while the host prepares an encoder call."""
-        for _ in range(STEPS_AHEAD if self._lag else 0):
-            self._run_step()
 
     def _run_step(self) -> None:
         running = self.scheduler.running
@@ -337,18 +325,10 @@ class Loop:
         self._step += 1
         readback = self._runner.read_back()
         self._due.append((self._step, partial(self._learn_from, self._step, readback)))
-        self._time_step(sum(map(len, running.values())))
-
-    def _time_step(self, num_tokens: int) -> None:
         now = time.perf_counter()
         if self._stepped_at is not None:
-            self.counts.stepped(now - self._stepped_at, num_tokens)
+            self.counts.stepped(now - self._stepped_at, sum(map(len, running.values())))
         self._stepped_at = now
-
-    def _learn(self) -> None:
-        due = self._step - (self._lag if self.scheduler.running else 0)
-        while self._due and self._due[0][0] <= due:
-            self._due.popleft()[1]()
 
     def _learn_from(self, step: int, readback: Arriving) -> None:
         finished, tokens = readback.wait()[0]
@@ -362,7 +342,7 @@ class Loop:
             most = max(request.generation.decoding.num_return_sequences for request in ended)
             # No output is longer than the steps that its request has had.
             longest = 1 + self._step - min(request.first_step for request in ended)
-            results = self._runner.fetch(_slots(ended), most, longest)
+            results = self._runner.fetch([request.place.slot for request in ended], most, longest)
             self._due.append((self._step, partial(self._answer_all, ended, results)))
             self.scheduler.end(ended)
 
@@ -414,12 +394,3 @@ def _output(request: Request, token_ids: list[int], score: float, others: tuple[
     # A forced last token is the limit's doing, whatever it is.
     cut = length == decoding.max_new_tokens and (not ends or decoding.forced_eos_token_id is not None)
     return Output(tuple(kept), score, "length" if cut else "stop", others)
-
-
-def _slots(requests: Sequence[Request]) -> list[int]:
-    return [request.place.slot for request in requests]
-
-
-def _start(request: Request) -> Start:
-    generation, place = request.generation, request.place
-    return Start(place.slot, place.rows, generation.source_ids, generation.decoding, request.stop_token_ids)

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.engine.native.attention import Batch, Norm
-from models.engine.native.search import Start, host_tensor, to_device
+from models.engine.native.scheduler import Request
+from models.engine.native.search import host_tensor, to_device
 from models.errors import ModelUnavailable
 from models.families import FAMILIES, of_model_type
 
@@ -331,7 +332,7 @@ class Encoder:
         self.max_batch_tokens = MAX_BATCH_TOKENS
         """Padding counted in; halved when the device's memory does not suffice."""
 
-    def encode(self, sources: Sequence[Start]) -> dict[int, Exception]:
+    def encode(self, sources: Sequence[Request]) -> dict[int, Exception]:
         """Encode all sources; returns the slots whose source could not be encoded, and why.
 
         A batch that fails is halved until the source at fault stands alone.
@@ -344,29 +345,29 @@ class Encoder:
             if error is None:
                 continue
             if len(group) == 1:
-                failed[group[0].slot] = error
+                failed[group[0].place.slot] = error
                 continue
             if isinstance(error, torch.OutOfMemoryError):
-                self.max_batch_tokens = max(1, len(group) * len(group[0].token_ids) // 2)
+                self.max_batch_tokens = max(1, len(group) * _length(group[0]) // 2)
                 if self._cache.is_cuda:
                     torch.cuda.empty_cache()
             middle = len(group) // 2
             groups += [group[middle:], group[:middle]]
         return failed
 
-    def _groups(self, sources: Sequence[Start]) -> Iterator[list[Start]]:
+    def _groups(self, sources: Sequence[Request]) -> Iterator[list[Request]]:
         """The longest sources first, as many as `max_batch_tokens` allows together."""
-        left = sorted(sources, key=lambda source: -len(source.token_ids))
+        left = sorted(sources, key=_length, reverse=True)
         while left:
-            most = max(1, self.max_batch_tokens // len(left[0].token_ids))
+            most = max(1, self.max_batch_tokens // _length(left[0]))
             yield left[:most]
             left = left[most:]
 
-    def _error_of(self, group: Sequence[Start]) -> Exception | None:
+    def _error_of(self, group: Sequence[Request]) -> Exception | None:
         """Encode the group; what went wrong, without the frames that hold on to the device's memory."""
         try:
             ids, mask = self._padded(group)
-            slots = to_device(host_tensor(source.slot for source in group), self._cache.device).long()
+            slots = to_device(host_tensor(source.place.slot for source in group), self._cache.device).long()
             encoded = self._encode(input_ids=ids, attention_mask=mask).last_hidden_state
             for index, cache in enumerate(self._cache):
                 fresh = self._decoder.cross_keys_values(index, encoded)
@@ -375,19 +376,19 @@ class Encoder:
             return error.with_traceback(None)
         return None
 
-    def _padded(self, group: Sequence[Start]) -> tuple[Tensor, Tensor | None]:
+    def _padded(self, group: Sequence[Request]) -> tuple[Tensor, Tensor | None]:
         """Ids [b, s], and where some of them are padding an additive mask [b, 1, s, s].
 
         Four dimensions, because transformers inspects a mask of two, and the host would wait for the device.
         """
-        longest = len(group[0].token_ids)
+        longest = _length(group[0])
         if self._cache.is_cuda and len(group) > 1:
             # Fused attention with a mask wants lengths in steps of 8.
             longest = min(-(-longest // 8) * 8, self._cache.shape[4])
         together = array("i")
         for source in group:
-            together.extend(source.token_ids)
-        lengths = host_tensor(len(source.token_ids) for source in group)
+            together.extend(source.generation.source_ids)
+        lengths = host_tensor(_length(source) for source in group)
         there = torch.arange(longest) < lengths[:, None]
         flat = torch.frombuffer(together, dtype=torch.int32).long()
         ids = torch.full(there.shape, self._padding).masked_scatter_(there, flat)
@@ -396,3 +397,7 @@ class Encoder:
             return to_device(ids, device), None
         mask = torch.zeros(there.shape, dtype=dtype).masked_fill_(~there, torch.finfo(dtype).min)
         return to_device(ids, device), to_device(mask, device)[:, None, None].expand(-1, 1, longest, -1)
+
+
+def _length(source: Request) -> int:
+    return len(source.generation.source_ids)

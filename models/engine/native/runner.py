@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -22,7 +22,8 @@ from models.engine.native import attention, search
 from models.engine.native.attention import Batch
 from models.engine.native.limits import Lane, Limits, Plan, plan
 from models.engine.native.model import Encoder, decoder_of, start_token_id
-from models.engine.native.search import SearchState, Start, host_tensor, to_device
+from models.engine.native.scheduler import Request
+from models.engine.native.search import SearchState, host_tensor, to_device
 
 Step = Callable[[Tensor, Lane], None]
 
@@ -88,10 +89,10 @@ class Runner:
         for lane in lanes:
             self._graphs.capture_all(lane, self._step)
 
-    def begin(self, starts: Sequence[Start]) -> dict[int, Exception]:
-        """Encode the sources and reset their slots; returns the slots that failed, and why."""
-        failed = self.encoder.encode(starts)
-        well = [start for start in starts if start.slot not in failed]
+    def begin(self, requests: Sequence[Request]) -> dict[int, Exception]:
+        """Encode the requests' sources and reset their slots; returns the slots that failed, and why."""
+        failed = self.encoder.encode(requests)
+        well = [request for request in requests if request.place.slot not in failed]
         if well:
             self.state.begin(well)
         return failed
@@ -192,12 +193,7 @@ class Graphs:
 
     def buckets(self, lane: Lane) -> list[int]:
         """1, 2, 4, 8, 12, then in steps of about an eighth up to all that the lane can hold."""
-        most = min(self._plan.num_slots, self._plan.num_rows // lane.num_beams)
-        buckets, size = [1, 2, 4, 8, 12], 16
-        while size < most:
-            buckets.append(size)
-            size += max(8, 1 << (size.bit_length() - 3))
-        return [*(bucket for bucket in buckets if bucket < most), most]
+        return _buckets(min(self._plan.num_slots, self._plan.num_rows // lane.num_beams))
 
     def _capture(self, lane: Lane, bucket: int, step: Step) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         active = torch.full((bucket,), self._plan.num_slots, dtype=torch.int32, device=self._device)
@@ -230,6 +226,15 @@ class Graphs:
             with suppress(RuntimeError):  # it was closed
                 torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), self._pool)
             raise
+
+
+@cache
+def _buckets(most: int) -> list[int]:
+    buckets, size = [1, 2, 4, 8, 12], 16
+    while size < most:
+        buckets.append(size)
+        size += max(8, 1 << (size.bit_length() - 3))
+    return [*(bucket for bucket in buckets if bucket < most), most]
 
 
 def _free_bytes(device: torch.device, fraction: float) -> int | None:

@@ -11,7 +11,6 @@ import struct
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +23,7 @@ from models.engine.native.limits import (
     Limits,
     Plan,
 )
+from models.engine.native.scheduler import Request
 from models.engine.protocol import Decoding
 
 NEVER = -1.0e9
@@ -35,17 +35,6 @@ MAX_NEW, MIN_NEW, NGRAM, FORCED_FIRST, FORCED_LAST, EARLY_STOPPING, NUM_SUPPRESS
 )
 NUM_SETTINGS = STOP + MAX_STOP_TOKENS
 STOP_EARLY, STOP_NEVER = 1, 2
-
-
-class Start(NamedTuple):
-    """The needs of a slot that begins."""
-
-    slot: int
-    rows: tuple[int, ...]
-    token_ids: Sequence[int]
-    """The source's."""
-    decoding: Decoding
-    stop_token_ids: tuple[int, ...]
 
 
 class SearchState:
@@ -86,34 +75,34 @@ class SearchState:
         self._first_scores = torch.full((max_beams,), NEVER, device=device)
         self._first_scores[0] = 0.0
 
-    def begin(self, starts: Sequence[Start]) -> None:
-        """Reset these slots for new requests; the host does not wait."""
-        told = self._table(
-            (s.slot, len(s.token_ids), *_settings(s.decoding, s.stop_token_ids), *s.rows)
-            + s.rows[:1] * (self.max_beams - len(s.rows))
-            for s in starts
+    def begin(self, requests: Sequence[Request]) -> None:
+        """Reset these requests' slots for them; the host does not wait."""
+        values = self._table(
+            (slot, len(r.generation.source_ids), *_settings(r.generation.decoding, r.stop_token_ids), *rows)
+            + rows[:1] * (self.max_beams - len(rows))
+            for r in requests
+            for slot, rows in [r.place]
         )
-        slots, rows = told[:, 0].long(), told[:, -self.max_beams :]
-        self.source_length.index_copy_(0, slots, told[:, 1])
-        self.penalties.index_copy_(0, slots, told[:, 2:4].view(torch.float32))
-        self.settings.index_copy_(0, slots, told[:, 4 : 4 + NUM_SETTINGS])
+        slots, rows = values[:, 0].long(), values[:, -self.max_beams :]
+        self.source_length.index_copy_(0, slots, values[:, 1])
+        self.penalties.index_copy_(0, slots, values[:, 2:4].view(torch.float32))
+        self.settings.index_copy_(0, slots, values[:, 4 : 4 + NUM_SETTINGS])
         self.rows.index_copy_(0, slots, rows)
         self.table[:, :, 0].index_copy_(0, slots, rows)
         self.history[:, :, 0].index_fill_(0, slots, self.start_token_id)
         self.token.index_fill_(0, slots, self.start_token_id)
-        self.score.index_copy_(0, slots, self._first_scores.expand(len(starts), -1))
+        self.score.index_copy_(0, slots, self._first_scores.expand(len(requests), -1))
         self.done_score.index_fill_(0, slots, NEVER)
         self.improvable.index_fill_(0, slots, 1)
         for zeroed in (self.position, self.finished, self.done, self.done_length):
             zeroed.index_fill_(0, slots, 0)
-        self._suppress(starts)
-
-    def _suppress(self, starts: Sequence[Start]) -> None:
-        some = [start for start in starts if start.decoding.suppressed_token_ids]
+        some = [request for request in requests if request.generation.decoding.suppressed_token_ids]
         if some:
-            lists = (_padded(s.decoding.suppressed_token_ids, MAX_SUPPRESSED_TOKENS) for s in some)
-            slots = to_device(host_tensor(start.slot for start in some), self.device).long()
-            self.suppressed.index_copy_(0, slots, self._table(lists))
+            tokens = (request.generation.decoding.suppressed_token_ids for request in some)
+            slots = to_device(host_tensor(request.place.slot for request in some), self.device).long()
+            self.suppressed.index_copy_(
+                0, slots, self._table(_padded(t, MAX_SUPPRESSED_TOKENS) for t in tokens)
+            )
 
     def _table(self, rows: Iterable[Iterable[int]]) -> Tensor:
         """Equally long rows as one tensor."""

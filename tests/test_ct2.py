@@ -1,6 +1,8 @@
-"""CTranslate2's workers have as many threads as their batch may take, and write the same with any number."""
+"""The CTranslate2 backend on a CPU: its workers' threads, batches that go in parts, its tokens."""
 
 import dataclasses
+import json
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +17,11 @@ from hypothesis import strategies as st
 from test_families import _codec, _purpose
 
 from models import cpu
-from models.engine import ct2, ct2_threads
-from models.engine.protocol import Generation
+from models.codec import CompletionCodec, Purpose
+from models.convert import to_ctranslate2
+from models.engine import ct2
+from models.engine.ct2 import TokenTable, read_tokens
+from models.engine.protocol import Generation, Output
 from models.languages import Languages
 
 TEXTS = ("The cat sat on the mat.", "A dog.", "It rains in Oslo today and tomorrow.")
@@ -38,7 +43,7 @@ def test_every_free_worker_is_told_once(workers: int, wanted: list[int]) -> None
         def probe(callback: Callable[[Any], bool]) -> None:
             pool.submit(callback, None).result()
 
-        threads = ct2_threads.WorkerThreads([library, library], probe, workers)
+        threads = ct2.WorkerThreads([library, library], probe, workers)
         for number in wanted:
             told.clear()
             threads.set(number, free=workers)
@@ -50,7 +55,7 @@ def test_every_free_worker_is_told_once(workers: int, wanted: list[int]) -> None
             assert list(threads._threads.values()) == [number] * workers
 
 
-@pytest.mark.skipif(not ct2_threads.openmp(), reason="CTranslate2 has another OpenMP here")
+@pytest.mark.skipif(not ct2.openmp(), reason="CTranslate2 has another OpenMP here")
 def test_the_model_s_own_workers_follow_and_write_the_same(
     tiny_hub: TinyHub, languages: Languages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,74 +100,85 @@ def test_without_a_listener_no_python_runs_with_each_token(
     backend.close()
 
 
-def test_a_quota_of_a_group_above_counts(tmp_path: Path) -> None:
-    (tmp_path / "proc/self").mkdir(parents=True)
-    (tmp_path / "proc/self/cgroup").write_text("0::/system.slice/dragoman.service\n")
-    inner = tmp_path / "cg/system.slice/dragoman.service"
-    inner.mkdir(parents=True)
-    groups = tmp_path / "cg", tmp_path / "proc"
-    assert cpu.usable(*groups) == len(cpu.bound())
-    (inner / "cpu.max").write_text("max 100000\n")
-    (inner.parent / "cpu.max").write_text("60000 100000\n")
-    assert cpu.usable(*groups) == 0.6
-    (inner / "cpu.max").write_text("25000 100000\n")
-    assert cpu.usable(*groups) == 0.25
-    assert cpu.usable(tmp_path / "nowhere", tmp_path) == len(cpu.bound())
-
-
-@pytest.mark.parametrize(
-    "place", ["docker/1a", ""], ids=["of a service", "of a container, which sees it as the top"]
-)
-def test_a_quota_of_version_1_counts(tmp_path: Path, place: str) -> None:
-    (tmp_path / "proc/self").mkdir(parents=True)
-    (tmp_path / "proc/self/cgroup").write_text("5:memory:/docker/9\n4:cpu,cpuacct:/docker/1a\n0::/\n")
-    group = tmp_path / "cg/cpu" / place
-    group.mkdir(parents=True)
-    groups = tmp_path / "cg", tmp_path / "proc"
-    (group / "cpu.cfs_period_us").write_text("100000\n")
-    (group / "cpu.cfs_quota_us").write_text("-1\n")
-    assert cpu.usable(*groups) == len(cpu.bound())
-    (group / "cpu.cfs_quota_us").write_text("50000\n")
-    assert cpu.usable(*groups) == 0.5
-
-
-@pytest.mark.parametrize(("number", "threads"), [(0.2, 1), (1, 1), (1.4, 1), (1.5, 2), (2.5, 3), (16, 16)])
-def test_threads_follow_the_quota(number: float, threads: int) -> None:
-    assert cpu.whole(number) == threads
-
-
-def test_neighbours_are_those_on_one_s_own_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, own = [100.0], [5.0]
-    monkeypatch.setattr(cpu, "bound", lambda: {0, 1})
-    monkeypatch.setattr(cpu.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(cpu.os, "times", lambda: SimpleNamespace(user=own[0], system=0.0))
-    monkeypatch.setattr(cpu.os, "sysconf", lambda _: 100)
-
-    def stat(zero: int, one: int, two: int) -> None:
-        rows = [f"cpu{i} {ticks} 5000 0 9999 7 0 0 0 0 0" for i, ticks in enumerate((zero, one, two))]
-        (tmp_path / "stat").write_text("\n".join(["cpu 1 2 3 4 5 6 7 8", *rows, "ctxt 5"]))
-
-    stat(1000, 1000, 1000)
-    neighbours = cpu.Neighbours(tmp_path)
-    assert neighbours.busy() == 0
-    clock[0], own[0] = 101.0, 6.0
-    stat(1100, 1050, 1100)  # cpu2 is not ours; one of the 1.5 seconds was ours
-    assert neighbours.busy() == pytest.approx(0.5)
-    clock[0] = 101.1
-    stat(1110, 1060, 1100)
-    assert neighbours.busy() == pytest.approx(0.5), "too soon to tell"
-    assert cpu.Neighbours(tmp_path / "nowhere").busy() == 0
-
-
 def test_every_copy_of_openmp_is_told(tmp_path: Path) -> None:
     import torch
 
     maps = Path("/proc/self/maps")
-    if not ct2_threads.openmp():
+    if not ct2.openmp():
         pytest.skip("CTranslate2 has another OpenMP here")
     paths = {line.split()[-1] for line in maps.read_text().splitlines() if "/libgomp" in line}
-    assert {library._name for library in ct2_threads.openmp()} == paths
+    assert {library._name for library in ct2.openmp()} == paths
     assert torch.get_num_threads() >= 1  # it stays loaded
     (tmp_path / "maps").write_text("7f00-7f01 r-xp 0000 fe:00 1  /usr/lib/libgomp.so.1\n")
-    assert ct2_threads.openmp(tmp_path / "maps") == []
-    assert ct2_threads.openmp(tmp_path / "nowhere") == []
+    assert ct2.openmp(tmp_path / "maps") == []
+    assert ct2.openmp(tmp_path / "nowhere") == []
+
+
+SENTENCES = ("The talks failed.", "They spoke about trade.", "A statement.", "The capital.", "In spring.")
+
+
+@pytest.fixture(scope="module")
+def batch(tiny_hub: TinyHub, languages: Languages) -> list[Generation]:
+    entry, store = tiny_hub.entry("completion"), tiny_hub.store
+    codec = CompletionCodec(entry, store.tokenizer(entry), store.generation_config(entry), languages)
+    purpose = Purpose("translate", "en", "fr")
+    decoding = dataclasses.replace(codec.decoding(purpose, max_new_tokens=8), num_beams=4)
+    return [Generation(codec.encode(text, purpose), decoding) for text in SENTENCES]
+
+
+@pytest.fixture
+def backend(tiny_hub: TinyHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ct2.Ct2Backend:
+    entry, store = tiny_hub.entry("completion"), tiny_hub.store
+    model = store.load(entry, dtype="float32")
+    to_ctranslate2(model, store.tokenizer(entry), store.folder(entry), tmp_path, quantization="float32")
+    monkeypatch.setattr(ct2, "BEAM_ROWS", 8)
+    return ct2.Ct2Backend(tmp_path, causal=True, max_source_tokens=128, threads=1)
+
+
+def test_each_part_is_told_when_it_is_done(backend: ct2.Ct2Backend, batch: list[Generation]) -> None:
+    told: list[tuple[int, Output]] = []
+    asked: list[int] = []
+
+    def stopped(i: int) -> bool:
+        asked.append(len(told))
+        return False
+
+    outputs = backend.run(batch, stopped, lambda i, output: told.append((i, output)))
+    assert told == list(enumerate(outputs))
+    assert sorted(set(asked)) == [0, 2, 4], "two sentences of four beams at a time"
+    alone = [backend.run([generation], lambda _: False)[0] for generation in batch]
+    assert [each.token_ids for each in outputs] == [each.token_ids for each in alone]
+
+
+def test_a_part_that_nobody_waits_for_is_left_out(backend: ct2.Ct2Backend, batch: list[Generation]) -> None:
+    told: list[int] = []
+    outputs = backend.run(batch, lambda i: i in (2, 3, 4), lambda i, _: told.append(i))
+    assert told == [0, 1]
+    assert len(outputs) == len(batch)
+    assert [bool(each.token_ids) for each in outputs[2:]] == [False] * 3
+
+
+@given(st.lists(st.text(st.characters())))
+def test_each_id_has_its_token(tokens: list[str]) -> None:
+    table = TokenTable(tokens)
+    assert len(table) == len(tokens)
+    assert list(table) == tokens
+    for i in (-1, len(tokens)):
+        with pytest.raises(IndexError):
+            table[i]
+
+
+def test_a_table_takes_a_fifth_of_the_memory_of_strings() -> None:
+    tokens = [f"▁token{i}" for i in range(10_000)]
+    table = TokenTable(tokens)
+    taken = sum(map(sys.getsizeof, vars(table).values()))
+    assert taken < sum(map(sys.getsizeof, tokens)) / 5
+
+
+def test_a_side_has_its_own_file_or_the_shared_one(tmp_path: Path) -> None:
+    (tmp_path / "shared_vocabulary.json").write_text(json.dumps(["<s>", "▁both"]), "utf-8")
+    (tmp_path / "target_vocabulary.json").write_text(json.dumps(["</s>", "größer"]), "utf-8")
+    assert list(read_tokens(tmp_path, "source")) == ["<s>", "▁both"]
+    assert list(read_tokens(tmp_path, "target")) == ["</s>", "größer"]
+    with pytest.raises(FileNotFoundError):
+        read_tokens(tmp_path / "none", "source")

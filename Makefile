@@ -6,15 +6,22 @@ PORT ?= 8080
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check gpu clean
+.PHONY: run test test-slow check gpu clean
 
-$(VENV)/installed: pyproject.toml
+# What serving needs, with pip's progress shown ...
+$(VENV)/serving: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Dragoman needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@echo "Installing into $(VENV); torch is the largest part, and takes some minutes on a slow line."
+	$(BIN)/python -m pip install --disable-pip-version-check --editable .
 	touch $@
 
-run: $(VENV)/installed
+# ... and what developing needs.
+$(VENV)/installed: $(VENV)/serving
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[dev]'
+	touch $@
+
+run: $(VENV)/serving
 	PORT=$(PORT) $(BIN)/dragoman serve $(if $(MODELS),--models $(MODELS))
 
 check: $(VENV)/installed
@@ -28,6 +35,12 @@ check: $(VENV)/installed
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/test_native_kernels.py
+
+# Hours of what `make test` has in short: growth of the work with the text, mutated requests, a mixed load.
+test-slow: $(VENV)/installed
+	LINEAR_S=2 $(BIN)/python -m pytest -n 2 tests/slow/test_linear.py
+	PYTHONPATH=.:tests:tests/support $(BIN)/python tests/slow/fuzz.py --requests 20000
+	PYTHONPATH=.:tests:tests/support $(BIN)/python tests/slow/soak.py --seconds 1800
 
 # What a GPU has to show: tests, exactness for every family, speed, in one JSON file. Needs torch and transformers.
 gpu:

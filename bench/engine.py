@@ -1,8 +1,7 @@
-"""How fast the native engine is, beside transformers' `generate` and, where installed, CTranslate2.
+"""How fast the native engine is, beside transformers' `generate` and CTranslate2, on the same requests.
 
     python3 bench/engine.py --out FILE        on a GPU, bf16, the real models' shapes
     python3 bench/engine.py --tiny --out FILE anywhere, tiny shapes: shows that it runs, and nothing else
-    python3 bench/engine.py --simulate --out FILE anywhere: whether the host keeps up with an H100
 
 Weights are random, as the time of a given number of steps does not depend on them; each output's length is
 drawn as real ones are, and forced. One JSON line a case. Needs torch, transformers and `models/engine`.
@@ -13,7 +12,6 @@ import contextlib
 import datetime
 import gc
 import importlib.util
-import itertools
 import json
 import os
 import platform
@@ -23,18 +21,156 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-import transformers
-from engine_rivals import convert, generate, ids_and_targets, translate
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from engine_workloads import TINY, WORKLOADS, Workload
+import torch
+import transformers
+from transformers import BartConfig, BartForConditionalGeneration, MarianConfig, MarianMTModel
 
 from models.engine.native import NativeEngine
 from models.engine.native.limits import limits_for
+from models.engine.protocol import Decoding, Generation
+
+
+def ids_and_targets(workload):
+    """The source ids and the forced numbers of new tokens of all requests."""
+    generations = workload.generations(workload.num_requests, 1)
+    return [list(each.source_ids) for each in generations], [
+        each.decoding.max_new_tokens for each in generations
+    ]
+
+
+@torch.inference_mode()
+def generate(model, requests, num_beams):
+    """One batch by transformers."""
+    longest = max(len(ids) for ids, _ in requests)
+    pad = model.config.pad_token_id
+    ids = torch.tensor([ids + [pad] * (longest - len(ids)) for ids, _ in requests])
+    mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in requests])
+    target = max(target for _, target in requests)
+    model.generate(
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
+        num_beams=num_beams,
+        do_sample=False,
+        min_new_tokens=target,
+        max_new_tokens=target,
+        forced_bos_token_id=None,
+        forced_eos_token_id=None,
+    )
+    if model.device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def translate(translator, requests, num_beams):
+    """One batch by CTranslate2."""
+    target = max(target for _, target in requests)
+    translator.translate_batch(
+        [[f"t{token}" for token in ids] for ids, _ in requests],
+        beam_size=num_beams,
+        min_decoding_length=target,
+        max_decoding_length=target,
+        max_batch_size=len(requests),
+    )
+
+
+def convert(model, folder):
+    """The random model in CTranslate2's format, with a made-up vocabulary."""
+    from ctranslate2.converters import transformers as converters
+
+    model.config.normalize_before = False
+    loader = converters._MODEL_LOADERS[type(model.config).__name__]
+    spec = loader.get_model_spec(model)
+    size = spec.encoder.embeddings[0].weight.shape[0]
+    loader.set_vocabulary(spec, [f"t{number}" for number in range(size)])
+    for name in ("bos_token", "eos_token", "unk_token", "decoder_start_token"):
+        setattr(spec.config, name, "t2")
+    spec.validate()
+    spec.optimize(quantization=None)
+    spec.save(folder)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model's shape and the lengths of what goes in and out."""
+
+    name: str
+    source_mean: float
+    source_spread: float
+    source_range: tuple[int, int]
+    target_range: tuple[int, int]
+    num_requests: int
+    static_batch: int
+    max_source_tokens: int
+    """As the model's entry in the catalog has it, and so the next."""
+    max_new_tokens: int
+
+    def model(self, tiny: bool):
+        torch.manual_seed(0)
+        return _bart(tiny) if self.name == "bart-large" else _marian(tiny)
+
+    def lengths(self, count: int, seed: int = 0):
+        """(source tokens, new tokens) of each request."""
+        rng = random.Random(seed)
+        low, high = self.source_range
+        sources = [int(rng.gauss(self.source_mean, self.source_spread)) for _ in range(count)]
+        return [(min(high, max(low, source)), rng.randint(*self.target_range)) for source in sources]
+
+    def generations(self, count: int, num_beams: int, seed: int = 0):
+        rng = random.Random(seed + 1)
+        return [
+            Generation(
+                tuple(rng.randrange(5, 1000) for _ in range(source)),
+                Decoding(max_new_tokens=target, min_new_tokens=target, num_beams=num_beams),
+            )
+            for source, target in self.lengths(count, seed)
+        ]
+
+
+WORKLOADS = (
+    Workload("bart-large", 750, 180, (200, 1024), (40, 140), 512, 64, 1024, 256),
+    Workload("marian", 32, 14, (4, 128), (10, 64), 4096, 256, 512, 512),
+)
+TINY = (
+    Workload("bart-large", 30, 8, (8, 48), (4, 12), 24, 8, 64, 16),
+    Workload("marian", 10, 4, (2, 20), (3, 10), 24, 8, 64, 16),
+)
+
+
+def _bart(tiny: bool):
+    small = {"vocab_size": 1000, "d_model": 32, "layers": 2, "heads": 2, "ffn": 64, "positions": 64}
+    large = {"vocab_size": 50264, "d_model": 1024, "layers": 12, "heads": 16, "ffn": 4096, "positions": 1024}
+    config = BartConfig(**_shape(small if tiny else large))
+    return BartForConditionalGeneration(config).eval()
+
+
+def _marian(tiny: bool):
+    small = {"vocab_size": 1100, "d_model": 32, "layers": 2, "heads": 2, "ffn": 64, "positions": 64}
+    large = {"vocab_size": 58101, "d_model": 512, "layers": 6, "heads": 8, "ffn": 2048, "positions": 512}
+    shape = _shape(small if tiny else large)
+    pad = shape["vocab_size"] - 1
+    config = MarianConfig(
+        **shape,
+        scale_embedding=True,
+        activation_function="swish",
+        pad_token_id=pad,
+        eos_token_id=0,
+        decoder_start_token_id=pad,
+        forced_eos_token_id=None,
+    )
+    return MarianMTModel(config).eval()
+
+
+def _shape(sizes):
+    shape = {"vocab_size": sizes["vocab_size"], "d_model": sizes["d_model"]}
+    for side in ("encoder", "decoder"):
+        shape[f"{side}_layers"] = sizes["layers"]
+        shape[f"{side}_attention_heads"] = sizes["heads"]
+        shape[f"{side}_ffn_dim"] = sizes["ffn"]
+    return {**shape, "max_position_embeddings": sizes["positions"]}
 
 
 class Bench:
@@ -239,7 +375,6 @@ def about(bench, options) -> dict[str, object]:
         "transformers": transformers.__version__,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "tiny": options.tiny,
-        "simulated": options.simulate,
     }
     if importlib.util.find_spec("triton"):
         import triton
@@ -261,21 +396,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="where the JSON file goes")
     parser.add_argument("--tiny", action="store_true", help="tiny shapes, on the CPU")
-    parser.add_argument("--simulate", action="store_true", help="over a device that only takes time")
     parser.add_argument("--models", nargs="+", default=["bart-large", "marian"])
     parser.add_argument("--systems", nargs="+", default=["engine", "transformers", "ctranslate2"])
     parser.add_argument("--seconds", type=float, default=20.0, help="for each case that is cut off by time")
     parser.add_argument("--profile", action="store_true", help="say which kernels take the engine's time")
     options = parser.parse_args()
     bench = Bench(options)
-    if options.simulate:
-        sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-        from engine_fed import fed
-        from engine_simulated import simulate
-
-        for record in itertools.chain(simulate(), fed()):
-            bench.record(**record)
-    for workload in () if options.simulate else TINY if options.tiny else WORKLOADS:
+    for workload in TINY if options.tiny else WORKLOADS:
         if workload.name in options.models:
             bench.run(workload, options.systems)
     options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -22,8 +22,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from engine import Bench, about
-from engine_workloads import TINY, WORKLOADS
+from engine import TINY, WORKLOADS, Bench, about
 from seq2seq_models import (
     ARCHITECTURES,
     MAX_NEW,
@@ -119,7 +118,7 @@ def main() -> int:
     if not options.tiny and not torch.cuda.is_available():
         print("No GPU here: torch finds no CUDA device. Nothing was run.")
         return 0
-    options.profile = options.simulate = False
+    options.profile = False
     bench = Bench(options)
     started = time.perf_counter()
     bench.record(case="kernels", usable=kernels_on(torch.device(bench.device)) is not None)

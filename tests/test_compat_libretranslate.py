@@ -14,7 +14,7 @@ from deep_translator.exceptions import ServerException
 from libretranslatepy import LibreTranslateAPI
 
 from models.errors import Overloaded
-from service.http.compat.files import KeptFiles
+from service.http.compat.libretranslate import KeptFiles
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

@@ -23,7 +23,7 @@ from models.tasks.translation import TranslationRequest
 from models.tasks.translator import Translator
 from models.tasks.trust import Trust
 from models.text.language import LanguageDetector
-from service.http.compat.openai_answer import Delta, Segments, Sentences, written
+from service.http.compat.openai import Delta, Segments, Sentences, written
 
 SAID = "The talks of the ministers went on all day and nobody knew when they would end. It rained again, and nobody saw it. "
 WRAPPED = fill(SAID * 3, 66)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.errors import InvalidInput
 from models.languages import Languages
-from service.http.compat.openai_prompt import SYSTEM_CHARACTERS, PromptReader, Wish
+from service.http.compat.openai_prompts import SYSTEM_CHARACTERS, PromptReader, Wish
 
 READER = PromptReader(Languages.load())
 NOTHING = Wish()

@@ -67,7 +67,7 @@ def test_what_is_flagged_is_marked_with_the_reason(page: Page) -> None:
     expect(mark).to_have_text("[sic]")
     mark.hover()
     expect(page.get_by_role("tooltip")).to_have_text("The source has no such thing.")
-    expect(page.get_by_role("list", name="What to look at in the summary")).to_contain_text(
+    expect(page.get_by_role("list", name="Possible problems in the summary")).to_contain_text(
         "[sic] (number): the source has no such thing"
     )
 

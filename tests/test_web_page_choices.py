@@ -18,11 +18,11 @@ def test_the_lists_are_the_servers_and_a_link_carries_the_choices(page: Page, se
     assert options.all_inner_texts()[:2] == ["One sentence", "About 50 words"]
     models = page.locator("#model option").all_text_contents()
     assert [each for each in models if "fake/large" in each] == ["fake/large (downloading 41%)"]
-    expect(page.locator("#coming")).to_have_text("On the way: fake/large (downloading 41%).")
+    expect(page.locator("#coming")).to_have_text("Loading: fake/large (downloading 41%).")
     page.locator("#article").fill("A secret text.")
     page.locator("#length").select_option("long")
     page.locator("#from").select_option("de")
-    page.get_by_text("More choices").click()
+    page.get_by_text("More options").click()
     page.locator("#link").click()
     link = page.evaluate("() => navigator.clipboard.readText()")
     assert "secret" not in link
@@ -37,8 +37,8 @@ def test_the_lists_are_the_servers_and_a_link_carries_the_choices(page: Page, se
 
 def test_the_language_is_told_before_the_run_and_can_be_swapped(page: Page) -> None:
     page.locator("#article").fill("The ministers met in Vienna.")
-    expect(page.locator("#from option").first).to_have_text("Found: English")
-    expect(page.locator("#count")).to_have_text("28 of at most 5,000 characters · taken for plain text")
+    expect(page.locator("#from option").first).to_have_text("Detected: English")
+    expect(page.locator("#count")).to_have_text("28 of at most 5,000 characters · looks like plain text")
     page.locator("#target").select_option("fr")
     page.get_by_role("button", name="Swap the two languages").click()
     expect(page.locator("#from")).to_have_value("fr")
@@ -52,7 +52,7 @@ def test_another_choice_makes_the_result_old_and_focus_stays(page: Page) -> None
     target.focus()
     target.select_option("de")
     expect(page.locator(".results")).to_have_class("results old")
-    expect(page.locator("#status")).to_contain_text("what is shown was made before")
+    expect(page.locator("#status")).to_contain_text("have changed since this result")
     expect(target).to_be_focused()
     target.select_option("fr")
     done(page)
@@ -64,7 +64,7 @@ def test_markdown_is_translated_as_what_it_is(page: Page) -> None:
         go(page, MARKDOWN, make="translation")
     assert json.loads(asked.value.post_data or "")["format"] == "markdown"
     done(page)
-    expect(page.locator("#count")).to_contain_text("taken for Markdown")
+    expect(page.locator("#count")).to_contain_text("looks like Markdown")
     expect(page.locator(".segment.li")).to_contain_text("one item")
     expect(page.locator(".code")).to_have_text("let a")
     assert copied(page) == MARKDOWN.upper()
@@ -88,7 +88,7 @@ def test_what_reads_from_right_to_left_does_and_both_says_what_it_cannot(page: P
     go(page, ARABIC)
     expect(page.locator("#summary .body")).to_have_text(ARABIC)
     assert page.locator("#summary .body").evaluate("box => getComputedStyle(box).direction") == "rtl"
-    expect(page.locator("#summary .fine")).to_contain_text("It stands in the article's own language")
+    expect(page.locator("#summary .fine")).to_contain_text("It is in the article's own language")
     expect(page.locator("#unfinished")).to_contain_text("fake/m lacks Arabic (ar).")
     expect(page.locator("#unfinished")).to_contain_text("It knows English and French.")
 
@@ -101,7 +101,7 @@ def test_a_sentence_is_rewritten_and_suggested(page: Page, folder: Path) -> None
     row.get_by_role("button", name="Rewrite this sentence").click()
     row.get_by_role("textbox").fill("Better words.")
     row.get_by_role("button", name="Save and suggest").click()
-    expect(page.locator("#status")).to_have_text("Thank you: the suggestion was sent.")
+    expect(page.locator("#status")).to_have_text("Thank you. The suggestion was sent.")
     expect(row).to_be_focused()
     assert copied(page) == "Better words. THEY LEFT."
     (line,) = (folder / "data" / SUGGESTIONS).read_text().splitlines()
@@ -127,7 +127,7 @@ def test_other_translations_of_a_sentence_are_asked_for_when_it_is_rewritten(
     row.locator(".others button").first.click()
     expect(row.get_by_role("textbox")).to_have_value("The Ministers Met.")
     row.get_by_role("button", name="Save and suggest").click()
-    expect(page.locator("#status")).to_have_text("Thank you: the suggestion was sent.")
+    expect(page.locator("#status")).to_have_text("Thank you. The suggestion was sent.")
     assert copied(page) == "The Ministers Met. THEY LEFT."
     assert "The Ministers Met." in (folder / "data" / SUGGESTIONS).read_text()
 

@@ -21,7 +21,10 @@ def _long(**special: str) -> str:
 
 @pytest.mark.parametrize(
     ("word", "reason"),
-    [("!late", "It took longer than the server gives"), ("!breaks", "The model failed on this text.")],
+    [
+        ("!late", "The request took longer than the server allows"),
+        ("!breaks", "The model failed on this text."),
+    ],
 )
 def test_sentences_stay_when_something_fails_and_the_rest_can_be_had(
     page: Page, word: str, reason: str
@@ -29,11 +32,11 @@ def test_sentences_stay_when_something_fails_and_the_rest_can_be_had(
     text = SHORT.format(f"It is {word}.")
     go(page, text, make="translation")
     unfinished = page.locator("#unfinished")
-    expect(unfinished).to_contain_text(f"2 sentences are done and kept; the rest is missing. {reason}")
+    expect(unfinished).to_contain_text(f"2 sentences are done; the rest is missing. {reason}")
     expect(page.locator(".segment")).to_have_count(2)
     expect(page.locator(".gap")).to_have_count(1)
     assert copied(page) == "THE MINISTERS MET. THEY SIGNED NOTHING."
-    page.get_by_role("button", name="Go on with the rest").click()
+    page.get_by_role("button", name="Continue").click()
     done(page)
     expect(page.locator(".segment")).to_have_count(4)
     expect(unfinished).to_be_hidden()
@@ -47,13 +50,13 @@ def test_stop_keeps_what_is_done_and_a_reload_too(page: Page) -> None:
     expect(page.locator("#status")).to_contain_text(re.compile(r"\d of \d+ sentences"))
     page.get_by_role("button", name="Stop").click()
     expect(page.locator("#status")).to_have_text("Stopped.")
-    expect(page.locator("#unfinished")).to_contain_text("You stopped it.")
+    expect(page.locator("#unfinished")).to_contain_text("Stopped.")
     rows = page.locator(".segment").count()
     assert rows >= 2
     page.reload()
     expect(page.locator(".segment")).to_have_count(rows)
     expect(page.locator("#article")).to_have_value(text)
-    page.get_by_role("button", name="Go on with the rest").click()
+    page.get_by_role("button", name="Continue").click()
     done(page)
     assert copied(page) == text.upper()
 
@@ -76,13 +79,13 @@ def test_a_long_text_is_one_job_whose_sentences_are_shown_and_kept(page: Page) -
     expect(page.locator(".segment").nth(8)).to_be_visible()
     expect(page.locator("#status")).to_contain_text(re.compile(r"\d of 57 sentences"))
     page.get_by_role("button", name="Stop").click()
-    expect(page.locator("#unfinished")).to_contain_text(re.compile(r"\d+ sentences are done and kept"))
+    expect(page.locator("#unfinished")).to_contain_text(re.compile(r"\d+ sentences are done"))
     assert sum(url.endswith("/v1/jobs") for url in handed_in) == 1
     rows = page.locator(".segment").count()
     assert 9 <= rows < 57
     page.reload()
     expect(page.locator(".segment")).to_have_count(rows)
-    page.get_by_role("button", name="Go on with the rest").click()
+    page.get_by_role("button", name="Continue").click()
     done(page)
     expect(page.locator(".segment")).to_have_count(57)
     assert copied(page) == text.strip().upper()
@@ -98,7 +101,7 @@ def test_a_document_s_sentences_have_their_flags_and_doubt(page: Page, tmp_path:
     page.get_by_role("button", name="Go", exact=True).click()
     done(page)
     expect(page.locator("#document .tally")).to_contain_text(
-        "2 places to look at in 2 sentences: 1 × number, 1 × doubtful."
+        "2 possible problems in 2 sentences: 1 × number, 1 × doubtful."
     )
     expect(page.locator("#document mark.whole")).to_have_text("ALL [?] LEFT.")
     expect(page.locator("#document .segment > :first-child").last).to_have_text("All [?] left.")
@@ -113,7 +116,7 @@ def test_a_long_text_that_fails_keeps_what_is_done(page: Page) -> None:
     expect(page.locator("#unfinished")).to_contain_text("the rest is missing")
     expect(page.locator(".gap")).to_have_count(1)
     expect(page.locator(".segment").last).to_contain_text("THEY SIGNED 14 PAPERS.")
-    page.get_by_role("button", name="Go on with the rest").click()
+    page.get_by_role("button", name="Continue").click()
     done(page)
     assert copied(page) == text.strip().upper()
 
@@ -130,7 +133,7 @@ def test_what_is_refused_for_now_is_tried_again_by_itself(page: Page) -> None:
 
     page.route("**/v1/translate", refuse_once)
     go(page, "Hello there.", make="translation")
-    expect(page.locator("#status")).to_contain_text("The server is busy. This is tried again")
+    expect(page.locator("#status")).to_contain_text("The server is busy. Trying again")
     done(page)
 
 
@@ -146,7 +149,7 @@ def test_a_server_that_is_not_there_is_told_in_words(page: Page) -> None:
 def test_marks_and_shades_tell_their_reason_and_are_counted(page: Page) -> None:
     go(page, "They signed 14 [sic] papers. All [?] left.", make="translation")
     expect(page.locator("#translation .tally")).to_contain_text(
-        "2 places to look at in 2 sentences: 1 × number, 1 × doubtful."
+        "2 possible problems in 2 sentences: 1 × number, 1 × doubtful."
     )
     shade = page.locator("#translation mark.whole")
     expect(shade).to_have_text("ALL [?] LEFT.")
@@ -172,7 +175,7 @@ def test_work_that_is_cleared_away_is_in_the_history_and_goes_on_from_there(page
     expect(page.get_by_role("button", name="Go", exact=True)).to_be_visible()
     page.get_by_text("History", exact=True).click()
     page.locator("#history .entry").first.click()
-    expect(page.locator("#unfinished")).to_contain_text("You cleared it away.")
-    page.get_by_role("button", name="Go on with the rest").click()
+    expect(page.locator("#unfinished")).to_contain_text("Cleared.")
+    page.get_by_role("button", name="Continue").click()
     done(page)
     expect(page.locator(".segment")).to_have_count(6)

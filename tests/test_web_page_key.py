@@ -27,7 +27,7 @@ def test_the_page_asks_for_a_key_and_works_with_it(server: ServerProcess, tmp_pa
         page = browser.new_page()
         page.goto(f"http://127.0.0.1:{server.port}/")
         key, problem = page.locator("#key"), page.locator("#problem")
-        expect(problem).to_contain_text("This server wants an API key.")
+        expect(problem).to_contain_text("This server requires an API key.")
         expect(key).to_be_visible()
 
         key.fill("drg_wrong")
@@ -46,5 +46,5 @@ def test_the_page_asks_for_a_key_and_works_with_it(server: ServerProcess, tmp_pa
         page.wait_for_timeout(2100)  # the server looks for news every two seconds
         page.locator("#key-box").evaluate("box => { box.open = false; }")
         page.get_by_role("button", name="Go").click()
-        expect(problem).to_contain_text("The API key was revoked")
+        expect(problem).to_contain_text("This API key was revoked")
         expect(key).to_be_visible()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from callback_receiver import CallbackReceiver
+from server_process import CallbackReceiver
 from worker_servers import SLEEP, WITHIN_S, ReversingWorkers, Workers, answer_to, until
 
 from service.keys import Keys

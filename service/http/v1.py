@@ -12,7 +12,7 @@ from models.sets import load_sets
 from models.stage import READY
 from service.errors import TooLong, TooManyTexts
 from service.http.body import read_json
-from service.http.compat import openai_models
+from service.http.compat import openai
 from service.http.openapi import WORK_ERRORS, Example, Operation, add
 from service.http.streaming import OwnScript, stream
 from service.http.work import RequestRunner
@@ -156,7 +156,7 @@ class V1:
             )
             for entry, state in self._runtime.models()
         ]
-        return _json(ModelList(models=parts, data=openai_models.listed(self._runtime)))
+        return _json(ModelList(models=parts, data=openai.listed(self._runtime)))
 
     def languages(self) -> Response:
         translators = [entry for entry in self._runtime.catalog.entries if "translate" in entry.tasks]

@@ -1,10 +1,15 @@
-"""LibreTranslate's interface, as libretranslatepy, deep-translator and its web clients speak it.
+"""Finished files, kept for a while under names that cannot be guessed, until they are fetched.
+
+LibreTranslate's interface, as libretranslatepy, deep-translator and its web clients speak it.
 
 A request's fields come as JSON, as a form, in the query string, or as a mixture of the last two.
 """
 
-from collections.abc import Mapping
+import secrets
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -14,7 +19,7 @@ from pydantic import Field
 from werkzeug.exceptions import NotFound
 
 from models.choices import MOST_ALTERNATIVES, TextFormat
-from models.errors import InvalidInput
+from models.errors import InvalidInput, Overloaded
 from models.tasks.translation import Translation, TranslationRequest
 from service.documents import parsing
 from service.documents.formats import SUFFIXES
@@ -31,7 +36,6 @@ from service.http.compat.family import (
     open_to_browsers,
     translations,
 )
-from service.http.compat.files import KeptFiles
 from service.http.files import file_answer
 from service.http.forms import BoundedRequest
 from service.http.work import RequestRunner
@@ -39,6 +43,68 @@ from service.recollection import paired
 from service.schemas.problem import Problem
 from service.schemas.requests import LanguageCode, validated
 from service.shared import SharedState
+
+_KEEP = """
+INSERT INTO file (key, name, data, media_type, until, caller)
+SELECT :key, :name, :data, :media_type, :until, :caller
+WHERE :size + (
+    SELECT coalesce(sum(length(data)), 0) + coalesce(sum(length(data)) FILTER (WHERE caller = :caller), 0)
+    FROM file
+) <= :most
+"""
+_DROP_OLDEST = """
+DELETE FROM file WHERE number = (SELECT min(number) FROM file WHERE caller = :caller)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file as it is to be downloaded."""
+
+    name: str
+    data: bytes
+    media_type: str
+
+
+class KeptFiles:
+    """Keeps files in what the workers share, for `ttl_s`, at most `max_bytes` of them together.
+
+    Of these each caller has the share that `Shares` would give him; beyond it his own oldest files go.
+    """
+
+    def __init__(
+        self,
+        caller: Callable[[], str] = lambda: "",
+        *,
+        ttl_s: float = 1800.0,
+        max_bytes: int = 64 << 20,
+        shared: SharedState | None = None,
+    ):
+        self._caller = caller
+        self._ttl_s = ttl_s
+        self._max_bytes = max_bytes
+        self._shared = shared or SharedState()
+
+    def put(self, name: str, data: bytes, media_type: str) -> str:
+        """Keep a file; returns the key that it is fetched by. Raises Overloaded where there is no room."""
+        self._sweep()
+        key, caller = f"{secrets.token_urlsafe(18)}.{name}", self._caller()
+        row = {"key": key, "name": name, "data": data, "media_type": media_type, "caller": caller}
+        until = time.monotonic() + self._ttl_s
+        while not self._shared.change(_KEEP, **row, until=until, size=len(data), most=self._max_bytes):
+            if not self._shared.change(_DROP_OLDEST, caller=caller):
+                raise Overloaded("no more files can be kept now", retry_after_s=60.0)
+        return key
+
+    def get(self, key: str) -> KeptFile | None:
+        """The file, unless its time is over."""
+        self._sweep()
+        rows = self._shared.rows("SELECT name, data, media_type FROM file WHERE key = :key", key=key)
+        return KeptFile(*rows[0]) if rows else None
+
+    def _sweep(self) -> None:
+        self._shared.change("DELETE FROM file WHERE until <= :now", now=time.monotonic())
+
 
 if TYPE_CHECKING:
     from service.runtime import Runtime

@@ -26,7 +26,7 @@ let looking = 0;
 
 function tellComing() {
   const coming = choices.coming();
-  $("#coming").textContent = coming.length ? `On the way: ${listed(coming)}.` : "";
+  $("#coming").textContent = coming.length ? `Loading: ${listed(coming)}.` : "";
   $("#coming").hidden = !coming.length;
   clearTimeout(looking);
   if (coming.length) looking = setTimeout(lookAgain, LOOK_AGAIN_MS);

@@ -87,7 +87,7 @@ export function fillModels() {
 }
 
 function modelOption({ name, description, default_for: usual, state }, task) {
-  const said = [usual.includes(task) ? "usual" : "", HERE.has(state) ? "" : state].filter(Boolean).join(", ");
+  const said = [usual.includes(task) ? "default" : "", HERE.has(state) ? "" : state].filter(Boolean).join(", ");
   return Object.assign(new Option(said ? `${name} (${said})` : name, name), { title: description });
 }
 
@@ -107,7 +107,7 @@ export function fillLanguages() {
 
 // What the first option of the source stands for, as far as it is known before the run.
 export function showDetected(code) {
-  picker("source").options[0].textContent = code ? `Found: ${languageName(code)}` : "Found by itself";
+  picker("source").options[0].textContent = code ? `Detected: ${languageName(code)}` : "Detect language";
   picker("source").dataset.detected = code ?? "";
 }
 

@@ -19,7 +19,7 @@ export class DocumentView extends TranslationView {
     this.close({ parts, toTranslate: "", edits: {}, about: null });
     $("#document-download").textContent = `Download ${name ?? ""}`;
     $("#document-download").disabled = !name;
-    this.fine([notes, name && "These are the sentences alone; the file has its form too."]);
+    this.fine([notes, name && "Only the sentences are shown here; the download keeps the formatting."]);
   }
 }
 

@@ -32,14 +32,14 @@ export function edit(row, words, done, suggest, others) {
   const buttons = element(
     "div", { className: "buttons" },
     button("Save", save, "Ctrl + Enter does the same"),
-    button("Save and suggest", send, "Also tells whoever looks after the server of this better translation"),
+    button("Save and suggest", send, "Also sends it to the server's operator"),
     button("Cancel", () => close(null)),
   );
   box.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) save();
     if (event.key === "Escape") close(null);
   });
-  const list = element("div", { className: "others" }, element("p", {}, "Looking for other translations …"));
+  const list = element("div", { className: "others" }, element("p", {}, "Looking for alternatives …"));
   list.setAttribute("aria-live", "polite");
   row.classList.add("editing");
   target.replaceChildren(box, buttons, list);
@@ -47,7 +47,7 @@ export function edit(row, words, done, suggest, others) {
   const choice = (text) => button(text, () => { box.value = text; box.focus(); });
   others(closed.signal).then(
     (texts) => list.replaceChildren(
-      element("p", {}, texts.length ? "The model would also say:" : "The model has no other translation."),
+      element("p", {}, texts.length ? "Alternatives:" : "No alternatives."),
       ...texts.map(choice),
     ),
     (error) => { if (error.name !== "AbortError") list.replaceChildren(element("p", {}, explain(error))); },

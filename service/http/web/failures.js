@@ -6,24 +6,24 @@ import { count, listed, named, sentence } from "./words.js";
 const WORDS = {
   "unreachable": () => "The server cannot be reached. Is it running, and is this computer online?",
   "broken-off": () => "The connection broke off midway.",
-  "key-required": () => "This server wants an API key. Enter yours under Key, at the top.",
-  "unknown-key": () => "The server does not know this API key. Look for a typing error, or ask for a new key.",
-  "revoked-key": () => "The API key was revoked and works no more. Ask for a new key.",
+  "key-required": () => "This server requires an API key. Enter yours under Key, at the top.",
+  "unknown-key": () => "The server does not know this API key. Check it for typos, or ask for a new key.",
+  "revoked-key": () => "This API key was revoked. Ask for a new one.",
   "overloaded": () => "The server is busy.",
-  "rate-limited": () => "These are more requests than one reader may send at once.",
+  "rate-limited": () => "You are sending requests too quickly.",
   "characters-spent": ({ retryAfterS }) =>
-    `The characters that you may send a day are used up. There are new ones in ${duration(retryAfterS)}.`,
+    `You have used up today's characters. More in ${duration(retryAfterS)}.`,
   "not-ready": () => "The server has just started and is loading its models.",
   "model-loading": ({ message }) => `The server is fetching or loading a model. ${sentence(message)}`,
-  "deadline-exceeded": () => "It took longer than the server gives one request.",
+  "deadline-exceeded": () => "The request took longer than the server allows.",
   "model-unavailable": ({ message }) => `The server does not have this model's files. ${sentence(message)}`,
-  "engine-gone": () => "The server's models stopped, and are being started again.",
+  "engine-gone": () => "The server's models stopped and are being restarted.",
   "engine-failed": () => "The model failed on this text. Another model may manage it.",
   "unsupported-language": ({ document }) => unsupported(document),
-  "text-too-long": ({ document }) => `This is too long for the server, which takes ${document.allowed}.`,
-  "body-too-large": () => "This is too large for the server.",
+  "text-too-long": ({ document }) => `The text is too long for this server, which takes ${document.allowed}.`,
+  "body-too-large": () => "The file is too large for this server.",
   "unknown-job": () => "The server has forgotten this job.",
-  "store-unavailable": () => "The server cannot keep anything just now: its disk may be full.",
+  "store-unavailable": () => "The server cannot store anything right now: its disk may be full.",
   "unexpected-error": ({ document }) =>
     `Something went wrong in the server. Its log has the cause, under ${document.request_id}.`,
 };
@@ -40,8 +40,8 @@ export function explain(error) {
 
 export const waitingWords = (problem, seconds) =>
   problem.kind === "not-ready"
-    ? "The models are being loaded. This begins by itself as soon as they are there …"
-    : `${explain(problem)} This is tried again by itself in ${duration(seconds)} …`;
+    ? "The models are loading. Your request starts as soon as they are ready …"
+    : `${explain(problem)} Trying again in ${duration(seconds)} …`;
 
 export const wantsKey = (error) => error instanceof Problem && [401, 403].includes(error.document.status);
 

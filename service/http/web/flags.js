@@ -26,7 +26,7 @@ export function list(box, found) {
   );
 }
 
-// "3 places to look at in 14 sentences: 2 × number, 1 × doubtful", with a button to go from one to the next.
+// "3 possible problems in 14 sentences: 2 × number, 1 × doubtful", with a button to go from one to the next.
 export function tally(box, found, sentences) {
   const kinds = new Map();
   for (const { flag } of found) kinds.set(flag.kind, (kinds.get(flag.kind) ?? 0) + 1);
@@ -35,7 +35,7 @@ export function tally(box, found, sentences) {
   const next = $(".next", box);
   if (next) next.hidden = !found.length;
   $("span", box).textContent = found.length
-    ? `${count(found.length, "place")} to look at in ${count(sentences, "sentence")}: ${each}.`
+    ? `${count(found.length, "possible problem")} in ${count(sentences, "sentence")}: ${each}.`
     : `The checks found nothing in ${count(sentences, "sentence")}.`;
 }
 

@@ -19,8 +19,8 @@ function fill(open) {
   $("#history-on").checked = keep.isOn();
   $("#history-clear").hidden = !drafts.length;
   $("#history p").textContent = drafts.length
-    ? "Kept in this browser alone, the last 20."
-    : keep.isOn() ? "Nothing yet. What you make will be listed here, in this browser alone." : "Nothing is kept.";
+    ? "The last 20, kept in this browser only."
+    : keep.isOn() ? "Nothing yet. Your summaries and translations will be listed here, in this browser only." : "History is off.";
   $("#history ul").replaceChildren(...drafts.map((draft) => {
     const made = `${WHEN.format(new Date(draft.made))}${draft.state === "done" ? "" : ", unfinished"}`;
     const button = element("button", { type: "button", className: "entry" }, element("b", { dir: "auto" }, short(titleOf(draft), 70)), element("span", {}, made));

@@ -26,7 +26,7 @@ async function look(id, after, how) {
       return await soFar(id, after, how);
     } catch (error) {
       if (error.kind !== "unreachable") throw error;
-      how.say("The server cannot be reached just now. The work goes on by itself as soon as it can be …");
+      how.say("The server cannot be reached right now. Work continues once it can …");
       await pause(UNREACHED_MS, how.signal);
     }
   }

@@ -21,7 +21,7 @@ export function look(text, format, how) {
   const most = kind === "page" ? limits.page : limits.job;
   const words = [];
   if (text) words.push(limitWords(length, most));
-  if (text.trim()) words.push(format ? `read as ${KIND_WORDS[kind] ?? format}` : `taken for ${KIND_WORDS[kind]}`);
+  if (text.trim()) words.push(format ? `read as ${KIND_WORDS[kind] ?? format}` : `looks like ${KIND_WORDS[kind]}`);
   $("#count").textContent = words.join(" · ");
   $("#count").classList.toggle("over", length > most);
   const sample = plain(text, kind).slice(0, ENOUGH);
@@ -49,4 +49,4 @@ export const languageOf = (text, kind) => (plain(text, kind).slice(0, ENOUGH) ==
 const plain = (text, kind) => (kind === "text" ? text : text.slice(0, 20_000).replace(/<[^<>]*>|[#*`]/g, " ")).trim();
 
 export const tooLong = (length, most) =>
-  `The text has ${number(length)} characters, and this server takes at most ${number(most)}. Shorten it, or do it in two.`;
+  `The text has ${number(length)} characters, and this server takes at most ${number(most)}. Shorten it, or split it in two.`;

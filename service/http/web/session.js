@@ -100,7 +100,7 @@ function fail(error) {
   const isStopped = error.name === "AbortError";
   draft.state = "unfinished";
   for (const part of draft.parts ?? []) if (part.state === "running") part.state = "waiting";
-  draft.failure = isStopped ? "You stopped it." : explain(error);
+  draft.failure = isStopped ? "Stopped." : explain(error);
   draft.isHopeless = isHopeless(error);
   draft.wasLate ||= error.kind === "deadline-exceeded";
   say(isStopped ? "Stopped." : "");
@@ -132,7 +132,7 @@ function settle() {
   if (isLeft) {
     const parts = draft.parts ?? (draft.document?.segments ? [draft.document] : []);
     const done = parts.reduce((sum, part) => sum + part.segments.length, 0);
-    const kept = done ? `${count(done, "sentence")} ${done === 1 ? "is" : "are"} done and kept; the rest is missing. ` : "What is done is kept; the rest is missing. ";
+    const kept = done ? `${count(done, "sentence")} ${done === 1 ? "is" : "are"} done; the rest is missing. ` : "The rest is missing. ";
     $("#go-on").hidden = Boolean(draft.isHopeless);
     $("#unfinished p").textContent = kept + draft.failure;
   }
@@ -196,7 +196,7 @@ export function changed() {
   const now = JSON.stringify([choices.chosen(), $("#article").value]);
   const isOld = now !== JSON.stringify([draft.asked, draft.raw]);
   old(isOld);
-  say(isOld ? "The text or the choices have changed: what is shown was made before. Go makes it anew." : draft.state === "done" ? "Done." : "");
+  say(isOld ? "The text or the options have changed since this result was made. Press Go to update it." : draft.state === "done" ? "Done." : "");
 }
 
 export function examine() {
@@ -219,7 +219,7 @@ function editSentence(row, segment) {
     const text = row.firstElementChild.textContent;
     try {
       await editing.send({ text, translation: words, source: draft.language ?? "auto", target }, how());
-      say("Thank you: the suggestion was sent.");
+      say("Thank you. The suggestion was sent.");
       return true;
     } catch (error) {
       complain(error);
@@ -260,7 +260,7 @@ export function clear() {
   if (running) {
     callOff();
     draft.state = "unfinished";
-    draft.failure = "You cleared it away.";
+    draft.failure = "Cleared.";
   }
   leaveRunning();
   draft = null;

@@ -41,8 +41,8 @@ export class SummaryView extends Result {
     tally($(".tally", this.section), found, answer.sentences.length);
     const made = answer.translation_model ? `${answer.model}, translated by ${answer.translation_model}` : answer.model;
     this.fine([
-      `Made by ${made} in ${(answer.timings_ms.total / 1000).toFixed(1)} s.`,
-      "Point at a sentence, or tap it, to see what supports it.",
+      `By ${made} in ${(answer.timings_ms.total / 1000).toFixed(1)} s.`,
+      "Hover over a sentence, or tap it, to see its evidence.",
       ...answer.notes.map(asSentence),
     ]);
   }

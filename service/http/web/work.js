@@ -71,7 +71,7 @@ async function summarize(draft, how) {
     if (!lacksSource(error) || !draft.asked.target) throw error;
     draft.summary = await summaryIn("", draft, how); // which needs no translation
     const into = languageName(draft.asked.target);
-    draft.summary.notes.push(`It stands in the article's own language: the model cannot translate that into ${into}.`);
+    draft.summary.notes.push(`It is in the article's own language: the model cannot translate it into ${into}.`);
   }
   how.summary.show(draft);
 }

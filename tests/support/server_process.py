@@ -1,0 +1,151 @@
+"""A server in a process of its own on a free port, and a local receiver of its jobs' callbacks."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SUPPORT = Path(__file__).parent
+STOPS_IN_S = 15.0
+
+
+class BenchServer:
+    """`given` are settings. Without `bundled` its models are stood in for, each answer after `delay_ms`."""
+
+    def __init__(self, folder: Path, *, bundled: bool = False, delay_ms: float = 0.0, **given: Any):
+        self.folder, self.data_dir = folder, folder / "data"
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir(parents=True, exist_ok=True)
+        self._log = folder / "log.txt"
+        settings = {"port": 0, "data_dir": self.data_dir, "offline": True, **given}
+        if not bundled:
+            settings["cache_dir"] = folder / "cache"
+        own = [sys.executable, str(SUPPORT / "stand_in.py"), str(delay_ms)]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "service.cli", "serve"] if bundled else own,
+                env=environment(self.temporary, **settings),
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline().decode()
+        address = re.search(r"http://127\.0\.0\.1:(\d+)", line)
+        assert address, f"it did not start: {line} {self.log[-2000:]}"
+        self.port = int(address[1])
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text("utf-8", "replace")
+
+    def worker(self) -> int:
+        """The process id of gunicorn's one worker; waits until there is one."""
+        return self.children()[0]
+
+    def children(self, limit_s: float = 60.0) -> list[int]:
+        """The process ids of gunicorn's workers, and of their engines; waits until there is one."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        end = time.monotonic() + limit_s
+        while not (found := children.read_text().split()):
+            assert time.monotonic() < end, "the master has no worker"
+            time.sleep(0.02)
+        return [int(each) for each in found]
+
+    def tell_stacks(self) -> None:
+        """Have the worker write into the log where each of its threads is."""
+        os.kill(self.worker(), signal.SIGRTMIN)
+
+    def stop(self) -> int:
+        """Ask it to end; the exit code. What remains after a while is killed."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOPS_IN_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            return self.process.wait()
+        finally:
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+
+    def __enter__(self) -> "BenchServer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.stop()
+
+
+def environment(temporary: Path, **settings: Any) -> dict[str, str]:
+    """This process's environment with these settings in place of all others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DRAGOMAN_")}
+    given = {
+        f"DRAGOMAN_{name.upper()}": str(value) for name, value in {"models": "bundled", **settings}.items()
+    }
+    paths = os.pathsep.join(
+        filter(None, (str(ROOT), str(ROOT / "tests"), str(SUPPORT), os.environ.get("PYTHONPATH")))
+    )
+    return {
+        **kept,
+        "TMPDIR": str(temporary),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONWARNINGS": "ignore",
+        "PYTHONPATH": paths,
+        **given,
+    }
+
+
+class CallbackReceiver:
+    """Listens on a free port of this machine while in its context."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._told: set[str] = set()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                signed = bool(self.headers["Dragoman-Signature"])
+                self.send_response(204 if signed else 400)
+                self.end_headers()
+                if signed:
+                    outer._take(json.loads(body)["id"])
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1})
+
+    @property
+    def url(self) -> str:
+        """What a job gives as its callback."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/told"
+
+    def told(self, job: str) -> bool:
+        """Whether it has heard of the job's end."""
+        with self._lock:
+            return job in self._told
+
+    def _take(self, job: str) -> None:
+        with self._lock:
+            self._told.add(job)
+
+    def __enter__(self) -> "CallbackReceiver":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 import torch
-from seq2seq_models import VOCABULARY, content, reference, tiny_model
+from seq2seq_models import MAX_POSITIONS, VOCABULARY, content, reference, tiny_model
 
 from models.engine.native import NativeEngine
 from models.engine.native.limits import Lane, Limits
@@ -363,6 +363,18 @@ def test_an_architecture_that_would_come_out_wrong_is_refused():
     model.config.model_type = "umt5"  # its relative bias is another in each layer
     with pytest.raises(ModelUnavailable, match="umt5"):
         NativeEngine(model, Limits())
+
+
+def test_a_source_beyond_the_model_s_positions_is_refused():
+    limits = Limits(max_slots=1, max_source_tokens=2 * MAX_POSITIONS, max_new_tokens=8)
+    engine = NativeEngine(tiny_model("bart"), limits)
+    longest = tuple(range(5, 5 + MAX_POSITIONS))
+    fits, beyond = engine.submit([Generation(longest, GREEDY), Generation((*longest, 5), GREEDY)])
+    assert fits.result(30).token_ids
+    with pytest.raises(InvalidInput) as caught:
+        beyond.result(30)
+    assert caught.value.allowed == f"1 to {MAX_POSITIONS}"
+    engine.close()
 
 
 def test_stats_count(engine):

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -165,7 +165,7 @@ class Graphs:
         if not self._on_cuda:  # nothing is captured, so nothing need be padded
             self._active[lane] = None, host_tensor(slots).to(self._device)
             return 1.0
-        buckets = self.buckets(lane)
+        buckets = self._buckets(lane)
         bucket = buckets[bisect_left(buckets, len(slots))]
         graph, active = self._graphs[lane, bucket]
         # The slot after the last is the spare one: what it computes is thrown away.
@@ -188,12 +188,17 @@ class Graphs:
         Raises whatever the step or CUDA raises; others may go on using the device then.
         """
         if self._on_cuda:
-            for bucket in reversed(self.buckets(lane)):
+            for bucket in reversed(self._buckets(lane)):
                 self._graphs[lane, bucket] = self._capture(lane, bucket, step)
 
-    def buckets(self, lane: Lane) -> list[int]:
+    def _buckets(self, lane: Lane) -> list[int]:
         """1, 2, 4, 8, 12, then in steps of about an eighth up to all that the lane can hold."""
-        return _buckets(min(self._plan.num_slots, self._plan.num_rows // lane.num_beams))
+        most = min(self._plan.num_slots, self._plan.num_rows // lane.num_beams)
+        buckets, size = [1, 2, 4, 8, 12], 16
+        while size < most:
+            buckets.append(size)
+            size += max(8, 1 << (size.bit_length() - 3))
+        return [*(bucket for bucket in buckets if bucket < most), most]
 
     def _capture(self, lane: Lane, bucket: int, step: Step) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         active = torch.full((bucket,), self._plan.num_slots, dtype=torch.int32, device=self._device)
@@ -226,15 +231,6 @@ class Graphs:
             with suppress(RuntimeError):  # it was closed
                 torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), self._pool)
             raise
-
-
-@cache
-def _buckets(most: int) -> list[int]:
-    buckets, size = [1, 2, 4, 8, 12], 16
-    while size < most:
-        buckets.append(size)
-        size += max(8, 1 << (size.bit_length() - 3))
-    return [*(bucket for bucket in buckets if bucket < most), most]
 
 
 def _free_bytes(device: torch.device, fraction: float) -> int | None:

@@ -20,10 +20,9 @@ from pathlib import Path
 
 import platformdirs
 
+from models.driver import Driver, PendingGeneration
 from models.engine.protocol import Output
-from models.tasks.driver import Driver
-from models.tasks.flights import Wanted
-from models.tasks.translation import TranslationRequest
+from models.translate.translator import TranslationRequest
 from service.batch import preflight
 from service.batch.job import BatchJob, How, Where
 from service.batch.record import Content
@@ -65,12 +64,12 @@ class Recorder:
     """Remembers nothing, but which generations were made."""
 
     def __init__(self) -> None:
-        self.made: dict[Wanted, Output] = {}
+        self.made: dict[PendingGeneration, Output] = {}
 
-    def recall(self, wanted: Sequence[Wanted]) -> dict[Wanted, Output]:
+    def recall(self, wanted: Sequence[PendingGeneration]) -> dict[PendingGeneration, Output]:
         return {}
 
-    def keep(self, made: Mapping[Wanted, Output], failed: int) -> None:
+    def keep(self, made: Mapping[PendingGeneration, Output], failed: int) -> None:
         self.made |= made
 
 
@@ -78,7 +77,7 @@ def bare(runtime: Runtime, texts: list[str], options: TranslationRequest, given:
     """The engine alone: output tokens and seconds."""
     task = Work(runtime, options, given)
     recorder = Recorder()
-    Driver([task.steps(Content("text", text)) for text in texts], wait=True, memory=recorder).run()
+    Driver([task.steps(Content("text", text)) for text in texts], wait=True, cache=recorder).run()
     engine = next(iter(recorder.made)).engine
     start = time.perf_counter()
     futures = engine.submit([wanted.generation for wanted in recorder.made], wait=True)

@@ -1,7 +1,7 @@
-"""Fits the coefficients of `models/confidence.toml` to a model's own translations, and measures them.
+"""Fits the coefficients of `models/translate/confidence.toml` to a model's translations, and measures them.
 
     python bench/confidence.py translate FOLDER TRANSLATIONS [--news] [--sentences 160] [--limit 400]
-    python bench/confidence.py fit TRANSLATIONS > models/confidence.toml
+    python bench/confidence.py fit TRANSLATIONS > models/translate/confidence.toml
     python bench/confidence.py measure TRANSLATIONS
 
 `translate` writes JSON lines, one for each sentence and direction, and goes on where it stopped. FOLDER holds
@@ -20,7 +20,6 @@ import random
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +35,14 @@ from models.checks.language.reading import Reading
 from models.checks.pair import Pair
 from models.checks.pauses import finish
 from models.checks.registry import TRANSLATION_CHECKS, run
-from models.confidence import Coefficients, Signs, coefficients
+from models.driver import run_all
 from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
-from models.tasks.doubt import signs_of
-from models.tasks.driver import run_all
-from models.tasks.hypothesis import Ask, Hypotheses, Hypothesis
-from models.tasks.route import Router
+from models.translate.confidence import Coefficients, coefficients, signs_of
+from models.translate.route import Router
+from models.translate.sentence import Candidate, SentenceTranslator, Source
 
 Row = dict[str, Any]
 LANGUAGES = ("en", "fr", "de", "es", "it", "pt", "ru", "zh")
@@ -57,6 +55,8 @@ BLOCK_LINES = 20
 STRENGTH = 0.3
 """Of the regression, the inverse of the penalty on large coefficients."""
 AT_ONCE = 64
+KEPT = ("text", "complete", "confidence", "tokens", "source_tokens")
+"""What is written of each candidate."""
 
 
 def pairs(folder: Path, count: int) -> Iterator[Row]:
@@ -111,10 +111,10 @@ def translate(options: argparse.Namespace) -> None:
             tasks = []
             for row in some:
                 hops = router.route(router.entry(None), row["source"], row["target"])
-                tasks.append(Hypotheses(pool, hops).steps(Ask(row["text"])))
+                tasks.append(SentenceTranslator(pool, hops).generate(Source(row["text"], ())))
             for row, outcome in zip(some, run_all(tasks, wait=True), strict=True):
-                found = outcome.unwrap()
-                own = {field.name: getattr(found, field.name) for field in fields(Hypothesis)}
+                found = outcome.unwrap()[0]
+                own = {name: getattr(found, name) for name in KEPT}
                 out.write(json.dumps(row | {"hypothesis": own}, ensure_ascii=False) + "\n")
             out.flush()
     pool.close()
@@ -141,14 +141,20 @@ class Examples:
             ]
         )
         self.names = [*self.signs[0].values()]
-        self.x = np.array([[*signs.values().values()] for signs in self.signs])
+        self.x = np.array([[*signs.values()] for signs in self.signs])
 
-    def _signs(self, row: Row) -> Signs:
-        found = Hypothesis(**row["hypothesis"])
+    def _signs(self, row: Row) -> dict[str, float]:
+        found = Candidate(**{name: row["hypothesis"][name] for name in KEPT})
         pair = Pair(Reading(row["text"], row["source"]), Reading(found.text, row["target"]))
         flags = finish(run(TRANSLATION_CHECKS, pair))
         self.kinds.append({flag.kind for flag in flags})
-        return signs_of(pair, found, flags)
+        return signs_of(
+            pair,
+            flags,
+            probability=found.confidence or 0.0,
+            tokens=found.tokens,
+            source_tokens=found.source_tokens,
+        )
 
 
 def regression(x: np.ndarray, chrf: np.ndarray) -> tuple[np.ndarray, float]:
@@ -187,7 +193,7 @@ def fit(options: argparse.Namespace) -> None:
         for one, other in GroupKFold(folds).split(found.x, groups=groups):
             crossed[other] = chances(found.x[other], *regression(found.x[one], found.chrf[one]))
         print(told(f"cross-validated by {name}", crossed, found.chrf, options.below), file=sys.stderr)
-    plain = np.array([math.exp(signs.log_probability) for signs in found.signs])
+    plain = np.array([math.exp(signs["log_probability"]) for signs in found.signs])
     print(told("geometric mean alone", plain, found.chrf, None), file=sys.stderr)
     for low in np.arange(0, 1, 0.2):
         inside = (crossed >= low) & (crossed < low + 0.2)
@@ -195,7 +201,7 @@ def fit(options: argparse.Namespace) -> None:
         print(f"{low:.1f} to {low + 0.2:.1f}: {inside.sum()} of them, {share:.2f} good", file=sys.stderr)
     own, intercept = regression(found.x, found.chrf)
     values = dict(zip(found.names, own, strict=True))
-    print("# By bench/confidence.py: see models/confidence.py.\n")
+    print("# By bench/confidence.py: see models/translate/confidence.py.\n")
     print(f'["{options.model}"]  # greedy search, {len(found.rows):,} translations')
     print(f"intercept = {intercept:.3f}\ndoubtful_below = {options.below}")
     print(f'["{options.model}".signs]')
@@ -222,9 +228,9 @@ def _measure(name: str, found: Examples, known: Coefficients, chance: np.ndarray
     chrf = found.chrf[own]
     if (chrf < BAD).any() and (chrf > GOOD).any():
         print(told(name, chance[own], chrf, known.doubtful_below))
-    flagged = np.array([s.penalty > 0 for s in found.signs])[own] | (chance[own] < known.doubtful_below)
+    flagged = np.array([s["penalty"] > 0 for s in found.signs])[own] | (chance[own] < known.doubtful_below)
     if name == "all":
-        plain = np.array([math.exp(signs.log_probability) for signs in found.signs])
+        plain = np.array([math.exp(signs["log_probability"]) for signs in found.signs])
         print(told("geometric mean alone", plain, found.chrf, None))
         print(
             f"any flag: {np.mean(flagged[chrf < BAD]):.3f} of the bad, "

@@ -24,22 +24,20 @@ from models.catalog import Catalog
 from models.checks.language.named_things import mentions
 from models.checks.language.reading import Reading
 from models.checks.translation import figures, things
+from models.driver import run, run_all
 from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
-from models.tasks.attempts import Attempt, attempts
-from models.tasks.driver import run, run_all
-from models.tasks.hypothesis import Ask, Hypotheses
-from models.tasks.route import Router
-from models.tasks.sentence import Sentence
-from models.tasks.steps import Event
+from models.steps import Event
+from models.translate.route import Router
+from models.translate.sentence import Candidate, Sentence, SentenceTranslator, Source
 
 FACTS = frozenset((things.DATE, things.PLACE, things.NAME, figures.KIND))
 
 
-def wrong(attempt: Attempt) -> int:
-    return sum(flag.kind in FACTS for flag in attempt.flags)
+def wrong(candidate: Candidate) -> int:
+    return sum(flag.kind in FACTS for flag in candidate.flags)
 
 
 def has_facts(text: str, language: str) -> bool:
@@ -48,18 +46,22 @@ def has_facts(text: str, language: str) -> bool:
 
 
 def mended(
-    first: Hypotheses, hypotheses: Hypotheses, rows: list[dict[str, Any]], source: str, target: str
+    first: SentenceTranslator,
+    hypotheses: SentenceTranslator,
+    rows: list[dict[str, Any]],
+    source: str,
+    target: str,
 ) -> dict[str, Any]:
-    told: list[list[Attempt]] = [[] for _ in rows]
+    told: list[list[Candidate]] = [[] for _ in rows]
 
-    def event_of(i: int, attempt: Attempt) -> Event:
-        told[i].append(attempt)
+    def event_of(i: int, candidate: Candidate) -> Event:
+        told[i].append(candidate)
         return Event()
 
     clocks = [(time.perf_counter(), time.process_time())]
-    run_all([first.steps(Ask(row[source])) for row in rows], wait=True)
+    run_all([first.generate(Source(row[source], ())) for row in rows], wait=True)
     clocks.append((time.perf_counter(), time.process_time()))
-    run(attempts(hypotheses, [Sentence(row[source]) for row in rows], None, event_of), wait=True).unwrap()
+    run(hypotheses.translate([Sentence(row[source]) for row in rows], event_of), wait=True).unwrap()
     clocks.append((time.perf_counter(), time.process_time()))
     (alone_s, alone_cpu_s), (all_s, all_cpu_s) = [
         (wall - wall_before, cpu - cpu_before) for (wall_before, cpu_before), (wall, cpu) in pairwise(clocks)
@@ -109,7 +111,9 @@ def main() -> None:
     router = Router(pool, languages, options.model)
     for pair in options.pairs.split(","):
         source, target = pair.split("-")
-        first, every = (Hypotheses(pool, router.route(router.entry(None), source, target)) for _ in range(2))
+        first, every = (
+            SentenceTranslator(pool, router.route(router.entry(None), source, target)) for _ in range(2)
+        )
         print(json.dumps(mended(first, every, rows, source, target), ensure_ascii=False), flush=True)
     pool.close()
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from rouge_score import rouge_scorer  # type: ignore[import-untyped]
 
 from models.choices import LENGTHS, Length
-from models.tasks.summary import SummaryRequest
+from models.summarize.summarizer import SummaryRequest
 from models.text.sentences.segment import sentences
 from service.runtime import Runtime
 from service.settings import Settings

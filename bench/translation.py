@@ -17,19 +17,17 @@ import platformdirs
 import sacrebleu
 
 from models.catalog import Catalog
+from models.driver import run, stream
 from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
-from models.tasks.attempts import Attempt
-from models.tasks.driver import run, stream
-from models.tasks.steps import Event
-from models.tasks.translation import SegmentReady, TranslationRequest
-from models.tasks.translator import Translator
+from models.steps import Event
 from models.text.language import LanguageDetector
+from models.translate.translator import Segment, SegmentReady, TranslationRequest, Translator
 
 
-def _event(_number: int, _attempt: Attempt) -> Event:
+def _event(_number: int, _segment: Segment, _again: bool) -> Event:
     return Event()
 
 
@@ -85,7 +83,7 @@ def main() -> None:
         start, cpu_start = time.perf_counter(), time.process_time()
         done = run(translator.translate(texts, source, target, _event), wait=True).unwrap()
         seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu_start
-        hypotheses, references = [each.text for each in done.done], [[row[target] for row in rows]]
+        hypotheses, references = [each.text for each in done.segments], [[row[target] for row in rows]]
         tokenize = "zh" if target == "zh" else "13a"
         result = {
             "pair": pair,

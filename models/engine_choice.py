@@ -73,7 +73,7 @@ class EngineMaker:
         self._on_batch = on_batch
         self._trial_limit_s = trial_limit_s
         self._verdicts = verdicts
-        self._setbacks: dict[str, str] = {}
+        self._fallbacks: dict[str, str] = {}
 
     @property
     def device(self) -> str:
@@ -84,9 +84,9 @@ class EngineMaker:
         return "cuda" if self._wanted != "cpu" and there else "cpu"
 
     @property
-    def setbacks(self) -> list[str]:
+    def fallbacks(self) -> list[str]:
         """The models that run slower than this machine's GPU could have them, and how; the log says why."""
-        return [f"{name}: {how}" for name, how in self._setbacks.items()]
+        return [f"{name}: {how}" for name, how in self._fallbacks.items()]
 
     def device_for(self, entry: ModelEntry) -> tuple[str, str]:
         """The device for a model that writes, and why it is not the GPU that there is; else an empty word."""
@@ -101,7 +101,7 @@ class EngineMaker:
 
     def make(self, entry: ModelEntry) -> Engine:
         """Load the entry and start its engine. Raises ModelUnavailable."""
-        self._setbacks.pop(entry.name, None)
+        self._fallbacks.pop(entry.name, None)
         if entry.weights == "elsewhere":
             return self._server(entry)
         if entry.weights == "gguf":
@@ -298,5 +298,5 @@ class EngineMaker:
 
     def _set_back(self, entry: ModelEntry, how: str, reason: str) -> None:
         """Log the reason and report the fact alone: drivers' and compilers' words may hold paths."""
-        self._setbacks[entry.name] = how
+        self._fallbacks[entry.name] = how
         log.warning("%s: %s: %s", entry.name, how, reason)

@@ -94,8 +94,11 @@ class ServerUnavailable(EngineGone):
     """The server that has the model cannot be reached or is full; try again after `retry_after_s` seconds."""
 
 
-class Abandoned(DragomanError):
-    """Nobody waits for the work any more, and it was cancelled."""
+class ClientDisconnected(DragomanError):
+    """The client disconnected, or gave its work up, and the work was cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__("cancelled: the client disconnected")
 
 
 @contextmanager

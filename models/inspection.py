@@ -19,7 +19,6 @@ from models.engine.protocol import Decoding
 from models.entailment import JUDGES
 from models.entry import ModelEntry
 from models.errors import EngineFailed, ModelUnavailable, UnsupportedLanguage
-from models.extractive.encoder import SentenceEncoder
 from models.families import FAMILIES, ModelFamily
 from models.gguf import metadata
 from models.languages import Languages
@@ -27,6 +26,7 @@ from models.llama_server import require_package
 from models.loading import Store
 from models.originals import named
 from models.server_model import ServerCodec, conversation, listed
+from models.summarize.encoder import SentenceEncoder
 
 MOST_UNKNOWN = 0.15
 """A vocabulary that lacks a larger share of a language's news paragraph was not made for the language."""

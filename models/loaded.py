@@ -6,7 +6,7 @@ from models.codec import Codec
 from models.engine.protocol import Engine
 from models.entailment import Entailment
 from models.entry import ModelEntry
-from models.extractive.encoder import SentenceEncoder
+from models.summarize.encoder import SentenceEncoder
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from models.engine.protocol import Engine, EngineStats
 from models.entailment import JUDGES
 from models.entry import ModelEntry
 from models.errors import ModelUnavailable
-from models.extractive.encoder import encoder_of
 from models.families import FAMILIES
 from models.freed import give_back
 from models.hub import Tell
@@ -25,6 +24,7 @@ from models.loading import Store
 from models.originals import without_paths
 from models.server_model import ServerCodec, in_characters
 from models.stage import READY, Board, Loading
+from models.summarize.encoder import encoder_of
 
 log = logging.getLogger(__name__)
 

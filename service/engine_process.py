@@ -86,8 +86,8 @@ class EngineProcess:
         return self._here.device
 
     @property
-    def setbacks(self) -> list[str]:
-        """See `EngineMaker.setbacks`."""
+    def fallbacks(self) -> list[str]:
+        """See `EngineMaker.fallbacks`."""
         return [] if self._engines is None else list(self._engines.notes)
 
     @property
@@ -145,7 +145,7 @@ def main() -> None:
         start.settings, Store(start.settings.cache_dir, offline=True), lambda *batch: server.on_batch(*batch)
     )
     most = start.settings.max_loaded_models
-    server = EngineServer(lambda entry: _made(maker, entry), lambda: maker.setbacks, most=most)
+    server = EngineServer(lambda entry: _made(maker, entry), lambda: maker.fallbacks, most=most)
     with Listener(start.address, "AF_UNIX", backlog=64, authkey=start.key) as listener:
         threading.Thread(target=server.serve, args=(listener,), name="engine-server", daemon=True).start()
         sys.stdin.buffer.read()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from models.errors import InvalidInput
 from models.languages import Languages
-from models.tasks.translation import Recollection
+from models.translate.sentence import MemoryMatch
 from service.database import Database, rows_in
 from service.limits import shares
 from service.recollection import NEAR_LENGTHS, nearest, normal
@@ -86,17 +86,17 @@ class Memory:
             self._require_room(db)
         return len(rows)
 
-    def recall(self, texts: Sequence[str], source: str, target: str, near: int) -> list[Recollection]:
+    def recall(self, texts: Sequence[str], source: str, target: str, near: int) -> list[MemoryMatch]:
         """See `Recall`."""
         if not self._database.file.exists():
-            return [Recollection() for _ in texts]
+            return [MemoryMatch() for _ in texts]
         asked = [normal(text) for text in texts]
         with self._database.transaction(write=False) as db:
             same = self._same(db, asked, source, target)
             return [
-                Recollection(same.get(text), nearest(text, self._around(db, text, source, target), near))
+                MemoryMatch(same.get(text), nearest(text, self._around(db, text, source, target), near))
                 if near
-                else Recollection(same.get(text))
+                else MemoryMatch(same.get(text))
                 for text in asked
             ]
 

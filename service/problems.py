@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from limits.errors import StorageError
 from werkzeug.exceptions import (
-    ClientDisconnected,
+    ClientDisconnected as IncompleteBody,
+)
+from werkzeug.exceptions import (
     HTTPException,
     MethodNotAllowed,
     NotFound,
@@ -17,7 +19,7 @@ from werkzeug.exceptions import (
 )
 
 from models.errors import (
-    Abandoned,
+    ClientDisconnected,
     DeadlineExceeded,
     DragomanError,
     EngineFailed,
@@ -67,7 +69,7 @@ UNEXPECTED = Kind(500, "unexpected-error", "Something went wrong in the service"
 
 KINDS: dict[type[Exception], Kind] = {
     InvalidJson: Kind(400, "invalid-json", "The body is not JSON"),
-    ClientDisconnected: Kind(400, "incomplete-body", "The body did not arrive whole"),
+    IncompleteBody: Kind(400, "incomplete-body", "The body did not arrive whole"),
     KeyRequired: Kind(401, "key-required", "An API key is needed"),
     UnknownKey: Kind(401, "unknown-key", "The API key is not known"),
     RevokedKey: Kind(403, "revoked-key", "The API key was revoked"),
@@ -90,7 +92,7 @@ KINDS: dict[type[Exception], Kind] = {
     Overloaded: Kind(429, "overloaded", "The service is full; try again shortly"),
     TooManyRequests: Kind(429, "rate-limited", "Too many requests from this caller"),
     CharactersSpent: Kind(429, "characters-spent", "The caller's characters of the day are spent"),
-    Abandoned: Kind(499, "client-gone", "The client went away"),
+    ClientDisconnected: Kind(499, "client-gone", "The client went away"),
     EngineGone: Kind(503, "engine-gone", "The models are started again; try again shortly"),
     ServerFailed: Kind(502, "server-failed", "The model's server failed"),
     ServerUnavailable: Kind(503, "server-unavailable", "The model's server is not available"),

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from rapidfuzz import fuzz, process
 
 from models.languages import Languages
-from models.tasks.translation import Recollection
 from models.text.sentences.segment import sentences
+from models.translate.sentence import MemoryMatch
 from service.tmx import TmxPair
 
 NEAR = 85.0
@@ -66,8 +66,8 @@ class FileMemory:
             known.setdefault(pair, {})[normal(each.text)] = each.translation
         return cls(known)
 
-    def recall(self, texts: Sequence[str], source: str, target: str, near: int) -> list[Recollection]:
+    def recall(self, texts: Sequence[str], source: str, target: str, near: int) -> list[MemoryMatch]:
         """See `Recall`."""
         known = self.pairs.get((source, target), {})
         asked = [normal(text) for text in texts]
-        return [Recollection(known.get(text), nearest(text, known, near)) for text in asked]
+        return [MemoryMatch(known.get(text), nearest(text, known, near)) for text in asked]

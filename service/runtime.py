@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from models.better import BetterModels, Betters
 from models.catalog import Catalog
+from models.checker import Checker
+from models.driver import CancelToken, run_all
 from models.engine.protocol import BatchRecord
 from models.entry import ModelEntry
 from models.errors import InvalidInput, ModelUnavailable
@@ -17,15 +19,11 @@ from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
 from models.sets import load_sets
-from models.tasks.checker import Checker
-from models.tasks.driver import run_all
-from models.tasks.steps import Outcome, Steps
-from models.tasks.stop import Stop
-from models.tasks.summarizer import Summarizer
-from models.tasks.translator import Translator
-from models.tasks.trust import Trust
+from models.steps import Outcome, Steps
+from models.summarize.summarizer import Summarizer
 from models.text.article.page import read_page
 from models.text.language import LanguageDetector
+from models.translate.translator import Translator
 from service.children import Children
 from service.engine_process import EngineProcess, engine_maker
 from service.engine_supervisor import ENGINES
@@ -104,8 +102,7 @@ class Runtime:
 
     def _build_tasks(self, strangers: bool) -> None:
         settings = self.settings
-        trust = Trust(self.pool, settings.entailment_model)
-        self.checker = Checker(self.languages, self.detector, trust)
+        self.checker = Checker(self.pool, self.languages, self.detector, settings.entailment_model)
         self.translator = Translator(
             self.pool,
             self.languages,
@@ -119,7 +116,7 @@ class Runtime:
             self.languages,
             self.detector,
             self.translator,
-            trust,
+            self.checker,
             default_model=settings.summarize_model,
             better=self.better,
             read_page=read_apart if strangers else read_page,
@@ -189,9 +186,9 @@ class Runtime:
         """The reasons why requests would not be served now; empty when all is well."""
         return self.pool.unready((self.settings.summarize_model, self.settings.translate_model))
 
-    def setbacks(self) -> list[str]:
+    def fallbacks(self) -> list[str]:
         """The models that run slower than this machine's GPU could have them, and how."""
-        return (self._apart or self._maker).setbacks
+        return (self._apart or self._maker).fallbacks
 
     def run_all(
         self,
@@ -199,11 +196,11 @@ class Runtime:
         *,
         timeout_s: float | None = None,
         wait: bool = False,
-        stop: Stop | None = None,
+        cancel: CancelToken | None = None,
     ) -> list[Outcome[T]]:
-        """Run tasks together, each part going on when its outputs are there; see `models.tasks.driver`."""
+        """Run tasks together, each part going on when its outputs are there; see `models.driver`."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return run_all(tasks, deadline=deadline, wait=wait, in_rounds=False, stop=stop)
+        return run_all(tasks, deadline=deadline, wait=wait, in_rounds=False, cancel=cancel)
 
     def close(self) -> None:
         """Finish what runs and free the models."""

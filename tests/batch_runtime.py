@@ -26,14 +26,14 @@ import service.batch.lanes as lanes
 import service.batch.window as window
 import service.problems  # noqa: F401
 from models.better import BetterModels, Betters
+from models.checker import Checker
+from models.driver import run_all
 from models.engine.protocol import EngineStats, Output
 from models.errors import DeadlineExceeded, EngineFailed
 from models.languages import Languages
-from models.tasks.driver import run_all
-from models.tasks.summarizer import Summarizer
-from models.tasks.translator import Translator
-from models.tasks.trust import Trust
+from models.summarize.summarizer import Summarizer
 from models.text.language import LanguageDetector
+from models.translate.translator import Translator
 from service.cli import cli
 from service.commands.session import Session
 
@@ -143,7 +143,7 @@ class BatchRuntime:
             self.languages,
             self.detector,
             self.translator,
-            Trust(pool),
+            Checker(pool, self.languages, self.detector),
             default_model="facebook/bart-large-cnn",
         )
 

@@ -14,18 +14,16 @@ from typing import Any, cast
 from fake_pool import FakePool
 
 from models.better import BetterModels, Betters
+from models.checker import Checker
+from models.driver import CancelToken, run_all
 from models.engine.protocol import EngineStats
 from models.entry import ModelEntry
 from models.languages import Languages
 from models.loading import Store
-from models.tasks.checker import Checker
-from models.tasks.driver import run_all
-from models.tasks.steps import Outcome
-from models.tasks.stop import Stop
-from models.tasks.summarizer import Summarizer
-from models.tasks.translator import Translator
-from models.tasks.trust import Trust
+from models.steps import Outcome
+from models.summarize.summarizer import Summarizer
 from models.text.language import LanguageDetector
+from models.translate.translator import Translator
 from service.children import Children
 from service.glossaries import Glossaries
 from service.http import keepalive
@@ -75,14 +73,14 @@ class CompatRuntime:
         self.translator = Translator(
             pool.as_pool, self.languages, detector, default_model=settings.translate_model
         )
-        self.checker = Checker(self.languages, detector, Trust(pool.as_pool))
+        self.checker = Checker(pool.as_pool, self.languages, detector)
         self.children = Children()
         self.summarizer = Summarizer(
             pool.as_pool,
             self.languages,
             detector,
             self.translator,
-            Trust(pool.as_pool),
+            self.checker,
             default_model=settings.summarize_model,
         )
 
@@ -96,7 +94,7 @@ class CompatRuntime:
     def models(self) -> list[tuple[ModelEntry, str]]:
         return [(entry, self.pool.state(entry)) for entry in self.catalog.entries]
 
-    def setbacks(self) -> list[str]:
+    def fallbacks(self) -> list[str]:
         return []
 
     def unready(self) -> list[str]:
@@ -108,10 +106,10 @@ class CompatRuntime:
         *,
         timeout_s: float | None = None,
         wait: bool = False,
-        stop: Stop | None = None,
+        cancel: CancelToken | None = None,
     ) -> list[Outcome[Any]]:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return run_all(tasks, deadline=deadline, wait=wait, stop=stop)
+        return run_all(tasks, deadline=deadline, wait=wait, cancel=cancel)
 
     def close(self) -> None:
         pass

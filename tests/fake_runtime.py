@@ -6,14 +6,14 @@ from pathlib import Path
 
 from models.better import BetterModels, Betters
 from models.catalog import Catalog
+from models.driver import run_all
 from models.errors import ModelUnavailable
 from models.languages import Languages
-from models.tasks.driver import run_all
-from models.tasks.summary import Summary, SummarySentence, SummarySource
-from models.tasks.translation import Segment, Translation
-from models.tasks.usage import Usage
+from models.steps import Usage
+from models.summarize.summarizer import Summary, SummarySentence, SummarySource
 from models.text.language import Detection, LanguageDetector
 from models.text.span import Span
+from models.translate.translator import Segment, Translation
 from service.cli import cli
 from service.commands.session import Session
 

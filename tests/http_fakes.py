@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from models.checker import Checker
 from models.checks.evidence import Evidence
 from models.checks.flag import Flag
+from models.driver import CancelToken, run_all
 from models.engine.protocol import Decoding, EngineStats, Generation, Output
 from models.errors import (
     DeadlineExceeded,
@@ -32,17 +34,12 @@ from models.errors import (
 )
 from models.languages import Languages as RealLanguages
 from models.pool import ModelPool
-from models.tasks.checker import Checker
-from models.tasks.driver import run_all
-from models.tasks.steps import Call, Outcome, Words
-from models.tasks.stop import Stop
-from models.tasks.summary import Summary, SummaryRequest, SummarySentence, SummarySource
-from models.tasks.translation import Recall, Segment, SegmentReady, Translation, TranslationRequest
-from models.tasks.trust import Trust
-from models.tasks.usage import Usage
+from models.steps import Generate, Outcome, Usage, Words
+from models.summarize.summarizer import Summary, SummaryRequest, SummarySentence, SummarySource
 from models.text.article.article import Dropped
 from models.text.language import Detection, LanguageDetector
 from models.text.span import Span
+from models.translate.translator import MemoryLookup, Segment, SegmentReady, Translation, TranslationRequest
 from service.children import Children
 from service.glossaries import Glossaries
 from service.http import connection
@@ -109,7 +106,7 @@ class DeafEngine:
         return new
 
     def stats(self) -> EngineStats:
-        return EngineStats(queued=len(self.futures, source_tokens=10, output_tokens=8))
+        return EngineStats(queued=len(self.futures))
 
     def close(self) -> None:
         pass
@@ -146,7 +143,7 @@ class Tasks:
                 yield Words(word + " ")
             text = text.split()[-1]
         if text == "!never":
-            yield Call(self.engine, [Generation((1,), Decoding(max_new_tokens=1))])
+            yield Generate(self.engine, [Generation((1,), Decoding(max_new_tokens=1))])
         self._behave(text, request.model, request.target)
         whole = Span(0, len(text))
         at = text.find("[sic]")  # what the fake checks find
@@ -166,7 +163,7 @@ class Tasks:
             notes=(),
         )
 
-    def translation(self, request: TranslationRequest, recall: Recall | None = None) -> Iterator[Any]:
+    def translation(self, request: TranslationRequest, recall: MemoryLookup | None = None) -> Iterator[Any]:
         yield from ()
         self._behave(request.text, request.model, request.target)
         segment = Segment(Span(0, len(request.text)), request.text.upper(), True)
@@ -255,7 +252,7 @@ class FakeRuntime:
         self.catalog, self.pool = Catalog(), Pool()
         self.languages, self.detector = Languages(), Detector()
         self.checker = Checker(
-            RealLanguages.load(), cast(LanguageDetector, self.detector), Trust(cast(ModelPool, self.pool))
+            cast(ModelPool, self.pool), RealLanguages.load(), cast(LanguageDetector, self.detector)
         )
         self.keys = Keys(self.settings.data_dir)
         self.children = CHILDREN
@@ -281,7 +278,7 @@ class FakeRuntime:
     def models(self) -> list[tuple[Entry, str]]:
         return [(entry, self.pool.state(entry)) for entry in self.catalog.entries]
 
-    def setbacks(self) -> list[str]:
+    def fallbacks(self) -> list[str]:
         return []
 
     def unready(self) -> list[str]:
@@ -293,11 +290,11 @@ class FakeRuntime:
         *,
         timeout_s: float | None = None,
         wait: bool = False,
-        stop: Stop | None = None,
+        cancel: CancelToken | None = None,
     ) -> list[Outcome[Any]]:
         self.timeouts_s.append(timeout_s)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return run_all(tasks, deadline=deadline, wait=wait, stop=stop)
+        return run_all(tasks, deadline=deadline, wait=wait, cancel=cancel)
 
     def close(self) -> None:
         if self.closed:

@@ -17,8 +17,8 @@ from http_fakes import FakeRuntime, settings
 
 from models.engine.protocol import Generation, Output
 from models.languages import Languages
-from models.tasks.translator import Translator
 from models.text.language import LanguageDetector
+from models.translate.translator import Translator
 from service.http.server import Server
 from service.log import configure_log
 from service.settings import Settings

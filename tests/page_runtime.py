@@ -17,11 +17,11 @@ from http_fakes import ERRORS, Catalog, Entry, FakeRuntime, Tasks, settings
 
 from models.checks.flag import Flag
 from models.errors import UnsupportedLanguage
-from models.tasks.summary import SummaryRequest
-from models.tasks.translation import Segment, SegmentReady, Translation, TranslationRequest
-from models.tasks.usage import Usage
+from models.steps import Usage
+from models.summarize.summarizer import SummaryRequest
 from models.text.language import Detection
 from models.text.span import Span
+from models.translate.translator import Segment, SegmentReady, Translation, TranslationRequest
 from service.http.server import Server
 from service.log import configure_log
 from service.settings import Settings

@@ -10,11 +10,10 @@ import pytest
 from http_fakes import DeafEngine
 from test_server import ServerProcess
 
+from models.driver import CancelToken, run_all
 from models.engine.protocol import Decoding, Generation, Output
-from models.errors import Abandoned
-from models.tasks.driver import run_all
-from models.tasks.steps import Call, Steps
-from models.tasks.stop import Stop
+from models.errors import ClientDisconnected
+from models.steps import Generate, Steps
 
 GENERATION = Generation((1,), Decoding(max_new_tokens=1))
 
@@ -30,7 +29,7 @@ class CountingEngine(DeafEngine):
 def two_calls(engine: DeafEngine, closed: list[str]) -> Steps[int]:
     try:
         yield None
-        outputs = yield Call(engine, [GENERATION, GENERATION])
+        outputs = yield Generate(engine, [GENERATION, GENERATION])
         return len(outputs)
     finally:
         closed.append("closed")
@@ -38,7 +37,7 @@ def two_calls(engine: DeafEngine, closed: list[str]) -> Steps[int]:
 
 def test_a_task_that_may_be_stopped_is_the_task() -> None:
     engine, closed = CountingEngine(), []
-    stop = Stop()
+    cancel = CancelToken()
 
     def answer() -> None:
         while not engine.futures:
@@ -47,40 +46,40 @@ def test_a_task_that_may_be_stopped_is_the_task() -> None:
             future.set_result(Output((5,)))
 
     threading.Thread(target=answer).start()
-    outcomes = run_all([two_calls(engine, closed) for _ in range(2)], stop=stop)
+    outcomes = run_all([two_calls(engine, closed) for _ in range(2)], cancel=cancel)
     assert [outcome.unwrap() for outcome in outcomes] == [2, 2]
     assert engine.submissions == 1, "siblings are still submitted together"
     assert closed == ["closed", "closed"]
-    stop.require()
+    cancel.raise_if_cancelled()
 
 
 def test_stopping_cancels_what_is_waited_for() -> None:
     engine, closed = DeafEngine(), []
-    stop = Stop()
-    threading.Timer(0.1, stop.stop).start()
+    cancel = CancelToken()
+    threading.Timer(0.1, cancel.cancel).start()
     start = time.monotonic()
-    outcomes = run_all([two_calls(engine, closed) for _ in range(2)], deadline=start + 20, stop=stop)
+    outcomes = run_all([two_calls(engine, closed) for _ in range(2)], deadline=start + 20, cancel=cancel)
     assert time.monotonic() - start < 5
     assert all(outcome.error is not None for outcome in outcomes)
     assert all(future.cancelled() for future in engine.futures)
     assert closed == ["closed", "closed"]
-    with pytest.raises(Abandoned):
-        stop.require()
+    with pytest.raises(ClientDisconnected):
+        cancel.raise_if_cancelled()
 
 
 def test_what_is_submitted_after_the_stop_is_cancelled_too() -> None:
-    engine, stop = DeafEngine(), Stop()
+    engine, cancel = DeafEngine(), CancelToken()
 
     def late() -> Steps[int]:
-        stop.stop()
-        yield Call(engine, [GENERATION])
+        cancel.cancel()
+        yield Generate(engine, [GENERATION])
         return 1
 
-    (outcome,) = run_all([late()], deadline=time.monotonic() + 20, stop=stop)
+    (outcome,) = run_all([late()], deadline=time.monotonic() + 20, cancel=cancel)
     assert outcome.error is not None
     assert all(future.cancelled() for future in engine.futures)
-    (outcome,) = run_all([late()], stop=stop)
-    assert isinstance(outcome.error, Abandoned)
+    (outcome,) = run_all([late()], cancel=cancel)
+    assert isinstance(outcome.error, ClientDisconnected)
 
 
 @pytest.fixture(scope="module")

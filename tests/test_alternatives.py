@@ -15,12 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_jobs import ended, put
 
+from models.driver import run
 from models.engine.protocol import Generation, Output
 from models.languages import Languages
-from models.tasks.driver import run
-from models.tasks.translation import Translation, TranslationRequest
-from models.tasks.translator import Translator
 from models.text.language import LanguageDetector
+from models.translate.translator import Translation, TranslationRequest, Translator
 from service.http.app import create_app
 from service.jobs.desk import Desk
 from service.work.outputs import packed, unpacked

@@ -5,12 +5,11 @@ from fake_pool import FakePool
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.driver import run_all
 from models.languages import Languages
-from models.tasks.driver import run_all
-from models.tasks.translation import Translation, TranslationRequest
-from models.tasks.translator import Translator
 from models.text.language import LanguageDetector
 from models.text.markup import html
+from models.translate.translator import Translation, TranslationRequest, Translator
 
 LANGUAGES = Languages.load()
 TRANSLATOR = Translator(

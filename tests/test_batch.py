@@ -18,12 +18,11 @@ from fake_runtime import FakeRuntime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.driver import Effort, run
 from models.engine.protocol import Output
-from models.errors import Abandoned, EngineGone, InvalidInput
-from models.tasks.driver import run
-from models.tasks.running import Effort
-from models.tasks.summary import SummaryRequest
-from models.tasks.translation import TranslationRequest
+from models.errors import ClientDisconnected, EngineGone, InvalidInput
+from models.summarize.summarizer import SummaryRequest
+from models.translate.translator import TranslationRequest
 from service.batch import plots
 from service.batch.findings import MOST_SAMPLES, SLOWEST, Findings
 from service.batch.job import BatchJob, How, Where
@@ -249,7 +248,7 @@ def test_time_spent_waiting_for_other_units_does_not_count():
 def test_a_stopped_run_waits_for_nothing():
     work = unit_work(BatchRuntime(Settings(), delay_s=30))
     threading.Timer(0.1, work.stop).start()
-    with pytest.raises(Abandoned):
+    with pytest.raises(ClientDisconnected):
         work.do(unit("A sentence."))
 
 

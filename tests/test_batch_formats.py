@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import InvalidInput
-from models.tasks.summary import SummaryRequest
+from models.summarize.summarizer import SummaryRequest
 from service.batch import jsonl, output, separated, source
 from service.batch.extra import MissingExtra
 from service.batch.output import JsonlOutput

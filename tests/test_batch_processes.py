@@ -9,7 +9,7 @@ import pytest
 from batch_program import Program, articles, until, written
 
 from models.errors import EngineFailed, ModelUnavailable
-from models.tasks.translation import TranslationRequest
+from models.translate.translator import TranslationRequest
 from service.batch.processes import TextProcesses, text_processes
 from service.batch.record import Content
 from service.batch.store import ResultStore

@@ -16,10 +16,10 @@ from batch_runtime import BatchRuntime
 from click.testing import CliRunner
 from fake_runtime import FakeRuntime
 
+from models.driver import Effort
 from models.engine.protocol import Output
 from models.errors import EngineFailed, InvalidInput, ModelUnavailable
-from models.tasks.running import Effort
-from models.tasks.translation import TranslationRequest
+from models.translate.translator import TranslationRequest
 from service.batch import preflight
 from service.batch.ray import environment
 from service.batch.ray.actors import Actors, planned

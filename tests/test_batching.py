@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.driver import Driver, Turns
 from models.engine import batching
 from models.engine.batching import (
     LEAST_ROWS,
@@ -23,9 +24,7 @@ from models.engine.batching import (
 )
 from models.engine.protocol import BatchRecord, Decoding, Generation, Output
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput, Overloaded
-from models.tasks.driver import Driver
-from models.tasks.steps import Call, Steps
-from models.tasks.turns import Turns
+from models.steps import Generate, Steps
 
 POISON = 99
 LONG = 77
@@ -309,7 +308,7 @@ def test_rounds_that_overlap_have_the_batches_that_they_have_alone(
         turns = Turns(overlap=overlap)
 
         def asks(number: int, lengths: list[int], engine: BatchingEngine = engine) -> Steps[None]:
-            yield Call(engine, [_generation(number, *[i] * (n - 1)) for i, n in enumerate(lengths)])
+            yield Generate(engine, [_generation(number, *[i] * (n - 1)) for i, n in enumerate(lengths)])
 
         drivers = [Driver([asks(i, lengths)], turns=turns) for i, lengths in enumerate(lists)]
         threads = [threading.Thread(target=driver.run) for driver in drivers]

@@ -23,7 +23,7 @@ from models.catalog import Catalog
 from models.languages import Languages
 from models.loading import Store
 from models.sets import load_sets
-from models.tasks.translation import TranslationRequest
+from models.translate.translator import TranslationRequest
 from service.cli import cli
 from service.commands.sets import advice
 from service.http.app import create_app

@@ -14,7 +14,7 @@ from models.choices import (
     TEXT_SUFFIXES,
     Length,
 )
-from models.tasks.summary import SummaryRequest
+from models.summarize.summarizer import SummaryRequest
 from service.commands.batch import batch
 from service.commands.check import check
 from service.commands.source import PACKED

@@ -15,8 +15,8 @@ from http_fakes import FakeRuntime, settings
 from werkzeug.test import TestResponse
 
 from models.checks.flag import Flag
-from models.tasks.translation import Segment
 from models.text.span import Span
+from models.translate.translator import Segment
 from service.cli import cli
 from service.commands.session import Session
 from service.documents.document import Comment

@@ -12,13 +12,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from models.driver import Driver, PendingGeneration, Turns, run, run_all, stream
 from models.engine.protocol import Decoding, EngineStats, Generation, Output
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput
 from models.languages import Languages
-from models.tasks.driver import Driver, run, run_all, stream
-from models.tasks.flights import Wanted
-from models.tasks.steps import Call, Event, Outcome, Steps, Together, Words
-from models.tasks.turns import Turns
+from models.steps import Event, Gather, Generate, Outcome, Steps, Words
 
 
 def _pauses(log: list[str], count: int) -> Steps[str]:
@@ -77,7 +75,7 @@ class _IdleEngine:
 
 def _calls(engine: _IdleEngine, log: list[str]) -> Steps[str]:
     try:
-        yield Call(engine, [Generation((1,), Decoding(max_new_tokens=1))])
+        yield Generate(engine, [Generation((1,), Decoding(max_new_tokens=1))])
         return "done"
     finally:
         log.append("closed")
@@ -128,12 +126,12 @@ class _ByHand:
 def _listening(engine: _ByHand, log: list[str], beams: int = 1) -> Steps[str]:
     def part(number: int) -> Steps[str]:
         decoding = Decoding(max_new_tokens=4, num_beams=beams)
-        (output,) = yield Call(engine, [Generation((number,), decoding)], decode=str)
+        (output,) = yield Generate(engine, [Generation((number,), decoding)], decode=str)
         yield Words(f"part {number}")
         return str(output.token_ids)
 
     try:
-        return "".join((yield Together([part(1), part(2)])))
+        return "".join((yield Gather([part(1), part(2)])))
     finally:
         log.append("closed")
 
@@ -208,11 +206,11 @@ class _Notes:
     def __init__(self, known: Mapping[tuple[int, ...], Output] | None = None):
         self.kept = dict(known or {})
 
-    def recall(self, wanted: Sequence[Wanted]) -> dict[Wanted, Output]:
+    def recall(self, wanted: Sequence[PendingGeneration]) -> dict[PendingGeneration, Output]:
         sources = {each: each.generation.source_ids for each in wanted}
         return {each: self.kept[source] for each, source in sources.items() if source in self.kept}
 
-    def keep(self, made: Mapping[Wanted, Output], failed: int) -> None:
+    def keep(self, made: Mapping[PendingGeneration, Output], failed: int) -> None:
         self.kept |= {each.generation.source_ids: output for each, output in made.items()}
 
 
@@ -222,13 +220,13 @@ def _rounds(engine: Any, rounds: list[list[str]]) -> Steps[list[str]]:
     def part(texts: list[str]) -> Steps[list[str]]:
         yield None
         decoding = Decoding(max_new_tokens=1000)
-        outputs = yield Call(engine, [Generation((0, *map(ord, text), 1), decoding) for text in texts])
+        outputs = yield Generate(engine, [Generation((0, *map(ord, text), 1), decoding) for text in texts])
         return ["".join(map(chr, output.token_ids)) for output in outputs]
 
     came = []
     for texts in rounds:
         if texts is rounds[-1]:
-            for each in (yield Together([part([text]) for text in texts])):
+            for each in (yield Gather([part([text]) for text in texts])):
                 came += each
         else:
             came += yield from part(texts)
@@ -256,7 +254,7 @@ def test_no_way_to_work_changes_what_comes_out(rounds: list[list[str]], size: in
 
     pool, notes, told = FakePool(languages), _Notes(), list[tuple[int, int]]()
     task = _rounds(pool.engine, rounds)
-    driver = Driver([task], at_most=size, memory=notes, on_progress=lambda *how: told.append(how))
+    driver = Driver([task], at_most=size, cache=notes, on_progress=lambda *how: told.append(how))
     assert driver.run()[0].unwrap() == expected
     assert all(len(submission) <= size for submission in _asked(pool))
     assert sum(map(len, _asked(pool))) == len({text for texts in rounds for text in texts})
@@ -266,7 +264,7 @@ def test_no_way_to_work_changes_what_comes_out(rounds: list[list[str]], size: in
 
     first = dict(list(notes.kept.items())[:stop_after])
     again = FakePool(languages)
-    resumed = Driver([_rounds(again.engine, rounds)], at_most=size, memory=_Notes(first))
+    resumed = Driver([_rounds(again.engine, rounds)], at_most=size, cache=_Notes(first))
     assert resumed.run()[0].unwrap() == expected
     assert sum(map(len, _asked(again))) == len(notes.kept) - len(first)
 
@@ -312,6 +310,7 @@ def test_the_next_round_waits_in_the_queue_once_all_of_this_one_runs(
     engine, turns = _Waits(slots=slots), Turns(overlap=overlap)
     drivers = [Driver([_calls(engine, [])], turns=turns) for _ in range(2)]
     threads = [threading.Thread(target=driver.run) for driver in drivers]
+    start = time.monotonic()
     for thread in threads:
         thread.start()
     time.sleep(0.1)
@@ -324,9 +323,8 @@ def test_the_next_round_waits_in_the_queue_once_all_of_this_one_runs(
         for future in list(engine.futures):
             if not future.done():
                 future.set_result(Output((1,)))
-    assert sum(driver.effort.engine_s for driver in drivers) == pytest.approx(0.2, abs=0.08), (
-        "no time counts twice"
-    )
+    engine_s = sum(driver.effort.engine_s for driver in drivers)
+    assert 0.1 < engine_s <= time.monotonic() - start, "no time counts twice"
 
 
 # ---------------------------------------------------------------------- parts
@@ -334,7 +332,7 @@ def test_the_next_round_waits_in_the_queue_once_all_of_this_one_runs(
 
 def _call(engine: Any, log: list[str], source: int) -> Steps[str]:
     try:
-        yield Call(engine, [Generation((source,), Decoding(max_new_tokens=1))])
+        yield Generate(engine, [Generation((source,), Decoding(max_new_tokens=1))])
         return "done"
     finally:
         log.append("closed")
@@ -345,7 +343,7 @@ def test_the_failure_of_a_part_ends_the_others_and_may_be_borne() -> None:
 
     def whole() -> Steps[str]:
         try:
-            yield Together([_call(engine, log, 1), _call(engine, log, 2)])
+            yield Gather([_call(engine, log, 1), _call(engine, log, 2)])
         except EngineFailed:
             return "borne"
         return "not reached"
@@ -377,12 +375,12 @@ def test_whatever_order_outputs_come_in_each_goes_where_it_was_asked(data: st.Da
     def part(numbers: list[int]) -> Steps[list[int]]:
         came = []
         for number in numbers:
-            outputs = yield Call(engine, [Generation((number,), Decoding(max_new_tokens=1))])
+            outputs = yield Generate(engine, [Generation((number,), Decoding(max_new_tokens=1))])
             came.append(outputs[0].token_ids[0])
         return came
 
     def whole(parts: list[list[int]]) -> Steps[list[list[int]]]:
-        came: list[list[int]] = yield Together([part(numbers) for numbers in parts])
+        came: list[list[int]] = yield Gather([part(numbers) for numbers in parts])
         return came
 
     parts = data.draw(st.lists(st.lists(st.integers(0, 5), max_size=4), max_size=5))
@@ -404,7 +402,7 @@ def _cut_off_s(parts: int) -> float:
     engine = _ByHand()
 
     def whole() -> Steps[str]:
-        yield Together([_call(engine, [], 1) for _ in range(parts)])
+        yield Gather([_call(engine, [], 1) for _ in range(parts)])
         return "not reached"
 
     running = stream(whole(), tick_s=0)

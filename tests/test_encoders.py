@@ -13,18 +13,23 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from models.catalog import Catalog
+from models.driver import run
 from models.engine_choice import EngineMaker
-from models.extractive.encoder import ConvertedEncoder, SentenceEncoder
-from models.extractive.lexical import DIMENSION, embedded
-from models.extractive.summarizer import pick_headline, summarize
 from models.languages import Languages
 from models.loaded import ExtractiveModel
 from models.loading import Store
 from models.pool import ModelPool
+from models.steps import Steps
+from models.summarize.encoder import ConvertedEncoder, SentenceEncoder
+from models.summarize.extractive import DIMENSION, embedded, pick_headline, pick_sentences
 
 CATALOG = {
     "tiny/mean": {"family": "extractive", "tasks": ["summarize"], "trained_languages": ["fr"]},
-    "tiny/e5": {"family": "extractive", "tasks": ["summarize"], "prompt": {"summarize": "query: {text}"}},
+    "tiny/e5": {
+        "family": "extractive",
+        "tasks": ["summarize"],
+        "prompt": {"summarize": "query: {text}"},
+    },
     "tiny/labse": {"family": "labse", "tasks": ["summarize"], "trained_languages": ["fr", "en"]},
 }
 
@@ -111,12 +116,8 @@ def test_the_shipped_encoders_of_many_languages(languages: Languages) -> None:
 # ------------------------------------------------------------------ without an encoder
 
 
-def _run(steps: Any) -> Any:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
+def _run(steps: Steps[Any]) -> Any:
+    return run(steps).unwrap()
 
 
 def test_sentences_of_the_same_words_lie_close_in_any_language() -> None:
@@ -131,8 +132,8 @@ def test_the_words_decide_where_no_encoder_knows_the_language() -> None:
         "Un boulanger vend beaucoup de gâteaux chaque dimanche après la messe.",
         "Les travaux urgents sur la passerelle dureront deux semaines selon la mairie.",
     ]
-    assert _run(summarize(story, None, max_words=12)) == [0]
-    assert _run(summarize(story, None, max_words=24, max_sentences=2)) == [0, 2]
+    assert _run(pick_sentences(story, None, max_words=12)) == [0]
+    assert _run(pick_sentences(story, None, max_words=24, max_sentences=2)) == [0, 2]
     assert _run(pick_headline(story, None, "fr", max_words=50)) == (0, story[0][:-1])
 
 

@@ -71,7 +71,7 @@ def test_on_a_card_that_cannot_int8_runs_on_the_cpu_and_that_is_told(
         engine = maker.make(tiny_hub.entry("m2m100", max_source_tokens=64, max_new_tokens=16))
     assert isinstance(engine, BatchingEngine)
     assert isinstance(engine._backend, Ct2Backend)
-    [told] = maker.setbacks
+    [told] = maker.fallbacks
     assert told == "tiny/m2m100: it runs on the CPU"
     assert f"{told}: " in caplog.text
     assert card.name in caplog.text
@@ -251,7 +251,7 @@ def test_on_a_gpu_ctranslate2_runs_decoder_only_models_in_16_bits(
     assert backend_of(engine).workers == 1
     assert write(engine).token_ids
     assert store.loads == 0
-    assert not engines.setbacks
+    assert not engines.fallbacks
 
 
 def test_a_card_without_bfloat16_has_ctranslate2_compute_in_float16(
@@ -275,7 +275,7 @@ def test_where_the_trial_fails_ctranslate2_is_used(
     assert isinstance(backend_of(engine), Ct2Backend)
     assert "tiny/m2m100: the native engine cannot be used here" in caplog.text
     assert "the trial failed" in caplog.text
-    assert engines.setbacks == [
+    assert engines.fallbacks == [
         "tiny/m2m100: the native engine cannot be used here, another one takes its place"
     ]
     assert write(engine).token_ids
@@ -341,7 +341,7 @@ def test_generate_runs_what_ctranslate2_cannot_on_a_gpu(
     why = lack(cuda, store)
     engine = engines.make(tiny_hub.entry("completion"))
     assert isinstance(backend_of(engine), GenerateBackend)
-    assert engines.setbacks == ["tiny/completion: transformers' generate takes CTranslate2's place"]
+    assert engines.fallbacks == ["tiny/completion: transformers' generate takes CTranslate2's place"]
     assert why in caplog.text
     assert write(engine).token_ids
     assert store.loads == 1

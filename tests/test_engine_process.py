@@ -203,9 +203,9 @@ def test_a_model_that_cannot_be_had_is_told_as_it_was_raised(process: EngineProc
         process.make(Entry("missing"))  # type: ignore[arg-type]
     with pytest.raises(EngineFailed, match="ended"):
         process.make(Entry("deadly"))  # type: ignore[arg-type]
-    assert process.setbacks == []
+    assert process.fallbacks == []
     engine = process.make(Entry())  # type: ignore[arg-type]
-    assert process.setbacks == ["reversing: it is a fake"]
+    assert process.fallbacks == ["reversing: it is a fake"]
     assert engine.submit([_generation(1, 2)])[0].result(10) == Output((2, 1))
     engine.close()
 

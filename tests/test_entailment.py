@@ -12,13 +12,14 @@ from tokenizers import Tokenizer, pre_tokenizers, processors
 from tokenizers.models import WordLevel
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-from models.checks.pauses import finish
+from models.checker import Checker
+from models.driver import run
 from models.entailment import Entailment
 from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.loaded import EntailmentModel
-from models.tasks.trust import Trust
+from models.text.language import LanguageDetector
 
 WORDS = [
     "[PAD]",
@@ -106,10 +107,13 @@ def test_what_is_not_entailed_is_flagged(languages: Languages) -> None:
             return [0.2 for _ in pairs]
 
     pool = Pool(languages)
-    trust = Trust(pool.as_pool, "MoritzLaurer/mDeBERTa-v3-base-xnli-multilingual-nli-2mil7")
+    detector = LanguageDetector()
+    checker = Checker(
+        pool.as_pool, languages, detector, "MoritzLaurer/mDeBERTa-v3-base-xnli-multilingual-nli-2mil7"
+    )
     source = "The ministers met in Vienna. They signed two agreements. Nobody spoke."
     output = "The ministers met in Vienna. They refused to sign two agreements."
-    copied, other = finish(trust.check(source, output, "en", "en"))
+    copied, other = run(checker.check_summary(source, output, "en", "en")).unwrap()
     assert not copied.flags
     (flag,) = [flag for flag in other.flags if flag.kind == "entailment"]
     assert flag.span == other.span

@@ -8,18 +8,15 @@ from fake_pool import FakePool, cipher
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.checker import Checker
+from models.driver import IncrementalDecoder, stream
 from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.pool import ModelPool
-from models.tasks.driver import stream
-from models.tasks.pieces import Pieces
-from models.tasks.steps import Event, Outcome, Steps, Words
-from models.tasks.summarizer import Summarizer
-from models.tasks.summary import SentenceReady, SummaryRequest
-from models.tasks.translation import SegmentReady, TranslationRequest
-from models.tasks.translator import Translator
-from models.tasks.trust import Trust
+from models.steps import Event, Outcome, Steps, Words
+from models.summarize.summarizer import SentenceReady, Summarizer, SummaryRequest
 from models.text.language import LanguageDetector
+from models.translate.translator import SegmentReady, TranslationRequest, Translator
 
 T = TypeVar("T")
 
@@ -32,7 +29,7 @@ def _decoded(ids: tuple[int, ...]) -> str:
 
 @given(st.text(min_size=1))
 def test_pieces_are_the_text_and_hold_whole_characters(text: str) -> None:
-    pieces = Pieces(_decoded)
+    pieces = IncrementalDecoder(_decoded)
     ids = text.encode("utf-8", errors="ignore")
     words = [told.text for token in ids if (told := pieces.add(token)) is not None]
     whole = _decoded(tuple(ids))
@@ -43,7 +40,7 @@ def test_pieces_are_the_text_and_hold_whole_characters(text: str) -> None:
 
 def test_a_decoder_that_changes_its_mind_is_not_quoted_wrongly() -> None:
     said = {1: "a", 2: "b", 3: "ab c"}
-    pieces = Pieces(lambda ids: said[len(ids)])
+    pieces = IncrementalDecoder(lambda ids: said[len(ids)])
     assert [pieces.add(token) for token in range(3)] == [Words("a"), None, Words("b c")]
 
 
@@ -66,7 +63,9 @@ def test_a_summary_is_told_as_it_is_written(tiny_hub: TinyHub, languages: Langua
     detector = LanguageDetector()
     name = f"tiny/{kind}"
     translator = Translator(pool, languages, detector, default_model=name)
-    summarizer = Summarizer(pool, languages, detector, translator, Trust(pool), default_model=name)
+    summarizer = Summarizer(
+        pool, languages, detector, translator, Checker(pool, languages, detector), default_model=name
+    )
     request = SummaryRequest(text=ARTICLE, length="headline")
     told, outcome = _streamed(summarizer.steps(request))
     pool.close()
@@ -125,7 +124,7 @@ def test_a_translated_summary_is_told_in_its_own_language(languages: Languages) 
         languages,
         detector,
         translator,
-        Trust(pool.as_pool),
+        Checker(pool.as_pool, languages, detector),
         default_model="Qwen/Qwen2.5-1.5B-Instruct",
     )
     request = SummaryRequest(text=ARTICLE, length="headline", target="fr")

@@ -1,4 +1,4 @@
-"""The article's own sentences as its summary: what is chosen, within which limits, and the encoder."""
+"""The article's own sentences as its summary: what is chosen, within which limits; the encoder; headlines."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,13 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checked import check_summary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.choices import AIM, LENGTHS
-from models.extractive.choose import FITTED, choose, count_words, score
-from models.extractive.encoder import SentenceEncoder
-from models.extractive.summarizer import summarize
+from models.driver import run
+from models.summarize.encoder import SentenceEncoder
+from models.summarize.extractive import (
+    FITTED,
+    MOST_WORDS,
+    choose,
+    count_words,
+    headline,
+    pick_headline,
+    pick_sentences,
+    score,
+)
 from models.text.article.article import read_verbatim
 from models.text.article.paste import read_pasted
 from models.text.sentences.segment import sentences
@@ -168,12 +178,8 @@ def best_sentences(article, language, encoder, *, max_words, max_sentences=None)
     """The whole way from an article to the spans of its summary."""
     spans = [s for p in article.paragraphs for s in sentences(article.text, language, p)]
     texts = [" ".join(article.text[s.start : s.end].split()) for s in spans]
-    steps = summarize(texts, encoder, max_words=max_words, max_sentences=max_sentences)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return [spans[i] for i in stop.value]
+    steps = pick_sentences(texts, encoder, max_words=max_words, max_sentences=max_sentences)
+    return [spans[i] for i in run(steps).unwrap()]
 
 
 def test_one_thread_computes_for_all_requests(encoder, monkeypatch):
@@ -234,3 +240,77 @@ def test_a_sentence_that_stands_twice_is_taken_once(encoder):
     spans = best_sentences(article, "en", encoder, max_words=66)
     texts = [article.text[s.start : s.end] for s in spans]
     assert len(texts) == len(set(texts)) == 2
+
+
+# ---------------------------------------------------------------------- headlines
+
+CUTS = [
+    ("PORT ELLERY (AP) — The harbour of the town closed.", "The harbour of the town closed"),
+    ("Port Ellery (CNN)The harbour of the old town has closed.", "The harbour of the old town has closed"),
+    ("NEW ELLERY, May 5 - The harbour has closed.", "The harbour has closed"),
+    (
+        "The council of the island has closed the bridge, which had lost forty of its stones on Monday.",
+        "The council of the island has closed the bridge",
+    ),
+    (
+        "The island's largest firm has bought three ships; its rival there has sold all of its own.",
+        "The island's largest firm has bought three ships",
+    ),
+    (
+        "Le conseil de la ville a fermé le vieux pont, qui avait perdu quarante pierres lundi matin.",
+        "Le conseil de la ville a fermé le vieux pont",
+    ),
+    (
+        "Der Rat der Insel hat die alte Brücke geschlossen, die am Montag vierzig Steine verloren hat.",
+        "Der Rat der Insel hat die alte Brücke geschlossen",
+    ),
+]
+KEPT = [
+    "The council closed the bridge, which had not lost a single one of its stones since the war ended.",
+    "The firm will sell two of its old ferries, one of its directors said in an interview on Sunday.",
+    "The harbour will stay open in the winter - if the council can pay for a new sea wall by May.",
+    "The mayor (a man of the north; his brother is a builder) took money from the bank of the town.",
+    "The old mayor of the town, who has led the council for six years, has resigned in Ellery today.",
+    "The new law could see the smaller farms - those in the hills - receive a good deal more money.",
+    "“We have closed the harbour of the town; nobody will sail,” the mayor told the paper on Sunday.",
+]
+
+
+@pytest.mark.parametrize(("sentence", "expected"), CUTS)
+def test_what_a_headline_does_without_is_cut(sentence: str, expected: str) -> None:
+    language = "fr" if sentence.startswith("Le ") else "de" if sentence.startswith("Der ") else "en"
+    assert headline(sentence, language) == expected
+
+
+@pytest.mark.parametrize("sentence", KEPT)
+def test_no_negation_condition_or_quotation_is_lost(sentence: str) -> None:
+    assert headline(sentence, "en") == sentence.removesuffix(".")
+
+
+def test_a_short_sentence_loses_its_full_stop_alone_and_an_abbreviation_keeps_it() -> None:
+    assert headline("the harbour closed.", "en") == "The harbour closed"
+    assert headline("He met Quill Inc.", "en") == "He met Quill Inc."
+    assert headline("Has it closed?", "en") == "Has it closed?"
+    assert headline("会议结束。", "zh") == "会议结束"
+
+
+@given(st.text(alphabet="abc AB.,;–—- ()“”\"'"))
+def test_a_headline_has_no_word_that_the_sentence_has_not(sentence: str) -> None:
+    assert headline(sentence, "en").lower() in sentence.lower()
+
+
+HARBOUR = [
+    "He had not been told why.",
+    "The harbour of Port Ellery will close for two weeks in June, the council said on Monday in a letter.",
+    "Fishermen in the harbour of Port Ellery fear for two weeks of their income in the best month.",
+    "The harbour has been closed twice before, both times in June, because its old sea wall was weak.",
+]
+
+
+def test_a_headline_is_short_stands_alone_and_is_supported(encoder: SentenceEncoder) -> None:
+    number, cut = run(pick_headline(HARBOUR, encoder, "en", max_words=50)).unwrap()
+    assert 0 < len(cut.split()) <= 2 * MOST_WORDS
+    assert number > 0 and not cut.endswith(".")
+    [checked] = check_summary("\n".join(HARBOUR), cut, language="en")
+    assert not checked.flags
+    assert checked.evidence[0].span.start == sum(len(s) + 1 for s in HARBOUR[:number])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from models.codec import Codec, Purpose, codec_of
 from models.convert import to_ctranslate2
+from models.driver import IncrementalDecoder
 from models.engine.batching import Backend
 from models.engine.ct2 import Ct2Backend
 from models.engine.generate import GenerateBackend
@@ -23,7 +24,6 @@ from models.entry import ModelEntry
 from models.errors import UnsupportedLanguage
 from models.languages import Languages
 from models.loading import Store
-from models.tasks.pieces import Pieces
 
 KINDS = sorted(tiny_models.MAKERS)
 
@@ -347,7 +347,7 @@ def test_words_that_are_told_as_they_are_written_stay(
 ) -> None:
     codec = _codec(tiny_hub, languages, "bart")
     codec.tokenizer = SimpleNamespace(decode=lambda ids, **_: "".join(parts[: len(ids)]))
-    pieces, told = Pieces(codec.decode_begun), ""
+    pieces, told = IncrementalDecoder(codec.decode_begun), ""
     for token in range(len(parts)):
         words = pieces.add(token)
         told += words.text if words else ""

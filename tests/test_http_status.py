@@ -36,8 +36,8 @@ def test_alive_and_ready(client: FlaskClient) -> None:
 def test_slower_than_it_could_be_is_said(
     client: FlaskClient, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "setbacks", lambda: ["m: it runs on the CPU"])
-    assert client.get("/readyz").json == {"status": "ready", "setbacks": ["m: it runs on the CPU"]}
+    monkeypatch.setattr(runtime, "fallbacks", lambda: ["m: it runs on the CPU"])
+    assert client.get("/readyz").json == {"status": "ready", "fallbacks": ["m: it runs on the CPU"]}
 
 
 def test_not_ready_says_why(client: FlaskClient, runtime: FakeRuntime) -> None:

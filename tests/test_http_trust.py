@@ -3,7 +3,7 @@
 import pytest
 from http_fakes import FakeRuntime, settings
 
-from models.tasks.checker import CheckRequest
+from models.checker import CheckRequest
 from service.http.app import create_app
 
 SOURCE = (

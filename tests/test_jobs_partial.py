@@ -13,13 +13,12 @@ from flask.testing import FlaskClient
 from http_fakes import FakeRuntime, settings
 from test_jobs import ended, put, until
 
+from models.driver import Driver
 from models.engine.protocol import Generation, Output
 from models.languages import Languages
-from models.tasks.driver import Driver
-from models.tasks.steps import Event
-from models.tasks.translation import SegmentReady, TranslationRequest
-from models.tasks.translator import Translator
+from models.steps import Event
 from models.text.language import LanguageDetector
+from models.translate.translator import SegmentReady, TranslationRequest, Translator
 from service.http.app import create_app
 from service.jobs import parts
 from service.jobs.desk import Desk

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from models.driver import run
 from models.errors import InvalidInput
 from models.languages import Languages
-from models.tasks.driver import run
-from models.tasks.translation import Recollection, Translation, TranslationRequest
-from models.tasks.translator import Translator
 from models.text.language import LanguageDetector
+from models.translate.sentence import MemoryMatch
+from models.translate.translator import Translation, TranslationRequest, Translator
 from service import memory as memory_module
 from service import tmx
 from service.http.app import create_app
@@ -112,9 +112,9 @@ def test_a_sentence_with_markup_inside_goes_through_the_model(memory: Memory) ->
 def test_nothing_of_one_callers_memory_reaches_another(memory: Memory) -> None:
     anna, berta, nobody = memory.of("k1", "key-1"), memory.of("k2", "key-2"), memory.of(None, "address-1")
     anna.add([PAIR])
-    assert anna.recall([ENGLISH], "en", "fr", 1) == [Recollection(FRENCH)]
+    assert anna.recall([ENGLISH], "en", "fr", 1) == [MemoryMatch(FRENCH)]
     for other in (berta, nobody):
-        assert other.recall([ENGLISH], "en", "fr", 1) == [Recollection()]
+        assert other.recall([ENGLISH], "en", "fr", 1) == [MemoryMatch()]
         assert other.pairs() == []
         assert list(other.sentences()) == []
         assert other.forget() == 0
@@ -124,7 +124,7 @@ def test_nothing_of_one_callers_memory_reaches_another(memory: Memory) -> None:
 
 def test_the_later_of_two_counts_and_a_full_memory_keeps_what_it_had(memory: Memory) -> None:
     memory.add([PAIR, TmxPair("en", "fr", f"  {ENGLISH} ", "Ils continuent.")])
-    assert memory.recall([ENGLISH], "en", "fr", 0) == [Recollection("Ils continuent.")]
+    assert memory.recall([ENGLISH], "en", "fr", 0) == [MemoryMatch("Ils continuent.")]
     many = [TmxPair("en", "fr", f"Sentence {i}.", "Phrase.") for i in range(100)]
     with pytest.raises(InvalidInput, match="would take"):
         memory.add(many)
@@ -203,8 +203,8 @@ def test_a_text_is_paired_by_sentence_where_both_have_as_many() -> None:
 
 def test_a_files_memory_is_by_languages(languages: Languages) -> None:
     own = FileMemory.of(tmx.read(TMX), languages)
-    assert own.recall([ENGLISH], "en", "de", 0) == [Recollection("Die Gespräche dauern an.")]
-    assert own.recall([ENGLISH], "en", "it", 0) == [Recollection()]
+    assert own.recall([ENGLISH], "en", "de", 0) == [MemoryMatch("Die Gespräche dauern an.")]
+    assert own.recall([ENGLISH], "en", "it", 0) == [MemoryMatch()]
 
 
 # ------------------------------------------------------------------------------------- HTTP

@@ -21,7 +21,7 @@ from models.catalog import Catalog
 from models.hub import CONNECTS_WITHIN_S
 from models.languages import Languages
 from models.loading import Store
-from models.tasks.route import cautions
+from models.translate.route import cautions
 from service.cli import cli
 from service.http.app import create_app
 from service.runtime import Runtime

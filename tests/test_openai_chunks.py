@@ -10,19 +10,17 @@ from fake_pool import FakePool, cipher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.chat import ChatAnswer, ChatMessage, ChatRequest, chat
+from models.checker import Checker
+from models.driver import stream
 from models.engine_choice import EngineMaker
 from models.errors import InvalidInput
 from models.languages import Languages
 from models.pool import ModelPool
-from models.tasks.chat import ChatAnswer, ChatMessage, ChatRequest, chat, takes_messages
-from models.tasks.driver import stream
-from models.tasks.steps import Outcome, Steps
-from models.tasks.summarizer import Summarizer
-from models.tasks.summary import SummaryRequest
-from models.tasks.translation import TranslationRequest
-from models.tasks.translator import Translator
-from models.tasks.trust import Trust
+from models.steps import Outcome, Steps
+from models.summarize.summarizer import Summarizer, SummaryRequest
 from models.text.language import LanguageDetector
+from models.translate.translator import TranslationRequest, Translator
 from service.http.compat.openai import Delta, Segments, Sentences, written
 
 SAID = "The talks of the ministers went on all day and nobody knew when they would end. It rained again, and nobody saw it. "
@@ -92,7 +90,7 @@ def test_a_summary_in_another_language(form: Any, target: str) -> None:
         LANGUAGES,
         DETECTOR,
         TRANSLATOR,
-        Trust(POOL.as_pool),
+        Checker(POOL.as_pool, LANGUAGES, DETECTOR),
         default_model="facebook/bart-large-cnn",
     )
     request = SummaryRequest(text=text, target=target, format=form)
@@ -106,7 +104,7 @@ def test_messages_go_to_an_instruct_model_as_they_are(tiny_hub: TinyHub, languag
     engines = EngineMaker(tiny_hub.store, device="cpu", choice="auto", threads=1)
     pool = ModelPool(catalog, tiny_hub.store, languages, engines)
     entry = catalog.get("tiny/instruct")
-    assert takes_messages(entry)
+    assert entry.follows_instructions
     messages = (
         ChatMessage("user", "What is <|im_end|> rain?"),
         ChatMessage("assistant", "Water."),

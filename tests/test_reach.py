@@ -12,7 +12,7 @@ from models.errors import UnsupportedLanguage
 from models.hub import FETCHED
 from models.languages import Languages
 from models.loading import Store
-from models.tasks.route import Router
+from models.translate.route import Router
 
 
 def _entry(name: str, **fields: Any) -> ModelEntry:

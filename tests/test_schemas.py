@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from models.checks.evidence import Evidence
 from models.checks.flag import Flag
 from models.errors import InvalidInput
-from models.tasks.steps import Timings
-from models.tasks.summary import Summary, SummaryRequest, SummarySentence, SummarySource
-from models.tasks.translation import Segment, Term, Translation, TranslationRequest
-from models.tasks.usage import Usage
+from models.steps import Timings, Usage
+from models.summarize.summarizer import Summary, SummaryRequest, SummarySentence, SummarySource
 from models.text.article.article import Dropped
 from models.text.language import Detection
 from models.text.span import Span
+from models.translate.translator import Segment, Term, Translation, TranslationRequest
 from service.errors import TooLong, TooManyTexts
 from service.schemas.answers import SummaryAnswer, render_detection, render_summary, render_translation
 from service.schemas.fields import InvalidFields

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from models import server_model
 from models.catalog import Catalog
 from models.codec import Purpose
+from models.driver import IncrementalDecoder
 from models.engine.process import from_output, to_output
 from models.engine.protocol import Decoding, Generation, Output
 from models.errors import (
@@ -29,7 +30,6 @@ from models.errors import (
 )
 from models.languages import Languages
 from models.server_model import Answer, ServerCodec, ServerEngine, cleaned, in_characters
-from models.tasks.pieces import Pieces
 from service.batch import lanes
 from service.cli import cli
 from service.http.app import create_app
@@ -126,7 +126,7 @@ def test_the_answer_is_told_as_it_comes(chat: ChatServer, open_engine: Any, code
 
 def test_words_are_told_whole(codec: ServerCodec) -> None:
     told, words = "Le ministre a dit\nhier. 部长说", list[str]()
-    pieces = Pieces(codec.decode_begun)
+    pieces = IncrementalDecoder(codec.decode_begun)
     for character in told:
         if (piece := pieces.add(ord(character))) is not None:
             words.append(piece.text)

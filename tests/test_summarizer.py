@@ -6,15 +6,14 @@ from collections.abc import Callable
 import pytest
 from fake_pool import CHARACTERS_A_TOKEN, FakePool, cipher
 
+from models.checker import Checker
+from models.driver import run
 from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
 from models.languages import Languages
-from models.tasks.driver import run
-from models.tasks.steps import Outcome
-from models.tasks.summarizer import Summarizer
-from models.tasks.summary import Summary, SummaryRequest
-from models.tasks.translator import Translator
-from models.tasks.trust import Trust
+from models.steps import Outcome
+from models.summarize.summarizer import Summarizer, Summary, SummaryRequest
 from models.text.language import Detection, LanguageDetector
+from models.translate.translator import Translator
 
 BART = "facebook/bart-large-cnn"
 GEMMA = "dragoman/gemma3-270m-translate"
@@ -41,9 +40,8 @@ def _first_sentences(n: int) -> Callable[[str], str]:
 def _summarize(pool: FakePool, detector: LanguageDetector, request: SummaryRequest) -> Outcome[Summary]:
     languages = Languages.load()
     translator = Translator(pool.as_pool, languages, detector, default_model=GEMMA)
-    summarizer = Summarizer(
-        pool.as_pool, languages, detector, translator, Trust(pool.as_pool), default_model=BART
-    )
+    checker = Checker(pool.as_pool, languages, detector)
+    summarizer = Summarizer(pool.as_pool, languages, detector, translator, checker, default_model=BART)
     return run(summarizer.steps(request))
 
 

@@ -14,14 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.catalog import Catalog
+from models.driver import Driver, run, run_all
 from models.engine.protocol import Decoding, Generation, Output
 from models.errors import DeadlineExceeded, InvalidInput, UnknownModel, UnsupportedLanguage
 from models.languages import Languages
-from models.tasks.driver import Driver, run, run_all
-from models.tasks.steps import Outcome
-from models.tasks.translation import Translation, TranslationRequest
-from models.tasks.translator import Translator
+from models.steps import Outcome
 from models.text.language import Detection, LanguageDetector
+from models.translate.translator import Translation, TranslationRequest, Translator
 from service.schemas.requests import parse_translate
 from service.settings import Settings
 

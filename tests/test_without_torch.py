@@ -16,9 +16,9 @@ from models import packaged
 from models.apart import apart
 from models.catalog import Catalog
 from models.errors import ModelUnavailable
-from models.extractive.encoder import ConvertedEncoder, SentenceEncoder, encoder_of
 from models.languages import Languages
 from models.loading import Store
+from models.summarize.encoder import ConvertedEncoder, SentenceEncoder, encoder_of
 
 PROGRAM = """
 import json, sys

@@ -19,8 +19,8 @@ from http_fakes import FakeRuntime, Tasks, settings
 
 from models.engine.protocol import Decoding, Engine, Generation
 from models.errors import InvalidInput
-from models.tasks.steps import Call
-from models.tasks.summary import SummaryRequest
+from models.steps import Generate
+from models.summarize.summarizer import SummaryRequest
 from service.engine_process import EngineProcess
 from service.engine_supervisor import ENGINES, EngineSupervisor
 from service.http.server import Server, shared_state
@@ -41,7 +41,7 @@ class EngineTasks(Tasks):
         word, _, text = (request.text or "").partition(" ")
         if word == "!reverse":
             ids = tuple(ord(letter) - 32 for letter in text)
-            (result,) = yield Call(self._make(), [Generation(ids, Decoding(max_new_tokens=64))])
+            (result,) = yield Generate(self._make(), [Generation(ids, Decoding(max_new_tokens=64))])
             text = "".join(chr(each + 32) for each in result.token_ids)
             return (yield from super().summary(SummaryRequest(text=text)))
         return (yield from super().summary(request))

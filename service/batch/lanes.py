@@ -11,13 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from models.driver import CancelToken, Driver, Effort, PendingGeneration, Turns
 from models.engine.protocol import Output
 from models.errors import DeadlineExceeded, DragomanError, EngineGone, ServerUnavailable
-from models.tasks.driver import Driver
-from models.tasks.flights import Wanted
-from models.tasks.running import Effort
-from models.tasks.stop import Stop
-from models.tasks.turns import Turns
 from service.batch.jsonl import dumps
 from service.batch.record import Content
 from service.batch.unit import Done, Kept, Unit, UnitMemory
@@ -65,7 +61,7 @@ class UnitWork:
         self._at_most = AT_ONCE[device]
         # Another process would be told too late what waits in its engine's queue.
         self._turns = Turns(gate, overlap=gate is None and device == "cpu")
-        self._stop = Stop()
+        self._cancel = CancelToken()
         self._guard = threading.Lock()
         self._drivers: set[Driver[Result]] = set()
         self._tokens = 0
@@ -82,8 +78,8 @@ class UnitWork:
         return dict(self._shares)
 
     def stop(self) -> None:
-        """Give up: units in work end with Abandoned."""
-        self._stop.stop()
+        """Give up: units in work end with ClientDisconnected."""
+        self._cancel.cancel()
 
     def do(self, unit: Unit) -> Done:
         """Do a unit. Records that don't end in the time that all have together are tried alone.
@@ -135,9 +131,9 @@ class UnitWork:
             wait=True,
             at_most=self._at_most,
             on_progress=on_progress,
-            memory=memory,
+            cache=memory,
             turns=self._turns,
-            stop=self._stop,
+            cancel=self._cancel,
         )
         with self._guard:
             self._drivers.add(driver)
@@ -147,7 +143,7 @@ class UnitWork:
             with self._guard:
                 self._drivers.remove(driver)
                 self._tokens += driver.effort.output_tokens
-        self._stop.require()
+        self._cancel.raise_if_cancelled()
         for outcome in outcomes:
             if isinstance(outcome.error, EngineGone):
                 raise outcome.error
@@ -171,8 +167,8 @@ class _Recent:
         self._fresh = memory.begun(unit.number)
         self._is_whole = True
 
-    def recall(self, wanted: Sequence[Wanted]) -> dict[Wanted, Output]:
-        """See `models.tasks.flights.OutputMemory`."""
+    def recall(self, wanted: Sequence[PendingGeneration]) -> dict[PendingGeneration, Output]:
+        """See `models.driver.OutputCache`."""
         keys = {self._keys(each): each for each in wanted}
         known = {key: self._fresh[key] for key in keys if key in self._fresh}
         self.brief |= {key: output for key, output in known.items() if _is_brief(keys[key])}
@@ -180,8 +176,8 @@ class _Recent:
         known |= self._memory.recall(unknown, self._unit.sees)
         return {keys[key]: output for key, output in known.items()}
 
-    def keep(self, made: Mapping[Wanted, Output], failed: int) -> None:
-        """See `models.tasks.flights.OutputMemory`.
+    def keep(self, made: Mapping[PendingGeneration, Output], failed: int) -> None:
+        """See `models.driver.OutputCache`.
 
         After a failure nothing more is kept for the time after a kill: the failed generation would be asked
         for again then, in other company.
@@ -194,7 +190,7 @@ class _Recent:
         self.brief |= {self._keys(each): output for each, output in made.items() if _is_brief(each)}
 
 
-def _is_brief(wanted: Wanted) -> bool:
+def _is_brief(wanted: PendingGeneration) -> bool:
     return len(wanted.generation.source_ids) <= MOST_REMEMBERED_TOKENS
 
 

@@ -8,7 +8,7 @@ from models.better import Betters
 from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.languages import Languages
-from models.tasks.translation import TranslationRequest
+from models.translate.translator import TranslationRequest
 from service.work.plan import Request
 
 if TYPE_CHECKING:

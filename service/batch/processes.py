@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from models import cpu
-from models.errors import DragomanError, EngineFailed
-from models.tasks.stop import abandoned
+from models.errors import ClientDisconnected, DragomanError, EngineFailed
 from service.batch.lanes import LANES
 from service.batch.task import Order
 from service.batch.text_process import UnitQuestion, serve
@@ -119,10 +118,10 @@ class TextProcesses:
         raise EngineFailed(f"{TRIES} times a process ended over the same {len(unit.contents)} records")
 
     def _taken(self) -> "_TextProcess":
-        """Return a process that does nothing. Raises Abandoned after `stop`."""
+        """Return a process that does nothing. Raises ClientDisconnected after `stop`."""
         with self._guard:
             if self._stopped.is_set():
-                raise abandoned()
+                raise ClientDisconnected()
             if self._idle:
                 return self._idle.pop()
             self._all.append(_TextProcess(*self._start))

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from models.tasks.running import Effort
+from models.driver import Effort
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from models.driver import Effort
 from models.engine.protocol import Output
-from models.tasks.running import Effort
 from service.batch.record import Content
 
 

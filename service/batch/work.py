@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from models.errors import DragomanError
-from models.tasks.steps import Steps
-from models.tasks.summary import SummaryRequest
+from models.steps import Steps
+from models.summarize.summarizer import SummaryRequest
 from models.text.article.page import read_html
 from service.batch.record import Content
 from service.problems import kind_of

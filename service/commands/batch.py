@@ -81,7 +81,7 @@ def batch() -> None:
 @click.pass_obj
 def summarize(session: Session, /, **given: Any) -> int:
     """Summarize every record of IN into OUT."""
-    from models.tasks.summary import SummaryRequest
+    from models.summarize.summarizer import SummaryRequest
     from service.batch.task import Task
 
     options, own = split(given)
@@ -116,7 +116,7 @@ def _batch_here(session: Session, options: BatchOptions, task: "Task") -> int:
         from service.batch.ray.environment import prepare
 
         prepare(local=options.ray_address is None)
-    from models.tasks.route import cautions
+    from models.translate.route import cautions
     from service.batch.job import BatchJob
     from service.batch.processes import text_processes
     from service.work.outputs import OutputKeys

@@ -40,7 +40,7 @@ def check(
     One line for each finding: line and column in OUTPUT, its kind, the words, the reason. Exits with 3
     if one of them is an error and not a mere warning.
     """
-    from models.tasks.checker import CheckRequest
+    from models.checker import CheckRequest
     from service.schemas.checking import render_check
 
     settings = session.settings()

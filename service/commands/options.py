@@ -18,7 +18,7 @@ from models.choices import (
 )
 
 if TYPE_CHECKING:
-    from models.tasks.translation import TranslationRequest
+    from models.translate.translator import TranslationRequest
     from service.tmx import TmxPair
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -161,7 +161,7 @@ translation_options = added(*_TRANSLATION)
 
 def translation_request(options: dict[str, Any], text: str) -> "TranslationRequest":
     """The request of `translation_options`' values; `article` is for who reads the text."""
-    from models.tasks.translation import TranslationRequest
+    from models.translate.translator import TranslationRequest
 
     given = {name: value for name, value in options.items() if name not in ("article", "remembered")}
     given |= {"format": given["format"] or "text", "protect": tuple(given["protect"])}

@@ -16,8 +16,8 @@ from service.commands.source import ALLOW_PRIVATE, FILE, Source, read, tells_for
 from service.documents.formats import BINARY, COMMENTED
 
 if TYPE_CHECKING:
-    from models.tasks.steps import Event
-    from models.tasks.translation import Recall, TranslationRequest
+    from models.steps import Event
+    from models.translate.translator import MemoryLookup, TranslationRequest
     from service.documents.document import File
     from service.runtime import Runtime
     from service.schemas.answers import SegmentPart, SentencePart, TranslationAnswer
@@ -71,7 +71,7 @@ def summarize(
     FILE is a file ({FORMATS}), an http:// or https:// address, `-` for standard input, or the words
     themselves.
     """
-    from models.tasks.summary import SummaryRequest
+    from models.summarize.summarizer import SummaryRequest
     from service.work import plan
 
     _check_output(output, file, (*BINARY, ".pdf"), "a summary is text")
@@ -160,10 +160,10 @@ def detect(session: Session, file: str, as_json: bool) -> None:
 
 
 def _translated(
-    session: Session, runtime: "Runtime", request: "TranslationRequest", recall: "Recall | None"
+    session: Session, runtime: "Runtime", request: "TranslationRequest", recall: "MemoryLookup | None"
 ) -> "tuple[TranslationAnswer, int]":
     """Return the translation, and the exit code; after Ctrl-C what is done of it, if anything is."""
-    from models.tasks.driver import Driver
+    from models.driver import Driver
     from service.schemas.events import SegmentEvent, render_event
     from service.work import plan
 

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from flask import Response, g, request
 
-from models.tasks.stop import Stop
+from models.driver import CancelToken
 from service.http.abandoned import watching
 from service.problems import problem
 from service.schemas.problem import Problem
@@ -34,15 +34,17 @@ EVERY_S = 5.0
 """Between two spaces: half of what the clients wait for."""
 
 
-def respond(held: ExitStack, work: Callable[[Stop], str], error: Callable[[Problem], Response]) -> Response:
+def respond(
+    held: ExitStack, work: Callable[[CancelToken], str], error: Callable[[Problem], Response]
+) -> Response:
     """The answer with `work`'s JSON, in one piece or after spaces; raises its errors in the first seconds.
 
     `held` is what the request holds, such as its place; it is given back when the work is over. A client
     that goes away ends the work.
     """
-    stop = Stop()
-    held.enter_context(watching(request.environ, stop.stop))
-    future = _start(work, stop)
+    cancel = CancelToken()
+    held.enter_context(watching(request.environ, cancel.cancel))
+    future = _start(work, cancel)
     if _done(future, FIRST_S):
         return _json(future.result())
     request_id = g.request_id
@@ -50,7 +52,7 @@ def respond(held: ExitStack, work: Callable[[Stop], str], error: Callable[[Probl
     kept = held.pop_all()
 
     def close() -> None:
-        stop.stop()
+        cancel.cancel()
         wait([future])
         kept.close()
 
@@ -71,12 +73,12 @@ def _spaced(future: Future[str], error: Callable[[Exception], Response], request
     yield answer
 
 
-def _start(work: Callable[[Stop], T], stop: Stop) -> Future[T]:
+def _start(work: Callable[[CancelToken], T], cancel: CancelToken) -> Future[T]:
     future: Future[T] = Future()
 
     def run() -> None:
         try:
-            future.set_result(work(stop))
+            future.set_result(work(cancel))
         except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
             future.set_exception(error)
 

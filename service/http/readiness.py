@@ -64,9 +64,9 @@ class Readiness:
         reasons = self._runtime.unready()
         return [*reasons, self._failure] if reasons and self._failure else reasons
 
-    def setbacks(self) -> list[str]:
-        """See `Runtime.setbacks`."""
-        return self._runtime.setbacks()
+    def fallbacks(self) -> list[str]:
+        """See `Runtime.fallbacks`."""
+        return self._runtime.fallbacks()
 
     def stages(self) -> dict[str, str]:
         """How far the models are that are being loaded, by name."""

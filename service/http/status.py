@@ -24,7 +24,7 @@ class Ready(State):
     loading: dict[str, str] | None = absent(
         "How far models are that are being fetched or loaded, by name; absent if none is."
     )
-    setbacks: list[str] | None = absent(
+    fallbacks: list[str] | None = absent(
         "Models that run slower than this machine's GPU could have them; the log says why. Absent if none."
     )
 
@@ -78,10 +78,10 @@ class Status:
     def readyz(self) -> dict[str, Any]:
         if reasons := self._readiness.reasons():
             raise NotReady(reasons)
-        setbacks, stages = self._readiness.setbacks(), self._readiness.stages()
+        fallbacks, stages = self._readiness.fallbacks(), self._readiness.stages()
         state: dict[str, Any] = {"status": "ready"}
-        if setbacks:
-            state["setbacks"] = setbacks
+        if fallbacks:
+            state["fallbacks"] = fallbacks
         return {**state, "loading": stages} if stages else state
 
     def metrics(self) -> Response:

@@ -13,9 +13,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from flask import Response, g, request
 from pydantic import BaseModel
 
-from models.errors import Abandoned
-from models.tasks.steps import Event, Outcome, Steps
-from models.tasks.stop import Stop
+from models.driver import CancelToken
+from models.errors import ClientDisconnected
+from models.steps import Event, Outcome, Steps
 from service.http.abandoned import watching
 from service.http.work import RequestRunner
 from service.problems import kind_of, problem
@@ -77,11 +77,11 @@ def stream(
     What goes wrong before there is anything to write is raised. After `heartbeat_s` without an event a
     comment is written: it keeps proxies patient, and finds out who is gone.
     """
-    stop = Stop()
-    held.enter_context(watching(request.environ, stop.stop))
-    running = work.stream(steps, stop, tick_s=heartbeat_s / TICKS)
+    cancel = CancelToken()
+    held.enter_context(watching(request.environ, cancel.cancel))
+    running = work.stream(steps, cancel, tick_s=heartbeat_s / TICKS)
     held.callback(running.close)
-    frames = _Frames(running, stop, script, g.request_id, heartbeat_s)
+    frames = _Frames(running, cancel, script, g.request_id, heartbeat_s)
     written = iter(frames)
     first = next(written)
     response = EventStream(chain((first,), written), mimetype="text/event-stream")
@@ -98,18 +98,18 @@ class _Frames(Generic[T]):
     def __init__(
         self,
         running: Generator[Event | None, None, Outcome[T]],
-        stop: Stop,
+        cancel: CancelToken,
         script: Script,
         request_id: str,
         heartbeat_s: float,
     ):
         self._running = running
-        self._stop = stop
+        self._cancel = cancel
         self._script = script
         self._request_id = request_id
         self._heartbeat_s = heartbeat_s
         self._start = time.perf_counter()
-        self.ended_as = kind_of(Abandoned("")).status
+        self.ended_as = kind_of(ClientDisconnected()).status
         """Until it ends otherwise."""
 
     def __iter__(self) -> Iterator[str]:
@@ -123,7 +123,7 @@ class _Frames(Generic[T]):
                 anything = True
                 yield frames
         if step.error is not None and not anything:
-            self._stop.require()
+            self._cancel.raise_if_cancelled()
             raise step.error
         yield self._end(step)
 
@@ -137,7 +137,7 @@ class _Frames(Generic[T]):
     def _end(self, outcome: Outcome[T]) -> str:
         """The last frame; what it makes of the outcome must not fail, for there is no other answer left."""
         try:
-            self._stop.require()
+            self._cancel.raise_if_cancelled()
             frames = self._script.end(outcome, time.perf_counter() - self._start)
         except Exception as error:  # noqa: BLE001 - told in the stream, and logged by `problem`
             document = problem(error, self._request_id)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from flask import g, request
 
+from models.checker import Checked, CheckRequest
+from models.driver import CancelToken, stream
 from models.errors import DeadlineExceeded, Overloaded
-from models.tasks.checker import Checked, CheckRequest
-from models.tasks.driver import stream
-from models.tasks.steps import Event, Outcome, Steps
-from models.tasks.stop import Stop
+from models.steps import Event, Outcome, Steps
 from service.http.abandoned import watching
 from service.http.admission import Gate
 from service.http.allowance import Allowance
@@ -40,8 +39,8 @@ class RequestRunner:
 
     Where the queue is full, or the time is up, for every item, that is the whole request's affair:
     Overloaded and DeadlineExceeded are raised, and NotReady while the models are loaded for the first time.
-    All other failures are in the outcomes. Once the client is gone, or `stop` is stopped, the work ends with
-    Abandoned.
+    All other failures are in the outcomes. Once the client is gone, or `cancel` is cancelled, the work ends
+    with ClientDisconnected.
     """
 
     def __init__(self, runtime: "Runtime", gate: Gate, readiness: Readiness, allowance: Allowance):
@@ -68,9 +67,9 @@ class RequestRunner:
         """Return the caller's characters of today, and the number allowed a day."""
         return self._allowance.usage()
 
-    def do(self, requests: Sequence[Request], stop: Stop | None = None) -> Outcomes[Any]:
-        """Summarize or translate. Whoever gives `stop` stops it when the client has gone."""
-        return self.run([self.steps(each) for each in requests], stop)
+    def do(self, requests: Sequence[Request], cancel: CancelToken | None = None) -> Outcomes[Any]:
+        """Summarize or translate. Whoever gives `cancel` cancels it when the client has gone."""
+        return self.run([self.steps(each) for each in requests], cancel)
 
     def steps(self, request: Request) -> Steps[Any]:
         """Return the request's task, with the caller's translation memory."""
@@ -80,17 +79,17 @@ class RequestRunner:
         """Return the caller's translation memory."""
         return self._runtime.memory.of(g.key_id, g.caller.name)
 
-    def run(self, tasks: Sequence[Steps[Any]], stop: Stop | None = None) -> Outcomes[Any]:
+    def run(self, tasks: Sequence[Steps[Any]], cancel: CancelToken | None = None) -> Outcomes[Any]:
         """Run tasks with the models that are loaded first."""
         self._readiness.require()
-        return self._run(tasks, stop)
+        return self._run(tasks, cancel)
 
     def apart(self, function: Callable[..., V], *arguments: object, field: str) -> V:
         """Run the function in a child process; see `Children.run`. It ends with the request."""
-        stop = Stop()
-        with watching(request.environ, stop.stop):
+        cancel = CancelToken()
+        with watching(request.environ, cancel.cancel):
             return self._runtime.children.run(
-                function, *arguments, field=field, timeout_s=_left_s(), require=stop.require
+                function, *arguments, field=field, timeout_s=_left_s(), require=cancel.raise_if_cancelled
             )
 
     def check(self, requests: Sequence[CheckRequest]) -> Outcomes[Checked]:
@@ -98,19 +97,19 @@ class RequestRunner:
         return self._run([self._runtime.checker.steps(each) for each in requests], None)
 
     def stream(
-        self, task: Steps[T], stop: Stop, *, tick_s: float
+        self, task: Steps[T], cancel: CancelToken, *, tick_s: float
     ) -> Generator[Event | None, None, Outcome[T]]:
-        """Run one item for a reader who watches; see `models.tasks.driver.stream`."""
+        """Run one item for a reader who watches; see `models.driver.stream`."""
         self._readiness.require()
-        return stream(task, deadline=g.deadline, tick_s=tick_s, stop=stop)
+        return stream(task, deadline=g.deadline, tick_s=tick_s, cancel=cancel)
 
-    def _run(self, tasks: Sequence[Steps[T]], given: Stop | None) -> Outcomes[T]:
+    def _run(self, tasks: Sequence[Steps[T]], given: CancelToken | None) -> Outcomes[T]:
         start = time.perf_counter()
-        stop = given or Stop()
-        with nullcontext() if given else watching(request.environ, stop.stop):
-            outcomes = self._runtime.run_all(tasks, timeout_s=_left_s(), stop=stop)
+        cancel = given or CancelToken()
+        with nullcontext() if given else watching(request.environ, cancel.cancel):
+            outcomes = self._runtime.run_all(tasks, timeout_s=_left_s(), cancel=cancel)
         total_s = time.perf_counter() - start
-        stop.require()
+        cancel.raise_if_cancelled()
         _raise_if_all([outcome.error for outcome in outcomes])
         return Outcomes(outcomes, total_s)
 

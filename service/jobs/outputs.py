@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from models.driver import PendingGeneration
 from models.engine.protocol import Output
-from models.tasks.flights import Wanted
 from service.database import Database, rows_in
 from service.jobs.job import Job
 from service.jobs.store import require_running
@@ -11,7 +11,7 @@ from service.work.outputs import OutputKeys, packed, unpacked
 
 
 class JobOutputs:
-    """The outputs of one job; see `models.tasks.flights.OutputMemory`. `on_kept` hears of each keeping."""
+    """The outputs of one job; see `models.driver.OutputCache`. `on_kept` hears of each keeping."""
 
     def __init__(self, database: Database, keys: OutputKeys, job: Job, on_kept: Callable[[], None]):
         self._database = database
@@ -19,7 +19,7 @@ class JobOutputs:
         self._job = job
         self._on_kept = on_kept
 
-    def recall(self, wanted: Sequence[Wanted]) -> dict[Wanted, Output]:
+    def recall(self, wanted: Sequence[PendingGeneration]) -> dict[PendingGeneration, Output]:
         """Return those that are kept."""
         keys = {self._keys(each): each for each in wanted}
         query = "SELECT key, body FROM kept WHERE job = ? AND key IN (%s)"
@@ -27,7 +27,7 @@ class JobOutputs:
             rows = rows_in(db, query, list(keys), self._job.number)
             return {keys[key]: unpacked(body) for key, body in rows}
 
-    def keep(self, made: Mapping[Wanted, Output], failed: int) -> None:
+    def keep(self, made: Mapping[PendingGeneration, Output], failed: int) -> None:
         """Keep outputs. Raises Gone if the job was cancelled."""
         with self._database.transaction() as db:
             require_running(db, self._job, getting_on=True)

@@ -9,10 +9,16 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from models.tasks.steps import Steps, Together
-from models.tasks.translation import Recall, Segment, SegmentReady, Term, Translation, TranslationRequest
-from models.tasks.translator import notes_on
-from models.tasks.usage import Usage
+from models.steps import Gather, Steps, Usage
+from models.translate.translator import (
+    MemoryLookup,
+    Segment,
+    SegmentReady,
+    Term,
+    Translation,
+    TranslationRequest,
+    notes_on,
+)
 from service.work.plan import Request, steps
 
 if TYPE_CHECKING:
@@ -25,7 +31,7 @@ CUTS = ("\n\n", "\n", ". ", " ")
 """A part may end at these, the best first; the last half of it is searched."""
 
 
-def in_parts(runtime: "Runtime", request: Request, recall: Recall | None = None) -> Steps[Any]:
+def in_parts(runtime: "Runtime", request: Request, recall: MemoryLookup | None = None) -> Steps[Any]:
     """Return the request's steps; those of a long plain text are its parts', one after another."""
     is_plain = isinstance(request, TranslationRequest) and request.format == "text"
     if is_plain and len(request.text or "") > PART_CHARACTERS:
@@ -33,7 +39,7 @@ def in_parts(runtime: "Runtime", request: Request, recall: Recall | None = None)
     return steps(runtime, request, recall)
 
 
-def _joined(runtime: "Runtime", request: Any, recall: Recall | None) -> Steps[Translation]:
+def _joined(runtime: "Runtime", request: Any, recall: MemoryLookup | None) -> Steps[Translation]:
     done: list[tuple[int, str, Translation | None]] = []
     source, model = request.source, request.model
     before = 0
@@ -76,7 +82,7 @@ def _in_place(task: Steps[Translation], start: int, before: int) -> Steps[Transl
         return SegmentReady(before + step.index, before + step.total, _moved(step.segment, start))
 
     def with_sentences(step: Any) -> Any:
-        return Together([_changed(each, told) for each in step.tasks]) if isinstance(step, Together) else step
+        return Gather([_changed(each, told) for each in step.tasks]) if isinstance(step, Gather) else step
 
     return _changed(task, with_sentences)
 

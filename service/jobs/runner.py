@@ -13,8 +13,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from models.errors import Abandoned, EngineGone, InvalidInput, ServerUnavailable
-from models.tasks.stop import Stop
+from models.driver import CancelToken
+from models.errors import ClientDisconnected, EngineGone, InvalidInput, ServerUnavailable
 from service.database import private
 from service.errors import StoreUnavailable
 from service.jobs.courier import Courier
@@ -44,7 +44,7 @@ class _Turn:
     """A job in work."""
 
     job: Job
-    stop: Stop
+    cancel: CancelToken
     begun: float
     began_s: float | None = None
     """Seconds until something new of it was kept."""
@@ -104,14 +104,14 @@ class JobRunner:
         with self._guard:
             running = self._running.get(job.id)
         if running is not None:
-            running.stop.stop()
+            running.cancel.cancel()
         self._courier.wake()
 
     def close(self) -> None:
-        """Stop working; what is not done goes on after the next start."""
+        """CancelToken working; what is not done goes on after the next start."""
         self._closing.set()
         for turn in self._in_work():
-            turn.stop.stop()
+            turn.cancel.cancel()
         for _ in range(self._workers):
             self.wake()
         end = time.monotonic() + CLOSING_S
@@ -184,7 +184,7 @@ class JobRunner:
             running = self._store.running()
             for turn in turns:
                 if turn.job.number not in running:
-                    turn.stop.stop()
+                    turn.cancel.cancel()
 
     def _take_turns(self) -> None:
         """If all workers are busy and a caller waits who has none, end the turn that is longest over."""
@@ -194,7 +194,7 @@ class JobRunner:
             return
         if self._store.someone_waits():
             log.info("job %s waits again, for others' turns", over.job.id)
-            over.stop.stop()
+            over.cancel.cancel()
 
     def _begin(self) -> None:
         self._store.recover()
@@ -216,15 +216,15 @@ class JobRunner:
                 self._closing.wait(IDLE_S)
 
     def _do(self, job: Job) -> None:
-        turn = _Turn(job, Stop(), time.monotonic())
+        turn = _Turn(job, CancelToken(), time.monotonic())
         with self._guard:
             self._running[job.id] = turn
         if self._closing.is_set():
-            turn.stop.stop()
+            turn.cancel.cancel()
         try:
-            self._work.run(job, turn.stop, turn.got_on)
+            self._work.run(job, turn.cancel, turn.got_on)
             log.info("job %s ended", job.id)
-        except (Abandoned, Gone):
+        except (ClientDisconnected, Gone):
             self._give_back(job)  # which leaves a cancelled one as it is
         except StoreUnavailable:
             self._give_back(job)

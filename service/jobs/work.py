@@ -6,11 +6,10 @@ from functools import partial
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
-from models.errors import Abandoned, EngineFailed, EngineGone
-from models.tasks.driver import Driver
-from models.tasks.steps import Event
-from models.tasks.stop import Stop
-from models.tasks.translation import SegmentReady
+from models.driver import CancelToken, Driver
+from models.errors import ClientDisconnected, EngineFailed, EngineGone
+from models.steps import Event
+from models.translate.translator import SegmentReady
 from service.database import Database
 from service.errors import StoreUnavailable
 from service.jobs.job import Item, Job
@@ -43,11 +42,12 @@ class JobWork:
         self._size = runtime.settings.job_batch_size
         self._limits = job_limits(runtime.settings)
 
-    def run(self, job: Job, stop: Stop, got_on: Callable[[], None] = lambda: None) -> None:
+    def run(self, job: Job, cancel: CancelToken, got_on: Callable[[], None] = lambda: None) -> None:
         """Do what is left of the job, and end it; `got_on` hears whenever something new of it is kept.
 
-        Raises Abandoned when stopped, Gone when cancelled, StoreUnavailable, EngineGone if the engines are
-        started again, and InvalidInput where the whole request has become wrong since it was taken.
+        Raises ClientDisconnected if `cancel` was called, Gone if the job was, StoreUnavailable, EngineGone if
+        the engines are started again, and InvalidInput where the whole request has become wrong since it was
+        taken.
         """
         if job.interruptions >= MOST_INTERRUPTIONS:
             times = f"the service ended {job.interruptions} times while it worked on this"
@@ -57,7 +57,7 @@ class JobWork:
         results: Sequence[Result] = ()
         after = -1
         while items := self._store.pending(job, after=after, limit=self._size):
-            results = self._run_together(job, items, stop, memory)
+            results = self._run_together(job, items, cancel, memory)
             self._store.record(job, {item.number: r for item, r in zip(items, results, strict=True)})
             got_on()
             after = items[-1].number
@@ -68,9 +68,11 @@ class JobWork:
         """End the job with a problem."""
         self._store.end(job, Result.of_error(error, job.request_id).data)
 
-    def _run_together(self, job: Job, items: Sequence[Item], stop: Stop, memory: JobOutputs) -> list[Result]:
+    def _run_together(
+        self, job: Job, items: Sequence[Item], cancel: CancelToken, memory: JobOutputs
+    ) -> list[Result]:
         start = perf_counter()
-        plans = self._plans(job, items, stop)
+        plans = self._plans(job, items, cancel)
         told = _Told(self._store, job, plans[0].text)
         is_one = job.form != "texts"
         driver: Driver[Any] = Driver(
@@ -78,26 +80,26 @@ class JobWork:
             wait=True,
             at_most=self._size,
             in_order=is_one,
-            memory=memory,
-            stop=stop,
+            cache=memory,
+            cancel=cancel,
             on_progress=told.progress if is_one else None,
         )
         outcomes = driver.run(told.hear if is_one else None)
-        stop.require()
+        cancel.raise_if_cancelled()
         told.keep()
         total_s = perf_counter() - start
         results = []
         for item, own, outcome in zip(items, plans, outcomes, strict=True):
             try:
                 results.append(own.result(outcome, total_s))
-            except (Abandoned, StoreUnavailable, EngineGone):  # not the item's own
+            except (ClientDisconnected, StoreUnavailable, EngineGone):  # not the item's own
                 raise
             except Exception as error:  # noqa: BLE001 - any failure is this item's alone
                 number = item.number if job.form == "texts" else None
                 results.append(Result.of_error(error, job.request_id, number))
         return results
 
-    def _plans(self, job: Job, items: Sequence[Item], stop: Stop) -> list[PlannedTask]:
+    def _plans(self, job: Job, items: Sequence[Item], cancel: CancelToken) -> list[PlannedTask]:
         recall = self._runtime.memory.of(job.owner, job.caller).recall
         if job.form == "document":
             name, data = str(job.options["file"]), items[0].content
@@ -105,7 +107,9 @@ class JobWork:
             options = {key: value for key, value in job.options.items() if key != "file"}
             settings = self._runtime.settings
             apart = partial(
-                self._runtime.children.run, timeout_s=settings.request_timeout_s, require=stop.require
+                self._runtime.children.run,
+                timeout_s=settings.request_timeout_s,
+                require=cancel.raise_if_cancelled,
             )
             return [
                 plan.of_document(

@@ -10,10 +10,10 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field
 
 from models.checks.flag import Severity
-from models.tasks.steps import Timings
-from models.tasks.summary import Summary
-from models.tasks.translation import Translation
+from models.steps import Timings
+from models.summarize.summarizer import Summary
 from models.text.language import Detection
+from models.translate.translator import Translation
 from service.schemas.absent import absent
 
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.checker import Checked, CheckRequest, Kind
 from models.errors import InvalidInput
-from models.tasks.checker import Checked, CheckRequest, Kind
 from models.text.article.article import Article
 from service.limits import check_length
 from service.schemas.answers import DroppedPart, EvidencePart, FlagPart, made

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, Field
 
-from models.tasks.steps import Event, Words
-from models.tasks.summary import SentenceReady
-from models.tasks.translation import SegmentReady
+from models.steps import Event, Words
+from models.summarize.summarizer import SentenceReady
+from models.translate.translator import SegmentReady
 from service.schemas.absent import absent
 from service.schemas.answers import EvidencePart, FlagPart, SegmentPart, SpanPart, made
 

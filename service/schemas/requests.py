@@ -32,8 +32,8 @@ from models.choices import (
     TextFormat,
 )
 from models.errors import InvalidInput
-from models.tasks.summary import SummaryRequest
-from models.tasks.translation import TranslationRequest
+from models.summarize.summarizer import SummaryRequest
+from models.translate.translator import TranslationRequest
 from service.errors import TooManyTexts
 from service.limits import check_length, too_long
 from service.schemas.described import INPUTS, one_input, whole

@@ -9,7 +9,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 from service.documents.document import Comment, File
 
 if TYPE_CHECKING:
-    from models.tasks.translation import Segment
+    from models.translate.translator import Segment
     from service.schemas.answers import SegmentPart
 
 DOUBTFUL = "doubtful"

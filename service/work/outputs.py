@@ -7,8 +7,8 @@ from weakref import WeakKeyDictionary
 
 from pydantic import TypeAdapter
 
+from models.driver import PendingGeneration
 from models.engine.protocol import Engine, Output
-from models.tasks.flights import Wanted
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -23,7 +23,7 @@ class OutputKeys:
         self._runtime = runtime
         self._names: WeakKeyDictionary[Engine, str] = WeakKeyDictionary()
 
-    def __call__(self, wanted: Wanted) -> bytes:
+    def __call__(self, wanted: PendingGeneration) -> bytes:
         """Return a key that no other model's, or revision's, generation has."""
         generation = wanted.generation
         head = f"{self._name(wanted.engine)}\0{generation.decoding}\0"

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from models.tasks.steps import Outcome, Steps, Timings
-from models.tasks.summary import Summary, SummaryRequest
-from models.tasks.translation import Recall, Translation, TranslationRequest
+from models.steps import Outcome, Steps, Timings
+from models.summarize.summarizer import Summary, SummaryRequest
+from models.translate.translator import MemoryLookup, Translation, TranslationRequest
 from service.documents import parsing
 from service.problems import problem
 from service.schemas.answers import SummaryAnswer, TranslationAnswer, render_summary, render_translation
@@ -98,7 +98,7 @@ def with_options(
     return lambda text, **fields: TranslationRequest(**given, **fields, text=text, glossary=terms(text))
 
 
-def steps(runtime: "Runtime", request: Request, recall: Recall | None = None) -> Steps[Any]:
+def steps(runtime: "Runtime", request: Request, recall: MemoryLookup | None = None) -> Steps[Any]:
     """Return the request's task; `recall` looks sentences up in a translation memory."""
     if isinstance(request, SummaryRequest):
         return runtime.summarizer.steps(request)
@@ -141,7 +141,7 @@ def of_document(
     *,
     limits: Settings,
     apart: Callable[..., Any],
-    recall: Recall | None = None,
+    recall: MemoryLookup | None = None,
 ) -> PlannedTask:
     """Plan a document, given by its name and its bytes. Raises InvalidInput with field `file`, and TooLong.
 

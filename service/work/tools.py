@@ -12,9 +12,9 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field
 
+from models.checker import Kind
 from models.choices import ABOUT_LENGTHS, DEFAULT_LENGTH, MAX_SENTENCES, Length, SummaryFormat, TextFormat
 from models.errors import DragomanError
-from models.tasks.checker import Kind
 from service.errors import with_allowed
 from service.schemas.answers import SummaryAnswer, TranslationAnswer
 from service.schemas.checking import CheckAnswer, CleanAnswer

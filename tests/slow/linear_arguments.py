@@ -37,8 +37,8 @@ from models.checks.registry import SUMMARY_CHECKS, TRANSLATION_CHECKS
 from models.checks.summary.surroundings import Surroundings
 from models.errors import InvalidInput
 from models.languages import Languages
-from models.tasks.steps import Timings, Words
-from models.tasks.summary import Summary, SummarySentence
+from models.steps import Timings, Words
+from models.summarize.summarizer import Summary, SummarySentence
 from models.text.article.article import Article, read_verbatim
 from models.text.article.block import Block
 from models.text.article.body import Body

@@ -28,18 +28,17 @@ import numpy as np
 from engine_program import Entry
 from fake_pool import FakeCodec, FakePool, cipher
 
+from models.checker import Checker
 from models.codec import Codec
 from models.engine.process import EngineServer
 from models.engine.protocol import Engine, EngineStats, Generation, Output
 from models.entry import ModelEntry
 from models.errors import DeadlineExceeded
-from models.extractive.encoder import Embeddings, SentenceEncoder
 from models.languages import Languages
 from models.loaded import ExtractiveModel, Model, TextModel
-from models.tasks.checker import Checker
-from models.tasks.summarizer import Summarizer
-from models.tasks.translator import Translator
-from models.tasks.trust import Trust
+from models.summarize.encoder import Embeddings, SentenceEncoder
+from models.summarize.summarizer import Summarizer
+from models.translate.translator import Translator
 from service.cli import cli
 from service.commands.session import Session, prepare_process
 from service.engine_process import EngineProcess
@@ -164,8 +163,7 @@ class StandInRuntime(Runtime):
         )
         pool = self.pool = fake.as_pool
         self.catalog = pool.catalog
-        trust = Trust(pool)
-        self.checker = Checker(self.languages, self.detector, trust)
+        self.checker = Checker(pool, self.languages, self.detector)
         self.translator = Translator(
             pool, self.languages, self.detector, default_model=settings.translate_model
         )
@@ -174,7 +172,7 @@ class StandInRuntime(Runtime):
             self.languages,
             self.detector,
             self.translator,
-            trust,
+            self.checker,
             default_model=settings.summarize_model,
         )
 

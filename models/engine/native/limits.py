@@ -16,7 +16,7 @@ took 4.55 ms, for 256 of four 8.3 ms."""
 MOST_BEAMS = 8
 """The widest search that is captured: the kernels' registers hold no more candidates."""
 RETRY_BEAMS = 4
-"""The least that a search which is to be wider asks for (`models.tasks`)."""
+"""The least that a search which is to be wider asks for (`models.summarize`)."""
 
 MAX_STOP_TOKENS = 4
 MAX_SUPPRESSED_TOKENS = 64

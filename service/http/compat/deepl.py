@@ -20,9 +20,9 @@ from flask import Blueprint, Request, Response, g, request
 from pydantic import BeforeValidator, Field
 from werkzeug.exceptions import NotFound
 
+from models.driver import CancelToken
 from models.errors import InvalidInput
-from models.tasks.stop import Stop
-from models.tasks.translation import Translation, TranslationRequest
+from models.translate.translator import Translation, TranslationRequest
 from service import terms
 from service.errors import CharactersSpent, UnknownGlossary, UnknownJob
 from service.glossaries import Glossaries
@@ -211,8 +211,8 @@ class DeepL:
             requests = self._requests(body)
             self._work.charge(each.text for each in requests)
 
-            def work(stop: Stop) -> str:
-                return self._answer(body, translations(self._work, requests, stop))
+            def work(cancel: CancelToken) -> str:
+                return self._answer(body, translations(self._work, requests, cancel))
 
             return keepalive.respond(held, work, self.error)
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flask import Blueprint, Request, Response
 from pydantic import BaseModel, ConfigDict
 
+from models.driver import CancelToken
 from models.errors import InvalidInput
-from models.tasks.stop import Stop
-from models.tasks.translation import Translation, TranslationRequest
+from models.translate.translator import Translation, TranslationRequest
 from service.errors import TooLong, TooManyTexts, with_allowed
 from service.http.forms import BoundedRequest
 from service.http.work import RequestRunner
@@ -119,13 +119,13 @@ def _text(field: str, value: Any) -> str:
 
 
 def translations(
-    work: RequestRunner, requests: Sequence[TranslationRequest], stop: Stop | None = None
+    work: RequestRunner, requests: Sequence[TranslationRequest], cancel: CancelToken | None = None
 ) -> list[tuple[str, Translation | None]]:
     """Each request's text in the target language, and how it came about; None for one of spaces alone.
 
     That comes back as it is. Raises the first error there was.
     """
-    done = work.do([request for request in requests if request.text.strip()], stop)
+    done = work.do([request for request in requests if request.text.strip()], cancel)
     results = iter(outcome.unwrap() for outcome in done.outcomes)
     found = [next(results) if request.text.strip() else None for request in requests]
     return [

@@ -12,10 +12,9 @@ from pydantic import Field
 from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput
-from models.tasks.summary import SummaryRequest
-from models.tasks.translation import TranslationRequest
-from models.tasks.translator import CANDIDATES
+from models.summarize.summarizer import SummaryRequest
 from models.text.language import likeliest
+from models.translate.translator import CANDIDATES, TranslationRequest
 from service.errors import NotReady
 from service.http.body import read_json
 from service.http.compat.family import (

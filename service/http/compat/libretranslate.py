@@ -20,7 +20,7 @@ from werkzeug.exceptions import NotFound
 
 from models.choices import MOST_ALTERNATIVES, TextFormat
 from models.errors import InvalidInput, Overloaded
-from models.tasks.translation import Translation, TranslationRequest
+from models.translate.translator import Translation, TranslationRequest
 from service.documents import parsing
 from service.documents.formats import SUFFIXES
 from service.http.allowance import Caller

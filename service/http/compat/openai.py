@@ -22,18 +22,16 @@ from flask import Blueprint, Response, request
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from models.chat import ChatAnswer, ChatMessage, ChatRequest, Role, chat
 from models.choices import DEFAULT_LENGTH, LENGTHS, SUMMARY_FORMATS, Length, TextFormat
 from models.entry import ModelEntry
 from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
-from models.extractive.choose import count_words
-from models.tasks.chat import ChatAnswer, ChatMessage, ChatRequest, Role, chat, takes_messages
-from models.tasks.drafting import TOKENS_A_WORD
-from models.tasks.hypothesis import separator
-from models.tasks.steps import Event, Outcome, Steps, Words
-from models.tasks.summary import SentenceReady, Summary, SummaryRequest
-from models.tasks.translation import Segment, SegmentReady, Translation, TranslationRequest
-from models.tasks.usage import Usage
+from models.steps import Event, Outcome, Steps, Usage, Words
+from models.summarize.extractive import count_words
+from models.summarize.summarizer import TOKENS_A_WORD, SentenceReady, Summary, SummaryRequest
 from models.text.markup import layout
+from models.translate.sentence import separator
+from models.translate.translator import Segment, SegmentReady, Translation, TranslationRequest
 from service.http.body import read_json
 from service.http.compat.family import (
     ClientFields,
@@ -162,7 +160,7 @@ class ChatReader:
         _refuse(body)
         texts = checked_texts([each.content for each in body.messages], "messages", self._runtime.settings)
         entry, named = self.named(body.model)
-        if entry is not None and named.task is None and takes_messages(entry):
+        if entry is not None and named.task is None and entry.follows_instructions:
             roles = [cast(Role, each.role.replace("developer", "system")) for each in body.messages]
             messages = tuple(map(ChatMessage, roles, texts))
             return ChatRequest(messages, entry, body.most_tokens)

@@ -11,8 +11,7 @@ from models.errors import InvalidInput
 from models.loaded import TextModel
 from models.pool import ModelPool
 from models.server_model import ServerCodec
-from models.tasks.steps import Call, Steps
-from models.tasks.usage import Usage
+from models.steps import Generate, Steps, Usage
 
 Role = Literal["system", "user", "assistant"]
 
@@ -47,11 +46,6 @@ class ChatAnswer:
     """False if the model stopped at a limit of tokens rather than at an end of its own."""
 
 
-def takes_messages(entry: ModelEntry) -> bool:
-    """Return True for a model that follows what messages ask for."""
-    return entry.follows_instructions
-
-
 def chat(pool: ModelPool, request: ChatRequest) -> Steps[ChatAnswer]:
     """Have the model answer; its words are told as they come. Raises InvalidInput for what is too long."""
     with pool.use(request.entry) as model:
@@ -67,7 +61,7 @@ def chat(pool: ModelPool, request: ChatRequest) -> Steps[ChatAnswer]:
         own = model.entry.max_new_tokens
         decoding = codec.decoding(Purpose("summarize", "und"), max_new_tokens=request.max_tokens or own)
         generation = Generation(ids, decoding)
-        outputs: Sequence[Output] = yield Call(model.engine, [generation], codec.decode)
+        outputs: Sequence[Output] = yield Generate(model.engine, [generation], codec.decode)
         return ChatAnswer(
             codec.decode(outputs[0].token_ids),
             request.entry.name,

@@ -24,11 +24,6 @@ class Hop:
     """What the reader should know of the choice of this model."""
 
 
-def notes(hops: Sequence[Hop]) -> list[str]:
-    """Return what readers should know of the choice of these models."""
-    return [hop.note for hop in hops if hop.note]
-
-
 def cautions(pool: ModelPool, entries: Sequence[ModelEntry], *, with_better: bool = True) -> tuple[str, ...]:
     """Return what the catalog has readers told of these models, each once, with what gets a better one."""
     return tuple(dict.fromkeys(_caution(pool, entry, with_better) for entry in entries if entry.caution))
@@ -174,6 +169,7 @@ class Router:
         return [each for name in names if "translate" in (each := self._pool.catalog.get(name)).tasks]
 
     def _own_route(self, entry: ModelEntry, source: str, target: str) -> list[Hop]:
+        """One model, or twice the same kind that meet in English. Raises UnsupportedLanguage."""
         base = source.split("-")[0]  # one that reads `zh` makes something of `zh-Hant`; it cannot write it
         readable = base if source not in entry.languages and base in entry.languages else source
         source = self._supported(entry, readable, "source")
@@ -183,30 +179,32 @@ class Router:
                 f"{entry.name} does not tell {source} from other kinds of it", field="target"
             )
         self._check_pair(entry, source, target)
-        if entry.is_pattern:
-            return self._pair_route(entry, source, target)
-        if entry.english_only and "en" not in (source, target):
-            return [Hop(entry, source, "en"), Hop(entry, "en", target)]
-        return [Hop(entry, source, target)]
-
-    def _pair_route(self, entry: ModelEntry, source: str, target: str) -> list[Hop]:
-        """One model for the pair, or where there is none, two that meet in English."""
-        direct = Hop(entry.for_pair(source, target), source, target)
+        through_english = [(source, "en"), ("en", target)]
+        if not entry.is_pattern:
+            meets = entry.english_only and "en" not in (source, target)
+            return [Hop(entry, *pair) for pair in (through_english if meets else [(source, target)])]
+        direct = entry.for_pair(source, target)
         try:
-            self._pool.store.require(direct.entry)
+            self._pool.store.require(direct)
         except RepositoryNotFound:
             if "en" in (source, target):
                 raise
-            pairs = ((source, "en"), ("en", target))
-            return [Hop(entry.for_pair(*pair), *pair) for pair in pairs]
-        return [direct]
+            return [Hop(entry.for_pair(*pair), *pair) for pair in through_english]
+        return [Hop(direct, source, target)]
 
     def _check_pair(self, entry: ModelEntry, source: str, target: str) -> None:
         """Raise UnsupportedLanguage if the model has pairs and this is none of them.
 
         The name of a pattern's model may have a group of languages for a side, such as ROMANCE: any will do.
         """
-        pairs = [tuple(map(self._own, pair)) for pair in entry.pairs]
+
+        def own(side: str) -> str | None:
+            try:
+                return self._languages.normalize(side)
+            except UnsupportedLanguage:
+                return None  # no language
+
+        pairs = [tuple(map(own, pair)) for pair in entry.pairs]
         starts = [pair for pair in pairs if pair[0] in (source, None)]
         if not pairs or any(pair[1] in (target, None) for pair in starts):
             return
@@ -216,13 +214,6 @@ class Router:
             field=field,
             allowed=[side for pair in (starts or pairs) if (side := pair[bool(starts)])],
         )
-
-    def _own(self, side: str) -> str | None:
-        """The code of a language in a model's name; None for what is not one."""
-        try:
-            return self._languages.normalize(side)
-        except UnsupportedLanguage:
-            return None
 
     def _supported(self, entry: ModelEntry, language: str, field: str) -> str:
         """The language, if this model has it."""

@@ -1,7 +1,7 @@
-"""Choosing an article's summary among its sentences: central, early, new, full of what it keeps naming.
+"""Summaries made of an article's own sentences: the best are chosen, and one is cut to a headline.
 
-Works on sentences and their unit vectors; knows nothing of where they came from. How the coefficients were
-found, and what they score, stands at `ScoreWeights`.
+The best are central, early, new, and full of what the article keeps naming. How the coefficients were found,
+and what they score, stands at `ScoreWeights`. Knows no engine and generates no text.
 """
 
 import math
@@ -9,12 +9,52 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.checks.language.negation import possible
+from models.checks.language.reading import Reading
 from models.choices import AIM
+from models.steps import Steps
+from models.summarize.encoder import Embeddings, SentenceEncoder
 from models.text.sentences.boundary import UNSPACED
+
+SENTENCES_AT_ONCE = 64
+"""Between two checkpoints; a quarter of a second's work, about."""
+_HEADLINES = 8
+"""The best sentences that are cut, to see which becomes a good headline."""
+_TOO_LONG = 0.25
+"""Against a headline of twice MOST_WORDS, in units of a sentence's score; on a plateau from 0.1 to 0.3."""
+_POINTS_BACK = 0.1
+"""Against a headline that begins with a word for what was named before."""
+_PRONOUN = re.compile(r"(?:He|She|It|They|We|I|This|That|These|Those|His|Her|Its|Their|You|There)\b")
+
+MOST_WORDS = 12
+"""A sentence of no more words stays whole."""
+LEAST_WORDS = 5
+"""A clause of fewer says too little."""
+
+_DATELINE = re.compile(
+    r"^(?=[A-Z]{3}|.{0,40}\([A-Z]\w+\))[A-Z][\w.’'\-]{2,30}(?:,? [A-Z][\w.]{0,20}){0,3}"
+    r"(?:, [A-Z][a-z]{2,8}\.? \d{1,2})? ?(?:\([A-Z]\w{1,20}\) ?(?:[–—-]{1,2} ?)?|[–—-]{1,2} )"
+)
+_RELATIVES = (
+    "who which whose where qui que dont où quien quienes donde der die das welcher welche dessen deren che "
+    "cui quem cujo onde который которая которое которые"
+)
+_LAST_RELATIVE = re.compile(rf",(?= (?:{_RELATIVES.replace(' ', '|')})\b[^,]*$)", re.IGNORECASE)
+_SEMICOLON = re.compile(";")
+_DASH = re.compile(r" [–—-] ")
+_KEPT = re.compile(r"\b(?:if|unless|allegedly|reportedly|may|might|si|wenn|falls|se|если)\b", re.IGNORECASE)
+_ABBREVIATION = re.compile(
+    r"(?:(?:^|[ .])[^\W\d_]|\b(?:Inc|Co|Corp|Ltd|Jr|Sr|St|No|etc|Mr|Mrs|Dr|Bros|Plc))\.$"
+)
+
+DIMENSION = 1024
+"""Of the vectors that need no encoder."""
+_CHECKPOINT_SENTENCES = 512
 
 _FEWEST_WORDS = 5
 _USUAL_WORDS = 20
@@ -62,6 +102,43 @@ class ScoreWeights:
 
 
 FITTED = ScoreWeights()
+
+
+def pick_sentences(
+    sentences: Sequence[str],
+    encoder: SentenceEncoder | None,
+    *,
+    max_words: int,
+    max_sentences: int | None = None,
+) -> Steps[list[int]]:
+    """The numbers of the sentences to take, in order, of at most `max_words` words together.
+
+    `encoder` is None where it does not know the language: then their words decide. The first sentence taken
+    may alone be longer. Empty only if there is no sentence.
+    """
+    if not sentences:
+        return []
+    rows = yield from _embedded(sentences, encoder)
+    return choose(sentences, rows, max_words=max_words, max_sentences=max_sentences)
+
+
+def pick_headline(
+    sentences: Sequence[str], encoder: SentenceEncoder | None, language: str, *, max_words: int
+) -> Steps[tuple[int, str]]:
+    """The number of a sentence of at most `max_words` words, and the headline that it is cut to."""
+    rows = yield from _embedded(sentences, encoder)
+    best, found = float("-inf"), (0, "")
+    for number, value in best_first(sentences, rows, max_words=max_words)[:_HEADLINES]:
+        cut = headline(sentences[number], language)
+        value -= _TOO_LONG * max(0, count_words(cut) - MOST_WORDS) / MOST_WORDS
+        value -= _POINTS_BACK * (_PRONOUN.match(cut) is not None)
+        if value > best:
+            best, found = value, (number, cut)
+        yield None
+    return found
+
+
+# ---------------------------------------------------------------------- choosing
 
 
 def choose(
@@ -182,3 +259,76 @@ def count_words(text: str) -> int:
     """Words between spaces; for scripts without spaces, two characters count as a word."""
     spaced = len(text.split())
     return spaced if spaced * 12 > len(text) else max(spaced, len(text) // 2)
+
+
+# ---------------------------------------------------------------------- vectors
+
+
+def _embedded(sentences: Sequence[str], encoder: SentenceEncoder | None) -> Steps[Embeddings]:
+    if encoder is None:
+        return (yield from embedded(sentences))
+    rows = []
+    for start in range(0, len(sentences), SENTENCES_AT_ONCE):
+        rows.append(encoder.embed(sentences[start : start + SENTENCES_AT_ONCE]))
+        yield None
+    return np.concatenate(rows)
+
+
+def embedded(sentences: Sequence[str]) -> Steps[Embeddings]:
+    """Sentences as unit vectors of their words' TF-IDF, for languages that an encoder does not know.
+
+    Knows no language and loads nothing; a sentence without terms has a row of zeros. Terms share a fixed
+    number of places by a hash with a sign (Weinberger and others, "Feature Hashing for Large Scale Multitask
+    Learning", 2009), so that a book takes no more room a sentence than a note. docs/models.md has the figures
+    by which it was preferred to the English encoder.
+    """
+    having: Counter[str] = Counter()
+    for start in range(0, len(sentences), _CHECKPOINT_SENTENCES):
+        for sentence in sentences[start : start + _CHECKPOINT_SENTENCES]:
+            having.update(set(terms(sentence)))
+        yield None
+    rows = np.zeros((len(sentences), DIMENSION), dtype=np.float32)
+    for i, sentence in enumerate(sentences):
+        for term, number in Counter(terms(sentence)).items():
+            place = crc32(term.encode("utf-8", "surrogatepass"))
+            sign = 1 if place & 1 else -1
+            weight = (1 + math.log(number)) * math.log((1 + len(sentences)) / (0.5 + having[term]))
+            rows[i, (place >> 1) % DIMENSION] += sign * weight
+        if i % _CHECKPOINT_SENTENCES == _CHECKPOINT_SENTENCES - 1:
+            yield None
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    rows /= np.maximum(lengths, 1e-9)
+    return rows
+
+
+# ---------------------------------------------------------------------- a headline
+
+
+def headline(sentence: str, language: str) -> str:
+    """Return the sentence as a headline; whole where no cut is safe."""
+    text = _DATELINE.sub("", sentence)
+    if len(text.split()) > MOST_WORDS:
+        text = _main_clause(text, language)
+    text = text[:1].upper() + text[1:]
+    if text.endswith("。"):
+        return text[:-1]
+    plain = text.endswith(".") and not text.endswith("..") and not _ABBREVIATION.search(text[-12:])
+    return text[:-1] if plain else text
+
+
+def _main_clause(text: str, language: str) -> str:
+    """Return the clause before the first mark at which a cut is safe; the whole where none is."""
+    for mark in (_SEMICOLON, _DASH, _LAST_RELATIVE):
+        ends = list(mark.finditer(text))
+        clause = text[: ends[0].start()] if len(ends) == 1 else text  # two dashes are brackets
+        if clause != text and _is_safe(clause, text, language):
+            return clause
+    return text
+
+
+def _is_safe(clause: str, sentence: str, language: str) -> bool:
+    """Return whether the clause stands alone, and what follows it neither denies nor limits it."""
+    rest = sentence[len(clause) :]
+    has_pairs = all(clause.count(one) == clause.count(other) for one, other in ("()", "“”", "«»", "„“"))
+    limits = _KEPT.search(rest) is not None or possible(Reading(rest, language)) > 0
+    return len(clause.split()) >= LEAST_WORDS and has_pairs and clause.count('"') % 2 == 0 and not limits

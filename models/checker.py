@@ -1,17 +1,18 @@
-"""Checks as a task of their own: on any output and its source, whoever made them. Nothing is written here.
-
-A check calls no engine: its steps are pauses alone, at which its driver looks at the deadline.
-"""
+"""Checks as a task of their own: on any output and its source, whoever made them. Nothing is written here."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from models.checks.checked_sentence import CheckedSentence
+from models.checks.language.reading import Reading
+from models.checks.pair import Pair
+from models.checks.summary_report import check_summary
 from models.checks.translation_report import check_translation
 from models.errors import InvalidInput
 from models.languages import Languages
-from models.tasks.steps import Steps
-from models.tasks.trust import Trust
+from models.loaded import EntailmentModel
+from models.pool import ModelPool
+from models.steps import Steps, until_loaded
 from models.text.language import LanguageDetector
 
 Kind = Literal["summary", "translation"]
@@ -41,15 +42,25 @@ class Checked:
 
 
 class Checker:
-    """Runs all checks of a kind over a pair of texts."""
+    """Runs all checks of a kind over a pair of texts.
 
-    def __init__(self, languages: Languages, detector: LanguageDetector, trust: Trust):
+    `entailment_model`, from the catalog, is one more check of summaries.
+    """
+
+    def __init__(
+        self,
+        pool: ModelPool,
+        languages: Languages,
+        detector: LanguageDetector,
+        entailment_model: str | None = None,
+    ):
+        self._pool = pool
         self._languages = languages
         self._detector = detector
-        self._trust = trust
+        self._entailment_model = entailment_model
 
     def steps(self, request: CheckRequest) -> Steps[Checked]:
-        """Check an output, with pauses.
+        """Check an output, with checkpoints.
 
         Raises InvalidInput for an empty text, UnsupportedLanguage for an unknown language, and
         ModelUnavailable if there is to be an entailment model and it cannot be had.
@@ -60,10 +71,23 @@ class Checker:
         source = self._language(request.source_language, request.source, "source_language")
         target = self._language(request.target or "auto", request.output, "target")
         if request.kind == "summary":
-            found = yield from self._trust.check(request.source, request.output, source, target)
+            found = yield from self.check_summary(request.source, request.output, source, target)
         else:
             found = yield from check_translation(request.source, request.output, source, target)
         return Checked(sentences=tuple(found), kind=request.kind, source_language=source, target=target)
+
+    def check_summary(
+        self, source: str, output: str, language: str, output_language: str
+    ) -> Steps[list[CheckedSentence]]:
+        """Run all checks on a summary of `source`. Raises ModelUnavailable."""
+        pair = Pair(Reading(source, language), Reading(output, output_language))
+        if self._entailment_model is None:
+            return (yield from check_summary(pair))
+        entry = self._pool.catalog.get(self._entailment_model, "entail")
+        yield from until_loaded(self._pool, [entry])
+        with self._pool.use(entry) as model:
+            assert isinstance(model, EntailmentModel)  # noqa: S101 - the task of an entry decides its kind
+            return (yield from check_summary(pair, model.entailment))
 
     def _language(self, given: str, text: str, field: str) -> str:
         if given != "auto":

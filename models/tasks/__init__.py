@@ -1,1 +1,0 @@
-"""The tasks that users ask for: a summary, a translation, a check."""

@@ -43,9 +43,9 @@ from models.engine.native.limits import limits_for
 from models.engine.protocol import Generation, Output
 from models.entry import ModelEntry
 from models.errors import UnknownModel
+from models.hf_import import load_tokenizer
 from models.languages import Languages
 from models.loading import Store
-from models.originals import load_tokenizer
 from models.tokenizer import read_back, write_down
 
 OWNERS = ("Helsinki-NLP", "facebook", "google", "sshleifer")

@@ -23,7 +23,7 @@ from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
 from models.steps import Event
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import Segment, SegmentReady, TranslationRequest, Translator
 
 

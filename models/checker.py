@@ -13,7 +13,7 @@ from models.languages import Languages
 from models.loaded import EntailmentModel
 from models.pool import ModelPool
 from models.steps import Steps, until_loaded
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 
 Kind = Literal["summary", "translation"]
 

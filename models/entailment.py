@@ -11,7 +11,7 @@ from typing import Any
 
 from models.errors import ModelUnavailable
 from models.families import Judge
-from models.originals import one_at_a_time
+from models.hf_import import one_at_a_time
 
 _BATCH_PAIRS = 16
 

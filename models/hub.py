@@ -1,13 +1,11 @@
-"""The repositories of a model hub: which are here whole, and fetching one, going on where it was broken off.
+"""Repositories of a model hub: which ones are here, and downloading one with `huggingface_hub`.
 
-`huggingface_hub` knows the hub and lays out the cache. It begins a file anew after a break, and believes what
-arrives; so the weights are fetched here, with its own functions: in ranges, and checked by their SHA-256.
-Knows no catalog.
+Beside what the library does, this module chooses the files, checks the free disk before, compares the
+weights with their SHA-256 after, and puts each error into a line. Knows no catalog.
 """
 
 import errno
 import logging
-import os
 import re
 import shutil
 import threading
@@ -16,8 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, BinaryIO
-from urllib.parse import urlsplit
+from typing import Any
 
 from filelock import FileLock
 
@@ -41,7 +38,7 @@ WEIGHTS = (
 FETCHED = ".dragoman-fetched"
 """Put into a repository's snapshot when all of it is there: an interrupted download leaves a part."""
 
-KEPT = "; what was fetched is kept, and the next try goes on there"
+KEPT = "; files that are complete are kept"
 
 CONNECTS_WITHIN_S = 3.0
 """Seconds in which a hub that is there takes a connection."""
@@ -49,7 +46,7 @@ ANSWERS_S = 30.0
 """Seconds in which the hub has to say what a repository holds."""
 
 Tell = Callable[[int, int], None]
-"""Hears how many bytes are here, and how many it will be."""
+"""Is told how many bytes are here, and how many there will be."""
 
 
 class RepositoryNotFound(ModelUnavailable):
@@ -58,11 +55,12 @@ class RepositoryNotFound(ModelUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A file of a repository. `sha256` is that of a large one, kept outside git; else None."""
+    """A file of a repository."""
 
     name: str
     size: int
-    sha256: str | None
+    blob: str
+    """Its name in the cache: the SHA-256 of a large file, which is kept outside git, or git's own."""
 
 
 class HubCache:
@@ -97,11 +95,11 @@ class HubCache:
     def fetch(
         self, repository: str, revision: str, tell: Tell = lambda *_: None, *, file: str | None = None
     ) -> Path:
-        """Return the snapshot of the hub's newest commit of a revision, after fetching what is not here.
+        """Return the snapshot of the hub's newest commit of a revision, after downloading what is not here.
 
-        With `file` that one alone is fetched; else the weights, and what is beside them.
-        Of two processes that ask for one repository, the second waits for the first. Raises
-        RepositoryNotFound, or ModelUnavailable with the reason; what was fetched stays for the next try.
+        With `file` that one alone is downloaded; else the weights, and what is beside them. Of two processes
+        that ask for one repository, the second waits for the first. Raises RepositoryNotFound, or
+        ModelUnavailable with the reason; files that are complete stay for the next try.
         """
         import huggingface_hub as hub
 
@@ -113,46 +111,32 @@ class HubCache:
         files = _wanted(repository, info.siblings or (), file)
         lock = self.folder / ".locks" / f"{self.home(repository).name}.fetch"
         with _explained(repository, revision, KEPT), FileLock(lock):
-            progress = _Progress(sum(file.size for file in files), tell)
-            self._fetch_large(repository, str(info.sha), files, progress)
+            blobs = self.home(repository) / "blobs"
+            for left in blobs.glob("*.incomplete"):  # by a process that was killed
+                left.unlink()
+            lacking = [each for each in files if not (blobs / each.blob).is_file()]
+            total, left_bytes = sum(each.size for each in files), sum(each.size for each in lacking)
+            _check_room(repository, self.folder, left_bytes)
+            tell(total - left_bytes, total)
             folder = Path(
                 hub.snapshot_download(
                     repository,
                     revision=revision,
                     cache_dir=self.folder,
-                    allow_patterns=[file.name for file in files],
+                    allow_patterns=[each.name for each in files],
+                    tqdm_class=_progress_bar(total - left_bytes, total, tell),
                 )
             )
+            for each in lacking:
+                if len(each.blob) == 64 and digest([blobs / each.blob]) != each.blob:
+                    (blobs / each.blob).unlink()
+                    raise ModelUnavailable(
+                        f"{each.name} of {repository} is not the hub's (its SHA-256 differs); it was deleted"
+                    )
             if file is None:
                 (folder / FETCHED).touch()
-            progress.add(progress.total - progress.done)
+            tell(total, total)
             return folder
-
-    # ------------------------------------------------------------------ inside
-
-    def _fetch_large(
-        self, repository: str, commit: str, files: Iterable[HubFile], progress: "_Progress"
-    ) -> None:
-        blobs = self.home(repository) / "blobs"
-        blobs.mkdir(parents=True, exist_ok=True)
-        left: list[HubFile] = []
-        for file in files:
-            if file.sha256 is not None and (blobs / file.sha256).is_file():
-                progress.add(file.size)
-            else:
-                left.append(file)
-                progress.add(min(file.size, _size(_part(blobs, file))))
-        _check_room(repository, self.folder, progress.total - progress.done)
-        for file in left:
-            if file.sha256 is not None:
-                part = _part(blobs, file)
-                _fetch_blob(repository, commit, file, part, progress)
-                if digest([part]) != file.sha256:
-                    part.unlink()
-                    raise ModelUnavailable(
-                        f"{file.name} of {repository} is not the hub's (its SHA-256 differs): thrown away"
-                    )
-                part.replace(blobs / file.sha256)
 
 
 def answers(timeout_s: float) -> str | None:
@@ -171,79 +155,38 @@ def answers(timeout_s: float) -> str | None:
     return url if status < 500 else None
 
 
-class _Progress:
-    """The bytes that are here, of all; told at the start and with every whole percent."""
+def _progress_bar(here: int, total: int, tell: Tell) -> Any:
+    """Return a class of progress bars that tells, with every whole percent, how many bytes are here.
 
-    def __init__(self, total: int, tell: Tell):
-        self.total = total
-        self.done = 0
-        self._tell = tell
-        self._told = -1
+    The library has a bar for the bytes that it receives, one for those that it writes, and one for files.
+    """
+    from tqdm import tqdm
 
-    def add(self, size: int) -> None:
-        self.done += size
-        percent = 100 * self.done // max(1, self.total)
-        if percent != self._told:
-            self._told = percent
-            self._tell(self.done, self.total)
+    lock, received, told = threading.Lock(), dict[int, int](), -1
 
+    class ProgressBar(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, unit: str = "it", **options: Any):
+            super().__init__(*args, unit=unit, **options, disable=True)
+            self._counts_bytes = unit == "B"
 
-class _Counted:
-    """A file that counts what is written to it."""
+        def update(self, n: float | None = 1) -> None:
+            nonlocal told
+            if not self._counts_bytes:
+                return
+            with lock:
+                received[id(self)] = received.get(id(self), 0) + int(n or 0)
+                done = min(total, here + max(received.values()))
+                if (percent := 100 * done // max(1, total)) > told:
+                    told = percent
+                    tell(done, total)
 
-    def __init__(self, file: BinaryIO, progress: _Progress):
-        self._file = file
-        self._progress = progress
-
-    def write(self, data: bytes) -> int:
-        size = self._file.write(data)
-        self._file.flush()  # what a killed process had is there for the next
-        self._progress.add(size)
-        return size
-
-    def truncate(self) -> int:
-        self._file.flush()
-        before = os.fstat(self._file.fileno()).st_size
-        size = self._file.truncate()
-        self._progress.add(size - before)
-        return size
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-
-def _fetch_blob(repository: str, commit: str, file: HubFile, part: Path, progress: _Progress) -> None:
-    """Append to `part` what it lacks of the file. A break is passed over as long as each try brings more."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
-
-    url = hf_hub_url(repository, file.name, revision=commit)
-    while (had := _size(part)) != file.size:
-        try:
-            there = get_hf_file_metadata(url, retry_on_errors=True).location
-            headers = build_hf_headers()
-            if urlsplit(there).netloc != urlsplit(url).netloc:  # a CDN, which is not to see the token
-                headers.pop("authorization", None)
-            with part.open("ab") as whole:
-                target: Any = _Counted(whole, progress)
-                http_get(there, target, resume_size=had, headers=headers, expected_size=file.size)
-        except Exception as error:
-            if _size(part) > file.size:
-                progress.add(-_size(part))
-                part.unlink()
-                raise ModelUnavailable(
-                    f"{file.name} of {repository} is longer than the hub says; it was thrown away"
-                ) from error
-            is_local = isinstance(error, OSError) and error.errno is not None
-            if is_local or _size(part) <= had:
-                raise
+    return ProgressBar
 
 
 def _wanted(repository: str, siblings: Iterable[Any], file: str | None) -> list[HubFile]:
     """Return the files to fetch. Raises ModelUnavailable if there are no weights, or none to be read."""
     files = [
-        HubFile(each.rfilename, each.size or 0, None if each.lfs is None else str(each.lfs.sha256))
+        HubFile(each.rfilename, each.size or 0, str(each.blob_id if each.lfs is None else each.lfs.sha256))
         for each in siblings
         if "/" not in each.rfilename or each.rfilename == file
     ]
@@ -294,17 +237,13 @@ def _unconnected() -> str:
     return ""
 
 
-def _part(blobs: Path, file: HubFile) -> Path:
-    return blobs / f"{file.sha256}.part"
-
-
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
 @contextmanager
 def _explained(repository: str, revision: str, kept: str = "") -> Iterator[None]:
-    """Turns whatever the library and the disk raise into one line for the user."""
+    """Turn whatever the library and the disk raise into one line for the user."""
     from huggingface_hub import errors
 
     try:
@@ -341,4 +280,6 @@ def _told(repository: str, error: Exception) -> str:
         return f"{repository}: the cache's disk is full"
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"{repository}: the cache cannot be written: {error.strerror}"
-    return f"{repository} is not in the cache, and the model hub cannot be reached or broke off"
+    if "Consistency check failed" in str(error):
+        return f"{repository}: a file does not have the size that the hub names; try again"
+    return f"{repository} is not in the cache, and the model hub cannot be reached, or the connection broke"

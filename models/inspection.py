@@ -21,10 +21,10 @@ from models.entry import ModelEntry
 from models.errors import EngineFailed, ModelUnavailable, UnsupportedLanguage
 from models.families import FAMILIES, ModelFamily
 from models.gguf import metadata
+from models.hf_import import named
 from models.languages import Languages
 from models.llama_server import require_package
 from models.loading import Store
-from models.originals import named
 from models.server_model import ServerCodec, conversation, listed
 from models.summarize.encoder import SentenceEncoder
 

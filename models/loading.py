@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from models import originals, packaged
+from models import hf_import, packaged
 from models.apart import apart
 from models.entry import ModelEntry, Package
 from models.errors import ModelUnavailable
@@ -144,7 +144,7 @@ class Store:
             if scratch is not None:
                 log.info("%s: converting to %s, once", entry.name, numbers)
                 with self._written(entry, source).once(entry.name) as beside:
-                    apart(originals.convert, entry, source, scratch, numbers, beside)
+                    apart(hf_import.convert, entry, source, scratch, numbers, beside)
         return made.folder
 
     def _packaged(self, entry: ModelEntry) -> Path:
@@ -180,7 +180,7 @@ class Store:
 
     def tokenizer(self, entry: ModelEntry) -> Any:
         """The entry's transformers tokenizer."""
-        return originals.load_tokenizer(entry, self.folder(entry))
+        return hf_import.load_tokenizer(entry, self.folder(entry))
 
     def plain_tokenizer(self, entry: ModelEntry) -> Any:
         """Return what does the tokenizer's work without torch; it is written down the first time.
@@ -190,13 +190,13 @@ class Store:
         source = self.folder(entry)
         with (made := self._written(entry, source)).once(entry.name) as scratch:
             if scratch is not None:
-                apart(originals.write_tokenizer, entry, source, scratch)
-        with originals.named(entry, "tokenizer", made.folder):
-            return read_back(made.folder) or originals.load_tokenizer(entry, source)
+                apart(hf_import.write_tokenizer, entry, source, scratch)
+        with hf_import.named(entry, "tokenizer", made.folder):
+            return read_back(made.folder) or hf_import.load_tokenizer(entry, source)
 
     def load(self, entry: ModelEntry, *, dtype: str = "auto", device: str = "cpu") -> Any:
         """The entry's transformers model, in evaluation mode on `device`."""
-        return originals.load_model(entry, self.folder(entry), dtype=dtype, device=device)
+        return hf_import.load_model(entry, self.folder(entry), dtype=dtype, device=device)
 
     def generation_config(self, entry: ModelEntry) -> Any:
         """The entry's generation defaults, by their names; older repositories keep them in config.json.
@@ -205,7 +205,7 @@ class Store:
         """
         folder = self.folder(entry)
         own = folder / "generation_config.json"
-        with originals.named(entry, "configuration", folder):
+        with hf_import.named(entry, "configuration", folder):
             config = json.loads((folder / "config.json").read_text("utf-8"))
             if config.get("force_bos_token_to_be_generated") and config.get("forced_bos_token_id") is None:
                 config["forced_bos_token_id"] = config.get("bos_token_id")  # as it was called until 2021

@@ -16,14 +16,14 @@ from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.families import FAMILIES
 from models.freed import give_back
+from models.hf_import import without_paths
 from models.hub import Tell
 from models.inspection import require_fit
 from models.languages import Languages
+from models.load_progress import READY, Board, Loading
 from models.loaded import EntailmentModel, ExtractiveModel, Model, TextModel
 from models.loading import Store
-from models.originals import without_paths
 from models.server_model import ServerCodec, in_characters
-from models.stage import READY, Board, Loading
 from models.summarize.encoder import encoder_of
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Import the program and run it."""
     try:
-        from service.cli import main as program
+        from service.cli.main import main as program
 
         program()
     except KeyboardInterrupt:

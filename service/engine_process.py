@@ -43,7 +43,6 @@ def engine_maker(
         device=settings.device,
         choice=settings.engine,
         threads=settings.threads,
-        max_batch_size=settings.max_batch_size,
         on_batch=on_batch,
         verdicts=Verdicts(settings.cache_dir),
         secret=os.environ.get,

@@ -83,7 +83,7 @@ class EngineSupervisor:
         if self._process is None:
             self._begin()
         elif self._due is None and (code := self._process.poll()) is not None:
-            log.error("the process that runs the models ended (%s)", _reason(code))
+            log.error("the process that runs the models ended (%s)", exit_words(code))
             longer_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
             self._pause_s = FIRST_PAUSE_S if now - self._began > LONGEST_PAUSE_S else longer_s
             self._due = now + self._pause_s
@@ -140,7 +140,8 @@ def _close_input(process: subprocess.Popen[bytes]) -> None:
         process.stdin.close()
 
 
-def _reason(code: int) -> str:
+def exit_words(code: int) -> str:
+    """Return how a process ended, by the code that `subprocess` gives."""
     if code >= 0:
         return f"exit code {code}"
     try:

@@ -1,8 +1,10 @@
 """The service's own errors, beside those of the models; `problems.py` has the status and title of each."""
 
+import importlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from models.errors import DragomanError, InvalidInput
 
@@ -17,6 +19,19 @@ class StoreUnavailable(DragomanError):
         super().__init__(f"{kept} ({file.name}) cannot be used: {why}")
         self.file = file
         log.error("%s in %s cannot be used: %s", kept, file, reason)
+
+
+class MissingExtra(DragomanError):
+    """A library that is not installed."""
+
+
+def import_extra(module: str, *, what: str, extra: str) -> Any:
+    """Import a module that `what` needs and an extra brings. Raises MissingExtra."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        library = module.partition(".")[0]
+        raise MissingExtra(f"{what} needs {library}: pip install 'dragoman[{extra}]'") from error
 
 
 def with_allowed(said: str, allowed: Sequence[str] | str | None, most: int = 40) -> str:

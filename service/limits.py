@@ -3,15 +3,18 @@
 from service.errors import TooLong
 from service.settings import ANONYMOUS_SHARES, Settings
 
+MAX_JOB_CHARACTERS = 20_000_000
+"""Over all texts of a job."""
+MAX_JOB_TEXTS = 10_000
+
 
 def job_limits(settings: Settings) -> Settings:
     """Return the settings with a job's limits in place of a request's."""
-    most = settings.max_job_characters
     return settings.model_copy(
         update={
-            "max_request_characters": most,
-            "max_html_characters": max(most, settings.max_html_characters),
-            "max_texts": settings.max_job_texts,
+            "max_request_characters": MAX_JOB_CHARACTERS,
+            "max_html_characters": MAX_JOB_CHARACTERS,
+            "max_texts": MAX_JOB_TEXTS,
         }
     )
 

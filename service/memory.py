@@ -19,6 +19,8 @@ from service.limits import shares
 from service.recollection import NEAR_LENGTHS, nearest, normal
 from service.tmx import TmxPair
 
+MAX_BYTES = 64 << 20
+"""Of the memory of a key, or of an address without one."""
 LONGEST_SENTENCE = 5000
 """Characters of either side."""
 MOST_CANDIDATES = 2000
@@ -65,7 +67,7 @@ class Memory:
     At first it is nobody's; `of` gives a caller's. It takes at most `max_bytes`.
     """
 
-    def __init__(self, file: Path, languages: Languages, *, max_bytes: int):
+    def __init__(self, file: Path, languages: Languages, *, max_bytes: int = MAX_BYTES):
         self._languages = languages
         self._max_bytes = max_bytes
         self._owner: str | None = None

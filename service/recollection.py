@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rapidfuzz import fuzz, process
 
 from models.languages import Languages
-from models.text.sentences.segment import sentences
+from models.text.sentences import sentences
 from models.translate.sentence import MemoryMatch
 from service.tmx import TmxPair
 

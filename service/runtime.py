@@ -21,8 +21,8 @@ from models.pool import ModelPool
 from models.sets import load_sets
 from models.steps import Outcome, Steps
 from models.summarize.summarizer import Summarizer
-from models.text.article.page import read_page
-from models.text.language import LanguageDetector
+from models.text.article.html_article import read_page
+from models.text.detect import LanguageDetector
 from models.translate.translator import Translator
 from service.children import Children
 from service.engine_process import EngineProcess, engine_maker
@@ -73,12 +73,8 @@ class Runtime:
             lambda entry: chosen(entry) or (listed(entry) and here(entry)), self.store.missing
         )
         self.detector = LanguageDetector()
-        self.glossaries = Glossaries(
-            settings.data_dir / "glossaries.sqlite", self.languages, max_bytes=settings.max_glossary_bytes
-        )
-        self.memory = Memory(
-            settings.data_dir / "memory.sqlite", self.languages, max_bytes=settings.max_memory_bytes
-        )
+        self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
+        self.memory = Memory(settings.data_dir / "memory.sqlite", self.languages)
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
         self._on_batch = on_batch

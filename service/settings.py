@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import platformdirs
 from pydantic import (
@@ -46,6 +46,13 @@ PREFIX = "DRAGOMAN_"
 DEBUG = f"{PREFIX}DEBUG"
 """Read elsewhere: by the command line."""
 
+REMOVED = (
+    *("ENGINE", "HEARTBEAT_S", "JOB_BATCH_SIZE", "JOB_WORKERS", "MAX_BATCH_SIZE", "MAX_GLOSSARY_BYTES"),
+    *("MAX_HTML_CHARACTERS", "MAX_JOB_BYTES", "MAX_JOB_CHARACTERS", "MAX_JOB_TEXTS", "MAX_MEMORY_BYTES"),
+    *("MAX_QUEUED_JOBS", "MAX_QUEUED_JOBS_PER_CALLER", "MAX_TEXTS", "PRELOAD"),
+)
+"""Settings of version 0.1, whose defaults are constants now."""
+
 _PLATFORM = re.compile(
     r"dragoman_(\w+_)?(service_(host|port(_\w+)?)|port_\d+_(tcp|udp|sctp)(_(proto|port|addr))?)"
 )
@@ -75,6 +82,11 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    # Not settings: the constants of a request's limits, of which `job_limits` makes a copy with a job's.
+    max_html_characters: ClassVar[int] = 2_000_000
+    """Of a page in `html`, most of which is no article."""
+    max_texts: ClassVar[int] = 128
 
     host: str = Field("127.0.0.1", description="The address to listen on; 0.0.0.0 for all.")
     port: int = Field(
@@ -142,24 +154,15 @@ class Settings(BaseSettings):
     max_loaded_models: int = Field(
         4, ge=1, description="Models in memory; beyond that the least recently used one is unloaded."
     )
-    max_batch_size: int = Field(64, ge=1, description="Sentences or windows in one batch, at most.")
-    preload: bool = Field(True, description="Load the two default models at the start.")
 
     max_request_characters: int = Field(
         200_000, ge=1, description="Characters over all texts of a request; beyond them 413."
     )
-    max_html_characters: int = Field(
-        2_000_000, ge=1, description="Characters of a page in `html`, most of which is no article."
-    )
-    max_texts: int = Field(128, ge=1, description="Items of `texts` in a request.")
     max_queued_requests: int = Field(
         64, ge=1, description="Requests that are worked on or wait for an engine; more get 429."
     )
     request_timeout_s: float = Field(
         120.0, gt=0, description="Seconds for all of a request's work; then it is cancelled, with 504."
-    )
-    heartbeat_s: float = Field(
-        2.0, gt=0, description="Seconds of silence in a stream before a comment is sent."
     )
 
     clients: ClientFamilies = Field(
@@ -200,32 +203,6 @@ class Settings(BaseSettings):
         "has no proxy in front answers to localhost and addresses alone.",
     )
 
-    max_glossary_bytes: int = Field(
-        64 << 20, ge=1, description="Bytes of all glossaries of a key, or of an address without one."
-    )
-    max_memory_bytes: int = Field(
-        64 << 20, ge=1, description="Bytes of the translation memory of a key, or of an address without one."
-    )
-    max_job_characters: int = Field(20_000_000, ge=1, description="Characters over all texts of a job.")
-    max_job_texts: int = Field(10_000, ge=1, description="Items of `texts` in a job.")
-    max_queued_jobs: int = Field(
-        1000,
-        ge=1,
-        description="Jobs in work or waiting; more get 429, except from a key that has none among them.",
-    )
-    max_queued_jobs_per_caller: int = Field(
-        100, ge=1, description="Jobs in work or waiting of one key, or of an address without one."
-    )
-    max_job_bytes: int = Field(
-        1 << 30, ge=1, description="Bytes that the jobs of a key, or of an address without one, may keep."
-    )
-    job_workers: int = Field(2, ge=1, description="Jobs that are worked on at the same time.")
-    job_batch_size: int = Field(
-        8,
-        ge=1,
-        description="Sentences or windows that a job asks for at a time: more is faster, and others wait "
-        "longer.",
-    )
     job_retention_s: float = Field(
         604_800.0, gt=0, description="Seconds for which an ended job and its result are kept."
     )
@@ -287,6 +264,10 @@ def _own(variables: Mapping[str, str | None], fields: list[str]) -> dict[str, An
     }
     known = sorted([DEBUG, *(f"{PREFIX}{field.upper()}" for field in fields)])
     for name in sorted(name.upper() for name in own if name.startswith(PREFIX.lower())):
+        if name.removeprefix(PREFIX) in REMOVED:
+            raise InvalidInput(
+                f"the environment has {name}, which is no longer a setting; unset it", field=name
+            )
         if name not in known:
             near = get_close_matches(name, known, n=1, cutoff=0.8)
             hint = f"; did you mean {near[0]}?" if near else ""

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from models.stage import LOADING, READY, Board
+from models.load_progress import LOADING, READY, Board
 from service.database import LOCK_TIMEOUT_S, private
 from service.errors import StoreUnavailable
 

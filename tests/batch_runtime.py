@@ -32,10 +32,10 @@ from models.engine.protocol import EngineStats, Output
 from models.errors import DeadlineExceeded, EngineFailed
 from models.languages import Languages
 from models.summarize.summarizer import Summarizer
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import Translator
-from service.cli import cli
-from service.commands.session import Session
+from service.cli.main import cli
+from service.cli.session import Session
 
 POISON = "✗"
 SLOW = "☡"

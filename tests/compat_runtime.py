@@ -22,7 +22,7 @@ from models.languages import Languages
 from models.loading import Store
 from models.steps import Outcome
 from models.summarize.summarizer import Summarizer
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import Translator
 from service.children import Children
 from service.glossaries import Glossaries
@@ -64,9 +64,7 @@ class CompatRuntime:
         self.pool = pool = Pool(self.languages, capitals, max_source_tokens=100_000, max_new_tokens=100_000)
         self.catalog = pool.catalog
         self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
-        self.memory = Memory(
-            settings.data_dir / "memory.sqlite", self.languages, max_bytes=settings.max_memory_bytes
-        )
+        self.memory = Memory(settings.data_dir / "memory.sqlite", self.languages)
         self.better = BetterModels(Betters(), pool.as_pool, cast(Store, pool.store), in_background=False)
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
@@ -116,10 +114,8 @@ class CompatRuntime:
 
 
 def settings(**given: Any) -> Settings:
-    return Settings(
-        **{"port": 0, "summarize_model": "facebook/bart-large-cnn", "max_texts": 8, "max_queued_requests": 4}
-        | given
-    )
+    own = {"port": 0, "summarize_model": "facebook/bart-large-cnn", "max_queued_requests": 4}
+    return Settings(**own | given).model_copy(update={"max_texts": 8})
 
 
 def main() -> None:

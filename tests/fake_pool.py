@@ -20,10 +20,10 @@ from models.entry import ModelEntry
 from models.errors import EngineFailed
 from models.hub import RepositoryNotFound
 from models.languages import Languages
+from models.load_progress import Board
 from models.loaded import TextModel
 from models.loading import Store
 from models.pool import ModelPool
-from models.stage import Board
 
 CHARACTERS_A_TOKEN = 5
 """What real tokens have, about: limits that are counted in tokens are meant so."""

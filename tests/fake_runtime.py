@@ -11,11 +11,11 @@ from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.steps import Usage
 from models.summarize.summarizer import Summary, SummarySentence, SummarySource
-from models.text.language import Detection, LanguageDetector
+from models.text.detect import Detection, LanguageDetector
 from models.text.span import Span
 from models.translate.translator import Segment, Translation
-from service.cli import cli
-from service.commands.session import Session
+from service.cli.main import cli
+from service.cli.session import Session
 
 POISON = "poison"
 """A text with this word meets a bug."""

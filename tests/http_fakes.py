@@ -36,13 +36,13 @@ from models.languages import Languages as RealLanguages
 from models.pool import ModelPool
 from models.steps import Generate, Outcome, Usage, Words
 from models.summarize.summarizer import Summary, SummaryRequest, SummarySentence, SummarySource
-from models.text.article.article import Dropped
-from models.text.language import Detection, LanguageDetector
+from models.text.article import Dropped
+from models.text.detect import Detection, LanguageDetector
 from models.text.span import Span
 from models.translate.translator import MemoryLookup, Segment, SegmentReady, Translation, TranslationRequest
 from service.children import Children
 from service.glossaries import Glossaries
-from service.http import connection
+from service.http import server
 from service.http.server import Server
 from service.keys import Keys
 from service.log import configure_log
@@ -65,20 +65,18 @@ PAUSES_S = {"!sleep": 2.5, "!nap": 1.0}
 CHILDREN = Children()
 
 
-def settings(**given: Any) -> Settings:
-    return Settings(
+def settings(*, max_html_characters: int = 1000, max_texts: int = 4, **given: Any) -> Settings:
+    """Settings with small limits, of which some are constants otherwise."""
+    made = Settings(
         **{
             "max_request_characters": 1000,
-            "max_html_characters": 1000,
-            "max_texts": 4,
             "max_queued_requests": 2,
-            "max_job_characters": 5000,
-            "max_job_texts": 100,
             "data_dir": Path(tempfile.gettempdir()) / f"dragoman-{uuid.uuid4()}",  # made if something is kept
             "port": 0,
         }
         | given
     )
+    return made.model_copy(update={"max_html_characters": max_html_characters, "max_texts": max_texts})
 
 
 @dataclass(frozen=True)
@@ -259,12 +257,10 @@ class FakeRuntime:
         self.glossaries = Glossaries(
             self.settings.data_dir / "glossaries.sqlite",
             RealLanguages.load(),
-            max_bytes=self.settings.max_glossary_bytes,
         )
         self.memory = Memory(
             self.settings.data_dir / "memory.sqlite",
             RealLanguages.load(),
-            max_bytes=self.settings.max_memory_bytes,
         )
         self.timeouts_s: list[float | None] = []
         self.loading = threading.Event()
@@ -302,10 +298,10 @@ class FakeRuntime:
 
 
 def main() -> None:
-    """Serve; the argument is JSON: settings, `closed`, `grace_s`, and how it starts: `loads`, `builds`."""
+    """Serve; the argument is JSON: settings, the server's constants, `closed`, `loads`, `builds`."""
     given = json.loads(sys.argv[1])
-    if (grace_s := given.pop("grace_s", None)) is not None:
-        connection.GRACE_S, connection.BYTES_PER_S = grace_s, 1 << 20
+    for name in ("IDLE_S", "CONNECTIONS"):
+        setattr(server, name, given.pop(name, getattr(server, name)))
     closed, loads, builds = Path(given.pop("closed")), given.pop("loads", True), given.pop("builds", True)
 
     def build(settings: Settings, on_batch: Callable[..., None]) -> FakeRuntime:

@@ -19,7 +19,7 @@ from models.checks.flag import Flag
 from models.errors import UnsupportedLanguage
 from models.steps import Usage
 from models.summarize.summarizer import SummaryRequest
-from models.text.language import Detection
+from models.text.detect import Detection
 from models.text.span import Span
 from models.translate.translator import Segment, SegmentReady, Translation, TranslationRequest
 from service.http.server import Server

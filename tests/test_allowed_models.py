@@ -10,7 +10,7 @@ from conftest import TinyHub
 
 from models.errors import ModelUnavailable, UnknownModel
 from models.hub import HubCache, RepositoryNotFound
-from service.cli import cli
+from service.cli.main import cli
 from service.http.app import create_app
 from service.runtime import Runtime
 from service.settings import Settings

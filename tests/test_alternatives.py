@@ -18,7 +18,7 @@ from test_jobs import ended, put
 from models.driver import run
 from models.engine.protocol import Generation, Output
 from models.languages import Languages
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import Translation, TranslationRequest, Translator
 from service.http.app import create_app
 from service.jobs.desk import Desk

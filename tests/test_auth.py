@@ -15,7 +15,7 @@ from http_fakes import FakeRuntime, settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.test import TestResponse
 
-import service.http.allowance
+import service.http.quotas
 import service.keys
 from models.errors import InvalidInput
 from service.http.app import create_app
@@ -357,7 +357,7 @@ def test_what_is_refused_or_fails_costs_nothing(text: str) -> None:
 def test_a_new_day_has_new_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     service_ = Service(anonymous_daily_characters=len(TEXT))
     assert [service_.work().status_code for _ in range(2)] == [200, 429]
-    monkeypatch.setattr(service.http.allowance, "_today", lambda: "2100-01-01")
+    monkeypatch.setattr(service.http.quotas, "_today", lambda: "2100-01-01")
     assert [service_.work().status_code for _ in range(2)] == [200, 429]
 
 

@@ -20,26 +20,26 @@ from hypothesis import strategies as st
 
 from models.errors import InvalidInput
 from models.summarize.summarizer import SummaryRequest
-from service.batch import jsonl, output, separated, source
-from service.batch.extra import MissingExtra
-from service.batch.output import JsonlOutput
-from service.batch.parquet import COLUMNS, ParquetInput
+from service.batch import readers
+from service.batch.readers import ParquetReader, csv_records, json_records, open_reader
 from service.batch.record import Content, FieldNames, Record
 from service.batch.row import Row
 from service.batch.window import UNIT_SIZES, WINDOW_SIZES, Size, windows
 from service.batch.work import ResultKeys, Work
+from service.batch.writers import COLUMNS, JsonlWriter, open_writer
+from service.errors import MissingExtra
 from service.settings import Settings
 
 NAMES = FieldNames()
 
 
 def read(path, names=NAMES, format_=None):
-    with source.opened(str(path), names, format_) as found:
+    with open_reader(str(path), names, format_) as found:
         return list(found.records())
 
 
 def lines_of(data):
-    return list(jsonl.records(io.BytesIO(data)))
+    return list(json_records(io.BytesIO(data)))
 
 
 # ------------------------------------------------------------------ JSON lines
@@ -84,7 +84,7 @@ def test_a_row_keeps_its_fields(fields, failed):
         if failed
         else Row(fields, "id", "my result", result='{"summary": "é"}')
     )
-    JsonlOutput(out).write([row])
+    JsonlWriter(out).write([row])
     (line,) = out.getvalue().splitlines()
     done = json.loads(line)
     if failed and "error" in fields:
@@ -100,7 +100,7 @@ def test_a_row_keeps_its_fields(fields, failed):
 def test_lone_surrogates_in_own_fields_are_kept():
     (record,) = lines_of(b'{"text": "a", "own": "\\udc00"}')
     out = io.BytesIO()
-    JsonlOutput(out).write([Row(record.fields, "id", "result", '"é"')])
+    JsonlWriter(out).write([Row(record.fields, "id", "result", '"é"')])
     assert json.loads(out.getvalue()) == {"text": "a", "own": "\udc00", "result": "é"}
 
 
@@ -134,7 +134,7 @@ def test_a_bad_record_says_what_is_wrong(line, field, said):
 
 
 def test_an_endless_line_is_not_read_into_memory(monkeypatch):
-    monkeypatch.setattr(jsonl, "MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(readers, "MAX_LINE_BYTES", 100)
     first, second = lines_of(b'{"text": "%s"}\n{"text": "b"}\n' % (b"a" * 1000))
     assert "longer than" in first.problem.message
     assert second.fields == {"text": "b"}
@@ -159,7 +159,7 @@ def test_compressed_input(tmp_path, suffix, format_):
     path.write_bytes(packed(plain[:15]) + packed(plain[15:]))  # in two parts, as programs append them
     if format_ == "csv":
         path.write_bytes(packed(plain))
-    with source.opened(str(path), NAMES) as found:
+    with open_reader(str(path), NAMES) as found:
         assert [record.fields["text"] for record in found.records()] == ["a", "b"]
         assert found.position() == found.size == path.stat().st_size
 
@@ -178,7 +178,7 @@ def test_compressed_output_is_the_same_each_time(tmp_path, suffix):
     out = tmp_path / f"out.jsonl{suffix}"
     contents = []
     for _ in range(2):
-        with output.opened(out) as file:
+        with open_writer(out) as file:
             file.write([Row({"id": i}, "id", "result", "1") for i in range(50)])
             assert not out.exists() or contents
         contents.append(out.read_bytes())
@@ -189,9 +189,9 @@ def test_compressed_output_is_the_same_each_time(tmp_path, suffix):
 
 def test_an_output_is_written_by_one_run_at_a_time(tmp_path):
     out = tmp_path / "out.jsonl"
-    with output.opened(out) as file:
+    with open_writer(out) as file:
         file.write([Row({"id": 1}, "id", "result", "1")])
-        with pytest.raises(InvalidInput, match="another run"), output.opened(out):
+        with pytest.raises(InvalidInput, match="another run"), open_writer(out):
             pass
     assert out.read_text() == '{"id": 1, "result": 1}\n'
 
@@ -221,7 +221,7 @@ def test_tsv_and_long_fields(tmp_path):
 
 def test_a_table_with_equal_names_is_refused():
     with pytest.raises(InvalidInput, match="two columns"):
-        list(separated.records(io.BytesIO(b"a,a\n1,2\n")))
+        list(csv_records(io.BytesIO(b"a,a\n1,2\n")))
 
 
 # ------------------------------------------------------------------ Parquet
@@ -241,7 +241,7 @@ def test_parquet_in(tmp_path):
         for i in range(1000)
     ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet", row_group_size=100)
-    with source.opened(str(tmp_path / "in.parquet"), NAMES) as found:
+    with open_reader(str(tmp_path / "in.parquet"), NAMES) as found:
         records = list(found.records())
         assert (found.size, found.position()) == (1000, 1000)
     assert records[7].fields == {
@@ -257,7 +257,7 @@ def test_parquet_in(tmp_path):
 
 def test_parquet_out(tmp_path):
     out = tmp_path / "out.parquet"
-    with output.opened(out) as file:
+    with open_writer(out) as file:
         file.write([Row({"id": 5, "own": "é"}, "id", "result", '{"summary": "Short."}')] * 1500)
         file.write([Row({"id": "x"}, "id", "result", error={"type": "t", "line": 2})])
     table = pq.read_table(out)
@@ -271,7 +271,7 @@ def test_parquet_out(tmp_path):
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtra, match=r"pip install 'dragoman\[parquet\]'"):
-        ParquetInput(tmp_path / "in.parquet")
+        ParquetReader(tmp_path / "in.parquet")
 
 
 def test_what_is_no_parquet_is_refused(tmp_path):

@@ -29,8 +29,8 @@ from service.batch.record import Content
 from service.batch.remembered import REMEMBERED_UNITS
 from service.batch.task import Task
 from service.batch.unit import Done, Kept, Unit
-from service.cli import cli
-from service.commands.session import Session
+from service.cli.main import cli
+from service.cli.session import Session
 from service.settings import Settings
 
 UNIT_SENTENCES = 8 * 5

@@ -17,9 +17,8 @@ from batch_program import Program, articles, until, written
 from places import DataSet, ObjectStore, WebServer
 
 from models.errors import InvalidInput
-from service.batch.extra import MissingExtra
-from service.batch.remote import Remote, RemoteFailed, shown, without_secrets
-from service.batch.staging import staged
+from service.batch.remote import Remote, RemoteFailed, shown, staged, without_secrets
+from service.errors import MissingExtra
 
 ARTICLES = articles(60)
 GOOD = [json.loads(line) for line in ARTICLES if line != "nonsense"]
@@ -143,7 +142,7 @@ def test_a_folder_of_articles(program, store, bucket, tmp_path):
     assert program.run(tmp_path / "press", tmp_path / "here.jsonl", "--summary", str(tmp_path / "run")) == 0
     assert program.run(f"s3://{bucket}/press/", tmp_path / "there.jsonl") == 0
     assert (tmp_path / "there.jsonl").read_bytes() == (tmp_path / "here.jsonl").read_bytes() != b""
-    assert "files left out: 1 .mp4" in program.said()
+    assert "files skipped: 1 .mp4" in program.said()
     assert not any("d.mp4" in each for each in store.asked)
     store.put(bucket, "press/../../up.txt", b"Outside.")
     assert program.run(f"s3://{bucket}/press", tmp_path / "there.jsonl", "--overwrite") == 2
@@ -190,7 +189,7 @@ def test_what_may_not_be_written_shows_at_once_or_is_kept(program, store, bucket
 
     store.denied = lambda request: request.startswith("PUT") and "partNumber" not in request
     assert program.run(source, out) == 1
-    assert "the same command puts it there" in program.said()
+    assert "the same command uploads them" in program.said()
     assert store.keys(bucket) == []
     program.forget(out)
     store.reset()
@@ -300,9 +299,9 @@ ERRORS = [
     ("s3://{bucket}/none.jsonl", "out.jsonl", 2, "cannot be read: it is not there"),
     ("s3://{bucket}/denied.jsonl", "out.jsonl", 1, "cannot be read: access is denied (403)"),
     ("in.jsonl", "s3://no-such-bucket/o.jsonl", 2, "cannot be written: there is no such bucket"),
-    ("in.jsonl", "s3://{bucket}/o.csv", 2, "{bucket}/o.csv would be JSON lines or Parquet: call it o.jsonl"),
-    ("in.jsonl", "s3://{bucket}", 2, "s3://{bucket} names no file"),
-    ("in.jsonl", "s3://{bucket}/folder/", 2, "s3://{bucket}/folder/ names no file"),
+    ("in.jsonl", "s3://{bucket}/o.csv", 2, "OUT is JSON Lines or Parquet: call it o.jsonl"),
+    ("in.jsonl", "s3://{bucket}", 2, "s3://{bucket} does not name a file"),
+    ("in.jsonl", "s3://{bucket}/folder/", 2, "s3://{bucket}/folder/ does not name a file"),
     ("s3://me:pw@{bucket}/in.jsonl", "o.jsonl", 2, "s3:// takes no credentials in the address; set AWS_ACC"),
     (
         "in.jsonl",

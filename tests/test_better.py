@@ -24,8 +24,8 @@ from models.languages import Languages
 from models.loading import Store
 from models.sets import load_sets
 from models.translate.translator import TranslationRequest
-from service.cli import cli
-from service.commands.sets import advice
+from service.cli.machine import advice
+from service.cli.main import cli
 from service.http.app import create_app
 from service.jobs import parts
 from service.runtime import Runtime
@@ -421,7 +421,6 @@ def test_one_worker_fetches_and_all_take_it(hub: Hub, catalog: Path, tmp_path: P
         models="auto",
         catalog=str(catalog),
         cache_dir=str(tmp_path / "cache"),
-        preload=False,
         device="cpu",
         threads=1,
     )
@@ -511,7 +510,7 @@ def test_a_batch_goes_on_with_the_models_that_it_began_with(hub: Hub, batch: Bat
     batch.texts.append("Talks go on.")
     done = batch.run()
     assert batch.models() == [BUNDLED] * 3, "one model for all of them"
-    assert "with which it began; --restart begins anew" in done.stderr and _downloads(hub) == []
+    assert "as it began with them; --restart starts over" in done.stderr and _downloads(hub) == []
     batch.run("--restart")
     assert batch.models() == [PAIR] * 3
     batch.texts.append("They met in Vienna.")

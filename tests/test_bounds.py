@@ -16,10 +16,10 @@ from http_fakes import FakeRuntime, settings
 from werkzeug.test import TestResponse
 
 from models.errors import Overloaded
-from service.http.admission import Shares
 from service.http.app import create_app
 from service.http.compat.huggingface import _PAIR
 from service.http.forms import PIECE_BYTES, _decoded
+from service.http.shares import Shares
 from service.keys import Keys
 from service.schemas.fields import MOST_ERRORS, InvalidFields
 from service.schemas.requests import parse_translate

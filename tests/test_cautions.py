@@ -9,8 +9,8 @@ from compat_runtime import CompatRuntime
 
 from models.catalog import Catalog
 from models.languages import Languages
-from service.cli import cli
-from service.commands.session import Session
+from service.cli.main import cli
+from service.cli.session import Session
 from service.http.app import create_app
 from service.settings import Settings
 

@@ -15,11 +15,11 @@ from models.choices import (
     Length,
 )
 from models.summarize.summarizer import SummaryRequest
-from service.commands.batch import batch
-from service.commands.check import check
-from service.commands.source import PACKED
-from service.commands.text import summarize, translate
-from service.documents.reading import SUFFIXES
+from service.cli.batch import batch
+from service.cli.check import check
+from service.cli.source import PACKED
+from service.cli.text import summarize, translate
+from service.documents.formats import SUFFIXES
 from service.schemas.documents import SummarizeForm
 from service.schemas.requests import SummarizeBody, TranslateBody
 

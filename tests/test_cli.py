@@ -16,9 +16,9 @@ from http_fakes import settings as http_settings
 from test_jobs_partial import SENTENCES, TEXT, TicketRuntime
 
 from models.errors import EngineFailed, UnsupportedLanguage
-from service.cli import cli
-from service.commands import text
-from service.commands.session import Session
+from service.cli import text
+from service.cli.main import cli
+from service.cli.session import Session
 from service.runtime import Runtime
 from service.settings import Settings
 
@@ -301,6 +301,9 @@ def test_an_unknown_variable_ends_every_command(article, arguments, monkeypatch)
     done = dragoman(*arguments, env={"DRAGOMAN_ANONIMOUS": "false"})
     assert done.exit_code == 2
     assert "DRAGOMAN_ANONIMOUS" in failure(done) and "did you mean DRAGOMAN_ANONYMOUS?" in failure(done)
+    done = dragoman(*arguments, env={"DRAGOMAN_MAX_BATCH_SIZE": "8"})
+    assert done.exit_code == 2
+    assert "DRAGOMAN_MAX_BATCH_SIZE, which is no longer a setting; unset it" in failure(done)
     done = dragoman(*arguments, env={"DRAGOMAN_SECRET_OF_SOMEBODY": "hush"})
     assert done.exit_code == 2 and "hush" not in done.stderr, "its value may be a secret"
 
@@ -379,7 +382,7 @@ main()
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
-def process(*arguments, module="service.cli", **options):
+def process(*arguments, module="service", **options):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     command = [sys.executable, "-W", "error::DeprecationWarning:service", "-m", module, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, timeout=60, env=environment, **options)
@@ -387,7 +390,7 @@ def process(*arguments, module="service.cli", **options):
 
 def test_help_is_quick_and_names_its_commands():
     slow = {"torch", "transformers", "pydantic", "rich", "flask"}
-    code = f"import sys, service.cli; print(*{slow} & set(sys.modules))"
+    code = f"import sys, service.cli.main; print(*{slow} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert loaded.stdout.strip() == ""
     done = process("--help")
@@ -437,7 +440,7 @@ def interrupted_at(number, monkeypatch, runtime, *arguments):
 
 def test_ctrl_c_prints_what_is_done(tickets, long_text, monkeypatch):
     done = interrupted_at(24, monkeypatch, tickets, long_text)
-    assert done.stderr.startswith("note: interrupted: 24 of 80 sentences are translated, the others stand as")
+    assert done.stderr.startswith("note: interrupted: 24 of 80 sentences are translated; the others are left")
     assert sum(cipher(each) in done.stdout for each in SENTENCES) == 24
     assert sum(each in done.stdout for each in SENTENCES) == 56
     told = json.loads(interrupted_at(24, monkeypatch, tickets, long_text, "--json").stdout)

@@ -17,9 +17,9 @@ from models.hub import FETCHED
 from models.inventory import bytes_on_disk, is_prepared
 from models.languages import Languages
 from models.loading import Store
-from service.cli import cli
-from service.commands import machine
-from service.commands.session import Session
+from service.cli import machine
+from service.cli.main import cli
+from service.cli.session import Session
 
 GB = 10**9
 SERVED, GGUF = "server:http://127.0.0.1:9/v1#m", "unsloth/Qwen3-4B-Instruct-2507-GGUF"
@@ -75,8 +75,7 @@ def test_a_sound_machine(doctor: Any) -> None:
             f"not here; unset DRAGOMAN_OFFLINE; then `dragoman models pull {HUB_ONLY}` gets it",
         ),
         ({}, {"DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY}, "summaries", "ok", "fetched at the first start"),
-        ({}, {"DRAGOMAN_TRANSLATE_MODEL": "nope"}, "translate", "problem", "no model 'nope'"),
-        ({}, {"DRAGOMAN_ENGINE": "generate"}, "translations", "ok", "as DRAGOMAN_ENGINE says"),
+        ({}, {"DRAGOMAN_TRANSLATE_MODEL": "nope"}, "translations", "problem", "no model 'nope'"),
         ({}, {"DRAGOMAN_TRANSLATE_MODEL": SERVED}, "translations", "problem", "cannot be reached"),
         ({}, {"DRAGOMAN_TRANSLATE_MODEL": GGUF}, "translations", "ok", "fetched at the first start; run by"),
         ({"has": False}, {}, "packages", "problem", "torch"),
@@ -125,9 +124,9 @@ def test_it_is_lines_for_people(tmp_path: Path) -> None:
 def test_it_imports_no_torch_without_a_gpu() -> None:
     code = """
 import sys
-from service.commands import machine
+from service.cli import machine
 machine.gpus, machine.unreachable = lambda: [], lambda url: None
-from service.cli import cli
+from service.cli.main import cli
 cli(["doctor"], standalone_mode=False)
 print(*{"torch", "transformers", "flask"} & set(sys.modules), file=sys.stderr)
 """

@@ -20,11 +20,10 @@ from models.checks.flag import Flag
 from models.errors import DragomanError, InvalidInput
 from models.text.span import Span
 from service import outbound
-from service.cli import cli
-from service.commands import address
-from service.commands.marks import counted, marked, reasons
-from service.commands.session import Session
-from service.commands.source import KNOWN
+from service.cli import source
+from service.cli.main import cli
+from service.cli.session import Session
+from service.cli.text import counted, marked, reasons
 from service.schemas.answers import SegmentPart
 
 PAGE = (
@@ -100,11 +99,11 @@ def test_the_result_is_written_to_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "output", "said"),
     [
-        ("a.txt", "a.txt", "is FILE itself"),
+        ("a.txt", "a.txt", "are the same file"),
         ("a.txt", "out.docx", "only of a .docx file"),
-        ("a.txt", "out.pdf", "comes back as text"),
+        ("a.txt", "out.pdf", "translated to plain text"),
         ("a.txt", "nowhere/out.txt", "there is no folder"),
-        ("report.docx", "report.docx", "is FILE itself"),
+        ("report.docx", "report.docx", "are the same file"),
     ],
 )
 def test_an_output_that_could_not_be_is_refused_at_once(
@@ -198,7 +197,7 @@ def site() -> Iterator[str]:
     ],
 )
 def test_an_address_is_a_file_by_its_type(site: str, path: str, name: str, text: str) -> None:
-    assert address.fetch(site + path, private=True, known=KNOWN) == (name, text.encode())
+    assert source.fetch(site + path, private=True) == (name, text.encode())
 
 
 @pytest.mark.parametrize(
@@ -214,9 +213,9 @@ def test_an_address_is_a_file_by_its_type(site: str, path: str, name: str, text:
 def test_what_cannot_be_read_is_told(
     site: str, path: str, error: type[Exception], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(address, "MOST_BYTES", 1999)
+    monkeypatch.setattr(source, "MOST_BYTES", 1999)
     with pytest.raises(error, match=said):
-        address.fetch(site + path, private=True, known=KNOWN)
+        source.fetch(site + path, private=True)
 
 
 def test_a_private_address_is_refused_even_if_a_public_one_leads_there(
@@ -226,13 +225,13 @@ def test_a_private_address_is_refused_even_if_a_public_one_leads_there(
     assert (done.exit_code, "--allow-private" in done.stderr) == (2, True)
     assert dragoman("summarize", f"{site}/page.html", "--allow-private").exit_code == 0
     monkeypatch.setattr(outbound, "is_public", lambda found: found == "127.0.0.1")
-    assert address.fetch(f"{site}/on", private=False, known=KNOWN)[0] == "page.html"
+    assert source.fetch(f"{site}/on", private=False)[0] == "page.html"
     with pytest.raises(InvalidInput, match=r"127\.0\.0\.2"):
-        address.fetch(f"{site}/away", private=False, known=KNOWN)
+        source.fetch(f"{site}/away", private=False)
 
 
 def test_an_address_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(address, "WHOLE_S", 0.3)
+    monkeypatch.setattr(source, "WHOLE_S", 0.3)
 
     class Drip(Pages):
         def do_GET(self) -> None:
@@ -248,7 +247,7 @@ def test_an_address_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         with pytest.raises(DragomanError, match="did not come whole"):
-            address.fetch(f"http://127.0.0.1:{server.server_address[1]}/", private=True, known=KNOWN)
+            source.fetch(f"http://127.0.0.1:{server.server_address[1]}/", private=True)
         server.shutdown()
         thread.join()
 

@@ -11,7 +11,7 @@ from http_fakes import FakeRuntime, settings
 
 from models.errors import InvalidInput
 from service import suggestions
-from service.cli import cli
+from service.cli.main import cli
 from service.errors import StoreUnavailable
 from service.glossary_tables import Dictionary
 from service.http.app import create_app

@@ -17,10 +17,10 @@ from werkzeug.test import TestResponse
 from models.checks.flag import Flag
 from models.text.span import Span
 from models.translate.translator import Segment
-from service.cli import cli
-from service.commands.session import Session
-from service.documents.document import Comment
-from service.documents.reading import read_document
+from service.cli.main import cli
+from service.cli.session import Session
+from service.documents import read_document
+from service.documents.formats import Comment
 from service.http.app import create_app
 from service.work.flagged import comments_on, counts
 

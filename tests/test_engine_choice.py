@@ -27,8 +27,8 @@ from models.engine_choice import Device, EngineChoice, EngineMaker, kind_of
 from models.errors import EngineFailed, ModelUnavailable, NotConvertible
 from models.languages import Languages
 from models.pool import ModelPool
-from service.cli import cli
-from service.commands.session import Session
+from service.cli.main import cli
+from service.cli.session import Session
 
 GB = 1 << 30
 H100 = Card("H100", (9, 0), 80 * GB)

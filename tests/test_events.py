@@ -15,7 +15,7 @@ from models.languages import Languages
 from models.pool import ModelPool
 from models.steps import Event, Outcome, Steps, Words
 from models.summarize.summarizer import SentenceReady, Summarizer, SummaryRequest
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import SegmentReady, TranslationRequest, Translator
 
 T = TypeVar("T")

@@ -8,14 +8,14 @@ import sys
 import pytest
 
 from models import cpu
-from service.commands.session import ARENAS
+from service.cli.session import ARENAS
 
 CORES = cpu.whole(cpu.usable())
 
 PROGRAM = """
 import ctypes, sys, threading
 from models import cpu
-from service.commands.session import prepare_process
+from service.cli.session import prepare_process
 
 if sys.argv[1] == "prepared":
     prepare_process()

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from http_fakes import FakeRuntime, Task, settings
 
 from models.languages import Languages
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import TranslationRequest
 from service.glossaries import Glossaries
 from service.glossary_tables import Dictionary
@@ -145,7 +145,8 @@ def test_entries_are_counted_like_a_text(tmp_path: Path) -> None:
 
 
 def test_a_glossary_over_the_caller_s_bytes_is_refused(tmp_path: Path) -> None:
-    runtime = FakeRuntime(settings(data_dir=tmp_path, max_glossary_bytes=200))
+    runtime = FakeRuntime(settings(data_dir=tmp_path))
+    runtime.glossaries = Glossaries(tmp_path / "glossaries.sqlite", Languages.load(), max_bytes=200)
     client = create_app(runtime).test_client()  # type: ignore[arg-type]
     assert client.post("/v1/glossaries", json=CAPITALS).status_code == 201
     refused = client.post("/v1/glossaries", json=CAPITALS)

@@ -98,8 +98,9 @@ def test_an_error_after_it_is_the_last_event(
     assert f"POST /v1/summarize {status} " in caplog.text, "the log has how it ended"
 
 
-def test_silence_is_filled_and_the_deadline_holds() -> None:
-    runtime = FakeRuntime(settings(request_timeout_s=0.6, heartbeat_s=0.1))
+def test_silence_is_filled_and_the_deadline_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.http.streaming.HEARTBEAT_S", 0.1)
+    runtime = FakeRuntime(settings(request_timeout_s=0.6))
     client = create_app(runtime).test_client()
     response = client.post("/v1/summarize", json={"text": "!never", "stream": True})
     assert response.text.startswith(": at work\n\n: at work\n\n")
@@ -108,8 +109,9 @@ def test_silence_is_filled_and_the_deadline_holds() -> None:
     assert all(future.cancelled() for future in runtime.tasks.engine.futures)
 
 
-def test_a_stream_that_nobody_reads_on_frees_its_place() -> None:
-    runtime = FakeRuntime(settings(heartbeat_s=0.05))
+def test_a_stream_that_nobody_reads_on_frees_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.http.streaming.HEARTBEAT_S", 0.05)
+    runtime = FakeRuntime(settings())
     client = create_app(runtime).test_client()
     response = client.post("/v1/summarize", json={"text": "!never", "stream": True}, buffered=False)
     assert "dragoman_requests_in_work 1.0" in client.get("/metrics").text
@@ -125,7 +127,7 @@ def test_a_stream_that_nobody_reads_on_frees_its_place() -> None:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = ServerProcess(tmp_path_factory.mktemp("server"), heartbeat_s=0.5)
+    server = ServerProcess(tmp_path_factory.mktemp("server"))
     yield server
     server.kill()
 

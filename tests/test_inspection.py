@@ -18,8 +18,8 @@ from models.inspection import inspect, require_fit
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
-from service.cli import cli
-from service.commands.session import Session
+from service.cli.main import cli
+from service.cli.session import Session
 from service.settings import Settings
 
 BUNDLED = ("dragoman/extractive", "dragoman/gemma3-270m-translate")

@@ -18,6 +18,12 @@ from service.http.app import create_app
 from service.jobs.desk import Desk
 
 
+@pytest.fixture(autouse=True)
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.limits.MAX_JOB_CHARACTERS", 5000)
+    monkeypatch.setattr("service.limits.MAX_JOB_TEXTS", 100)
+
+
 @pytest.fixture
 def runtime(tmp_path: Path) -> FakeRuntime:
     return FakeRuntime(settings(data_dir=tmp_path / "data"))
@@ -248,16 +254,20 @@ def test_more_is_taken_than_by_the_direct_route(client: FlaskClient) -> None:
     put(client, task="summarize", texts=["a"] * 100)
 
 
-def test_a_body_may_be_larger_than_the_direct_route_s(tmp_path: Path) -> None:
-    runtime = FakeRuntime(settings(data_dir=tmp_path, max_job_characters=200_000))
+def test_a_body_may_be_larger_than_the_direct_route_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.limits.MAX_JOB_CHARACTERS", 200_000)
+    runtime = FakeRuntime(settings(data_dir=tmp_path))
     client = create_app(runtime).test_client()
     text = "é" * 200_000  # as JSON 1.2 megabytes; the direct route reads 0.1
     assert client.post("/v1/summarize", json={"text": text}).json["type"] == "/problems/body-too-large"
     put(client, task="summarize", text=text)
 
 
-def test_a_full_queue_refuses(tmp_path: Path) -> None:
-    client = create_app(FakeRuntime(settings(data_dir=tmp_path, max_queued_jobs=1))).test_client()
+def test_a_full_queue_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.jobs.room.MAX_QUEUED_JOBS", 1)
+    client = create_app(FakeRuntime(settings(data_dir=tmp_path))).test_client()
     address = put(client, task="summarize", text="One.")
     response = client.post("/v1/jobs", json={"task": "summarize", "text": "Two."})
     assert (response.status_code, response.headers["Retry-After"]) == (429, "30")

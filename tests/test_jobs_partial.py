@@ -17,7 +17,7 @@ from models.driver import Driver
 from models.engine.protocol import Generation, Output
 from models.languages import Languages
 from models.steps import Event
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import SegmentReady, TranslationRequest, Translator
 from service.http.app import create_app
 from service.jobs import parts
@@ -53,7 +53,7 @@ class TicketRuntime(FakeRuntime):
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> TicketRuntime:
-    return TicketRuntime(settings(data_dir=tmp_path / "data", max_job_characters=20_000))
+    return TicketRuntime(settings(data_dir=tmp_path / "data"))
 
 
 @pytest.fixture

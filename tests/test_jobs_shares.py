@@ -39,8 +39,9 @@ def _send(client: FlaskClient, headers: dict[str, str], body: Any = ONE, address
 # ---------------------------------------------------------------------- the queue
 
 
-def test_one_caller_does_not_fill_the_queue(tmp_path: Path) -> None:
-    client, _, keys = _open(tmp_path, max_queued_jobs_per_caller=2)
+def test_one_caller_does_not_fill_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.jobs.room.MAX_QUEUED_JOBS_PER_CALLER", 2)
+    client, _, keys = _open(tmp_path)
     assert [_send(client, keys["ann"]) for _ in range(3)] == [202, 202, 429]
     assert [_send(client, keys["bob"]) for _ in range(3)] == [202, 202, 429]
     assert [_send(client, {}, address="192.0.2.1") for _ in range(3)] == [202, 202, 429]
@@ -49,15 +50,17 @@ def test_one_caller_does_not_fill_the_queue(tmp_path: Path) -> None:
     assert "2 jobs of this caller wait already, of at most 2" in refused.json["detail"]
 
 
-def test_a_full_queue_takes_a_key_s_first_job(tmp_path: Path) -> None:
-    client, _, keys = _open(tmp_path, max_queued_jobs=2)
+def test_a_full_queue_takes_a_key_s_first_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.jobs.room.MAX_QUEUED_JOBS", 2)
+    client, _, keys = _open(tmp_path)
     assert [_send(client, {}, address=f"192.0.2.{i}") for i in range(3)] == [202, 202, 429]
     assert [_send(client, keys["ann"]) for _ in range(2)] == [202, 429]
     assert [_send(client, keys["bob"]) for _ in range(2)] == [202, 429]
 
 
-def test_each_caller_has_a_share_of_the_disk(tmp_path: Path) -> None:
-    client, desk, keys = _open(tmp_path, max_job_bytes=1500)
+def test_each_caller_has_a_share_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.jobs.room.MAX_JOB_BYTES", 1500)
+    client, desk, keys = _open(tmp_path)
     large = {"task": "summarize", "text": "é" * 500}
     assert [_send(client, keys["ann"], large) for _ in range(2)] == [202, 429]
     assert _send(client, keys["bob"], large) == 202
@@ -122,7 +125,8 @@ def slow(
     monkeypatch.setattr(runner, "TURN_S", 0.0)
     monkeypatch.setattr(runner, "TURN_TO_BEGINNING", 0.0)
     monkeypatch.setattr(runner, "LOOK_FOR_TURNS_S", 0.05)
-    runtime = JournalRuntime(settings(data_dir=tmp_path, job_workers=1), tmp_path / "journal", pause_s=0.1)
+    monkeypatch.setattr("service.jobs.desk.JOB_WORKERS", 1)
+    runtime = JournalRuntime(settings(data_dir=tmp_path), tmp_path / "journal", pause_s=0.1)
     desk = Desk(runtime)
     yield create_app(runtime, desk=desk).test_client(), desk, runtime
     desk.runner.close()

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 import service.keys
 from models.errors import InvalidInput
-from service.cli import cli
+from service.cli.main import cli
 from service.errors import RevokedKey, StoreUnavailable, UnknownKey
 from service.keys import FILE, Keys
 from service.rate import checked_rate
@@ -130,7 +130,7 @@ def test_a_key_is_printed_once_and_works(data_dir: Path) -> None:
     done = dragoman("create", "newsroom", "--rate", "60/minute", "--daily-characters", "5")
     secret = done.stdout.strip()
     assert (done.exit_code, Keys(data_dir).find(secret).name) == (0, "newsroom")
-    assert "it is not shown again" in done.stderr
+    assert "it will not be shown again" in done.stderr
     shown = dragoman("list")
     assert "newsroom" in shown.stdout and "60/minute" in shown.stdout and secret not in shown.stdout
 
@@ -162,7 +162,7 @@ def test_wrong_use_is_said_in_a_line(data_dir: Path) -> None:
     ):
         done = dragoman(*arguments)
         assert (done.exit_code, done.stdout) == (2, "") and said in done.stderr
-    assert dragoman("list").stderr == "there are no keys\n"
+    assert dragoman("list").stderr == "no keys\n"
     assert not list(data_dir.iterdir())
 
 

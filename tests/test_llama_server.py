@@ -41,7 +41,7 @@ from models.loading import Store
 from models.pool import ModelPool
 from models.server_model import ServerCodec, in_characters
 from models.sets import load_sets
-from service.cli import cli
+from service.cli.main import cli
 
 pytest.importorskip("xllamacpp")
 

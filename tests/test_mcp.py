@@ -12,8 +12,8 @@ from compat_server import CompatServer
 from http_fakes import FakeRuntime, settings
 from mcp import Client, StdioServerParameters, stdio_client
 
-from service.cli import cli
-from service.commands.mcp import tools
+from service.cli.main import cli
+from service.cli.serve import run_tool
 from service.http.app import create_app
 from service.settings import Settings
 from service.work.tools import tool_server
@@ -62,7 +62,7 @@ def test_over_http(compat_server: CompatServer) -> None:
 
 def test_by_a_runtime_of_its_own() -> None:
     runtime: Any = CompatRuntime(Settings(summarize_model="facebook/bart-large-cnn"))
-    require_answers(call(lambda: tool_server(tools(runtime)), all_tools))
+    require_answers(call(lambda: tool_server(run_tool(runtime)), all_tools))
 
 
 def test_over_standard_input() -> None:
@@ -103,7 +103,7 @@ def test_keys_are_as_elsewhere() -> None:
 
 
 def test_without_the_extra_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.commands.mcp.has", lambda _: False)
+    monkeypatch.setitem(sys.modules, "mcp", None)
     monkeypatch.setattr("service.http.compat.mcp.find_spec", lambda _: None)
     done = CliRunner().invoke(cli, ["mcp"])
     assert (done.exit_code, "dragoman[mcp]" in done.stderr) == (1, True)

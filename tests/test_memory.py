@@ -15,7 +15,7 @@ from lxml import etree
 from models.driver import run
 from models.errors import InvalidInput
 from models.languages import Languages
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.sentence import MemoryMatch
 from models.translate.translator import Translation, TranslationRequest, Translator
 from service import memory as memory_module

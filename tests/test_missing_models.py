@@ -22,7 +22,7 @@ from models.hub import CONNECTS_WITHIN_S
 from models.languages import Languages
 from models.loading import Store
 from models.translate.route import cautions
-from service.cli import cli
+from service.cli.main import cli
 from service.http.app import create_app
 from service.runtime import Runtime
 from service.settings import Settings

@@ -19,7 +19,7 @@ from models.languages import Languages
 from models.pool import ModelPool
 from models.steps import Outcome, Steps
 from models.summarize.summarizer import Summarizer, SummaryRequest
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import TranslationRequest, Translator
 from service.http.compat.openai import Delta, Segments, Sentences, written
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from service.cli import cli
+from service.cli.main import cli
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -55,10 +55,10 @@ def test_settings_are_documented_as_they_are(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_settings_in_force_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DRAGOMAN_MAX_TEXTS", "7")
+    monkeypatch.setenv("DRAGOMAN_MAX_QUEUED_REQUESTS", "7")
     monkeypatch.setenv("DRAGOMAN_CALLBACK_SECRET", "a secret of ours")
     shown = CliRunner().invoke(cli, ["settings"]).output
-    assert "DRAGOMAN_MAX_TEXTS (128, now 7)" in shown
+    assert "DRAGOMAN_MAX_QUEUED_REQUESTS (64, now 7)" in shown
     assert "a secret of ours" not in shown
 
 

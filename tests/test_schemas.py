@@ -13,8 +13,8 @@ from models.checks.flag import Flag
 from models.errors import InvalidInput
 from models.steps import Timings, Usage
 from models.summarize.summarizer import Summary, SummaryRequest, SummarySentence, SummarySource
-from models.text.article.article import Dropped
-from models.text.language import Detection
+from models.text.article import Dropped
+from models.text.detect import Detection
 from models.text.span import Span
 from models.translate.translator import Segment, Term, Translation, TranslationRequest
 from service.errors import TooLong, TooManyTexts

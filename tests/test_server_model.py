@@ -31,7 +31,7 @@ from models.errors import (
 from models.languages import Languages
 from models.server_model import Answer, ServerCodec, ServerEngine, cleaned, in_characters
 from service.batch import lanes
-from service.cli import cli
+from service.cli.main import cli
 from service.http.app import create_app
 from service.problems import kind_of
 from service.runtime import Runtime

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from models.catalog import Catalog
 from models.languages import Languages
 from models.sets import fitting, load_sets
-from service.cli import cli
-from service.commands import machine
+from service.cli import machine
+from service.cli.main import cli
 from service.settings import Settings
 
 GB = 10**9

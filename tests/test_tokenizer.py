@@ -13,9 +13,9 @@ from transformers import GenerationConfig
 
 from models.codec import InstructCodec, Purpose, base_decoding, codec_of
 from models.entry import ModelEntry
+from models.hf_import import load_tokenizer
 from models.languages import Languages
 from models.loading import Store
-from models.originals import load_tokenizer
 from models.tokenizer import PieceTokenizer, RustTokenizer, read_back, write_down
 
 PARTS = ["</s>", "<unk>", "<pad>", "<s>", ">>fra<<", "__fr__", "<2fr>", "<n>", "<extra_id_0>", "<|im_end|>"]

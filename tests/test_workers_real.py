@@ -81,7 +81,6 @@ def server(hub: Hub, tiny_hub: TinyHub, tmp_path_factory: pytest.TempPathFactory
         catalog=str(catalog),
         cache_dir=str(folder / "cache"),
         translate_model="tiny/marian",
-        preload=False,  # the other one is never used
         device="cpu",
         threads=1,
     )

@@ -17,7 +17,7 @@ from models import cpu
 from models.entry import ModelEntry
 from models.errors import NotConvertible
 from models.families import FAMILIES, Pooling
-from models.originals import one_at_a_time
+from models.hf_import import one_at_a_time
 from models.tokenizer import RustTokenizer
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from models.errors import DeadlineExceeded, EngineFailed, InvalidInput
 from models.loaded import TextModel
 from models.pool import ModelPool
 from models.steps import Event, Gather, Generate, Steps, Usage
-from models.text.sentences.pack import split_long
+from models.text.sentences import split_long
 from models.text.span import Span
 from models.text.terms import Held, Masked, is_free, look_up, mask, masks_in, unmask, without_masks
 from models.translate.confidence import coefficients, signs_of

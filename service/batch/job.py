@@ -11,20 +11,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from models.text.language import LanguageDetector
-from service.batch import output, source
+from models.text.detect import LanguageDetector
+from service.batch import writers
 from service.batch.findings import Findings, summary
-from service.batch.folder import Folder
 from service.batch.lanes import Lanes, UnitWork
-from service.batch.output import JsonlOutput
+from service.batch.preflight import Survey, measured_rate, survey
 from service.batch.progress import PlainProgress, described, progress
+from service.batch.readers import FolderReader, Format, Reader, open_reader
 from service.batch.record import FieldNames, Record
 from service.batch.remote import shown
 from service.batch.row import RowOutput
 from service.batch.run import BatchRun, RowNames, TooManyErrors
-from service.batch.source import RecordSource
 from service.batch.store import ResultStore
-from service.batch.survey import Survey, measured_rate, survey
 from service.batch.tally import Tally
 from service.batch.unit import Doer, Kept, UnitMemory
 from service.batch.window import UNIT_SIZES, WINDOW_SIZES, Window, windows
@@ -38,7 +36,7 @@ class Where:
 
     infile: str
     out: str
-    format: source.Format | None = None
+    format: Format | None = None
     cache: Path | None = None
     log: Path | None = None
     summary: Path | None = None
@@ -117,7 +115,7 @@ class BatchJob:
         """Run the batch to its end. Raises TooManyErrors and InvalidInput."""
         where, how = self._where, self._how
         with ExitStack() as stack:
-            found = stack.enter_context(source.opened(where.infile, how.fields, where.format))
+            found = stack.enter_context(open_reader(where.infile, how.fields, where.format))
             own_windows = self._windows(found)
             store = stack.enter_context(self._store(where.cache))
             out = stack.enter_context(_output(where.out))
@@ -135,7 +133,7 @@ class BatchJob:
             )
             with self._told_at_the_end(run.tally, watcher):
                 run.go(own_windows)
-                run.tally.left_out = found.left_out if isinstance(found, Folder) else {}
+                run.tally.left_out = found.left_out if isinstance(found, FolderReader) else {}
                 if run.tally.made:
                     store.keep_number(self._rate_name, run.tally.characters / run.tally.seconds)
         if how.forget and where.cache is not None:
@@ -146,7 +144,10 @@ class BatchJob:
         """Look through the input, and run a sample if no earlier run tells the rate."""
         where, how = self._where, self._how
         cache = where.cache if where.cache is not None and where.cache.exists() else None
-        with source.opened(where.infile, how.fields, where.format) as found, ResultStore(cache) as store:
+        with (
+            open_reader(where.infile, how.fields, where.format) as found,
+            ResultStore(cache) as store,
+        ):
             seen = survey(self._windows(found), store, detector)
             rate = store.number(self._rate_name) or None
         if rate is not None:
@@ -157,7 +158,7 @@ class BatchJob:
         how = self._how
         return Lanes(UnitWork(self._work, self._outputs, memory, how.record_timeout_s, how.device))
 
-    def _windows(self, found: RecordSource) -> Iterator[Window]:
+    def _windows(self, found: Reader) -> Iterator[Window]:
         """Return the input's windows, once the first one is read, so that a wrong field is told at once."""
         how = self._how
         every = windows(found, how.fields, self._keys, how.rows.taken, WINDOW_SIZES[how.device])
@@ -251,7 +252,7 @@ class _RunWatchers:
 @contextmanager
 def _output(out: str) -> Iterator[RowOutput]:
     if out == "-":
-        yield JsonlOutput(sys.stdout.buffer)
+        yield writers.JsonlWriter(sys.stdout.buffer)
         return
-    with output.opened(Path(out)) as file:
+    with writers.open_writer(Path(out)) as file:
         yield file

@@ -14,10 +14,10 @@ from typing import Any
 from models.driver import CancelToken, Driver, Effort, PendingGeneration, Turns
 from models.engine.protocol import Output
 from models.errors import DeadlineExceeded, DragomanError, EngineGone, ServerUnavailable
-from service.batch.jsonl import dumps
 from service.batch.record import Content
 from service.batch.unit import Done, Kept, Unit, UnitMemory
 from service.batch.work import Result, Work, row_error
+from service.batch.writers import dumps
 from service.work.outputs import OutputKeys
 
 log = logging.getLogger(__name__)

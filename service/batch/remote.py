@@ -1,17 +1,29 @@
-"""Addresses of object stores and of the web, and what fsspec has at them. Knows no batch.
+"""Addresses of object stores and of the web: what a batch reads there, and what it writes there.
 
-What is said of an address, in errors too, has no password and no signature in it.
+A batch whose IN or OUT is at an address works in a folder of this machine: IN is fetched into it, OUT is
+written in it, as if both were files here, and put at its address when it is whole. The folder's name depends
+on OUT alone, so the same command goes on where it was broken off. What is said of an address, in errors too,
+has no password and no signature in it.
+
+The command line imports this module at its start, and so it imports readers and writers only when it runs.
 """
 
 import errno
+import hashlib
 import re
-from collections.abc import Iterator, Mapping
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from models.errors import DragomanError, InvalidInput
-from service.batch.extra import needed
+from service.documents.formats import SUFFIXES
+from service.errors import import_extra
 
 LIBRARIES = {"s3": "s3fs", "gs": "gcsfs", "hf": "huggingface_hub", "https": "aiohttp", "http": "aiohttp"}
 """What fsspec needs for each kind of address that is read."""
@@ -41,7 +53,7 @@ SHOWN = 200
 
 
 class RemoteFailed(DragomanError):
-    """What is at an address cannot be had, or not written; `passing` if another try may go well."""
+    """An address cannot be read or written; `passing` if another try may succeed."""
 
     def __init__(self, message: str, *, passing: bool = False):
         super().__init__(message)
@@ -81,8 +93,8 @@ class Remote:
         url = self.scheme + url[len(self.scheme) :]
         path = url.partition("?")[0] if self.is_web else url
         self.name = PurePosixPath(path.partition("://")[2]).name or "input"
-        system = needed("fsspec", what=f"{self.scheme}://", extra="remote")
-        library = needed(LIBRARIES[self.scheme], what=f"{self.scheme}://", extra="remote")
+        system = import_extra("fsspec", what=f"{self.scheme}://", extra="remote")
+        library = import_extra(LIBRARIES[self.scheme], what=f"{self.scheme}://", extra="remote")
         with self.failing("read"):
             self.system = system.filesystem(self.scheme, **self._options(library))
             self.path = self.system._strip_protocol(url)  # its `url_to_fs` would follow `::` to other systems
@@ -114,7 +126,7 @@ class Remote:
         return True
 
     def require_writable(self) -> None:
-        """Begin to write it, and leave that: nobody sees it, and what may not be written shows now."""
+        """Begin to write it and stop: nobody sees it, and a missing permission shows now."""
         with self.failing("written"):
             if self.scheme == "hf":
                 self._hub().whoami()  # whether it may write this very place, only writing tells
@@ -126,7 +138,7 @@ class Remote:
                 begun.discard()
 
     def put(self, file: Path) -> None:
-        """Write all of a file; nobody sees it before it is whole."""
+        """Write all of a file; nobody sees it before it is complete."""
         with self.failing("written"):
             if self.scheme == "hf":  # fsspec's own way would write what is there when it is interrupted
                 self._hub().upload_file(path_or_fileobj=str(file), **self._hub_place())
@@ -144,7 +156,7 @@ class Remote:
             raise _failure(error, self, done) from None  # theirs have addresses in them, with signatures
 
     def _hub(self) -> Any:
-        return needed("huggingface_hub", what="hf://", extra="remote").HfApi()
+        return import_extra("huggingface_hub", what="hf://", extra="remote").HfApi()
 
     def _hub_place(self) -> dict[str, Any]:
         at = self.system.resolve_path(self.path)
@@ -216,3 +228,305 @@ def _status(error: BaseException) -> int | None:
         if found is None and type(error).__module__.startswith("gcsfs"):
             found = getattr(error, "code", None)
     return int(found) if isinstance(found, int | str) and str(found).isdecimal() else None
+
+
+# ---------------------------------------------------------------------- fetching
+
+# A file lies at VERSION/NAME: one that is there is whole and of that version. Until then it is NAME.part.
+
+PIECE_BYTES = 8 * 2**20
+"""Read at once; where a server is asked for ranges, a request each."""
+
+FILES_AT_ONCE = 8
+
+TRIES = 6
+"""In a row, without a byte."""
+
+WAIT_S = 0.5
+"""Before the second try; each time twice as long."""
+
+Progress = Callable[[int, int], None]
+"""Is told how many bytes are here, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class _RemoteFile:
+    """A file at an address."""
+
+    path: str
+    """As its file system has it."""
+    name: PurePosixPath
+    """Inside the folder that is fetched, or its own."""
+    size: int | None
+    version: str | None
+    """None if nothing tells."""
+
+
+def fetch(remote: Remote, folder: Path, progress: Progress) -> Path:
+    """Return the file or folder that has what is at the address now, inside `folder`, which has nothing else.
+
+    Of a folder's files those that are no articles are empty here. Raises RemoteFailed and InvalidInput.
+    """
+    files, is_folder = _listed(remote)
+    version = _version(files)
+    for other in folder.iterdir() if folder.exists() else ():
+        if version is None or other.name != version:
+            shutil.rmtree(other)
+    root = folder / (version or "unknown")
+    place = root / remote.name
+    (place if is_folder else root).mkdir(parents=True, exist_ok=True)
+    wanted = [(each, place / each.name if is_folder else place) for each in files]
+    if is_folder:
+        for each, target in wanted:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if each.name.suffix.lower() not in SUFFIXES:
+                target.touch()
+    todo = [(each, target) for each, target in wanted if not target.is_file()]
+    _Download(remote, folder, todo, progress).run()
+    if todo and version is not None and _version(_listed(remote)[0]) != version:
+        raise RemoteFailed(f"{remote.shown} changed during the download; the same command downloads it again")
+    return place
+
+
+def _listed(remote: Remote) -> tuple[list[_RemoteFile], bool]:
+    """Return the files at the address, and whether it is a folder."""
+    info = remote.info()
+    if info["type"] != "directory":
+        return [_file(remote.path, PurePosixPath(remote.name), info)], False
+    with remote.failing("read"):
+        found = remote.system.find(remote.path, detail=True)
+    files = []
+    for path, each in sorted(found.items()):
+        if each["type"] != "file" or path.endswith("/"):  # some tools make an empty file for a folder
+            continue
+        inner = path.removeprefix(remote.path).removeprefix("/")
+        if any(part in ("", ".", "..") for part in inner.split("/")) or "\0" in inner:
+            raise InvalidInput(f"{remote.shown} has a file {inner!r}, which no folder here can have")
+        files.append(_file(path, PurePosixPath(inner), each))
+    return files, True
+
+
+def _file(path: str, name: PurePosixPath, info: Mapping[str, Any]) -> _RemoteFile:
+    facts = [f"{fact}={info[fact]}" for fact in VERSIONS if info.get(fact)]
+    return _RemoteFile(path, name, info.get("size"), " ".join(facts) or None)
+
+
+def _version(files: Sequence[_RemoteFile]) -> str | None:
+    """Return a name that is equal for equal files; None if nobody can tell."""
+    if any(each.version is None for each in files):
+        return None
+    return hashlib.sha256(
+        repr([(each.path, each.size, each.version) for each in files]).encode()
+    ).hexdigest()[:16]
+
+
+class _Download:
+    """Files on their way."""
+
+    def __init__(
+        self, remote: Remote, folder: Path, todo: Sequence[tuple[_RemoteFile, Path]], progress: Progress
+    ):
+        self._remote = remote
+        self._todo = todo
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._is_stopped = False
+        self._here = sum(_length(_part(target)) for _, target in todo)
+        self._all = sum(each.size or 0 for each, _ in todo)
+        free = shutil.disk_usage(folder).free
+        if self._all - self._here > free:
+            raise RemoteFailed(
+                f"{remote.shown} has {self._all:,} bytes, and {free:,} bytes are free in the cache; "
+                "set DRAGOMAN_CACHE_DIR to another folder"
+            )
+
+    def run(self) -> None:
+        """Fetch them."""
+        self._progress(self._here, self._all)
+        with ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="fetch") as threads:
+            futures = [threads.submit(self._fetch, each, target) for each, target in self._todo]
+            try:
+                for future in futures:
+                    future.result()
+            except BaseException:
+                self._is_stopped = True
+                threads.shutdown(cancel_futures=True)
+                raise
+
+    def _fetch(self, file: _RemoteFile, target: Path) -> None:
+        part = _part(target)
+        failed = 0
+        while not self._is_stopped:
+            before = _length(part)
+            try:
+                with self._remote.failing("read"):
+                    self._read_on(file, part)
+                break
+            except RemoteFailed as error:
+                failed = 1 if _length(part) > before else failed + 1
+                if not error.passing or failed == TRIES:
+                    raise
+                time.sleep(WAIT_S * 2 ** (failed - 1))
+        if self._is_stopped:
+            return
+        if file.size is not None and _length(part) != file.size:
+            part.unlink()
+            raise RemoteFailed(
+                f"{self._remote.shown} changed during the download; the same command downloads it again"
+            )
+        part.replace(target)
+
+    def _read_on(self, file: _RemoteFile, part: Path) -> None:
+        start = _length(part) if file.size is not None and file.version is not None else 0
+        with part.open("ab") as here:
+            here.truncate(start)
+            if start == file.size:
+                return
+            with _opened(self._remote, file, start) as stream:
+                here.truncate(start := stream.tell())
+                while not self._is_stopped and (piece := stream.read(PIECE_BYTES)):
+                    here.write(piece)
+                    self._heard(len(piece))
+
+    def _heard(self, byte_count: int) -> None:
+        with self._lock:
+            self._here += byte_count
+            self._progress(self._here, self._all)
+
+
+@contextmanager
+def _opened(remote: Remote, file: _RemoteFile, start: int) -> Iterator[BinaryIO]:
+    """Open a file at `start`, or at its begin if the other side knows no ranges."""
+    if not remote.is_web:
+        with remote.system.open(file.path, "rb", cache_type="none") as stream:
+            stream.seek(start)
+            yield stream
+        return
+    from service.batch.readers import COMPRESSED
+
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    with remote.system.open(file.path, "rb", block_size=0, size=file.size, headers=headers) as stream:
+        packed = stream.r.headers.get("Content-Encoding", "identity") != "identity"
+        if packed and file.name.suffix.lower() not in COMPRESSED:
+            raise InvalidInput(f"{remote.shown} comes compressed, which was not asked for")
+        stream.loc = start if stream.r.status == 206 else 0
+        yield stream
+
+
+def _part(target: Path) -> Path:
+    return target.with_name(target.name + ".part")
+
+
+def _length(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+# ---------------------------------------------------------------------- the folder of a run
+
+LONGEST_NAME_BYTES = 200
+"""Of a file, so that there is room for .cache-journal and the like."""
+
+
+class Staging:
+    """The folder while a run has it; nobody else may."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._written: list[tuple[Path, Remote]] = []
+        self._shown: dict[str, str] = {}
+
+    def fetched(self, url: str, progress: Progress) -> Path:
+        """Return the file or folder here that has what is at the address. Raises as `fetch` does."""
+        remote = _remote(url)
+        place = fetch(remote, self._made("in"), progress)
+        self._shown[str(place)] = remote.shown
+        return place
+
+    def written(self, role: str, url: str, *, overwrite: bool, check: bool = True) -> Path:
+        """Return the file to be written here, which `put` puts at the address, after those named later.
+
+        With `check` what may not be written is told now. Raises RemoteFailed, InvalidInput.
+        """
+        remote = _remote(url)
+        place = self._made(role) / remote.name
+        place.unlink(missing_ok=True)  # whole, and perhaps not put there; it is made again of its cache
+        if check:
+            remote.require_writable()
+            if not overwrite and (there := remote.exists()) is not False:
+                was = "exists" if there else "may exist, which cannot be seen from here"
+                raise InvalidInput(f"{remote.shown} {was}; --overwrite replaces it")
+        self._written.append((place, remote))
+        self._shown[str(place)] = remote.shown
+        return place
+
+    def put(self) -> None:
+        """Put what there is at its addresses, OUT last. Raises RemoteFailed, InvalidInput."""
+        for place, remote in reversed(self._written):
+            if not place.exists():
+                continue
+            try:
+                remote.put(place)
+            except (RemoteFailed, InvalidInput) as error:
+                raise RemoteFailed(
+                    f"{error.message}; results are stored, and the same command uploads them"
+                ) from None
+
+    def clear(self) -> None:
+        """Remove all that the next run does not need: everything but OUT's cache."""
+        for place, _ in self._written:
+            place.unlink(missing_ok=True)
+        shutil.rmtree(self._folder / "in", ignore_errors=True)
+
+    def leave(self) -> None:
+        """Remove folders with nothing in them, and the whole one if that is all it has."""
+        folders = [each for each in self._folder.iterdir() if each.is_dir()]
+        empty = [each for each in folders if not any(file.is_file() for file in each.rglob("*"))]
+        for each in (self._folder,) if empty == folders else empty:
+            shutil.rmtree(each)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Have errors name the address where they name the file here."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(message := getattr(error, "message", None), str):
+                for place, address in self._shown.items():
+                    message = message.replace(place, address)
+                error.message = message  # type: ignore[attr-defined]
+            raise
+
+    def _made(self, name: str) -> Path:
+        (self._folder / name).mkdir(exist_ok=True)
+        return self._folder / name
+
+
+@contextmanager
+def staged(batches: Path, infile: str, out: str) -> Iterator[Staging]:
+    """Have the folder of a run from `infile` to `out`, inside `batches`.
+
+    Raises InvalidInput if another run has it.
+    """
+    from service.batch.writers import lock
+
+    if scheme_of(out) is None and out != "-":
+        out = str(Path(out).resolve())
+    name = out if out != "-" else f"- {shown(infile)}"
+    folder = batches / hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("ab") as file:
+        where = shown(out) if out != "-" else f"standard output from {shown(infile)}"
+        lock(file, folder / "lock", f"another run is writing {where}")
+        staging = Staging(folder)
+        try:
+            with staging.told():
+                yield staging
+        finally:
+            staging.leave()
+
+
+def _remote(url: str) -> Remote:
+    remote = Remote(url)
+    if len(remote.name.encode("utf-8", "surrogateescape")) > LONGEST_NAME_BYTES:
+        raise InvalidInput(f"{remote.shown} has too long a name for a file here")
+    return remote

@@ -1,10 +1,9 @@
-"""A run as an HTML page that needs nothing else: its numbers, its plots, its slowest records."""
+"""A run as an HTML page that needs nothing else: its numbers, bars and tables."""
 
 import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from service.batch import plots
 from service.batch.findings import Findings
 from service.batch.progress import duration
 
@@ -20,92 +19,76 @@ dt { color: var(--soft); font-size: .85rem } dd { margin: 0; font-size: 1.15rem 
 table { border-collapse: collapse; width: 100%; font-size: .9rem }
 th, td { text-align: left; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--rule) }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
-td.id { overflow-wrap: anywhere }
-svg { width: 100%; height: auto } svg text { fill: var(--soft); font: 11px system-ui, sans-serif }
-.bar { fill: var(--bar) } .line { fill: none; stroke: var(--bar); stroke-width: 2 }
-.grid { stroke: var(--rule) } p { color: var(--soft) } code { overflow-wrap: anywhere }
+td.last { overflow-wrap: anywhere }
+td.bar { width: 60% } td.bar i { display: block; height: .9rem; background: var(--bar) }
+p { color: var(--soft) }
 """
 
 _ENDS = {
-    "done": "Came to its end",
-    "stopped": "Stopped before its end: too many errors",
-    "interrupted": "Interrupted; the same command goes on",
-    "failed": "Broke off; the same command goes on",
+    "done": "Completed",
+    "stopped": "Stopped early: too many errors",
+    "interrupted": "Interrupted; the same command resumes",
+    "failed": "Failed; the same command resumes",
 }
+
+MOST_BARS = 24
 
 
 def page(summary: dict[str, Any], findings: Findings) -> str:
-    """The whole page."""
-    title = f"dragoman batch {summary['task']}"
+    """Return the whole page."""
+    title = html.escape(f"dragoman batch {summary['task']}")
+    models = ", ".join(f"{name} ({revision[:20]})" for name, revision in summary["models"].items())
+    begin = f"{_ENDS[summary['end']]}, {summary['ended_at']}. Models: {models}"
     body = [
-        f"<h1>{html.escape(title)}</h1><p>{_ENDS[summary['end']]}, {html.escape(summary['ended_at'])}. "
-        f"{html.escape(_models(summary))}</p>",
+        f"<h1>{title}</h1><p>{html.escape(begin)}</p>",
         _numbers(summary),
-        *_length_spread(findings),
-        *_rate(findings),
+        "<h2>Length of the records</h2><p>In characters.</p>",
+        _bars([(f"under {_short(1 << bits)}", n) for bits, n in sorted(findings.lengths.items())]),
+        "<h2>Records a second over time</h2>",
+        _bars(_thinned(findings.rates())),
         *_errors(summary),
-        *_flags(summary, findings),
-        *_languages(findings),
-        *_slowest(summary),
+        "<h2>Flags</h2>",
+        f"<p>{summary['flagged_records']:,} of {summary['records']:,} records are flagged.</p>",
+        _bars(findings.flags.most_common()),
+        "<h2>Languages of the records</h2>",
+        _bars(findings.languages.most_common(MOST_BARS)),
+        "<h2>Slowest records</h2><p>By their own text work and their share of the engine's time.</p>",
+        _table(
+            ("seconds", "characters", "line", "id"),
+            [
+                (f"{each['seconds']:.2f}", f"{each['characters']:,}", f"{each['line']:,}", each["id"])
+                for each in summary["slowest"]
+            ],
+        ),
     ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>"
+        f"<title>{title}</title><style>{_STYLE}</style></head>"
         f"<body><main>{''.join(body)}</main></body></html>\n"
     )
-
-
-def _models(summary: dict[str, Any]) -> str:
-    return "Models: " + ", ".join(f"{name} ({revision[:20]})" for name, revision in summary["models"].items())
 
 
 def _numbers(summary: dict[str, Any]) -> str:
     shown = [
         ("Records", f"{summary['records']:,}"),
         ("Errors", f"{summary['errors']:,}"),
-        ("Made now", f"{summary['made']:,}"),
-        ("There already", f"{summary['found']:,}"),
+        ("Processed", f"{summary['made']:,}"),
+        ("Reused", f"{summary['found']:,}"),
         ("Repeated", f"{summary['repeated']:,}"),
         ("Time", duration(summary["seconds"])),
         ("Records a second", f"{summary['records_per_s']:,.2f}"),
         ("Tokens a second", f"{summary['output_tokens_per_s']:,.0f}"),
-        ("Tokens remembered", f"{summary['remembered_tokens']:,}"),
+        ("Tokens reused", f"{summary['remembered_tokens']:,}"),
     ]
     if summary["engine_s"]:
-        shown.append(("Engine had work", f"{summary['engine_share']:.0%} of the time"))
+        shown.append(("Engine busy", f"{summary['engine_share']:.0%} of the time"))
     return "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in shown) + "</dl>"
-
-
-def _length_spread(findings: Findings) -> Iterable[str]:
-    yield "<h2>Length of the records</h2>"
-    if not findings.lengths:
-        yield "<p>No record could be read.</p>"
-        return
-    span = range(min(findings.lengths), max(findings.lengths) + 1)
-    bars = [(_short(1 << bits), float(findings.lengths[bits])) for bits in span]
-    yield plots.columns(bars, "Records by length", "fewer characters than this, and at least half as many")
-
-
-def _short(number: int) -> str:
-    for unit, size in (("M", 2**20), ("k", 2**10)):
-        if number >= size:
-            return f"{number // size}{unit}"
-    return str(number)
-
-
-def _rate(findings: Findings) -> Iterable[str]:
-    yield "<h2>Rate over time</h2>"
-    points = findings.rates()
-    if len(points) < 2:
-        yield "<p>The run was too short to tell.</p>"
-        return
-    yield plots.line(points, "Records made a second, over time", "records made a second", duration)
 
 
 def _errors(summary: dict[str, Any]) -> Iterable[str]:
     if summary["errors_by_kind"]:
-        yield "<h2>Errors</h2><p>Each kind with the first record that has it.</p>"
+        yield "<h2>Errors</h2><p>Each kind with its first record.</p>"
         yield _table(
             ("records", "line", "kind", "message"),
             [
@@ -115,47 +98,39 @@ def _errors(summary: dict[str, Any]) -> Iterable[str]:
         )
 
 
-def _flags(summary: dict[str, Any], findings: Findings) -> Iterable[str]:
-    yield "<h2>What the checks found</h2>"
-    if not findings.flags:
-        yield "<p>Nothing.</p>"
-        return
-    yield f"<p>Flags by kind, in {summary['flagged_records']:,} of {summary['records']:,} records.</p>"
-    yield plots.rows([(kind, float(n)) for kind, n in findings.flags.most_common()], "Flags by kind")
+def _short(number: int) -> str:
+    for unit, size in (("M", 2**20), ("k", 2**10)):
+        if number >= size:
+            return f"{number // size}{unit}"
+    return str(number)
 
 
-def _languages(findings: Findings) -> Iterable[str]:
-    if findings.languages:
-        yield "<h2>Languages of the records</h2>"
-        yield plots.rows(
-            [(name, float(n)) for name, n in findings.languages.most_common(20)], "Records by language"
-        )
+def _thinned(rates: Sequence[tuple[float, float]]) -> list[tuple[str, float]]:
+    """The means of neighbouring rates, so that there are few, by the time until the last of them."""
+    step = -(-len(rates) // MOST_BARS) or 1
+    groups = [rates[i : i + step] for i in range(0, len(rates), step)]
+    return [(duration(group[-1][0]), sum(rate for _, rate in group) / len(group)) for group in groups]
 
 
-def _slowest(summary: dict[str, Any]) -> Iterable[str]:
-    yield "<h2>Slowest records</h2>"
-    if not summary["slowest"]:
-        yield "<p>None was made in this run.</p>"
-        return
-    yield "<p>Their own text work, and their share of the engine's time.</p>"
-    yield _table(
-        ("seconds", "characters", "line", "id"),
-        [
-            (f"{each['seconds']:.2f}", f"{each['characters']:,}", f"{each['line']:,}", each["id"])
-            for each in summary["slowest"]
-        ],
+def _bars(bars: Sequence[tuple[str, float]]) -> str:
+    """A row for each bar: its name, the bar, its number."""
+    if not bars:
+        return "<p>None.</p>"
+    most = max(value for _, value in bars) or 1
+    rows = "".join(
+        f"<tr><td>{html.escape(name)}</td>"
+        f'<td class="bar"><i style="width: {100 * value / most:.1f}%"></i></td>'
+        f'<td class="n">{value:,.{0 if value == int(value) else 1}f}</td></tr>'
+        for name, value in bars
     )
+    return f"<table><tbody>{rows}</tbody></table>"
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    kinds = [*["n"] * (len(head) - 1), "id"]
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    kinds = [*["n"] * (len(head) - 1), "last"]
     top = "".join(f'<th class="{kind}">{name}</th>' for kind, name in zip(kinds, head, strict=True))
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td class="{kind}">{html.escape(cell)}</td>' for kind, cell in zip(kinds, cells, strict=True)
-        )
-        + "</tr>"
-        for cells in lines
-    )
+    body = ""
+    for row in rows:
+        cells = zip(kinds, map(html.escape, row), strict=True)
+        body += "<tr>" + "".join(f'<td class="{kind}">{cell}</td>' for kind, cell in cells) + "</tr>"
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.errors import InvalidInput
+from service.batch.readers import Reader
 from service.batch.record import Content, FieldNames, Record
-from service.batch.source import RecordSource
 from service.batch.work import ResultKeys, row_error
 
 
@@ -74,7 +74,7 @@ class Window:
 
 
 def windows(
-    source: RecordSource, names: FieldNames, keys: ResultKeys, taken: tuple[str, ...], most: Size
+    source: Reader, names: FieldNames, keys: ResultKeys, taken: tuple[str, ...], most: Size
 ) -> Iterator[Window]:
     """Yield the input's windows, in order; no field of a record may have a name in `taken`."""
     window, characters, start = Window(), 0, source.position()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from models.errors import DragomanError
 from models.steps import Steps
 from models.summarize.summarizer import SummaryRequest
-from models.text.article.page import read_html
+from models.text.article.html_article import read_html
 from service.batch.record import Content
 from service.problems import kind_of
 from service.recollection import FileMemory

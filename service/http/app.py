@@ -7,12 +7,8 @@ from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service.http import browsers, errors
-from service.http.access import Access
-from service.http.admission import Gate, Shares
-from service.http.allowance import Allowance
-from service.http.arrival import Arrivals
 from service.http.auth import Auth
-from service.http.body import ARRIVING, BodyDrain, max_body_bytes
+from service.http.body import BodyLimits, max_body_bytes
 from service.http.compat.deepl import DeepL
 from service.http.compat.family import Family
 from service.http.compat.huggingface import HuggingFace
@@ -25,11 +21,12 @@ from service.http.forms import BoundedRequest
 from service.http.glossaries import GlossaryViews
 from service.http.jobs import Jobs
 from service.http.memory import MemoryViews
-from service.http.metrics import Metrics
+from service.http.metrics import Access, Metrics
 from service.http.page import Page
 from service.http.pulls import Pulls
-from service.http.readiness import Readiness
-from service.http.status import Status
+from service.http.quotas import Quotas
+from service.http.shares import Gate
+from service.http.status import Readiness, Status
 from service.http.trust import TrustViews
 from service.http.v1 import V1
 from service.http.work import RequestRunner
@@ -72,18 +69,17 @@ def create_app(
     app.url_map.strict_slashes = False  # Hugging Face's clients post to just the address they are given
     _bound(app, runtime.settings)
     Access(metrics).install(app)
-    arriving = Shares(ARRIVING, name="arriving", shared=shared)
     long = job_limits(runtime.settings)
-    arrivals = Arrivals(arriving, runtime.settings, dict.fromkeys(JOB_BODIES, long), shared)
-    allowance = Allowance(runtime.settings.limits_storage, shared)
-    work = RequestRunner(runtime, gate, readiness, allowance)
-    jobs = Jobs(runtime, desk or Desk(runtime), allowance, shared)
+    bodies = BodyLimits(runtime.settings, dict.fromkeys(JOB_BODIES, long), shared)
+    quotas = Quotas(runtime.settings.limits_storage, shared)
+    work = RequestRunner(runtime, gate, readiness, quotas)
+    jobs = Jobs(runtime, desk or Desk(runtime), quotas, shared)
     families = _families(runtime, work, readiness, jobs, shared)
     errors.install(app, families)
     browsers.install(app, runtime.settings, _open_to_pages(families))
-    Auth(runtime.keys, runtime.settings, gate, arrivals, families).install(app)
-    allowance.install(app)
-    arrivals.install(app)
+    Auth(runtime.keys, runtime.settings, gate, bodies, families).install(app)
+    quotas.install(app)
+    bodies.install(app)
     own = (V1, Pulls, TrustViews, Documents, GlossaryViews, MemoryViews)
     views = [each(runtime, work).blueprint() for each in own]
     views += [Page(runtime.settings).blueprint(), Docs(runtime.settings).blueprint(), jobs.blueprint()]
@@ -94,7 +90,6 @@ def create_app(
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops
         )
-    app.wsgi_app = BodyDrain(app.wsgi_app, arriving)  # type: ignore[method-assign]
     return app
 
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any, cast
 from flask import Blueprint, Response, g, request
 
 from models.errors import InvalidInput, Overloaded, UnknownModel, UnsupportedLanguage
-from service.documents import parsing
-from service.documents.document import DocumentArticle, DocumentText
+from service.documents import sandbox
+from service.documents.formats import DocumentArticle, DocumentText
 from service.errors import StoreUnavailable, TooLong, TooManyTexts, UnknownGlossary, UnknownJob
-from service.http.admission import Gate, Shares
-from service.http.allowance import Allowance
 from service.http.body import max_body_bytes, read_json
 from service.http.files import sent_file
 from service.http.forms import FORM
 from service.http.job_results import RESULT, answer
 from service.http.openapi import Example, Operation, add
+from service.http.quotas import Quotas
+from service.http.shares import Gate, Shares
 from service.jobs.desk import Desk
 from service.jobs.job import Form, Job, NewJob
 from service.jobs.schemas import (
@@ -49,8 +49,8 @@ hundreds of megabytes. A caller has a share of this."""
 LOOKED_UP_AT_ONCE = 8
 """Callbacks whose hosts are looked up: a slow name server keeps so many threads, and no place of the gate."""
 _READ: Mapping[TaskName, Callable[..., DocumentArticle | DocumentText]] = {
-    "summarize": parsing.article,
-    "translate": parsing.to_translate,
+    "summarize": sandbox.article,
+    "translate": sandbox.to_translate,
 }
 
 _TRANSLATE = {"task": "translate", "texts": ["Good morning.", "Good night."], "target": "fr"}
@@ -120,10 +120,10 @@ DELETE = Operation(
 class Jobs:
     """The views of a desk."""
 
-    def __init__(self, runtime: "Runtime", desk: Desk, allowance: Allowance, shared: SharedState):
+    def __init__(self, runtime: "Runtime", desk: Desk, quotas: Quotas, shared: SharedState):
         self._runtime = runtime
         self.desk = desk
-        self._allowance = allowance
+        self._quotas = quotas
         self._limits = job_limits(runtime.settings)
         self._retention_s = runtime.settings.job_retention_s
         self._longest = max_body_bytes(self._limits)
@@ -195,7 +195,7 @@ class Jobs:
         items = asked(task, body, limits=self._limits, terms=terms).items
         form = cast(Form, given_field(body))
         sent = getattr(body, form) if form == "texts" else [getattr(body, form)]
-        self._allowance.charge(
+        self._quotas.charge(
             text for item, text in zip(items, sent, strict=True) if not isinstance(item, InvalidInput)
         )
         return self._new_job(
@@ -217,7 +217,7 @@ class Jobs:
             field="file",
             timeout_s=self._runtime.settings.request_timeout_s,
         )
-        self._allowance.charge([found.text])
+        self._quotas.charge([found.text])
         return found.text
 
     def new_document(

@@ -25,12 +25,7 @@ from flask import Blueprint
 from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel
-from werkzeug.exceptions import (
-    ClientDisconnected,
-    RequestEntityTooLarge,
-    RequestTimeout,
-    UnsupportedMediaType,
-)
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from models.errors import (
     DeadlineExceeded,
@@ -48,8 +43,6 @@ JSON = "application/json"
 
 BODY_ERRORS = (
     InvalidJson,
-    ClientDisconnected,
-    RequestTimeout,
     RequestEntityTooLarge,
     UnsupportedMediaType,
     InvalidInput,

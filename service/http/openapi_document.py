@@ -20,8 +20,8 @@ from service.errors import (
     UnknownKey,
     UntrustedHost,
 )
-from service.http.allowance import READING
 from service.http.openapi import BODY_ERRORS, JSON, Operation
+from service.http.quotas import READING
 from service.problems import UNEXPECTED, Kind, kind_of
 from service.schemas.described import write_limits
 from service.schemas.problem import Problem

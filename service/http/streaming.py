@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from models.driver import CancelToken
 from models.errors import ClientDisconnected
 from models.steps import Event, Outcome, Steps
-from service.http.abandoned import watching
+from service.http.disconnect import watching
 from service.http.work import RequestRunner
 from service.problems import kind_of, problem
 from service.schemas.events import render_event
@@ -24,6 +24,8 @@ from service.schemas.problem import Problem
 
 T = TypeVar("T")
 
+HEARTBEAT_S = 2.0
+"""Seconds of silence before a comment is sent."""
 TICKS = 4
 """Looks, in the time of one heartbeat, at whether one is due."""
 
@@ -70,18 +72,17 @@ def stream(
     held: ExitStack,
     steps: Steps[T],
     script: Script,
-    heartbeat_s: float,
 ) -> Response:
     """The answer of one item as a stream; takes over all that `held` holds, and frees it at the end.
 
-    What goes wrong before there is anything to write is raised. After `heartbeat_s` without an event a
+    What goes wrong before there is anything to write is raised. After `HEARTBEAT_S` without an event a
     comment is written: it keeps proxies patient, and finds out who is gone.
     """
     cancel = CancelToken()
     held.enter_context(watching(request.environ, cancel.cancel))
-    running = work.stream(steps, cancel, tick_s=heartbeat_s / TICKS)
+    running = work.stream(steps, cancel, tick_s=HEARTBEAT_S / TICKS)
     held.callback(running.close)
-    frames = _Frames(running, cancel, script, g.request_id, heartbeat_s)
+    frames = _Frames(running, cancel, script, g.request_id)
     written = iter(frames)
     first = next(written)
     response = EventStream(chain((first,), written), mimetype="text/event-stream")
@@ -101,13 +102,11 @@ class _Frames(Generic[T]):
         cancel: CancelToken,
         script: Script,
         request_id: str,
-        heartbeat_s: float,
     ):
         self._running = running
         self._cancel = cancel
         self._script = script
         self._request_id = request_id
-        self._heartbeat_s = heartbeat_s
         self._start = time.perf_counter()
         self.ended_as = kind_of(ClientDisconnected()).status
         """Until it ends otherwise."""
@@ -116,7 +115,7 @@ class _Frames(Generic[T]):
         last = self._start
         anything = False
         while not isinstance(step := self._next(), Outcome):
-            if step is None and time.perf_counter() - last < self._heartbeat_s:
+            if step is None and time.perf_counter() - last < HEARTBEAT_S:
                 continue
             if frames := ": at work\n\n" if step is None else self._script.event(step):
                 last = time.perf_counter()

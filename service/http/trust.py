@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, request
 
 from models.errors import DeadlineExceeded, Overloaded, UnsupportedLanguage
-from models.text.article.page import read_page
+from models.text.article.html_article import read_page
 from models.text.article.paste import read_pasted
 from service.errors import TooLong
 from service.http.body import read_json

@@ -8,8 +8,8 @@ from flask import Blueprint, Response, g, request
 from pydantic import BaseModel
 
 from models.errors import InvalidInput, Overloaded
+from models.load_progress import READY
 from models.sets import load_sets
-from models.stage import READY
 from service.errors import TooLong, TooManyTexts
 from service.http.body import read_json
 from service.http.compat import openai
@@ -124,7 +124,7 @@ class V1:
             self._work.charge(each.text or each.html for each in asked.good)
             if asked.stream:
                 steps = self._work.steps(asked.good[0])
-                return stream(self._work, held, steps, OwnScript(plan.answer), self._settings.heartbeat_s)
+                return stream(self._work, held, steps, OwnScript(plan.answer))
             done = self._work.do(asked.good)
             return _answer(asked, (each.error or plan.answer(each, done.total_s) for each in done.outcomes))
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from service.runtime import Runtime
 
 
+JOB_WORKERS = 2
+"""Jobs that are worked on at the same time."""
+
+
 class Desk:
     """Takes jobs and shows them; they are done once its `runner` is started."""
 
@@ -31,7 +35,7 @@ class Desk:
         resolve: Resolve = resolve,
         tls: ssl.SSLContext | None = None,
     ):
-        settings = self._settings = runtime.settings
+        settings = runtime.settings
         database = jobs_database(settings.data_dir)
         secret = settings.callback_secret
         self.store = JobStore(database)
@@ -49,7 +53,7 @@ class Desk:
             JobWork(runtime, self.store, database),
             self.courier,
             FileLock(settings.data_dir / "jobs.lock", mode=0o600, thread_local=False),
-            workers=settings.job_workers,
+            workers=JOB_WORKERS,
             retention_s=settings.job_retention_s,
             shared=settings.workers > 1,
         )
@@ -58,7 +62,7 @@ class Desk:
         """Keep a new job, to be done. Raises InvalidInput for its callback's form, and Overloaded."""
         if new.callback is not None:
             self.courier.check(new.callback)
-        job = self.store.create(new, self._settings)
+        job = self.store.create(new)
         self.runner.wake()
         return job
 

@@ -14,7 +14,6 @@ from service.database import Database
 from service.errors import UnknownJob
 from service.jobs.job import Gone, Item, Job, NewJob, Status
 from service.jobs.room import require_room
-from service.settings import Settings
 from service.work.plan import Result
 
 JOB = (
@@ -78,14 +77,14 @@ class JobStore:
 
     # ------------------------------------------------------------------ callers' side
 
-    def create(self, new: NewJob, limits: Settings) -> Job:
+    def create(self, new: NewJob) -> Job:
         """Keep a new job. Raises Overloaded where there are too many, or they keep too much."""
         total = len(new.contents)
         done = sum(isinstance(content, Result) for content in new.contents)
         size = sum(map(_size, new.contents))
         row = (uuid.uuid4().hex, new.owner, new.task, new.form, json.dumps(new.options), new.request_id)
         with self._database.transaction() as db:
-            require_room(db, new, size, limits)
+            require_room(db, new, size)
             cursor = db.execute(
                 "INSERT INTO job (id, owner, task, form, options, request_id, status, done, total, created, "
                 "callback, caller, bytes) VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)",

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MOST_INTERRUPTIONS = 3
 """A job that ran each time the service, or its engines' process, died may be what it dies of."""
+BATCH_SIZE = 8
+"""Sentences or windows that a job asks for at a time: more is faster, and others wait longer."""
 SOON_S = 0.5
 """A segment is kept when the progress is, or after so long."""
 
@@ -39,7 +41,6 @@ class JobWork:
         self._store = store
         self._database = database
         self._keys = OutputKeys(runtime)
-        self._size = runtime.settings.job_batch_size
         self._limits = job_limits(runtime.settings)
 
     def run(self, job: Job, cancel: CancelToken, got_on: Callable[[], None] = lambda: None) -> None:
@@ -56,7 +57,7 @@ class JobWork:
         memory = JobOutputs(self._database, self._keys, job, got_on)
         results: Sequence[Result] = ()
         after = -1
-        while items := self._store.pending(job, after=after, limit=self._size):
+        while items := self._store.pending(job, after=after, limit=BATCH_SIZE):
             results = self._run_together(job, items, cancel, memory)
             self._store.record(job, {item.number: r for item, r in zip(items, results, strict=True)})
             got_on()
@@ -78,7 +79,7 @@ class JobWork:
         driver: Driver[Any] = Driver(
             [each.steps for each in plans],
             wait=True,
-            at_most=self._size,
+            at_most=BATCH_SIZE,
             in_order=is_one,
             cache=memory,
             cancel=cancel,

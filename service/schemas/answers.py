@@ -12,7 +12,7 @@ from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field
 from models.checks.flag import Severity
 from models.steps import Timings
 from models.summarize.summarizer import Summary
-from models.text.language import Detection
+from models.text.detect import Detection
 from models.translate.translator import Translation
 from service.schemas.absent import absent
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.checker import Checked, CheckRequest, Kind
 from models.errors import InvalidInput
-from models.text.article.article import Article
+from models.text.article import Article
 from service.limits import check_length
 from service.schemas.answers import DroppedPart, EvidencePart, FlagPart, made
 from service.schemas.described import one_input

@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 from zipfile import ZIP_DEFLATED, ZipFile
 
-from service.documents.document import Comment, File
+from service.documents.formats import Comment, File
 
 if TYPE_CHECKING:
     from models.translate.translator import Segment

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from models.steps import Outcome, Steps, Timings
 from models.summarize.summarizer import Summary, SummaryRequest
 from models.translate.translator import MemoryLookup, Translation, TranslationRequest
-from service.documents import parsing
+from service.documents import sandbox
 from service.problems import problem
 from service.schemas.answers import SummaryAnswer, TranslationAnswer, render_summary, render_translation
 from service.schemas.requests import Asked, NamedTerms, parse_summarize, parse_translate
@@ -151,10 +151,10 @@ def of_document(
     fields = {name: value for name, value in options.items() if name not in (COMMENTS, REPORT, BILLED)}
     make = with_options(runtime, task, fields, owner=None)
     if task == "summarize":
-        article = apart(parsing.article, *file, limits, field="file")
+        article = apart(sandbox.article, *file, limits, field="file")
         request = make(**{article.field: article.text}, clean=article.clean)
         return PlannedTask(article.text, steps(runtime, request), partial(_with_text, request))
-    part = apart(parsing.to_translate, *file, limits, field="file")
+    part = apart(sandbox.to_translate, *file, limits, field="file")
     request = make(text=part.text, format=part.format)
     return PlannedTask(part.text, steps(runtime, request, recall), partial(_file, file, apart, wanted))
 
@@ -175,7 +175,7 @@ def _file(
 ) -> Result:
     done = outcome.unwrap()
     comments = comments_on(done.segments) if COMMENTS in wanted else ()
-    made = apart(parsing.translated, *file, done.translation, done.target, comments, field="file")
+    made = apart(sandbox.translated, *file, done.translation, done.target, comments, field="file")
     name = made.name(file[0], done.target)
     notes = f"{counts(done.segments)}\n{'; '.join((*done.notes, *done.cautions))}"
     if REPORT in wanted:

@@ -258,7 +258,7 @@ def own_server(folder: Path) -> Iterator[tuple[BenchServer, list[str]]]:
     keys = Keys(folder / "data")
     good, revoked = keys.create("fuzz"), keys.create("revoked")
     keys.revoke(revoked[0].id)
-    with BenchServer(folder, request_timeout_s=DEADLINE_S, heartbeat_s=0.2) as server:
+    with BenchServer(folder, request_timeout_s=DEADLINE_S) as server:
         yield server, [good[1], revoked[1], "drg_never-made"]
 
 

@@ -44,7 +44,7 @@ class Batches:
         self._rng = random.Random(seed)
         self._records = records
         program = str(SUPPORT / "stand_in.py")
-        self._program = ["-m", "service.cli"] if bundled else [program, "4"]
+        self._program = ["-m", "service"] if bundled else [program, "4"]
         folder.mkdir(parents=True, exist_ok=True)
         settings = {"data_dir": folder / "data", "offline": True}
         if not bundled:
@@ -187,7 +187,6 @@ class Soak:
         settings = {
             "callback_secret": SECRET,
             "callback_private": True,
-            "heartbeat_s": 0.2,
             "request_timeout_s": plan.deadline_s,
             "workers": plan.workers,
         }

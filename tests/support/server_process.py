@@ -31,7 +31,7 @@ class BenchServer:
         own = [sys.executable, str(SUPPORT / "stand_in.py"), str(delay_ms)]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "service.cli", "serve"] if bundled else own,
+                [sys.executable, "-m", "service", "serve"] if bundled else own,
                 env=environment(self.temporary, **settings),
                 cwd=ROOT,
                 stdout=subprocess.PIPE,
@@ -49,15 +49,15 @@ class BenchServer:
         return self._log.read_text("utf-8", "replace")
 
     def worker(self) -> int:
-        """The process id of gunicorn's one worker; waits until there is one."""
+        """The process id of the one worker; waits until there is one."""
         return self.children()[0]
 
     def children(self, limit_s: float = 60.0) -> list[int]:
-        """The process ids of gunicorn's workers, and of their engines; waits until there is one."""
+        """The process ids of the workers, and of their engines; waits until there is one."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         end = time.monotonic() + limit_s
         while not (found := children.read_text().split()):
-            assert time.monotonic() < end, "the master has no worker"
+            assert time.monotonic() < end, "the first process has no worker"
             time.sleep(0.02)
         return [int(each) for each in found]
 

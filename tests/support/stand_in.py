@@ -39,8 +39,8 @@ from models.loaded import ExtractiveModel, Model, TextModel
 from models.summarize.encoder import Embeddings, SentenceEncoder
 from models.summarize.summarizer import Summarizer
 from models.translate.translator import Translator
-from service.cli import cli
-from service.commands.session import Session, prepare_process
+from service.cli.main import cli
+from service.cli.session import Session, prepare_process
 from service.engine_process import EngineProcess
 from service.engine_supervisor import ENGINES, EngineSupervisor
 from service.http.server import OnBatch, Server, configure_log, shared_state

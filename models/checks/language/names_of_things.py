@@ -14,7 +14,7 @@ from babel.core import get_global
 
 from models.checks.language.reading import key_of
 from models.checks.language.sources import locale_of, table
-from models.text.sentences.boundary import is_unspaced
+from models.text.sentences import is_unspaced
 
 Kind = Literal["weekday", "month", "place", "person"]
 

@@ -9,7 +9,7 @@ from math import inf
 
 from models.checks.language.reading import Reading, key_of
 from models.checks.language.sources import table
-from models.text.sentences.boundary import is_unspaced
+from models.text.sentences import is_unspaced
 from models.text.span import Span
 
 _WORD = re.compile(r"[^\W\d_]+")

@@ -11,8 +11,7 @@ from typing import NamedTuple
 from models.checks.language.common_words import common_words
 from models.checks.language.numerals import Numeral, numerals
 from models.checks.language.stems import stemmed
-from models.text.sentences.boundary import is_unspaced
-from models.text.sentences.segment import sentences
+from models.text.sentences import is_unspaced, sentences
 from models.text.span import Span
 
 

@@ -6,7 +6,7 @@ In a script without spaces a character counts as a word.
 import re
 from typing import NamedTuple
 
-from models.text.sentences.boundary import UNSPACED
+from models.text.sentences import UNSPACED
 from models.text.span import Span
 
 _WORD = re.compile(rf"[{UNSPACED}]|(?:(?![{UNSPACED}])\w)+(?:['’](?:(?![{UNSPACED}])\w)+)*")

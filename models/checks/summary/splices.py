@@ -15,7 +15,7 @@ from models.checks.language.reading import Word
 from models.checks.pair import Pair
 from models.checks.summary.fragments import Fragment, copied_share, fragments
 from models.checks.summary.placement import MOST_WORDS
-from models.text.sentences.boundary import is_unspaced
+from models.text.sentences import is_unspaced
 
 _LEAST_WORDS = 6
 COEFFICIENTS = (-1.6, 4.6, 1.1, 3.8, -1.2, 0.5, -0.8)

@@ -23,7 +23,7 @@ from models.checks.language.reading import key_of
 from models.checks.language.spelling import latin, skeleton
 from models.checks.language.words import WordForm
 from models.checks.pair import Pair
-from models.text.sentences.boundary import is_unspaced
+from models.text.sentences import is_unspaced
 from models.text.span import Span
 
 KIND = "name"

@@ -8,7 +8,7 @@ from itertools import pairwise
 from models.checks.flag import Flag
 from models.checks.language.words import WordForm, words
 from models.checks.pair import Pair
-from models.text.sentences.boundary import is_unspaced
+from models.text.sentences import is_unspaced
 from models.text.span import Span
 
 KIND = "repetition"

@@ -3,7 +3,7 @@
 import os
 import secrets
 
-from service.batch.extra import needed
+from service.errors import import_extra
 
 QUIET = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
@@ -24,4 +24,4 @@ def prepare(*, local: bool) -> None:
     settings = QUIET | (LOCAL | {"RAY_AUTH_TOKEN": secrets.token_hex(32)} if local else {})
     for name, value in settings.items():
         os.environ.setdefault(name, value)
-    needed("ray", what="--engine ray", extra="ray")
+    import_extra("ray", what="--engine ray", extra="ray")

@@ -28,7 +28,6 @@ from service.errors import CharactersSpent, UnknownGlossary, UnknownJob
 from service.glossaries import Glossaries
 from service.glossary_tables import Dictionary, DictionarySize, Glossary
 from service.http import keepalive
-from service.http.allowance import UNLIMITED
 from service.http.body import read_json
 from service.http.compat.family import (
     STATUSES,
@@ -43,6 +42,7 @@ from service.http.compat.family import (
 )
 from service.http.files import file_answer, sent_file
 from service.http.forms import BoundedRequest
+from service.http.quotas import UNLIMITED
 from service.http.work import RequestRunner
 from service.jobs.job import Job, NewJob
 from service.problems import KINDS
@@ -183,7 +183,7 @@ class DeepL:
         routes.get("/v3/glossaries/<glossary_id>/entries")(self.entries_v3)
         routes.put("/v3/glossaries/<glossary_id>/dictionaries")(self.replace_dictionary)
         routes.delete("/v3/glossaries/<glossary_id>/dictionaries")(self.delete_dictionary)
-        # `allowance.py` and `app.py` know the names of these.
+        # `quotas.py` and `app.py` know the names of these.
         routes.post("/v2/document")(self.upload_document)
         routes.post("/v2/document/<document_id>")(self.document_status)
         routes.post("/v2/document/<document_id>/result")(self.document_result)

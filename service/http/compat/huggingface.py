@@ -13,7 +13,7 @@ from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput
 from models.summarize.summarizer import SummaryRequest
-from models.text.language import likeliest
+from models.text.detect import likeliest
 from models.translate.translator import CANDIDATES, TranslationRequest
 from service.errors import NotReady
 from service.http.body import read_json
@@ -26,7 +26,7 @@ from service.http.compat.family import (
     message,
     translations,
 )
-from service.http.readiness import Readiness
+from service.http.status import Readiness
 from service.http.work import RequestRunner
 from service.schemas.problem import Problem
 from service.schemas.requests import LanguageCode, validated

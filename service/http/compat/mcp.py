@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, g, jsonify, request
 from pydantic import BaseModel
 
-from models.text.article.page import read_page
+from models.text.article.html_article import read_page
 from models.text.article.paste import read_pasted
 from service.http.work import RequestRunner
 from service.schemas.checking import parse_check, parse_clean, render_check, render_clean

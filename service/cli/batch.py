@@ -1,0 +1,392 @@
+"""`dragoman batch`: summarize or translate many articles; the same command resumes an interrupted run."""
+
+import gc
+import hashlib
+import importlib.metadata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from models.errors import ModelUnavailable
+from service.batch.remote import scheme_of, shown
+from service.cli.batch_options import BatchOptions, batch_options, check, split
+from service.cli.options import (
+    summary_options,
+    translation_options,
+    translation_request,
+)
+from service.cli.session import Session, count, note, write_json
+from service.cli.source import tells_formats
+
+if TYPE_CHECKING:
+    from models.better import Betters
+    from models.entry import ModelEntry
+    from models.loading import Store
+    from service.batch.job import BatchJob, Estimate, How, MakeDoer, Where
+    from service.batch.task import Task
+    from service.runtime import Runtime
+
+SOME_FAILED = 3
+"""Exit code: the run was completed, and some records failed."""
+
+TOO_MANY_FAILED = 4
+"""Exit code: the run stopped at --max-errors."""
+
+EXAMPLES = """\b
+Examples: dragoman batch summarize articles.jsonl summaries.jsonl --length short
+          dragoman batch translate --to fr articles.jsonl french.jsonl
+"""
+
+
+@tells_formats
+@click.group(epilog=EXAMPLES)
+def batch() -> None:
+    """Summarize or translate many articles.
+
+    IN is JSON Lines, CSV or TSV (the first row names the fields) or Parquet, by its name; or a folder, of
+    which every file ({FORMATS}) is a record, with its path as `id`. A record has
+    `text` or `html`, and any other fields. OUT is JSON Lines, or Parquet if its name ends in .parquet. Files
+    ending in .gz or .zst are read and written compressed. `-` is standard input or output, as JSON Lines.
+
+    IN, OUT, --summary and --report can be URLs: s3://, gs:// or hf://, and for IN https:// too (with the
+    extra `remote`). What is written appears there once it is complete; until then it is in this machine's
+    cache, as is OUT.cache.
+
+    OUT has a line for each record, in order: the record, with a field `result` (what --json prints for one
+    article, without timings) or a field `error` (type, message, field, line). In Parquet the columns are
+    `id`, `record` and `result` (both as JSON), `text` (the summary or translation) and `error`. A bad record
+    never stops the run.
+
+    While it is written, OUT is called OUT.part. Every result is stored in OUT.cache under its text, the model
+    and its revision, and the options that affect it. To resume an interrupted run, start the same command
+    again: it does only what is missing, and its output is byte for byte that of an uninterrupted run. After
+    a change of options or of IN, it redoes only what the change affects. --forget removes the cache at the
+    end.
+
+    \b
+    Exit codes: 0  all records done
+                1  stopped early; the same command resumes
+                2  wrong usage
+                3  completed; some records failed
+                4  stopped because more than --max-errors records failed
+    """
+
+
+@batch.command(epilog="Example: dragoman batch summarize articles.jsonl summaries.jsonl --length short")
+@batch_options
+@summary_options
+@click.pass_obj
+def summarize(session: Session, /, **given: Any) -> int:
+    """Summarize every record of IN into OUT."""
+    from models.summarize.summarizer import SummaryRequest
+    from service.batch.task import Task
+
+    options, own = split(given)
+    with _local_files(session, options) as local:
+        return _run_batch(session, local, Task("summarize", SummaryRequest(**own), own))
+
+
+@batch.command(epilog="Example: dragoman batch translate --to fr articles.jsonl french.jsonl")
+@batch_options
+@translation_options
+@click.pass_obj
+def translate(session: Session, /, **given: Any) -> int:
+    """Translate every record of IN into OUT."""
+    from service.batch.task import Task
+
+    options, own = split(given)
+    pairs = own.pop("remembered")
+    request = translation_request(own, "")
+    if pairs:
+        own["memory"] = hashlib.sha256(repr(pairs).encode()).hexdigest()
+    with _local_files(session, options) as local:
+        return _run_batch(session, local, Task("translate", request, own, tuple(pairs)))
+
+
+def _run_batch(session: Session, options: BatchOptions, task: "Task") -> int:
+    """Load the models and run, with files of this machine; returns the exit code."""
+    by_ray = options.engine == "ray" and not options.dry_run
+    if by_ray:
+        from service.batch.ray.environment import prepare
+
+        prepare(local=options.ray_address is None)
+    from models.translate.route import cautions
+    from service.batch.job import BatchJob
+    from service.batch.processes import text_processes
+    from service.work.outputs import OutputKeys
+
+    given, marks = _better(session, options, task)
+    with session.runtime(**given) as runtime:
+        count = 1
+        if not by_ray and not options.dry_run:
+            count = text_processes(runtime.settings, runtime.device, writes=task.writes(runtime))
+        if count > 1 or (runtime.device == "cuda" and not by_ray):
+            runtime.part_engines()
+        with session.waiting("loading the models"):
+            models = task.models(runtime, load=not by_ray)
+        gc.collect()
+        gc.freeze()  # what is loaded stays: a collector that walks it took an eighth of all text work
+        told = {"dragoman": importlib.metadata.version("dragoman"), **task.told(), "models": models}
+        if found := cautions(runtime.pool, [runtime.catalog.get(name) for name in models]):
+            told["cautions"] = list(found)
+        for each in found:
+            note(f"note: {each}")
+        where, how = _settings(options, "cpu" if by_ray else runtime.device)
+        make_doer: MakeDoer | None = None
+        if by_ray:
+            make_doer = _by_ray(session.opener(**given), options, task, models, session.settings().device)
+        elif count > 1:
+            make_doer = _by_processes(session.opener(**given), options, task, runtime.part_engines(), count)
+        job = BatchJob(where, how, task.work(runtime), told, OutputKeys(runtime), make_doer, marks)
+        if options.dry_run:
+            with session.waiting("reading the input"):
+                estimate = job.estimate(runtime.detector)
+            return _show(estimate)
+        return _run(job, options)
+
+
+def _better(session: Session, options: BatchOptions, task: "Task") -> tuple[dict[str, Any], list[str]]:
+    """Have the better models that the set `auto` takes here, before the run begins.
+
+    Returns settings by which the run takes these and no others, and marks for its cache: a run that goes on
+    takes what it began with, whatever is here by then.
+    """
+    from models.catalog import Catalog
+    from models.languages import Languages
+    from models.loading import Store
+    from models.sets import load_sets
+    from service.runtime import betters
+
+    own = {"models": options.models} if options.models else {}
+    settings = session.settings(**own)
+    if not load_sets()[settings.models].betters:
+        return own, []
+    languages = Languages.load()
+    catalog = Catalog.load(languages, settings.catalog)
+    known = betters(settings, catalog)
+    groups = [group for group in task.better(known, languages) if group]
+    if not groups:
+        return {"models": "bundled"}, []
+    store = Store(settings.cache_dir, offline=settings.offline)
+    begun_with = _begun_with(options, groups)
+    if begun_with is None:
+        entries = _found(session, known, groups, store, ask=not options.dry_run)
+    else:
+        entries = [entry for group in groups for entry in group if entry.name in begun_with]
+        for entry in entries:
+            _fetch(session, entry, store)
+    marks = [_mark(groups), *(_mark(groups, entry) for entry in entries)]
+    if not entries:
+        note(
+            "note: this run uses the bundled models"
+            + (", as it began with them; --restart starts over" if begun_with is not None else "")
+        )
+        return {"models": "bundled"}, marks
+    named = [model] if (model := task.given.get("model")) else []
+    return {"models": settings.models, "allow_models": (*named, *(entry.name for entry in entries))}, marks
+
+
+def _begun_with(options: BatchOptions, groups: "Sequence[Sequence[ModelEntry]]") -> set[str] | None:
+    """Return the better models that an earlier run over this cache took; None if there was none."""
+    from service.batch.store import ResultStore
+
+    if options.restart or options.cache_path is None or not options.cache_path.exists():
+        return None
+    with ResultStore(options.cache_path) as store:
+        if not store.number(_mark(groups)):
+            return None
+        return {each.name for group in groups for each in group if store.number(_mark(groups, each))}
+
+
+def _mark(groups: "Sequence[Sequence[ModelEntry]]", entry: "ModelEntry | None" = None) -> str:
+    """Return the name by which a run's cache keeps that it chose among these models, or took this one."""
+    among = " | ".join(", ".join(each.name for each in group) for group in groups)
+    return f"auto of {among}" if entry is None else f"auto of {among}: {entry.name}"
+
+
+def _found(
+    session: Session, known: "Betters", groups: "Sequence[Sequence[ModelEntry]]", store: "Store", *, ask: bool
+) -> "list[ModelEntry]":
+    """Return the best model of each group, fetched; none where no hub answers, or where there is no room."""
+    from models import better, hub
+
+    is_asked = ask and not store.offline and hub.answers(better.ASK_S) is not None
+    entries = []
+    for group in groups:
+        if (entry := better.found(known, group, store, ask=is_asked)) is None:
+            continue
+        try:
+            disk_left = partial(better.free_disk, store.cache)
+            better.require_room(entry, store, memory_left=better.free_memory, disk_left=disk_left)
+        except ModelUnavailable as error:
+            note(f"note: {error.message}")
+            continue
+        _fetch(session, entry, store)
+        entries.append(entry)
+    return entries
+
+
+def _fetch(session: Session, entry: "ModelEntry", store: "Store") -> None:
+    if store.state(entry) == "ready":
+        return
+    size, licence = f"about {entry.download_mb} MB", f"licence {entry.licence}"
+    note(f"fetching {entry.name} ({size}, {licence}); --models bundled does without")
+    with session.fetching(entry.name) as tell:
+        store.pull(entry, tell)
+
+
+def _by_ray(
+    opener: "Callable[..., Runtime]",
+    options: BatchOptions,
+    task: "Task",
+    models: Mapping[str, str],
+    device: str,
+) -> "MakeDoer":
+    from service.batch.ray.doer import ray_doer
+    from service.batch.task import Order
+
+    order = Order(opener, task, models, options.record_timeout)
+    return partial(
+        ray_doer,
+        order,
+        address=options.ray_address,
+        count=options.actors,
+        device=device,
+    )
+
+
+def _by_processes(
+    opener: "Callable[..., Runtime]", options: BatchOptions, task: "Task", engines: Path, count: int
+) -> "MakeDoer":
+    from service.batch.processes import TextProcesses
+    from service.batch.task import Order
+
+    order = Order(opener, task, {}, options.record_timeout)
+    return partial(TextProcesses, order, engines, count=count)
+
+
+def _run(job: "BatchJob", options: BatchOptions) -> int:
+    from service.batch.run import TooManyErrors
+
+    try:
+        tally = job.run()
+    except TooManyErrors as error:
+        note(f"error: {error.message}")
+        return TOO_MANY_FAILED
+    except KeyboardInterrupt:
+        if options.cache_path is not None:
+            note("results are stored; the same command resumes")
+        raise
+    out = "standard output" if options.out == "-" else options.shown_out or options.out
+    there = f", {count(tally.found, 'result')} there already" if tally.found else ""
+    note(
+        f"{out}: {count(tally.records, 'record')}, {count(tally.errors, 'error')}, {tally.made:,} made in "
+        f"{tally.seconds:.1f} s ({tally.rate():.1f} a second){there}"
+    )
+    for kind, each in tally.errors_by_kind.items():
+        note(f"  {each.records:,} {kind}, as in line {each.line:,}: {each.message}")
+    if tally.left_out:
+        files = ", ".join(f"{number:,} {suffix}" for suffix, number in sorted(tally.left_out.items()))
+        note(f"  files skipped: {files}")
+    return SOME_FAILED if tally.errors else 0
+
+
+def _show(estimate: "Estimate") -> int:
+    """Print what a dry run found: numbers on standard output, the time in words beside them."""
+    from service.batch.progress import duration
+
+    seconds, rate = estimate.seconds, estimate.characters_per_s
+    by = "a sample" if estimate.measured else "the last run"
+    figures = {
+        **estimate.survey.as_json(),
+        "characters_per_s": None if rate is None else round(rate, 1),
+        "rate_of": by if rate else None,
+        "seconds": None if seconds is None else round(seconds, 1),
+    }
+    write_json(figures)
+    if seconds is not None:
+        note(f"about {duration(seconds)} at the rate of {by} ({rate:,.0f} characters a second)")
+    return 0
+
+
+def _settings(options: BatchOptions, device: str) -> "tuple[Where, How]":
+    from service.batch.job import How, Where
+    from service.batch.run import RowNames
+
+    fields = options.field_names()
+    where = Where(
+        options.infile,
+        options.out,
+        options.input_format,
+        options.cache_path,
+        _path(options.log),
+        _path(options.summary),
+        _path(options.report),
+    )
+    omitted = tuple(name for name in (fields.text, fields.html) if name is not None)
+    how = How(
+        fields,
+        RowNames(options.result_field, fields.id, omitted if options.omit_text else ()),
+        restart=options.restart,
+        forget=options.forget,
+        retry_failed=options.retry_failed,
+        max_errors=options.max_errors,
+        record_timeout_s=options.record_timeout,
+        memory=options.memory,
+        device=device,
+    )
+    return where, how
+
+
+def _path(given: str | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+# ---------------------------------------------------------------------- addresses
+
+
+@contextmanager
+def _local_files(session: Session, options: BatchOptions) -> Iterator[BatchOptions]:
+    """Check the options; yield them with files of this machine for all that is at an address.
+
+    What is written is put at its address at the end, unless an error comes out of the context.
+    """
+    # made ready in this order, and put at their addresses in the opposite one, so that OUT is last
+    names = ("out", "summary", "report")
+    there = {name: url for name in names if (url := getattr(options, name)) and scheme_of(url)}
+    is_remote = scheme_of(options.infile) is not None
+    if not there and not is_remote:
+        check(options)
+        yield options
+        return
+    places = [options.infile, *there.values()]
+    if twice := next((shown(url) for url in places if places.count(url) > 1), None):
+        raise click.UsageError(f"{twice} is named twice")
+    from service.batch.remote import staged
+
+    batches = session.settings().cache_dir / "batches"
+    with staged(batches, options.infile, options.out) as staging:
+        here = replace(options, shown_out=shown(options.out))
+        overwrite = options.overwrite or options.retry_failed
+        for name, url in there.items():
+            replaced = overwrite or name in ("summary", "report")
+            place = staging.written(name, url, overwrite=replaced, check=not options.dry_run)
+            here = replace(here, **{name: str(place)})  # type: ignore[arg-type]  # all three are strings
+        check(here)
+        if is_remote:
+            note(f"fetching {shown(options.infile)}")
+            with session.fetching("fetching IN") as hears:
+                place = staging.fetched(options.infile, hears)
+            if place.is_dir() and options.input_format is not None:
+                raise click.BadParameter(f"{shown(options.infile)} is a folder", param_hint="IN")
+            here = replace(here, infile=str(place))
+        yield here
+        if not options.dry_run:
+            with session.waiting("uploading"):
+                staging.put()
+            staging.clear()

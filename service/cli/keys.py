@@ -1,0 +1,96 @@
+"""`dragoman keys`: create, list and revoke API keys; a running server notices within seconds."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from service.cli.session import JSON, Session, note, write, write_json, write_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from service.keys import Key, Keys
+
+
+@click.group()
+def keys() -> None:
+    """Create, list and revoke API keys.
+
+    Only their hashes are stored, in DRAGOMAN_DATA_DIR.
+    """
+
+
+@keys.command(epilog="Example: dragoman keys create newsroom --rate 60/minute --daily-characters 1000000")
+@click.argument("name")
+@click.option("--rate", help="Rate, such as 60/minute or '10/second;1000/day'; else DRAGOMAN_RATE_LIMIT.")
+@click.option(
+    "--daily-characters",
+    type=click.IntRange(1),
+    metavar="N",
+    help="A day; else DRAGOMAN_DAILY_CHARACTERS.",
+)
+@click.option("--admin", is_flag=True, help="Allow the key to have models fetched (POST /v1/models).")
+@JSON
+@click.pass_obj
+def create(
+    session: Session, name: str, rate: str | None, daily_characters: int | None, admin: bool, as_json: bool
+) -> None:
+    """Create a key and print it. It is shown only once: only its hash is stored."""
+    key, secret = _keys(session).create(name, rate=rate, daily_characters=daily_characters, admin=admin)
+    if as_json:
+        write_json({**_row(key), "key": secret})
+    else:
+        write(secret)
+    note(f"created key {key.id} for {key.name}; it will not be shown again")
+
+
+@keys.command("list", epilog="Example: dragoman keys list --json")
+@JSON
+@click.pass_obj
+def list_keys(session: Session, as_json: bool) -> None:
+    """List all keys by their first characters; the keys themselves are not stored."""
+    rows = [_row(key) for key in _keys(session).all()]
+    if as_json:
+        write_json(rows)
+    elif rows:
+        write_table(_table(rows))
+    else:
+        note("no keys")
+
+
+@keys.command(epilog="Example: dragoman keys revoke 5f0c9a1e")
+@click.argument("key_id", metavar="ID")
+@click.pass_obj
+def revoke(session: Session, key_id: str) -> None:
+    """Revoke a key permanently."""
+    key = _keys(session).revoke(key_id)
+    note(f"revoked key {key.id} of {key.name}")
+
+
+def _keys(session: Session) -> "Keys":
+    from service.keys import Keys
+
+    return Keys(session.settings().data_dir)
+
+
+def _row(key: "Key") -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "begins": key.prefix,
+        "created": key.created.isoformat(timespec="seconds"),
+        "revoked": key.revoked.isoformat(timespec="seconds") if key.revoked else None,
+        "rate": key.rate,
+        "daily_characters": key.daily_characters,
+        "admin": key.admin,
+    }
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> "Table":
+    from rich.table import Table
+
+    table = Table(*rows[0], box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    return table

@@ -37,7 +37,7 @@ from models.checks.pair import Check, Pair
 from models.checks.registry import SUMMARY_CHECKS, EntailmentScorer, check_summary
 from models.checks.summary import placement
 from models.cooperative import finish
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loaded import EntailmentModel
 from models.loading import Store

@@ -36,7 +36,7 @@ from models.checks.pair import Pair
 from models.checks.registry import TRANSLATION_CHECKS, run
 from models.cooperative import finish
 from models.driver import run_all
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool

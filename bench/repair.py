@@ -24,7 +24,7 @@ from models.catalog import Catalog
 from models.checks.language.entities import mentions
 from models.checks.language.reading import Reading
 from models.driver import run, run_all
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool

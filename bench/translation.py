@@ -18,7 +18,7 @@ import sacrebleu
 
 from models.catalog import Catalog
 from models.driver import run, stream
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool

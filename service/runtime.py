@@ -25,8 +25,8 @@ from models.text.article.html_article import read_page
 from models.text.detect import LanguageDetector
 from models.translate.translator import Translator
 from service.children import Children
-from service.engine_keeper import ENGINES
 from service.engine_process import EngineProcess, engine_maker
+from service.engine_supervisor import ENGINES
 from service.settings import Settings
 from service.shared import SharedBoard, SharedState
 from service.store.glossaries import Glossaries

@@ -126,7 +126,7 @@ def test_what_goes_wrong_in_a_process_is_told(monkeypatch, open_runtime, type_, 
 def test_processes_suit_the_machine(
     monkeypatch, tmp_path, number, server, beside_gpu, writing, reading, gpu_batch
 ):
-    monkeypatch.setattr("models.cores.usable", lambda: float(number))
+    monkeypatch.setattr("models.cpu.usable", lambda: float(number))
     monkeypatch.delenv("DRAGOMAN_WORKERS")
     settings = Settings()
     assert server_workers(settings, devices=[tmp_path / "none"]) == server

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.checker import Checker
 from models.driver import IncrementalDecoder, stream
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.pool import ModelPool
 from models.steps import Event, Outcome, Steps, Words

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from models.chat import ChatAnswer, ChatMessage, ChatRequest, chat
 from models.checker import Checker
 from models.driver import stream
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.errors import InvalidInput
 from models.languages import Languages
 from models.pool import ModelPool

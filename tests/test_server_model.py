@@ -18,8 +18,8 @@ from models import server_model
 from models.catalog import Catalog
 from models.codec import Purpose
 from models.driver import IncrementalDecoder
+from models.engine.process import from_output, to_output
 from models.engine.protocol import Decoding, Generation, Output
-from models.engine.wire import from_output, to_output
 from models.errors import (
     DeadlineExceeded,
     EngineFailed,

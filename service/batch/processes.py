@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from models import cores
+from models import cpu
 from models.engine.protocol import Output
 from models.errors import ClientDisconnected, DragomanError, EngineFailed
 from service.batch.executor import UNITS_AT_ONCE, LocalExecutor, Unit, UnitOutputs, UnitResult
@@ -47,7 +47,7 @@ def text_processes(settings: Settings, device: str, *, writes: bool) -> int:
     """
     if settings.workers:
         return settings.workers
-    number = cores.whole(cores.usable())
+    number = cpu.whole(cpu.usable())
     if device == "cuda":
         return for_each_two(number)
     if writes:

@@ -32,11 +32,11 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 from waitress.utilities import BadRequest
 
-from models import cores
+from models import cpu
 from models.engine.protocol import BatchRecord
 from models.errors import DragomanError
 from service.children import STOPS, shorten_socket_paths, stops_held
-from service.engine_keeper import ENGINES, EngineKeeper, exit_words
+from service.engine_supervisor import ENGINES, EngineSupervisor, exit_words
 from service.errors import StoreUnavailable
 from service.listening import listen
 from service.log import configure_log, discreet
@@ -103,7 +103,7 @@ class Server:
         settings: Settings,
         build_runtime: BuildRuntime,
         shared: SharedState | None = None,
-        keeper: EngineKeeper | None = None,
+        keeper: EngineSupervisor | None = None,
     ):
         self._settings = settings
         self._build_runtime = build_runtime
@@ -440,7 +440,7 @@ def serve(settings: Settings) -> NoReturn:
     configure_log()
     settings = settings.model_copy(update={"workers": server_workers(settings)})
     shared = shared_state(settings)
-    keeper = None if shared.folder is None else EngineKeeper(settings, shared.folder / ENGINES)
+    keeper = None if shared.folder is None else EngineSupervisor(settings, shared.folder / ENGINES)
     Server(settings, partial(_runtime, shared), shared, keeper).run()
 
 
@@ -462,6 +462,6 @@ def _runtime(shared: SharedState, settings: Settings, on_batch: OnBatch) -> "Run
     if settings.workers > 1:  # for the models that only read, which each worker has
         import torch
 
-        torch.set_num_threads(max(1, cores.whole(cores.usable()) // settings.workers))
+        torch.set_num_threads(max(1, cpu.whole(cpu.usable()) // settings.workers))
     make = partial(BetterModels, in_background=True)
     return Runtime(settings, on_batch=on_batch, strangers=True, shared=shared, make_better=make)

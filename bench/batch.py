@@ -24,12 +24,11 @@ from models.driver import Driver, PendingGeneration
 from models.engine.protocol import Output
 from models.translate.translator import TranslationRequest
 from service.batch import preflight
-from service.batch.job import BatchJob, How, Where
 from service.batch.record import Content
-from service.batch.work import Work
+from service.batch.run import BatchRun, Paths, RunOptions
+from service.batch.task import BatchWork
 from service.runtime import Runtime
 from service.settings import Settings
-from service.work.outputs import OutputKeys
 
 WHO = [
     "The minister",
@@ -75,9 +74,9 @@ class Recorder:
 
 def bare(runtime: Runtime, texts: list[str], options: TranslationRequest, given: dict) -> dict[str, float]:
     """The engine alone: output tokens and seconds."""
-    task = Work(runtime, options, given)
+    task = BatchWork(runtime, options, given)
     recorder = Recorder()
-    Driver([task.steps(Content("text", text)) for text in texts], wait=True, cache=recorder).run()
+    Driver([task.plan(Content("text", text)).steps for text in texts], wait=True, cache=recorder).run()
     engine = next(iter(recorder.made)).engine
     start = time.perf_counter()
     futures = engine.submit([wanted.generation for wanted in recorder.made], wait=True)
@@ -90,16 +89,16 @@ def whole(runtime: Runtime, texts: list[str], options: TranslationRequest, given
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "in.jsonl"
         source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-        where = Where(
+        paths = Paths(
             str(source),
             f"{folder}/out.jsonl",
             cache=Path(folder) / "cache",
             summary=Path(folder) / "summary.json",
         )
-        task = Work(runtime, options, given)
+        task = BatchWork(runtime, options, given)
         told = {"dragoman": "bench", "task": "translate", "parameters": {}, "models": {model: ""}}
-        BatchJob(where, How(), task, told, OutputKeys(runtime)).run()
-        return json.loads(where.summary.read_text())
+        BatchRun(paths, RunOptions(), task, told).run()
+        return json.loads(paths.summary.read_text())
 
 
 def main() -> None:

@@ -34,11 +34,10 @@ from sklearn.linear_model import LogisticRegression
 from models.catalog import Catalog
 from models.checks.language.reading import Reading
 from models.checks.pair import Check, Pair
-from models.checks.pauses import finish
-from models.checks.registry import SUMMARY_CHECKS
-from models.checks.summary import placement, splices
-from models.checks.summary_report import EntailmentScorer, check_summary
-from models.engines import EngineMaker
+from models.checks.registry import SUMMARY_CHECKS, EntailmentScorer, check_summary
+from models.checks.summary import placement
+from models.cooperative import finish
+from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loaded import EntailmentModel
 from models.loading import Store
@@ -114,7 +113,7 @@ class Judged:
         self.faithful = len(sentences) - len(bad)
         self.signs = [
             (found, any(span.start < end and end - lengths[end] < span.end for end in bad))
-            for span, (_, found) in zip(pair.output.sentences, splices.signs(pair), strict=True)
+            for span, (_, found) in zip(pair.output.sentences, placement.signs(pair), strict=True)
             if found
         ]
 
@@ -148,12 +147,12 @@ def crossed(data: dict[str, list[Any]]) -> Callable[[str, str], Flags]:
     fits = [fitted([text for text in texts if text.fold != i]) for i in range(FOLDS)]
 
     def run(source: str, summary: str) -> Flags:
-        before = splices.COEFFICIENTS, splices.BIAS
-        splices.COEFFICIENTS, splices.BIAS = fits[fold(source)]
+        before = placement.SPLICE_COEFFICIENTS, placement.SPLICE_BIAS
+        placement.SPLICE_COEFFICIENTS, placement.SPLICE_BIAS = fits[fold(source)]
         try:
             return by_all(source, summary)
         finally:
-            splices.COEFFICIENTS, splices.BIAS = before
+            placement.SPLICE_COEFFICIENTS, placement.SPLICE_BIAS = before
 
     return run
 
@@ -171,7 +170,7 @@ def gains(path: Path) -> None:
             )
             for gain in GAINS:
                 placement.LEAST_GAIN = gain
-                counts[gain] += any(placement.check(pair))
+                counts[gain] += any(placement.check_placement(pair))
     for gain, count in counts.items():
         print(f"gain {gain:.2f}: {count} of {len(articles)} first sentences flagged")
 
@@ -211,7 +210,7 @@ def main() -> None:
         print(f"all and {args.entailment}\n{figures(score, data, by_model(args.entailment))}")
     print(f"all, cross-validated by article\n{figures(score, data, crossed(data))}")
     for check in SUMMARY_CHECKS:
-        print(f"{check.__module__.rpartition('.')[2]}\n{figures(score, data, by_one(check))}")
+        print(f"{getattr(check, '__name__', '')}\n{figures(score, data, by_one(check))}")
     print(cost(data["corrupted"], args.texts))
     if args.news:
         gains(args.news)

@@ -33,10 +33,10 @@ from sklearn.model_selection import GroupKFold
 from models.catalog import Catalog
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
-from models.checks.pauses import finish
 from models.checks.registry import TRANSLATION_CHECKS, run
+from models.cooperative import finish
 from models.driver import run_all
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool

@@ -30,9 +30,9 @@ import torch
 import transformers
 from transformers import BartConfig, BartForConditionalGeneration, MarianConfig, MarianMTModel
 
+from models.engine.native import NativeEngine
+from models.engine.native.limits import limits_for
 from models.engine.protocol import Decoding, Generation
-from models.engine.seq2seq import Seq2SeqEngine
-from models.engine.seq2seq.memory import limits_for
 
 
 def ids_and_targets(workload):
@@ -210,7 +210,7 @@ class Bench:
         started = time.perf_counter()
         limits = limits_for(num_beams, workload.max_source_tokens, workload.max_new_tokens)
         model = workload.model(self.tiny)
-        engine = Seq2SeqEngine(model, limits, device=self.device, dtype=self.dtype, max_queued=1 << 20)
+        engine = NativeEngine(model, limits, device=self.device, dtype=self.dtype, max_queued=1 << 20)
         # As a server does once it is up: thousands of new futures then do not make Python's collector walk
         # through everything that torch and transformers have imported.
         gc.collect()

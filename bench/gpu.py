@@ -1,4 +1,4 @@
-"""All that a GPU has to show of the engines made for it: they are exact, their tests pass, how fast they are.
+"""All that a GPU has to show of the native engine: it is exact, its tests pass, how fast it is.
 
     python3 bench/gpu.py --out FILE           within 8 minutes on an H100; without a GPU it says so and ends
     python3 bench/gpu.py --tiny --out FILE    on a CPU, tiny shapes: shows that it runs, and nothing else
@@ -34,15 +34,16 @@ from seq2seq_models import (
     tiny_model,
 )
 
+from models.engine.native import NativeEngine
+from models.engine.native.limits import Limits
+from models.engine.native.runner import kernels_on
 from models.engine.protocol import Generation
-from models.engine.seq2seq import Seq2SeqEngine, kernels
-from models.engine.seq2seq.memory import Limits
 from models.engine.trial import Bounds, try_out
 from models.errors import DragomanError
 
 ROOT = Path(__file__).parents[1]
 WIDTHS = (4, 1, 5, 8)
-TESTS = ("tests/test_seq2seq_cuda.py", "tests/test_seq2seq_kernels.py")
+TESTS = ("tests/test_native_cuda.py", "tests/test_native_kernels.py")
 TESTS_LIMIT_S = 180
 LIMITS = Limits(
     max_slots=12,
@@ -61,7 +62,7 @@ def exactness(architecture: str, device: str, each: int) -> dict[str, object]:
         Generation(random_source(rng), random_decoding(rng, width)) for width in WIDTHS for _ in range(each)
     ]
     oracle = tiny_model(architecture)
-    engine = Seq2SeqEngine(tiny_model(architecture), LIMITS, device=device)
+    engine = NativeEngine(tiny_model(architecture), LIMITS, device=device)
     outputs = [future.result(60) for future in engine.submit(generations)]
     engine.close()
     wrong = 0
@@ -83,7 +84,7 @@ def exactness(architecture: str, device: str, each: int) -> dict[str, object]:
 def trial(architecture: str, device: str) -> str:
     """`passed`, or why not."""
     model = tiny_model(architecture).to(device, torch.bfloat16)
-    engine = Seq2SeqEngine(model, LIMITS, device=device, dtype=torch.bfloat16)
+    engine = NativeEngine(model, LIMITS, device=device, dtype=torch.bfloat16)
     try:
         try_out(engine, model, Bounds(MAX_SOURCE, MAX_NEW, num_beams=4, most_beams=4), time_limit_s=60)
     except DragomanError as error:
@@ -120,7 +121,7 @@ def main() -> int:
     options.profile = False
     bench = Bench(options)
     started = time.perf_counter()
-    bench.record(case="kernels", usable=kernels.usable_on(torch.device(bench.device)))
+    bench.record(case="kernels", usable=kernels_on(torch.device(bench.device)) is not None)
     for architecture in ARCHITECTURES:
         bench.record(**exactness(architecture, bench.device, each=2 if options.tiny else 10))
     if not options.tiny:

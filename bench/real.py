@@ -38,9 +38,9 @@ from models.codec import Purpose, codec_of
 from models.convert import to_ctranslate2
 from models.engine.ct2 import Ct2Backend
 from models.engine.generate import GenerateBackend
+from models.engine.native import NativeEngine
+from models.engine.native.limits import limits_for
 from models.engine.protocol import Generation, Output
-from models.engine.seq2seq import Seq2SeqEngine
-from models.engine.seq2seq.memory import limits_for
 from models.entry import ModelEntry
 from models.errors import UnknownModel
 from models.hf_import import load_tokenizer
@@ -204,7 +204,7 @@ def engines(entry: ModelEntry, store: Store, scratch: Path, num_beams: int) -> I
     ct2 = Ct2Backend(scratch, causal=False, max_source_tokens=window, threads=1)
     yield "CTranslate2", lambda each: ct2.run([each], never)[0]
     limits = limits_for(num_beams, window, entry.max_new_tokens, 1)
-    native = Seq2SeqEngine(store.load(entry, dtype="float32"), limits)
+    native = NativeEngine(store.load(entry, dtype="float32"), limits)
     yield "native", lambda each: native.submit([each])[0].result(120)
     native.close()
 

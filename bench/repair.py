@@ -21,11 +21,10 @@ import platformdirs
 import sacrebleu
 
 from models.catalog import Catalog
-from models.checks.language.named_things import mentions
+from models.checks.language.entities import mentions
 from models.checks.language.reading import Reading
-from models.checks.translation import figures, things
 from models.driver import run, run_all
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
@@ -33,7 +32,7 @@ from models.steps import Event
 from models.translate.route import Router
 from models.translate.sentence import Candidate, Sentence, SentenceTranslator, Source
 
-FACTS = frozenset((things.DATE, things.PLACE, things.NAME, figures.KIND))
+FACTS = frozenset(("date", "place", "name", "number"))
 
 
 def wrong(candidate: Candidate) -> int:

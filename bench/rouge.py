@@ -18,7 +18,7 @@ from rouge_score import rouge_scorer  # type: ignore[import-untyped]
 
 from models.choices import LENGTHS, Length
 from models.summarize.summarizer import SummaryRequest
-from models.text.sentences.segment import sentences
+from models.text.sentences import sentences
 from service.runtime import Runtime
 from service.settings import Settings
 

@@ -18,12 +18,12 @@ import sacrebleu
 
 from models.catalog import Catalog
 from models.driver import run, stream
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loading import Store
 from models.pool import ModelPool
 from models.steps import Event
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import Segment, SegmentReady, TranslationRequest, Translator
 
 

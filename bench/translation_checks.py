@@ -25,9 +25,8 @@ from babel import Locale
 from models.checks.flag import Flag
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
-from models.checks.pauses import finish
-from models.checks.registry import TRANSLATION_CHECKS, run
-from models.checks.translation_report import check_translation
+from models.checks.registry import TRANSLATION_CHECKS, check_translation, run
+from models.cooperative import finish
 from models.text.span import Span
 
 Damage = Callable[[str, str, random.Random, str], tuple[str, str] | None]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from models import cores, hub
+from models import cpu, hub
 from models.catalog import Catalog
 from models.entry import ModelEntry
 from models.errors import DragomanError, ModelUnavailable
@@ -149,7 +149,7 @@ def _no_room(entry: ModelEntry, needed: int, place: str, left: int, spare: int) 
 
 def free_memory() -> int | None:
     """Return the bytes of memory that are free; None where it cannot be told."""
-    memory = cores.memory()
+    memory = cpu.memory()
     return None if memory is None else memory[1]
 
 

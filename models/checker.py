@@ -2,18 +2,16 @@
 
 from dataclasses import dataclass
 
-from models.checks.checked_sentence import CheckedSentence
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
-from models.checks.summary_report import check_summary
-from models.checks.translation_report import check_translation
+from models.checks.registry import CheckedSentence, check_summary, check_translation
 from models.choices import CheckedKind
 from models.errors import InvalidInput
 from models.languages import Languages
 from models.loaded import EntailmentModel
 from models.pool import ModelPool
 from models.steps import Steps, until_loaded
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
-from models import cores
+from models import cpu
 from models.errors import ModelUnavailable
 from models.gguf import metadata
 
@@ -150,7 +150,7 @@ class LlamaServer:
 
 def _all_threads() -> int:
     """Return how many threads suit all processors that may be used; -1 has llama.cpp see for itself."""
-    usable = cores.whole(cores.usable())
+    usable = cpu.whole(cpu.usable())
     return -1 if usable >= (os.cpu_count() or 1) else usable
 
 
@@ -241,7 +241,7 @@ def _started(start: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     kinds = xllamacpp.ggml_backend_dev_type
     gpus = (kinds.GGML_BACKEND_DEVICE_TYPE_GPU, kinds.GGML_BACKEND_DEVICE_TYPE_IGPU)
     on_gpu = start["use_gpu"] and any(each["type"] in gpus for each in xllamacpp.get_device_info())
-    memory = cores.memory()
+    memory = cpu.memory()
     if not on_gpu and memory is not None and start["needed_bytes"] > memory[1]:
         needed, free = start["needed_bytes"] / 1e9, memory[1] / 1e9
         return None, {"error": f"it needs about {needed:,.1f} GB of memory, and {free:,.1f} GB are free"}

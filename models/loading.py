@@ -134,14 +134,17 @@ class Store:
             with _once_settled(entry):
                 self._hub.require(entry.repository or entry.name, self.revision(entry))
 
-    def ct2_folder(self, entry: ModelEntry) -> Path:
-        """The entry as CTranslate2 reads it, converted the first time. Raises NotConvertible."""
-        source = self.folder(entry)
-        with (made := self._converted(entry, source)).once(entry.name) as scratch:
+    def ct2_folder(self, entry: ModelEntry, numbers: str | None = None) -> Path:
+        """The entry as CTranslate2 reads it, converted the first time. Raises NotConvertible.
+
+        `numbers` are those that the weights are kept in, if they are not a CPU's: a GPU's have 16 bits.
+        """
+        source, numbers = self.folder(entry), numbers or _numbers(entry)
+        with (made := self._converted(entry, source, numbers)).once(entry.name) as scratch:
             if scratch is not None:
-                log.info("%s: converting to %s, once", entry.name, _numbers(entry))
+                log.info("%s: converting to %s, once", entry.name, numbers)
                 with self._written(entry, source).once(entry.name) as beside:
-                    apart(hf_import.convert, entry, source, scratch, _numbers(entry), beside)
+                    apart(hf_import.convert, entry, source, scratch, numbers, beside)
         return made.folder
 
     def _packaged(self, entry: ModelEntry) -> Path:
@@ -346,9 +349,9 @@ class Store:
             return prepared.folder
         return packaged.module_folder(package.module) / package.folder
 
-    def _converted(self, entry: ModelEntry, source: Path) -> Made:
+    def _converted(self, entry: ModelEntry, source: Path, numbers: str | None = None) -> Made:
         """The conversion of these weights."""
-        return self._beside(entry, source, f"ct2-{_numbers(entry)}-{CONVERSION}")
+        return self._beside(entry, source, f"ct2-{numbers or _numbers(entry)}-{CONVERSION}")
 
     def _written(self, entry: ModelEntry, source: Path) -> Made:
         """The tokenizer of these files, written down."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any, Literal
 
-from models import cores
+from models import cpu
 from models.catalog import Catalog
-from models.engine.card import has_cuda
+from models.engine.gpu import has_cuda
 from models.entry import ModelEntry
 
 DEFAULT = "auto"
@@ -56,7 +56,7 @@ class ModelSet:
         """Return the set with its models for this machine; `device` is the setting: auto, cpu or cuda."""
         if not self.on_cpu:
             return self
-        memory = cores.memory()
+        memory = cpu.memory()
         on_gpu = device == "cuda" or (device == "auto" and has_cuda())
         return self.on("cuda" if on_gpu else "cpu", memory and memory[0])
 

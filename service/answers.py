@@ -14,8 +14,8 @@ from models.checks.flag import Severity
 from models.choices import CheckedKind
 from models.steps import Event, Timings, Words
 from models.summarize.summarizer import SentenceReady, Summary
-from models.text.article.article import Article
-from models.text.language import Detection
+from models.text.article import Article
+from models.text.detect import Detection
 from models.translate.translator import SegmentReady, Translation
 from service.problems import Problem
 from service.validation import absent

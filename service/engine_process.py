@@ -17,16 +17,15 @@ from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
-from models.engine.hosting import EngineHost, prepare_process
+from models.engine.gpu import Verdicts
+from models.engine.process import EngineClient, EngineServer, prepare_process
 from models.engine.protocol import BatchRecord, Engine
-from models.engine.remote import RemoteEngines
-from models.engine.verdicts import Verdicts
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.entry import ModelEntry
 from models.errors import EngineFailed
 from models.loading import Store
 from service.children import shorten_socket_paths
-from service.engine_keeper import EngineKeeper, connect
+from service.engine_supervisor import EngineSupervisor, connect
 from service.log import configure_log
 from service.settings import Settings
 
@@ -42,6 +41,7 @@ def engine_maker(
     return EngineMaker(
         store,
         device=settings.device,
+        choice=settings.engine,
         threads=settings.threads,
         on_batch=on_batch,
         verdicts=Verdicts(settings.cache_dir),
@@ -52,8 +52,8 @@ def engine_maker(
 class EngineProcess:
     """Makes engines in a process of their own.
 
-    It is started when the first engine is wanted, unless `kept` names the file of an EngineKeeper that has
-    started it. `here` would make engines in this process, and knows the device. `command` is that of the
+    It is started when the first engine is wanted, unless `kept` names the file of an EngineSupervisor that
+    has started it. `here` would make engines in this process, and knows the device. `command` is that of the
     process.
     """
 
@@ -68,14 +68,14 @@ class EngineProcess:
     ):
         self._here = here
         self._on_batch = on_batch
-        self._keeper: EngineKeeper | None = None
+        self._supervisor: EngineSupervisor | None = None
         if kept is None:
             shorten_socket_paths()
             kept = Path(multiprocessing.util.get_temp_dir()) / f"engines-{secrets.token_hex(4)}.at"
-            self._keeper = EngineKeeper(settings, kept, command=command)
+            self._supervisor = EngineSupervisor(settings, kept, command=command)
         self.file = kept
         """For the processes that are to use the same engines."""
-        self._engines: RemoteEngines | None = None
+        self._engines: EngineClient | None = None
         self._lock = threading.Lock()
         self._closing = threading.Event()
 
@@ -92,31 +92,31 @@ class EngineProcess:
     @property
     def pid(self) -> int | None:
         """The id of the process that this one started and that runs now; None if there is none."""
-        return None if self._keeper is None else self._keeper.pid
+        return None if self._supervisor is None else self._supervisor.pid
 
     def make(self, entry: ModelEntry) -> Engine:
         """See `EngineMaker.make`; raises EngineFailed too, if the process ends while it loads the model."""
         with self._lock:
             if self._engines is None:
                 self._watch()
-                self._engines = RemoteEngines(self._connection, self._on_batch)
+                self._engines = EngineClient(self._connection, self._on_batch)
         return self._engines.load(entry.name, entry)
 
     def close(self) -> None:
         """Leave the process, when its engines are closed, and end it if it was started here."""
         self._closing.set()
-        if self._keeper is not None:
-            self._keeper.close()
+        if self._supervisor is not None:
+            self._supervisor.close()
         if self._engines is not None:
             self._engines.close()
 
     # ------------------------------------------------------------------ inside
 
     def _watch(self) -> None:
-        if self._keeper is not None:
-            self._keeper.look()
+        if self._supervisor is not None:
+            self._supervisor.look()
             watch = threading.Thread(
-                target=self._keeper.watch, args=[self._closing], name="engine-process", daemon=True
+                target=self._supervisor.watch, args=[self._closing], name="engine-process", daemon=True
             )
             watch.start()
 
@@ -141,12 +141,12 @@ def main() -> None:
     prepare_process()
     # The service has fetched what is to be loaded.
     maker = engine_maker(
-        start.settings, Store(start.settings.cache_dir, offline=True), lambda *batch: host.on_batch(*batch)
+        start.settings, Store(start.settings.cache_dir, offline=True), lambda *batch: server.on_batch(*batch)
     )
     most = start.settings.max_loaded_models
-    host = EngineHost(lambda entry: _made(maker, entry), lambda: maker.fallbacks, most=most)
+    server = EngineServer(lambda entry: _made(maker, entry), lambda: maker.fallbacks, most=most)
     with Listener(start.address, "AF_UNIX", backlog=64, authkey=start.key) as listener:
-        threading.Thread(target=host.serve, args=(listener,), name="engine-host", daemon=True).start()
+        threading.Thread(target=server.serve, args=(listener,), name="engine-server", daemon=True).start()
         sys.stdin.buffer.read()
     os._exit(0)  # whoever started it has gone, or has closed all engines
 

@@ -1,18 +1,26 @@
-"""Whether a server could listen at an address."""
+"""The socket that a server listens on."""
 
 import errno
 import socket
 
 from models.errors import DragomanError
 
+BACKLOG = 2048
+"""Connections that wait to be accepted."""
 
-def require_free(host: str, port: int) -> None:
-    """Raise DragomanError if nobody can listen there: gunicorn would try five times, with a line for each."""
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens there. Raises DragomanError."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as listener:
+        listener = socket.socket(family, kind, protocol)
+        try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
+            listener.listen(BACKLOG)
+        except OSError:
+            listener.close()
+            raise
     except OSError as error:
         where = f"{f'[{host}]' if ':' in host else host}:{port}"
         if error.errno == errno.EADDRINUSE:
@@ -20,3 +28,4 @@ def require_free(host: str, port: int) -> None:
                 f"{where} is in use by another program; end that, or choose another with --port"
             ) from error
         raise DragomanError(f"cannot listen on {where}: {error.strerror or error}") from error
+    return listener

@@ -18,10 +18,8 @@ def configure_log(own: int = logging.INFO) -> None:
 
 
 def discreet(record: logging.LogRecord) -> bool:
-    """A filter for gunicorn's log, which writes addresses and what a client sent."""
-    if str(record.msg).startswith("Invalid request from"):
-        record.msg, record.args = "A request that is not HTTP was refused", ()
-    elif record.exc_info and record.exc_info[0]:
+    """Take out of a record of waitress's what a client sent: paths, and the words of an exception."""
+    if record.exc_info and record.exc_info[0]:
         kind, _, trace = record.exc_info
         record.msg, record.args = "A request failed outside the application", ()
         record.exc_text = "".join(traceback.format_tb(trace)) + kind.__name__

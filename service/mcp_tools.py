@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from models.checker import CheckRequest
 from models.errors import DragomanError
 from models.steps import Outcome
-from models.text.article.page import read_html
+from models.text.article.html_article import read_html
 from models.text.article.paste import read_pasted
 from service import tasks
 from service.answers import (

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Self, get_origin
 
 from pydantic import (
     BaseModel,
@@ -39,12 +39,11 @@ from models.errors import InvalidInput
 from service.documents.formats import COMMENTED, SUFFIXES
 from service.errors import TooManyTexts
 from service.limits import check_length, too_long
+from service.store.results import TaskName
 from service.validation import STRICT, json_type
 
 if TYPE_CHECKING:
     from service.settings import Settings
-
-TaskName = Literal["summarize", "translate"]
 
 INPUTS = ("text", "html", "texts")
 """The fields of which a body has exactly one."""

@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from limits.errors import StorageError
 from pydantic import BaseModel, Field
 from werkzeug.exceptions import (
-    ClientDisconnected as IncompleteBody,
-)
-from werkzeug.exceptions import (
     HTTPException,
     MethodNotAllowed,
     NotFound,
     RequestEntityTooLarge,
-    RequestTimeout,
     TooManyRequests,
     UnsupportedMediaType,
 )
@@ -97,7 +93,6 @@ UNEXPECTED = Kind(500, "unexpected-error", "Something went wrong in the service"
 
 KINDS: dict[type[Exception], Kind] = {
     InvalidJson: Kind(400, "invalid-json", "The body is not JSON"),
-    IncompleteBody: Kind(400, "incomplete-body", "The body did not arrive whole"),
     KeyRequired: Kind(401, "key-required", "An API key is needed"),
     UnknownKey: Kind(401, "unknown-key", "The API key is not known"),
     RevokedKey: Kind(403, "revoked-key", "The API key was revoked"),
@@ -107,7 +102,6 @@ KINDS: dict[type[Exception], Kind] = {
     NotFound: Kind(404, "not-found", "There is nothing at this address"),
     UnknownJob: Kind(404, "unknown-job", "There is no such job"),
     MethodNotAllowed: Kind(405, "method-not-allowed", "This address does not take this method"),
-    RequestTimeout: Kind(408, "body-too-slow", "The body came too slowly"),
     JobNotDone: Kind(409, "job-not-done", "The job has no result"),
     RequestEntityTooLarge: Kind(413, "body-too-large", "The body is too large"),
     TooLong: Kind(413, "text-too-long", "The text is over the limit"),

@@ -21,18 +21,18 @@ from models.pool import ModelPool
 from models.sets import load_sets
 from models.steps import Outcome, Steps
 from models.summarize.summarizer import Summarizer
-from models.text.article.page import read_page
-from models.text.language import LanguageDetector
+from models.text.article.html_article import read_page
+from models.text.detect import LanguageDetector
 from models.translate.translator import Translator
 from service.children import Children
-from service.engine_keeper import ENGINES
 from service.engine_process import EngineProcess, engine_maker
-from service.glossaries import Glossaries
-from service.keys import Keys
-from service.memory import Memory
+from service.engine_supervisor import ENGINES
 from service.settings import Settings
 from service.shared import SharedBoard, SharedState
-from service.suggestions import Suggestions
+from service.store.glossaries import Glossaries
+from service.store.keys import Keys
+from service.store.suggestions import Suggestions
+from service.store.translation_memory import TranslationMemory
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ class Runtime:
         )
         self.detector = LanguageDetector()
         self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
-        self.memory = Memory(settings.data_dir / "memory.sqlite", self.languages)
+        self.translation_memory = TranslationMemory(settings.data_dir / "memory.sqlite", self.languages)
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
         self._on_batch = on_batch

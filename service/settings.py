@@ -139,6 +139,12 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="`cpu`, `cuda`, or `auto`: a GPU where torch finds one."
     )
+    engine: Literal["auto", "native", "ct2", "generate"] = Field(
+        "auto",
+        description="`auto` is CTranslate2 (`ct2`), but on a GPU the native engine for encoder-decoders that "
+        "pass their trial when they are loaded. transformers' `generate` runs what CTranslate2 cannot. "
+        "`native`, `ct2` and `generate` choose one of these.",
+    )
     threads: int = Field(
         0, ge=0, description="CPU threads of an engine; 0 means all cores, or those of the container's quota."
     )

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from models.load_progress import LOADING, READY, Board
-from service.database import LOCK_TIMEOUT_S, private
 from service.errors import StoreUnavailable
+from service.store.database import LOCK_TIMEOUT_S, private
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS held (

@@ -18,8 +18,8 @@ from models.steps import Outcome, Steps, Timings
 from models.summarize.summarizer import Summary, SummaryRequest
 from models.translate.translator import MemoryLookup, Segment, Translation, TranslationRequest
 from service.answers import SegmentPart, render
-from service.documents import parsing
-from service.documents.document import Comment, File
+from service.documents import sandbox
+from service.documents.formats import Comment, File
 from service.options import (
     INPUTS,
     DocumentForm,
@@ -31,38 +31,14 @@ from service.options import (
 )
 from service.problems import problem
 from service.settings import Settings
+from service.store.results import PROBLEM, StoredResult
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
 
 Request = SummaryRequest | TranslationRequest
 
-PROBLEM = "application/problem+json"
-"""The media type of a result that says why there is none."""
 DOUBTFUL = "doubtful"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """An item's answer as it is given back: JSON, or a file."""
-
-    data: bytes
-    media_type: str = "application/json"
-    filename: str | None = None
-    notes: str = ""
-    """Of a translated document: a line with the counts of its flags, then what its reader should know."""
-
-    @property
-    def failed(self) -> bool:
-        """True for a problem document."""
-        return self.media_type == PROBLEM
-
-    @classmethod
-    def of_error(cls, error: Exception, request_id: str, number: int | None = None) -> "Result":
-        """Return the problem document of an error; `number` is the item's among many."""
-        document = problem(error, request_id)
-        document = document if number is None else document.of_item(number)
-        return cls(document.model_dump_json().encode(), PROBLEM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +48,7 @@ class PlannedTask:
     text: str
     """The text that is read, for whoever counts characters."""
     steps: Steps[Any]
-    result: Callable[[Outcome[Any], float], Result]
+    result: Callable[[Outcome[Any], float], StoredResult]
     """From the outcome and the seconds of the whole request. Raises the outcome's error."""
 
 
@@ -151,9 +127,16 @@ def answer(outcome: Outcome[Any], total_s: float) -> Any:
     return render(outcome.unwrap(), outcome.timings, total_s)
 
 
-def result(outcome: Outcome[Any], total_s: float) -> Result:
+def result(outcome: Outcome[Any], total_s: float) -> StoredResult:
     """Return the answer as JSON; see `answer`."""
-    return Result(answer(outcome, total_s).model_dump_json().encode())
+    return StoredResult(answer(outcome, total_s).model_dump_json().encode())
+
+
+def failure(error: Exception, request_id: str, number: int | None = None) -> StoredResult:
+    """Return an error as the problem document that is its result; `number` is the item's among many."""
+    document = problem(error, request_id)
+    document = document if number is None else document.of_item(number)
+    return StoredResult(document.model_dump_json().encode(), PROBLEM)
 
 
 def untimed(value: Summary | Translation) -> dict[str, Any]:
@@ -177,35 +160,35 @@ def of_document(
     """
     file = form.file, data
     if isinstance(form, TranslateForm):
-        part = apart(parsing.to_translate, *file, limits, field="file")
+        part = apart(sandbox.to_translate, *file, limits, field="file")
         request = request_maker(form, runtime, owner)(text=part.text, format=part.format)
         return PlannedTask(part.text, steps(runtime, request, recall), partial(_file, form, data, apart))
     assert isinstance(form, SummarizeForm)  # noqa: S101 - there are no others
-    article = apart(parsing.article, *file, limits, field="file")
+    article = apart(sandbox.article, *file, limits, field="file")
     clean = form.clean and article.clean
     request = request_maker(form, runtime, owner)(**{article.field: article.text}, clean=clean)
     return PlannedTask(article.text, steps(runtime, request), partial(_with_text, request))
 
 
-def _with_text(request: Request, outcome: Outcome[Summary], total_s: float) -> Result:
+def _with_text(request: Request, outcome: Outcome[Summary], total_s: float) -> StoredResult:
     """Return the answer with the text that its spans refer to: the caller has only the file."""
     told = answer(outcome, total_s)
     told.source.text = told.source.text or request.text
-    return Result(told.model_dump_json().encode())
+    return StoredResult(told.model_dump_json().encode())
 
 
 def _file(
     form: TranslateForm, data: bytes, apart: Callable[..., Any], outcome: Outcome[Translation], total_s: float
-) -> Result:
+) -> StoredResult:
     done = outcome.unwrap()
     comments = comments_on(done.segments) if form.comments else ()
-    made = apart(parsing.translated, form.file, data, done.translation, done.target, comments, field="file")
+    made = apart(sandbox.translated, form.file, data, done.translation, done.target, comments, field="file")
     name = made.name(form.file, done.target)
     notes = f"{counts(done.segments)}\n{'; '.join((*done.notes, *done.cautions))}"
     if form.report:
         made = _with_report(made, name, answer(outcome, total_s).model_dump_json(indent=2).encode())
         name = made.name(form.file, done.target)
-    return Result(made.data, made.media_type, name, notes)
+    return StoredResult(made.data, made.media_type, name, notes)
 
 
 def comments_on(segments: Sequence[Segment] | Sequence[SegmentPart]) -> tuple[Comment, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from models import cores
+from models import cpu
 from service.settings import Settings
 
 GPUS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
@@ -20,7 +20,7 @@ def server_workers(settings: Settings, *, devices: Sequence[Path] = GPUS) -> int
     """
     if settings.workers:
         return settings.workers
-    number = cores.whole(cores.usable())
+    number = cpu.whole(cpu.usable())
     if settings.device != "cpu" and any(device.exists() for device in devices):
         return for_each_two(number)
     return 1 if number < LEAST_CORES else min(MOST_WORKERS // 2, 1 + number // LEAST_CORES)

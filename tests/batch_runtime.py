@@ -21,9 +21,9 @@ from pathlib import Path
 from fake_pool import FakePool
 from fake_runtime import FakeStore
 
-import service.batch.job  # here, and not in each process
-import service.batch.lanes as lanes
-import service.batch.window as window
+import service.batch.executor as executor
+import service.batch.run  # here, and not in each process
+import service.batch.windows as windows
 import service.problems  # noqa: F401
 from models.better import BetterModels, Betters
 from models.checker import Checker
@@ -32,7 +32,7 @@ from models.engine.protocol import EngineStats, Output
 from models.errors import DeadlineExceeded, EngineFailed
 from models.languages import Languages
 from models.summarize.summarizer import Summarizer
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import Translator
 from service.cli.main import cli
 from service.cli.session import Session
@@ -162,7 +162,7 @@ class BatchRuntime:
 
 def opened(log, delay_s, settings):
     """A runtime; which process has it is told beside the log."""
-    lanes.AT_ONCE = {"cpu": 16, "cuda": 40}  # here, as Ray's actors are other processes
+    executor.GENERATIONS_AT_ONCE = {"cpu": 16, "cuda": 40}  # here, as Ray's actors are other processes
     with log.with_name(log.name + ".pids").open("a") as file:
         file.write(f"{os.getpid()}\n")
     return BatchRuntime(settings, log, delay_s)
@@ -186,8 +186,8 @@ def forked(arguments, log, delay_s):
 
 
 def main():
-    window.WINDOW_SIZES.update(dict.fromkeys(("cpu", "cuda"), window.Size(40, 2**20)))
-    window.UNIT_SIZES.update(cpu=window.Size(8, 100_000), cuda=window.Size(30, 100_000))
+    windows.WINDOW_SIZES.update(dict.fromkeys(("cpu", "cuda"), windows.Size(40, 2**20)))
+    windows.UNIT_SIZES.update(cpu=windows.Size(8, 100_000), cuda=windows.Size(30, 100_000))
     gc.freeze()  # a collector that walks what is imported copies all of it, in each process anew
     for line in sys.stdin:
         asked = json.loads(line)

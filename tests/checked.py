@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-from models.checks.checked_sentence import CheckedSentence
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
-from models.checks.pauses import finish
-from models.checks.summary_report import check_summary as summary_steps
-from models.checks.translation_report import check_translation as translation_steps
+from models.checks.registry import CheckedSentence
+from models.checks.registry import check_summary as summary_steps
+from models.checks.registry import check_translation as translation_steps
+from models.cooperative import finish
 
 
 def check_summary(

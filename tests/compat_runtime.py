@@ -22,17 +22,17 @@ from models.languages import Languages
 from models.loading import Store
 from models.steps import Outcome
 from models.summarize.summarizer import Summarizer
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import Translator
 from service.children import Children
-from service.glossaries import Glossaries
 from service.http import keepalive
 from service.http.server import Server
-from service.keys import Keys
 from service.log import configure_log
-from service.memory import Memory
 from service.settings import Settings
-from service.suggestions import Suggestions
+from service.store.glossaries import Glossaries
+from service.store.keys import Keys
+from service.store.suggestions import Suggestions
+from service.store.translation_memory import TranslationMemory
 
 SLOW_S = 2.5
 
@@ -64,7 +64,7 @@ class CompatRuntime:
         self.pool = pool = Pool(self.languages, capitals, max_source_tokens=100_000, max_new_tokens=100_000)
         self.catalog = pool.catalog
         self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
-        self.memory = Memory(settings.data_dir / "memory.sqlite", self.languages)
+        self.translation_memory = TranslationMemory(settings.data_dir / "memory.sqlite", self.languages)
         self.better = BetterModels(Betters(), pool.as_pool, cast(Store, pool.store), in_background=False)
         self.keys = Keys(settings.data_dir)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")

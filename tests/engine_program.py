@@ -14,7 +14,7 @@ from functools import partial
 from multiprocessing.connection import Listener
 
 from models.engine.batching import BatchingEngine
-from models.engine.hosting import EngineHost
+from models.engine.process import EngineServer
 from models.engine.protocol import BatchRecord, Generation, Output
 from models.errors import ModelUnavailable
 
@@ -68,7 +68,7 @@ def reversing(entry: Entry, on_batch: Callable[[BatchRecord], None] | None = Non
 
 def main() -> None:
     start = pickle.load(sys.stdin.buffer)
-    host: EngineHost = EngineHost(
+    host: EngineServer = EngineServer(
         lambda entry: reversing(entry, partial(host.on_batch, entry.name)),
         lambda: ["reversing: it is a fake"],
     )

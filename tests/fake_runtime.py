@@ -11,7 +11,7 @@ from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.steps import Usage
 from models.summarize.summarizer import Summary, SummarySentence, SummarySource
-from models.text.language import Detection, LanguageDetector
+from models.text.detect import Detection, LanguageDetector
 from models.text.span import Span
 from models.translate.translator import Segment, Translation
 from service.cli.main import cli

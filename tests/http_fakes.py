@@ -36,18 +36,18 @@ from models.languages import Languages as RealLanguages
 from models.pool import ModelPool
 from models.steps import Generate, Outcome, Usage, Words
 from models.summarize.summarizer import Summary, SummaryRequest, SummarySentence, SummarySource
-from models.text.article.article import Dropped
-from models.text.language import Detection, LanguageDetector
+from models.text.article import Dropped
+from models.text.detect import Detection, LanguageDetector
 from models.text.span import Span
 from models.translate.translator import MemoryLookup, Segment, SegmentReady, Translation, TranslationRequest
 from service.children import Children
-from service.glossaries import Glossaries
-from service.http import connection
+from service.http import server
 from service.http.server import Server
-from service.keys import Keys
 from service.log import configure_log
-from service.memory import Memory
 from service.settings import Settings
+from service.store.glossaries import Glossaries
+from service.store.keys import Keys
+from service.store.translation_memory import TranslationMemory
 
 ERRORS: dict[str, Callable[[], Exception]] = {
     "!bug": lambda: RuntimeError("a secret of the implementation"),
@@ -247,7 +247,7 @@ class FakeRuntime:
         self.tasks = Tasks()
         self.summarizer = Task(self.tasks.summary)
         self.translator = Task(self.tasks.translation)
-        self.catalog, self.pool = Catalog(), Pool()
+        self.catalog, self.pool, self.store = Catalog(), Pool(), None
         self.languages, self.detector = Languages(), Detector()
         self.checker = Checker(
             cast(ModelPool, self.pool), RealLanguages.load(), cast(LanguageDetector, self.detector)
@@ -258,7 +258,7 @@ class FakeRuntime:
             self.settings.data_dir / "glossaries.sqlite",
             RealLanguages.load(),
         )
-        self.memory = Memory(
+        self.translation_memory = TranslationMemory(
             self.settings.data_dir / "memory.sqlite",
             RealLanguages.load(),
         )
@@ -298,10 +298,10 @@ class FakeRuntime:
 
 
 def main() -> None:
-    """Serve; the argument is JSON: settings, `closed`, `grace_s`, and how it starts: `loads`, `builds`."""
+    """Serve; the argument is JSON: settings, the server's constants, `closed`, `loads`, `builds`."""
     given = json.loads(sys.argv[1])
-    if (grace_s := given.pop("grace_s", None)) is not None:
-        connection.GRACE_S, connection.BYTES_PER_S = grace_s, 1 << 20
+    for name in ("IDLE_S", "CONNECTIONS"):
+        setattr(server, name, given.pop(name, getattr(server, name)))
     closed, loads, builds = Path(given.pop("closed")), given.pop("loads", True), given.pop("builds", True)
 
     def build(settings: Settings, on_batch: Callable[..., None]) -> FakeRuntime:

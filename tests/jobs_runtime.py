@@ -17,7 +17,7 @@ from http_fakes import FakeRuntime, settings
 
 from models.engine.protocol import Generation, Output
 from models.languages import Languages
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import Translator
 from service.http.server import Server
 from service.log import configure_log

@@ -19,13 +19,13 @@ from models.checks.flag import Flag
 from models.errors import UnsupportedLanguage
 from models.steps import Usage
 from models.summarize.summarizer import SummaryRequest
-from models.text.language import Detection
+from models.text.detect import Detection
 from models.text.span import Span
 from models.translate.translator import Segment, SegmentReady, Translation, TranslationRequest
 from service.http.server import Server
 from service.log import configure_log
 from service.settings import Settings
-from service.suggestions import Suggestions
+from service.store.suggestions import Suggestions
 
 PAUSE_S = 0.3
 SUGGESTIONS = "suggestions.jsonl"

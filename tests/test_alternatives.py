@@ -5,7 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from fake_pool import FakeEngine, FakePool, cipher
@@ -18,11 +19,12 @@ from test_jobs import ended, put
 from models.driver import run
 from models.engine.protocol import Generation, Output
 from models.languages import Languages
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import Translation, TranslationRequest, Translator
+from service import long_texts
 from service.http.app import create_app
-from service.jobs.desk import Desk
-from service.work.outputs import packed, unpacked
+from service.jobs import JobService
+from service.store.results import packed, unpacked
 
 GEMMA = "dragoman/gemma3-270m-translate"
 
@@ -174,15 +176,38 @@ def test_a_stream_and_a_job_have_them(client: FlaskClient, runtime: FakeRuntime)
     segment = client.post("/v1/translate", json=body).json["segments"][0]
     told = client.post("/v1/translate", json={**body, "stream": True}).text.splitlines()
     assert json.loads(told[1].removeprefix("data: ")) == {**segment, "index": 0, "total": 1}
-    desk = Desk(runtime)
-    desk.runner.start()
+    jobs = JobService(runtime)
+    jobs.start()
     try:
-        job = create_app(runtime, desk=desk).test_client()
+        job = create_app(runtime, jobs=jobs).test_client()
         address = put(job, task="translate", **body)
         assert ended(job, address)["status"] == "done"
         assert job.get(f"{address}/result").json["segments"] == [segment]
     finally:
-        desk.runner.close()
+        jobs.close()
+
+
+def test_a_long_text_has_those_of_all_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "\n\n".join(f"The ferry of day {i} stayed in." for i in range(20))
+    whole, _ = translate(text=text, alternatives=2)
+    monkeypatch.setattr(long_texts, "PART_CHARACTERS", 100)
+    planned: list[int] = []
+    languages, pool = Languages.load(), FakePool(Languages.load())
+    pool.engine = Ranked(marked, None)
+    translator = Translator(pool.as_pool, languages, LanguageDetector(), default_model=GEMMA)
+    monkeypatch.setattr(translator, "steps", _noting(translator.steps, planned))
+    request = TranslationRequest(text=text, source="en", target="fr", alternatives=2)
+    in_parts = run(long_texts.in_parts(cast(Any, SimpleNamespace(translator=translator)), request)).unwrap()
+    assert len(planned) > 5
+    assert len(whole.alternatives) == 2 and in_parts.alternatives == whole.alternatives
+
+
+def _noting(steps: Callable[..., Any], planned: list[int]) -> Callable[..., Any]:
+    def noted(request: TranslationRequest, recall: Any) -> Any:
+        planned.append(len(request.text))
+        return steps(request, recall)
+
+    return noted
 
 
 @pytest.mark.parametrize("wrong", [-1, 5, 1.5, "2", True])

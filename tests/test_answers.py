@@ -9,8 +9,8 @@ from models.checks.evidence import Evidence
 from models.checks.flag import Flag
 from models.steps import Timings, Usage
 from models.summarize.summarizer import Summary, SummarySentence, SummarySource
-from models.text.article.article import Dropped
-from models.text.language import Detection
+from models.text.article import Dropped
+from models.text.detect import Detection
 from models.text.span import Span
 from models.translate.translator import Segment, Term, Translation
 from service.answers import render, render_detection

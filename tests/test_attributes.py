@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from models.driver import run_all
 from models.languages import Languages
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.text.markup import html
 from models.translate.translator import Translation, TranslationRequest, Translator
 

@@ -15,12 +15,12 @@ from http_fakes import FakeRuntime, settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.test import TestResponse
 
-import service.http.allowance
-import service.keys
+import service.http.quotas
+import service.store.keys
 from models.errors import InvalidInput
 from service.http.app import create_app
 from service.http.auth import is_open
-from service.keys import Keys
+from service.store.keys import Keys
 
 TEXT = "The ministers met."
 DOCS_FILES = {"docs.asset": "swagger-ui.css", "docs.own": "own.css"}
@@ -210,7 +210,7 @@ def test_libretranslates_settings_say_whether_a_key_is_needed(tmp_path: Path) ->
 def test_keys_that_cannot_be_read_let_nobody_in(closed: Service) -> None:
     closed.key()
     closed.runtime.keys._file.write_bytes(b"no database" * 100)
-    closed.runtime.keys._read_at = -service.keys.FRESH_S
+    closed.runtime.keys._read_at = -service.store.keys.FRESH_S
     assert error(closed.work(key="drg_x")) == (503, "/problems/store-unavailable")
 
 
@@ -360,7 +360,7 @@ def test_what_is_refused_or_fails_costs_nothing(text: str) -> None:
 def test_a_new_day_has_new_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     service_ = Service(anonymous_daily_characters=len(TEXT))
     assert [service_.work().status_code for _ in range(2)] == [200, 429]
-    monkeypatch.setattr(service.http.allowance, "_today", lambda: "2100-01-01")
+    monkeypatch.setattr(service.http.quotas, "_today", lambda: "2100-01-01")
     assert [service_.work().status_code for _ in range(2)] == [200, 429]
 
 

@@ -16,7 +16,7 @@ from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 from libretranslatepy import LibreTranslateAPI
 
-from service.keys import Keys
+from service.store.keys import Keys
 
 TEXT = "The ministers met in Vienna on Sunday."
 

@@ -1,4 +1,4 @@
-"""How a batch is run: rounds, memory, the store, the commands, and what is told of a run."""
+"""How a batch is run: rounds, memory, the cache, the commands, and what is told of a run."""
 
 import io
 import itertools
@@ -18,26 +18,29 @@ from fake_runtime import FakeRuntime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.driver import Effort, run
+from models.driver import run
 from models.engine.protocol import Output
 from models.errors import ClientDisconnected, EngineGone, InvalidInput
 from models.summarize.summarizer import SummaryRequest
 from models.translate.translator import TranslationRequest
 from service.batch import report
-from service.batch.findings import MOST_SAMPLES, SLOWEST, Findings
-from service.batch.job import BatchJob, How, Where
-from service.batch.lanes import UnitWork
-from service.batch.progress import PlainProgress, TerminalProgress, duration
-from service.batch.record import Content, Record
-from service.batch.remembered import REMEMBERED_UNITS
-from service.batch.store import ResultStore, StoreFailed
-from service.batch.tally import Tally
-from service.batch.unit import Done, Kept, Unit
-from service.batch.work import ResultKeys, Work
+from service.batch.executor import LocalExecutor, Unit
+from service.batch.progress import (
+    MOST_SAMPLES,
+    SLOWEST,
+    PlainProgress,
+    Tally,
+    TerminalProgress,
+    duration,
+)
+from service.batch.record import Content
+from service.batch.run import BatchRun, Paths, RunOptions
+from service.batch.task import BatchWork
 from service.cli.main import cli
 from service.cli.session import Session
 from service.settings import Settings
-from service.work.outputs import OutputKeys
+from service.store.batch_cache import REMEMBERED_UNITS, BatchCache, CacheFailed
+from service.store.results import PROBLEM, StoredResult
 
 # ------------------------------------------------------------------ work
 
@@ -45,7 +48,7 @@ PAGE = "<html><body><article><p>" + "A sentence about the harbour. " * 20 + "</p
 
 
 def ran(task, content):
-    return run(task.steps(content)).unwrap()
+    return run(task.plan(content).steps).unwrap()
 
 
 def test_a_translation_of_html_is_html_or_the_articles_text():
@@ -66,7 +69,7 @@ def test_a_translation_of_html_is_html_or_the_articles_text():
     ):
         given = {"article": article, "format": format_, "protect": ["harbour"], "glossary": {}}
         options = TranslationRequest(text="", target="fr", protect=("harbour",))
-        result = ran(Work(runtime, options, given), content)
+        result = ran(BatchWork(runtime, options, given), content)
         request = asked.pop()
         assert (request.format, request.protect) == (form, ("harbour",))
         assert ("<p>" in request.text) == (form == "html")
@@ -74,7 +77,7 @@ def test_a_translation_of_html_is_html_or_the_articles_text():
 
 
 def test_a_summary_reads_text_or_html():
-    task = Work(FakeRuntime(Settings()), SummaryRequest(length="long"), {"length": "long"})
+    task = BatchWork(FakeRuntime(Settings()), SummaryRequest(length="long"), {"length": "long"})
     for content in (Content("text", "One. Two."), Content("html", PAGE), Content("markdown", "One. Two.")):
         result = ran(task, content)
         assert result["summary"].startswith("long:")
@@ -83,8 +86,8 @@ def test_a_summary_reads_text_or_html():
 
 
 def keys_of(given, job=None):
-    task = Work(FakeRuntime(Settings()), TranslationRequest(text="", target="fr"), given)
-    return ResultKeys(task, job or {"models": {"m": "r1"}})
+    task = BatchWork(FakeRuntime(Settings()), TranslationRequest(text="", target="fr"), given)
+    return task.keys(job or {"models": {"m": "r1"}})
 
 
 GIVEN = {"target": "fr", "article": False, "format": None, "protect": [], "glossary": {}}
@@ -92,7 +95,7 @@ GIVEN = {"target": "fr", "article": False, "format": None, "protect": [], "gloss
 
 def test_results_are_kept_by_what_decides_them():
     content = Content("text", "About the harbour-master.")
-    one = keys_of(GIVEN).key(content)
+    one = keys_of(GIVEN)(content)
     same = [
         keys_of({**GIVEN, "glossary": {"elsewhere": "ailleurs"}}),
         keys_of({**GIVEN, "protect": ["elsewhere"]}),
@@ -106,10 +109,10 @@ def test_results_are_kept_by_what_decides_them():
         keys_of({**GIVEN, "format": "markdown"}),
         keys_of(GIVEN, {"models": {"m": "r2"}}),
     ]
-    assert {keys.key(content) for keys in same} == {one}
-    assert len({one, *(keys.key(content) for keys in others)}) == 6
-    assert keys_of(GIVEN).key(Content("html", content.value)) != one
-    assert keys_of(GIVEN).key(Content("text", content.value + " ")) != one
+    assert {keys(content) for keys in same} == {one}
+    assert len({one, *(keys(content) for keys in others)}) == 6
+    assert keys_of(GIVEN)(Content("html", content.value)) != one
+    assert keys_of(GIVEN)(Content("text", content.value + " ")) != one
 
 
 # ------------------------------------------------------------------ rounds
@@ -133,7 +136,7 @@ FRENCH = TranslationRequest(text="", target="fr", source="en")
 
 
 def unit_work(runtime, memory=None, timeout_s=None):
-    return UnitWork(Work(runtime, FRENCH, GIVEN), OutputKeys(runtime), memory, timeout_s)
+    return LocalExecutor(BatchWork(runtime, FRENCH, GIVEN), memory, timeout_s)
 
 
 def unit(*texts, sees=0):
@@ -141,7 +144,7 @@ def unit(*texts, sees=0):
 
 
 def test_a_unit_whose_engine_s_process_ends_is_done_again(monkeypatch):
-    monkeypatch.setattr("service.batch.lanes.PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr("service.batch.executor.RETRY_WAITS_S", (0.0, 0.0))
     runtime = BatchRuntime(Settings())
     texts = ("The minister left the city.", "Nobody knows why he did so.")
     want = unit_work(runtime).do(unit(*texts))
@@ -164,7 +167,7 @@ def test_a_unit_whose_engine_s_process_ends_is_done_again(monkeypatch):
 
 
 def bodies(done):
-    return [(kept.failed, kept.body) for kept in done.kept]
+    return [(result.failed, result.data) for result in done.results]
 
 
 def test_a_round_does_equal_sentences_once_and_long_ones_first():
@@ -173,17 +176,17 @@ def test_a_round_does_equal_sentences_once_and_long_ones_first():
     did = unit_work(runtime, Remembered()).do(unit(*texts))
     first = runtime.engine.submissions[0]
     assert first == ["A much longer sentence than these are.", "The same sentence.", "Short one."]
-    assert [kept.failed for kept in did.kept] == [False] * 3
+    assert [result.failed for result in did.results] == [False] * 3
     assert did.effort.remembered_tokens > 0
-    assert did.effort.output_tokens == sum(len(output.token_ids) for output in did.remember.values())
-    seconds = sum(kept.seconds for kept in did.kept)
+    assert did.effort.output_tokens == sum(len(output.token_ids) for output in did.outputs.values())
+    seconds = sum(result.seconds for result in did.results)
     assert seconds == pytest.approx(did.effort.text_s + did.effort.engine_s, rel=0.2)
 
 
 def test_without_a_memory_nothing_is_remembered():
     runtime = BatchRuntime(Settings())
     work = unit_work(runtime)
-    assert [work.do(unit("The same.")).remember for _ in range(2)] == [{}, {}]
+    assert [work.do(unit("The same.")).outputs for _ in range(2)] == [{}, {}]
     assert runtime.engine.submissions[:1] == [["The same."]]
     assert runtime.engine.submissions.count(["The same."]) >= 2
 
@@ -192,23 +195,23 @@ def test_what_is_remembered_is_not_done():
     runtime, memory = BatchRuntime(Settings()), Remembered()
     work = unit_work(runtime, memory)
     before = work.do(unit("One thing.", "Another.", sees=4))
-    memory.update(before.remember)
+    memory.update(before.outputs)
     runtime.engine.submissions.clear()
     after = work.do(unit("Another.", "One thing.", sees=7))
     effort = after.effort
-    assert (runtime.engine.submissions, after.remember, effort.output_tokens, memory.sees) == ([], {}, 0, 7)
-    assert [each.body for each in after.kept] == [each.body for each in reversed(before.kept)]
+    assert (runtime.engine.submissions, after.outputs, effort.output_tokens, memory.sees) == ([], {}, 0, 7)
+    assert [each.data for each in after.results] == [each.data for each in reversed(before.results)]
 
 
 def test_a_unit_depends_on_nothing_beside_it():
     """The same results whatever other units are in work."""
     work = unit_work(BatchRuntime(Settings(), delay_s=0.002))
     units = [unit(*(f"Unit {u}, text {t}. And sentence {u * t}." for t in range(5))) for u in range(8)]
-    alone = [[kept.body for kept in work.do(each).kept] for each in units]
+    alone = [[result.data for result in work.do(each).results] for each in units]
     together = [None] * len(units)
 
     def work_on(number):
-        together[number] = [kept.body for kept in work.do(units[number]).kept]
+        together[number] = [result.data for result in work.do(units[number]).results]
 
     threads = [threading.Thread(target=work_on, args=(i,)) for i in range(len(units))]
     for thread in threads:
@@ -221,14 +224,14 @@ def test_a_unit_depends_on_nothing_beside_it():
 def test_a_poisoned_record_fails_alone():
     work = unit_work(BatchRuntime(Settings()), Remembered())
     did = work.do(unit("A good one.", f"A {POISON} one.", "Another good one."))
-    assert [kept.failed for kept in did.kept] == [False, True, False]
+    assert [result.failed for result in did.results] == [False, True, False]
 
 
 def test_a_record_out_of_time_is_tried_alone_and_given_up():
     runtime = BatchRuntime(Settings())
     did = unit_work(runtime, timeout_s=5.0).do(unit("A good one.", f"A {SLOW} one.", "Another."))
-    assert [kept.failed for kept in did.kept] == [False, True, False]
-    error = json.loads(did.kept[1].body)
+    assert [result.failed for result in did.results] == [False, True, False]
+    error = json.loads(did.results[1].data)
     assert error == {"type": "deadline-exceeded", "message": "it was not done in 5 s and was given up"}
     assert [s for s in runtime.engine.submissions if s == [f"A {SLOW} one."]] == [[f"A {SLOW} one."]]
 
@@ -237,7 +240,9 @@ def test_time_spent_waiting_for_other_units_does_not_count():
     work = unit_work(BatchRuntime(Settings(), delay_s=0.2), timeout_s=1.2)
     failed = []
     one = unit("A sentence like others.")
-    threads = [threading.Thread(target=lambda: failed.append(work.do(one).kept[0].failed)) for _ in range(6)]
+    threads = [
+        threading.Thread(target=lambda: failed.append(work.do(one).results[0].failed)) for _ in range(6)
+    ]
     for thread in threads:  # 2.4 s in all
         thread.start()
     for thread in threads:
@@ -252,48 +257,50 @@ def test_a_stopped_run_waits_for_nothing():
         work.do(unit("A sentence."))
 
 
-# ------------------------------------------------------------------ the store
+# ------------------------------------------------------------------ the cache
 
 
-def done(*bodies, failed=False, remember=None):
-    return Done(tuple(Kept(json.dumps(b), failed) for b in bodies), remember or {}, Effort())
+def commit(cache, unit, keys, *bodies, failed=False, outputs=None):
+    kind = {"media_type": PROBLEM} if failed else {}
+    results = [StoredResult(json.dumps(body).encode(), **kind) for body in bodies]
+    cache.commit(unit, dict(zip(keys, results, strict=True)), outputs or {})
 
 
 def test_the_store_keeps_results_and_plans(tmp_path):
-    with ResultStore(tmp_path / "cache") as store:
-        store.begin(retry_failed=False)
-        plan = store.plan(b"w", lambda: [[0, 1], [2]])
+    with BatchCache(tmp_path / "cache") as cache:
+        cache.begin(retry_failed=False)
+        plan = cache.plan(b"w", lambda: [[0, 1], [2]])
         assert (plan.first, plan.units) == (1, ((0, 1), (2,)))
-        store.commit(1, [b"a", b"b"], done("é", "y"))
-        assert store.known([b"a", b"b", b"c"]) == {b"a": False, b"b": False}
-    with ResultStore(tmp_path / "cache") as store:
-        store.begin(retry_failed=False)
-        assert store.plan(b"w", lambda: [[9]]) == plan, "a run that goes on keeps its plan"
-        assert store.known([b"a", b"b", b"c"]) == {b"a": True, b"b": True}
-        assert store.results([b"a", b"c"]) == {b"a": Kept('"\\u00e9"', language="und")}
-        assert store.plan(b"other", lambda: [[0]]).first == 3
-        store.finish()
-        assert store.plan(b"w", lambda: []) is None
+        commit(cache, 1, [b"a", b"b"], "é", "y")
+        assert cache.known([b"a", b"b", b"c"]) == {b"a": False, b"b": False}
+    with BatchCache(tmp_path / "cache") as cache:
+        cache.begin(retry_failed=False)
+        assert cache.plan(b"w", lambda: [[9]]) == plan, "a run that goes on keeps its plan"
+        assert cache.known([b"a", b"b", b"c"]) == {b"a": True, b"b": True}
+        assert cache.results([b"a", b"c"]) == {b"a": StoredResult(b'"\\u00e9"')}
+        assert cache.plan(b"other", lambda: [[0]]).first == 3
+        cache.finish()
+        assert cache.plan(b"w", lambda: []).units == ()
 
 
 def test_errors_count_until_they_are_retried(tmp_path):
-    with ResultStore(tmp_path / "cache") as store:
-        store.begin(retry_failed=False)
-        store.commit(1, [b"bad", b"bad too"], done("e", "e", failed=True))
-        store.commit(2, [b"good"], done("g"))
-        assert len(store.known([b"bad", b"good"])) == 2
-        store.finish()
-    with ResultStore(tmp_path / "cache") as store:
-        store.begin(retry_failed=True)
-        assert set(store.known([b"bad", b"bad too", b"good"])) == {b"good"}
-        store.commit(3, [b"bad"], done("e", failed=True))
-    with ResultStore(tmp_path / "cache") as store:  # that retry was cut off and goes on
-        store.begin(retry_failed=True)
-        assert set(store.known([b"bad", b"bad too", b"good"])) == {b"good", b"bad"}
-        store.finish()
-    with ResultStore(tmp_path / "cache") as store:
-        store.begin(retry_failed=True)
-        assert set(store.known([b"bad", b"good"])) == {b"good"}
+    with BatchCache(tmp_path / "cache") as cache:
+        cache.begin(retry_failed=False)
+        commit(cache, 1, [b"bad", b"bad too"], "e", "e", failed=True)
+        commit(cache, 2, [b"good"], "g")
+        assert len(cache.known([b"bad", b"good"])) == 2
+        cache.finish()
+    with BatchCache(tmp_path / "cache") as cache:
+        cache.begin(retry_failed=True)
+        assert set(cache.known([b"bad", b"bad too", b"good"])) == {b"good"}
+        commit(cache, 3, [b"bad"], "e", failed=True)
+    with BatchCache(tmp_path / "cache") as cache:  # that retry was cut off and goes on
+        cache.begin(retry_failed=True)
+        assert set(cache.known([b"bad", b"bad too", b"good"])) == {b"good", b"bad"}
+        cache.finish()
+    with BatchCache(tmp_path / "cache") as cache:
+        cache.begin(retry_failed=True)
+        assert set(cache.known([b"bad", b"good"])) == {b"good"}
 
 
 @settings(max_examples=60, deadline=None)
@@ -308,39 +315,39 @@ def test_what_a_unit_sees_does_not_depend_on_when_others_end(data):
 def _seen(windows, orders):
     """What each unit sees of one sentence that all units do: the number of the unit whose output it is."""
     seen, plans = {}, []
-    with ResultStore(None) as store:
+    with BatchCache(None) as cache:
         for w, count in enumerate(windows):
-            plans.append(store.plan(bytes([w]), lambda count=count: [[i] for i in range(count)]))
+            plans.append(cache.plan(bytes([w]), lambda count=count: [[i] for i in range(count)]))
             if w == 0:
                 continue
             open_units = [(plan, plan.first + i) for plan in plans[w - 1 :] for i in range(len(plan.units))]
             order = range(len(open_units)) if orders is None else orders[w - 1]
             for plan, number in (open_units[i] for i in order):
                 if plan is plans[w - 1] or orders is not None:
-                    _do_unit(store, plan, number, seen)
+                    _do_unit(cache, plan, number, seen)
     return {number: unit for number, unit in seen.items() if number < plans[-1].first}
 
 
-def _do_unit(store, plan, number, seen):
-    found = store.recall([b"s"], plan.sees)
+def _do_unit(cache, plan, number, seen):
+    found = cache.recall([b"s"], plan.cache_horizon)
     seen.setdefault(number, found[b"s"].token_ids[0] if found else None)
     assert seen[number] == (found[b"s"].token_ids[0] if found else None)
-    store.commit(number, [], done(remember={b"s": Output((number,), -0.5)}))
+    commit(cache, number, [], outputs={b"s": Output((number,), -0.5)})
 
 
 def test_the_memory_is_bounded():
-    with ResultStore(None) as store:
+    with BatchCache(None) as cache:
         for w in range(40):
-            plan = store.plan(bytes([w]), lambda: [[0]] * 64)
+            plan = cache.plan(bytes([w]), lambda: [[0]] * 64)
             for i in range(64):
                 number = plan.first + i
                 remember = {b"%d" % number: Output((1, 2), None, "length")}
-                store.commit(number, [], done(remember=remember))
-        assert store.recall([b"%d" % (plan.sees - 5)], plan.sees) == {
-            b"%d" % (plan.sees - 5): Output((1, 2), None, "length")
+                commit(cache, number, [], outputs=remember)
+        assert cache.recall([b"%d" % (plan.cache_horizon - 5)], plan.cache_horizon) == {
+            b"%d" % (plan.cache_horizon - 5): Output((1, 2), None, "length")
         }
-        assert store.recall([b"%d" % (plan.sees - REMEMBERED_UNITS)], plan.sees) == {}
-        kept = store._connection.execute("SELECT count(*) FROM outputs").fetchone()[0]
+        assert cache.recall([b"%d" % (plan.cache_horizon - REMEMBERED_UNITS)], plan.cache_horizon) == {}
+        kept = cache._connection.execute("SELECT count(*) FROM outputs").fetchone()[0]
         assert kept <= REMEMBERED_UNITS + 4 * 64
 
 
@@ -465,7 +472,7 @@ def test_interrupt_says_how_to_go_on(articles, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     out = tmp_path / "out"
-    monkeypatch.setattr(ResultStore, "commit", interrupt)
+    monkeypatch.setattr(BatchCache, "commit", interrupt)
     broken = batch("summarize", articles, out)
     assert (broken.exit_code, out.exists()) == (130, False)
     assert "the same command resumes" in broken.stderr
@@ -510,13 +517,13 @@ def test_units_done_elsewhere_give_the_same_output(tmp_path):
     runtime, makers = BatchRuntime(Settings()), []
 
     def elsewhere(memory):
-        makers.append(Elsewhere(UnitWork(task, keys, memory)))
+        makers.append(Elsewhere(LocalExecutor(task, memory)))
         return makers[-1]
 
-    task, keys = Work(runtime, FRENCH, GIVEN), OutputKeys(runtime)
+    task = BatchWork(runtime, FRENCH, GIVEN)
     told = {"dragoman": "0", "task": "translate", "models": {"m": "r1"}}
     for name, make in (("here", None), ("there", elsewhere)):
-        BatchJob(Where(str(source), str(tmp_path / name)), How(), task, told, keys, make).run()
+        BatchRun(Paths(str(source), str(tmp_path / name)), RunOptions(), task, told, make).run()
     assert makers[0].units == 3
     assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
 
@@ -624,20 +631,20 @@ def test_duration(seconds, said):
     assert duration(seconds) == said
 
 
-def test_findings_stay_small():
+def test_a_tally_stays_small():
     now = [0.0]
-    count, findings = tally(now), Findings()
+    count = tally(now)
     for i in range(20_000):
         now[0] = i * 1.0
         count.made = i * 3
-        findings.update(count)
-        findings.made(i, Kept("{}", seconds=i % 977), Record(i, {"id": i}))
-        findings.wrote(i % 5000, Kept("{}", language="fr", flags={"number": 2}))
-    assert len(findings.samples) <= MOST_SAMPLES
-    assert len(findings.slowest) == SLOWEST
-    assert all(entry[0] == 976 for entry in findings.slowest)
-    assert (findings.flags["number"], findings.flagged) == (40_000, 20_000)
-    assert all(rate == pytest.approx(3.0) for _, rate in findings.rates())
+        count.sample()
+        count.made_one(StoredResult(b"{}", seconds=i % 977), i, i, str(i))
+        count.wrote_one(StoredResult(b"{}", language="fr", flags={"number": 2}), i % 5000)
+    assert len(count.samples) <= MOST_SAMPLES
+    assert len(count.slowest) == SLOWEST
+    assert all(entry[0] == 976 for entry in count.slowest)
+    assert (count.flags["number"], count.flagged) == (40_000, 20_000)
+    assert all(rate == pytest.approx(3.0) for _, rate in count.rates())
 
 
 @settings(max_examples=50, deadline=None)
@@ -656,19 +663,19 @@ def test_bars_are_sound_whatever_the_numbers(bars):
 
 
 def test_a_full_disk_is_told_and_harms_nothing(tmp_path):
-    with ResultStore(tmp_path / "cache") as store:
-        store.commit(1, [b"a"], done("kept"))
-        pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
-        store._connection.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(StoreFailed, match="full"):
-            store.commit(2, [b"%d" % i for i in range(500)], done(*("x" * 200 for _ in range(500))))
-        assert list(store.known([b"a", *(b"%d" % i for i in range(500))])) == [b"a"]
+    with BatchCache(tmp_path / "cache") as cache:
+        commit(cache, 1, [b"a"], "kept")
+        pages = cache._connection.execute("PRAGMA page_count").fetchone()[0]
+        cache._connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(CacheFailed, match="full"):
+            commit(cache, 2, [b"%d" % i for i in range(500)], *("x" * 200 for _ in range(500)))
+        assert list(cache.known([b"a", *(b"%d" % i for i in range(500))])) == [b"a"]
 
 
 def test_what_is_no_store_is_refused(tmp_path):
     (tmp_path / "x").write_text("something else " * 50)
     with pytest.raises(InvalidInput, match="not a cache"):
-        ResultStore(tmp_path / "x")
+        BatchCache(tmp_path / "x")
 
 
 # ------------------------------------------------------------------ what a user stumbles on

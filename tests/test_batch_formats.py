@@ -22,10 +22,9 @@ from models.errors import InvalidInput
 from models.summarize.summarizer import SummaryRequest
 from service.batch import readers
 from service.batch.readers import ParquetReader, csv_records, json_records, open_reader
-from service.batch.record import Content, FieldNames, Record
-from service.batch.row import Row
-from service.batch.window import UNIT_SIZES, WINDOW_SIZES, Size, windows
-from service.batch.work import ResultKeys, Work
+from service.batch.record import Content, FieldNames, Record, Row
+from service.batch.task import BatchWork
+from service.batch.windows import UNIT_SIZES, WINDOW_SIZES, Size, windows
 from service.batch.writers import COLUMNS, JsonlWriter, open_writer
 from service.errors import MissingExtra
 from service.settings import Settings
@@ -127,7 +126,6 @@ def test_lone_surrogates_in_own_fields_are_kept():
 def test_a_bad_record_says_what_is_wrong(line, field, said):
     (record,) = lines_of(line)
     with pytest.raises(InvalidInput) as wrong:
-        NAMES.check(record, ("result", "error"))
         NAMES.content(record)
     assert said in wrong.value.message
     assert wrong.value.field == field
@@ -320,14 +318,14 @@ class Generated:
             yield Record(i + 1, {"text": f"{i} " + "x" * (i % 500)})
 
 
-KEYS = ResultKeys(Work(FakeRuntime(Settings()), SummaryRequest(), {}), {"task": "t"})
+KEY = BatchWork(FakeRuntime(Settings()), SummaryRequest(), {}).keys({"task": "t"})
 SIZE = WINDOW_SIZES["cpu"]
 
 
 def test_windows_take_no_more_memory_for_more_records():
     def peak(count):
         tracemalloc.start()
-        records = sum(len(w.records) for w in windows(Generated(count), NAMES, KEYS, ("result",), SIZE))
+        records = sum(len(w.records) for w in windows(Generated(count), NAMES, KEY, SIZE))
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert records == count
@@ -340,7 +338,7 @@ def test_windows_end_with_the_characters_of_all_fields():
     """Memory stays flat however much records have beside their texts."""
     fields = {"text": "One.", "own": {"notes": ["a" * 100, "b" * 300]}}
     records = _Listed([Record(i + 1, fields) for i in range(9)])
-    found = windows(records, NAMES, KEYS, ("result",), Size(1024, 1000))
+    found = windows(records, NAMES, KEY, Size(1024, 1000))
     assert [len(each.records) for each in found] == [3, 3, 3]
 
 
@@ -350,7 +348,10 @@ def test_units_hold_what_is_not_known_once_in_order_of_length(lengths, known):
     texts = [str(i % 40) * length for i, length in enumerate(lengths)]
     (window,) = [
         *windows(
-            _Listed([Record(i + 1, {"text": text}) for i, text in enumerate(texts)]), NAMES, KEYS, (), SIZE
+            _Listed([Record(i + 1, {"text": text}) for i, text in enumerate(texts)]),
+            NAMES,
+            KEY,
+            SIZE,
         )
     ] or [None]
     if window is None:

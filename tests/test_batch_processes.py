@@ -10,12 +10,12 @@ from batch_program import Program, articles, until, written
 
 from models.errors import EngineFailed, ModelUnavailable
 from models.translate.translator import TranslationRequest
+from service.batch.executor import Unit
 from service.batch.processes import TextProcesses, text_processes
 from service.batch.record import Content
-from service.batch.store import ResultStore
-from service.batch.task import Order, Task
-from service.batch.unit import Unit
+from service.batch.task import Task, WorkerSpec
 from service.settings import Settings
+from service.store.batch_cache import BatchCache
 from service.workers import server_workers
 
 UNIT_SENTENCES = 8 * 5
@@ -94,9 +94,9 @@ def ends_itself():
 
 
 @pytest.fixture
-def store():
-    with ResultStore(None) as store:
-        yield store
+def cache():
+    with BatchCache(None) as cache:
+        yield cache
 
 
 @pytest.mark.parametrize(
@@ -106,14 +106,14 @@ def store():
         (ends_itself, EngineFailed, "2 times a process ended"),
     ],
 )
-def test_what_goes_wrong_in_a_process_is_told(monkeypatch, open_runtime, type_, said, store):
+def test_what_goes_wrong_in_a_process_is_told(monkeypatch, open_runtime, type_, said, cache):
     monkeypatch.setattr("service.batch.processes.TRIES", 2)
-    order = Order(open_runtime, Task("translate", TranslationRequest(text="", target="fr"), {}), {}, 5.0)
+    spec = WorkerSpec(open_runtime, Task("translate", TranslationRequest(text="", target="fr"), {}), {}, 5.0)
     with (
-        TextProcesses(order, Path("engines.at"), store, count=2) as doer,
+        TextProcesses(spec, Path("engines.at"), cache, count=2) as executor,
         pytest.raises(type_, match=said),
     ):
-        doer.submit(Unit(1, 0, (Content("text", "Yes."),))).result()
+        executor.submit(Unit(1, 0, (Content("text", "Yes."),))).result()
 
 
 # ------------------------------------------------------------------ how many
@@ -126,7 +126,7 @@ def test_what_goes_wrong_in_a_process_is_told(monkeypatch, open_runtime, type_, 
 def test_processes_suit_the_machine(
     monkeypatch, tmp_path, number, server, beside_gpu, writing, reading, gpu_batch
 ):
-    monkeypatch.setattr("models.cores.usable", lambda: float(number))
+    monkeypatch.setattr("models.cpu.usable", lambda: float(number))
     monkeypatch.delenv("DRAGOMAN_WORKERS")
     settings = Settings()
     assert server_workers(settings, devices=[tmp_path / "none"]) == server

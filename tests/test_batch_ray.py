@@ -20,18 +20,16 @@ from models.driver import Effort
 from models.engine.protocol import Output
 from models.errors import EngineFailed, InvalidInput, ModelUnavailable
 from models.translate.translator import TranslationRequest
-from service.batch import preflight
-from service.batch.ray import environment
-from service.batch.ray.actors import Actors, planned
-from service.batch.ray.cluster import RayFailed
-from service.batch.ray.memory import RayMemory
+from service.batch import executor, preflight, ray_executor
+from service.batch.executor import Unit, UnitResult
+from service.batch.ray_executor import Actors, RayExecutor, RayFailed, RayOutputs, RayWorker, planned
 from service.batch.record import Content
-from service.batch.remembered import REMEMBERED_UNITS
-from service.batch.task import Task
-from service.batch.unit import Done, Kept, Unit
+from service.batch.task import Task, WorkerSpec
 from service.cli.main import cli
 from service.cli.session import Session
 from service.settings import Settings
+from service.store.batch_cache import REMEMBERED_UNITS
+from service.store.results import StoredResult
 
 UNIT_SENTENCES = 8 * 5
 """At most, with the windows of `batch_runtime`."""
@@ -80,9 +78,9 @@ def test_what_one_engine_has_begun_the_other_one_ends(program, tmp_path):
 
 
 def test_the_memory_remembers_as_long_as_a_unit_may_see_it():
-    memory = RayMemory()
-    memory.remember(1, {b"s": Output((1,), -0.5)})
-    memory.remember(2, {b"s": Output((2,), None, "length"), b"t": Output((3,))})
+    memory = RayOutputs()
+    memory.put(1, {b"s": Output((1,), -0.5)})
+    memory.put(2, {b"s": Output((2,), None, "length"), b"t": Output((3,))})
     assert memory.recall([b"s", b"t", b"u"], 1) == {b"s": Output((1,), -0.5)}
     assert memory.recall([b"s", b"t"], 2) == {b"s": Output((1,), -0.5), b"t": Output((3,))}
     memory.recall([], 1 + REMEMBERED_UNITS)
@@ -135,32 +133,27 @@ class FakeMethod:
 @pytest.fixture
 def ray(monkeypatch):
     """No Ray: what is got is there, who is killed is noted."""
-    from service.batch.ray import doer, memory, worker
-
     fake = SimpleNamespace(
         get=lambda answer: answer.result(),
         wait=lambda answers, **_options: (answers, []),
         killed=[],
     )
     fake.kill = fake.killed.append
-    monkeypatch.setattr(doer, "answers", lambda: True)
-    for module in (doer, memory, worker):
-        monkeypatch.setattr(module, "ray", fake)
+    monkeypatch.setattr(ray_executor, "head_answers", lambda: True)
+    monkeypatch.setattr(ray_executor, "ray", fake)
     return fake
 
 
 @pytest.fixture
 def worker(ray):
     """Makes workers that need no Ray."""
-    from service.batch.ray.worker import RayWorker
-    from service.batch.task import Order
 
     def made(runtime=BatchRuntime, models=MODELS, memory=None):
         def open_runtime(**given):
             assert given == {"device": "cpu", "threads": 2}
             return runtime(Settings(**given))
 
-        return RayWorker(Order(open_runtime, TASK, models, 5.0), Actors(1, 2), memory)
+        return RayWorker(WorkerSpec(open_runtime, TASK, models, 5.0), Actors(1, 2), memory)
 
     return made
 
@@ -169,18 +162,18 @@ UNIT = Unit(3, 0, (Content("text", "A text."), Content("text", "")))
 
 
 def test_a_worker_does_units_and_tells_what_is_to_be_remembered(worker):
-    memory = RayMemory()
+    memory = RayOutputs()
     one = worker(memory=FakeActor(memory))
     one.begin()
     assert worker().progress()[1:] == (0, {})
     name, tokens, _ = one.progress()
     assert tokens == 0
     done = one.do(UNIT)
-    assert [kept.failed for kept in done.kept] == [False, True]
-    assert memory.recall(list(done.remember), 3) == done.remember != {}
+    assert [result.failed for result in done.results] == [False, True]
+    assert memory.recall(list(done.outputs), 3) == done.outputs != {}
     assert one.progress() == (name, done.effort.output_tokens, {})
-    again = worker(memory=FakeActor(memory)).do(replace(UNIT, number=4, sees=3))
-    assert [kept.body for kept in again.kept] == [kept.body for kept in done.kept]
+    again = worker(memory=FakeActor(memory)).do(replace(UNIT, number=4, cache_horizon=3))
+    assert [each.data for each in again.results] == [each.data for each in done.results]
     assert again.effort.output_tokens == 0, "it is all remembered"
 
 
@@ -229,7 +222,7 @@ def test_another_process_opens_the_same_runtime(monkeypatch, tmp_path):
 # ------------------------------------------------------------------ the driver
 
 
-DONE_UNIT = Done((Kept("{}"),), {b"s": Output((1,))}, Effort())
+DONE_UNIT = UnitResult((StoredResult(b"{}"),), {b"s": Output((1,))}, Effort())
 
 
 class UnitActor:
@@ -256,17 +249,15 @@ class UnitActor:
 
 
 @pytest.fixture
-def doer(ray):
-    """Makes doers, of which each is stopped in the end."""
-    from service.batch.ray.doer import RayDoer
-
+def executor_of(ray):
+    """Makes executors, of which each is stopped in the end."""
     made = []
 
-    def doer(*actors, **options):
-        made.append(RayDoer([FakeActor(actor) for actor in actors], **options))
+    def make(*actors, **options):
+        made.append(RayExecutor([FakeActor(actor) for actor in actors], **options))
         return made[-1]
 
-    yield doer
+    yield make
     for each in made:
         each.stop()
     assert len(ray.killed) == len(made)
@@ -284,8 +275,8 @@ def died():
     return ActorDiedError()
 
 
-def test_a_unit_whose_actor_died_is_done_again(doer):
-    assert doer(UnitActor(died(), died(), died(), DONE_UNIT)).submit(UNIT).result(5) == DONE_UNIT
+def test_a_unit_whose_actor_died_is_done_again(executor_of):
+    assert executor_of(UnitActor(died(), died(), died(), DONE_UNIT)).submit(UNIT).result(5) == DONE_UNIT
 
 
 @pytest.mark.parametrize(
@@ -302,15 +293,15 @@ def test_a_unit_whose_actor_died_is_done_again(doer):
         (lambda: UnitActor(begins=died()), RayFailed, "ActorDiedError: The actor died"),
     ],
 )
-def test_units_that_will_not_be_done_end_with_the_reason(doer, actor, type_, said):
-    error = doer(actor()).submit(UNIT).exception(5)
+def test_units_that_will_not_be_done_end_with_the_reason(executor_of, actor, type_, said):
+    error = executor_of(actor()).submit(UNIT).exception(5)
     assert type(error) is type_
     assert said in error.message
 
 
-def test_tokens_are_asked_for_and_a_run_that_says_nothing_ends(doer):
+def test_tokens_are_asked_for_and_a_run_that_says_nothing_ends(executor_of):
     actor = UnitActor()
-    running = doer(actor, stalled_s=30.0)
+    running = executor_of(actor, stalled_s=30.0)
     assert [running.tokens(), running.tokens()] == [1, 2]
     assert running.shares() == {7: 0.5}
     actor.progress = lambda: ("name", 3, {})
@@ -322,16 +313,14 @@ def test_tokens_are_asked_for_and_a_run_that_says_nothing_ends(doer):
     assert running.tokens() == 3, "the time begins anew"
 
 
-def test_a_head_that_is_lost_ends_the_run(doer, monkeypatch):
-    from service.batch.ray import doer as module
-
-    running = doer(UnitActor())
-    monkeypatch.setattr(module, "answers", lambda: False)
+def test_a_head_that_is_lost_ends_the_run(executor_of, monkeypatch):
+    running = executor_of(UnitActor())
+    monkeypatch.setattr(ray_executor, "head_answers", lambda: False)
     assert running.tokens() == 1
-    monkeypatch.setattr(module, "LOST_S", -1.0)
+    monkeypatch.setattr(ray_executor, "LOST_S", -1.0)
     with pytest.raises(RayFailed, match=r"head has not answered .* the same command goes on"):
         running.tokens()
-    monkeypatch.setattr(module, "answers", lambda: True)
+    monkeypatch.setattr(ray_executor, "head_answers", lambda: True)
 
 
 # ------------------------------------------------------------------ how many, and the command
@@ -367,7 +356,7 @@ def batch(*arguments):
 def test_ray_that_is_not_installed_is_told(tmp_path, monkeypatch):
     source = written(tmp_path / "in.jsonl", articles(2))
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.setattr(environment.os, "environ", {})
+    monkeypatch.setattr(executor.os, "environ", {})
     told = batch("translate", "--to", "fr", source, tmp_path / "out", "--engine", "ray")
     assert (told.exit_code, "pip install 'dragoman[ray]'" in told.stderr) == (1, True)
 
@@ -382,7 +371,7 @@ def test_ray_that_is_not_installed_is_told(tmp_path, monkeypatch):
 )
 def test_addresses_and_options_that_lead_nowhere(tmp_path, monkeypatch, options, code, said):
     source = written(tmp_path / "in.jsonl", articles(2))
-    monkeypatch.setattr(environment.os, "environ", dict(os.environ))
+    monkeypatch.setattr(executor.os, "environ", dict(os.environ))
     told = batch("translate", "--to", "fr", source, tmp_path / "out", *options)
     assert (told.exit_code, said in told.stderr) == (code, True), told.stderr
     assert not (tmp_path / "out").exists()

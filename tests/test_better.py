@@ -24,10 +24,10 @@ from models.languages import Languages
 from models.loading import Store
 from models.sets import load_sets
 from models.translate.translator import TranslationRequest
+from service import long_texts
 from service.cli.machine import advice
 from service.cli.main import cli
 from service.http.app import create_app
-from service.jobs import parts
 from service.runtime import Runtime
 from service.settings import Settings
 
@@ -186,12 +186,12 @@ def test_a_guess_at_a_language_waits_for_no_model(open_runtime: OpenRuntime) -> 
 
 def test_a_long_jobs_parts_are_one_models(open_runtime: OpenRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = open_runtime(is_server=False)
-    monkeypatch.setattr(parts, "PART_CHARACTERS", 30)
+    monkeypatch.setattr(long_texts, "PART_CHARACTERS", 30)
     better_one = runtime.better.betters.many()[0]
     choices = iter([Choice(), *[Choice(better_one)] * 9])
     monkeypatch.setattr(runtime.better, "translator", lambda source, target: next(choices))
     request = TranslationRequest(text="They met again.\n\n" * 5, source="en", target="fr")
-    (outcome,) = runtime.run_all([parts.in_parts(runtime, request)], wait=True)
+    (outcome,) = runtime.run_all([long_texts.in_parts(runtime, request)], wait=True)
     assert outcome.unwrap().model == BUNDLED and len(list(choices)) == 9, "the first part chose"
 
 

@@ -16,12 +16,12 @@ from http_fakes import FakeRuntime, settings
 from werkzeug.test import TestResponse
 
 from models.errors import Overloaded
-from service.http.admission import Shares
 from service.http.app import create_app
 from service.http.compat.huggingface import _PAIR
 from service.http.forms import PIECE_BYTES, _decoded
-from service.keys import Keys
+from service.http.shares import Shares
 from service.options import TranslateBody
+from service.store.keys import Keys
 from service.validation import MOST_ERRORS, InvalidFields, validated
 
 URLENCODED = "application/x-www-form-urlencoded"

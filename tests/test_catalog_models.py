@@ -32,7 +32,7 @@ from models.catalog import Catalog
 from models.codec import Purpose
 from models.convert import NotConvertible, require_convertible
 from models.engine.protocol import Generation
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.entailment import JUDGES, QuestionEntailment, SupportEntailment
 from models.entry import ModelEntry
 from models.errors import ModelUnavailable, UnsupportedLanguage

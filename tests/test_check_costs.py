@@ -1,4 +1,4 @@
-"""Texts of thousands of different numbers, names, dates and quotations take the checks little time."""
+"""Texts of thousands of different numbers, names and dates, or of one endless sentence, take little time."""
 
 import random
 import time
@@ -6,6 +6,10 @@ from collections.abc import Callable
 
 import pytest
 from checked import check_summary, check_translation
+
+from models.checks.language.reading import Reading, word_forms
+from models.checks.pair import Pair
+from models.checks.translation.form import check_repetition
 
 LIMIT_S = 4.0
 """Of CPU time; they take 0.2 to 1.5 s. Comparing each with each, one of the two took 4.5 s and more for any
@@ -89,3 +93,37 @@ def test_four_times_the_text_takes_no_more_than_its_share(form):
     count, most, text = GROWING[form]
     limit_s = most * max(0.01, min(_time_s(*text(count)) for _ in range(2)))
     assert any(_time_s(*text(4 * count)) < limit_s for _ in range(3))
+
+
+SIZE = 60_000
+LONG_LINE_S = 10.0
+"""Process time. The slowest took a fortieth to a fifth of it; with its square, each takes longer."""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "." * SIZE,
+        "…" * SIZE,
+        "%" * SIZE,
+        "*" * SIZE,
+        "A" * SIZE,
+        " ".join(str(7 * i) for i in range(SIZE // 6)),
+        " ".join(f"{i % 28 + 1}.{i % 12 + 1}.{1000 + i}" for i in range(SIZE // 9)),
+        " ".join(
+            f"Aa{chr(97 + i % 26)}{chr(97 + i // 26 % 26)}er Bog{chr(97 + i % 7)}in" for i in range(4000)
+        ),
+    ],
+    ids=["dots", "ellipses", "percent", "stars", "capitals", "numbers", "dates", "names"],
+)
+def test_a_long_line_is_checked_in_seconds(text):
+    start = time.process_time()
+    check_translation(f"{text} and so on.", f"Et puis {text[::-1]} est là.", "en", "fr")
+    assert time.process_time() - start < LONG_LINE_S
+
+
+def test_a_loop_far_into_a_long_text_is_found_where_it_is():
+    text = " ".join(f"w{i} of the" for i in range(3000)) + " round and about" * 3
+    flags = list(check_repetition(Pair(Reading("something else", "en"), Reading(text, "fr"))))
+    assert [text[flag.span.start : flag.span.end] for flag in flags] == [("round and about " * 3).strip()]
+    assert len(word_forms(text)) == 9009

@@ -96,13 +96,13 @@ def test_a_gpu_and_what_it_runs(doctor: Any) -> None:
     assert "native engine on the GPU" in found["translations"][1]
     _, found = doctor(gpus=["H100"], torch_finds_a_gpu=True, compiler=None, has=True)
     assert found["compiler"][0] == "warning" and found["compiler"][1].startswith("no C compiler:")
-    assert "causal engine on the GPU" in found["translations"][1]
+    assert "CTranslate2 in 16 bits, on the GPU" in found["translations"][1]
 
 
 def test_a_model_that_the_gpu_is_not_fit_for(doctor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     why = "it needs 9.0 GB of H100's memory, and 2.0 GB are free"
     monkeypatch.setattr("models.inventory.is_prepared", lambda *_: True)
-    monkeypatch.setattr("models.engines.EngineMaker.device_for", lambda *_: ("cpu", why))
+    monkeypatch.setattr("models.engine_choice.EngineMaker.device_for", lambda *_: ("cpu", why))
     _, found = doctor(gpus=["H100"], torch_finds_a_gpu=True, has=True)
     state, told = found["translations"]
     assert state == "warning" and f"in int8 on the CPU, as {why}" in told

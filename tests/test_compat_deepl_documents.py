@@ -12,10 +12,10 @@ from compat_server import CompatServer
 from http_fakes import FakeRuntime
 from made_documents import sound
 
+from service.documents import read_document
 from service.documents.formats import SUFFIXES
-from service.documents.reading import read_document
-from service.http.allowance import READING_BY_POST
 from service.http.app import JOB_BODIES, create_app
+from service.http.quotas import READING_BY_POST
 
 
 @pytest.fixture
@@ -123,4 +123,4 @@ def test_nobody_has_it_without_its_key(client: deepl.DeepLClient, compat_server:
 def test_asking_how_a_document_stands_counts_for_no_rate() -> None:
     app = create_app(FakeRuntime())
     endpoints = {rule.endpoint for rule in app.url_map.iter_rules()}
-    assert {*READING_BY_POST, *JOB_BODIES} <= endpoints, "they are named in allowance.py and app.py"
+    assert {*READING_BY_POST, *JOB_BODIES} <= endpoints, "they are named in quotas.py and app.py"

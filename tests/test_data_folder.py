@@ -10,14 +10,14 @@ import pytest
 from http_fakes import FakeRuntime, settings
 
 from models.errors import InvalidInput
-from service import suggestions
 from service.cli.main import cli
 from service.errors import StoreUnavailable
-from service.glossary_tables import Dictionary
 from service.http.app import create_app
-from service.jobs.desk import Desk
-from service.keys import Keys
-from service.suggestions import Suggestions
+from service.jobs import JobService
+from service.store import suggestions
+from service.store.glossaries import Dictionary
+from service.store.keys import Keys
+from service.store.suggestions import Suggestions
 
 
 @pytest.fixture
@@ -29,15 +29,15 @@ def loose_umask() -> Iterator[None]:
 
 def _filled(folder: Path) -> None:
     runtime = FakeRuntime(settings(data_dir=folder))
-    desk = Desk(runtime)
-    desk.runner.start()
-    client = create_app(runtime, desk=desk).test_client()
+    jobs = JobService(runtime)
+    jobs.start()
+    client = create_app(runtime, jobs=jobs).test_client()
     assert client.post("/v1/jobs", json={"task": "summarize", "text": "One."}).status_code == 202
     runtime.glossaries.create("n", [Dictionary("en", "fr", {"a": "b"})])
     runtime.keys.create("ann")
     kept = Suggestions(folder / "suggestions.jsonl")
     kept.add(text="a", translation="b", source="en", target="fr")
-    desk.runner.close()
+    jobs.close()
 
 
 @pytest.mark.usefixtures("loose_umask")

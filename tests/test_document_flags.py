@@ -19,8 +19,8 @@ from models.text.span import Span
 from models.translate.translator import Segment
 from service.cli.main import cli
 from service.cli.session import Session
-from service.documents.document import Comment
-from service.documents.reading import read_document
+from service.documents import read_document
+from service.documents.formats import Comment
 from service.http.app import create_app
 from service.tasks import comments_on, counts
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InvalidInput
-from service.documents.reading import read_document
-from service.documents.word import MAX_UNPACKED_BYTES
+from service.documents import read_document
+from service.documents.archive import MAX_UNPACKED_BYTES
 
 SRT = """1
 00:00:01,000 --> 00:00:03,000

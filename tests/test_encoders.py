@@ -14,7 +14,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from models.catalog import Catalog
 from models.driver import run
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loaded import ExtractiveModel
 from models.loading import Store

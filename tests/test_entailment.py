@@ -19,7 +19,7 @@ from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.loaded import EntailmentModel
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 
 WORDS = [
     "[PAD]",

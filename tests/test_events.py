@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from models.checker import Checker
 from models.driver import IncrementalDecoder, stream
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.pool import ModelPool
 from models.steps import Event, Outcome, Steps, Words
 from models.summarize.summarizer import SentenceReady, Summarizer, SummaryRequest
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import SegmentReady, TranslationRequest, Translator
 
 T = TypeVar("T")

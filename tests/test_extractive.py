@@ -25,9 +25,9 @@ from models.summarize.extractive import (
     pick_sentences,
     score,
 )
-from models.text.article.article import read_verbatim
+from models.text.article import read_verbatim
 from models.text.article.paste import read_pasted
-from models.text.sentences.segment import sentences
+from models.text.sentences import sentences
 
 ARTICLE = """Harbour of Port Ellery to close for two weeks
 

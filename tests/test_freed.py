@@ -7,20 +7,20 @@ import sys
 
 import pytest
 
-from models import cores
+from models import cpu
 from service.cli.session import ARENAS
 
-CORES = cores.whole(cores.usable())
+CORES = cpu.whole(cpu.usable())
 
 PROGRAM = """
 import ctypes, sys, threading
-from models import cores
+from models import cpu
 from service.cli.session import prepare_process
 
 if sys.argv[1] == "prepared":
     prepare_process()
 kept = []
-number = cores.whole(cores.usable()) + 4
+number = cpu.whole(cpu.usable()) + 4
 together = threading.Barrier(number)
 
 def allocate():

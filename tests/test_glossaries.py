@@ -9,15 +9,21 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import InvalidInput, UnsupportedLanguage
 from models.languages import Languages
-from service import terms
 from service.errors import StoreUnavailable, UnknownGlossary
-from service.glossaries import MOST_GLOSSARIES, Glossaries
-from service.glossary_tables import Dictionary
+from service.store.glossaries import (
+    MOST_GLOSSARIES,
+    Dictionary,
+    Glossaries,
+    TextForm,
+    checked_entries,
+    read_entries,
+    write_tsv,
+)
 
 PRINTABLE = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])
 TERM = st.text(PRINTABLE, min_size=1, max_size=20).map(str.strip).filter(bool)
@@ -118,8 +124,8 @@ def test_a_wrong_update_changes_nothing(glossaries: Glossaries) -> None:
 
 def test_there_is_an_end_to_it(glossaries: Glossaries, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MOST_GLOSSARIES >= 1000
-    monkeypatch.setattr("service.glossaries.MOST_GLOSSARIES", 2)
-    monkeypatch.setattr("service.glossaries.MOST_CHARACTERS", 10)
+    monkeypatch.setattr("service.store.glossaries.MOST_GLOSSARIES", 2)
+    monkeypatch.setattr("service.store.glossaries.MOST_CHARACTERS", 10)
     with pytest.raises(InvalidInput, match="12 characters"):
         glossaries.create("n", [names(cat="chat"), Dictionary("en", "de", {"cat": "ab"})])
     for _ in range(2):
@@ -188,17 +194,19 @@ def test_threads_may_share_it(glossaries: Glossaries) -> None:
 # ---------------------------------------------------------------------- texts
 
 
+@settings(deadline=None)
 @given(ENTRIES)
 def test_tab_separated_lines_come_back(entries: dict[str, str]) -> None:
-    assert terms.read(terms.write_tsv(entries), "tsv") == entries
+    assert read_entries(write_tsv(entries), "tsv") == entries
 
 
+@settings(deadline=None)
 @given(ENTRIES, st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_comma_separated_lines_come_back(entries: dict[str, str], end: str, codes: bool) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator=end)
     writer.writerows([*entry, "en", "fr"] if codes else entry for entry in entries.items())
-    assert terms.read("\ufeff" + text.getvalue() + end, "csv") == entries
+    assert read_entries("\ufeff" + text.getvalue() + end, "csv") == entries
 
 
 @pytest.mark.parametrize(
@@ -215,13 +223,13 @@ def test_comma_separated_lines_come_back(entries: dict[str, str], end: str, code
         ("a\tb\u2028c\n", "tsv", "control character"),
     ],
 )
-def test_a_wrong_line_refuses_the_text(text: str, form: terms.TextForm, said: str) -> None:
+def test_a_wrong_line_refuses_the_text(text: str, form: TextForm, said: str) -> None:
     with pytest.raises(InvalidInput, match=said) as wrong:
-        terms.read(text, form, "tsv")
+        read_entries(text, form, "tsv")
     assert wrong.value.field == "tsv"
 
 
 def test_checked_names_the_term() -> None:
-    check: Callable[[dict[str, str]], dict[str, str]] = terms.checked
+    check: Callable[[dict[str, str]], dict[str, str]] = checked_entries
     with pytest.raises(InvalidInput, match="'cat'"):
         check({"cat": ""})

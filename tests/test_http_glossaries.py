@@ -9,11 +9,10 @@ from flask.testing import FlaskClient
 from http_fakes import FakeRuntime, Task, settings
 
 from models.languages import Languages
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import TranslationRequest
-from service.glossaries import Glossaries
-from service.glossary_tables import Dictionary
 from service.http.app import create_app
+from service.store.glossaries import Dictionary, Glossaries
 
 CAPITALS = {"name": "capitals", "source": "en", "target": "fr", "entries": {"Vienna": "Vienne"}}
 

@@ -11,10 +11,10 @@ from werkzeug.test import TestResponse
 
 from models.engine.protocol import BatchRecord
 from models.errors import ModelUnavailable, Overloaded
-from service.http.admission import Gate
 from service.http.app import create_app
 from service.http.metrics import Metrics
-from service.http.readiness import Readiness
+from service.http.shares import Gate
+from service.http.status import Readiness
 
 
 @pytest.fixture

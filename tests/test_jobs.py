@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from models.errors import ServerUnavailable
 from service.http.app import create_app
-from service.jobs.desk import Desk
+from service.jobs import JobService
 
 
 @pytest.fixture(autouse=True)
@@ -30,16 +30,16 @@ def runtime(tmp_path: Path) -> FakeRuntime:
 
 
 @pytest.fixture
-def desk(runtime: FakeRuntime) -> Iterator[Desk]:
+def jobs(runtime: FakeRuntime) -> Iterator[JobService]:
     """Its runner is not started."""
-    desk = Desk(runtime)
-    yield desk
-    desk.runner.close()
+    jobs = JobService(runtime)
+    yield jobs
+    jobs.close()
 
 
 @pytest.fixture
-def client(runtime: FakeRuntime, desk: Desk) -> FlaskClient:
-    return create_app(runtime, desk=desk).test_client()
+def client(runtime: FakeRuntime, jobs: JobService) -> FlaskClient:
+    return create_app(runtime, jobs=jobs).test_client()
 
 
 def put(client: FlaskClient, **body: Any) -> str:
@@ -88,33 +88,33 @@ def untimed(answer: Any) -> Any:
 )
 def test_the_result_is_the_direct_route_s(task: str, body: dict[str, Any], tmp_path: Path) -> None:
     runtime = FakeRuntime(settings(data_dir=tmp_path, max_texts=5))
-    desk = Desk(runtime)
-    desk.runner.start()
-    client = create_app(runtime, desk=desk).test_client()
+    jobs = JobService(runtime)
+    jobs.start()
+    client = create_app(runtime, jobs=jobs).test_client()
     address = put(client, task=task, **body)
     assert ended(client, address)["status"] == "done"
     result = client.get(f"{address}/result")
     assert (result.status_code, result.mimetype) == (200, "application/json")
     assert untimed(result.json) == untimed(client.post(f"/v1/{task}", json=body).json)
     assert "timings_ms" in result.text
-    desk.runner.close()
+    jobs.close()
 
 
-def test_a_job_tells_how_it_stands(client: FlaskClient, desk: Desk) -> None:
+def test_a_job_tells_how_it_stands(client: FlaskClient, jobs: JobService) -> None:
     response = client.post("/v1/jobs", json={"task": "translate", "texts": ["a", "", "c"], "target": "fr"})
     job = response.json
     assert response.headers["Location"] == f"/v1/jobs/{job['id']}"
     assert (job["task"], job["status"]) == ("translate", "queued")
     assert job["progress"] == {"done": 1, "total": 3}, "what is wrong from the start is done"
     assert {"started", "finished", "expires", "problem", "callback"}.isdisjoint(job)
-    desk.runner.start()
+    jobs.start()
     job = ended(client, response.headers["Location"])
     assert job["progress"] == {"done": 3, "total": 3}
     assert job["created"] <= job["started"] <= job["finished"] < job["expires"]
 
 
-def test_all_texts_are_done_over_many_rounds_in_their_order(client: FlaskClient, desk: Desk) -> None:
-    desk.runner.start()
+def test_all_texts_are_done_over_many_rounds_in_their_order(client: FlaskClient, jobs: JobService) -> None:
+    jobs.start()
     texts = [f"text {i}" for i in range(100)]
     address = put(client, task="translate", texts=texts, target="fr")
     assert ended(client, address)["progress"] == {"done": 100, "total": 100}
@@ -123,8 +123,10 @@ def test_all_texts_are_done_over_many_rounds_in_their_order(client: FlaskClient,
 
 
 @pytest.mark.parametrize(("text", "status"), [("!wrong", 422), ("!engine", 500), ("!weights", 503)])
-def test_one_text_that_fails_fails_the_job(client: FlaskClient, desk: Desk, text: str, status: int) -> None:
-    desk.runner.start()
+def test_one_text_that_fails_fails_the_job(
+    client: FlaskClient, jobs: JobService, text: str, status: int
+) -> None:
+    jobs.start()
     address = put(client, task="summarize", text=text)
     job = ended(client, address)
     assert (job["status"], job["problem"]["status"]) == ("failed", status)
@@ -133,8 +135,8 @@ def test_one_text_that_fails_fails_the_job(client: FlaskClient, desk: Desk, text
     assert result.json == job["problem"]
 
 
-def test_a_bug_is_told_without_its_inside(client: FlaskClient, desk: Desk) -> None:
-    desk.runner.start()
+def test_a_bug_is_told_without_its_inside(client: FlaskClient, jobs: JobService) -> None:
+    jobs.start()
     address = put(client, task="summarize", text="!bug")
     assert ended(client, address)["problem"]["type"] == "/problems/unexpected-error"
     assert "secret" not in client.get(address).text
@@ -146,11 +148,13 @@ def test_there_is_no_result_before_the_end(client: FlaskClient) -> None:
     assert (result.status_code, result.json["type"]) == (409, "/problems/job-not-done")
 
 
-def test_what_was_sent_is_forgotten_when_it_is_done(client: FlaskClient, desk: Desk, tmp_path: Path) -> None:
+def test_what_was_sent_is_forgotten_when_it_is_done(
+    client: FlaskClient, jobs: JobService, tmp_path: Path
+) -> None:
     address = put(client, task="translate", text="a private matter", target="fr")
     with sqlite3.connect(tmp_path / "data" / "jobs.sqlite") as db:
         assert db.execute("SELECT content FROM item").fetchall() == [("a private matter",)]
-        desk.runner.start()
+        jobs.start()
         ended(client, address)
         assert db.execute("SELECT content FROM item").fetchall() == [(None,)]
     db.close()
@@ -164,8 +168,8 @@ def _send(client: FlaskClient, path: str, name: str, data: bytes, **fields: Any)
     return client.post(path, data={"file": (BytesIO(data), name), **fields})
 
 
-def test_a_document_comes_back_translated_in_its_own_format(client: FlaskClient, desk: Desk) -> None:
-    desk.runner.start()
+def test_a_document_comes_back_translated_in_its_own_format(client: FlaskClient, jobs: JobService) -> None:
+    jobs.start()
     document, sent = docx.Document(), BytesIO()
     document.add_paragraph("hello")
     document.save(sent)
@@ -180,8 +184,8 @@ def test_a_document_comes_back_translated_in_its_own_format(client: FlaskClient,
     assert len(docx.Document(BytesIO(result.data)).paragraphs) == 1
 
 
-def test_any_name_of_a_document_fits_into_a_header(client: FlaskClient, desk: Desk) -> None:
-    desk.runner.start()
+def test_any_name_of_a_document_fits_into_a_header(client: FlaskClient, jobs: JobService) -> None:
+    jobs.start()
     fields = {"task": "translate", "target": "fr"}
     address = _send(client, "/v1/jobs", "中.txt", b"It rains.", **fields).headers["Location"]
     assert ended(client, address)["status"] == "done"
@@ -189,8 +193,8 @@ def test_any_name_of_a_document_fits_into_a_header(client: FlaskClient, desk: De
     assert named == "attachment; filename=document.fr.txt; filename*=UTF-8''%E4%B8%AD.fr.txt"
 
 
-def test_a_document_is_summarized(client: FlaskClient, desk: Desk) -> None:
-    desk.runner.start()
+def test_a_document_is_summarized(client: FlaskClient, jobs: JobService) -> None:
+    jobs.start()
     response = _send(client, "/v1/jobs", "a.txt", b"One. Two.", task="summarize", max_sentences="2")
     ended(client, response.headers["Location"])
     result = client.get(response.headers["Location"] + "/result").json
@@ -266,7 +270,7 @@ def test_a_body_may_be_larger_than_the_direct_route_s(
 
 
 def test_a_full_queue_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.jobs.room.MAX_QUEUED_JOBS", 1)
+    monkeypatch.setattr("service.store.jobs.MAX_QUEUED_JOBS", 1)
     client = create_app(FakeRuntime(settings(data_dir=tmp_path))).test_client()
     address = put(client, task="summarize", text="One.")
     response = client.post("/v1/jobs", json={"task": "summarize", "text": "Two."})
@@ -306,8 +310,8 @@ def test_jobs_are_listed_page_by_page_the_newest_first(client: FlaskClient) -> N
         assert client.get(f"/v1/jobs?{wrong}").status_code == 422
 
 
-def test_jobs_are_their_owner_s_alone(runtime: FakeRuntime, desk: Desk) -> None:
-    client = create_app(runtime, desk=desk).test_client()
+def test_jobs_are_their_owner_s_alone(runtime: FakeRuntime, jobs: JobService) -> None:
+    client = create_app(runtime, jobs=jobs).test_client()
     ann, bob = ({"X-API-Key": runtime.keys.create(name)[1]} for name in ("ann", "bob"))
     body = {"task": "summarize", "text": "One."}
     address = client.post("/v1/jobs", json=body, headers=ann).headers["Location"]
@@ -324,9 +328,9 @@ def test_jobs_are_their_owner_s_alone(runtime: FakeRuntime, desk: Desk) -> None:
 
 
 def test_a_running_job_is_cancelled_within_a_step(
-    client: FlaskClient, desk: Desk, runtime: FakeRuntime
+    client: FlaskClient, jobs: JobService, runtime: FakeRuntime
 ) -> None:
-    desk.runner.start()
+    jobs.start()
     address = put(client, task="summarize", texts=["One.", "!never"])
     until(lambda: runtime.tasks.engine.futures)
     assert client.get(address).json["status"] == "running"
@@ -339,18 +343,18 @@ def test_a_running_job_is_cancelled_within_a_step(
 
 
 def test_a_queued_job_is_cancelled_and_never_done(
-    client: FlaskClient, desk: Desk, runtime: FakeRuntime
+    client: FlaskClient, jobs: JobService, runtime: FakeRuntime
 ) -> None:
     address = put(client, task="summarize", text="!wait")
     client.delete(address)
-    desk.runner.start()
+    jobs.start()
     ended(client, put(client, task="summarize", text="Next."))
     assert client.get(address).json["status"] == "cancelled"
     assert not runtime.tasks.waiting.is_set()
 
 
-def test_an_ended_job_is_forgotten(client: FlaskClient, desk: Desk) -> None:
-    desk.runner.start()
+def test_an_ended_job_is_forgotten(client: FlaskClient, jobs: JobService) -> None:
+    jobs.start()
     address = put(client, task="summarize", text="One.")
     ended(client, address)
     assert client.delete(address).status_code == 204
@@ -360,58 +364,58 @@ def test_an_ended_job_is_forgotten(client: FlaskClient, desk: Desk) -> None:
 
 def test_old_jobs_are_forgotten_and_others_are_not(tmp_path: Path) -> None:
     runtime = FakeRuntime(settings(data_dir=tmp_path, job_retention_s=0.01))
-    first = Desk(runtime)
-    client = create_app(runtime, desk=first).test_client()
-    first.runner.start()
+    first = JobService(runtime)
+    client = create_app(runtime, jobs=first).test_client()
+    first.start()
     old = put(client, task="summarize", text="One.")
     ended(client, old)
-    first.runner.close()
+    first.close()
     waiting = put(client, task="summarize", text="!never")
     time.sleep(0.02)
-    second = Desk(runtime)
-    second.runner.start()
+    second = JobService(runtime)
+    second.start()
     until(lambda: client.get(old).status_code == 404)
     assert client.get(waiting).status_code == 200
-    second.runner.close()
+    second.close()
 
 
 # ---------------------------------------------------------------------- stopping and going on
 
 
 def test_a_stopped_runner_leaves_its_job_to_the_next(
-    client: FlaskClient, desk: Desk, runtime: FakeRuntime
+    client: FlaskClient, jobs: JobService, runtime: FakeRuntime
 ) -> None:
-    desk.runner.start()
+    jobs.start()
     address = put(client, task="summarize", text="!never")
     until(lambda: runtime.tasks.engine.futures)
-    desk.runner.close()
+    jobs.close()
     assert client.get(address).json["status"] == "queued"
-    again = Desk(runtime)
-    again.runner.start()
+    again = JobService(runtime)
+    again.start()
     until(lambda: client.get(address).json["status"] == "running")
-    again.runner.close()
+    again.close()
 
 
 def test_of_two_services_with_one_folder_one_works(
-    client: FlaskClient, desk: Desk, runtime: FakeRuntime
+    client: FlaskClient, jobs: JobService, runtime: FakeRuntime
 ) -> None:
-    desk.runner.start()
+    jobs.start()
     ended(client, put(client, task="summarize", text="One."))
-    other = Desk(runtime)
-    other.runner.start()
+    other = JobService(runtime)
+    other.start()
     running = put(client, task="summarize", text="!never")
     until(lambda: runtime.tasks.engine.futures)
     time.sleep(0.3)
     assert client.get(running).json["status"] == "running", "the other one does not take it for its own"
     assert len(runtime.tasks.engine.futures) == 1
-    desk.runner.close()
+    jobs.close()
     until(lambda: len(runtime.tasks.engine.futures) == 2)
-    other.runner.close()
+    other.close()
 
 
-def test_work_waits_for_the_models(client: FlaskClient, desk: Desk) -> None:
+def test_work_waits_for_the_models(client: FlaskClient, jobs: JobService) -> None:
     loaded = False
-    desk.runner.start(lambda: loaded)
+    jobs.start(lambda: loaded)
     address = put(client, task="summarize", text="One.")
     time.sleep(0.4)
     assert client.get(address).json["status"] == "queued"
@@ -419,25 +423,25 @@ def test_work_waits_for_the_models(client: FlaskClient, desk: Desk) -> None:
     assert ended(client, address)["status"] == "done"
 
 
-def test_what_the_service_died_of_three_times_is_given_up(client: FlaskClient, desk: Desk) -> None:
+def test_what_the_service_died_of_three_times_is_given_up(client: FlaskClient, jobs: JobService) -> None:
     address = put(client, task="summarize", text="One.")
     for _ in range(3):
-        assert desk.store.claim() is not None
-        desk.store.recover()
-    desk.runner.start()
+        assert jobs.store.claim() is not None
+        jobs.store.recover()
+    jobs.start()
     job = ended(client, address)
     assert (job["status"], job["problem"]["type"]) == ("failed", "/problems/engine-failed")
     assert "3 times" in job["problem"]["detail"]
 
 
 def test_a_job_outlives_its_engine_and_is_given_up_if_the_engine_dies_of_it(
-    client: FlaskClient, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, jobs: JobService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     once = ERRORS["!gone"]
     monkeypatch.setitem(ERRORS, "!once", lambda: [once(), ERRORS.pop("!once")][0])
     outlived = put(client, task="summarize", text="!once")
     deadly = put(client, task="summarize", text="!gone")
-    desk.runner.start()
+    jobs.start()
     assert ended(client, outlived)["status"] == "done"
     job = ended(client, deadly)
     assert (job["status"], job["problem"]["type"]) == ("failed", "/problems/engine-failed")
@@ -445,7 +449,7 @@ def test_a_job_outlives_its_engine_and_is_given_up_if_the_engine_dies_of_it(
 
 
 def test_a_job_waits_for_a_model_server_as_long_as_it_is_away(
-    client: FlaskClient, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, jobs: JobService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = [ServerUnavailable("m: its server cannot be reached", retry_after_s=0.01) for _ in range(6)]
 
@@ -456,15 +460,17 @@ def test_a_job_waits_for_a_model_server_as_long_as_it_is_away(
 
     monkeypatch.setitem(ERRORS, "!away", next_one)
     address = put(client, task="summarize", text="!away")
-    desk.runner.start()
+    jobs.start()
     assert ended(client, address)["status"] == "done" and not away
 
 
-def test_a_glossary_that_is_gone_fails_the_job(client: FlaskClient, desk: Desk, runtime: FakeRuntime) -> None:
-    from service.glossary_tables import Dictionary
+def test_a_glossary_that_is_gone_fails_the_job(
+    client: FlaskClient, jobs: JobService, runtime: FakeRuntime
+) -> None:
+    from service.store.glossaries import Dictionary
 
     made = runtime.glossaries.create("sea", [Dictionary("en", "fr", {"ferry": "bac"})])
     address = put(client, task="translate", texts=["a"], source="en", target="fr", glossary="sea")
     runtime.glossaries.delete(made.id)
-    desk.runner.start()
+    jobs.start()
     assert ended(client, address)["problem"]["type"] == "/problems/unknown-glossary"

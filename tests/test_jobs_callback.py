@@ -21,13 +21,13 @@ from http_fakes import FakeRuntime, settings
 from test_jobs import ended, put, until
 
 from models.errors import InvalidInput
+from service import callbacks
+from service.callbacks import destination, post
 from service.http.app import create_app
 from service.http.jobs import BODIES_AT_ONCE
-from service.jobs import callback, courier
-from service.jobs.callback import Destination, destination, post
-from service.jobs.database import jobs_database
-from service.jobs.desk import Desk
-from service.jobs.outbox import Outbox
+from service.jobs import JobService
+from service.outbound import Destination
+from service.store.jobs import JobStore
 
 SECRET = "a secret of sixteen characters"
 PUBLIC = "93.184.216.34"
@@ -82,25 +82,25 @@ def receiver() -> Iterator[Receiver]:
     receiver.close()
 
 
-Open = Callable[..., tuple[FlaskClient, Desk]]
+Open = Callable[..., tuple[FlaskClient, JobService]]
 
 
 @pytest.fixture
 def open_with(tmp_path: Path) -> Iterator[Open]:
-    """Opens a started desk, with settings and with what Desk takes."""
+    """Opens a started jobs, with settings and with what JobService takes."""
     opened = []
 
-    def open_it(given: dict[str, Any] | None = None, **parts: Any) -> tuple[FlaskClient, Desk]:
+    def open_it(given: dict[str, Any] | None = None, **parts: Any) -> tuple[FlaskClient, JobService]:
         made = {"data_dir": tmp_path, "callback_secret": SECRET, "callback_private": True, **(given or {})}
         runtime = FakeRuntime(settings(**made))
-        desk = Desk(runtime, **{"waits_s": (0.05, 0.1), **parts})
-        opened.append(desk)
-        desk.runner.start()
-        return create_app(runtime, desk=desk).test_client(), desk
+        jobs = JobService(runtime, **{"waits_s": (0.05, 0.1), **parts})
+        opened.append(jobs)
+        jobs.start()
+        return create_app(runtime, jobs=jobs).test_client(), jobs
 
     yield open_it
-    for desk in opened:
-        desk.runner.close()
+    for jobs in opened:
+        jobs.close()
 
 
 def delivered(client: FlaskClient, address: str, status: str = "delivered") -> dict[str, Any]:
@@ -164,11 +164,11 @@ def test_a_redirect_is_not_followed(open_with: Open, receiver: Receiver) -> None
 
 
 def test_what_was_not_told_is_told_after_a_restart(open_with: Open, receiver: Receiver) -> None:
-    client, desk = open_with(waits_s=(0.5, 0.1))
+    client, jobs = open_with(waits_s=(0.5, 0.1))
     receiver.answers = [(500, {}), (200, {})]
     address = put(client, task="summarize", text="One.", callback=f"http://127.0.0.1:{receiver.port}/")
     until(lambda: client.get(address).json.get("callback") == {"status": "pending", "tries": 1})
-    desk.runner.close()
+    jobs.close()
     assert len(receiver.got) == 1
     client, _ = open_with()
     assert delivered(client, address)["tries"] == 2
@@ -217,12 +217,12 @@ def test_receivers_that_say_nothing_delay_nobody_else(
     client, _ = open_with(resolve=lambda host, port: ["127.0.0.1"])
     for i in range(20):
         put(client, task="summarize", text="One.", callback=f"http://host-{i}.example:{silent.port}/")
-    until(lambda: len(silent.connections) == courier.OF_A_CALLER)
+    until(lambda: len(silent.connections) == callbacks.OF_A_CALLER)
     url = f"http://hooks.example:{receiver.port}/"
     body = {"task": "summarize", "text": "One.", "callback": url}
     sent = client.post("/v1/jobs", json=body, environ_base={"REMOTE_ADDR": "192.0.2.9"})
     assert delivered(client, sent.headers["Location"])["tries"] == 1
-    assert len(silent.connections) == courier.OF_A_CALLER, "one caller's take no more than that"
+    assert len(silent.connections) == callbacks.OF_A_CALLER, "one caller's take no more than that"
     silent.close()
 
 
@@ -237,12 +237,12 @@ def test_a_host_is_sent_one_at_a_time(open_with: Open, silent: Silent, receiver:
 
 
 def test_what_was_being_sent_at_a_kill_is_still_to_be_sent(open_with: Open, silent: Silent) -> None:
-    client, desk = open_with()
+    client, jobs = open_with()
     put(client, task="summarize", text="One.", callback=f"http://127.0.0.1:{silent.port}/")
     until(lambda: silent.connections)
-    again = Outbox(jobs_database(desk.runner._store._database.file.parent))  # as the next process finds it
-    [waiting] = again.due(time.time())
-    job = again.job(waiting.number)
+    again = JobStore(jobs._settings)  # as the next process finds it
+    [waiting] = again.due_callbacks(time.time())
+    job = again.callback_job(waiting.number)
     assert job is not None and (job.callback_status, job.callback_tries) == ("pending", 0)
     silent.close()
 
@@ -418,7 +418,7 @@ def test_the_certificate_is_the_host_name_s() -> None:
 
 
 def test_a_receiver_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(callback, "WHOLE_S", 0.3)
+    monkeypatch.setattr(callbacks, "POST_TIMEOUT_S", 0.3)
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -445,7 +445,7 @@ def test_a_receiver_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_signature_is_as_documented() -> None:
     # openssl: printf '1700000000.{}' | openssl dgst -sha256 -hmac key
     expected = hmac.new(b"key", b"1700000000.{}", hashlib.sha256).hexdigest()
-    assert callback.sign("key", 1700000000, b"{}") == f"t=1700000000,v1={expected}"
+    assert callbacks.sign("key", 1700000000, b"{}") == f"t=1700000000,v1={expected}"
 
 
 def test_an_unknown_scheme_is_an_input_error() -> None:

@@ -17,12 +17,12 @@ from models.driver import Driver
 from models.engine.protocol import Generation, Output
 from models.languages import Languages
 from models.steps import Event
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import SegmentReady, TranslationRequest, Translator
+from service import long_texts
 from service.http.app import create_app
-from service.jobs import parts
-from service.jobs.desk import Desk
-from service.jobs.schemas import PartialAnswer
+from service.job_schemas import PartialAnswer
+from service.jobs import JobService
 
 SENTENCES = [f"The ferry of day {i} stayed in the harbour{' of Sark' * (i % 5)}." for i in range(80)]
 TEXT = " ".join(SENTENCES)
@@ -58,11 +58,11 @@ def runtime(tmp_path: Path) -> TicketRuntime:
 
 @pytest.fixture
 def client(runtime: TicketRuntime) -> Iterator[FlaskClient]:
-    desk = Desk(runtime)
-    desk.runner.start()
-    yield create_app(runtime, desk=desk).test_client()
+    jobs = JobService(runtime)
+    jobs.start()
+    yield create_app(runtime, jobs=jobs).test_client()
     runtime.engine.tickets.release(1000)
-    desk.runner.close()
+    jobs.close()
 
 
 def so_far(client: FlaskClient, address: str, after: int = 0) -> dict[str, Any]:
@@ -136,11 +136,11 @@ def test_a_failed_job_keeps_what_was_done(client: FlaskClient, runtime: TicketRu
 
 
 def test_many_texts_that_are_done_are_shown_and_others_are_null(client: FlaskClient) -> None:
-    desk_is_busy = [translate(client, TEXT), translate(client, TEXT)]
+    workers_are_busy = [translate(client, TEXT), translate(client, TEXT)]
     address = put(client, task="translate", texts=["It rains.", ""], source="en", target="fr")
     told = so_far(client, address)
     assert (told["status"], told["results"][0], told["results"][1]["status"]) == ("queued", None, 422)
-    assert all(so_far(client, each)["segments"] == [] for each in desk_is_busy)
+    assert all(so_far(client, each)["segments"] == [] for each in workers_are_busy)
     summary = put(client, task="summarize", text="One.")
     assert so_far(client, summary)["partial"] is True
     assert client.get(f"{summary}/result?partial=perhaps").json["field"] == "partial"
@@ -162,7 +162,7 @@ def test_a_document_s_sentences_come_with_their_source(client: FlaskClient, runt
 def test_parts_of_a_very_long_text_tell_their_sentences_as_the_whole_s(
     runtime: TicketRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "PART_CHARACTERS", 900)
+    monkeypatch.setattr(long_texts, "PART_CHARACTERS", 900)
     runtime.engine.tickets.release(1000)
     request = TranslationRequest(text=TEXT, source="en", target="fr")
     told: dict[int, SegmentReady] = {}
@@ -171,6 +171,20 @@ def test_parts_of_a_very_long_text_tell_their_sentences_as_the_whole_s(
         assert isinstance(event, SegmentReady)
         told[event.index] = event
 
-    result = Driver([parts.in_parts(runtime, request)]).run(tell)[0].unwrap()  # type: ignore[arg-type]
+    result = Driver([long_texts.in_parts(runtime, request)]).run(tell)[0].unwrap()  # type: ignore[arg-type]
     assert [told[i].segment for i in range(80)] == list(result.segments)
     assert [TEXT[each.source.start : each.source.end] for each in result.segments] == SENTENCES
+
+
+@pytest.mark.parametrize("source", ["en", "auto"])
+def test_a_first_part_without_words_tells_nothing_of_the_others(
+    runtime: TicketRuntime, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.setattr(long_texts, "PART_CHARACTERS", 900)
+    runtime.engine.tickets.release(1000)
+    rules = "* * *\n\n" * 200
+    request = TranslationRequest(text=rules + TEXT, source=source, target="fr")
+    result = Driver([long_texts.in_parts(runtime, request)]).run()[0].unwrap()  # type: ignore[arg-type]
+    assert (result.translation, result.source) == (rules + cipher(TEXT), "en")
+    assert len(result.segments) == len(SENTENCES)
+    assert not any("nothing to translate" in note for note in result.notes)

@@ -13,22 +13,23 @@ from http_fakes import FakeRuntime, settings
 from jobs_runtime import JournalRuntime
 from test_jobs import ended, put, until, untimed
 
+from service import jobs, long_texts
 from service.errors import UnknownJob
 from service.http.app import create_app
-from service.jobs import parts, runner, store
-from service.jobs.desk import Desk
+from service.jobs import JobService
+from service.store import jobs as store
 
-Slow = tuple[FlaskClient, Desk, JournalRuntime]
+Slow = tuple[FlaskClient, JobService, JournalRuntime]
 
 ONE = {"task": "summarize", "text": "One."}
 
 
-def _open(folder: Path, **given: Any) -> tuple[FlaskClient, Desk, dict[str, dict[str, str]]]:
-    """A client, its desk, and the headers of two keys."""
+def _open(folder: Path, **given: Any) -> tuple[FlaskClient, JobService, dict[str, dict[str, str]]]:
+    """A client, its service, and the headers of two keys."""
     runtime = FakeRuntime(settings(data_dir=folder, **given))
-    desk = Desk(runtime)
+    service = JobService(runtime)
     keys = {name: {"X-API-Key": runtime.keys.create(name)[1]} for name in ("ann", "bob")}
-    return create_app(runtime, desk=desk).test_client(), desk, keys
+    return create_app(runtime, jobs=service).test_client(), service, keys
 
 
 def _send(client: FlaskClient, headers: dict[str, str], body: Any = ONE, address: str = "192.0.2.1") -> int:
@@ -40,7 +41,7 @@ def _send(client: FlaskClient, headers: dict[str, str], body: Any = ONE, address
 
 
 def test_one_caller_does_not_fill_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.jobs.room.MAX_QUEUED_JOBS_PER_CALLER", 2)
+    monkeypatch.setattr("service.store.jobs.MAX_QUEUED_JOBS_PER_CALLER", 2)
     client, _, keys = _open(tmp_path)
     assert [_send(client, keys["ann"]) for _ in range(3)] == [202, 202, 429]
     assert [_send(client, keys["bob"]) for _ in range(3)] == [202, 202, 429]
@@ -51,7 +52,7 @@ def test_one_caller_does_not_fill_the_queue(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_full_queue_takes_a_key_s_first_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.jobs.room.MAX_QUEUED_JOBS", 2)
+    monkeypatch.setattr("service.store.jobs.MAX_QUEUED_JOBS", 2)
     client, _, keys = _open(tmp_path)
     assert [_send(client, {}, address=f"192.0.2.{i}") for i in range(3)] == [202, 202, 429]
     assert [_send(client, keys["ann"]) for _ in range(2)] == [202, 429]
@@ -59,8 +60,8 @@ def test_a_full_queue_takes_a_key_s_first_job(tmp_path: Path, monkeypatch: pytes
 
 
 def test_each_caller_has_a_share_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.jobs.room.MAX_JOB_BYTES", 1500)
-    client, desk, keys = _open(tmp_path)
+    monkeypatch.setattr("service.store.jobs.MAX_JOB_BYTES", 1500)
+    client, service, keys = _open(tmp_path)
     large = {"task": "summarize", "text": "é" * 500}
     assert [_send(client, keys["ann"], large) for _ in range(2)] == [202, 429]
     assert _send(client, keys["bob"], large) == 202
@@ -69,7 +70,7 @@ def test_each_caller_has_a_share_of_the_disk(tmp_path: Path, monkeypatch: pytest
     assert _send(client, keys["ann"], {"task": "summarize", "text": "a" * 400}) == 202
 
     # A job that has ended keeps its result and not its text; one that is forgotten keeps nothing.
-    desk.runner.start()
+    service.start()
     [first, last] = client.get("/v1/jobs", headers=keys["ann"]).json["jobs"]
     for job in (first, last):
         until(lambda: client.get(f"/v1/jobs/{job['id']}", headers=keys["ann"]).json["status"] == "done")  # noqa: B023
@@ -80,61 +81,61 @@ def test_each_caller_has_a_share_of_the_disk(tmp_path: Path, monkeypatch: pytest
     for job in (first, last):
         client.delete(f"/v1/jobs/{job['id']}", headers=keys["ann"])
     assert _send(client, keys["ann"], large) == 202
-    desk.runner.close()
+    service.close()
 
 
 # ---------------------------------------------------------------------- turns
 
 
 def test_claims_go_round_the_callers(tmp_path: Path) -> None:
-    client, desk, keys = _open(tmp_path)
+    client, service, keys = _open(tmp_path)
     for name in ("ann", "ann", "ann", "bob", "bob"):
         _send(client, keys[name])
     for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2"):
         _send(client, {}, address=address)
     claimed = []
-    while (job := desk.store.claim()) is not None:
+    while (job := service.store.claim()) is not None:
         claimed.append(job)
         if len(claimed) % 2 == 0:  # two are in work at most
-            desk.store.end(claimed[-2])
-            desk.store.end(claimed[-1])
+            service.store.end(claimed[-2])
+            service.store.end(claimed[-1])
     names = {each: i for i, each in enumerate(dict.fromkeys(job.caller for job in claimed))}
     assert [names[job.caller] for job in claimed] == [0, 1, 2, 3, 0, 1, 2, 0]
     assert [job.number for job in claimed if names[job.caller] == 0] == [1, 2, 3], "each caller's in order"
 
 
 def test_new_callers_do_not_starve_one_who_waits(tmp_path: Path) -> None:
-    client, desk, keys = _open(tmp_path)
+    client, service, keys = _open(tmp_path)
     for _ in range(3):
         _send(client, keys["ann"])
     done = []
     for i in range(20):  # an address that was never seen for each that is done
         _send(client, {}, address=f"192.0.2.{i}")
-        job = desk.store.claim()
+        job = service.store.claim()
         assert job is not None
         done.append(job.owner is not None)
-        desk.store.end(job)
+        service.store.end(job)
     assert done.count(True) == 3
 
 
 @pytest.fixture
 def slow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[FlaskClient, Desk, JournalRuntime]]:
+) -> Iterator[tuple[FlaskClient, JobService, JournalRuntime]]:
     """One worker, not started, over an engine that takes its time; a turn is over as soon as it got on."""
-    monkeypatch.setattr(runner, "TURN_S", 0.0)
-    monkeypatch.setattr(runner, "TURN_TO_BEGINNING", 0.0)
-    monkeypatch.setattr(runner, "LOOK_FOR_TURNS_S", 0.05)
-    monkeypatch.setattr("service.jobs.desk.JOB_WORKERS", 1)
+    monkeypatch.setattr(jobs, "TURN_S", 0.0)
+    monkeypatch.setattr(jobs, "TURN_TO_BEGINNING", 0.0)
+    monkeypatch.setattr(jobs, "LOOK_FOR_TURNS_S", 0.05)
+    monkeypatch.setattr(jobs, "JOB_WORKERS", 1)
     runtime = JournalRuntime(settings(data_dir=tmp_path), tmp_path / "journal", pause_s=0.1)
-    desk = Desk(runtime)
-    yield create_app(runtime, desk=desk).test_client(), desk, runtime
-    desk.runner.close()
+    service = JobService(runtime)
+    yield create_app(runtime, jobs=service).test_client(), service, runtime
+    service.close()
 
 
 @pytest.mark.parametrize("form", ["texts", "text"])
 def test_a_long_job_makes_room_for_another_caller(slow: Slow, form: str) -> None:
-    client, desk, runtime = slow
+    client, service, runtime = slow
     sentences = [f"The ferry of day {i} stayed in." for i in range(90)]
     long = put(
         client,
@@ -146,7 +147,7 @@ def test_a_long_job_makes_room_for_another_caller(slow: Slow, form: str) -> None
     key = {"X-API-Key": runtime.keys.create("bob")[1]}
     body = {"task": "translate", "source": "en", "target": "fr", "text": "Good morning."}
     short = client.post("/v1/jobs", json=body, headers=key).headers["Location"]
-    desk.runner.start()
+    service.start()
     job = ended(client, long)
     assert job["status"] == "done"
     told = client.get(short, headers=key).json
@@ -162,8 +163,8 @@ def test_a_long_job_makes_room_for_another_caller(slow: Slow, form: str) -> None
 
 
 def test_nobody_s_turn_ends_where_nobody_waits(slow: Slow) -> None:
-    client, desk, _ = slow
-    desk.runner.start()
+    client, service, _ = slow
+    service.start()
     texts = [f"The ferry of day {i} stayed in." for i in range(40)]
     first = put(client, task="translate", texts=texts, source="en", target="fr")
     second = put(client, task="translate", texts=texts[:8], source="en", target="fr")
@@ -186,15 +187,15 @@ def test_a_long_text_is_translated_part_by_part(tmp_path: Path, monkeypatch: pyt
         return steps(request, recall)
 
     monkeypatch.setattr(runtime.translator, "steps", noted)
-    desk = Desk(runtime)
-    desk.runner.start()
-    client = create_app(runtime, desk=desk).test_client()
+    service = JobService(runtime)
+    service.start()
+    client = create_app(runtime, jobs=service).test_client()
     paragraphs = [f"The ferry of day {i} stayed in. Nobody in Sark minded." for i in range(60)]
     text = "\n\n".join(paragraphs) + " " * 300 + "\n"
     body = {"text": text, "target": "fr", "protect": ["Sark"]}
     whole = client.post("/v1/translate", json=body).json
     planned.clear()
-    monkeypatch.setattr(parts, "PART_CHARACTERS", 250)
+    monkeypatch.setattr(long_texts, "PART_CHARACTERS", 250)
     address = put(client, task="translate", **body)
     ended(client, address)
     result = client.get(f"{address}/result").json
@@ -205,27 +206,27 @@ def test_a_long_text_is_translated_part_by_part(tmp_path: Path, monkeypatch: pyt
         result.pop(own), whole.pop(own)
     assert untimed(result) == untimed(whole)
     assert len(planned) > 10 and max(planned) <= 250
-    desk.runner.close()
+    service.close()
 
 
 def test_results_are_read_and_forgotten_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "_PIECE", 3)
-    client, desk, _ = _open(tmp_path)
-    desk.runner.start()
+    monkeypatch.setattr(store, "ITEMS_AT_ONCE", 3)
+    client, service, _ = _open(tmp_path)
+    service.start()
     address = put(client, task="translate", texts=[f"t{i}" for i in range(10)], target="fr")
     ended(client, address)
-    job = desk.store.get(address.rpartition("/")[2], None)
-    reading = desk.store.results(job)
+    job = service.store.get(address.rpartition("/")[2], None)
+    reading = service.store.results(job)
     next(reading)
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite", isolation_level=None)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # a reader in a transaction would hold it up
         assert db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
     assert len(list(reading)) == 9
-    reading = desk.store.results(job)
+    reading = service.store.results(job)
     next(reading)
     assert client.delete(address).status_code == 204
     with pytest.raises(UnknownJob):
         list(reading)
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as db:
         assert [db.execute(f"SELECT count(*) FROM {t}").fetchone() for t in ("job", "item")] == [(0,), (0,)]
-    desk.runner.close()
+    service.close()

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-import service.keys
+import service.store.keys
 from models.errors import InvalidInput
 from service.cli.main import cli
 from service.errors import RevokedKey, StoreUnavailable, UnknownKey
-from service.keys import FILE, Keys
 from service.rate import checked_rate
+from service.store.keys import FILE, Keys
 
 
 @pytest.fixture
@@ -85,13 +85,13 @@ def test_a_revoked_key_is_told_apart(keys: Keys) -> None:
 def test_a_running_server_hears_of_what_another_process_did(
     keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert service.keys.FRESH_S <= 5
+    assert service.store.keys.FRESH_S <= 5
     elsewhere = Keys(tmp_path / "deep")
     made, secret = elsewhere.create("newsroom")
     assert keys.find(secret) == made
     elsewhere.revoke(made.id)
     assert keys.find(secret) == made  # it looked a moment ago
-    monkeypatch.setattr(service.keys, "FRESH_S", 0.0)
+    monkeypatch.setattr(service.store.keys, "FRESH_S", 0.0)
     with pytest.raises(RevokedKey):
         keys.find(secret)
 

@@ -28,7 +28,7 @@ from models import llama_server
 from models.catalog import Catalog
 from models.codec import Purpose
 from models.engine.protocol import Decoding, Engine, Generation, Output
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.entry import ModelEntry
 from models.errors import DeadlineExceeded, EngineGone, ModelUnavailable
 from models.gguf import metadata

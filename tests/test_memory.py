@@ -15,15 +15,22 @@ from lxml import etree
 from models.driver import run
 from models.errors import InvalidInput
 from models.languages import Languages
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.sentence import MemoryMatch
 from models.translate.translator import Translation, TranslationRequest, Translator
-from service import memory as memory_module
-from service import tmx
 from service.http.app import create_app
-from service.memory import Memory
-from service.recollection import FileMemory, nearest, normal, paired
-from service.tmx import TmxPair
+from service.store import translation_memory
+from service.store.translation_memory import (
+    TMX_TYPE,
+    TmxPair,
+    TranslationMemory,
+    file_memory,
+    nearest,
+    normal,
+    paired,
+    read_tmx,
+    write_tmx,
+)
 
 ENGLISH, FRENCH = "The talks go on.", "Les pourparlers se poursuivent."
 PAIR = TmxPair("en", "fr", ENGLISH, FRENCH)
@@ -40,8 +47,8 @@ TMX = b"""<?xml version="1.0"?>
 
 
 @pytest.fixture
-def memory(tmp_path: Path, languages: Languages) -> Memory:
-    return Memory(tmp_path / "memory.sqlite", languages, max_bytes=10_000)
+def memory(tmp_path: Path, languages: Languages) -> TranslationMemory:
+    return TranslationMemory(tmp_path / "memory.sqlite", languages, max_bytes=10_000)
 
 
 def _translated(recall: object, **request: object) -> Translation:
@@ -59,7 +66,7 @@ def _translated(recall: object, **request: object) -> Translation:
 # ------------------------------------------------------------------------------------- translations
 
 
-def test_a_sentence_that_is_there_is_taken_as_it_stands(memory: Memory) -> None:
+def test_a_sentence_that_is_there_is_taken_as_it_stands(memory: TranslationMemory) -> None:
     memory.add([PAIR])
     done = _translated(memory.recall)
     first, second, third = done.segments
@@ -70,7 +77,9 @@ def test_a_sentence_that_is_there_is_taken_as_it_stands(memory: Memory) -> None:
     assert "1 of 3 segments are as your translation memory has them" in done.notes
 
 
-def test_it_is_not_looked_at_where_the_request_says_so_or_the_pair_is_another(memory: Memory) -> None:
+def test_it_is_not_looked_at_where_the_request_says_so_or_the_pair_is_another(
+    memory: TranslationMemory,
+) -> None:
     memory.add([PAIR])
     without = _translated(None).translation
     assert _translated(memory.recall, memory=False).translation == without
@@ -78,7 +87,7 @@ def test_it_is_not_looked_at_where_the_request_says_so_or_the_pair_is_another(me
     assert FRENCH not in _translated(memory.recall, target="de").translation
 
 
-def test_a_near_sentence_with_the_same_facts_is_an_alternative(memory: Memory) -> None:
+def test_a_near_sentence_with_the_same_facts_is_an_alternative(memory: TranslationMemory) -> None:
     memory.add(
         [
             TmxPair("en", "fr", "The ministers met on Sundays.", "Presque."),
@@ -97,7 +106,7 @@ def test_a_near_sentence_with_the_same_facts_is_an_alternative(memory: Memory) -
     assert _translated(memory.recall).segments[0].alternatives is None
 
 
-def test_a_sentence_with_markup_inside_goes_through_the_model(memory: Memory) -> None:
+def test_a_sentence_with_markup_inside_goes_through_the_model(memory: TranslationMemory) -> None:
     memory.add([PAIR])
     done = _translated(memory.recall, text="<p>The <b>talks</b> go on.</p>", format="html")
     assert done.segments[0].from_memory is None
@@ -109,7 +118,7 @@ def test_a_sentence_with_markup_inside_goes_through_the_model(memory: Memory) ->
 # ------------------------------------------------------------------------------------- the store
 
 
-def test_nothing_of_one_callers_memory_reaches_another(memory: Memory) -> None:
+def test_nothing_of_one_callers_memory_reaches_another(memory: TranslationMemory) -> None:
     anna, berta, nobody = memory.of("k1", "key-1"), memory.of("k2", "key-2"), memory.of(None, "address-1")
     anna.add([PAIR])
     assert anna.recall([ENGLISH], "en", "fr", 1) == [MemoryMatch(FRENCH)]
@@ -122,7 +131,7 @@ def test_nothing_of_one_callers_memory_reaches_another(memory: Memory) -> None:
     assert anna.pairs() == []
 
 
-def test_the_later_of_two_counts_and_a_full_memory_keeps_what_it_had(memory: Memory) -> None:
+def test_the_later_of_two_counts_and_a_full_memory_keeps_what_it_had(memory: TranslationMemory) -> None:
     memory.add([PAIR, TmxPair("en", "fr", f"  {ENGLISH} ", "Ils continuent.")])
     assert memory.recall([ENGLISH], "en", "fr", 0) == [MemoryMatch("Ils continuent.")]
     many = [TmxPair("en", "fr", f"Sentence {i}.", "Phrase.") for i in range(100)]
@@ -136,13 +145,13 @@ def test_the_later_of_two_counts_and_a_full_memory_keeps_what_it_had(memory: Mem
 
 
 def test_the_nearest_of_long_sentences_are_looked_for_among_few(tmp_path: Path, languages: Languages) -> None:
-    memory = Memory(tmp_path / "memory.sqlite", languages, max_bytes=64 << 20)
+    memory = TranslationMemory(tmp_path / "memory.sqlite", languages, max_bytes=64 << 20)
     memory.add([TmxPair("en", "fr", f"{i:03d} " + "word " * 900, f"{i}") for i in range(300)])
     compared: list[int] = []
-    near = memory_module.nearest
+    near = translation_memory.nearest
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            memory_module,
+            translation_memory,
             "nearest",
             lambda text, known, most: (compared.append(len(known)), near(text, known, most))[1],
         )
@@ -153,12 +162,12 @@ def test_the_nearest_of_long_sentences_are_looked_for_among_few(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("character", ["\0", "\x08", "\ud800", "\ufffe"])
-def test_what_no_file_can_hold_is_refused(memory: Memory, character: str) -> None:
+def test_what_no_file_can_hold_is_refused(memory: TranslationMemory, character: str) -> None:
     with pytest.raises(InvalidInput, match="control characters"):
         memory.add([TmxPair("en", "fr", f"The{character}talks go on.", FRENCH)])
 
 
-def test_many_sentences_are_looked_up_at_once(memory: Memory) -> None:
+def test_many_sentences_are_looked_up_at_once(memory: TranslationMemory) -> None:
     memory.add([PAIR])
     texts = [f"Sentence {i}." for i in range(1000)] + [ENGLISH]
     assert [i for i, each in enumerate(memory.recall(texts, "en", "fr", 0)) if each.text] == [1000]
@@ -168,13 +177,13 @@ def test_many_sentences_are_looked_up_at_once(memory: Memory) -> None:
 
 
 def test_a_tmx_file_is_read_without_its_codes_and_entities() -> None:
-    assert tmx.read(TMX) == [
+    assert read_tmx(TMX) == [
         TmxPair("en-US", "fr-FR", ENGLISH, FRENCH),
         TmxPair("en-US", "de-DE", ENGLISH, "Die Gespräche dauern an."),
     ]
     for broken in (b"", b"<tmx>", b"<html/>", b"no xml", TMX[:-20]):
         with pytest.raises(InvalidInput, match="not a TMX file"):
-            tmx.read(broken)
+            read_tmx(broken)
 
 
 WORDS = (
@@ -190,9 +199,9 @@ WORDS = (
 @given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=5))
 def test_what_is_written_is_read_again(texts: list[tuple[str, str]]) -> None:
     pairs = [TmxPair("en", "fr", *each) for each in texts]
-    written = "".join(tmx.write(pairs)).encode()
+    written = "".join(write_tmx(pairs)).encode()
     assert etree.fromstring(written).tag == "tmx"
-    assert [(normal(each.text), normal(each.translation)) for each in tmx.read(written)] == texts
+    assert [(normal(each.text), normal(each.translation)) for each in read_tmx(written)] == texts
 
 
 def test_a_text_is_paired_by_sentence_where_both_have_as_many() -> None:
@@ -202,9 +211,9 @@ def test_a_text_is_paired_by_sentence_where_both_have_as_many() -> None:
 
 
 def test_a_files_memory_is_by_languages(languages: Languages) -> None:
-    own = FileMemory.of(tmx.read(TMX), languages)
-    assert own.recall([ENGLISH], "en", "de", 0) == [MemoryMatch("Die Gespräche dauern an.")]
-    assert own.recall([ENGLISH], "en", "it", 0) == [MemoryMatch()]
+    own = file_memory(read_tmx(TMX), languages)
+    assert own([ENGLISH], "en", "de", 0) == [MemoryMatch("Die Gespräche dauern an.")]
+    assert own([ENGLISH], "en", "it", 0) == [MemoryMatch()]
 
 
 # ------------------------------------------------------------------------------------- HTTP
@@ -247,10 +256,10 @@ def test_a_suggestion_counts_from_then_on(client: FlaskClient) -> None:
 
 
 def test_tmx_goes_in_and_out(client: FlaskClient) -> None:
-    made = client.post("/v1/memory", data=TMX, content_type=tmx.MEDIA_TYPE)
+    made = client.post("/v1/memory", data=TMX, content_type=TMX_TYPE)
     assert (made.status_code, made.json["kept"]) == (201, 2)
     out = client.get("/v1/memory.tmx?target=fr")
-    assert out.mimetype == tmx.MEDIA_TYPE
-    assert tmx.read(out.data) == [PAIR]
-    wrong = client.post("/v1/memory", data=b"<tmx>", content_type=tmx.MEDIA_TYPE)
+    assert out.mimetype == TMX_TYPE
+    assert read_tmx(out.data) == [PAIR]
+    wrong = client.post("/v1/memory", data=b"<tmx>", content_type=TMX_TYPE)
     assert (wrong.status_code, wrong.json["field"]) == (422, "file")

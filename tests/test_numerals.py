@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.checks.language.numerals import numerals
+from models.checks.language.numbers import numerals
 
 
 def read(text: str, language: str = "en") -> list[tuple[str, float]]:

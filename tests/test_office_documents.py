@@ -20,7 +20,7 @@ from openpyxl.worksheet.table import Table
 from pptx.util import Inches
 
 from models.errors import InvalidInput
-from service.documents.reading import read_document
+from service.documents import read_document
 
 
 def shout(html: str) -> str:

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from models.chat import ChatAnswer, ChatMessage, ChatRequest, chat
 from models.checker import Checker
 from models.driver import stream
-from models.engines import EngineMaker
+from models.engine_choice import EngineMaker
 from models.errors import InvalidInput
 from models.languages import Languages
 from models.pool import ModelPool
 from models.steps import Outcome, Steps
 from models.summarize.summarizer import Summarizer, SummaryRequest
-from models.text.language import LanguageDetector
+from models.text.detect import LanguageDetector
 from models.translate.translator import TranslationRequest, Translator
 from service.http.compat.openai import Delta, Segments, Sentences, written
 

@@ -16,6 +16,7 @@ from http_fakes import FakeRuntime, settings
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp import Client
+from service.jobs import JobService
 
 from models.choices import (
     ABOUT_LENGTHS,
@@ -36,10 +37,9 @@ from service.cli.serve import runner
 from service.cli.session import Session
 from service.cli.source import PACKED
 from service.cli.text import summarize, translate
-from service.documents.reading import SUFFIXES
+from service.documents.formats import SUFFIXES
 from service.errors import TooLong, TooManyTexts
 from service.http.app import create_app
-from service.jobs.desk import Desk
 from service.mcp_tools import tool_server
 from service.options import (
     BODIES,
@@ -137,10 +137,10 @@ def _by_form(heard: Heard, task: str, fields: dict[str, Any]) -> None:
 
 
 def _by_job(heard: Heard, **sent: Any) -> None:
-    desk = Desk(heard.runtime)
-    desk.runner.start()
+    jobs = JobService(heard.runtime)
+    jobs.start()
     try:
-        client = create_app(heard.runtime, desk=desk).test_client()
+        client = create_app(heard.runtime, jobs=jobs).test_client()
         response = client.post("/v1/jobs", **sent)
         assert response.status_code == 202, response.text
         end = time.monotonic() + 20
@@ -148,7 +148,7 @@ def _by_job(heard: Heard, **sent: Any) -> None:
             assert time.monotonic() < end
             time.sleep(0.01)
     finally:
-        desk.runner.close()
+        jobs.close()
 
 
 def _by_job_body(heard: Heard, task: str, fields: dict[str, Any]) -> None:

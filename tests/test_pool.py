@@ -11,9 +11,9 @@ from conftest import TinyHub
 from tiny_models import SENTENCES
 
 from models.codec import Purpose
+from models.engine.native import NativeEngine
 from models.engine.protocol import BatchRecord, Generation
-from models.engine.seq2seq import Seq2SeqEngine
-from models.engines import EngineChoice, EngineMaker
+from models.engine_choice import EngineChoice, EngineMaker
 from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.loaded import TextModel
@@ -176,7 +176,7 @@ def test_the_native_engine_is_built_for_the_beams_that_the_codec_asks_for(
     pool = ModelPool(catalog, tiny_hub.store, languages, maker)
     with pool.use(catalog.get("tiny/bart")) as model:
         assert isinstance(model, TextModel)
-        assert isinstance(model.engine, Seq2SeqEngine)
+        assert isinstance(model.engine, NativeEngine)
         assert model.engine.limits.beam_widths == widths
         assert model.codec.decoding(Purpose("summarize", "en"), max_new_tokens=8).num_beams == widths[0]
     pool.close()

@@ -18,8 +18,8 @@ from models import server_model
 from models.catalog import Catalog
 from models.codec import Purpose
 from models.driver import IncrementalDecoder
+from models.engine.process import from_output, to_output
 from models.engine.protocol import Decoding, Generation, Output
-from models.engine.wire import from_output, to_output
 from models.errors import (
     DeadlineExceeded,
     EngineFailed,
@@ -30,7 +30,7 @@ from models.errors import (
 )
 from models.languages import Languages
 from models.server_model import Answer, ServerCodec, ServerEngine, cleaned, in_characters
-from service.batch import lanes
+from service.batch import executor
 from service.cli.main import cli
 from service.http.app import create_app
 from service.problems import kind_of
@@ -787,7 +787,7 @@ def test_a_batch_goes_on_when_the_server_does(
     chat: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_model, "BACKOFFS_S", ())
-    monkeypatch.setattr(lanes, "PAUSES_S", (0.0,))
+    monkeypatch.setattr(executor, "RETRY_WAITS_S", (0.0,))
 
     def reply(reply: Reply) -> None:
         if len(chat.bodies) == 2:

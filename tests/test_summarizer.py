@@ -12,7 +12,7 @@ from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
 from models.languages import Languages
 from models.steps import Outcome
 from models.summarize.summarizer import Summarizer, Summary, SummaryRequest
-from models.text.language import Detection, LanguageDetector
+from models.text.detect import Detection, LanguageDetector
 from models.translate.translator import Translator
 
 BART = "facebook/bart-large-cnn"

@@ -8,7 +8,7 @@ from checked import check_summary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.checks.checked_sentence import CheckedSentence
+from models.checks.registry import CheckedSentence
 
 ARTICLE = (
     "The ferry Saint Aldhelm ran aground off Port Rowan on Saturday, 14 March 2015, with 312 passengers. "
@@ -123,9 +123,9 @@ def test_a_sentence_of_names_is_no_headline(output, expected):
 
 
 def test_reasons_say_what_the_source_has():
-    assert reasons("The ferry ran aground on Tuesday.") == ["The source has Saturday, not Tuesday."]
-    assert reasons("A ferry with 412 passengers ran aground.") == ["The source has 312, not 412."]
-    assert reasons("Captain Helga Marsden said so.") == ["The source has Ilse Marsden, not Helga."]
+    assert reasons("The ferry ran aground on Tuesday.") == ["The source says Saturday."]
+    assert reasons("A ferry with 412 passengers ran aground.") == ["The source says 312."]
+    assert reasons("Captain Helga Marsden said so.") == ["The source says Ilse Marsden."]
     assert "The source says:" in reasons('"We had no power at all and the tide was against us," she said.')[0]
 
 

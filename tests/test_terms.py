@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.text.sentences.boundary import UNSPACED, is_unspaced
+from models.text.sentences import UNSPACED, is_unspaced
 from models.text.span import Span
 from models.text.terms import MASKS, Held, Terms, look_up, mask, unmask
 

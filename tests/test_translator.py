@@ -19,7 +19,7 @@ from models.engine.protocol import Decoding, Generation, Output
 from models.errors import DeadlineExceeded, InvalidInput, UnknownModel, UnsupportedLanguage
 from models.languages import Languages
 from models.steps import Outcome
-from models.text.language import Detection, LanguageDetector
+from models.text.detect import Detection, LanguageDetector
 from models.translate.translator import Translation, TranslationRequest, Translator
 
 GEMMA = "dragoman/gemma3-270m-translate"

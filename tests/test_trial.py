@@ -1,22 +1,17 @@
-"""The trial at load: right engines pass, broken ones don't, and what is used then."""
+"""The trial at load: right engines pass, and broken ones don't."""
 
 import dataclasses
-import logging
 import threading
 
 import pytest
 import torch
-from conftest import TinyHub
 from seq2seq_models import ARCHITECTURES, tiny_model
 
-from models.engine.batching import BatchingEngine
-from models.engine.card import Card
-from models.engine.protocol import Decoding, Generation
-from models.engine.seq2seq import Seq2SeqEngine, attention, decoder, search
-from models.engine.seq2seq.memory import Limits
+from models.engine.native import NativeEngine, attention, search
+from models.engine.native import model as decoder
+from models.engine.native.limits import Limits
 from models.engine.trial import Bounds, try_out
-from models.engines import EngineMaker, kind_of
-from models.errors import EngineFailed, ModelUnavailable
+from models.errors import EngineFailed
 
 MAX_SOURCE, MAX_NEW = 40, 16
 BOUNDS = Bounds(MAX_SOURCE, MAX_NEW, num_beams=4, most_beams=4)
@@ -28,7 +23,7 @@ def tried(architecture="bart", dtype=torch.float32, time_limit_s=60.0, engine=No
         with torch.no_grad():
             model.get_decoder().embed_positions.weight.normal_(std=0.6)  # so that a position matters
     model = model.to(dtype)
-    engine = engine or Seq2SeqEngine(
+    engine = engine or NativeEngine(
         model, Limits(max_slots=5, max_source_tokens=MAX_SOURCE, max_new_tokens=MAX_NEW), dtype=dtype
     )
     try:
@@ -46,7 +41,7 @@ def test_a_right_engine_passes(architecture, dtype):
 def test_a_model_with_several_ends_passes():
     model = tiny_model("marian")
     model.generation_config.eos_token_id = [model.generation_config.eos_token_id, 13]
-    engine = Seq2SeqEngine(model, Limits(max_slots=3, max_source_tokens=MAX_SOURCE, max_new_tokens=MAX_NEW))
+    engine = NativeEngine(model, Limits(max_slots=3, max_source_tokens=MAX_SOURCE, max_new_tokens=MAX_NEW))
     try_out(engine, model, BOUNDS)
     engine.close()
 
@@ -183,7 +178,7 @@ def test_a_broken_engine_is_caught(sabotage, monkeypatch):
 def test_an_engine_that_hangs_is_given_up(monkeypatch):
     let_go = threading.Event()
     monkeypatch.setattr(search, "advance", lambda *_: let_go.wait(30))
-    engine = Seq2SeqEngine(tiny_model("bart"), Limits(max_slots=2, max_source_tokens=8, max_new_tokens=4))
+    engine = NativeEngine(tiny_model("bart"), Limits(max_slots=2, max_source_tokens=8, max_new_tokens=4))
     with pytest.raises(EngineFailed, match=r"no answer within 0\.2 seconds"):
         try_out(engine, tiny_model("bart"), Bounds(8, 4, 4, 4), time_limit_s=0.2)
     let_go.set()
@@ -195,119 +190,3 @@ def test_an_engine_that_never_comes_to_an_end_can_be_closed(monkeypatch):
     monkeypatch.setattr(search, "advance", lambda *_: None)
     with pytest.raises(EngineFailed, match="no answer"):
         tried(time_limit_s=0.2)
-
-
-@pytest.mark.parametrize(
-    ("choice", "device", "causal", "kind"),
-    [
-        ("auto", "cpu", False, "ct2"),
-        ("auto", "cpu", True, "ct2"),
-        ("auto", "cuda", False, "native"),
-        ("auto", "cuda", True, "causal"),
-        ("native", "cpu", False, "native"),
-        ("native", "cpu", True, "ct2"),
-        ("native", "cuda", True, "causal"),
-        ("generate", "cpu", False, "generate"),
-        ("generate", "cuda", False, "generate"),
-        ("generate", "cuda", True, "generate"),
-    ],
-)
-def test_which_engine_is_tried_first(choice, device, causal, kind):
-    assert kind_of(choice, device, causal=causal) == kind
-
-
-class OnTheCpu:
-    """A store whose models, asked for on a GPU, come on the CPU."""
-
-    def __init__(self, store):
-        self._store = store
-        self.loads = 0
-        self.folder = store.folder
-
-    def load(self, entry, *, dtype, device):
-        assert (dtype, device) == ("bfloat16", "cuda")
-        self.loads += 1
-        return self._store.load(entry, dtype=dtype)
-
-
-@pytest.fixture
-def maker(tiny_hub: TinyHub, monkeypatch):
-    """An engine maker that believes in a GPU, and its store."""
-    monkeypatch.setattr(EngineMaker, "_card", lambda _: Card("H100", (9, 0), 80 << 30))
-    monkeypatch.setattr(EngineMaker, "_has_kernels", lambda _: True)
-    store = OnTheCpu(tiny_hub.store)
-    return lambda choice: (EngineMaker(store, choice=choice, trial_limit_s=60), store)
-
-
-def write(engine, source=(5, 6, 7)):
-    [future] = engine.submit([Generation(source, Decoding(max_new_tokens=5))])
-    output = future.result(30)
-    engine.close()
-    return output
-
-
-@pytest.mark.parametrize("choice", ["auto", "native"])
-def test_on_a_gpu_the_native_engine_is_used_if_it_passes(maker, tiny_hub, choice):
-    engines, store = maker(choice)
-    engine = engines.make(tiny_hub.entry("m2m100", max_source_tokens=64, max_new_tokens=16))
-    assert isinstance(engine, Seq2SeqEngine)
-    assert write(engine).token_ids
-    assert store.loads == 1
-
-
-@pytest.mark.parametrize("sabotage", [wrong_slot, raising], ids=lambda each: each.__name__)
-def test_where_the_trial_fails_generate_is_used(maker, tiny_hub, monkeypatch, caplog, sabotage):
-    sabotage(monkeypatch)
-    engines, store = maker("auto")
-    with caplog.at_level(logging.WARNING):
-        engine = engines.make(tiny_hub.entry("m2m100", max_source_tokens=64, max_new_tokens=16))
-    assert isinstance(engine, BatchingEngine)
-    assert "tiny/m2m100: the native engine cannot be used here" in caplog.text
-    assert "the trial failed" in caplog.text
-    assert write(engine).token_ids
-    assert store.loads == 2  # the first model is the failed engine's, its weights rearranged
-
-
-def test_where_the_engine_cannot_be_built_generate_is_used(maker, tiny_hub, monkeypatch, caplog):
-    def full(*_, **__):
-        raise torch.OutOfMemoryError("no room for the caches")
-
-    monkeypatch.setattr(Seq2SeqEngine, "_new_loop", full)
-    engines, _ = maker("auto")
-    engine = engines.make(tiny_hub.entry("m2m100", max_source_tokens=64, max_new_tokens=16))
-    assert isinstance(engine, BatchingEngine)
-    assert "no room for the caches" in caplog.text
-    engine.close()
-
-
-def test_who_asks_for_the_native_engine_hears_why_it_fails(maker, tiny_hub, monkeypatch):
-    wrong_slot(monkeypatch)
-    engines, _ = maker("native")
-    with pytest.raises(ModelUnavailable, match=r"tiny/m2m100: the native engine.*the trial failed"):
-        engines.make(tiny_hub.entry("m2m100", max_source_tokens=64, max_new_tokens=16))
-
-
-def test_a_gpu_that_is_lost_in_the_trial_is_told(maker, tiny_hub, monkeypatch):
-    raising(monkeypatch)
-    engines, store = maker("auto")
-    load = store.load
-
-    def lost(entry, **options):
-        if store.loads:
-            raise RuntimeError("illegal memory access")
-        return load(entry, **options)
-
-    monkeypatch.setattr(store, "load", lost)
-    with pytest.raises(ModelUnavailable, match=r"illegal memory access.*start again with the engine"):
-        engines.make(tiny_hub.entry("m2m100", max_source_tokens=64, max_new_tokens=16))
-
-
-def test_without_a_compiler_generate_is_used_on_a_gpu(maker, tiny_hub, monkeypatch, caplog):
-    monkeypatch.setattr(EngineMaker, "_has_kernels", lambda _: False)
-    engines, store = maker("auto")
-    with caplog.at_level(logging.WARNING):
-        engine = engines.make(tiny_hub.entry("m2m100", max_source_tokens=64, max_new_tokens=16))
-    assert isinstance(engine, BatchingEngine)
-    assert "a C compiler for it (gcc or clang), is missing" in caplog.text
-    assert write(engine).token_ids
-    assert store.loads == 1, "the native engine's model is not loaded for nothing"

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from test_server import ServerProcess
 from web_page import chromium, needs_chromium
 
-from service.keys import Keys
+from service.store.keys import Keys
 
 pytestmark = needs_chromium
 

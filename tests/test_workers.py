@@ -17,7 +17,7 @@ import pytest
 from server_process import CallbackReceiver
 from worker_servers import SLEEP, WITHIN_S, ReversingWorkers, Workers, answer_to, until
 
-from service.keys import Keys
+from service.store.keys import Keys
 
 
 @pytest.fixture(autouse=True)
@@ -204,6 +204,8 @@ def test_work_of_a_worker_killed_in_its_midst_leaves_its_place(mortal: Workers) 
             asked.result(20)
     mortal.wait_for_work(0)
     until(lambda: len(mortal.workers()) == 2)
+    for worker in (0, 1):  # both serve again
+        mortal.line(worker).close()
 
 
 def test_one_that_cannot_start_in_its_place_ends_nobody(mortal: Workers) -> None:

@@ -18,8 +18,8 @@ from conftest import TinyHub
 from hub import Hub
 from worker_servers import Door, Workers, until
 
-from service.keys import Keys
 from service.shared import SharedBoard, SharedState
+from service.store.keys import Keys
 
 FAR, OTHER = "tiny/far", "tiny/other"
 TEXT, KNOWN = "A joint statement.", "Une déclaration commune."

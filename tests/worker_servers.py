@@ -123,6 +123,7 @@ class Door:
             while True:
                 outside, _ = self._listener.accept()
                 inside = self._server.line(self._worker).sock
+                inside.settimeout(None)  # a client may be silent for long
                 self._lines += (outside, inside)
                 for pair in ((outside, inside), (inside, outside)):
                     threading.Thread(target=_pass_on, args=pair, daemon=True).start()

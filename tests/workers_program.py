@@ -21,8 +21,8 @@ from models.engine.protocol import Decoding, Engine, Generation
 from models.errors import InvalidInput
 from models.steps import Generate
 from models.summarize.summarizer import SummaryRequest
-from service.engine_keeper import ENGINES, EngineKeeper
 from service.engine_process import EngineProcess
+from service.engine_supervisor import ENGINES, EngineSupervisor
 from service.http.server import Server, shared_state
 from service.log import configure_log
 from service.settings import Settings
@@ -80,7 +80,7 @@ def main() -> None:
 
     logging.getLogger().addHandler(logging.NullHandler())
     configure_log()
-    Server(wanted, build, shared, EngineKeeper(wanted, engines, command=COMMAND)).run()
+    Server(wanted, build, shared, EngineSupervisor(wanted, engines, command=COMMAND)).run()
 
 
 if __name__ == "__main__":

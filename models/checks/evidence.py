@@ -44,10 +44,10 @@ def evidence(source: Reading, output: Reading, weights: "TermWeights") -> list[t
     A sentence that the source has word for word gets that one alone, with score 1. Between two languages only
     numbers and names spelled alike count. `weights` are the source's.
     """
-    places = {" ".join(source.text[s.start : s.end].split()): s for s in reversed(source.sentences)}
+    places = {" ".join(source.at(span).split()): span for span in reversed(source.sentences)}
     found = []
     for span, terms in zip(output.sentences, terms_by_sentence(output), strict=True):
-        same = places.get(" ".join(output.text[span.start : span.end].split()))
+        same = places.get(" ".join(output.at(span).split()))
         found.append((Evidence(same, 1.0),) if same else _best(weights, terms))
     return found
 

@@ -6,12 +6,10 @@ from functools import cached_property
 
 from models.checks.evidence import Evidence, TermWeights, evidence
 from models.checks.flag import Flag
-from models.checks.language.capitals import Name, names
-from models.checks.language.known_names import KnownNames
-from models.checks.language.mentioned_dates import MentionedDate, dates
-from models.checks.language.named_things import Mention, mentions
+from models.checks.language.dates import DatePart, dates
+from models.checks.language.entities import Mention, mentions
+from models.checks.language.names import KnownNames, Name, names
 from models.checks.language.reading import Reading
-from models.checks.pauses import Pausing, read
 
 
 @dataclass(frozen=True)
@@ -21,11 +19,6 @@ class Pair:
     source: Reading
     output: Reading
 
-    def read(self) -> Pausing[None]:
-        """Find all that checks of a summary use, with a pause after each part."""
-        yield from read(self, "weights", "evidence", "source_dates", "output_dates", "output_names")
-        yield from self.known_names.read()
-
     @cached_property
     def evidence(self) -> list[tuple[Evidence, ...]]:
         """For each sentence of the output, the source's sentences that support it best, best first."""
@@ -33,17 +26,14 @@ class Pair:
 
     @cached_property
     def weights(self) -> TermWeights:
-        """The weights of the source's terms."""
         return TermWeights(self.source)
 
     @cached_property
-    def source_dates(self) -> list[MentionedDate]:
-        """The dates of the source."""
+    def source_dates(self) -> list[DatePart]:
         return dates(self.source)
 
     @cached_property
-    def output_dates(self) -> list[MentionedDate]:
-        """The dates of the output."""
+    def output_dates(self) -> list[DatePart]:
         return dates(self.output)
 
     @cached_property
@@ -53,12 +43,10 @@ class Pair:
 
     @cached_property
     def output_mentions(self) -> list[Mention]:
-        """The days, months, places and known people that the output names."""
         return mentions(self.output)
 
     @cached_property
     def output_names(self) -> list[Name]:
-        """The names of the output."""
         return names(self.output)
 
     @cached_property
@@ -79,5 +67,4 @@ class Pair:
 
 
 Check = Callable[[Pair], Iterable[Flag | None]]
-"""The signature of a check, which is the function `check` of the module with its name. A long one pauses by
-yielding None."""
+"""A check yields its flags, and None at each checkpoint of a long one."""

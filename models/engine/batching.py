@@ -1,10 +1,10 @@
 """Joins requests from all threads into batches for a backend that runs one batch at a time, or a few.
 
 What waits while batches run shares the next ones, joined by length, and in batches of about the size at which
-such backends are fastest: see `models.engine.batches`. A lone request begins at once. Only while another
-batch runs does a free worker wait a moment for those that are on their way, a fraction of what a batch takes.
-What ends before the rest of its batch is answered then, where the backend can tell. It knows neither the
-backend's library nor what the ids mean.
+such backends are fastest. A lone request begins at once. Only while another batch runs does a free worker
+wait a moment for those that are on their way, a fraction of what a batch takes. What ends before the rest of
+its batch is answered then, where the backend can tell. It knows neither the backend's library nor what the
+ids mean.
 
 Which of a list of requests share a batch depends on the list, never on how many workers there are or which
 is free: with int8 an output depends on its batch, and a list that is submitted while nothing else waits must
@@ -16,14 +16,29 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from math import ceil, sqrt
 from typing import Protocol
 
-from models.engine.batches import LEAST_ROWS, QueueEntry, in_order, refusal, shared_out, without_late_singles
+from models.engine.futures import OutputFuture
 from models.engine.protocol import LATE, BatchRecord, Decoding, EngineStats, Generation, Output
-from models.errors import DeadlineExceeded, DragomanError, EngineFailed, Overloaded
+from models.errors import DeadlineExceeded, DragomanError, EngineFailed, InvalidInput, Overloaded
 from models.freed import give_back
 
 log = logging.getLogger(__name__)
+
+LEAST_ROWS, GOOD_ROWS, MOST_ROWS = 32, 64, 128
+"""Hypotheses in a batch. A Marian of 61 million parameters in int8 took, on one core with four beams, 203 ms
+of CPU a sentence alone, 69 in batches of 8, 58 of 16 and 55 of 32; greedy 160, 35, 26 and 21, and 20 in
+batches of 64. So beyond 32 rows there is less to gain than by a second core that has a batch of its own. An
+array of 64 sentences of all lengths took 72, 63, 64 and 66 ms each in batches of 8, 16, 32 and 64, and greedy
+41, 31, 27 and 26."""
+
+MOST_TOKENS = 8192
+"""Of the sources in a batch with its padding: its memory is bounded, and how long others wait for it."""
+
+STEP_TOKENS = 16
+"""A step of a batch costs as much CPU time as so many source tokens, with four beams as half of them. Parts
+with equally many tokens, of 64 or 40 sentences, differed by 1.3 times: the longest sentence sets them."""
 
 LOOK_AHEAD = 8
 """The number of batches' worth of the queue that is sorted by length to make one batch."""
@@ -53,7 +68,7 @@ class Backend(Protocol):
         self,
         batch: Sequence[Generation],
         stopped: Callable[[int], bool],
-        finished: Callable[[int, Output], None] | None = None,
+        finished: Callable[[int, Output], object] | None = None,
     ) -> list[Output]:
         """The outputs of generations with equal decodings, in order.
 
@@ -62,6 +77,27 @@ class Backend(Protocol):
         """
 
     def close(self) -> None: ...
+
+
+class QueueEntry(OutputFuture):
+    """A request on its way, and what its caller waits for; `since` when, on `time.monotonic()`'s clock.
+
+    `single` says that it was submitted by itself, and not in a list.
+    """
+
+    def __init__(self, generation: Generation, since: float, *, single: bool = False):
+        super().__init__()
+        self.generation, self.since, self.single = generation, since, single
+        self.rows = generation.decoding.num_beams
+        """Hypotheses that are searched for it."""
+        self.tokens = len(generation.source_ids)
+        """Tokens of its source."""
+
+    def expired(self) -> bool:
+        return self.generation.deadline is not None and time.monotonic() > self.generation.deadline
+
+    def stopped(self) -> bool:
+        return self.cancelled() or self.expired()
 
 
 class BatchingEngine:
@@ -105,7 +141,7 @@ class BatchingEngine:
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
         """See `Engine.submit`."""
         now, single = time.monotonic(), len(generations) == 1
-        requests = [QueueEntry(generation, Future(), now, single) for generation in generations]
+        requests = [QueueEntry(generation, now, single=single) for generation in generations]
         with self._changed:
             while wait and len(self._queue) >= self._max_queue and not self._closing:
                 self._changed.wait()
@@ -117,7 +153,7 @@ class BatchingEngine:
             self._queue.extend(requests)
             self._parts.clear()
             self._changed.notify_all()
-        return [request.future for request in requests]
+        return [*requests]
 
     def stats(self) -> EngineStats:
         with self._changed:
@@ -152,8 +188,7 @@ class BatchingEngine:
             except Exception:
                 log.exception("the engine failed outside a batch; it goes on")
                 for request in batch:
-                    if not request.future.done():
-                        request.finish(EngineFailed("the engine failed; try again"))
+                    request.answer(EngineFailed("the engine failed; try again"))
             finally:
                 with self._changed:
                     self._num_running -= len(batch)
@@ -177,8 +212,8 @@ class BatchingEngine:
                 return []
             self._rested = False
             batch, others = self._choose()
-            chosen = set(map(id, batch))
-            self._queue = [request for request in self._queue if id(request) not in chosen]
+            chosen = set(batch)
+            self._queue = [request for request in self._queue if request not in chosen]
             self._num_running += len(batch)
             self._batches_running += 1
             self._backend.batches_at_a_time = min(self._backend.workers, self._batches_running + others)
@@ -209,8 +244,8 @@ class BatchingEngine:
     def _drop_stopped(self) -> None:
         for request in self._queue:
             if request.stopped():
-                request.finish(DeadlineExceeded(LATE))
-        self._queue = [request for request in self._queue if not request.future.done()]
+                request.answer(DeadlineExceeded(LATE))
+        self._queue = [request for request in self._queue if not request.done()]
 
     def _choose(self) -> tuple[list[QueueEntry], int]:
         """The oldest request and those of its decoding that are nearest to it in length.
@@ -225,30 +260,36 @@ class BatchingEngine:
         if not any(oldest in part for part in parts):
             parts = shared_out(alike[: LOOK_AHEAD * self._max_batch_size], self._max_batch_size)
         [whole] = (part for part in parts if oldest in part)
-        part = in_order([request for request in whole if not request.answered], alike)
-        batch = without_late_singles(part, self._half())
+        part = in_order([request for request in whole if not request.done()], alike)
+        # Half of what waits and runs while another batch can run beside one that does; else all of it.
+        most = len(self._queue) + self._num_running
+        if self._batches_running and self._backend.workers > 1:
+            most = (most + 1) // 2
+        batch = without_late_singles(part, most)
         left = [each for each in parts if each is not whole]
         self._parts[decoding] = left if set(batch) <= set(whole) else []
         return batch, len(left) + (unlike or len(batch) < len(part))
-
-    def _half(self) -> int:
-        """Half of what waits and runs while another batch can run beside one that does; else all of it."""
-        everything = len(self._queue) + self._num_running
-        together = self._batches_running and self._backend.workers > 1
-        return (everything + 1) // 2 if together else everything
 
     def _run(self, batch: list[QueueEntry]) -> None:
         sound = []
         for request in batch:
             if error := self._refusal(request.generation):
-                request.finish(error)
+                request.answer(error)
             else:
                 sound.append(request)
         if sound:
             self._run_or_halve(sound)
 
     def _refusal(self, generation: Generation) -> DragomanError | None:
-        return refusal(generation, self._backend.max_source_tokens, self._backend.vocabulary_size())
+        """Return why the backend's model cannot take the generation's source; None if it can."""
+        ids, most = generation.source_ids, self._backend.max_source_tokens
+        if not 0 < len(ids) <= most:
+            return InvalidInput(
+                f"the input has {len(ids)} tokens; this model takes 1 to {most}", field="text"
+            )
+        if min(ids) < 0 or max(ids) >= self._backend.vocabulary_size():
+            return EngineFailed("the input holds a token id that this model does not have")
+        return None
 
     def _run_or_halve(self, batch: list[QueueEntry]) -> None:
         """Run a batch; one that fails (out of memory, a poisoned request) is run in halves."""
@@ -257,31 +298,28 @@ class BatchingEngine:
             outputs = self._backend.run(
                 [request.generation for request in batch],
                 lambda i: batch[i].stopped(),
-                lambda i, output: batch[i].finish(output),
+                lambda i, output: batch[i].answer(output),
             )
         except Exception as error:
             if len(batch) == 1:
                 log.exception("a generation failed")
-                batch[0].finish(EngineFailed(f"the model failed on this text ({type(error).__name__})"))
+                batch[0].answer(EngineFailed(f"the model failed on this text ({type(error).__name__})"))
                 return
             log.warning("a batch of %d failed (%s); running it in halves", len(batch), error)
-            left = [request for request in batch if not request.answered]
-            middle = len(left) // 2
-            for half in (left[:middle], left[middle:]):
-                if half:
-                    self._run_or_halve(half)
+        else:
+            self._answer(batch, outputs, time.perf_counter() - start)
             return
-        record = self._record(batch, outputs, time.perf_counter() - start)
-        for request, output in zip(batch, outputs, strict=True):
-            late = DeadlineExceeded(LATE)
-            request.finish(late if request.expired() else output)
-        if self._on_batch is not None:
-            self._on_batch(record)
+        # Only here are the error's frames gone, and the memory that they held.
+        left = [request for request in batch if not request.done()]
+        middle = len(left) // 2
+        for half in (left[:middle], left[middle:]):
+            if half:
+                self._run_or_halve(half)
 
-    def _record(self, batch: list[QueueEntry], outputs: list[Output], seconds: float) -> BatchRecord:
+    def _answer(self, batch: list[QueueEntry], outputs: list[Output], seconds: float) -> None:
         record = BatchRecord(
             size=len(batch),
-            source_tokens=sum(len(request.generation.source_ids) for request in batch),
+            source_tokens=sum(request.tokens for request in batch),
             output_tokens=sum(len(output.token_ids) for output in outputs),
             seconds=seconds,
         )
@@ -290,4 +328,74 @@ class BatchingEngine:
             self._batches += 1
             self._source_tokens += record.source_tokens
             self._output_tokens += record.output_tokens
-        return record
+        for request, output in zip(batch, outputs, strict=True):
+            request.answer(DeadlineExceeded(LATE) if request.expired() else output)
+        if self._on_batch is not None:
+            self._on_batch(record)
+
+
+def shared_out(alike: list[QueueEntry], max_batch_size: int) -> list[list[QueueEntry]]:
+    """Share out requests of one decoding, the longest first, into batches of about equal work.
+
+    One batch, if there are fewer rows than two want, else an even number: there may be a second core. They
+    have about `GOOD_ROWS`, and no more than `MOST_ROWS`, `MOST_TOKENS` and `max_batch_size` allow.
+    """
+    alike = sorted(alike, key=lambda r: r.tokens, reverse=True)
+    rows = alike[0].rows
+    most = max(1, min(max_batch_size, MOST_ROWS // rows))
+    all_rows = len(alike) * rows
+    even = 2 * max(1, round(all_rows / (2 * GOOD_ROWS)))
+    low, high = 0, ceil(work_of(alike))
+    count = max(even if all_rows >= 2 * LEAST_ROWS else 1, len(_filled(alike, most, high)))
+    while low < high:  # the least work of the largest of so many batches
+        middle = (low + high) // 2
+        if len(_filled(alike, most, middle)) <= count:
+            high = middle
+        else:
+            low = middle + 1
+    return _filled(alike, most, high)
+
+
+def work_of(batch: list[QueueEntry]) -> float:
+    """Return the work of a batch, the longest first, in tokens: those of its sources, and of its steps."""
+    return sum(request.tokens for request in batch) + batch[0].tokens * STEP_TOKENS / sqrt(batch[0].rows)
+
+
+def _filled(alike: list[QueueEntry], most: int, work: float) -> list[list[QueueEntry]]:
+    """Return batches in order, each filled until it has so much work or is as large as it may be."""
+    parts: list[list[QueueEntry]] = []
+    done = 0.0
+    for request in alike:
+        part = parts[-1] if parts else []
+        full = len(part) == most or (part and (len(part) + 1) * part[0].tokens > MOST_TOKENS)
+        if not part or full or done + request.tokens > work:
+            parts.append([request])
+            done = work_of([request])
+        else:
+            part.append(request)
+            done += request.tokens
+    return parts
+
+
+def in_order(part: list[QueueEntry], alike: list[QueueEntry]) -> list[QueueEntry]:
+    """Return the part with the earliest of `alike` in the places of its longest ones.
+
+    A part of longer requests, whose turn has not come, may hold earlier ones of that same length.
+    """
+    longest = part[0].tokens
+    shorter = [request for request in part if request.tokens < longest]
+    equals = [request for request in alike if request.tokens == longest]
+    return equals[: len(part) - len(shorter)] + shorter
+
+
+def without_late_singles(part: list[QueueEntry], most: int) -> list[QueueEntry]:
+    """Return the part with its latest single requests left out, as far as it has more than `most` requests.
+
+    Clients who each wait for their answer fall into groups that share a batch, and stay in them. Where each
+    batch took all that waited, sixteen simulated clients on two cores were soon fifteen beside one: 42.4
+    sentences a second, greedy, and 50.2 in two batches of eight (26.2 and 28.0 with four beams).
+    """
+    singles = sorted((request for request in part if request.single), key=lambda request: request.since)
+    together = len(part) - len(singles)
+    late = set(singles[max(1, most - together) :])
+    return [request for request in part if request not in late]

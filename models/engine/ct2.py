@@ -1,32 +1,53 @@
-"""The CTranslate2 backend: int8 on a CPU, encoder-decoders and causal models.
+"""The CTranslate2 backend: encoder-decoders and causal models, in int8 on a CPU, in 16 bits on CUDA.
 
 CTranslate2 speaks tokens rather than ids; the folder's vocabulary translates.
+
+On a CPU it takes its number of threads when it loads a model, once for all workers. But a batch that runs
+alone is quickest on all cores, and batches that run side by side are on one core each; two loaded models, one
+for each, would take twice the memory. So the workers' own threads are told: CTranslate2 calls a callback from
+them, and there `omp_set_num_threads` holds for that worker. Where OpenMP's library is not libgomp, as it is
+in CTranslate2's packages for Linux, nothing is set.
 """
 
+import ctypes
+import json
+import logging
 import threading
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import ctranslate2
 
-from models import cores
-from models.engine.ct2_threads import WorkerThreads, openmp
-from models.engine.ct2_vocabulary import read_tokens
+from models import cpu
 from models.engine.protocol import Decoding, Generation, Output
+
+log = logging.getLogger(__name__)
 
 BEAM_ROWS = 128
 """About as many hypotheses are searched at a time; larger batches come one part after another."""
 
 MOST_WORKERS = 16
 
+MEETING_S = 1.0
+"""Workers that are told together wait no longer for each other; one of them may have got work meanwhile."""
+
+
+def sees_cuda() -> bool:
+    """Return whether CTranslate2 finds a CUDA device; its package may be one without CUDA."""
+    return bool(ctranslate2.get_cuda_device_count())
+
 
 class Ct2Backend:
-    """Runs a converted folder. `max_source_tokens` is the model's window; `threads` 0 means all cores.
+    """Runs a converted folder. `max_source_tokens` is the model's window.
 
-    A batch that runs alone has all threads, less those of cores that others keep busy; batches that run at
-    the same time share them out.
+    On a CPU `threads` 0 means all cores; a batch that runs alone has all of them, less those that others keep
+    busy, and batches that run at the same time share them out. On CUDA, in the numbers `compute_type`, one
+    batch runs at a time. RuntimeError, CTranslate2's own, if it cannot be loaded there or write a token.
     """
 
     def __init__(
@@ -37,24 +58,33 @@ class Ct2Backend:
         max_source_tokens: int,
         threads: int = 0,
         device: str = "cpu",
+        compute_type: str = "default",
     ):
         self.max_source_tokens = max_source_tokens
         self.batches_at_a_time = 1
         self._causal = causal
-        load = ctranslate2.Generator if causal else ctranslate2.Translator
-        libraries = openmp()
-        self._cores = threads or cores.whole(cores.usable())
+        libraries = openmp() if device == "cpu" else []
+        self._cores = threads or cpu.whole(cpu.usable())
         if not threads:  # OMP_NUM_THREADS
             self._cores = min([self._cores, *(library.omp_get_max_threads() for library in libraries)])
         self.workers = min(self._cores, MOST_WORKERS) if libraries else 1
-        self._model = load(str(folder), device=device, inter_threads=self.workers, intra_threads=self._cores)
+        load = ctranslate2.Generator if causal else ctranslate2.Translator
+        self._model = load(
+            str(folder),
+            device=device,
+            compute_type=compute_type,
+            inter_threads=self.workers,
+            intra_threads=self._cores,
+        )
         self._source = read_tokens(folder, "source")
         self._target = self._source if causal else read_tokens(folder, "target")
         self._target_ids = {} if causal else {token: i for i, token in enumerate(self._target)}
         self._threads = WorkerThreads(libraries, self._probe, self.workers) if self.workers > 1 else None
-        self._neighbours = cores.Neighbours()
+        self._neighbours = cpu.Neighbours()
         self._running = 0
         self._lock = threading.Lock()
+        if device == "cuda":
+            self._probe(None)  # cuBLAS and cuDNN are looked for when they are first used
 
     def vocabulary_size(self) -> int:
         return len(self._source)
@@ -63,7 +93,7 @@ class Ct2Backend:
         self,
         batch: Sequence[Generation],
         stopped: Callable[[int], bool],
-        finished: Callable[[int, Output], None] | None = None,
+        finished: Callable[[int, Output], object] | None = None,
     ) -> list[Output]:
         """See `Backend.run`. Beam search cannot be stopped midway; large batches go in parts, each run whole.
 
@@ -80,18 +110,21 @@ class Ct2Backend:
             with self._lock:
                 self._running -= 1
 
+    def close(self) -> None:
+        del self._model
+
     def _share(self) -> int:
         """The threads of a batch that is about to run."""
         together = max(self._running, self.batches_at_a_time)
         if together > 1:
             return max(1, self._cores // together)
-        return min(self._cores, cores.whole(len(cores.bound()) - self._neighbours.busy()))
+        return min(self._cores, cpu.whole(len(cpu.bound()) - self._neighbours.busy()))
 
     def _in_parts(
         self,
         batch: Sequence[Generation],
         stopped: Callable[[int], bool],
-        finished: Callable[[int, Output], None] | None,
+        finished: Callable[[int, Output], object] | None,
     ) -> list[Output]:
         beams = batch[0].decoding.num_beams
         if beams == 1:
@@ -114,15 +147,38 @@ class Ct2Backend:
     def _run(self, batch: Sequence[Generation], **callback: Any) -> list[Output]:
         decoding = batch[0].decoding
         options = {**self._options(decoding), **callback}
-        tokens = [[self._source[i] for i in generation.source_ids] for generation in batch]
+        sources = [[self._source[i] for i in generation.source_ids] for generation in batch]
         if self._causal:
-            return self._generate(tokens, decoding, options)
-        return self._translate(tokens, decoding, options)
+            results = self._model.generate_batch(
+                sources,
+                max_length=decoding.max_new_tokens,
+                min_length=decoding.min_new_tokens,
+                include_prompt_in_result=False,
+                **options,
+            )
+            return [_ranked(r.sequences_ids, r.scores, decoding) for r in results]
+        forced = decoding.forced_bos_token_id
+        first = 0 if forced is None else 1
+        if forced is not None:
+            options["target_prefix"] = [[self._target[forced]]] * len(sources)
+        most = decoding.max_new_tokens - (decoding.forced_eos_token_id is not None)
+        results = self._model.translate_batch(
+            sources,
+            max_input_length=0,
+            max_decoding_length=most,
+            min_decoding_length=min(decoding.min_new_tokens, most),
+            **options,
+        )
+        return [
+            _ranked(
+                [[self._target_ids[token] for token in each[first:]] for each in r.hypotheses],
+                r.scores,
+                decoding,
+            )
+            for r in results
+        ]
 
-    def close(self) -> None:
-        del self._model
-
-    def _probe(self, callback: Callable[[Any], bool]) -> None:
+    def _probe(self, callback: Callable[[Any], bool] | None) -> None:
         """Search one token, in whichever worker is free; it calls the callback."""
         ordinary = [[self._source[len(self._source) // 2]]]  # a special one might end the search at once
         if self._causal:
@@ -148,42 +204,6 @@ class Ct2Backend:
             options["end_token"] = list(decoding.stop_token_ids)
         return options
 
-    def _generate(
-        self, prompts: list[list[str]], decoding: Decoding, options: dict[str, Any]
-    ) -> list[Output]:
-        results = self._model.generate_batch(
-            prompts,
-            max_length=decoding.max_new_tokens,
-            min_length=decoding.min_new_tokens,
-            include_prompt_in_result=False,
-            **options,
-        )
-        return [_ranked(r.sequences_ids, r.scores, decoding) for r in results]
-
-    def _translate(
-        self, sources: list[list[str]], decoding: Decoding, options: dict[str, Any]
-    ) -> list[Output]:
-        forced = decoding.forced_bos_token_id
-        first = 0 if forced is None else 1
-        if forced is not None:
-            options["target_prefix"] = [[self._target[forced]]] * len(sources)
-        most = decoding.max_new_tokens - (decoding.forced_eos_token_id is not None)
-        results = self._model.translate_batch(
-            sources,
-            max_input_length=0,
-            max_decoding_length=most,
-            min_decoding_length=min(decoding.min_new_tokens, most),
-            **options,
-        )
-        return [
-            _ranked(
-                [[self._target_ids[token] for token in each[first:]] for each in r.hypotheses],
-                r.scores,
-                decoding,
-            )
-            for r in results
-        ]
-
 
 def _ranked(rows: list[list[int]], scores: list[float], decoding: Decoding) -> Output:
     """Return the first of a request's hypotheses, with the others."""
@@ -207,7 +227,7 @@ class _StepCallback:
         self,
         batch: Sequence[Generation],
         stopped: Callable[[int], bool],
-        finished: Callable[[int, Output], None] | None,
+        finished: Callable[[int, Output], object] | None,
     ):
         self._batch = batch
         self._stopped = stopped
@@ -235,3 +255,103 @@ class _StepCallback:
         if ids and ids[-1] in decoding.stop_token_ids:
             ids.pop()
         return _output(ids, score, decoding)
+
+
+# ------------------------------------------------------------------------------------- threads
+
+
+def openmp(maps: Path = Path("/proc/self/maps")) -> list[ctypes.CDLL]:
+    """Return the loaded copies of libgomp; none unless CTranslate2 has brought one.
+
+    torch brings one too, and where it was imported before CTranslate2, both compute with torch's: its symbols
+    are global. So all are told.
+    """
+    try:
+        paths = {line.split()[-1] for line in maps.read_text().splitlines() if "/libgomp" in line}
+        return [ctypes.CDLL(path) for path in sorted(paths)] if "ctranslate2" in str(paths) else []
+    except OSError:
+        return []
+
+
+class WorkerThreads:
+    """The threads of a model's workers. `probe(callback)` runs a greedy search of one token in a free worker.
+
+    All methods may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        libraries: Sequence[Any],
+        probe: Callable[[Callable[[Any], bool]], None],
+        workers: int,
+    ):
+        self._libraries = libraries
+        self._probe = probe
+        self._workers = workers
+        self._threads: dict[int, int] = {}
+        """By a worker's native thread."""
+        self._lock = threading.Lock()
+
+    def set(self, threads: int, *, free: int) -> None:
+        """Have those workers compute with so many threads that have nothing to do, `free` of them."""
+        with self._lock:
+            if list(self._threads.values()).count(threads) == self._workers:
+                return
+            setter = self._setter(threads, threading.Barrier(free))
+            others = [threading.Thread(target=self._tell, args=[setter]) for _ in range(free - 1)]
+            for other in others:
+                other.start()
+            self._tell(setter)
+            for other in others:
+                other.join()
+
+    def _tell(self, setter: Callable[[Any], bool]) -> None:
+        try:
+            self._probe(setter)
+        except Exception:
+            log.exception("the number of threads could not be set; the model works all the same")
+
+    def _setter(self, threads: int, meeting: threading.Barrier) -> Callable[[Any], bool]:
+        def called(_: Any) -> bool:
+            worker = threading.get_native_id()
+            if self._threads.get(worker) != threads:
+                for library in self._libraries:
+                    library.omp_set_num_threads(threads)
+                self._threads[worker] = threads
+            if meeting.parties > 1 and not meeting.broken:
+                with suppress(threading.BrokenBarrierError):
+                    meeting.wait(MEETING_S)  # so that each of them is told, and none of them twice
+            return True
+
+        return called
+
+
+# ------------------------------------------------------------------------------------- tokens
+
+
+class TokenTable:
+    """The tokens in the order of their ids, in one piece: 2 MB for 178,621, which take 16 as strings."""
+
+    def __init__(self, tokens: Sequence[str]):
+        encoded = [token.encode("utf-8", "surrogatepass") for token in tokens]
+        self._bytes = b"".join(encoded)
+        self._ends = array("I", accumulate(map(len, encoded), initial=0))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, i: int) -> str:
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        return self._bytes[self._ends[i] : self._ends[i + 1]].decode("utf-8", "surrogatepass")
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[i] for i in range(len(self)))
+
+
+def read_tokens(folder: Path, side: str) -> TokenTable:
+    """Return the tokens of a converted folder's `source` or `target` side."""
+    for name in (f"{side}_vocabulary.json", "shared_vocabulary.json", "vocabulary.json"):
+        if (folder / name).is_file():
+            return TokenTable(json.loads((folder / name).read_text("utf-8")))
+    raise FileNotFoundError(f"{folder} holds no vocabulary")

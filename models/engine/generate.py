@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
-from transformers.generation import logits_process as lp
 
 from models.engine.protocol import Decoding, Generation, Output
 
@@ -94,11 +93,11 @@ class GenerateBackend:
         self,
         batch: Sequence[Generation],
         stopped: Callable[[int], bool],
-        finished: Callable[[int, Output], None] | None = None,
+        finished: Callable[[int, Output], object] | None = None,
     ) -> list[Output]:
         """See `Backend.run`; all of a batch finish together."""
         decoding = batch[0].decoding
-        stops = stops_of(decoding, self._model)
+        stops = _stops_of(decoding, self._model)
         likely = _Likely()
         ids, mask = self._padded([generation.source_ids for generation in batch])
         greedy = decoding.num_beams == 1
@@ -120,7 +119,7 @@ class GenerateBackend:
         skip = ids.shape[1] if self._causal else 1  # the prompt, or the decoder's start token
         rows = result.sequences[:, skip:].tolist()
         outputs = [
-            output_of(
+            _output_of(
                 row,
                 likely.score(i, row, decoding, stops) if scores is None else float(scores[i]),
                 decoding,
@@ -174,33 +173,7 @@ def _options(decoding: Decoding) -> dict[str, Any]:
     return options
 
 
-def processors_for(
-    decoding: Decoding, prompt_tokens: int, ends: Sequence[int], device: Any
-) -> LogitsProcessorList:
-    """The edits of the logits that `generate` makes for a decoding, in its order.
-
-    `prompt_tokens` stand before the first new token: the prompt, or an encoder-decoder's start token.
-    """
-    processors = LogitsProcessorList()
-    if decoding.repetition_penalty != 1.0:
-        processors.append(lp.RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty))
-    if decoding.no_repeat_ngram_size:
-        processors.append(lp.NoRepeatNGramLogitsProcessor(decoding.no_repeat_ngram_size))
-    if decoding.min_new_tokens:
-        least, stops = decoding.min_new_tokens, list(ends)
-        processors.append(lp.MinNewTokensLengthLogitsProcessor(prompt_tokens, least, stops, device=device))
-    if decoding.forced_bos_token_id is not None:
-        processors.append(lp.ForcedBOSTokenLogitsProcessor(decoding.forced_bos_token_id))
-    if decoding.forced_eos_token_id is not None:
-        longest, last = prompt_tokens + decoding.max_new_tokens, decoding.forced_eos_token_id
-        processors.append(lp.ForcedEOSTokenLogitsProcessor(longest, last, device=device))
-    if decoding.suppressed_token_ids:
-        suppressed = list(decoding.suppressed_token_ids)
-        processors.append(lp.SuppressTokensLogitsProcessor(suppressed, device=device))
-    return processors
-
-
-def stops_of(decoding: Decoding, model: Any) -> tuple[int, ...]:
+def _stops_of(decoding: Decoding, model: Any) -> tuple[int, ...]:
     """The tokens that end an output of this model."""
     if decoding.stop_token_ids:
         return decoding.stop_token_ids
@@ -208,7 +181,7 @@ def stops_of(decoding: Decoding, model: Any) -> tuple[int, ...]:
     return tuple(eos) if isinstance(eos, list) else () if eos is None else (eos,)
 
 
-def output_of(row: list[int], score: float | None, decoding: Decoding, stops: tuple[int, ...]) -> Output:
+def _output_of(row: list[int], score: float | None, decoding: Decoding, stops: tuple[int, ...]) -> Output:
     """Cut a row of `generate`'s result at its end token and take the forced first token off."""
     end = _end(row, stops)
     natural = decoding.max_new_tokens - (decoding.forced_eos_token_id is not None)

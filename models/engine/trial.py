@@ -15,9 +15,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import LogitNormalization
+from transformers import LogitNormalization, LogitsProcessorList
+from transformers.generation import logits_process as lp
 
-from models.engine.generate import GenerateBackend, processors_for
+from models.engine.generate import GenerateBackend
+from models.engine.native.model import end_token_ids, start_token_id
 from models.engine.protocol import Decoding, Engine, Generation, Output
 from models.errors import DragomanError, EngineFailed
 
@@ -31,23 +33,13 @@ LONGEST_OUTPUT = 72
 """New tokens of a trial's longest output: more than the blocks of time that the kernels read (32 and 64)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """The most that rounding may be off, in standard deviations of the logits over the vocabulary."""
-
-    token: float
-    """The most that the logits of greedy tokens may miss the best by, on average over an output.
-
-    On average, because a model in bfloat16 may be beside itself at single places, this engine or not.
-    """
-    score: float
-    """The most that an output's log probability may be off, divided by its number of tokens."""
-
-
-TOLERANCES = {torch.float32: Tolerance(1e-3, 1e-3)}
-HALF_PRECISION = Tolerance(0.12, 0.06)
-"""For bfloat16 and float16. Right engines of random weights were off by up to 0.046 and 0.028 on a CPU (in
-float32 by 0 and 4e-6); tests/test_trial.py holds what wrong ones do."""
+FLOAT32, HALF_PRECISION = (1e-3, 1e-3), (0.12, 0.06)
+"""The most that rounding may be off, in standard deviations of the logits over the vocabulary, in float32 and
+in bfloat16 or float16. First, by how much the logits of greedy tokens may miss the best, on average over an
+output, because a model in bfloat16 may be beside itself at single places, this engine or not. Second, by how
+much an output's log probability may be off, divided by its number of tokens. Right engines of random weights
+were off by up to 0.046 and 0.028 in bfloat16 on a CPU, and in float32 by 0 and 4e-6; tests/test_trial.py
+shows by how much wrong ones are."""
 
 WORSE_BEAMS = 0.1
 """The most that beam search may be worse than transformers', relative to its scores; measured: 0.03."""
@@ -85,29 +77,26 @@ def try_out(engine: Engine, model: Any, bounds: Bounds, *, time_limit_s: float =
 def _generations(model: Any, bounds: Bounds) -> Iterator[Generation]:
     """The same requests each time: sources of one token up to the most, and each way to search."""
     rng = random.Random(0)  # noqa: S311 - no secret
-    causal = _is_causal(model)
-    reader = model if causal else model.get_encoder()
-    vocabulary = reader.get_input_embeddings().weight.shape[0]
-    special = {_padding(model), *_ends(model), *(() if causal else (_start(model),))}
+    vocabulary = model.get_encoder().get_input_embeddings().weight.shape[0]
+    special = {model.config.pad_token_id, *end_token_ids(model), start_token_id(model)}
     ordinary = [token for token in range(vocabulary) if token not in special]
-    first_token = None if causal else rng.choice(ordinary)
-    decodings = itertools.cycle(_decodings(model, bounds, first_token))
+    decodings = itertools.cycle(_decodings(model, bounds, rng.choice(ordinary)))
     longest = bounds.max_source_tokens
     for length, decoding in zip(SOURCE_LENGTHS, decodings, strict=False):
         length = min(length, longest) or longest
         yield Generation(tuple(rng.choices(ordinary, k=length)), decoding)
 
 
-def _decodings(model: Any, bounds: Bounds, first_token: int | None) -> list[Decoding]:
+def _decodings(model: Any, bounds: Bounds, first_token: int) -> list[Decoding]:
     """Greedy and with beams, plain and with all edits of the logits.
 
     None writes padding: in a whole text M2M100 and NLLB count no position for it, step by step they do.
     """
     most = min(bounds.max_new_tokens, LONGEST_OUTPUT)
-    padding = _padding(model)
+    padding = model.config.pad_token_id
     plain = Decoding(
         max_new_tokens=most,
-        suppressed_token_ids=() if padding is None or padding in _ends(model) else (padding,),
+        suppressed_token_ids=() if padding is None or padding in end_token_ids(model) else (padding,),
         renormalize_logits=bool(model.generation_config.renormalize_logits),
     )
     edited = replace(plain, min_new_tokens=most, no_repeat_ngram_size=3, repetition_penalty=2.0)
@@ -119,7 +108,7 @@ def _decodings(model: Any, bounds: Bounds, first_token: int | None) -> list[Deco
         length_penalty=2.0,
         early_stopping=True,
         forced_bos_token_id=first_token,
-        forced_eos_token_id=_ends(model)[0],
+        forced_eos_token_id=end_token_ids(model)[0],
     )
     return [plain, beams, edited, edited_beams]
 
@@ -157,9 +146,8 @@ class _Oracle:
 
     def __init__(self, model: Any):
         self._model = model
-        self._causal = _is_causal(model)
-        self._ends = _ends(model)
-        self._tolerance = TOLERANCES.get(model.dtype, HALF_PRECISION)
+        self._ends = end_token_ids(model)
+        self._token_room, self._score_room = FLOAT32 if model.dtype == torch.float32 else HALF_PRECISION
 
     @torch.inference_mode()
     def compare(self, generation: Generation, output: Output) -> None:
@@ -170,7 +158,7 @@ class _Oracle:
         chosen = torch.tensor(tokens, device=logits.device)[:, None]
         if generation.decoding.num_beams == 1:
             gap = float((processed.amax(-1) - processed.gather(1, chosen)[:, 0]).mean())
-            self._within("greedy tokens' logits are below the best", gap, self._tolerance.token * spread)
+            self._within("greedy tokens' logits are below the best", gap, self._token_room * spread)
         forced = processed.isfinite().sum(-1) == 1
         gains = raw.gather(1, chosen)[:, 0].masked_fill(forced, 0.0)
         score = output.score
@@ -178,7 +166,7 @@ class _Oracle:
             raise EngineFailed("an answer has no score")
         total = score * len(tokens) ** generation.decoding.length_penalty
         off = abs(total - float(gains.sum())) / len(tokens)
-        self._within("a score is off", off, self._tolerance.score * spread)
+        self._within("a score is off", off, self._score_room * spread)
 
     def compare_searches(self, generations: Sequence[Generation], outputs: Sequence[Output]) -> None:
         """EngineFailed if beam search finds worse outputs than transformers' own does, on average.
@@ -186,7 +174,7 @@ class _Oracle:
         A tie that falls the other way may end better or worse; over several outputs that evens out.
         """
         pairs = [pair for pair in zip(generations, outputs, strict=True) if pair[0].decoding.num_beams > 1]
-        backend = GenerateBackend(self._model, causal=self._causal, max_source_tokens=0)
+        backend = GenerateBackend(self._model, causal=False, max_source_tokens=0)
         lost, largest = 0.0, 0.0
         for generation, output in pairs:
             [reference] = backend.run([generation], lambda _: False)
@@ -217,14 +205,9 @@ class _Oracle:
 
     def _logits(self, source_ids: Sequence[int], known: Sequence[int]) -> Tensor:
         """The logits [n + 1, V] at the place of each new token, and after the last."""
-        device, model = self._model.device, self._model
-        if self._causal:
-            ids = torch.tensor([[*source_ids, *known]], device=device)
-            output = model(input_ids=ids, use_cache=False, logits_to_keep=len(known) + 1)
-        else:
-            source = torch.tensor([source_ids], device=device)
-            target = torch.tensor([[_start(model), *known]], device=device)
-            output = model(input_ids=source, decoder_input_ids=target, use_cache=False)
+        source = torch.tensor([source_ids], device=self._model.device)
+        target = torch.tensor([[start_token_id(self._model), *known]], device=self._model.device)
+        output = self._model(input_ids=source, decoder_input_ids=target, use_cache=False)
         logits: Tensor = output.logits[0]
         return logits
 
@@ -237,14 +220,13 @@ class _Oracle:
         decoding = generation.decoding
         log_probs, beams = logits.log_softmax(-1), decoding.num_beams > 1
         edited = (log_probs if beams else logits).clone()
-        before = generation.source_ids if self._causal else (_start(self._model),)
-        processors = processors_for(decoding, len(before), self._ends, logits.device)
+        processors = _processors(decoding, self._ends, logits.device)
         if decoding.renormalize_logits and beams:
             processors.append(LogitNormalization())
-        so_far: Any = torch.tensor([[*before, *tokens]], device=logits.device)
+        so_far: Any = torch.tensor([[start_token_id(self._model), *tokens]], device=logits.device)
         for place in range(len(tokens)):
             scores: Any = edited[place : place + 1]
-            edited[place] = processors(so_far[:, : len(before) + place], scores)[0]
+            edited[place] = processors(so_far[:, : 1 + place], scores)[0]
         return edited if beams else log_probs, edited
 
     def _within(self, what: str, value: float, most: float) -> None:
@@ -252,20 +234,22 @@ class _Oracle:
             raise EngineFailed(f"{what} by {value:.3g}, and rounding explains {most:.3g}")
 
 
-def _is_causal(model: Any) -> bool:
-    return not model.config.is_encoder_decoder
-
-
-def _padding(model: Any) -> int | None:
-    padding: int | None = model.config.get_text_config(decoder=True).pad_token_id
-    return padding
-
-
-def _ends(model: Any) -> tuple[int, ...]:
-    end = model.generation_config.eos_token_id
-    return tuple(end) if isinstance(end, list) else (int(end),)
-
-
-def _start(model: Any) -> int:
-    start = model.generation_config.decoder_start_token_id
-    return int(model.config.decoder_start_token_id if start is None else start)
+def _processors(decoding: Decoding, ends: Sequence[int], device: Any) -> LogitsProcessorList:
+    """The edits of the logits that `generate` makes for a decoding, in its order."""
+    processors = LogitsProcessorList()
+    if decoding.repetition_penalty != 1.0:
+        processors.append(lp.RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty))
+    if decoding.no_repeat_ngram_size:
+        processors.append(lp.NoRepeatNGramLogitsProcessor(decoding.no_repeat_ngram_size))
+    if decoding.min_new_tokens:
+        least, stops = decoding.min_new_tokens, list(ends)
+        processors.append(lp.MinNewTokensLengthLogitsProcessor(1, least, stops, device=device))
+    if decoding.forced_bos_token_id is not None:
+        processors.append(lp.ForcedBOSTokenLogitsProcessor(decoding.forced_bos_token_id))
+    if decoding.forced_eos_token_id is not None:
+        longest, last = 1 + decoding.max_new_tokens, decoding.forced_eos_token_id
+        processors.append(lp.ForcedEOSTokenLogitsProcessor(longest, last, device=device))
+    if decoding.suppressed_token_ids:
+        suppressed = list(decoding.suppressed_token_ids)
+        processors.append(lp.SuppressTokensLogitsProcessor(suppressed, device=device))
+    return processors

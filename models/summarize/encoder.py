@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import cores
+from models import cpu
 from models.entry import ModelEntry
 from models.errors import NotConvertible
 from models.families import FAMILIES, Pooling
@@ -97,7 +97,7 @@ class ConvertedEncoder(SentenceEncoder):
     ):
         import ctranslate2
 
-        threads = cores.whole(cores.usable())
+        threads = cpu.whole(cpu.usable())
         self._form, self._pooling = form, pooling
         self._tokenizer = tokenizer.cut(self.max_tokens)
         self._model = ctranslate2.Encoder(str(folder), inter_threads=threads, intra_threads=1)

@@ -19,7 +19,7 @@ from models.checks.language.reading import Reading
 from models.choices import AIM
 from models.steps import Steps
 from models.summarize.encoder import Embeddings, SentenceEncoder
-from models.text.sentences.boundary import UNSPACED
+from models.text.sentences import UNSPACED
 
 SENTENCES_AT_ONCE = 64
 """Between two checkpoints; a quarter of a second's work, about."""

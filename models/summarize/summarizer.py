@@ -24,12 +24,11 @@ from models.loaded import ExtractiveModel, TextModel
 from models.pool import ModelPool
 from models.steps import Event, Generate, Steps, Usage, until_loaded
 from models.summarize.extractive import count_words, headline, pick_headline, pick_sentences
-from models.text.article.article import Article, Dropped, read_verbatim
-from models.text.article.page import read_page
+from models.text.article import Article, Dropped, read_verbatim
+from models.text.article.html_article import read_page
 from models.text.article.paste import read_pasted
-from models.text.language import Detection, LanguageDetector, likeliest
-from models.text.sentences.pack import pack, split_long
-from models.text.sentences.segment import sentences
+from models.text.detect import Detection, LanguageDetector, likeliest
+from models.text.sentences import pack, sentences, split_long
 from models.text.span import Span
 from models.translate.sentence import join
 from models.translate.translator import CANDIDATES, DOUBTFUL, Segment, Translator, as_far_as_can_be_told

@@ -1,17 +1,65 @@
 """Words that a translation must keep, or must have a certain word for: found, masked, and put back.
 
-A mask is a name that means nothing and that models copy. Of 100 words in English sentences for the bundled
-model and five target languages, 61 came out as they were, 99 as masks like `QX7`, 96 as `X1X` or `__1__`, 94
-as `XQ1`, `[1]` or `<1>`, 92 as `{1}` or `%1`, 87 as `#1` (bench/terms.py). Knows no model.
+Terms are found all at once, by Aho and Corasick's automaton, so that it hardly matters how many they are: a
+pattern with 5,000 alternatives took over 30 s to compile. A mask is a name that means nothing and that models
+copy (which ones they do is in docs/decisions.md). Knows no model.
 """
 
 import re
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
-from models.text.lexicon import Folded, Lexicon
+from ahocorasick_rs import AhoCorasick, MatchKind
+
+from models.text.sentences import UNSPACED
 from models.text.span import Span
+
+_UNIT = re.compile(rf"[^\W{UNSPACED}]+|\s+|.", re.DOTALL)
+"""A word, white space, or another character: terms begin and end between these."""
+_BEGIN, _END = "\1", "\0"
+"""Stand around each unit: what has a term's marks is that term, and no part of a word."""
+_HEAD = 4
+"""Characters of a term that a text must have for the term to be looked for."""
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+class Folded:
+    """A text for looking terms up in: letters small, white space one space, and the ends of words marked."""
+
+    def __init__(self, text: str):
+        # as long as the text; no other letter has two small forms, and no automaton takes surrogates
+        small = _SURROGATE.sub("\ufffd", text.replace("İ", "i").lower().replace("ς", "σ"))
+        spans = [match.span() for match in _UNIT.finditer(text)]
+        self.own = [" " if text[start].isspace() else text[start:end] for start, end in spans]
+        """Its units in their own letters."""
+        units = [" " if text[start].isspace() else small[start:end] for start, end in spans]
+        marked = [f"{_BEGIN}{unit}{_END}" for unit in units]
+        self.begins = list(accumulate(map(len, marked), initial=0))
+        """The places in `marked` where each begins, and where the last ends."""
+        self._offsets = [0, *(end for _, end in spans)]
+        self.marked = "".join(marked)
+
+    def unit(self, begin: int) -> int:
+        """The number of the unit that begins there in `marked`."""
+        return bisect_left(self.begins, begin)
+
+    def places(self, term: str, *, exact: bool) -> Iterator[Span]:
+        """Return a term's places, no two overlapping; if not `exact`, in letters of any case."""
+        form = Folded(term).marked
+        at = self.marked.find(form)
+        while at >= 0:
+            first, end = self.unit(at), self.unit(at + len(form))
+            found = not exact or "".join(self.own[first:end]) == term
+            if found:
+                yield self.span(first, end)
+            at = self.marked.find(form, at + (len(form) if found else 1))
+
+    def span(self, first: int, end: int) -> Span:
+        """The place in the text of the units from `first` up to `end`."""
+        return Span(self._offsets[first], self._offsets[end])
+
 
 MASKS = ("QX7", "QX8", "QX9", "QX4", "QX5", "QX6", "QX3", "QX2", "QX71", "QX82", "QX93")
 """Masks, in the order of their use; a sentence that needs more has the rest of its words unmasked."""
@@ -58,14 +106,18 @@ class Unmasked:
 
 
 class Terms:
-    """The terms of one request, as far as its text has them."""
+    """The terms of one request, as far as its text has them: only it and parts of it are looked at."""
 
     def __init__(self, protect: Iterable[str], glossary: Mapping[str, str], text: str):
         kept = {" ".join(term.split()): None for term in protect}
         own = {" ".join(term.split()): " ".join(to.split()) for term, to in glossary.items()}
         self._targets: dict[str, str | None] = {term: to for term, to in (own | kept).items() if term}
         self._by_lower = {term.lower(): term for term in self._targets}
-        self._lexicon = Lexicon(self._targets, Folded(text if self._targets else ""))
+        folded = Folded(text if self._targets else "")
+        heads = {folded.marked[begin : begin + _HEAD] for begin in folded.begins}
+        forms = [Folded(term).marked for term in self._targets]
+        likely = [form for form in forms if form and (len(form) < _HEAD or form[:_HEAD] in heads)]
+        self._automaton = AhoCorasick(likely, matchkind=MatchKind.LeftmostLongest)
 
     def target(self, term: str) -> str:
         """Return the word that the translation is to have for a term."""
@@ -78,7 +130,8 @@ class Terms:
         stands between ends of words, but for scripts that don't part them.
         """
         own = Folded(text if self._targets else "")
-        terms = [self._term(text, own, *each) for each in self._lexicon.find(own)]
+        found = self._automaton.find_matches_as_indexes(own.marked)
+        terms = (self._term(text, own, own.unit(start), own.unit(end)) for _, start, end in found)
         held = [each for each in terms if each is not None]
         others = [Held(Span(*match.span()), match[0]) for match in _UNTRANSLATED.finditer(text)]
         return sorted([*held, *apart(others, [each.span for each in held])], key=lambda each: each.span)
@@ -120,9 +173,9 @@ def unmask(output: str, masked: Masked, held: Sequence[Held]) -> Unmasked:
     """The output with the held words in place of their masks, wherever those came out."""
     own = {name: i for i, name in enumerate(masked.masks) if name}
     places: list[Span | None] = [None] * len(held)
-    pattern = re.compile(
-        "|".join(_copied(name) for name in sorted(own, key=len, reverse=True)) or "(?!)", re.I
-    )
+    # as models write them, too: `QX 7`, `qx7`, `Q-X7`
+    copied = (r"[\s-]?".join(name) + r"(?!\d)" for name in sorted(own, key=len, reverse=True))
+    pattern = re.compile("|".join(copied) or "(?!)", re.IGNORECASE)
     parts: list[str] = []
     size, end, begun = 0, 0, False
     for found in pattern.finditer(output):
@@ -137,9 +190,8 @@ def unmask(output: str, masked: Masked, held: Sequence[Held]) -> Unmasked:
         parts += [between, word]
         end, begun = found.end(), begun or bool(word.strip())
     text = "".join([*parts, output[end:]])
-    rest = [i for i, name in enumerate(masked.masks) if not name]
-    found_rest = look_up(text, [held[i] for i in rest])
-    for i, place in zip(rest, found_rest, strict=True):
+    unmasked = [i for i, name in enumerate(masked.masks) if not name]
+    for i, place in zip(unmasked, look_up(text, [held[i] for i in unmasked]), strict=True):
         places[i] = place
     return Unmasked(text, tuple(places))
 
@@ -170,11 +222,6 @@ def masks_in(text: str) -> int:
 def without_masks(text: str) -> str:
     """Return the part of a masked text that is left for a model to translate."""
     return _ANY_MASK.sub("", text)
-
-
-def _copied(name: str) -> str:
-    """A mask as models write it: `QX 7`, `qx7`, `Q-X7`."""
-    return r"[\s-]?".join(name) + r"(?!\d)"
 
 
 def _cased(target: str, written: str, term: str) -> str:

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from models.checks.flag import Flag
+from models.checks.flag import Flag, penalty
 from models.checks.pair import Pair
-from models.checks.severity import penalty
-from models.checks.translation.length import deviations, size
+from models.checks.translation.form import deviations, size
 from models.text.span import Span
 
 KIND = "doubtful"

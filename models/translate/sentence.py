@@ -12,20 +12,19 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Literal
 
-from models.checks.flag import Flag
+from models.checks.flag import Flag, any_error, penalty
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
 from models.checks.registry import TRANSLATION_CHECKS, run
-from models.checks.severity import any_error, penalty
-from models.checks.translation import repetition
-from models.checks.translation.right_forms import right_forms
+from models.checks.translation.facts import right_forms
+from models.checks.translation.form import REPETITION
 from models.codec import Purpose
 from models.engine.protocol import Decoding, Generation, Output
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput
 from models.loaded import TextModel
 from models.pool import ModelPool
 from models.steps import Event, Gather, Generate, Steps, Usage
-from models.text.sentences.pack import split_long
+from models.text.sentences import split_long
 from models.text.span import Span
 from models.text.terms import Held, Masked, is_free, look_up, mask, masks_in, unmask, without_masks
 from models.translate.confidence import coefficients, signs_of
@@ -343,7 +342,7 @@ class SentenceTranslator:
         or where a first model would read words of a language that is not its target. Where a held word was
         lost, the text with the words rather than masks is one more.
         """
-        looped = not best.complete or any(flag.kind == repetition.KIND for flag in best.flags)
+        looped = not best.complete or any(flag.kind == REPETITION for flag in best.flags)
         masked, with_facts = (
             sentence.masked("without loops" if looped else "other"),
             sentence.with_facts(facts),

@@ -14,12 +14,11 @@ from models.errors import InvalidInput
 from models.languages import Languages
 from models.pool import ModelPool
 from models.steps import Event, Steps, Usage, until_loaded
-from models.text.language import POSSIBLE, Detection, LanguageDetector, likeliest
-from models.text.markup import html, layout, markdown
-from models.text.markup.builder import flat
+from models.text.detect import POSSIBLE, Detection, LanguageDetector, likeliest
+from models.text.markup import html, markdown
+from models.text.markup.build import Run, flat, read_plain, restore
 from models.text.markup.place import Piece, place, stretches
-from models.text.markup.run import Run, restore
-from models.text.sentences.segment import pausing_sentences, strip
+from models.text.sentences import pausing_sentences, strip
 from models.text.span import Span
 from models.text.terms import Held, Terms, apart
 from models.translate.route import Hop, Router, cautions, check_recognized
@@ -403,7 +402,7 @@ def _read(request: TranslationRequest) -> Steps[list[Run]]:
         if not is_xml:
             yield from html.attributes_into(runs, request.text, ignore=request.ignore_tags)
     else:
-        runs = layout.read(request.text)
+        runs = read_plain(request.text)
     return runs
 
 

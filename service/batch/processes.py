@@ -8,20 +8,22 @@ bytes are the same.
 
 import logging
 import multiprocessing
+import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from models import cores
+from models import cpu
+from models.engine.protocol import Output
 from models.errors import ClientDisconnected, DragomanError, EngineFailed
-from service.batch.lanes import LANES
-from service.batch.task import Order
-from service.batch.text_process import UnitQuestion, serve
-from service.batch.unit import Done, Unit, UnitMemory
+from service.batch.executor import UNITS_AT_ONCE, LocalExecutor, Unit, UnitOutputs, UnitResult
+from service.batch.task import WorkerSpec
 from service.children import quiet_start
 from service.settings import Settings
 from service.workers import MOST_WORKERS, for_each_two
@@ -45,23 +47,39 @@ def text_processes(settings: Settings, device: str, *, writes: bool) -> int:
     """
     if settings.workers:
         return settings.workers
-    number = cores.whole(cores.usable())
+    number = cpu.whole(cpu.usable())
     if device == "cuda":
         return for_each_two(number)
     if writes:
         return min(MOST_WORKERS, max(1, number // CORES_A_PROCESS))
-    return 1 if number <= LANES else min(MOST_WORKERS, number)
+    return 1 if number <= UNITS_AT_ONCE else min(MOST_WORKERS, number)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitQuestion:
+    """A unit's work asks something of the process that has the outputs and gives turns."""
+
+    what: str
+    """`begin` or `end`, of a turn, or a method of `UnitOutputs`."""
+    arguments: tuple[Any, ...]
+    tokens: int
+    """Output tokens that this process has made so far."""
+    shares: Mapping[int, float]
+    """See `Executor.shares`."""
+
+
+# ---------------------------------------------------------------------- in this process
 
 
 class TextProcesses:
-    """At most `count` processes that do units as `order` says; each is started when a unit has none.
+    """At most `count` processes that do units as `spec` says; each is started when a unit has none.
 
-    `engines` is what `Runtime.part_engines` returned. Without a `memory` nothing is remembered.
+    `engines` is what `Runtime.part_engines` returned. Without `outputs` nothing is recalled.
     """
 
-    def __init__(self, order: Order, engines: Path, memory: UnitMemory | None, *, count: int):
-        self._start = order, engines, memory is not None
-        self._memory = memory
+    def __init__(self, spec: WorkerSpec, engines: Path, outputs: UnitOutputs | None, *, count: int):
+        self._start = spec, engines, outputs is not None
+        self._outputs = outputs
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="unit")
         self._stopped = threading.Event()
         self._gate = threading.Lock()
@@ -75,16 +93,16 @@ class TextProcesses:
     def __exit__(self, *exception: object) -> None:
         self.stop()
 
-    def submit(self, unit: Unit) -> "Future[Done]":
+    def submit(self, unit: Unit) -> "Future[UnitResult]":
         """Queue a unit."""
         return self._threads.submit(self._do, unit)
 
     def tokens(self) -> int:
-        """See `Doer`; as of the last time that each process asked for something."""
+        """See `Executor`; as of the last time that each process asked for something."""
         return sum(process.tokens for process in list(self._all))
 
     def shares(self) -> Mapping[int, float]:
-        """See `Doer`; as of the same time."""
+        """See `Executor`; as of the same time."""
         return {unit: share for process in list(self._all) for unit, share in process.shares.items()}
 
     def stop(self) -> None:
@@ -95,9 +113,7 @@ class TextProcesses:
                 process.end()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    # ------------------------------------------------------------------ a thread for each process
-
-    def _do(self, unit: Unit) -> Done:
+    def _do(self, unit: Unit) -> UnitResult:
         for _ in range(TRIES):
             process = self._taken()
             try:
@@ -127,7 +143,7 @@ class TextProcesses:
             self._all.append(_TextProcess(*self._start))
             return self._all[-1]
 
-    def _converse(self, process: "_TextProcess", unit: Unit) -> Done | DragomanError:
+    def _converse(self, process: "_TextProcess", unit: Unit) -> UnitResult | DragomanError:
         """Give a process the unit, and what it asks for. Raises EOFError or OSError if it ends."""
         with ExitStack() as turn:
             answers: dict[str, Callable[..., Any]] = {
@@ -137,10 +153,10 @@ class TextProcesses:
             process.connection.send(unit)
             while isinstance(message := process.connection.recv(), UnitQuestion):
                 process.tokens, process.shares = message.tokens, message.shares
-                answer = answers.get(message.what) or getattr(self._memory, message.what)
+                answer = answers.get(message.what) or getattr(self._outputs, message.what)
                 process.connection.send(answer(*message.arguments))
             process.shares = {}
-            answered: Done | DragomanError = message
+            answered: UnitResult | DragomanError = message
             return answered
 
     @contextmanager
@@ -156,12 +172,12 @@ class TextProcesses:
 class _TextProcess:
     """A process, and what it has told."""
 
-    def __init__(self, order: Order, engines: Path, remembers: bool):
+    def __init__(self, spec: WorkerSpec, engines: Path, recalls: bool):
         context = multiprocessing.get_context("spawn")
         self.connection, there = context.Pipe()
         self.tokens = 0
         self.shares: Mapping[int, float] = {}
-        self._process = context.Process(target=serve, args=(there, order, engines, remembers), daemon=True)
+        self._process = context.Process(target=serve, args=(there, spec, engines, recalls), daemon=True)
         with there, quiet_start({signal.SIGINT}):  # a terminal's Ctrl-C: this process ends the other one
             self._process.start()
 
@@ -169,3 +185,83 @@ class _TextProcess:
         """End the process; whoever converses with it is told by the connection."""
         self._process.kill()
         self._process.join()
+
+
+# ---------------------------------------------------------------------- in the other process
+
+
+def serve(connection: Connection, spec: WorkerSpec, engines: Path, recalls: bool) -> None:
+    """Do the units that come, one after another, until the other end of the connection is closed.
+
+    The answer is a UnitResult, or the DragomanError in its place.
+    """
+    parent = _Parent(connection)
+    while True:
+        unit = parent.received()
+        try:
+            if parent.executor is None:
+                runtime = spec.open_runtime()
+                runtime.part_engines(engines)  # the other process has had them loaded and tried
+                parent.executor = LocalExecutor(
+                    spec.task.work(runtime),
+                    parent if recalls else None,
+                    spec.record_timeout_s,
+                    runtime.device,
+                    gate=parent,
+                )
+            answer: UnitResult | DragomanError = parent.executor.do(unit)
+        except DragomanError as error:
+            answer = error
+        except Exception as error:
+            log.exception("a unit failed")
+            answer = EngineFailed(f"{type(error).__name__}: {error}")
+        parent.send(answer)
+
+
+class _Parent:
+    """The process that has the outputs (see `UnitOutputs`) and, as a context, gives turns.
+
+    When it has gone, this one ends.
+    """
+
+    def __init__(self, connection: Connection):
+        self._connection = connection
+        self.executor: LocalExecutor | None = None
+
+    def __enter__(self) -> None:
+        self._ask("begin")
+
+    def __exit__(self, *exception: object) -> None:
+        self._ask("end")
+
+    def recall(self, keys: Sequence[bytes], horizon: int) -> dict[bytes, Output]:
+        """See `UnitOutputs`."""
+        return self._ask("recall", keys, horizon) if keys else {}
+
+    def begun(self, unit: int) -> dict[bytes, Output]:
+        """See `UnitOutputs`."""
+        return self._ask("begun", unit)
+
+    def keep(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
+        """See `UnitOutputs`."""
+        self._ask("keep", unit, dict(outputs))
+
+    def send(self, message: "UnitQuestion | UnitResult | DragomanError") -> None:
+        """Send a message."""
+        try:
+            self._connection.send(message)
+        except OSError:
+            os._exit(0)
+
+    def received(self) -> Any:
+        """Return the next message."""
+        try:
+            return self._connection.recv()
+        except (EOFError, OSError):
+            os._exit(0)
+
+    def _ask(self, what: str, *arguments: Any) -> dict[bytes, Output]:
+        assert self.executor is not None  # noqa: S101 - only its work asks
+        self.send(UnitQuestion(what, arguments, self.executor.tokens(), self.executor.shares()))
+        answer: dict[bytes, Output] = self.received()
+        return answer

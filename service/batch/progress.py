@@ -1,31 +1,192 @@
-"""Progress of a run, for the person who waits: a bar on a terminal, plain lines elsewhere and in a log."""
+"""The numbers of a run: counted as it goes on, shown to whoever waits, and told at its end.
 
+A bar on a terminal, plain lines elsewhere and in a log. Knows no clock but the one it is given.
+"""
+
+import heapq
 import sys
 import time
-from collections.abc import Callable
-from typing import Protocol, TextIO
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from service.batch.tally import Tally
+from models.driver import Effort
+from service.store.results import StoredResult
 
 LINE_EVERY_S = 10.0
+SLOWEST = 10
+MOST_SAMPLES = 240
 
 
-class ProgressView(Protocol):
-    """Shows a run; a context manager around it."""
+@dataclass(slots=True)
+class ErrorKind:
+    """Errors of one kind: the first one's line and message, and their number."""
 
-    def __enter__(self) -> "ProgressView": ...
-
-    def __exit__(self, *exception: object) -> None: ...
-
-    def update(self, tally: Tally) -> None:
-        """Something is done, or some time has passed."""
+    line: int
+    message: str
+    records: int = 0
 
 
-def progress(stream: TextIO = sys.stderr) -> ProgressView:
-    """The view that suits the stream."""
+@dataclass(slots=True)
+class Tally:
+    """Counts of one run, in a few numbers whatever its size."""
+
+    size: int | None = None
+    """Of the input, in the source's measure."""
+    records: int = 0
+    """Written, in order."""
+    errors: int = 0
+    """Records that are errors, as far as that is known."""
+    made: int = 0
+    """Different contents that this run has worked on."""
+    found: int = 0
+    """Contents whose results were there from an earlier run."""
+    problems: int = 0
+    """Records that could not be worked on."""
+    characters: int = 0
+    """Of what was made."""
+    position: float = 0.0
+    """The amount of input that is done, in the source's measure."""
+    in_work: float = 0.0
+    """How much of the input is done of what is in work, in the same measure."""
+    worked: float = 0.0
+    """The amount of it that this run has worked on."""
+    effort: Effort = field(default_factory=Effort)
+    tokens: int = 0
+    """Output tokens made, those of units in work too."""
+    errors_by_kind: dict[str, ErrorKind] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Files of a folder that were not read, by their suffixes."""
+    lengths: Counter[int] = field(default_factory=Counter)
+    """Records by length: n stands for 2**(n-1) to 2**n - 1 characters."""
+    languages: Counter[str] = field(default_factory=Counter)
+    """Of the records that have a result."""
+    flags: Counter[str] = field(default_factory=Counter)
+    flagged: int = 0
+    """Records with at least one flag."""
+    samples: list[tuple[float, int, int]] = field(default_factory=list)
+    """Seconds since the begin, contents made until then, output tokens until then."""
+    slowest: list[tuple[float, int, str, int]] = field(default_factory=list)
+    """Seconds, line, id, characters; the first is the least slow."""
+    clock: Callable[[], float] = time.monotonic
+    began: float = field(init=False)
+    _every_s: float = 0.5
+
+    def __post_init__(self) -> None:
+        self.began = self.clock()
+
+    def failed(self, line: int, kind: str, message: str) -> None:
+        """Count a record that is written as an error."""
+        known = self.errors_by_kind.setdefault(kind, ErrorKind(line, " ".join(message.split())[:200]))
+        known.records += 1
+
+    def made_one(self, result: StoredResult, characters: int, line: int, name: str) -> None:
+        """Count a content that was worked on, of the record with this line and id."""
+        entry = (result.seconds, line, name, characters)
+        if len(self.slowest) < SLOWEST:
+            heapq.heappush(self.slowest, entry)
+        else:
+            heapq.heappushpop(self.slowest, entry)
+
+    def wrote_one(self, result: StoredResult, characters: int) -> None:
+        """Count a record that is written with what came of its content."""
+        self.lengths[characters.bit_length()] += 1
+        if not result.failed:
+            self.languages[result.language] += 1
+        self.flags.update(result.flags)
+        self.flagged += bool(result.flags)
+
+    def sample(self) -> None:
+        """Take a sample of the pace now and then, seldom enough that they don't become many."""
+        last, seconds = self.samples[-1][0] if self.samples else 0.0, self.seconds
+        if seconds - last < self._every_s:
+            return
+        self.samples.append((seconds, self.made, self.tokens))
+        if len(self.samples) > MOST_SAMPLES:
+            self.samples = self.samples[1::2]
+            self._every_s *= 2
+
+    @property
+    def reached(self) -> float:
+        """The amount of input that is done, with the parts of what is in work."""
+        return self.position + self.in_work
+
+    @property
+    def repeated(self) -> int:
+        """Records with the same content as another one; right when all is written."""
+        return max(0, self.records - self.problems - self.made - self.found)
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return self.clock() - self.began
+
+    def rate(self) -> float:
+        """Contents made, a second."""
+        return self.made / self.seconds if self.seconds > 0 else 0.0
+
+    def rates(self) -> list[tuple[float, float]]:
+        """Return (seconds since the begin, contents a second since the sample before)."""
+        points, before = [], (0.0, 0, 0)
+        for sample in self.samples:
+            points.append((sample[0], (sample[1] - before[1]) / (sample[0] - before[0])))
+            before = sample
+        return points
+
+    def tokens_per_s(self) -> float:
+        """Output tokens made, a second."""
+        return self.tokens / self.seconds if self.seconds > 0 else 0.0
+
+    def left_s(self) -> float | None:
+        """Seconds to the end at the pace so far, if all that is left has to be made; None if unknown."""
+        worked = self.worked + self.in_work
+        if self.size is None or worked <= 0:
+            return None
+        return self.seconds * max(0.0, self.size - self.reached) / worked
+
+
+def summary(job: Mapping[str, Any], tally: Tally, end: str) -> dict[str, Any]:
+    """Return a run in numbers, as JSON."""
+    seconds, effort = tally.seconds, tally.effort
+    return {
+        "end": end,
+        **job,
+        "records": tally.records,
+        "errors": tally.errors,
+        "made": tally.made,
+        "found": tally.found,
+        "repeated": tally.repeated,
+        "seconds": round(seconds, 3),
+        "records_per_s": round(tally.rate(), 3),
+        "characters_per_s": round(tally.characters / seconds, 1) if seconds else 0.0,
+        "output_tokens_per_s": round(tally.tokens_per_s(), 1),
+        "source_tokens": effort.source_tokens,
+        "output_tokens": effort.output_tokens,
+        "remembered_tokens": effort.remembered_tokens,
+        "engine_s": round(effort.engine_s, 3),
+        "text_s": round(effort.text_s, 3),
+        "engine_share": round(min(1.0, effort.engine_s / seconds), 4) if seconds else 0.0,
+        "languages": dict(tally.languages.most_common()),
+        "flags": dict(tally.flags.most_common()),
+        "flagged_records": tally.flagged,
+        "errors_by_kind": {kind: asdict(each) for kind, each in tally.errors_by_kind.items()},
+        "left_out": dict(tally.left_out),
+        "slowest": [
+            {"seconds": round(own_s, 3), "line": line, "id": name, "characters": characters}
+            for own_s, line, name, characters in sorted(tally.slowest, reverse=True)
+        ],
+    }
+
+
+# ---------------------------------------------------------------------- for whoever waits
+
+
+def progress(stream: TextIO = sys.stderr) -> "PlainProgress | TerminalProgress":
+    """Return the view that suits the stream; a context manager."""
     return TerminalProgress(stream) if stream.isatty() else PlainProgress(stream)
 
 
@@ -45,13 +206,13 @@ class PlainProgress:
         return
 
     def update(self, tally: Tally) -> None:
-        """A line, if it is time for one."""
+        """Write a line, if it is time for one."""
         if self._clock() >= self._next_line:
             self._next_line = self._clock() + LINE_EVERY_S
             self.say(described(tally))
 
     def say(self, text: str) -> None:
-        """A line of any kind."""
+        """Write a line of any kind."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S ") if self._stamped else ""
         self._stream.write(f"{stamp}{text}\n")
         self._stream.flush()
@@ -84,7 +245,7 @@ class TerminalProgress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: `48 s`, `12 min 5 s`, `3 h 20 min`, `2 d 4 h`."""
+    """Write seconds as a person says them: `48 s`, `12 min 5 s`, `3 h 20 min`, `2 d 4 h`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -96,7 +257,7 @@ def duration(seconds: float) -> str:
 
 
 def described(tally: Tally) -> str:
-    """All that is known, in a line."""
+    """Return all that is known, in a line."""
     share = [f"{min(1.0, tally.reached / tally.size):.0%} of the input"] if tally.size else []
     return ", ".join([*share, _counts(tally)])
 

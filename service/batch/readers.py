@@ -28,9 +28,8 @@ from models.choices import TEXT_SUFFIXES
 from models.errors import DragomanError, InvalidInput
 from service.batch.record import FieldNames, Record
 from service.children import Children
-from service.documents.document import DocumentArticle
-from service.documents.formats import SUFFIXES
-from service.documents.reading import read_document
+from service.documents import read_document
+from service.documents.formats import SUFFIXES, DocumentArticle
 from service.errors import import_extra
 
 Format = Literal["jsonl", "csv", "tsv", "parquet", "folder"]

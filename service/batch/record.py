@@ -1,14 +1,18 @@
-"""One record of an input, and what of it is worked on. Knows no format and no task."""
+"""A record of the input, what of it is worked on, and its row of the output. Knows no format and no task."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from models.errors import InvalidInput
+from models.errors import DragomanError, InvalidInput
+from service.problems import kind_of
 
 Form = Literal["text", "html", "markdown"]
 
 Fields = Mapping[str, Any]
+
+TEXT_OF_RESULT = ("summary", "translation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +38,37 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
-    """The names of a record's fields."""
+    """The names of a record's fields, and of what its row has beside them."""
 
     text: str | None = "text"
     """None if only `html` is looked at."""
     html: str | None = "html"
     id: str = "id"
+    result: str = "result"
+    """The row's field for the result."""
+    omit_text: bool = False
+    """True if the row is without the text or HTML."""
     must_exist: bool = False
     """True if a first window without any of them is the user's mistake, and not the records'."""
 
+    @property
+    def contents(self) -> list[str]:
+        """The names of fields that hold a content."""
+        return [name for name in (self.text, self.html) if name is not None]
+
     def content(self, record: Record) -> Content:
-        """The record's text or HTML. A field that is null is not there. Raises InvalidInput."""
+        """Return the record's text or HTML. A field that is null is not there.
+
+        Raises InvalidInput, also if the record has a field that the row needs for itself.
+        """
+        for name in (self.result, "error"):
+            if name in record.fields:
+                raise InvalidInput(
+                    f"the record has a field {name!r} of its own, a name that the output needs", field=name
+                )
         if record.problem is not None:
             raise record.problem
-        names = [name for name in (self.text, self.html) if name is not None]
+        names = self.contents
         given = [name for name in names if record.fields.get(name) is not None]
         if len(given) != 1:
             needed = f"one of {' and '.join(names)}" if len(names) > 1 else f"a field {names[0]!r}"
@@ -66,7 +87,7 @@ class FieldNames:
 
     def require_any(self, records: Sequence[Record]) -> None:
         """Raise InvalidInput if they must exist, and none of these records has one."""
-        names = [name for name in (self.text, self.html) if name is not None]
+        names = self.contents
         read = [record for record in records if record.problem is None]
         if not self.must_exist or not read or any(name in each.fields for each in read for name in names):
             return
@@ -78,10 +99,41 @@ class FieldNames:
             allowed=there,
         )
 
-    def check(self, record: Record, taken: tuple[str, ...]) -> None:
-        """Raises InvalidInput if the record has a field that the output needs for itself."""
-        for name in taken:
-            if name in record.fields:
-                raise InvalidInput(
-                    f"the record has a field {name!r} of its own, a name that the output needs", field=name
-                )
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record of the output: with a result, or with an error."""
+
+    fields: Fields
+    id_field: str
+    result_field: str
+    result: str | None = None
+    """JSON."""
+    error: Mapping[str, Any] | None = None
+
+    def text(self) -> str | None:
+        """Return the summary or the translation itself."""
+        if self.result is None:
+            return None
+        result = json.loads(self.result)
+        return next((result[name] for name in TEXT_OF_RESULT if name in result), None)
+
+
+class RowOutput(Protocol):
+    """Writes rows."""
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Add rows."""
+
+
+def row_error(error: Exception) -> dict[str, Any]:
+    """Return the `error` of a row: its kind, as problem documents have it, and its words."""
+    told: dict[str, Any] = {"type": kind_of(error).slug}
+    if not isinstance(error, DragomanError):
+        return told | {"message": f"{type(error).__name__}: {error}"}
+    told["message"] = error.message
+    if error.field is not None:
+        told["field"] = error.field
+    if error.allowed is not None:
+        told["allowed"] = error.allowed
+    return told

@@ -4,8 +4,7 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from service.batch.findings import Findings
-from service.batch.progress import duration
+from service.batch.progress import Tally, duration
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --soft: #666; --paper: #fff; --bar: #3465a4; --rule: #ddd }
@@ -34,7 +33,7 @@ _ENDS = {
 MOST_BARS = 24
 
 
-def page(summary: dict[str, Any], findings: Findings) -> str:
+def page(summary: dict[str, Any], tally: Tally) -> str:
     """Return the whole page."""
     title = html.escape(f"dragoman batch {summary['task']}")
     models = ", ".join(f"{name} ({revision[:20]})" for name, revision in summary["models"].items())
@@ -43,15 +42,15 @@ def page(summary: dict[str, Any], findings: Findings) -> str:
         f"<h1>{title}</h1><p>{html.escape(begin)}</p>",
         _numbers(summary),
         "<h2>Length of the records</h2><p>In characters.</p>",
-        _bars([(f"under {_short(1 << bits)}", n) for bits, n in sorted(findings.lengths.items())]),
+        _bars([(f"under {_short(1 << bits)}", n) for bits, n in sorted(tally.lengths.items())]),
         "<h2>Records a second over time</h2>",
-        _bars(_thinned(findings.rates())),
+        _bars(_thinned(tally.rates())),
         *_errors(summary),
         "<h2>Flags</h2>",
         f"<p>{summary['flagged_records']:,} of {summary['records']:,} records are flagged.</p>",
-        _bars(findings.flags.most_common()),
+        _bars(tally.flags.most_common()),
         "<h2>Languages of the records</h2>",
-        _bars(findings.languages.most_common(MOST_BARS)),
+        _bars(tally.languages.most_common(MOST_BARS)),
         "<h2>Slowest records</h2><p>By their own text work and their share of the engine's time.</p>",
         _table(
             ("seconds", "characters", "line", "id"),

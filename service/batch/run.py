@@ -1,22 +1,34 @@
-"""A batch run: windows in, units done, rows out in the input's order.
+"""A batch: windows of the input in, units done, rows out in the input's order; its progress and its report.
 
 Two windows are in work at most: while the older one's last units are done, the younger one's wait already, so
-the engine never does. What is in the store is not done again. Knows no files and no formats.
+the engine never does. What is in the cache is not done again.
 """
 
+import datetime
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from itertools import chain
+from pathlib import Path
+from typing import Any
 
 from models.errors import DragomanError
-from service.batch.record import Record
-from service.batch.row import Row, RowOutput
-from service.batch.store import ResultStore
-from service.batch.tally import Tally
-from service.batch.unit import Doer, Done, Kept, Unit
-from service.batch.window import Size, Window
+from models.text.detect import LanguageDetector
+from service.batch import writers
+from service.batch.executor import Executor, LocalExecutor, Unit, UnitResult
+from service.batch.progress import PlainProgress, Tally, described, progress, summary
+from service.batch.readers import FolderReader, Format, Reader, open_reader
+from service.batch.record import FieldNames, Row, RowOutput
+from service.batch.remote import shown
+from service.batch.survey import Survey, measured_rate, survey
+from service.batch.task import BatchWork
+from service.batch.windows import UNIT_SIZES, WINDOW_SIZES, Size, Window, windows
+from service.store.batch_cache import BatchCache
+from service.store.results import StoredResult
 
 WINDOWS_IN_WORK = 2
 
@@ -27,76 +39,216 @@ class TooManyErrors(DragomanError):
     """More than --max-errors records failed."""
 
 
-class RunWatcher(Protocol):
-    """Hears how the run goes."""
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The files that a batch reads and writes."""
 
-    def update(self, tally: Tally) -> None:
-        """Something is done, or some time has passed."""
-
-    def made(self, characters: int, kept: Kept, record: Record) -> None:
-        """A content was worked on."""
-
-    def wrote(self, characters: int, kept: Kept | None) -> None:
-        """A record is written, with what was kept of its content, if it had any."""
+    infile: str
+    out: str
+    format: Format | None = None
+    cache: Path | None = None
+    log: Path | None = None
+    summary: Path | None = None
+    report: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class RowNames:
-    """The names that a row has beside the record's own fields."""
+class RunOptions:
+    """How a batch is run."""
 
-    result: str = "result"
-    id: str = "id"
-    omitted: tuple[str, ...] = ()
-    """Fields of the record that are left out."""
+    names: FieldNames = field(default_factory=FieldNames)
+    restart: bool = False
+    forget: bool = False
+    retry_failed: bool = False
+    max_errors: int | None = None
+    record_timeout_s: float | None = None
+    reuse: bool = True
+    """True if a sentence that stands in several records is done once."""
+    device: str = "cpu"
+    """Where the models run; `cpu` also if other machines do the units, which share them out however few
+    records there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The time that a run would take."""
+
+    survey: Survey
+    characters_per_s: float | None
+    measured: bool
+    """True if the rate is that of a sample; False if it is that of the last run."""
 
     @property
-    def taken(self) -> tuple[str, ...]:
-        """The names that no record may use itself."""
-        return (self.result, "error")
+    def seconds(self) -> float | None:
+        """Seconds for what is left; None if no rate is known."""
+        if not self.characters_per_s:
+            return None
+        return self.survey.left_characters / self.characters_per_s
 
 
-@dataclass(slots=True)
-class _InWork:
-    """A window and its units."""
-
-    window: Window
-    pending: dict["Future[Done]", tuple[Unit, tuple[int, ...]]] = field(default_factory=dict)
-    errors: int = 0
-    """Known so far, of those that are not written yet."""
-
-    def being_done(self) -> set[bytes]:
-        """Return the keys of the contents in work."""
-        places = [place for _, own in self.pending.values() for place in own]
-        return {key for place in places if (key := self.window.keys[place]) is not None}
+MakeExecutor = Callable[[BatchCache | None], AbstractContextManager[Executor]]
+"""Makes what does a batch's units, with the cache of their outputs, if anything is to be recalled."""
 
 
 class BatchRun:
+    """One task over one input. `told` describes it as JSON: its task, its models, its options.
+
+    Units are done in this process unless `make_executor` has them done elsewhere; the output is the same.
+    `marks` are names of numbers that the cache keeps as 1, for the runs that go on from this one.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        options: RunOptions,
+        work: BatchWork,
+        told: Mapping[str, Any],
+        make_executor: MakeExecutor | None = None,
+        marks: Sequence[str] = (),
+    ):
+        self._paths = paths
+        self._options = options
+        self._work = work
+        self._told = told
+        self._marks = marks
+        self._make_executor = make_executor or self._local
+        decisive = {name: told[name] for name in ("dragoman", "task", "models")}
+        self._key = work.keys(decisive)
+        digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+        self._rate_name = f"characters_per_s {digest[:16]}"
+
+    def run(self) -> Tally:
+        """Run the batch to its end. Raises TooManyErrors and InvalidInput."""
+        paths, options = self._paths, self._options
+        with ExitStack() as stack:
+            found = stack.enter_context(open_reader(paths.infile, options.names, paths.format))
+            own_windows = self._windows(found)
+            cache = stack.enter_context(BatchCache(paths.cache))
+            cache.begin(restart=options.restart, retry_failed=options.retry_failed)
+            for name in self._marks:
+                cache.keep_number(name, 1)
+            standard_output = nullcontext(writers.JsonlWriter(sys.stdout.buffer))
+            out = stack.enter_context(
+                standard_output if paths.out == "-" else writers.open_writer(Path(paths.out))
+            )
+            executor = stack.enter_context(self._make_executor(cache if options.reuse else None))
+            log = stack.enter_context(_log(paths.log))
+            view = progress()
+            stack.enter_context(view)
+            tally = Tally(found.size)
+
+            def update() -> None:
+                tally.sample()
+                view.update(tally)
+                if log is not None:
+                    log.update(tally)
+
+            run = _Run(cache, executor, out, options, tally, update)
+            with self._told_at_the_end(tally, log):
+                run.go(own_windows)
+                tally.left_out = found.left_out if isinstance(found, FolderReader) else {}
+                if tally.made:
+                    cache.keep_number(self._rate_name, tally.characters / tally.seconds)
+        if options.forget and paths.cache is not None:
+            paths.cache.unlink()
+        return tally
+
+    def estimate(self, detector: LanguageDetector) -> Estimate:
+        """Look through the input, and run a sample if no earlier run tells the rate."""
+        paths, options = self._paths, self._options
+        path = paths.cache if paths.cache is not None and paths.cache.exists() else None
+        with open_reader(paths.infile, options.names, paths.format) as found, BatchCache(path) as cache:
+            seen = survey(self._windows(found), cache, detector)
+            rate = cache.number(self._rate_name) or None
+        if rate is not None:
+            return Estimate(seen, rate, measured=False)
+        return Estimate(seen, measured_rate(seen.sample, LocalExecutor(self._work)), measured=True)
+
+    def _local(self, cache: BatchCache | None) -> LocalExecutor:
+        options = self._options
+        return LocalExecutor(self._work, cache, options.record_timeout_s, options.device)
+
+    def _windows(self, found: Reader) -> Iterator[Window]:
+        """Return the input's windows, once the first one is read, so that a wrong field is told at once."""
+        options = self._options
+        every = windows(found, options.names, self._key, WINDOW_SIZES[options.device])
+        first = next(every, None)
+        if first is None:
+            return iter(())
+        options.names.require_any(first.records)
+        return chain((first,), every)
+
+    @contextmanager
+    def _told_at_the_end(self, tally: Tally, log: PlainProgress | None) -> Iterator[None]:
+        end = "failed"
+        try:
+            yield
+            end = "done"
+        except TooManyErrors:
+            end = "stopped"
+            raise
+        except KeyboardInterrupt:
+            end = "interrupted"
+            raise
+        finally:
+            if log is not None:
+                log.say(f"{end}: {described(tally)}")
+            told = summary(self._told, tally, end)
+            told["ended_at"] = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+            if self._paths.summary is not None:
+                text = json.dumps(told, ensure_ascii=False, indent=2)
+                self._paths.summary.write_text(f"{text}\n", "utf-8")
+            if self._paths.report is not None:
+                from service.batch.report import page
+
+                self._paths.report.write_text(page(told, tally), "utf-8")
+
+
+@contextmanager
+def _log(path: Path | None) -> Iterator[PlainProgress | None]:
+    if path is None:
+        yield None
+        return
+    with path.open("a", encoding="utf-8") as file:
+        log = PlainProgress(file, stamped=True)
+        log.say("begins: " + " ".join(map(shown, sys.argv[1:])))
+        yield log
+
+
+@dataclass(slots=True)
+class _WindowInWork:
+    """A window and its units."""
+
+    window: Window
+    pending: "dict[Future[UnitResult], tuple[Unit, tuple[int, ...]]]" = field(default_factory=dict)
+    errors: int = 0
+    """Known so far, of those that are not written yet."""
+
+
+class _Run:
     """One run over the windows of an input."""
 
     def __init__(
         self,
-        store: ResultStore,
-        doer: Doer,
-        output: RowOutput,
-        watcher: RunWatcher,
-        *,
-        names: RowNames,
-        units: Size,
-        size: int | None = None,
-        max_errors: int | None = None,
+        cache: BatchCache,
+        executor: Executor,
+        out: RowOutput,
+        options: RunOptions,
+        tally: Tally,
+        update: Callable[[], None],
     ):
-        self.tally = Tally(size)
-        self._store = store
-        self._doer = doer
-        self._output = output
-        self._watcher = watcher
-        self._names = names
-        self._units = units
-        self._max_errors = max_errors
-        self._in_work: list[_InWork] = []
+        self._cache = cache
+        self._executor = executor
+        self._out = out
+        self._names = options.names
+        self._unit_size: Size = UNIT_SIZES[options.device]
+        self._max_errors = options.max_errors
+        self._tally = tally
+        self._update = update
+        self._in_work: list[_WindowInWork] = []
         self._written_errors = 0
 
-    def go(self, windows: Iterator[Window]) -> Tally:
+    def go(self, windows: Iterator[Window]) -> None:
         """Do all windows. Raises TooManyErrors; results made until then are kept."""
         try:
             for window in windows:
@@ -107,33 +259,32 @@ class BatchRun:
             while self._in_work:
                 self._end_oldest()
         except BaseException:
-            self._doer.stop()
+            self._executor.stop()
             raise
-        self._store.finish()
-        return self.tally
+        self._cache.finish()
 
-    # ------------------------------------------------------------------ a window's begin
-
-    def _begin(self, window: Window) -> _InWork:
-        own = _InWork(window, errors=len(window.problems))
-        wanted = window.wanted()
-        known = self._store.known(wanted)
-        elsewhere = {key for each in self._in_work for key in each.being_done()}
+    def _begin(self, window: Window) -> _WindowInWork:
+        own = _WindowInWork(window, errors=len(window.problems))
+        known = self._cache.known(window.wanted())
+        elsewhere = {
+            each.window.keys[place] or b""
+            for each in self._in_work
+            for _, places in each.pending.values()
+            for place in places
+        }
         done = known.keys() | elsewhere
-        plan = self._store.plan(window.digest(), lambda: window.units(done, self._units))
+        plan = self._cache.plan(window.digest(), lambda: window.units(done, self._unit_size))
         left: list[int] = []
-        for number, places in enumerate(plan.units if plan else (), start=plan.first if plan else 0):
+        for number, places in enumerate(plan.units, start=plan.first):
             if all(window.keys[place] in known for place in places):
                 continue  # committed before the run was cut off
             left += places
             contents = tuple(content for place in places if (content := window.contents[place]) is not None)
-            unit = Unit(number, plan.sees if plan else 0, contents)
-            own.pending[self._doer.submit(unit)] = unit, places
-        self.tally.found += sum(known.values())
-        self.tally.position += window.extent * (1 - window.share(left))
+            unit = Unit(number, plan.cache_horizon, contents)
+            own.pending[self._executor.submit(unit)] = unit, places
+        self._tally.found += sum(known.values())
+        self._tally.position += window.extent * (1 - window.share(left))
         return own
-
-    # ------------------------------------------------------------------ units
 
     def _end_oldest(self) -> None:
         oldest = self._in_work[0]
@@ -142,73 +293,73 @@ class BatchRun:
             done, _ = wait(futures, timeout=LOOK_EVERY_S, return_when=FIRST_COMPLETED)
             for future in done:
                 self._commit(future)
-            self.tally.tokens = self._doer.tokens()
-            self.tally.in_work = self._amount_in_work()
-            self._watcher.update(self.tally)
+            self._tally.tokens = self._executor.tokens()
+            shares = self._executor.shares()
+            self._tally.in_work = sum(
+                shares[unit.number] * each.window.extent * each.window.share(places)
+                for each in self._in_work
+                for unit, places in each.pending.values()
+                if unit.number in shares
+            )
+            self._update()
         self._write(oldest.window)
         self._in_work.pop(0)
         self._check_errors()
-        self._watcher.update(self.tally)
+        self._update()
 
-    def _amount_in_work(self) -> float:
-        shares = self._doer.shares()
-        return sum(
-            shares[unit.number] * each.window.extent * each.window.share(places)
-            for each in self._in_work
-            for unit, places in each.pending.values()
-            if unit.number in shares
-        )
-
-    def _commit(self, future: "Future[Done]") -> None:
+    def _commit(self, future: "Future[UnitResult]") -> None:
         own = next(each for each in self._in_work if future in each.pending)
         unit, places = own.pending[future]
         done = future.result()
-        self._store.commit(unit.number, [own.window.keys[place] or b"" for place in places], done)
+        keys = [own.window.keys[place] or b"" for place in places]
+        self._cache.commit(unit.number, dict(zip(keys, done.results, strict=True)), done.outputs)
         del own.pending[future]
         share = own.window.extent * own.window.share(places)
-        tally = self.tally
+        tally = self._tally
         tally.made += len(places)
         tally.characters += sum(len(content.value) for content in unit.contents)
         tally.effort.add(done.effort)
         tally.position += share
         tally.worked += share
-        own.errors += sum(kept.failed for kept in done.kept)
-        for place, kept in zip(places, done.kept, strict=True):
-            self._watcher.made(len(own.window.value(place)), kept, own.window.records[place])
+        own.errors += sum(result.failed for result in done.results)
+        for place, result in zip(places, done.results, strict=True):
+            record = own.window.records[place]
+            name = str(record.fields.get(self._names.id, ""))[:80]
+            tally.made_one(result, len(own.window.value(place)), record.line, name)
         self._check_errors()
 
     def _check_errors(self) -> None:
         known = self._written_errors + sum(each.errors for each in self._in_work)
-        self.tally.errors = known
+        self._tally.errors = known
         if self._max_errors is not None and known > self._max_errors:
             raise TooManyErrors(
                 f"{known:,} records are errors, and {self._max_errors:,} may be (--max-errors); "
                 "what is done is kept"
             )
 
-    # ------------------------------------------------------------------ rows
-
     def _write(self, window: Window) -> None:
-        kept = self._store.results(window.wanted())
-        rows = [self._row(window, place, kept) for place in range(len(window.records))]
-        self._output.write(rows)
-        self.tally.records += len(rows)
-        self.tally.problems += len(window.problems)
-        errors = [row.error for row in rows if row.error is not None]
-        self._written_errors += len(errors)
-        for error in errors:
-            self.tally.failed(error["line"], error["type"], error["message"])
+        results = self._cache.results(window.wanted())
+        rows = [self._row(window, place, results) for place in range(len(window.records))]
+        self._out.write(rows)
+        self._tally.records += len(rows)
+        self._tally.problems += len(window.problems)
+        for row in rows:
+            if row.error is not None:
+                self._written_errors += 1
+                self._tally.failed(row.error["line"], row.error["type"], row.error["message"])
         for place, key in enumerate(window.keys):
-            self._watcher.wrote(len(window.value(place)), kept[key] if key is not None else None)
+            if key is not None:
+                self._tally.wrote_one(results[key], len(window.value(place)))
 
-    def _row(self, window: Window, place: int, kept: Mapping[bytes, Kept]) -> Row:
-        record, key = window.records[place], window.keys[place]
-        fields = {name: value for name, value in record.fields.items() if name not in self._names.omitted}
+    def _row(self, window: Window, place: int, results: Mapping[bytes, StoredResult]) -> Row:
+        record, key, names = window.records[place], window.keys[place], self._names
+        omitted = names.contents if names.omit_text else ()
+        fields = {name: value for name, value in record.fields.items() if name not in omitted}
         error: Mapping[str, Any]
         if key is None:
             error = window.problems[place]
-        elif not kept[key].failed:
-            return Row(fields, self._names.id, self._names.result, kept[key].body)
+        elif results[key].failed:
+            error = json.loads(results[key].data)
         else:
-            error = json.loads(kept[key].body)
-        return Row(fields, self._names.id, self._names.result, error={**error, "line": record.line})
+            return Row(fields, names.id, names.result, results[key].data.decode())
+        return Row(fields, names.id, names.result, error={**error, "line": record.line})

@@ -13,8 +13,7 @@ import zstandard
 
 from models.errors import InvalidInput
 from service.batch.readers import inner_suffix
-from service.batch.record import Fields
-from service.batch.row import Row, RowOutput
+from service.batch.record import Fields, Row, RowOutput
 from service.errors import import_extra
 
 PARQUET_GROUP_ROWS = 1024

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from models.better import Betters
     from models.entry import ModelEntry
     from models.loading import Store
-    from service.batch.job import BatchJob, Estimate, How, MakeDoer, Where
+    from service.batch.run import BatchRun, Estimate, MakeExecutor, Paths, RunOptions
     from service.batch.task import Task
     from service.runtime import Runtime
 
@@ -121,13 +121,13 @@ def _run_batch(session: Session, options: BatchOptions, task: "Task") -> int:
     """Load the models and run, with files of this machine; returns the exit code."""
     by_ray = options.engine == "ray" and not options.dry_run
     if by_ray:
-        from service.batch.ray.environment import prepare
+        from service.batch.executor import prepare_ray
 
-        prepare(local=options.ray_address is None)
+        prepare_ray(local=options.ray_address is None)
     from models.translate.route import cautions
-    from service.batch.job import BatchJob
+    from service.batch import preflight
     from service.batch.processes import text_processes
-    from service.work.outputs import OutputKeys
+    from service.batch.run import BatchRun
 
     given, marks = _better(session, options, task)
     with session.runtime(**given) as runtime:
@@ -137,26 +137,33 @@ def _run_batch(session: Session, options: BatchOptions, task: "Task") -> int:
         if count > 1 or (runtime.device == "cuda" and not by_ray):
             runtime.part_engines()
         with session.waiting("loading the models"):
-            models = task.models(runtime, load=not by_ray)
+            models = preflight.check(runtime, task.request, load=not by_ray)
         gc.collect()
         gc.freeze()  # what is loaded stays: a collector that walks it took an eighth of all text work
-        told = {"dragoman": importlib.metadata.version("dragoman"), **task.told(), "models": models}
+        told: dict[str, Any] = {
+            "dragoman": importlib.metadata.version("dragoman"),
+            "task": task.name,
+            "parameters": task.given,
+            "models": models,
+        }
         if found := cautions(runtime.pool, [runtime.catalog.get(name) for name in models]):
             told["cautions"] = list(found)
         for each in found:
             note(f"note: {each}")
-        where, how = _settings(options, "cpu" if by_ray else runtime.device)
-        make_doer: MakeDoer | None = None
+        paths, run_options = _settings(options, "cpu" if by_ray else runtime.device)
+        make_executor: MakeExecutor | None = None
         if by_ray:
-            make_doer = _by_ray(session.opener(**given), options, task, models, session.settings().device)
+            make_executor = _by_ray(session.opener(**given), options, task, models, session.settings().device)
         elif count > 1:
-            make_doer = _by_processes(session.opener(**given), options, task, runtime.part_engines(), count)
-        job = BatchJob(where, how, task.work(runtime), told, OutputKeys(runtime), make_doer, marks)
+            make_executor = _by_processes(
+                session.opener(**given), options, task, runtime.part_engines(), count
+            )
+        run = BatchRun(paths, run_options, task.work(runtime), told, make_executor, marks)
         if options.dry_run:
             with session.waiting("reading the input"):
-                estimate = job.estimate(runtime.detector)
+                estimate = run.estimate(runtime.detector)
             return _show(estimate)
-        return _run(job, options)
+        return _run(run, options)
 
 
 def _better(session: Session, options: BatchOptions, task: "Task") -> tuple[dict[str, Any], list[str]]:
@@ -169,6 +176,7 @@ def _better(session: Session, options: BatchOptions, task: "Task") -> tuple[dict
     from models.languages import Languages
     from models.loading import Store
     from models.sets import load_sets
+    from service.batch import preflight
     from service.runtime import betters
 
     own = {"models": options.models} if options.models else {}
@@ -178,7 +186,7 @@ def _better(session: Session, options: BatchOptions, task: "Task") -> tuple[dict
     languages = Languages.load()
     catalog = Catalog.load(languages, settings.catalog)
     known = betters(settings, catalog)
-    groups = [group for group in task.better(known, languages) if group]
+    groups = [group for group in preflight.better(known, languages, task.request) if group]
     if not groups:
         return {"models": "bundled"}, []
     store = Store(settings.cache_dir, offline=settings.offline)
@@ -202,14 +210,14 @@ def _better(session: Session, options: BatchOptions, task: "Task") -> tuple[dict
 
 def _begun_with(options: BatchOptions, groups: "Sequence[Sequence[ModelEntry]]") -> set[str] | None:
     """Return the better models that an earlier run over this cache took; None if there was none."""
-    from service.batch.store import ResultStore
+    from service.store.batch_cache import BatchCache
 
     if options.restart or options.cache_path is None or not options.cache_path.exists():
         return None
-    with ResultStore(options.cache_path) as store:
-        if not store.number(_mark(groups)):
+    with BatchCache(options.cache_path) as cache:
+        if not cache.number(_mark(groups)):
             return None
-        return {each.name for group in groups for each in group if store.number(_mark(groups, each))}
+        return {each.name for group in groups for each in group if cache.number(_mark(groups, each))}
 
 
 def _mark(groups: "Sequence[Sequence[ModelEntry]]", entry: "ModelEntry | None" = None) -> str:
@@ -255,14 +263,14 @@ def _by_ray(
     task: "Task",
     models: Mapping[str, str],
     device: str,
-) -> "MakeDoer":
-    from service.batch.ray.doer import ray_doer
-    from service.batch.task import Order
+) -> "MakeExecutor":
+    from service.batch.ray_executor import ray_executor
+    from service.batch.task import WorkerSpec
 
-    order = Order(opener, task, models, options.record_timeout)
+    spec = WorkerSpec(opener, task, models, options.record_timeout)
     return partial(
-        ray_doer,
-        order,
+        ray_executor,
+        spec,
         address=options.ray_address,
         count=options.actors,
         device=device,
@@ -271,19 +279,19 @@ def _by_ray(
 
 def _by_processes(
     opener: "Callable[..., Runtime]", options: BatchOptions, task: "Task", engines: Path, count: int
-) -> "MakeDoer":
+) -> "MakeExecutor":
     from service.batch.processes import TextProcesses
-    from service.batch.task import Order
+    from service.batch.task import WorkerSpec
 
-    order = Order(opener, task, {}, options.record_timeout)
-    return partial(TextProcesses, order, engines, count=count)
+    spec = WorkerSpec(opener, task, {}, options.record_timeout)
+    return partial(TextProcesses, spec, engines, count=count)
 
 
-def _run(job: "BatchJob", options: BatchOptions) -> int:
+def _run(run: "BatchRun", options: BatchOptions) -> int:
     from service.batch.run import TooManyErrors
 
     try:
-        tally = job.run()
+        tally = run.run()
     except TooManyErrors as error:
         note(f"error: {error.message}")
         return TOO_MANY_FAILED
@@ -323,12 +331,10 @@ def _show(estimate: "Estimate") -> int:
     return 0
 
 
-def _settings(options: BatchOptions, device: str) -> "tuple[Where, How]":
-    from service.batch.job import How, Where
-    from service.batch.run import RowNames
+def _settings(options: BatchOptions, device: str) -> "tuple[Paths, RunOptions]":
+    from service.batch.run import Paths, RunOptions
 
-    fields = options.field_names()
-    where = Where(
+    paths = Paths(
         options.infile,
         options.out,
         options.input_format,
@@ -337,19 +343,17 @@ def _settings(options: BatchOptions, device: str) -> "tuple[Where, How]":
         _path(options.summary),
         _path(options.report),
     )
-    omitted = tuple(name for name in (fields.text, fields.html) if name is not None)
-    how = How(
-        fields,
-        RowNames(options.result_field, fields.id, omitted if options.omit_text else ()),
+    run_options = RunOptions(
+        options.field_names(),
         restart=options.restart,
         forget=options.forget,
         retry_failed=options.retry_failed,
         max_errors=options.max_errors,
         record_timeout_s=options.record_timeout,
-        memory=options.memory,
+        reuse=options.memory,
         device=device,
     )
-    return where, how
+    return paths, run_options
 
 
 def _path(given: str | None) -> Path | None:

@@ -172,7 +172,7 @@ class BatchOptions:
         return None if self.out == "-" else Path(self.out + ".cache")
 
     def field_names(self) -> "FieldNames":
-        """Return the names of a record's fields."""
+        """Return the names of the records' and the rows' fields."""
         from service.batch.record import FieldNames
 
         named = self.text_field is not None or self.html_field is not None
@@ -180,6 +180,8 @@ class BatchOptions:
             self.text_field if named else "text",
             self.html_field if named else "html",
             self.id_field,
+            self.result_field,
+            self.omit_text,
             must_exist=named,
         )
 

@@ -77,7 +77,7 @@ def check(
 @click.pass_obj
 def clean(session: Session, file: str, is_html: bool | None, as_json: bool) -> None:
     """Print the article in FILE without the page around it, and list what was dropped."""
-    from models.text.article.page import read_html
+    from models.text.article.html_article import read_html
     from models.text.article.paste import read_pasted
     from service.answers import render_clean
 

@@ -56,7 +56,7 @@ def doctor(session: Session, as_json: bool, new_trials: bool) -> int:
     """
     settings = session.settings()
     if new_trials:
-        from models.engine.verdicts import Verdicts
+        from models.engine.gpu import Verdicts
 
         Verdicts(settings.cache_dir).forget()
     with session.waiting("checking"):
@@ -96,7 +96,7 @@ def _findings(settings: "Settings") -> Iterator[Finding]:
 
 def _trials(settings: "Settings") -> Iterator[Finding]:
     """The trials that models had on GPUs, if they had any."""
-    from models.engine.verdicts import Verdicts
+    from models.engine.gpu import Verdicts
 
     for verdict in Verdicts(settings.cache_dir).all():
         name, card = verdict.about.get("model", ""), verdict.about.get("card", "")
@@ -138,7 +138,7 @@ def _compiler() -> Finding:
     found = machine.compiler()
     lacking = [what for what, here in (("triton", machine.has("triton")), ("C compiler", found)) if not here]
     if lacking:
-        told = f"no {' and no '.join(lacking)}: transformers' generate runs in place of the native engine"
+        told = f"no {' and no '.join(lacking)}: CTranslate2 runs in place of the native engine"
         return Finding("compiler", "warning", told)
     return Finding("compiler", "ok", f"{found}, with triton")
 
@@ -195,7 +195,7 @@ def _model(
     settings: "Settings", store: "Store", entry: "ModelEntry", device: str, *, here: bool, may_fetch: bool
 ) -> tuple[State, str]:
     """Whether a model is ready, and which engine would run it."""
-    from models.engines import EngineMaker
+    from models.engine_choice import EngineMaker
     from models.inspection import inspect
     from models.inventory import is_prepared
     from models.languages import Languages
@@ -250,7 +250,7 @@ def _better(settings: "Settings", catalog: "Catalog", store: "Store") -> Finding
 
 def _engine(settings: "Settings", entry: "ModelEntry", device: str) -> str:
     """Which engine would run the model, and why."""
-    from models.engines import kind_of
+    from models.engine_choice import kind_of
 
     where = "the GPU" if device == "cuda" else "the CPU"
     if entry.kind == "extractive" and device == "cpu":
@@ -259,15 +259,17 @@ def _engine(settings: "Settings", entry: "ModelEntry", device: str) -> str:
         return f"run by torch on {where}, as it writes nothing"
     if entry.weights == "gguf":
         return "run by llama.cpp" + ("" if settings.device == "cpu" else ", on a GPU where it finds one")
-    kind = kind_of("auto", device, causal=entry.kind == "causal")
+    kind = kind_of(settings.engine, device, causal=entry.kind == "causal")
+    if settings.engine != "auto" and kind == settings.engine:
+        return f"run by {_ENGINES[kind]} on {where}, as DRAGOMAN_ENGINE says"
     if kind == "ct2":
-        return "run by CTranslate2 in int8, as it is to run on the CPU"
+        how = "in 16 bits, on the GPU" if device == "cuda" else "in int8, as it is to run on the CPU"
+        return f"run by CTranslate2 {how}"
     return f"run by {_ENGINES[kind]} on {where}, if that passes its trial when it is loaded"
 
 
 _ENGINES = {
     "native": "the native engine",
-    "causal": "the causal engine",
     "generate": "transformers' generate",
     "ct2": "CTranslate2",
 }
@@ -286,11 +288,11 @@ def _hub(store: "Store", *, needed: bool) -> Finding:
 
 
 def _port(settings: "Settings") -> Finding:
-    from service.listening import require_free
+    from service.listening import listen
 
     where = f"{settings.host}:{settings.port}"
     try:
-        require_free(settings.host, settings.port)
+        listen(settings.host, settings.port).close()
     except DragomanError as error:
         return Finding("port", "warning", f"{error.message} (a server of yours, perhaps)")
     return Finding("port", "ok", f"{where} is free")

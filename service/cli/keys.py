@@ -10,7 +10,7 @@ from service.cli.session import JSON, Session, note, write, write_json, write_ta
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from service.keys import Key, Keys
+    from service.store.keys import Key, Keys
 
 
 @click.group()
@@ -69,7 +69,7 @@ def revoke(session: Session, key_id: str) -> None:
 
 
 def _keys(session: Session) -> "Keys":
-    from service.keys import Keys
+    from service.store.keys import Keys
 
     return Keys(session.settings().data_dir)
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from models import cores
-from models.cores import memory as memory
+from models import cpu
+from models.cpu import memory as memory
 
 if TYPE_CHECKING:
     from models.catalog import Catalog
@@ -29,7 +29,7 @@ PROBE_S = 10.0
 def processors(cgroup: Path = CGROUP) -> tuple[float, str]:
     """Return how many processors this process may use, and that in words."""
     all_of_them = os.cpu_count() or 1
-    number, bound = cores.usable(cgroup), len(cores.bound())
+    number, bound = cpu.usable(cgroup), len(cpu.bound())
     told = f"{number:g} of {all_of_them}" if number != all_of_them else f"{number:g}"
     return number, told + (" by the cgroup's quota" if number < bound else "")
 

@@ -14,8 +14,9 @@ import click
 from models.choices import TEXT_FORMATS
 
 if TYPE_CHECKING:
-    from service.options import Options, TaskName
-    from service.tmx import TmxPair
+    from service.options import Options
+    from service.store.results import TaskName
+    from service.store.translation_memory import TmxPair
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T", bound="Options")
@@ -24,13 +25,13 @@ T = TypeVar("T", bound="Options")
 def _glossary(_context: click.Context, parameter: click.Parameter, file: str | None) -> dict[str, str]:
     """The entries of a TSV file, or of a CSV file by its name."""
     from models.errors import InvalidInput
-    from service.terms import read
+    from service.store.glossaries import read_entries
 
     if file is None:
         return {}
     try:
         text = Path(file).read_text("utf-8-sig")
-        return read(text, "csv" if file.lower().endswith(".csv") else "tsv")
+        return read_entries(text, "csv" if file.lower().endswith(".csv") else "tsv")
     except UnicodeDecodeError as error:
         raise click.BadParameter(f"{file} is not UTF-8 text (byte {error.start + 1})") from error
     except InvalidInput as error:
@@ -39,12 +40,12 @@ def _glossary(_context: click.Context, parameter: click.Parameter, file: str | N
 
 def _remembered(_context: click.Context, _parameter: click.Parameter, file: str | None) -> "list[TmxPair]":
     from models.errors import InvalidInput
-    from service import tmx
+    from service.store.translation_memory import read_tmx
 
     if file is None:
         return []
     try:
-        return tmx.read(Path(file).read_bytes())
+        return read_tmx(Path(file).read_bytes())
     except InvalidInput as error:
         raise click.BadParameter(f"{file}: {error.message}") from error
 

@@ -33,9 +33,9 @@ def serve(session: Session, host: str | None, port: int | None, models: str | No
     from models.catalog import Catalog
     from models.languages import Languages
     from service.http.server import serve as serve_http
-    from service.listening import require_free
+    from service.listening import listen
 
-    require_free(settings.host, settings.port)
+    listen(settings.host, settings.port).close()
     catalog = Catalog.load(Languages.load(), settings.catalog, settings.named_models)
     _require_models(catalog, settings)
     wants_gpu = settings.device == "cuda" or (settings.device == "auto" and bool(machine.gpus()))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from models import cores
+from models import cpu
 from models.freed import limit_arenas
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def prepare_process() -> None:
     for name, value in (QUIET | WAITING_THREADS).items():
         os.environ.setdefault(name, value)
     if ARENAS not in os.environ:
-        number = cores.whole(cores.usable())
+        number = cpu.whole(cpu.usable())
         os.environ[ARENAS] = str(number)  # for glibc in the processes that this one starts
         limit_arenas(number)
     warnings.simplefilter("ignore")

@@ -23,7 +23,7 @@ from service.documents.formats import FORMATS as DOCUMENTS
 from service.outbound import Destination, PinnedConnection, Resolve, destination, resolve
 
 if TYPE_CHECKING:
-    from service.documents.document import Comment, DocumentArticle, DocumentText, File
+    from service.documents.formats import Comment, DocumentArticle, DocumentText, File
     from service.settings import Settings
 
 C = TypeVar("C", bound=click.Command)
@@ -106,43 +106,43 @@ class Source:
 
     def article(self, *, is_html: bool | None = None, clean: bool = True) -> "DocumentArticle":
         """Return what a summary reads."""
-        from service.documents.document import DocumentArticle
+        from service.documents.formats import DocumentArticle
 
         if self.is_packed and is_html is None:
-            from service.documents import parsing
+            from service.documents import sandbox
 
-            return self._apart(parsing.article)
+            return self._apart(sandbox.article)
         return DocumentArticle(self.text(), "html" if self.is_html(is_html) else "text", clean)
 
     def to_translate(self, told: TextFormat | None) -> "DocumentText":
         """Return what a translation reads, in the format that the user or the name says."""
-        from service.documents.document import DocumentText
+        from service.documents.formats import DocumentText
 
         if self.is_packed and told is None:
-            from service.documents import parsing
+            from service.documents import sandbox
 
-            return self._apart(parsing.to_translate)
+            return self._apart(sandbox.to_translate)
         return DocumentText(self.text(), told or FORMATS.get(self.suffix, "text"))
 
     def page_article(self) -> "DocumentText":
         """Return a page's article to translate, without markup; of a document, all of it."""
-        from service.documents.document import DocumentText
+        from service.documents.formats import DocumentText
 
         return DocumentText(self.words(is_html=not self.is_packed), "text")
 
     def words(self, *, is_html: bool | None = None) -> str:
         """Return what a reader reads."""
         if self.is_html(is_html):
-            from models.text.article.page import read_html
+            from models.text.article.html_article import read_html
 
             return read_html(self.text()).content()
         return self.article().text
 
     def translated(self, translation: str, language: str, comments: "Sequence[Comment]" = ()) -> "File":
         """Return this document with the translation of what `to_translate` gave in its place."""
-        from service.documents import parsing
+        from service.documents import sandbox
 
-        return self._apart(parsing.translated, translation, language, comments)
+        return self._apart(sandbox.translated, translation, language, comments)
 
     def _apart(self, function: Callable[..., R], *arguments: Any) -> R:
         """Run one of the parsers' functions in a child process."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from models.steps import Event
     from models.translate.translator import MemoryLookup, TranslationRequest
     from service.answers import SegmentEvent, SegmentPart, SentencePart, TranslationAnswer
-    from service.documents.document import File
+    from service.documents.formats import File
     from service.runtime import Runtime
 
 TELLING_S = 2.0
@@ -113,7 +113,7 @@ def translate(
     """
     from service import tasks
     from service.options import TranslationOptions
-    from service.recollection import FileMemory
+    from service.store.translation_memory import file_memory
 
     as_document = _is_document(output) and not as_json
     _check_output(output, file, (".pdf",), "a PDF is translated to plain text")
@@ -126,7 +126,7 @@ def translate(
 
     with session.runtime() as runtime:
         pairs = options["remembered"]
-        recall = FileMemory.of(pairs, runtime.languages).recall if pairs else None
+        recall = file_memory(pairs, runtime.languages) if pairs else None
         answer, code = _translated(session, runtime, request, recall)
     in_text, in_comments = mark and not as_document, mark and as_document
     translation = marked(answer.translation, answer.segments) if in_text else answer.translation

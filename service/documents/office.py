@@ -1,16 +1,24 @@
-"""Text in the XML of Office's files: Word's, PowerPoint's and Excel's, and the drawings in all three.
+"""Word (.docx), PowerPoint (.pptx) and Excel (.xlsx): the texts of their parts, and of the drawings in them.
 
 Runs that look alike are one leaf, since Word splits what a reader sees as one. Fields, pictures and marks of
 notes stay where they are; a copy of a text box for older programs gets the box's own translation.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from typing import Any
+from html import unescape
+from io import BytesIO
+from typing import Any, ClassVar
 
+import docx
+from docx.oxml.ns import qn
+from docx.text.paragraph import Paragraph
+from docx.text.run import Run
 from lxml import etree
 
-from service.documents.paragraphs import LeafParagraph, legible
+from service.documents.archive import LeafParagraph, PartedDocument, legible
+from service.documents.formats import Comment, File
 
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
@@ -223,3 +231,187 @@ def _fill(element: Any, text: str) -> None:
     element.text = text
     if not element.tag.startswith(_DRAWING) and text != text.strip():
         element.set(_SPACE, "preserve")
+
+
+_TYPES = "[Content_Types].xml"
+_NUMBER = re.compile(r"(\d+)")
+DRAWN = ("chart+xml", "diagramData+xml", "diagramDrawing+xml")
+"""Parts with text in drawings, in files of any kind."""
+
+
+class OfficeDocument(PartedDocument):
+    """A file of Word, PowerPoint or Excel."""
+
+    article_parts: ClassVar[tuple[str, ...]]
+    """The ends of the content types of parts, in the order in which they are read."""
+    other_parts: ClassVar[tuple[str, ...]]
+    """The same, of parts that a translation reads and a summary does not."""
+
+    def _names(self) -> tuple[list[str], list[str]]:
+        named: dict[str, list[str]] = {}  # by the ends of their content types, numbered ones in their order
+        types = {each.get("PartName") or f".{each.get('Extension')}": each for each in self._file.xml(_TYPES)}
+        for name in sorted(self._file.names, key=_in_order):
+            told = types.get(f"/{name}", types.get(f".{name.rpartition('.')[2]}"))
+            if told is not None:
+                named.setdefault((told.get("ContentType") or "").rpartition(".")[2], []).append(name)
+        article, others = (
+            [name for kind in kinds for name in named.get(kind, ())]
+            for kinds in (self.article_parts, self.other_parts)
+        )
+        return article, others
+
+    def _paragraphs_in(self, root: Any) -> Iterator[LeafParagraph]:
+        return paragraphs(root)
+
+    def _finish(self, root: Any) -> None:
+        copy_to_fallbacks(root)
+
+
+def _in_order(name: str) -> list[Any]:
+    parts = _NUMBER.split(name)
+    parts[1::2] = [part[-9:].zfill(9) for part in parts[1::2]]
+    return parts
+
+
+_AUTHOR, _INITIALS = "Dragoman", "D"
+_PARAGRAPH = qn("w:p")
+MOST_COMMENTS = 1000
+"""In a document: each takes time with those before it."""
+
+
+def commented(data: bytes, comments: Sequence[tuple[int | None, Comment]]) -> bytes:
+    """Return the document with the comments.
+
+    Each comes after the number of its paragraph in the body, text boxes' counted; None outside of the body.
+    Word takes none in headers, notes and text boxes: those stand at the first paragraph, with the sentence.
+    """
+    document = docx.Document(BytesIO(data))
+    body = list(document.element.iter(_PARAGRAPH))
+    places = [i for i, each in enumerate(body) if _may_have_comments(each)]
+    for number, comment in comments:
+        runs, text = list[Any](), comment.text
+        if number is not None and _may_have_comments(body[number]):
+            runs = _runs(body[number], comment.sentence)
+        if not runs and places:
+            runs, text = _runs(body[places[0]], ""), f"“{comment.sentence}”: {text}"
+        if runs:
+            parent: Any = Paragraph(runs[0].getparent(), document._body)
+            document.add_comment([Run(each, parent) for each in runs], legible(text), _AUTHOR, _INITIALS)
+    out = BytesIO()
+    document.save(out)
+    return out.getvalue()
+
+
+def _may_have_comments(paragraph: Any) -> bool:
+    return next(paragraph.iterancestors(qn("w:txbxContent")), None) is None and bool(leaves_of(paragraph))
+
+
+def _runs(paragraph: Any, sentence: str) -> list[Any]:
+    """Return the runs that are the sentence, cut where it begins and ends; all if it is not found."""
+    leaves = leaves_of(paragraph)
+    texts = [leaf.text for leaf in leaves]
+    # breaks and tabs count as spaces
+    start = "".join(texts).translate({9: " ", 10: " "}).find(sentence) if sentence else -1
+    if start < 0:
+        return [leaf.element for leaf in leaves]
+    end, at, found = start + len(sentence), 0, []
+    for leaf, text in zip(leaves, texts, strict=True):
+        first, last = max(0, start - at), min(len(text), end - at)
+        if first < last:
+            found.append(_cut(leaf, text, first, last))
+        at += len(text)
+    return found
+
+
+def _cut(leaf: OfficeLeaf, text: str, first: int, last: int) -> Any:
+    """Make a run of its own of `text[first:last]`; return it."""
+    run = leaf.element
+    model = deepcopy(run)
+    if last < len(text):
+        after = deepcopy(model)
+        run.addnext(after)
+        OfficeLeaf(after).put(text[last:])
+    if first > 0:
+        middle = deepcopy(model)
+        run.addnext(middle)
+        OfficeLeaf(middle).put(text[first:last])
+        leaf.put(text[:first])
+        return middle
+    leaf.put(text[first:last])
+    return run
+
+
+class WordDocument(OfficeDocument):
+    """One .docx file."""
+
+    suffix = ".docx"
+    kind = "Word document"
+    article_parts = ("main+xml", "header+xml", "footer+xml")
+    other_parts = ("footnotes+xml", "endnotes+xml", "comments+xml", *DRAWN)
+
+    def translated(self, translation: str, language: str, comments: Sequence[Comment] = ()) -> File:
+        file = super().translated(translation, language)
+        if not comments:
+            return file
+        return File(
+            file.suffix, file.media_type, commented(file.data, self._anchored(comments[:MOST_COMMENTS]))
+        )
+
+    def _anchored(self, comments: Sequence[Comment]) -> list[tuple[int | None, Comment]]:
+        """Say of each comment which of the body's paragraphs it belongs to."""
+        root = self._roots.get(self._names()[0][0])
+        elements = () if root is None else root.iter(_PARAGRAPH)
+        ordinals = {element: i for i, element in enumerate(elements)}
+        return [
+            (ordinals.get(self._paragraphs[self.paragraph_at(each.place)].element), each) for each in comments
+        ]
+
+
+class SlideDocument(OfficeDocument):
+    """One .pptx file."""
+
+    suffix = ".pptx"
+    kind = "PowerPoint presentation"
+    article_parts = ("slide+xml",)
+    other_parts = ("notesSlide+xml", *DRAWN)
+
+
+_FORMULA = re.compile(r"<(?:\w++:)?(?:f|formula[12])(?:\s[^<>]*+)?>([^<]++)<")
+_LITERAL = re.compile(r'"((?:[^"]|"")*+)"')
+_NAMING = re.compile(r"xl/(?:tables/.*|pivotCache/pivotCacheDefinition\d*)\.xml\Z")
+
+
+class SheetDocument(OfficeDocument):
+    """One .xlsx file."""
+
+    suffix = ".xlsx"
+    kind = "Excel workbook"
+    article_parts = ("sharedStrings+xml", "worksheet+xml")
+    other_parts = ("comments+xml", "drawing+xml", *DRAWN)
+
+    def _names(self) -> tuple[list[str], list[str]]:
+        article, others = super()._names()
+        self._needed = {_plain(text) for text in self._compared(article)} | set(map(_plain, self._headings()))
+        texts = (n for n in article if "sharedStrings" in n or b"inlineStr" in self._file.read(n))
+        return list(texts), others
+
+    def _paragraphs_in(self, root: Any) -> Iterator[LeafParagraph]:
+        return (each for each in super()._paragraphs_in(root) if _plain(each.text) not in self._needed)
+
+    def _compared(self, names: list[str]) -> Iterator[str]:
+        for name in names:
+            for formula in _FORMULA.finditer(self._file.read(name).decode("utf-8", "replace")):
+                for literal in _LITERAL.finditer(unescape(formula[1])):
+                    text = literal[1].replace('""', '"')
+                    yield text
+                    yield from text.split(",")
+
+    def _headings(self) -> Iterator[str]:
+        for name in self._file.names:
+            if _NAMING.match(name):
+                for element in self._file.xml(name).iter("{*}tableColumn", "{*}cacheField"):
+                    yield (element.get("name") or "").replace("_x000a_", "\n")
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()

@@ -10,8 +10,7 @@ from typing import Any
 
 from lxml import etree
 
-from service.documents.paragraphs import LeafParagraph, legible
-from service.documents.parted import PartedDocument
+from service.documents.archive import LeafParagraph, PartedDocument, legible
 
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _MANIFEST = "META-INF/manifest.xml"

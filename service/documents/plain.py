@@ -8,7 +8,7 @@ from charset_normalizer import from_bytes
 
 from models.choices import TextFormat
 from models.errors import InvalidInput
-from service.documents.document import Comment, DocumentArticle, DocumentText, File
+from service.documents.formats import Comment, DocumentArticle, DocumentText, File
 
 _HTML = re.compile(r"<html\b[^>]*>", re.IGNORECASE)
 _LANG = re.compile(r"""((?<![\w-])lang\s*=\s*["']?)[\w-]+(["'\s>])""", re.IGNORECASE)

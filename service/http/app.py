@@ -7,12 +7,8 @@ from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service.http import browsers, errors
-from service.http.access import Access
-from service.http.admission import Gate, Shares
-from service.http.allowance import Allowance
-from service.http.arrival import Arrivals
 from service.http.auth import Auth
-from service.http.body import ARRIVING, BodyDrain, max_body_bytes
+from service.http.body import BodyLimits, max_body_bytes
 from service.http.compat.deepl import DeepL
 from service.http.compat.family import Family
 from service.http.compat.huggingface import HuggingFace
@@ -24,14 +20,15 @@ from service.http.forms import BoundedRequest
 from service.http.glossaries import GlossaryViews
 from service.http.jobs import Jobs
 from service.http.memory import MemoryViews
-from service.http.metrics import Metrics
+from service.http.metrics import Access, Metrics
 from service.http.openapi import Docs
 from service.http.page import Page
-from service.http.readiness import Readiness
+from service.http.quotas import Quotas
 from service.http.run_request import RequestRunner
-from service.http.status import Status
+from service.http.shares import Gate
+from service.http.status import Readiness, Status
 from service.http.v1 import V1
-from service.jobs.desk import Desk
+from service.jobs import JobService
 from service.limits import job_limits
 from service.settings import ClientFamily
 from service.shared import SharedState
@@ -51,13 +48,13 @@ def create_app(
     *,
     metrics: Metrics | None = None,
     readiness: Readiness | None = None,
-    desk: Desk | None = None,
+    jobs: JobService | None = None,
     shared: SharedState | None = None,
 ) -> Flask:
     """A Flask application over the runtime.
 
     `metrics` is given by whoever also hands its `observe_batch` to the runtime, `readiness` by whoever
-    starts it; without one the runtime is taken as it is. `desk` is given by whoever starts its runner;
+    starts it; without one the runtime is taken as it is. `jobs` is given by whoever starts it;
     without one jobs are taken, and wait. `shared` is what several workers of one server share.
     """
     metrics = metrics or Metrics()
@@ -70,21 +67,20 @@ def create_app(
     app.url_map.strict_slashes = False  # Hugging Face's clients post to just the address they are given
     _bound(app, runtime.settings)
     Access(metrics).install(app)
-    arriving = Shares(ARRIVING, name="arriving", shared=shared)
     long = job_limits(runtime.settings)
-    arrivals = Arrivals(arriving, runtime.settings, dict.fromkeys(JOB_BODIES, long), shared)
-    allowance = Allowance(runtime.settings.limits_storage, shared)
-    work = RequestRunner(runtime, gate, readiness, allowance)
-    jobs = Jobs(runtime, desk or Desk(runtime), allowance, shared)
-    families = _families(runtime, work, readiness, jobs, shared)
+    bodies = BodyLimits(runtime.settings, dict.fromkeys(JOB_BODIES, long), shared)
+    quotas = Quotas(runtime.settings.limits_storage, shared)
+    work = RequestRunner(runtime, gate, readiness, quotas)
+    job_views = Jobs(runtime, jobs or JobService(runtime), quotas, shared)
+    families = _families(runtime, work, readiness, job_views, shared)
     errors.install(app, families)
     browsers.install(app, runtime.settings, _open_to_pages(families))
-    Auth(runtime.keys, runtime.settings, gate, arrivals, families).install(app)
-    allowance.install(app)
-    arrivals.install(app)
+    Auth(runtime.keys, runtime.settings, gate, bodies, families).install(app)
+    quotas.install(app)
+    bodies.install(app)
     own = (V1, Documents, GlossaryViews, MemoryViews)
     views = [each(runtime, work).blueprint() for each in own]
-    views += [Page(runtime.settings).blueprint(), Docs(runtime.settings).blueprint(), jobs.blueprint()]
+    views += [Page(runtime.settings).blueprint(), Docs(runtime.settings).blueprint(), job_views.blueprint()]
     views += [Status(readiness, metrics).blueprint(), *(each.blueprint() for each in families)]
     for routes in views + _tools(runtime, work):
         app.register_blueprint(routes)
@@ -92,7 +88,6 @@ def create_app(
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops
         )
-    app.wsgi_app = BodyDrain(app.wsgi_app, arriving)  # type: ignore[method-assign]
     return app
 
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, cast
 from flask import Flask, Request, g, request
 
 from service.errors import KeyRequired
-from service.http.admission import Gate
-from service.http.allowance import Caller
-from service.http.arrival import Arrivals
+from service.http.body import BodyLimits
 from service.http.forms import BoundedRequest
-from service.keys import Key, Keys
+from service.http.quotas import Caller
+from service.http.shares import Gate
 from service.settings import Settings
+from service.store.keys import Key, Keys
 
 if TYPE_CHECKING:
     from service.http.compat.family import Family
@@ -44,12 +44,12 @@ class Auth:
     """
 
     def __init__(
-        self, keys: Keys, settings: Settings, gate: Gate, arrivals: Arrivals, families: Sequence["Family"]
+        self, keys: Keys, settings: Settings, gate: Gate, bodies: BodyLimits, families: Sequence["Family"]
     ):
         self._keys = keys
         self._settings = settings
         self._gate = gate
-        self._arrivals = arrivals
+        self._bodies = bodies
         self._families = families
 
     def install(self, app: Flask) -> None:
@@ -70,7 +70,7 @@ class Auth:
         family = next((each for each in self._families if each.owns(request.path)), None)
         given = _header_key(request)
         if given is None and family is not None:
-            self._arrivals.receive(self._caller(None).name)  # for it may stand in the body
+            self._bodies.receive(self._caller(None).name)  # for it may stand in the body
             with self._gate.enter():
                 given = family.key(cast(BoundedRequest, request))
         anonymous = self._settings.anonymous

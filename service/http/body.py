@@ -1,28 +1,19 @@
-"""Request bodies: how large they may be, read as JSON, and never left half read.
-
-A socket closed with unread bytes in it is reset, and the client then loses the answer that says why it
-was refused. So what a view did not read is read and thrown away, within bounds, before the answer goes out.
-"""
+"""Request bodies: how large they may be, and how they are read as JSON."""
 
 import re
-import time
-from collections.abc import Iterable, Iterator
-from io import RawIOBase
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from flask import Request, g
-from gunicorn.http.errors import NoMoreData
+from flask import Flask, Request, g, request
 from pydantic_core import from_json
-from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
-from werkzeug.wsgi import ClosingIterator
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
-from models.errors import Overloaded
 from service.errors import InvalidJson
-from service.http.admission import Shares
+from service.http.quotas import Caller
+from service.http.shares import Shares
+from service.shared import SharedState
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import InputStream, StartResponse, WSGIApplication, WSGIEnvironment
-
     from service.settings import Settings
 
 CHUNK_BYTES = 1 << 16
@@ -32,17 +23,70 @@ OTHER_BYTES = 1 << 16
 """Room for a body's other fields."""
 OTHER_VALUES = 20_000
 """Room in JSON for a glossary of 5,000 entries, and for other fields."""
-WHOLE_BYTES = 1 << 16
-"""A request that is no longer than this holds no thread before it is there."""
-ARRIVING = 64
-"""Long bodies that may be in arrival at the same time: each holds a thread."""
+SHORT_BYTES = 1 << 16
+"""Bodies up to this length count in no share."""
+LEAST_BYTES = 64 << 20
+"""Room for all bodies in work together, where the longest allowed ones are short."""
 
 _PLAIN = re.compile(rb"[^\\]")
 """Matches where JSON can be cut without cutting an escape."""
 
 
-class TooSlow(NoMoreData):  # type: ignore[misc]
-    """A client takes too long to send its request; gunicorn knows it as one that went away."""
+class BodyLimits:
+    """Bounds each body by its endpoint, and the bytes of those in work by caller.
+
+    `limits` are those of endpoints that have limits of their own.
+    """
+
+    def __init__(self, settings: "Settings", limits: Mapping[str, "Settings"], shared: SharedState):
+        self._settings = settings
+        self._limits = limits
+        self.longest = max(max_body_bytes(each) for each in (settings, *limits.values()))
+        # A caller's share is what is left free, so that one of the longest needs as much again.
+        self._bytes = Shares(max(2 * self.longest, LEAST_BYTES), name="bytes", shared=shared)
+
+    def install(self, app: Flask) -> None:
+        """To be called when hooks that refuse a caller are registered, which need no body."""
+        app.before_request(self._begin)
+        app.teardown_request(self._end)
+        app.extensions["body_limits"] = self
+        self._urls = app.url_map.bind("")
+
+    def most_bytes(self, method: str, path: str) -> int:
+        """Return the longest body that is read of such a request."""
+        try:
+            endpoint, _ = self._urls.match(path, method)
+        except HTTPException:
+            return 0
+        return max_body_bytes(self._limits.get(endpoint, self._settings))
+
+    def receive(self, caller: str) -> None:
+        """Read the request's body into memory, unless that was done.
+
+        Raises RequestEntityTooLarge, and Overloaded where the caller has too many long ones in work.
+        """
+        if g.get("body_of") is not None:
+            return
+        g.body_of, g.body_bytes = caller, 0
+        limits = self._limits.get(request.endpoint or "", self._settings)
+        most = request.max_content_length = max_body_bytes(limits)
+        g.max_json_values = max_json_values(limits)
+        length = request.content_length or 0
+        if length > most:
+            raise RequestEntityTooLarge(f"the body is over {most} bytes")
+        if length > SHORT_BYTES:
+            self._bytes.take(caller, length)
+            g.body_bytes = length
+        request.get_data()
+
+    def _begin(self) -> None:
+        caller: Caller | None = g.get("caller")
+        if caller is not None:
+            self.receive(caller.name)
+
+    def _end(self, _: BaseException | None) -> None:
+        if held := g.pop("body_bytes", 0):
+            self._bytes.give(g.body_of, held)
 
 
 def max_body_bytes(limits: "Settings") -> int:
@@ -89,82 +133,3 @@ def _require_few_values(data: bytes, most: int) -> None:
         signs += outside.count(b",") + outside.count(b"[") + outside.count(b"{")
         if signs > most or quotes > 4 * most:  # a name and a text for each, of two quotes each
             raise RequestEntityTooLarge(f"the body has more than {most} values")
-
-
-class BodyDrain:
-    """WSGI middleware that reads what the application left of a request's body.
-
-    At most `max_bytes` and `max_s` are spent on it, and only as many threads as a client may hold by sending:
-    what is left then, the worker throws away without a thread. A client that sends nothing for `stall_s` is
-    given up, and so is one that takes nothing. A socket's time is for all that it is given at once, so the
-    answer goes out in pieces.
-    """
-
-    def __init__(
-        self,
-        app: "WSGIApplication",
-        arriving: Shares | None = None,
-        *,
-        max_bytes: int = 64 << 20,
-        max_s: float = 15.0,
-        stall_s: float = 30.0,
-    ):
-        self._app = app
-        self._arriving = arriving or Shares(ARRIVING)
-        self._max_bytes = max_bytes
-        self._max_s = max_s
-        self._stall_s = stall_s
-
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if sock := environ.get("gunicorn.socket"):
-            sock.settimeout(self._stall_s)
-        body = environ["wsgi.input"] = _SafeBody(environ["wsgi.input"])
-        answer = self._app(environ, start_response)
-        if environ.get("wsgi.input_terminated") and not body.ended:  # else reading on would wait for ever
-            self._drain(body, environ.get("REMOTE_ADDR", ""))
-        return ClosingIterator(_in_pieces(answer), getattr(answer, "close", None))
-
-    def _drain(self, body: "_SafeBody", address: str) -> None:
-        end = time.monotonic() + self._max_s
-        left = self._max_bytes
-        try:
-            with self._arriving.enter(address):
-                while left > 0 and time.monotonic() < end and (read := body.read(min(left, CHUNK_BYTES))):
-                    left -= len(read)
-        except (OSError, Overloaded):
-            return  # gone, stalled, malformed, or one of too many: there is nothing more to be had
-
-
-def _in_pieces(answer: Iterable[bytes]) -> Iterator[bytes]:
-    for part in answer:
-        for start in range(0, max(1, len(part)), CHUNK_BYTES):
-            yield part[start : start + CHUNK_BYTES]
-
-
-class _SafeBody(RawIOBase):
-    """gunicorn's body, whose errors are all OSErrors: those werkzeug knows as a client's fault."""
-
-    def __init__(self, stream: "InputStream"):
-        self._stream = stream
-        self.ended = False
-        """True once there is nothing more to read, or nothing that could be read."""
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        try:
-            data = self._stream.read(-1 if size is None else size)
-        except OSError:
-            self.ended = True
-            raise
-        except Exception as error:  # gunicorn's parse errors have no base but Exception
-            self.ended = True
-            raise OSError("the body is malformed") from error
-        self.ended = not data and size != 0
-        return data
-
-    def readinto(self, buffer: Any, /) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)

@@ -13,9 +13,9 @@ from flask import Flask, request
 from werkzeug.sansio.utils import host_is_trusted
 
 from service.errors import CrossSite, UntrustedHost
-from service.http.allowance import READING, WORK_BY_GET
 from service.http.forms import FORM, URLENCODED
 from service.http.metrics import PROBES
+from service.http.quotas import READING, WORK_BY_GET
 
 if TYPE_CHECKING:
     from service.settings import Settings

@@ -141,7 +141,7 @@ CHECKED: dict[str, Any] = {
                     "kind": "number",
                     "start": 5,
                     "end": 7,
-                    "reason": "The source has 40, not 60.",
+                    "reason": "The source says 40.",
                     "severity": "error",
                 }
             ],

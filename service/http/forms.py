@@ -70,13 +70,9 @@ class BoundedForms(FormDataParser):
 
 
 class BoundedRequest(Request):
-    """A request whose body is read whole before it is parsed."""
+    """A request whose forms are within bounds."""
 
     form_data_parser_class = BoundedForms
-
-    def keep(self, body: bytes) -> None:
-        """Take this for the body that was read."""
-        self._cached_data = body
 
     def field(self, name: str) -> str | None:
         """A form's field; of an urlencoded form it is found without decoding the others."""

@@ -9,16 +9,22 @@ from pydantic import BaseModel, Field, StringConstraints
 from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput, Overloaded, UnsupportedLanguage
-from service import terms
 from service.answers import made
 from service.errors import StoreUnavailable, UnknownGlossary
-from service.glossaries import LONGEST_NAME, Glossaries
-from service.glossary_tables import Dictionary, DictionarySize, Glossary
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
 from service.http.responses import json_response
 from service.http.run_request import RequestRunner
 from service.options import LanguageCode
+from service.store.glossaries import (
+    LONGEST_NAME,
+    Dictionary,
+    DictionarySize,
+    Glossaries,
+    Glossary,
+    read_entries,
+    write_tsv,
+)
 from service.validation import STRICT, absent, validated
 
 if TYPE_CHECKING:
@@ -177,7 +183,7 @@ class GlossaryViews:
         glossary = self._find(named)
         pair = self._pair(glossary)
         entries = self._own().entries(glossary.id, pair.source, pair.target)
-        return Response(terms.write_tsv(entries), content_type=f"{TSV}; charset=utf-8")
+        return Response(write_tsv(entries), content_type=f"{TSV}; charset=utf-8")
 
     def delete(self, named: str) -> Response:
         self._own().delete(self._find(named).id)
@@ -222,7 +228,7 @@ def parse_glossary(data: object) -> tuple[str, Dictionary]:
             allowed=forms,
         )
     form, value = given[0], getattr(body, given[0])
-    entries = dict(value) if form == "entries" else terms.read(value, form, form)
+    entries = dict(value) if form == "entries" else read_entries(value, form, form)
     return body.name, Dictionary(body.source, body.target, entries)
 
 

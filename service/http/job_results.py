@@ -9,13 +9,11 @@ from service.answers import SummaryAnswer, SummaryResults, TranslationAnswer, Tr
 from service.errors import JobNotDone, StoreUnavailable, UnknownJob
 from service.http.openapi import Example, Operation
 from service.http.responses import file_response
-from service.jobs.job import Job
-from service.jobs.schemas import PartialAnswer, ResultQuery, render_job
-from service.jobs.store import JobStore
+from service.job_schemas import PartialAnswer, ResultQuery, render_job
 from service.problems import Problem
-from service.tasks import PROBLEM
+from service.store.jobs import Job, JobStore
+from service.store.results import JSON, PROBLEM
 
-JSON = "application/json"
 _SO_FAR = {
     "id": "0d4c8f6f2b7f4d07a2f0f4b9a4a1d6a3",
     "task": "translate",

@@ -6,19 +6,17 @@ from typing import TYPE_CHECKING, Any, cast
 from flask import Blueprint, Response, g, request
 
 from models.errors import InvalidInput, Overloaded, UnknownModel, UnsupportedLanguage
-from service.documents import parsing
-from service.documents.document import DocumentArticle, DocumentText
+from service.documents import sandbox
+from service.documents.formats import DocumentArticle, DocumentText
 from service.errors import StoreUnavailable, TooLong, TooManyTexts, UnknownGlossary, UnknownJob
-from service.http.admission import Gate, Shares
-from service.http.allowance import Allowance
 from service.http.body import max_body_bytes, read_json
 from service.http.forms import FORM, sent_file
 from service.http.job_results import RESULT, answer
 from service.http.openapi import Example, Operation, add
+from service.http.quotas import Quotas
 from service.http.responses import json_response
-from service.jobs.desk import Desk
-from service.jobs.job import Form, Job, NewJob
-from service.jobs.schemas import (
+from service.http.shares import Gate, Shares
+from service.job_schemas import (
     JOB_BODIES,
     JOB_FORMS,
     JobAnswer,
@@ -30,10 +28,13 @@ from service.jobs.schemas import (
     render_jobs,
     task_of,
 )
+from service.jobs import JobService
 from service.limits import job_limits
-from service.options import TaskName, inputs
+from service.options import inputs
 from service.shared import SharedState
-from service.tasks import Result, request_maker
+from service.store.jobs import Form, Job, NewJob
+from service.store.results import StoredResult, TaskName
+from service.tasks import failure, request_maker
 from service.validation import validated
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ hundreds of megabytes. A caller has a share of this."""
 LOOKED_UP_AT_ONCE = 8
 """Callbacks whose hosts are looked up: a slow name server keeps so many threads, and no place of the gate."""
 _READ: Mapping[TaskName, Callable[..., DocumentArticle | DocumentText]] = {
-    "summarize": parsing.article,
-    "translate": parsing.to_translate,
+    "summarize": sandbox.article,
+    "translate": sandbox.to_translate,
 }
 
 _TRANSLATE = {"task": "translate", "texts": ["Good morning.", "Good night."], "target": "fr"}
@@ -113,12 +114,12 @@ DELETE = Operation(
 
 
 class Jobs:
-    """The views of a desk."""
+    """The views of /v1/jobs."""
 
-    def __init__(self, runtime: "Runtime", desk: Desk, allowance: Allowance, shared: SharedState):
+    def __init__(self, runtime: "Runtime", service: JobService, quotas: Quotas, shared: SharedState):
         self._runtime = runtime
-        self.desk = desk
-        self._allowance = allowance
+        self.service = service
+        self._quotas = quotas
         self._limits = job_limits(runtime.settings)
         self._retention_s = runtime.settings.job_retention_s
         self._longest = max_body_bytes(self._limits)
@@ -149,35 +150,35 @@ class Jobs:
         with self._gate.enter(g.caller.name, self._longest if length is None else length):
             new = read()
             self._check_names(new)
-            return self.desk.take(new)
+            return self.service.take(new)
 
     def _look_up_callback(self, job: Job) -> None:
         """Raise InvalidInput where it may not go. Beyond so many at once that is seen when it is sent."""
         try:
             with self._looking_up.enter():
-                self.desk.look_up_callback(job)
+                self.service.look_up_callback(job)
         except Overloaded:
             return
 
     def list(self) -> Response:
         query = validated(ListQuery, request.args.to_dict())
-        jobs = self.desk.store.page(_owner(), limit=query.limit + 1, before=query.before)
+        jobs = self.service.store.page(_owner(), limit=query.limit + 1, before=query.before)
         page = render_jobs(jobs, query.limit, self._retention_s)
         return json_response(page)
 
     def find(self, job_id: str) -> Job:
         """Return the caller's job. Raises UnknownJob."""
-        return self.desk.store.get(job_id, _owner())
+        return self.service.store.get(job_id, _owner())
 
     def get(self, job_id: str) -> Response:
         return self._shown(self.find(job_id))
 
     def result(self, job_id: str) -> Response:
         query = validated(ResultQuery, request.args.to_dict())
-        return answer(self.desk.store, self.find(job_id), query, self._retention_s)
+        return answer(self.service.store, self.find(job_id), query, self._retention_s)
 
     def delete(self, job_id: str) -> Response:
-        self.desk.remove(job_id, _owner())
+        self.service.remove(job_id, _owner())
         return Response(status=204)
 
     # ------------------------------------------------------------------ from requests to jobs
@@ -188,9 +189,9 @@ class Jobs:
         body = validated(JOB_BODIES[task], data)
         sent = inputs(body, self._limits)
         request_maker(body, self._runtime, _owner())  # a glossary that is not there is told now
-        self._allowance.charge(sent.good)
+        self._quotas.charge(sent.good)
         contents = [
-            Result.of_error(item, g.request_id, i) if isinstance(item, InvalidInput) else item
+            failure(item, g.request_id, i) if isinstance(item, InvalidInput) else item
             for i, item in enumerate(sent.items)
         ]
         return self._new_job(task, cast(Form, sent.field), options(body), contents, body.callback)
@@ -203,7 +204,7 @@ class Jobs:
             field="file",
             timeout_s=self._runtime.settings.request_timeout_s,
         )
-        self._allowance.charge([found.text])
+        self._quotas.charge([found.text])
         return found.text
 
     def new_document(
@@ -225,7 +226,7 @@ class Jobs:
         task: TaskName,
         form: Form,
         own: Mapping[str, Any],
-        contents: Sequence[str | bytes | Result],
+        contents: Sequence[str | bytes | StoredResult],
         callback: str | None,
     ) -> NewJob:
         return NewJob(

@@ -19,7 +19,7 @@ from typing import TypeVar
 from flask import Response, g, request
 
 from models.driver import CancelToken
-from service.http.abandoned import watching
+from service.http.disconnect import watching
 from service.problems import Problem, problem
 
 T = TypeVar("T")
@@ -48,6 +48,7 @@ def respond(
         return _json(future.result())
     request_id = g.request_id
     response = _json(_spaced(future, lambda failure: error(problem(failure, request_id)), request_id))
+    response.headers["X-Accel-Buffering"] = "no"  # nginx would hold the spaces back
     kept = held.pop_all()
 
     def close() -> None:

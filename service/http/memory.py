@@ -8,21 +8,19 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel, Field
 
 from models.errors import InvalidInput, Overloaded, UnsupportedLanguage
-from service import tmx
 from service.errors import StoreUnavailable
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
 from service.http.responses import json_response
 from service.http.run_request import RequestRunner
-from service.memory import MemoryPair
 from service.options import LanguageCode
-from service.tmx import TmxPair
+from service.store.translation_memory import TMX_TYPE, MemoryPair, TmxPair, read_tmx, write_tmx
 from service.validation import STRICT, validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
 
-XML = frozenset({tmx.MEDIA_TYPE, "application/xml", "text/xml"})
+XML = frozenset({TMX_TYPE, "application/xml", "text/xml"})
 """Bodies that are a TMX file."""
 
 
@@ -77,7 +75,7 @@ KEEP = Operation(
     path="/memory",
     tag="memory",
     summary="Keep translated sentences",
-    description=f"Or send a TMX file as {tmx.MEDIA_TYPE}. Translations take a sentence that is kept as it "
+    description=f"Or send a TMX file as {TMX_TYPE}. Translations take a sentence that is kept as it "
     "stands there, and offer those of nearly the same sentences as alternatives. A key has a memory of its "
     "own, and so has each address without one.",
     bodies=(MemoryBody,),
@@ -101,9 +99,9 @@ EXPORT = Operation(
     tag="memory",
     summary="The sentences that are kept, as a TMX file",
     parameters=MemoryQuery,
-    answer_type=tmx.MEDIA_TYPE,
+    answer_type=TMX_TYPE,
     errors=(InvalidInput, StoreUnavailable),
-    examples={"none": Example(answer="".join(tmx.write(())))},
+    examples={"none": Example(answer="".join(write_tmx(())))},
 )
 FORGET = Operation(
     method="DELETE",
@@ -134,7 +132,7 @@ class MemoryViews:
     def keep(self) -> Response:
         with self._work.place():
             if request.mimetype in XML:
-                pairs = self._work.apart(tmx.read, request.get_data(), field="file")
+                pairs = self._work.apart(read_tmx, request.get_data(), field="file")
             else:
                 pairs = parse_memory(read_json(request))
             self._work.charge(chain.from_iterable((each.text, each.translation) for each in pairs))
@@ -148,7 +146,10 @@ class MemoryViews:
     def export(self) -> Response:
         query = validated(MemoryQuery, request.args.to_dict())
         pairs = self._work.memory().sentences(query.source, query.target)
-        answer = Response(tmx.write(pairs), content_type=f"{tmx.MEDIA_TYPE}; charset=utf-8")
+        answer = Response(
+            write_tmx(pairs),
+            content_type=f"{TMX_TYPE}; charset=utf-8",
+        )
         answer.headers["Content-Disposition"] = 'attachment; filename="memory.tmx"'
         return answer
 

@@ -1,9 +1,20 @@
-"""Metrics for Prometheus. Labels are routes, methods, statuses, tasks and models: never keys or addresses."""
+"""Metrics for Prometheus, and the access log, a line for each request: no texts, keys or addresses.
 
+Labels are routes, methods, statuses and models. A stream is counted and logged when it ends, with the status
+that its work ended with.
+"""
+
+import logging
 import os
+import re
+import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
+from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest, values
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -17,6 +28,10 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 BATCH_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+LONGEST_PATH = 120
+
+log = logging.getLogger("service.http.access")
 
 
 class Metrics:
@@ -119,3 +134,38 @@ class _EngineQueues(Collector):
             queued.add_metric([model], stats.queued)
             running.add_metric([model], stats.running)
         yield from (queued, running, read, written)
+
+
+class Access:
+    """Names, times, counts and logs the requests of an application."""
+
+    def __init__(self, metrics: Metrics):
+        self._metrics = metrics
+
+    def install(self, app: Flask) -> None:
+        """To be called before other hooks are registered, so that these run first and last."""
+        app.before_request(self._begin)
+        app.after_request(self._end)
+
+    def _begin(self) -> None:
+        given = request.headers.get("X-Request-Id", "")
+        g.request_id = given if SANE_ID.fullmatch(given) else uuid.uuid4().hex
+        g.start = time.perf_counter()
+
+    def _end(self, response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.request_id
+        route = request.url_rule.rule if request.url_rule else "unmatched"
+        # Quoted, since a path may hold line breaks; without its query, which may hold a text.
+        path = quote(request.path[:LONGEST_PATH])
+        tell = partial(self._tell, request.method, route, path, g.start, g.request_id)
+        if (ended_as := getattr(response, "ended_as", None)) is not None:  # of a stream
+            response.call_on_close(lambda: tell(ended_as()))
+        else:
+            tell(response.status_code)
+        return response
+
+    def _tell(self, method: str, route: str, path: str, start: float, request_id: str, status: int) -> None:
+        seconds = time.perf_counter() - start
+        self._metrics.observe_request(method, route, status, seconds)
+        level = logging.DEBUG if route in PROBES else logging.INFO
+        log.log(level, "%s %s %d %.0f ms %s", method, path, status, seconds * 1e3, request_id)

@@ -31,9 +31,7 @@ from limits.errors import StorageError
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.exceptions import (
-    ClientDisconnected,
     RequestEntityTooLarge,
-    RequestTimeout,
     UnsupportedMediaType,
 )
 
@@ -59,8 +57,8 @@ from service.errors import (
     UnknownKey,
     UntrustedHost,
 )
-from service.http.allowance import READING
 from service.http.forms import FORM
+from service.http.quotas import READING
 from service.options import DocumentForm
 from service.problems import UNEXPECTED, Kind, Problem, kind_of
 from service.settings import Settings
@@ -69,8 +67,6 @@ JSON, EVENTS = "application/json", "text/event-stream"
 
 BODY_ERRORS = (
     InvalidJson,
-    ClientDisconnected,
-    RequestTimeout,
     RequestEntityTooLarge,
     UnsupportedMediaType,
     InvalidInput,

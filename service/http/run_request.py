@@ -12,11 +12,11 @@ from models.checker import Checked, CheckRequest
 from models.driver import CancelToken, stream
 from models.errors import DeadlineExceeded, Overloaded
 from models.steps import Event, Outcome, Steps
-from service.http.abandoned import watching
-from service.http.admission import Gate
-from service.http.allowance import Allowance
-from service.http.readiness import Readiness
-from service.memory import Memory
+from service.http.disconnect import watching
+from service.http.quotas import Quotas
+from service.http.shares import Gate
+from service.http.status import Readiness
+from service.store.translation_memory import TranslationMemory
 from service.tasks import Request, steps
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ class RequestRunner:
     with ClientDisconnected.
     """
 
-    def __init__(self, runtime: "Runtime", gate: Gate, readiness: Readiness, allowance: Allowance):
+    def __init__(self, runtime: "Runtime", gate: Gate, readiness: Readiness, quotas: Quotas):
         self._runtime = runtime
         self._gate = gate
         self._readiness = readiness
-        self._allowance = allowance
+        self._quotas = quotas
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -61,11 +61,11 @@ class RequestRunner:
 
     def charge(self, texts: Iterable[str | None]) -> None:
         """Count the characters of these texts, before they are read. Raises CharactersSpent."""
-        self._allowance.charge(texts)
+        self._quotas.charge(texts)
 
     def usage(self) -> tuple[int, int | None]:
         """Return the caller's characters of today, and the number allowed a day."""
-        return self._allowance.usage()
+        return self._quotas.usage()
 
     def do(self, requests: Sequence[Request], cancel: CancelToken | None = None) -> Outcomes[Any]:
         """Summarize or translate. Whoever gives `cancel` cancels it when the client has gone."""
@@ -75,9 +75,9 @@ class RequestRunner:
         """Return the request's task, with the caller's translation memory."""
         return steps(self._runtime, request, self.memory().recall)
 
-    def memory(self) -> Memory:
+    def memory(self) -> TranslationMemory:
         """Return the caller's translation memory."""
-        return self._runtime.memory.of(g.key_id, g.caller.name)
+        return self._runtime.translation_memory.of(g.key_id, g.caller.name)
 
     def run(self, tasks: Sequence[Steps[Any]], cancel: CancelToken | None = None) -> Outcomes[Any]:
         """Run tasks with the models that are loaded first."""

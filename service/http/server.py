@@ -1,7 +1,11 @@
-"""The server: gunicorn with worker processes and threads, around an application that it builds itself.
+"""The server: waitress in one or several worker processes, which share one listening socket.
 
-With one worker the models are loaded in it, after the fork: threads and a GPU's context do not survive one.
-Several share what is in a folder, and one process that has the models.
+The first process has the socket. It starts the workers, starts another one where one has ended, and keeps the
+process of the engines that several workers share. It has no threads, since it forks. A worker builds the
+application and loads the models, after the fork: threads and a GPU's context do not survive one.
+
+waitress's loop takes in whole requests and sends whole answers, long ones by way of temporary files; a thread
+works on a request, and waits neither for its body nor for its reader.
 """
 
 import logging
@@ -9,37 +13,42 @@ import multiprocessing.util
 import os
 import resource
 import signal
+import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from flask import Flask
-from gunicorn.app.base import BaseApplication
-from gunicorn.errors import AppImportError
-from gunicorn.http import message
+from waitress.adjustments import Adjustments
+from waitress.buffers import OverflowableBuffer
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.receiver import ChunkedReceiver
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+from waitress.utilities import BadRequest
 
-from models import cores
+from models import cpu
 from models.engine.protocol import BatchRecord
 from models.errors import DragomanError
-from service.children import shorten_socket_paths
-from service.engine_keeper import ENGINES, EngineKeeper
+from service.children import STOPS, shorten_socket_paths, stops_held
+from service.engine_supervisor import ENGINES, EngineSupervisor, exit_words
 from service.errors import StoreUnavailable
-from service.http.body import ARRIVING
-from service.http.master import Master
-from service.http.readiness import Readiness
-from service.http.worker import Worker
-from service.listening import require_free
+from service.listening import listen
 from service.log import configure_log, discreet
 from service.settings import Settings
 from service.shared import SharedState
 from service.workers import server_workers
 
 if TYPE_CHECKING:
-    from service.jobs.desk import Desk
+    from flask import Flask
+
+    from service.http.status import Readiness
+    from service.jobs import JobService
     from service.runtime import Runtime
 
 OnBatch = Callable[[str, BatchRecord], None]
@@ -47,170 +56,391 @@ BuildRuntime = Callable[[Settings, OnBatch], "Runtime"]
 
 METRICS = "metrics"
 """The folder of the workers' metrics, in what they share."""
+CANNOT_START = 4
+"""The exit code of a server whose application cannot be built."""
+NOT_THIS_TIME = 1
+"""The exit code of a worker that was to take another's place, and could not."""
 REPLACED_S = 60.0
 """Seconds for which a worker that takes another's place loads its models before it takes requests."""
-LOOK_EVERY_S = 0.1
 START_AGAIN_AFTER_S = 1.0
-SPARE_THREADS = 8
-"""Beyond those of work and of long bodies in arrival: what is quick, and the refusing of what is too much."""
+LOOK_EVERY_S = 0.25
+FINISH_S = 5.0
+"""Seconds beyond a request's time in which a stopping worker waits for the answer to be taken ..."""
+CLOSING_S = 20.0
+"""... and in which it then stops the jobs and closes the runtime."""
+OTHER_MEANINGS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
+"""Signals that change nothing; a terminal sends two of them to a program in its background."""
+
 CONNECTIONS = 1000
-"""Beyond those that threads work on: kept alive, or with a request on its way."""
-REQUEST_LINE_BYTES = 64 << 10
+"""Of a worker; fewer where it may open few files, of which a connection takes up to three."""
+SPARE_THREADS = 16
+"""Beyond those of work: what is quick, and the refusing of what is too much."""
+PROBE_THREADS = 4
+"""For the health checks and metrics alone, whatever the other threads are busy with."""
+IDLE_S = 30.0
+"""A connection on which nothing comes and nothing is taken for so long is closed."""
+ARRIVE_S = 5.0
+"""Seconds that a request that is on its way has left when the server stops."""
+HEAD_BYTES = 1 << 16
 """LibreTranslate clients send texts of 5,000 characters in the query: up to nine bytes each, encoded."""
-CLOSING_S = 25.0
-"""Seconds that stopping the jobs and closing the runtime may take after the last request."""
+CHUNK_HEAD_BYTES = 1 << 14
+BUFFER_BYTES = 1 << 16
+"""Of a body, and of an answer, so much is in memory while it is on its way; what is longer is in a file."""
+DISCARD_BYTES = 64 << 20
+"""Of a body beyond the longest allowed so much is thrown away before its refusal is told: a client that still
+sends would not hear it. Beyond that waitress closes the connection."""
+PIPELINED = 16
+"""Requests that a client may send before it has an answer."""
 
 log = logging.getLogger(__name__)
 
 
-class Server(BaseApplication):  # type: ignore[misc]
-    """gunicorn's master and its workers, configured from our settings alone."""
+class Server:
+    """The first process."""
 
     def __init__(
         self,
         settings: Settings,
         build_runtime: BuildRuntime,
         shared: SharedState | None = None,
-        keeper: EngineKeeper | None = None,
+        keeper: EngineSupervisor | None = None,
     ):
         self._settings = settings
         self._build_runtime = build_runtime
         self._shared = shared or shared_state(settings)
         self._keeper = keeper
-        self._replacing: Worker | None = None
-        """In a worker that takes the place of one that has ended: this worker."""
-        self._runtime: Runtime | None = None
-        self._readiness: Readiness | None = None
-        self._desk: Desk | None = None
-        # gunicorn would start anew when its terminal is closed, and hold the port with nobody there to stop
-        # it. Under nohup, which has the signal ignored, it stays.
-        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        self._on_hangup = signal.SIG_IGN if ignored else _stop
-        super().__init__()
+        self._number = max(1, settings.workers)
+        self._workers: set[int] = set()
+        self._started = 0
 
-    def run(self) -> None:
-        """Serve until a signal ends it, and the process with it."""
-        Master(self, self._keeper).run()
+    def run(self) -> NoReturn:
+        """Serve until a signal ends it, and the process with it. Raises DragomanError if it cannot listen."""
+        listener = listen(self._settings.host, self._settings.port)
+        signals: SimpleQueue[int] = SimpleQueue()
+        for sig in STOPS:
+            # Under nohup, which has its signal ignored, the server outlives its terminal.
+            if sig != signal.SIGHUP or signal.getsignal(sig) is not signal.SIG_IGN:
+                signal.signal(sig, lambda sig, _: signals.put(sig))
+        signal.signal(signal.SIGCHLD, lambda sig, _: signals.put(sig))
+        for sig in OTHER_MEANINGS:
+            signal.signal(sig, signal.SIG_IGN)
+        _announce(listener)
 
-    def load_config(self) -> None:
-        # gunicorn cuts its setting down to this constant; its other choice, no limit, would let a
-        # client fill the memory.
-        message.MAX_REQUEST_LINE = REQUEST_LINE_BYTES
-        logging.getLogger("gunicorn.error").addFilter(discreet)
-        for name, value in self._options().items():
-            self.cfg.set(name, value)
+        code, start_at, kill_at = 0, 0.0, None
+        while kill_at is None or self._workers:
+            if self._keeper is not None:
+                self._keeper.look()
+            if kill_at is None and len(self._workers) < self._number and time.monotonic() >= start_at:
+                self._start(listener)
+                continue
+            try:
+                is_stop = signals.get(timeout=LOOK_EVERY_S) in STOPS
+            except Empty:
+                is_stop = False
+            codes = self._ended(stopping=kill_at is not None)
+            if CANNOT_START in codes:
+                code, is_stop = CANNOT_START, True
+            if NOT_THIS_TIME in codes:
+                start_at = time.monotonic() + START_AGAIN_AFTER_S
+            if is_stop and kill_at is None:
+                listener.close()
+                self._send(signal.SIGTERM)
+                kill_at = time.monotonic() + self._settings.request_timeout_s + FINISH_S + CLOSING_S
+            elif kill_at is not None and time.monotonic() > kill_at:
+                self._send(signal.SIGKILL)
+        if self._keeper is not None:
+            self._keeper.close()
+        sys.exit(code)
 
-    def _options(self) -> dict[str, Any]:
-        settings = self._settings
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        threads = settings.max_queued_requests + ARRIVING + SPARE_THREADS
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return {
-            "bind": f"{host}:{settings.port}",
-            "worker_class": Worker,
-            "workers": max(1, settings.workers),
-            "threads": threads,
-            # Where all descriptors went into connections, nobody could be let in any more.
-            "worker_connections": threads + min(CONNECTIONS, max(16, files // 2 - threads)),
-            "limit_request_line": REQUEST_LINE_BYTES,
-            # The worker's heartbeat stops while a native library holds the interpreter, as in the first
-            # start's conversion; killing it then would never let it end.
-            "timeout": 0,
-            "graceful_timeout": int(settings.request_timeout_s + CLOSING_S),
-            "control_socket_disable": True,
-            "loglevel": "warning",
-            "when_ready": self._announce,
-            "post_fork": self._begin,
-            "worker_exit": self._close,
-            "child_exit": self._give_back,
-        }
+    def _start(self, listener: socket.socket) -> None:
+        """Start a worker, in which this does not return. Stops that come meanwhile wait for its handlers."""
+        replaces = 1 < self._number <= self._started
+        self._started += 1
+        with stops_held():
+            if not (pid := os.fork()):
+                sys.exit(_Worker(self._settings, self._build_runtime, self._shared, replaces).run(listener))
+        self._workers.add(pid)
 
-    def load(self) -> Flask:
-        """Called in the worker: build the application, and let the models load behind it."""
+    def _send(self, sig: int) -> None:
+        for pid in self._workers:
+            os.kill(pid, sig)
+
+    def _ended(self, *, stopping: bool) -> list[int]:
+        """Take leave of the workers that have ended, and return their exit codes."""
+        codes = []
+        for pid in tuple(self._workers):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if not ended:
+                continue
+            self._workers.remove(pid)
+            codes.append(os.waitstatus_to_exitcode(status))
+            if not stopping and codes[-1] not in (CANNOT_START, NOT_THIS_TIME):
+                log.error("a worker ended (%s); another one takes its place", exit_words(codes[-1]))
+            if self._shared.folder is not None:
+                try:
+                    self._shared.ended(pid)
+                except StoreUnavailable as error:
+                    log.error("places of a worker that ended stay taken: %s", error.message)
+        return codes
+
+
+def _announce(listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    example = """-H 'Content-Type: application/json' -d '{"text": "Good morning.", "target": "fr"}'"""
+    sys.stdout.write(f"Dragoman listens on {url} - try: curl {url}/v1/translate {example}\n")
+    sys.stdout.flush()
+
+
+class _Worker:
+    """A worker process. SIGTERM and SIGQUIT end it alike, when what is in work is answered.
+
+    It ignores SIGINT and SIGHUP: a terminal sends its Ctrl-C, or its end, to the first process too, which
+    tells it. `replaces`: it takes the place of one that has ended.
+    """
+
+    def __init__(self, settings: Settings, build_runtime: BuildRuntime, shared: SharedState, replaces: bool):
+        self._settings = settings
+        self._build_runtime = build_runtime
+        self._shared = shared
+        self._replaces = replaces
+        self._first_process = os.getppid()
+        self._http: _Http | None = None
+        self._stopped = False
+
+    def run(self, listener: socket.socket) -> int:
+        """Serve until it is stopped, and return the exit code."""
+        for sig in (signal.SIGTERM, signal.SIGQUIT):
+            signal.signal(sig, self._stop)
+        for sig in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(sig, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         try:
-            return self._application()
+            app, runtime, readiness, jobs = self._application()
         except Exception as error:
-            if self._replacing is not None:  # of a worker that cannot begin, gunicorn would end the others
+            if self._replaces:
                 log.exception("another worker could not start; one more is tried")
-                time.sleep(START_AGAIN_AFTER_S)
-                sys.exit(1)
-            if not isinstance(error, DragomanError):
-                raise
-            field = f"{error.field}: " if error.field else ""
-            raise AppImportError(f"dragoman cannot start: {field}{error.message}") from error
+                return NOT_THIS_TIME
+            if isinstance(error, DragomanError):
+                field = f"{error.field}: " if error.field else ""
+                log.error("dragoman cannot start: %s%s", field, error.message)
+            else:
+                log.exception("dragoman cannot start")
+            return CANNOT_START
+        from service.http.metrics import PROBES
 
-    def _application(self) -> Flask:
-        # Imported here, in the worker: the master, which only watches, would hold 70 MB more.
+        self._http = _Http(app, listener, self._settings.max_queued_requests + SPARE_THREADS, PROBES)
+        while not self._stopping():
+            self._http.turn()
+        self._http.finish(self._settings.request_timeout_s + FINISH_S)
+        jobs.close()
+        if not readiness.warming_up:  # with models half loaded nothing runs that could be finished
+            runtime.close()
+            log.info("closed")
+        return 0
+
+    def _application(self) -> "tuple[Flask, Runtime, Readiness, JobService]":
+        """Build the application, and let the models load behind it."""
+        # Imported here, in the worker: the first process, which only watches, would hold 70 MB more.
         from service.http.app import create_app
         from service.http.metrics import Metrics
-        from service.jobs.desk import Desk
+        from service.http.status import Readiness
+        from service.jobs import JobService
 
         folder = self._shared.folder
         metrics = Metrics(None if folder is None else folder / METRICS)
-        self._runtime = self._build_runtime(self._settings, metrics.observe_batch)
-        readiness = self._readiness = Readiness(self._runtime, self._shared)
-        readiness.start(announced=self._replacing is None)
-        self._desk = Desk(self._runtime)
-        self._desk.runner.start(lambda: not readiness.warming_up)
-        if self._replacing is not None:  # the others serve meanwhile, and a request here would be refused
-            _wait(self._replacing, readiness)
-        return create_app(
-            self._runtime, metrics=metrics, readiness=readiness, desk=self._desk, shared=self._shared
+        runtime = self._build_runtime(self._settings, metrics.observe_batch)
+        readiness = Readiness(runtime, self._shared)
+        readiness.start(announced=not self._replaces)
+        jobs = JobService(runtime)
+        jobs.start(lambda: not readiness.warming_up)
+        end = time.monotonic() + REPLACED_S
+        # The others serve meanwhile, and a request here would be refused.
+        while self._replaces and readiness.warming_up and not self._stopping() and time.monotonic() < end:
+            readiness.join(LOOK_EVERY_S)
+        app = create_app(runtime, metrics=metrics, readiness=readiness, jobs=jobs, shared=self._shared)
+        return app, runtime, readiness, jobs
+
+    def _stopping(self) -> bool:
+        return self._stopped or os.getppid() != self._first_process
+
+    def _stop(self, *_: object) -> None:
+        self._stopped = True
+        if self._http is not None:
+            self._http.pull_trigger()
+
+
+# ------------------------------------------------------------------------------------- over waitress
+
+
+class _Body(OverflowableBuffer):  # type: ignore[misc]
+    """A body's bytes; those beyond `most` are counted, and thrown away."""
+
+    def __init__(self, overflow: int, most: int):
+        super().__init__(overflow)
+        self._most = most
+        self._size = 0
+
+    def append(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size <= self._most:
+            super().append(data)
+
+    def __len__(self) -> int:
+        return self._size
+
+
+class _Chunks(ChunkedReceiver):  # type: ignore[misc]
+    """A body in chunks, whose heads and trailer end: waitress would gather them for ever."""
+
+    def received(self, data: bytes) -> int:
+        size: int = super().received(data)
+        if len(self.control_line) + len(self.trailer) > CHUNK_HEAD_BYTES:
+            self.error = BadRequest("The head or the trailer of a chunk is too long")
+        return size
+
+
+class _Parser(HTTPRequestParser):  # type: ignore[misc]
+    """A request on its way. Nothing of a body over its endpoint's limit is kept; the application refuses."""
+
+    def __init__(self, adj: Adjustments, most_bytes: Callable[[str, str], int]):
+        super().__init__(adj)
+        self._most_bytes = most_bytes
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        self.body_rcv: Any
+        if self.body_rcv is None:
+            self.expect_continue = False
+            return
+        most = self._most_bytes(self.command, "/" + self.path.lstrip("/"))
+        if self.content_length > most and self.expect_continue:  # it need not be sent at all
+            self.body_rcv, self.expect_continue = None, False
+            self.headers["CONNECTION"] = "close"
+            return
+        body = _Body(self.adj.inbuf_overflow, 0 if self.content_length > most else most)
+        if self.chunked:
+            self.body_rcv = _Chunks(body)
+        else:
+            self.body_rcv.buf = body
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection. A request begins when the answer before it was taken: no client has two kept for it."""
+
+    waits = False
+    """True while its next request waits for that."""
+
+    def parser_class(self, adj: Adjustments) -> _Parser:
+        return _Parser(adj, self.server.body_limits.most_bytes)
+
+    def received(self, data: bytes) -> bool:
+        taken: bool = super().received(data)
+        if len(self.requests) > PIPELINED:
+            self.will_close = True
+        return taken
+
+    def writable(self) -> bool:
+        return bool(self.waits or super().writable())
+
+    def handle_write(self) -> None:
+        super().handle_write()
+        if self.waits and self.connected and not self.total_outbufs_len:
+            self.waits = False
+            self.server.add_task(self)
+
+    def finish(self, *, waits: bool) -> None:
+        """Close it if there is nothing to do; its next answer is to be its last."""
+        for request in tuple(self.requests):
+            request.headers["CONNECTION"] = "close"
+        arriving = waits and self.request is not None
+        if not (arriving or self.requests or self.total_outbufs_len):
+            self.handle_close()
+
+
+class _Http(TcpWSGIServer):  # type: ignore[misc]
+    """waitress's server, a turn of its loop at a time. `probes` are paths with threads of their own."""
+
+    channel_class = _Channel
+
+    def __init__(self, app: "Flask", listener: socket.socket, threads: int, probes: Collection[str]):
+        self.body_limits = app.extensions["body_limits"]
+        self._probes = probes
+        self._probing = ThreadedTaskDispatcher()
+        self._probing.set_thread_count(PROBE_THREADS)
+        working = ThreadedTaskDispatcher()
+        working.set_thread_count(threads)
+        logging.getLogger("waitress").addFilter(discreet)
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        settings = Adjustments(
+            sockets=[listener],
+            ident=None,
+            clear_untrusted_proxy_headers=False,  # app.py knows which are to be believed
+            connection_limit=min(CONNECTIONS, files // 3),
+            cleanup_interval=1,
+            channel_request_lookahead=1,  # or nobody would notice a client that goes away
+            log_socket_errors=False,
+            max_request_header_size=HEAD_BYTES,
+            max_request_body_size=self.body_limits.longest + DISCARD_BYTES,
+            inbuf_overflow=BUFFER_BYTES,
+            outbuf_overflow=BUFFER_BYTES,
+            outbuf_high_watermark=1 << 50,  # a thread would wait there
+        )
+        super().__init__(
+            app,
+            {},
+            True,
+            listener,
+            dispatcher=working,
+            adj=settings,
+            sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
+            bind_socket=False,
         )
 
-    def _announce(self, server: Any) -> None:
-        """Called in the master as soon as it listens."""
-        signal.signal(signal.SIGHUP, self._on_hangup)
-        host, port = server.LISTENERS[0].sock.getsockname()[:2]
-        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        example = """-H 'Content-Type: application/json' -d '{"text": "Good morning.", "target": "fr"}'"""
-        sys.stdout.write(f"Dragoman listens on {url} - try: curl {url}/v1/translate {example}\n")
-        sys.stdout.flush()
+    def turn(self) -> None:
+        """Wait at most a second for something to do, and do it."""
+        self.asyncore.poll2(1.0, self._map)
 
-    def _begin(self, master: Any, worker: Any) -> None:
-        """Called in a worker, right after the fork."""
-        Worker.begin(master, worker)
-        self._replacing = worker if 1 < self._settings.workers < worker.age else None
+    def finish(self, timeout_s: float) -> None:
+        """Answer what is in work and what is about to be; take no connection and no further request."""
+        self.accepting = False
+        self.socket.close()
+        start = time.monotonic()
+        while (passed := time.monotonic() - start) < timeout_s and self.active_channels:
+            for channel in tuple(self.active_channels.values()):
+                channel.finish(waits=passed < ARRIVE_S)
+            self.turn()
 
-    def _give_back(self, master: Any, worker: Any) -> None:
-        """Called in the master when a worker has ended."""
-        if self._shared.folder is not None:
-            try:
-                self._shared.ended(worker.pid)
-            except StoreUnavailable as error:
-                log.error("places of a worker that ended stay taken: %s", error.message)
+    def maintenance(self, now: float) -> None:
+        """Close connections on which nothing moves: waitress spares those whose client does not read."""
+        for channel in tuple(self.active_channels.values()):
+            if channel.last_activity < now - IDLE_S and (channel.total_outbufs_len or not channel.requests):
+                channel.handle_close()
 
-    def _close(self, server: Any, worker: Any) -> None:
-        """Called in the worker when its last request is answered."""
-        if self._desk is not None:
-            self._desk.runner.close()
-        if self._runtime is None or self._readiness is None or self._readiness.warming_up:
-            return  # in the master, or with models half loaded: nothing runs that could be finished
-        self._runtime.close()
-        log.info("closed")
+    def add_task(self, channel: _Channel) -> None:
+        """Begin the connection's next request, now or when the answer before it was taken."""
+        if channel.total_outbufs_len:
+            channel.waits = True
+        elif getattr(channel.requests[0], "path", None) in self._probes:
+            self._probing.add_task(channel)
+        else:
+            self.task_dispatcher.add_task(channel)
 
 
-def _wait(worker: Worker, readiness: Readiness) -> None:
-    """Wait for the models, at most REPLACED_S, unless the service stops or its master is gone."""
-    end = time.monotonic() + REPLACED_S
-    while readiness.warming_up and worker.alive and worker.is_parent_alive() and time.monotonic() < end:
-        readiness.join(LOOK_EVERY_S)
+# ------------------------------------------------------------------------------------- of a command
 
 
-def _stop(sig: int, frame: Any) -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def serve(settings: Settings) -> None:
+def serve(settings: Settings) -> NoReturn:
     """Serve until SIGTERM or SIGINT, then finish what is in work; it ends the process.
 
     Raises DragomanError if it cannot listen on the settings' address.
     """
-    require_free(settings.host, settings.port)
     configure_log()
     settings = settings.model_copy(update={"workers": server_workers(settings)})
     shared = shared_state(settings)
-    keeper = None if shared.folder is None else EngineKeeper(settings, shared.folder / ENGINES)
+    keeper = None if shared.folder is None else EngineSupervisor(settings, shared.folder / ENGINES)
     Server(settings, partial(_runtime, shared), shared, keeper).run()
 
 
@@ -232,6 +462,6 @@ def _runtime(shared: SharedState, settings: Settings, on_batch: OnBatch) -> "Run
     if settings.workers > 1:  # for the models that only read, which each worker has
         import torch
 
-        torch.set_num_threads(max(1, cores.whole(cores.usable()) // settings.workers))
+        torch.set_num_threads(max(1, cpu.whole(cpu.usable()) // settings.workers))
     make = partial(BetterModels, in_background=True)
     return Runtime(settings, on_batch=on_batch, strangers=True, shared=shared, make_better=make)

@@ -1,15 +1,99 @@
-"""The service's state: alive, ready, and metrics. These routes answer while all work places are taken."""
+"""The service's state: alive, ready, and metrics. These routes answer while all work places are taken.
 
-from typing import Any
+`Readiness` loads the models in the background, and says what is missing until requests can be served.
+"""
+
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response
 from pydantic import BaseModel
 
+from models.errors import DragomanError
 from service.errors import NotReady
 from service.http.metrics import Metrics
 from service.http.openapi import Example, Operation, add
-from service.http.readiness import Readiness
+from service.shared import SharedState
 from service.validation import absent
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+LOADING = "the models are being loaded"
+
+
+class Readiness:
+    """A runtime's way from start to ready. `shared` tells of the other workers, which are asked as well."""
+
+    def __init__(self, runtime: "Runtime", shared: SharedState | None = None):
+        self._runtime = runtime
+        self._shared = shared or SharedState()
+        self._thread: threading.Thread | None = None
+        self._failure: str | None = None
+
+    @property
+    def warming_up(self) -> bool:
+        """True while the models are loaded here for the first time."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self, *, announced: bool = True) -> None:
+        """Load the models in a thread of their own; a failure is kept for `reasons`.
+
+        While this lasts, no worker calls the service ready, unless it is not `announced`: for a worker that
+        takes another's place, and no requests until it is ready.
+        """
+        if announced:
+            self._shared.change("INSERT OR IGNORE INTO warming VALUES (:pid)", pid=os.getpid())
+        # A daemon, so that a service stopped while it loads does not wait for the end of the load.
+        self._thread = threading.Thread(target=self._warm_up, name="warm-up", daemon=True)
+        self._thread.start()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait until the loading that `start` began has ended, one way or the other."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def require(self) -> None:
+        """Raise NotReady while the models are loaded for the first time.
+
+        After a failed load requests are let through: they try again, and say what is wrong.
+        """
+        if self.warming_up:
+            raise NotReady([LOADING])
+
+    def reasons(self) -> list[str]:
+        """Why requests would not be served now; empty when all is well."""
+        if self.warming_up or self._shared.rows("SELECT pid FROM warming LIMIT 1"):
+            stages = [f"{name}: {stage}" for name, stage in self.stages().items()]
+            return [*self._runtime.unready(), *stages] or [LOADING]
+        reasons = self._runtime.unready()
+        return [*reasons, self._failure] if reasons and self._failure else reasons
+
+    def fallbacks(self) -> list[str]:
+        """See `Runtime.fallbacks`."""
+        return self._runtime.fallbacks()
+
+    def stages(self) -> dict[str, str]:
+        """How far the models are that are being loaded, by name."""
+        return self._runtime.pool.stages()
+
+    def _warm_up(self) -> None:
+        try:
+            self._runtime.warm_up()
+        except DragomanError as error:
+            self._failure = f"loading failed: {error.message}"
+            log.error("the models could not be loaded: %s", error.message)
+        except Exception:
+            self._failure = "loading failed with an unexpected error; the log has it"
+            log.exception("the models could not be loaded")
+        else:
+            log.info("models loaded, ready for requests")
+        finally:
+            self._shared.change("DELETE FROM warming WHERE pid = :pid", pid=os.getpid())
 
 
 class State(BaseModel):

@@ -17,7 +17,7 @@ from models.driver import CancelToken
 from models.errors import ClientDisconnected
 from models.steps import Event, Outcome, Steps
 from service.answers import render_event
-from service.http.abandoned import watching
+from service.http.disconnect import watching
 from service.http.run_request import RequestRunner
 from service.problems import Problem, kind_of, problem
 from service.tasks import answer

@@ -18,7 +18,7 @@ from models.errors import (
 )
 from models.load_progress import READY
 from models.sets import load_sets
-from models.text.article.page import read_html
+from models.text.article.html_article import read_html
 from models.text.article.paste import read_pasted
 from service import tasks
 from service.answers import (
@@ -44,8 +44,9 @@ from service.http.openapi import WORK_ERRORS, Example, Operation, add
 from service.http.responses import json_response
 from service.http.run_request import RequestRunner
 from service.http.streaming import OwnScript, stream
-from service.options import BODIES, CheckBody, CleanBody, DetectBody, Inputs, TaskName, inputs
+from service.options import BODIES, CheckBody, CleanBody, DetectBody, Inputs, inputs
 from service.problems import problem
+from service.store.results import TaskName
 from service.validation import absent, validated
 
 if TYPE_CHECKING:

@@ -252,7 +252,7 @@ class Fuzz:
 @contextlib.contextmanager
 def own_server(folder: Path) -> Iterator[tuple[BenchServer, list[str]]]:
     """A server over models that are stood in for, and keys: one that is good, one revoked, one never made."""
-    from service.keys import Keys  # here, since with --url nothing of the service is needed
+    from service.store.keys import Keys  # here, since with --url nothing of the service is needed
 
     (folder / "data").mkdir(parents=True, exist_ok=True)
     keys = Keys(folder / "data")

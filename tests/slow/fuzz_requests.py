@@ -307,12 +307,12 @@ class _Making:
             self._headers.append(("Content-Type", self._media_type(media_type)))
         self._more_headers()
         body, ending, broken = self._framing(body)
-        broken = broken or not (method.isupper() and len(method) > 2)  # gunicorn takes no other names
+        broken = broken or not (method.isupper() and len(method) > 2)  # waitress takes no lower case
         if rng.random() < 0.01:
             target, broken = _latin(repeated(rng)[:3_000]).replace(" ", "") or "/", True
         headers = tuple((name, _latin(value)) for name, value in self._headers)
         refused = ("Expect", "x") in headers or any("\x7f" in value for _, value in headers)
-        broken = broken or refused  # by gunicorn, in its own words
+        broken = broken or refused  # by waitress, in its own words
         return Sent(method, target, headers, body, ending, broken)
 
     # ------------------------------------------------------------------ parts

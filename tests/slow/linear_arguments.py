@@ -2,7 +2,6 @@
 
 import dataclasses
 import inspect
-import re
 import sys
 import types
 import typing
@@ -34,26 +33,22 @@ from models.checks.evidence import TermWeights
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
 from models.checks.registry import SUMMARY_CHECKS, TRANSLATION_CHECKS
-from models.checks.summary.surroundings import Surroundings
+from models.checks.summary.placement import Surroundings
 from models.errors import InvalidInput
 from models.languages import Languages
 from models.steps import Timings, Words
 from models.summarize.summarizer import Summary, SummarySentence
-from models.text.article.article import Article, read_verbatim
-from models.text.article.block import Block
-from models.text.article.body import Body
-from models.text.article.traits import Lines
-from models.text.language import LanguageDetector
-from models.text.lexicon import Folded
-from models.text.markup import run
-from models.text.markup.align import Target
-from models.text.markup.place import Piece
-from models.text.markup.run import Node
+from models.text.article import Article, read_verbatim
+from models.text.article.html_article import Block, Body
+from models.text.article.paste import Lines
+from models.text.detect import LanguageDetector
+from models.text.markup.build import Node, Run
+from models.text.markup.place import Piece, Target
 from models.text.span import Span
-from models.text.terms import Terms
+from models.text.terms import Folded, Terms
 from service import answers, options
 from service.answers import SpanPart, TranslationFlag
-from service.documents.document import Document
+from service.documents.formats import Document
 from service.documents.plain import PlainDocument
 from service.http.compat.openai_prompts import Form, LanguageNames, PromptReader, Wish
 from service.settings import Settings
@@ -182,7 +177,6 @@ _LANGUAGES = Languages.load()
 _NAMES, _PROMPTS = LanguageNames(_LANGUAGES, {}), PromptReader(_LANGUAGES)
 _SETTINGS = Settings(max_request_characters=10**9).model_copy(update={"max_html_characters": 10**9})
 OURS = ("models.", "service.")
-HAN = re.compile("[一二三十百千万亿]")
 BESIDE = frozenset(("output", "beside", "other", "target", "translation", "to"))
 """Parameters that take the text beside the first one."""
 _OF_MANY: dict[Any, Callable[[Iterable[Any]], Any]] = {
@@ -204,7 +198,7 @@ BY_TYPE: dict[Any, Callable[[Fed], Any]] = {
     Block: block_of,
     Body: body_of,
     Lines: lines_of,
-    run.Run: run_of,
+    Run: run_of,
     Node: lambda fed: Node("pair", Span(0, max(1, len(fed.text))), "<b>", "</b>"),
     SpanPart: lambda fed: {"start": 0, "end": len(fed.text)},
     TranslationFlag: lambda fed: {
@@ -230,6 +224,7 @@ BY_NAME: dict[str, Callable[[Fed], Any]] = {
     **dict.fromkeys(("escape", "finish"), lambda _: str),
     "matches": lambda _: lambda lines, i: False,
     "parts": lambda _: "words",
+    "adjoin": lambda _: lambda line, following: True,
     "fits": lambda _: lambda text: len(text) <= 100,
     "reads": lambda _: lambda language: False,
     "named_terms": lambda _: None,
@@ -240,7 +235,6 @@ BY_NAME: dict[str, Callable[[Fed], Any]] = {
     "width": lambda _: 60,
     "kept": kept_of,
     "odds": lambda fed: np.random.default_rng(1).normal(size=len(fed.text)),
-    "columns": lambda fed: lines_of(fed).columns(),
 }
 BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
     "models.checks.registry.run": lambda fed: [SUMMARY_CHECKS + TRANSLATION_CHECKS, BY_TYPE[Pair](fed)],
@@ -249,33 +243,30 @@ BY_CALLABLE: dict[str, Callable[[Fed], Iterable[Any]]] = {
         [Piece(Span(0, len(found.text)), fed.beside)],
         " ",
     ],
-    "models.checks.language.spelled.han_value": lambda fed: ["".join(HAN.findall(fed.text)) or "三"],
-    "models.checks.language.writing.letters_of": lambda fed: [("Latin",)],
-    "models.checks.language.writing.foreign_to": lambda fed: [("Latin",)],
     "models.text.terms.Terms.target": lambda fed: [
         Terms((f"a{fed.text}",), {}, fed.text),
         " ".join(f"a{fed.text}".split()),
     ],
-    "models.text.lexicon.Folded.span": lambda fed: [Folded(f"a{fed.text}"), 0, 1],
-    "models.text.markup.run.Run.origin": lambda fed: [run_of(fed), Span(0, 1)],
-    "models.text.markup.align.find": lambda fed: [["a b"], fed.text, Span(0, 1), Target(fed.beside)],
-    "models.checks.summary.surroundings.Surroundings.context": lambda fed: [
+    "models.text.terms.Folded.span": lambda fed: [Folded(f"a{fed.text}"), 0, 1],
+    "models.text.markup.build.Run.origin": lambda fed: [run_of(fed), Span(0, 1)],
+    "models.text.markup.place.find": lambda fed: [["a b"], fed.text, Span(0, 1), Target(fed.beside)],
+    "models.checks.summary.placement.Surroundings.context": lambda fed: [
         Surroundings(source := Reading(fed.text, "en"), TermWeights(source)),
         Reading(f"A. {fed.text}", "en"),
         Span(0, 1),
     ],
-    "models.text.article.traits.Lines.alike": lambda fed: [lines_of(fed), 0, -1],
+    "models.text.article.paste.Lines.alike": lambda fed: [lines_of(fed), 0, -1],
     "models.text.terms.unmask": masked_of,
-    "models.text.markup.run.restore": restored_of,
-    "service.documents.reading.read_document": lambda fed: ["a.md", fed.text.encode("utf-8", "replace")],
-    "service.documents.portable.PortableDocument": lambda fed: [pdf_of(fed)],
+    "models.text.markup.build.restore": restored_of,
+    "service.documents.read_document": lambda fed: ["a.md", fed.text.encode("utf-8", "replace")],
+    "service.documents.pdf.PdfDocument": lambda fed: [pdf_of(fed)],
     "service.documents.subtitles.Subtitles": lambda fed: [srt_of(fed)],
     **DOCUMENTS,
     **{
         f"service.documents.{name}.translated": partial(_translated, f"service.documents.{name}")
         for name in (
             "plain.PlainDocument",
-            "portable.PortableDocument",
+            "pdf.PdfDocument",
             "subtitles.Subtitles",
             *READERS,
         )

@@ -10,24 +10,22 @@ from linear_texts import Fed
 from lxml import etree
 
 from models.errors import InvalidInput
-from service.documents.document import Comment
-from service.documents.office import OfficeLeaf, paragraphs
-from service.documents.packed import PackedFile
-from service.documents.paragraphs import LeafParagraph, elements, legible
-from service.documents.subtitle_tags import Mark, marked_up
-from service.documents.word import WordDocument
+from service.documents.archive import LeafParagraph, PackedFile, elements, legible
+from service.documents.formats import Comment
+from service.documents.office import OfficeLeaf, WordDocument, paragraphs
+from service.documents.subtitles import Mark, marked_up
 
 READERS: dict[str, Callable[[Fed], bytes]] = {
-    "word.WordDocument": files.docx_of,
-    "slides.SlideDocument": files.slides_of,
-    "sheets.SheetDocument": files.sheets_of,
+    "office.WordDocument": files.docx_of,
+    "office.SlideDocument": files.slides_of,
+    "office.SheetDocument": files.sheets_of,
     "opendocument.TextDocument": files.open_of,
     "opendocument.PresentationDocument": files.open_of,
-    "book.Book": files.book_of,
-    "web_subtitles.WebSubtitles": files.vtt_of,
-    "messages.MessageDocument": files.po_of,
-    "xliff.UnitDocument": files.xliff_of,
-    "xliff.ShortUnitDocument": files.xliff_of,
+    "epub.EpubDocument": files.book_of,
+    "subtitles.WebSubtitles": files.vtt_of,
+    "localization.MessageDocument": files.po_of,
+    "localization.XliffDocument": files.xliff_of,
+    "localization.XlfDocument": files.xliff_of,
 }
 
 
@@ -60,34 +58,34 @@ def _none(_: Fed) -> Iterable[Any]:
 
 
 _ROWS: dict[str, Callable[[Fed], Iterable[Any]]] = {
-    "parted.PartedDocument": _none,
-    "parted.PartedDocument.article": lambda fed: [WordDocument(files.docx_of(fed))],
-    "parted.PartedDocument.to_translate": lambda fed: [WordDocument(files.docx_of(fed))],
-    "parted.PartedDocument.translated": lambda fed: [
+    "archive.PartedDocument": _none,
+    "archive.PartedDocument.article": lambda fed: [WordDocument(files.docx_of(fed))],
+    "archive.PartedDocument.to_translate": lambda fed: [WordDocument(files.docx_of(fed))],
+    "archive.PartedDocument.translated": lambda fed: [
         made := WordDocument(files.docx_of(fed)),
         made.to_translate().text,
         "fr",
     ],
-    "parted.PartedDocument.paragraph_at": lambda fed: [WordDocument(files.docx_of(fed)), len(fed.text)],
-    "office_document.OfficeDocument": _none,
-    "packed.PackedFile": lambda fed: [files.docx_of(fed), "document"],
-    "packed.PackedFile.replaced": lambda fed: [
+    "archive.PartedDocument.paragraph_at": lambda fed: [WordDocument(files.docx_of(fed)), len(fed.text)],
+    "office.OfficeDocument": _none,
+    "archive.PackedFile": lambda fed: [files.docx_of(fed), "document"],
+    "archive.PackedFile.replaced": lambda fed: [
         PackedFile(files.docx_of(fed), "document"),
         {"word/document.xml": files.xliff_of(fed)},
     ],
-    "packed.parse_xml": lambda fed: [etree.tostring(_root(fed))],
-    "packed.xml_bytes": lambda fed: [_root(fed)],
+    "archive.parse_xml": lambda fed: [etree.tostring(_root(fed))],
+    "archive.xml_bytes": lambda fed: [_root(fed)],
     "office.OfficeLeaf": lambda fed: [_leaf(fed).element],
     "office.OfficeLeaf.takes": lambda fed: [leaf := _leaf(fed), leaf.element],
     "office.paragraphs": lambda fed: [_root(fed)],
     "office.copy_to_fallbacks": lambda fed: [_root(fed)],
     "office.leaves_of": lambda fed: [_paragraph(fed).element],
     "opendocument.OpenLeaf": lambda fed: [_open_leaf(fed)],
-    "paragraphs.LeafParagraph": lambda fed: [(own := _paragraph(fed)).element, own.leaves],
-    "paragraphs.LeafParagraph.put": lambda fed: [own := _paragraph(fed), next(elements(own.as_html()))],
-    "subtitle_tags.marked_up": lambda fed: [fed.text, [], escape],
-    "subtitle_tags.written": _written,
-    "word_comments.commented": lambda fed: [
+    "archive.LeafParagraph": lambda fed: [(own := _paragraph(fed)).element, own.leaves],
+    "archive.LeafParagraph.put": lambda fed: [own := _paragraph(fed), next(elements(own.as_html()))],
+    "subtitles.marked_up": lambda fed: [fed.text, [], escape],
+    "subtitles.written": _written,
+    "office.commented": lambda fed: [
         files.docx_of(fed),
         [(0, Comment(0, fed.beside, fed.text))],
     ],

@@ -8,12 +8,18 @@ from linear_texts import Fed, pieces
 from lxml import etree
 from pydantic import ValidationError
 
-from models.text.article import page, tree
-from models.text.article.block import Block, words
-from models.text.article.body import Body, find_body
-from models.text.article.extraction import Extraction
-from models.text.article.traits import Lines
-from models.text.markup import html, run
+from models.text.article.html_article import (
+    Block,
+    Body,
+    Extraction,
+    find_body,
+    parse_page,
+    read_blocks,
+    words,
+)
+from models.text.article.paste import Lines
+from models.text.markup import html
+from models.text.markup.build import Run, plain
 from models.text.span import Span
 from models.text.terms import Held, mask
 from service import options
@@ -31,16 +37,16 @@ def language_of(fed: Fed) -> str:
 
 def element_of(fed: Fed) -> etree._Element:
     found = escape(fed.text.replace("\0", ""))
-    return tree.parse_page(f'<html><body><div class="{found}" id="{found}">{found}</div></body></html>')
+    return parse_page(f'<html><body><div class="{found}" id="{found}">{found}</div></body></html>')
 
 
 def block_of(fed: Fed) -> Block:
-    return Block(fed.text, words(fed.text), 0.0, (tree.parse_page("<html><body><p>a</p></body></html>"),))
+    return Block(fed.text, words(fed.text), 0.0, (parse_page("<html><body><p>a</p></body></html>"),))
 
 
 def body_of(fed: Fed) -> Body:
     markup = "".join(f"<p>{escape(each.text)}</p>" for each in pieces(fed))
-    blocks = page.read_blocks(tree.parse_page(f"<html><body><p>a</p>{markup}</body></html>"))
+    blocks = read_blocks(parse_page(f"<html><body><p>a</p>{markup}</body></html>"))
     extraction = Extraction(" ".join(each.text for each in blocks))
     return find_body(blocks, "a", extraction, extraction)
 
@@ -54,9 +60,9 @@ def kept_of(fed: Fed) -> Any:
     return np.array([i % 3 > 0 for i in range(lines_of(fed).count)])
 
 
-def run_of(fed: Fed) -> run.Run:
+def run_of(fed: Fed) -> Run:
     runs = html.read(f"<p><b>a</b> {escape(fed.text.replace(chr(0), ''))} <i>b</i></p>")
-    return runs[0] if runs else run.plain("a", Span(0, 1))
+    return runs[0] if runs else plain("a", Span(0, 1))
 
 
 def masked_of(fed: Fed) -> list[Any]:
@@ -79,9 +85,8 @@ def invalid_of(fed: Fed) -> ValidationError:
 
 
 NOTHING_TO_FEED: dict[str, str] = {
-    "models.checks.language.sources.table": "reads a table of our own",
-    "models.checks.pauses.finish": "runs the work of another function, which is walked itself",
-    "models.checks.pauses.read": "finds the parts of a thing, which are walked themselves",
+    "models.checks.language.cached_by_word": "wraps a function of our own",
+    "models.checks.language.table": "reads a table of our own",
     "service.validation.absent": "describes a field of our own",
     "service.http.compat.openai_prompts.LanguageNames": "reads tables of our own",
     "service.http.compat.openai_prompts.PromptReader": "reads tables of our own",

@@ -9,7 +9,7 @@ from http_fakes import FakeRuntime
 from made_documents import SUFFIXES, sound
 from wire import Reply, Sent, faults, form, loopback_port
 
-from service.documents.reading import read_document
+from service.documents import read_document
 from service.http.app import create_app
 
 REQUESTS = 4000

@@ -166,7 +166,7 @@ def form(target: str) -> str:
     It is `problem`, `message` (DeepL), `error` (LibreTranslate, Hugging Face), `openai`, or `jsonrpc` (MCP),
     where the answer may be a problem too.
     """
-    path = unquote(urlsplit("/" + target.lstrip("/")).path)  # gunicorn takes `//v2` for `/v2`
+    path = unquote(urlsplit("/" + target.lstrip("/")).path)  # waitress takes `//v2` for `/v2`
     if path.startswith(("/v2/", "/v3/")):
         return "message"
     if path.startswith(("/pipeline/", "/download_file/")) or path.rstrip("/") in LIBRE:
@@ -178,8 +178,7 @@ def form(target: str) -> str:
 
 def faults(sent: Sent, answer: Reply, *, deadline_s: float, secrets: Sequence[bytes] = ()) -> Iterator[str]:
     """What is wrong with an answer. `secrets` are paths and the like that no answer may hold."""
-    # A broken request may be waited for, and so may the rest of a body, until 408 says that it is too slow.
-    if answer.seconds > deadline_s and not sent.broken and answer.status != 408:
+    if answer.seconds > deadline_s and not sent.broken:  # the rest of a broken request is waited for
         yield f"it took {answer.seconds:.1f} s, over {deadline_s:.1f} s"
     if answer.status == 0:
         if not sent.broken and sent.ending != "close":
@@ -201,8 +200,8 @@ def faults(sent: Sent, answer: Reply, *, deadline_s: float, secrets: Sequence[by
 
 
 def _error(sent: Sent, answer: Reply) -> Iterator[str]:
-    if "x-request-id" not in answer.headers:  # gunicorn's own, for what it cannot parse
-        if not (sent.broken and answer.status in (400, 405, 408, 413, 414, 417, 431, 501, 505)):
+    if "x-request-id" not in answer.headers:  # waitress's own, for what it cannot parse
+        if not (sent.broken and answer.status in (400, 405, 413, 414, 417, 431, 501, 505)):
             yield f"status {answer.status} did not come from the application"
         return
     promised = form(sent.target)

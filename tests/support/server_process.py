@@ -49,15 +49,15 @@ class BenchServer:
         return self._log.read_text("utf-8", "replace")
 
     def worker(self) -> int:
-        """The process id of gunicorn's one worker; waits until there is one."""
+        """The process id of the one worker; waits until there is one."""
         return self.children()[0]
 
     def children(self, limit_s: float = 60.0) -> list[int]:
-        """The process ids of gunicorn's workers, and of their engines; waits until there is one."""
+        """The process ids of the workers, and of their engines; waits until there is one."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         end = time.monotonic() + limit_s
         while not (found := children.read_text().split()):
-            assert time.monotonic() < end, "the master has no worker"
+            assert time.monotonic() < end, "the first process has no worker"
             time.sleep(0.02)
         return [int(each) for each in found]
 

@@ -30,7 +30,7 @@ from fake_pool import FakeCodec, FakePool, cipher
 
 from models.checker import Checker
 from models.codec import Codec
-from models.engine.hosting import EngineHost
+from models.engine.process import EngineServer
 from models.engine.protocol import Engine, EngineStats, Generation, Output
 from models.entry import ModelEntry
 from models.errors import DeadlineExceeded
@@ -41,8 +41,8 @@ from models.summarize.summarizer import Summarizer
 from models.translate.translator import Translator
 from service.cli.main import cli
 from service.cli.session import Session, prepare_process
-from service.engine_keeper import ENGINES, EngineKeeper
 from service.engine_process import EngineProcess
+from service.engine_supervisor import ENGINES, EngineSupervisor
 from service.http.server import OnBatch, Server, configure_log, shared_state
 from service.runtime import Runtime
 from service.settings import Settings
@@ -196,7 +196,7 @@ def main() -> None:
     keeper = None
     if shared.folder is not None:
         command = (sys.executable, __file__, str(1000 * delay_s), "engines")
-        keeper = EngineKeeper(settings, shared.folder / ENGINES, command=command)
+        keeper = EngineSupervisor(settings, shared.folder / ENGINES, command=command)
 
     def build(own: Settings, on_batch: OnBatch) -> StandInRuntime:
         return StandInRuntime(own, delay_s, on_batch=on_batch, shared=shared)
@@ -209,7 +209,7 @@ def main() -> None:
 def serve_engines(delay_s: float) -> None:
     """Be the process of the engines, as `service.engine_process` is."""
     start = pickle.load(sys.stdin.buffer)
-    host = EngineHost(lambda entry: CipherEngine(delay_s))
+    host = EngineServer(lambda entry: CipherEngine(delay_s))
     with Listener(start.address, "AF_UNIX", backlog=64, authkey=start.key) as listener:
         threading.Thread(target=host.serve, args=(listener,), daemon=True).start()
         sys.stdin.buffer.read()

@@ -7,9 +7,9 @@ from functools import cache
 from itertools import pairwise
 from math import inf
 
+from models.checks.language import table
 from models.checks.language.reading import Reading, key_of
-from models.checks.language.sources import table
-from models.text.sentences.boundary import is_unspaced
+from models.text.sentences import is_unspaced
 from models.text.span import Span
 
 _WORD = re.compile(r"[^\W\d_]+")
@@ -62,14 +62,17 @@ def possible(reading: Reading) -> float:
     keys = [key_of(match[0]) for match in _WORD.finditer(reading.text)]
     halves = [sum(key in half for key in keys) for half in known.halves]
     both = frozenset().union(*known.halves)
-    whole = sum(_may(key, known) for key in keys if key not in both)
+    whole = sum(
+        key in known.whole
+        or (
+            len(key) >= _LEAST_LETTERS
+            and key.startswith(known.beginnings)
+            and not key.startswith(known.other)
+        )
+        for key in keys
+        if key not in both
+    )
     return whole + max(halves, default=0) + len(_CONTRACTED.findall(reading.text))
-
-
-def _may(key: str, known: _Negation) -> bool:
-    if key in known.whole:
-        return True
-    return len(key) >= _LEAST_LETTERS and key.startswith(known.beginnings) and not key.startswith(known.other)
 
 
 @cache

@@ -3,17 +3,36 @@
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import NamedTuple
 
-from models.checks.language.common_words import common_words
-from models.checks.language.numerals import Numeral, numerals
-from models.checks.language.stems import stemmed
-from models.text.sentences.boundary import is_unspaced
-from models.text.sentences.segment import sentences
+import Stemmer
+from stopwordsiso import has_lang, stopwords
+
+from models.checks.language import cached_by_word
+from models.checks.language.numbers import Numeral, numerals
+from models.text.sentences import UNSPACED, is_unspaced, sentences
 from models.text.span import Span
+
+_ALGORITHMS = {
+    "ar": "arabic", "hy": "armenian", "eu": "basque", "ca": "catalan", "da": "danish", "nl": "dutch",
+    "en": "english", "et": "estonian", "fi": "finnish", "fr": "french", "de": "german", "el": "greek",
+    "hi": "hindi", "hu": "hungarian", "id": "indonesian", "ga": "irish", "it": "italian", "lt": "lithuanian",
+    "ne": "nepali", "no": "norwegian", "nb": "norwegian", "pt": "portuguese", "ro": "romanian",
+    "ru": "russian", "sr": "serbian", "es": "spanish", "sv": "swedish", "ta": "tamil", "tr": "turkish",
+    "und": "english",
+}  # fmt: skip
+"""Snowball's name for each language; words of others stay whole."""
+_CONTRACTED = frozenset(
+    "s t d m ll re ve don doesn didn isn wasn weren won couldn wouldn hasn haven hadn".split()  # noqa: SIM905
+)
+_NO_STOP_WORDS = frozenset(
+    {"microsoft", "netscape", "herse", "downing", "novel", "computer", "nc", "uk", "us"}
+)
+_WORD = re.compile(r"[^\W\d_]+(?:[’'ʼ][^\W\d_]+)*")
+_POSSESSIVE = re.compile(r"['’ʼ]s?$")
+_WORD_FORM = re.compile(rf"[{UNSPACED}]|(?:(?![{UNSPACED}])\w)+(?:['’](?:(?![{UNSPACED}])\w)+)*")
 
 
 class Word(NamedTuple):
@@ -29,10 +48,11 @@ class Word(NamedTuple):
         return self.span.start
 
 
-_WORD = re.compile(r"[^\W\d_]+(?:[’'ʼ][^\W\d_]+)*")
-_MOST_KEPT_LETTERS = 100
-"""Longer words are not cached with their keys: a stranger's may have 200,000 letters."""
-_POSSESSIVE = re.compile(r"['’ʼ]s?$")
+class WordForm(NamedTuple):
+    """A word, as written or in lower case, and its place; a number is one too."""
+
+    form: str
+    span: Span
 
 
 @dataclass(frozen=True)
@@ -43,6 +63,14 @@ class Reading:
     language: str
     """ISO 639-1 or BCP 47; `und` for an unknown one."""
 
+    def at(self, span: Span) -> str:
+        """Return what is written there."""
+        return self.text[span.start : span.end]
+
+    @cached_property
+    def whole(self) -> Span:
+        return Span(0, len(self.text))
+
     @cached_property
     def base_language(self) -> str:
         """The language code without region and script."""
@@ -50,7 +78,6 @@ class Reading:
 
     @cached_property
     def sentences(self) -> list[Span]:
-        """Its sentences, in order."""
         return sentences(self.text, self.language)
 
     @cached_property
@@ -58,14 +85,20 @@ class Reading:
         """Its words, in order, without numbers in digits."""
         places = [(match.start(), match[0]) for match in _WORD.finditer(self.text)]
         keys = {written: key_of(written) for _, written in places}
-        stems = dict(zip(keys, stemmed(list(keys.values()), self.base_language), strict=True))
+        stems = list(keys.values())
+        if self.base_language in _ALGORITHMS:
+            # a stemmer must not be used by two threads at once, and costs 2 µs
+            stems = Stemmer.Stemmer(_ALGORITHMS[self.base_language]).stemWords(stems)
+        stem_of = dict(zip(keys, stems, strict=True))
         unspaced = {written for written in keys if is_unspaced(written)}
         found: list[Word] = []
         for start, written in places:
-            if written in unspaced:
-                found += _pairs(start, written)
-            else:
-                found.append(Word(Span(start, start + len(written)), keys[written], stems[written]))
+            if written not in unspaced:
+                found.append(Word(Span(start, start + len(written)), keys[written], stem_of[written]))
+                continue
+            for i in range(max(1, len(written) - 1)):
+                two = written[i : i + 2]
+                found.append(Word(Span(start + i, start + i + len(two)), two, two))
         return found
 
     @cached_property
@@ -73,11 +106,6 @@ class Reading:
         """The keys of all words, and of the parts of words with an apostrophe."""
         whole = {word.key for word in self.words}
         return frozenset(whole | {part for key in whole if "'" in key for part in key.split("'")})
-
-    @cached_property
-    def stems(self) -> frozenset[str]:
-        """The stems of all words."""
-        return frozenset(word.stem for word in self.words)
 
     @cached_property
     def numerals(self) -> list[Numeral]:
@@ -99,7 +127,6 @@ class Reading:
 
     @cached_property
     def words_by_sentence(self) -> list[list[Word]]:
-        """The words of each sentence."""
         groups: list[list[Word]] = [[] for _ in self.sentences]
         ends = [*self._sentence_starts[1:], len(self.text) + 1]
         sentence = 0
@@ -121,22 +148,30 @@ class Reading:
 def key_of(written: str) -> str:
     """Return the key that words are compared by: lower case, no accents, no possessive ending."""
     if written.isascii():
-        return _key_of_ascii(written)
-    return _key(written) if len(written) <= _MOST_KEPT_LETTERS else _key.__wrapped__(written)
+        key = written.lower()
+        return _POSSESSIVE.sub("", key) if "'" in key else key
+    return _key_of_accented(written)
 
 
-@lru_cache(maxsize=1 << 16)
-def _key(written: str) -> str:
+@cached_by_word
+def _key_of_accented(written: str) -> str:
     plain = unicodedata.normalize("NFKD", written.replace("’", "'").replace("ʼ", "'").casefold())
     return _POSSESSIVE.sub("", "".join(c for c in plain if not unicodedata.combining(c)))
 
 
-def _key_of_ascii(written: str) -> str:
-    key = written.lower()
-    return _POSSESSIVE.sub("", key) if "'" in key else key
+def word_forms(text: str) -> list[WordForm]:
+    """Return the words in lower case, to look for repeated or copied stretches.
+
+    In a script without spaces a character counts as a word.
+    """
+    return [WordForm(match[0].lower(), Span(*match.span())) for match in _WORD_FORM.finditer(text)]
 
 
-def _pairs(start: int, written: str) -> Iterable[Word]:
-    for i in range(max(1, len(written) - 1)):
-        pair = written[i : i + 2]
-        yield Word(Span(start + i, start + i + len(pair)), pair, pair)
+@cache
+def common_words(language: str) -> frozenset[str]:
+    """Return the stop words of `language` (ISO 639-1 or `und`), by stopwords-iso; none if it has no list."""
+    code = {"und": "en", "nb": "no", "nn": "no"}.get(language, language)
+    if not has_lang(code):
+        return frozenset()
+    listed = frozenset(word.replace("’", "'").lower() for word in stopwords(code)) | _CONTRACTED
+    return listed - _NO_STOP_WORDS if code == "en" else listed

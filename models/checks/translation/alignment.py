@@ -1,18 +1,20 @@
 """Aligns the sentences of a translation with those of its source.
 
 Uses dynamic programming over lengths (Gale and Church, 1993, https://aclanthology.org/J93-1004), helped by
-numbers, names and kindred words that both sides have. Aligns line by line if both have equally many lines.
-Assumes that a translation keeps the order of sentences.
+anchors: numbers, names and kindred words that both sides have. Aligns line by line if both have equally many
+lines. Assumes that a translation keeps the order of sentences.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, inf
 
+from models.checks.language.names import latin, skeleton
 from models.checks.language.reading import Reading
-from models.checks.pauses import Pausing, read
-from models.checks.translation.anchors import anchors, overlap
-from models.checks.translation.length import deviations, size
+from models.checks.translation.form import deviations, size
+from models.checks.translation.verbatim import tokens
+from models.cooperative import Cooperative, prepare
 from models.text.span import Span
 
 _COST_OF_SHAPE = {
@@ -26,6 +28,11 @@ _MAX_JOINED = 3
 """The most sentences of a side in a bead."""
 _BEAM = 60.0
 """How much more than the best a path may cost: enough for a dozen lost sentences in one place."""
+_BREAKS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+_TOKEN = re.compile(r"\d+|[^\W\d_]+")
+_LEAST_LETTERS = 4
+_KINDRED_LETTERS = 4
+_QUESTION = re.compile(r"[?？؟]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +45,10 @@ class Bead:
     """The agreement of lengths and anchors, 0 to 1; 0 if a side is empty."""
 
 
-def align(source: Reading, output: Reading) -> Pausing[list[Bead]]:
+def align(source: Reading, output: Reading) -> Cooperative[list[Bead]]:
     """Return the beads, in order. Every sentence of both texts is in one of them."""
     for each in (source, output):
-        yield from read(each, "sentences")
+        yield from prepare(each, "sentences")
     theirs, ours = _by_line(source), _by_line(output)
     if len(theirs) != len(ours):
         theirs, ours = [list(source.sentences)], [list(output.sentences)]
@@ -56,35 +63,39 @@ def _by_line(reading: Reading) -> list[list[Span]]:
     """Return the sentences of each line that has any."""
     lines: list[list[Span]] = []
     for span in reading.sentences:
-        if lines and not _BREAKS.isdisjoint(reading.text[lines[-1][-1].end : span.start]):
-            lines.append([span])
-        elif lines:
+        if lines and _BREAKS.isdisjoint(reading.text[lines[-1][-1].end : span.start]):
             lines[-1].append(span)
         else:
             lines.append([span])
     return lines
 
 
-_BREAKS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+class _Side:
+    """The sentences of one text, with their sizes and anchors."""
+
+    def __init__(self, reading: Reading, spans: Sequence[Span]):
+        self.reading = reading
+        self.spans = spans
+        self.sizes = [size(reading.at(span)) for span in spans]
+        self.anchors: list[frozenset[str]] = []
+
+    def find_anchors(self) -> Cooperative[None]:
+        for span in self.spans:
+            self.anchors.append(_anchors(self.reading.at(span)))
+            yield
 
 
 class _Table:
     """The table of dynamic programming for two lists of sentences."""
 
     def __init__(self, source: Reading, theirs: Sequence[Span], output: Reading, ours: Sequence[Span]):
-        self._languages = source.language, output.language
-        self._theirs, self._ours = theirs, ours
-        self._sizes = [size(source.text[a:b]) for a, b in theirs], [size(output.text[a:b]) for a, b in ours]
-        self._texts = source.text, output.text
-        self._anchors: tuple[list[frozenset[str]], list[frozenset[str]]] = [], []
+        self._theirs, self._ours = _Side(source, theirs), _Side(output, ours)
 
-    def beads(self) -> Pausing[list[Bead]]:
+    def beads(self) -> Cooperative[list[Bead]]:
         """Return the cheapest alignment. Each row follows only paths little dearer than its best."""
-        for found, text, spans in zip(self._anchors, self._texts, (self._theirs, self._ours), strict=True):
-            for span in spans:
-                found.append(anchors(text, span))
-                yield
-        rows, columns = len(self._theirs), len(self._ours)
+        yield from self._theirs.find_anchors()
+        yield from self._ours.find_anchors()
+        rows, columns = len(self._theirs.spans), len(self._ours.spans)
         costs = {(0, 0): 0.0}
         steps: dict[tuple[int, int], tuple[int, int]] = {}
         first, last = 0, 0
@@ -108,41 +119,57 @@ class _Table:
         """Return the least cost of aligning the first `i` and the first `j` sentences, and the last shape."""
         best, shape = inf, (0, 0)
         for (m, n), dear in _COST_OF_SHAPE.items():
-            before = costs.get((i - m, j - n), inf) + dear
-            if before - _ANCHOR_GAIN * min(m, n) < best:
-                cost = before + self._cost(i, j, m, n)
+            cost = costs.get((i - m, j - n), inf) + dear
+            if cost - _ANCHOR_GAIN * min(m, n) < best:
+                if m and n:
+                    deviation, overlap = self._deviation(i, j, m, n), self._overlap(i, j, m, n)
+                    cost += min(_MAX_LENGTH_COST, deviation**2 / 2) - _ANCHOR_GAIN * overlap * min(m, n)
                 if cost < best:
                     best, shape = cost, (m, n)
         return best, shape
 
     def _path(self, steps: dict[tuple[int, int], tuple[int, int]]) -> list[Bead]:
-        i, j = len(self._theirs), len(self._ours)
+        theirs, ours = self._theirs.spans, self._ours.spans
+        i, j = len(theirs), len(ours)
         beads = []
         while i or j:
             m, n = steps[i, j]
-            score = self._score(i, j, m, n) if m and n else 0.0
-            beads.append(Bead(tuple(self._theirs[i - m : i]), tuple(self._ours[j - n : j]), score))
+            score = 0.0
+            if m and n:
+                shared = min(1.0, 2 * self._overlap(i, j, m, n))
+                score = (exp(-(self._deviation(i, j, m, n) ** 2) / 8) + shared) / 2
+            beads.append(Bead(tuple(theirs[i - m : i]), tuple(ours[j - n : j]), score))
             i, j = i - m, j - n
         return beads[::-1]
 
-    def _cost(self, i: int, j: int, m: int, n: int) -> float:
-        """Return the cost of the bead of `m` and `n` sentences that ends before sentences `i` and `j`."""
-        if not m or not n:
-            return 0.0
-        deviation = self._deviation(i, j, m, n)
-        gain = _ANCHOR_GAIN * self._overlap(i, j, m, n) * min(m, n)
-        return min(_MAX_LENGTH_COST, deviation**2 / 2) - gain
-
-    def _score(self, i: int, j: int, m: int, n: int) -> float:
-        shared = self._overlap(i, j, m, n)
-        return (exp(-(self._deviation(i, j, m, n) ** 2) / 8) + min(1.0, 2 * shared)) / 2
-
     def _deviation(self, i: int, j: int, m: int, n: int) -> float:
-        theirs, ours = sum(self._sizes[0][i - m : i]), sum(self._sizes[1][j - n : j])
-        return deviations(theirs, ours, *self._languages)
+        """Return that of the bead of `m` and `n` sentences that ends before sentences `i` and `j`."""
+        theirs, ours = self._theirs, self._ours
+        sizes = sum(theirs.sizes[i - m : i]), sum(ours.sizes[j - n : j])
+        return deviations(*sizes, theirs.reading.language, ours.reading.language)
 
     def _overlap(self, i: int, j: int, m: int, n: int) -> float:
-        one, other = self._anchors
-        if m == n == 1:
-            return overlap(one[i - 1], other[j - 1])
-        return overlap(frozenset().union(*one[i - m : i]), frozenset().union(*other[j - n : j]))
+        """Return how many anchors the bead's sides have in common, 0 to 1 (Dice's coefficient)."""
+        one, other = self._theirs.anchors[i - 1], self._ours.anchors[j - 1]
+        if m > 1 or n > 1:
+            one = frozenset().union(*self._theirs.anchors[i - m : i])
+            other = frozenset().union(*self._ours.anchors[j - n : j])
+        return 2 * len(one & other) / (len(one) + len(other)) if one and other else 0.0
+
+
+def _anchors(sentence: str) -> frozenset[str]:
+    """Return digits, sounds of capitalized words, beginnings of long ones, addresses, and a question mark."""
+    found = {"?"} if _QUESTION.search(sentence) else set()
+    for word in _TOKEN.findall(sentence):
+        if word[0].isdigit():
+            found |= _weighty(word) if len(word) > 1 else {word}
+        elif len(word) >= _LEAST_LETTERS and word[0].isupper() and len(sound := skeleton(word)) > 1:
+            found.add(sound)
+        if len(word) > _KINDRED_LETTERS and len(plain := latin(word)) > _KINDRED_LETTERS:
+            found.add(plain[:_KINDRED_LETTERS] + "-")
+    return frozenset(found.union(*(_weighty(token.written) for token in tokens(sentence))))
+
+
+def _weighty(token: str) -> set[str]:
+    """Return the token as several anchors: it is rare, so it counts more than one."""
+    return {token, f"{token} again", f"{token} once more"}

@@ -12,9 +12,8 @@ from typing import Any
 import pyromark
 
 from models.text.markup import html
-from models.text.markup.builder import MOST_TAGS, PAUSE_TAGS, RunBuilder
-from models.text.markup.run import Run
-from models.text.markup.tags import scan
+from models.text.markup.build import MOST_TAGS, PAUSE_TAGS, Run, RunBuilder
+from models.text.markup.html import scan
 from models.text.span import Span
 
 _OPTIONS = (

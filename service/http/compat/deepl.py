@@ -23,12 +23,8 @@ from werkzeug.exceptions import NotFound
 from models.driver import CancelToken
 from models.errors import InvalidInput
 from models.translate.translator import Translation, TranslationRequest
-from service import terms
 from service.errors import CharactersSpent, UnknownGlossary, UnknownJob
-from service.glossaries import Glossaries
-from service.glossary_tables import Dictionary, DictionarySize, Glossary
 from service.http import keepalive
-from service.http.allowance import UNLIMITED
 from service.http.body import read_json
 from service.http.compat.family import (
     STATUSES,
@@ -42,11 +38,13 @@ from service.http.compat.family import (
     without_nulls,
 )
 from service.http.forms import BoundedRequest, sent_file
+from service.http.quotas import UNLIMITED
 from service.http.responses import file_response
 from service.http.run_request import RequestRunner
-from service.jobs.job import Job, NewJob
 from service.options import LONGEST_CODE, LanguageCode
 from service.problems import KINDS, Problem
+from service.store.glossaries import Dictionary, DictionarySize, Glossaries, Glossary, read_entries, write_tsv
+from service.store.jobs import Job, NewJob
 from service.tasks import named_terms
 from service.validation import validated
 
@@ -127,7 +125,7 @@ class Entries(ClientFields):
     @property
     def dictionary(self) -> Dictionary:
         """As the store takes it."""
-        return Dictionary(self.source_lang, self.target_lang, terms.read(self.entries, self.entries_format))
+        return Dictionary(self.source_lang, self.target_lang, read_entries(self.entries, self.entries_format))
 
 
 class NewV2(Entries):
@@ -184,7 +182,7 @@ class DeepL:
         routes.get("/v3/glossaries/<glossary_id>/entries")(self.entries_v3)
         routes.put("/v3/glossaries/<glossary_id>/dictionaries")(self.replace_dictionary)
         routes.delete("/v3/glossaries/<glossary_id>/dictionaries")(self.delete_dictionary)
-        # `allowance.py` and `app.py` know the names of these.
+        # `quotas.py` and `app.py` know the names of these.
         routes.post("/v2/document")(self.upload_document)
         routes.post("/v2/document/<document_id>")(self.document_status)
         routes.post("/v2/document/<document_id>/result")(self.document_result)
@@ -326,7 +324,7 @@ class DeepL:
     def entries_v2(self, glossary_id: str) -> Response:
         (pair,) = self._single_pair_glossary(glossary_id).pairs
         entries = self._own().entries(glossary_id, pair.source, pair.target)
-        return Response(terms.write_tsv(entries), content_type=f"{TSV}; charset=utf-8")
+        return Response(write_tsv(entries), content_type=f"{TSV}; charset=utf-8")
 
     def create_v3(self) -> Response:
         with self._work.place():
@@ -354,7 +352,7 @@ class DeepL:
         found = {
             "source_lang": code(pair.source),
             "target_lang": code(pair.target),
-            "entries": terms.write_tsv(entries).removesuffix("\n"),
+            "entries": write_tsv(entries).removesuffix("\n"),
             "entries_format": "tsv",
         }
         return answer({"dictionaries": [found]})
@@ -432,7 +430,7 @@ class DeepL:
             raise UnknownJob(f"there is no translation of the document: it is {job.status}")
         if job.status != "done":
             return answer({"message": f"the document is not ready: it is {job.status}"}, NOT_READY)
-        (result,) = self._jobs.desk.store.results(job)
+        (result,) = self._jobs.service.store.results(job)
         response = file_response(result.data, result.media_type, result.filename, result.notes)
         response.response = self._downloaded(job, g.key_id, result.data)
         response.headers["Content-Length"] = str(len(result.data))
@@ -441,7 +439,7 @@ class DeepL:
     def _downloaded(self, job: Job, owner: str | None, data: bytes) -> Iterator[bytes]:
         """The file; once all of it was sent, nothing is kept. A client that was cut off may ask again."""
         yield data
-        self._jobs.desk.remove(job.id, owner)
+        self._jobs.service.remove(job.id, owner)
 
     def _document_job(self, document_id: str) -> Job:
         fields = read_json(request) if has_json(request) else request.form.to_dict()

@@ -13,7 +13,7 @@ from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput
 from models.summarize.summarizer import SummaryRequest
-from models.text.language import likeliest
+from models.text.detect import likeliest
 from models.translate.translator import CANDIDATES, TranslationRequest
 from service.errors import NotReady
 from service.http.body import read_json
@@ -26,8 +26,8 @@ from service.http.compat.family import (
     message,
     translations,
 )
-from service.http.readiness import Readiness
 from service.http.run_request import RequestRunner
+from service.http.status import Readiness
 from service.options import LanguageCode
 from service.problems import Problem
 from service.validation import validated

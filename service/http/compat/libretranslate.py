@@ -21,9 +21,8 @@ from werkzeug.exceptions import NotFound
 from models.choices import MOST_ALTERNATIVES, TextFormat
 from models.errors import InvalidInput, Overloaded
 from models.translate.translator import Translation, TranslationRequest
-from service.documents import parsing
+from service.documents import sandbox
 from service.documents.formats import SUFFIXES
-from service.http.allowance import Caller
 from service.http.body import read_json
 from service.http.compat.family import (
     STATUSES,
@@ -37,12 +36,13 @@ from service.http.compat.family import (
     translations,
 )
 from service.http.forms import BoundedRequest
+from service.http.quotas import Caller
 from service.http.responses import file_response
 from service.http.run_request import RequestRunner
 from service.options import LanguageCode
 from service.problems import Problem
-from service.recollection import paired
 from service.shared import SharedState
+from service.store.translation_memory import paired
 from service.validation import validated
 
 _KEEP = """
@@ -262,10 +262,10 @@ class LibreTranslate:
         with self._work.place():
             body = validated(TranslateFile, _fields(request, "source", "target"))
             name, data = _sent_file()
-            part = self._work.apart(parsing.to_translate, name, data, self._settings, field="file")
+            part = self._work.apart(sandbox.to_translate, name, data, self._settings, field="file")
             ((text, result),) = self._translated([part.text], body.source, body.target, part.format)
             target = result.target if result else body.target
-            file = self._work.apart(parsing.translated, name, data, text, target, field="file")
+            file = self._work.apart(sandbox.translated, name, data, text, target, field="file")
             key = self._files.put(str(PurePath(name).with_suffix(file.suffix)), file.data, file.media_type)
         return answer({"translatedFileUrl": url_for(".download_file", key=key, _external=True)})
 

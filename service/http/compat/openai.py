@@ -29,7 +29,7 @@ from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
 from models.steps import Event, Outcome, Steps, Usage, Words
 from models.summarize.extractive import count_words
 from models.summarize.summarizer import TOKENS_A_WORD, SentenceReady, Summary, SummaryRequest
-from models.text.markup import layout
+from models.text.markup.build import read_plain
 from models.translate.sentence import separator
 from models.translate.translator import Segment, SegmentReady, Translation, TranslationRequest
 from service.http.body import read_json
@@ -461,7 +461,7 @@ class Segments:
 
     def __init__(self, request: TranslationRequest):
         self._document = request.text
-        self._runs = layout.read(request.text)
+        self._runs = read_plain(request.text)
         self._between = separator(request.target)
         self._certain: dict[int, Segment] = {}
         self._next = self._run = self._end = 0

@@ -1,0 +1,347 @@
+"""Flags facts that a translation lost, changed or made up: numbers, times, days, places, people, negations.
+
+Compares what one side surely says with all that the other may say. Does not count how often.
+"""
+
+import math
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+from babel.numbers import format_decimal
+
+from models.checks.flag import Flag, Severity
+from models.checks.language import locale_of
+from models.checks.language.dates import months_in
+from models.checks.language.entities import EntityKind, Mention, country_of, hints, name_in
+from models.checks.language.names import INFLECTING
+from models.checks.language.negation import negations, possible
+from models.checks.language.numbers import Numeral
+from models.checks.language.reading import Reading
+from models.checks.pair import Pair
+from models.text.span import Span
+
+# Numbers: what one side writes in digits, or exactly in words. The other may have it in digits or words, with
+# its own separators and multipliers, as a month's name, in Roman or Chinese numerals, or on another clock.
+
+_TOLERANCE = 1e-9
+_SMALL = 12
+_DATE_CHARACTERS = 10
+_DIGITS = re.compile(r"\d+")
+_DATE = re.compile(r"(?<![\d.])\d{1,4}([./-])\d{1,2}\1\d{2,4}(?![\d/-])")
+_ONLY_NOUGHTS = re.compile(r"0{2,}")
+_ROMAN = re.compile(
+    r"(?<!\w)(?=[VXХ]|I[IVXХ])(X{0,3}|Х{0,3})(I[XХ]|IV|V?I{0,3})(?:(?:er?|ème|º|[-‑][йеямго]+)(?!\w)|(?!\w))"
+)
+"""Takes the Cyrillic `Х` too, but no lone `I`, which is more often a word."""
+_HAN = {character: float(value) for value, character in enumerate("零一二三四五六七八九十")} | {
+    "两": 2.0,
+    "兩": 2.0,
+    "半": 0.5,
+}
+_BUDDHIST = frozenset(("th", "lo"))
+_BUDDHIST_ERA = 543
+"""The years that Thai counts more: 2564 is 2021."""
+_FIRST_YEAR, _LAST_YEAR = 1000, 2200
+_ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "Х": 10}
+
+
+def check_numbers(pair: Pair) -> Iterator[Flag]:
+    """Yield one flag for each changed number, with both places; else one for each that was lost or added."""
+    source, output = pair.source, pair.output
+    lost = _unmatched(source, _Values(output, beside=source))
+    added = _unmatched(output, _Values(source, beside=output))
+    if len(lost) == len(added):
+        for one, other in zip(lost, added, strict=True):
+            reason = f"The source has {source.at(one.span)} where this has {output.at(other.span)}."
+            yield Flag("number", other.span, reason, source=one.span)
+        return
+    for numeral in lost:
+        reason = f"The number {source.at(numeral.span)} of the source is missing."
+        yield Flag("number", output.whole, reason, source=numeral.span)
+    for numeral in added:
+        reason = f"The source has no such number as {output.at(numeral.span)}."
+        yield Flag("number", numeral.span, reason)
+
+
+class _Values:
+    """All values that a text may be said to have. `beside` is the text it is compared with."""
+
+    def __init__(self, reading: Reading, beside: Reading):
+        found = set(reading.values)
+        for numeral in reading.numerals:
+            found |= _said_otherwise(numeral, reading)
+        for date in _dates(reading.text):
+            found |= {float(int(part)) for part in _DIGITS.findall(date[0])}
+        found |= set(map(float, months_in(reading.text, reading.base_language)))
+        found |= set(_roman(reading.text))
+        found |= {_HAN[character] for character in reading.text if character in _HAN}
+        if reading.base_language in _BUDDHIST:
+            found |= {value - _BUDDHIST_ERA for value in found if value > _BUDDHIST_ERA + _FIRST_YEAR}
+        if beside.base_language in _BUDDHIST:
+            found |= {value + _BUDDHIST_ERA for value in found if _FIRST_YEAR < value < _LAST_YEAR}
+        self._sorted = sorted(found)
+
+    def has(self, value: float) -> bool:
+        near = bisect_left(self._sorted, value - _TOLERANCE * value)
+        return near < len(self._sorted) and self._sorted[near] <= value + _TOLERANCE * value
+
+    def has_hour(self, hour: float) -> bool:
+        """Return whether the text has the hour, on either clock."""
+        return any(map(self.has, (hour, hour + 12, hour - 12)))
+
+
+def _dates(text: str) -> list[re.Match[str]]:
+    return [match for match in _DATE.finditer(text) if len(match[0]) <= _DATE_CHARACTERS]
+
+
+def _parts(numeral: Numeral, reading: Reading) -> list[float]:
+    """Return the whole numbers that the numeral's digits make."""
+    return [float(int(part)) for part in _DIGITS.findall(reading.at(numeral.span))]
+
+
+def _said_otherwise(numeral: Numeral, reading: Reading) -> set[float]:
+    """Return other values for the number: the parts of a time, on either clock, or a decade's century."""
+    if numeral.kind == "time":
+        hour = numeral.value // 60
+        return {hour, (hour + 12) % 24, *_parts(numeral, reading), *_with_point(numeral)}
+    if numeral.kind == "fraction":
+        return set(_parts(numeral, reading))
+    return {numeral.value % 100, numeral.value // 100 + 1} if _is_decade(numeral.value) else set()
+
+
+def _with_point(time: Numeral) -> tuple[float, float]:
+    """Return 5.3 and 17.3 for 5.30pm, as the other language may write it."""
+    minute = time.value % 60 / 100
+    return time.value // 60 + minute, time.value // 60 % 12 + minute
+
+
+def _unmatched(reading: Reading, other: _Values) -> list[Numeral]:
+    dates = [Span(*match.span()) for match in _dates(reading.text)]
+    return [
+        numeral
+        for numeral in reading.numerals
+        if _is_exact(numeral, reading)
+        and not _stands(numeral, reading, other)
+        and not (numeral.span.is_within(dates) and all(map(other.has, _parts(numeral, reading))))
+    ]
+
+
+def _is_exact(numeral: Numeral, reading: Reading) -> bool:
+    """Return whether it is in digits, or in words but neither small (`second`) nor round (`hundreds`)."""
+    if not numeral.spelled:
+        return not _ONLY_NOUGHTS.fullmatch(reading.at(numeral.span))
+    return numeral.value > _SMALL and not math.log10(numeral.value).is_integer()
+
+
+def _stands(numeral: Numeral, reading: Reading, other: _Values) -> bool:
+    if any(map(other.has, numeral.values)):
+        return True
+    if numeral.kind == "time":
+        hour, minute = divmod(numeral.value, 60)
+        parts = other.has_hour(hour) and (minute == 0 or other.has(minute))
+        return parts or any(map(other.has, _with_point(numeral)))
+    if numeral.kind == "fraction":
+        return all(map(other.has, _parts(numeral, reading)))
+    return _is_decade(numeral.value) and other.has(numeral.value % 100)
+
+
+def _is_decade(value: float) -> bool:
+    return 1100 <= value < 2100 and value % 10 == 0
+
+
+def _roman(text: str) -> Iterator[float]:
+    for match in _ROMAN.finditer(text):
+        digits = [_ROMAN_VALUES[character] for character in match[1] + match[2]]
+        yield float(sum(-a if a < b else a for a, b in zip(digits, [*digits[1:], 0], strict=True)))
+
+
+def check_separators(pair: Pair) -> Iterator[Flag]:
+    """Yield an error for each number that is kept as it is and so means another: German 1.184 is 1,184."""
+    theirs = {pair.source.at(numeral.span): numeral for numeral in pair.source.numerals}
+    for numeral in pair.output.numerals if theirs else ():
+        written = pair.output.at(numeral.span)
+        same = theirs.get(written)
+        if same is not None and same.value != numeral.value and same.value in numeral.values:
+            means = f"{numeral.value:g} in this language and {same.value:g} in the source's"
+            yield Flag("number", numeral.span, f"{written} is {means}.", source=same.span)
+
+
+# Times of day: 2 p.m. is 14 Uhr, and 2 Uhr is at night. Compares times whose half of the day is plain: with
+# a.m. or p.m. on one side, on a clock of 24 hours on the other.
+
+_HALF, _DAY = 12, 24
+_ON_24 = re.compile(
+    r"(?<![\d.,:])(\d{1,2})"
+    r"(?:\s?h\s?\d\d|:\d\d|(?:[.:]\d\d)?\s?(?:Uhr|heures?|horas|ore|h|час(?:а|ов)?|[点點时時]))(?![a-zа-я0-9])",
+    re.IGNORECASE,
+)
+
+
+def check_times(pair: Pair) -> Iterator[Flag]:
+    """Yield an error for each time that the output has in the other half of the day."""
+    ours, theirs = pair.output, pair.source
+    if _has_24_hours(ours.base_language) and not _has_24_hours(theirs.base_language):
+        found = {int(match[1]): Span(*match.span()) for match in _ON_24.finditer(ours.text)}
+        for span, hour in _plain_times(theirs):
+            other = (hour + _HALF) % _DAY
+            if hour in found or other not in found or hour == 0 or other == 0:
+                continue
+            if not any(word in ours.text.lower() for word in _day_periods(ours.base_language)):
+                yield _flag_time(pair, span, found[other])
+    elif _has_24_hours(theirs.base_language) and not _has_24_hours(ours.base_language):
+        found = {int(match[1]): Span(*match.span()) for match in _ON_24.finditer(theirs.text)}
+        for span, hour in _plain_times(ours):
+            other = (hour + _HALF) % _DAY
+            if other in found and hour not in found and other > _HALF:
+                yield _flag_time(pair, found[other], span)
+
+
+def _plain_times(reading: Reading) -> Iterator[tuple[Span, int]]:
+    """Yield the times that say which half of the day they are in, with their hours, 0 to 23."""
+    for numeral in reading.numerals:
+        if numeral.kind == "time" and len(numeral.values) == 1:
+            yield numeral.span, int(numeral.value) // 60
+
+
+def _flag_time(pair: Pair, source: Span, output: Span) -> Flag:
+    reason = f"The source has {pair.source.at(source)}, which is not {pair.output.at(output)}."
+    return Flag("number", output, reason, source=source)
+
+
+@cache
+def _has_24_hours(language: str) -> bool:
+    locale = locale_of(language)
+    return locale is not None and "H" in locale.time_formats["short"].pattern
+
+
+@cache
+def _day_periods(language: str) -> frozenset[str]:
+    """Return the words for parts of the day, such as `nachmittags`, with which 2 Uhr may be at 14."""
+    locale = locale_of(language)
+    periods = locale.day_periods if locale is not None else {}
+    return frozenset(
+        name.lower()
+        for context in periods.values()
+        for period, name in context.get("wide", {}).items()
+        if period not in ("am", "pm")
+    )
+
+
+# Entities: a country may be named by its people, a month by its number, a government by its capital.
+
+_FLAG_KINDS: dict[EntityKind, str] = {"weekday": "date", "month": "date", "place": "place", "person": "name"}
+
+
+def check_entities(pair: Pair) -> Iterator[Flag]:
+    """Yield an error for each day, month, place or person that became another, and for a date made up.
+
+    What was lost without another in its place, or is a country that only the output names, gets a warning:
+    translators leave out what goes without saying, and add it.
+    """
+    source, output = pair.source, pair.output
+    lost = _unsupported(source, pair.source_mentions, output, pair.output_mentions)
+    added = _unsupported(output, pair.output_mentions, source, pair.source_mentions)
+    yield from _foreign_forms(pair)
+    for kind, flagged in _FLAG_KINDS.items() if lost or added else ():
+        gone = [mention for mention in lost if mention.entity.kind == kind]
+        new = [mention for mention in added if mention.entity.kind == kind]
+        changed = min(len(gone), len(new))
+        for one, other in zip(gone[:changed], new[:changed], strict=True):
+            reason = f"The source has {source.at(one.span)} where this has {output.at(other.span)}."
+            yield Flag(flagged, other.span, reason, source=one.span)
+        for mention in gone[changed:]:
+            written, name = source.at(mention.span), name_in(mention.entity, output.language)
+            hint = f", {name}," if name and name != written else ""
+            reason = f"{written}{hint} is named in the source and not here."
+            yield Flag(flagged, output.whole, reason, "warning", mention.span)
+        for mention in new[changed:]:
+            severity: Severity = "error" if flagged == "date" else "warning"
+            reason = f"The source does not name {output.at(mention.span)}."
+            yield Flag(flagged, mention.span, reason, severity)
+
+
+def _foreign_forms(pair: Pair) -> Iterator[Flag]:
+    """Yield a warning for each person whose name stands as in the source: Putin is Poutine in French."""
+    people = {m.entity: m.span for m in pair.source_mentions if m.entity.kind == "person"}
+    for person, span in people.items() if pair.across_languages else ():
+        written, name = pair.source.at(span), name_in(person, pair.output.language)
+        if name and written != name and name not in pair.output.text:
+            at = pair.output.text.find(written)
+            if at >= 0:
+                place = Span(at, at + len(written))
+                yield Flag("name", place, f"{written} is {name} in this language.", "warning", span)
+
+
+def _unsupported(own: Reading, found: list[Mention], other: Reading, others: list[Mention]) -> list[Mention]:
+    """Return what the other text does not name, nor has word for word, as in a title."""
+    if not found:
+        return []
+    known = hints(other, others)
+    text = other.text.lower()
+    kept = {written for written in {own.at(mention.span) for mention in found} if written.lower() in text}
+    return [
+        mention
+        for mention in found
+        if mention.entity not in known
+        and country_of(mention.entity) not in known
+        and own.at(mention.span) not in kept
+    ]
+
+
+_DENYING_TWICE = frozenset(("ru", "uk", "be", "pl", "cs", "sr", "bg"))
+"""Languages in which one denial takes several words: `nobody ever` is `nobody never not`."""
+
+
+def check_negation(pair: Pair) -> Iterator[Flag]:
+    """Yield a warning if the source denies more often than the output's words can.
+
+    No error: a language may turn a sentence round, as `I can't wait` becomes `j'ai hâte`.
+    """
+    denied = list(negations(pair.source))
+    if not denied or not pair.output.text.strip():
+        return
+    found = possible(pair.output)
+    if found == 0 or (found < len(denied) and pair.source.base_language not in _DENYING_TWICE):
+        reason = f"The source says “{pair.source.at(denied[0])}”"
+        reason += ", and nothing here denies." if found == 0 else " and denies more often than this."
+        yield Flag("negation", pair.output.whole, reason, "warning", denied[0])
+
+
+_LEAST_GROUPED = 10_000
+_MOST_DIGITS = 15
+"""Longer numbers are no quantities, and no float holds them."""
+
+
+def right_forms(pair: Pair, flags: Iterable[Flag]) -> Iterator[tuple[Span, str]]:
+    """Yield the place in the source, and the right form, of each fact that a flag names and that has one.
+
+    No names in languages that inflect them by case: a plain form would be wrong in most sentences.
+    """
+    source, language = pair.source, pair.output.base_language
+    wrong = {flag.source: flag.kind for flag in flags if flag.source is not None}
+    named = {span for span, kind in wrong.items() if kind in _FLAG_KINDS.values()}
+    for mention in pair.source_mentions if named and language not in INFLECTING else ():
+        start, end = mention.span
+        in_compound = "-" in (source.text[start - 1 : start], source.text[end : end + 1])  # `non-UK`
+        name = name_in(mention.entity, language)
+        if name and mention.span in named and not in_compound:
+            yield mention.span, name
+    numbers = {span for span, kind in wrong.items() if kind == "number"}
+    for numeral in source.numerals if numbers else ():
+        if numeral.span in numbers and (number := _in_digits(numeral, language)):
+            yield numeral.span, number
+
+
+def _in_digits(numeral: Numeral, language: str) -> str | None:
+    """Return a whole number in the language's digits and separators; None for any other."""
+    value = numeral.value
+    if numeral.kind != "cardinal" or numeral.multiplier != 1 or not value.is_integer():
+        return None
+    if value >= 10**_MOST_DIGITS:
+        return None
+    locale = locale_of(language)
+    if value < _LEAST_GROUPED or locale is None:
+        return str(int(value))
+    return format_decimal(int(value), locale=locale)

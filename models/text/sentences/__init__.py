@@ -1,1 +1,0 @@
-"""Ends of sentences, words and wrapped lines; sentences packed into windows. Knows no article."""

@@ -1,0 +1,193 @@
+"""Callbacks of ended jobs: each is POSTed, signed, until it is taken or was tried often enough.
+
+Several go out at a time, one to a host, so that receivers who take their time delay none but their own.
+What is being sent is known in memory only: after a kill it is still to be sent, and is sent again.
+"""
+
+import hashlib
+import hmac
+import logging
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from functools import partial
+from http.client import HTTPException
+from importlib.metadata import version
+from urllib.parse import urlsplit
+
+from models.errors import InvalidInput
+from service import outbound
+from service.errors import StoreUnavailable
+from service.job_schemas import render_job
+from service.outbound import Destination, PinnedConnection, Resolve, resolve
+from service.settings import Settings
+from service.store.jobs import Job, JobStore, PendingCallback
+
+log = logging.getLogger(__name__)
+
+WAITS_S = (5.0, 30.0, 180.0, 900.0)
+"""Between the tries; after the last of them it is given up."""
+LONGEST_SLEEP_S = 60.0
+STORE_WAIT_S = 5.0
+"""Until a store that could not be used is tried again."""
+AT_A_TIME = 8
+OF_A_CALLER = 4
+"""Of those, for the jobs of one caller."""
+POST_TIMEOUT_S = 15.0
+"""From the connection to the answer's head; a receiver that drips is cut off then."""
+SIGNATURE = "Dragoman-Signature"
+
+destination = partial(outbound.destination, field="callback")
+
+
+class Callbacks:
+    """Sends what the store has to be sent, in threads of its own once it is started."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        settings: Settings,
+        *,
+        waits_s: tuple[float, ...] = WAITS_S,
+        resolve: Resolve = resolve,
+        tls: ssl.SSLContext | None = None,
+    ):
+        self._store = store
+        self._secret = settings.callback_secret.get_secret_value() if settings.callback_secret else ""
+        self._retention_s = settings.job_retention_s
+        self._destination = partial(destination, private=settings.callback_private, resolve=resolve)
+        self._waits_s = waits_s
+        self._tls = tls
+        self._news = threading.Condition()
+        self._closing = False
+        self._sending: dict[int, PendingCallback] = {}
+        self._threads: list[threading.Thread] = []
+
+    def check(self, url: str) -> None:
+        """Raise InvalidInput for a URL that would not be called; its host is not looked up for this."""
+        if not self._secret:
+            raise InvalidInput(
+                "callbacks are disabled: set DRAGOMAN_CALLBACK_SECRET",
+                field="callback",
+                allowed="DRAGOMAN_CALLBACK_SECRET set, or no callback",
+            )
+        outbound.checked_url(url, "callback")
+
+    def look_up(self, url: str) -> None:
+        """Raise InvalidInput for a URL that leads where none may, as soon as a name server says so."""
+        self._destination(url)
+
+    def start(self) -> None:
+        """Begin sending."""
+        # Daemons: an answer that is waited for holds no stop up, and what was not told is told later.
+        for i in range(AT_A_TIME):
+            thread = threading.Thread(target=self._work, name=f"callbacks-{i}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        with self._news:
+            self._news.notify()
+
+    def close(self, timeout_s: float) -> None:
+        """Stop sending; what is not told is told after the next start."""
+        with self._news:
+            self._closing = True
+            self._news.notify_all()
+        end = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    # ------------------------------------------------------------------ the threads
+
+    def _work(self) -> None:
+        while (chosen := self._next()) is not None:
+            try:
+                if (job := self._store.callback_job(chosen.number)) is not None:
+                    self._send(job)
+            except StoreUnavailable:  # which is in the log; it stays among those being sent meanwhile
+                with self._news:
+                    self._news.wait_for(lambda: self._closing, STORE_WAIT_S)
+            finally:
+                with self._news:
+                    del self._sending[chosen.number]
+                    self._news.notify()  # its host is free, or its next try has a time
+
+    def _next(self) -> PendingCallback | None:
+        """Wait for the callback to send next, which this thread then has to itself; None when all is over."""
+        with self._news:
+            while not self._closing:
+                try:
+                    now = time.time()
+                    if (chosen := self._chosen(now)) is not None:
+                        self._sending[chosen.number] = chosen
+                        return chosen
+                    due = self._store.next_callback_due(now)
+                    sleep_s = LONGEST_SLEEP_S if due is None else due - time.time()
+                except StoreUnavailable:
+                    sleep_s = STORE_WAIT_S
+                self._news.wait(min(max(0.0, sleep_s), LONGEST_SLEEP_S))
+        return None
+
+    def _chosen(self, now: float) -> PendingCallback | None:
+        """The one due longest, of the caller with fewest under way, to a host that nothing is sent to now."""
+        hosts = {urlsplit(each.url).hostname for each in self._sending.values()}
+        under_way = Counter(each.caller for each in self._sending.values())
+        free = (
+            each
+            for each in self._store.due_callbacks(now)
+            if each.number not in self._sending
+            and under_way[each.caller] < OF_A_CALLER
+            and urlsplit(each.url).hostname not in hosts
+        )
+        return min(free, key=lambda each: under_way[each.caller], default=None)
+
+    def _send(self, job: Job) -> None:
+        try:
+            failure = self._try(job)
+        except InvalidInput as error:
+            failure = error.message
+        except (OSError, HTTPException) as error:
+            failure = f"{type(error).__name__}: {error}"
+        except Exception as error:
+            log.exception("the callback of job %s failed", job.id)
+            failure = repr(error)
+        if failure is None:
+            self._store.callback_tried(job, "delivered")
+            return
+        log.warning("the callback of job %s failed: %s", job.id, failure)
+        if job.callback_tries < len(self._waits_s):
+            self._store.callback_tried(job, "pending", time.time() + self._waits_s[job.callback_tries])
+        else:
+            self._store.callback_tried(job, "failed")
+
+    def _try(self, job: Job) -> str | None:
+        """Send it; return why it was not taken, or None."""
+        body = render_job(job, self._retention_s).model_dump_json().encode()
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": f"dragoman/{version('dragoman')}",
+            SIGNATURE: sign(self._secret, int(time.time()), body),
+        }
+        status = post(self._destination(job.callback or ""), body, headers, self._tls)
+        return None if 200 <= status < 300 else f"it was answered with {status}"
+
+
+def sign(secret: str, timestamp: int, body: bytes) -> str:
+    """Return the header `Dragoman-Signature`: HMAC-SHA256 of `TIMESTAMP.BODY`, in hexadecimal."""
+    digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={timestamp},v1={digest}"
+
+
+def post(to: Destination, body: bytes, headers: Mapping[str, str], tls: ssl.SSLContext | None = None) -> int:
+    """POST the body; return the answer's status. Raises OSError and http.client's exceptions."""
+    connection = PinnedConnection(to, tls)
+    try:
+        with connection.cut_off_after(POST_TIMEOUT_S):
+            connection.request("POST", to.path, body, dict(headers))
+            return connection.getresponse().status
+    finally:
+        connection.close()

@@ -1,0 +1,205 @@
+"""The quotas of each caller: requests by a rate, and characters of text by the day.
+
+Who the caller is was settled before (`auth.py`). Counts are kept in what the workers share, or wherever the
+storage's URL says. A day is one of UTC.
+"""
+
+import itertools
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import Flask, Response, g, request
+from flask_limiter import ApplicationLimit, Limiter
+from limits import RateLimitItemPerDay
+from limits.errors import ConfigurationError
+from limits.storage import Storage
+
+from models.errors import InvalidInput
+from service.errors import CharactersSpent, StoreUnavailable
+from service.shared import SharedState
+
+UNLIMITED = 1_000_000_000_000
+"""Characters a day, where there is no limit; DeepL tells its own clients the same number."""
+
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods of requests that no rate counts ..."""
+WORK_BY_GET = frozenset({"deepl.translate"})
+"""... but for these, which do a text's work."""
+READING_BY_POST = frozenset({"deepl.document_status", "deepl.document_result"})
+"""As DeepL's clients ask, every few seconds, how a document stands."""
+
+SCHEME = "memory"
+"""What the settings call it; `limits` has another storage of this name, which knows one process."""
+SHARED_SCHEME = "dragoman"
+_ADD = """
+INSERT INTO used (key, amount, expires) VALUES (:key, :amount, :now + :expiry)
+ON CONFLICT (key) DO UPDATE SET
+    amount = iif(expires <= :now, excluded.amount, amount + excluded.amount),
+    expires = iif(expires <= :now, excluded.expires, expires)
+RETURNING amount
+"""
+_SWEEP_EVERY = 1000
+
+_DAY = RateLimitItemPerDay(UNLIMITED, namespace="characters")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever sent the request, for as long as it lasts in `g.caller`."""
+
+    name: str
+    """The name that their use is counted under; neither a key nor an address."""
+    rate: str | None
+    daily_characters: int | None
+
+
+class Quotas:
+    """Counts what callers use, and refuses what is too much.
+
+    `storage` is a URL as `limits` reads it, but that `memory://` is `shared`.
+    """
+
+    def __init__(self, storage: str, shared: SharedState | None = None):
+        options: dict[str, Any] = {"wrap_exceptions": True}
+        if storage.startswith(f"{SCHEME}:"):
+            storage, options["shared"] = f"{SHARED_SCHEME}://", shared or SharedState()
+        self._limiter = Limiter(
+            lambda: _caller().name,
+            application_limits=[
+                ApplicationLimit(lambda: _caller().rate or "", error_message=_too_many_requests)
+            ],
+            strategy="fixed-window",
+            storage_uri=storage,
+            storage_options=options,
+        )
+        self._limiter.request_filter(lambda: not _has_a_rate())
+
+    def install(self, app: Flask) -> None:
+        """To be called after the callers are made known. Raises InvalidInput for a storage not to be had."""
+        try:
+            self._limiter.init_app(app)
+        except ConfigurationError as error:  # without its words, since URLs hold passwords
+            raise InvalidInput(
+                "the storage cannot be had: it is unknown, or its package is missing",
+                field="limits_storage",
+                allowed="memory://, or redis://... with dragoman[redis]",
+            ) from error
+        self._storage = self._limiter.storage
+        app.after_request(self._finish)
+
+    def charge(self, texts: Iterable[str | None]) -> None:
+        """Count the characters that the caller gives to read. Raises CharactersSpent, counting nothing.
+
+        They are given back if the answer is an error that the caller isn't to blame for, and not where he
+        went away: the work was begun.
+        """
+        characters = sum(len(text) for text in texts if text)
+        caller, day = _caller(), _today()
+        # Counted first: of two requests at once, of any worker, only one finds the last characters there.
+        left = (caller.daily_characters or UNLIMITED) - self._count(caller, day, characters)
+        if left < 0:
+            self._count(caller, day, -characters)
+            raise CharactersSpent(
+                f"the request has {characters} characters, and of today's {caller.daily_characters} "
+                f"{max(0, left + characters)} are left",
+                retry_after_s=_until_tomorrow_s(),
+            )
+        g.charged = (day, characters)
+
+    def usage(self) -> tuple[int, int | None]:
+        """The caller's characters today, and how many there are for a day; None where that is no matter."""
+        caller = _caller()
+        return self._used(caller, _today()), caller.daily_characters
+
+    # ------------------------------------------------------------------ inside
+
+    def _used(self, caller: Caller, day: str) -> int:
+        return self._storage.get(_DAY.key_for(caller.name, day))
+
+    def _count(self, caller: Caller, day: str, characters: int) -> int:
+        """Add to the caller's characters of the day, and return how many there are."""
+        return self._storage.incr(_DAY.key_for(caller.name, day), _DAY.get_expiry(), characters)
+
+    def _finish(self, response: Response) -> Response:
+        if (limit := self._limiter.current_limit) is not None:
+            reset_s = str(max(1, math.ceil(limit.reset_at - time.time())))
+            response.headers["RateLimit-Limit"] = str(limit.limit.amount)
+            response.headers["RateLimit-Remaining"] = str(limit.remaining)
+            response.headers["RateLimit-Reset"] = reset_s
+            if limit.breached:
+                response.headers["Retry-After"] = reset_s
+        if g.get("charged") and (response.status_code == 429 or response.status_code >= 500):
+            day, characters = g.pop("charged")
+            self._count(_caller(), day, -characters)
+        return response
+
+
+def _caller() -> Caller:
+    caller: Caller = g.caller
+    return caller
+
+
+def _has_a_rate() -> bool:
+    caller: Caller | None = g.get("caller")
+    if caller is None or caller.rate is None:
+        return False
+    if request.endpoint in READING_BY_POST:
+        return False
+    return request.method not in READING or request.endpoint in WORK_BY_GET
+
+
+def _too_many_requests() -> str:
+    return f"more requests than {_caller().rate}"
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def _until_tomorrow_s() -> float:
+    now = datetime.now(UTC)
+    tomorrow = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return (tomorrow - now).total_seconds()
+
+
+class SharedCounts(Storage):
+    """Counts with an end. Each call is one statement, and so whole beside those of other workers."""
+
+    STORAGE_SCHEME: list[str] | None = [SHARED_SCHEME]  # noqa: RUF012 - as `limits` declares it
+
+    def __init__(self, uri: str | None = None, *, shared: SharedState, wrap_exceptions: bool = False):
+        super().__init__(uri, wrap_exceptions)
+        self._shared = shared
+        self._calls = itertools.count()
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return StoreUnavailable
+
+    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        now = time.time()
+        if not next(self._calls) % _SWEEP_EVERY:
+            self._shared.change("DELETE FROM used WHERE expires <= :now", now=now)
+        return int(self._shared.rows(_ADD, key=key, amount=amount, now=now, expiry=expiry)[0][0])
+
+    def get(self, key: str) -> int:
+        query = "SELECT amount FROM used WHERE key = :key AND expires > :now"
+        rows = self._shared.rows(query, key=key, now=time.time())
+        return int(rows[0][0]) if rows else 0
+
+    def get_expiry(self, key: str) -> float:
+        rows = self._shared.rows("SELECT expires FROM used WHERE key = :key", key=key)
+        return float(rows[0][0]) if rows else time.time()
+
+    def check(self) -> bool:
+        return True
+
+    def reset(self) -> int | None:
+        return self._shared.change("DELETE FROM used")
+
+    def clear(self, key: str) -> None:
+        self._shared.change("DELETE FROM used WHERE key = :key", key=key)

@@ -1,1 +1,0 @@
-"""Work that is taken now and fetched later: kept in SQLite, done in the background. Knows no Flask."""

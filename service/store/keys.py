@@ -1,0 +1,172 @@
+"""API keys, kept in SQLite: whose they are, and what each may use. Of a key itself only its hash is kept.
+
+A key is 32 random bytes, so that a plain SHA-256 of it cannot be searched for.
+"""
+
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from models.errors import InvalidInput
+from service.errors import RevokedKey, UnknownKey
+from service.rate import checked_rate
+from service.store.database import Database
+
+FILE = "keys.sqlite"
+START = "drg_"
+SHOWN = len(START) + 6
+"""Characters of a key that are kept and shown, so that its holder can tell it from others."""
+LONGEST_NAME = 200
+
+FRESH_S = 2.0
+"""The time for which what was read is taken for true: a key revoked by another process works no longer."""
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS key (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    created TEXT NOT NULL,
+    revoked TEXT,
+    rate TEXT,
+    daily_characters INTEGER
+);
+CREATE TABLE IF NOT EXISTS admin (
+    id TEXT PRIMARY KEY REFERENCES key (id)
+);
+"""
+_COLUMNS = "id, name, prefix, created, revoked, rate, daily_characters"
+_IS_ADMIN = "EXISTS (SELECT 1 FROM admin WHERE admin.id = key.id)"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key as it is kept."""
+
+    id: str
+    name: str
+    prefix: str
+    created: datetime
+    revoked: datetime | None
+    rate: str | None
+    """Its own, such as `60/minute`; None where the settings' counts."""
+    daily_characters: int | None
+    admin: bool = False
+    """True if it may have the server fetch models."""
+
+
+class Keys:
+    """The keys in a folder's file, which is made with the first key. It may be shared."""
+
+    def __init__(self, folder: Path):
+        self._file = folder / FILE
+        self._database = Database(self._file, "the keys", _TABLE)
+        self._lock = threading.Lock()
+        self._read_at = -FRESH_S
+        self._known: list[tuple[bytes, Key]] = []
+
+    def create(
+        self,
+        name: str,
+        *,
+        rate: str | None = None,
+        daily_characters: int | None = None,
+        admin: bool = False,
+    ) -> tuple[Key, str]:
+        """Make a key; returns what is known of it, and the key itself, which cannot be had again."""
+        name = _checked(name)
+        if daily_characters is not None and daily_characters < 1:
+            raise InvalidInput(
+                f"{daily_characters} characters a day", field="daily_characters", allowed="1 or more"
+            )
+        rate = None if rate is None else checked_rate(rate)
+        secret = START + secrets.token_urlsafe(32)
+        now = datetime.now(UTC)
+        key = Key(secrets.token_hex(4), name, secret[:SHOWN], now, None, rate, daily_characters, admin)
+        with self._database.transaction() as db:
+            db.execute(
+                f"INSERT INTO key (hash, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
+                (_hash(secret), key.id, name, key.prefix, now.isoformat(), None, rate, daily_characters),
+            )
+            if admin:
+                db.execute("INSERT INTO admin (id) VALUES (?)", (key.id,))
+        self._read_at = -FRESH_S
+        return key, secret
+
+    def all(self) -> list[Key]:
+        """All keys, those revoked among them, the oldest first."""
+        return [key for _, key in self._read()]
+
+    def revoke(self, key_id: str) -> Key:
+        """Take a key back; one that is revoked already stays as it is. Raises InvalidInput."""
+        now = datetime.now(UTC)
+        known = {key.id: key for key in self.all()}
+        if key_id not in known:
+            raise InvalidInput(
+                f"no key has the id {key_id[:100]!r}", field="ID", allowed="one that `keys list` shows"
+            )
+        with self._database.transaction() as db:
+            revoked = "UPDATE key SET revoked = ? WHERE id = ? AND revoked IS NULL"
+            db.execute(revoked, (now.isoformat(), key_id))
+        self._read_at = -FRESH_S
+        return replace(known[key_id], revoked=known[key_id].revoked or now)
+
+    def find(self, secret: str) -> Key:
+        """The key itself, as someone sent it -> what is known of it. Raises UnknownKey or RevokedKey."""
+        given = _hash(secret)
+        found = [key for kept, key in self._recent() if hmac.compare_digest(kept, given)]
+        if not found:
+            raise UnknownKey("the API key is not one of this service's")
+        if found[0].revoked is not None:
+            raise RevokedKey("the API key was revoked")
+        return found[0]
+
+    def any(self) -> bool:
+        """Return True if a key was ever made here."""
+        return bool(self._recent())
+
+    # ------------------------------------------------------------------ inside
+
+    def _recent(self) -> list[tuple[bytes, Key]]:
+        with self._lock:
+            if time.monotonic() - self._read_at >= FRESH_S:
+                self._known = self._read()
+                self._read_at = time.monotonic()
+            return self._known
+
+    def _read(self) -> list[tuple[bytes, Key]]:
+        if not self._file.exists():
+            return []
+        with self._database.transaction(write=False) as db:
+            return [
+                (row[0], _key(row[1:]))
+                for row in db.execute(f"SELECT hash, {_COLUMNS}, {_IS_ADMIN} FROM key ORDER BY created, id")  # noqa: S608
+            ]
+
+
+def _key(row: tuple[str, str, str, str, str | None, str | None, int | None, int]) -> Key:
+    key_id, name, prefix, created, revoked, rate, daily_characters, admin = row
+    ended = None if revoked is None else datetime.fromisoformat(revoked)
+    made = datetime.fromisoformat(created)
+    return Key(key_id, name, prefix, made, ended, rate, daily_characters, bool(admin))
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def _checked(name: str) -> str:
+    name = name.strip()
+    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
+        raise InvalidInput(
+            f"{name[:100]!r} is no name for a key",
+            field="NAME",
+            allowed=f"1 to {LONGEST_NAME} characters, in one line",
+        )
+    return name

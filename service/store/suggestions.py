@@ -1,0 +1,80 @@
+"""Better translations that people sent in: one JSON line each, for whoever looks after the service.
+
+The file is never turned over: an older part would have to be thrown away unread, or pile up. It has an end,
+and so has what it takes of one caller; what is over is refused, and whoever moves the file away makes room.
+"""
+
+import fcntl
+import json
+import logging
+import os
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+from models.errors import InvalidInput
+from service.errors import StoreUnavailable
+from service.store.database import private
+
+log = logging.getLogger(__name__)
+
+MAX_BYTES = 32 << 20
+CALLER_BYTES = 1 << 20
+"""Of one caller, in the file as it is: 32 of them fill it."""
+
+
+class Suggestions:
+    """Appends to one file, up to MAX_BYTES. Threads may share it, and processes the file."""
+
+    def __init__(self, file: Path):
+        self._file = file
+        self._counted: tuple[int, int] | None = None
+        """The file's inode and size when `_bytes` was true of it."""
+        self._bytes: Counter[str] = Counter()
+
+    def add(self, *, text: str, translation: str, source: str, target: str, caller: str = "") -> None:
+        """Keep a suggestion, with a caller's name that is neither a key nor an address.
+
+        Raises InvalidInput when the file, or the caller's part of it, is full, and StoreUnavailable.
+        """
+        made = datetime.now(UTC).isoformat(timespec="seconds")
+        fields = {"source": source, "target": target, "text": text, "translation": translation, "sent": made}
+        line = (json.dumps(fields | {"caller": caller}, ensure_ascii=False) + "\n").encode()
+        try:
+            self._append(line, caller)
+        except OSError as error:
+            raise StoreUnavailable("the suggestions", self._file, error) from error
+
+    def _append(self, line: bytes, caller: str) -> None:
+        private(self._file)
+        with self._file.open("ab") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)  # threads, and other processes; closing it ends that
+            self._count(stream.fileno())
+            if self._bytes[caller] + len(line) > CALLER_BYTES:
+                raise InvalidInput(
+                    f"of this caller {self._bytes[caller]} bytes of suggestions wait to be read",
+                    field="s",
+                    allowed=f"at most {CALLER_BYTES} bytes",
+                )
+            if stream.tell() + len(line) > MAX_BYTES:
+                log.error("%s is full: suggestions are refused until it is moved away", self._file)
+                raise InvalidInput("no more suggestions are kept: the file is full", field="s")
+            stream.write(line)
+            stream.flush()
+            self._bytes[caller] += len(line)
+            stat = os.fstat(stream.fileno())
+            self._counted = stat.st_ino, stat.st_size
+
+    def _count(self, descriptor: int) -> None:
+        """Count what is there by callers, unless the file is as it was left."""
+        stat = os.fstat(descriptor)
+        if self._counted == (stat.st_ino, stat.st_size):
+            return
+        self._bytes.clear()
+        with self._file.open("rb") as lines:
+            for line in lines:
+                try:
+                    self._bytes[str(json.loads(line).get("caller", ""))] += len(line)
+                except (ValueError, AttributeError):
+                    continue  # not one of ours
+        self._counted = stat.st_ino, stat.st_size

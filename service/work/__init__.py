@@ -1,1 +1,0 @@
-"""Work of any kind: its plan, and how the outputs of engines are kept. Knows no Flask."""

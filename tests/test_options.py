@@ -35,7 +35,7 @@ from service.cli.check import check
 from service.cli.main import cli
 from service.cli.serve import runner
 from service.cli.session import Session
-from service.cli.source import PACKED
+from service.cli.inputs import PACKED
 from service.cli.text import summarize, translate
 from service.documents.formats import SUFFIXES
 from service.errors import TooLong, TooManyTexts

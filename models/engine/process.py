@@ -113,7 +113,7 @@ class Unloaded(NamedTuple):
     name: str
 
 
-class Token(NamedTuple):
+class NextToken(NamedTuple):
     """The next token of a generation that streams."""
 
     number: int
@@ -328,7 +328,7 @@ class EngineClient:
                 for sent in self._take_sent(ended):
                     result = ended[sent.number]
                     sent.answer(result if isinstance(result, Exception) else to_output(result))
-            case Token(number, token_id):
+            case NextToken(number, token_id):
                 streaming = self._sent.get(number)
                 if streaming is not None and streaming.on_token is not None:
                     streaming.on_token(token_id)
@@ -676,7 +676,7 @@ class _User:
             self._give(message, shared, engine)
 
     def _give(self, message: Submission, shared: _SharedEngine, engine: Engine) -> None:
-        generations = to_generations(message, lambda number: lambda token: self.send(Token(number, token)))
+        generations = to_generations(message, lambda number: lambda token: self.send(NextToken(number, token)))
         numbers = [number for number, *_ in message.generations]
         try:
             futures = engine.submit(generations, wait=True)

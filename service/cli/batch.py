@@ -17,7 +17,7 @@ from service.batch.remote import scheme_of, shown
 from service.cli.batch_options import BatchOptions, batch_options, check, split
 from service.cli.options import TaskCommand, task_options
 from service.cli.session import Session, count, note, write_json
-from service.cli.source import tells_formats
+from service.cli.inputs import tells_formats
 
 if TYPE_CHECKING:
     from models.better import Betters

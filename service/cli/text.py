@@ -10,7 +10,7 @@ import click
 
 from service.cli.options import TaskCommand, task_options
 from service.cli.session import INTERRUPTED, Session, count, note, write
-from service.cli.source import ALLOW_PRIVATE, FILE, Source, read, tells_formats
+from service.cli.inputs import ALLOW_PRIVATE, FILE, Input, read, tells_formats
 from service.documents.formats import BINARY, COMMENTED
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def _is_document(output: Path | None) -> bool:
     return output is not None and output.suffix.lower() in BINARY
 
 
-def _check_document(output: Path, source: Source, options: dict[str, Any], mark: bool) -> None:
+def _check_document(output: Path, source: Input, options: dict[str, Any], mark: bool) -> None:
     """Raise click.UsageError if no document of this kind can come of it."""
     suffix = output.suffix.lower()
     if source.suffix != suffix or options["format"] or options["article"]:
@@ -252,14 +252,14 @@ def _put(text: str, output: Path | None) -> None:
         output.write_bytes(text.encode() + (b"" if text.endswith("\n") else b"\n"))
 
 
-def _put_document(source: Source, file: "File", output: Path | None) -> None:
+def _put_document(source: Input, file: "File", output: Path | None) -> None:
     """Write the file; of a document that no terminal shows and that is not to be one, its text."""
     if file.suffix not in BINARY:
         _put(file.data.decode(), output)
     elif output is not None and _is_document(output):
         output.write_bytes(file.data)
     else:
-        _put(Source(f"translation{file.suffix}", file.data, source.settings).words(), output)
+        _put(Input(f"translation{file.suffix}", file.data, source.settings).words(), output)
 
 
 def _tell(

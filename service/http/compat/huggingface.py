@@ -41,7 +41,7 @@ _PAIR = re.compile(r"translation_([\w-]{1,40}?)_to_([\w-]{1,40})")
 """Bounded, since otherwise a path of many `_to_` is tried at each of them."""
 
 
-class Generate(ClientFields, strict=True):
+class GenerateFields(ClientFields, strict=True):
     """Limits of the output, in tokens."""
 
     max_length: int | None = Field(None, ge=1)
@@ -60,15 +60,15 @@ class Generate(ClientFields, strict=True):
         return max((n for n in (self.min_length, self.min_new_tokens) if n is not None), default=None)
 
 
-class Parameters(Generate):
+class Parameters(GenerateFields):
     """The client's `parameters`; `truncation` changes nothing, as nothing is ever cut."""
 
-    generate_parameters: Generate | None = None
+    generate_parameters: GenerateFields | None = None
     src_lang: LanguageCode | None = None
     tgt_lang: LanguageCode | None = None
 
     @property
-    def generate(self) -> Generate:
+    def generate(self) -> GenerateFields:
         """The lengths asked for, wherever they stand."""
         return self.generate_parameters or self
 

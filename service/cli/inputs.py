@@ -69,7 +69,7 @@ def tells_formats(command: C) -> C:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Input:
     """What an argument stands for: its bytes, and a file's name, whose suffix says what they are."""
 
     name: str
@@ -156,16 +156,16 @@ class Source:
         return Children(most=1).run(function, self.name, self.data, *given, field="file", timeout_s=timeout_s)
 
 
-def read(argument: str, settings: "Settings", *, allow_private: bool) -> Source:
+def read(argument: str, settings: "Settings", *, allow_private: bool) -> Input:
     """Return what the argument stands for. Raises InvalidInput and DragomanError, and OSError."""
     if argument == "-":
-        return Source("standard input", sys.stdin.buffer.read(), settings)
+        return Input("standard input", sys.stdin.buffer.read(), settings)
     if _is_address(argument):
         name, data = fetch(argument, private=allow_private)
-        return Source(name, data, settings, address=True)
+        return Input(name, data, settings, address=True)
     if _is_words(argument):
-        return Source("the words", argument.encode("utf-8", "surrogateescape"), settings)
-    return Source(argument, Path(argument).read_bytes(), settings)
+        return Input("the words", argument.encode("utf-8", "surrogateescape"), settings)
+    return Input(argument, Path(argument).read_bytes(), settings)
 
 
 def _is_address(argument: object) -> bool:

@@ -40,8 +40,8 @@ from models.cooperative import finish
 from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loaded import EntailmentModel
-from models.loading import Store
 from models.pool import ModelPool
+from models.store import Store
 from service.settings import Settings
 
 Flags = list[tuple[int, int]]

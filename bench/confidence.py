@@ -38,8 +38,8 @@ from models.cooperative import finish
 from models.driver import run_all
 from models.engine_choice import EngineMaker
 from models.languages import Languages
-from models.loading import Store
 from models.pool import ModelPool
+from models.store import Store
 from models.translate.confidence import Coefficients, coefficients, signs_of
 from models.translate.route import Router
 from models.translate.sentence import Candidate, SentenceTranslator, Source

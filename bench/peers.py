@@ -63,7 +63,7 @@ class Models:
         """Return the folder of int8 weights that Dragoman makes of it."""
         from models.catalog import Catalog
         from models.languages import Languages
-        from models.loading import Store
+        from models.store import Store
 
         self.transformers(num_beams)
         fields = 'family = "marian"\ntasks = ["translate"]\nlanguages = ["en", "fr"]\n'

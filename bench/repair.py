@@ -26,9 +26,9 @@ from models.checks.language.reading import Reading
 from models.driver import run, run_all
 from models.engine_choice import EngineMaker
 from models.languages import Languages
-from models.loading import Store
 from models.pool import ModelPool
 from models.steps import Event
+from models.store import Store
 from models.translate.route import Router
 from models.translate.sentence import Candidate, Sentence, SentenceTranslator, Source
 

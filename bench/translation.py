@@ -20,9 +20,9 @@ from models.catalog import Catalog
 from models.driver import run, stream
 from models.engine_choice import EngineMaker
 from models.languages import Languages
-from models.loading import Store
 from models.pool import ModelPool
 from models.steps import Event
+from models.store import Store
 from models.text.detect import LanguageDetector
 from models.translate.translator import Segment, SegmentReady, TranslationRequest, Translator
 

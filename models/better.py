@@ -16,13 +16,11 @@ from functools import partial
 from pathlib import Path
 
 from models import cpu, hub
-from models.catalog import Catalog
-from models.entry import ModelEntry
+from models.catalog import CONVERSION_BYTES, INT8_BYTES, Catalog, ModelEntry
 from models.errors import DragomanError, ModelUnavailable
 from models.hub import RepositoryNotFound
-from models.loading import Store
 from models.pool import ModelPool
-from models.sets import CONVERSION_BYTES, INT8_BYTES
+from models.store import Store
 
 log = logging.getLogger(__name__)
 

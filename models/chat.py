@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from models.catalog import ModelEntry
 from models.codec import InstructCodec, Purpose
 from models.engine.protocol import Generation, Output
-from models.entry import ModelEntry
 from models.errors import InvalidInput
 from models.loaded import TextModel
 from models.pool import ModelPool

@@ -12,8 +12,8 @@ from typing import Any
 
 from jinja2 import TemplateError
 
+from models.catalog import ModelEntry, Task
 from models.engine.protocol import Decoding
-from models.entry import ModelEntry, Task
 from models.errors import InvalidInput, ModelUnavailable, UnsupportedLanguage
 from models.families import FAMILIES, Feed
 from models.languages import Languages

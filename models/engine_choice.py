@@ -4,15 +4,15 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from models.catalog import ModelEntry
 from models.codec import base_decoding
 from models.engine.batching import Backend, BatchingEngine
 from models.engine.gpu import Card, Verdicts, has_cuda, look, parameters_in, subject
 from models.engine.protocol import BatchRecord, Engine
-from models.entry import ModelEntry
 from models.errors import DragomanError, EngineFailed, ModelUnavailable, NotConvertible
 from models.families import FAMILIES
 from models.freed import close_soon, give_back_cuda
-from models.loading import Store
+from models.store import Store
 
 if TYPE_CHECKING:
     from models.engine.native import NativeEngine

@@ -5,6 +5,7 @@ weights with their SHA-256 after, and puts each error into a line. Knows no cata
 """
 
 import errno
+import hashlib
 import logging
 import re
 import shutil
@@ -19,7 +20,6 @@ from typing import Any
 from filelock import FileLock
 
 from models.errors import DragomanError, ModelUnavailable
-from models.packaged import digest
 
 log = logging.getLogger(__name__)
 
@@ -283,3 +283,13 @@ def _told(repository: str, error: Exception) -> str:
     if "Consistency check failed" in str(error):
         return f"{repository}: a file does not have the size that the hub names; try again"
     return f"{repository} is not in the cache, and the model hub cannot be reached, or the connection broke"
+
+
+def digest(parts: list[Path]) -> str:
+    """SHA-256, in hexadecimal, of the parts one after another."""
+    hasher = hashlib.sha256()
+    for part in parts:
+        with part.open("rb") as file:
+            while block := file.read(1 << 20):
+                hasher.update(block)
+    return hasher.hexdigest()

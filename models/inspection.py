@@ -13,19 +13,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from models import packaged
+from models.catalog import ModelEntry
 from models.codec import Codec, Purpose, codec_of
+from models.convert import named
 from models.engine.protocol import Decoding
 from models.entailment import JUDGES
-from models.entry import ModelEntry
 from models.errors import EngineFailed, ModelUnavailable, UnsupportedLanguage
 from models.families import FAMILIES, ModelFamily
 from models.gguf import metadata
-from models.hf_import import named
 from models.languages import Languages
 from models.llama_server import require_package
-from models.loading import Store
 from models.server_model import ServerCodec, conversation, listed
+from models.store import Store, sources
 from models.summarize.encoder import SentenceEncoder
 
 MOST_UNKNOWN = 0.15
@@ -423,8 +422,8 @@ def _files(entry: ModelEntry, folder: Path | None) -> dict[str, int]:
     if folder is not None:
         paths = sorted(path for path in folder.iterdir() if path.is_file())
     else:
-        sources = packaged.sources(entry.package).values() if entry.package is not None else ()
-        paths = [part for parts in sources for part in parts if part.is_file()]
+        held = sources(entry.package).values() if entry.package is not None else ()
+        paths = [part for parts in held for part in parts if part.is_file()]
     return {path.name: path.stat().st_size for path in paths}
 
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from models.catalog import ModelEntry
 from models.codec import Codec
 from models.engine.protocol import Engine
 from models.entailment import Entailment
-from models.entry import ModelEntry
 from models.summarize.encoder import SentenceEncoder
 
 

@@ -8,22 +8,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from models.catalog import Catalog
+from models.catalog import Catalog, ModelEntry
 from models.codec import codec_of
+from models.convert import without_paths
 from models.engine.protocol import Engine, EngineStats
 from models.entailment import JUDGES
-from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.families import FAMILIES
 from models.freed import give_back
-from models.hf_import import without_paths
 from models.hub import Tell
 from models.inspection import require_fit
 from models.languages import Languages
 from models.load_progress import READY, Board, Loading
 from models.loaded import EntailmentModel, ExtractiveModel, Model, TextModel
-from models.loading import Store
 from models.server_model import ServerCodec, in_characters
+from models.store import Store
 from models.summarize.encoder import encoder_of
 
 log = logging.getLogger(__name__)

@@ -23,9 +23,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
+from models.catalog import ModelEntry, Task
 from models.codec import Codec, Purpose, with_facts
 from models.engine.protocol import LATE, Decoding, EngineStats, Generation, Output, settle
-from models.entry import ModelEntry, Task
 from models.errors import (
     DeadlineExceeded,
     DragomanError,

@@ -8,8 +8,8 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from models.catalog import ModelEntry
 from models.engine.protocol import Engine, Generation, Output
-from models.entry import ModelEntry
 from models.errors import DeadlineExceeded, ModelLoading
 
 if TYPE_CHECKING:

@@ -17,13 +17,13 @@ from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
+from models.catalog import ModelEntry
 from models.engine.gpu import Verdicts
 from models.engine.process import EngineClient, EngineServer, prepare_process
 from models.engine.protocol import BatchRecord, Engine
 from models.engine_choice import EngineMaker
-from models.entry import ModelEntry
 from models.errors import EngineFailed
-from models.loading import Store
+from models.store import Store
 from service.children import shorten_socket_paths
 from service.engine_supervisor import EngineSupervisor, connect
 from service.log import configure_log

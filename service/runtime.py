@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from models.better import BetterModels, Betters
-from models.catalog import Catalog
+from models.catalog import Catalog, ModelEntry, load_sets
 from models.checker import Checker
 from models.driver import CancelToken, run_all
 from models.engine.protocol import BatchRecord
-from models.entry import ModelEntry
 from models.errors import InvalidInput, ModelUnavailable
 from models.languages import Languages
-from models.loading import Store
 from models.pool import ModelPool
-from models.sets import load_sets
 from models.steps import Outcome, Steps
+from models.store import Store
 from models.summarize.summarizer import Summarizer
 from models.text.article.html_article import read_page
 from models.text.detect import LanguageDetector

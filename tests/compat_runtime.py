@@ -14,18 +14,18 @@ from typing import Any, cast
 from fake_pool import FakePool
 
 from models.better import BetterModels, Betters
+from models.catalog import ModelEntry
 from models.checker import Checker
 from models.driver import CancelToken, run_all
 from models.engine.protocol import EngineStats
-from models.entry import ModelEntry
 from models.languages import Languages
-from models.loading import Store
 from models.steps import Outcome
+from models.store import Store
 from models.summarize.summarizer import Summarizer
 from models.text.detect import LanguageDetector
 from models.translate.translator import Translator
 from service.children import Children
-from service.http import keepalive
+from service.http import disconnect
 from service.http.server import Server
 from service.log import configure_log
 from service.settings import Settings
@@ -121,8 +121,8 @@ def settings(**given: Any) -> Settings:
 def main() -> None:
     given = json.loads(sys.argv[1])
     del given["closed"]
-    keepalive.FIRST_S = given.pop("first_s", keepalive.FIRST_S)
-    keepalive.EVERY_S = given.pop("every_s", keepalive.EVERY_S)
+    disconnect.FIRST_S = given.pop("first_s", disconnect.FIRST_S)
+    disconnect.EVERY_S = given.pop("every_s", disconnect.EVERY_S)
     logging.getLogger().addHandler(logging.NullHandler())
     configure_log()
     Server(settings(**given), lambda settings, on_batch: CompatRuntime(settings)).run()

@@ -19,10 +19,9 @@ import tiny_models
 from compat_server import CompatServer
 from hub import Hub, point_here
 
-from models.catalog import Catalog
-from models.entry import ModelEntry
+from models.catalog import Catalog, ModelEntry
 from models.languages import Languages
-from models.loading import Store
+from models.store import Store
 
 
 @pytest.fixture(scope="session")

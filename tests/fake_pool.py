@@ -13,17 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from models.catalog import Catalog
+from models.catalog import Catalog, ModelEntry
 from models.codec import Codec, Purpose
 from models.engine.protocol import Decoding, EngineStats, Generation, Output
-from models.entry import ModelEntry
 from models.errors import EngineFailed
 from models.hub import RepositoryNotFound
 from models.languages import Languages
 from models.load_progress import Board
 from models.loaded import TextModel
-from models.loading import Store
 from models.pool import ModelPool
+from models.store import Store
 
 CHARACTERS_A_TOKEN = 5
 """What real tokens have, about: limits that are counted in tokens are meant so."""

@@ -19,10 +19,9 @@ from worker_servers import until
 
 from models import better
 from models.better import BetterModels, Choice
-from models.catalog import Catalog
+from models.catalog import Catalog, load_sets
 from models.languages import Languages
-from models.loading import Store
-from models.sets import load_sets
+from models.store import Store
 from models.translate.translator import TranslationRequest
 from service import long_texts
 from service.cli.machine import advice

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from models.catalog import Catalog
+from models.catalog import ELSEWHERE, Catalog, EntryDecoding
 from models.engine.protocol import Decoding
-from models.entry import ELSEWHERE, EntryDecoding
 from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
 from models.families import FAMILIES
 from models.languages import Languages

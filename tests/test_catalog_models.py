@@ -28,18 +28,17 @@ from transformers import (
     T5TokenizerFast,
 )
 
-from models.catalog import Catalog
+from models.catalog import Catalog, ModelEntry
 from models.codec import Purpose
 from models.convert import NotConvertible, require_convertible
 from models.engine.protocol import Generation
 from models.engine_choice import EngineMaker
 from models.entailment import JUDGES, QuestionEntailment, SupportEntailment
-from models.entry import ModelEntry
 from models.errors import ModelUnavailable, UnsupportedLanguage
 from models.languages import Languages
 from models.loaded import EntailmentModel, TextModel
-from models.loading import Store
 from models.pool import ModelPool
+from models.store import Store
 
 MARKS = ["<2fr>", "<2de>"]
 

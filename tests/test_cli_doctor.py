@@ -14,9 +14,8 @@ from fake_runtime import HUB_ONLY, FakeRuntime
 
 from models.catalog import Catalog
 from models.hub import FETCHED
-from models.inventory import bytes_on_disk, is_prepared
 from models.languages import Languages
-from models.loading import Store
+from models.store import Store, bytes_on_disk, is_prepared
 from service.cli import machine
 from service.cli.main import cli
 from service.cli.session import Session
@@ -101,7 +100,7 @@ def test_a_gpu_and_what_it_runs(doctor: Any) -> None:
 
 def test_a_model_that_the_gpu_is_not_fit_for(doctor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     why = "it needs 9.0 GB of H100's memory, and 2.0 GB are free"
-    monkeypatch.setattr("models.inventory.is_prepared", lambda *_: True)
+    monkeypatch.setattr("models.store.is_prepared", lambda *_: True)
     monkeypatch.setattr("models.engine_choice.EngineMaker.device_for", lambda *_: ("cpu", why))
     _, found = doctor(gpus=["H100"], torch_finds_a_gpu=True, has=True)
     state, told = found["translations"]

@@ -21,7 +21,7 @@ from models.errors import DragomanError, InvalidInput
 from models.text.span import Span
 from service import outbound
 from service.answers import SegmentPart
-from service.cli import source
+from service.cli import inputs
 from service.cli.main import cli
 from service.cli.session import Session
 from service.cli.text import counted, marked, reasons
@@ -197,7 +197,7 @@ def site() -> Iterator[str]:
     ],
 )
 def test_an_address_is_a_file_by_its_type(site: str, path: str, name: str, text: str) -> None:
-    assert source.fetch(site + path, private=True) == (name, text.encode())
+    assert inputs.fetch(site + path, private=True) == (name, text.encode())
 
 
 @pytest.mark.parametrize(
@@ -213,9 +213,9 @@ def test_an_address_is_a_file_by_its_type(site: str, path: str, name: str, text:
 def test_what_cannot_be_read_is_told(
     site: str, path: str, error: type[Exception], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "MOST_BYTES", 1999)
+    monkeypatch.setattr(inputs, "MOST_BYTES", 1999)
     with pytest.raises(error, match=said):
-        source.fetch(site + path, private=True)
+        inputs.fetch(site + path, private=True)
 
 
 def test_a_private_address_is_refused_even_if_a_public_one_leads_there(
@@ -225,13 +225,13 @@ def test_a_private_address_is_refused_even_if_a_public_one_leads_there(
     assert (done.exit_code, "--allow-private" in done.stderr) == (2, True)
     assert dragoman("summarize", f"{site}/page.html", "--allow-private").exit_code == 0
     monkeypatch.setattr(outbound, "is_public", lambda found: found == "127.0.0.1")
-    assert source.fetch(f"{site}/on", private=False)[0] == "page.html"
+    assert inputs.fetch(f"{site}/on", private=False)[0] == "page.html"
     with pytest.raises(InvalidInput, match=r"127\.0\.0\.2"):
-        source.fetch(f"{site}/away", private=False)
+        inputs.fetch(f"{site}/away", private=False)
 
 
 def test_an_address_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "WHOLE_S", 0.3)
+    monkeypatch.setattr(inputs, "WHOLE_S", 0.3)
 
     class Drip(Pages):
         def do_GET(self) -> None:
@@ -247,7 +247,7 @@ def test_an_address_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         with pytest.raises(DragomanError, match="did not come whole"):
-            source.fetch(f"http://127.0.0.1:{server.server_address[1]}/", private=True)
+            inputs.fetch(f"http://127.0.0.1:{server.server_address[1]}/", private=True)
         server.shutdown()
         thread.join()
 

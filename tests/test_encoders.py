@@ -17,9 +17,9 @@ from models.driver import run
 from models.engine_choice import EngineMaker
 from models.languages import Languages
 from models.loaded import ExtractiveModel
-from models.loading import Store
 from models.pool import ModelPool
 from models.steps import Steps
+from models.store import Store
 from models.summarize.encoder import ConvertedEncoder, SentenceEncoder
 from models.summarize.extractive import DIMENSION, embedded, pick_headline, pick_sentences
 

@@ -12,10 +12,10 @@ from tokenizers import Tokenizer, pre_tokenizers, processors
 from tokenizers.models import WordLevel
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
+from models.catalog import ModelEntry
 from models.checker import Checker
 from models.driver import run
 from models.entailment import Entailment
-from models.entry import ModelEntry
 from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.loaded import EntailmentModel

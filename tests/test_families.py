@@ -13,6 +13,7 @@ from conftest import TinyHub
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from models.catalog import ModelEntry
 from models.codec import Codec, Purpose, codec_of
 from models.convert import to_ctranslate2
 from models.driver import IncrementalDecoder
@@ -20,10 +21,9 @@ from models.engine.batching import Backend
 from models.engine.ct2 import Ct2Backend
 from models.engine.generate import GenerateBackend
 from models.engine.protocol import Generation
-from models.entry import ModelEntry
 from models.errors import UnsupportedLanguage
 from models.languages import Languages
-from models.loading import Store
+from models.store import Store
 
 KINDS = sorted(tiny_models.MAKERS)
 

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
-from models import packaged
-from models.entry import Package
+import models.store
+from models.catalog import Package
 from models.errors import ModelUnavailable
 from models.gguf import Gguf
 
@@ -125,7 +125,7 @@ def _by_transformers(made: Path) -> dict[str, Any]:
 
 
 def test_a_file_is_as_transformers_reads_it(made: Path, tmp_path: Path) -> None:
-    packaged.build(_package(made, adapter=True), tmp_path, languages=())
+    models.store.build(_package(made, adapter=True), tmp_path, languages=())
     expected = _by_transformers(made)
     lora = load_file(made / "adapter" / "adapter_model.safetensors")
     down, up = (
@@ -144,7 +144,7 @@ def test_a_file_is_as_transformers_reads_it(made: Path, tmp_path: Path) -> None:
 
 
 def test_of_the_vocabulary_the_languages_tokens_are_left(made: Path, tmp_path: Path) -> None:
-    packaged.build(_package(made, adapter=False), tmp_path, languages=("en", "fr"))
+    models.store.build(_package(made, adapter=False), tmp_path, languages=("en", "fr"))
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     left = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     assert "▁rencontré" in left and "▁getElementById" not in left

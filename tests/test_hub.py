@@ -18,10 +18,10 @@ from hub import BLOCK, Hub, Repository
 from safetensors.torch import load_file
 from tiny_models import MAKERS
 
-from models.entry import ModelEntry
+from models.catalog import ModelEntry
 from models.errors import ModelUnavailable
 from models.hub import RepositoryNotFound
-from models.loading import Store
+from models.store import Store
 
 NAME = "Helsinki-NLP/opus-mt-en-fr"
 ENTRY = ModelEntry(name=NAME, family="marian", tasks=("translate",))

@@ -12,12 +12,12 @@ from conftest import TinyHub
 from fake_runtime import FakeRuntime
 
 from models import inspection
-from models.entry import ModelEntry
+from models.catalog import ModelEntry
 from models.errors import ModelUnavailable
 from models.inspection import inspect, require_fit
 from models.languages import Languages
-from models.loading import Store
 from models.pool import ModelPool
+from models.store import Store
 from service.cli.main import cli
 from service.cli.session import Session
 from service.settings import Settings

@@ -12,7 +12,7 @@ import service.store.keys
 from models.errors import InvalidInput
 from service.cli.main import cli
 from service.errors import RevokedKey, StoreUnavailable, UnknownKey
-from service.rate import checked_rate
+from service.settings import checked_rate
 from service.store.keys import FILE, Keys
 
 

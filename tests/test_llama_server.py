@@ -25,22 +25,19 @@ from hub import Hub
 from pydantic import ValidationError
 
 from models import llama_server
-from models.catalog import Catalog
+from models.catalog import Catalog, ModelEntry, load_sets
 from models.codec import Purpose
 from models.engine.protocol import Decoding, Engine, Generation, Output
 from models.engine_choice import EngineMaker
-from models.entry import ModelEntry
 from models.errors import DeadlineExceeded, EngineGone, ModelUnavailable
 from models.gguf import metadata
 from models.hub import RepositoryNotFound
 from models.inspection import inspect
-from models.inventory import bytes_on_disk, is_prepared
 from models.languages import Languages
 from models.llama_server import LlamaServer, cache_bytes
-from models.loading import Store
 from models.pool import ModelPool
 from models.server_model import ServerCodec, in_characters
-from models.sets import load_sets
+from models.store import Store, bytes_on_disk, is_prepared
 from service.cli.main import cli
 
 pytest.importorskip("xllamacpp")

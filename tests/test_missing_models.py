@@ -20,7 +20,7 @@ from hub import Hub
 from models.catalog import Catalog
 from models.hub import CONNECTS_WITHIN_S
 from models.languages import Languages
-from models.loading import Store
+from models.store import Store
 from models.translate.route import cautions
 from service.cli.main import cli
 from service.http.app import create_app

@@ -16,7 +16,6 @@ from http_fakes import FakeRuntime, settings
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp import Client
-from service.jobs import JobService
 
 from models.choices import (
     ABOUT_LENGTHS,
@@ -32,14 +31,15 @@ from models.summarize.summarizer import SummaryRequest
 from models.translate.translator import TranslationRequest
 from service.cli.batch import batch
 from service.cli.check import check
+from service.cli.inputs import PACKED
 from service.cli.main import cli
 from service.cli.serve import runner
 from service.cli.session import Session
-from service.cli.inputs import PACKED
 from service.cli.text import summarize, translate
 from service.documents.formats import SUFFIXES
 from service.errors import TooLong, TooManyTexts
 from service.http.app import create_app
+from service.jobs import JobService
 from service.mcp_tools import tool_server
 from service.options import (
     BODIES,

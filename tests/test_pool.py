@@ -17,8 +17,8 @@ from models.engine_choice import EngineChoice, EngineMaker
 from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.loaded import TextModel
-from models.made import Made
 from models.pool import ModelPool
+from models.store import Made
 
 
 def _pool(tiny_hub: TinyHub, languages: Languages, *kinds: str, max_loaded: int = 4) -> ModelPool:

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 from fake_pool import FakePool
 
-from models.catalog import Catalog
-from models.entry import ModelEntry
+from models.catalog import Catalog, ModelEntry
 from models.errors import UnsupportedLanguage
 from models.hub import FETCHED
 from models.languages import Languages
-from models.loading import Store
+from models.store import Store
 from models.translate.route import Router
 
 

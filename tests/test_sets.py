@@ -9,9 +9,8 @@ from conftest import TinyHub
 from hub import Hub
 from pydantic import ValidationError
 
-from models.catalog import Catalog
+from models.catalog import Catalog, fitting, load_sets
 from models.languages import Languages
-from models.sets import fitting, load_sets
 from service.cli import machine
 from service.cli.main import cli
 from service.settings import Settings

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import GenerationConfig
 
+from models.catalog import ModelEntry
 from models.codec import InstructCodec, Purpose, base_decoding, codec_of
-from models.entry import ModelEntry
-from models.hf_import import load_tokenizer
+from models.convert import load_tokenizer
 from models.languages import Languages
-from models.loading import Store
+from models.store import Store
 from models.tokenizer import PieceTokenizer, RustTokenizer, read_back, write_down
 
 PARTS = ["</s>", "<unk>", "<pad>", "<s>", ">>fra<<", "__fr__", "<2fr>", "<n>", "<extra_id_0>", "<|im_end|>"]

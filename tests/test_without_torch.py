@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 from conftest import TinyHub
 
-from models import packaged
-from models.apart import apart
 from models.catalog import Catalog
+from models.convert import apart
 from models.errors import ModelUnavailable
 from models.languages import Languages
-from models.loading import Store
+from models.store import Store
 from models.summarize.encoder import ConvertedEncoder, SentenceEncoder, encoder_of
 
 PROGRAM = """
@@ -104,7 +103,7 @@ def test_work_apart_is_done_by_another_process() -> None:
 @pytest.mark.usefixtures("no_torch")
 def test_errors_of_work_apart_are_raised_here() -> None:
     with pytest.raises(ModelUnavailable, match="nowhere with the bundled weights is not installed"):
-        apart(packaged.module_folder, "nowhere")
+        apart(store.module_folder, "nowhere")
     with pytest.raises(FileNotFoundError):
         apart(os.listdir, "/nowhere")
     with pytest.raises(ModelUnavailable, match=r"ended \(3\)"):

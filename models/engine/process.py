@@ -676,7 +676,9 @@ class _User:
             self._give(message, shared, engine)
 
     def _give(self, message: Submission, shared: _SharedEngine, engine: Engine) -> None:
-        generations = to_generations(message, lambda number: lambda token: self.send(NextToken(number, token)))
+        generations = to_generations(
+            message, lambda number: lambda token: self.send(NextToken(number, token))
+        )
         numbers = [number for number, *_ in message.generations]
         try:
             futures = engine.submit(generations, wait=True)

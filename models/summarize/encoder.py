@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import cpu
-from models.entry import ModelEntry
+from models.catalog import ModelEntry
+from models.convert import one_at_a_time
 from models.errors import NotConvertible
 from models.families import FAMILIES, Pooling
-from models.hf_import import one_at_a_time
 from models.tokenizer import RustTokenizer
 
 if TYPE_CHECKING:
-    from models.loading import Store
+    from models.store import Store
 
 Embeddings = NDArray[np.float32]
 """[sentences, dimension], each row of length 1."""

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from models.better import BetterModels, Choice
+from models.catalog import ModelEntry
 from models.checker import Checker
 from models.checks.evidence import Evidence
 from models.checks.flag import Flag
 from models.choices import AIM, DEFAULT_LENGTH, LENGTHS, Length, OnUnsupported, SummaryFormat
 from models.codec import Purpose
 from models.engine.protocol import Generation, Output
-from models.entry import ModelEntry
 from models.errors import EngineFailed, InvalidInput, UnsupportedLanguage
 from models.languages import Languages
 from models.loaded import ExtractiveModel, TextModel

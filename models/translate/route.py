@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from models.better import BetterModels
-from models.entry import ModelEntry
+from models.catalog import ModelEntry
 from models.errors import InvalidInput, ModelLoading, UnsupportedLanguage
 from models.hub import RepositoryNotFound
 from models.languages import Languages

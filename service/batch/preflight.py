@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from models.better import Betters
-from models.entry import ModelEntry
+from models.catalog import ModelEntry
 from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.translate.translator import TranslationRequest

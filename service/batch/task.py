@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from models.entry import ModelEntry
+from models.catalog import ModelEntry
 from models.steps import Outcome, Steps
 from models.summarize.summarizer import SummaryRequest
 from models.text.article.html_article import read_html

@@ -15,14 +15,14 @@ import click
 from models.errors import ModelUnavailable
 from service.batch.remote import scheme_of, shown
 from service.cli.batch_options import BatchOptions, batch_options, check, split
+from service.cli.inputs import tells_formats
 from service.cli.options import TaskCommand, task_options
 from service.cli.session import Session, count, note, write_json
-from service.cli.inputs import tells_formats
 
 if TYPE_CHECKING:
     from models.better import Betters
-    from models.entry import ModelEntry
-    from models.loading import Store
+    from models.catalog import ModelEntry
+    from models.store import Store
     from service.batch.run import BatchRun, Estimate, MakeExecutor, Paths, RunOptions
     from service.batch.task import Task
     from service.runtime import Runtime
@@ -172,10 +172,9 @@ def _better(session: Session, options: BatchOptions, task: "Task") -> tuple[dict
     Returns settings by which the run takes these and no others, and marks for its cache: a run that goes on
     takes what it began with, whatever is here by then.
     """
-    from models.catalog import Catalog
+    from models.catalog import Catalog, load_sets
     from models.languages import Languages
-    from models.loading import Store
-    from models.sets import load_sets
+    from models.store import Store
     from service.batch import preflight
     from service.runtime import betters
 

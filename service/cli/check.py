@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from service.cli.session import Session, count, note, write
 from service.cli.inputs import ALLOW_PRIVATE, ARGUMENT, FILE, read, tells_formats
+from service.cli.session import Session, count, note, write
 from service.cli.text import HTML, JSON
 
 if TYPE_CHECKING:

@@ -15,9 +15,8 @@ from service.cli.machine import gigabytes
 from service.cli.session import JSON, Session, count, note, write, write_json
 
 if TYPE_CHECKING:
-    from models.catalog import Catalog
-    from models.entry import ModelEntry, Task
-    from models.loading import Store
+    from models.catalog import Catalog, ModelEntry, Task
+    from models.store import Store
     from service.settings import Settings
 
 LIKED_MEMORY = 2_000_000_000
@@ -157,7 +156,7 @@ def _folders(settings: "Settings") -> Iterator[Finding]:
 def _models(settings: "Settings", device: str) -> Iterator[Finding]:
     from models.catalog import Catalog
     from models.languages import Languages
-    from models.loading import Store
+    from models.store import Store
 
     try:
         catalog = Catalog.load(Languages.load(), settings.catalog, settings.named_models)
@@ -197,9 +196,9 @@ def _model(
     """Whether a model is ready, and which engine would run it."""
     from models.engine_choice import EngineMaker
     from models.inspection import inspect
-    from models.inventory import is_prepared
     from models.languages import Languages
     from models.llama_server import MISSING
+    from models.store import is_prepared
 
     if entry.weights == "elsewhere":
         if problems := inspect(store, entry, Languages.load(), os.environ.get).problems:

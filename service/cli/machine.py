@@ -17,8 +17,7 @@ from models import cpu
 from models.cpu import memory as memory
 
 if TYPE_CHECKING:
-    from models.catalog import Catalog
-    from models.sets import ModelSet
+    from models.catalog import Catalog, ModelSet
     from service.settings import Settings
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -107,16 +106,16 @@ def unreachable(url: str) -> str | None:
 
 def fitting(catalog: "Catalog", *, with_gpu: bool = True) -> "ModelSet":
     """Return the largest set that this machine has the memory and the processors for."""
-    from models import sets
+    from models.catalog import fitting as largest
 
     found = memory()
     of_gpu = gpu_bytes(gpus()) if with_gpu else None
-    return sets.fitting(catalog, found and found[1], of_gpu, processors()[0])
+    return largest(catalog, found and found[1], of_gpu, processors()[0])
 
 
 def advice(catalog: "Catalog", settings: "Settings", device: str) -> tuple[bool, str]:
     """Return whether the machine has the memory for the chosen set, and which one suits it, in words."""
-    from models.sets import load_sets
+    from models.catalog import load_sets
 
     name, found = settings.models, memory()
     chosen = load_sets()[name].on(device, found and found[0])

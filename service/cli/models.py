@@ -16,8 +16,7 @@ from service.cli.session import JSON, Session, note, write, write_json, write_ta
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from models.catalog import Catalog
-    from models.entry import ModelEntry
+    from models.catalog import Catalog, ModelEntry
     from models.inspection import Inspection
     from service.runtime import Runtime
 
@@ -46,7 +45,7 @@ def models() -> None:
 @click.pass_obj
 def list_models(session: Session, as_json: bool) -> None:
     """List every model of the catalog, with its size on disk and whether it is here."""
-    from models.inventory import bytes_on_disk, is_prepared
+    from models.store import bytes_on_disk, is_prepared
 
     with session.runtime() as runtime:
         settings = runtime.settings
@@ -86,7 +85,7 @@ def sets(session: Session, as_json: bool) -> None:
 
 def _set_rows(catalog: "Catalog", chosen: str) -> list[dict[str, Any]]:
     """Return each set with what it takes, in bytes."""
-    from models.sets import load_sets
+    from models.catalog import load_sets
 
     suits, found = machine.fitting(catalog).name, machine.memory()
     device = "cuda" if machine.gpus() else "cpu"
@@ -153,7 +152,7 @@ def pull(session: Session, names: Sequence[str], pairs: str | None) -> int:
 
 def _entries(runtime: "Runtime", name: str, pairs: str | None) -> list["ModelEntry"]:
     """The models of a set, after telling their size, or the model of this name."""
-    from models.sets import load_sets
+    from models.catalog import load_sets
 
     if (chosen := load_sets().get(name)) is None:
         return [_entry(runtime, name)]

@@ -49,8 +49,8 @@ def _require_models(catalog: "Catalog", settings: "Settings") -> None:
     A hub that is slow, or breaks off, is asked again by the server itself.
     """
     from models import hub
-    from models.loading import Store
-    from models.sets import load_sets
+    from models.catalog import load_sets
+    from models.store import Store
 
     chosen = load_sets()[settings.models].here(settings.device)
     names = dict.fromkeys((settings.summarize_model, settings.translate_model))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from service.cli.inputs import ALLOW_PRIVATE, FILE, Input, read, tells_formats
 from service.cli.options import TaskCommand, task_options
 from service.cli.session import INTERRUPTED, Session, count, note, write
-from service.cli.inputs import ALLOW_PRIVATE, FILE, Input, read, tells_formats
 from service.documents.formats import BINARY, COMMENTED
 
 if TYPE_CHECKING:

@@ -1,12 +1,26 @@
-"""The application factory: puts the parts together that it is handed. It opens and loads nothing."""
+"""Answers for errors: problem documents, or the form that a compatible interface has at its own addresses.
 
+Browsers as unwitting messengers: a page of somebody else may send a form here, or call itself this host.
+
+Pages read answers of other hosts only where these allow it (CORS), but a form arrives nonetheless; and a page
+whose own name is made to mean this machine's address (DNS rebinding) is none of another host to its browser.
+
+The application factory: puts the parts together that it is handed. It opens and loads nothing.
+"""
+
+import math
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, Response, g, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.sansio.utils import host_is_trusted
 
-from service.http import browsers, errors
+from models.errors import EngineGone, ModelLoading, Overloaded
+from service.errors import CharactersSpent, CrossSite, NotReady, UntrustedHost
 from service.http.auth import Auth
 from service.http.body import BodyLimits, max_body_bytes
 from service.http.compat.deepl import DeepL
@@ -16,22 +30,118 @@ from service.http.compat.libretranslate import LibreTranslate
 from service.http.compat.mcp import ToolViews, can_serve
 from service.http.compat.openai import OpenAI
 from service.http.documents import Documents
-from service.http.forms import BoundedRequest
+from service.http.forms import FORM, URLENCODED, BoundedRequest
 from service.http.glossaries import GlossaryViews
 from service.http.jobs import Jobs
 from service.http.memory import MemoryViews
-from service.http.metrics import Access, Metrics
+from service.http.metrics import PROBES, Access, Metrics
 from service.http.openapi import Docs
 from service.http.page import Page
-from service.http.quotas import Quotas
+from service.http.quotas import READING, WORK_BY_GET, Quotas
 from service.http.run_request import RequestRunner
 from service.http.shares import Gate
 from service.http.status import Readiness, Status
 from service.http.v1 import V1
 from service.jobs import JobService
 from service.limits import job_limits
+from service.problems import Problem, problem
 from service.settings import ClientFamily
 from service.shared import SharedState
+
+if TYPE_CHECKING:
+    from service.http.compat.family import Family
+
+
+def install_errors(app: Flask, families: Sequence["Family"] = ()) -> None:
+    """Answer every error of the application in the form of the address's owner, or as a problem document."""
+
+    def respond(error: Exception) -> Response | HTTPException:
+        form = next((each.error for each in families if each.owns(request.path)), _document)
+        return _respond(error, form)
+
+    app.register_error_handler(Exception, respond)
+
+
+def _respond(error: Exception, form: Callable[[Problem], Response]) -> Response | HTTPException:
+    if isinstance(error, HTTPException) and (error.code or 500) < 400:
+        return error  # a redirect, not a problem
+    response = form(problem(error, g.request_id))
+    if isinstance(error, (Overloaded, NotReady, ModelLoading, EngineGone, CharactersSpent)):
+        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    if response.status_code == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="dragoman"'
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(error.valid_methods)
+    return response
+
+
+def _document(problem: Problem) -> Response:
+    return Response(problem.model_dump_json(), status=problem.status, mimetype="application/problem+json")
+
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+UNASKED = frozenset({"", "text/plain", FORM, URLENCODED})
+"""Types of bodies that a page sends anywhere without asking first (the Fetch standard's simple ones)."""
+
+
+def install_browser_rules(app: Flask, settings: "Settings", is_open: Callable[[str], bool]) -> None:
+    """Refuse what a page of another site sends, but at the paths that are open to all pages.
+
+    Any host name is ours unless names are set. But where the server listens on this machine alone and wants
+    no key, a name that somebody else could own is refused: nothing but its address guards such a server.
+    """
+    hosts = settings.trusted_hosts
+    guarded = bool(hosts) or (
+        _is_local(settings.host) and settings.anonymous and not settings.trusted_proxies
+    )
+
+    def check() -> None:
+        if request.path in PROBES:
+            return
+        if guarded and not (_nobodys(request.host) or (hosts and host_is_trusted(request.host, hosts))):
+            raise UntrustedHost(
+                f"this server is not known as {request.host[:80]!r}",
+                allowed="localhost, IP addresses, and the names in DRAGOMAN_TRUSTED_HOSTS",
+            )
+        if _comes_unasked() and _is_cross_site(hosts) and not is_open(request.path):
+            raise CrossSite("a page of another site sent this")
+
+    app.before_request(check)
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _nobodys(host: str) -> bool:
+    """True for an address, and for a name without a dot: no page elsewhere can have one of these."""
+    name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
+    try:
+        ip_address(name)
+    except ValueError:
+        return "." not in name or name.endswith(".localhost")
+    return True
+
+
+def _comes_unasked() -> bool:
+    if request.method in READING:
+        return request.endpoint in WORK_BY_GET
+    return request.method == "POST" and request.mimetype in UNASKED
+
+
+def _is_cross_site(hosts: tuple[str, ...]) -> bool:
+    if site := request.headers.get("Sec-Fetch-Site"):
+        return site == "cross-site"
+    if not (origin := request.headers.get("Origin")):
+        return False  # no browser, or one that followed a link
+    theirs = urlsplit(origin).netloc
+    return theirs != request.host and not (hosts and host_is_trusted(theirs, hosts))
+
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -73,8 +183,8 @@ def create_app(
     work = RequestRunner(runtime, gate, readiness, quotas)
     job_views = Jobs(runtime, jobs or JobService(runtime), quotas, shared)
     families = _families(runtime, work, readiness, job_views, shared)
-    errors.install(app, families)
-    browsers.install(app, runtime.settings, _open_to_pages(families))
+    install_errors(app, families)
+    install_browser_rules(app, runtime.settings, _open_to_pages(families))
     Auth(runtime.keys, runtime.settings, gate, bodies, families).install(app)
     quotas.install(app)
     bodies.install(app)

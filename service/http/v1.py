@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.catalog import load_sets
 from models.checker import CheckRequest
 from models.errors import (
     DeadlineExceeded,
@@ -17,7 +18,6 @@ from models.errors import (
     UnsupportedLanguage,
 )
 from models.load_progress import READY
-from models.sets import load_sets
 from models.text.article.html_article import read_html
 from models.text.article.paste import read_pasted
 from service import tasks

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from models.errors import InvalidInput
 from service.errors import RevokedKey, UnknownKey
-from service.rate import checked_rate
+from service.settings import checked_rate
 from service.store.database import Database
 
 FILE = "keys.sqlite"

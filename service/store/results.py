@@ -14,8 +14,8 @@ from pydantic import TypeAdapter
 
 from models.driver import PendingGeneration
 from models.engine.protocol import Engine, Output
-from models.loading import Store
 from models.pool import ModelPool
+from models.store import Store
 
 TaskName = Literal["summarize", "translate"]
 

@@ -28,11 +28,11 @@ import numpy as np
 from engine_program import Entry
 from fake_pool import FakeCodec, FakePool, cipher
 
+from models.catalog import ModelEntry
 from models.checker import Checker
 from models.codec import Codec
 from models.engine.process import EngineServer
 from models.engine.protocol import Engine, EngineStats, Generation, Output
-from models.entry import ModelEntry
 from models.errors import DeadlineExceeded
 from models.languages import Languages
 from models.loaded import ExtractiveModel, Model, TextModel

@@ -24,7 +24,7 @@ from models.driver import CancelToken
 from models.errors import InvalidInput
 from models.translate.translator import Translation, TranslationRequest
 from service.errors import CharactersSpent, UnknownGlossary, UnknownJob
-from service.http import keepalive
+from service.http import disconnect
 from service.http.body import read_json
 from service.http.compat.family import (
     STATUSES,
@@ -213,7 +213,7 @@ class DeepL:
             def work(cancel: CancelToken) -> str:
                 return self._answer(body, translations(self._work, requests, cancel))
 
-            return keepalive.respond(held, work, self.error)
+            return disconnect.respond(held, work, self.error)
 
     def _requests(self, body: DeepLTranslate) -> list[TranslationRequest]:
         texts = checked_texts(

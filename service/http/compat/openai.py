@@ -22,9 +22,9 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from models.catalog import ModelEntry
 from models.chat import ChatAnswer, ChatMessage, ChatRequest, Role, chat
 from models.choices import DEFAULT_LENGTH, LENGTHS, SUMMARY_FORMATS, Length, TextFormat
-from models.entry import ModelEntry
 from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
 from models.steps import Event, Outcome, Steps, Usage, Words
 from models.summarize.extractive import count_words

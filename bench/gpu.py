@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from engine import TINY, WORKLOADS, Bench, about
 from seq2seq_models import (
@@ -43,7 +43,7 @@ from models.errors import DragomanError
 
 ROOT = Path(__file__).parents[1]
 WIDTHS = (4, 1, 5, 8)
-TESTS = ("tests/test_native_cuda.py", "tests/test_native_kernels.py")
+TESTS = ("tests/engine/test_native_cuda.py", "tests/engine/test_native_kernels.py")
 TESTS_LIMIT_S = 180
 LIMITS = Limits(
     max_slots=12,

@@ -19,7 +19,7 @@ import pytest
 
 from service.http.server import CANNOT_START
 
-TESTS = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 STARTS_IN_S = 30.0
 
 
@@ -33,9 +33,9 @@ class ServerProcess:
         argument = json.dumps({"closed": str(self.closed), "data_dir": str(folder / "data"), **given})
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(TESTS / self.program), argument],
-                cwd=TESTS.parent,
-                env={**os.environ, "PYTHONPATH": str(TESTS.parent)},
+                [sys.executable, str(ROOT / "tests" / "support" / self.program), argument],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,

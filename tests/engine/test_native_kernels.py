@@ -1,6 +1,6 @@
 """Triton kernels against the plain PyTorch functions: on CUDA, or in Triton's interpreter.
 
-Without a GPU: `TRITON_INTERPRET=1 pytest tests/test_native_kernels.py`, as `make test` does.
+Without a GPU: `TRITON_INTERPRET=1 pytest tests/engine/test_native_kernels.py`, as `make test` does.
 """
 
 import random

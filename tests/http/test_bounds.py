@@ -235,7 +235,11 @@ def test_a_request_takes_a_few_times_its_size() -> None:
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=Path(__file__).parent,
-        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": str(1 << 16)},
+        env={
+            **os.environ,
+            "MALLOC_MMAP_THRESHOLD_": str(1 << 16),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
         capture_output=True,
         text=True,
         check=True,

@@ -383,7 +383,7 @@ main()
 
 
 def process(*arguments, module="service", **options):
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "support")}
     command = [sys.executable, "-W", "error::DeprecationWarning:service", "-m", module, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, timeout=60, env=environment, **options)
 
@@ -491,7 +491,11 @@ def test_version():
 
 
 def test_a_process_s_stdout_is_the_result_in_utf_8_alone(article):
-    environment = {**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {
+        **os.environ,
+        "PYTHONIOENCODING": "latin-1",
+        "PYTHONPATH": str(Path(__file__).parents[1] / "support"),
+    }
     command = [sys.executable, "-m", "fake_runtime", "translate", "--to", "fr", str(article)]
     done = subprocess.run(command, capture_output=True, timeout=60, env=environment)
     assert done.returncode == 0

@@ -38,8 +38,8 @@ FLOAT32, HALF_PRECISION = (1e-3, 1e-3), (0.12, 0.06)
 in bfloat16 or float16. First, by how much the logits of greedy tokens may miss the best, on average over an
 output, because a model in bfloat16 may be beside itself at single places, this engine or not. Second, by how
 much an output's log probability may be off, divided by its number of tokens. Right engines of random weights
-were off by up to 0.046 and 0.028 in bfloat16 on a CPU, and in float32 by 0 and 4e-6; tests/engine/test_trial.py
-shows by how much wrong ones are."""
+were off by up to 0.046 and 0.028 in bfloat16 on a CPU, and in float32 by 0 and 4e-6;
+tests/engine/test_trial.py shows by how much wrong ones are."""
 
 WORSE_BEAMS = 0.1
 """The most that beam search may be worse than transformers', relative to its scores; measured: 0.03."""

@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-import torch
 from fake_pool import FakePool
-from tokenizers import Tokenizer, pre_tokenizers, processors
-from tokenizers.models import WordLevel
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+from tiny_judge import _save
 
 from models.catalog import ModelEntry
 from models.checker import Checker
@@ -20,42 +17,6 @@ from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.loaded import EntailmentModel
 from models.text.detect import LanguageDetector
-
-WORDS = [
-    "[PAD]",
-    "[CLS]",
-    "[SEP]",
-    "[UNK]",
-    *["the", "minister", "met", "his", "colleague", "in", "vienna", "on", "sunday", "nobody"],
-]
-
-
-def _save(folder: Path, labels: dict[int, str]) -> Path:
-    torch.manual_seed(0)
-    vocabulary = {word: number for number, word in enumerate(WORDS)}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 1), ("[SEP]", 2)],
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]"
-    ).save_pretrained(folder)
-    config = BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-        id2label=labels,
-        label2id={name: number for number, name in labels.items()},
-        initializer_range=0.4,
-    )
-    BertForSequenceClassification(config).eval().save_pretrained(folder)
-    return folder
 
 
 def test_the_label_is_found_and_a_pair_scores_the_same_in_any_batch(tmp_path: Path) -> None:

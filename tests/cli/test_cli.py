@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from fake_pool import cipher
 from fake_runtime import HUB_ONLY, POISON, FakeRuntime
 from http_fakes import settings as http_settings
-from test_jobs_partial import SENTENCES, TEXT, TicketRuntime
+from ticket_runtime import SENTENCES, TEXT, TicketRuntime
 
 from models.errors import EngineFailed, UnsupportedLanguage
 from service.cli import text

@@ -4,7 +4,7 @@ from io import BytesIO
 from zipfile import ZIP_STORED, ZipFile
 
 import pytest
-from test_office_documents import changed_parts, shout
+from shouted import changed_parts, shout
 
 from models.errors import InvalidInput
 from service.documents import read_document

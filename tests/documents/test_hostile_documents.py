@@ -14,7 +14,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import docx
 import pytest
 from made_documents import PROSE, damaged, sound
-from test_server import ServerProcess
+from server_process import ServerProcess
 
 from models.errors import InvalidInput
 from service.documents import read_document

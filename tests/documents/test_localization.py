@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
-from test_office_documents import shout
+from shouted import shout
 
 from models.errors import InvalidInput
 from service.documents import read_document

@@ -5,7 +5,6 @@ from typing import Any
 from zipfile import ZipFile
 
 import docx
-import lxml.html
 import odf.opendocument
 import openpyxl
 import pptx
@@ -18,18 +17,10 @@ from odf import text as odf_text
 from openpyxl.comments import Comment
 from openpyxl.worksheet.table import Table
 from pptx.util import Inches
+from shouted import changed_parts, shout
 
 from models.errors import InvalidInput
 from service.documents import read_document
-
-
-def shout(html: str) -> str:
-    """What a translator does to HTML: other words, the same elements."""
-    tree = lxml.html.fromstring(f"<div>{html}</div>")
-    for element in tree.iter():
-        element.text = element.text and element.text.upper()
-        element.tail = element.tail and element.tail.upper()
-    return "".join(lxml.html.tostring(child, encoding="unicode") for child in tree)
 
 
 def saved(document: Any) -> bytes:
@@ -41,17 +32,6 @@ def saved(document: Any) -> bytes:
 def translated(name: str, data: bytes) -> bytes:
     read = read_document(name, data)
     return read.translated(shout(read.to_translate().text), "fr").data
-
-
-def changed_parts(before: bytes, after: bytes) -> list[str]:
-    """The names of parts that are not byte for byte as before; all are there, in their order."""
-    with ZipFile(BytesIO(before)) as old, ZipFile(BytesIO(after)) as new:
-        assert new.testzip() is None
-        assert new.namelist() == old.namelist()
-        assert [each.compress_type for each in new.infolist()] == [
-            each.compress_type for each in old.infolist()
-        ]
-        return [name for name in old.namelist() if old.read(name) != new.read(name)]
 
 
 # ---------------------------------------------------------------------- Word

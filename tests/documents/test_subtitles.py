@@ -6,7 +6,7 @@ import pytest
 import webvtt
 from hypothesis import given
 from hypothesis import strategies as st
-from test_office_documents import shout
+from shouted import shout
 
 from models.errors import InvalidInput
 from service.documents import read_document

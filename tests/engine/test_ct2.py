@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from conftest import TinyHub
+from family_models import _codec, _purpose
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_families import _codec, _purpose
 
 from models import cpu
 from models.codec import CompletionCodec, Purpose

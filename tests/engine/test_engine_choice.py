@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from conftest import TinyHub
 from fake_runtime import FakeRuntime
 from safetensors.torch import load_file
-from test_trial import raising, wrong_slot
+from wrong_engines import raising, wrong_slot
 
 from models.engine import ct2, gpu, trial
 from models.engine.batching import BatchingEngine

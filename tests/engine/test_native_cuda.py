@@ -4,8 +4,7 @@ import random
 
 import pytest
 import torch
-from seq2seq_models import ARCHITECTURES, random_decoding, random_source
-from test_native_exact import assert_as_expected, engine_of
+from seq2seq_models import ARCHITECTURES, assert_as_expected, engine_of, random_decoding, random_source
 
 from models.engine.native.runner import Graphs
 from models.engine.protocol import Decoding, Generation

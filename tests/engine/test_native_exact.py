@@ -12,7 +12,10 @@ from seq2seq_models import (
     ARCHITECTURES,
     MAX_NEW,
     MAX_SOURCE,
+    assert_as_expected,
     content,
+    engine_of,
+    oracle,
     random_decoding,
     random_source,
     reference,
@@ -27,33 +30,8 @@ from models.engine.protocol import Decoding, Generation
 
 
 @functools.cache
-def oracle(architecture):
-    return tiny_model(architecture)
-
-
-@functools.cache
 def expected_others(architecture, source_ids, decoding):
     return references(oracle(architecture), source_ids, decoding)[1:]
-
-
-@functools.cache
-def expected(architecture, source_ids, decoding):
-    return reference(oracle(architecture), source_ids, decoding)
-
-
-def engine_of(architecture, device="cpu", dtype=torch.float32, **sizes):
-    """Lanes of all widths that the tests ask for, and two stop tokens."""
-    sizes = {"max_slots": 5, "max_source_tokens": MAX_SOURCE, "max_new_tokens": MAX_NEW, **sizes}
-    limits = Limits(**{"beam_widths": (4, 1, 5, 8), "max_stop_tokens": 2, **sizes})
-    return NativeEngine(tiny_model(architecture), limits, device=device, dtype=dtype)
-
-
-def assert_as_expected(architecture, generation, output):
-    tokens, score = expected(architecture, generation.source_ids, generation.decoding)
-    assert list(output.token_ids) == content(oracle(architecture), tokens, generation.decoding)
-    # To 1e-4 a token: other powers of the length than one make the same error larger.
-    tokens_per_unit = max(1.0, len(tokens) ** (1.0 - generation.decoding.length_penalty))
-    assert output.score == pytest.approx(score, abs=1e-4 * tokens_per_unit, rel=1e-5)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

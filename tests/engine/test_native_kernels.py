@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from seq2seq_models import VOCABULARY, random_source
-from test_native_exact import assert_as_expected, engine_of
+from seq2seq_models import VOCABULARY, assert_as_expected, engine_of, random_source
 
 from models.engine.native import attention, search
 from models.engine.native.attention import Batch, Norm

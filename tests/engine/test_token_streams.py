@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from conftest import TinyHub
-from test_families import KINDS, _backends, _codec, _purpose
+from family_models import KINDS, _backends, _codec, _purpose
 
 from models.engine.batching import BatchingEngine
 from models.engine.protocol import Decoding, Generation, Output

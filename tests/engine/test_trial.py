@@ -6,6 +6,7 @@ import threading
 import pytest
 import torch
 from seq2seq_models import ARCHITECTURES, tiny_model
+from wrong_engines import raising, wrong_slot
 
 from models.engine.native import NativeEngine, attention, search
 from models.engine.native import model as decoder
@@ -44,16 +45,6 @@ def test_a_model_with_several_ends_passes():
     engine = NativeEngine(model, Limits(max_slots=3, max_source_tokens=MAX_SOURCE, max_new_tokens=MAX_NEW))
     try_out(engine, model, BOUNDS)
     engine.close()
-
-
-def wrong_slot(monkeypatch):
-    """Cross-attention to the neighbour's source."""
-    right = attention.cross_attention
-
-    def wrong(query, cache, batch, scale):
-        return right(query, cache, dataclasses.replace(batch, active=batch.active.roll(1)), scale)
-
-    monkeypatch.setattr(attention, "cross_attention", wrong)
 
 
 def source_cut_short(monkeypatch):
@@ -139,15 +130,6 @@ def length_forgotten(monkeypatch):
         return step
 
     monkeypatch.setattr(search, "_gather", wrong)
-
-
-def raising(monkeypatch):
-    """The device gives up."""
-
-    def wrong(*_):
-        raise RuntimeError("device lost")
-
-    monkeypatch.setattr(search, "advance", wrong)
 
 
 SABOTAGE = [

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from http_fakes import DeafEngine
-from test_server import ServerProcess
+from server_process import ServerProcess
 
 from models.driver import CancelToken, run_all
 from models.engine.protocol import Decoding, Generation, Output

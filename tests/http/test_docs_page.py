@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from playwright.sync_api import expect
-from test_server import ServerProcess
+from server_process import ServerProcess
 from web_page import chromium, needs_chromium
 
 

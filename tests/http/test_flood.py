@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from test_server import ServerProcess
+from server_process import ServerProcess
 from waitress.adjustments import Adjustments
 
 from service.http.responses import NOTES_CHARACTERS, file_response

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from http_fakes import FakeRuntime, settings
-from test_server import ServerProcess
+from server_process import ServerProcess
 
 from service.http.app import create_app
 

@@ -8,7 +8,7 @@ import docx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
-from test_server import ServerProcess
+from server_process import ServerProcess
 from web_page import browser, folder, go, needs_chromium, page, server
 
 ARTICLE = "The ministers met in Vienna. They signed 14 [sic] papers on Sunday."

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from test_server import ServerProcess
+from server_process import ServerProcess
 from web_page import chromium, needs_chromium
 
 from service.store.keys import Keys

@@ -1,6 +1,5 @@
 """Two workers over real models: what begins through one of them is seen, and goes on, through the other."""
 
-import json
 import os
 import re
 import signal
@@ -16,43 +15,12 @@ import pytest
 import requests
 from conftest import TinyHub
 from hub import Hub
-from worker_servers import Door, Workers, until
+from worker_servers import KNOWN, PAIR, TEXT, TinyWorkers, until
 
 from service.shared import SharedBoard, SharedState
-from service.store.keys import Keys
 
 FAR, OTHER = "tiny/far", "tiny/other"
-TEXT, KNOWN = "A joint statement.", "Une déclaration commune."
-PAIR = {"source": "en", "target": "fr"}
 STAGES = ("loading", "downloading 41%", "ready")
-
-
-class TinyWorkers(Workers):
-    """`tiny_server.py`. `key` is an administrator's, and sent with all that `ask` asks."""
-
-    program = "tiny_server.py"
-
-    def __init__(self, *given: Any, **settings: Any):
-        super().__init__(*given, **settings)
-        _, self.key = Keys(self.data_dir).create("operator", admin=True)
-        self.doors = [Door(self, worker) for worker in (0, 1)]
-
-    def ask(self, worker: int, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """Return what a good answer says."""
-        status, answer = self.by(worker, method, path, body, **headers, **{"X-API-Key": self.key})
-        assert status < 300, answer
-        return json.loads(answer) if answer else None
-
-    def translated(self, worker: int, text: str = TEXT, **given: Any) -> str:
-        return str(self.ask(worker, "POST", "/v1/translate", {"text": text, **PAIR, **given})["translation"])
-
-    def state(self, worker: int, name: str) -> str:
-        """How far a model is, as this worker says."""
-        listed = self.ask(worker, "GET", "/v1/models")["models"]
-        return next((each["state"] for each in listed if each["name"] == name), "")
-
-    def loading(self, worker: int, name: str) -> str:
-        return str(self.ask(worker, "GET", "/readyz").get("loading", {}).get(name, ""))
 
 
 @pytest.fixture(scope="module")

@@ -11,17 +11,12 @@ import docx
 import pytest
 from flask.testing import FlaskClient
 from http_fakes import ERRORS, FakeRuntime, settings
+from job_client import ended, put, until, untimed
 from werkzeug.test import TestResponse
 
 from models.errors import ServerUnavailable
 from service.http.app import create_app
 from service.jobs import JobService
-
-
-@pytest.fixture(autouse=True)
-def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.limits.MAX_JOB_CHARACTERS", 5000)
-    monkeypatch.setattr("service.limits.MAX_JOB_TEXTS", 100)
 
 
 @pytest.fixture
@@ -42,35 +37,10 @@ def client(runtime: FakeRuntime, jobs: JobService) -> FlaskClient:
     return create_app(runtime, jobs=jobs).test_client()
 
 
-def put(client: FlaskClient, **body: Any) -> str:
-    """The new job's address."""
-    response = client.post("/v1/jobs", json=body)
-    assert response.status_code == 202, response.text
-    return str(response.headers["Location"])
-
-
-def ended(client: FlaskClient, address: str) -> dict[str, Any]:
-    """The job once it has ended."""
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        job: dict[str, Any] = client.get(address).json
-        if job["status"] in ("done", "failed", "cancelled"):
-            return job
-        time.sleep(0.01)
-    raise AssertionError(f"it did not end: {job}")
-
-
-def until(condition: Any, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.01)
-
-
-def untimed(answer: Any) -> Any:
-    if isinstance(answer, dict):
-        return {k: untimed(v) for k, v in answer.items() if k not in ("timings_ms", "request_id")}
-    return [untimed(each) for each in answer] if isinstance(answer, list) else answer
+@pytest.fixture(autouse=True)
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.limits.MAX_JOB_CHARACTERS", 5000)
+    monkeypatch.setattr("service.limits.MAX_JOB_TEXTS", 100)
 
 
 # ---------------------------------------------------------------------- work and results

@@ -18,7 +18,7 @@ import pytest
 import trustme
 from flask.testing import FlaskClient
 from http_fakes import FakeRuntime, settings
-from test_jobs import ended, put, until
+from job_client import ended, put, until
 
 from models.errors import InvalidInput
 from service import callbacks

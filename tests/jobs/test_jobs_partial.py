@@ -1,54 +1,24 @@
 """What there is of a job's result before it is done, and when it never will be: nothing is lost."""
 
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_pool import FakeEngine, FakePool, cipher
+from fake_pool import cipher
 from flask.testing import FlaskClient
-from http_fakes import FakeRuntime, settings
-from test_jobs import ended, put, until
+from http_fakes import settings
+from job_client import ended, put, until
+from ticket_runtime import SENTENCES, TEXT, TicketRuntime
 
 from models.driver import Driver
-from models.engine.protocol import Generation, Output
-from models.languages import Languages
 from models.steps import Event
-from models.text.detect import LanguageDetector
-from models.translate.translator import SegmentReady, TranslationRequest, Translator
+from models.translate.translator import SegmentReady, TranslationRequest
 from service import long_texts
 from service.http.app import create_app
 from service.job_schemas import PartialAnswer
 from service.jobs import JobService
-
-SENTENCES = [f"The ferry of day {i} stayed in the harbour{' of Sark' * (i % 5)}." for i in range(80)]
-TEXT = " ".join(SENTENCES)
-
-
-class TicketEngine(FakeEngine):
-    """Takes a submission for each ticket, and waits where there is none."""
-
-    def __init__(self) -> None:
-        super().__init__(cipher)
-        self.tickets = threading.Semaphore(0)
-
-    def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
-        assert self.tickets.acquire(timeout=20)
-        return super().submit(generations, wait=wait)
-
-
-class TicketRuntime(FakeRuntime):
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        languages = Languages.load()
-        pool = FakePool(languages)
-        self.engine = pool.engine = TicketEngine()
-        self.translator = Translator(  # type: ignore[assignment]
-            pool.as_pool, languages, LanguageDetector(), default_model="facebook/m2m100_418M"
-        )
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from test_server import ServerProcess
+from server_process import ServerProcess
 
 TEXTS = [f"The ferry of day {i} stayed in." for i in range(60)]
 LONG = " ".join(f"The ferry of day {i} stayed in the harbour of Sark." for i in range(60))

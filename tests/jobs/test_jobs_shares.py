@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from http_fakes import FakeRuntime, settings
+from job_client import ended, put, until, untimed
 from jobs_runtime import JournalRuntime
-from test_jobs import ended, put, until, untimed
 
 from service import jobs, long_texts
 from service.errors import UnknownJob

@@ -13,9 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import TinyHub
 from hub import BLOCK, Hub
-from test_workers_real import TinyWorkers
 from tiny_models import catalog_toml
-from worker_servers import until
+from worker_servers import TinyWorkers, until
 
 from models import better
 from models.better import BetterModels, Choice

@@ -322,7 +322,7 @@ def test_what_the_vocabulary_lacks_is_shown_and_a_wrong_language_is_a_problem(
 
 
 def test_a_classifier_without_the_label_is_told(tmp_path: Path, languages: Languages) -> None:
-    from test_entailment import _save
+    from tiny_judge import _save
 
     folder = _save(tmp_path / "right", {0: "entailment", 1: "neutral", 2: "contradiction"})
     fields = {"name": "own", "family": "entailment", "tasks": ("entail",), "max_source_tokens": 64}

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from test_server import ServerProcess
+from server_process import ServerProcess
 
 
 class CompatServer(ServerProcess):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -149,3 +150,73 @@ class CallbackReceiver:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+STARTS_IN_S = 30.0
+
+
+class ServerProcess:
+    """`http_fakes.py`, or another `program`, in a process of its own, and connections to it."""
+
+    program = "http_fakes.py"
+
+    def __init__(self, folder: Path, **given: Any):
+        self.closed, self._log = folder / "closed.txt", folder / "log.txt"
+        argument = json.dumps({"closed": str(self.closed), "data_dir": str(folder / "data"), **given})
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "tests" / "support" / self.program), argument],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        assert self.process.stdout is not None
+        self.first_line = self.process.stdout.readline().decode()
+        address = re.search(r"http://127\.0\.0\.1:(\d+)", self.first_line)
+        self.port = int(address[1]) if address else 0
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def request(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[HTTPResponse, bytes]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=STARTS_IN_S)
+        try:
+            headers = {"Content-Type": "application/json", **(headers or {})}
+            connection.request(method, path, body, headers, encode_chunked="Transfer-Encoding" in headers)
+            response = connection.getresponse()
+            return response, response.read()
+        finally:
+            connection.close()
+
+    def summarize(self, text: str) -> tuple[HTTPResponse, bytes]:
+        return self.request("POST", "/v1/summarize", json.dumps({"text": text}))
+
+    def in_work(self) -> int:
+        _, metrics = self.request("GET", "/metrics")
+        (value,) = re.findall(rb"^dragoman_requests_in_work (\S+)$", metrics, re.MULTILINE)
+        return int(float(value))
+
+    def wait_for_work(self, requests: int) -> None:
+        end = time.monotonic() + 20
+        while self.in_work() != requests and time.monotonic() < end:
+            time.sleep(0.02)
+        assert self.in_work() == requests
+
+    def stop(self, sig: int = signal.SIGTERM) -> int:
+        self.process.send_signal(sig)
+        try:
+            return self.process.wait(20)
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()

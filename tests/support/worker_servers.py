@@ -11,7 +11,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from test_server import ServerProcess
+from server_process import ServerProcess
+
+from service.store.keys import Keys
 
 WITHIN_S = 20.0
 SLEEP: Any = ("POST", "/v1/summarize", {"text": "!sleep"})
@@ -151,3 +153,37 @@ def until(true: Any, within_s: float = WITHIN_S) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+TEXT, KNOWN = "A joint statement.", "Une déclaration commune."
+
+
+PAIR = {"source": "en", "target": "fr"}
+
+
+class TinyWorkers(Workers):
+    """`tiny_server.py`. `key` is an administrator's, and sent with all that `ask` asks."""
+
+    program = "tiny_server.py"
+
+    def __init__(self, *given: Any, **settings: Any):
+        super().__init__(*given, **settings)
+        _, self.key = Keys(self.data_dir).create("operator", admin=True)
+        self.doors = [Door(self, worker) for worker in (0, 1)]
+
+    def ask(self, worker: int, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        """Return what a good answer says."""
+        status, answer = self.by(worker, method, path, body, **headers, **{"X-API-Key": self.key})
+        assert status < 300, answer
+        return json.loads(answer) if answer else None
+
+    def translated(self, worker: int, text: str = TEXT, **given: Any) -> str:
+        return str(self.ask(worker, "POST", "/v1/translate", {"text": text, **PAIR, **given})["translation"])
+
+    def state(self, worker: int, name: str) -> str:
+        """How far a model is, as this worker says."""
+        listed = self.ask(worker, "GET", "/v1/models")["models"]
+        return next((each["state"] for each in listed if each["name"] == name), "")
+
+    def loading(self, worker: int, name: str) -> str:
+        return str(self.ask(worker, "GET", "/readyz").get("loading", {}).get(name, ""))

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from http_fakes import FakeRuntime, settings
 from hypothesis import given
 from hypothesis import strategies as st
-from test_jobs import ended, put
+from job_client import ended, put
 
 from models.driver import run
 from models.engine.protocol import Generation, Output

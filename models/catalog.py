@@ -1,8 +1,6 @@
-"""One entry of the catalog: what a model is, where its weights are, what it can do.
+"""The catalog of models, from catalog.toml and a file of the user's, and the sets of models to start with.
 
-The models by name: the shipped ones and the user's. Loads nothing itself.
-
-Sets of models that are chosen by one word, what each takes, and which of them suits a machine.
+An entry says which files a model has, which family it is of, its tasks and languages, and its limits.
 """
 
 import difflib

@@ -1,19 +1,7 @@
-"""Weights that come inside Python packages: put together, checked by their SHA-256, adapter merged in.
+"""Where a model's files are (a package, a folder, the hub's cache), and what is made of them, once.
 
-Knows files and tensors; what the model is for is the catalog's affair.
-
-Folders that are made once, and made anew when their files are not those that were made.
-
-A record beside the files names the weights that they were made from, and each file's size, time and SHA-256.
-Knows files only; what is made is the caller's affair.
-
-From a catalog entry to files on disk and weights in memory.
-
-A hub's repository, a local folder or a package's weights all end as a folder in transformers' layout.
-Weights are safetensors; a repository that has only a `.bin` is read with torch's `weights_only`. What is made
-of them once is made by a process of its own, so that who uses it needs no torch.
-
-How much of a model is on this disk, and whether it has to be put together yet. Fetches nothing.
+What is made (converted weights, a tokenizer written down) is kept in the cache folder with the digests of its
+files, one process making it at a time. Imports no torch.
 """
 
 import hashlib
@@ -32,13 +20,14 @@ from typing import Any
 
 from filelock import FileLock
 
-from models import convert
+from models import hf_import
 from models.catalog import ModelEntry, Package
-from models.convert import apart, cut_model, cut_tokenizer, needed, rule
 from models.errors import ModelUnavailable
+from models.hf_import import apart
 from models.hub import HubCache, RepositoryNotFound, Tell, digest, page
 from models.tokenizer import VERSION as TOKENIZERS
 from models.tokenizer import read_back
+from models.vocabulary import cut_model, cut_tokenizer, needed, rule
 
 RECIPE = 2
 """Raised when weights are put together differently, so that what was made before is made anew."""
@@ -100,7 +89,7 @@ def combined(package: Package, languages: Sequence[str]) -> str:
 def build(package: Package, folder: Path, languages: Sequence[str]) -> None:
     """Write the package's GGUF model into `folder` in transformers' layout, in bfloat16.
 
-    Its adapter is merged in; of its vocabulary is left what the languages need (see `models.convert`).
+    Its adapter is merged in; of its vocabulary is left what the languages need (see `models.vocabulary`).
     """
     from models.gguf import Gguf
 
@@ -410,7 +399,7 @@ class Store:
             if scratch is not None:
                 log.info("%s: converting to %s, once", entry.name, numbers)
                 with self._written(entry, source).once(entry.name) as beside:
-                    apart(convert.convert, entry, source, scratch, numbers, beside)
+                    apart(hf_import.convert, entry, source, scratch, numbers, beside)
         return made.folder
 
     def _packaged(self, entry: ModelEntry) -> Path:
@@ -446,7 +435,7 @@ class Store:
 
     def tokenizer(self, entry: ModelEntry) -> Any:
         """The entry's transformers tokenizer."""
-        return convert.load_tokenizer(entry, self.folder(entry))
+        return hf_import.load_tokenizer(entry, self.folder(entry))
 
     def plain_tokenizer(self, entry: ModelEntry) -> Any:
         """Return what does the tokenizer's work without torch; it is written down the first time.
@@ -456,13 +445,13 @@ class Store:
         source = self.folder(entry)
         with (made := self._written(entry, source)).once(entry.name) as scratch:
             if scratch is not None:
-                apart(convert.write_tokenizer, entry, source, scratch)
-        with convert.named(entry, "tokenizer", made.folder):
-            return read_back(made.folder) or convert.load_tokenizer(entry, source)
+                apart(hf_import.write_tokenizer, entry, source, scratch)
+        with hf_import.named(entry, "tokenizer", made.folder):
+            return read_back(made.folder) or hf_import.load_tokenizer(entry, source)
 
     def load(self, entry: ModelEntry, *, dtype: str = "auto", device: str = "cpu") -> Any:
         """The entry's transformers model, in evaluation mode on `device`."""
-        return convert.load_model(entry, self.folder(entry), dtype=dtype, device=device)
+        return hf_import.load_model(entry, self.folder(entry), dtype=dtype, device=device)
 
     def generation_config(self, entry: ModelEntry) -> Any:
         """The entry's generation defaults, by their names; older repositories keep them in config.json.
@@ -471,7 +460,7 @@ class Store:
         """
         folder = self.folder(entry)
         own = folder / "generation_config.json"
-        with convert.named(entry, "configuration", folder):
+        with hf_import.named(entry, "configuration", folder):
             config = json.loads((folder / "config.json").read_text("utf-8"))
             if config.get("force_bos_token_to_be_generated") and config.get("forced_bos_token_id") is None:
                 config["forced_bos_token_id"] = config.get("bos_token_id")  # as it was called until 2021

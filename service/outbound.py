@@ -1,6 +1,4 @@
-"""Which addresses are of the open internet, so that a callback may go there. Knows no names and no URLs.
-
-Requests to other hosts: where a URL leads, and a connection to that very address.
+"""Requests to other hosts: where a URL leads, whether that is public, and a connection to that very address.
 
 The host's name is looked up once, its addresses are checked, and that very address is connected to: a name
 that leads elsewhere the second time leads nowhere. Redirects are answers like any other, and not followed.

@@ -1,7 +1,4 @@
-"""Rates as they are written in settings and beside keys: `60/minute`, `10/second;1000/day`.
-
-The service's settings: environment variables that begin with DRAGOMAN_, each checked and then frozen.
-"""
+"""The service's settings: environment variables that begin with DRAGOMAN_, each checked and then frozen."""
 
 import re
 from collections.abc import Mapping

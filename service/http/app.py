@@ -1,11 +1,7 @@
-"""Answers for errors: problem documents, or the form that a compatible interface has at its own addresses.
+"""The application: routes, hooks and errors put together from a runtime.
 
-Browsers as unwitting messengers: a page of somebody else may send a form here, or call itself this host.
-
-Pages read answers of other hosts only where these allow it (CORS), but a form arrives nonetheless; and a page
-whose own name is made to mean this machine's address (DNS rebinding) is none of another host to its browser.
-
-The application factory: puts the parts together that it is handed. It opens and loads nothing.
+Errors become answers in the form of the address that was asked; pages of other hosts may call only what is
+open to them.
 """
 
 import math

@@ -1,12 +1,9 @@
-"""Notices that a request's client has closed its connection, and so waits no more.
-
-Answers that take long, for clients that give up after seconds of silence.
+"""Clients that went away, and clients that give up after seconds of silence.
 
 The deepl package waits ten seconds for a byte, then asks again, six times in all. So once a request was
 admitted and understood, and has run for a while, the answer begins: status 200, and a space now and then,
-which JSON may begin with. An error after that can have no status any more: it is written, and the
-connection broken off, so that no client takes it for an answer (deepl raises ConnectionException, and does
-not ask again).
+which JSON may begin with. An error after that can have no status any more: it is written, and the connection
+broken off, so that no client takes it for an answer (deepl raises ConnectionException, and asks no more).
 """
 
 import errno

@@ -13,8 +13,8 @@ import pytest
 from conftest import TinyHub
 
 from models.catalog import Catalog
-from models.convert import apart
 from models.errors import ModelUnavailable
+from models.hf_import import apart
 from models.languages import Languages
 from models.store import Store
 from models.summarize.encoder import ConvertedEncoder, SentenceEncoder, encoder_of

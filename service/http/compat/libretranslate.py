@@ -1,8 +1,7 @@
-"""Finished files, kept for a while under names that cannot be guessed, until they are fetched.
+"""LibreTranslate's interface, as libretranslatepy, deep-translator and its web clients speak it.
 
-LibreTranslate's interface, as libretranslatepy, deep-translator and its web clients speak it.
-
-A request's fields come as JSON, as a form, in the query string, or as a mixture of the last two.
+A request's fields come as JSON, as a form, in the query string, or as a mixture of the last two. Translated
+files are kept for a while under names that cannot be guessed, until they are fetched.
 """
 
 import secrets

@@ -16,7 +16,7 @@ from models.catalog import Catalog
 from models.errors import ModelUnavailable
 from models.hf_import import apart
 from models.languages import Languages
-from models.store import Store
+from models.store import Store, module_folder
 from models.summarize.encoder import ConvertedEncoder, SentenceEncoder, encoder_of
 
 PROGRAM = """
@@ -103,7 +103,7 @@ def test_work_apart_is_done_by_another_process() -> None:
 @pytest.mark.usefixtures("no_torch")
 def test_errors_of_work_apart_are_raised_here() -> None:
     with pytest.raises(ModelUnavailable, match="nowhere with the bundled weights is not installed"):
-        apart(store.module_folder, "nowhere")
+        apart(module_folder, "nowhere")
     with pytest.raises(FileNotFoundError):
         apart(os.listdir, "/nowhere")
     with pytest.raises(ModelUnavailable, match=r"ended \(3\)"):

@@ -123,13 +123,17 @@ def _tool(do: Callable[..., CallToolResult], body: type[BaseModel]) -> Callable[
         except DragomanError as error:
             raise ToolError(with_allowed(error.message, error.allowed)) from error
 
+    def is_needed(name: str) -> bool:
+        """Return True for the `text` of a body that has neither `html` nor, here, `texts` in its place."""
+        return name == "text" and "html" not in body.model_fields
+
     tool.__name__, tool.__doc__ = do.__name__, do.__doc__
     parameters = [
         Parameter(
             name,
             Parameter.KEYWORD_ONLY,
-            default=Parameter.empty if field.is_required() else field.default,
-            annotation=Annotated[field.annotation, field],
+            default=Parameter.empty if field.is_required() or is_needed(name) else field.default,
+            annotation=str if is_needed(name) else Annotated[field.annotation, field],
         )
         for name, field in body.model_fields.items()
         if name not in NOT_HERE

@@ -2,14 +2,14 @@
 
 JSON bodies, forms, jobs, the command line, batches and the tools of MCP take an option's name, meaning,
 bounds and default from here. A new option is one field of `SummaryOptions` or `TranslationOptions`, and one
-of the task's request (`models/tasks`), which `tasks.request_maker` fills by its name.
+of the task's request (in `models/summarize/`, `models/translate/`), which `tasks.request_maker` fills.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Annotated, Any, Self, get_origin
+from typing import Annotated, Any, Self, get_origin
 
 from pydantic import (
     BaseModel,
@@ -39,11 +39,9 @@ from models.errors import InvalidInput
 from service.documents.formats import COMMENTED, SUFFIXES
 from service.errors import TooManyTexts
 from service.limits import check_length, too_long
+from service.settings import Settings
 from service.store.results import TaskName
 from service.validation import STRICT, json_type
-
-if TYPE_CHECKING:
-    from service.settings import Settings
 
 INPUTS = ("text", "html", "texts")
 """The fields of which a body has exactly one."""
@@ -229,7 +227,7 @@ class CheckBody(BaseModel):
     source_language: LanguageCode = Field("auto", description="The source's language; `auto` finds it.")
     target: LanguageCode | None = Field(None, description="The output's language; found if absent.")
 
-    def require_short(self, limits: "Settings") -> None:
+    def require_short(self, limits: Settings) -> None:
         """Raise TooLong."""
         check_length("source", self.source, limits)
         check_length("output", self.output, limits)
@@ -268,7 +266,7 @@ def given_field(body: BaseModel) -> str:
     )
 
 
-def inputs(body: Texts | CleanBody, limits: "Settings") -> Inputs:
+def inputs(body: Texts | CleanBody, limits: Settings) -> Inputs:
     """Return what the body gives to work on. Raises InvalidInput where the whole request is refused."""
     field = given_field(body)
     value = getattr(body, field)
@@ -294,7 +292,7 @@ def inputs(body: Texts | CleanBody, limits: "Settings") -> Inputs:
     return sent
 
 
-def _text(field: str, value: object, limits: "Settings") -> str:
+def _text(field: str, value: object, limits: Settings) -> str:
     if not isinstance(value, str):
         raise InvalidInput(f"{field} must be a string, not {json_type(value)}", field=field, allowed="string")
     if not value.strip():

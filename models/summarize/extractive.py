@@ -77,7 +77,7 @@ class ScoreWeights:
     """The weights of a sentence's traits, in units of cosine similarity to the article's theme.
 
     Fitted on two kinds of articles. 900 BBC articles of 2004-05, of which 45% of the sentences are marked as
-    chosen (`bench/fit_extractive.py`), say that `shared` matters: without it 64% of a short summary's words
+    chosen, say that `shared` matters: without it 64% of a short summary's words
     lie in marked sentences, with it 68%. They say little of how much the beginning counts and what a
     repetition costs. The other weights are therefore the middle of a plateau on the 100 articles that
     `bench/rouge.py` scores: of 150 random settings, the mean gain in ROUGE over the article's first words

@@ -7,7 +7,7 @@ takes as files, stands here.
 from collections.abc import Callable, Mapping
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -159,9 +159,10 @@ def task_options(model: type[T], given: Mapping[str, Any]) -> T:
     from service.validation import validated
 
     own = {name: given[name] for name in model.model_fields if given.get(name) is not None}
-    return validated(
-        model, {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
-    )
+    glossary = own.pop("glossary", None)  # a file of this machine, for which the limits of HTTP are not meant
+    own = {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
+    options: T = validated(model, own)
+    return cast(T, options if glossary is None else options.model_copy(update={"glossary": glossary}))
 
 
 def added(*options: Callable[[F], F]) -> Callable[[F], F]:

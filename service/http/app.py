@@ -41,11 +41,12 @@ from service.http.v1 import V1
 from service.jobs import JobService
 from service.limits import job_limits
 from service.problems import Problem, problem
-from service.settings import ClientFamily
+from service.settings import ClientFamily, Settings
 from service.shared import SharedState
 
 if TYPE_CHECKING:
     from service.http.compat.family import Family
+    from service.runtime import Runtime
 
 
 def install_errors(app: Flask, families: Sequence["Family"] = ()) -> None:
@@ -74,9 +75,6 @@ def _respond(error: Exception, form: Callable[[Problem], Response]) -> Response 
 def _document(problem: Problem) -> Response:
     return Response(problem.model_dump_json(), status=problem.status, mimetype="application/problem+json")
 
-
-if TYPE_CHECKING:
-    from service.settings import Settings
 
 UNASKED = frozenset({"", "text/plain", FORM, URLENCODED})
 """Types of bodies that a page sends anywhere without asking first (the Fetch standard's simple ones)."""
@@ -138,10 +136,6 @@ def _is_cross_site(hosts: tuple[str, ...]) -> bool:
     theirs = urlsplit(origin).netloc
     return theirs != request.host and not (hosts and host_is_trusted(theirs, hosts))
 
-
-if TYPE_CHECKING:
-    from service.runtime import Runtime
-    from service.settings import Settings
 
 JOB_BODIES = ("jobs.create", "deepl.upload_document")
 """Endpoints that take what a job may be."""

@@ -39,6 +39,9 @@ from service.store.results import JSON, PROBLEM, StoredResult, TaskName
 from service.tasks import failure, request_maker
 from service.validation import validated
 
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
 _SO_FAR = {
     "id": "0d4c8f6f2b7f4d07a2f0f4b9a4a1d6a3",
     "task": "translate",
@@ -121,9 +124,6 @@ def _so_far(store: JobStore, job: Job, after: int, retention_s: float) -> Iterat
     else:
         yield b"}"
 
-
-if TYPE_CHECKING:
-    from service.runtime import Runtime
 
 BODIES_AT_ONCE = 2
 """Bodies of the greatest length that are taken in at the same time, or more that are shorter: each may be

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from waitress.adjustments import Adjustments
 from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.receiver import ChunkedReceiver
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
@@ -310,6 +310,8 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
+        if self.chunked and "CONTENT_LENGTH" in self.headers:  # a proxy may have read the other of the two
+            raise ParsingError("A request has either a Content-Length or chunks")
         self.body_rcv: Any
         if self.body_rcv is None:
             self.expect_continue = False

@@ -7,15 +7,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
 
 from pydantic import TypeAdapter
 
 from models.driver import PendingGeneration
 from models.engine.protocol import Engine, Output
-from models.pool import ModelPool
-from models.store import Store
+
+if TYPE_CHECKING:
+    from models.pool import ModelPool
+    from models.store import Store
 
 TaskName = Literal["summarize", "translate"]
 
@@ -51,7 +53,7 @@ class StoredResult:
 class OutputKeys:
     """Makes the keys of generations of a pool's engines. May be called from any thread."""
 
-    def __init__(self, pool: ModelPool, store: Store):
+    def __init__(self, pool: "ModelPool", store: "Store"):
         self._pool = pool
         self._store = store
         self._names: WeakKeyDictionary[Engine, str] = WeakKeyDictionary()

@@ -340,6 +340,14 @@ def test_the_runtime_is_closed_whatever_happens(article):
     assert [runtime.closed for runtime in opened] == [True]
 
 
+def test_no_setting_is_among_those_that_are_gone(monkeypatch):
+    from service.settings import REMOVED, Settings
+
+    assert {name.lower() for name in REMOVED}.isdisjoint(Settings.model_fields)
+    monkeypatch.setenv("DRAGOMAN_ENGINE", "ct2")
+    assert Settings().engine == "ct2"
+
+
 def test_serve_gets_the_settings_with_the_command_line_s_over_them(monkeypatch):
     served = []
     monkeypatch.setattr("service.http.server.serve", served.append)

@@ -201,6 +201,19 @@ def test_the_head_and_the_trailer_of_a_chunk_are_bounded(server: ServerProcess, 
     assert answer.startswith(b"HTTP/1.1 400")
 
 
+@pytest.mark.parametrize("coding", [b"chunked", b"\tchunked", b"identity"])
+def test_a_length_and_chunks_together_are_refused_and_the_connection_closed(
+    server: ServerProcess, coding: bytes
+) -> None:
+    """A proxy in front may have read the other of the two, and take what follows for another's request."""
+    head = STALLED + b"Content-Length: 5\r\nTransfer-Encoding: " + coding + b"\r\n\r\n0\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), 20) as client:
+        client.sendall(head + DETECT)
+        answer = to_the_end(client)
+    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 501"))
+    assert answer.count(b"HTTP/1.1") == 1
+
+
 def test_who_goes_away_has_used_what_he_gave_to_read(tmp_path: Path) -> None:
     _, secret = Keys(tmp_path / "data").create("reader", daily_characters=1000)
     server = ServerProcess(tmp_path)

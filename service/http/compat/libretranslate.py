@@ -44,6 +44,9 @@ from service.shared import SharedState
 from service.store.translation_memory import paired
 from service.validation import validated
 
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+
 _KEEP = """
 INSERT INTO file (key, name, data, media_type, until, caller)
 SELECT :key, :name, :data, :media_type, :until, :caller
@@ -105,9 +108,6 @@ class KeptFiles:
     def _sweep(self) -> None:
         self._shared.change("DELETE FROM file WHERE until <= :now", now=time.monotonic())
 
-
-if TYPE_CHECKING:
-    from service.runtime import Runtime
 
 PATHS = frozenset(
     {"/translate", "/detect", "/languages", "/frontend/settings", "/health", "/translate_file", "/suggest"}

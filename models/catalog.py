@@ -236,7 +236,7 @@ class ModelEntry(_Frozen):
     @property
     def follows_instructions(self) -> bool:
         """True for a model that does what a message asks for, as an instruct model does."""
-        return FAMILIES[self.family].feed in ("chat", "messages")
+        return FAMILIES[self.family].input_format in ("chat", "messages")
 
     @property
     def bundled(self) -> bool:

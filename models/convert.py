@@ -147,11 +147,11 @@ def cut_model(model: Any, kept: Sequence[int]) -> None:
 R = TypeVar("R")
 
 
-def apart(function: Callable[..., R], *arguments: Any) -> R:
-    """Return the function's value, or raise its error, both from a new process; all are pickled.
+def in_subprocess(function: Callable[..., R], *arguments: Any) -> R:
+    """Run the function in a new process and return its value or raise its error; all are pickled.
 
-    Where torch is loaded already the function is called here: a process would cost and not save anything.
-    Raises ModelUnavailable if the process does not survive.
+    If torch is already loaded, the function runs here: a process would save nothing.
+    Raises ModelUnavailable if the process dies.
     """
     if "torch" in sys.modules:
         return function(*arguments)

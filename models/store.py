@@ -34,7 +34,7 @@ from filelock import FileLock
 
 from models import convert
 from models.catalog import ModelEntry, Package
-from models.convert import apart, cut_model, cut_tokenizer, needed, rule
+from models.convert import cut_model, cut_tokenizer, in_subprocess, needed, rule
 from models.errors import ModelUnavailable
 from models.hub import HubCache, RepositoryNotFound, Tell, digest, page
 from models.tokenizer import VERSION as TOKENIZERS
@@ -194,10 +194,10 @@ DONE = "complete.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A folder with its record, made from what `revision` names.
+class PreparedFolder:
+    """A folder with a record of its files, made from the weights that `revision` names.
 
-    `files` are those that the record holds where they lie elsewhere; else it holds all in the folder.
+    The record covers `files` if given, which may lie elsewhere; otherwise every file in the folder.
     """
 
     folder: Path
@@ -206,10 +206,10 @@ class Made:
 
     @contextmanager
     def once(self, name: str) -> Iterator[Path | None]:
-        """Yields a scratch folder that becomes this one, or None if this one is there and holds.
+        """Yield a scratch folder that becomes this one, or None if this one exists and is intact.
 
-        Safe between processes. What was made from other weights, or was changed since, is made anew; `name`
-        is for the log. A file of the recorded size and time is taken for sound, others are read whole.
+        Safe between processes. A folder made from other weights, or changed since, is rebuilt; `name` is for
+        the log. A file with the recorded size and time counts as intact; others are hashed.
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{self.folder}.lock"):
@@ -220,7 +220,7 @@ class Made:
                         self._write(self.folder)
                     yield None
                     return
-                log.warning("%s: made anew, since %s", name, "; ".join(wrong))
+                log.warning("%s: rebuilding, because %s", name, "; ".join(wrong))
             scratch = self.folder.with_name(self.folder.name + ".making")
             shutil.rmtree(scratch, ignore_errors=True)
             scratch.mkdir()
@@ -410,7 +410,7 @@ class Store:
             if scratch is not None:
                 log.info("%s: converting to %s, once", entry.name, numbers)
                 with self._written(entry, source).once(entry.name) as beside:
-                    apart(convert.convert, entry, source, scratch, numbers, beside)
+                    in_subprocess(convert.convert, entry, source, scratch, numbers, beside)
         return made.folder
 
     def _packaged(self, entry: ModelEntry) -> Path:
@@ -422,7 +422,7 @@ class Store:
                 verify(package)
                 if package.folder is None:
                     log.info("%s: putting the bundled weights together, once", entry.name)
-                    apart(build, package, scratch, entry.languages)
+                    in_subprocess(build, package, scratch, entry.languages)
         return self._source(package, made)
 
     def _from_hub(self, entry: ModelEntry, *, refresh: bool = False, tell: Tell = _silent) -> Path:
@@ -456,7 +456,7 @@ class Store:
         source = self.folder(entry)
         with (made := self._written(entry, source)).once(entry.name) as scratch:
             if scratch is not None:
-                apart(convert.write_tokenizer, entry, source, scratch)
+                in_subprocess(convert.write_tokenizer, entry, source, scratch)
         with convert.named(entry, "tokenizer", made.folder):
             return read_back(made.folder) or convert.load_tokenizer(entry, source)
 
@@ -602,34 +602,34 @@ class Store:
     def _home(self, entry: ModelEntry) -> Path:
         return self.cache / "models" / entry.name.replace("/", "--")
 
-    def _prepared(self, entry: ModelEntry, package: Package) -> Made:
+    def _prepared(self, entry: ModelEntry, package: Package) -> PreparedFolder:
         """A package's weights put together, or the note that its own files were verified."""
         if package.folder is None:
-            return Made(self._home(entry) / "merged", self.revision(entry))
+            return PreparedFolder(self._home(entry) / "merged", self.revision(entry))
         files = [part for parts in sources(package).values() for part in parts]
-        return Made(self._home(entry) / "verified", self.revision(entry), files)
+        return PreparedFolder(self._home(entry) / "verified", self.revision(entry), files)
 
-    def _source(self, package: Package, prepared: Made) -> Path:
+    def _source(self, package: Package, prepared: PreparedFolder) -> Path:
         """The folder in transformers' layout that a package has, or that was put together of its parts."""
         if package.folder is None:
             return prepared.folder
         return module_folder(package.module) / package.folder
 
-    def _converted(self, entry: ModelEntry, source: Path, numbers: str | None = None) -> Made:
+    def _converted(self, entry: ModelEntry, source: Path, numbers: str | None = None) -> PreparedFolder:
         """The conversion of these weights."""
         return self._beside(entry, source, f"ct2-{numbers or _numbers(entry)}-{CONVERSION}")
 
-    def _written(self, entry: ModelEntry, source: Path) -> Made:
+    def _written(self, entry: ModelEntry, source: Path) -> PreparedFolder:
         """The tokenizer of these files, written down."""
         return self._beside(entry, source, f"tokenizer-{TOKENIZERS}")
 
-    def _beside(self, entry: ModelEntry, source: Path, kind: str) -> Made:
+    def _beside(self, entry: ModelEntry, source: Path, kind: str) -> PreparedFolder:
         """What is made of these files, which entries of one folder or repository share."""
         key = entry.repository or entry.name
         if entry.path is not None:
             key = f"local--{hashlib.sha256(bytes(source.resolve())).hexdigest()[:12]}"
         home = self.cache / "models" / key.replace("/", "--")
-        return Made(home / f"{kind}-{source.resolve().name}", self.revision(entry))
+        return PreparedFolder(home / f"{kind}-{source.resolve().name}", self.revision(entry))
 
 
 @contextmanager

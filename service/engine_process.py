@@ -144,14 +144,14 @@ def main() -> None:
         start.settings, Store(start.settings.cache_dir, offline=True), lambda *batch: server.on_batch(*batch)
     )
     most = start.settings.max_loaded_models
-    server = EngineServer(lambda entry: _made(maker, entry), lambda: maker.fallbacks, most=most)
+    server = EngineServer(lambda entry: _make_engine(maker, entry), lambda: maker.fallbacks, most=most)
     with Listener(start.address, "AF_UNIX", backlog=64, authkey=start.key) as listener:
         threading.Thread(target=server.serve, args=(listener,), name="engine-server", daemon=True).start()
         sys.stdin.buffer.read()
     os._exit(0)  # whoever started it has gone, or has closed all engines
 
 
-def _made(maker: EngineMaker, entry: Any) -> Engine:
+def _make_engine(maker: EngineMaker, entry: Any) -> Engine:
     engine = maker.make(entry)
     gc.collect()  # what is loaded stays, and a collector need not walk it
     gc.freeze()

@@ -354,7 +354,7 @@ class RunningJob:
         if isinstance(options, DocumentForm):
             (data,) = contents
             assert isinstance(data, bytes)  # noqa: S101 - a document's content is its bytes
-            apart = partial(
+            in_child = partial(
                 runtime.children.run,
                 timeout_s=runtime.settings.request_timeout_s,
                 require=self.cancel.raise_if_cancelled,
@@ -362,7 +362,7 @@ class RunningJob:
             limits = job_limits(runtime.settings)
             return [
                 tasks.of_document(
-                    runtime, options, data, job.owner, limits=limits, apart=apart, recall=recall
+                    runtime, options, data, job.owner, limits=limits, in_child=in_child, recall=recall
                 )
             ]
         make = tasks.request_maker(options, runtime, job.owner)

@@ -151,20 +151,20 @@ def of_document(
     owner: str | None,
     *,
     limits: Settings,
-    apart: Callable[..., Any],
+    in_child: Callable[..., Any],
     recall: MemoryLookup | None = None,
 ) -> PlannedTask:
     """Plan a document, given by its form and its bytes. Raises InvalidInput with field `file`, and TooLong.
 
-    `apart` runs a function of the bytes elsewhere; see `Children.run`.
+    `in_child` runs a function of the bytes elsewhere; see `Children.run`.
     """
     file = form.file, data
     if isinstance(form, TranslateForm):
-        part = apart(sandbox.to_translate, *file, limits, field="file")
+        part = in_child(sandbox.to_translate, *file, limits, field="file")
         request = request_maker(form, runtime, owner)(text=part.text, format=part.format)
-        return PlannedTask(part.text, steps(runtime, request, recall), partial(_file, form, data, apart))
+        return PlannedTask(part.text, steps(runtime, request, recall), partial(_file, form, data, in_child))
     assert isinstance(form, SummarizeForm)  # noqa: S101 - there are no others
-    article = apart(sandbox.article, *file, limits, field="file")
+    article = in_child(sandbox.article, *file, limits, field="file")
     clean = form.clean and article.clean
     request = request_maker(form, runtime, owner)(**{article.field: article.text}, clean=clean)
     return PlannedTask(article.text, steps(runtime, request), partial(_with_text, request))
@@ -178,11 +178,17 @@ def _with_text(request: Request, outcome: Outcome[Summary], total_s: float) -> S
 
 
 def _file(
-    form: TranslateForm, data: bytes, apart: Callable[..., Any], outcome: Outcome[Translation], total_s: float
+    form: TranslateForm,
+    data: bytes,
+    in_child: Callable[..., Any],
+    outcome: Outcome[Translation],
+    total_s: float,
 ) -> StoredResult:
     done = outcome.unwrap()
     comments = comments_on(done.segments) if form.comments else ()
-    made = apart(sandbox.translated, form.file, data, done.translation, done.target, comments, field="file")
+    made = in_child(
+        sandbox.translated, form.file, data, done.translation, done.target, comments, field="file"
+    )
     name = made.name(form.file, done.target)
     notes = f"{counts(done.segments)}\n{'; '.join((*done.notes, *done.cautions))}"
     if form.report:

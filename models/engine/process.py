@@ -133,7 +133,7 @@ class Stats(NamedTuple):
     stats: EngineStats
 
 
-class BatchRan(NamedTuple):
+class BatchFinished(NamedTuple):
     """An engine ran a batch."""
 
     name: str
@@ -332,7 +332,7 @@ class EngineClient:
                 streaming = self._sent.get(number)
                 if streaming is not None and streaming.on_token is not None:
                     streaming.on_token(token_id)
-            case BatchRan(name, record):
+            case BatchFinished(name, record):
                 if self._on_batch is not None:
                     self._on_batch(name, record)
             case Loaded() | Unloaded() | Stats():
@@ -493,7 +493,7 @@ class EngineServer:
         with self._lock:
             user = next(iter(self._users), None)
         if user is not None:
-            user.send(BatchRan(name, record))
+            user.send(BatchFinished(name, record))
 
     # ------------------------------------------------------------------ what users need
 
@@ -502,7 +502,7 @@ class EngineServer:
         with self._lock:
             shared = self._engines.setdefault(name, _SharedEngine(what))
             shared.users.add(user)
-        self.made(shared)
+        self.engine_for(shared)
         return shared
 
     def unload(self, user: "_User", name: str) -> None:
@@ -527,7 +527,7 @@ class EngineServer:
             for shared in self._engines.values():
                 shared.users.discard(user)
 
-    def made(self, shared: _SharedEngine) -> Engine:
+    def engine_for(self, shared: _SharedEngine) -> Engine:
         """Return the engine, which is made now if it is not there."""
         with shared.making:
             engine = shared.engine
@@ -667,7 +667,7 @@ class _User:
 
     def _make_and_give(self, message: Submission, shared: _SharedEngine) -> None:
         try:
-            engine = self._server.made(shared)
+            engine = self._server.engine_for(shared)
         except Exception as error:
             log.exception("%s could not be loaded again", message.name)
             self._server.ended(shared, len(message.generations))

@@ -20,7 +20,7 @@ from models.text.markup.build import Run, flat, read_plain, restore
 from models.text.markup.place import Piece, place, stretches
 from models.text.sentences import pausing_sentences, strip
 from models.text.span import Span
-from models.text.terms import Held, Terms, apart
+from models.text.terms import Held, Terms, outside
 from models.translate.route import Hop, Router, cautions, check_recognized
 from models.translate.sentence import (
     Candidate,
@@ -420,7 +420,7 @@ def _split(runs: Sequence[Run], language: str, *, whole: bool, terms: Terms) -> 
             inside = kept[bisect_left(kept, (span.start,)) : bisect_left(kept, (span.end,))]
             own = [each.moved(-span.start) for each in inside if each.end <= span.end]
             held = [Held(each, text[each.start : each.end]) for each in own]
-            held += apart(terms.find(text), own)
+            held += outside(terms.find(text), own)
             inner = tuple(each.moved(-span.start) for each in stretches(run, span))
             sentences.append(
                 Sentence(text, tuple(sorted(held, key=lambda each: each.span)), inner, number, span)

@@ -216,7 +216,7 @@ def _log(path: Path | None) -> Iterator[PlainProgress | None]:
 
 
 @dataclass(slots=True)
-class _WindowInWork:
+class _ActiveWindow:
     """A window and its units."""
 
     window: Window
@@ -245,7 +245,7 @@ class _Run:
         self._max_errors = options.max_errors
         self._tally = tally
         self._update = update
-        self._in_work: list[_WindowInWork] = []
+        self._in_work: list[_ActiveWindow] = []
         self._written_errors = 0
 
     def go(self, windows: Iterator[Window]) -> None:
@@ -263,8 +263,8 @@ class _Run:
             raise
         self._cache.finish()
 
-    def _begin(self, window: Window) -> _WindowInWork:
-        own = _WindowInWork(window, errors=len(window.problems))
+    def _begin(self, window: Window) -> _ActiveWindow:
+        own = _ActiveWindow(window, errors=len(window.problems))
         known = self._cache.known(window.wanted())
         elsewhere = {
             each.window.keys[place] or b""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models import cpu
-from models.freed import limit_arenas
+from models.trim_memory import limit_arenas
 
 if TYPE_CHECKING:
     from rich.table import Table

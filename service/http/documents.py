@@ -75,7 +75,7 @@ class Documents:
                 data,
                 g.key_id,
                 limits=self._runtime.settings,
-                apart=self._work.apart,
+                in_child=self._work.in_child,
                 recall=self._work.memory().recall,
             )
             self._work.charge([task.text])

@@ -103,12 +103,12 @@ class Server:
         settings: Settings,
         build_runtime: BuildRuntime,
         shared: SharedState | None = None,
-        keeper: EngineSupervisor | None = None,
+        supervisor: EngineSupervisor | None = None,
     ):
         self._settings = settings
         self._build_runtime = build_runtime
         self._shared = shared or shared_state(settings)
-        self._keeper = keeper
+        self._supervisor = supervisor
         self._number = max(1, settings.workers)
         self._workers: set[int] = set()
         self._started = 0
@@ -128,8 +128,8 @@ class Server:
 
         code, start_at, kill_at = 0, 0.0, None
         while kill_at is None or self._workers:
-            if self._keeper is not None:
-                self._keeper.look()
+            if self._supervisor is not None:
+                self._supervisor.look()
             if kill_at is None and len(self._workers) < self._number and time.monotonic() >= start_at:
                 self._start(listener)
                 continue
@@ -148,8 +148,8 @@ class Server:
                 kill_at = time.monotonic() + self._settings.request_timeout_s + FINISH_S + CLOSING_S
             elif kill_at is not None and time.monotonic() > kill_at:
                 self._send(signal.SIGKILL)
-        if self._keeper is not None:
-            self._keeper.close()
+        if self._supervisor is not None:
+            self._supervisor.close()
         sys.exit(code)
 
     def _start(self, listener: socket.socket) -> None:
@@ -440,8 +440,8 @@ def serve(settings: Settings) -> NoReturn:
     configure_log()
     settings = settings.model_copy(update={"workers": server_workers(settings)})
     shared = shared_state(settings)
-    keeper = None if shared.folder is None else EngineSupervisor(settings, shared.folder / ENGINES)
-    Server(settings, partial(_runtime, shared), shared, keeper).run()
+    supervisor = None if shared.folder is None else EngineSupervisor(settings, shared.folder / ENGINES)
+    Server(settings, partial(_runtime, shared), shared, supervisor).run()
 
 
 def shared_state(settings: Settings) -> SharedState:

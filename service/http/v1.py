@@ -268,7 +268,7 @@ class V1:
             sent = inputs(validated(CleanBody, read_json(request)), self._settings)
             self._work.charge(sent.good)
             read = read_html if sent.kind == "html" else read_pasted
-            return json_response(render_clean(self._work.apart(read, *sent.good, field=sent.kind)))
+            return json_response(render_clean(self._work.in_child(read, *sent.good, field=sent.kind)))
 
     def models(self) -> Response:
         settings = self._settings

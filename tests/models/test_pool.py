@@ -18,7 +18,7 @@ from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.loaded import TextModel
 from models.pool import ModelPool
-from models.store import Made
+from models.store import PreparedFolder
 
 
 def _pool(tiny_hub: TinyHub, languages: Languages, *kinds: str, max_loaded: int = 4) -> ModelPool:
@@ -84,7 +84,7 @@ def test_a_broken_conversion_is_no_bug_of_the_callers(
     pool = _pool(tiny_hub, languages, "pegasus")
     model = tiny_hub.store.ct2_folder(pool.catalog.get("tiny/pegasus")) / "model.bin"
     whole = model.read_bytes()
-    monkeypatch.setattr(Made, "_compare", lambda *_, **__: ([], False))  # or it would be made anew
+    monkeypatch.setattr(PreparedFolder, "_compare", lambda *_, **__: ([], False))  # or it would be made anew
     model.write_bytes(whole[:1000])
     with pytest.raises(ModelUnavailable, match="cannot be loaded here") as wrong:
         pool.load("tiny/pegasus")

@@ -193,17 +193,17 @@ def main() -> None:
 
     settings = Settings()
     shared = shared_state(settings)
-    keeper = None
+    supervisor = None
     if shared.folder is not None:
         command = (sys.executable, __file__, str(1000 * delay_s), "engines")
-        keeper = EngineSupervisor(settings, shared.folder / ENGINES, command=command)
+        supervisor = EngineSupervisor(settings, shared.folder / ENGINES, command=command)
 
     def build(own: Settings, on_batch: OnBatch) -> StandInRuntime:
         return StandInRuntime(own, delay_s, on_batch=on_batch, shared=shared)
 
     logging.getLogger().addHandler(logging.NullHandler())
     configure_log()
-    Server(settings, cast(Callable[..., Runtime], build), shared, keeper).run()
+    Server(settings, cast(Callable[..., Runtime], build), shared, supervisor).run()
 
 
 def serve_engines(delay_s: float) -> None:

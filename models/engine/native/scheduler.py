@@ -52,7 +52,7 @@ class Slots:
         del self._free_rows[-num_beams:]
         return Place(self._free_slots.pop(), rows)
 
-    def give_back(self, place: Place) -> None:
+    def release(self, place: Place) -> None:
         self._free_slots.append(place.slot)
         self._free_rows.extend(place.rows)
 
@@ -163,7 +163,7 @@ class Scheduler:
             if place is NOWHERE:
                 self.waiting.pop(request, None)
                 continue
-            self.slots.give_back(place)
+            self.slots.release(place)
             if self.by_slot.pop(place.slot, None):
                 self.changed.add(request.lane)
                 running = self.running[request.lane]

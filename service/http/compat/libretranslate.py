@@ -59,7 +59,7 @@ DELETE FROM file WHERE number = (SELECT min(number) FROM file WHERE caller = :ca
 
 
 @dataclass(frozen=True, slots=True)
-class KeptFile:
+class StoredFile:
     """A file as it is to be downloaded."""
 
     name: str
@@ -67,7 +67,7 @@ class KeptFile:
     media_type: str
 
 
-class KeptFiles:
+class StoredFiles:
     """Keeps files in what the workers share, for `ttl_s`, at most `max_bytes` of them together.
 
     Of these each caller has the share that `Shares` would give him; beyond it his own oldest files go.
@@ -97,11 +97,11 @@ class KeptFiles:
                 raise Overloaded("no more files can be kept now", retry_after_s=60.0)
         return key
 
-    def get(self, key: str) -> KeptFile | None:
+    def get(self, key: str) -> StoredFile | None:
         """The file, unless its time is over."""
         self._sweep()
         rows = self._shared.rows("SELECT name, data, media_type FROM file WHERE key = :key", key=key)
-        return KeptFile(*rows[0]) if rows else None
+        return StoredFile(*rows[0]) if rows else None
 
     def _sweep(self) -> None:
         self._shared.change("DELETE FROM file WHERE until <= :now", now=time.monotonic())
@@ -159,7 +159,7 @@ class LibreTranslate:
         self._runtime = runtime
         self._settings = runtime.settings
         self._work = work
-        self._files = KeptFiles(lambda: cast(Caller, g.caller).name, shared=shared)
+        self._files = StoredFiles(lambda: cast(Caller, g.caller).name, shared=shared)
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("libretranslate", __name__)
@@ -262,10 +262,10 @@ class LibreTranslate:
         with self._work.place():
             body = validated(TranslateFile, _fields(request, "source", "target"))
             name, data = _sent_file()
-            part = self._work.apart(sandbox.to_translate, name, data, self._settings, field="file")
+            part = self._work.in_child(sandbox.to_translate, name, data, self._settings, field="file")
             ((text, result),) = self._translated([part.text], body.source, body.target, part.format)
             target = result.target if result else body.target
-            file = self._work.apart(sandbox.translated, name, data, text, target, field="file")
+            file = self._work.in_child(sandbox.translated, name, data, text, target, field="file")
             key = self._files.put(str(PurePath(name).with_suffix(file.suffix)), file.data, file.media_type)
         return answer({"translatedFileUrl": url_for(".download_file", key=key, _external=True)})
 

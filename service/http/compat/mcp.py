@@ -56,7 +56,7 @@ class ToolViews:
         from service.mcp_tools import tool_server
 
         server = tool_server(
-            self._runtime, self._run, charge=self._work.charge, apart=self._work.apart, owner=g.key_id
+            self._runtime, self._run, charge=self._work.charge, in_child=self._work.in_child, owner=g.key_id
         )
         server.streamable_http_app(
             json_response=True,

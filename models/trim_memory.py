@@ -14,25 +14,25 @@ _ARENA_MAX = -8
 
 
 def limit_arenas(most: int) -> None:
-    """Have threads that start from now on share so many arenas; glibc has eight for each core otherwise.
+    """Limit new threads to `most` malloc arenas; glibc's default is eight per core.
 
-    `give_back` does not return the end of an arena, but for the first one's: after its work a server with the
-    bundled models kept 700 to 707 MB in one arena or two, and 708 to 739 in as many as glibc likes.
+    `trim_memory` trims the end of the first arena only: after its work a server with the bundled models kept
+    700 to 707 MB with one or two arenas, and 708 to 739 MB with glibc's default.
     """
     option = getattr(ctypes.CDLL(None), "mallopt", None)
     if option is not None:
         option(_ARENA_MAX, most)
 
 
-def give_back() -> None:
-    """Return what is free to the system: 0.4 GB of 0.96 when the bundled models were just read."""
+def trim_memory() -> None:
+    """Return free heap memory to the system: 0.4 of 0.96 GB right after the bundled models were read."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
 
 
-def give_back_cuda() -> None:
-    """Return to the GPU what PyTorch keeps of it."""
+def trim_cuda_memory() -> None:
+    """Empty PyTorch's CUDA cache."""
     import torch
 
     gc.collect()
@@ -41,7 +41,7 @@ def give_back_cuda() -> None:
 
 
 def close_soon(engine: Engine, *, within_s: float = 10.0) -> None:
-    """Close an engine that may hang; then its thread and its memory stay behind until the process ends."""
+    """Close an engine that may hang. If it does, its thread and memory remain until the process ends."""
     closing = threading.Thread(target=engine.close, name="close-engine", daemon=True)
     closing.start()
     closing.join(within_s)

@@ -35,7 +35,8 @@ from sacremoses import MosesPunctNormalizer  # type: ignore[import-untyped]
 
 from models.catalog import Catalog, ModelEntry
 from models.codec import Purpose, codec_of
-from models.convert import load_tokenizer, to_ctranslate2
+from models.convert import load_tokenizer
+from models.ct2_convert import to_ctranslate2
 from models.engine.ct2 import Ct2Backend
 from models.engine.generate import GenerateBackend
 from models.engine.native import NativeEngine

@@ -1,9 +1,8 @@
-"""Better models than the bundled ones, by themselves: what the set `auto` does.
+"""Better models than the bundled ones, chosen automatically: the set `auto`.
 
-In a server a request that names no model is done by the bundled ones, while the model that suits its language
-pair, or English summaries, is fetched, converted and loaded behind it, one at a time. Once that is loaded, it
-is taken. Where nothing goes on behind requests (the command line, batches), nothing is fetched here, and what
-the cache has is taken.
+In a server, requests that name no model start with the bundled ones. Meanwhile the model that suits their
+language pair, or English summaries, is downloaded, converted and loaded in the background, one at a time;
+later requests use it. The command line and batches download nothing here and use what the cache has.
 """
 
 import logging
@@ -325,19 +324,19 @@ class BetterModels:
             entry, failure, due, is_pending = better.entry, better.failure, better.due, better.is_pending
             first = None if self._in_work is None or self._in_work is better else self._in_work.entry
         if coming is not None:
-            note = f"a better model is on its way: {coming.name} ({stages[coming.name]})"
+            note = f"downloading a better model: {coming.name} ({stages[coming.name]})"
         elif failure:
-            told = f"a better model is not here yet, and is tried again: {failure}"
+            told = f"a better model could not be fetched and will be retried: {failure}"
             return Choice(usable, told, max(1.0, due - now))
         elif not is_pending or (entry is None and self.is_asked and self.hub is None):
             return Choice(usable)
         elif entry is not None:
-            note = f"a better model is on its way: {entry.name}"
+            note = f"downloading a better model: {entry.name}"
         elif first is not None:
-            note = f"a better model comes next, after {first.name} ({stages.get(first.name, 'loading')})"
+            note = f"a better model is queued after {first.name} ({stages.get(first.name, 'loading')})"
         else:
-            note = "a better model is looked for"
-        return Choice(usable, f"{note}; it is taken once it is ready")
+            note = "looking for a better model"
+        return Choice(usable, f"{note}; it is used once it is ready")
 
     # ------------------------------------------------------------------ the thread
 
@@ -345,7 +344,7 @@ class BetterModels:
         if not self._store.offline:
             self.hub = hub.answers(self._ask_s)
             told = (
-                f"{self.hub} answers" if self.hub else "no model hub answers, and what the cache has is taken"
+                f"{self.hub} answers" if self.hub else "no model hub answers; using the models in the cache"
             )
             log.info("better models: %s", told)
         with self.changed:
@@ -386,7 +385,7 @@ class BetterModels:
             else:
                 better.is_pending, better.failure, better.due = False, "", time.monotonic() + LOOK_AGAIN_S
         if entry is not None:
-            log.info("%s is ready, and taken where it suits and no model is named", entry.name)
+            log.info("%s is ready for requests that name no model", entry.name)
 
     def _load(self, entry: ModelEntry) -> None:
         if entry.name in self._pool.loaded():
@@ -408,8 +407,8 @@ class BetterModels:
             better.due = time.monotonic() + pause
             if isinstance(error, DragomanError):
                 better.failure = error.message
-                log.warning("a better model is tried again in %.0f s: %s", pause, error.message)
+                log.warning("retrying a better model in %.0f s: %s", pause, error.message)
             else:
                 name = better.candidates[0].name if better.entry is None else better.entry.name
-                better.failure = f"{name}: an unexpected error; the log has it"
-                log.error("a better model is tried again in %.0f s: %s", pause, name, exc_info=error)
+                better.failure = f"{name}: unexpected error; see the log"
+                log.error("retrying a better model in %.0f s: %s", pause, name, exc_info=error)

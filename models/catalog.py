@@ -1,8 +1,7 @@
-"""One entry of the catalog: what a model is, where its weights are, what it can do.
+"""The catalog: model entries, the shipped ones and the user's, and the sets that one word selects.
 
-The models by name: the shipped ones and the user's. Loads nothing itself.
-
-Sets of models that are chosen by one word, what each takes, and which of them suits a machine.
+An entry says what a model is, where its weights are and what it can do; a set says what it needs and which
+machine it suits. Loads no model.
 """
 
 import difflib
@@ -292,7 +291,7 @@ def server_entry(name: str) -> dict[str, Any]:
 def _direction(pair: Any) -> Direction:
     if found := _PAIR.fullmatch(str(pair)):
         return found[1], found[2]
-    raise ValueError(f"{pair!r} is no pair of language codes, such as 'en-fr'")
+    raise ValueError(f"{pair!r} is not a pair of language codes such as 'en-fr'")
 
 
 class Catalog:
@@ -305,7 +304,7 @@ class Catalog:
         self,
         entries: Iterable[ModelEntry],
         allowed: Callable[[ModelEntry], bool] = lambda _entry: True,
-        missing: Callable[[ModelEntry], str] = lambda entry: f"{entry.name} may not be used here",
+        missing: Callable[[ModelEntry], str] = lambda entry: f"{entry.name} is not allowed on this server",
     ):
         self._entries = {entry.name: entry for entry in entries}
         self.has = allowed
@@ -349,7 +348,7 @@ class Catalog:
         able = [entry.name for entry in self.entries if task is None or task in entry.tasks]
         if found is None:
             raise UnknownModel(
-                f"there is no model {name!r} in the catalog{self._hint(name, task)}",
+                f"the catalog has no model {name!r}{self._hint(name, task)}",
                 field="model",
                 allowed=able,
             )
@@ -413,7 +412,7 @@ def _told(error: ValidationError) -> tuple[str, str]:
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         why = ELSEWHERE.get(place.removeprefix("decoding."))
-        return place, f"it cannot stand here: {why}" if why else "there is no such field"
+        return place, f"it is not allowed here: {why}" if why else "no such field"
     own = first.get("ctx", {}).get("error")
     if isinstance(own, ValueError) or first["type"] == "missing":
         return place, str(own or "it is missing")
@@ -440,7 +439,9 @@ def _resolved(entry: ModelEntry, base: Path, languages: Languages) -> dict[str, 
         try:
             update["path"] = base / entry.path.expanduser()
         except RuntimeError as error:
-            raise InvalidInput(f"{entry.path.parts[0]} is no user's home here", field="path") from error
+            raise InvalidInput(
+                f"{entry.path.parts[0]} is not a user's home directory", field="path"
+            ) from error
     return update
 
 

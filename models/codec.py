@@ -1,7 +1,7 @@
-"""Codecs, one for each way that models want their input: text to token ids, and ids to text again.
+"""Codecs: text to a model's token ids and back, one class per input format.
 
-The seam between text and token ids: a codec knows one model's tokenizer, prompts and language codes. It
-knows no engine. Codecs keep no state between calls, so threads may share one.
+A codec knows one model's tokenizer, prompts and language codes, but no engine. Codecs are stateless, so
+threads may share them.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Chooses a model's engine, by the model's family, the device and the settings, and makes it."""
+"""Chooses and creates a model's engine, by the model's family, the device and the settings."""
 
 import logging
 from collections.abc import Callable
@@ -121,7 +121,7 @@ class EngineMaker:
             if self._choice == "native":
                 raise ModelUnavailable(f"{entry.name}: the native engine cannot be used here: {reason}")
             self._fall_back(
-                entry, "the native engine cannot be used here, another one takes its place", reason
+                entry, "the native engine cannot be used here, falling back to another engine", reason
             )
             trim_cuda_memory()
         try:
@@ -201,7 +201,7 @@ class EngineMaker:
             reason = str(error)  # a library that is missing, or a driver that is too old
             if self._choice == "ct2":
                 raise ModelUnavailable(f"{entry.name}: CTranslate2 cannot be used here: {reason}") from error
-        how = "transformers' generate takes CTranslate2's place"
+        how = "falling back to transformers' generate"
         if device == "cuda":
             self._fall_back(entry, how, reason)
         else:

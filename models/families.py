@@ -1,7 +1,7 @@
-"""One row for each family of models: how its models are loaded, fed, converted and decoded.
+"""The table of model families: how each is loaded, fed, converted and decoded.
 
-The catalog, loading, conversion, codecs and engines ask this table; none of them names a family. It knows no
-text, no tensors and no model.
+The catalog, loading, conversion, codecs and engines read this table; none of them names a family. Knows no
+text, tensors or models.
 """
 
 from collections.abc import Mapping

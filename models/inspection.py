@@ -1,7 +1,7 @@
-"""What a catalog entry and its model's files say about each other: where they disagree, and how text is fed.
+"""Compares a catalog entry with its model's files, and shows how text is fed to the model.
 
-`require_fit` compares them when a model is loaded; `inspect` is the whole report of `dragoman models check`.
-Reads configurations and tokenizers, never weights, and fetches nothing.
+`require_fit` runs when a model is loaded; `inspect` is the report of `dragoman models check`. Reads
+configurations and tokenizers, never weights, and downloads nothing.
 """
 
 import json

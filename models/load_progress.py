@@ -1,4 +1,4 @@
-"""How far the loading of models is, which threads of their own do, and how it ended."""
+"""The progress of loading models, which happens in separate threads, and how it ended."""
 
 import threading
 from collections.abc import Callable

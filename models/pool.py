@@ -1,4 +1,4 @@
-"""Loaded models: who uses them, and which go when there are too many."""
+"""The pool of loaded models: tracks users, and unloads the least recently used."""
 
 import logging
 import threading

@@ -1,19 +1,8 @@
-"""Weights that come inside Python packages: put together, checked by their SHA-256, adapter merged in.
+"""The store: from a catalog entry to its files on disk and its weights in memory.
 
-Knows files and tensors; what the model is for is the catalog's affair.
-
-Folders that are made once, and made anew when their files are not those that were made.
-
-A record beside the files names the weights that they were made from, and each file's size, time and SHA-256.
-Knows files only; what is made is the caller's affair.
-
-From a catalog entry to files on disk and weights in memory.
-
-A hub's repository, a local folder or a package's weights all end as a folder in transformers' layout.
-Weights are safetensors; a repository that has only a `.bin` is read with torch's `weights_only`. What is made
-of them once is made by a process of its own, so that who uses it needs no torch.
-
-How much of a model is on this disk, and whether it has to be put together yet. Fetches nothing.
+Weights come from a hub repository, a local folder or a Python package; all end as a folder in transformers'
+layout, checked by SHA-256. Derived folders (merged, converted) are made once in their own process and rebuilt
+when their files change. Weights are safetensors, or a `.bin` read with torch's `weights_only`.
 """
 
 import hashlib
@@ -333,7 +322,7 @@ class Store:
 
     def missing(self, entry: ModelEntry) -> str:
         """Return the whole sentence about a model that is not here or may not be used."""
-        why = "is not here" if self._may_use(entry) else "may not be used here"
+        why = "is not here" if self._may_use(entry) else "is not allowed on this server"
         return f"{entry.name} {why}: {self.how_to_get(entry)}"
 
     def lacking(self, entries: Iterable[ModelEntry]) -> list[ModelEntry]:
@@ -374,7 +363,7 @@ class Store:
             if not entry.path.is_dir():
                 raise RepositoryNotFound(f"{entry.name}: there is no such folder", folder=entry.path)
             if not (entry.path / "config.json").is_file():
-                raise ModelUnavailable(f"{entry.name}: its folder holds no config.json", folder=entry.path)
+                raise ModelUnavailable(f"{entry.name}: its folder has no config.json", folder=entry.path)
             return entry.path
         if entry.package is not None:
             return self._packaged(entry)
@@ -421,7 +410,7 @@ class Store:
             if scratch is not None:
                 verify(package)
                 if package.folder is None:
-                    log.info("%s: putting the bundled weights together, once", entry.name)
+                    log.info("%s: assembling the bundled weights, once", entry.name)
                     in_subprocess(build, package, scratch, entry.languages)
         return self._source(package, made)
 
@@ -610,7 +599,7 @@ class Store:
         return PreparedFolder(self._home(entry) / "verified", self.revision(entry), files)
 
     def _source(self, package: Package, prepared: PreparedFolder) -> Path:
-        """The folder in transformers' layout that a package has, or that was put together of its parts."""
+        """The folder in transformers' layout that a package has, or that was assembled of its parts."""
         if package.folder is None:
             return prepared.folder
         return module_folder(package.module) / package.folder

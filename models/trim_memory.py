@@ -1,4 +1,4 @@
-"""Memory given back: what this process has freed and a library keeps for later, and what an engine holds."""
+"""Returns freed memory to the system and the GPU, and closes engines that may hang."""
 
 import ctypes
 import gc
@@ -46,4 +46,4 @@ def close_soon(engine: Engine, *, within_s: float = 10.0) -> None:
     closing.start()
     closing.join(within_s)
     if closing.is_alive():
-        log.warning("the engine does not stop; its memory stays taken until the process ends")
+        log.warning("the engine does not stop; its memory is in use until the process ends")

@@ -1,6 +1,6 @@
-"""The bodies of answers and of streamed events, made from the tasks' results.
+"""The bodies of responses and streamed events, built from the tasks' results.
 
-Spans count Unicode code points and are half-open, as Python's slices are.
+Spans count Unicode code points and are half-open, like Python's slices.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
-"""Engines in a process of their own, as the service uses them; and that process.
+"""The engine process, and how the service starts and uses it.
 
-`python -m service.engine_process` is the process. It ends when its standard input does, so it never outlives
-the one that started it.
+`python -m service.engine_process` is the process. It ends when its standard input closes, so it never
+outlives its parent.
 """
 
 import gc
@@ -128,7 +128,7 @@ class EngineProcess:
                 return connect(self.file)
             except (OSError, EOFError):
                 self._closing.wait(LOOK_EVERY_S)
-        raise EngineFailed("the process that runs the models does not start; the log says why")
+        raise EngineFailed("the model process does not start; see the log")
 
 
 # ------------------------------------------------------------------------------------- the process itself

@@ -1,6 +1,6 @@
-"""The tools of the Model Context Protocol: their fields, their typed results, what a language model reads.
+"""The tools of the Model Context Protocol: their fields, typed results, and text for the language model.
 
-Their fields are those of /v1's bodies. Who does the work is given. It needs the package `mcp`, an extra.
+Fields are those of /v1's bodies; the caller passes in what does the work. Needs the package `mcp`, an extra.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""The only place where objects are built and closed: from settings to tasks that can be run."""
+"""Builds and closes all objects: from settings to tasks that can run. The only place that does."""
 
 import gc
 import os

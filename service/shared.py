@@ -1,8 +1,8 @@
-"""What the workers of one server share while it runs: counts, finished files, how far models are.
+"""What a server's workers share at run time: counts, finished files, models' load progress.
 
-It is a SQLite file in a folder that goes with the server, or in memory where there is one worker. Each change
-is one statement: in a transaction of several, all workers would wait for one that waits for its interpreter.
-What a worker holds goes with it.
+A SQLite file in a folder that is deleted with the server, or in memory with one worker. Each change is one
+statement: in a longer transaction, all workers would wait for one that waits for its interpreter. What a
+worker holds is released when it ends.
 """
 
 import os

@@ -1,7 +1,6 @@
-"""The tasks: from options and a content to steps, and from their value to an answer.
+"""Tasks: from options and content to steps, and from the task's value to an answer.
 
-Whatever is done for a body of JSON, a form, a record of a file or an item of a job is made here: nobody else
-makes requests of options.
+JSON bodies, forms, batch records and job items all become requests here, and nowhere else.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -82,7 +81,7 @@ def request_maker(
     if isinstance(options, SummaryOptions) or not isinstance(options.glossary, str):
         return partial(request, **given)
     if runtime is None:
-        raise InvalidInput("no glossaries are kept here", field="glossary", allowed="an object")
+        raise InvalidInput("this server stores no glossaries", field="glossary", allowed="an object")
     terms = named_terms(runtime, options.glossary, options.source, options.target, owner=owner)
     return lambda text, **more: TranslationRequest(**{**given, **more, "text": text, "glossary": terms(text)})
 

@@ -186,7 +186,7 @@ class BatchingEngine:
             try:
                 self._run(batch)
             except Exception:
-                log.exception("the engine failed outside a batch; it goes on")
+                log.exception("the engine failed outside a batch; continuing")
                 for request in batch:
                     request.answer(EngineFailed("the engine failed; try again"))
             finally:

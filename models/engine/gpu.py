@@ -1,6 +1,6 @@
-"""The GPU as the choice of an engine sees it: what it computes with, what is free on it, which trials it had.
+"""The GPU as engine selection sees it: its capability, its free memory and the trials it passed or failed.
 
-Nothing here imports torch but `look`, and `has_cuda` where there may be a GPU.
+Only `look` imports torch, and `has_cuda` where there may be a GPU.
 """
 
 import datetime

@@ -1,8 +1,8 @@
-"""Words that a translation must keep, or must have a certain word for: found, masked, and put back.
+"""Terms that a translation must keep, or must translate in a given way: finds, masks and restores them.
 
-Terms are found all at once, by Aho and Corasick's automaton, so that it hardly matters how many they are: a
-pattern with 5,000 alternatives took over 30 s to compile. A mask is a name that means nothing and that models
-copy (which ones they do is in docs/decisions.md). Knows no model.
+Aho-Corasick finds all terms at once, so their number hardly matters: a regular expression of 5,000
+alternatives took over 30 s to compile. A mask is a meaningless name that models copy (docs/decisions.md says
+which do). Knows no model.
 """
 
 import re

@@ -1,6 +1,6 @@
-"""Translation: a text is cut into sentences, these are translated, and put back where they stood.
+"""Translates a text: splits it into sentences, translates them, and puts them back in place.
 
-The text's form (paragraphs, blank lines, list marks, markup) never goes through a model.
+The text's format (paragraphs, blank lines, list marks, markup) never goes through a model.
 """
 
 from bisect import bisect_left
@@ -185,7 +185,7 @@ class Translator:
         runs = yield from _read(request)
         text = "\n".join(run.text for run in runs)
         detected = self._detect(text, request.model, target) if request.source == "auto" else None
-        source, note = "und", "there is nothing to translate in this text"
+        source, note = "und", "this text has nothing to translate"
         if runs:
             source = request.source
             if detected is not None:

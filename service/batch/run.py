@@ -1,7 +1,7 @@
-"""A batch: windows of the input in, units done, rows out in the input's order; its progress and its report.
+"""Runs a batch: reads windows, executes units, writes rows in input order, tracks progress and reports.
 
-Two windows are in work at most: while the older one's last units are done, the younger one's wait already, so
-the engine never does. What is in the cache is not done again.
+At most two windows are open: while the last units of the older one finish, those of the younger one wait, so
+the engine is never idle. Cached results are not computed again.
 """
 
 import datetime
@@ -333,8 +333,7 @@ class _Run:
         self._tally.errors = known
         if self._max_errors is not None and known > self._max_errors:
             raise TooManyErrors(
-                f"{known:,} records are errors, and {self._max_errors:,} may be (--max-errors); "
-                "what is done is kept"
+                f"{known:,} records failed, more than --max-errors {self._max_errors:,}; results are stored"
             )
 
     def _write(self, window: Window) -> None:

@@ -1,4 +1,4 @@
-"""`dragoman doctor`: what this machine has, what would run on it, and what is wrong."""
+"""`dragoman doctor`: reports this machine, what would run on it, and problems."""
 
 import os
 import platform

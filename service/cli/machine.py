@@ -1,4 +1,4 @@
-"""What this machine has, and which set of models suits it. Only `torch_finds_a_gpu` imports torch."""
+"""What this machine has, and which model set fits it. Only `torch_finds_a_gpu` imports torch."""
 
 import os
 import re

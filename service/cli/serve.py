@@ -1,4 +1,4 @@
-"""`dragoman serve`, `mcp` and `settings`: a server over HTTP, one for an assistant, and their settings."""
+"""`dragoman serve`, `mcp` and `settings`: an HTTP server, an MCP server, and their settings."""
 
 import json
 import time

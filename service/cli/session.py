@@ -1,4 +1,4 @@
-"""What commands share: the settings, a runtime while they work, standard output and standard error.
+"""What commands share: the settings, a runtime while they run, standard output and standard error.
 
 The result goes to stdout in UTF-8, everything else to stderr.
 """

@@ -1,4 +1,4 @@
-"""/v1/documents: a file is sent in, and its summary, or itself in another language, comes back."""
+"""/v1/documents: send a file, get its summary or the translated file."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""/v1/glossaries: named glossaries, which translations are then asked for with by their name or id."""
+"""/v1/glossaries: stored glossaries, which translations use by name or id."""
 
 from datetime import datetime
 from itertools import chain

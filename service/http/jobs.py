@@ -1,7 +1,4 @@
-"""What came of a job, or what there is of it so far.
-
-/v1/jobs: what takes long is handed in, looked after, and fetched when it is done.
-"""
+"""/v1/jobs: submit long work, check its progress, and fetch its result, or the part that is done."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast

@@ -1,4 +1,4 @@
-"""/v1/memory: sentences as the caller wants them translated, which translations then take as they stand."""
+"""/v1/memory: the caller's own translations of sentences, which translations then use as they are."""
 
 from collections.abc import Iterable
 from itertools import chain

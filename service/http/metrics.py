@@ -1,7 +1,7 @@
-"""Metrics for Prometheus, and the access log, a line for each request: no texts, keys or addresses.
+"""Prometheus metrics, and the access log with one line per request: no texts, keys or addresses.
 
 Labels are routes, methods, statuses and models. A stream is counted and logged when it ends, with the status
-that its work ended with.
+of its work.
 """
 
 import logging

@@ -1,11 +1,11 @@
 """The server: waitress in one or several worker processes, which share one listening socket.
 
-The first process has the socket. It starts the workers, starts another one where one has ended, and keeps the
-process of the engines that several workers share. It has no threads, since it forks. A worker builds the
-application and loads the models, after the fork: threads and a GPU's context do not survive one.
+The first process owns the socket. It starts the workers, replaces those that end, and keeps the engine
+process that several workers share. It has no threads, because it forks. A worker builds the application and
+loads the models after the fork: threads and GPU contexts do not survive one.
 
-waitress's loop takes in whole requests and sends whole answers, long ones by way of temporary files; a thread
-works on a request, and waits neither for its body nor for its reader.
+waitress's loop reads whole requests and sends whole responses, long ones through temporary files; a thread
+that runs a request never waits for its client.
 """
 
 import logging
@@ -175,12 +175,12 @@ class Server:
             self._workers.remove(pid)
             codes.append(os.waitstatus_to_exitcode(status))
             if not stopping and codes[-1] not in (CANNOT_START, NOT_THIS_TIME):
-                log.error("a worker ended (%s); another one takes its place", exit_words(codes[-1]))
+                log.error("a worker ended (%s); starting another", exit_words(codes[-1]))
             if self._shared.folder is not None:
                 try:
                     self._shared.ended(pid)
                 except StoreUnavailable as error:
-                    log.error("places of a worker that ended stay taken: %s", error.message)
+                    log.error("the slots of a worker that ended stay taken: %s", error.message)
         return codes
 
 
@@ -220,13 +220,13 @@ class _Worker:
             app, runtime, readiness, jobs = self._application()
         except Exception as error:
             if self._replaces:
-                log.exception("another worker could not start; one more is tried")
+                log.exception("a worker could not start; trying again")
                 return NOT_THIS_TIME
             if isinstance(error, DragomanError):
                 field = f"{error.field}: " if error.field else ""
-                log.error("dragoman cannot start: %s%s", field, error.message)
+                log.error("dragoman could not start: %s%s", field, error.message)
             else:
-                log.exception("dragoman cannot start")
+                log.exception("dragoman could not start")
             return CANNOT_START
         from service.http.metrics import PROBES
 

@@ -1,4 +1,4 @@
-"""The service's own interface, /v1: summaries, translations, checks; the languages and the models."""
+"""The service's own interface, /v1: summaries, translations, checks, languages and models."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -293,7 +293,7 @@ class V1:
 
     def pull(self) -> Response:
         if not g.is_admin:
-            raise AdminRequired("models are fetched for keys made with --admin only")
+            raise AdminRequired("only keys created with --admin may fetch models")
         with self._work.place():
             entry = self._runtime.pull(validated(PullBody, read_json(request)).name)
         answer = PullAnswer(name=entry.name, state=self._runtime.pool.state(entry))

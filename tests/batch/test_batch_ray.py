@@ -307,7 +307,7 @@ def test_tokens_are_asked_for_and_a_run_that_says_nothing_ends(executor_of):
     actor.progress = lambda: ("name", 3, {})
     assert [running.tokens(), running.tokens()] == [3, 3]
     running._heard_at -= 31  # as if so much time had passed
-    with pytest.raises(RayFailed, match=r"nothing was heard .* the same command goes on"):
+    with pytest.raises(RayFailed, match=r"no actor has reported .* the same command resumes"):
         running.tokens()
     running.submit(UNIT)
     assert running.tokens() == 3, "the time begins anew"
@@ -366,7 +366,7 @@ def test_ray_that_is_not_installed_is_told(tmp_path, monkeypatch):
     [
         (["--actors", "2"], 2, "for --engine ray"),
         (["--engine", "ray", "--ray-address", "ray://127.0.0.1:10001"], 2, "on a machine of it"),
-        (["--engine", "ray", "--ray-address", "127.0.0.1:1"], 1, "cannot be had at 127.0.0.1:1"),
+        (["--engine", "ray", "--ray-address", "127.0.0.1:1"], 1, "Ray is unavailable at 127.0.0.1:1"),
     ],
 )
 def test_addresses_and_options_that_lead_nowhere(tmp_path, monkeypatch, options, code, said):

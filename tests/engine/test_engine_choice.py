@@ -276,7 +276,7 @@ def test_where_the_trial_fails_ctranslate2_is_used(
     assert "tiny/m2m100: the native engine cannot be used here" in caplog.text
     assert "the trial failed" in caplog.text
     assert engines.fallbacks == [
-        "tiny/m2m100: the native engine cannot be used here, another one takes its place"
+        "tiny/m2m100: the native engine cannot be used here, falling back to another engine"
     ]
     assert write(engine).token_ids
 
@@ -341,7 +341,7 @@ def test_generate_runs_what_ctranslate2_cannot_on_a_gpu(
     why = lack(cuda, store)
     engine = engines.make(tiny_hub.entry("completion"))
     assert isinstance(backend_of(engine), GenerateBackend)
-    assert engines.fallbacks == ["tiny/completion: transformers' generate takes CTranslate2's place"]
+    assert engines.fallbacks == ["tiny/completion: falling back to transformers' generate"]
     assert why in caplog.text
     assert write(engine).token_ids
     assert store.loads == 1

@@ -415,7 +415,7 @@ def test_a_listener_that_fails_hurts_no_other(caplog: pytest.LogCaptureFixture) 
     future.add_done_callback(lambda _: 1 / 0)
     future.add_done_callback(heard.append)
     future.answer(OUTPUT)
-    assert heard == [future] and "a listener failed" in caplog.text
+    assert heard == [future] and "a callback failed" in caplog.text
 
 
 @given(st.lists(st.tuples(st.lists(st.integers(0, 2**31 - 1), max_size=9), st.booleans()), max_size=6))

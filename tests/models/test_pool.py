@@ -70,7 +70,7 @@ def test_a_failure_is_told_and_tried_again(
     with pytest.raises(ModelUnavailable, match="tiny/mt5"):
         pool.load("tiny/mt5")
     [reason] = pool.unready(["tiny/mt5"])
-    assert reason == "tiny/mt5 could not be loaded: its folder holds no config.json"
+    assert reason == "tiny/mt5 could not be loaded: its folder has no config.json"
     assert str(folder) in caplog.text, "who keeps the server reads where"
     (folder / "config.away").rename(folder / "config.json")
     pool.load("tiny/mt5")

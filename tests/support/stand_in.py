@@ -79,7 +79,7 @@ class CipherEngine:
             if not future.set_running_or_notify_cancel():
                 continue
             if generation.deadline is not None and time.monotonic() > generation.deadline:
-                future.set_exception(DeadlineExceeded("the request ran past its time and was cancelled"))
+                future.set_exception(DeadlineExceeded("the request passed its deadline and was cancelled"))
                 continue
             text = cipher("".join(map(chr, generation.source_ids[1:-1])))
             ids = tuple(map(ord, text))[: generation.decoding.max_new_tokens]

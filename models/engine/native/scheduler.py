@@ -1,8 +1,9 @@
-"""Who runs: places in the device's memory, the queue, the running requests by lane, deadlines, cancellations.
+"""Decides which requests run: slots and rows, the queue, running requests by lane, deadlines, cancellations.
 
-A slot keeps one source (its cross-attention keys and values, its search state); a row keeps the
-self-attention cache of one hypothesis. A lane is what one decoding step can treat alike: the same number of
-beams and of candidates a step. Knows nothing of tensors or models; the engine's thread is its only caller.
+A slot holds one source (its cross-attention keys and values and its search state); a row holds the
+self-attention cache of one hypothesis. A lane is a group that one decoding step can process together: the
+same number of beams and of candidates per step. Knows no tensors or models; only the engine's thread calls
+it.
 """
 
 import heapq

@@ -1,8 +1,7 @@
-"""Finished files, kept for a while under names that cannot be guessed, until they are fetched.
+"""LibreTranslate's interface, for libretranslatepy, deep-translator and its web clients.
 
-LibreTranslate's interface, as libretranslatepy, deep-translator and its web clients speak it.
-
-A request's fields come as JSON, as a form, in the query string, or as a mixture of the last two.
+Fields come as JSON, as a form, in the query string, or as a mix of the last two. Translated files are stored
+for a while under names that cannot be guessed.
 """
 
 import secrets
@@ -94,7 +93,7 @@ class StoredFiles:
         until = time.monotonic() + self._ttl_s
         while not self._shared.change(_KEEP, **row, until=until, size=len(data), most=self._max_bytes):
             if not self._shared.change(_DROP_OLDEST, caller=caller):
-                raise Overloaded("no more files can be kept now", retry_after_s=60.0)
+                raise Overloaded("no space for more files now", retry_after_s=60.0)
         return key
 
     def get(self, key: str) -> StoredFile | None:
@@ -272,7 +271,7 @@ class LibreTranslate:
     def download_file(self, key: str) -> Response:
         file = self._files.get(key)
         if file is None:
-            raise NotFound("there is no such file, or not any more")
+            raise NotFound("file not found or expired")
         response = file_response(file.data, file.media_type, file.name)
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response

@@ -1,7 +1,7 @@
-"""The Model Context Protocol over HTTP: /mcp, stateless, each request answered with one JSON document.
+"""The Model Context Protocol over HTTP: /mcp, stateless, one JSON document per request.
 
-The package `mcp` speaks the protocol, as an ASGI application. It is run to its end for each request, in the
-request's own thread: so its tools know their caller, their place and their deadline.
+The package `mcp` implements the protocol as an ASGI application. Each request runs it to completion in its
+own thread, so its tools know the caller and the deadline.
 """
 
 from collections.abc import MutableMapping

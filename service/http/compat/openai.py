@@ -1,12 +1,12 @@
-"""OpenAI's interface, as the `openai` package and much other software speaks it: chat completions and models.
+"""OpenAI's interface, for the `openai` package and other clients: chat completions and models.
 
-A completion is a translation or a summary, or the answer of an instruct model; nothing is kept of it. The
-model's name says which (`translate:fr`, `summarize:bullets:de`, `facebook/m2m100_418M:translate:fr`), or the
-system message does, or the user's message is a prompt that is known (`openai_prompts.py`). An instruct model,
-by its own name, takes messages as they are.
+A completion is a translation, a summary, or an instruct model's answer; nothing is stored. The model's name
+selects the task (`translate:fr`, `summarize:bullets:de`, `facebook/m2m100_418M:translate:fr`), or the system
+message does, or the user's message is a known prompt (`openai_prompts.py`). An instruct model, called by its
+own name, gets the messages unchanged.
 
-Answers come whole, or in chunks while the task is done. The chunks together are the whole answer to the
-letter: a sentence goes out once nothing can change it.
+Answers come whole or as a stream, whose chunks add up to exactly the whole answer: a sentence is sent once it
+can no longer change.
 """
 
 import json
@@ -170,7 +170,7 @@ class ChatReader:
             named,
         )
         if not text.strip():
-            raise InvalidInput("there is no text in the user's message", field="messages", allowed="a text")
+            raise InvalidInput("the user's message has no text", field="messages", allowed="a text")
         if prompt.task == "summarize":
             return _summary(prompt, entry, text, body.most_tokens)
         if prompt.task is None or prompt.target is None:
@@ -404,7 +404,7 @@ class Chunks:
         content = self._completion.content(value)
         told = self._told or ""
         if not content.startswith(told):
-            raise RuntimeError("what was streamed is not how the answer begins")
+            raise RuntimeError("the streamed text is not a prefix of the answer")
         return self._frames(content[len(told) :], is_last=True) + self._completion.end(value)
 
     def error(self, problem: Problem) -> str:
@@ -613,7 +613,7 @@ class OpenAI(Family):
     def model(self, name: str) -> Response:
         found = next((each for each in listed(self._runtime) if each.id == name), None)
         if found is None:
-            raise UnknownModel(f"there is no model {name[:200]!r}", field="model")
+            raise UnknownModel(f"unknown model: {name[:200]!r}", field="model")
         return answer(found.model_dump())
 
     def _steps(self, asked: Request) -> Steps[Value]:

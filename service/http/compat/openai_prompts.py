@@ -1,7 +1,7 @@
-"""What messages ask for, where the model's name leaves it open: a task, its languages, and the text.
+"""Reads the task, its languages and its text from chat messages, if the model's name does not say.
 
-A user's message is a known prompt of another program from its first character to its last
-(`openai_prompts.toml`), or else it is all text. A system message may say the task in a plain sentence.
+A user's message is a known prompt of another program from first to last character (`openai_prompts.toml`), or
+it is all text. A system message may state the task in a plain sentence.
 """
 
 import re

@@ -108,8 +108,8 @@ class Settings(BaseSettings):
         ge=0,
         le=65535,
         validation_alias=AliasChoices("port", "DRAGOMAN_PORT", "PORT"),
-        description="The port to listen on; `PORT` works too. Values like `tcp://10.0.0.1:80`, which Kubernetes "
-        "sets for a service named dragoman, are ignored.",
+        description="The port to listen on; `PORT` works too. Values like `tcp://10.0.0.1:80`, which "
+        "Kubernetes sets for a service named dragoman, are ignored.",
     )
     workers: int = Field(
         0,
@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("dragoman")),
-        description="The folder for persistent data: jobs, glossaries, keys, translation memories, suggestions.",
+        description="The folder for data: jobs, glossaries, keys, translation memories, suggestions.",
     )
     offline: bool = Field(False, description="Never contact the model hub.")
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -223,7 +223,7 @@ class Settings(BaseSettings):
     callback_secret: SecretStr | None = Field(
         None,
         min_length=16,
-        description="Secret that signs job callbacks, at least 16 characters; if unset, callbacks are disabled.",
+        description="Signs job callbacks, at least 16 characters; if unset, callbacks are disabled.",
     )
     callback_private: bool = Field(False, description="Allow callbacks to private addresses.")
 

@@ -111,7 +111,7 @@ _INTRODUCTION = """\
 # Settings
 
 Settings are environment variables. Each is checked at the start, and an unknown name that begins with
-`DRAGOMAN_` ends it. This page is what `dragoman settings --markdown` prints.
+`DRAGOMAN_` is an error. This page is the output of `dragoman settings --markdown`.
 
 | variable | default | |
 |---|---|---|"""

@@ -288,7 +288,7 @@ def test_a_unit_whose_actor_died_is_done_again(executor_of):
             "4 times an actor died over the same 2",
         ),
         (lambda: UnitActor(task_error(ModelUnavailable("none (on b)"))), ModelUnavailable, "none (on b)"),
-        (lambda: UnitActor(task_error(ValueError("x"))), RayFailed, "the same command goes on"),
+        (lambda: UnitActor(task_error(ValueError("x"))), RayFailed, "the same command resumes"),
         (lambda: UnitActor(begins=task_error(ModelUnavailable("none"))), ModelUnavailable, "none"),
         (lambda: UnitActor(begins=died()), RayFailed, "ActorDiedError: The actor died"),
     ],
@@ -318,7 +318,7 @@ def test_a_head_that_is_lost_ends_the_run(executor_of, monkeypatch):
     monkeypatch.setattr(ray_executor, "head_answers", lambda: False)
     assert running.tokens() == 1
     monkeypatch.setattr(ray_executor, "LOST_S", -1.0)
-    with pytest.raises(RayFailed, match=r"head has not answered .* the same command goes on"):
+    with pytest.raises(RayFailed, match=r"head has not answered .* the same command resumes"):
         running.tokens()
     monkeypatch.setattr(ray_executor, "head_answers", lambda: True)
 

@@ -77,10 +77,10 @@ def test_documents_are_read_by_their_suffix(report: Path, tmp_path: Path) -> Non
 
 
 def test_a_file_that_is_no_document_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "a.docx").write_text("no ZIP file")
+    (tmp_path / "a.docx").write_text("not a ZIP file")
     done = dragoman("summarize", tmp_path / "a.docx")
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
-    assert "no Word document" in done.stderr
+    assert "not a valid Word document" in done.stderr
 
 
 # ------------------------------------------------------------------ where it goes

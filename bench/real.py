@@ -35,14 +35,14 @@ from sacremoses import MosesPunctNormalizer  # type: ignore[import-untyped]
 
 from models.catalog import Catalog, ModelEntry
 from models.codec import Purpose, codec_of
-from models.convert import load_tokenizer
-from models.ct2_convert import to_ctranslate2
+from models.convert import to_ctranslate2
 from models.engine.ct2 import Ct2Backend
 from models.engine.generate import GenerateBackend
 from models.engine.native import NativeEngine
 from models.engine.native.limits import limits_for
 from models.engine.protocol import Generation, Output
 from models.errors import UnknownModel
+from models.hf_import import load_tokenizer
 from models.languages import Languages
 from models.store import Store
 from models.tokenizer import read_back, write_down

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from models.convert import one_at_a_time
 from models.errors import ModelUnavailable
 from models.families import Judge
+from models.hf_import import one_at_a_time
 
 _BATCH_PAIRS = 16
 

@@ -15,12 +15,12 @@ from typing import Any, Literal
 
 from models.catalog import ModelEntry
 from models.codec import Codec, Purpose, codec_of
-from models.convert import named
 from models.engine.protocol import Decoding
 from models.entailment import JUDGES
 from models.errors import EngineFailed, ModelUnavailable, UnsupportedLanguage
 from models.families import FAMILIES, ModelFamily
 from models.gguf import metadata
+from models.hf_import import named
 from models.languages import Languages
 from models.llama_server import require_package
 from models.server_model import ServerCodec, conversation, listed

@@ -10,11 +10,11 @@ from typing import Protocol
 
 from models.catalog import Catalog, ModelEntry
 from models.codec import codec_of
-from models.convert import without_paths
 from models.engine.protocol import Engine, EngineStats
 from models.entailment import JUDGES
 from models.errors import ModelUnavailable
 from models.families import FAMILIES
+from models.hf_import import without_paths
 from models.hub import Tell
 from models.inspection import require_fit
 from models.languages import Languages

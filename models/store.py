@@ -21,13 +21,14 @@ from typing import Any
 
 from filelock import FileLock
 
-from models import convert
+from models import hf_import
 from models.catalog import ModelEntry, Package
-from models.convert import cut_model, cut_tokenizer, in_subprocess, needed, rule
 from models.errors import ModelUnavailable
+from models.hf_import import in_subprocess
 from models.hub import HubCache, RepositoryNotFound, Tell, digest, page
 from models.tokenizer import VERSION as TOKENIZERS
 from models.tokenizer import read_back
+from models.vocabulary import cut_model, cut_tokenizer, needed, rule
 
 RECIPE = 2
 """Raised when weights are put together differently, so that what was made before is made anew."""
@@ -89,7 +90,7 @@ def combined(package: Package, languages: Sequence[str]) -> str:
 def build(package: Package, folder: Path, languages: Sequence[str]) -> None:
     """Write the package's GGUF model into `folder` in transformers' layout, in bfloat16.
 
-    Its adapter is merged in; of its vocabulary is left what the languages need (see `models.convert`).
+    Its adapter is merged in; of its vocabulary is left what the languages need (see `models.vocabulary`).
     """
     from models.gguf import Gguf
 
@@ -399,7 +400,7 @@ class Store:
             if scratch is not None:
                 log.info("%s: converting to %s, once", entry.name, numbers)
                 with self._written(entry, source).once(entry.name) as beside:
-                    in_subprocess(convert.convert, entry, source, scratch, numbers, beside)
+                    in_subprocess(hf_import.convert, entry, source, scratch, numbers, beside)
         return made.folder
 
     def _packaged(self, entry: ModelEntry) -> Path:
@@ -435,7 +436,7 @@ class Store:
 
     def tokenizer(self, entry: ModelEntry) -> Any:
         """The entry's transformers tokenizer."""
-        return convert.load_tokenizer(entry, self.folder(entry))
+        return hf_import.load_tokenizer(entry, self.folder(entry))
 
     def plain_tokenizer(self, entry: ModelEntry) -> Any:
         """Return what does the tokenizer's work without torch; it is written down the first time.
@@ -445,13 +446,13 @@ class Store:
         source = self.folder(entry)
         with (made := self._written(entry, source)).once(entry.name) as scratch:
             if scratch is not None:
-                in_subprocess(convert.write_tokenizer, entry, source, scratch)
-        with convert.named(entry, "tokenizer", made.folder):
-            return read_back(made.folder) or convert.load_tokenizer(entry, source)
+                in_subprocess(hf_import.write_tokenizer, entry, source, scratch)
+        with hf_import.named(entry, "tokenizer", made.folder):
+            return read_back(made.folder) or hf_import.load_tokenizer(entry, source)
 
     def load(self, entry: ModelEntry, *, dtype: str = "auto", device: str = "cpu") -> Any:
         """The entry's transformers model, in evaluation mode on `device`."""
-        return convert.load_model(entry, self.folder(entry), dtype=dtype, device=device)
+        return hf_import.load_model(entry, self.folder(entry), dtype=dtype, device=device)
 
     def generation_config(self, entry: ModelEntry) -> Any:
         """The entry's generation defaults, by their names; older repositories keep them in config.json.
@@ -460,7 +461,7 @@ class Store:
         """
         folder = self.folder(entry)
         own = folder / "generation_config.json"
-        with convert.named(entry, "configuration", folder):
+        with hf_import.named(entry, "configuration", folder):
             config = json.loads((folder / "config.json").read_text("utf-8"))
             if config.get("force_bos_token_to_be_generated") and config.get("forced_bos_token_id") is None:
                 config["forced_bos_token_id"] = config.get("bos_token_id")  # as it was called until 2021
@@ -599,7 +600,7 @@ class Store:
         return PreparedFolder(self._home(entry) / "verified", self.revision(entry), files)
 
     def _source(self, package: Package, prepared: PreparedFolder) -> Path:
-        """The folder in transformers' layout that a package has, or that was assembled of its parts."""
+        """The folder in transformers' layout that a package has, or that was put together of its parts."""
         if package.folder is None:
             return prepared.folder
         return module_folder(package.module) / package.folder

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from models import cpu
 from models.catalog import ModelEntry
-from models.convert import one_at_a_time
 from models.errors import NotConvertible
 from models.families import FAMILIES, Pooling
+from models.hf_import import one_at_a_time
 from models.tokenizer import RustTokenizer
 
 if TYPE_CHECKING:

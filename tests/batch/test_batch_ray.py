@@ -364,7 +364,7 @@ def test_ray_that_is_not_installed_is_told(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (["--actors", "2"], 2, "for --engine ray"),
+        (["--actors", "2"], 2, "needs --engine ray"),
         (["--engine", "ray", "--ray-address", "ray://127.0.0.1:10001"], 2, "on a machine of it"),
         (["--engine", "ray", "--ray-address", "127.0.0.1:1"], 1, "Ray is unavailable at 127.0.0.1:1"),
     ],

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from models import cpu
 from models.codec import CompletionCodec, Purpose
-from models.ct2_convert import to_ctranslate2
+from models.convert import to_ctranslate2
 from models.engine import ct2
 from models.engine.ct2 import TokenTable, read_tokens
 from models.engine.protocol import Generation, Output

@@ -30,7 +30,7 @@ from transformers import (
 
 from models.catalog import Catalog, ModelEntry
 from models.codec import Purpose
-from models.ct2_convert import require_convertible
+from models.convert import require_convertible
 from models.engine.protocol import Generation
 from models.engine_choice import EngineMaker
 from models.entailment import JUDGES, QuestionEntailment, SupportEntailment

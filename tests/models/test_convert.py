@@ -10,8 +10,8 @@ import torch
 from conftest import TinyHub
 from ctranslate2.specs.model_spec import LayerSpec, ModelSpec
 
-from models import ct2_convert
-from models.ct2_convert import to_ctranslate2
+from models import convert
+from models.convert import to_ctranslate2
 
 KINDS = sorted(set(tiny_models.MAKERS) - {"entailment"})
 
@@ -22,14 +22,14 @@ def test_the_bytes_are_those_of_ctranslate2(
 ) -> None:
     entry, store = tiny_hub.entry(kind), tiny_hub.store
     tokenizer, folder = store.tokenizer(entry), store.folder(entry)
-    monkeypatch.setattr(ct2_convert, "ROWS_AT_ONCE", 7)  # a vocabulary is no multiple of it
+    monkeypatch.setattr(convert, "ROWS_AT_ONCE", 7)  # a vocabulary is no multiple of it
     to_ctranslate2(store.load(entry, dtype="float32"), tokenizer, folder, tmp_path / "ours")
 
     def optimize(layers: LayerSpec) -> None:
         layers.optimize("int8")
 
-    monkeypatch.setattr(ct2_convert, "_share", optimize)
-    monkeypatch.setattr(ct2_convert, "_to_int8", lambda _: None)
+    monkeypatch.setattr(convert, "_share", optimize)
+    monkeypatch.setattr(convert, "_to_int8", lambda _: None)
     to_ctranslate2(store.load(entry, dtype="float32"), tokenizer, folder, tmp_path / "theirs")
     files = {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()}
     assert {path.name: path.read_bytes() for path in (tmp_path / "ours").iterdir()} == files
@@ -45,7 +45,7 @@ def test_weights_in_16_bits_give_the_same_bytes(tiny_hub: TinyHub, tmp_path: Pat
 
 
 def test_a_row_without_numbers_is_rounded() -> None:
-    numbers, scale = ct2_convert._rounded(torch.tensor([[0.0, 0.0], [1e-45, 0.0], [-2.0, 1.0]]))
+    numbers, scale = convert._rounded(torch.tensor([[0.0, 0.0], [1e-45, 0.0], [-2.0, 1.0]]))
     assert numbers.tolist()[::2] == [[0, 0], [-127, 64]]
     assert torch.from_numpy(scale).isfinite().all()
 

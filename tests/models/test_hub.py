@@ -313,6 +313,6 @@ def test_after_a_pull_that_was_killed_two_at_once_download_once_and_leave_nothin
     for process in two:
         out, err = process.communicate(timeout=120)
         assert (process.returncode, out.decode()) == (0, f"{NAME} {repository.commit}\n"), err
-    assert len(_downloads(hub)) == 2
+    assert len(_downloads(hub)) <= 2, hub.asked
     assert not list((tmp_path / "cache").rglob("*.incomplete"))
     assert store.check(ENTRY) == []

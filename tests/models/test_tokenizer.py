@@ -13,7 +13,7 @@ from transformers import GenerationConfig
 
 from models.catalog import ModelEntry
 from models.codec import InstructCodec, Purpose, base_decoding, codec_of
-from models.convert import load_tokenizer
+from models.hf_import import load_tokenizer
 from models.languages import Languages
 from models.store import Store
 from models.tokenizer import PieceTokenizer, RustTokenizer, read_back, write_down

@@ -22,7 +22,7 @@ from tokenizers import (
 )
 from transformers import Gemma3ForCausalLM, Gemma3TextConfig
 
-from models.convert import LETTERS, cut_model, cut_tokenizer, needed, rule
+from models.vocabulary import LETTERS, cut_model, cut_tokenizer, needed, rule
 
 LANGUAGES = tuple(LETTERS)
 SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>"]

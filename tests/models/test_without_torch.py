@@ -13,8 +13,8 @@ import pytest
 from conftest import TinyHub
 
 from models.catalog import Catalog
-from models.convert import in_subprocess
 from models.errors import ModelUnavailable
+from models.hf_import import in_subprocess
 from models.languages import Languages
 from models.store import Store, module_folder
 from models.summarize.encoder import ConvertedEncoder, SentenceEncoder, encoder_of

@@ -6,7 +6,7 @@ import tiny_models
 from conftest import TinyHub
 
 from models.codec import Codec, Purpose, codec_of
-from models.ct2_convert import to_ctranslate2
+from models.convert import to_ctranslate2
 from models.engine.batching import Backend
 from models.engine.ct2 import Ct2Backend
 from models.engine.generate import GenerateBackend

@@ -1,9 +1,8 @@
-"""Better models than the bundled ones, by themselves: what the set `auto` does.
+"""Better models than the bundled ones, chosen automatically: the set `auto`.
 
-In a server a request that names no model is done by the bundled ones, while the model that suits its language
-pair, or English summaries, is fetched, converted and loaded behind it, one at a time. Once that is loaded, it
-is taken. Where nothing goes on behind requests (the command line, batches), nothing is fetched here, and what
-the cache has is taken.
+In a server, requests that name no model start with the bundled ones. Meanwhile the model that suits their
+language pair, or English summaries, is downloaded, converted and loaded in the background, one at a time;
+later requests use it. The command line and batches download nothing here and use what the cache has.
 """
 
 import logging
@@ -36,7 +35,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 3600.0
 LOOK_AGAIN_S = 60.0
 """Where neither the cache nor the hub has a model, the cache is looked into again so much later."""
 RETRY_AFTER_S = 10.0
-MOST_PENDING, MOST_WISHES = 16, 1000
+MOST_PENDING, MOST_BETTER = 16, 1000
 """Of models that wait to be fetched, and of all that requests would have taken."""
 
 
@@ -175,7 +174,7 @@ class Choice:
 
 
 @dataclass(slots=True)
-class _Wish:
+class _BetterModel:
     """A better model that requests would take."""
 
     candidates: tuple[ModelEntry, ...]
@@ -223,9 +222,9 @@ class BetterModels:
         self._pause_s = pause_s
         self._ask_s = ask_s
         self._is_closed = False
-        self._wishes: dict[tuple[str, ...], _Wish] = {}
+        self._better: dict[tuple[str, ...], _BetterModel] = {}
         self._thread: threading.Thread | None = None
-        self._in_work: _Wish | None = None
+        self._in_work: _BetterModel | None = None
         self._here: dict[str, bool] = {}
 
     # ------------------------------------------------------------------ from requests
@@ -290,50 +289,54 @@ class BetterModels:
             return Choice(self.here(candidates))
         self.start()
         with self.changed:
-            if len(self._wishes) >= MOST_WISHES:
-                self._wishes = {
-                    key: each for key, each in self._wishes.items() if each.is_taken or each.is_pending
+            if len(self._better) >= MOST_BETTER:
+                self._better = {
+                    key: each for key, each in self._better.items() if each.is_taken or each.is_pending
                 }
-            wish = self._wishes.setdefault(tuple(each.name for each in candidates), _Wish(candidates))
+            better = self._better.setdefault(
+                tuple(each.name for each in candidates), _BetterModel(candidates)
+            )
         loaded = self._pool.loaded()
-        if wish.is_taken and wish.entry is not None:  # unloaded for others, it is loaded again as any model
-            if wish.entry.name in loaded or self._store.state(wish.entry) == "ready":
-                return Choice(wish.entry)
-            wish.is_taken = False
+        if (
+            better.is_taken and better.entry is not None
+        ):  # unloaded for others, it is loaded again as any model
+            if better.entry.name in loaded or self._store.state(better.entry) == "ready":
+                return Choice(better.entry)
+            better.is_taken = False
         usable = next((each for each in candidates if each.name in loaded), None)
         if usable is candidates[0]:
             with self.changed:
-                wish.take(usable)
+                better.take(usable)
             return Choice(usable)
-        return self._choice_meanwhile(wish, usable)
+        return self._choice_meanwhile(better, usable)
 
-    def _choice_meanwhile(self, wish: _Wish, usable: ModelEntry | None) -> Choice:
+    def _choice_meanwhile(self, better: _BetterModel, usable: ModelEntry | None) -> Choice:
         """Return what does a request, and how far the model is that would do it better, which is begun."""
         stages = self._pool.stages()
-        coming = next((each for each in wish.candidates if each.name in stages), None)
+        coming = next((each for each in better.candidates if each.name in stages), None)
         now = time.monotonic()
         with self.changed:
             # One that another process fetches, or that a request has named, needs nobody else.
-            if not wish.is_pending and coming is None and now >= wish.due:
-                pending = sum(each.is_pending for each in self._wishes.values())
-                wish.is_pending = pending < MOST_PENDING
+            if not better.is_pending and coming is None and now >= better.due:
+                pending = sum(each.is_pending for each in self._better.values())
+                better.is_pending = pending < MOST_PENDING
                 self.changed.notify_all()
-            entry, failure, due, is_pending = wish.entry, wish.failure, wish.due, wish.is_pending
-            first = None if self._in_work is None or self._in_work is wish else self._in_work.entry
+            entry, failure, due, is_pending = better.entry, better.failure, better.due, better.is_pending
+            first = None if self._in_work is None or self._in_work is better else self._in_work.entry
         if coming is not None:
-            note = f"a better model is on its way: {coming.name} ({stages[coming.name]})"
+            note = f"downloading a better model: {coming.name} ({stages[coming.name]})"
         elif failure:
-            told = f"a better model is not here yet, and is tried again: {failure}"
+            told = f"a better model could not be fetched and will be retried: {failure}"
             return Choice(usable, told, max(1.0, due - now))
         elif not is_pending or (entry is None and self.is_asked and self.hub is None):
             return Choice(usable)
         elif entry is not None:
-            note = f"a better model is on its way: {entry.name}"
+            note = f"downloading a better model: {entry.name}"
         elif first is not None:
-            note = f"a better model comes next, after {first.name} ({stages.get(first.name, 'loading')})"
+            note = f"a better model is queued after {first.name} ({stages.get(first.name, 'loading')})"
         else:
-            note = "a better model is looked for"
-        return Choice(usable, f"{note}; it is taken once it is ready")
+            note = "looking for a better model"
+        return Choice(usable, f"{note}; it is used once it is ready")
 
     # ------------------------------------------------------------------ the thread
 
@@ -341,23 +344,23 @@ class BetterModels:
         if not self._store.offline:
             self.hub = hub.answers(self._ask_s)
             told = (
-                f"{self.hub} answers" if self.hub else "no model hub answers, and what the cache has is taken"
+                f"{self.hub} answers" if self.hub else "no model hub answers; using the models in the cache"
             )
             log.info("better models: %s", told)
         with self.changed:
             self.is_asked = True
             self.changed.notify_all()
-        while (wish := self._next()) is not None:
-            self._have(wish)
+        while (better := self._next()) is not None:
+            self._have(better)
             with self.changed:
                 self._in_work = None
                 self.changed.notify_all()
 
-    def _next(self) -> _Wish | None:
-        """Wait for a wish that is due, and return it; None when this is closed."""
+    def _next(self) -> _BetterModel | None:
+        """Wait for a better model that is due, and return it; None when this is closed."""
         with self.changed:
             while not self._is_closed:
-                pending = [each for each in self._wishes.values() if each.is_pending]
+                pending = [each for each in self._better.values() if each.is_pending]
                 now = time.monotonic()
                 if due := [each for each in pending if each.due <= now]:
                     self._in_work = min(due, key=lambda each: each.candidates[0].download_mb)
@@ -365,24 +368,24 @@ class BetterModels:
                 self.changed.wait(min((each.due - now for each in pending), default=None))
             return None
 
-    def _have(self, wish: _Wish) -> None:
-        """Fetch and load the best model of a wish; what fails is due again later."""
+    def _have(self, better: _BetterModel) -> None:
+        """Fetch and load the best candidate of a better model; what fails is due again later."""
         try:
-            entry = found(self.betters, wish.candidates, self._store, ask=self.hub is not None)
+            entry = found(self.betters, better.candidates, self._store, ask=self.hub is not None)
             with self.changed:
-                wish.entry = entry
+                better.entry = entry
             if entry is not None:
                 self._load(entry)
         except Exception as error:  # noqa: BLE001 - nobody waits for it, and others are to be had
-            self._put_off(wish, error)
+            self._put_off(better, error)
             return
         with self.changed:
             if entry is not None:
-                wish.take(entry)
+                better.take(entry)
             else:
-                wish.is_pending, wish.failure, wish.due = False, "", time.monotonic() + LOOK_AGAIN_S
+                better.is_pending, better.failure, better.due = False, "", time.monotonic() + LOOK_AGAIN_S
         if entry is not None:
-            log.info("%s is ready, and taken where it suits and no model is named", entry.name)
+            log.info("%s is ready for requests that name no model", entry.name)
 
     def _load(self, entry: ModelEntry) -> None:
         if entry.name in self._pool.loaded():
@@ -397,15 +400,15 @@ class BetterModels:
             if loading.error is not None:
                 raise loading.error
 
-    def _put_off(self, wish: _Wish, error: Exception) -> None:
+    def _put_off(self, better: _BetterModel, error: Exception) -> None:
         with self.changed:
-            wish.tries += 1
-            pause = self._pause_s(wish.tries)
-            wish.due = time.monotonic() + pause
+            better.tries += 1
+            pause = self._pause_s(better.tries)
+            better.due = time.monotonic() + pause
             if isinstance(error, DragomanError):
-                wish.failure = error.message
-                log.warning("a better model is tried again in %.0f s: %s", pause, error.message)
+                better.failure = error.message
+                log.warning("retrying a better model in %.0f s: %s", pause, error.message)
             else:
-                name = wish.candidates[0].name if wish.entry is None else wish.entry.name
-                wish.failure = f"{name}: an unexpected error; the log has it"
-                log.error("a better model is tried again in %.0f s: %s", pause, name, exc_info=error)
+                name = better.candidates[0].name if better.entry is None else better.entry.name
+                better.failure = f"{name}: unexpected error; see the log"
+                log.error("retrying a better model in %.0f s: %s", pause, name, exc_info=error)

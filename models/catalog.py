@@ -1,6 +1,7 @@
-"""The catalog of models, from catalog.toml and a file of the user's, and the sets of models to start with.
+"""The catalog: model entries, the shipped ones and the user's, and the sets that one word selects.
 
-An entry says which files a model has, which family it is of, its tasks and languages, and its limits.
+An entry says what a model is, where its weights are and what it can do; a set says what it needs and which
+machine it suits. Loads no model.
 """
 
 import difflib
@@ -234,7 +235,7 @@ class ModelEntry(_Frozen):
     @property
     def follows_instructions(self) -> bool:
         """True for a model that does what a message asks for, as an instruct model does."""
-        return FAMILIES[self.family].feed in ("chat", "messages")
+        return FAMILIES[self.family].input_format in ("chat", "messages")
 
     @property
     def bundled(self) -> bool:
@@ -290,7 +291,7 @@ def server_entry(name: str) -> dict[str, Any]:
 def _direction(pair: Any) -> Direction:
     if found := _PAIR.fullmatch(str(pair)):
         return found[1], found[2]
-    raise ValueError(f"{pair!r} is no pair of language codes, such as 'en-fr'")
+    raise ValueError(f"{pair!r} is not a pair of language codes such as 'en-fr'")
 
 
 class Catalog:
@@ -303,7 +304,7 @@ class Catalog:
         self,
         entries: Iterable[ModelEntry],
         allowed: Callable[[ModelEntry], bool] = lambda _entry: True,
-        missing: Callable[[ModelEntry], str] = lambda entry: f"{entry.name} may not be used here",
+        missing: Callable[[ModelEntry], str] = lambda entry: f"{entry.name} is not allowed on this server",
     ):
         self._entries = {entry.name: entry for entry in entries}
         self.has = allowed
@@ -347,7 +348,7 @@ class Catalog:
         able = [entry.name for entry in self.entries if task is None or task in entry.tasks]
         if found is None:
             raise UnknownModel(
-                f"there is no model {name!r} in the catalog{self._hint(name, task)}",
+                f"the catalog has no model {name!r}{self._hint(name, task)}",
                 field="model",
                 allowed=able,
             )
@@ -411,7 +412,7 @@ def _told(error: ValidationError) -> tuple[str, str]:
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         why = ELSEWHERE.get(place.removeprefix("decoding."))
-        return place, f"it cannot stand here: {why}" if why else "there is no such field"
+        return place, f"it is not allowed here: {why}" if why else "no such field"
     own = first.get("ctx", {}).get("error")
     if isinstance(own, ValueError) or first["type"] == "missing":
         return place, str(own or "it is missing")
@@ -438,7 +439,9 @@ def _resolved(entry: ModelEntry, base: Path, languages: Languages) -> dict[str, 
         try:
             update["path"] = base / entry.path.expanduser()
         except RuntimeError as error:
-            raise InvalidInput(f"{entry.path.parts[0]} is no user's home here", field="path") from error
+            raise InvalidInput(
+                f"{entry.path.parts[0]} is not a user's home directory", field="path"
+            ) from error
     return update
 
 

@@ -1,4 +1,4 @@
-"""Messages to an instruct model, as they are: its own template around them, and what it writes back."""
+"""Chat with an instruct model: messages in through its own template, its answer out, nothing else added."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Checks as a task of their own: on any output and its source, whoever made them. Nothing is written here."""
+"""Runs the checks on any output and its source, whoever wrote them. Generates no text."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,6 @@
-"""The choices that a request has: lengths of summaries, layouts, formats. Each list stands here once.
+"""The values that requests choose from: summary lengths, layouts, formats. Each list is defined once.
 
-Tasks, schemas, the command line and the page read them here. It imports nothing heavy, so that a command's
-options show at once.
+Imports nothing heavy, so that `--help` is fast.
 """
 
 from collections.abc import Mapping

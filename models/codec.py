@@ -1,7 +1,7 @@
-"""Codecs, one for each way that models want their input: text to token ids, and ids to text again.
+"""Codecs: text to a model's token ids and back, one class per input format.
 
-The seam between text and token ids: a codec knows one model's tokenizer, prompts and language codes. It
-knows no engine. Codecs keep no state between calls, so threads may share one.
+A codec knows one model's tokenizer, prompts and language codes, but no engine. Codecs are stateless, so
+threads may share them.
 """
 
 import functools
@@ -15,7 +15,7 @@ from jinja2 import TemplateError
 from models.catalog import ModelEntry, Task
 from models.engine.protocol import Decoding
 from models.errors import InvalidInput, ModelUnavailable, UnsupportedLanguage
-from models.families import FAMILIES, Feed
+from models.families import FAMILIES, InputFormat
 from models.languages import Languages
 from models.text.punctuation import normalized, spelled
 
@@ -50,7 +50,7 @@ class Codec:
         special = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, special)) or r"(?!)")  # or what never matches
         self._languages = languages
-        self._cleans = self._family.feed == "text" and entry.languages == ("en",)
+        self._cleans = self._family.input_format == "text" and entry.languages == ("en",)
 
     def encode(self, text: str, purpose: Purpose) -> tuple[int, ...]:
         """The ids of the model's whole input. A special token written in the text becomes mere text."""
@@ -328,20 +328,20 @@ def with_facts(prompt: str, facts: Sequence[tuple[str, str]]) -> str:
     return f"{before.rstrip()} Write {told}.\n\n{{text}}{after}"
 
 
-CODECS: Mapping[Feed, type[Codec]] = {
+CODECS: Mapping[InputFormat, type[Codec]] = {
     "text": Codec,
-    "target mark": MarianCodec,
-    "target token": TargetTokenCodec,
-    "language tokens": LanguageTokenCodec,
+    "target_label": MarianCodec,
+    "target_token": TargetTokenCodec,
+    "language_tokens": LanguageTokenCodec,
     "completion": CompletionCodec,
     "chat": InstructCodec,
-    "chat by code": CodedChatCodec,
+    "chat_by_code": CodedChatCodec,
 }
 
 
 def codec_of(entry: ModelEntry, tokenizer: Any, generation_config: Any, languages: Languages) -> Codec:
     """Return the codec of the entry's family."""
-    return CODECS[FAMILIES[entry.family].feed](entry, tokenizer, generation_config, languages)
+    return CODECS[FAMILIES[entry.family].input_format](entry, tokenizer, generation_config, languages)
 
 
 _SEARCH = (

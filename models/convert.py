@@ -1,8 +1,8 @@
-"""From a transformers model in memory to a CTranslate2 folder. CTranslate2 does the work.
+"""Converts a transformers model in memory to a CTranslate2 folder. Imports torch; `hf_import.py` does not.
 
-CTranslate2 rounds a whole weight to int8 at once, which takes two more copies of it, and begins with the
-largest, the embeddings. Here some rows are rounded at a time, to the same numbers, and a weight's memory is
-free when it is done.
+CTranslate2's own int8 quantization rounds a whole weight at once, which takes two more copies of it, and
+starts with the largest, the embeddings. This module rounds a few rows at a time, with the same result, and
+frees each weight when it is done.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""Long work as a generator, whose caller can give up at each of its checkpoints."""
+"""Long computations as generators whose caller can stop at any checkpoint."""
 
 from collections.abc import Generator
 from typing import TypeVar

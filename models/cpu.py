@@ -1,6 +1,6 @@
-"""The processors and the memory that this process may use, and how much others take, by Linux's own files.
+"""The processors and memory that this process may use, and the load of other processes, from Linux's files.
 
-Where these files are missing, all processors count and nobody else does.
+Where those files are missing, all processors count and other processes are ignored.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""The driver of tasks: takes each from step to step, gives their generations to the engines, and ends them.
+"""The driver: runs tasks step by step, submits their generations to the engines, and ends the tasks.
 
-One loop for all ways to work. In rounds, everything that can go on does, then all that is wanted is submitted
-together and awaited: batches depend on the tasks alone. Otherwise whatever has its outputs goes on at once,
-which is quicker for a reader who watches.
+One loop for all ways to work. In rounds, every task that can continue does so, then all their generations are
+submitted together: batches depend on the tasks alone. Otherwise a task continues as soon as its outputs are
+there, which is faster for a reader who watches.
 """
 
 import math

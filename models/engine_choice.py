@@ -1,4 +1,4 @@
-"""Chooses a model's engine, by the model's family, the device and the settings, and makes it."""
+"""Chooses and creates a model's engine, by the model's family, the device and the settings."""
 
 import logging
 from collections.abc import Callable
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from models.catalog import ModelEntry
 from models.codec import base_decoding
 from models.engine.batching import Backend, BatchingEngine
-from models.engine.gpu import Card, Verdicts, has_cuda, look, parameters_in, subject
+from models.engine.gpu import Gpu, Verdicts, has_cuda, look, parameters_in, subject
 from models.engine.protocol import BatchRecord, Engine
 from models.errors import DragomanError, EngineFailed, ModelUnavailable, NotConvertible
 from models.families import FAMILIES
-from models.freed import close_soon, give_back_cuda
 from models.store import Store
+from models.trim_memory import close_soon, trim_cuda_memory
 
 if TYPE_CHECKING:
     from models.engine.native import NativeEngine
@@ -90,13 +90,13 @@ class EngineMaker:
 
     def device_for(self, entry: ModelEntry) -> tuple[str, str]:
         """The device for a model that writes, and why it is not the GPU that there is; else an empty word."""
-        card = self._card()
-        if card is None:
+        gpu = self._gpu()
+        if gpu is None:
             return "cpu", ""
         if self._wanted == "cuda":
             return "cuda", ""
         num_parameters = parameters_in(self._store.folder(entry))
-        why = card.lack(num_parameters, float16=FAMILIES[entry.family].float16)
+        why = gpu.lack(num_parameters, float16=FAMILIES[entry.family].float16)
         return ("cpu", why) if why else ("cuda", "")
 
     def make(self, entry: ModelEntry) -> Engine:
@@ -109,7 +109,7 @@ class EngineMaker:
         device, why = self.device_for(entry)
         kind = kind_of(self._choice, device, causal=entry.kind == "causal")
         if why:
-            self._set_back(entry, "it runs on the CPU", why)
+            self._fall_back(entry, "it runs on the CPU", why)
         log.info("%s: engine %s on %s", entry.name, kind, device)
         if kind == "native" and device == "cpu":
             return self._native(entry, self._torch_model(entry, device))  # the tests prove it without a trial
@@ -120,10 +120,10 @@ class EngineMaker:
                 return engine
             if self._choice == "native":
                 raise ModelUnavailable(f"{entry.name}: the native engine cannot be used here: {reason}")
-            self._set_back(
-                entry, "the native engine cannot be used here, another one takes its place", reason
+            self._fall_back(
+                entry, "the native engine cannot be used here, falling back to another engine", reason
             )
-            give_back_cuda()
+            trim_cuda_memory()
         try:
             backend = self._generate(entry, device) if kind == "generate" else self._ct2(entry, device)
         except Exception as error:
@@ -163,7 +163,7 @@ class EngineMaker:
             chat_template=entry.chat_template,
         )
         if self._wanted == "cuda" and not server.on_gpu:
-            self._set_back(entry, "it runs on the CPU", "the xllamacpp that is installed knows no GPU here")
+            self._fall_back(entry, "it runs on the CPU", "the xllamacpp that is installed knows no GPU here")
         log.info("%s: llama.cpp on %s", entry.name, "the GPU" if server.on_gpu else "the CPU")
         return ServerEngine(
             entry.name,
@@ -201,9 +201,9 @@ class EngineMaker:
             reason = str(error)  # a library that is missing, or a driver that is too old
             if self._choice == "ct2":
                 raise ModelUnavailable(f"{entry.name}: CTranslate2 cannot be used here: {reason}") from error
-        how = "transformers' generate takes CTranslate2's place"
+        how = "falling back to transformers' generate"
         if device == "cuda":
-            self._set_back(entry, how, reason)
+            self._fall_back(entry, how, reason)
         else:
             log.warning("%s: %s: %s", entry.name, how, reason)
         return self._generate(entry, device)
@@ -271,32 +271,32 @@ class EngineMaker:
 
     def _subject(self, entry: ModelEntry) -> dict[str, str]:
         """Return what a verdict about the entry is about."""
-        card = self._card()
+        gpu = self._gpu()
         limits = f"{entry.max_source_tokens} and {entry.max_new_tokens} tokens"
-        name = "" if card is None else card.name
+        name = "" if gpu is None else gpu.name
         return subject(
             entry.name, self._store.revision(entry), name, dtype=self._numbers(entry), limits=limits
         )
 
     # ------------------------------------------------------------------ the device
 
-    def _card(self) -> Card | None:
+    def _gpu(self) -> Gpu | None:
         """The GPU that models may run on."""
-        card = None if self._wanted == "cpu" else look()
-        if card is None and self._wanted == "cuda":
+        gpu = None if self._wanted == "cpu" else look()
+        if gpu is None and self._wanted == "cuda":
             raise ModelUnavailable(NO_CUDA)
-        return card
+        return gpu
 
     def _numbers(self, entry: ModelEntry) -> str:
         """Return the numbers of an entry on the GPU: in 16 bits, if the GPU has such as the model bears."""
-        card = self._card()
-        return (card and card.dtype(float16=FAMILIES[entry.family].float16)) or "float32"
+        gpu = self._gpu()
+        return (gpu and gpu.dtype(float16=FAMILIES[entry.family].float16)) or "float32"
 
     def _torch_model(self, entry: ModelEntry, device: str) -> Any:
         dtype = self._numbers(entry) if device == "cuda" else "float32"  # which a CPU computes faster
         return self._store.load(entry, dtype=dtype, device=device)
 
-    def _set_back(self, entry: ModelEntry, how: str, reason: str) -> None:
+    def _fall_back(self, entry: ModelEntry, how: str, reason: str) -> None:
         """Log the reason and report the fact alone: drivers' and compilers' words may hold paths."""
         self._fallbacks[entry.name] = how
         log.warning("%s: %s: %s", entry.name, how, reason)

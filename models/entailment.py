@@ -1,7 +1,7 @@
-"""Scores of how far one text follows from another, by models trained to tell that.
+"""Scores how far one text follows from another, with models trained for that.
 
-Knows nothing of summaries: it is given pairs of texts. Each kind of model is asked in its own form. Torch is
-imported when a model is loaded: a server without one does without.
+Knows nothing of summaries: it takes pairs of texts. Each kind of model has its own prompt. Torch is imported
+only when such a model is loaded.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
-"""The errors, as types.
+"""The typed errors.
 
-Each error says in words what was wrong; `field` names the input at fault and `allowed` what it may be.
-How an error becomes an HTTP status or an exit code is the service's affair.
+Each says what was wrong; `field` names the input at fault and `allowed` the values it may have. The service
+maps errors to HTTP statuses and exit codes.
 """
 
 from collections.abc import Iterator, Sequence

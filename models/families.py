@@ -1,7 +1,7 @@
-"""One row for each family of models: how its models are loaded, fed, converted and decoded.
+"""The table of model families: how each is loaded, fed, converted and decoded.
 
-The catalog, loading, conversion, codecs and engines ask this table; none of them names a family. It knows no
-text, no tensors and no model.
+The catalog, loading, conversion, codecs and engines read this table; none of them names a family. Knows no
+text, tensors or models.
 """
 
 from collections.abc import Mapping
@@ -15,8 +15,15 @@ Weights = Literal["folder", "gguf", "elsewhere"]
 """Where models' weights are: in a folder in transformers' layout, in a GGUF file that llama.cpp runs, or
 behind somebody else's server."""
 
-Feed = Literal[
-    "text", "target mark", "target token", "language tokens", "completion", "chat", "chat by code", "messages"
+InputFormat = Literal[
+    "text",
+    "target_label",
+    "target_token",
+    "language_tokens",
+    "completion",
+    "chat",
+    "chat_by_code",
+    "messages",
 ]
 """The ways in which text becomes a writing model's input: a codec each, in models/codec.py, or for `messages`
 in models/server_model.py."""
@@ -47,7 +54,7 @@ class ModelFamily:
     tasks: tuple[str, ...] = ("summarize", "translate")
     """The tasks that an entry may have."""
     weights: Weights = "folder"
-    feed: Feed = "text"
+    input_format: InputFormat = "text"
     codes: str | None = None
     """The column of languages.toml with the models' own codes, where an entry names none."""
     language_form: str = "{}"
@@ -101,7 +108,7 @@ _SERVER_DEFAULTS = {
 _SERVER = ModelFamily(
     kind="server",
     weights="elsewhere",
-    feed="messages",
+    input_format="messages",
     prompts=_INSTRUCT,
     free_length=True,
     num_beams=None,
@@ -133,16 +140,18 @@ FAMILIES: Mapping[str, ModelFamily] = {
     "longt5": ModelFamily(
         model_types=("longt5",), num_beams=2
     ),  # neither CTranslate2 nor the native engine has them
-    "madlad": ModelFamily(feed="target token", codes="madlad", language_form="<2{}>", model_types=("t5",)),
+    "madlad": ModelFamily(
+        input_format="target_token", codes="madlad", language_form="<2{}>", model_types=("t5",)
+    ),
     "marian": ModelFamily(
-        feed="target mark",
+        input_format="target_label",
         codes="nllb",  # for its three-letter codes
         model_types=("marian",),
         decoder="bart",
         float16=True,
     ),
     "m2m100": ModelFamily(
-        feed="language tokens",
+        input_format="language_tokens",
         codes="m2m100",
         language_form="__{}__",
         model_types=("m2m_100",),
@@ -150,14 +159,14 @@ FAMILIES: Mapping[str, ModelFamily] = {
         float16=True,
     ),
     "nllb": ModelFamily(
-        feed="language tokens",
+        input_format="language_tokens",
         codes="nllb",
         model_types=("m2m_100",),
         decoder="bart",
         float16=True,
     ),
     "mbart50": ModelFamily(
-        feed="language tokens",
+        input_format="language_tokens",
         codes="mbart50",
         model_types=("mbart",),
         decoder="bart",
@@ -168,14 +177,16 @@ FAMILIES: Mapping[str, ModelFamily] = {
             "tokenizer_class": "MBart50Tokenizer",
         },
     ),
-    "completion": ModelFamily(kind="causal", feed="completion", prompts=None, num_beams=None),
-    "instruct": ModelFamily(kind="causal", feed="chat", prompts=_INSTRUCT, free_length=True, num_beams=None),
+    "completion": ModelFamily(kind="causal", input_format="completion", prompts=None, num_beams=None),
+    "instruct": ModelFamily(
+        kind="causal", input_format="chat", prompts=_INSTRUCT, free_length=True, num_beams=None
+    ),
     "server": _SERVER,
     "gguf": replace(_SERVER, weights="gguf", entry_defaults=_SERVER_DEFAULTS | {"concurrency": 2}),
     "translategemma": ModelFamily(
         kind="causal",
         tasks=("translate",),
-        feed="chat by code",
+        input_format="chat_by_code",
         codes="translategemma",
         prompts={"translate": "{text}"},
         num_beams=None,

@@ -1,8 +1,8 @@
-"""GGUF files: the metadata of any, and Gemma 3's configuration and tensors as transformers names them.
+"""Reads GGUF files: the metadata of any, and Gemma 3's configuration and tensors under transformers' names.
 
-The `gguf` package finds and unpacks the tensors. Its reader makes two arrays of each token of the vocabulary
-(10 s, 0.7 GB); transformers has it read a file three times, and then holds all tensors twice in float32. Here
-the metadata's arrays are passed over. The tokenizer is transformers' affair.
+The `gguf` package finds and unpacks the tensors. Its reader makes two arrays per token of the vocabulary (10
+s, 0.7 GB), and transformers reads the file three times and holds all tensors twice in float32; this module
+skips the metadata's arrays. The tokenizer is transformers' affair.
 """
 
 from collections.abc import Mapping, Sequence
@@ -62,11 +62,11 @@ def metadata(path: Path) -> dict[str, Any]:
     """Return a file's metadata without the arrays. Raises ModelUnavailable if it is no whole GGUF file."""
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
-            raise ModelUnavailable(f"{path.name} is no GGUF file")
+            raise ModelUnavailable(f"{path.name} is not a GGUF file")
     try:
         return _fields(_Reader(path))
     except Exception as error:  # the reader's own, and NumPy's for a file that ends too early
-        raise ModelUnavailable(f"{path.name} is not whole") from error
+        raise ModelUnavailable(f"{path.name} is incomplete") from error
 
 
 def _fields(reader: GGUFReader) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""What transformers makes of a model's own files: weights, a tokenizer, a configuration, a converted copy.
+"""Loads a model's own files with transformers, and converts them in a process of its own.
 
-It imports torch, so it is called where that is needed anyway, or by `apart` in a process of its own: torch's
-import and the work's memory go with that process. A model's own code is never run.
+Importing this module does not import torch; its functions do, and `in_subprocess` runs them where torch and
+their memory go away afterwards. A model's own code is never run.
 """
 
 import logging
@@ -24,11 +24,11 @@ from models.tokenizer import write_down
 R = TypeVar("R")
 
 
-def apart(function: Callable[..., R], *arguments: Any) -> R:
-    """Return the function's value, or raise its error, both from a new process; all are pickled.
+def in_subprocess(function: Callable[..., R], *arguments: Any) -> R:
+    """Run the function in a new process and return its value or raise its error; all are pickled.
 
-    Where torch is loaded already the function is called here: a process would cost and not save anything.
-    Raises ModelUnavailable if the process does not survive.
+    If torch is already loaded, the function runs here: a process would save nothing.
+    Raises ModelUnavailable if the process dies.
     """
     if "torch" in sys.modules:
         return function(*arguments)

@@ -1,7 +1,7 @@
-"""Repositories of a model hub: which ones are here, and downloading one with `huggingface_hub`.
+"""Repositories of a model hub: lists those in the cache and downloads one with `huggingface_hub`.
 
-Beside what the library does, this module chooses the files, checks the free disk before, compares the
-weights with their SHA-256 after, and puts each error into a line. Knows no catalog.
+On top of the library, this module selects the files, checks free disk space first and SHA-256 digests after,
+and turns each error into one line. Knows no catalog.
 """
 
 import errno

@@ -1,7 +1,7 @@
-"""What a catalog entry and its model's files say about each other: where they disagree, and how text is fed.
+"""Compares a catalog entry with its model's files, and shows how text is fed to the model.
 
-`require_fit` compares them when a model is loaded; `inspect` is the whole report of `dragoman models check`.
-Reads configurations and tokenizers, never weights, and fetches nothing.
+`require_fit` runs when a model is loaded; `inspect` is the report of `dragoman models check`. Reads
+configurations and tokenizers, never weights, and downloads nothing.
 """
 
 import json
@@ -59,7 +59,7 @@ NEWS = {
 _OFFSET_TYPES = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer")
 """Model types that count positions from the padding's id on, so that as many fewer are left for text."""
 
-_BY_TOKEN = ("language tokens", "target token")
+_BY_TOKEN = ("language_tokens", "target_token")
 """The feeds whose languages are tokens of the vocabulary."""
 
 _TOKEN_FILES = ("tokenizer", "vocab", "special_tokens", "added_tokens")
@@ -164,7 +164,7 @@ def _family_fault(
     runs = "encoder-decoder" if own.judge == "support" else own.kind
     fitting = [name for name, family in FAMILIES.items() if config.get("model_type") in family.model_types]
     labelled = _labelled(fitting, folder, languages)
-    right = labelled or [name for name in fitting if FAMILIES[name].feed not in _BY_TOKEN] or fitting
+    right = labelled or [name for name in fitting if FAMILIES[name].input_format not in _BY_TOKEN] or fitting
     says = f'config.json says model_type "{config.get("model_type")}"'
     # some repositories call a causal model GPT2Model, and sentences can be embedded by one
     if kind not in (None, runs) and {runs, kind} != {"causal", "extractive"}:
@@ -173,7 +173,7 @@ def _family_fault(
         return f'family: "{entry.family}" is for {_models(runs)}, but {says} ({names}); {_set(right)}'
     if own.model_types and fitting and entry.family not in fitting:
         return f'family: "{entry.family}", but {says}; {_set(right)}'
-    if own.feed in ("chat", "chat by code") and not _has_chat_template(folder):
+    if own.input_format in ("chat", "chat_by_code") and not _has_chat_template(folder):
         return f'family: "{entry.family}", but the files have no chat template; set family = "completion"'
     if labelled and entry.family not in labelled and "translate" not in entry.prompt:
         return f'family: "{entry.family}", but the vocabulary has the labels of another; {_set(labelled)}'
@@ -226,7 +226,7 @@ def _labelled(families: Sequence[str], folder: Path, languages: Languages) -> li
         return bool(labels) and all(any(label in each for each in written) for label in labels)
 
     wrote = str(_json(folder / "tokenizer_config.json").get("tokenizer_class", "")).lower()
-    named_by_class = (name for name in families if FAMILIES[name].feed == "language tokens")
+    named_by_class = (name for name in families if FAMILIES[name].input_format == "language_tokens")
     return [name for name in families if has_labels(FAMILIES[name])] or [
         name for name in named_by_class if wrote.startswith(name)
     ]
@@ -502,18 +502,18 @@ class _Feeding:
     def _label(self, ids: Sequence[int], purpose: Purpose) -> str | None:
         if purpose.target is None:
             return None
-        if self.family.feed == "language tokens":
+        if self.family.input_format == "language_tokens":
             forced = self.codec.decoding(purpose, max_new_tokens=1).forced_bos_token_id
             return None if forced is None else self.pieces.one(forced)
         first = self.pieces.one(ids[0])
-        if self.family.feed == "target token" or (first.startswith(">>") and first.endswith("<<")):
+        if self.family.input_format == "target_token" or (first.startswith(">>") and first.endswith("<<")):
             return first
         return None
 
     # ------------------------------------------------------------------ what each direction needs
 
     def _tell_labels(self) -> None:
-        has_labels = self.family.feed in (*_BY_TOKEN, "target mark")
+        has_labels = self.family.input_format in (*_BY_TOKEN, "target_label")
         codes = self.entry.codes or self.family.codes
         directions, missing, found = self._directions(), list[str](), dict[str, str]()
         taken = []
@@ -543,7 +543,7 @@ class _Feeding:
         if not lacking:
             return
         key = "pairs" if self.entry.pairs else "languages"
-        if self.family.feed == "target mark" and key == "languages":
+        if self.family.input_format == "target_label" and key == "languages":
             self.found.notes.append(
                 f"no label for {', '.join(lacking)}: no targets; `pairs` says which directions it has"
             )
@@ -556,7 +556,7 @@ class _Feeding:
 
     def _tell_prompt(self, purpose: Purpose) -> None:
         """Compare the prefix that config.json has for the task with what is fed."""
-        if self.family.feed != "text" or purpose.task in self.entry.prompt:
+        if self.family.input_format != "text" or purpose.task in self.entry.prompt:
             return
         prefix, where = self._published_prefix(purpose)
         if prefix is not None:
@@ -622,7 +622,7 @@ class _Feeding:
         return told
 
     def _origin(self, name: str, value: Any, purpose: Purpose) -> str:
-        if name == "forced_bos_token_id" and self.family.feed == "language tokens":
+        if name == "forced_bos_token_id" and self.family.input_format == "language_tokens":
             return "the target language"
         if name == "stop_token_ids" and self.entry.stop:
             return "the catalog (stop)"

@@ -1,4 +1,4 @@
-"""The one table of languages: users' codes, English names, and the codes of each family of models."""
+"""The table of languages: users' codes, English names, and each model family's codes."""
 
 import re
 import tomllib

@@ -1,8 +1,8 @@
-"""llama.cpp's server for one GGUF file, in a process of its own, which `models/server_model.py` talks to.
+"""Runs llama.cpp's server for one GGUF file in its own process; `models/server_model.py` is the client.
 
-xllamacpp can run it in this process too. But it holds the interpreter while it reads a model (13 s for 1.1 GB
-from a cold disk), and llama.cpp ends the process that it is in where it meets what it does not expect. A
-process of its own gives all its memory back, too.
+xllamacpp could run in this process too, but it holds the interpreter while it reads a model (13 s for 1.1 GB
+from a cold disk), and llama.cpp aborts its process on unexpected input. A separate process also returns all
+its memory.
 """
 
 import contextlib
@@ -110,7 +110,7 @@ class LlamaServer:
             status = process.wait()
             if self._closing.is_set():
                 return
-            log.error("%s: llama.cpp's process ended (%s) and is started again", self._name, status)
+            log.error("%s: llama.cpp ended (%s); restarting it", self._name, status)
             try:
                 self.url()
             except ModelUnavailable as error:
@@ -199,7 +199,7 @@ def _reason(told: deque[str], status: int | None) -> str:
         if "error loading model: " in line and "failed to load model from" not in line:
             return f"llama.cpp cannot load its file: {line.partition('error loading model: ')[2]}"
     if status is not None and status < 0:
-        return f"llama.cpp ended by signal {-status} while it loaded the file; is there memory enough?"
+        return f"llama.cpp ended by signal {-status} while it loaded the file; is there enough memory?"
     return "llama.cpp cannot load its file"
 
 

@@ -1,4 +1,4 @@
-"""How far the loading of models is, which threads of their own do, and how it ended."""
+"""The progress of loading models, which happens in separate threads, and how it ended."""
 
 import threading
 from collections.abc import Callable
@@ -7,10 +7,10 @@ LOADING = "loading"
 READY = "ready"
 
 
-class Board:
-    """Tells how far models are, by name: `loading`, `downloading 41%`, `ready`; and why some cannot be had.
+class LoadProgress:
+    """The stage of each model, by name: `loading`, `downloading 41%`, `ready`; and why some failed to load.
 
-    Threads may share it. What several processes tell each other overrides all methods.
+    Threads may share it. To share it between processes, override all methods.
     """
 
     def __init__(self) -> None:
@@ -18,30 +18,30 @@ class Board:
         self._failures: dict[str, str] = {}
 
     def tell(self, model: str, stage: str | None) -> None:
-        """Note how far a model is in this process; None if it is not there any more."""
+        """Set a model's stage in this process; None once it is unloaded."""
         if stage is None:
             self._stages.pop(model, None)
         else:
             self._stages[model] = stage
 
     def stages(self) -> dict[str, str]:
-        """Return how far the models are that are loaded, or being loaded."""
+        """Return the stage of each model that is loaded or being loaded."""
         return dict(self._stages)
 
     def fail(self, model: str, why: str | None) -> None:
-        """Note why a model could not be loaded, or None if it could."""
+        """Set why a model failed to load; None if it loaded."""
         if why is None:
             self._failures.pop(model, None)
         else:
             self._failures[model] = why
 
     def failures(self) -> dict[str, str]:
-        """Return why models could not be loaded when they were last tried."""
+        """Return why models failed at their last load."""
         return dict(self._failures)
 
 
 class Loading:
-    """The loading of a model. `told` hears of each of its stages."""
+    """One load of a model. `told` is called with each stage."""
 
     def __init__(self, told: Callable[[str], None]) -> None:
         self.done = threading.Event()
@@ -51,7 +51,7 @@ class Loading:
         self._reach(LOADING)
 
     def tell(self, done: int, total: int) -> None:
-        """Note how much of the model is fetched."""
+        """Report how many bytes of the model are downloaded."""
         self._reach(LOADING if done >= total else f"downloading {100 * done // total}%")
 
     def _reach(self, stage: str) -> None:

@@ -1,4 +1,4 @@
-"""A loaded model of each kind: one that writes, one that picks sentences, one that judges."""
+"""A loaded model of each kind: one that writes, one that picks sentences, one that judges pairs."""
 
 from dataclasses import dataclass
 

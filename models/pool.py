@@ -1,4 +1,4 @@
-"""Loaded models: who uses them, and which go when there are too many."""
+"""The pool of loaded models: tracks users, and unloads the least recently used."""
 
 import logging
 import threading
@@ -14,16 +14,16 @@ from models.engine.protocol import Engine, EngineStats
 from models.entailment import JUDGES
 from models.errors import ModelUnavailable
 from models.families import FAMILIES
-from models.freed import give_back
 from models.hf_import import without_paths
 from models.hub import Tell
 from models.inspection import require_fit
 from models.languages import Languages
-from models.load_progress import READY, Board, Loading
+from models.load_progress import READY, Loading, LoadProgress
 from models.loaded import EntailmentModel, ExtractiveModel, Model, TextModel
 from models.server_model import ServerCodec, in_characters
 from models.store import Store
 from models.summarize.encoder import encoder_of
+from models.trim_memory import trim_memory
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +49,11 @@ class Engines(Protocol):
 
 
 class ModelPool:
-    """Loads models when they are first used and keeps the `max_loaded` last used of them.
+    """Loads models on first use and keeps the `max_loaded` most recently used.
 
-    Each is fetched and loaded in a thread of its own, so that whoever wants it may wait as long as he likes.
-    A model in use is never unloaded, so for a while there may be more. `board` may be shared with pools of
-    other processes.
+    Each model is fetched and loaded in its own thread, so that callers may wait as long as they like. A model
+    in use is never unloaded, so for a while there may be more. Pools in several processes may share
+    `load_progress`.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class ModelPool:
         engines: Engines,
         *,
         max_loaded: int = 4,
-        board: Board | None = None,
+        load_progress: LoadProgress | None = None,
     ):
         self.catalog = catalog
         self.store = store
-        self.board = board or Board()
+        self.load_progress = load_progress or LoadProgress()
         self._languages = languages
         self.engines = engines
         """Makes the engines of models that are loaded from now on."""
@@ -126,14 +126,14 @@ class ModelPool:
 
     def stages(self) -> dict[str, str]:
         """How far the models are that are being loaded: `downloading 41%` or `loading`, by name."""
-        return {name: stage for name, stage in self.board.stages().items() if stage != READY}
+        return {name: stage for name, stage in self.load_progress.stages().items() if stage != READY}
 
     def state(self, entry: ModelEntry) -> str:
         """`ready`, what `stages` says, `bundled`, `on disk`, `at a server`, or `not here`."""
         if entry.weights == "elsewhere":
-            return self.board.stages().get(entry.name, "at a server")
+            return self.load_progress.stages().get(entry.name, "at a server")
         kept = "bundled" if entry.bundled else "on disk" if self.store.here(entry) else "not here"
-        return self.board.stages().get(entry.name, kept)
+        return self.load_progress.stages().get(entry.name, kept)
 
     def owner(self, engine: Engine) -> ModelEntry | None:
         """Whose engine this is; None if its model is not loaded any more."""
@@ -149,7 +149,7 @@ class ModelPool:
 
     def unready(self, names: Sequence[str]) -> list[str]:
         """Why any of these models could not serve a request; one that is not loaded yet will be when used."""
-        stats, failures = self.stats(), self.board.failures()
+        stats, failures = self.stats(), self.load_progress.failures()
         reasons = []
         for name in names:
             if name in failures:
@@ -196,7 +196,7 @@ class ModelPool:
                 return None
             if (loading := place.loading) is not None:
                 return loading
-            loading = place.loading = Loading(partial(self.board.tell, entry.name))
+            loading = place.loading = Loading(partial(self.load_progress.tell, entry.name))
             place.users += 1
         # A daemon, so that a service stopped while it loads does not wait for the end of the load.
         work = partial(self._run, place, entry, loading, fetch)
@@ -217,19 +217,19 @@ class ModelPool:
                     fetch(loading.tell)
                 self._shrink()  # those that must go make room before the new one is planned
                 model = self._load(entry, loading.tell)
-                give_back()  # what its files were read into
+                trim_memory()  # what its files were read into
                 with self._lock:
                     place.model, place.loading = model, None
-                    self.board.tell(entry.name, READY)
-                    self.board.fail(entry.name, None)
+                    self.load_progress.tell(entry.name, READY)
+                    self.load_progress.fail(entry.name, None)
         except Exception as error:  # noqa: BLE001 - whoever waits for the model raises it
             loading.error = error
             is_known = any(entry.name == known.name for known in self.catalog.entries)  # of a pattern none is
             with self._lock:
                 place.loading = None
-                self.board.tell(entry.name, None)
+                self.load_progress.tell(entry.name, None)
                 if isinstance(error, ModelUnavailable) and is_known:
-                    self.board.fail(entry.name, error.without(entry.name))
+                    self.load_progress.fail(entry.name, error.without(entry.name))
         finally:
             self._leave(place)
             loading.done.set()
@@ -244,7 +244,7 @@ class ModelPool:
             over = loaded[: max(0, len(self._places) - self._max_loaded)]
             gone = [self._places.pop(name) for name in over]
             for name in over:
-                self.board.tell(name, None)
+                self.load_progress.tell(name, None)
         for place in gone:
             _close(place)
 

@@ -1,12 +1,12 @@
-"""A model behind somebody else's server: Ollama, vLLM, llama.cpp, LM Studio, OpenAI or any other that speaks
-OpenAI's chat completions. Text in, text out.
+"""A model behind another server: Ollama, vLLM, llama.cpp, LM Studio, OpenAI or any other that speaks OpenAI's
+chat completions. Text in, text out.
 
-To the tasks it is a model like any other, so that windows, repair, glossaries, markup, jobs and batches are
-the same for all: its "token ids" are the characters of the conversation, written as JSON, and of the answer.
-The server's tokens are not known here; CHARACTERS_PER_TOKEN turns an entry's limits into characters.
+Tasks use it like any other model, so windows, repair, glossaries, markup, jobs and batches work the same: its
+"token ids" are the characters of the conversation, written as JSON, and of the answer. The server's tokens
+are unknown here; CHARACTERS_PER_TOKEN turns an entry's limits into characters.
 
-The client is the `openai` package: it knows how servers stream and how they fail. Waiting, trying again and
-giving up are done here, where a request can be cancelled at any moment.
+The client is the `openai` package, which knows how servers stream and fail. Waiting, retries and cancelling
+are done here, so that a request can be cancelled at any moment.
 """
 
 import asyncio
@@ -358,7 +358,7 @@ class ServerEngine:
                         return await self._ask(request)
                     except _Again as failed:
                         if not self._is_alive():
-                            told = f"{self._name}: its server ended and is being started again"
+                            told = f"{self._name}: its server ended and is restarting"
                             raise EngineGone(told) from failed
                         if request.answer.was_told:
                             raise failed.error from failed

@@ -1,7 +1,6 @@
-"""The steps of a task: a generator that yields what it wants done, is sent what came of it, and never waits.
+"""The steps of a task: a generator that yields the work it needs and is sent the results; it never waits.
 
-`models.driver` runs tasks: whom they share batches with, who listens, and when they end early is its affair
-alone.
+`models.driver` runs tasks; batching, listeners and early ends are its affair.
 """
 
 from collections.abc import Callable, Generator, Iterable, Sequence

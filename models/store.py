@@ -1,7 +1,8 @@
-"""Where a model's files are (a package, a folder, the hub's cache), and what is made of them, once.
+"""The store: from a catalog entry to its files on disk and its weights in memory.
 
-What is made (converted weights, a tokenizer written down) is kept in the cache folder with the digests of its
-files, one process making it at a time. Imports no torch.
+Weights come from a hub repository, a local folder or a Python package; all end as a folder in transformers'
+layout, checked by SHA-256. Derived folders (merged, converted) are made once in their own process and rebuilt
+when their files change. Weights are safetensors, or a `.bin` read with torch's `weights_only`.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ from filelock import FileLock
 from models import hf_import
 from models.catalog import ModelEntry, Package
 from models.errors import ModelUnavailable
-from models.hf_import import apart
+from models.hf_import import in_subprocess
 from models.hub import HubCache, RepositoryNotFound, Tell, digest, page
 from models.tokenizer import VERSION as TOKENIZERS
 from models.tokenizer import read_back
@@ -183,10 +184,10 @@ DONE = "complete.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A folder with its record, made from what `revision` names.
+class PreparedFolder:
+    """A folder with a record of its files, made from the weights that `revision` names.
 
-    `files` are those that the record holds where they lie elsewhere; else it holds all in the folder.
+    The record covers `files` if given, which may lie elsewhere; otherwise every file in the folder.
     """
 
     folder: Path
@@ -195,10 +196,10 @@ class Made:
 
     @contextmanager
     def once(self, name: str) -> Iterator[Path | None]:
-        """Yields a scratch folder that becomes this one, or None if this one is there and holds.
+        """Yield a scratch folder that becomes this one, or None if this one exists and is intact.
 
-        Safe between processes. What was made from other weights, or was changed since, is made anew; `name`
-        is for the log. A file of the recorded size and time is taken for sound, others are read whole.
+        Safe between processes. A folder made from other weights, or changed since, is rebuilt; `name` is for
+        the log. A file with the recorded size and time counts as intact; others are hashed.
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{self.folder}.lock"):
@@ -209,7 +210,7 @@ class Made:
                         self._write(self.folder)
                     yield None
                     return
-                log.warning("%s: made anew, since %s", name, "; ".join(wrong))
+                log.warning("%s: rebuilding, because %s", name, "; ".join(wrong))
             scratch = self.folder.with_name(self.folder.name + ".making")
             shutil.rmtree(scratch, ignore_errors=True)
             scratch.mkdir()
@@ -322,7 +323,7 @@ class Store:
 
     def missing(self, entry: ModelEntry) -> str:
         """Return the whole sentence about a model that is not here or may not be used."""
-        why = "is not here" if self._may_use(entry) else "may not be used here"
+        why = "is not here" if self._may_use(entry) else "is not allowed on this server"
         return f"{entry.name} {why}: {self.how_to_get(entry)}"
 
     def lacking(self, entries: Iterable[ModelEntry]) -> list[ModelEntry]:
@@ -363,7 +364,7 @@ class Store:
             if not entry.path.is_dir():
                 raise RepositoryNotFound(f"{entry.name}: there is no such folder", folder=entry.path)
             if not (entry.path / "config.json").is_file():
-                raise ModelUnavailable(f"{entry.name}: its folder holds no config.json", folder=entry.path)
+                raise ModelUnavailable(f"{entry.name}: its folder has no config.json", folder=entry.path)
             return entry.path
         if entry.package is not None:
             return self._packaged(entry)
@@ -399,7 +400,7 @@ class Store:
             if scratch is not None:
                 log.info("%s: converting to %s, once", entry.name, numbers)
                 with self._written(entry, source).once(entry.name) as beside:
-                    apart(hf_import.convert, entry, source, scratch, numbers, beside)
+                    in_subprocess(hf_import.convert, entry, source, scratch, numbers, beside)
         return made.folder
 
     def _packaged(self, entry: ModelEntry) -> Path:
@@ -410,8 +411,8 @@ class Store:
             if scratch is not None:
                 verify(package)
                 if package.folder is None:
-                    log.info("%s: putting the bundled weights together, once", entry.name)
-                    apart(build, package, scratch, entry.languages)
+                    log.info("%s: assembling the bundled weights, once", entry.name)
+                    in_subprocess(build, package, scratch, entry.languages)
         return self._source(package, made)
 
     def _from_hub(self, entry: ModelEntry, *, refresh: bool = False, tell: Tell = _silent) -> Path:
@@ -445,7 +446,7 @@ class Store:
         source = self.folder(entry)
         with (made := self._written(entry, source)).once(entry.name) as scratch:
             if scratch is not None:
-                apart(hf_import.write_tokenizer, entry, source, scratch)
+                in_subprocess(hf_import.write_tokenizer, entry, source, scratch)
         with hf_import.named(entry, "tokenizer", made.folder):
             return read_back(made.folder) or hf_import.load_tokenizer(entry, source)
 
@@ -591,34 +592,34 @@ class Store:
     def _home(self, entry: ModelEntry) -> Path:
         return self.cache / "models" / entry.name.replace("/", "--")
 
-    def _prepared(self, entry: ModelEntry, package: Package) -> Made:
+    def _prepared(self, entry: ModelEntry, package: Package) -> PreparedFolder:
         """A package's weights put together, or the note that its own files were verified."""
         if package.folder is None:
-            return Made(self._home(entry) / "merged", self.revision(entry))
+            return PreparedFolder(self._home(entry) / "merged", self.revision(entry))
         files = [part for parts in sources(package).values() for part in parts]
-        return Made(self._home(entry) / "verified", self.revision(entry), files)
+        return PreparedFolder(self._home(entry) / "verified", self.revision(entry), files)
 
-    def _source(self, package: Package, prepared: Made) -> Path:
+    def _source(self, package: Package, prepared: PreparedFolder) -> Path:
         """The folder in transformers' layout that a package has, or that was put together of its parts."""
         if package.folder is None:
             return prepared.folder
         return module_folder(package.module) / package.folder
 
-    def _converted(self, entry: ModelEntry, source: Path, numbers: str | None = None) -> Made:
+    def _converted(self, entry: ModelEntry, source: Path, numbers: str | None = None) -> PreparedFolder:
         """The conversion of these weights."""
         return self._beside(entry, source, f"ct2-{numbers or _numbers(entry)}-{CONVERSION}")
 
-    def _written(self, entry: ModelEntry, source: Path) -> Made:
+    def _written(self, entry: ModelEntry, source: Path) -> PreparedFolder:
         """The tokenizer of these files, written down."""
         return self._beside(entry, source, f"tokenizer-{TOKENIZERS}")
 
-    def _beside(self, entry: ModelEntry, source: Path, kind: str) -> Made:
+    def _beside(self, entry: ModelEntry, source: Path, kind: str) -> PreparedFolder:
         """What is made of these files, which entries of one folder or repository share."""
         key = entry.repository or entry.name
         if entry.path is not None:
             key = f"local--{hashlib.sha256(bytes(source.resolve())).hexdigest()[:12]}"
         home = self.cache / "models" / key.replace("/", "--")
-        return Made(home / f"{kind}-{source.resolve().name}", self.revision(entry))
+        return PreparedFolder(home / f"{kind}-{source.resolve().name}", self.revision(entry))
 
 
 @contextmanager

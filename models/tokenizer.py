@@ -1,8 +1,8 @@
-"""A model's tokenizer without transformers, which imports torch for it: 1.7 s and 0.25 GB.
+"""A model's tokenizer without transformers, which would import torch (1.7 s, 0.25 GB).
 
-transformers makes a tokenizer of any form that repositories have; `write_down` keeps what it made, once, and
-`read_back` gives the same ids and the same texts with the libraries that did the work, tokenizers or, for
-Marian and M2M100, sentencepiece. What a tokenizer does beyond them is not kept: it stays with transformers.
+`write_down` saves, once, the tokenizer that transformers built; `read_back` gives the same ids and texts with
+the underlying libraries: tokenizers or, for Marian and M2M100, sentencepiece. Tokenizers that do more than
+these libraries stay with transformers.
 """
 
 import json

@@ -1,9 +1,8 @@
-"""The part of a vocabulary that a few languages need, and a model without the rest.
+"""Cuts a vocabulary, and a model, down to what a few languages need.
 
-A token stays if its letters are those of one of the languages. Then each part of it stays as well, and with
-them all merges on the way to it. So a text that was cut into tokens that stay is cut into the same ones
-without the others; what needed another is cut into smaller tokens, or bytes.
-Knows tokenizer.json of byte-pair vocabularies that fall back to bytes (Gemma's), and embeddings; no files.
+A token stays if its letters are those of one of the languages, and so do its parts and all merges that lead
+to it. Text made of tokens that stay is tokenized as before; other text becomes smaller tokens, or bytes.
+Works on the tokenizer.json of byte-pair vocabularies with byte fallback (Gemma's); knows no files.
 """
 
 import string

@@ -1,1 +1,1 @@
-"""The three ways in: HTTP, command line, batch."""
+"""The service: HTTP, command line and batch over `models`."""

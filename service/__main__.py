@@ -1,4 +1,4 @@
-"""The program's entry, also `python -m service`: quiet even if it is interrupted while it is imported."""
+"""The program's entry point, also `python -m service`; silent if interrupted during imports."""
 
 import sys
 

@@ -1,6 +1,6 @@
-"""The bodies of answers and of streamed events, made from the tasks' results.
+"""The bodies of responses and streamed events, built from the tasks' results.
 
-Spans count Unicode code points and are half-open, as Python's slices are.
+Spans count Unicode code points and are half-open, like Python's slices.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,13 +34,13 @@ End = Annotated[int, Field(validation_alias=AliasPath("span", "end"))]
 
 
 class _AnswerPart(BaseModel):
-    """Made from the dataclass of the same fields."""
+    """Built from the dataclass with the same fields."""
 
     model_config = ConfigDict(from_attributes=True, validate_by_name=True)
 
 
-def made(part: type[P], of: object, **more: Any) -> P:
-    """Return a part of an answer, made of a dataclass's fields of the same names, and of `more`."""
+def answer_part(part: type[P], of: object, **more: Any) -> P:
+    """Build a part of an answer from a dataclass's fields of the same names, and `more`."""
     own = {name: getattr(of, name) for name in part.model_fields if name not in more and hasattr(of, name)}
     return part.model_validate({**own, **more})
 
@@ -290,13 +290,13 @@ def render(
         "notes": [*value.notes, *value.cautions],
     }
     if isinstance(value, Summary):
-        return made(SummaryAnswer, value, sentences=_sentences(value), **more)
+        return answer_part(SummaryAnswer, value, sentences=_sentences(value), **more)
     source = SourceLanguagePart(
         language=value.source,
         confidence=value.detected.confidence if value.detected else None,
         detected=value.detected is not None,
     )
-    return made(TranslationAnswer, value, terms=value.terms or None, source=source, **more)
+    return answer_part(TranslationAnswer, value, terms=value.terms or None, source=source, **more)
 
 
 def _sentences(summary: Summary) -> list[SentencePart]:
@@ -305,25 +305,27 @@ def _sentences(summary: Summary) -> list[SentencePart]:
         start = summary.summary.index(sentence.text, end)
         end = start + len(sentence.text)
         flags = [replace(flag, span=flag.span.moved(start)) for flag in sentence.flags]
-        parts.append(made(SentencePart, sentence, start=start, end=end, flags=flags))
+        parts.append(answer_part(SentencePart, sentence, start=start, end=end, flags=flags))
     return parts
 
 
 def render_detection(candidates: Sequence[Detection]) -> DetectionAnswer:
     """The answer for one text's candidates, best first; there is at least one."""
-    return made(DetectionAnswer, candidates[0], candidates=candidates)
+    return answer_part(DetectionAnswer, candidates[0], candidates=candidates)
 
 
 def render_check(checked: Checked, output: str) -> CheckAnswer:
     parts = [
-        made(CheckedPart, each, text=output[slice(*each.span)], start=each.span.start, end=each.span.end)
+        answer_part(
+            CheckedPart, each, text=output[slice(*each.span)], start=each.span.start, end=each.span.end
+        )
         for each in checked.sentences
     ]
-    return made(CheckAnswer, checked, sentences=parts)
+    return answer_part(CheckAnswer, checked, sentences=parts)
 
 
 def render_clean(article: Article) -> CleanAnswer:
-    return made(CleanAnswer, article, text=article.content())
+    return answer_part(CleanAnswer, article, text=article.content())
 
 
 def render_event(event: Event) -> tuple[str, BaseModel]:
@@ -331,6 +333,6 @@ def render_event(event: Event) -> tuple[str, BaseModel]:
     if isinstance(event, Words):
         return "token", TokenEvent(text=event.text)
     if isinstance(event, SentenceReady):
-        return "sentence", made(SentenceEvent, event.sentence, index=event.index)
+        return "sentence", answer_part(SentenceEvent, event.sentence, index=event.index)
     assert isinstance(event, SegmentReady)  # noqa: S101 - there are no others
-    return "segment", made(SegmentEvent, event.segment, index=event.index, total=event.total)
+    return "segment", answer_part(SegmentEvent, event.segment, index=event.index, total=event.total)

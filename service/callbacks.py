@@ -1,7 +1,7 @@
-"""Callbacks of ended jobs: each is POSTed, signed, until it is taken or was tried often enough.
+"""Callbacks of finished jobs: signed POST requests, retried until accepted or given up.
 
-Several go out at a time, one to a host, so that receivers who take their time delay none but their own.
-What is being sent is known in memory only: after a kill it is still to be sent, and is sent again.
+Several are sent at a time, one per host, so a slow receiver delays only its own. Which ones are being sent is
+in memory only: after a crash they are sent again.
 """
 
 import hashlib

@@ -1,10 +1,10 @@
-"""Strangers' files and pages are parsed in child processes, each with a limit of memory and a deadline.
+"""Parses untrusted files and pages in child processes, each with a memory limit and a deadline.
 
-A parser that loops, or fills the memory, cannot be stopped from inside its own process, and while it holds
-the interpreter nothing else is answered. So each call has a process of its own, which is ended when it takes
-too much, and whose memory goes with it. It is forked from a server that has the parsers loaded
-(multiprocessing's forkserver): about 3 ms to start, 15 ms in all for a page of 2 MB. A pool that reuses its
-processes (pebble) would save those, but shares a pipe and a lock that a killed worker can break for all.
+A parser that loops or fills memory cannot be stopped from inside its process, and while it holds the
+interpreter nothing else runs. So each call has its own process, which is killed when it takes too much. It is
+forked from a server with the parsers loaded (multiprocessing's forkserver): about 3 ms to start, 15 ms in all
+for a page of 2 MB. A pool that reuses processes (pebble) would save those, but shares a pipe and a lock that
+a killed worker can break for all.
 """
 
 import atexit
@@ -101,7 +101,7 @@ class Children:
         while not self._places.acquire(timeout=LOOK_EVERY_S):
             require()
             if time.monotonic() >= deadline:
-                raise DeadlineExceeded("the request ran past its time before its file could be read")
+                raise DeadlineExceeded("the request passed its deadline before its file was read")
 
 
 def shorten_socket_paths() -> None:
@@ -159,10 +159,10 @@ def _answer(
         while not received.poll(max(0.0, min(LOOK_EVERY_S, deadline - time.monotonic()))):
             require()
             if time.monotonic() >= deadline:
-                raise DeadlineExceeded(f"the {field} could not be read in the request's time")
+                raise DeadlineExceeded(f"the {field} could not be read before the request's deadline")
         good, value = pickle.loads(received.recv_bytes())  # noqa: S301 - our own functions' values
     except EOFError:  # it was ended by the system, or a library ended it
-        raise InvalidInput(f"the {field} could not be read: its reader ended", field=field) from None
+        raise InvalidInput(f"the {field} could not be read: its parser crashed", field=field) from None
     finally:
         child.kill()
         child.join()
@@ -174,7 +174,7 @@ def _answer(
 
 def _too_large(field: str) -> InvalidInput:
     return InvalidInput(
-        f"the {field} takes too much memory to read",
+        f"reading the {field} takes too much memory",
         field=field,
         allowed=f"{LEAST_BYTES >> 20} MB, and {BYTES_FOR_EACH} bytes more for each of its own, "
         f"at most {MOST_BYTES >> 20} MB",

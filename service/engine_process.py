@@ -1,7 +1,7 @@
-"""Engines in a process of their own, as the service uses them; and that process.
+"""The engine process, and how the service starts and uses it.
 
-`python -m service.engine_process` is the process. It ends when its standard input does, so it never outlives
-the one that started it.
+`python -m service.engine_process` is the process. It ends when its standard input closes, so it never
+outlives its parent.
 """
 
 import gc
@@ -128,7 +128,7 @@ class EngineProcess:
                 return connect(self.file)
             except (OSError, EOFError):
                 self._closing.wait(LOOK_EVERY_S)
-        raise EngineFailed("the process that runs the models does not start; the log says why")
+        raise EngineFailed("the model process does not start; see the log")
 
 
 # ------------------------------------------------------------------------------------- the process itself
@@ -144,14 +144,14 @@ def main() -> None:
         start.settings, Store(start.settings.cache_dir, offline=True), lambda *batch: server.on_batch(*batch)
     )
     most = start.settings.max_loaded_models
-    server = EngineServer(lambda entry: _made(maker, entry), lambda: maker.fallbacks, most=most)
+    server = EngineServer(lambda entry: _make_engine(maker, entry), lambda: maker.fallbacks, most=most)
     with Listener(start.address, "AF_UNIX", backlog=64, authkey=start.key) as listener:
         threading.Thread(target=server.serve, args=(listener,), name="engine-server", daemon=True).start()
         sys.stdin.buffer.read()
     os._exit(0)  # whoever started it has gone, or has closed all engines
 
 
-def _made(maker: EngineMaker, entry: Any) -> Engine:
+def _make_engine(maker: EngineMaker, entry: Any) -> Engine:
     engine = maker.make(entry)
     gc.collect()  # what is loaded stays, and a collector need not walk it
     gc.freeze()

@@ -1,6 +1,6 @@
-"""Starts the process that has the engines, watches it, and starts it again when it ends.
+"""Starts the engine process, watches it, and restarts it when it ends.
 
-A file says where the process of the moment listens, so that any process of the service can connect to it.
+A file holds the current process's address, so that every process of the service can connect.
 """
 
 import logging
@@ -83,17 +83,17 @@ class EngineSupervisor:
         if self._process is None:
             self._begin()
         elif self._due is None and (code := self._process.poll()) is not None:
-            log.error("the process that runs the models ended (%s)", exit_words(code))
+            log.error("the model process ended (%s)", exit_words(code))
             longer_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
             self._pause_s = FIRST_PAUSE_S if now - self._began > LONGEST_PAUSE_S else longer_s
             self._due = now + self._pause_s
         elif self._due is not None and now >= self._due:
             _close_input(self._process)
-            log.error("the process that runs the models is started again")
+            log.error("restarting the model process")
             try:
                 self._begin()
             except OSError as error:  # no memory for a process, or no room for the file
-                log.error("the process that runs the models cannot be started: %s", error)
+                log.error("the model process cannot be started: %s", error)
                 self._due = now + LONGEST_PAUSE_S
 
     def watch(self, closing: threading.Event) -> None:

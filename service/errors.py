@@ -1,4 +1,4 @@
-"""The service's own errors, beside those of the models; `problems.py` has the status and title of each."""
+"""The service's own errors, in addition to those of the models; `problems.py` maps them to statuses."""
 
 import importlib
 import logging

@@ -1,4 +1,4 @@
-"""The JSON and the forms of /v1/jobs, and how a job is rendered."""
+"""The JSON and forms of /v1/jobs, and how a job is rendered."""
 
 import json
 from collections.abc import Sequence

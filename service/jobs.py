@@ -1,7 +1,7 @@
-"""Jobs: work that is taken now and fetched later. Kept in the store, done in small steps.
+"""Jobs: work that is accepted now and fetched later, stored in the database and done in small steps.
 
-Of several services with one data folder one does the jobs: the one that holds the lock beside their file. The
-others take them, and wait until it has ended. Knows no Flask.
+Of several services with one data folder, only the holder of a lock file runs jobs. The others accept jobs,
+and take over when it ends. Knows no Flask.
 """
 
 import logging
@@ -174,7 +174,7 @@ class JobService:
                     if time.monotonic() >= expire_at:
                         expire_at = time.monotonic() + EXPIRE_EVERY_S
                         if expired := self.store.expire(time.time() - self._settings.job_retention_s):
-                            log.info("%d old jobs forgotten", expired)
+                            log.info("deleted %d old jobs", expired)
                     if self._shared:
                         self._hear_of_others()
                     self._take_turns()
@@ -196,7 +196,7 @@ class JobService:
             except Timeout:
                 self._closing.wait(POLL_S)
             except OSError as error:
-                log.error("jobs wait: %s", error)
+                log.error("jobs are waiting: %s", error)
                 self._closing.wait(EXPIRE_EVERY_S)
             else:
                 return True
@@ -218,7 +218,7 @@ class JobService:
         if over is None or over.over_s < 0 or len(in_work) < JOB_WORKERS:
             return
         if self.store.someone_waits():
-            log.info("job %s waits again, for others' turns", over.job.id)
+            log.info("job %s goes back to the queue, to let others run", over.job.id)
             over.cancel.cancel()
 
     # ------------------------------------------------------------------ the workers
@@ -306,7 +306,7 @@ class RunningJob:
         """
         job, store = self.job, self._store
         if job.interruptions >= MOST_INTERRUPTIONS:
-            times = f"the service ended {job.interruptions} times while it worked on this"
+            times = f"the service stopped {job.interruptions} times while running this job"
             store.end(job, tasks.failure(EngineFailed(times), job.request_id).data)
             return
         results: dict[int, StoredResult] = {}
@@ -354,7 +354,7 @@ class RunningJob:
         if isinstance(options, DocumentForm):
             (data,) = contents
             assert isinstance(data, bytes)  # noqa: S101 - a document's content is its bytes
-            apart = partial(
+            in_child = partial(
                 runtime.children.run,
                 timeout_s=runtime.settings.request_timeout_s,
                 require=self.cancel.raise_if_cancelled,
@@ -362,7 +362,7 @@ class RunningJob:
             limits = job_limits(runtime.settings)
             return [
                 tasks.of_document(
-                    runtime, options, data, job.owner, limits=limits, apart=apart, recall=recall
+                    runtime, options, data, job.owner, limits=limits, in_child=in_child, recall=recall
                 )
             ]
         make = tasks.request_maker(options, runtime, job.owner)

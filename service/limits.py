@@ -1,4 +1,4 @@
-"""Limits on texts, of requests and of jobs, and on what callers may keep here."""
+"""Limits on the texts of requests and jobs, and on what callers may store."""
 
 from typing import TYPE_CHECKING
 

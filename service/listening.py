@@ -1,4 +1,4 @@
-"""The socket that a server listens on."""
+"""The server's listening socket."""
 
 import errno
 import socket

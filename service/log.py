@@ -1,4 +1,4 @@
-"""The log of the server and of its processes."""
+"""Logging of the server and its processes."""
 
 import logging
 import sys

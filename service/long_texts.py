@@ -1,7 +1,7 @@
-"""A long plain text, translated part by part: what reads a text whole holds the interpreter, and everybody.
+"""Translates a long plain text part by part, because reading it whole would hold the interpreter.
 
-20,000,000 characters at once kept all other threads waiting for 4 s at a time. A part is cut where a blank
-line is, if there is one, so that it is translated as it would be in its place.
+20,000,000 characters at once stopped all other threads for 4 s at a time. Parts end at blank lines if
+possible, so that each is translated as it would be in its place.
 """
 
 from collections.abc import Callable, Iterator, Sequence

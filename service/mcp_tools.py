@@ -1,6 +1,6 @@
-"""The tools of the Model Context Protocol: their fields, their typed results, what a language model reads.
+"""The tools of the Model Context Protocol: their fields, typed results, and text for the language model.
 
-Their fields are those of /v1's bodies. Who does the work is given. It needs the package `mcp`, an extra.
+Fields are those of /v1's bodies; the caller passes in what does the work. Needs the package `mcp`, an extra.
 """
 
 from collections.abc import Callable, Sequence
@@ -60,13 +60,13 @@ def tool_server(
     run: Run,
     *,
     charge: Callable[[Sequence[str]], None] = lambda texts: None,
-    apart: Callable[..., Any] = lambda function, *arguments, field: function(*arguments),
+    in_child: Callable[..., Any] = lambda function, *arguments, field: function(*arguments),
     owner: str | None = None,
 ) -> MCPServer[Any]:
     """Return a server of the four tools, for any transport.
 
-    `charge` counts the characters of texts, `apart` runs a function of a text elsewhere, and `owner` has the
-    glossaries that may be named.
+    `charge` counts the characters of texts, `in_child` runs a function in a child process, and `owner` is the
+    key whose glossaries may be named.
     """
 
     def translate(**fields: Any) -> CallToolResult:
@@ -103,7 +103,7 @@ def tool_server(
         sent = inputs(_read(CleanBody, fields), runtime.settings)
         charge(sent.good)
         read = read_html if sent.kind == "html" else read_pasted
-        answer = render_clean(apart(read, *sent.good, field=sent.kind))
+        answer = render_clean(in_child(read, *sent.good, field=sent.kind))
         return _result(answer, "\n\n".join(part for part in (answer.title, answer.text) if part), [])
 
     made: MCPServer[Any] = MCPServer(

@@ -1,8 +1,8 @@
-"""What a caller may ask for: one model of options for each task, which every way in reads.
+"""The options of each task, in one model that every interface reads.
 
-JSON bodies, forms, jobs, the command line, batches and the tools of MCP take an option's name, meaning,
-bounds and default from here. A new option is one field of `SummaryOptions` or `TranslationOptions`, and one
-of the task's request (in `models/summarize/`, `models/translate/`), which `tasks.request_maker` fills.
+JSON bodies, forms, jobs, the command line, batches and MCP tools take an option's name, meaning, bounds and
+default from here. A new option is one field of `SummaryOptions` or `TranslationOptions`, and one of the
+task's request (`SummaryRequest`, `TranslationRequest`), which `tasks.request_maker` fills by name.
 """
 
 import json
@@ -136,7 +136,7 @@ class TranslationOptions(BaseModel):
     )
     partial: bool = Field(
         False,
-        description="If time runs out, answer with what is done; the rest stays as it is, marked.",
+        description="If time runs out, answer with what is done; the rest stays untranslated and marked.",
     )
 
 
@@ -347,7 +347,7 @@ class TranslateForm(TranslationOptions, DocumentForm):
     def _can_carry_comments(self) -> Self:
         if self.comments and PurePath(str(self.file)).suffix.lower() not in COMMENTED:
             raise InvalidInput(
-                "the document cannot carry comments",
+                "this format cannot carry comments",
                 field="comments",
                 allowed=f"files of {' '.join(COMMENTED)}",
             )

@@ -1,7 +1,7 @@
-"""Requests to other hosts: where a URL leads, whether that is public, and a connection to that very address.
+"""Requests to other hosts: checks where a URL leads, and connects to exactly that address.
 
-The host's name is looked up once, its addresses are checked, and that very address is connected to: a name
-that leads elsewhere the second time leads nowhere. Redirects are answers like any other, and not followed.
+The host's name is resolved once, its addresses must be public, and the connection goes to a checked address:
+a name that resolves differently later (DNS rebinding) gains nothing. Redirects are not followed.
 """
 
 import socket
@@ -100,7 +100,7 @@ def checked_url(url: str, field: str) -> SplitResult:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise _refused(field, f"is no URL: {error}") from None
+        raise _refused(field, f"is not a URL: {error}") from None
     if parts.scheme not in PORTS or not host or not url.isascii():
         raise _refused(field, f"cannot be {url[:100]!r}")
     if parts.username is not None or parts.password is not None:

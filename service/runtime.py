@@ -1,4 +1,4 @@
-"""The only place where objects are built and closed: from settings to tasks that can be run."""
+"""Builds and closes all objects: from settings to tasks that can run. The only place that does."""
 
 import gc
 import os
@@ -26,7 +26,7 @@ from service.children import Children
 from service.engine_process import EngineProcess, engine_maker
 from service.engine_supervisor import ENGINES
 from service.settings import Settings
-from service.shared import SharedBoard, SharedState
+from service.shared import SharedLoadProgress, SharedState
 from service.store.glossaries import Glossaries
 from service.store.keys import Keys
 from service.store.suggestions import Suggestions
@@ -87,7 +87,7 @@ class Runtime:
             self.languages,
             self._apart or self._maker,
             max_loaded=settings.max_loaded_models,
-            board=None if shared is None else SharedBoard(shared),
+            load_progress=None if shared is None else SharedLoadProgress(shared),
         )
         make_better = make_better or partial(BetterModels, in_background=False)
         fetching = Store(settings.cache_dir, offline=settings.offline)
@@ -166,14 +166,18 @@ class Runtime:
         store = Store(self.settings.cache_dir, offline=self.settings.offline)
         if store.offline_by and not store.here(entry):
             raise ModelUnavailable(store.missing(entry))
-        if entry.name not in self.pool.board.stages():  # else it is there, or on its way, perhaps elsewhere
+        if (
+            entry.name not in self.pool.load_progress.stages()
+        ):  # else it is there, or on its way, perhaps elsewhere
             self.pool.begin(entry, lambda tell: store.pull(entry, tell))
         return entry
 
     def models(self) -> list[tuple[ModelEntry, str]]:
         """Return the models that can be asked for, and those that are on their way, each with its state."""
         entries = {entry.name: entry for entry in self.catalog.entries}
-        entries |= {name: self._whole.get(name) for name in self.pool.board.stages() if name not in entries}
+        entries |= {
+            name: self._whole.get(name) for name in self.pool.load_progress.stages() if name not in entries
+        }
         return [(entry, self.pool.state(entry)) for entry in entries.values()]
 
     def unready(self) -> list[str]:

@@ -1,4 +1,7 @@
-"""The service's settings: environment variables that begin with DRAGOMAN_, each checked and then frozen."""
+"""The settings: environment variables that begin with DRAGOMAN_, checked once and then frozen.
+
+Also checks rates, as in settings and API keys: `60/minute`, `10/second;1000/day`.
+"""
 
 import re
 from collections.abc import Mapping
@@ -105,124 +108,124 @@ class Settings(BaseSettings):
         ge=0,
         le=65535,
         validation_alias=AliasChoices("port", "DRAGOMAN_PORT", "PORT"),
-        description="The port to listen on; `PORT` is read too. A value like `tcp://10.0.0.1:80`, which "
-        "Kubernetes sets for a service named dragoman, is passed over.",
+        description="The port to listen on; `PORT` works too. Values like `tcp://10.0.0.1:80`, which "
+        "Kubernetes sets for a service named dragoman, are ignored.",
     )
     workers: int = Field(
         0,
         ge=0,
         le=64,
-        description="Processes that answer requests, or do the text work of a batch; from two on, the models "
-        "that write are in one more, which they share. 0 chooses by cores and GPU, eight at most.",
+        description="Worker processes of the server or of a batch. From two on, they share one more process, "
+        "which holds the models that write. 0 chooses by cores and GPU, up to eight.",
     )
 
     models: str = Field(
         DEFAULT,
-        description="The set of models for requests that name none: `auto`, `bundled`, `multilingual`, "
-        "`fast`, `good` or `instruct`; `dragoman models sets` shows what each takes. `auto` starts with the "
-        "bundled ones, and fetches better ones behind the requests that they suit; `bundled` fetches "
-        "nothing, and the others fetch at the first start what is not here.",
+        description="The model set for requests that name no model: `auto`, `bundled`, `multilingual`, "
+        "`fast`, `good` or `instruct`; `dragoman models sets` lists what each needs. `auto` starts with the "
+        "bundled models and downloads better ones in the background; `bundled` downloads nothing; the "
+        "others download missing models at the first start.",
     )
     summarize_model: str = Field(
         "dragoman/extractive",
-        description="The model for summaries where a request names none; goes over the set's.",
+        description="The model for summaries if a request names none; overrides the set's.",
     )
     translate_model: str = Field(
         "dragoman/gemma3-270m-translate",
-        description="The model for translations where a request names none; goes over the set's.",
+        description="The model for translations if a request names none; overrides the set's.",
     )
     entailment_model: str | None = Field(
-        None, description="A model of the catalog that checks summaries, beside the built-in checks."
+        None, description="A catalog model that checks summaries, in addition to the built-in checks."
     )
     allow_models: Names | None = Field(
         None,
-        description="Models that requests may name, with commas between, or `*` for the whole catalog. The "
-        "models set above may always be named. Without it, so may the bundled ones and those in the cache. "
-        "With it, `auto` fetches no others.",
+        description="Models that requests may name, separated by commas, or `*` for the whole catalog. The "
+        "models set above are always allowed. If unset, so are the bundled models and those in the cache. "
+        "If set, `auto` downloads no other models.",
     )
-    catalog: Path | None = Field(None, description="A TOML file with models of your own.")
+    catalog: Path | None = Field(None, description="A TOML file with your own models.")
     cache_dir: Path = Field(
         default_factory=lambda: Path(platformdirs.user_cache_dir("dragoman")),
-        description="The folder for prepared and fetched models.",
+        description="The folder for downloaded and converted models.",
     )
     data_dir: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("dragoman")),
-        description="The folder for what is kept: jobs, glossaries, keys, translation memories, suggestions.",
+        description="The folder for data: jobs, glossaries, keys, translation memories, suggestions.",
     )
-    offline: bool = Field(False, description="Never ask the model hub.")
+    offline: bool = Field(False, description="Never contact the model hub.")
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="`cpu`, `cuda`, or `auto`: a GPU where torch finds one."
+        "auto", description="`cpu`, `cuda`, or `auto`: a GPU if torch finds one."
     )
     engine: Literal["auto", "native", "ct2", "generate"] = Field(
         "auto",
-        description="`auto` is CTranslate2 (`ct2`), but on a GPU the native engine for encoder-decoders that "
-        "pass their trial when they are loaded. transformers' `generate` runs what CTranslate2 cannot. "
-        "`native`, `ct2` and `generate` choose one of these.",
+        description="`auto` uses CTranslate2 (`ct2`); on a GPU, the native engine for encoder-decoders that "
+        "pass a trial at load; and transformers' `generate` for models that CTranslate2 cannot run. "
+        "`native`, `ct2` and `generate` select one engine.",
     )
     threads: int = Field(
-        0, ge=0, description="CPU threads of an engine; 0 means all cores, or those of the container's quota."
+        0, ge=0, description="CPU threads per engine; 0 uses all cores, or the container's quota."
     )
     max_loaded_models: int = Field(
-        4, ge=1, description="Models in memory; beyond that the least recently used one is unloaded."
+        4, ge=1, description="Models to keep in memory; beyond that the least recently used is unloaded."
     )
 
     max_request_characters: int = Field(
-        200_000, ge=1, description="Characters over all texts of a request; beyond them 413."
+        200_000, ge=1, description="Maximum characters of all texts in a request; more get 413."
     )
     max_queued_requests: int = Field(
-        64, ge=1, description="Requests that are worked on or wait for an engine; more get 429."
+        64, ge=1, description="Maximum requests running or waiting for an engine; more get 429."
     )
     request_timeout_s: float = Field(
-        120.0, gt=0, description="Seconds for all of a request's work; then it is cancelled, with 504."
+        120.0, gt=0, description="Time limit for a request in seconds; then it is cancelled with 504."
     )
 
     clients: ClientFamilies = Field(
         CLIENT_FAMILIES,
-        description="Other people's clients that are served, with commas between; empty for none. The "
-        "addresses of the others do not exist.",
+        description="Compatible interfaces to serve, separated by commas; empty for none. The addresses of "
+        "the others return 404.",
     )
-    anonymous: bool = Field(True, description="Let requests in that come without an API key.")
+    anonymous: bool = Field(True, description="Accept requests without an API key.")
     rate_limit: Rate | None = Field(
-        None, description="Requests of a key that has no rate of its own: `60/minute`, `10/second;1000/day`."
+        None, description="Rate limit for keys without their own: `60/minute`, `10/second;1000/day`."
     )
     daily_characters: int | None = Field(
-        None, ge=1, description="Characters a day (UTC) of a key that has no number of its own."
+        None, ge=1, description="Characters per day (UTC) for keys without their own quota."
     )
     anonymous_rate_limit: Rate | None = Field(
-        None, description="Requests of an address without a key (IPv6: of its /64 network)."
+        None, description="Rate limit per address without a key (IPv6: per /64 network)."
     )
     anonymous_daily_characters: int | None = Field(
-        None, ge=1, description="Characters a day of an address without a key."
+        None, ge=1, description="Characters per day for an address without a key."
     )
     limits_storage: str = Field(
         "memory://",
         pattern=r"^[a-z+]+://",
         repr=False,
-        description="Where use is counted. `redis://...` (with the extra `redis`) outlives a restart, and "
-        "several servers share it.",
+        description="Where rate limits and quotas are counted. `redis://...` (needs the extra `redis`) "
+        "survives restarts and can be shared by several servers.",
     )
     trusted_proxies: int = Field(
         0,
         ge=0,
-        description="How many proxies in front add to `X-Forwarded-For`; they must also set or strip "
-        "`X-Forwarded-Prefix`.",
+        description="The number of proxies in front that add to `X-Forwarded-For`; they must also set or "
+        "strip `X-Forwarded-Prefix`.",
     )
     trusted_hosts: Names = Field(
         (),
-        description="Host names that the server answers to, with commas between; `.example.org` stands for "
-        "all below it. Without them every name is answered; but a server on 127.0.0.1 that wants no key and "
-        "has no proxy in front answers to localhost and addresses alone.",
+        description="Host names that the server answers to, separated by commas; `.example.org` includes "
+        "subdomains. If unset, it answers to any name, except that a server on 127.0.0.1 without keys and "
+        "proxies answers only to localhost and IP addresses.",
     )
 
     job_retention_s: float = Field(
-        604_800.0, gt=0, description="Seconds for which an ended job and its result are kept."
+        604_800.0, gt=0, description="Seconds to keep a finished job and its result."
     )
     callback_secret: SecretStr | None = Field(
         None,
         min_length=16,
-        description="Signs the callbacks of jobs, 16 characters or more; without it there are none.",
+        description="Signs job callbacks, at least 16 characters; if unset, callbacks are disabled.",
     )
-    callback_private: bool = Field(False, description="Let callbacks go to addresses that are not public.")
+    callback_private: bool = Field(False, description="Allow callbacks to private addresses.")
 
     @property
     def named_models(self) -> tuple[str, ...]:
@@ -276,14 +279,12 @@ def _own(variables: Mapping[str, str | None], fields: list[str]) -> dict[str, An
     known = sorted([DEBUG, *(f"{PREFIX}{field.upper()}" for field in fields)])
     for name in sorted(name.upper() for name in own if name.startswith(PREFIX.lower())):
         if name.removeprefix(PREFIX) in REMOVED:
-            raise InvalidInput(
-                f"the environment has {name}, which is no longer a setting; unset it", field=name
-            )
+            raise InvalidInput(f"{name} is no longer a setting; unset it", field=name)
         if name not in known:
             near = get_close_matches(name, known, n=1, cutoff=0.8)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise InvalidInput(
-                f"the environment has {name}, which is no setting{hint}",
+                f"{name} is not a setting{hint}",
                 field=name,
                 allowed=None if near else known,
             )

@@ -1,8 +1,8 @@
-"""What the workers of one server share while it runs: counts, finished files, how far models are.
+"""What a server's workers share at run time: counts, finished files, models' load progress.
 
-It is a SQLite file in a folder that goes with the server, or in memory where there is one worker. Each change
-is one statement: in a transaction of several, all workers would wait for one that waits for its interpreter.
-What a worker holds goes with it.
+A SQLite file in a folder that is deleted with the server, or in memory with one worker. Each change is one
+statement: in a longer transaction, all workers would wait for one that waits for its interpreter. What a
+worker holds is released when it ends.
 """
 
 import os
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from models.load_progress import LOADING, READY, Board
+from models.load_progress import LOADING, READY, LoadProgress
 from service.errors import StoreUnavailable
 from service.store.database import LOCK_TIMEOUT_S, private
 
@@ -111,15 +111,15 @@ class SharedState:
         return db
 
 
-class SharedBoard(Board):
-    """The board of all workers: a model is ready if one of them has it."""
+class SharedLoadProgress(LoadProgress):
+    """The load progress of all workers: a model is ready if one of them has it."""
 
     def __init__(self, shared: SharedState):
         super().__init__()
         self._shared = shared
 
     def tell(self, model: str, stage: str | None) -> None:
-        """See `Board.tell`."""
+        """See `LoadProgress.tell`."""
         row = {"pid": os.getpid(), "model": model}
         if stage is None:
             self._shared.change("DELETE FROM stage WHERE pid = :pid AND model = :model", **row)
@@ -127,18 +127,18 @@ class SharedBoard(Board):
             self._shared.change("REPLACE INTO stage VALUES (:pid, :model, :stage)", **row, stage=stage)
 
     def stages(self) -> dict[str, str]:
-        """See `Board.stages`."""
+        """See `LoadProgress.stages`."""
         # One that fetches says more than one that waits for what is fetched.
         told = "SELECT model, stage FROM stage ORDER BY stage = :ready, stage <> :loading, pid"
         return dict(self._shared.rows(told, ready=READY, loading=LOADING))
 
     def fail(self, model: str, why: str | None) -> None:
-        """See `Board.fail`."""
+        """See `LoadProgress.fail`."""
         if why is None:
             self._shared.change("DELETE FROM failure WHERE model = :model", model=model)
         else:
             self._shared.change("REPLACE INTO failure VALUES (:model, :why)", model=model, why=why)
 
     def failures(self) -> dict[str, str]:
-        """See `Board.failures`."""
+        """See `LoadProgress.failures`."""
         return dict(self._shared.rows("SELECT model, why FROM failure"))

@@ -1,7 +1,6 @@
-"""The tasks: from options and a content to steps, and from their value to an answer.
+"""Tasks: from options and content to steps, and from the task's value to an answer.
 
-Whatever is done for a body of JSON, a form, a record of a file or an item of a job is made here: nobody else
-makes requests of options.
+JSON bodies, forms, batch records and job items all become requests here, and nowhere else.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -82,7 +81,7 @@ def request_maker(
     if isinstance(options, SummaryOptions) or not isinstance(options.glossary, str):
         return partial(request, **given)
     if runtime is None:
-        raise InvalidInput("no glossaries are kept here", field="glossary", allowed="an object")
+        raise InvalidInput("this server stores no glossaries", field="glossary", allowed="an object")
     terms = named_terms(runtime, options.glossary, options.source, options.target, owner=owner)
     return lambda text, **more: TranslationRequest(**{**given, **more, "text": text, "glossary": terms(text)})
 
@@ -151,20 +150,20 @@ def of_document(
     owner: str | None,
     *,
     limits: Settings,
-    apart: Callable[..., Any],
+    in_child: Callable[..., Any],
     recall: MemoryLookup | None = None,
 ) -> PlannedTask:
     """Plan a document, given by its form and its bytes. Raises InvalidInput with field `file`, and TooLong.
 
-    `apart` runs a function of the bytes elsewhere; see `Children.run`.
+    `in_child` runs a function of the bytes elsewhere; see `Children.run`.
     """
     file = form.file, data
     if isinstance(form, TranslateForm):
-        part = apart(sandbox.to_translate, *file, limits, field="file")
+        part = in_child(sandbox.to_translate, *file, limits, field="file")
         request = request_maker(form, runtime, owner)(text=part.text, format=part.format)
-        return PlannedTask(part.text, steps(runtime, request, recall), partial(_file, form, data, apart))
+        return PlannedTask(part.text, steps(runtime, request, recall), partial(_file, form, data, in_child))
     assert isinstance(form, SummarizeForm)  # noqa: S101 - there are no others
-    article = apart(sandbox.article, *file, limits, field="file")
+    article = in_child(sandbox.article, *file, limits, field="file")
     clean = form.clean and article.clean
     request = request_maker(form, runtime, owner)(**{article.field: article.text}, clean=clean)
     return PlannedTask(article.text, steps(runtime, request), partial(_with_text, request))
@@ -178,11 +177,17 @@ def _with_text(request: Request, outcome: Outcome[Summary], total_s: float) -> S
 
 
 def _file(
-    form: TranslateForm, data: bytes, apart: Callable[..., Any], outcome: Outcome[Translation], total_s: float
+    form: TranslateForm,
+    data: bytes,
+    in_child: Callable[..., Any],
+    outcome: Outcome[Translation],
+    total_s: float,
 ) -> StoredResult:
     done = outcome.unwrap()
     comments = comments_on(done.segments) if form.comments else ()
-    made = apart(sandbox.translated, form.file, data, done.translation, done.target, comments, field="file")
+    made = in_child(
+        sandbox.translated, form.file, data, done.translation, done.target, comments, field="file"
+    )
     name = made.name(form.file, done.target)
     notes = f"{counts(done.segments)}\n{'; '.join((*done.notes, *done.cautions))}"
     if form.report:

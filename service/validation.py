@@ -1,4 +1,4 @@
-"""Reads bodies, forms and queries by pydantic's models, and tells in plain words what is wrong with them."""
+"""Validates bodies, forms and queries with pydantic's models, and says in plain words what is wrong."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches

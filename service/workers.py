@@ -1,4 +1,4 @@
-"""How many workers a server has, by the settings and by what the machine has."""
+"""The number of workers of a server, by the settings and the machine."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""Finds what in an output its source does not support. Reads texts alone: no model, no engine, no task."""
+"""Finds what an output says without support in its source. Reads text only: no model, engine or task."""

@@ -1,8 +1,7 @@
-"""Finds the source's sentences that support an output's, by the words, names and numbers they share.
+"""Finds the source sentences that support a sentence of the output, by shared words, names and numbers.
 
-The fewer sentences of the source have a word, the more it weighs. The sentence that covers most of the
-weight comes first, then those that cover most of what is left. Needs no model: an article takes a millisecond
-or two.
+A word that few source sentences have weighs more. The sentence that covers most of the weight comes first,
+then those that cover most of the rest. Needs no model: an article takes a millisecond or two.
 """
 
 import math

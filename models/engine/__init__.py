@@ -1,1 +1,1 @@
-"""Engines: token ids in, token ids out. Nothing of text, languages, tasks or HTTP may live here."""
+"""Engines: token ids in, token ids out. No text, languages, tasks or HTTP here."""

@@ -22,7 +22,7 @@ from typing import Protocol
 from models.engine.futures import OutputFuture
 from models.engine.protocol import LATE, BatchRecord, Decoding, EngineStats, Generation, Output
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed, InvalidInput, Overloaded
-from models.freed import give_back
+from models.trim_memory import trim_memory
 
 log = logging.getLogger(__name__)
 
@@ -181,12 +181,12 @@ class BatchingEngine:
     def _work(self) -> None:
         while (batch := self._next_batch()) is not None:
             if not batch:
-                give_back()
+                trim_memory()
                 continue
             try:
                 self._run(batch)
             except Exception:
-                log.exception("the engine failed outside a batch; it goes on")
+                log.exception("the engine failed outside a batch; continuing")
                 for request in batch:
                     request.answer(EngineFailed("the engine failed; try again"))
             finally:

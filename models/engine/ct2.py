@@ -309,7 +309,7 @@ class WorkerThreads:
         try:
             self._probe(setter)
         except Exception:
-            log.exception("the number of threads could not be set; the model works all the same")
+            log.exception("the number of threads could not be set; using the default")
 
     def _setter(self, threads: int, meeting: threading.Barrier) -> Callable[[Any], bool]:
         def called(_: Any) -> bool:

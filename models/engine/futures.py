@@ -1,4 +1,4 @@
-"""Futures of outputs, thousands of which may stand, while few have a thread that waits for them."""
+"""Futures of outputs: light, because thousands may exist while few threads wait."""
 
 import logging
 import threading
@@ -78,7 +78,7 @@ class OutputFuture(Future[Output]):
             try:
                 callback(self)
             except Exception:
-                log.exception("a listener failed; the others are called all the same")
+                log.exception("a callback failed; the others are still called")
         return True
 
     def _wait(self, timeout: float | None) -> Output | BaseException:

@@ -1,6 +1,6 @@
-"""The plain backend: transformers' own `generate`. Exact and slow; what other engines are tested against.
+"""The plain backend: transformers' own `generate`. Exact and slow; the reference for other engines.
 
-On CUDA it serves the models that no faster engine here takes.
+On CUDA it runs the models that no faster engine supports.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
-"""The GPU as the choice of an engine sees it: what it computes with, what is free on it, which trials it had.
+"""The GPU as engine selection sees it: its capability, its free memory and the trials it passed or failed.
 
-Nothing here imports torch but `look`, and `has_cuda` where there may be a GPU.
+Only `look` imports torch, and `has_cuda` where there may be a GPU.
 """
 
 import datetime
@@ -17,7 +17,7 @@ from pathlib import Path
 LEAST_CAPABILITY = (7, 0)
 """Volta: Triton's kernels, and PyTorch's own, are built for nothing older."""
 BFLOAT16_CAPABILITY = (8, 0)
-"""Ampere: older cards compute bfloat16 by way of float32, slower than on a CPU at times."""
+"""Ampere: older GPUs compute bfloat16 by way of float32, slower than on a CPU at times."""
 
 GPU_DEVICES = ("nvidia", "nvhost", "nvmap", "nvgpu", "dxg", "kfd")
 """How names in /dev begin where there may be a GPU: a PC's, a Jetson's, WSL's, and AMD's for ROCm."""
@@ -30,7 +30,7 @@ COMPUTING = ("torch", "triton", "transformers", "dragoman")
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class Gpu:
     """One CUDA device."""
 
     name: str
@@ -87,7 +87,7 @@ def has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def look() -> Card | None:
+def look() -> Gpu | None:
     """Return PyTorch's current CUDA device; None without one."""
     if not has_cuda():
         return None
@@ -95,7 +95,7 @@ def look() -> Card | None:
 
     torch.cuda.empty_cache()  # what a model left behind that was closed is free as well
     free, _ = torch.cuda.mem_get_info()
-    return Card(torch.cuda.get_device_name(), torch.cuda.get_device_capability(), free)
+    return Gpu(torch.cuda.get_device_name(), torch.cuda.get_device_capability(), free)
 
 
 # ------------------------------------------------------------------------------------- verdicts of trials
@@ -115,7 +115,7 @@ class Verdict:
 class Verdicts:
     """The verdicts, in a file in the cache, so that a model is not tried at each load.
 
-    A verdict holds for what it is about: the model and its revision, the card, and the versions of all that
+    A verdict holds for what it is about: the model and its revision, the GPU, and the versions of all that
     computes. A file that cannot be read or written keeps nothing: then each load has a trial.
     """
 
@@ -123,7 +123,7 @@ class Verdicts:
         self._file = cache / "trials.json"
 
     def all(self) -> list[Verdict]:
-        """Return those that are kept: one for each model on each card."""
+        """Return those that are kept: one for each model on each GPU."""
         try:
             return [Verdict(**each) for each in json.loads(self._file.read_text("utf-8"))]
         except (OSError, ValueError, TypeError):
@@ -134,7 +134,7 @@ class Verdicts:
         return next((each for each in self.all() if each.about == about), None)
 
     def keep(self, about: Mapping[str, str], failure: str) -> None:
-        """Keep a verdict in the place of the model's last one on that card."""
+        """Keep a verdict in the place of the model's last one on that GPU."""
         place = (about["model"], about["card"])
         others = [each for each in self.all() if (each.about.get("model"), each.about.get("card")) != place]
         date = datetime.datetime.now(datetime.UTC).date().isoformat()
@@ -153,10 +153,10 @@ class Verdicts:
         self._file.unlink(missing_ok=True)
 
 
-def subject(model: str, revision: str, card: str, **more: str) -> dict[str, str]:
+def subject(model: str, revision: str, gpu: str, **more: str) -> dict[str, str]:
     """Return what a verdict is about."""
     computing = {name: _version(name) for name in COMPUTING}
-    return {"model": model, "revision": revision, "card": card, **more, **computing}
+    return {"model": model, "revision": revision, "card": gpu, **more, **computing}
 
 
 def _version(package: str) -> str:

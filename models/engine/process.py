@@ -42,7 +42,7 @@ MAX_UNANSWERED = 4096
 """An engine takes no submission while so many of a process's generations are unanswered."""
 STATS_WITHIN_S = 0.5
 LOAD_AGAIN_AFTER_S, CONNECT_AGAIN_AFTER_S = 5.0, 0.1
-GONE = "the process that runs the models ended and is being started again; try again in a few seconds"
+GONE = "the model process ended and is restarting; try again in a few seconds"
 
 MOST_AT_ONCE = 1024
 """Messages that one list takes."""
@@ -133,7 +133,7 @@ class Stats(NamedTuple):
     stats: EngineStats
 
 
-class BatchRan(NamedTuple):
+class BatchFinished(NamedTuple):
     """An engine ran a batch."""
 
     name: str
@@ -287,7 +287,7 @@ class EngineClient:
                 self._lost(error.message)
                 continue
             except (OSError, EOFError, ProcessError) as error:
-                log.warning("no connection to the process that runs the models: %r", error)
+                log.warning("no connection to the model process: %r", error)
                 self._lost(GONE)
                 time.sleep(CONNECT_AGAIN_AFTER_S)
                 continue
@@ -302,7 +302,7 @@ class EngineClient:
                         try:
                             self._take(message)
                         except Exception:
-                            log.exception("a listener failed; the others are called all the same")
+                            log.exception("a callback failed; the others are still called")
             self._lost(GONE)
             with self._sending:
                 connection.close()
@@ -332,7 +332,7 @@ class EngineClient:
                 streaming = self._sent.get(number)
                 if streaming is not None and streaming.on_token is not None:
                     streaming.on_token(token_id)
-            case BatchRan(name, record):
+            case BatchFinished(name, record):
                 if self._on_batch is not None:
                     self._on_batch(name, record)
             case Loaded() | Unloaded() | Stats():
@@ -493,16 +493,16 @@ class EngineServer:
         with self._lock:
             user = next(iter(self._users), None)
         if user is not None:
-            user.send(BatchRan(name, record))
+            user.send(BatchFinished(name, record))
 
     # ------------------------------------------------------------------ what users need
 
     def load(self, user: "_User", name: str, what: Any) -> _SharedEngine:
-        """Return the engine of this name, which is made now if it is not there."""
+        """Return the engine of this name, which is made now if it does not exist."""
         with self._lock:
             shared = self._engines.setdefault(name, _SharedEngine(what))
             shared.users.add(user)
-        self.made(shared)
+        self.engine_for(shared)
         return shared
 
     def unload(self, user: "_User", name: str) -> None:
@@ -527,8 +527,8 @@ class EngineServer:
             for shared in self._engines.values():
                 shared.users.discard(user)
 
-    def made(self, shared: _SharedEngine) -> Engine:
-        """Return the engine, which is made now if it is not there."""
+    def engine_for(self, shared: _SharedEngine) -> Engine:
+        """Return the engine, which is made now if it does not exist."""
         with shared.making:
             engine = shared.engine
             if engine is None:
@@ -613,7 +613,7 @@ class _User:
         except (EOFError, OSError):
             pass
         except Exception:
-            log.exception("a process sent what cannot be read")
+            log.exception("a process sent an unreadable message")
         finally:
             with self._lock:
                 self._over = True
@@ -667,7 +667,7 @@ class _User:
 
     def _make_and_give(self, message: Submission, shared: _SharedEngine) -> None:
         try:
-            engine = self._server.made(shared)
+            engine = self._server.engine_for(shared)
         except Exception as error:
             log.exception("%s could not be loaded again", message.name)
             self._server.ended(shared, len(message.generations))

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-LATE = "the request ran past its time and was cancelled"
+LATE = "the request passed its deadline and was cancelled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
-"""The trial of an engine at load: on this device it must compute what the plain model does.
+"""The trial of an engine at load: on this device it must compute what the plain model computes.
 
-Random requests go through the engine, then the plain model has to say the same tokens (teacher forcing). In
-bfloat16 two right computations round differently and may choose different tokens, so tokens are not compared:
-each greedy token has to be as good as the best, and each score to be the log probability of its tokens.
+Random requests go through the engine, then the plain model scores the same tokens (teacher forcing). In
+bfloat16 two correct computations may round differently and choose different tokens, so tokens are not
+compared: each greedy token must be as good as the best, and each score must be its tokens' log probability.
 """
 
 import itertools

@@ -1,1 +1,1 @@
-"""Summaries: an article is read, a draft made by picking or writing, checked, and translated if asked."""
+"""Summaries: read an article, draft by picking or writing, check the draft, translate it if asked."""

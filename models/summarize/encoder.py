@@ -1,6 +1,6 @@
-"""Sentences as unit vectors, by a BERT-like encoder (all-MiniLM-L6-v2) and what its family pools them by.
+"""Sentence embeddings with a BERT-like encoder (all-MiniLM-L6-v2) and its family's pooling.
 
-On a CPU CTranslate2 computes them, in float32, without torch: the vectors differ by 2e-7 at most. Knows
+On a CPU CTranslate2 computes them in float32, without torch; the vectors differ by at most 2e-7. Knows
 nothing of articles or of what the vectors are for.
 """
 
@@ -122,5 +122,5 @@ def encoder_of(store: "Store", entry: ModelEntry, device: str) -> SentenceEncode
             if isinstance(tokenizer, RustTokenizer):
                 return ConvertedEncoder(converted, tokenizer, form=form, pooling=pooling)
         except NotConvertible as error:
-            log.warning("%s: torch takes CTranslate2's place: %s", entry.name, error.message)
+            log.warning("%s: falling back to torch: %s", entry.name, error.message)
     return SentenceEncoder(store.folder(entry), device, form=form, pooling=pooling)

@@ -1,7 +1,7 @@
-"""Summaries made of an article's own sentences: the best are chosen, and one is cut to a headline.
+"""Extractive summaries: selects an article's best sentences, and cuts one down to a headline.
 
-The best are central, early, new, and full of what the article keeps naming. How the coefficients were found,
-and what they score, stands at `ScoreWeights`. Knows no engine and generates no text.
+The best sentences are central, early, new, and name what the article keeps naming. `ScoreWeights` says how
+the coefficients were fitted and what they score. Knows no engine and generates no text.
 """
 
 import math

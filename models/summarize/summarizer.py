@@ -1,7 +1,7 @@
-"""Summaries: the article is read, a draft made and checked against it, and translated if asked.
+"""Summarizes an article: reads it, drafts, checks the draft against the article, and translates it if asked.
 
-A draft is the article's best sentences, picked, or new ones that a model writes. A text longer than the
-model's window is summarized in windows, and the summaries as a whole, so that all of it is read.
+A draft is the article's best sentences, or text that a model writes. An article longer than the model's
+window is summarized in windows, then the summaries together, so that all of it is read.
 """
 
 import functools
@@ -216,7 +216,7 @@ class Summarizer:
         wrapped = request.html is None
         spans = [s for p in article.paragraphs for s in sentences(article.text, language, p, wrapped=wrapped)]
         if not spans:
-            raise InvalidInput("there is no sentence in this text", field="html" if request.html else "text")
+            raise InvalidInput("this text has no sentence", field="html" if request.html else "text")
 
         into = None if target == language else target
         if into is not None:

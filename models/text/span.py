@@ -1,4 +1,4 @@
-"""A stretch of a text, in characters."""
+"""A span of characters in a text."""
 
 from bisect import bisect_right
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
-"""Words that a translation must keep, or must have a certain word for: found, masked, and put back.
+"""Terms that a translation must keep, or must translate in a given way: finds, masks and restores them.
 
-Terms are found all at once, by Aho and Corasick's automaton, so that it hardly matters how many they are: a
-pattern with 5,000 alternatives took over 30 s to compile. A mask is a name that means nothing and that models
-copy (which ones they do is in docs/decisions.md). Knows no model.
+Aho-Corasick finds all terms at once, so their number hardly matters: a regular expression of 5,000
+alternatives took over 30 s to compile. A mask is a meaningless name that models copy (docs/decisions.md says
+which do). Knows no model.
 """
 
 import re
@@ -134,7 +134,7 @@ class Terms:
         terms = (self._term(text, own, own.unit(start), own.unit(end)) for _, start, end in found)
         held = [each for each in terms if each is not None]
         others = [Held(Span(*match.span()), match[0]) for match in _UNTRANSLATED.finditer(text)]
-        return sorted([*held, *apart(others, [each.span for each in held])], key=lambda each: each.span)
+        return sorted([*held, *outside(others, [each.span for each in held])], key=lambda each: each.span)
 
     def _term(self, text: str, units: Folded, first: int, end: int) -> Held | None:
         written = "".join(units.own[first:end])
@@ -146,8 +146,8 @@ class Terms:
         return Held(span, to, term, exact=own is None)
 
 
-def apart(held: Iterable[Held], taken: Sequence[Span]) -> list[Held]:
-    """Those of the held that touch no place that is taken; these come in order and don't overlap."""
+def outside(held: Iterable[Held], taken: Sequence[Span]) -> list[Held]:
+    """Return those of `held` outside all `taken` spans, which are in order and don't overlap."""
     return [each for each in held if is_free(each.span, taken)]
 
 

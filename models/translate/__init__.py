@@ -1,1 +1,1 @@
-"""Translation: from a text to its sentences, through one or two models, and back."""
+"""Translation: splits a text into sentences, translates them with one or two models, and puts them back."""

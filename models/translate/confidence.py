@@ -1,9 +1,9 @@
-"""The chance that a reader finds a translated sentence good, from what the model and the checks tell of it.
+"""The probability that a reader finds a translated sentence good, from the model's scores and the checks.
 
-A logistic regression with a few coefficients for each model, in confidence.toml, by bench/confidence.py. It
-has none for languages: those told how hard each language's corpora were, and on news it did worse with them.
-A model that was not fitted keeps the geometric mean of its tokens' probabilities, and no threshold: that says
-how sure the model is, which is not how good the translation is.
+A logistic regression with a few coefficients per model, in confidence.toml, fitted by bench/confidence.py. It
+has no coefficients for languages: those described how hard each corpus was, and did worse on news. A model
+without coefficients gets the geometric mean of its tokens' probabilities and no threshold: how sure the model
+is, not how good the translation is.
 """
 
 import math

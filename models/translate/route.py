@@ -1,4 +1,4 @@
-"""The way from one language to another: by one model, or by two."""
+"""Finds the route from one language to another: through one model, or two."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -242,7 +242,7 @@ def check_recognized(language: str) -> None:
     """Raises InvalidInput for `und`."""
     if language == "und":
         raise InvalidInput(
-            "the language of the text was not recognized; say which it is",
+            "the text's language was not recognized; specify it",
             field="source",
             allowed="a language code",
         )

@@ -1,9 +1,8 @@
-"""Sentences translated by one model after another, checked, and where something is wrong translated again.
+"""Translates sentences with one or two models, checks them, and retries those with faults.
 
-What is held (terms, inline code, addresses) goes through the model as a mask. A sentence that lost a word
-that was held is also tried with the word itself, and one with a wrong fact (a day, a country, a number) with
-what the fact is called in the target language in its source. Of all candidates the best is kept. Knows
-nothing of documents and their markup.
+Held text (terms, inline code, addresses) goes through the model as a mask. A sentence that lost a held word
+is retried with the word itself; one with a wrong fact (a day, a country, a number) is retried with the fact's
+target-language name in its source. The best candidate wins. Knows nothing of documents and markup.
 """
 
 import math

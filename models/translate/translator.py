@@ -1,6 +1,6 @@
-"""Translation: a text is cut into sentences, these are translated, and put back where they stood.
+"""Translates a text: splits it into sentences, translates them, and puts them back in place.
 
-The text's form (paragraphs, blank lines, list marks, markup) never goes through a model.
+The text's format (paragraphs, blank lines, list marks, markup) never goes through a model.
 """
 
 from bisect import bisect_left
@@ -20,7 +20,7 @@ from models.text.markup.build import Run, flat, read_plain, restore
 from models.text.markup.place import Piece, place, stretches
 from models.text.sentences import pausing_sentences, strip
 from models.text.span import Span
-from models.text.terms import Held, Terms, apart
+from models.text.terms import Held, Terms, outside
 from models.translate.route import Hop, Router, cautions, check_recognized
 from models.translate.sentence import (
     Candidate,
@@ -185,7 +185,7 @@ class Translator:
         runs = yield from _read(request)
         text = "\n".join(run.text for run in runs)
         detected = self._detect(text, request.model, target) if request.source == "auto" else None
-        source, note = "und", "there is nothing to translate in this text"
+        source, note = "und", "this text has nothing to translate"
         if runs:
             source = request.source
             if detected is not None:
@@ -420,7 +420,7 @@ def _split(runs: Sequence[Run], language: str, *, whole: bool, terms: Terms) -> 
             inside = kept[bisect_left(kept, (span.start,)) : bisect_left(kept, (span.end,))]
             own = [each.moved(-span.start) for each in inside if each.end <= span.end]
             held = [Held(each, text[each.start : each.end]) for each in own]
-            held += apart(terms.find(text), own)
+            held += outside(terms.find(text), own)
             inner = tuple(each.moved(-span.start) for each in stretches(run, span))
             sentences.append(
                 Sentence(text, tuple(sorted(held, key=lambda each: each.span)), inner, number, span)

@@ -1,1 +1,1 @@
-"""The offline batch: many records in, one line out for each. No HTTP, no command line, no text handling."""
+"""The offline batch: many records in, one line out per record. No HTTP, command line or text handling."""

@@ -1,8 +1,8 @@
-"""Does units of a batch: contents in, results out, here or elsewhere.
+"""Executes units of a batch: contents in, results out.
 
-A unit's contents always go through the engine together and with nothing else, for with int8 a sentence's
-result depends on its batch-mates. So a unit is done whole or not at all, and its result depends on nothing
-beside it: it can be done in this process, in another one, or on another machine.
+A unit's contents always go through the engine together and alone, because with int8 a sentence's result
+depends on its batch. So a unit is executed whole or not at all, and its result depends on nothing else: it
+may run in this process, in another one, or on another machine.
 """
 
 import logging
@@ -162,7 +162,7 @@ class LocalExecutor:
             except EngineGone as error:
                 if isinstance(error, ServerUnavailable):
                     wait_s = max(wait_s, min(error.retry_after_s, LONGEST_WAIT_S))
-                log.warning("unit %d is done again in %g s: %s", unit.number, wait_s, error.message)
+                log.warning("retrying unit %d in %g s: %s", unit.number, wait_s, error.message)
                 time.sleep(wait_s)
         return self._do(unit)
 

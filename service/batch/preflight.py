@@ -1,4 +1,4 @@
-"""Before the first record: the models are made ready and tried."""
+"""Prepares and tries the models before the first record."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,9 +1,8 @@
-"""Does units in several processes of this machine, which share the process of the engines.
+"""Executes units in several local processes, which share the engine process.
 
-Reading, cutting, checking and restoring texts is Python, one core a process. Each process does one unit at a
-time, and what it wants meanwhile it asks of this one, on the connection that the unit came by: what earlier
-units made, and its turn in the engines. So one round at a time is in an engine, as with one process, and the
-bytes are the same.
+Reading, splitting, checking and restoring texts is Python, one core per process. Each process runs one unit
+at a time and asks this process, over the unit's connection, for earlier outputs and for its turn in the
+engines. One round at a time is in an engine, as with a single process, so the bytes are the same.
 """
 
 import logging
@@ -121,7 +120,7 @@ class TextProcesses:
             except (EOFError, OSError):
                 process.end()
                 if not self._stopped.is_set():
-                    log.warning("a process ended over unit %d, which is done again", unit.number)
+                    log.warning("a process died on unit %d; retrying it", unit.number)
                 continue
             except BaseException:
                 process.end()

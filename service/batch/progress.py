@@ -1,6 +1,6 @@
-"""The numbers of a run: counted as it goes on, shown to whoever waits, and told at its end.
+"""The numbers of a run: counted while it runs, shown as progress, and summarized at the end.
 
-A bar on a terminal, plain lines elsewhere and in a log. Knows no clock but the one it is given.
+A bar on a terminal, plain lines elsewhere and in a log. Takes the time from its caller.
 """
 
 import heapq

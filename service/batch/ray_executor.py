@@ -1,7 +1,7 @@
-"""Does units by Ray's actors, each with the models of its own machine or GPU. Only this module knows Ray.
+"""Executes units with Ray actors, each with the models of its machine or GPU. Only this module knows Ray.
 
-The command's own process hands each unit to an actor that is free, and keeps what is done, in its cache. Ray
-places actors and restarts those that die. `executor.prepare_ray` must run before this is imported.
+The command's own process gives each unit to a free actor and stores the results in its cache. Ray places
+actors and restarts those that die. Call `executor.prepare_ray` before importing this module.
 """
 
 import logging
@@ -39,7 +39,7 @@ STALLED_S = 1800.0
 fetched, and machines that were lost come back, or others in their place."""
 LOST_S = 30.0
 """So long Ray's head may be unreachable: half of what Ray itself allows."""
-GOES_ON = "what is done is kept, and the same command goes on"
+GOES_ON = "results are stored; the same command resumes"
 CORES_AN_ACTOR = 4
 """The number without --actors. An engine on a CPU gains little from many more."""
 LOCAL_STORE_BYTES = 512 * 2**20
@@ -126,7 +126,7 @@ class RayExecutor:
         if now - self._answered_at > LOST_S:
             raise RayFailed(f"Ray's head has not answered for {LOST_S:.0f} s; {GOES_ON}")
         if now - self._heard_at > self._stalled_s:
-            raise RayFailed(f"nothing was heard of any actor for {self._stalled_s:,.0f} s; {GOES_ON}")
+            raise RayFailed(f"no actor has reported for {self._stalled_s:,.0f} s; {GOES_ON}")
         return sum(self._tokens.values())
 
     def shares(self) -> Mapping[int, float]:
@@ -366,7 +366,7 @@ def _connect(address: str | None) -> None:
                 ray.init(address, **quiet)
     except Exception as error:
         where = "here" if address is None else f"at {address}"
-        raise RayFailed(f"Ray cannot be had {where}: {_reason(error)}") from error
+        raise RayFailed(f"Ray is unavailable {where}: {_reason(error)}") from error
 
 
 def _knock(address: str) -> None:

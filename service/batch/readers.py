@@ -1,6 +1,6 @@
-"""Readers of records: JSON Lines, CSV, TSV and Parquet, perhaps compressed, and folders of articles.
+"""Readers of records: JSON Lines, CSV, TSV and Parquet, compressed or not, and folders of articles.
 
-Every line, row or file gives one record, however bad it is. Knows no task and no model.
+Every line, row or file yields one record, even if invalid. Knows no task and no model.
 """
 
 import base64
@@ -297,7 +297,7 @@ class ParquetReader:
         try:
             self._file = parquet.ParquetFile(path, memory_map=False, pre_buffer=False)
         except (arrow.ArrowException, ValueError) as error:
-            raise InvalidInput(f"{path} is no Parquet file: {error}") from error
+            raise InvalidInput(f"{path} is not a Parquet file: {error}") from error
         self.size: int | None = self._file.metadata.num_rows
         self._seen = 0
 

@@ -1,4 +1,4 @@
-"""A record of the input, what of it is worked on, and its row of the output. Knows no format and no task."""
+"""A record of the input, its content, and its row of the output. Knows no format and no task."""
 
 import json
 from collections.abc import Mapping, Sequence

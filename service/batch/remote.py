@@ -1,11 +1,10 @@
-"""Addresses of object stores and of the web: what a batch reads there, and what it writes there.
+"""Batch input and output in object stores and on the web.
 
-A batch whose IN or OUT is at an address works in a folder of this machine: IN is fetched into it, OUT is
-written in it, as if both were files here, and put at its address when it is whole. The folder's name depends
-on OUT alone, so the same command goes on where it was broken off. What is said of an address, in errors too,
-has no password and no signature in it.
+A batch with a remote IN or OUT works in a local folder: IN is downloaded there, OUT is written there and
+uploaded when complete. The folder's name depends on OUT alone, so the same command resumes an interrupted
+run. Messages never show passwords or signatures of an address.
 
-The command line imports this module at its start, and so it imports readers and writers only when it runs.
+The command line imports this module at its start, so readers and writers are imported only in a run.
 """
 
 import errno
@@ -162,7 +161,7 @@ class Remote:
         at = self.system.resolve_path(self.path)
         if not getattr(at, "path_in_repo", ""):
             raise InvalidInput(
-                f"{self.shown} is no file of a repository", allowed="hf://datasets/USER/NAME/FILE"
+                f"{self.shown} is not a file in a repository", allowed="hf://datasets/USER/NAME/FILE"
             )
         return {name: getattr(at, name) for name in ("repo_id", "repo_type", "revision", "path_in_repo")}
 
@@ -186,19 +185,19 @@ def _failure(error: Exception, remote: Remote, done: str) -> DragomanError:
         return RemoteFailed(f"{begin} no space is left on this machine")
     if status is not None and status != 404 and status >= 400:
         why = next(filter(None, map(_code, chain)), "")
-        told = f"the other side answers {status}{why and f' ({why})'}"
+        told = f"the server answers {status}{why and f' ({why})'}"
         return RemoteFailed(f"{begin} {told}", passing=status >= 500 or status == 429)
     if "FileExpired" in names:
         return RemoteFailed(f"{begin} it changed meanwhile")
     if any("Timeout" in name for name in names):
-        return RemoteFailed(f"{begin} the other side does not answer", passing=True)
+        return RemoteFailed(f"{begin} the server does not answer", passing=True)
     if any("Certificate" in name for name in names):
-        return RemoteFailed(f"{begin} its certificate is not one that is trusted here")
+        return RemoteFailed(f"{begin} its certificate is not trusted")
     if any("Connect" in name and name != "ConnectionResetError" for name in names):
-        return RemoteFailed(f"{begin} the other side cannot be reached", passing=True)
+        return RemoteFailed(f"{begin} the server cannot be reached", passing=True)
     if isinstance(error, FileNotFoundError) or status == 404:
         no_bucket = any("bucket does not exist" in str(each).lower() for each in chain)
-        return InvalidInput(f"{begin} " + ("there is no such bucket" if no_bucket else "it is not there"))
+        return InvalidInput(f"{begin} " + ("the bucket does not exist" if no_bucket else "it does not exist"))
     told = " ".join(without_secrets(str(error)).split())[:SHOWN]
     is_ours = isinstance(error, ValueError | TypeError | LookupError | AttributeError | NotImplementedError)
     return RemoteFailed(f"{begin} {names[0]}: {told}", passing=not is_ours)
@@ -408,7 +407,7 @@ def _opened(remote: Remote, file: _RemoteFile, start: int) -> Iterator[BinaryIO]
     with remote.system.open(file.path, "rb", block_size=0, size=file.size, headers=headers) as stream:
         packed = stream.r.headers.get("Content-Encoding", "identity") != "identity"
         if packed and file.name.suffix.lower() not in COMPRESSED:
-            raise InvalidInput(f"{remote.shown} comes compressed, which was not asked for")
+            raise InvalidInput(f"{remote.shown} sent an unrequested compressed response")
         stream.loc = start if stream.r.status == 206 else 0
         yield stream
 
@@ -453,7 +452,7 @@ class Staging:
         if check:
             remote.require_writable()
             if not overwrite and (there := remote.exists()) is not False:
-                was = "exists" if there else "may exist, which cannot be seen from here"
+                was = "exists" if there else "may exist (this machine cannot tell)"
                 raise InvalidInput(f"{remote.shown} {was}; --overwrite replaces it")
         self._written.append((place, remote))
         self._shown[str(place)] = remote.shown

@@ -1,4 +1,4 @@
-"""A run as an HTML page that needs nothing else: its numbers, bars and tables."""
+"""The report of a run: one self-contained HTML page with numbers, bars and tables."""
 
 import html
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,7 @@
-"""A batch: windows of the input in, units done, rows out in the input's order; its progress and its report.
+"""Runs a batch: reads windows, executes units, writes rows in input order, tracks progress and reports.
 
-Two windows are in work at most: while the older one's last units are done, the younger one's wait already, so
-the engine never does. What is in the cache is not done again.
+At most two windows are open: while the last units of the older one finish, those of the younger one wait, so
+the engine is never idle. Cached results are not computed again.
 """
 
 import datetime
@@ -216,7 +216,7 @@ def _log(path: Path | None) -> Iterator[PlainProgress | None]:
 
 
 @dataclass(slots=True)
-class _WindowInWork:
+class _ActiveWindow:
     """A window and its units."""
 
     window: Window
@@ -245,7 +245,7 @@ class _Run:
         self._max_errors = options.max_errors
         self._tally = tally
         self._update = update
-        self._in_work: list[_WindowInWork] = []
+        self._in_work: list[_ActiveWindow] = []
         self._written_errors = 0
 
     def go(self, windows: Iterator[Window]) -> None:
@@ -263,8 +263,8 @@ class _Run:
             raise
         self._cache.finish()
 
-    def _begin(self, window: Window) -> _WindowInWork:
-        own = _WindowInWork(window, errors=len(window.problems))
+    def _begin(self, window: Window) -> _ActiveWindow:
+        own = _ActiveWindow(window, errors=len(window.problems))
         known = self._cache.known(window.wanted())
         elsewhere = {
             each.window.keys[place] or b""
@@ -333,8 +333,7 @@ class _Run:
         self._tally.errors = known
         if self._max_errors is not None and known > self._max_errors:
             raise TooManyErrors(
-                f"{known:,} records are errors, and {self._max_errors:,} may be (--max-errors); "
-                "what is done is kept"
+                f"{known:,} records failed, more than --max-errors {self._max_errors:,}; results are stored"
             )
 
     def _write(self, window: Window) -> None:

@@ -1,4 +1,4 @@
-"""Surveys a batch's input for --dry-run: how much there is, in which languages, how long it will take."""
+"""Surveys a batch's input for --dry-run: its size, its languages and the expected time."""
 
 import time
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The task of a batch: a value that can be sent to another machine, and its work over a runtime."""
+"""A batch's task: a value that can be sent to another machine, and its execution over a runtime."""
 
 import hashlib
 import json

@@ -1,7 +1,6 @@
-"""Windows of an input: so many records at a time, shared out into units by length.
+"""Splits an input into windows of a fixed number of records, and each window into units by length.
 
-Which records share a window, and which of them a unit, the input decides, and what is known of it; never
-how fast anything is.
+Only the input, and what is cached of it, decides which records share a window or a unit; never timing.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Writers of rows: JSON Lines or Parquet, perhaps compressed. OUT is called OUT.part until it is whole."""
+"""Writers of rows: JSON Lines or Parquet, compressed or not. OUT is named OUT.part until complete."""
 
 import fcntl
 import gzip

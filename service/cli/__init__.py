@@ -1,1 +1,1 @@
-"""The command line. Modules import heavy libraries inside functions, so that `--help` shows at once."""
+"""The command line. Modules import heavy libraries inside functions, to keep `--help` fast."""

@@ -1,4 +1,4 @@
-"""The options that batch commands share: what is read and written, and how a run goes."""
+"""The options that batch commands share: input, output and execution."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -202,7 +202,7 @@ def check(options: BatchOptions) -> None:
     if options.result_field in (options.id_field, "text", "html", "error", "record"):
         raise click.BadParameter(f"{options.result_field!r} is reserved", param_hint="--result-field")
     if options.retry_failed and options.cache_path is None:
-        raise click.BadParameter("no cache records what failed", param_hint="--retry-failed")
+        raise click.BadParameter("the cache has no record of what failed", param_hint="--retry-failed")
     if options.retry_failed and options.restart:
         raise click.BadParameter("--restart redoes everything", param_hint="--retry-failed")
     for value, option in ((options.ray_address, "--ray-address"), (options.actors, "--actors")):

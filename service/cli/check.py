@@ -1,4 +1,4 @@
-"""`dragoman check` and `dragoman clean`: check a text against its source, take an article out of its page."""
+"""`dragoman check` and `dragoman clean`: check a text against its source, extract an article."""
 
 from typing import TYPE_CHECKING, Literal
 

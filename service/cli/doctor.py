@@ -1,4 +1,4 @@
-"""`dragoman doctor`: what this machine has, what would run on it, and what is wrong."""
+"""`dragoman doctor`: reports this machine, what would run on it, and problems."""
 
 import os
 import platform
@@ -81,10 +81,10 @@ def _findings(settings: "Settings") -> Iterator[Finding]:
     threads = f"; DRAGOMAN_THREADS is {settings.threads}" if settings.threads else ""
     yield Finding("processors", "ok" if number >= 1 else "warning", told + threads)
     yield _memory()
-    cards = machine.gpus()
-    wants = settings.device == "cuda" or (settings.device == "auto" and bool(cards))
+    gpus = machine.gpus()
+    wants = settings.device == "cuda" or (settings.device == "auto" and bool(gpus))
     device = "cuda" if wants and not missing and machine.torch_finds_a_gpu() else "cpu"
-    yield _gpu(settings, cards, device)
+    yield _gpu(settings, gpus, device)
     if device == "cuda":
         yield _compiler()
     yield from _folders(settings)
@@ -98,8 +98,8 @@ def _trials(settings: "Settings") -> Iterator[Finding]:
     from models.engine.gpu import Verdicts
 
     for verdict in Verdicts(settings.cache_dir).all():
-        name, card = verdict.about.get("model", ""), verdict.about.get("card", "")
-        where = f"{name} on {card}, {verdict.date}"
+        name, gpu = verdict.about.get("model", ""), verdict.about.get("card", "")
+        where = f"{name} on {gpu}, {verdict.date}"
         if verdict.failure:
             again = "kept for these versions; --new-trials has it tried again"
             yield Finding("trial", "warning", f"{where}: {verdict.failure} ({again})")
@@ -120,13 +120,13 @@ def _memory() -> Finding:
     return Finding("memory", "ok", told)
 
 
-def _gpu(settings: "Settings", cards: list[str], device: str) -> Finding:
-    told = "; ".join(cards) or "none found"
+def _gpu(settings: "Settings", gpus: list[str], device: str) -> Finding:
+    told = "; ".join(gpus) or "none found"
     if settings.device == "cuda" and device != "cuda":
         return Finding("GPU", "problem", f"{told}; DRAGOMAN_DEVICE is cuda, but torch finds no CUDA device")
-    if cards and settings.device == "cpu":
+    if gpus and settings.device == "cpu":
         return Finding("GPU", "ok", f"{told}; not used, as DRAGOMAN_DEVICE is cpu")
-    if cards and device != "cuda":
+    if gpus and device != "cuda":
         return Finding(
             "GPU", "warning", f"{told}; not used: torch finds no CUDA device, it may be a CPU build"
         )

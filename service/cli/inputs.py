@@ -1,6 +1,6 @@
-"""Reads a command's argument: a file, a web address, `-`, or the words themselves.
+"""Reads a command's argument: a file, a URL, `-`, or the text itself.
 
-Documents are parsed in a child process, as the server does it.
+Documents are parsed in a child process, as in the server.
 """
 
 import contextlib
@@ -204,7 +204,7 @@ def fetch(url: str, *, private: bool, resolve: Resolve = resolve) -> tuple[str, 
     """Return a file name, whose suffix is one of `KNOWN`, and the bytes; those of text are UTF-8.
 
     Raises InvalidInput for an address that is not public, unless `private`, or has nothing to read, and
-    DragomanError where the other side does not answer as it should.
+    DragomanError where the server does not answer as it should.
     """
     end = time.monotonic() + WHOLE_S
     for _ in range(MOST_REDIRECTS + 1):
@@ -220,7 +220,7 @@ def fetch(url: str, *, private: bool, resolve: Resolve = resolve) -> tuple[str, 
             media_type, charset, data = found
             return _named(url, media_type, charset, data)
         url = urljoin(url, found)
-    raise InvalidInput(f"{url} leads on more than {MOST_REDIRECTS} times", field="FILE")
+    raise InvalidInput(f"{url} redirects more than {MOST_REDIRECTS} times", field="FILE")
 
 
 def _get(url: str, to: Destination, end: float) -> str | tuple[str, str | None, bytes]:
@@ -245,13 +245,13 @@ def _get(url: str, to: Destination, end: float) -> str | tuple[str, str | None, 
     finally:
         connection.close()
     if connection.late:  # what came then may be a part
-        raise DragomanError(f"{url} did not come whole within {WHOLE_S:g} seconds")
+        raise DragomanError(f"{url} was not downloaded within {WHOLE_S:g} seconds")
     return response.headers.get_content_type(), response.headers.get_content_charset(), data
 
 
 def _bytes(url: str, response: HTTPResponse) -> bytes:
     if response.getheader("Content-Encoding", "identity") != "identity":
-        raise DragomanError(f"{url} answers compressed, which was not asked for")
+        raise DragomanError(f"{url} sent an unrequested compressed response")
     data = response.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
         raise InvalidInput(

@@ -1,4 +1,4 @@
-"""`dragoman keys`: create, list and revoke API keys; a running server notices within seconds."""
+"""`dragoman keys`: creates, lists and revokes API keys; a running server notices within seconds."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""What this machine has, and which set of models suits it. Only `torch_finds_a_gpu` imports torch."""
+"""What this machine has, and which model set fits it. Only `torch_finds_a_gpu` imports torch."""
 
 import os
 import re
@@ -46,9 +46,9 @@ def gpus() -> list[str]:
     return [line.strip() for line in done.stdout.splitlines() if line.strip()] if not done.returncode else []
 
 
-def gpu_bytes(cards: Sequence[str]) -> int | None:
+def gpu_bytes(gpus: Sequence[str]) -> int | None:
     """Return the memory of the first of these GPUs; None if there is none, or it is not told."""
-    found = re.search(r"(\d+) MiB", cards[0]) if cards else None
+    found = re.search(r"(\d+) MiB", gpus[0]) if gpus else None
     return int(found[1]) << 20 if found else None
 
 

@@ -1,6 +1,6 @@
-"""`dragoman`: its commands, its exit codes, and how errors are told.
+"""`dragoman`: its commands, exit codes and error messages.
 
-An error is one line on stderr that names the field and what is allowed; a trace is shown only if asked for.
+An error is one line on stderr that names the field and the allowed values; --debug adds the traceback.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""`dragoman models`: list the catalog and the sets, fetch models ahead of use, check their files."""
+"""`dragoman models`: lists models and sets, downloads models ahead of use, checks their files."""
 
 import json
 import os

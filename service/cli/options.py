@@ -1,7 +1,7 @@
-"""The options of the two tasks on the command line, the same for one article and for a batch.
+"""The command-line options of both tasks, the same for one article and for a batch.
 
-They are made of the fields in `service.options`. What the command line calls or says otherwise, and what it
-takes as files, stands here.
+Built from the fields in `service.options`; this module holds only what the command line names differently or
+reads from files.
 """
 
 from collections.abc import Callable, Mapping

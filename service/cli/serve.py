@@ -1,4 +1,4 @@
-"""`dragoman serve`, `mcp` and `settings`: a server over HTTP, one for an assistant, and their settings."""
+"""`dragoman serve`, `mcp` and `settings`: an HTTP server, an MCP server, and their settings."""
 
 import json
 import time
@@ -111,7 +111,7 @@ _INTRODUCTION = """\
 # Settings
 
 Settings are environment variables. Each is checked at the start, and an unknown name that begins with
-`DRAGOMAN_` ends it. This page is what `dragoman settings --markdown` prints.
+`DRAGOMAN_` is an error. This page is the output of `dragoman settings --markdown`.
 
 | variable | default | |
 |---|---|---|"""

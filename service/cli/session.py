@@ -1,4 +1,4 @@
-"""What commands share: the settings, a runtime while they work, standard output and standard error.
+"""What commands share: the settings, a runtime while they run, standard output and standard error.
 
 The result goes to stdout in UTF-8, everything else to stderr.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models import cpu
-from models.freed import limit_arenas
+from models.trim_memory import limit_arenas
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -1,6 +1,6 @@
-"""Files of people's own formats: what is to be summarized or translated in them, and the way back.
+"""Document formats: extracts the text to summarize or translate, and writes the translation back.
 
-Libraries parse them. Knows no HTTP, no task and no model.
+Libraries parse the files. Knows no HTTP, task or model.
 """
 
 from importlib import import_module
@@ -18,9 +18,7 @@ def read_document(name: str, data: bytes) -> Document:
     """
     suffix = PurePath(name).suffix.lower()
     if suffix not in SUFFIXES:
-        raise InvalidInput(
-            f"files like {suffix or 'one without a suffix'} cannot be read", field="file", allowed=SUFFIXES
-        )
+        raise InvalidInput(f"unsupported file type: {suffix or 'no suffix'}", field="file", allowed=SUFFIXES)
     if not data.strip():
         raise InvalidInput("the file is empty", field="file", allowed="a file with some text in it")
     if suffix in TEXT_SUFFIXES:

@@ -1,9 +1,9 @@
-"""Documents that are ZIP archives of XML parts, whatever their dialect: parts, paragraphs, and the way back.
+"""Documents that are ZIP archives of XML parts, in any dialect: reads and writes their paragraphs.
 
-Parts that hold prose are translated; all others come back byte for byte. XML is parsed without entities of
-its own, and nothing is fetched. Each paragraph goes through the translator as HTML. A leaf is a piece of text
-that looks the same all over, as a run of Word's is: it is an element of its paragraph's HTML, so that its
-words keep their font, weight and link as well as the translator can place them.
+Parts with prose are translated; all others come back byte for byte. XML is parsed without custom entities,
+and nothing is fetched. Each paragraph goes through the translator as HTML. A leaf is a piece of text with
+uniform formatting, such as a run in Word: it becomes an element of the paragraph's HTML, so that its words
+keep their font, weight and link as well as the translator can place them.
 """
 
 import re
@@ -45,7 +45,7 @@ class PackedFile:
         try:
             self._zip = ZipFile(BytesIO(data))
         except (BadZipFile, ValueError, OSError, NotImplementedError) as error:
-            raise self.wrong("it is no ZIP file") from error
+            raise self.wrong("it is not a ZIP file") from error
         self._tags = 0
         self._infos = {info.filename: info for info in self._zip.infolist()}
         self._refuse_bombs()
@@ -59,7 +59,7 @@ class PackedFile:
 
     def wrong(self, why: str) -> InvalidInput:
         """Return the error for a file that is not what it should be."""
-        return InvalidInput(f"the file is no {self.kind}: {why}", field="file")
+        return InvalidInput(f"the file is not a valid {self.kind}: {why}", field="file")
 
     def read(self, name: str) -> bytes:
         """Return a part's bytes. Raises InvalidInput."""
@@ -82,7 +82,7 @@ class PackedFile:
         except etree.XMLSyntaxError as error:
             if error.code == etree.ErrorTypes.ERR_NO_MEMORY:
                 raise MemoryError from error
-            raise self.wrong(f"{name} is no XML") from error
+            raise self.wrong(f"{name} is not XML") from error
 
     def replaced(self, parts: Mapping[str, bytes]) -> bytes:
         """Return the file with these parts in place of its own."""
@@ -253,7 +253,7 @@ class PartedDocument(ABC):
         self._file = PackedFile(data, self.kind)
         self._roots: dict[str, Any] = {}
         self._paragraphs: list[LeafParagraph] = []
-        with at_fault("file", f"the file is no {self.kind}"):
+        with at_fault("file", f"the file is not a valid {self.kind}"):
             article, others = self._names()
             for name in article:
                 self._add(name)

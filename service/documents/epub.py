@@ -1,7 +1,7 @@
-"""Books (.epub): the chapters' XHTML goes through the translator as HTML, and so does the table of contents.
+"""Books (.epub): the chapters' XHTML and the table of contents go through the translator as HTML.
 
-Chapters are spliced, not written anew, so that all of them but their words stays to the character; the other
-parts are untouched, but for the language that the book and its chapters name.
+Translations are spliced in, so everything but the chapters' words stays to the character; other parts are
+untouched, except for the language that the book and its chapters declare.
 """
 
 import posixpath
@@ -32,7 +32,7 @@ class EpubDocument:
 
     def __init__(self, data: bytes):
         self._file = file = PackedFile(data, "EPUB book")
-        with at_fault("file", f"the file is no {file.kind}"):
+        with at_fault("file", f"the file is not a valid {file.kind}"):
             # the name of the part that lists the others
             self._package = str(next(file.xml(_CONTAINER).iter("{*}rootfile")).get("full-path"))
             chapters, contents = _listed(file, self._package)

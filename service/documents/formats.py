@@ -1,6 +1,6 @@
-"""The formats of documents: the one table that every way in reads, and what each reader gives.
+"""The table of document formats, which every interface reads, and what each reader provides.
 
-It imports nothing heavy.
+Imports nothing heavy.
 """
 
 from collections.abc import Mapping, Sequence

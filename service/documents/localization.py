@@ -1,8 +1,7 @@
-"""Programs' messages, of gettext (.po) and XLIFF (1.2, 2.0, 2.1): those without a translation get one.
+"""Program messages in gettext (.po) and XLIFF (1.2, 2.0, 2.1): translates the untranslated ones.
 
-A .po file is spliced line by line: polib writes a file anew, in lines of its own length. Each line of a
-message is translated by itself, with its tags or inline elements, and what a program puts in (`%s`, `{name}`)
-stays as it is.
+A .po file is spliced line by line, because polib rewraps every line. Each line of a message is translated
+separately, with its tags or inline elements; placeholders (`%s`, `{name}`) stay.
 """
 
 import re
@@ -168,7 +167,7 @@ class XliffDocument:
         try:
             self._root = parse_xml(data)
         except etree.XMLSyntaxError as error:
-            raise InvalidInput(f"the file is no XLIFF: {error.msg}", field="file") from error
+            raise InvalidInput(f"the file is not XLIFF: {error.msg}", field="file") from error
         units = [each for each in self._root.iter(*_UNITS) if _text(_child(each, "source"))]
         if not units:
             raise InvalidInput("the file has no units", field="file", allowed="XLIFF 1.2, 2.0 or 2.1")

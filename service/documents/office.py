@@ -1,7 +1,7 @@
-"""Word (.docx), PowerPoint (.pptx) and Excel (.xlsx): the texts of their parts, and of the drawings in them.
+"""Word (.docx), PowerPoint (.pptx) and Excel (.xlsx): the texts of their parts and drawings.
 
-Runs that look alike are one leaf, since Word splits what a reader sees as one. Fields, pictures and marks of
-notes stay where they are; a copy of a text box for older programs gets the box's own translation.
+Runs that look alike are one leaf, because Word splits what a reader sees as one. Fields, pictures and note
+marks stay in place; a text box's copy for older programs gets the box's own translation.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""OpenDocument texts and presentations (.odt, .odp): all paragraphs, those of notes, comments and frames too.
+"""OpenDocument texts and presentations (.odt, .odp): all paragraphs, also in notes, comments and frames.
 
-Text stands beside elements there. While a document is read, each piece of it is in an element of its own, a
-leaf, and these are gone again when it is written.
+Text may stand beside elements there. While a document is processed, each piece of text is wrapped in its own
+element, a leaf; the wrappers are removed when it is written.
 """
 
 import re

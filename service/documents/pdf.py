@@ -1,4 +1,4 @@
-"""PDF files: their text, by pdfminer. It comes back as text; a PDF's layout cannot be kept."""
+"""PDF files: their text, by pdfminer. The result is plain text; the layout is lost."""
 
 import re
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class PdfDocument:
     """One .pdf file. Raises InvalidInput with field `file` if there is no text to be had from it."""
 
     def __init__(self, data: bytes):
-        with at_fault("file", "the file is no readable PDF"):
+        with at_fault("file", "the file is not a readable PDF"):
             try:
                 raw = extract_text(BytesIO(data), laparams=LAParams())
             except PDFPasswordIncorrect as error:

@@ -1,4 +1,4 @@
-"""Text, Markdown and HTML: files that are their own content."""
+"""Text, Markdown and HTML files, whose content is the file itself."""
 
 import re
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""Documents as three questions about their bytes, each a function that a child process can be given.
+"""Three functions over a document's bytes, each of which can run in a child process.
 
-None keeps the parsed document: it is parsed again for the way back, which costs less than holding it.
+None keeps the parsed document: parsing it again on the way back costs less than holding it.
 """
 
 from collections.abc import Sequence

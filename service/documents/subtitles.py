@@ -1,10 +1,9 @@
-"""Subtitles (.srt, .vtt): sentences that run over several of them are translated whole, and shared out again.
+"""Subtitles (.srt, .vtt): sentences that span several cues are translated whole, then split again.
 
-Times and numbers stay as they are written. A subtitle's own text is an element of the sentence's HTML, so
-that the translator places the breaks between subtitles as it places any inline tag, and so are its tags:
-those around all of a subtitle stay there, those inside go with the words that they are on. The file is read
-line by line: the package `srt` has one expression for all of it, which takes hours for a megabyte of line
-breaks.
+Times and numbers stay as written. A cue's text is an element of the sentence's HTML, so the translator places
+breaks between cues as it places any inline tag. Tags around a whole cue stay there; tags inside move with
+their words. The file is read line by line: the package `srt` uses one regular expression, which takes hours
+for a megabyte of line breaks.
 """
 
 import re
@@ -191,7 +190,7 @@ def _read(text: str) -> Iterator[Subtitle]:
     heads = [i - 1 if i and _NUMBER.fullmatch(lines[i - 1]) else i for i in times]
     if any(map(str.strip, lines[: heads[0] if heads else None])):
         raise InvalidInput(
-            "the file is no SRT file: it does not begin with a subtitle's number and times",
+            "the file is not an SRT file: it does not begin with a subtitle's number and times",
             field="file",
             allowed="an SRT file",
         )
@@ -266,7 +265,7 @@ class WebSubtitles(Subtitles):
     def _read(self, text: str) -> Iterator[Subtitle]:
         if not text.startswith("WEBVTT"):
             raise InvalidInput(
-                "the file is no WebVTT file: it does not begin with WEBVTT",
+                "the file is not a WebVTT file: it does not begin with WEBVTT",
                 field="file",
                 allowed="a VTT file",
             )

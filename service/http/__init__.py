@@ -1,1 +1,1 @@
-"""The HTTP way in: Flask and waitress over a `Runtime`. No text handling and no models here."""
+"""The HTTP interface: Flask and waitress over a `Runtime`. No text handling and no models here."""

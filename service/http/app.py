@@ -1,7 +1,8 @@
-"""The application: routes, hooks and errors put together from a runtime.
+"""The application factory: assembles the parts it is given. Opens and loads nothing itself.
 
-Errors become answers in the form of the address that was asked; pages of other hosts may call only what is
-open to them.
+It also turns errors into problem documents (or a compatible interface's own format) and refuses requests that
+a browser sends for another site: forms from other sites, and host names that are not this server's (DNS
+rebinding), which CORS does not stop.
 """
 
 import math
@@ -96,11 +97,11 @@ def install_browser_rules(app: Flask, settings: "Settings", is_open: Callable[[s
             return
         if guarded and not (_nobodys(request.host) or (hosts and host_is_trusted(request.host, hosts))):
             raise UntrustedHost(
-                f"this server is not known as {request.host[:80]!r}",
+                f"the host name is not allowed: {request.host[:80]!r}",
                 allowed="localhost, IP addresses, and the names in DRAGOMAN_TRUSTED_HOSTS",
             )
         if _comes_unasked() and _is_cross_site(hosts) and not is_open(request.path):
-            raise CrossSite("a page of another site sent this")
+            raise CrossSite("the request comes from another site's page")
 
     app.before_request(check)
 

@@ -1,6 +1,6 @@
-"""The caller: the API key that came with a request, wherever the client's family puts it, or none.
+"""Identifies the caller: by the request's API key, wherever its client puts it, or by none.
 
-Every address wants a key where anonymous use is off, but for those named here.
+If anonymous use is off, every address but those listed here requires a key.
 """
 
 from collections.abc import Sequence
@@ -77,7 +77,7 @@ class Auth:
         if anonymous and (given is None or (family is not None and not self._keys.any())):
             return None
         if given is None:
-            raise KeyRequired("an API key is needed here, and none was sent")
+            raise KeyRequired("an API key is required, but none was sent")
         return self._keys.find(given)
 
     def _caller(self, key: Key | None) -> Caller:

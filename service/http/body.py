@@ -1,4 +1,4 @@
-"""Request bodies: how large they may be, and how they are read as JSON."""
+"""Request bodies: size limits and JSON parsing."""
 
 import re
 from collections.abc import Mapping

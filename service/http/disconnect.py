@@ -1,9 +1,9 @@
-"""Clients that went away, and clients that give up after seconds of silence.
+"""Detects that a client disconnected, and keeps impatient clients waiting.
 
-The deepl package waits ten seconds for a byte, then asks again, six times in all. So once a request was
-admitted and understood, and has run for a while, the answer begins: status 200, and a space now and then,
-which JSON may begin with. An error after that can have no status any more: it is written, and the connection
-broken off, so that no client takes it for an answer (deepl raises ConnectionException, and asks no more).
+The deepl package waits ten seconds for a byte, then retries, six times in all. So a request that was accepted
+and has run for a while starts its response early: status 200, and now and then a space, which JSON allows
+before a value. A later error cannot change the status: it is written and the connection is cut, so that no
+client takes it for an answer (deepl raises ConnectionException and does not retry).
 """
 
 import errno
@@ -95,7 +95,7 @@ def _spaced(future: Future[str], error: Callable[[Exception], Response], request
     except Exception as failure:  # noqa: BLE001 - whatever it is, the client is to hear of it
         log.warning("request %s broke off: %s", request_id, type(failure).__name__)
         yield error(failure).get_data()
-        raise ConnectionResetError(errno.ECONNRESET, "the answer is broken off on purpose") from None
+        raise ConnectionResetError(errno.ECONNRESET, "the response is cut off on purpose") from None
     yield answer
 
 

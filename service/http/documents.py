@@ -1,4 +1,4 @@
-"""/v1/documents: a file is sent in, and its summary, or itself in another language, comes back."""
+"""/v1/documents: send a file, get its summary or the translated file."""
 
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,7 @@ class Documents:
                 data,
                 g.key_id,
                 limits=self._runtime.settings,
-                apart=self._work.apart,
+                in_child=self._work.in_child,
                 recall=self._work.memory().recall,
             )
             self._work.charge([task.text])

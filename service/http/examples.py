@@ -1,4 +1,4 @@
-"""Requests and answers as a reader of the documentation should see them. Plain JSON; the tests check it."""
+"""Example requests and responses for the documentation. Plain JSON; tests check them."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ SUMMARY: dict[str, Any] = {
 SUMMARIZE_MANY: dict[str, Any] = {"texts": [ARTICLE, ""], "length": "headline"}
 EMPTY_ITEM: dict[str, Any] = {
     "type": "/problems/invalid-input",
-    "title": "The request cannot be done as it is",
+    "title": "Invalid request",
     "status": 422,
     "detail": "texts[1] is empty",
     "field": "texts[1]",

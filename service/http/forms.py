@@ -1,8 +1,7 @@
-"""Forms: they are looked at before they are parsed, for how many fields they have and how long the heads of
-parts are; and a document is taken from one.
+"""Bounded form parsing: checks the number of fields and the size of part headers first; reads one file.
 
-werkzeug counts the parts of a multipart form alone, and neither the lines in their heads nor the fields of
-an urlencoded form; and such a form's text takes thirty times its size while urllib decodes it at once.
+werkzeug limits the number of multipart parts, but neither the lines in their headers nor the fields of an
+urlencoded form, whose text takes thirty times its size while urllib decodes it.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""/v1/glossaries: named glossaries, which translations are then asked for with by their name or id."""
+"""/v1/glossaries: stored glossaries, which translations use by name or id."""
 
 from datetime import datetime
 from itertools import chain
@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from werkzeug.exceptions import NotFound
 
 from models.errors import InvalidInput, Overloaded, UnsupportedLanguage
-from service.answers import made
+from service.answers import answer_part
 from service.errors import StoreUnavailable, UnknownGlossary
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
@@ -235,10 +235,10 @@ def parse_glossary(data: object) -> tuple[str, Dictionary]:
 def render_glossary(glossary: Glossary, entries: list[dict[str, str]] | None = None) -> GlossaryAnswer:
     """The answer for a glossary; `entries` are those of its pairs, in order."""
     parts = [
-        made(DictionaryPart, pair, entries=None if entries is None else entries[i])
+        answer_part(DictionaryPart, pair, entries=None if entries is None else entries[i])
         for i, pair in enumerate(glossary.pairs)
     ]
-    return made(GlossaryAnswer, glossary, dictionaries=parts)
+    return answer_part(GlossaryAnswer, glossary, dictionaries=parts)
 
 
 def _body() -> object:

@@ -1,4 +1,4 @@
-"""/v1/jobs: hands in work, tells how far it is, and gives back its results, whole or so far."""
+"""/v1/jobs: submit long work, check its progress, and fetch its result, or the part that is done."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast

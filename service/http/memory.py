@@ -1,4 +1,4 @@
-"""/v1/memory: sentences as the caller wants them translated, which translations then take as they stand."""
+"""/v1/memory: the caller's own translations of sentences, which translations then use as they are."""
 
 from collections.abc import Iterable
 from itertools import chain
@@ -132,7 +132,7 @@ class MemoryViews:
     def keep(self) -> Response:
         with self._work.place():
             if request.mimetype in XML:
-                pairs = self._work.apart(read_tmx, request.get_data(), field="file")
+                pairs = self._work.in_child(read_tmx, request.get_data(), field="file")
             else:
                 pairs = parse_memory(read_json(request))
             self._work.charge(chain.from_iterable((each.text, each.translation) for each in pairs))

@@ -1,7 +1,7 @@
-"""Metrics for Prometheus, and the access log, a line for each request: no texts, keys or addresses.
+"""Prometheus metrics, and the access log with one line per request: no texts, keys or addresses.
 
 Labels are routes, methods, statuses and models. A stream is counted and logged when it ends, with the status
-that its work ended with.
+of its work.
 """
 
 import logging
@@ -86,7 +86,7 @@ class Metrics:
         self, engine_stats: Callable[[], Mapping[str, EngineStats]], in_work: Callable[[], int]
     ) -> None:
         """Read these whenever the metrics are asked for."""
-        self._told.register(_InWork(in_work))
+        self._told.register(_ActiveRequests(in_work))
         self._told.register(_EngineQueues(engine_stats))
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -104,7 +104,7 @@ class Metrics:
         return generate_latest(self._told)
 
 
-class _InWork(Collector):
+class _ActiveRequests(Collector):
     """The requests in work, of all workers, at the time of asking."""
 
     def __init__(self, in_work: Callable[[], int]):

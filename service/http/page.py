@@ -1,6 +1,6 @@
-"""The page for people at `/`, its files, and what it lets people choose. It may ask no other host.
+"""The web page at `/`: its files and the choices it offers. It contacts no other host.
 
-What the page does is in `web/`, where each file's first line says what it is for.
+`web/` has the page's code; the first line of each file says what it is for.
 """
 
 import json

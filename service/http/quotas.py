@@ -1,7 +1,6 @@
-"""The quotas of each caller: requests by a rate, and characters of text by the day.
+"""Each caller's quotas: requests by rate, characters by day (UTC).
 
-Who the caller is was settled before (`auth.py`). Counts are kept in what the workers share, or wherever the
-storage's URL says. A day is one of UTC.
+auth.py identifies the caller. Counts are stored in the workers' shared state, or at the configured URL.
 """
 
 import itertools
@@ -153,7 +152,7 @@ def _has_a_rate() -> bool:
 
 
 def _too_many_requests() -> str:
-    return f"more requests than {_caller().rate}"
+    return f"the rate limit is {_caller().rate}"
 
 
 def _today() -> str:

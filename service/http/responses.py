@@ -1,4 +1,4 @@
-"""Responses: JSON, and files to be saved."""
+"""Responses: JSON, and file downloads."""
 
 import re
 import unicodedata

@@ -84,7 +84,7 @@ class RequestRunner:
         self._readiness.require()
         return self._run(tasks, cancel)
 
-    def apart(self, function: Callable[..., V], *arguments: object, field: str) -> V:
+    def in_child(self, function: Callable[..., V], *arguments: object, field: str) -> V:
         """Run the function in a child process; see `Children.run`. It ends with the request."""
         cancel = CancelToken()
         with watching(request.environ, cancel.cancel):

@@ -1,11 +1,11 @@
 """The server: waitress in one or several worker processes, which share one listening socket.
 
-The first process has the socket. It starts the workers, starts another one where one has ended, and keeps the
-process of the engines that several workers share. It has no threads, since it forks. A worker builds the
-application and loads the models, after the fork: threads and a GPU's context do not survive one.
+The first process owns the socket. It starts the workers, replaces those that end, and keeps the engine
+process that several workers share. It has no threads, because it forks. A worker builds the application and
+loads the models after the fork: threads and GPU contexts do not survive one.
 
-waitress's loop takes in whole requests and sends whole answers, long ones by way of temporary files; a thread
-works on a request, and waits neither for its body nor for its reader.
+waitress's loop reads whole requests and sends whole responses, long ones through temporary files; a thread
+that runs a request never waits for its client.
 """
 
 import logging
@@ -103,12 +103,12 @@ class Server:
         settings: Settings,
         build_runtime: BuildRuntime,
         shared: SharedState | None = None,
-        keeper: EngineSupervisor | None = None,
+        supervisor: EngineSupervisor | None = None,
     ):
         self._settings = settings
         self._build_runtime = build_runtime
         self._shared = shared or shared_state(settings)
-        self._keeper = keeper
+        self._supervisor = supervisor
         self._number = max(1, settings.workers)
         self._workers: set[int] = set()
         self._started = 0
@@ -128,8 +128,8 @@ class Server:
 
         code, start_at, kill_at = 0, 0.0, None
         while kill_at is None or self._workers:
-            if self._keeper is not None:
-                self._keeper.look()
+            if self._supervisor is not None:
+                self._supervisor.look()
             if kill_at is None and len(self._workers) < self._number and time.monotonic() >= start_at:
                 self._start(listener)
                 continue
@@ -148,8 +148,8 @@ class Server:
                 kill_at = time.monotonic() + self._settings.request_timeout_s + FINISH_S + CLOSING_S
             elif kill_at is not None and time.monotonic() > kill_at:
                 self._send(signal.SIGKILL)
-        if self._keeper is not None:
-            self._keeper.close()
+        if self._supervisor is not None:
+            self._supervisor.close()
         sys.exit(code)
 
     def _start(self, listener: socket.socket) -> None:
@@ -175,12 +175,12 @@ class Server:
             self._workers.remove(pid)
             codes.append(os.waitstatus_to_exitcode(status))
             if not stopping and codes[-1] not in (CANNOT_START, NOT_THIS_TIME):
-                log.error("a worker ended (%s); another one takes its place", exit_words(codes[-1]))
+                log.error("a worker ended (%s); starting another", exit_words(codes[-1]))
             if self._shared.folder is not None:
                 try:
                     self._shared.ended(pid)
                 except StoreUnavailable as error:
-                    log.error("places of a worker that ended stay taken: %s", error.message)
+                    log.error("the slots of a worker that ended stay taken: %s", error.message)
         return codes
 
 
@@ -220,13 +220,13 @@ class _Worker:
             app, runtime, readiness, jobs = self._application()
         except Exception as error:
             if self._replaces:
-                log.exception("another worker could not start; one more is tried")
+                log.exception("a worker could not start; trying again")
                 return NOT_THIS_TIME
             if isinstance(error, DragomanError):
                 field = f"{error.field}: " if error.field else ""
-                log.error("dragoman cannot start: %s%s", field, error.message)
+                log.error("dragoman could not start: %s%s", field, error.message)
             else:
-                log.exception("dragoman cannot start")
+                log.exception("dragoman could not start")
             return CANNOT_START
         from service.http.metrics import PROBES
 
@@ -442,8 +442,8 @@ def serve(settings: Settings) -> NoReturn:
     configure_log()
     settings = settings.model_copy(update={"workers": server_workers(settings)})
     shared = shared_state(settings)
-    keeper = None if shared.folder is None else EngineSupervisor(settings, shared.folder / ENGINES)
-    Server(settings, partial(_runtime, shared), shared, keeper).run()
+    supervisor = None if shared.folder is None else EngineSupervisor(settings, shared.folder / ENGINES)
+    Server(settings, partial(_runtime, shared), shared, supervisor).run()
 
 
 def shared_state(settings: Settings) -> SharedState:

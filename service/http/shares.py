@@ -1,4 +1,4 @@
-"""What is scarce, shared out: who finds too little of it is refused at once, so that threads stay free."""
+"""Divides scarce capacity among callers: a request beyond it is refused at once, so threads stay free."""
 
 import os
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ class Shares:
         return {"what": self._name, "caller": caller, "pid": os.getpid(), "amount": amount}
 
     def _refusal(self) -> str:
-        return "too many requests of this caller at once"
+        return "too many concurrent requests from this caller"
 
 
 class Gate(Shares):
@@ -73,4 +73,4 @@ class Gate(Shares):
     fair = False
 
     def _refusal(self) -> str:
-        return f"all {self.capacity} places are taken"
+        return "the server is busy; try again shortly"

@@ -1,6 +1,6 @@
-"""The service's state: alive, ready, and metrics. These routes answer while all work places are taken.
+"""The service's state: alive, ready, and metrics. These routes answer even when the server is busy.
 
-`Readiness` loads the models in the background, and says what is missing until requests can be served.
+`Readiness` loads the models in the background and says what is missing until requests can be served.
 """
 
 import logging
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOADING = "the models are being loaded"
+LOADING = "the models are loading"
 
 
 class Readiness:
@@ -88,7 +88,7 @@ class Readiness:
             self._failure = f"loading failed: {error.message}"
             log.error("the models could not be loaded: %s", error.message)
         except Exception:
-            self._failure = "loading failed with an unexpected error; the log has it"
+            self._failure = "loading failed with an unexpected error; see the log"
             log.exception("the models could not be loaded")
         else:
             log.info("models loaded, ready for requests")

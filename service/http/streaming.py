@@ -1,7 +1,7 @@
-"""Answers that arrive while they are made: server-sent events, over the same tasks.
+"""Server-sent events: responses that arrive while the task runs.
 
-The request keeps its place until its last event is written; a client that goes away gives it up, and its work
-is cancelled.
+The request counts as running until its last event is written. If the client disconnects, the work is
+cancelled.
 """
 
 import time

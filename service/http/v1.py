@@ -1,4 +1,4 @@
-"""The service's own interface, /v1: summaries, translations, checks; the languages and the models."""
+"""The service's own interface, /v1: summaries, translations, checks, languages and models."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -268,7 +268,7 @@ class V1:
             sent = inputs(validated(CleanBody, read_json(request)), self._settings)
             self._work.charge(sent.good)
             read = read_html if sent.kind == "html" else read_pasted
-            return json_response(render_clean(self._work.apart(read, *sent.good, field=sent.kind)))
+            return json_response(render_clean(self._work.in_child(read, *sent.good, field=sent.kind)))
 
     def models(self) -> Response:
         settings = self._settings
@@ -293,7 +293,7 @@ class V1:
 
     def pull(self) -> Response:
         if not g.is_admin:
-            raise AdminRequired("models are fetched for keys made with --admin only")
+            raise AdminRequired("only keys created with --admin may fetch models")
         with self._work.place():
             entry = self._runtime.pull(validated(PullBody, read_json(request)).name)
         answer = PullAnswer(name=entry.name, state=self._runtime.pool.state(entry))

@@ -1,7 +1,7 @@
-"""OUT.cache: an SQLite file with every result of a batch by its key, so that none is made twice.
+"""OUT.cache: an SQLite file with every result of a batch by its key, so that none is computed twice.
 
-A unit is committed in one transaction, and so is a window's plan: a kill at any moment leaves units that are
-whole or not begun. Knows keys and JSON; knows no task and no format.
+A unit is committed in one transaction, and so is a window's plan: after a kill at any moment, a unit is
+complete or not started. Knows keys and JSON; knows no task and no format.
 """
 
 import json
@@ -134,7 +134,7 @@ class BatchCache:
                 for statement in filter(str.strip, _TABLES.split(";")):
                     run(statement)
             elif found != VERSION:
-                raise InvalidInput(f"{path} was made by something else; --restart begins anew")
+                raise InvalidInput(f"{path} was not created by dragoman; --restart replaces it")
             run("COMMIT")
         except sqlite3.OperationalError as error:
             raise InvalidInput(f"{path} is in use by another run, or cannot be opened ({error})") from error

@@ -1,4 +1,4 @@
-"""SQLite files for its users' data: readable by their owner alone, prepared once, used in transactions."""
+"""Opens SQLite files: private to their owner, prepared once, used in transactions."""
 
 import logging
 import sqlite3
@@ -66,7 +66,7 @@ class Database:
 
 
 def private(file: Path) -> None:
-    """Make the file if it is not there, and let its owner alone read it, and any folder made for it.
+    """Make the file if it does not exist, and let its owner alone read it, and any folder made for it.
 
     SQLite gives the files that it makes beside it the same mode; those that others can read are put right.
     """
@@ -74,7 +74,7 @@ def private(file: Path) -> None:
     if not file.exists():
         file.touch(mode=0o600)
     for each in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
-        with suppress(OSError):  # it is not there, or another user's, which works as it is
+        with suppress(OSError):  # it does not exist, or another user's, which works as it is
             if each.stat().st_mode & 0o077:
                 each.chmod(0o600)
 

@@ -1,8 +1,8 @@
-"""Named glossaries, kept in SQLite: terms and their translations, by pairs of languages; and as TSV or CSV.
+"""Stored glossaries in SQLite: terms and translations by language pair; read from and written to TSV or CSV.
 
-Each has an owner, the API key that it was made with, or none; whoever looks sees one owner's. Its bytes are
-counted against the caller who made it: the key, or without one the address. Languages are the table's own
-codes. Nothing here is translated; a task takes the terms with its request.
+A glossary belongs to the API key that created it, or to nobody; each owner sees only his own. Its bytes count
+against the creating key, or without one the address. Languages are the table's own codes. Translates nothing:
+a task gets the terms with its request.
 """
 
 import csv
@@ -299,7 +299,7 @@ def _checked_name(name: str) -> str:
 
 
 def _unknown(named: str) -> UnknownGlossary:
-    return UnknownGlossary(f"there is no glossary {named[:100]!r}", field="glossary")
+    return UnknownGlossary(f"unknown glossary: {named[:100]!r}", field="glossary")
 
 
 def _no_pair(glossary: Glossary, source: str, target: str) -> UnknownGlossary:

@@ -1,8 +1,8 @@
-"""Jobs in a SQLite file: what was asked, how far it is, what came out, and which callbacks are to be sent.
+"""Jobs in SQLite: requests, progress, results, and pending callbacks.
 
-An item (a text, page or document of a job) has its result kept as soon as it is there, and its text
-forgotten; at a job's end all its texts are. Of a single text the segments are kept as they come, until the
-whole is there. Runs nothing: whoever looks needs no worker.
+An item (a text, page or document of a job) is stored as soon as it is done, and its text is deleted; when the
+job ends, all its texts are. For a single text, segments are stored until the whole is there. Runs nothing:
+reading a job needs no worker.
 """
 
 import json
@@ -260,7 +260,7 @@ class JobStore:
             )
             yield from (StoredResult(*row[1:]) for row in rows)
             if not rows:
-                raise UnknownJob("the job was forgotten while its results were read")
+                raise UnknownJob("the job was deleted while its results were read")
             number = rows[-1][0]
 
     def segments(self, job: Job, after: int) -> Iterator[tuple[int, bytes]]:
@@ -452,7 +452,7 @@ def _job(row: tuple[object, ...]) -> Job:
 def _owned(db: sqlite3.Connection, job_id: str, owner: str | None) -> Job:
     row = db.execute(f"SELECT {_JOB} FROM job WHERE id = ? AND owner IS ?", (job_id, owner)).fetchone()  # noqa: S608
     if row is None:
-        raise UnknownJob(f"there is no job {job_id[:100]!r}")
+        raise UnknownJob(f"unknown job: {job_id[:100]!r}")
     return _job(row)
 
 

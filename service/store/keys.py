@@ -1,6 +1,6 @@
-"""API keys, kept in SQLite: whose they are, and what each may use. Of a key itself only its hash is kept.
+"""API keys in SQLite: owner and quotas. Only a hash of the key is stored.
 
-A key is 32 random bytes, so that a plain SHA-256 of it cannot be searched for.
+A key is 32 random bytes, so a plain SHA-256 of it cannot be searched.
 """
 
 import hashlib
@@ -109,7 +109,7 @@ class Keys:
         known = {key.id: key for key in self.all()}
         if key_id not in known:
             raise InvalidInput(
-                f"no key has the id {key_id[:100]!r}", field="ID", allowed="one that `keys list` shows"
+                f"unknown key id: {key_id[:100]!r}", field="ID", allowed="an id from `dragoman keys list`"
             )
         with self._database.transaction() as db:
             revoked = "UPDATE key SET revoked = ? WHERE id = ? AND revoked IS NULL"
@@ -122,7 +122,7 @@ class Keys:
         given = _hash(secret)
         found = [key for kept, key in self._recent() if hmac.compare_digest(kept, given)]
         if not found:
-            raise UnknownKey("the API key is not one of this service's")
+            raise UnknownKey("unknown API key")
         if found[0].revoked is not None:
             raise RevokedKey("the API key was revoked")
         return found[0]
@@ -165,7 +165,7 @@ def _checked(name: str) -> str:
     name = name.strip()
     if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
         raise InvalidInput(
-            f"{name[:100]!r} is no name for a key",
+            f"{name[:100]!r} is not a valid key name",
             field="NAME",
             allowed=f"1 to {LONGEST_NAME} characters, in one line",
         )

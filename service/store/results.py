@@ -1,6 +1,6 @@
-"""What tasks and engines gave, as jobs and batches keep it: results, and outputs under keys.
+"""Results of tasks and outputs of engines, as jobs and batches store them.
 
-An output's key is equal for equal generations of equal models.
+Equal generations of equal models have the same key.
 """
 
 import hashlib

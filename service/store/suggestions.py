@@ -1,7 +1,7 @@
-"""Better translations that people sent in: one JSON line each, for whoever looks after the service.
+"""Better translations that users suggested: one JSON line each, for the operator.
 
-The file is never turned over: an older part would have to be thrown away unread, or pile up. It has an end,
-and so has what it takes of one caller; what is over is refused, and whoever moves the file away makes room.
+The file is never rotated: old parts would be lost unread, or pile up. Its size is limited, in total and per
+caller; beyond that suggestions are refused until the operator moves the file.
 """
 
 import fcntl
@@ -57,8 +57,8 @@ class Suggestions:
                     allowed=f"at most {CALLER_BYTES} bytes",
                 )
             if stream.tell() + len(line) > MAX_BYTES:
-                log.error("%s is full: suggestions are refused until it is moved away", self._file)
-                raise InvalidInput("no more suggestions are kept: the file is full", field="s")
+                log.error("%s is full: suggestions are refused until the file is moved", self._file)
+                raise InvalidInput("suggestions are full", field="s")
             stream.write(line)
             stream.flush()
             self._bytes[caller] += len(line)

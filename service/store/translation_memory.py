@@ -1,7 +1,6 @@
-"""Translation memory: sentences and what people made of them, by pairs of languages; kept in SQLite, or TMX.
+"""Translation memory: sentences and their human translations by language pair, in SQLite or as TMX.
 
-A key has a memory of its own, and so has each address without one: nothing that one caller keeps reaches what
-another reads.
+Each key has its own memory, and so has each address without one: no caller's translations reach another.
 """
 
 import re

@@ -274,7 +274,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
 
 def test_what_is_no_parquet_is_refused(tmp_path):
     (tmp_path / "in.parquet").write_text("text")
-    with pytest.raises(InvalidInput, match="no Parquet file"):
+    with pytest.raises(InvalidInput, match="is not a Parquet file"):
         read(tmp_path / "in.parquet")
 
 

@@ -288,7 +288,7 @@ def test_a_unit_whose_actor_died_is_done_again(executor_of):
             "4 times an actor died over the same 2",
         ),
         (lambda: UnitActor(task_error(ModelUnavailable("none (on b)"))), ModelUnavailable, "none (on b)"),
-        (lambda: UnitActor(task_error(ValueError("x"))), RayFailed, "the same command goes on"),
+        (lambda: UnitActor(task_error(ValueError("x"))), RayFailed, "the same command resumes"),
         (lambda: UnitActor(begins=task_error(ModelUnavailable("none"))), ModelUnavailable, "none"),
         (lambda: UnitActor(begins=died()), RayFailed, "ActorDiedError: The actor died"),
     ],
@@ -307,7 +307,7 @@ def test_tokens_are_asked_for_and_a_run_that_says_nothing_ends(executor_of):
     actor.progress = lambda: ("name", 3, {})
     assert [running.tokens(), running.tokens()] == [3, 3]
     running._heard_at -= 31  # as if so much time had passed
-    with pytest.raises(RayFailed, match=r"nothing was heard .* the same command goes on"):
+    with pytest.raises(RayFailed, match=r"no actor has reported .* the same command resumes"):
         running.tokens()
     running.submit(UNIT)
     assert running.tokens() == 3, "the time begins anew"
@@ -318,7 +318,7 @@ def test_a_head_that_is_lost_ends_the_run(executor_of, monkeypatch):
     monkeypatch.setattr(ray_executor, "head_answers", lambda: False)
     assert running.tokens() == 1
     monkeypatch.setattr(ray_executor, "LOST_S", -1.0)
-    with pytest.raises(RayFailed, match=r"head has not answered .* the same command goes on"):
+    with pytest.raises(RayFailed, match=r"head has not answered .* the same command resumes"):
         running.tokens()
     monkeypatch.setattr(ray_executor, "head_answers", lambda: True)
 
@@ -366,7 +366,7 @@ def test_ray_that_is_not_installed_is_told(tmp_path, monkeypatch):
     [
         (["--actors", "2"], 2, "needs --engine ray"),
         (["--engine", "ray", "--ray-address", "ray://127.0.0.1:10001"], 2, "on a machine of it"),
-        (["--engine", "ray", "--ray-address", "127.0.0.1:1"], 1, "cannot be had at 127.0.0.1:1"),
+        (["--engine", "ray", "--ray-address", "127.0.0.1:1"], 1, "Ray is unavailable at 127.0.0.1:1"),
     ],
 )
 def test_addresses_and_options_that_lead_nowhere(tmp_path, monkeypatch, options, code, said):

@@ -227,7 +227,7 @@ def test_an_output_that_is_there_is_replaced_only_if_told(program, store, bucket
     assert set(program.done(out)) == {"It is new."}
     store.denied = lambda request: request == f"HEAD /{bucket}/again.jsonl"
     assert program.run(place, out) == 2
-    assert "may exist, which cannot be seen from here; --overwrite replaces it" in program.said()
+    assert "may exist (this machine cannot tell); --overwrite replaces it" in program.said()
     assert program.run(place, out, "--overwrite", "--forget") == FAILED
     assert not any("again.jsonl" in each.name for each in program.batches.rglob("*"))
 
@@ -289,16 +289,16 @@ def test_a_data_set_of_the_hub(program, data_set, tmp_path):
     assert json.loads(data_set.files["folder.jsonl"])["id"] == "press/a.txt"
     program.said()
     assert program.run(source, "hf://datasets/me/none/out.jsonl") == 2
-    assert "error: hf://datasets/me/none/out.jsonl cannot be written: it is not there" in program.said()
+    assert "error: hf://datasets/me/none/out.jsonl cannot be written: it does not exist" in program.said()
     assert program.run(source, "hf://datasets/me/set") == 2
-    assert "hf://datasets/me/set is no file of a repository" in program.said()
+    assert "hf://datasets/me/set is not a file in a repository" in program.said()
 
 
 ERRORS = [
-    ("s3://no-such-bucket/in.jsonl", "out.jsonl", 2, "cannot be read: there is no such bucket"),
-    ("s3://{bucket}/none.jsonl", "out.jsonl", 2, "cannot be read: it is not there"),
+    ("s3://no-such-bucket/in.jsonl", "out.jsonl", 2, "cannot be read: the bucket does not exist"),
+    ("s3://{bucket}/none.jsonl", "out.jsonl", 2, "cannot be read: it does not exist"),
     ("s3://{bucket}/denied.jsonl", "out.jsonl", 1, "cannot be read: access is denied (403)"),
-    ("in.jsonl", "s3://no-such-bucket/o.jsonl", 2, "cannot be written: there is no such bucket"),
+    ("in.jsonl", "s3://no-such-bucket/o.jsonl", 2, "cannot be written: the bucket does not exist"),
     ("in.jsonl", "s3://{bucket}/o.csv", 2, "OUT is JSON Lines or Parquet: call it o.jsonl"),
     ("in.jsonl", "s3://{bucket}", 2, "s3://{bucket} does not name a file"),
     ("in.jsonl", "s3://{bucket}/folder/", 2, "s3://{bucket}/folder/ does not name a file"),
@@ -311,8 +311,8 @@ ERRORS = [
     ),
     ("az://x/in.jsonl", "o.jsonl", 2, "az://x/in.jsonl cannot be used here; it may be a file, or at s3://"),
     ("s3://{bucket}/i.jsonl", "s3://{bucket}/i.jsonl", 2, "i.jsonl is named twice"),
-    ("http://{web}/none.jsonl?sig=1", "out.jsonl", 2, "none.jsonl?... cannot be read: it is not there"),
-    ("http://127.0.0.1:9/in.jsonl", "out.jsonl", 1, "cannot be read: the other side cannot be reached"),
+    ("http://{web}/none.jsonl?sig=1", "out.jsonl", 2, "none.jsonl?... cannot be read: it does not exist"),
+    ("http://127.0.0.1:9/in.jsonl", "out.jsonl", 1, "cannot be read: the server cannot be reached"),
 ]
 
 

@@ -77,10 +77,10 @@ def test_documents_are_read_by_their_suffix(report: Path, tmp_path: Path) -> Non
 
 
 def test_a_file_that_is_no_document_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "a.docx").write_text("no ZIP file")
+    (tmp_path / "a.docx").write_text("not a ZIP file")
     done = dragoman("summarize", tmp_path / "a.docx")
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
-    assert "no Word document" in done.stderr
+    assert "not a valid Word document" in done.stderr
 
 
 # ------------------------------------------------------------------ where it goes
@@ -203,7 +203,7 @@ def test_an_address_is_a_file_by_its_type(site: str, path: str, name: str, text:
 @pytest.mark.parametrize(
     ("path", "error", "said"),
     [
-        ("/loop", InvalidInput, "leads on more than 5 times"),
+        ("/loop", InvalidInput, "redirects more than 5 times"),
         ("/cut", DragomanError, "broke off"),
         ("/big", InvalidInput, "more than"),
         ("/a.png", InvalidInput, "image/png"),
@@ -246,7 +246,7 @@ def test_an_address_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Drip) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        with pytest.raises(DragomanError, match="did not come whole"):
+        with pytest.raises(DragomanError, match="was not downloaded within"):
             inputs.fetch(f"http://127.0.0.1:{server.server_address[1]}/", private=True)
         server.shutdown()
         thread.join()

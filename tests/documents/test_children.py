@@ -117,7 +117,7 @@ def test_a_child_nobody_waits_for_is_ended(tmp_path: Path) -> None:
 
 
 def test_a_child_that_dies_refuses_its_input() -> None:
-    with pytest.raises(InvalidInput, match="its reader ended"):
+    with pytest.raises(InvalidInput, match="its parser crashed"):
         CHILDREN.run(die, field="file", timeout_s=LONG_S)
 
 

@@ -306,7 +306,7 @@ def _bomb() -> bytes:
     ("name", "data", "said"),
     [
         ("a.xyz", b"x", ".xyz"),
-        ("noname", b"x", "without a suffix"),
+        ("noname", b"x", "no suffix"),
         ("a.txt", b" \n", "empty"),
         ("a.docx", b"PK nonsense", "ZIP"),
         ("a.docx", _bomb(), "unpacks to"),

@@ -78,12 +78,12 @@ LOCKED = "<encryption><EncryptedData><CipherReference URI='OEBPS/{}'/></Encrypte
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"nonsense", "no ZIP file"),
-        (book(**{"META-INF/container.xml": "<container/>"}), "no EPUB book"),
-        (book(**{"META-INF/container.xml": "nonsense"}), "no XML"),
+        (b"nonsense", "not a ZIP file"),
+        (book(**{"META-INF/container.xml": "<container/>"}), "not a valid EPUB book"),
+        (book(**{"META-INF/container.xml": "nonsense"}), "is not XML"),
         (book(**{"OEBPS/content.opf": "<package/>"}), "no text"),
         (book(**{"META-INF/encryption.xml": LOCKED.format("text/one%201.xhtml")}), "locked"),
-        (book(**{"OEBPS/content.opf": '<!DOCTYPE a [<!ENTITY b "bb">]><a>&b;</a>'}), "no XML"),
+        (book(**{"OEBPS/content.opf": '<!DOCTYPE a [<!ENTITY b "bb">]><a>&b;</a>'}), "is not XML"),
     ],
 )
 def test_what_cannot_be_read_is_told(data: bytes, said: str) -> None:

@@ -136,7 +136,7 @@ BOMB = '<!DOCTYPE a [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><xliff>&b;</xliff>'
     ("name", "data", "said"),
     [
         ("a.po", "nothing", "no messages"),
-        ("a.xliff", "nothing", "no XLIFF"),
+        ("a.xliff", "nothing", "not XLIFF"),
         ("a.xliff", "<xliff/>", "no units"),
         ("a.xliff", BOMB, "entities"),
     ],

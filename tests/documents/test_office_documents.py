@@ -258,7 +258,7 @@ SUFFIXES = (".docx", ".pptx", ".xlsx", ".odt", ".odp")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize(
     ("data", "said"),
-    [(b"nonsense", "no ZIP file"), (b"\xd0\xcf\x11\xe0" + bytes(600), "locked with a password")],
+    [(b"nonsense", "not a ZIP file"), (b"\xd0\xcf\x11\xe0" + bytes(600), "locked with a password")],
 )
 def test_what_is_broken_is_told(suffix: str, data: bytes, said: str) -> None:
     with pytest.raises(InvalidInput, match=said) as wrong:

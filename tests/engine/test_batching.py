@@ -326,12 +326,12 @@ def test_memory_is_given_back_once_after_each_rest_and_never_beside_a_batch(
 ) -> None:
     given, running = threading.Semaphore(0), list[int]()
 
-    def give_back() -> None:
+    def trim_memory() -> None:
         running.append(engine.stats().running)
         given.release()
 
     monkeypatch.setattr(batching, "REST_S", 0.02)
-    monkeypatch.setattr(batching, "give_back", give_back)
+    monkeypatch.setattr(batching, "trim_memory", trim_memory)
     backend = TwoAtATime()
     engine = BatchingEngine(backend, max_batch_size=4)
     assert not given.acquire(timeout=0.1)  # nothing has run yet

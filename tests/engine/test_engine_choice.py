@@ -19,7 +19,7 @@ from models.engine import ct2, gpu, trial
 from models.engine.batching import BatchingEngine
 from models.engine.ct2 import Ct2Backend
 from models.engine.generate import GenerateBackend
-from models.engine.gpu import Card, Verdicts, parameters_in, subject
+from models.engine.gpu import Gpu, Verdicts, parameters_in, subject
 from models.engine.native import NativeEngine
 from models.engine.native.limits import beam_widths
 from models.engine.protocol import Decoding, Engine, Generation, Output
@@ -31,14 +31,14 @@ from service.cli.main import cli
 from service.cli.session import Session
 
 GB = 1 << 30
-H100 = Card("H100", (9, 0), 80 * GB)
-T4 = Card("T4", (7, 5), 15 * GB)
-P100 = Card("P100", (6, 0), 16 * GB)
-FULL = Card("H100", (9, 0), GB // 2)
+H100 = Gpu("H100", (9, 0), 80 * GB)
+T4 = Gpu("T4", (7, 5), 15 * GB)
+P100 = Gpu("P100", (6, 0), 16 * GB)
+FULL = Gpu("H100", (9, 0), GB // 2)
 
 
 def maker_for(
-    card: Card, tiny_hub: TinyHub, monkeypatch: pytest.MonkeyPatch, device: Device = "auto"
+    card: Gpu, tiny_hub: TinyHub, monkeypatch: pytest.MonkeyPatch, device: Device = "auto"
 ) -> EngineMaker:
     monkeypatch.setattr("models.engine_choice.look", lambda: card)
     return EngineMaker(tiny_hub.store, device=device, threads=1)
@@ -55,7 +55,7 @@ def maker_for(
     ],
 )
 def test_a_model_runs_where_it_can(
-    card: Card, family: str, device: str, why: str, tiny_hub: TinyHub, monkeypatch: pytest.MonkeyPatch
+    card: Gpu, family: str, device: str, why: str, tiny_hub: TinyHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, told = maker_for(card, tiny_hub, monkeypatch).device_for(tiny_hub.entry(family))
     assert found == device
@@ -64,7 +64,7 @@ def test_a_model_runs_where_it_can(
 
 @pytest.mark.parametrize("card", [P100, FULL])
 def test_on_a_card_that_cannot_int8_runs_on_the_cpu_and_that_is_told(
-    card: Card, tiny_hub: TinyHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    card: Gpu, tiny_hub: TinyHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     maker = maker_for(card, tiny_hub, monkeypatch)
     with caplog.at_level(logging.WARNING):
@@ -92,7 +92,7 @@ def test_who_asks_for_the_gpu_gets_it(tiny_hub: TinyHub, monkeypatch: pytest.Mon
         (P100, True, None),
     ],
 )
-def test_numbers(card: Card, float16: bool, dtype: str | None) -> None:
+def test_numbers(card: Gpu, float16: bool, dtype: str | None) -> None:
     assert card.dtype(float16=float16) == dtype
 
 
@@ -205,7 +205,7 @@ Make = Callable[..., tuple[EngineMaker, OnTheCpu]]
 @pytest.fixture
 def maker(tiny_hub: TinyHub, cuda: CudaModule, monkeypatch: pytest.MonkeyPatch) -> Make:
     """An engine maker that believes in a GPU, and its store."""
-    monkeypatch.setattr(EngineMaker, "_card", lambda _: H100)
+    monkeypatch.setattr(EngineMaker, "_gpu", lambda _: H100)
     monkeypatch.setattr(EngineMaker, "_has_kernels", lambda _: True)
     store: Any = OnTheCpu(tiny_hub.store)
     return lambda choice: (EngineMaker(store, choice=choice, trial_limit_s=60), store)
@@ -257,7 +257,7 @@ def test_on_a_gpu_ctranslate2_runs_decoder_only_models_in_16_bits(
 def test_a_card_without_bfloat16_has_ctranslate2_compute_in_float16(
     maker: Make, tiny_hub: TinyHub, cuda: CudaModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(EngineMaker, "_card", lambda _: T4)
+    monkeypatch.setattr(EngineMaker, "_gpu", lambda _: T4)
     engine = maker("ct2")[0].make(m2m100(tiny_hub))
     [(loaded, options)] = cuda.loaded
     assert (loaded, options["device"], options["compute_type"]) == ("Translator", "cuda", "float16")
@@ -276,7 +276,7 @@ def test_where_the_trial_fails_ctranslate2_is_used(
     assert "tiny/m2m100: the native engine cannot be used here" in caplog.text
     assert "the trial failed" in caplog.text
     assert engines.fallbacks == [
-        "tiny/m2m100: the native engine cannot be used here, another one takes its place"
+        "tiny/m2m100: the native engine cannot be used here, falling back to another engine"
     ]
     assert write(engine).token_ids
 
@@ -341,7 +341,7 @@ def test_generate_runs_what_ctranslate2_cannot_on_a_gpu(
     why = lack(cuda, store)
     engine = engines.make(tiny_hub.entry("completion"))
     assert isinstance(backend_of(engine), GenerateBackend)
-    assert engines.fallbacks == ["tiny/completion: transformers' generate takes CTranslate2's place"]
+    assert engines.fallbacks == ["tiny/completion: falling back to transformers' generate"]
     assert why in caplog.text
     assert write(engine).token_ids
     assert store.loads == 1
@@ -397,7 +397,7 @@ def trials(tiny_hub: TinyHub, kept: Verdicts, cuda: CudaModule, monkeypatch: pyt
                 raise EngineFailed(failure)
 
         monkeypatch.setattr(trial, "try_out", try_out)
-        monkeypatch.setattr(EngineMaker, "_card", lambda _: Card(card, (9, 0), 80 << 30))
+        monkeypatch.setattr(EngineMaker, "_gpu", lambda _: Gpu(card, (9, 0), 80 << 30))
         store: Any = OnTheCpu(tiny_hub.store)
         store.revision = lambda _: revision
         engine = EngineMaker(store, verdicts=kept).make(m2m100(tiny_hub))

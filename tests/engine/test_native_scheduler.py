@@ -44,7 +44,7 @@ def test_places_are_never_shared():
     assert slots.take(4) is None  # a slot is free, but one row only
     assert slots.take(1) is not None
     assert slots.take(1) is None
-    slots.give_back(places[0])
+    slots.release(places[0])
     assert (slots.used, slots.free_rows) == (2, 4)
 
 

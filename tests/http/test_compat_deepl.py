@@ -122,7 +122,7 @@ def test_errors_are_the_clients_own(client: deepl.DeepLClient) -> None:
         client.translate_text(ENGLISH, target_lang="XX")
     with pytest.raises(deepl.DeepLException, match="formality 'less' is not supported"):
         client.translate_text(ENGLISH, target_lang="FR", formality="less")
-    with pytest.raises(deepl.DeepLException, match="there is no glossary 'nothing'"):
+    with pytest.raises(deepl.DeepLException, match="unknown glossary: 'nothing'"):
         client.translate_text(ENGLISH, source_lang="EN", target_lang="FR", glossary="nothing")
     with pytest.raises(deepl.DeepLException, match="style_id is not supported"):
         client.translate_text(ENGLISH, target_lang="FR", style_rule="mine")

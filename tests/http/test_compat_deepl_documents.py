@@ -87,8 +87,8 @@ def test_a_failure_is_told_in_the_status(client: deepl.DeepLClient) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"filename": "a.exe"}, "files like .exe cannot be read"),
-        ({"filename": "a.docx"}, "no ZIP file"),
+        ({"filename": "a.exe"}, "unsupported file type: .exe"),
+        ({"filename": "a.docx"}, "not a ZIP file"),
         ({"filename": "a.pdf"}, "a document like .pdf comes back as .txt"),
         ({"output_format": "pdf"}, "a document like .txt comes back as .txt"),
         ({"formality": "less"}, "formality 'less' is not supported"),

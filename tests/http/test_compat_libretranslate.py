@@ -14,7 +14,7 @@ from deep_translator.exceptions import ServerException
 from libretranslatepy import LibreTranslateAPI
 
 from models.errors import Overloaded
-from service.http.compat.libretranslate import KeptFiles
+from service.http.compat.libretranslate import StoredFiles
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -259,7 +259,7 @@ def test_a_file_that_cannot_be_read_is_refused(server: CompatServer, name: str, 
 
 def test_files_are_kept_for_a_while_and_not_without_end() -> None:
     caller = "somebody"
-    files = KeptFiles(lambda: caller, max_bytes=10)
+    files = StoredFiles(lambda: caller, max_bytes=10)
     key = files.put("a.txt", b"12345678", "text/plain")
     kept = files.get(key)
     assert kept is not None
@@ -274,7 +274,7 @@ def test_files_are_kept_for_a_while_and_not_without_end() -> None:
     caller = "somebody else"
     files.put("b.txt", b"123", "text/plain")
     assert files.get(newer) is not None
-    short = KeptFiles(ttl_s=0.05)
+    short = StoredFiles(ttl_s=0.05)
     key = short.put("a.txt", b"1", "text/plain")
     time.sleep(0.1)
     assert short.get(key) is None

@@ -141,7 +141,7 @@ def test_not_ready_while_models_load() -> None:
     client = create_app(runtime, readiness=readiness).test_client()
     readiness.start()
     for response in (client.post("/v1/translate", json={"text": "a", "target": "fr"}), client.get("/readyz")):
-        assert check_problem(response, 503, "not-ready")["reasons"] == ["the models are being loaded"]
+        assert check_problem(response, 503, "not-ready")["reasons"] == ["the models are loading"]
         assert int(response.headers["Retry-After"]) >= 1
     runtime.loading.set()
     readiness.join(5)

@@ -187,7 +187,7 @@ def test_each_text_takes_the_terms_of_its_own_language(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"glossary": "nothing"}, "there is no glossary 'nothing'"),
+        ({"glossary": "nothing"}, "unknown glossary: 'nothing'"),
         ({"target": "de"}, "nothing for en to de"),
         ({"target": "de", "source": "auto"}, "nothing for auto to de"),
     ],

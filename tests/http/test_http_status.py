@@ -51,7 +51,7 @@ def test_not_ready_says_why(client: FlaskClient, runtime: FakeRuntime) -> None:
     ("error", "shown"),
     [
         (ModelUnavailable("m: the file is damaged"), "loading failed: m: the file is damaged"),
-        (RuntimeError("a secret"), "loading failed with an unexpected error; the log has it"),
+        (RuntimeError("a secret"), "loading failed with an unexpected error; see the log"),
     ],
 )
 def test_failed_loading_is_logged_and_shown(

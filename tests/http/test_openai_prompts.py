@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from models.errors import InvalidInput
 from models.languages import Languages
-from service.http.compat.openai_prompts import SYSTEM_CHARACTERS, PromptReader, Wish
+from service.http.compat.openai_prompts import SYSTEM_CHARACTERS, PromptReader, PromptTask
 
 READER = PromptReader(Languages.load())
-NOTHING = Wish()
+NOTHING = PromptTask()
 
 IMMERSIVE = """You are a professional Simplified Chinese native translator who needs to fluently translate text into Simplified Chinese.
 
@@ -66,8 +66,8 @@ FRESHRSS_USER = (
 TEXT = "You are late.\n\nTranslate that to Latin: the summary said so."
 
 
-def translation(target: str | None, source: str | None = None) -> Wish:
-    return Wish("translate", source, target)
+def translation(target: str | None, source: str | None = None) -> PromptTask:
+    return PromptTask("translate", source, target)
 
 
 @pytest.mark.parametrize(
@@ -99,19 +99,19 @@ def translation(target: str | None, source: str | None = None) -> Wish:
             "Translate the following text from Deutsch (Förmlich: Sie) to Español: \n\n", "", translation("es", "de"), id="Nextcloud",
         ),
         pytest.param([], "Translate the following text to français: \n\n", "", translation("fr"), id="Nextcloud, detecting"),
-        pytest.param([], NEXTCLOUD, NEXTCLOUD_END, Wish("summarize"), id="Nextcloud, a summary"),
-        pytest.param([FRESHRSS], FRESHRSS_USER, "", Wish("summarize", max_sentences=3), id="FreshRSS"),
+        pytest.param([], NEXTCLOUD, NEXTCLOUD_END, PromptTask("summarize"), id="Nextcloud, a summary"),
+        pytest.param([FRESHRSS], FRESHRSS_USER, "", PromptTask("summarize", max_sentences=3), id="FreshRSS"),
         pytest.param(
             ["Please summarize the article in Chinese, in bullet points."], "Title: T\nAuthor: A\n\nContent: ", "",
-            Wish("summarize", target="zh", format="bullets"), id="FreshRSS ArticleSummary",
+            PromptTask("summarize", target="zh", format="bullets"), id="FreshRSS ArticleSummary",
         ),
         pytest.param(
             ["You are a professional news summarizer. Create a concise, informative summary of the article in 2-3 sentences."],
-            "Please summarize this article:\n\n", "", Wish("summarize", max_sentences=3), id="a news reader",
+            "Please summarize this article:\n\n", "", PromptTask("summarize", max_sentences=3), id="a news reader",
         ),
     ],
 )  # fmt: skip
-def test_prompts_of_other_software(system: list[str], before: str, after: str, wish: Wish) -> None:
+def test_prompts_of_other_software(system: list[str], before: str, after: str, wish: PromptTask) -> None:
     found, text = READER.read(system, before + TEXT + after, NOTHING)
     assert (found, text) == (wish, TEXT)
 
@@ -139,9 +139,9 @@ def test_every_form_of_a_users_message_is_matched_whole() -> None:
         ("You are a translator. Please translate to zh-TW, and keep names.", translation("zh-Hant")),
         ("# Task\n- Translate German into **Brazilian Portuguese**\n- Be short.", translation("pt", "de")),
         ("You do not abridge, censor or summarize any part of it. Translate all of it into pt-BR.", translation("pt")),
-        ("Summarize.", Wish("summarize")),
-        ("You are helpful. Summarize the article in German.", Wish("summarize", target="de")),
-        ("Summarize the article in bullet points.", Wish("summarize", format="bullets")),
+        ("Summarize.", PromptTask("summarize")),
+        ("You are helpful. Summarize the article in German.", PromptTask("summarize", target="de")),
+        ("Summarize the article in bullet points.", PromptTask("summarize", format="bullets")),
         ("You are a helpful assistant.", NOTHING),
         ("Translate between {{English}} and {{Korean}}.", NOTHING),
         ("If the text is Chinese, translate it to English, otherwise translate it to Chinese.", NOTHING),
@@ -150,7 +150,7 @@ def test_every_form_of_a_users_message_is_matched_whole() -> None:
         ("Translate the text to the best of your ability.", NOTHING),
     ],
 )  # fmt: skip
-def test_a_system_message_says_the_task_in_a_plain_sentence(system: str, wish: Wish) -> None:
+def test_a_system_message_says_the_task_in_a_plain_sentence(system: str, wish: PromptTask) -> None:
     assert READER.read([system], TEXT, NOTHING) == (wish, TEXT)
 
 
@@ -168,20 +168,20 @@ def test_a_system_message_says_the_task_in_a_plain_sentence(system: str, wish: W
         TEXT,
     ],
 )
-@pytest.mark.parametrize("wish", [NOTHING, translation("fr"), Wish("summarize")])
-def test_a_message_that_is_no_known_prompt_is_all_text(user: str, wish: Wish) -> None:
+@pytest.mark.parametrize("wish", [NOTHING, translation("fr"), PromptTask("summarize")])
+def test_a_message_that_is_no_known_prompt_is_all_text(user: str, wish: PromptTask) -> None:
     assert READER.read([], user, wish) == (wish, user)
 
 
 def test_a_prompt_for_another_task_than_the_named_one_is_text() -> None:
     user = "Translate to French:\n\nHello"
-    assert READER.read([], user, Wish("summarize")) == (Wish("summarize"), user)
+    assert READER.read([], user, PromptTask("summarize")) == (PromptTask("summarize"), user)
 
 
 def test_the_models_name_goes_before_what_a_prompt_leaves_open() -> None:
-    named = Wish("summarize", length="long", target="de")
+    named = PromptTask("summarize", length="long", target="de")
     wish, text = READER.read([], FRESHRSS_USER + TEXT, named)
-    assert (wish, text) == (Wish("summarize", None, "de", "long", None, 3), TEXT)
+    assert (wish, text) == (PromptTask("summarize", None, "de", "long", None, 3), TEXT)
 
 
 def test_two_languages_are_one_too_many() -> None:

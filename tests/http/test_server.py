@@ -205,7 +205,7 @@ def test_a_wrong_configuration_ends_it_with_a_word(tmp_path: Path, workers: int)
     server = ServerProcess(tmp_path, builds=False, workers=workers)
     try:
         assert server.process.wait(20) == CANNOT_START
-        assert "dragoman cannot start: the catalog own.toml is not TOML" in server.log
+        assert "dragoman could not start: the catalog own.toml is not TOML" in server.log
         assert "Traceback" not in server.log
     finally:
         server.kill()

@@ -126,7 +126,7 @@ def test_what_is_refused_for_now_is_tried_again_by_itself(page: Page) -> None:
 
     def refuse_once(route) -> None:  # type: ignore[no-untyped-def]
         if next(refusals, None):
-            body = '{"type": "/problems/overloaded", "detail": "all 1 places are taken", "status": 429}'
+            body = '{"type": "/problems/overloaded", "detail": "the server is busy", "status": 429}'
             route.fulfill(status=429, headers={"Retry-After": "1"}, body=body)
         else:
             route.continue_()

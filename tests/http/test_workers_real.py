@@ -17,7 +17,7 @@ from conftest import TinyHub
 from hub import Hub
 from worker_servers import KNOWN, PAIR, TEXT, TinyWorkers, until
 
-from service.shared import SharedBoard, SharedState
+from service.shared import SharedLoadProgress, SharedState
 
 FAR, OTHER = "tiny/far", "tiny/other"
 STAGES = ("loading", "downloading 41%", "ready")
@@ -146,7 +146,7 @@ def test_a_memory_counts_for_the_other_at_once(server: TinyWorkers, clients: lis
 
 def test_the_farthest_stage_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shared = SharedState(tmp_path)
-    boards = [SharedBoard(shared) for _ in range(2)]
+    boards = [SharedLoadProgress(shared) for _ in range(2)]
 
     def tell(worker: int, stage: str) -> None:
         monkeypatch.setattr(os, "getpid", lambda: 100 + worker)

@@ -133,7 +133,9 @@ def test_a_request_is_answered_at_once_and_later_by_the_pairs_own_model(
         threading.Event().wait(0.02)
     meanwhile = _translated(runtime)
     assert meanwhile.json["model"] == BUNDLED
-    assert any(f"on its way: {PAIR} (downloading " in note for note in meanwhile.json["notes"])
+    assert any(
+        f"downloading a better model: {PAIR} (downloading " in note for note in meanwhile.json["notes"]
+    )
     client = create_app(runtime).test_client()
     ready = client.get("/readyz")
     assert ready.status_code == 200 and ready.json["loading"][PAIR].startswith("downloading ")
@@ -258,7 +260,7 @@ def test_without_room_nothing_is_fetched_and_it_is_said(
     _translated(runtime)
     assert failed.times.acquire(timeout=60)
     (note,) = [note for note in _translated(runtime).json["notes"] if "better" in note]
-    assert "is not here yet, and is tried again: " in note and f"{PAIR} takes " in note
+    assert "could not be fetched and will be retried: " in note and f"{PAIR} takes " in note
     assert _downloads(hub) == []
 
 
@@ -286,7 +288,7 @@ def test_what_breaks_is_tried_again_and_disturbs_nobody(hub: Hub, open_runtime: 
         assert failed.times.acquire(timeout=60)
     answer = _translated(runtime)
     assert (answer.status_code, answer.json["model"]) == (200, BUNDLED)
-    assert any("is not here yet, and is tried again: " in note for note in answer.json["notes"])
+    assert any("could not be fetched and will be retried: " in note for note in answer.json["notes"])
     assert create_app(runtime).test_client().get("/readyz").status_code == 200
     hub.status, hub.breaks = None, [BLOCK]
     _wait(runtime, _is_loaded(runtime, PAIR))
@@ -432,7 +434,7 @@ def test_one_worker_fetches_and_all_take_it(hub: Hub, catalog: Path, tmp_path: P
         until(lambda: server.loading(1, PAIR).startswith("downloading "))
         other = translated(1)
         assert other["model"] == BUNDLED
-        assert any(f"on its way: {PAIR} (downloading " in note for note in other["notes"])
+        assert any(f"downloading a better model: {PAIR} (downloading " in note for note in other["notes"])
         assert server.state(1, PAIR).startswith("downloading ")
         hub.go_on.set()
         for worker in (0, 1):

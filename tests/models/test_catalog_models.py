@@ -30,11 +30,11 @@ from transformers import (
 
 from models.catalog import Catalog, ModelEntry
 from models.codec import Purpose
-from models.convert import NotConvertible, require_convertible
+from models.convert import require_convertible
 from models.engine.protocol import Generation
 from models.engine_choice import EngineMaker
 from models.entailment import JUDGES, QuestionEntailment, SupportEntailment
-from models.errors import ModelUnavailable, UnsupportedLanguage
+from models.errors import ModelUnavailable, NotConvertible, UnsupportedLanguage
 from models.languages import Languages
 from models.loaded import EntailmentModel, TextModel
 from models.pool import ModelPool

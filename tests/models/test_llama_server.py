@@ -274,10 +274,10 @@ def test_a_missing_package_is_told_with_the_command_that_installs_it(
 def test_files_that_are_no_models_are_told_with_the_reason(file: Path, store: Store, tmp_path: Path) -> None:
     page = tmp_path / "page.gguf"
     page.write_text("<html>" * 100)
-    assert "page.gguf is no GGUF file" in _refused(store, page)
+    assert "page.gguf is not a GGUF file" in _refused(store, page)
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    assert "cut.gguf is not whole" in _refused(store, cut)
+    assert "cut.gguf is incomplete" in _refused(store, cut)
     assert "there is no such file" in _refused(store, tmp_path / "none.gguf")
     base = _write(tmp_path / "base.gguf", template=None)
     assert "its file has no chat template" in _refused(store, base)

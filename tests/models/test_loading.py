@@ -129,7 +129,7 @@ def test_a_conversion_that_was_changed_is_told_and_made_anew(
     assert (store.check(entry) == []) == (damage == "record")
     assert (store.ct2_folder(entry) / "model.bin").read_bytes() == sound
     assert store.check(entry) == []
-    assert ("made anew, since model.bin" in caplog.text) == (damage != "record")
+    assert ("rebuilding, because model.bin" in caplog.text) == (damage != "record")
 
 
 def test_a_fetched_file_that_was_changed_is_told(tiny_hub: TinyHub, tmp_path: Path) -> None:

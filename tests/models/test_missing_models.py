@@ -131,7 +131,7 @@ def test_a_name_nearly_right_is_put_right(serve: Serve) -> None:
 def test_a_list_of_models_that_leaves_one_out_is_told_by_its_setting(serve: Serve) -> None:
     client, _ = serve(allow_models=["dragoman/extractive"])
     refused = client.post("/v1/translate", json={**TEXT, "model": BETTER}).json["detail"]
-    assert refused == f"{BETTER} may not be used here: DRAGOMAN_ALLOW_MODELS has to name it"
+    assert refused == f"{BETTER} is not allowed on this server: DRAGOMAN_ALLOW_MODELS has to name it"
 
 
 def test_a_pattern_is_got_by_its_pair(

@@ -18,7 +18,7 @@ from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.loaded import TextModel
 from models.pool import ModelPool
-from models.store import Made
+from models.store import PreparedFolder
 
 
 def _pool(tiny_hub: TinyHub, languages: Languages, *kinds: str, max_loaded: int = 4) -> ModelPool:
@@ -70,7 +70,7 @@ def test_a_failure_is_told_and_tried_again(
     with pytest.raises(ModelUnavailable, match="tiny/mt5"):
         pool.load("tiny/mt5")
     [reason] = pool.unready(["tiny/mt5"])
-    assert reason == "tiny/mt5 could not be loaded: its folder holds no config.json"
+    assert reason == "tiny/mt5 could not be loaded: its folder has no config.json"
     assert str(folder) in caplog.text, "who keeps the server reads where"
     (folder / "config.away").rename(folder / "config.json")
     pool.load("tiny/mt5")
@@ -84,7 +84,7 @@ def test_a_broken_conversion_is_no_bug_of_the_callers(
     pool = _pool(tiny_hub, languages, "pegasus")
     model = tiny_hub.store.ct2_folder(pool.catalog.get("tiny/pegasus")) / "model.bin"
     whole = model.read_bytes()
-    monkeypatch.setattr(Made, "_compare", lambda *_, **__: ([], False))  # or it would be made anew
+    monkeypatch.setattr(PreparedFolder, "_compare", lambda *_, **__: ([], False))  # or it would be made anew
     model.write_bytes(whole[:1000])
     with pytest.raises(ModelUnavailable, match="cannot be loaded here") as wrong:
         pool.load("tiny/pegasus")

@@ -14,7 +14,7 @@ from conftest import TinyHub
 
 from models.catalog import Catalog
 from models.errors import ModelUnavailable
-from models.hf_import import apart
+from models.hf_import import in_subprocess
 from models.languages import Languages
 from models.store import Store, module_folder
 from models.summarize.encoder import ConvertedEncoder, SentenceEncoder, encoder_of
@@ -96,19 +96,19 @@ def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_torch")
 def test_work_apart_is_done_by_another_process() -> None:
-    assert apart(os.getpid) != os.getpid()
-    assert apart(os.write, 1, b"not among the answers") == 21
+    assert in_subprocess(os.getpid) != os.getpid()
+    assert in_subprocess(os.write, 1, b"not among the answers") == 21
 
 
 @pytest.mark.usefixtures("no_torch")
 def test_errors_of_work_apart_are_raised_here() -> None:
     with pytest.raises(ModelUnavailable, match="nowhere with the bundled weights is not installed"):
-        apart(module_folder, "nowhere")
+        in_subprocess(module_folder, "nowhere")
     with pytest.raises(FileNotFoundError):
-        apart(os.listdir, "/nowhere")
+        in_subprocess(os.listdir, "/nowhere")
     with pytest.raises(ModelUnavailable, match=r"ended \(3\)"):
-        apart(os._exit, 3)
+        in_subprocess(os._exit, 3)
 
 
 def test_with_torch_there_is_no_other_process() -> None:
-    assert apart(os.getpid) == os.getpid()
+    assert in_subprocess(os.getpid) == os.getpid()

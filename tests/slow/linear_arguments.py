@@ -50,7 +50,7 @@ from service import answers, options
 from service.answers import SpanPart, TranslationFlag
 from service.documents.formats import Document
 from service.documents.plain import PlainDocument
-from service.http.compat.openai_prompts import Form, LanguageNames, PromptReader, Wish
+from service.http.compat.openai_prompts import Form, LanguageNames, PromptReader, PromptTask
 from service.settings import Settings
 
 
@@ -215,7 +215,7 @@ BY_TYPE: dict[Any, Callable[[Fed], Any]] = {
     Languages: lambda _: _LANGUAGES,
     LanguageNames: lambda _: _NAMES,
     PromptReader: lambda _: _PROMPTS,
-    Form: lambda _: Form("{any} {source}, {any} {target}:\n{text}.", Wish("translate")),
+    Form: lambda _: Form("{any} {source}, {any} {target}:\n{text}.", PromptTask("translate")),
     ValidationError: invalid_of,
     InvalidInput: lambda fed: InvalidInput(fed.text, field=fed.text),
 }

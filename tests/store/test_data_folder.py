@@ -122,7 +122,7 @@ def test_full_suggestions_are_refused_and_the_log_says_so(
     monkeypatch.setattr(suggestions, "MAX_BYTES", 1000)
     kept = Suggestions(tmp_path / "suggestions.jsonl")
     caplog.set_level(logging.ERROR)
-    with pytest.raises(InvalidInput, match="the file is full"):
+    with pytest.raises(InvalidInput, match="suggestions are full"):
         for i in range(10):
             _suggest(kept, f"address-{i}")
     assert "moved away" in caplog.text

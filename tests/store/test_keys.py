@@ -78,7 +78,7 @@ def test_a_revoked_key_is_told_apart(keys: Keys) -> None:
     with pytest.raises(RevokedKey):
         keys.find(secret)
     assert keys.any() and keys.all() == [first]
-    with pytest.raises(InvalidInput, match="no key has the id 'x'"):
+    with pytest.raises(InvalidInput, match="unknown key id: 'x'"):
         keys.revoke("x")
 
 

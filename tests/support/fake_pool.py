@@ -19,7 +19,7 @@ from models.engine.protocol import Decoding, EngineStats, Generation, Output
 from models.errors import EngineFailed
 from models.hub import RepositoryNotFound
 from models.languages import Languages
-from models.load_progress import Board
+from models.load_progress import LoadProgress
 from models.loaded import TextModel
 from models.pool import ModelPool
 from models.store import Store
@@ -135,7 +135,7 @@ class FakePool:
         pairs: Sequence[str] = (),
         **changes: Any,
     ):
-        self.board = Board()
+        self.load_progress = LoadProgress()
         self.catalog = Catalog([replace_entry(e, changes) for e in Catalog.load(languages).entries])
         self.store = FakeStore(pairs)
         self.engine = FakeEngine(change)

@@ -51,7 +51,7 @@ from service.store.translation_memory import TranslationMemory
 
 ERRORS: dict[str, Callable[[], Exception]] = {
     "!bug": lambda: RuntimeError("a secret of the implementation"),
-    "!late": lambda: DeadlineExceeded("the request ran past its time and was cancelled"),
+    "!late": lambda: DeadlineExceeded("the request passed its deadline and was cancelled"),
     "!full": lambda: Overloaded("the queue is full", retry_after_s=2.5),
     "!engine": lambda: EngineFailed("the model failed on this text"),
     "!gone": lambda: EngineGone("the models' process ended", retry_after_s=0.01),

@@ -62,7 +62,7 @@ class ObjectStore:
         self._backend.put_object(bucket, key, data)
 
     def get(self, bucket, key):
-        """The object's bytes; None if it is not there."""
+        """The object's bytes; None if it does not exist."""
         found = self._backend.get_object(bucket, key)
         return None if found is None else found.value
 

@@ -79,7 +79,7 @@ class CipherEngine:
             if not future.set_running_or_notify_cancel():
                 continue
             if generation.deadline is not None and time.monotonic() > generation.deadline:
-                future.set_exception(DeadlineExceeded("the request ran past its time and was cancelled"))
+                future.set_exception(DeadlineExceeded("the request passed its deadline and was cancelled"))
                 continue
             text = cipher("".join(map(chr, generation.source_ids[1:-1])))
             ids = tuple(map(ord, text))[: generation.decoding.max_new_tokens]
@@ -193,17 +193,17 @@ def main() -> None:
 
     settings = Settings()
     shared = shared_state(settings)
-    keeper = None
+    supervisor = None
     if shared.folder is not None:
         command = (sys.executable, __file__, str(1000 * delay_s), "engines")
-        keeper = EngineSupervisor(settings, shared.folder / ENGINES, command=command)
+        supervisor = EngineSupervisor(settings, shared.folder / ENGINES, command=command)
 
     def build(own: Settings, on_batch: OnBatch) -> StandInRuntime:
         return StandInRuntime(own, delay_s, on_batch=on_batch, shared=shared)
 
     logging.getLogger().addHandler(logging.NullHandler())
     configure_log()
-    Server(settings, cast(Callable[..., Runtime], build), shared, keeper).run()
+    Server(settings, cast(Callable[..., Runtime], build), shared, supervisor).run()
 
 
 def serve_engines(delay_s: float) -> None:

@@ -1,7 +1,7 @@
-"""Finds the dates of a text, whole or in part: weekdays, months, days of a month, years.
+"""Finds whole or partial dates in a text: weekdays, months, days of the month, years.
 
-The names of months and weekdays are CLDR's, through Babel. Knows nothing of today: `last year` is no date
-here.
+The names of months and weekdays come from CLDR, through Babel. Relative dates such as `last year` are not
+dates here.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""Finds the days, months, countries, cities and known people that a text names.
+"""Finds the days, months, countries, cities and known people that a text mentions.
 
-Names are CLDR's, and those of places.toml. A mention is sure; a hint is any word that may refer to the
-entity, such as one for a country's people or a short name of a day. Judges nothing.
+Names come from CLDR and places.toml. A mention is certain; a hint is a word that may refer to the entity,
+such as the name of a country's people or a short name of a day.
 """
 
 import re

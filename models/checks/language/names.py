@@ -1,7 +1,7 @@
-"""Finds the names of a text by their capitals, and other forms of a name: inflected, shortened, misspelled.
+"""Finds names in a text by their capitals, and variants of a name: inflected, shortened, misspelled.
 
-Scripts without capitals have no names here, nor do headlines in capitals. In German, which gives every noun
-a capital, only pairs of capitalized words count.
+Finds none in scripts without capitals or in headlines set in capitals. In German, where every noun has a
+capital, only pairs of capitalized words count.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Finds the words of a text that negate. Reads negation.toml; knows no grammar."""
+"""Finds the words that negate, by negation.toml; knows no grammar."""
 
 import re
 from collections.abc import Iterator

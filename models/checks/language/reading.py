@@ -1,4 +1,4 @@
-"""A text as checks read it: its sentences, words, stems and numbers, each found once, on first use."""
+"""A text as the checks read it: sentences, words, stems and numbers, each computed once, on first use."""
 
 import re
 import unicodedata

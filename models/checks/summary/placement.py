@@ -1,9 +1,9 @@
-"""Flags what a summary has from its source and puts together as the source does not.
+"""Flags facts that a summary takes from its source but combines in another way.
 
-Names and numbers: the words around one are compared with those around each of its places in the source, and
-around others of its kind. If they fit another clearly better, it is in the wrong place. Sentences: a
-summarizer that copies goes wrong where it joins; half of one sentence and half of another say what neither
-did.
+Names and numbers: the words around one are compared with those around each of its occurrences in the source,
+and around others of its kind; if another fits clearly better, it is in the wrong place. Sentences: a
+summarizer that copies goes wrong where it joins, when half of one sentence and half of another say what
+neither did.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""Flags facts that a translation lost, changed or made up: numbers, times, days, places, people, negations.
+"""Flags facts that a translation lost, changed or invented: numbers, times, days, places, people, negations.
 
-Compares what one side surely says with all that the other may say. Does not count how often.
+Compares what one side certainly says with everything the other side may say. Does not count occurrences.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""Flags a translation by its form: its length, its script, what it copies or repeats, its marks.
+"""Flags faults of form in a translation: length, script, copied or repeated text, punctuation.
 
-Reads no meaning: a fault of form is a fault whatever the text says.
+Reads no meaning: these are faults whatever the text says.
 """
 
 import math

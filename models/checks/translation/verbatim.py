@@ -1,7 +1,7 @@
-"""Flags what a translation must keep: addresses, placeholders, tags, file names, and people's names.
+"""Flags what a translation must keep and lost: addresses, placeholders, tags, file names, people's names.
 
-A token counts as kept wherever it stands. A name counts as kept if any of its own words is found, in any
-spelling; titles, ordinary words (`Cold War`) and countries are not its own.
+A token may stand anywhere. A name counts as kept if any of its own words is found, in any spelling; titles,
+ordinary words (`Cold War`) and countries are not its own.
 """
 
 import re

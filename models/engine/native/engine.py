@@ -277,7 +277,7 @@ class Loop:
     def turn(self) -> None:
         """Admit who can be admitted, run one step of each lane, answer who has finished."""
         for request in self.scheduler.expired(time.monotonic()):
-            self._fail(request, DeadlineExceeded("the request's time ran out"))
+            self._fail(request, DeadlineExceeded("the request passed its deadline"))
         self._admit()
         self._run_step()
         due = self._step - (self._lag if self.scheduler.running else 0)

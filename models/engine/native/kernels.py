@@ -1,8 +1,8 @@
-"""The engine's Triton kernels: attention and norms as `attention` has them, and `search.advance`.
+"""The engine's Triton kernels: attention and norms as in `attention`, and `search.advance`.
 
-Same names, arguments and results; the plain functions are the reference. Imported only where
-`runner.kernels_on` says that they can run. Top-k goes in two levels: each chunk of the vocabulary gives its
-best tokens, and one program a slot chooses among these winners and keeps the slot's books.
+Same names, arguments and results; the plain functions are the reference. Imported only if `runner.kernels_on`
+allows it. Top-k has two levels: each chunk of the vocabulary yields its best tokens, then one program per
+slot chooses among them and updates the slot.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"

@@ -1,6 +1,6 @@
-"""The sizes that an engine is built for, how many slots and rows fit the memory, and which requests fit both.
+"""The sizes that an engine is built for, how many slots and rows fit in memory, and which requests are valid.
 
-Plain arithmetic on numbers: knows nothing of tensors or devices, and never looks at what tokens mean.
+Plain arithmetic: knows no tensors, devices or meaning of tokens.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""All that happens on the device: caches, encoding, decoding steps and their graphs, and what is read back.
+"""Everything on the device: caches, encoding, decoding steps and their CUDA graphs, and reading results back.
 
-Never waits for the device but in `Arriving.wait`, which the engine calls a step late.
-Knows nothing of queues, futures or time.
+Waits for the device only in `Arriving.wait`, which the engine calls a step late. Knows no queues, futures or
+time.
 """
 
 import shutil

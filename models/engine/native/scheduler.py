@@ -1,8 +1,9 @@
-"""Who runs: places in the device's memory, the queue, the running requests by lane, deadlines, cancellations.
+"""Decides which requests run: slots and rows, the queue, running requests by lane, deadlines, cancellations.
 
-A slot keeps one source (its cross-attention keys and values, its search state); a row keeps the
-self-attention cache of one hypothesis. A lane is what one decoding step can treat alike: the same number of
-beams and of candidates a step. Knows nothing of tensors or models; the engine's thread is its only caller.
+A slot holds one source (its cross-attention keys and values and its search state); a row holds the
+self-attention cache of one hypothesis. A lane is a group that one decoding step can process together: the
+same number of beams and of candidates per step. Knows no tensors or models; only the engine's thread calls
+it.
 """
 
 import heapq
@@ -52,7 +53,7 @@ class Slots:
         del self._free_rows[-num_beams:]
         return Place(self._free_slots.pop(), rows)
 
-    def give_back(self, place: Place) -> None:
+    def release(self, place: Place) -> None:
         self._free_slots.append(place.slot)
         self._free_rows.extend(place.rows)
 
@@ -163,7 +164,7 @@ class Scheduler:
             if place is NOWHERE:
                 self.waiting.pop(request, None)
                 continue
-            self.slots.give_back(place)
+            self.slots.release(place)
             if self.by_slot.pop(place.slot, None):
                 self.changed.add(request.lane)
                 running = self.running[request.lane]

@@ -1,8 +1,8 @@
-"""Greedy and beam search over all running requests at once, as transformers' `generate` does them.
+"""Greedy and beam search over all running requests at once, equal to transformers' `generate`.
 
-`SearchState` is what the searches remember on the device, one slot each; one slot more than asked for takes
-the writes that nobody wants. `advance` takes a step's logits and moves the searches on, without a word to the
-host: the plain PyTorch path, and the reference for the one in `kernels`. Knows nothing of models.
+`SearchState` holds the searches on the device, one per slot; an extra slot takes discarded writes. `advance`
+takes a step's logits and advances the searches without a transfer to the host: the plain PyTorch path, and
+the reference for the one in `kernels`. Knows no models.
 """
 
 import functools

@@ -1,7 +1,7 @@
-"""An article as a person would read it: its paragraphs and its title, without what the web page put around.
+"""An article without the web page around it: its paragraphs and its title.
 
-A web page is read in `html_article`, pasted text in `paste`. What was left out is told, with the reason.
-Knows nothing of languages, sentences or models.
+`html_article` reads web pages, `paste` pasted text. What was dropped is listed, with the reason. Knows no
+languages, sentences or models.
 """
 
 from dataclasses import dataclass

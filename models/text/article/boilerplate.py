@@ -1,8 +1,8 @@
-"""Boilerplate: what web pages set around and into articles, by kind, told by wording and by element.
+"""Boilerplate that web pages add to articles, by kind, recognized by wording and by element.
 
-Patterns are short and general, in the languages that pages were looked at; none is there for one site. A
-match of `KINDS` is a hint, which `paste` weighs with what stands around a line and `html_article` with the
-elements around a block; a line that `find_boilerplate` tells is left out whatever stands around it.
+Patterns are short and general, in the languages whose pages were studied; none is for one site. A match of
+`KINDS` is a hint, which `paste` weighs with the surrounding lines and `html_article` with the surrounding
+elements; a line that `find_boilerplate` matches is dropped in any case.
 """
 
 import re

@@ -1,11 +1,9 @@
-"""The article of a web page, read from its HTML, with a reason for each part that is left out.
+"""Extracts the article from a web page's HTML, with a reason for each part that is dropped.
 
-The page is read as blocks: paragraphs, headings and list items. trafilatura's two readings of it, a cautious
-and a generous one, vote for blocks. The lowest element that holds nearly all the cautious votes is the
-article's; inside it boilerplate is dropped, and what the votes left out is taken back where it reads like the
-text around it. Pasted text is read in `paste`.
-
-What each step is worth, and what was tried, is in docs/decisions.md.
+The page is read as blocks: paragraphs, headings and list items. trafilatura's two extractions, a cautious and
+a generous one, vote for blocks. The lowest element that holds nearly all the cautious votes is the article's;
+inside it boilerplate is dropped, and blocks without votes are taken back where they read like the text around
+them. `paste` reads pasted text. docs/decisions.md says what each step is worth and what was tried.
 """
 
 import re
@@ -517,7 +515,7 @@ def read_page(html: str, clean: bool) -> Article:
     with at_fault("html", "the HTML could not be read"):
         text = Inscriptis(tree).get_text()
     if not any(character.isalpha() for character in text):
-        raise InvalidInput("there is no text in the HTML", field="html", allowed="a page with text in it")
+        raise InvalidInput("the HTML has no text", field="html", allowed="a page with text in it")
     return read_verbatim(text)
 
 
@@ -532,7 +530,7 @@ def read_html(html: str) -> Article:
         article = _read(page) if _TAG.search(html) else None
     if article is None or not any(map(str.isalpha, article.text)):
         raise InvalidInput(
-            "no article text was found in the HTML", field="html", allowed="a page with an article in it"
+            "the HTML has no article text", field="html", allowed="a page with an article in it"
         )
     return article
 

@@ -1,9 +1,9 @@
-"""An article pasted as plain text: its paragraphs and its title, without what the web page put around.
+"""Extracts an article from pasted plain text: its paragraphs and its title, without the page around it.
 
-The traits of each line, alone and among the others, are weighed into log odds of being the article's by a
-logistic regression, and Viterbi finds the likeliest order of before, article, between, after. Then caution: a
-stretch goes only where a line in it, by itself, speaks against it. What was left out is told, with the
-reason. Knows nothing of HTML or models. What was tried is in docs/decisions.md.
+A logistic regression weighs the traits of each line, alone and among its neighbours, into log odds, and
+Viterbi finds the likeliest sequence of before, article, between, after. A stretch is dropped only if a line
+in it speaks against it by itself. What was dropped is listed, with the reason. Knows no HTML or models; what
+was tried is in docs/decisions.md.
 """
 
 import re

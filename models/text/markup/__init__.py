@@ -1,1 +1,1 @@
-"""Texts with a form: what of them is translated, and how it goes back into its place. Knows no model."""
+"""Formatted texts: which parts are translated, and how they are put back. Knows no model."""

@@ -1,8 +1,7 @@
-"""Runs, stretches of a text that are read in one go, such as a paragraph: how they are built, and put back.
+"""Runs: stretches of text translated in one go, such as a paragraph. Builds them and puts them back.
 
-A reader of some format gives a `RunBuilder` what it meets, one thing after another. Plain text is read here:
-indents, list marks, blank lines, rules and line ends stay as they are, and paragraphs that were wrapped to a
-width are wrapped to it again.
+A reader of a format passes each thing it meets to a `RunBuilder`. Plain text is read here: indents, list
+marks, blank lines, rules and line ends stay, and wrapped paragraphs are wrapped again to their width.
 """
 
 import re

@@ -1,11 +1,11 @@
-"""HTML and XML: which stretches are read in one go, and which stay as they are.
+"""HTML and XML: which stretches are translated in one go, and which stay as they are.
 
-Elements that a browser puts on lines of their own end a run, others stand within it. XML has no such list:
-there, what stands beside text is within it. Kept as they are: code, scripts, what says `translate="no"` or
-has the class `notranslate`, and the elements that the caller names. Of HTML, `alt` and `title` are read too.
+Elements that a browser puts on their own lines end a run, others are inline. XML has no such list: an element
+beside text is inline. Code, scripts, `translate="no"`, the class `notranslate` and the elements that the
+caller names are kept. In HTML `alt` and `title` are translated too.
 
-The scanner of tags is our own: parsers give a tree, and to write it out changes what was never translated.
-It follows the HTML standard's tokenizer; its time grows with the length alone, whatever is in it.
+The tag scanner is our own, because parsers give a tree, and writing a tree changes what was never translated.
+It follows the HTML standard's tokenizer; its time is linear in the length for any input.
 """
 
 import html
@@ -41,7 +41,7 @@ class Tag:
     """As they are written."""
 
     def attribute(self, name: str) -> str | None:
-        """An attribute's value, in lower case; None if it is not there."""
+        """An attribute's value, in lower case; None if it does not exist."""
         if name not in self.attributes.lower():
             return None
         for found in _ATTRIBUTE.finditer(self.attributes):

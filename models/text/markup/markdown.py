@@ -1,7 +1,7 @@
-"""Markdown: which stretches are read in one go, by the events and places that pulldown-cmark gives.
+"""Markdown: which stretches are translated in one go, by the events and offsets of pulldown-cmark.
 
-Code, front matter, addresses and all marks of blocks stay as they are. A line end within a paragraph is read
-as a space, so that a paragraph comes back on one line.
+Code, front matter, addresses and all block marks stay. A line end within a paragraph is read as a space, so a
+translated paragraph is one line.
 """
 
 import re

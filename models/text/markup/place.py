@@ -1,7 +1,7 @@
 """Puts a run's markup into its translation: every tag once, pairs balanced, never within a word.
 
-What a pair stood around is looked for in the translation: its own translation, or else the words that stand
-at about the same part of the sentence. Knows no model: what the pair's words alone translate to is given.
+The words inside a pair are located in the translation by their own translation, or else by their relative
+position in the sentence. Knows no model: translations of the words inside pairs are passed in.
 """
 
 import re

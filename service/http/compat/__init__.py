@@ -1,5 +1,5 @@
-"""Other people's interfaces, one module each: their clients need another base URL and nothing else.
+"""Compatible interfaces of other services, one module each: clients change only the base URL.
 
-All of them go through the same tasks, places, limits and deadlines as /v1. A module reads its family's
-requests, and writes its answers and errors; it translates and summarizes nothing itself.
+All use the same tasks, limits and deadlines as /v1. A module reads its family's requests and writes its
+responses and errors; it translates and summarizes nothing itself.
 """

@@ -1,9 +1,9 @@
-"""DeepL's interface, /v2 and /v3, as its official clients speak it: `server_url` is all that changes.
+"""DeepL's interface, /v2 and /v3, for its official clients: only `server_url` changes.
 
-Texts, languages, glossaries (over the service's own: /v2 for one pair of languages each, /v3 for several) and
-documents (over the service's jobs: sent in, asked after, downloaded once). What no model here has is refused
-(formality, style rules, translation memories) or, where it is a wish and not a demand, accepted without
-effect (`context`, `split_sentences`, `prefer_more`, ...).
+Texts, languages, glossaries (stored in the service's own: /v2 has one language pair each, /v3 several) and
+documents (run as jobs, downloaded once). Unsupported features are refused (formality, style rules,
+translation memories) or, where they are preferences, accepted without effect (`context`, `split_sentences`,
+`prefer_more`, ...).
 """
 
 import json
@@ -427,7 +427,7 @@ class DeepL:
     def document_result(self, document_id: str) -> Response:
         job = self._document_job(document_id)
         if job.status != "done" and job.ended:
-            raise UnknownJob(f"there is no translation of the document: it is {job.status}")
+            raise UnknownJob(f"the document has no translation: it is {job.status}")
         if job.status != "done":
             return answer({"message": f"the document is not ready: it is {job.status}"}, NOT_READY)
         (result,) = self._jobs.service.store.results(job)
@@ -446,10 +446,10 @@ class DeepL:
         given = validated(DocumentKey, fields)
         job = self._jobs.find(document_id)
         if job.form != "document" or BILLED not in job.options:
-            raise UnknownJob("there is no such document")
+            raise UnknownJob("document not found")
         key = given.document_key.encode("utf-8", "replace")
         if not secrets.compare_digest(key, _key(job).encode()):
-            raise UnknownJob("there is no document with this id and key")
+            raise UnknownJob("no document has this id and key")
         return job
 
     def _new_document_job(self) -> NewJob:

@@ -1,4 +1,4 @@
-"""The common part of the compatible interfaces: the owner of an address, its keys, its errors, its texts."""
+"""What compatible interfaces share: which addresses they own, and their keys, errors and texts."""
 
 import json
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""Hugging Face's inference interface, as `huggingface_hub.InferenceClient(model=URL)` speaks it.
+"""Hugging Face's inference interface, for `huggingface_hub.InferenceClient(model=URL)`.
 
 The client posts to exactly that URL, so each task has its own path: /pipeline/summarization,
-/pipeline/translation, and /pipeline/translation_en_to_fr as transformers' pipelines were named.
+/pipeline/translation, and /pipeline/translation_en_to_fr after the names of transformers' pipelines.
 """
 
 import re

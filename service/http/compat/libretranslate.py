@@ -1,7 +1,7 @@
-"""LibreTranslate's interface, as libretranslatepy, deep-translator and its web clients speak it.
+"""LibreTranslate's interface, for libretranslatepy, deep-translator and its web clients.
 
-A request's fields come as JSON, as a form, in the query string, or as a mixture of the last two. Translated
-files are kept for a while under names that cannot be guessed, until they are fetched.
+Fields come as JSON, as a form, in the query string, or as a mix of the last two. Translated files are stored
+for a while under names that cannot be guessed.
 """
 
 import secrets
@@ -61,7 +61,7 @@ DELETE FROM file WHERE number = (SELECT min(number) FROM file WHERE caller = :ca
 
 
 @dataclass(frozen=True, slots=True)
-class KeptFile:
+class StoredFile:
     """A file as it is to be downloaded."""
 
     name: str
@@ -69,7 +69,7 @@ class KeptFile:
     media_type: str
 
 
-class KeptFiles:
+class StoredFiles:
     """Keeps files in what the workers share, for `ttl_s`, at most `max_bytes` of them together.
 
     Of these each caller has the share that `Shares` would give him; beyond it his own oldest files go.
@@ -96,14 +96,14 @@ class KeptFiles:
         until = time.monotonic() + self._ttl_s
         while not self._shared.change(_KEEP, **row, until=until, size=len(data), most=self._max_bytes):
             if not self._shared.change(_DROP_OLDEST, caller=caller):
-                raise Overloaded("no more files can be kept now", retry_after_s=60.0)
+                raise Overloaded("no space for more files now", retry_after_s=60.0)
         return key
 
-    def get(self, key: str) -> KeptFile | None:
+    def get(self, key: str) -> StoredFile | None:
         """The file, unless its time is over."""
         self._sweep()
         rows = self._shared.rows("SELECT name, data, media_type FROM file WHERE key = :key", key=key)
-        return KeptFile(*rows[0]) if rows else None
+        return StoredFile(*rows[0]) if rows else None
 
     def _sweep(self) -> None:
         self._shared.change("DELETE FROM file WHERE until <= :now", now=time.monotonic())
@@ -158,7 +158,7 @@ class LibreTranslate:
         self._runtime = runtime
         self._settings = runtime.settings
         self._work = work
-        self._files = KeptFiles(lambda: cast(Caller, g.caller).name, shared=shared)
+        self._files = StoredFiles(lambda: cast(Caller, g.caller).name, shared=shared)
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("libretranslate", __name__)
@@ -261,17 +261,17 @@ class LibreTranslate:
         with self._work.place():
             body = validated(TranslateFile, _fields(request, "source", "target"))
             name, data = _sent_file()
-            part = self._work.apart(sandbox.to_translate, name, data, self._settings, field="file")
+            part = self._work.in_child(sandbox.to_translate, name, data, self._settings, field="file")
             ((text, result),) = self._translated([part.text], body.source, body.target, part.format)
             target = result.target if result else body.target
-            file = self._work.apart(sandbox.translated, name, data, text, target, field="file")
+            file = self._work.in_child(sandbox.translated, name, data, text, target, field="file")
             key = self._files.put(str(PurePath(name).with_suffix(file.suffix)), file.data, file.media_type)
         return answer({"translatedFileUrl": url_for(".download_file", key=key, _external=True)})
 
     def download_file(self, key: str) -> Response:
         file = self._files.get(key)
         if file is None:
-            raise NotFound("there is no such file, or not any more")
+            raise NotFound("file not found or expired")
         response = file_response(file.data, file.media_type, file.name)
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response

@@ -1,7 +1,7 @@
-"""The Model Context Protocol over HTTP: /mcp, stateless, each request answered with one JSON document.
+"""The Model Context Protocol over HTTP: /mcp, stateless, one JSON document per request.
 
-The package `mcp` speaks the protocol, as an ASGI application. It is run to its end for each request, in the
-request's own thread: so its tools know their caller, their place and their deadline.
+The package `mcp` implements the protocol as an ASGI application. Each request runs it to completion in its
+own thread, so its tools know the caller and the deadline.
 """
 
 from collections.abc import MutableMapping
@@ -56,7 +56,7 @@ class ToolViews:
         from service.mcp_tools import tool_server
 
         server = tool_server(
-            self._runtime, self._run, charge=self._work.charge, apart=self._work.apart, owner=g.key_id
+            self._runtime, self._run, charge=self._work.charge, in_child=self._work.in_child, owner=g.key_id
         )
         server.streamable_http_app(
             json_response=True,

@@ -1,12 +1,12 @@
-"""OpenAI's interface, as the `openai` package and much other software speaks it: chat completions and models.
+"""OpenAI's interface, for the `openai` package and other clients: chat completions and models.
 
-A completion is a translation or a summary, or the answer of an instruct model; nothing is kept of it. The
-model's name says which (`translate:fr`, `summarize:bullets:de`, `facebook/m2m100_418M:translate:fr`), or the
-system message does, or the user's message is a prompt that is known (`openai_prompts.py`). An instruct model,
-by its own name, takes messages as they are.
+A completion is a translation, a summary, or an instruct model's answer; nothing is stored. The model's name
+selects the task (`translate:fr`, `summarize:bullets:de`, `facebook/m2m100_418M:translate:fr`), or the system
+message does, or the user's message is a known prompt (`openai_prompts.py`). An instruct model, called by its
+own name, gets the messages unchanged.
 
-Answers come whole, or in chunks while the task is done. The chunks together are the whole answer to the
-letter: a sentence goes out once nothing can change it.
+Answers come whole or as a stream, whose chunks add up to exactly the whole answer: a sentence is sent once it
+can no longer change.
 """
 
 import json
@@ -43,7 +43,7 @@ from service.http.compat.family import (
     open_to_browsers,
     without_nulls,
 )
-from service.http.compat.openai_prompts import PromptReader, Wish
+from service.http.compat.openai_prompts import PromptReader, PromptTask
 from service.http.run_request import RequestRunner
 from service.http.streaming import stream
 from service.options import ModelName
@@ -164,17 +164,17 @@ class ChatReader:
             roles = [cast(Role, each.role.replace("developer", "system")) for each in body.messages]
             messages = tuple(map(ChatMessage, roles, texts))
             return ChatRequest(messages, entry, body.most_tokens)
-        wish, text = self._prompts.read(
+        prompt, text = self._prompts.read(
             [t for m, t in zip(body.messages, texts, strict=True) if m.role in ("system", "developer")],
             _last(body.messages, texts),
             named,
         )
         if not text.strip():
-            raise InvalidInput("there is no text in the user's message", field="messages", allowed="a text")
-        if wish.task == "summarize":
-            return _summary(wish, entry, text, body.most_tokens)
-        if wish.task is None or wish.target is None:
-            what = "what to do" if wish.task is None else "into which language"
+            raise InvalidInput("the user's message has no text", field="messages", allowed="a text")
+        if prompt.task == "summarize":
+            return _summary(prompt, entry, text, body.most_tokens)
+        if prompt.task is None or prompt.target is None:
+            what = "what to do" if prompt.task is None else "into which language"
             raise InvalidInput(
                 f"neither the model's name nor the system message says {what}; models to name: {NAMES}",
                 field="model",
@@ -182,53 +182,53 @@ class ChatReader:
         _require_room(text, body.most_tokens)
         return TranslationRequest(
             text=text,
-            source=wish.source or "auto",
-            target=wish.target,
+            source=prompt.source or "auto",
+            target=prompt.target,
             model=entry.name if entry else None,
             format=_format(text),
         )
 
-    def named(self, name: str) -> tuple[ModelEntry | None, Wish]:
+    def named(self, name: str) -> tuple[ModelEntry | None, PromptTask]:
         """Return the catalog's model in a name, and the task that the name says. Raises UnknownModel."""
         model, first, rest = name, "", ""
         for task in ("translate", "summarize"):
             if name == task or name.startswith(f"{task}:"):
-                return None, self._wish(task, name.split(":")[1:], name)
+                return None, self._named_task(task, name.split(":")[1:], name)
             before, mark, after = name.partition(f":{task}")
             if mark and (not after or after.startswith(":")):
                 model, first, rest = before, task, after
         if not first and not re.search("[:/]", name) and not self._is_known(name):
-            return None, Wish()  # `gpt-4o-mini`, as software has it that cannot name another
+            return None, PromptTask()  # `gpt-4o-mini`, as software has it that cannot name another
         try:
             entry = self._runtime.catalog.get(model, cast(Any, first or None))
         except UnknownModel as error:
             raise UnknownModel(f"{error.message}; models to name: {NAMES}", field="model") from None
         if first:
-            return entry, self._wish(first, rest.split(":")[1:], name)
+            return entry, self._named_task(first, rest.split(":")[1:], name)
         if len(entry.tasks) > 1:
-            return entry, Wish()
+            return entry, PromptTask()
         if entry.tasks[0] == "entail":
             raise UnknownModel(f"{name} writes nothing; models to name: {NAMES}", field="model")
         pair = entry.pairs[0] if len(entry.pairs) == 1 else (None, None)
-        return entry, Wish(entry.tasks[0], *pair)
+        return entry, PromptTask(entry.tasks[0], *pair)
 
     def _is_known(self, name: str) -> bool:
         return any(entry.name == name for entry in self._runtime.catalog.entries)
 
-    def _wish(self, task: str, parts: list[str], name: str) -> Wish:
+    def _named_task(self, task: str, parts: list[str], name: str) -> PromptTask:
         """The task with what stands after it in a model's name."""
         if task == "translate":
             if len(parts) > 2:
                 raise UnknownModel(f"{name!r} names more than two languages", field="model", allowed=NAMES)
             codes = [self._language(part, name) for part in parts]
-            return Wish("translate", *([None, *codes] if len(codes) == 1 else codes))
+            return PromptTask("translate", *([None, *codes] if len(codes) == 1 else codes))
         length = next((name for name in LENGTHS if name in parts), None)
         form = next((name for name in SUMMARY_FORMATS if name in parts), None)
         others = [part for part in parts if part not in (length, form)]
         if len(others) > 1 or len(parts) > MOST_PARTS:
             raise UnknownModel(f"{name!r} says too much", field="model", allowed=NAMES)
         target = self._language(others[0], name) if others else None
-        return Wish("summarize", None, target, length, form)
+        return PromptTask("summarize", None, target, length, form)
 
     def _language(self, code: str, name: str) -> str:
         try:
@@ -258,17 +258,19 @@ def _last(messages: list[MessageBody], texts: list[str]) -> str:
     return "\n\n".join(found)
 
 
-def _summary(wish: Wish, entry: ModelEntry | None, text: str, most_tokens: int | None) -> SummaryRequest:
-    length = wish.length or _length(wish.max_sentences)
+def _summary(
+    prompt: PromptTask, entry: ModelEntry | None, text: str, most_tokens: int | None
+) -> SummaryRequest:
+    length = prompt.length or _length(prompt.max_sentences)
     if most_tokens is not None and most_tokens >= LENGTHS[length].max_words * TOKENS_A_WORD:
         most_tokens = None  # a limit is no length: the summary is shorter anyway
     return SummaryRequest(
         text=text,
         length=length,
-        format=wish.format or "paragraph",
-        max_sentences=None if wish.length else wish.max_sentences,
+        format=prompt.format or "paragraph",
+        max_sentences=None if prompt.length else prompt.max_sentences,
         max_tokens=most_tokens,
-        target=wish.target,
+        target=prompt.target,
         model=entry.name if entry else None,
     )
 
@@ -402,7 +404,7 @@ class Chunks:
         content = self._completion.content(value)
         told = self._told or ""
         if not content.startswith(told):
-            raise RuntimeError("what was streamed is not how the answer begins")
+            raise RuntimeError("the streamed text is not a prefix of the answer")
         return self._frames(content[len(told) :], is_last=True) + self._completion.end(value)
 
     def error(self, problem: Problem) -> str:
@@ -611,7 +613,7 @@ class OpenAI(Family):
     def model(self, name: str) -> Response:
         found = next((each for each in listed(self._runtime) if each.id == name), None)
         if found is None:
-            raise UnknownModel(f"there is no model {name[:200]!r}", field="model")
+            raise UnknownModel(f"unknown model: {name[:200]!r}", field="model")
         return answer(found.model_dump())
 
     def _steps(self, asked: Request) -> Steps[Value]:

@@ -1,7 +1,7 @@
-"""What messages ask for, where the model's name leaves it open: a task, its languages, and the text.
+"""Reads the task, its languages and its text from chat messages, if the model's name does not say.
 
-A user's message is a known prompt of another program from its first character to its last
-(`openai_prompts.toml`), or else it is all text. A system message may say the task in a plain sentence.
+A user's message is a known prompt of another program from first to last character (`openai_prompts.toml`), or
+it is all text. A system message may state the task in a plain sentence.
 """
 
 import re
@@ -29,7 +29,7 @@ _REGIONAL = re.compile(r"([a-z]{2,3})-(?:[a-z]{2}|\d{3})")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class PromptTask:
     """A task as far as it was said. What was not is None."""
 
     task: Literal["translate", "summarize"] | None = None
@@ -39,7 +39,7 @@ class Wish:
     format: SummaryFormat | None = None
     max_sentences: int | None = None
 
-    def over(self, other: "Wish") -> "Wish":
+    def over(self, other: "PromptTask") -> "PromptTask":
         """Return what this one says, and where it says nothing, what the other one does."""
         if self.task and other.task and self.task != other.task:
             return self
@@ -90,12 +90,12 @@ def _names(languages: Languages) -> dict[str, str]:
 class Form:
     """A prompt with slots, as `openai_prompts.toml` explains them, and what it asks for."""
 
-    def __init__(self, form: str, wish: Wish):
-        self._wish = wish
+    def __init__(self, form: str, task: PromptTask):
+        self._task = task
         self._head, *parts = _SLOT.split(form)
         self._slots = list(zip(parts[::2], parts[1::2], strict=True))
 
-    def match(self, said: str, names: LanguageNames) -> tuple[Wish, str] | None:
+    def match(self, said: str, names: LanguageNames) -> tuple[PromptTask, str] | None:
         """Return what is asked for, and for what text; None where any of it differs from the form."""
         if not said.startswith(self._head):
             return None
@@ -120,7 +120,7 @@ class Form:
                 codes[slot] = code
         if start < len(said):
             return None
-        return replace(self._wish, source=codes.get("source"), target=codes.get("target")), text
+        return replace(self._task, source=codes.get("source"), target=codes.get("target")), text
 
 
 class PromptReader:
@@ -132,7 +132,7 @@ class PromptReader:
         self._prompts = list(_forms(table["user"]))
         self._sentences = list(_forms(table["system"]))
 
-    def read(self, system: Sequence[str], user: str, named: Wish) -> tuple[Wish, str]:
+    def read(self, system: Sequence[str], user: str, named: PromptTask) -> tuple[PromptTask, str]:
         """Return what is wanted, by the model's name and the messages, and the text it is wanted for.
 
         Raises InvalidInput for system messages that are too long, and where the user's message is a prompt
@@ -145,7 +145,7 @@ class PromptReader:
                 allowed=f"at most {SYSTEM_CHARACTERS} characters of system messages",
             )
         general = named.over(self._said("\n".join(system)))
-        own, text = self._first(self._prompts, user) or (Wish(), user)
+        own, text = self._first(self._prompts, user) or (PromptTask(), user)
         if not own.task or (general.task and own.task != general.task):
             return general, user
         if named.target and own.target and named.target != own.target:
@@ -156,20 +156,20 @@ class PromptReader:
             )
         return named.over(own.over(general)), text
 
-    def _said(self, system: str) -> Wish:
+    def _said(self, system: str) -> PromptTask:
         """What the first plain sentence asks for."""
         for sentence in _SENTENCE_END.split(system):
             said = sentence.strip(" \t.!?:;*#-").lower().removeprefix("please ")
             for each in (said, said.partition(",")[0]):
                 if found := self._first(self._sentences, each):
                     return found[0]
-        return Wish()
+        return PromptTask()
 
-    def _first(self, forms: Iterable[Form], said: str) -> tuple[Wish, str] | None:
+    def _first(self, forms: Iterable[Form], said: str) -> tuple[PromptTask, str] | None:
         return next((found for form in forms if (found := form.match(said, self._languages))), None)
 
 
 def _forms(rows: Iterable[Mapping[str, Any]]) -> Iterable[Form]:
     for row in rows:
         given = {name: row[name] for name in ("task", "format", "max_sentences") if name in row}
-        yield from (Form(form, Wish(**given)) for form in row["forms"])
+        yield from (Form(form, PromptTask(**given)) for form in row["forms"])

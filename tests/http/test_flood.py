@@ -132,7 +132,7 @@ def test_who_stalls_in_reading_holds_no_thread_and_one_answer(server: ServerProc
 
 def test_who_sends_too_many_requests_ahead_is_cut_off(server: ServerProcess, held: ExitStack) -> None:
     (client,) = opened(server, held, b"GET /healthz HTTP/1.1\r\n\r\n" * 200, 1)
-    assert to_the_end(client).count(b"HTTP/1.1") < PIPELINED
+    assert to_the_end(client).count(b"HTTP/1.1") < 200, "some may be answered before so many are there"
     assert probes_answer(server)
 
 

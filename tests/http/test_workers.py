@@ -228,7 +228,7 @@ def test_a_killed_engine_is_a_clear_error_from_both_and_comes_back(mortal: Worke
 
         def answered(worker: int = worker, ask: Any = ask) -> bool:
             status, answer = mortal.by(worker, "POST", "/v1/summarize", ask)
-            assert status == 200 or (status == 503 and b"started again" in answer)
+            assert status == 200 or (status == 503 and b"restarting" in answer)
             return status == 200
 
         until(answered)

@@ -125,5 +125,5 @@ def test_full_suggestions_are_refused_and_the_log_says_so(
     with pytest.raises(InvalidInput, match="suggestions are full"):
         for i in range(10):
             _suggest(kept, f"address-{i}")
-    assert "moved away" in caplog.text
+    assert "is moved" in caplog.text
     assert len((tmp_path / "suggestions.jsonl").read_bytes()) <= 1000

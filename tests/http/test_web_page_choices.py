@@ -37,7 +37,7 @@ def test_the_lists_are_the_servers_and_a_link_carries_the_choices(page: Page, se
 
 def test_the_language_is_told_before_the_run_and_can_be_swapped(page: Page) -> None:
     page.locator("#article").fill("The ministers met in Vienna.")
-    expect(page.locator("#from option").first).to_have_text("Detected: English")
+    expect(page.locator("#from option").first).to_have_text("English (auto)")
     expect(page.locator("#count")).to_have_text("28 of at most 20,000,000 characters · looks like plain text")
     page.locator("#target").select_option("fr")
     page.get_by_role("button", name="Swap the two languages").click()

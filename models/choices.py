@@ -51,7 +51,6 @@ DEFAULT_LENGTH: Length = "short"
 ABOUT_LENGTHS = ", ".join(f"{name} ({length.about})" for name, length in LENGTHS.items())
 
 SUMMARY_FORMATS: tuple[SummaryFormat, ...] = get_args(SummaryFormat)
-ON_UNSUPPORTED: tuple[OnUnsupported, ...] = get_args(OnUnsupported)
 TEXT_SUFFIXES: Mapping[str, TextFormat] = {
     ".txt": "text",
     ".md": "markdown",

@@ -90,7 +90,7 @@ class HubCache:
 
     def here_bytes(self, repository: str) -> int:
         """Return the bytes that are here of a repository, also of files that are not here whole."""
-        return sum(_size(file) for file in (self.home(repository) / "blobs").glob("*"))
+        return sum(file_size(file) for file in (self.home(repository) / "blobs").glob("*"))
 
     def fetch(
         self, repository: str, revision: str, tell: Tell = lambda *_: None, *, file: str | None = None
@@ -237,7 +237,8 @@ def _unconnected() -> str:
     return ""
 
 
-def _size(path: Path) -> int:
+def file_size(path: Path) -> int:
+    """Return the bytes of a file; 0 where there is none."""
     return path.stat().st_size if path.is_file() else 0
 
 

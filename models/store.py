@@ -25,7 +25,7 @@ from models import hf_import
 from models.catalog import ModelEntry, Package
 from models.errors import ModelUnavailable
 from models.hf_import import in_subprocess
-from models.hub import HubCache, RepositoryNotFound, Tell, digest, page
+from models.hub import HubCache, RepositoryNotFound, Tell, digest, file_size, page
 from models.tokenizer import VERSION as TOKENIZERS
 from models.tokenizer import read_back
 from models.vocabulary import cut_model, cut_tokenizer, needed, rule
@@ -669,23 +669,19 @@ def bytes_on_disk(store: Store, entry: ModelEntry) -> int | None:
     if store.state(entry) != "ready" or entry.weights == "elsewhere":
         return None
     if entry.weights == "gguf":
-        return _size(Store(store.cache, offline=True).gguf_file(entry))
-    made = sum(_size(path) for home in _homes(store, entry) for path in home.rglob("*"))
+        return file_size(Store(store.cache, offline=True).gguf_file(entry))
+    made = sum(file_size(path) for home in _homes(store, entry) for path in home.rglob("*"))
     if entry.package is not None:
         parts = sources(entry.package).values()
-        return made + sum(_size(part) for files in parts for part in files)
+        return made + sum(file_size(part) for files in parts for part in files)
     try:
         folder = store.local(entry)
     except ModelUnavailable:
         return None
-    return made + sum(map(_size, folder.rglob("*")))
+    return made + sum(map(file_size, folder.rglob("*")))
 
 
 def _homes(store: Store, entry: ModelEntry) -> set[Path]:
     """The folders of what was made for it, and of what entries of its repository share."""
     names = (entry.name, entry.repository or entry.name)
     return {store.cache / "models" / name.replace("/", "--") for name in names}
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0

@@ -16,10 +16,10 @@ from service.http.openapi import Example, Operation, add
 from service.http.responses import json_response
 from service.http.run_request import RequestRunner
 from service.options import LanguageCode
+from service.store.database import PairSize
 from service.store.glossaries import (
     LONGEST_NAME,
     Dictionary,
-    DictionarySize,
     Glossaries,
     Glossary,
     read_entries,
@@ -198,7 +198,7 @@ class GlossaryViews:
         except UnknownGlossary as error:
             raise NotFound(error.message) from None
 
-    def _pair(self, glossary: Glossary) -> DictionarySize:
+    def _pair(self, glossary: Glossary) -> PairSize:
         """The dictionary that the query means."""
         normalize = self._runtime.languages.normalize
         asked = validated(PairQuery, request.args.to_dict())

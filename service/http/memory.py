@@ -14,7 +14,8 @@ from service.http.openapi import Example, Operation, add
 from service.http.responses import json_response
 from service.http.run_request import RequestRunner
 from service.options import LanguageCode
-from service.store.translation_memory import TMX_TYPE, MemoryPair, TmxPair, read_tmx, write_tmx
+from service.store.database import PairSize
+from service.store.translation_memory import TMX_TYPE, TmxPair, read_tmx, write_tmx
 from service.validation import STRICT, validated
 
 if TYPE_CHECKING:
@@ -167,5 +168,5 @@ def parse_memory(data: object) -> list[TmxPair]:
     return [TmxPair(body.source, body.target, *pair) for pair in body.entries.items()]
 
 
-def _parts(pairs: Iterable[MemoryPair]) -> list[MemoryPart]:
+def _parts(pairs: Iterable[PairSize]) -> list[MemoryPart]:
     return [MemoryPart(source=each.source, target=each.target, size=each.size) for each in pairs]

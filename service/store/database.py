@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,15 @@ log = logging.getLogger(__name__)
 LOCK_TIMEOUT_S = 30.0
 """The longest wait for another's transaction."""
 _KEYS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PairSize:
+    """Two languages, and how many entries or sentences are kept for them."""
+
+    source: str
+    target: str
+    size: int
 
 
 class Database:

@@ -21,7 +21,7 @@ from models.errors import InvalidInput
 from models.languages import Languages
 from service.errors import UnknownGlossary
 from service.limits import shares
-from service.store.database import Database
+from service.store.database import Database, PairSize
 
 MOST_GLOSSARIES = 1000
 MOST_CHARACTERS = 10_000_000
@@ -73,22 +73,13 @@ class Dictionary:
 
 
 @dataclass(frozen=True, slots=True)
-class DictionarySize:
-    """The languages of a glossary's dictionary, and the number of its entries."""
-
-    source: str
-    target: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
 class Glossary:
     """A glossary, without its entries."""
 
     id: str
     name: str
     created: datetime
-    pairs: tuple[DictionarySize, ...]
+    pairs: tuple[PairSize, ...]
 
 
 class Glossaries:
@@ -220,7 +211,7 @@ class Glossaries:
         row = db.execute(query, (glossary_id, self._owner)).fetchone()
         if row is None:
             raise _unknown(glossary_id)
-        pairs = tuple(DictionarySize(*pair) for pair in db.execute(_SIZES, (glossary_id,)))
+        pairs = tuple(PairSize(*pair) for pair in db.execute(_SIZES, (glossary_id,)))
         return Glossary(row[0], row[1], datetime.fromisoformat(row[2]), pairs)
 
     def _find(self, db: sqlite3.Connection, named: str) -> Glossary:

@@ -22,7 +22,7 @@ from models.text.sentences import sentences
 from models.translate.sentence import MemoryMatch
 from models.translate.translator import MemoryLookup
 from service.limits import shares
-from service.store.database import Database, rows_in
+from service.store.database import Database, PairSize, rows_in
 
 MAX_BYTES = 64 << 20
 """Of the memory of a key, or of an address without one."""
@@ -73,15 +73,6 @@ class TmxPair:
     translation: str
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryPair:
-    """Two languages, and how many sentences there are for them."""
-
-    source: str
-    target: str
-    size: int
-
-
 class TranslationMemory:
     """One caller's memory in a file, which is made at its first use. Threads may share it.
 
@@ -130,7 +121,7 @@ class TranslationMemory:
                 for text in asked
             ]
 
-    def pairs(self) -> list[MemoryPair]:
+    def pairs(self) -> list[PairSize]:
         """Return the pairs of languages that it has sentences for."""
         with self._database.transaction(write=False) as db:
             rows = db.execute(
@@ -138,7 +129,7 @@ class TranslationMemory:
                 "GROUP BY source, target ORDER BY source, target",
                 (self._caller,),
             )
-            return [MemoryPair(*row) for row in rows]
+            return [PairSize(*row) for row in rows]
 
     def sentences(self, source: str | None = None, target: str | None = None) -> Iterator[TmxPair]:
         """Return all that is kept, or what is kept from or into a language. Raises UnsupportedLanguage."""

@@ -10,6 +10,7 @@ import srt
 from docx.document import Document as Docx
 from hypothesis import given
 from hypothesis import strategies as st
+from made_documents import pdf
 
 from models.errors import InvalidInput
 from service.documents import read_document
@@ -264,31 +265,8 @@ def test_text_in_another_encoding_is_read(encoding: str, text: str) -> None:
     assert read_document("a.txt", (text * 5).encode(encoding)).to_translate().text == text * 5
 
 
-def _pdf(lines: list[str]) -> bytes:
-    """A small PDF of one page, made by hand."""
-    shown = "\n".join(f"1 0 0 1 50 {750 - 14 * i} Tm ({line}) Tj" for i, line in enumerate(lines))
-    stream = f"BT /F1 12 Tf\n{shown}\nET".encode()
-    objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
-        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R"
-        b" /Resources << /Font << /F1 5 0 R >> >> >>",
-        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
-        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-    ]
-    out, places = b"%PDF-1.4\n", []
-    for number, content in enumerate(objects, 1):
-        places.append(len(out))
-        out += b"%d 0 obj\n%s\nendobj\n" % (number, content)
-    table = b"".join(b"%010d 00000 n \n" % place for place in places)
-    return out + (
-        b"xref\n0 6\n0000000000 65535 f \n%strailer << /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF"
-        % (table, len(out))
-    )
-
-
 def test_a_pdf_is_read_by_paragraphs() -> None:
-    data = _pdf(["The ministers met in Vienna on Sun-", "day and left.", "", "", "Nobody spoke of it."])
+    data = pdf(["The ministers met in Vienna on Sun-", "day and left.", "", "", "Nobody spoke of it."])
     document = read_document("a.pdf", data)
     assert document.article().text == "The ministers met in Vienna on Sunday and left.\n\nNobody spoke of it."
     assert document.translated("x", "fr").suffix == ".txt"
@@ -312,7 +290,7 @@ def _bomb() -> bytes:
         ("a.docx", _bomb(), "unpacks to"),
         ("a.docx", _docx(docx.Document()), "no text"),
         ("a.pdf", b"%PDF-1.4 nonsense", "PDF"),
-        ("a.pdf", _pdf([]), "scan"),
+        ("a.pdf", pdf([]), "scan"),
         ("a.srt", b"no subtitles here", "SRT"),
     ],
 )

@@ -20,11 +20,11 @@ from mcp import Client
 from models.choices import (
     ABOUT_LENGTHS,
     LENGTHS,
-    ON_UNSUPPORTED,
     SUMMARY_FORMATS,
     TEXT_FORMATS,
     TEXT_SUFFIXES,
     Length,
+    OnUnsupported,
 )
 from models.errors import InvalidInput
 from models.summarize.summarizer import SummaryRequest
@@ -251,7 +251,7 @@ def test_every_option_is_a_flag(tmp_path: Path, task: str, model: str, batched: 
 CHOICES: list[tuple[str, Command, list[type], tuple[str, ...]]] = [
     ("length", summarize, [SummarizeBody, SummarizeForm], tuple(LENGTHS)),
     ("format", summarize, [SummarizeBody, SummarizeForm], SUMMARY_FORMATS),
-    ("on_unsupported", summarize, [SummarizeBody, SummarizeForm], ON_UNSUPPORTED),
+    ("on_unsupported", summarize, [SummarizeBody, SummarizeForm], get_args(OnUnsupported)),
     ("format", translate, [TranslateBody], TEXT_FORMATS),
 ]
 

@@ -2,6 +2,7 @@
 
 import random
 import zipfile
+from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -95,7 +96,7 @@ def sound(suffix: str) -> bytes:
         ".odt": _open_text,
         ".odp": _open_slides,
         ".epub": _book,
-        ".pdf": _portable,
+        ".pdf": lambda: pdf(("The ministers met", "in Vienna.")),
     }
     if suffix in made:
         return made[suffix]()
@@ -236,11 +237,9 @@ def _part(rng: random.Random, part: bytes) -> bytes:
     )()
 
 
-def _portable() -> bytes:
-    shown = "\n".join(
-        f"1 0 0 1 50 {750 - 14 * i} Tm ({line}) Tj"
-        for i, line in enumerate(("The ministers met", "in Vienna."))
-    )
+def pdf(lines: Sequence[str]) -> bytes:
+    """A small PDF of one page, made by hand."""
+    shown = "\n".join(f"1 0 0 1 50 {750 - 14 * i} Tm ({line}) Tj" for i, line in enumerate(lines))
     stream = f"BT /F1 12 Tf\n{shown}\nET".encode()
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",

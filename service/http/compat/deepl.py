@@ -43,7 +43,8 @@ from service.http.responses import file_response
 from service.http.run_request import RequestRunner
 from service.options import LONGEST_CODE, LanguageCode
 from service.problems import KINDS, Problem
-from service.store.glossaries import Dictionary, DictionarySize, Glossaries, Glossary, read_entries, write_tsv
+from service.store.database import PairSize
+from service.store.glossaries import Dictionary, Glossaries, Glossary, read_entries, write_tsv
 from service.store.jobs import Job, NewJob
 from service.tasks import named_terms
 from service.validation import validated
@@ -391,7 +392,7 @@ class DeepL:
             raise NotFound(f"the glossary {glossary_id} has {len(glossary.pairs)} dictionaries; /v3 knows it")
         return glossary
 
-    def _pair(self, glossary: Glossary, given: Mapping[str, str]) -> DictionarySize:
+    def _pair(self, glossary: Glossary, given: Mapping[str, str]) -> PairSize:
         """The glossary's dictionary for `source_lang` and `target_lang`."""
         for field in ("source_lang", "target_lang"):
             if not given.get(field):
@@ -522,7 +523,7 @@ def _head(glossary: Glossary) -> dict[str, Any]:
     return {"glossary_id": glossary.id, "name": glossary.name, "creation_time": created}
 
 
-def _dictionary(pair: DictionarySize) -> dict[str, Any]:
+def _dictionary(pair: PairSize) -> dict[str, Any]:
     return {
         "source_lang": code(pair.source),
         "target_lang": code(pair.target),

@@ -130,8 +130,8 @@ def _set_lines(row: Mapping[str, Any]) -> str:
 def pull(session: Session, names: Sequence[str], pairs: str | None) -> int:
     """Download sets or models, or build bundled ones, and print the revision of each.
 
-    That revision is used from then on. An interrupted download resumes. Exit code 1 if a model is
-    unavailable.
+    That revision is used from then on. After an interruption complete files are kept. Exit code 1 if a
+    model is unavailable.
     """
     failed = False
     with session.runtime() as runtime:

@@ -19,7 +19,6 @@ from models.engine.protocol import Decoding
 from models.entailment import JUDGES
 from models.errors import EngineFailed, ModelUnavailable, UnsupportedLanguage
 from models.families import FAMILIES, ModelFamily
-from models.gguf import metadata
 from models.hf_import import named
 from models.languages import Languages
 from models.llama_server import require_package
@@ -375,6 +374,8 @@ def _tell_gguf(found: Inspection, file: Path, revision: str, entry: ModelEntry, 
     found.origin, found.revision = str(file), revision
     found.files = {file.name: file.stat().st_size}
     _tell_messages(found, entry, codec)
+    from models.gguf import metadata  # its import takes a tenth of a second, which every start would pay
+
     facts = metadata(file)
     found.model_type = str(facts.get("general.architecture"))
     context = facts.get(f"{found.model_type}.context_length")

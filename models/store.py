@@ -526,10 +526,7 @@ class Store:
 
     def here(self, entry: ModelEntry) -> bool:
         """Return whether the entry can be used without the network, a pattern for one pair at least."""
-        if not entry.is_pattern or entry.path is not None:
-            return entry.is_pattern or self.state(entry) == "ready"
-        pattern = self._hub.home(entry.repository or entry.name).name
-        return any(self._hub.folder.glob(pattern))
+        return self._has_pair(entry) if entry.is_pattern else self.state(entry) == "ready"
 
     def pulled(self, pattern: ModelEntry) -> list[ModelEntry]:
         """Return the models that are here of those that a pattern stands for."""

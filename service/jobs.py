@@ -316,7 +316,9 @@ class RunningJob:
             store.record(job, results)
             self._got_on()
             after = items[-1][0]
-        alone = results.get(0) if self._is_one else None
+        alone = None
+        if self._is_one:  # whose result may have been recorded before the service was stopped
+            alone = results.get(0) or next(iter(store.results(job)), None)
         store.end(job, alone.data if alone is not None and alone.failed else None)
 
     def _run_together(self, items: Mapping[int, str | bytes]) -> dict[int, StoredResult]:

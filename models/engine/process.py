@@ -292,6 +292,9 @@ class EngineClient:
                 time.sleep(CONNECT_AGAIN_AFTER_S)
                 continue
             with self._changed:
+                if self._closing:  # closed meanwhile, when there was no connection to close
+                    connection.close()  # type: ignore[unreachable]  # another thread set it
+                    return
                 self._connection = connection
                 wanted = list(self._engines.values())
             for engine in wanted:

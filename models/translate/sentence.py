@@ -47,7 +47,7 @@ NO_REPEAT = 3
 """So many tokens in a row may not come twice, where a loop is to be avoided."""
 
 _LOST, _UNFINISHED, _MASK_LEFT = 3.0, 4.0, 6.0
-"""The penalty of each for a candidate, beside what the checks find, in the unit of `severity.penalty`."""
+"""The penalty of each for a candidate, beside what the checks find, in the unit of `flag.penalty`."""
 
 _NOWHERE = Span(0, 0)
 

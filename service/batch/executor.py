@@ -263,12 +263,13 @@ class _OutputsOfUnit:
         After a failure nothing more is kept for the time after a kill: the failed generation would be asked
         for again then, in other company.
         """
-        fresh = {self._keys(each): output for each, output in made.items()}
+        keys = {each: self._keys(each) for each in made}
+        fresh = {keys[each]: output for each, output in made.items()}
         self._is_whole = self._is_whole and not failed
         if self._is_whole:
             self._outputs.keep(self._unit.number, fresh)
         self._own |= fresh
-        self.short |= {self._keys(each): output for each, output in made.items() if _is_short(each)}
+        self.short |= {keys[each]: output for each, output in made.items() if _is_short(each)}
 
 
 def _is_short(wanted: PendingGeneration) -> bool:

@@ -162,7 +162,7 @@ class BatchRun:
             rate = cache.number(self._rate_name) or None
         if rate is not None:
             return Estimate(seen, rate, measured=False)
-        return Estimate(seen, measured_rate(seen.sample, LocalExecutor(self._work)), measured=True)
+        return Estimate(seen, measured_rate(seen.sample, self._local(None)), measured=True)
 
     def _local(self, cache: BatchCache | None) -> LocalExecutor:
         options = self._options

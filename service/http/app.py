@@ -46,11 +46,10 @@ from service.settings import ClientFamily, Settings
 from service.shared import SharedState
 
 if TYPE_CHECKING:
-    from service.http.compat.family import Family
     from service.runtime import Runtime
 
 
-def install_errors(app: Flask, families: Sequence["Family"] = ()) -> None:
+def install_errors(app: Flask, families: Sequence[Family] = ()) -> None:
     """Answer every error of the application in the form of the address's owner, or as a problem document."""
 
     def respond(error: Exception) -> Response | HTTPException:
@@ -81,7 +80,7 @@ UNASKED = frozenset({"", "text/plain", FORM, URLENCODED})
 """Types of bodies that a page sends anywhere without asking first (the Fetch standard's simple ones)."""
 
 
-def install_browser_rules(app: Flask, settings: "Settings", is_open: Callable[[str], bool]) -> None:
+def install_browser_rules(app: Flask, settings: Settings, is_open: Callable[[str], bool]) -> None:
     """Refuse what a page of another site sends, but at the paths that are open to all pages.
 
     Any host name is ours unless names are set. But where the server listens on this machine alone and wants
@@ -95,9 +94,12 @@ def install_browser_rules(app: Flask, settings: "Settings", is_open: Callable[[s
     def check() -> None:
         if request.path in PROBES:
             return
-        if guarded and not (_nobodys(request.host) or (hosts and host_is_trusted(request.host, hosts))):
+        given, host = request.headers.get("Host", ""), request.host
+        # werkzeug gives no host for a name with characters that it does not expect, such as `a_b.example`.
+        known = _nobodys(host) or (hosts and host_is_trusted(host, hosts))
+        if guarded and ((given and not host) or not known):
             raise UntrustedHost(
-                f"the host name is not allowed: {request.host[:80]!r}",
+                f"the host name is not allowed: {given[:80]!r}",
                 allowed="localhost, IP addresses, and the names in DRAGOMAN_TRUSTED_HOSTS",
             )
         if _comes_unasked() and _is_cross_site(hosts) and not is_open(request.path):
@@ -134,7 +136,10 @@ def _is_cross_site(hosts: tuple[str, ...]) -> bool:
         return site == "cross-site"
     if not (origin := request.headers.get("Origin")):
         return False  # no browser, or one that followed a link
-    theirs = urlsplit(origin).netloc
+    try:
+        theirs = urlsplit(origin).netloc
+    except ValueError:
+        return True
     return theirs != request.host and not (hosts and host_is_trusted(theirs, hosts))
 
 
@@ -216,7 +221,7 @@ def _open_to_pages(families: Sequence[Family]) -> Callable[[str], bool]:
     return next((each.owns for each in families if isinstance(each, LibreTranslate)), lambda _: False)
 
 
-def _bound(app: Flask, settings: "Settings") -> None:
+def _bound(app: Flask, settings: Settings) -> None:
     """Bound what a request may be: its length, a field of its form, the fields of a form."""
     app.request_class = BoundedRequest
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = max_body_bytes(settings)

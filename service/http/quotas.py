@@ -93,8 +93,7 @@ class Quotas:
     def charge(self, texts: Iterable[str | None]) -> None:
         """Count the characters that the caller gives to read. Raises CharactersSpent, counting nothing.
 
-        They are given back if the answer is an error that the caller isn't to blame for, and not where he
-        went away: the work was begun.
+        They are given back if the server is at fault, but not if the client disconnected: the work had begun.
         """
         characters = sum(len(text) for text in texts if text)
         caller, day = _caller(), _today()
@@ -103,14 +102,14 @@ class Quotas:
         if left < 0:
             self._count(caller, day, -characters)
             raise CharactersSpent(
-                f"the request has {characters} characters, and of today's {caller.daily_characters} "
-                f"{max(0, left + characters)} are left",
+                f"the request has {characters} characters; {max(0, left + characters)} of today's "
+                f"{caller.daily_characters} are left",
                 retry_after_s=_until_tomorrow_s(),
             )
         g.charged = (day, characters)
 
     def usage(self) -> tuple[int, int | None]:
-        """The caller's characters today, and how many there are for a day; None where that is no matter."""
+        """Return the caller's characters of today, and the daily limit; None if there is none."""
         caller = _caller()
         return self._used(caller, _today()), caller.daily_characters
 

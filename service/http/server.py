@@ -166,7 +166,7 @@ class Server:
             os.kill(pid, sig)
 
     def _ended(self, *, stopping: bool) -> list[int]:
-        """Take leave of the workers that have ended, and return their exit codes."""
+        """Reap the workers that have ended, and return their exit codes."""
         codes = []
         for pid in tuple(self._workers):
             ended, status = os.waitpid(pid, os.WNOHANG)

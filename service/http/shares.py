@@ -24,9 +24,9 @@ _HELD = "SELECT coalesce(sum(amount), 0) FROM held WHERE what = :what"
 class Shares:
     """A capacity, places or bytes, of which each caller may hold as much as is left free.
 
-    So one caller gets half of it, two a third each, and the next one always finds something: who sends too
-    much at once is in nobody's way but his own. `shared` says whose count: those of all workers that have
-    something of this name there.
+    So one caller gets half of it, two a third each, and the next one always finds something: a caller who
+    sends too much at once gets only in their own way. `shared` says whose count: those of all workers that
+    have something of this name there.
     """
 
     fair = True

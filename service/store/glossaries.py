@@ -353,7 +353,7 @@ def _entries(rows: Iterable[tuple[str, list[str]]], field: str) -> dict[str, str
             )
         term, translation = (_checked_term(cell, place, field) for cell in row)
         if term in found:
-            raise InvalidInput(f"{place}: {term!r} is there twice", field=field, allowed="each term once")
+            raise InvalidInput(f"{place}: {term!r} appears twice", field=field, allowed="each term once")
         found[term] = translation
     if not found:
         raise InvalidInput("there are no entries", field=field, allowed="at least one entry")

@@ -299,11 +299,11 @@ class JobStore:
         (own,) = db.execute(f"{waiting} AND caller = ?", (new.caller,)).fetchone()
         if own >= MAX_QUEUED_JOBS_PER_CALLER:
             raise Overloaded(
-                f"{own} jobs of this caller wait already, of at most {MAX_QUEUED_JOBS_PER_CALLER}",
+                f"this caller already has {own} jobs waiting, of at most {MAX_QUEUED_JOBS_PER_CALLER}",
                 retry_after_s=30.0,
             )
         if everybody_s >= MAX_QUEUED_JOBS and (own or new.owner is None):
-            raise Overloaded(f"{everybody_s} jobs wait already", retry_after_s=30.0)
+            raise Overloaded(f"the queue is full: {everybody_s} jobs are waiting", retry_after_s=30.0)
         for whose, which, value, share in shares(new.caller, new.owner):
             query = f"SELECT coalesce(sum(bytes), 0) FROM job WHERE {which}"  # noqa: S608 - of constants
             (kept,) = db.execute(query, (value,)).fetchone()

@@ -52,7 +52,7 @@ class Suggestions:
             self._count(stream.fileno())
             if self._bytes[caller] + len(line) > CALLER_BYTES:
                 raise InvalidInput(
-                    f"of this caller {self._bytes[caller]} bytes of suggestions wait to be read",
+                    f"this caller already has {self._bytes[caller]} bytes of suggestions waiting to be read",
                     field="s",
                     allowed=f"at most {CALLER_BYTES} bytes",
                 )

@@ -54,6 +54,7 @@ CREATE TABLE IF NOT EXISTS remembered (
 CREATE UNIQUE INDEX IF NOT EXISTS remembered_by_text ON remembered (caller, source, target, text);
 CREATE INDEX IF NOT EXISTS remembered_by_length ON remembered (caller, source, target, length(text));
 CREATE INDEX IF NOT EXISTS remembered_by_owner ON remembered (owner, bytes);
+CREATE INDEX IF NOT EXISTS remembered_by_caller ON remembered (caller, bytes);
 """
 _PUT = """
 INSERT INTO remembered (owner, caller, source, target, text, translation, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)

@@ -344,7 +344,7 @@ def test_what_is_left_is_said_and_a_smaller_request_still_fits() -> None:
     service = Service(anonymous_daily_characters=20)
     assert service.work(json={"text": "a" * 15, "target": "fr"}).status_code == 200
     refused = service.work(json={"text": "a" * 6, "target": "fr"})
-    assert refused.json["detail"] == "the request has 6 characters, and of today's 20 5 are left"
+    assert refused.json["detail"] == "the request has 6 characters; 5 of today's 20 are left"
     assert service.work(json={"text": "a" * 5, "target": "fr"}).status_code == 200
 
 

@@ -123,7 +123,7 @@ def test_the_characters_of_the_day(server: ClosedServer) -> None:
     secret = server.keys["small"]
     client = deepl.DeepLClient(secret, server_url=server.url)
     client.translate_text(TEXT, target_lang="FR")
-    with pytest.raises(deepl.QuotaExceededException, match="of today's 38 0 are left"):
+    with pytest.raises(deepl.QuotaExceededException, match="0 of today's 38 are left"):
         client.translate_text("One more.", target_lang="FR")
     used = client.get_usage()
     assert (used.character.count, used.character.limit, used.any_limit_reached) == (len(TEXT),) * 2 + (True,)

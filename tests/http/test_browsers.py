@@ -63,6 +63,7 @@ def test_the_addresses_of_libretranslate_are_open_to_all_pages() -> None:
 
 LOCAL = ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "192.168.1.5", "mybox", "a.localhost"]
 OTHERS = ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example"]
+OTHERS += ["re_bind.evil.example", "evil!.example:8000", "evil.example:port"]
 
 
 @pytest.mark.parametrize(

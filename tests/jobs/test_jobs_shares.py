@@ -48,7 +48,7 @@ def test_one_caller_does_not_fill_the_queue(tmp_path: Path, monkeypatch: pytest.
     assert [_send(client, {}, address="192.0.2.1") for _ in range(3)] == [202, 202, 429]
     assert _send(client, {}, address="192.0.2.2") == 202, "another address"
     refused = client.post("/v1/jobs", json=ONE, headers=keys["ann"])
-    assert "2 jobs of this caller wait already, of at most 2" in refused.json["detail"]
+    assert "this caller already has 2 jobs waiting, of at most 2" in refused.json["detail"]
 
 
 def test_a_full_queue_takes_a_key_s_first_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

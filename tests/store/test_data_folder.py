@@ -103,12 +103,12 @@ def test_one_caller_does_not_fill_the_suggestions(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(suggestions, "CALLER_BYTES", 1000)
     file = tmp_path / "suggestions.jsonl"
     kept = Suggestions(file)
-    with pytest.raises(InvalidInput, match="of this caller"):
+    with pytest.raises(InvalidInput, match="this caller already has"):
         for _ in range(10):
             _suggest(kept, "address-1")
     _suggest(kept, "address-2")
     again = Suggestions(file)  # after a restart
-    with pytest.raises(InvalidInput, match="of this caller"):
+    with pytest.raises(InvalidInput, match="this caller already has"):
         _suggest(again, "address-1")
     callers = [json.loads(line)["caller"] for line in file.read_text().splitlines()]
     assert callers.count("address-1") > 2 and callers[-1] == "address-2", "nothing that was taken is lost"

@@ -217,7 +217,7 @@ def test_comma_separated_lines_come_back(entries: dict[str, str], end: str, code
         ("a\tb\nlonely\n", "tsv", "line 2 has 1 columns"),
         ("a\tb\tc\n", "tsv", "line 1 has 3 columns"),
         ("a,b,c\n", "csv", "line 1 has 3 columns"),
-        ("a\tb\n\na\tc\n", "tsv", "line 3: 'a' is there twice"),
+        ("a\tb\n\na\tc\n", "tsv", "line 3: 'a' appears twice"),
         ("a\t\n", "tsv", "line 1 has an empty side"),
         ('a,"b\n', "csv", "is not CSV"),
         ("a\tb\u2028c\n", "tsv", "control character"),

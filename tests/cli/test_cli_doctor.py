@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from fake_runtime import HUB_ONLY, FakeRuntime
+from fake_pool import HUB_ONLY
+from fake_runtime import FakeRuntime
 
 from models.catalog import Catalog
 from models.hub import FETCHED

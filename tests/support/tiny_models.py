@@ -4,7 +4,10 @@ Each maker fills a folder as a hub's repository is laid out and returns the fiel
 """
 
 import json
+from ast import literal_eval
 from collections.abc import Callable
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -59,19 +62,23 @@ STD = 0.6
 
 
 def _spiece(folder: Path, name: str, pieces: int = 300, also: str = "", **options: Any) -> Path:
-    corpus = folder / "corpus.txt"
-    corpus.write_text("\n".join([*SENTENCES, also] * 4), "utf-8")
+    model = folder / f"{name}.model"
+    model.write_bytes(_trained(pieces, also, tuple(sorted((k, repr(v)) for k, v in options.items()))))
+    return model
+
+
+@cache
+def _trained(pieces: int, also: str, options: tuple[tuple[str, str], ...]) -> bytes:
+    written = BytesIO()
     spm.SentencePieceTrainer.train(
-        input=str(corpus),
-        model_prefix=str(folder / name),
+        sentence_iterator=iter([*SENTENCES, also] * 4),
+        model_writer=written,
         vocab_size=pieces,
         hard_vocab_limit=False,
         minloglevel=2,
-        **options,
+        **{name: literal_eval(value) for name, value in options},
     )
-    corpus.unlink()
-    (folder / f"{name}.vocab").unlink()
-    return folder / f"{name}.model"
+    return written.getvalue()
 
 
 def _save(model: Any, folder: Path, **generation: Any) -> None:

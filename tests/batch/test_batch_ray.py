@@ -134,9 +134,7 @@ class FakeMethod:
 def ray(monkeypatch):
     """No Ray: what is got is there, who is killed is noted."""
     fake = SimpleNamespace(
-        get=lambda answer: answer.result(),
-        wait=lambda answers, **_options: (answers, []),
-        killed=[],
+        get=lambda answer: answer.result(), wait=lambda answers, **_options: (answers, []), killed=[]
     )
     fake.kill = fake.killed.append
     monkeypatch.setattr(ray_executor, "head_answers", lambda: True)

@@ -12,7 +12,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import docx
 import pytest
-from made_documents import PROSE, damaged, sound
+from made_documents import PROSE, damaged, pdf_of, sound
 from server_process import ServerProcess
 
 from models.errors import InvalidInput
@@ -165,15 +165,7 @@ def _pdf_of_nothing(megabytes):
         b"<</Length %d/Filter[/FlateDecode/FlateDecode/FlateDecode]>>stream\n%s\nendstream"
         % (len(stream), stream),
     ]
-    out, places = b"%PDF-1.4\n", []
-    for number, content in enumerate(objects, 1):
-        places.append(len(out))
-        out += b"%d 0 obj\n%s\nendobj\n" % (number, content)
-    table = b"".join(b"%010d 00000 n \n" % place for place in places)
-    return out + (
-        b"xref\n0 5\n0000000000 65535 f \n%strailer<</Root 1 0 R/Size 5>>\nstartxref\n%d\n%%%%EOF"
-        % (table, len(out))
-    )
+    return pdf_of(objects)
 
 
 @pytest.mark.parametrize("columns", [100_000_000, 2_000_000_000])
@@ -246,18 +238,18 @@ def server(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "statuses"),
+    ("name", "make", "statuses"),
     [
-        ("flate.pdf", _pdf_of_nothing(700), {422}),
-        ("span.docx", _spanning(2_000_000_000), {200}),
-        ("paragraphs.docx", _docx(PARAGRAPH + b"<w:p/>" * 1_500_000), {422, 504}),
-        ("breaks.srt", CUE + b"x" + b"\n" * 500_000 + b"x", {200}),
-        ("nothing.srt", b"x" + b"\n" * 500_000 + b"x", {422}),
+        ("flate.pdf", lambda: _pdf_of_nothing(700), {422}),
+        ("span.docx", lambda: _spanning(2_000_000_000), {200}),
+        ("paragraphs.docx", lambda: _docx(PARAGRAPH + b"<w:p/>" * 1_500_000), {422, 504}),
+        ("breaks.srt", lambda: CUE + b"x" + b"\n" * 500_000 + b"x", {200}),
+        ("nothing.srt", lambda: b"x" + b"\n" * 500_000 + b"x", {422}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_others_are_answered_while_a_hostile_document_is_read(server, name, data, statuses):
-    found = []
+def test_others_are_answered_while_a_hostile_document_is_read(server, name, make, statuses):
+    found, data = [], make()
     sender = threading.Thread(target=lambda: found.append(_translate(server, name, data)))
     sender.start()
     slowest = 0.0

@@ -239,8 +239,7 @@ def silent():
             each.close()
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("there", ["nowhere", "silent"])
+@pytest.mark.parametrize(("there", "workers"), [("nowhere", "1"), ("silent", "2")])
 def test_a_set_without_a_hub_ends_the_start(start, request, there, workers):
     address = request.getfixturevalue(there)
     began = time.monotonic()

@@ -4,12 +4,12 @@ from io import BytesIO
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import docx
-import lxml.html
 import pytest
 import srt
 from hypothesis import given
 from hypothesis import strategies as st
 from made_documents import pdf
+from shouted import shout
 
 from models.errors import InvalidInput
 from service.documents import read_document
@@ -28,15 +28,6 @@ on Sunday.
 00:00:06,000 --> 00:00:07,000
 - Nobody spoke.
 """
-
-
-def _shout(html):
-    """What a translator does to HTML: other words, the same elements."""
-    tree = lxml.html.fromstring(f"<div>{html}</div>")
-    for element in tree.iter():
-        element.text = element.text and element.text.upper()
-        element.tail = element.tail and element.tail.upper()
-    return "".join(lxml.html.tostring(child, encoding="unicode") for child in tree)
 
 
 def _docx(document):
@@ -66,7 +57,7 @@ def test_a_word_document_keeps_its_form():
     part = document.to_translate()
     assert part.format == "html"
     assert "Vienna" in part.text
-    file = document.translated(_shout(part.text), "fr")
+    file = document.translated(shout(part.text), "fr")
     assert file.suffix == ".docx"
     after = docx.Document(BytesIO(file.data))
     assert [p.text for p in after.paragraphs] == [
@@ -105,7 +96,7 @@ def test_line_breaks_and_links_in_word_stay():
     )
     link._p.append(element)
     read = read_document("a.docx", _docx(document))
-    after = docx.Document(BytesIO(read.translated(_shout(read.to_translate().text), "fr").data))
+    after = docx.Document(BytesIO(read.translated(shout(read.to_translate().text), "fr").data))
     assert after.paragraphs[0].text == "ONE\nTWO"
     (hyperlink,) = after.paragraphs[1].hyperlinks
     assert (hyperlink.text, hyperlink.address) == ("THE TREATY", "https://example.org/")
@@ -132,7 +123,7 @@ def test_tabs_in_word_stay():
     document = docx.Document()
     document.add_paragraph("Name:\tA big house\t5")
     read = read_document("form.docx", _docx(document))
-    back = docx.Document(BytesIO(read.translated(_shout(read.to_translate().text), "fr").data))
+    back = docx.Document(BytesIO(read.translated(shout(read.to_translate().text), "fr").data))
     assert back.paragraphs[0].text == "NAME:\tA BIG HOUSE\t5"
 
 
@@ -182,7 +173,7 @@ def test_subtitles_are_translated_by_sentence_and_keep_their_times():
     assert document.article().text == "The ministers met in Vienna on Sunday. - Nobody spoke."
     part = document.to_translate()
     assert part.text.count("<p>") == 2, "the first two subtitles are one sentence"
-    after = list(srt.parse(document.translated(_shout(part.text), "fr").data.decode()))
+    after = list(srt.parse(document.translated(shout(part.text), "fr").data.decode()))
     before = list(srt.parse(SRT))
     assert [(s.index, s.start, s.end) for s in after] == [(s.index, s.start, s.end) for s in before]
     assert [s.content for s in after] == [
@@ -209,7 +200,7 @@ def test_subtitles_are_translated_by_sentence_and_keep_their_times():
 )
 def test_what_is_around_a_whole_subtitle_stays(content, translated):
     read = read_document("a.srt", f"1\n00:00:01,000 --> 00:00:02,000\n{content}\n\n".encode())
-    (back,) = srt.parse(read.translated(_shout(read.to_translate().text), "fr").data.decode())
+    (back,) = srt.parse(read.translated(shout(read.to_translate().text), "fr").data.decode())
     assert back.content == translated
 
 

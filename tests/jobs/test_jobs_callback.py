@@ -9,12 +9,10 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import trustme
-from flask.testing import FlaskClient
 from http_fakes import FakeRuntime, settings
 from job_client import ended, put, until
 
@@ -78,9 +76,6 @@ def receiver():
     receiver = Receiver()
     yield receiver
     receiver.close()
-
-
-Open = Callable[..., tuple[FlaskClient, JobService]]
 
 
 @pytest.fixture

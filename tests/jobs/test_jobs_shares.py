@@ -5,7 +5,6 @@ from collections import Counter
 from contextlib import closing
 
 import pytest
-from flask.testing import FlaskClient
 from http_fakes import FakeRuntime, settings
 from job_client import ended, put, until, untimed
 from jobs_runtime import JournalRuntime
@@ -15,8 +14,6 @@ from service.errors import UnknownJob
 from service.http.app import create_app
 from service.jobs import JobService
 from service.store import jobs as store
-
-Slow = tuple[FlaskClient, JobService, JournalRuntime]
 
 ONE = {"task": "summarize", "text": "One."}
 

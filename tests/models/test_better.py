@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -33,8 +32,6 @@ BUNDLED = "dragoman/gemma3-270m-translate"
 ARTICLE = "A joint statement was made on Sunday. They met in Vienna again. " * 20
 
 NOTHING = {}
-
-OpenRuntime = Callable[..., Runtime]
 
 
 class Failed:

@@ -5,8 +5,17 @@ import json
 
 import pytest
 import torch
-from tiny_models import CHAT, SENTENCES, STD, _save, _spiece, _t5_config, _t5_tokenizer, _unigram
-from tokenizers import ByteLevelBPETokenizer
+from tiny_models import (
+    CHAT,
+    SENTENCES,
+    STD,
+    _chat_tokenizer,
+    _save,
+    _spiece,
+    _t5_config,
+    _t5_tokenizer,
+    _unigram,
+)
 from transformers import (
     DebertaV2Config,
     DebertaV2ForSequenceClassification,
@@ -18,7 +27,6 @@ from transformers import (
     HunYuanDenseV1ForCausalLM,
     LongT5Config,
     LongT5ForConditionalGeneration,
-    PreTrainedTokenizerFast,
     SiglipVisionConfig,
     T5Config,
     T5ForConditionalGeneration,
@@ -71,23 +79,6 @@ BY_CODE = (
 )
 
 
-def _tokenizer(folder, template):
-    bpe = ByteLevelBPETokenizer()
-    special = ["<eos>", "<pad>", "<|im_start|>", "<|im_end|>"]
-    bpe.train_from_iterator(SENTENCES, vocab_size=400, special_tokens=special, show_progress=False)
-    bpe.save(str(folder / "tokenizer.json"))
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_file=str(folder / "tokenizer.json"),
-        eos_token="<eos>",
-        pad_token="<pad>",
-        unk_token="<pad>",
-        additional_special_tokens=special[2:],
-        chat_template=template,
-    )
-    tokenizer.save_pretrained(folder)
-    return tokenizer
-
-
 SIZES = {
     "hidden_size": 32,
     "intermediate_size": 64,
@@ -105,7 +96,7 @@ SIZES = {
 
 def gemma_4b(folder, factor=8.0):
     """As google/translategemma-4b-it: beside a model of images, and with far positions nearer together."""
-    text = Gemma3TextConfig(vocab_size=len(_tokenizer(folder, BY_CODE)), sliding_window=64, **SIZES)
+    text = Gemma3TextConfig(vocab_size=len(_chat_tokenizer(folder, BY_CODE)), sliding_window=64, **SIZES)
     if factor is not None:
         text.rope_parameters["full_attention"] |= {"rope_type": "linear", "factor": factor}
     vision = SiglipVisionConfig(
@@ -128,7 +119,7 @@ def gemma_4b(folder, factor=8.0):
 
 
 def hunyuan(folder):
-    config = HunYuanDenseV1Config(vocab_size=len(_tokenizer(folder, CHAT)), **SIZES)
+    config = HunYuanDenseV1Config(vocab_size=len(_chat_tokenizer(folder, CHAT)), **SIZES)
     _save(HunYuanDenseV1ForCausalLM(config), folder)
 
 

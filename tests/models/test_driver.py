@@ -54,13 +54,15 @@ def test_a_task_fails_alone():
         bad.unwrap()
 
 
-class _IdleEngine:
-    """Takes everything and does nothing."""
+class _ByHand:
+    """An engine whose futures the test resolves itself."""
 
     def __init__(self):
+        self.generations = []
         self.futures = []
 
     def submit(self, generations, *, wait=False):
+        self.generations += generations
         self.futures += (new := [Future() for _ in generations])
         return new
 
@@ -87,12 +89,12 @@ def _interrupted():
 def test_an_interrupt_closes_what_is_left():
     log = []
     with pytest.raises(KeyboardInterrupt):
-        run_all([_calls(_IdleEngine(), log), _interrupted()])
+        run_all([_calls(_ByHand(), log), _interrupted()])
     assert log == ["closed"]
 
 
 def test_a_deadline_calls_off_what_was_submitted():
-    engine, log = _IdleEngine(), []
+    engine, log = _ByHand(), []
     outcome = run(_calls(engine, log), deadline=time.monotonic() + 0.3)
     assert isinstance(outcome.error, DeadlineExceeded)
     assert log == ["closed"]
@@ -100,25 +102,6 @@ def test_a_deadline_calls_off_what_was_submitted():
 
 
 # ---------------------------------------------------------------------- streamed
-
-
-class _ByHand:
-    """An engine whose futures the test resolves itself."""
-
-    def __init__(self):
-        self.generations = []
-        self.futures = []
-
-    def submit(self, generations, *, wait=False):
-        self.generations += generations
-        self.futures += (new := [Future() for _ in generations])
-        return new
-
-    def stats(self):
-        return EngineStats()
-
-    def close(self):
-        pass
 
 
 def _listening(engine, log, beams=1):
@@ -284,7 +267,7 @@ def test_what_waits_for_others_does_not_count_against_a_deadline(languages):
     assert outcome.unwrap() == ["A"]
 
 
-class _Waits(_IdleEngine):
+class _Waits(_ByHand):
     """Takes everything, and does nothing with as much of it as `queued` says; joins what runs in `slots`."""
 
     def __init__(self, *, slots=0):

@@ -6,12 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
 import huggingface_hub.constants
 import pytest
 from click.testing import CliRunner
-from flask.testing import FlaskClient
 
 from models.catalog import Catalog
 from models.hub import CONNECTS_WITHIN_S
@@ -28,8 +26,6 @@ PATTERN = "Helsinki-NLP/opus-mt-*"
 SUMMARIZER = "sshleifer/distilbart-cnn-12-6"
 PULL = re.compile(r"`dragoman (models pull [^`]+)`")
 TEXT = {"text": "A joint statement.", "source": "en", "target": "fr"}
-
-Serve = Callable[..., tuple[FlaskClient, Runtime]]
 
 
 @pytest.fixture
@@ -192,9 +188,6 @@ def test_a_server_that_may_not_ask_the_hub_begins_no_fetch(hub, serve):
 
 
 # ---------------------------------------------------------------------------------------- no hub at the start
-
-
-Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture

@@ -289,21 +289,25 @@ CHAT = (
 )
 
 
-def _causal(folder: Path) -> None:
+def _chat_tokenizer(folder: Path, template: str = CHAT) -> PreTrainedTokenizerFast:
     bpe = ByteLevelBPETokenizer()
     special = ["<eos>", "<pad>", "<|im_start|>", "<|im_end|>"]
-    bpe.train_from_iterator(
-        SENTENCES, vocab_size=400, special_tokens=[*special, "\n", "\n\n"], show_progress=False
-    )
+    own = [*special, "\n", "\n\n"]
+    bpe.train_from_iterator(SENTENCES, vocab_size=400, special_tokens=own, show_progress=False)
     bpe.save(str(folder / "tokenizer.json"))
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(folder / "tokenizer.json"),
         eos_token="<eos>",
         pad_token="<pad>",
         additional_special_tokens=special[2:],
-        chat_template=CHAT,
+        chat_template=template,
     )
     tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def _causal(folder: Path) -> None:
+    tokenizer = _chat_tokenizer(folder)
     config = Qwen2Config(
         vocab_size=len(tokenizer) + 16,
         hidden_size=32,

@@ -166,6 +166,22 @@ def test_a_unit_whose_engine_s_process_ends_is_done_again(monkeypatch):
         unit_work(runtime).do(unit(*texts))
 
 
+def test_a_stop_ends_the_wait_for_the_next_engine(monkeypatch):
+    monkeypatch.setattr("service.batch.executor.RETRY_WAITS_S", (3600.0,))
+    runtime, waits = BatchRuntime(Settings()), threading.Event()
+
+    def gone(generations, *, wait=False):
+        raise EngineGone("it ended")
+
+    monkeypatch.setattr(runtime.engine, "submit", gone)
+    monkeypatch.setattr("service.batch.executor.log.warning", lambda *_: waits.set())
+    executor = unit_work(runtime)
+    done = executor.submit(unit("The minister left the city."))
+    assert waits.wait(60)
+    executor.stop()
+    assert isinstance(done.exception(), ClientDisconnected)
+
+
 def bodies(done):
     return [(result.failed, result.data) for result in done.results]
 

@@ -9,7 +9,6 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -35,6 +34,18 @@ from models.engine.gpu import has_cuda
 from models.errors import InvalidInput, UnknownModel
 from models.families import FAMILIES, Kind, Weights
 from models.languages import Languages
+
+DEFAULT = "auto"
+"""The set that is taken where none is named."""
+SPARE_BYTES = 1_000_000_000
+"""Memory of the process itself, with its libraries."""
+INT8_BYTES = 1.2
+"""A parameter's bytes in CTranslate2's int8, with scales and buffers."""
+CONVERSION_BYTES = 2.0
+"""A parameter's bytes while a model is converted to int8, beside its file's pages, which can be read again. A
+model with the sizes of BART large (406 million parameters) took 1.75 from a file in float32."""
+GPU_BYTES = 3.0
+"""A parameter's bytes on a GPU: bfloat16, and half as much again for caches."""
 
 SERVER = "server:"
 """Begins the short form of a model behind a server: `server:http://127.0.0.1:11434/v1#qwen3:8b`."""
@@ -451,21 +462,7 @@ def _with_beams(entry: ModelEntry) -> ModelEntry:
     return entry.model_copy(update={"decoding": search})
 
 
-DEFAULT = "auto"
-
-SPARE_BYTES = 1_000_000_000
-"""Memory of the process itself, with its libraries."""
-INT8_BYTES = 1.2
-"""A parameter's bytes in CTranslate2's int8, with scales and buffers."""
-CONVERSION_BYTES = 2.0
-"""A parameter's bytes while a model is converted to int8, beside its file's pages, which can be read again. A
-model with the sizes of BART large (406 million parameters) took 1.75 from a file in float32."""
-GPU_BYTES = 3.0
-"""A parameter's bytes on a GPU: bfloat16, and half as much again for caches."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSet:
+class ModelSet(_Frozen):
     """A set. `pairs` are those that are fetched of a model that stands for one a pair."""
 
     name: str
@@ -490,7 +487,8 @@ class ModelSet:
             each for each in self.on_cpu if memory_bytes is None or each["memory_gb"] * 1e9 <= memory_bytes
         )
         chosen = next(fits, self.on_cpu[-1])
-        return replace(self, summarize=chosen["summarize"], translate=chosen["translate"], on_cpu=(chosen,))
+        models = {"summarize": chosen["summarize"], "translate": chosen["translate"], "on_cpu": (chosen,)}
+        return self.model_copy(update=models)
 
     def here(self, device: str) -> "ModelSet":
         """Return the set with its models for this machine; `device` is the setting: auto, cpu or cuda."""
@@ -539,11 +537,7 @@ class ModelSet:
 def load_sets() -> Mapping[str, ModelSet]:
     """Read the sets that are shipped, by name, from the least to the most that a machine needs."""
     data = tomllib.loads(files("models").joinpath("sets.toml").read_text("utf-8"))
-    return {name: ModelSet(name, **_frozen(raw)) for name, raw in data.items()}
-
-
-def _frozen(raw: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+    return {name: ModelSet(name=name, **raw) for name, raw in data.items()}
 
 
 def fitting(catalog: Catalog, memory_bytes: int | None, gpu_bytes: int | None, cores: float = 1) -> ModelSet:

@@ -14,7 +14,7 @@ from models.better import BetterModels, Choice
 from models.catalog import ModelEntry
 from models.checker import Checker
 from models.checks.evidence import Evidence
-from models.checks.flag import Flag
+from models.checks.flag import Flag, any_error
 from models.choices import AIM, DEFAULT_LENGTH, LENGTHS, Length, OnUnsupported, SummaryFormat
 from models.codec import Purpose
 from models.engine.protocol import Generation, Output
@@ -95,7 +95,7 @@ class SummarySentence:
     @property
     def is_unsupported(self) -> bool:
         """True if a check found an error, not a mere warning, in it."""
-        return any(flag.severity == "error" for flag in self.flags)
+        return any_error(self.flags)
 
     def translated(self, segment: Segment) -> "SummarySentence":
         """Return the sentence in translation. A flagged word's place there is unknown: its flag covers all.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from models.better import BetterModels
-from models.checks.flag import Flag
+from models.checks.flag import Flag, any_error
 from models.choices import TextFormat
 from models.errors import InvalidInput
 from models.languages import Languages
@@ -381,7 +381,7 @@ def notes_on(
         notes.append("this model's engine does not tell how sure it is: min_confidence changed nothing")
     if recalled := sum(bool(each.from_memory) for each in done):
         notes.append(f"{recalled} of {len(done)} segments are as your translation memory has them")
-    if flagged := sum(any(flag.severity == "error" for flag in each.flags) for each in done):
+    if flagged := sum(any_error(each.flags) for each in done):
         notes.append(f"checks found something wrong in {flagged} of {len(done)} segments; see their flags")
     if lost := [term.source for term in terms if not term.honoured]:
         notes.append(f"not everywhere as asked for: {', '.join(lost)}")

@@ -180,7 +180,7 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
                 entries[title] = catalog.get(name, task)
         except DragomanError as error:
             yield Finding(title, "problem", error.message)
-    lacking = store.lacking(entries.values())
+    lacking = [each for each in entries.values() if not store.here(each)]
     hub = _hub(store, needed=bool(lacking))
     yield hub
     may_fetch = hub.state == "ok" and not store.offline_by
@@ -198,14 +198,13 @@ def _model(
     from models.inspection import inspect
     from models.languages import Languages
     from models.llama_server import MISSING
-    from models.store import is_prepared
 
     if entry.weights == "elsewhere":
         if problems := inspect(store, entry, Languages.load(), os.environ.get).problems:
             return "problem", f"{entry.name}: {'; '.join(problems)}"
         return "ok", f"{entry.name}: {entry.model} at {entry.url}, which answers"
     state: State = "ok"
-    prepared = is_prepared(store, entry)
+    prepared = store.is_prepared(entry)
     engine = _engine(settings, entry, device)
     if device == "cuda" and prepared and entry.kind not in ("extractive", "entailment"):
         _, why = EngineMaker(store, device=settings.device).device_for(entry)

@@ -311,15 +311,15 @@ def reasons(sentences: "Sequence[SegmentPart] | Sequence[SentencePart]") -> list
 
 def counted(sentences: "Sequence[SegmentPart] | Sequence[SentencePart]") -> str | None:
     """Return how many sentences are flagged, in words; None if none is."""
-    flagged = [sentence for _, sentence in _flagged(sentences)]
+    from service.tasks import flag_counts
+
+    flagged, errors, doubtful = flag_counts(sentences)
     if not flagged:
         return None
-    errors = sum(any(flag.severity == "error" for flag in each.flags) for each in flagged)
-    doubtful = sum(any(flag.kind == DOUBTFUL for flag in each.flags) for each in flagged)
     told = [f"{errors} with an error" if errors else "", f"{doubtful} doubtful" if doubtful else ""]
     more = ", ".join(filter(None, told))
-    verb = "is" if len(flagged) == 1 else "are"
-    return f"{len(flagged)} of {len(sentences)} sentences {verb} flagged" + (f": {more}" if more else "")
+    verb = "is" if flagged == 1 else "are"
+    return f"{flagged} of {len(sentences)} sentences {verb} flagged" + (f": {more}" if more else "")
 
 
 def _alternatives(segments: "Sequence[SegmentPart]") -> Iterator[str]:

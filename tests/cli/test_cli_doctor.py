@@ -15,7 +15,7 @@ from fake_runtime import HUB_ONLY, FakeRuntime
 from models.catalog import Catalog
 from models.hub import FETCHED
 from models.languages import Languages
-from models.store import Store, bytes_on_disk, is_prepared
+from models.store import DONE, Store
 from service.cli import machine
 from service.cli.main import cli
 from service.cli.session import Session
@@ -100,7 +100,7 @@ def test_a_gpu_and_what_it_runs(doctor: Any) -> None:
 
 def test_a_model_that_the_gpu_is_not_fit_for(doctor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     why = "it needs 9.0 GB of H100's memory, and 2.0 GB are free"
-    monkeypatch.setattr("models.store.is_prepared", lambda *_: True)
+    monkeypatch.setattr("models.store.Store.is_prepared", lambda *_: True)
     monkeypatch.setattr("models.engine_choice.EngineMaker.device_for", lambda *_: ("cpu", why))
     _, found = doctor(gpus=["H100"], torch_finds_a_gpu=True, has=True)
     state, told = found["translations"]
@@ -171,7 +171,7 @@ def test_a_folder_yet_to_be_made_is_looked_at_where_it_would_be(tmp_path: Path) 
 def test_sizes_are_of_what_is_here(tmp_path: Path) -> None:
     catalog, store = Catalog.load(Languages.load()), Store(tmp_path, offline=True)
     fetched = catalog.get(HUB_ONLY)
-    assert (bytes_on_disk(store, fetched), is_prepared(store, fetched)) == (None, False)
+    assert (store.bytes_on_disk(fetched), store.is_prepared(fetched)) == (None, False)
     hub = tmp_path / "hub" / f"models--{HUB_ONLY.replace('/', '--')}"
     snapshot = hub / "snapshots" / ("a" * 40)
     snapshot.mkdir(parents=True)
@@ -179,9 +179,14 @@ def test_sizes_are_of_what_is_here(tmp_path: Path) -> None:
     (hub / "refs" / "main").write_text("a" * 40)
     (snapshot / "model.safetensors").write_bytes(b"x" * 1000)
     (snapshot / FETCHED).touch()
-    assert (bytes_on_disk(store, fetched), is_prepared(store, fetched)) == (1000, True)
+    assert (store.bytes_on_disk(fetched), store.is_prepared(fetched)) == (1000, True)
     bundled = catalog.get("dragoman/gemma3-270m-translate")
-    assert (bytes_on_disk(store, bundled) or 0) > 10**8 and not is_prepared(store, bundled)
+    assert (store.bytes_on_disk(bundled) or 0) > 10**8 and not store.is_prepared(bundled)
+    merged = tmp_path / "models" / bundled.name.replace("/", "--") / "merged"
+    merged.mkdir(parents=True)
+    for revision, is_prepared in (("of an older version", False), (store.revision(bundled), True)):
+        (merged / DONE).write_text(json.dumps({"revision": revision, "files": {}}))
+        assert store.is_prepared(bundled) is is_prepared
 
 
 def test_the_list_says_what_has_to_be_fetched() -> None:

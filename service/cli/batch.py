@@ -237,14 +237,13 @@ def _found(
     """Return the best model of each group, fetched; none where no hub answers, or where there is no room."""
     from models import better, hub
 
-    is_asked = ask and not store.offline and hub.answers(better.ASK_S) is not None
+    is_asked = ask and not store.offline and hub.silence() is None
     entries = []
     for group in groups:
         if (entry := better.found(known, group, store, ask=is_asked)) is None:
             continue
         try:
-            disk_left = partial(better.free_disk, store.cache)
-            better.require_room(entry, store, memory_left=better.free_memory, disk_left=disk_left)
+            better.require_room(entry, store)
         except ModelUnavailable as error:
             note(f"note: {error.message}")
             continue

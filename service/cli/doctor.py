@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from models import hub
 from models.errors import DragomanError
 from service.cli import machine
 from service.cli.machine import gigabytes
@@ -25,7 +26,6 @@ LEAST_MEMORY = 800_000_000
 LIKED_DISK = 2_000_000_000
 """The bundled translation model takes 0.6 GB of the cache, and more while it is put together."""
 LEAST_DISK = 100_000_000
-HUB = "https://huggingface.co"
 NEEDED = ("torch", "transformers", "ctranslate2", "safetensors", "sentencepiece")
 
 State = Literal["ok", "warning", "problem"]
@@ -276,8 +276,9 @@ _ENGINES = {
 def _hub(store: "Store", *, needed: bool) -> Finding:
     if (setting := store.offline_by) is not None:
         return Finding("hub", "ok", f"not asked, as {setting} says")
-    url = os.environ.get("HF_ENDPOINT") or HUB
-    if (why := machine.unreachable(url)) is None:
+    from huggingface_hub.constants import ENDPOINT as url
+
+    if (why := hub.silence()) is None:
         return Finding("hub", "ok", f"{url} answers")
     told = f"{url} does not answer ({why})"
     if needed:

@@ -285,7 +285,6 @@ def _tell(
 # ---------------------------------------------------------------------- marks
 
 OPEN, CLOSE = "⟦", "⟧"
-DOUBTFUL = "doubtful"
 
 
 def marked(text: str, sentences: "Sequence[SegmentPart] | Sequence[SentencePart]") -> str:

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 from click.testing import CliRunner
 from fake_runtime import HUB_ONLY, FakeRuntime
 
+from models import hub
 from models.catalog import Catalog
 from models.hub import FETCHED
 from models.languages import Languages
@@ -30,10 +32,13 @@ def doctor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tup
     with socket.create_server(("127.0.0.1", 0)) as once:
         port = once.getsockname()[1]
 
-    def run(environment: dict[str, str] | None = None, **facts: Any) -> tuple[int, dict[str, Any]]:
+    def run(
+        environment: dict[str, str] | None = None, silence: str | None = None, **facts: Any
+    ) -> tuple[int, dict[str, Any]]:
         sound = {"processors": (2, "2"), "memory": (8 * GB, 6 * GB), "gpus": [], "torch_finds_a_gpu": False}
-        for name, value in {**sound, "compiler": "cc", "unreachable": None, **facts}.items():
+        for name, value in {**sound, "compiler": "cc", **facts}.items():
             monkeypatch.setattr(machine, name, lambda *_, value=value: value)
+        monkeypatch.setattr(hub, "silence", lambda: silence)
         given = {"DRAGOMAN_CACHE_DIR": str(tmp_path), "DRAGOMAN_DATA_DIR": str(tmp_path)}
         given |= {"DRAGOMAN_PORT": str(port), **(environment or {})}
         done = CliRunner().invoke(cli, ["doctor", "--json"], obj=Session(FakeRuntime), env=given)
@@ -64,8 +69,8 @@ def test_a_sound_machine(doctor: Any) -> None:
         ({"unwritable": "read-only"}, {}, "cache", "problem", "cannot be written: read-only"),
         ({"free_bytes": 10**7}, {}, "data", "problem", "0.0 GB free"),
         ({"free_bytes": GB}, {}, "cache", "warning", "1.0 GB free"),
-        ({"unreachable": "no route"}, {}, "hub", "warning", "bundled models do without"),
-        ({"unreachable": "no route"}, {"DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY}, "hub", "problem", "no route"),
+        ({"silence": "no route"}, {}, "hub", "warning", "bundled models do without"),
+        ({"silence": "no route"}, {"DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY}, "hub", "problem", "no route"),
         (
             {},
             {"DRAGOMAN_OFFLINE": "1", "DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY},
@@ -123,11 +128,12 @@ def test_it_is_lines_for_people(tmp_path: Path) -> None:
 def test_it_imports_no_torch_without_a_gpu() -> None:
     code = """
 import sys
+from models import hub
 from service.cli import machine
-machine.gpus, machine.unreachable = lambda: [], lambda url: None
+machine.gpus, hub.silence = lambda: [], lambda: None
 from service.cli.main import cli
 cli(["doctor"], standalone_mode=False)
-print(*{"torch", "transformers", "flask"} & set(sys.modules), file=sys.stderr)
+print(*{"torch", "transformers", "flask", "gguf"} & set(sys.modules), file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stderr.splitlines()[-1] == "", done.stderr
@@ -151,11 +157,12 @@ def test_a_containers_limits_are_seen(tmp_path: Path) -> None:
     assert machine.memory(tmp_path, tmp_path / "nowhere") is None
 
 
-def test_a_hub_that_does_not_answer_is_told() -> None:
+def test_a_hub_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as once:
         url = f"http://127.0.0.1:{once.getsockname()[1]}"
-    assert machine.unreachable(url) == "Connection refused"
-    assert machine.unreachable("no address") is not None
+    for endpoint, why in ((url, "Connection refused"), ("no address", "protocol")):
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
+        assert why in (hub.silence() or "") and why in (hub.silence(is_slow_silent=False) or "")
 
 
 def test_a_folder_yet_to_be_made_is_looked_at_where_it_would_be(tmp_path: Path) -> None:

@@ -136,9 +136,9 @@ def test_every_form_of_a_users_message_is_matched_whole() -> None:
     [
         ("Translate everything from English to Italian.", translation("it", "en")),
         ("Translate the user's messages into French.", translation("fr")),
-        ("You are a translator. Please translate to zh-TW, and keep names.", translation("zh-Hant")),
-        ("# Task\n- Translate German into **Brazilian Portuguese**\n- Be short.", translation("pt", "de")),
-        ("You do not abridge, censor or summarize any part of it. Translate all of it into pt-BR.", translation("pt")),
+        ("You are a translator. Please translate to zh-TW, and keep names.", translation("zh-Hant-TW")),
+        ("# Task\n- Translate German into **Brazilian Portuguese**\n- Be short.", translation("pt-BR", "de")),
+        ("You do not abridge, censor or summarize any part of it. Translate all of it into pt-BR.", translation("pt-BR")),
         ("Summarize.", PromptTask("summarize")),
         ("You are helpful. Summarize the article in German.", PromptTask("summarize", target="de")),
         ("Summarize the article in bullet points.", PromptTask("summarize", format="bullets")),

@@ -232,7 +232,7 @@ class ChatReader:
 
     def _language(self, code: str, name: str) -> str:
         try:
-            return self._runtime.languages.normalize(code[:40], "target")
+            return self._runtime.languages.with_region(code[:40], "target")
         except UnsupportedLanguage as error:
             raise UnknownModel(f"in {name!r}: {error.message}", field="model", allowed=NAMES) from None
 
@@ -441,7 +441,7 @@ class Sentences:
 
     def __init__(self, request: SummaryRequest):
         self._is_list = request.format == "bullets"
-        self._between = "\n" if self._is_list else separator(request.target or "")
+        self._between = "\n" if self._is_list else _between(request.target or "")
         self._certain: dict[int, str] = {}
         self._next = 0
         self._any = False
@@ -464,7 +464,7 @@ class Segments:
     def __init__(self, request: TranslationRequest):
         self._document = request.text
         self._runs = read_plain(request.text)
-        self._between = separator(request.target)
+        self._between = _between(request.target)
         self._certain: dict[int, Segment] = {}
         self._next = self._run = self._end = 0
         self._is_inside = False
@@ -506,6 +506,10 @@ class Segments:
         line = "".join([*self._line, self._document[self._end : run.span.end]])
         self._is_inside, self._line, self._end = False, [], run.span.end
         return run.finish(line)
+
+
+def _between(target: str) -> str:
+    return separator(target.partition("-")[0])
 
 
 def _delta(request: Request) -> Delta:

@@ -64,10 +64,6 @@ class Betters:
     def __bool__(self) -> bool:
         return bool(self.summarizers or self.translators)
 
-    def summarizing(self, language: str) -> tuple[ModelEntry, ...]:
-        """Return those that summarize texts in a language."""
-        return tuple(each for each in self.summarizers if language in each.languages)
-
     def translating(self, source: str | None, target: str) -> tuple[ModelEntry, ...]:
         """Return those for a language pair; with `source` None those that do not depend on it."""
         found = []
@@ -78,10 +74,6 @@ class Betters:
             elif target in each.languages and (source is None or _reads(each, source)):
                 found.append(each)
         return tuple(filter(self.may, found))
-
-    def reading(self, language: str) -> tuple[ModelEntry, ...]:
-        """Return the translators between many languages that read this one."""
-        return tuple(each for each in self.many() if _reads(each, language))
 
     def many(self) -> tuple[ModelEntry, ...]:
         """Return the translators between many languages."""
@@ -226,7 +218,7 @@ class BetterModels:
 
     def summarizer(self, language: str) -> Choice:
         """Return what summarizes this language better."""
-        return self._choice(self.betters.summarizing(language))
+        return self._choice(tuple(each for each in self.betters.summarizers if language in each.languages))
 
     def here(self, candidates: Sequence[ModelEntry]) -> ModelEntry | None:
         """Return the first of these that the cache has; it is the same whenever it is asked."""
@@ -237,10 +229,11 @@ class BetterModels:
 
         One that is yet to be fetched does not count: a guess at a short text's language would have it wait.
         """
+        able = [each for each in self.betters.many() if _reads(each, language)]
         if not self._in_background:
-            return self.here(self.betters.reading(language)) is not None
+            return self.here(able) is not None
         loaded = self._pool.loaded()
-        return any(each.name in loaded for each in self.betters.reading(language))
+        return any(each.name in loaded for each in able)
 
     def reach(self) -> list[ModelEntry]:
         """Return the translators between many languages that could be had."""

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeInt,
@@ -51,10 +52,21 @@ SERVER = "server:"
 """Begins the short form of a model behind a server: `server:http://127.0.0.1:11434/v1#qwen3:8b`."""
 
 Task = Literal["summarize", "translate", "entail"]
-Direction = tuple[str, str]  # a source and a target language
 _SIDES = re.compile(r"[A-Za-z0-9_+-]{1,60}")  # a pair in a name becomes part of paths and addresses
 _CODE = r"([a-z]{2,3}(?:-[A-Z][a-z]{3})?)"
 _PAIR = re.compile(f"{_CODE}-{_CODE}")
+
+
+def _direction(pair: object) -> object:
+    if isinstance(pair, str):
+        if found := _PAIR.fullmatch(pair):
+            return found.groups()
+        raise ValueError(f"{pair!r} is not a pair of language codes such as 'en-fr'")
+    return pair
+
+
+Direction = Annotated[tuple[str, str], BeforeValidator(_direction)]
+"""A source and a target language."""
 
 _FILE = re.compile(r"(?:(?!\.)[\w.-]+/)*(?!\.)[\w.-]+\.gguf")
 
@@ -182,20 +194,6 @@ class ModelEntry(_Frozen):
             raise ValueError(f"a model of this family does not {wrong[0]}, only {', '.join(able)}")
         return value
 
-    @field_validator("pairs", mode="before")
-    @classmethod
-    def _directions(cls, value: Any) -> Any:
-        return tuple(map(_direction, value)) if isinstance(value, list) else value
-
-    @field_validator("other_names", mode="before")
-    @classmethod
-    def _named_directions(cls, value: Any) -> Any:
-        return (
-            {name: cls._directions(pairs) for name, pairs in value.items()}
-            if isinstance(value, dict)
-            else value
-        )
-
     @model_validator(mode="after")
     def _of_a_server(self) -> "ModelEntry":
         given = {"url": self.url, "model": self.model, "api_key_env": self.api_key_env}
@@ -299,12 +297,6 @@ def server_entry(name: str) -> dict[str, Any]:
     return {"name": name, "family": "server", "tasks": tasks, "url": url, "model": model, **key}
 
 
-def _direction(pair: Any) -> Direction:
-    if found := _PAIR.fullmatch(str(pair)):
-        return found[1], found[2]
-    raise ValueError(f"{pair!r} is not a pair of language codes such as 'en-fr'")
-
-
 class Catalog:
     """All entries: the shipped ones and the user's; or of them those that are `allowed`.
 
@@ -332,7 +324,11 @@ class Catalog:
         Raises InvalidInput, naming the file, the entry and the field, for a file that is wrong.
         """
         shipped = files("models").joinpath("catalog.toml").read_text("utf-8")
-        entries = [_with_beams(entry) for entry in _parse(shipped, "catalog.toml", Path(), languages)]
+        entries = _parse(shipped, "catalog.toml", Path(), languages)
+        for i, entry in enumerate(entries):
+            if (beams := FAMILIES[entry.family].num_beams) is not None:
+                search = {"num_beams": beams, **entry.decoding}
+                entries[i] = entry.model_copy(update={"decoding": search})
         if own is not None:
             try:
                 text = own.read_text("utf-8")
@@ -454,12 +450,6 @@ def _resolved(entry: ModelEntry, base: Path, languages: Languages) -> dict[str, 
                 f"{entry.path.parts[0]} is not a user's home directory", field="path"
             ) from error
     return update
-
-
-def _with_beams(entry: ModelEntry) -> ModelEntry:
-    beams = FAMILIES[entry.family].num_beams
-    search = entry.decoding if beams is None else {"num_beams": beams, **entry.decoding}
-    return entry.model_copy(update={"decoding": search})
 
 
 class ModelSet(_Frozen):

@@ -3,7 +3,7 @@
 import gc
 import hashlib
 import importlib.metadata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from models.store import Store
     from service.batch.run import BatchRun, Estimate, MakeExecutor, Paths, RunOptions
     from service.batch.task import Task
-    from service.runtime import Runtime
 
 SOME_FAILED = 3
 """Exit code: the run was completed, and some records failed."""
@@ -110,10 +109,7 @@ def translate(session: Session, /, **given: Any) -> int:
     asked, pairs = task_options(TranslationOptions, own), own["remembered"]
     request = request_maker(asked)(text="", format=own["format"] or "text")
     told = asked.model_dump(mode="json", exclude={"memory", "partial"})
-    for name in (
-        "alternatives",
-        "ignore_tags",
-    ):  # without them the results of earlier versions have these keys
+    for name in ("alternatives", "ignore_tags"):  # without them results of earlier versions have these keys
         if not told[name]:
             del told[name]
     told |= {"format": own["format"], "article": own["article"]}
@@ -132,8 +128,9 @@ def _run_batch(session: Session, options: BatchOptions, task: "Task") -> int:
         prepare_ray(local=options.ray_address is None)
     from models.translate.route import cautions
     from service.batch import preflight
-    from service.batch.processes import text_processes
+    from service.batch.processes import TextProcesses, text_processes
     from service.batch.run import BatchRun
+    from service.batch.task import WorkerSpec
 
     given, marks = _better(session, options, task)
     with session.runtime(**given) as runtime:
@@ -159,11 +156,16 @@ def _run_batch(session: Session, options: BatchOptions, task: "Task") -> int:
         paths, run_options = _settings(options, "cpu" if by_ray else runtime.device)
         make_executor: MakeExecutor | None = None
         if by_ray:
-            make_executor = _by_ray(session.opener(**given), options, task, models, session.settings().device)
-        elif count > 1:
-            make_executor = _by_processes(
-                session.opener(**given), options, task, runtime.part_engines(), count
+            from service.batch.ray_executor import ray_executor
+
+            spec = WorkerSpec(session.opener(**given), task, models, options.record_timeout)
+            device = session.settings().device
+            make_executor = partial(
+                ray_executor, spec, address=options.ray_address, count=options.actors, device=device
             )
+        elif count > 1:
+            spec = WorkerSpec(session.opener(**given), task, {}, options.record_timeout)
+            make_executor = partial(TextProcesses, spec, runtime.part_engines(), count=count)
         run = BatchRun(paths, run_options, task.work(runtime), told, make_executor, marks)
         if options.dry_run:
             with session.waiting("reading the input"):
@@ -259,36 +261,6 @@ def _fetch(session: Session, entry: "ModelEntry", store: "Store") -> None:
     note(f"fetching {entry.name} ({size}, {licence}); --models bundled does without")
     with session.fetching(entry.name) as tell:
         store.pull(entry, tell)
-
-
-def _by_ray(
-    opener: "Callable[..., Runtime]",
-    options: BatchOptions,
-    task: "Task",
-    models: Mapping[str, str],
-    device: str,
-) -> "MakeExecutor":
-    from service.batch.ray_executor import ray_executor
-    from service.batch.task import WorkerSpec
-
-    spec = WorkerSpec(opener, task, models, options.record_timeout)
-    return partial(
-        ray_executor,
-        spec,
-        address=options.ray_address,
-        count=options.actors,
-        device=device,
-    )
-
-
-def _by_processes(
-    opener: "Callable[..., Runtime]", options: BatchOptions, task: "Task", engines: Path, count: int
-) -> "MakeExecutor":
-    from service.batch.processes import TextProcesses
-    from service.batch.task import WorkerSpec
-
-    spec = WorkerSpec(opener, task, {}, options.record_timeout)
-    return partial(TextProcesses, spec, engines, count=count)
 
 
 def _run(run: "BatchRun", options: BatchOptions) -> int:

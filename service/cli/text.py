@@ -274,10 +274,11 @@ def _tell(
     for each in notes:
         note(f"note: {each}")
     if mark:
-        for line in reasons(sentences):
-            note(line)
-    if number := counted(sentences):
-        note(number if mark else f"{number}; --mark shows them")
+        for number, sentence in _flagged(sentences):
+            for flag in sentence.flags:
+                note(f"[{number}] {flag.severity}: {flag.kind}: {flag.reason}")
+    if told := counted(sentences):
+        note(told if mark else f"{told}; --mark shows them")
     elif mark:
         note("no sentence is flagged")
 
@@ -297,15 +298,6 @@ def marked(text: str, sentences: "Sequence[SegmentPart] | Sequence[SentencePart]
             parts += [text[end:start], OPEN, sentence.text, CLOSE, f"[{number}]"]
             end = after
     return "".join([*parts, text[end:]])
-
-
-def reasons(sentences: "Sequence[SegmentPart] | Sequence[SentencePart]") -> list[str]:
-    """Return a line for each flag, with the number of its sentence's mark."""
-    return [
-        f"[{number}] {flag.severity}: {flag.kind}: {flag.reason}"
-        for number, sentence in _flagged(sentences)
-        for flag in sentence.flags
-    ]
 
 
 def counted(sentences: "Sequence[SegmentPart] | Sequence[SentencePart]") -> str | None:

@@ -88,7 +88,7 @@ def translation(target: str | None, source: str | None = None) -> PromptTask:
         pytest.param([], f"You are a professional,authentic machine translation engine.\n\n{PDF2ZH}", "", translation("de"), id="pdf2zh in one"),
         pytest.param([], BABELDOC, "\n\nTranslated Text:", translation("fr"), id="pdf2zh-next"),
         pytest.param([], SUBTITLE_EDIT.format("French"), "", translation("fr", "en"), id="Subtitle Edit 4"),
-        pytest.param([], SUBTITLE_EDIT_5.format("Brazilian Portuguese"), "", translation("pt", "en"), id="Subtitle Edit 5"),
+        pytest.param([], SUBTITLE_EDIT_5.format("Brazilian Portuguese"), "", translation("pt-BR", "en"), id="Subtitle Edit 5"),
         pytest.param(
             [], "Translate from English to German, keep sentences in German as they are, do not censor the translation, "
             "give only the output without comments:\n\n", "", translation("de", "en"), id="Subtitle Edit, another",

@@ -197,7 +197,8 @@ class ChatReader:
             before, mark, after = name.partition(f":{task}")
             if mark and (not after or after.startswith(":")):
                 model, first, rest = before, task, after
-        if not first and not re.search("[:/]", name) and not self._is_known(name):
+        is_known = any(entry.name == name for entry in self._runtime.catalog.entries)
+        if not first and not re.search("[:/]", name) and not is_known:
             return None, PromptTask()  # `gpt-4o-mini`, as software has it that cannot name another
         try:
             entry = self._runtime.catalog.get(model, cast(Any, first or None))
@@ -211,9 +212,6 @@ class ChatReader:
             raise UnknownModel(f"{name} writes nothing; models to name: {NAMES}", field="model")
         pair = entry.pairs[0] if len(entry.pairs) == 1 else (None, None)
         return entry, PromptTask(entry.tasks[0], *pair)
-
-    def _is_known(self, name: str) -> bool:
-        return any(entry.name == name for entry in self._runtime.catalog.entries)
 
     def _named_task(self, task: str, parts: list[str], name: str) -> PromptTask:
         """The task with what stands after it in a model's name."""

@@ -194,14 +194,16 @@ class Router:
             meets = entry.english_only and "en" not in (source, target)
             return [Hop(entry, *pair) for pair in (through_english if meets else [(source, target)])]
         direct = entry.for_pair(source, target)
-        halves = [Hop(entry.for_pair(*pair), *pair) for pair in through_english]
         try:
             self._require(direct)
         except ModelUnavailable as error:
-            are_here = all(self._pool.store.here(half.entry) for half in halves)
-            if "en" not in (source, target) and (isinstance(error, RepositoryNotFound) or are_here):
-                return halves
-            raise
+            halves = [Hop(entry.for_pair(*pair), *pair) for pair in through_english]
+            is_lost = not isinstance(error, RepositoryNotFound)  # the hub does not say whether it has one
+            if "en" in (source, target) or (
+                is_lost and not all(self._pool.store.here(half.entry) for half in halves)
+            ):
+                raise
+            return halves
         return [Hop(direct, source, target)]
 
     def _require(self, entry: ModelEntry) -> None:

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from models.errors import ModelUnavailable
+from service.batch.options import BatchOptions
 from service.batch.remote import scheme_of, shown
-from service.cli.batch_options import BatchOptions, batch_options, check, split
+from service.cli.batch_options import batch_options, check, split
 from service.cli.inputs import tells_formats
 from service.cli.options import TaskCommand, task_options
 from service.cli.session import Session, count, note, write_json
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from models.better import Betters
     from models.catalog import ModelEntry
     from models.store import Store
-    from service.batch.run import BatchRun, Estimate, MakeExecutor, Paths, RunOptions
+    from service.batch.run import BatchRun, Estimate, MakeExecutor
     from service.batch.task import Task
 
 SOME_FAILED = 3
@@ -153,20 +153,20 @@ def _run_batch(session: Session, options: BatchOptions, task: "Task") -> int:
             told["cautions"] = list(found)
         for each in found:
             note(f"note: {each}")
-        paths, run_options = _settings(options, "cpu" if by_ray else runtime.device)
         make_executor: MakeExecutor | None = None
         if by_ray:
             from service.batch.ray_executor import ray_executor
 
-            spec = WorkerSpec(session.opener(**given), task, models, options.record_timeout)
+            spec = WorkerSpec(session.opener(**given), task, models, options.record_timeout_s)
             device = session.settings().device
             make_executor = partial(
                 ray_executor, spec, address=options.ray_address, count=options.actors, device=device
             )
         elif count > 1:
-            spec = WorkerSpec(session.opener(**given), task, {}, options.record_timeout)
+            spec = WorkerSpec(session.opener(**given), task, {}, options.record_timeout_s)
             make_executor = partial(TextProcesses, spec, runtime.part_engines(), count=count)
-        run = BatchRun(paths, run_options, task.work(runtime), told, make_executor, marks)
+        run_device = "cpu" if by_ray else runtime.device
+        run = BatchRun(options, task.work(runtime), told, make_executor, marks, device=run_device)
         if options.dry_run:
             with session.waiting("reading the input"):
                 estimate = run.estimate(runtime.detector)
@@ -305,35 +305,6 @@ def _show(estimate: "Estimate") -> int:
     if seconds is not None:
         note(f"about {duration(seconds)} at the rate of {by} ({rate:,.0f} characters a second)")
     return 0
-
-
-def _settings(options: BatchOptions, device: str) -> "tuple[Paths, RunOptions]":
-    from service.batch.run import Paths, RunOptions
-
-    paths = Paths(
-        options.infile,
-        options.out,
-        options.input_format,
-        options.cache_path,
-        _path(options.log),
-        _path(options.summary),
-        _path(options.report),
-    )
-    run_options = RunOptions(
-        options.field_names(),
-        restart=options.restart,
-        forget=options.forget,
-        retry_failed=options.retry_failed,
-        max_errors=options.max_errors,
-        record_timeout_s=options.record_timeout,
-        reuse=options.memory,
-        device=device,
-    )
-    return paths, run_options
-
-
-def _path(given: str | None) -> Path | None:
-    return None if given is None else Path(given)
 
 
 # ---------------------------------------------------------------------- addresses

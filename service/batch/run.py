@@ -25,7 +25,7 @@ from service.batch.progress import PlainProgress, Tally, described, progress, su
 from service.batch.readers import FolderReader, Reader, open_reader
 from service.batch.record import FieldNames, Row
 from service.batch.remote import shown
-from service.batch.survey import Survey, measured_rate, survey
+from service.batch.survey import Survey, survey
 from service.batch.task import BatchWork
 from service.batch.windows import UNIT_SIZES, WINDOW_SIZES, Size, Window, windows
 from service.store.batch_cache import BatchCache
@@ -38,23 +38,6 @@ LOOK_EVERY_S = 0.5
 
 class TooManyErrors(DragomanError):
     """More than --max-errors records failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """The time that a run would take."""
-
-    survey: Survey
-    characters_per_s: float | None
-    measured: bool
-    """True if the rate is that of a sample; False if it is that of the last run."""
-
-    @property
-    def seconds(self) -> float | None:
-        """Seconds for what is left; None if no rate is known."""
-        if not self.characters_per_s:
-            return None
-        return self.survey.left_characters / self.characters_per_s
 
 
 MakeExecutor = Callable[[BatchCache | None], AbstractContextManager[Executor]]
@@ -130,17 +113,17 @@ class BatchRun:
             options.cache_path.unlink()
         return tally
 
-    def estimate(self, detector: LanguageDetector) -> Estimate:
+    def survey(self, detector: LanguageDetector) -> Survey:
         """Look through the input, and run a sample if no earlier run tells the rate."""
         options = self._options
         path = options.cache_path if options.cache_path and options.cache_path.exists() else None
         reader = open_reader(options.infile, self._names, options.input_format)
         with reader as found, BatchCache(path) as cache:
             seen = survey(self._windows(found), cache, detector)
-            rate = cache.number(self._rate_name) or None
-        if rate is not None:
-            return Estimate(seen, rate, measured=False)
-        return Estimate(seen, measured_rate(seen.sample, self._local(None)), measured=True)
+            seen.characters_per_s = cache.number(self._rate_name) or None
+        if seen.characters_per_s is None:
+            seen.measure(self._local(None))
+        return seen
 
     def _local(self, cache: BatchCache | None) -> LocalExecutor:
         return LocalExecutor(self._work, cache, self._options.record_timeout_s, self._device)

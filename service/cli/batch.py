@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from models.better import Betters
     from models.catalog import ModelEntry
     from models.store import Store
-    from service.batch.run import BatchRun, Estimate, MakeExecutor
+    from service.batch.run import BatchRun, MakeExecutor
+    from service.batch.survey import Survey
     from service.batch.task import Task
 
 SOME_FAILED = 3
@@ -169,8 +170,8 @@ def _run_batch(session: Session, options: BatchOptions, task: "Task") -> int:
         run = BatchRun(options, task.work(runtime), told, make_executor, marks, device=run_device)
         if options.dry_run:
             with session.waiting("reading the input"):
-                estimate = run.estimate(runtime.detector)
-            return _show(estimate)
+                surveyed = run.survey(runtime.detector)
+            return _show(surveyed)
         return _run(run, options)
 
 
@@ -289,21 +290,14 @@ def _run(run: "BatchRun", options: BatchOptions) -> int:
     return SOME_FAILED if tally.errors else 0
 
 
-def _show(estimate: "Estimate") -> int:
+def _show(found: "Survey") -> int:
     """Print what a dry run found: numbers on standard output, the time in words beside them."""
     from service.batch.progress import duration
 
-    seconds, rate = estimate.seconds, estimate.characters_per_s
-    by = "a sample" if estimate.measured else "the last run"
-    figures = {
-        **estimate.survey.as_json(),
-        "characters_per_s": None if rate is None else round(rate, 1),
-        "rate_of": by if rate else None,
-        "seconds": None if seconds is None else round(seconds, 1),
-    }
-    write_json(figures)
-    if seconds is not None:
-        note(f"about {duration(seconds)} at the rate of {by} ({rate:,.0f} characters a second)")
+    write_json(found.as_json())
+    if found.seconds is not None:
+        rate = f"the rate of {found.rate_of} ({found.characters_per_s:,.0f} characters a second)"
+        note(f"about {duration(found.seconds)} at {rate}")
     return 0
 
 

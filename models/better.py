@@ -182,10 +182,11 @@ class _BetterModel:
 
 
 class BetterModels:
-    """Chooses a better model for each request that names none. Any thread may ask.
+    """Chooses a better model for each request that names none; any thread may ask, and none waits.
 
-    `store` may fetch them, and `pool` loads them. If not `in_background`, nothing is fetched, and a request
-    waits for what it takes to be loaded. `changed` is notified whenever anything is known anew.
+    `store` may fetch them, and `pool` loads them, in a thread of its own: what fails there is logged, told
+    with the next requests, and tried again after a pause. If not `in_background`, nothing is fetched, and a
+    request waits for what it takes to be loaded. `changed` is notified whenever anything is known anew.
     """
 
     def __init__(

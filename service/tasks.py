@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from functools import partial
 from io import BytesIO
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from models.checker import CheckRequest
@@ -27,7 +27,6 @@ from service.options import (
     SummarizeForm,
     SummaryOptions,
     TranslateForm,
-    TranslationOptions,
 )
 from service.problems import problem
 from service.settings import Settings
@@ -52,23 +51,9 @@ class PlannedTask:
     """From the outcome and the seconds of the whole request. Raises the outcome's error."""
 
 
-@overload
-def request_maker(options: SummaryOptions) -> Callable[..., SummaryRequest]: ...
-
-
-@overload
-def request_maker(options: TranslationOptions) -> Callable[..., TranslationRequest]: ...
-
-
-@overload
 def request_maker(
     options: Options, runtime: "Runtime | None" = None, owner: str | None = None
-) -> Callable[..., Request]: ...
-
-
-def request_maker(
-    options: Options, runtime: "Runtime | None" = None, owner: str | None = None
-) -> Callable[..., Request]:
+) -> Callable[..., Any]:
     """Return the function that makes a request of these options and a `text` or `html`.
 
     What else it is given takes the place of an option. A glossary that is named is the owner's, in the

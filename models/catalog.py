@@ -115,12 +115,6 @@ class Package(_Frozen):
     adapter: str | None = None
     sha256: Mapping[str, str]
 
-    @model_validator(mode="after")
-    def _one_form(self) -> "Package":
-        if (self.folder is None) == (self.gguf is None):
-            raise ValueError("a package has either `folder` or `gguf`")
-        return self
-
 
 class ModelEntry(_Frozen):
     """One model of the catalog; the head of catalog.toml says what each field means."""

@@ -45,6 +45,18 @@ def test_the_language_is_told_before_the_run_and_can_be_swapped(page: Page) -> N
     expect(page.locator("#target")).to_have_value("en")
 
 
+def test_a_summary_is_in_the_article_s_language_until_another_is_chosen_for_it(page: Page) -> None:
+    target = page.locator("#target")
+    expect(target).to_have_value("fr")
+    page.locator("input[name=make][value=summary]").check()
+    expect(target).to_have_value("")
+    target.select_option("de")
+    page.locator("input[name=make][value=both]").check()
+    expect(target).to_have_value("fr")
+    page.locator("input[name=make][value=summary]").check()
+    expect(target).to_have_value("de")
+
+
 def test_another_choice_makes_the_result_old_and_focus_stays(page: Page) -> None:
     go(page, "The ministers met.")
     done(page)
@@ -70,7 +82,7 @@ def test_markdown_is_translated_as_what_it_is(page: Page) -> None:
     assert copied(page) == MARKDOWN.upper()
     with page.expect_download() as download:
         page.locator("[data-download=translation]").click()
-    assert download.value.suggested_filename == "translation.md"
+    assert download.value.suggested_filename == "On-peace.fr.md"
 
 
 def test_pasted_html_is_never_run(page: Page) -> None:

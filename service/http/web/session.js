@@ -4,7 +4,7 @@ import { ArticleView } from "./article.js";
 import * as choices from "./choices.js";
 import { DocumentView } from "./document_view.js";
 import * as documents from "./documents.js";
-import { isUnfinished, newDraft, translated } from "./draft.js";
+import { isUnfinished, newDraft, titleOf, translated } from "./draft.js";
 import * as editing from "./editing.js";
 import { explain, isHopeless, waitingWords, wantsKey } from "./failures.js";
 import * as keep from "./keep.js";
@@ -22,12 +22,13 @@ const translation = new TranslationView("#translation", article, editSentence);
 const document_ = new DocumentView(article, () => documents.download(draft, how()).catch(complain));
 export const views = { summary, translation, document: document_ };
 const all = Object.values(views);
+const SUFFIXES = { markdown: "md", html: "html", xml: "xml" };
 
 let draft = null; // what is shown, or in work
 let given = {}; // a file or a web page that stands for the box's text
 let running = null; // the controller of the work
-
-export const key = () => $("#key").value.trim();
+let before = null; // the draft that was shown until Go: it stays if nothing comes of the new one
+let wiped = null; // what Clear or another file took away: {draft, given, raw}
 
 const how = (signal, own = draft) => ({
   key: key(), signal, say, article, summary, translation, document: document_,
@@ -44,13 +45,16 @@ function say(words, share = 0) {
 }
 
 export function complain(error) {
+  if (wantsKey(error)) return askForKey(error);
   $("#problem").textContent = explain(error);
   $("#problem").hidden = false;
-  if (wantsKey(error)) $("#key-box").open = true;
+  return null;
 }
 
 function quiet() {
   say("");
+  wiped = null;
+  $("#undo").hidden = true;
   $("#problem").hidden = true;
   $("#unfinished").hidden = true;
 }
@@ -67,6 +71,7 @@ export async function go() {
   if (make !== "summary" && !target) return complain(new Problem({ detail: "choose the language to translate into" }));
   const length = new Text(raw).length;
   if (length > choices.limits.job) return complain(new Problem({ detail: tooLong(length, choices.limits.job) }));
+  before = all.some((view) => view.text) ? draft : null;
   draft = newDraft(raw, { html: given.html, file: isFile ? given.file.name : null });
   for (const view of all) view.clear();
   return run();
@@ -91,9 +96,16 @@ export async function run() {
     if (error.name === "AbortError") await callOff();
     if (draft !== own) return;
     fail(error);
+    if (before && !all.some((view) => view.text)) draft = before;
   }
+  before = null;
   working(null);
+  if (draft !== own) {
+    show();
+    if ($("#article").value !== draft.raw) article.hide();
+  }
   settle();
+  if (draft !== own) compare();
 }
 
 function fail(error) {
@@ -111,6 +123,7 @@ const callOff = () => Promise.all([cancel(draft, how()), documents.cancelFile(dr
 
 // Turn away from a draft in work: its jobs go on, and so does it when it is shown again.
 function leaveRunning() {
+  before = null;
   if (!running) return;
   keep.keepNow(draft);
   const was = running;
@@ -158,11 +171,8 @@ export function restore(kept) {
   given = {};
   $("#article").value = draft.raw;
   choices.apply(draft.asked);
-  for (const view of all) view.clear();
-  if (draft.article) article.show(draft);
-  if (draft.summary) summary.show(draft);
-  if (draft.parts) translation.show(draft);
-  if (draft.document?.segments?.length) document_.show(draft);
+  show();
+  showFile();
   examine();
   if (draft.state === "running") return run();
   settle();
@@ -170,9 +180,23 @@ export function restore(kept) {
   return null;
 }
 
+function show() {
+  for (const view of all) view.clear();
+  if (draft.article) article.show(draft);
+  if (draft.summary) summary.show(draft);
+  if (draft.parts) translation.show(draft);
+  if (draft.document?.segments?.length) document_.show(draft);
+}
+
 export const stop = () => running?.abort();
 
-export const format = () => draft?.format ?? "text";
+// The name that a result is saved under: the article's and the language's.
+export function fileName(part) {
+  const language = part === "summary" ? draft.summary.language : draft.about?.target ?? draft.asked.target;
+  const suffix = (part === "translation" && SUFFIXES[draft.format]) || "txt";
+  const title = titleOf(draft).replace(/\.[a-z]{1,5}$/i, "").replace(/[^\p{L}\p{M}\p{N}]+/gu, "-").slice(0, 60).replace(/^-+|-+$/g, "");
+  return `${title || part}.${part === "summary" ? "summary." : ""}${language}.${suffix}`;
+}
 
 // What the page shows is kept as it goes.
 export function leave() {
@@ -192,6 +216,11 @@ function old(isOld) {
 }
 
 export function changed() {
+  $("#problem").hidden = true;
+  compare();
+}
+
+function compare() {
   if (!draft || running || !all.some((view) => view.text)) return;
   const now = JSON.stringify([choices.chosen(), $("#article").value]);
   const isOld = now !== JSON.stringify([draft.asked, draft.raw]);
@@ -237,6 +266,8 @@ function editSentence(row, segment) {
 
 export function typed() {
   given = {};
+  wiped = null;
+  $("#undo").hidden = true;
   examine();
   changed();
 }
@@ -244,33 +275,84 @@ export function typed() {
 export async function open(file) {
   const refused = documents.refusal(file);
   if (refused) return complain(new Problem({ detail: refused }));
-  $("#problem").hidden = true;
-  article.hide();
   const isRead = documents.isReadHere(file);
-  const text = isRead ? await file.text() : "";
+  let text = "";
+  try {
+    if (isRead) text = await documents.textOf(file);
+  } catch (error) {
+    return complain(error);
+  }
+  wipe(`${file.name} is ready.`);
   given = { file, html: /\.html?$/i.test(file.name) ? text : null };
   $("#article").value = text;
+  showFile();
   examine();
-  changed();
-  if (!isRead) say(`${file.name} is ready.`);
   return null;
 }
 
 export function clear() {
+  wipe("Cleared.");
+  keep.forget();
+  (given.file ? $("#go") : $("#article")).focus();
+}
+
+// Take everything away; one step of undo brings it back.
+function wipe(words) {
+  const taken = { draft, given, raw: $("#article").value };
   if (running) {
     callOff();
     draft.state = "unfinished";
-    draft.failure = "Cleared.";
+    draft.failure = "Stopped.";
   }
   leaveRunning();
   draft = null;
   given = {};
   $("#article").value = "";
+  showFile();
   article.hide();
   for (const view of all) view.clear();
   quiet();
   old(false);
   examine();
-  keep.forget();
-  $("#article").focus();
+  say(words);
+  if (!taken.draft && !taken.raw && !taken.given.file) return;
+  wiped = taken;
+  $("#undo").hidden = false;
+}
+
+// Bring back what was taken away; false where there is nothing to bring back.
+export function undo() {
+  if (!wiped) return false;
+  const { draft: was, given: file, raw } = wiped;
+  quiet();
+  if (was) restore(was);
+  else article.hide();
+  given = file;
+  $("#article").value = raw;
+  showFile();
+  examine();
+  changed();
+  return true;
+}
+
+// A file that only the server can read stands in the place of the box.
+function showFile() {
+  const name = given.file && !documents.isReadHere(given.file) ? given.file.name : draft?.file;
+  $("#file-card").hidden = !name;
+  $("#source").classList.toggle("has-file", Boolean(name));
+  $("#file-card b").textContent = name ?? "";
+  $("#file-card span").textContent = given.file ? documents.described(given.file) : "";
+}
+
+// ---------------------------------------------------------------------- the key
+
+const card = $("#key-card");
+
+export const key = () => keep.key();
+
+// Ask for a key; where one was tried, say what is wrong with it.
+export function askForKey(error = null) {
+  $("#key-problem").textContent = error && error.kind !== "key-required" ? explain(error) : "";
+  $("#key").value = key();
+  if (!card.open) card.showModal();
 }

@@ -111,15 +111,31 @@ def test_a_sentence_is_rewritten_and_suggested(page: Page, folder: Path) -> None
     row = page.locator(".segment").first
     row.hover()
     row.get_by_role("button", name="Rewrite this sentence").click()
-    row.get_by_role("textbox").fill("Better words.")
-    row.get_by_role("button", name="Save and suggest").click()
+    row.get_by_role("textbox").fill("Les 15 ministres.")
+    with page.expect_request("**/v1/check") as asked:
+        row.get_by_role("button", name="Save and suggest").click()
+    checked = json.loads(asked.value.post_data or "")
+    assert (checked["source"], checked["output"], checked["target"]) == (
+        "The ministers met.",
+        "Les 15 ministres.",
+        "fr",
+    )
+    expect(row.locator("mark")).to_have_text("15")
+    expect(page.locator("#translation .tally")).to_contain_text("1 possible problem")
     expect(page.locator("#status")).to_have_text("Thank you. The suggestion was sent.")
     expect(row).to_be_focused()
-    assert copied(page) == "Better words. THEY LEFT."
+    assert copied(page) == "Les 15 ministres. THEY LEFT."
     (line,) = (folder / "data" / SUGGESTIONS).read_text().splitlines()
-    assert "Better words." in line
+    assert "Les 15 ministres." in line
     page.reload()
-    expect(page.locator(".segment").first).to_contain_text("Better words.")
+    expect(page.locator(".segment").first).to_contain_text("Les 15 ministres.")
+    expect(row.locator("mark")).to_have_text("15")
+    page.route("**/v1/check", lambda route: route.abort())
+    row.hover()
+    row.get_by_role("button", name="Rewrite this sentence").click()
+    row.get_by_role("textbox").fill("Other words.")
+    row.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#translation .tally")).to_contain_text("Not checked: 1 sentence that you rewrote.")
 
 
 def test_other_translations_of_a_sentence_are_asked_for_when_it_is_rewritten(

@@ -108,7 +108,7 @@ export function fillLanguages() {
 
 // What the first option of the source stands for, as far as it is known before the run.
 export function showDetected(code) {
-  picker("source").options[0].textContent = code ? `${languageName(code)} (auto)` : "Detect language";
+  picker("source").options[0].textContent = code ? `${languageName(code)} (auto)` : "Detect";
   picker("source").dataset.detected = code ?? "";
 }
 

@@ -9,7 +9,7 @@ import * as editing from "./editing.js";
 import { explain, isHopeless, waitingWords, wantsKey } from "./failures.js";
 import * as keep from "./keep.js";
 import { look, tooLong } from "./looking.js";
-import { Problem } from "./service.js";
+import { Problem, post } from "./service.js";
 import { SummaryView } from "./summary_view.js";
 import { Text } from "./text.js";
 import { TranslationView } from "./translation_view.js";
@@ -234,20 +234,30 @@ export function examine() {
 
 function editSentence(row, segment) {
   const { start } = segment.source;
+  const own = draft;
   const target = draft.about?.target ?? draft.asked.target;
+  const source = row.firstElementChild.textContent;
   const done = (now) => {
-    if (now !== null) draft.edits[start] = now;
-    const shown = translation.row(segment, draft);
-    row.replaceWith(shown);
-    translation.rows.set(start, shown);
-    translation.close(draft);
+    if (now !== null) {
+      draft.edits[start] = now;
+      draft.editFlags[start] = null;
+      check(now);
+    }
+    translation.redraw(segment, draft);
     keep.keepNow(draft);
-    shown.focus();
+    translation.rows.get(start).focus();
+  };
+  const check = async (output) => {
+    const fields = { source, output, kind: "translation", source_language: own.language ?? "auto", target };
+    const answer = await post("v1/check", fields, how()).catch(() => null); // the tally tells what is not checked
+    if (!answer || draft !== own || own.edits[start] !== output) return;
+    own.editFlags[start] = answer.sentences.flatMap((sentence) => sentence.flags);
+    if (!translation.rows.get(start).classList.contains("editing")) translation.redraw(segment, own);
+    keep.keepNow(own);
   };
   const suggest = async (words) => {
-    const text = row.firstElementChild.textContent;
     try {
-      await editing.send({ text, translation: words, source: draft.language ?? "auto", target }, how());
+      await editing.send({ text: source, translation: words, source: draft.language ?? "auto", target }, how());
       say("Thank you. The suggestion was sent.");
       return true;
     } catch (error) {
@@ -256,7 +266,7 @@ function editSentence(row, segment) {
     }
   };
   const others = (signal) => {
-    const asked = { ...taskFields(draft), text: row.firstElementChild.textContent, shown: segment.text };
+    const asked = { ...taskFields(draft), text: source, shown: segment.text };
     return editing.others({ ...asked, source: draft.language ?? draft.asked.source }, { key: key(), signal });
   };
   editing.edit(row, draft.edits[start] ?? segment.text, done, suggest, others);

@@ -57,6 +57,20 @@ def test_a_summary_is_in_the_article_s_language_until_another_is_chosen_for_it(p
     expect(target).to_have_value("de")
 
 
+def test_a_summary_can_be_bullet_points(page: Page) -> None:
+    page.get_by_text("More options").click()
+    page.get_by_label("Summary as").select_option("bullets")
+    with page.expect_request("**/v1/summarize") as asked:
+        go(page, "The ministers met.", make="summary")
+    assert json.loads(asked.value.post_data or "")["format"] == "bullets"
+    done(page)
+
+
+def test_a_text_that_is_in_the_target_language_already_is_told(page: Page) -> None:
+    go(page, "The ministers met.", make="translation", target="en")
+    expect(page.locator("#status")).to_have_text("The text is already in English: nothing was translated.")
+
+
 def test_another_choice_makes_the_result_old_and_focus_stays(page: Page) -> None:
     go(page, "The ministers met.")
     done(page)

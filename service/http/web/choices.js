@@ -3,7 +3,7 @@
 import { get } from "./service.js";
 import { $, element, named, number, sentence } from "./words.js";
 
-const PICKERS = ["source", "target", "model", "length", "format", "glossary"];
+const PICKERS = ["source", "target", "model", "length", "layout", "format", "glossary"];
 const KIND_NAMES = { text: "Plain text", markdown: "Markdown", html: "HTML", xml: "XML" };
 
 export const limits = { request: Infinity, page: Infinity, job: Infinity, suffixes: [] };
@@ -108,7 +108,7 @@ export function fillLanguages() {
 
 // What the first option of the source stands for, as far as it is known before the run.
 export function showDetected(code) {
-  picker("source").options[0].textContent = code ? `${languageName(code)} (auto)` : "Detect";
+  picker("source").options[0].textContent = code ? `${languageName(code)} (auto)` : "Detect language";
   picker("source").dataset.detected = code ?? "";
 }
 

@@ -38,7 +38,7 @@ export function described({ name, size }) {
 export const isReadHere = ({ name }) => READ_HERE.test(name);
 
 export async function workOnFile(draft, file, how) {
-  const { make, length, source, target } = draft.asked;
+  const { make, length, layout, source, target } = draft.asked;
   const own = { summaryJob: null, job: null, told: 0, name: null, segments: [], notes: "", ...draft.document };
   draft.document = own;
   const handIn = async (fields) => {
@@ -50,7 +50,7 @@ export async function workOnFile(draft, file, how) {
   const steps = [];
   if (!draft.article) {
     const isOnlyRead = make === "translation";
-    const fields = isOnlyRead ? { length: "headline", model: cheapest() } : { length, target, model: model("summarize") };
+    const fields = isOnlyRead ? { length: "headline", model: cheapest() } : { length, format: layout, target, model: model("summarize") };
     own.summaryJob ??= await handIn({ task: "summarize", ...fields });
     steps.push(readFile(draft, how, isOnlyRead));
   }

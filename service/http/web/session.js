@@ -90,7 +90,7 @@ export async function run() {
     await (own.file ? documents.workOnFile(own, given.file, told) : work(own, told));
     if (draft !== own) return;
     own.state = "done";
-    say("Done.");
+    say(doneWords(own));
   } catch (error) {
     if (draft !== own) return;
     if (error.name === "AbortError") await callOff();
@@ -107,6 +107,9 @@ export async function run() {
   settle();
   if (draft !== own) compare();
 }
+
+const doneWords = ({ about }) =>
+  about && about.source === about.target ? `The text is already in ${choices.languageName(about.target)}: nothing was translated.` : "Done.";
 
 function fail(error) {
   const isStopped = error.name === "AbortError";
@@ -176,7 +179,7 @@ export function restore(kept) {
   examine();
   if (draft.state === "running") return run();
   settle();
-  if (draft.state === "done") say("Done.");
+  if (draft.state === "done") say(doneWords(draft));
   return null;
 }
 
@@ -225,7 +228,7 @@ function compare() {
   const now = JSON.stringify([choices.chosen(), $("#article").value]);
   const isOld = now !== JSON.stringify([draft.asked, draft.raw]);
   old(isOld);
-  say(isOld ? "The text or the options have changed since this result was made. Press Go to update it." : draft.state === "done" ? "Done." : "");
+  say(isOld ? "The text or the options have changed since this result was made. Press Go to update it." : draft.state === "done" ? doneWords(draft) : "");
 }
 
 export function examine() {

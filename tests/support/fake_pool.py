@@ -129,6 +129,12 @@ class FakeStore:
     def here(self, entry: ModelEntry) -> bool:
         return entry.bundled
 
+    def bytes_on_disk(self, entry: ModelEntry) -> int | None:
+        return 10**8 if entry.bundled else None
+
+    def is_prepared(self, entry: ModelEntry) -> bool:
+        return entry.bundled
+
     def state(self, entry: ModelEntry) -> str:
         return "ready" if entry.bundled else "not pulled"
 

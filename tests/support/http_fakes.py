@@ -204,11 +204,13 @@ class Pool(FakePool):
 
 
 class Languages:
+    """The real ones, of which three have names."""
+
     def names(self) -> dict[str, str]:
         return {"en": "English", "fr": "French", "de": "German"}
 
-    def normalize(self, code: str, field: str = "language") -> str:
-        return LANGUAGES.normalize(code, field)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(LANGUAGES, name)
 
 
 class Detector:

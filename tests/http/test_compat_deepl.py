@@ -271,6 +271,10 @@ def test_several_glossaries_in_their_order(client: deepl.DeepLClient) -> None:
         ENGLISH, source_lang="EN", target_lang="FR", glossary_ids=[first, second.glossary_id]
     )
     assert ("Vienne" in done.text, "dimanche" in done.text, "Wien" in done.text) == (True, True, False)
+    ids = [f"{i}" for i in range(11)]
+    for named in ([second.glossary_id] * 2, ids):  # each would be loaded
+        with pytest.raises(deepl.DeepLException, match="at most 10 ids, each once"):
+            client.translate_text(ENGLISH, source_lang="EN", target_lang="FR", glossary_ids=named)
 
 
 def test_pairs_for_glossaries(client: deepl.DeepLClient) -> None:

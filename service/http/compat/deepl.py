@@ -66,6 +66,8 @@ QUOTA = 456
 """Of `CharactersSpent`: clients ask again where it is 429."""
 BILLED = "billed_characters"
 """Of a job's options: the number of characters that were charged for."""
+MOST_GLOSSARIES = 10
+"""That a request may name, as at DeepL; each is loaded."""
 NOT_READY = 503
 """What DeepL's clients take as `not yet`."""
 JOB_STATUSES = {"queued": "queued", "running": "translating", "done": "done", "failed": "error"}
@@ -238,6 +240,12 @@ class DeepL:
     def _terms(self, body: _TranslateFields, source: str) -> Callable[[str], Mapping[str, str]]:
         """The glossaries' terms for a text; those of the glossary that is named first count."""
         named = [body.glossary_id] if body.glossary_id else body.glossary_ids
+        if len(named) > MOST_GLOSSARIES or len(set(named)) < len(named):
+            raise InvalidInput(
+                f"glossary_ids has {len(named)} ids, {len(set(named))} of them different",
+                field="glossary_ids",
+                allowed=f"at most {MOST_GLOSSARIES} ids, each once",
+            )
         lookups = [
             named_terms(self._runtime, each, source, body.target_lang, owner=g.key_id) for each in named
         ]

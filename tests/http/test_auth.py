@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fakeredis
@@ -239,6 +240,18 @@ def test_work_of_every_kind_has_a_rate(name: str) -> None:
     assert service.work(name).status_code in (200, 202)
     refused = service.work(name)
     assert error(refused)[0] == 429 and int(refused.headers["Retry-After"]) >= 1
+
+
+def test_a_window_that_began_while_the_clock_was_ahead_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(time=lambda: 4e9, monotonic=lambda: 100.0)
+    monkeypatch.setattr(service.http.quotas, "time", clock)
+    service_ = Service(anonymous_rate_limit="1/minute")
+    assert service_.work().status_code == 200
+    clock.time = lambda: 2e9
+    refused = service_.work()
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "61")
+    clock.monotonic = lambda: 161.0
+    assert service_.work().status_code == 200
 
 
 def test_looking_is_not_counted_but_work_by_get_is() -> None:

@@ -77,6 +77,14 @@ def test_a_sentence_that_is_there_is_taken_as_it_stands(memory: TranslationMemor
     assert "1 of 3 segments are as your translation memory has them" in done.notes
 
 
+def test_a_memory_that_cannot_be_read_is_a_note(memory: TranslationMemory) -> None:
+    memory.add([PAIR])
+    memory._database.file.write_bytes(b"no database" * 1000)
+    done = _translated(memory.recall)
+    assert done.translation == _translated(None).translation
+    assert any("the translation memory (memory.sqlite) cannot be used" in note for note in done.notes)
+
+
 def test_it_is_not_looked_at_where_the_request_says_so_or_the_pair_is_another(
     memory: TranslationMemory,
 ) -> None:

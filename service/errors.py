@@ -83,7 +83,7 @@ class NotReady(DragomanError):
 
 
 class KeyRequired(DragomanError):
-    """There was no key, and anonymous use is off."""
+    """There was no key, and anonymous use is off, or strangers may not do this."""
 
 
 class UnknownKey(DragomanError):

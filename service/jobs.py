@@ -352,6 +352,7 @@ class RunningJob:
     def _plans(self, contents: Sequence[str | bytes]) -> list[PlannedTask]:
         job, runtime = self.job, self._runtime
         recall = runtime.translation_memory.of(job.owner, job.caller).recall
+        glossaries = runtime.glossaries.of(job.owner)
         options = stored_options(job)
         if isinstance(options, DocumentForm):
             (data,) = contents
@@ -364,10 +365,10 @@ class RunningJob:
             limits = job_limits(runtime.settings)
             return [
                 tasks.of_document(
-                    runtime, options, data, job.owner, limits=limits, in_child=in_child, recall=recall
+                    runtime, options, data, glossaries, limits=limits, in_child=in_child, recall=recall
                 )
             ]
-        make = tasks.request_maker(options, runtime, job.owner)
+        make = tasks.request_maker(options, runtime, glossaries)
         field = "html" if job.form == "html" else "text"
         requests = [make(**{field: content}) for content in contents]
         return [PlannedTask("", in_parts(runtime, each, recall), tasks.result) for each in requests]

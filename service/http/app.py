@@ -18,7 +18,7 @@ from werkzeug.sansio.utils import host_is_trusted
 
 from models.errors import EngineGone, ModelLoading, Overloaded
 from service.errors import CharactersSpent, CrossSite, NotReady, UntrustedHost
-from service.http.auth import Auth
+from service.http.auth import Auth, is_cross_site, is_local
 from service.http.body import BodyLimits, max_body_bytes
 from service.http.compat.deepl import DeepL
 from service.http.compat.family import Family
@@ -87,9 +87,7 @@ def install_browser_rules(app: Flask, settings: Settings, is_open: Callable[[str
     no key, a name that somebody else could own is refused: nothing but its address guards such a server.
     """
     hosts = settings.trusted_hosts
-    guarded = bool(hosts) or (
-        _is_local(settings.host) and settings.anonymous and not settings.trusted_proxies
-    )
+    guarded = bool(hosts) or (is_local(settings.host) and settings.anonymous and not settings.trusted_proxies)
 
     def check() -> None:
         if request.path in PROBES:
@@ -102,17 +100,10 @@ def install_browser_rules(app: Flask, settings: Settings, is_open: Callable[[str
                 f"the host name is not allowed: {given[:80]!r}",
                 allowed="localhost, IP addresses, and the names in DRAGOMAN_TRUSTED_HOSTS",
             )
-        if _comes_unasked() and _is_cross_site(hosts) and not is_open(request.path):
+        if _comes_unasked() and is_cross_site(hosts) and not is_open(request.path):
             raise CrossSite("the request comes from another site's page")
 
     app.before_request(check)
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _nobodys(host: str) -> bool:
@@ -129,18 +120,6 @@ def _comes_unasked() -> bool:
     if request.method in READING:
         return request.endpoint in WORK_BY_GET
     return request.method == "POST" and request.mimetype in UNASKED
-
-
-def _is_cross_site(hosts: tuple[str, ...]) -> bool:
-    if site := request.headers.get("Sec-Fetch-Site"):
-        return site == "cross-site"
-    if not (origin := request.headers.get("Origin")):
-        return False  # no browser, or one that followed a link
-    try:
-        theirs = urlsplit(origin).netloc
-    except ValueError:
-        return True
-    return theirs != request.host and not (hosts and host_is_trusted(theirs, hosts))
 
 
 JOB_BODIES = ("jobs.create", "deepl.upload_document")
@@ -177,11 +156,11 @@ def create_app(
     bodies = BodyLimits(runtime.settings, dict.fromkeys(JOB_BODIES, long), shared)
     quotas = Quotas(runtime.settings.limits_storage, shared)
     work = RequestRunner(runtime, gate, readiness, quotas)
-    job_views = Jobs(runtime, jobs or JobService(runtime), quotas, shared)
+    job_views = Jobs(runtime, jobs or JobService(runtime), work, shared)
     families = _families(runtime, work, readiness, job_views, shared)
     install_errors(app, families)
     install_browser_rules(app, runtime.settings, _open_to_pages(families))
-    Auth(runtime.keys, runtime.settings, gate, bodies, families).install(app)
+    Auth(runtime.keys, runtime.settings, families).install(app)
     quotas.install(app)
     bodies.install(app)
     own = (V1, Documents, GlossaryViews, MemoryViews)

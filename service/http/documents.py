@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from models.errors import InvalidInput
@@ -73,10 +73,10 @@ class Documents:
                 self._runtime,
                 validated(form, fields),
                 data,
-                g.key_id,
+                self._work.glossaries(),
                 limits=self._runtime.settings,
                 in_child=self._work.in_child,
-                recall=self._work.memory().recall,
+                recall=self._work.recall(),
             )
             self._work.charge([task.text])
             done = self._work.run([task.steps])

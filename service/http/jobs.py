@@ -13,8 +13,9 @@ from service.errors import JobNotDone, StoreUnavailable, TooLong, TooManyTexts, 
 from service.http.body import max_body_bytes, read_json
 from service.http.forms import FORM, sent_file
 from service.http.openapi import Example, Operation, add
-from service.http.quotas import Quotas
+from service.http.quotas import require_known
 from service.http.responses import file_response, json_response
+from service.http.run_request import RequestRunner
 from service.http.shares import Gate, Shares
 from service.job_schemas import (
     JOB_BODIES,
@@ -174,6 +175,7 @@ LIST = Operation(
     path="/jobs",
     tag="jobs",
     summary="The jobs, the newest first",
+    description="Not without an API key, except for callers on the server's own machine.",
     parameters=ListQuery,
     answers=(JobList,),
     errors=(InvalidInput, StoreUnavailable),
@@ -201,10 +203,10 @@ DELETE = Operation(
 class Jobs:
     """The views of /v1/jobs."""
 
-    def __init__(self, runtime: "Runtime", service: JobService, quotas: Quotas, shared: SharedState):
+    def __init__(self, runtime: "Runtime", service: JobService, work: RequestRunner, shared: SharedState):
         self._runtime = runtime
         self.service = service
-        self._quotas = quotas
+        self._work = work
         self._limits = job_limits(runtime.settings)
         self._retention_s = runtime.settings.job_retention_s
         self._longest = max_body_bytes(self._limits)
@@ -246,6 +248,7 @@ class Jobs:
             return
 
     def list(self) -> Response:
+        require_known("jobs are not listed: ask for one by its id")
         query = validated(ListQuery, request.args.to_dict())
         jobs = self.service.store.page(_owner(), limit=query.limit + 1, before=query.before)
         page = render_jobs(jobs, query.limit, self._retention_s)
@@ -273,8 +276,9 @@ class Jobs:
         task = task_of(data)
         body = validated(JOB_BODIES[task], data)
         sent = inputs(body, self._limits)
-        request_maker(body, self._runtime, _owner())  # a glossary that is not there is told now
-        self._quotas.charge(sent.good)
+        # A glossary that is not there is told now.
+        request_maker(body, self._runtime, self._work.glossaries())
+        self._work.charge(sent.good)
         contents = [
             failure(item, g.request_id, i) if isinstance(item, InvalidInput) else item
             for i, item in enumerate(sent.items)
@@ -289,7 +293,7 @@ class Jobs:
             field="file",
             timeout_s=self._runtime.settings.request_timeout_s,
         )
-        self._quotas.charge([found.text])
+        self._work.charge([found.text])
         return found.text
 
     def new_document(
@@ -302,7 +306,7 @@ class Jobs:
         data, fields = sent_file()
         task = task_of(fields)
         form = validated(JOB_FORMS[task], fields)
-        request_maker(form, self._runtime, _owner())
+        request_maker(form, self._runtime, self._work.glossaries())
         self.read_document(task, form.file, data)
         return self.new_document(task, options(form), data, form.callback)
 
@@ -314,6 +318,8 @@ class Jobs:
         contents: Sequence[str | bytes | StoredResult],
         callback: str | None,
     ) -> NewJob:
+        if task == "translate" and not g.caller.is_known:
+            own = {**own, "memory": False}
         return NewJob(
             task=task,
             form=form,

@@ -18,7 +18,7 @@ from limits.errors import ConfigurationError
 from limits.storage import Storage
 
 from models.errors import InvalidInput
-from service.errors import CharactersSpent, StoreUnavailable
+from service.errors import CharactersSpent, KeyRequired, StoreUnavailable
 from service.shared import SharedState
 
 UNLIMITED = 1_000_000_000_000
@@ -54,6 +54,18 @@ class Caller:
     """The name that their use is counted under; neither a key nor an address."""
     rate: str | None
     daily_characters: int | None
+    is_known: bool
+    """True with a key, and for the operator; false for strangers, and where another site's page asks.
+
+    Only who is known may list what is kept, name it by a name, and has a translation memory: all without a
+    key share one owner, and a visitor's browser would write and read that visitor's memory for any page.
+    """
+
+
+def require_known(what: str) -> None:
+    """Raise KeyRequired, saying what there is not, unless the caller is known."""
+    if not _caller().is_known:
+        raise KeyRequired(f"without an API key {what}")
 
 
 class Quotas:

@@ -1,12 +1,13 @@
 """Stored glossaries in SQLite: terms and translations by language pair; read from and written to TSV or CSV.
 
-A glossary belongs to the API key that created it, or to nobody; each owner sees only his own. Its bytes count
-against the creating key, or without one the address. Languages are the table's own codes. Translates nothing:
-a task gets the terms with its request.
+A glossary belongs to the API key that created it, or to nobody. Each owner sees only his own; nobody's are
+found by their ids, unless the caller is known. Its bytes count against the creating key, or else the address.
+Languages are the table's own codes. Translates nothing: a task gets the terms with its request.
 """
 
 import csv
 import io
+import secrets
 import sqlite3
 import unicodedata
 import uuid
@@ -104,16 +105,18 @@ class Glossaries:
         self._languages = languages
         self._owner: str | None = None
         self._caller = ""
+        self._by_name = True
         self._max_bytes = max_bytes
         self._database = Database(file, "the glossaries", _TABLES)
 
-    def of(self, owner: str | None, caller: str = "") -> "Glossaries":
+    def of(self, owner: str | None, caller: str = "", *, by_name: bool = True) -> "Glossaries":
         """Return the glossaries of the key with the id `owner`, or of no key.
 
-        Whatever is made through them is counted against `caller`.
+        Whatever is made through them is counted against `caller`. Without `by_name` they are found by their
+        ids alone: a name can be guessed, and 128 random bits cannot.
         """
         other = copy(self)
-        other._owner, other._caller = owner, caller
+        other._owner, other._caller, other._by_name = owner, caller, by_name
         return other
 
     def create(self, name: str, dictionaries: Sequence[Dictionary]) -> Glossary:
@@ -124,7 +127,7 @@ class Glossaries:
             for each in known
             for term, translation in each.entries.items()
         )
-        glossary_id = str(uuid.uuid4())
+        glossary_id = str(uuid.UUID(bytes=secrets.token_bytes(16)))
         with self._database.transaction() as db:
             self._require_room(db, size, glossaries=1)  # before all is written for nothing
             db.execute(
@@ -229,9 +232,10 @@ class Glossaries:
         """Return the id of the glossary with this id or, failing that, this name. Raises UnknownGlossary."""
         own = "SELECT id FROM glossary WHERE owner IS ? AND "
         ids: list[tuple[str]] = db.execute(own + "id = ?", (self._owner, named)).fetchall()
-        ids = ids or db.execute(own + "name = ?", (self._owner, named)).fetchall()
+        if not ids and self._by_name:
+            ids = db.execute(own + "name = ?", (self._owner, named)).fetchall()
         if not ids:
-            raise _unknown(named)
+            raise _unknown(named, None if self._by_name else "without an API key, a glossary's id")
         if len(ids) > 1:
             raise UnknownGlossary(
                 f"{len(ids)} glossaries are named {named!r}; say which by its id",
@@ -300,8 +304,8 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _unknown(named: str) -> UnknownGlossary:
-    return UnknownGlossary(f"unknown glossary: {named[:100]!r}", field="glossary")
+def _unknown(named: str, allowed: str | None = None) -> UnknownGlossary:
+    return UnknownGlossary(f"unknown glossary: {named[:100]!r}", field="glossary", allowed=allowed)
 
 
 def _no_pair(glossary: Glossary, source: str, target: str) -> UnknownGlossary:

@@ -6,9 +6,9 @@ reading a job needs no worker.
 """
 
 import json
+import secrets
 import sqlite3
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -218,7 +218,7 @@ class JobStore:
         total = len(new.contents)
         done = sum(isinstance(content, StoredResult) for content in new.contents)
         size = sum(map(_size, new.contents))
-        row = (uuid.uuid4().hex, new.owner, new.task, new.form, json.dumps(new.options), new.request_id)
+        row = (secrets.token_hex(16), new.owner, new.task, new.form, json.dumps(new.options), new.request_id)
         with self._database.transaction() as db:
             self._require_room(db, new, size)
             number = db.execute(

@@ -9,7 +9,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, g, jsonify, request
+from flask import Blueprint, Response, jsonify, request
 
 from models.checker import CheckRequest
 from models.steps import Outcome
@@ -56,7 +56,11 @@ class ToolViews:
         from service.mcp_tools import tool_server
 
         server = tool_server(
-            self._runtime, self._run, charge=self._work.charge, in_child=self._work.in_child, owner=g.key_id
+            self._runtime,
+            self._run,
+            charge=self._work.charge,
+            in_child=self._work.in_child,
+            glossaries=self._work.glossaries(),
         )
         server.streamable_http_app(
             json_response=True,

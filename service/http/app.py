@@ -124,6 +124,9 @@ def _comes_unasked() -> bool:
 
 JOB_BODIES = ("jobs.create", "deepl.upload_document")
 """Endpoints that take what a job may be."""
+MCP_BODY = "mcp.messages"
+MCP_BYTES = 1 << 20
+"""Of a message: its tools take one text each, which an assistant has in its window."""
 OTHER_FIELDS = 1100
 """Fields of a form beside its texts: a thousand terms to protect, and options."""
 
@@ -153,7 +156,7 @@ def create_app(
     _bound(app, runtime.settings)
     Access(metrics).install(app)
     long = job_limits(runtime.settings)
-    bodies = BodyLimits(runtime.settings, dict.fromkeys(JOB_BODIES, long), shared)
+    bodies = BodyLimits(runtime.settings, dict.fromkeys(JOB_BODIES, long), {MCP_BODY: MCP_BYTES}, shared)
     quotas = Quotas(runtime.settings.limits_storage, shared)
     work = RequestRunner(runtime, gate, readiness, quotas)
     job_views = Jobs(runtime, jobs or JobService(runtime), work, shared)

@@ -79,6 +79,14 @@ class NotReady(DragomanError):
         self.retry_after_s = retry_after_s
 
 
+class KeyReused(DragomanError):
+    """Another request had the same Idempotency-Key."""
+
+
+class KeyInUse(DragomanError):
+    """A request with the same Idempotency-Key is in work."""
+
+
 # ---------------------------------------------------------------------- callers
 
 

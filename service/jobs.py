@@ -31,6 +31,7 @@ from service.long_texts import in_parts
 from service.options import DocumentForm
 from service.outbound import Resolve, resolve
 from service.store.database import private
+from service.store.idempotency import IdempotencyStore
 from service.store.jobs import Job, JobCancelled, JobStore, NewJob
 from service.store.results import OutputKeys, StoredResult
 from service.tasks import PlannedTask
@@ -76,6 +77,7 @@ class JobService:
     ):
         settings = self._settings = runtime.settings
         self.store = JobStore(settings)
+        self.idempotency = IdempotencyStore(settings.data_dir / "idempotency.sqlite")
         self._runtime = runtime
         self._keys = OutputKeys(runtime.pool, runtime.store)
         self._callbacks = Callbacks(self.store, settings, waits_s=waits_s, resolve=resolve, tls=tls)
@@ -175,6 +177,7 @@ class JobService:
                         expire_at = time.monotonic() + EXPIRE_EVERY_S
                         if expired := self.store.expire(time.time() - self._settings.job_retention_s):
                             log.info("deleted %d old jobs", expired)
+                        self.idempotency.expire()
                     if self._shared:
                         self._hear_of_others()
                     self._take_turns()

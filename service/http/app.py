@@ -29,6 +29,7 @@ from service.http.compat.openai import OpenAI
 from service.http.documents import Documents
 from service.http.forms import FORM, URLENCODED, BoundedRequest
 from service.http.glossaries import GlossaryViews
+from service.http.idempotency import Idempotency
 from service.http.jobs import Jobs
 from service.http.memory import MemoryViews
 from service.http.metrics import PROBES, Access, Metrics
@@ -159,15 +160,17 @@ def create_app(
     bodies = BodyLimits(runtime.settings, dict.fromkeys(JOB_BODIES, long), {MCP_BODY: MCP_BYTES}, shared)
     quotas = Quotas(runtime.settings.limits_storage, shared)
     work = RequestRunner(runtime, gate, readiness, quotas)
-    job_views = Jobs(runtime, jobs or JobService(runtime), work, shared)
+    jobs = jobs or JobService(runtime)
+    idempotency = Idempotency(jobs.idempotency, runtime.settings.request_timeout_s)
+    job_views = Jobs(runtime, jobs, work, idempotency, shared)
     families = _families(runtime, work, readiness, job_views, shared)
     install_errors(app, families)
     install_browser_rules(app, runtime.settings, _open_to_pages(families))
     Auth(runtime.keys, runtime.settings, families).install(app)
     quotas.install(app)
     bodies.install(app)
-    own = (V1, Documents, GlossaryViews, MemoryViews)
-    views = [each(runtime, work).blueprint() for each in own]
+    views = [each(runtime, work).blueprint() for each in (V1, GlossaryViews, MemoryViews)]
+    views.append(Documents(runtime, work, idempotency).blueprint())
     views += [Page(runtime.settings).blueprint(), Docs(runtime.settings).blueprint(), job_views.blueprint()]
     views += [Status(readiness, metrics).blueprint(), *(each.blueprint() for each in families)]
     for routes in views + _tools(runtime, work):

@@ -1,6 +1,7 @@
 """/v1/jobs: submit long work, check its progress, and fetch its result, or the part that is done."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from flask import Blueprint, Response, g, request
@@ -12,6 +13,7 @@ from service.documents.formats import DocumentArticle, DocumentText
 from service.errors import JobNotDone, StoreUnavailable, TooLong, TooManyTexts, UnknownGlossary, UnknownJob
 from service.http.body import max_body_bytes, read_json
 from service.http.forms import FORM, sent_file
+from service.http.idempotency import DESCRIPTION, ERRORS, HEADER, Idempotency
 from service.http.openapi import Example, Operation, add
 from service.http.quotas import require_known
 from service.http.responses import file_response, json_response
@@ -158,6 +160,7 @@ CREATE = Operation(
     limits=job_limits,
     status=202,
     answers=(JobAnswer,),
+    request_headers={HEADER: DESCRIPTION},
     headers={"Location": "The job's address."},
     errors=(
         TooLong,
@@ -167,6 +170,7 @@ CREATE = Operation(
         UnknownGlossary,
         Overloaded,
         StoreUnavailable,
+        *ERRORS,
     ),
     examples={"two texts": Example(_TRANSLATE, QUEUED)},
 )
@@ -203,12 +207,20 @@ DELETE = Operation(
 class Jobs:
     """The views of /v1/jobs."""
 
-    def __init__(self, runtime: "Runtime", service: JobService, work: RequestRunner, shared: SharedState):
+    def __init__(
+        self,
+        runtime: "Runtime",
+        service: JobService,
+        work: RequestRunner,
+        idempotency: Idempotency,
+        shared: SharedState,
+    ):
         self._runtime = runtime
         self.service = service
         self._work = work
         self._limits = job_limits(runtime.settings)
         self._retention_s = runtime.settings.job_retention_s
+        self._idempotency = idempotency
         self._longest = max_body_bytes(self._limits)
         self._gate = Shares(BODIES_AT_ONCE * self._longest, name="jobs", shared=shared)
         self._looking_up = Gate(LOOKED_UP_AT_ONCE, name="callbacks", shared=shared)
@@ -223,7 +235,10 @@ class Jobs:
         return routes
 
     def create(self) -> Response:
-        job = self.take(self._document if request.mimetype == FORM else self._texts)
+        return self._idempotency.once(self._create)
+
+    def _create(self, job_id: str | None) -> Response:
+        job = self.take(self._document if request.mimetype == FORM else self._texts, job_id)
         if job.callback is not None:
             self._look_up_callback(job)
         response = self._shown(job)
@@ -231,11 +246,11 @@ class Jobs:
         response.headers["Location"] = f"{request.script_root}/v1/jobs/{job.id}"
         return response
 
-    def take(self, read: Callable[[], NewJob]) -> Job:
+    def take(self, read: Callable[[], NewJob], job_id: str | None = None) -> Job:
         """Keep the job that is read from the body. Raises Overloaded, and what is wrong with it."""
         length = request.content_length
         with self._gate.enter(g.caller.name, self._longest if length is None else length):
-            new = read()
+            new = replace(read(), id=job_id)
             self._check_names(new)
             return self.service.take(new)
 

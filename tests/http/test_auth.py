@@ -15,7 +15,6 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.test import TestResponse
 
 import service.http.quotas
-import service.store.keys
 from models.errors import InvalidInput
 from service.http.app import create_app
 from service.http.auth import is_open
@@ -221,7 +220,6 @@ def test_libretranslates_settings_say_whether_a_key_is_needed(tmp_path: Path) ->
 def test_keys_that_cannot_be_read_let_nobody_in(closed: Service) -> None:
     closed.key()
     closed.runtime.keys._file.write_bytes(b"no database" * 100)
-    closed.runtime.keys._read_at = -service.store.keys.FRESH_S
     assert error(closed.work(key="drg_x")) == (503, "/problems/store-unavailable")
 
 

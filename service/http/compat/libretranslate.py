@@ -272,9 +272,7 @@ class LibreTranslate:
         file = self._files.get(key)
         if file is None:
             raise NotFound("file not found or expired")
-        response = file_response(file.data, file.media_type, file.name)
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
+        return file_response(file.data, file.media_type, file.name)
 
     # ------------------------------------------------------------------ the service
 

@@ -7,9 +7,7 @@ rebinding), which CORS does not stop.
 
 import math
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -18,7 +16,7 @@ from werkzeug.sansio.utils import host_is_trusted
 
 from models.errors import EngineGone, ModelLoading, Overloaded
 from service.errors import CharactersSpent, CrossSite, NotReady, UntrustedHost
-from service.http.auth import Auth, is_cross_site, is_local
+from service.http.auth import Auth, is_cross_site, is_local, is_nobodys
 from service.http.body import BodyLimits, max_body_bytes
 from service.http.compat.deepl import DeepL
 from service.http.compat.family import Family
@@ -95,7 +93,7 @@ def install_browser_rules(app: Flask, settings: Settings, is_open: Callable[[str
             return
         given, host = request.headers.get("Host", ""), request.host
         # werkzeug gives no host for a name with characters that it does not expect, such as `a_b.example`.
-        known = _nobodys(host) or (hosts and host_is_trusted(host, hosts))
+        known = is_nobodys(host) or (hosts and host_is_trusted(host, hosts))
         if guarded and ((given and not host) or not known):
             raise UntrustedHost(
                 f"the host name is not allowed: {given[:80]!r}",
@@ -105,16 +103,6 @@ def install_browser_rules(app: Flask, settings: Settings, is_open: Callable[[str
             raise CrossSite("the request comes from another site's page")
 
     app.before_request(check)
-
-
-def _nobodys(host: str) -> bool:
-    """True for an address, and for a name without a dot: no page elsewhere can have one of these."""
-    name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
-    try:
-        ip_address(name)
-    except ValueError:
-        return "." not in name or name.endswith(".localhost")
-    return True
 
 
 def _comes_unasked() -> bool:

@@ -100,7 +100,8 @@ class Auth:
     def _is_operator(self) -> bool:
         """True for who calls from this machine, with no proxy between: the data is theirs to read anyway."""
         is_forwarded = self._settings.trusted_proxies or any(each in request.headers for each in FORWARDED)
-        return not is_forwarded and is_local(request.remote_addr or "")
+        # A name that somebody may own can lead a browser of this machine here (DNS rebinding).
+        return not is_forwarded and is_local(request.remote_addr or "") and is_nobodys(request.host)
 
     def _warn_of_proxy(self) -> None:
         if self._has_warned or self._settings.trusted_proxies or "X-Forwarded-For" not in request.headers:
@@ -120,6 +121,16 @@ def is_local(host: str) -> bool:
         return host == "localhost"
     mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
     return (mapped or parsed).is_loopback
+
+
+def is_nobodys(host: str) -> bool:
+    """Return True for an address, and for a name without a dot: no page elsewhere can have one of these."""
+    name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
+    try:
+        ip_address(name)
+    except ValueError:
+        return "." not in name or name.endswith(".localhost")
+    return True
 
 
 def is_cross_site(hosts: tuple[str, ...]) -> bool:

@@ -44,7 +44,11 @@ DELETE FROM request WHERE rowid = (
     SELECT rowid FROM request WHERE caller = ? AND status IS NOT NULL ORDER BY until LIMIT 1
 )
 """
-_EXPIRE = "DELETE FROM request WHERE until + iif(status IS NULL, ?, 0) <= ? OR until > ?"
+_EXPIRE = (
+    "DELETE FROM request WHERE until <= :now AND (status IS NOT NULL OR until <= :now - :kept)",
+    "DELETE FROM request WHERE until > :now + :kept",
+)
+"""A request that was killed keeps its reference for a day; what ends still later had a wrong clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,5 +128,5 @@ class IdempotencyStore:
 
 
 def _expire(db: sqlite3.Connection, now: float) -> None:
-    # A request that was killed keeps its reference for a day; what ends later than that had a wrong clock.
-    db.execute(_EXPIRE, (KEPT_S, now, now + KEPT_S))
+    for statement in _EXPIRE:
+        db.execute(statement, {"now": now, "kept": KEPT_S})

@@ -473,6 +473,12 @@ BEYOND = [
 """Strangers: by their address, by a proxy between, or as another site's page in the operator's browser."""
 
 
+def test_a_page_whose_name_leads_here_is_no_operator() -> None:
+    client = Service(host="0.0.0.0").client
+    for host, status in {"localhost:8080": 200, "[::1]:8080": 200, "page.example": 401}.items():
+        assert client.get("/v1/jobs", headers={"Host": host}).status_code == status
+
+
 @pytest.mark.parametrize("stranger", BEYOND)
 def test_strangers_are_told_of_what_they_have_the_id_of_and_of_nothing_else(stranger: dict[str, Any]) -> None:
     client = Service().client

@@ -100,6 +100,8 @@ def test_segments_become_comments_and_counts() -> None:
         Segment(Span(9, 12), "Trois.", True, flags=(doubt,)),
     ]
     assert counts(segments) == "segments=3, flagged=2, errors=1, doubtful=2"
+    known = [replace(each, confidence=0.4) for each in segments]
+    assert counts([*known, replace(known[0], abstained=True)]).endswith(", doubtful=2, likely_right=1")
     assert comments_on(segments)[0] == Comment(
         6, "Deux.", "error: number: 12 is not in the source.\nwarning: doubtful: It was hard."
     )

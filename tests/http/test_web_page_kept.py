@@ -105,7 +105,7 @@ def test_a_document_s_sentences_have_their_flags_and_doubt(page: Page, tmp_path:
     )
     expect(page.locator("#document .trust")).to_have_text("About 1 of 2 sentences are likely right.")
     expect(page.locator("#document mark.whole")).to_have_text(["ALL ", " LEFT."])
-    expect(page.locator("#document mark.warning:not(.whole)")).to_have_text("[?]")
+    expect(page.locator("#document mark.weak")).to_have_text("[?]")
     expect(page.locator("#document .segment > :first-child").last).to_have_text("All [?] left.")
     assert copied(page, "document") == "THEY SIGNED 14 [SIC] PAPERS. ALL [?] LEFT."
     page.reload()
@@ -155,6 +155,7 @@ def test_how_much_is_likely_right_comes_first_and_what_was_checked_is_named(page
     expect(tally).to_contain_text(
         "No wrong number, date or name found in 2 sentences; wording is not checked."
     )
+    page.get_by_role("button", name="Edit").click()
     go(page, "They [?] signed. All [?] left. Nobody spoke.", make="translation")
     expect(trust).to_have_text("About 1 of 3 sentences are likely right: compare with the source.")
     expect(trust).to_have_class("trust low")

@@ -6,14 +6,15 @@ import { $, count, element, sentence, short } from "./words.js";
 // A text's nodes, with a mark for each flagged stretch; one flagged as a whole is shaded rather than underlined.
 // The words that the model was least sure of are marked within a doubtful one.
 export function marked(text, flags) {
-  const spans = flags.flatMap((flag) => [flag, ...(flag.weakest ?? []).map((span) => ({ ...flag, ...span }))]);
+  const spans = flags.flatMap((flag) => [flag, ...(flag.weakest ?? []).map((span) => ({ ...flag, ...span, isWeak: true }))]);
   return pieces(text.length, spans).map(({ start, end, spans }) => {
     const words = text.slice(start, end);
     if (!spans.length) return words;
     const severity = spans.some((flag) => flag.severity === "error") ? "error" : "warning";
     const isWhole = spans.every((flag) => flag.start === 0 && flag.end >= text.length);
     const reason = [...new Set(spans.map((flag) => sentence(flag.reason)))].join(" ");
-    const mark = element("mark", { className: `${severity}${isWhole ? " whole" : ""}`, tabIndex: 0 }, words);
+    const kinds = [severity, isWhole && "whole", spans.some((flag) => flag.isWeak) && "weak"];
+    const mark = element("mark", { className: kinds.filter(Boolean).join(" "), tabIndex: 0 }, words);
     mark.dataset.reason = reason;
     mark.setAttribute("aria-description", reason);
     return mark;

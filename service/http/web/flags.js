@@ -30,7 +30,7 @@ export function list(box, found) {
 }
 
 // "3 possible problems in 14 sentences: 2 × number, 1 × doubtful", with a button to go from one to the next.
-export function tally(box, found, sentences) {
+export function tally(box, found, sentences, unchecked = 0) {
   const kinds = new Map();
   for (const { flag } of found) kinds.set(flag.kind, (kinds.get(flag.kind) ?? 0) + 1);
   const each = [...kinds].map(([kind, times]) => `${times} × ${kind}`).join(", ");
@@ -40,6 +40,7 @@ export function tally(box, found, sentences) {
   $("span", box).textContent = found.length
     ? `${count(found.length, "possible problem")} in ${count(sentences, "sentence")}: ${each}.`
     : `No wrong number, date or name found in ${count(sentences, "sentence")}; wording is not checked.`;
+  if (unchecked) $("span", box).textContent += ` Not checked: ${count(unchecked, "sentence")} that you rewrote.`;
 }
 
 // "About 7 of 24 sentences are likely right", as the service's notes say it; nothing where no confidence is known.

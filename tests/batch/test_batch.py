@@ -568,11 +568,15 @@ def test_summary_log_and_report(tmp_path):
     told = {name: tmp_path / name for name in ("summary", "log", "report")}
     options = [part for name, path in told.items() for part in (f"--{name}", path)]
     arguments = ["translate", "--to", "fr", "--from", "en", source, tmp_path / "out"]
-    assert batch(*arguments, *options, runtime=BatchRuntime).exit_code == 0
+    done = batch(*arguments, *options, runtime=BatchRuntime)
+    assert done.exit_code == 0
     summary = json.loads(told["summary"].read_text())
     assert (summary["end"], summary["records"], summary["made"], summary["found"]) == ("done", 40, 40, 0)
     assert summary["models"] == {"dragoman/gemma3-270m-translate": "r1"}
     assert summary["flags"]["echo"] == 40
+    assert summary["sentences"] == 40 and summary["likely_right"] < 4
+    right = f"bout {summary['likely_right']:.0f} of 40 sentences are likely right: compare with the source"
+    assert f"a{right}" in done.stderr and f"A{right}." in told["report"].read_text()
     assert len(summary["slowest"]) == SLOWEST
     begins, ends = told["log"].read_text().splitlines()
     assert "begins: " in begins
@@ -583,7 +587,8 @@ def test_summary_log_and_report(tmp_path):
     assert not {"b", "script", "link", "img"} & {tag for tag, _ in page.seen}
     assert not any("src" in attributes or "href" in attributes for _, attributes in page.seen)
     assert batch(*arguments, *options, "--overwrite", runtime=BatchRuntime).exit_code == 0
-    assert json.loads(told["summary"].read_text())["found"] == 40
+    again = json.loads(told["summary"].read_text())
+    assert (again["found"], again["likely_right"]) == (40, summary["likely_right"])
 
 
 def test_dry_run_counts_and_estimates(articles, tmp_path):

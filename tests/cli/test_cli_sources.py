@@ -21,7 +21,7 @@ from service.answers import SegmentPart
 from service.cli import inputs
 from service.cli.main import cli
 from service.cli.session import Session
-from service.cli.text import _tell, counted, marked
+from service.cli.text import counted, marked
 
 PAGE = (
     "<html><body><nav>Home</nav><article><p>"
@@ -257,9 +257,6 @@ def test_flagged_sentences_are_marked_and_counted(capsys):
         segment("Bad.", ("doubtful", "warning")),
     ]
     assert marked("Good. Bad.\n\nBad. End", segments) == "Good. ⟦Bad.⟧[1]\n\n⟦Bad.⟧[2] End"
-    _tell((), segments, mark=True, as_json=False)
-    told = capsys.readouterr().err.splitlines()
-    assert told[:2] == ["[1] error: number: why", "[2] warning: doubtful: why"]
     assert counted(segments) == "2 of 3 sentences are flagged: 1 with an error, 1 doubtful"
     assert (counted(segments[:1]), marked("Good.", segments[:1])) == (None, "Good.")
 
@@ -285,12 +282,16 @@ def test_marks_are_shown_only_if_asked(tmp_path):
             def flagged(request, recall=None):
                 done = yield from steps(request)
                 part = replace(done.segments[0], flags=(Flag("number", Span(0, 1), "why"),))
-                return replace(done, segments=(part,))
+                return replace(done, segments=(part,), notes=("about 0 of 1",))
 
             self.translator.steps = flagged
 
     plain = dragoman("translate", "--to", "fr", tmp_path / "a.txt", runtime=Flagging)
+    assert plain.output.startswith("note: about 0 of 1\nfr: Good morning."), "before anything else"
     assert "⟦" not in plain.stdout and "1 of 1 sentences is flagged: 1 with an error; --mark" in plain.stderr
     done = dragoman("translate", "--to", "fr", tmp_path / "a.txt", "--mark", runtime=Flagging)
     assert "⟦Good morning.⟧[1]" in done.stdout
-    assert done.stderr == "[1] error: number: why\n1 of 1 sentences is flagged: 1 with an error\n"
+    assert (
+        done.stderr
+        == "note: about 0 of 1\n[1] error: number: why\n1 of 1 sentences is flagged: 1 with an error\n"
+    )

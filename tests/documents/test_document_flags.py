@@ -104,13 +104,14 @@ def test_segments_become_comments_and_counts():
 # ---------------------------------------------------------------------- over HTTP
 
 
-def _post(name, data, **fields):
+def _post(name, data, confidence=None, **fields):
     runtime = FakeRuntime(settings())
     honest = runtime.tasks.translation
 
     def flagged(request, *recall):
         done = yield from honest(request, *recall)
         object.__setattr__(done.segments[0], "flags", (FLAG,))
+        object.__setattr__(done.segments[0], "confidence", confidence)
         return done
 
     runtime.translator.steps = flagged
@@ -123,6 +124,7 @@ def _post(name, data, **fields):
 def test_counts_of_flags_are_in_a_header():
     response = _post("a.txt", b"One.")
     assert response.headers["Dragoman-Flags"] == "segments=1, flagged=1, errors=1, doubtful=0"
+    assert _post("a.txt", b"One.", 0.6).headers["Dragoman-Flags"].endswith(", doubtful=0, likely_right=1")
 
 
 def test_comments_are_an_option_of_word_documents():

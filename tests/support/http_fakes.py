@@ -226,6 +226,9 @@ class Languages:
     def normalize(self, code: str, field: str = "language") -> str:
         return RealLanguages.load().normalize(code, field)
 
+    def with_region(self, code: str, field: str = "language") -> str:
+        return RealLanguages.load().with_region(code, field)
+
 
 class Detector:
     def detect(self, text: str) -> Detection:

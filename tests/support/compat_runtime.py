@@ -92,6 +92,9 @@ class CompatRuntime:
     def models(self) -> list[tuple[ModelEntry, str]]:
         return [(entry, self.pool.state(entry)) for entry in self.catalog.entries]
 
+    def races(self) -> list[str]:
+        return []
+
     def fallbacks(self) -> list[str]:
         return []
 

@@ -274,6 +274,9 @@ class FakeRuntime:
     def models(self) -> list[tuple[Entry, str]]:
         return [(entry, self.pool.state(entry)) for entry in self.catalog.entries]
 
+    def races(self) -> list[str]:
+        return []
+
     def fallbacks(self) -> list[str]:
         return []
 

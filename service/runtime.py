@@ -12,6 +12,7 @@ from models.better import BetterModels, Betters
 from models.catalog import Catalog, ModelEntry, load_sets
 from models.checker import Checker
 from models.driver import CancelToken, run_all
+from models.engine.gpu import Verdicts
 from models.engine.protocol import BatchRecord
 from models.errors import InvalidInput, ModelUnavailable
 from models.languages import Languages
@@ -187,6 +188,11 @@ class Runtime:
     def fallbacks(self) -> list[str]:
         """The models that run slower than this machine's GPU could have them, and how."""
         return (self._apart or self._maker).fallbacks
+
+    def races(self) -> list[str]:
+        """Which engine was faster for a model on the GPU, and serves it, with both rates."""
+        verdicts = Verdicts(self.settings.cache_dir).all() if self.device == "cuda" else []
+        return [f"{each.about['model']}: {each.in_words()}" for each in verdicts if each.rates]
 
     def run_all(
         self,

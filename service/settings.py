@@ -158,9 +158,9 @@ class Settings(BaseSettings):
     )
     engine: Literal["auto", "native", "ct2", "generate"] = Field(
         "auto",
-        description="`auto` uses CTranslate2 (`ct2`); on a GPU, the native engine for encoder-decoders that "
-        "pass a trial at load; and transformers' `generate` for models that CTranslate2 cannot run. "
-        "`native`, `ct2` and `generate` select one engine.",
+        description="`auto` uses CTranslate2 (`ct2`); on a GPU, the native engine for encoder-decoders where "
+        "it is right and faster in a trial at load; and transformers' `generate` for models that CTranslate2 "
+        "cannot run. `native`, `ct2` and `generate` select one engine.",
     )
     threads: int = Field(
         0, ge=0, description="CPU threads per engine; 0 uses all cores, or the container's quota."

@@ -1,6 +1,7 @@
 """Fixtures that several test files use: tiny models on disk, made once a run."""
 
 import os
+from pathlib import Path
 
 # Before torch is imported: tiny models gain nothing by threads, and beside other work on the same cores
 # their waiting for each other doubles the time that tests take.
@@ -9,9 +10,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("DRAGOMAN_WORKERS", "1")
 # Nothing asks a model hub by itself, but where a test says so.
 os.environ.setdefault("DRAGOMAN_MODELS", "bundled")
+# Triton's own folder: else whichever Runtime is the first would name one in its cache.
+os.environ.setdefault("TRITON_CACHE_DIR", str(Path.home() / ".triton" / "cache"))
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest

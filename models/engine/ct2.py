@@ -24,12 +24,15 @@ from typing import Any
 import ctranslate2
 
 from models import cpu
+from models.engine.batching import CPU_SIZES, BatchSizes
+from models.engine.gpu import CUBLAS, load_cublas
 from models.engine.protocol import Decoding, Generation, Output
+from models.errors import EngineFailed
 
 log = logging.getLogger(__name__)
 
 BEAM_ROWS = 128
-"""About as many hypotheses are searched at a time; larger batches come one part after another."""
+"""About as many hypotheses are searched at a time on a CPU; larger batches come one part after another."""
 
 MOST_WORKERS = 16
 
@@ -47,7 +50,8 @@ class Ct2Backend:
 
     On a CPU `threads` 0 means all cores; a batch that runs alone has all of them, less those that others keep
     busy, and batches that run at the same time share them out. On CUDA, in the numbers `compute_type`, one
-    batch runs at a time. RuntimeError, CTranslate2's own, if it cannot be loaded there or write a token.
+    batch runs at a time, of `sizes`. EngineFailed without cuBLAS; RuntimeError or ValueError, CTranslate2's
+    own, if it cannot be loaded there or write a token.
     """
 
     def __init__(
@@ -59,8 +63,11 @@ class Ct2Backend:
         threads: int = 0,
         device: str = "cpu",
         compute_type: str = "default",
+        sizes: BatchSizes = CPU_SIZES,
     ):
         self.max_source_tokens = max_source_tokens
+        self.sizes = sizes
+        self._on_cuda = device == "cuda"
         self.batches_at_a_time = 1
         self._causal = causal
         libraries = openmp() if device == "cpu" else []
@@ -68,6 +75,8 @@ class Ct2Backend:
         if not threads:  # OMP_NUM_THREADS
             self._cores = min([self._cores, *(library.omp_get_max_threads() for library in libraries)])
         self.workers = min(self._cores, MOST_WORKERS) if libraries else 1
+        if self._on_cuda and not load_cublas():
+            raise EngineFailed(f"CTranslate2 needs {CUBLAS[-1]} on a GPU: pip install nvidia-cublas-cu12")
         load = ctranslate2.Generator if causal else ctranslate2.Translator
         self._model = load(
             str(folder),
@@ -83,8 +92,8 @@ class Ct2Backend:
         self._neighbours = cpu.Neighbours()
         self._running = 0
         self._lock = threading.Lock()
-        if device == "cuda":
-            self._probe(None)  # cuBLAS and cuDNN are looked for when they are first used
+        if self._on_cuda:
+            self._probe(None)  # cuBLAS is looked for when it is first used
 
     def vocabulary_size(self) -> int:
         return len(self._source)
@@ -109,6 +118,14 @@ class Ct2Backend:
         finally:
             with self._lock:
                 self._running -= 1
+
+    def is_alive(self) -> bool:
+        if self._on_cuda:
+            try:
+                self._probe(None)
+            except RuntimeError as error:
+                return "out of memory" in str(error)
+        return True
 
     def close(self) -> None:
         del self._model
@@ -135,7 +152,7 @@ class Ct2Backend:
                 return [callback.told(i, each) for i, each in enumerate(self._run(batch, callback=callback))]
             return self._run(batch)
         outputs: list[Output] = []
-        size = max(1, BEAM_ROWS // beams)
+        size = len(batch) if self._on_cuda else max(1, BEAM_ROWS // beams)
         for start in range(0, len(batch), size):
             places = range(start, min(start + size, len(batch)))
             if all(map(stopped, places)):

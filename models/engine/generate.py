@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from models.engine.batching import CPU_SIZES
+from models.engine.gpu import context_lost
 from models.engine.protocol import Decoding, Generation, Output
 
 
@@ -75,6 +77,7 @@ class GenerateBackend:
     """Runs a loaded transformers model with padding; see `Backend`."""
 
     workers = batches_at_a_time = 1
+    sizes = CPU_SIZES
 
     def __init__(self, model: Any, *, causal: bool, max_source_tokens: int):
         self.max_source_tokens = max_source_tokens
@@ -133,6 +136,9 @@ class GenerateBackend:
         return [
             replace(outputs[i], others=tuple(outputs[i + 1 : i + many])) for i in range(0, len(outputs), many)
         ]
+
+    def is_alive(self) -> bool:
+        return not context_lost()
 
     def close(self) -> None:
         del self._model

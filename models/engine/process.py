@@ -46,6 +46,7 @@ GONE = "the model process ended and is restarting; try again in a few seconds"
 
 MOST_AT_ONCE = 1024
 """Messages that one list takes."""
+WATCH_EVERY_S = 1.0
 IDLE_S = 10.0
 """An engine that had work a shorter while ago is not closed to make room for another."""
 SWITCH_S = 1e-3
@@ -303,7 +304,7 @@ class EngineClient:
                     connection.close()  # type: ignore[unreachable]  # another thread set it
                     return
                 self._connection = connection
-                wanted = list(self._engines.values())
+                wanted = [engine for engine in self._engines.values() if not engine._closing]
             for engine in wanted:
                 self._send(Load(engine._name, engine._what))
             with suppress(EOFError, OSError):
@@ -317,6 +318,10 @@ class EngineClient:
             with self._sending:
                 connection.close()
 
+    def _load_again(self, engine: "RemoteEngine") -> None:
+        if not engine._closing:
+            self._send(Load(engine._name, engine._what))
+
     def _lost(self, why: str) -> None:
         """Fail all that the process had, and whoever waits for a load."""
         with self._changed:
@@ -326,6 +331,7 @@ class EngineClient:
                 engine._ready, engine._unanswered = False, 0
                 if engine._asked:
                     engine._error = EngineGone(why)
+                if engine._asked or engine._closing:
                     self._forget(engine)
             self._changed.notify_all()
         for sent in lost:
@@ -350,21 +356,26 @@ class EngineClient:
                     engine = self._engines.get(message.name)
                     if engine is not None:
                         self._note(engine, message)
+                    unwanted = engine is not None and engine._closing and isinstance(message, Loaded)
                     self._changed.notify_all()
+                if unwanted:
+                    self._send(Unload(message.name))
 
     def _note(self, engine: "RemoteEngine", message: Loaded | Unloaded | Stats) -> None:
         """Note how an engine is, for those who wait for it."""
         match message:
             case Loaded(name, error, notes):
                 self.notes = notes
-                engine._ready, engine._error = error is None, error
+                engine._ready, engine._error = error is None and not engine._closing, error
                 if error is not None and not engine._asked:  # into a new process; another try may succeed
                     log.warning("%s could not be loaded again: %s", name, error)
-                    timer = threading.Timer(LOAD_AGAIN_AFTER_S, self._send, [Load(name, engine._what)])
+                    timer = threading.Timer(LOAD_AGAIN_AFTER_S, self._load_again, [engine])
                     timer.daemon = True
                     timer.start()
             case Unloaded():
                 engine._closed = True
+                if not engine._ready:  # closed before it was loaded, so nobody waits
+                    self._forget(engine)
             case Stats(_, stats):
                 engine._stats = stats
                 engine._num_stats += 1
@@ -415,14 +426,19 @@ class RemoteEngine:
             return self._stats if self._ready else replace(self._stats, ready=False, queued=0, running=0)
 
     def close(self) -> None:
-        """Wait until all is answered, and let the other process free the engine."""
+        """Wait until all is answered, and let the other process free the engine.
+
+        One that a new process is loading again is freed there once it is loaded.
+        """
         client = self._client
         with client._changed:
             self._closing = True
             client._changed.notify_all()
-            there = self._ready
-        if there:
-            client._send(Unload(self._name))
+            if not self._ready:
+                if client._connection is None or self._error is not None:
+                    client._forget(self)
+                return
+        client._send(Unload(self._name))
         with client._changed:
             client._changed.wait_for(lambda: not self._ready or (self._closed and not self._unanswered))
             self._ready = False
@@ -505,6 +521,12 @@ class EngineServer:
         if user is not None:
             user.send(BatchFinished(name, record))
 
+    def lost(self) -> str:
+        """Return why an engine answers nothing any more, if one does; then this process has to end."""
+        with self._lock:
+            engines = [shared.engine for shared in self._engines.values() if shared.engine is not None]
+        return next((why for engine in engines if (why := engine.stats().lost)), "")
+
     # ------------------------------------------------------------------ what users need
 
     def load(self, user: "_User", name: str, what: Any) -> _SharedEngine:
@@ -575,6 +597,30 @@ class EngineServer:
                     shared.engine = None
         for engine in closed:
             engine.close()
+
+
+def serve_until_closed(server: EngineServer, address: str, key: bytes) -> None:
+    """Serve until standard input ends, and end this process; earlier where an engine is lost.
+
+    After some errors CUDA answers nothing more in a process, and in a new one it may.
+    """
+    with Listener(address, "AF_UNIX", backlog=64, authkey=key) as listener:
+        _begin(server.serve, listener, name="engine-server")
+        _begin(_end_when_lost, server, name="engine-watch")
+        sys.stdin.buffer.read()
+    os._exit(0)  # whoever started it has gone, or has closed all engines
+
+
+def _end_when_lost(server: EngineServer) -> None:
+    while not (why := server.lost()):
+        time.sleep(WATCH_EVERY_S)
+    end_process(why)
+
+
+def end_process(why: str) -> None:
+    """End this process at once; whoever started it starts another one."""
+    log.error("the model process ends: %s", why)
+    os._exit(1)
 
 
 class _User:

@@ -93,6 +93,8 @@ class EngineStats:
     source_tokens: int = 0
     output_tokens: int = 0
     ready: bool = True
+    lost: str = ""
+    """Why it will answer nothing any more, if so: its process has to end."""
     slots: int = 0
     slots_used: int = 0
     tokens_per_s: float = 0.0

@@ -21,6 +21,12 @@ from service.cli.main import cli
 from service.cli.session import Session
 
 GB = 10**9
+GPU_FACTS = {
+    "compiler": "cc",
+    "lack_of_triton": "",
+    "load_cublas": True,
+    "cuda_versions": ((12, 8), (12, 8)),
+}
 SERVED, GGUF = "server:http://127.0.0.1:9/v1#m", "unsloth/Qwen3-4B-Instruct-2507-GGUF"
 
 
@@ -32,7 +38,7 @@ def doctor(monkeypatch, tmp_path):
 
     def run(environment=None, silence=None, **facts):
         sound = {"processors": (2, "2"), "memory": (8 * GB, 6 * GB), "gpus": [], "torch_finds_a_gpu": False}
-        for name, value in {**sound, "compiler": "cc", **facts}.items():
+        for name, value in {**sound, **GPU_FACTS, **facts}.items():
             monkeypatch.setattr(machine, name, lambda *_, value=value: value)
         monkeypatch.setattr(hub, "silence", lambda: silence)
         given = {"DRAGOMAN_CACHE_DIR": str(tmp_path), "DRAGOMAN_DATA_DIR": str(tmp_path)}
@@ -61,6 +67,8 @@ def test_a_sound_machine(doctor):
         ({"memory": None}, {}, "memory", "warning", "cannot be told"),
         ({}, {"DRAGOMAN_DEVICE": "cuda"}, "GPU", "problem", "no CUDA device"),
         ({"gpus": ["H100"]}, {}, "GPU", "warning", "may be a CPU build"),
+        ({"gpus": ["H100"], "cuda_versions": ((12, 2), (13, 0))}, {}, "CUDA", "warning", "for CUDA 12"),
+        ({"gpus": ["H100"], "cuda_versions": ((13, 0), None)}, {}, "CUDA", "warning", "built for none"),
         ({"gpus": ["H100"]}, {"DRAGOMAN_DEVICE": "cpu"}, "GPU", "ok", "not used"),
         ({"unwritable": "read-only"}, {}, "cache", "problem", "cannot be written: read-only"),
         ({"free_bytes": 10**7}, {}, "data", "problem", "0.0 GB free"),
@@ -92,8 +100,12 @@ def test_a_gpu_and_what_it_runs(doctor):
     _, found = doctor(model, gpus=["H100, 80 GB"], torch_finds_a_gpu=True, has=True)
     assert found["GPU"] == ("ok", "H100, 80 GB") and found["compiler"] == ("ok", "cc, with triton")
     assert "native engine on the GPU" in found["translations"][1]
-    _, found = doctor(gpus=["H100"], torch_finds_a_gpu=True, compiler=None, has=True)
-    assert found["compiler"][0] == "warning" and found["compiler"][1].startswith("no C compiler:")
+    assert found["cuBLAS"][0] == found["CUDA"][0] == "ok"
+    lacking = {"lack_of_triton": "no Python.h", "load_cublas": False, "cuda_versions": ((12, 4), (12, 6))}
+    _, found = doctor(gpus=["H100"], torch_finds_a_gpu=True, has=True, **lacking)
+    assert found["compiler"][0] == "warning" and found["compiler"][1].startswith("no Python.h:")
+    assert found["cuBLAS"][0] == "warning" and "dragoman[gpu]" in found["cuBLAS"][1]
+    assert found["CUDA"][0] == "warning" and "CTranslate2 needs 12.8" in found["CUDA"][1]
     assert "CTranslate2 in 16 bits, on the GPU" in found["translations"][1]
 
 

@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+import socket
 import sys
 import threading
 import time
@@ -17,7 +18,7 @@ from typing import Any
 import engine_program
 import pytest
 import seq2seq_models
-from engine_program import POISON, Entry, ReversingBackend
+from engine_program import LOST, POISON, Entry, ReversingBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -220,6 +221,16 @@ def test_what_ends_the_process_fails_and_what_comes_later_does_not(process: Engi
     engine.close()
 
 
+def test_a_process_whose_device_is_lost_ends_and_another_takes_its_place(process: EngineProcess) -> None:
+    engine = process.make(Entry())  # type: ignore[arg-type]
+    first = process.pid
+    with pytest.raises(EngineFailed, match="RuntimeError"):
+        engine.submit([_generation(LOST)])[0].result(10)
+    _wait_until(lambda: process.pid != first)
+    assert _answer_within(engine, 20.0) == Output((2, 1))
+    engine.close()
+
+
 def test_killed_under_load_each_request_is_right_or_a_clear_error(process: EngineProcess) -> None:
     engine = process.make(Entry())  # type: ignore[arg-type]
     ended = threading.Event()
@@ -319,6 +330,39 @@ def test_the_work_of_a_process_that_ends_is_dropped_and_others_go_on(tmp_path: P
         assert all(isinstance(future.exception(1), EngineFailed) for future in lost)
         assert one.stats().output_tokens < 60 + 64 * 50  # how much of it, the machine decides
         one.close()
+
+
+def test_one_closed_while_a_new_process_loads_it_is_freed_there(tmp_path: Path) -> None:
+    gates = [threading.Event(), threading.Event()]
+    gates[0].set()
+    made: list[BatchingEngine] = []
+
+    def make(entry: Entry) -> BatchingEngine:
+        gates[min(len(made), 1)].wait(10)
+        made.append(engine_program.reversing(entry))
+        return made[-1]
+
+    with _served(tmp_path, make) as engines:
+        engine, host = engines.load("reversing", Entry()), engines.host  # type: ignore[attr-defined]
+        host._engines.clear()  # as in a new process
+        assert engines._connection is not None
+        with socket.socket(fileno=os.dup(engines._connection.fileno())) as own:
+            own.shutdown(socket.SHUT_RDWR)
+        _wait_until(lambda: "reversing" in host._engines)
+        engine.close()
+        gates[1].set()
+        again = engines.load("reversing", Entry())  # after the other one has gone
+        assert len(made) == 3 and made[1]._closing
+        assert again.submit([_generation(1, 2)])[0].result(10) == Output((2, 1))
+        again.close()
+        assert not host._engines
+
+
+def _wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_engines_beyond_the_limit_rest_and_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from conftest import TinyHub
 from family_models import KINDS, _backends, _codec, _purpose
 
-from models.engine.batching import BatchingEngine
+from models.engine.batching import CPU_SIZES, BatchingEngine
 from models.engine.protocol import Decoding, Generation, Output
 from models.languages import Languages
 
@@ -69,6 +69,10 @@ class _OneByOne:
 
     max_source_tokens = 8
     workers = 1
+    sizes = CPU_SIZES
+
+    def is_alive(self) -> bool:
+        return True
 
     def __init__(self, *, fails: bool):
         self.fails = fails

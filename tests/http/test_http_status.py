@@ -36,8 +36,10 @@ def test_alive_and_ready(client: FlaskClient) -> None:
 def test_slower_than_it_could_be_is_said(
     client: FlaskClient, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "fallbacks", lambda: ["m: it runs on the CPU"])
-    assert client.get("/readyz").json == {"status": "ready", "fallbacks": ["m: it runs on the CPU"]}
+    told = {"fallbacks": ["m: it runs on the CPU"], "races": ["n: passed; native serves"]}
+    for name, lines in told.items():
+        monkeypatch.setattr(runtime, name, lambda lines=lines: lines)
+    assert client.get("/readyz").json == {"status": "ready", **told}
 
 
 def test_not_ready_says_why(client: FlaskClient, runtime: FakeRuntime) -> None:

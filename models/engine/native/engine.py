@@ -29,6 +29,9 @@ from models.engine.native.search import NEVER
 from models.engine.protocol import EngineStats, Generation, Output
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed, InvalidInput, Overloaded
 
+STALLED_S = 60.0
+"""A turn takes milliseconds; one that takes as long as this waits for a device that has hung."""
+
 
 class NativeEngine:
     """Generates with an encoder-decoder of transformers, many requests at a time.
@@ -67,6 +70,7 @@ class NativeEngine:
         self._inbox: deque[Request] = deque()
         self._cancelled: deque[Request] = deque()
         self._closing = False
+        self._lost = ""
         self._counts = Counts()
         self._loop = self._new_loop()
         self._ready = True
@@ -94,12 +98,20 @@ class NativeEngine:
             source_tokens=counts.source_tokens,
             output_tokens=counts.output_tokens,
             ready=self._ready,
+            lost=self._lost or self._stalled(),
             slots=loop.scheduler.slots.num_slots,
             slots_used=loop.scheduler.slots.used,
             tokens_per_s=counts.tokens_per_s,
             step_s=counts.step_s,
             batch_fill=counts.batch_fill,
         )
+
+    def _stalled(self) -> str:
+        """Why a GPU answers no more, if so; nothing else could tell that the thread waits for it for ever."""
+        stalled_s = 0.0 if self._loop.idle else time.monotonic() - self._loop.turned_at
+        if self._device.type == "cuda" and self._ready and stalled_s > STALLED_S:
+            return f"no step has ended for {STALLED_S:g} seconds"
+        return ""
 
     def close(self) -> None:
         """Finish what is queued, then stop and let go of the model and the memory."""
@@ -171,7 +183,8 @@ class NativeEngine:
             try:
                 self._release_memory()
                 self._loop = self._new_loop()
-            except Exception:  # noqa: BLE001 - the device is lost; `ready` stays off and submit says so
+            except Exception as error:  # noqa: BLE001 - `ready` stays off and submit says so
+                self._lost = f"the engine died and could not start again: {error!r}"
                 return
             self._ready = True
 
@@ -189,6 +202,8 @@ class NativeEngine:
                 if self._closing:
                     return False
                 self._changed.wait()
+            if self._loop.idle:
+                self._loop.turned_at = time.monotonic()
             self._loop.add(self._inbox)
             self._inbox.clear()
             self._loop.drop(self._cancelled)
@@ -249,6 +264,8 @@ class Loop:
         self._lag = 1 if runner.device.type == "cuda" else 0
         self._step = 0
         self._stepped_at: float | None = None
+        self.turned_at = time.monotonic()
+        """When the last turn ended, or work came after none."""
         self._due: deque[tuple[int, Callable[[], None]]] = deque()
         """What is on its way from the device and who learns from it, with the step that it comes after."""
         self._streaming: list[Request] = []
@@ -283,6 +300,7 @@ class Loop:
         due = self._step - (self._lag if self.scheduler.running else 0)
         while self._due and self._due[0][0] <= due:
             self._due.popleft()[1]()
+        self.turned_at = time.monotonic()
 
     def fail_all(self, error: DragomanError) -> None:
         """Answer everyone who still waits with this error; no turn may follow."""

@@ -17,6 +17,7 @@ from models.checks.pair import Pair
 from models.checks.registry import TRANSLATION_CHECKS, run
 from models.checks.translation.facts import right_forms
 from models.checks.translation.form import REPETITION
+from models.choices import Quality
 from models.codec import Purpose
 from models.engine.protocol import Decoding, Generation, Output
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput
@@ -194,7 +195,7 @@ class SentenceTranslator:
     """Translates sentences or paragraphs by the models of all hops, in order.
 
     Each comes with at most so many `alternatives`. Where the models are less sure than `min_confidence`, the
-    source stays.
+    source stays. `quality` decides how they search; see `choices.Quality`.
     """
 
     def __init__(
@@ -204,11 +205,13 @@ class SentenceTranslator:
         *,
         min_confidence: float | None = None,
         alternatives: int = 0,
+        quality: Quality = "auto",
     ):
         self.hops = hops
         self._pool = pool
         self._min_confidence = min_confidence
         self._alternatives = alternatives
+        self._quality = quality
         self._fitted = coefficients(hops[0].entry.name) if len(hops) == 1 else None
         self._around: dict[str, int] = {}
         """Tokens of a model's input beside the text's, by the language that it reads."""
@@ -263,7 +266,7 @@ class SentenceTranslator:
             if len(made) > 1 and (facts or best.is_wrong):
                 best, facts = ranked[0], self._wrong_facts(reading, sentence, ranked[0])
             done[i] = finished = self._finished(sentence, best, [*near, *ranked], alone)
-            again = bool(facts) or best.is_wrong
+            again = bool(facts) or best.is_wrong or self._is_unsure(best)
             yield event_of(i, replace(finished, again=again))
             if again:
                 made += yield from self._more(reading, sentence, best, facts)
@@ -330,6 +333,16 @@ class SentenceTranslator:
             for span, form in sorted(right_forms(pair, candidate.flags))
             if form != sentence.text[span.start : span.end] and is_free(span, taken)
         ]
+
+    def _is_unsure(self, candidate: Candidate) -> bool:
+        """Return True if a greedy search may have missed a better translation, by the confidence.
+
+        Where that is high there is little to gain, and where it is low the model knows no better.
+        """
+        if self._fitted is None or candidate.confidence is None:
+            return False
+        is_greedy = self._quality == "auto" and not self._alternatives
+        return is_greedy and self._fitted.unsure_above <= candidate.confidence < self._fitted.unsure_below
 
     def _more(
         self, reading: Reading, sentence: Sentence, best: Candidate, facts: Facts
@@ -433,7 +446,7 @@ class SentenceTranslator:
                 self._around[hop.source] = len(model.codec.encode("", replace(purpose, facts=())))
                 self.has_region = hop.region is None or model.codec.has_region(purpose)
             around = self._around[hop.source]
-            parts = _parts(model, source, purpose, around)
+            parts = _parts(model, source, purpose, around, self._quality)
             yield None
             outputs: list[Output] = yield Generate(model.engine, parts)
             self._generated.update(zip(parts, outputs, strict=True))
@@ -443,7 +456,9 @@ class SentenceTranslator:
             return [_candidate(model, hop.target, parts, own, around) for own in ranked]
 
 
-def _parts(model: TextModel, source: Source, purpose: Purpose, around: int) -> list[Generation]:
+def _parts(
+    model: TextModel, source: Source, purpose: Purpose, around: int, quality: Quality
+) -> list[Generation]:
     """The text whole, or cut so that each part fits the window and its translation the output.
 
     There is room for a translation longer than its source, and an end to loops. Limits are rounded up to
@@ -462,6 +477,10 @@ def _parts(model: TextModel, source: Source, purpose: Purpose, around: int) -> l
         ids = encoded[source.text[span.start : span.end]]
         room = 1 << (MORE_TOKENS * (len(ids) - around) + SPARE_TOKENS - 1).bit_length()
         decoding = model.codec.decoding(purpose, max_new_tokens=max(LEAST_NEW_TOKENS, room))
+        if quality == "fast":
+            decoding = replace(decoding, num_beams=1)
+        elif quality == "best" and model.entry.kind != "server":
+            decoding = replace(decoding, num_beams=max(OTHER_BEAMS, decoding.num_beams))
         if source.search != "own" and model.entry.kind == "server":
             decoding = replace(decoding, num_return_sequences=SERVER_HYPOTHESES)
         elif source.search != "own":

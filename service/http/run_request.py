@@ -17,7 +17,7 @@ from service.http.quotas import Quotas
 from service.http.shares import Gate
 from service.http.status import Readiness
 from service.store.translation_memory import TranslationMemory
-from service.tasks import Request, steps
+from service.tasks import Request, best_of_few, steps
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -69,11 +69,11 @@ class RequestRunner:
 
     def do(self, requests: Sequence[Request], cancel: CancelToken | None = None) -> Outcomes[Any]:
         """Summarize or translate. Whoever gives `cancel` cancels it when the client has gone."""
-        return self.run([self.steps(each) for each in requests], cancel)
+        return self.run(self.steps(requests), cancel)
 
-    def steps(self, request: Request) -> Steps[Any]:
-        """Return the request's task, with the caller's translation memory."""
-        return steps(self._runtime, request, self.memory().recall)
+    def steps(self, requests: Sequence[Request]) -> list[Steps[Any]]:
+        """Return the tasks of one caller's requests, with the caller's translation memory."""
+        return [steps(self._runtime, each, self.memory().recall) for each in best_of_few(requests)]
 
     def memory(self) -> TranslationMemory:
         """Return the caller's translation memory."""

@@ -225,11 +225,16 @@ def comments_on(segments: Sequence[Segment] | Sequence[SegmentPart]) -> tuple[Co
 
 
 def counts(segments: Sequence[Segment]) -> str:
-    """Return how many segments are flagged, as a dictionary of HTTP's structured fields (RFC 9651)."""
+    """Return how many segments are flagged, as a dictionary of HTTP's structured fields (RFC 9651).
+
+    `likely_right` is the sum of their confidences, where they have any.
+    """
     flagged = [each for each in segments if each.flags]
     errors = sum(any(flag.severity == "error" for flag in each.flags) for each in flagged)
     doubtful = sum(any(flag.kind == DOUBTFUL for flag in each.flags) for each in flagged)
-    return f"segments={len(segments)}, flagged={len(flagged)}, errors={errors}, doubtful={doubtful}"
+    known = [each.confidence for each in segments if each.confidence is not None and not each.abstained]
+    right = f", likely_right={round(sum(known))}" if known else ""
+    return f"segments={len(segments)}, flagged={len(flagged)}, errors={errors}, doubtful={doubtful}{right}"
 
 
 def _with_report(file: File, name: str, report: bytes) -> File:

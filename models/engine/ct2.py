@@ -129,7 +129,8 @@ class Ct2Backend:
         beams = batch[0].decoding.num_beams
         if beams == 1:
             if self._causal or any(g.on_token for g in batch):
-                return self._run(batch, callback=_StepCallback(batch, stopped, finished))
+                callback = _StepCallback(batch, stopped, finished)
+                return [callback.told(i, each) for i, each in enumerate(self._run(batch, callback=callback))]
             return self._run(batch)
         outputs: list[Output] = []
         size = max(1, BEAM_ROWS // beams)
@@ -254,7 +255,15 @@ class _StepCallback:
         ids = [token for token, _ in seen[first:]]
         if ids and ids[-1] in decoding.stop_token_ids:
             ids.pop()
-        return _output(ids, score, decoding)
+        return self.told(i, _output(ids, score, decoding))
+
+    def told(self, i: int, output: Output) -> Output:
+        """Return item i's output with the log probability of each token."""
+        first = 0 if self._batch[i].decoding.forced_bos_token_id is None else 1
+        steps = self._steps[i][first : first + len(output.token_ids)]
+        return replace(
+            output, token_log_probabilities=tuple(round(log_probability, 3) for _, log_probability in steps)
+        )
 
 
 # ------------------------------------------------------------------------------------- threads

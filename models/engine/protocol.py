@@ -60,6 +60,8 @@ class Output:
     """`length`: the limit of new tokens ended it, so something may be missing."""
     others: tuple["Output", ...] = ()
     """The hypotheses that beam search ranks below it, best first, where more than one was asked for."""
+    token_log_probabilities: tuple[float, ...] = ()
+    """Of each of `token_ids`; empty where the search does not tell them, as beam search."""
     usage: tuple[int, int] | None = None
     """The tokens read and written, where the ids are not tokens and somebody else counted them."""
 

@@ -5,7 +5,6 @@ is retried with the word itself; one with a wrong fact (a day, a country, a numb
 target-language name in its source. The best candidate wins. Knows nothing of documents and markup.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
@@ -27,7 +26,7 @@ from models.steps import Event, Gather, Generate, Steps, Usage
 from models.text.sentences import split_long
 from models.text.span import Span
 from models.text.terms import Held, Masked, is_free, look_up, mask, masks_in, unmask, without_masks
-from models.translate.confidence import coefficients, signs_of
+from models.translate.confidence import Scores, coefficients, signs_of
 from models.translate.route import Hop
 
 UNSPACED = {"zh", "zh-Hant", "ja", "yue", "th", "lo", "km", "my"}
@@ -127,13 +126,11 @@ class Candidate:
     text: str
     complete: bool = True
     """False if a model stopped at its length limit rather than at an end of its own."""
+    scores: Scores | None = None
+    """What the last model's engine tells of it; None for a model that was not fitted."""
     confidence: float | None = None
-    """The geometric mean of its tokens' probabilities, the least of all models'; once it is checked by a
-    model that was fitted the chance that it is good, 0 to 1. None where an engine gives none."""
-    tokens: int = 0
-    """How many the last model wrote."""
-    source_tokens: int = 0
-    """How many it read, beside those that any text gets."""
+    """The chance that a reader finds no serious error in it, 0 to 1, once it is checked; None as for `scores`,
+    and for two models."""
     places: tuple[Span | None, ...] = ()
     """The place in `text` of each of the held words; None for one that is lost."""
     flags: tuple[Flag, ...] = ()
@@ -298,16 +295,9 @@ class SentenceTranslator:
             bad = penalty(flags) + _LOST * result.places.count(None)
             bad += 0.0 if candidate.complete else _UNFINISHED
             bad += _MASK_LEFT * max(0, masks_in(result.text) - masks_in(sentence.text))
-            confidence, doubt = candidate.confidence, 0.0
-            if self._fitted is not None and confidence is not None:
-                signs = signs_of(
-                    pair,
-                    flags,
-                    probability=confidence,
-                    tokens=candidate.tokens,
-                    source_tokens=candidate.source_tokens,
-                )
-                confidence = self._fitted.confidence(signs)
+            confidence, doubt = None, 0.0
+            if self._fitted is not None and candidate.scores is not None:
+                confidence = self._fitted.confidence(signs_of(pair, flags, candidate.scores))
                 doubt = 1 - confidence
             checked.append(
                 replace(
@@ -399,8 +389,9 @@ class SentenceTranslator:
                     by_text.setdefault(other.text, replace(other, alone=alone))
             kept = tuple(by_text.values())[1 : self._alternatives + 1]
         doubts: tuple[Flag, ...] = ()
-        if self._fitted is not None and confidence is not None:
-            doubts = self._fitted.doubtful(best.text, confidence)
+        if self._fitted is not None and best.scores is not None and confidence is not None:
+            target = self.hops[-1].target
+            doubts = self._fitted.doubtful(best.text, target, confidence, best.scores.words)
         whole = Span(0, len(best.text))
         lost = [
             Flag("term", whole, f"“{held.term}” was to be “{held.text}” here.", source=held.span)
@@ -418,23 +409,14 @@ class SentenceTranslator:
         """
         if not any(character.isalpha() for character in without_masks(source.text)):
             return [Candidate(source.text)]
-        found = [Candidate(source.text, confidence=1.0)]
+        found = [Candidate(source.text)]
         for hop in self.hops:
             first = found[0]
             alternatives = source.alternatives if hop is self.hops[-1] else 0
             further = yield from self._generate(
                 hop, replace(source, text=first.text, alternatives=alternatives)
             )
-            found = [
-                replace(
-                    each,
-                    complete=first.complete and each.complete,
-                    confidence=None
-                    if first.confidence is None or each.confidence is None
-                    else min(first.confidence, each.confidence),
-                )
-                for each in further
-            ]
+            found = [replace(each, complete=first.complete and each.complete) for each in further]
         return found
 
     def _generate(self, hop: Hop, source: Source) -> Steps[list[Candidate]]:
@@ -512,17 +494,24 @@ def _candidate(
     model: TextModel, target: str, generations: Sequence[Generation], outputs: Sequence[Output], around: int
 ) -> Candidate:
     """Return the outputs of a text's parts as its translation."""
-    tokens = sum(len(output.token_ids) for output in outputs)
-    total: float | None = 0.0
-    for output, generation in zip(outputs, generations, strict=True):
-        score = log_probability(output, generation.decoding)
-        total = None if total is None or score is None else total + score
+    scores = None
+    found = [log_probability(out, each.decoding) for out, each in zip(outputs, generations, strict=True)]
+    known = [each for each in found if each is not None]
+    if len(known) == len(found) and coefficients(model.entry.name) is not None:
+        token_ids = [token for output in outputs for token in output.token_ids]
+        each_token = [value for output in outputs for value in output.token_log_probabilities]
+        is_told = len(each_token) == len(token_ids)
+        scores = Scores.of(
+            token_ids,
+            model.codec.pieces(token_ids) if is_told else (),
+            sum(known),
+            each_token if is_told else (),
+            sum(len(generation.source_ids) - around for generation in generations),
+        )
     return Candidate(
         join([model.codec.decode(output.token_ids) for output in outputs], target),
         all(output.finish == "stop" for output in outputs),
-        None if total is None else math.exp(min(0.0, total / max(1, tokens + len(outputs)))),
-        tokens,
-        sum(len(generation.source_ids) - around for generation in generations),
+        scores,
     )
 
 

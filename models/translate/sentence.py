@@ -46,6 +46,10 @@ SERVER_HYPOTHESES = 2
 NO_REPEAT = 3
 """So many tokens in a row may not come twice, where a loop is to be avoided."""
 
+UNSURE_FROM, UNSURE_BELOW = 0.2, 0.7
+"""Where the confidence in a greedy translation is in this range, beams find enough better ones to be worth
+their time."""
+
 _LOST, _UNFINISHED, _MASK_LEFT = 3.0, 4.0, 6.0
 """The penalty of each for a candidate, beside what the checks find, in the unit of `flag.penalty`."""
 
@@ -137,7 +141,8 @@ class Candidate:
     penalty: float = 0.0
     """How bad all that is known to be wrong with it is; 0 if nothing is."""
     doubt: float = 0.0
-    """The chance that it is bad all the same, for a model that was fitted."""
+    """The chance that it is bad all the same, for a model that was fitted; by what every search tells, since
+    chances by other signs do not compare."""
     abstained: bool = False
     missing: bool = False
     """True if time ran out before there was one: the text is the source's."""
@@ -297,8 +302,9 @@ class SentenceTranslator:
             bad += _MASK_LEFT * max(0, masks_in(result.text) - masks_in(sentence.text))
             confidence, doubt = None, 0.0
             if self._fitted is not None and candidate.scores is not None:
-                confidence = self._fitted.confidence(signs_of(pair, flags, candidate.scores))
-                doubt = 1 - confidence
+                signs = signs_of(pair, flags, candidate.scores)
+                confidence = self._fitted.confidence(signs)
+                doubt = 1 - self._fitted.without_words.chance(signs)
             checked.append(
                 replace(
                     candidate,
@@ -325,14 +331,12 @@ class SentenceTranslator:
         ]
 
     def _is_unsure(self, candidate: Candidate) -> bool:
-        """Return True if a greedy search may have missed a better translation, by the confidence.
+        """Return True if a search with beams is likely to find a better one than the greedy search has.
 
-        Where that is high there is little to gain, and where it is low the model knows no better.
+        Where the confidence is high there is little to gain, and where it is low the model knows no better.
         """
-        if self._fitted is None or candidate.confidence is None:
-            return False
         is_greedy = self._quality == "auto" and not self._alternatives
-        return is_greedy and self._fitted.unsure_above <= candidate.confidence < self._fitted.unsure_below
+        return is_greedy and UNSURE_FROM <= (candidate.confidence or 0.0) < UNSURE_BELOW
 
     def _more(
         self, reading: Reading, sentence: Sentence, best: Candidate, facts: Facts

@@ -46,7 +46,7 @@ SERVER_HYPOTHESES = 2
 NO_REPEAT = 3
 """So many tokens in a row may not come twice, where a loop is to be avoided."""
 
-UNSURE_FROM, UNSURE_BELOW = 0.2, 0.7
+UNSURE_FROM, UNSURE_BELOW = 0.1, 0.6
 """Where the confidence in a greedy translation is in this range, beams find enough better ones to be worth
 their time."""
 
@@ -268,10 +268,12 @@ class SentenceTranslator:
             if len(made) > 1 and (facts or best.is_wrong):
                 best, facts = ranked[0], self._wrong_facts(reading, sentence, ranked[0])
             done[i] = finished = self._finished(sentence, best, [*near, *ranked], alone)
-            again = bool(facts) or best.is_wrong or self._is_unsure(best)
+            is_wrong = bool(facts) or best.is_wrong
+            again = is_wrong or self._is_unsure(best)
             yield event_of(i, replace(finished, again=again))
             if again:
-                made += yield from self._more(reading, sentence, best, facts)
+                more = yield from self._more(reading, sentence, best, facts)
+                made += more if is_wrong else more[:1]  # of the others the confidence prefers those that leave out
                 ranked = sorted(made, key=_cost)
                 done[i] = finished = self._finished(sentence, ranked[0], [*near, *ranked], alone)
                 yield event_of(i, finished)

@@ -9,7 +9,7 @@ alike. Prints one JSON line for each pair and quality.
 
 `--sheet` writes sheet.jsonl, {"id", "direction", "source", "translation"}, which does not tell what quality
 made which translation, and key.jsonl, which does. `--read` takes labels_*.jsonl of readers beside these,
-{"id", "label"} with 0 good, 1 minor and 2 serious, and prints how many of each quality's have a serious error.
+{"id", "label"} with 0 good, 1 minor and 2 serious, and prints what each quality has of them.
 """
 
 import argparse

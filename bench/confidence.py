@@ -4,11 +4,11 @@
     python bench/confidence.py fit READ SCORES > models/translate/confidence.toml
     python bench/confidence.py measure READ SCORES
 
-READ is `read_dev.jsonl.gz`: lines of {"doc", "i", "pair", "source", "greedy", "beams"}, where the last two are
-translations with their `label` (0 good, 1 minor, 2 serious), and `error`, the words of the worst one. `score` has
-the model compute the probability of each token of them; the others need no model. `fit` cross-validates by
-document, on stderr, with both translations of a sentence in one fold. `measure` takes the coefficients as they
-are: for data that they were not fitted to.
+READ is `read_dev.jsonl.gz`: lines of {"doc", "i", "pair", "source", "greedy", "beams"}, where the last two
+are translations with their `label` (0 good, 1 minor, 2 serious), and `error`, the words of the worst one.
+`score` has the model compute the probability of each of their tokens; the others need no model. `fit`
+cross-validates by document, on stderr, with both translations of a sentence in one fold. `measure` takes the
+coefficients as they are: for data that they were not fitted to.
 """
 
 import argparse
@@ -232,9 +232,8 @@ def words(found: Examples) -> None:
         number += 1
         touches = [span.start < start + len(row["error"]) and start < span.end for _, span in ranked]
         weak.append(any(touches[:WEAKEST_WORDS]))
-        chosen.append(
-            np.mean([any(rng.sample(touches, min(WEAKEST_WORDS, len(touches)))) for _ in range(20)])
-        )
+        tries = [rng.sample(touches, min(WEAKEST_WORDS, len(touches))) for _ in range(20)]
+        chosen.append(np.mean([any(each) for each in tries]))
     print(
         f"the {WEAKEST_WORDS} weakest words touch the worst error in {np.mean(weak):.2f} of {number} serious "
         f"sentences, {WEAKEST_WORDS} others of the content words in {np.mean(chosen):.2f}",

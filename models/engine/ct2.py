@@ -128,6 +128,8 @@ class Ct2Backend:
     ) -> list[Output]:
         beams = batch[0].decoding.num_beams
         if beams == 1:
+            if batch[0].decoding.only_scores:
+                return [self._scored(generation) for generation in batch]
             if self._causal or any(g.on_token for g in batch):
                 callback = _StepCallback(batch, stopped, finished)
                 return [callback.told(i, each) for i, each in enumerate(self._run(batch, callback=callback))]
@@ -178,6 +180,13 @@ class Ct2Backend:
             )
             for r in results
         ]
+
+    def _scored(self, generation: Generation) -> Output:
+        """Return what a causal model tells of a source. CTranslate2 4.8 fails on several of other lengths."""
+        if not self._causal:
+            return Output(())
+        (result,) = self._model.score_batch([[self._source[i] for i in generation.source_ids]])
+        return Output((), token_log_probabilities=tuple(round(each, 3) for each in result.log_probs))
 
     def _probe(self, callback: Callable[[Any], bool] | None) -> None:
         """Search one token, in whichever worker is free; it calls the callback."""

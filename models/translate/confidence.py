@@ -1,8 +1,8 @@
-"""The chance that a reader finds no serious error in a translated sentence, from the model's scores and the checks.
+"""The chance that a reader finds no serious error in a translation, from the model's scores and the checks.
 
-A logistic regression with a few coefficients per model, in confidence.toml, which bench/confidence.py fitted to
-sentences that bilingual readers judged. A model that nobody fitted has no confidence. What was tried and did not
-earn its place stands in docs/decisions.md.
+A logistic regression with a few coefficients per model, in confidence.toml, which bench/confidence.py fitted
+to sentences that bilingual readers judged. A model that nobody fitted has no confidence. docs/decisions.md
+has what was tried and did not earn its place.
 """
 
 import math
@@ -21,7 +21,7 @@ from models.text.span import Span
 
 KIND = "doubtful"
 WEAKEST_WORDS = 2
-"""So many words are named of a doubtful sentence. Two touch the worst error of two in three wrong sentences."""
+"""Words that are named of a doubtful sentence: two touch the worst error in two of three wrong sentences."""
 _WORD = re.compile(r"[^\W\d_]+(?:[-’'ʼ][^\W\d_]+)*")
 _LEAST_LOG_PROBABILITY = -12.0
 _MOST_PENALTY = 4.0
@@ -92,7 +92,7 @@ def scored_words(pieces: Sequence[str], log_probabilities: Sequence[float]) -> t
 def weakest(text: str, language: str, words: Iterable[ScoredWord]) -> list[tuple[float, Span]]:
     """Return the places of the content words, the least sure first, each with its log probability.
 
-    Words that the text has no longer are left out, such as masks of terms. Without another word, stop words count.
+    Words that the text has no longer are left out, such as masks of terms. A text of stop words has these.
     """
     common = common_words(language.split("-")[0])
     content: list[tuple[float, Span]] = []
@@ -177,7 +177,7 @@ def of_ten(confidence: float) -> str:
 
 
 def likely_right(total: float, sentences: int) -> str:
-    """Return how much of a text is likely right, given the sum of its sentences' confidences, for its reader."""
+    """Return what a reader should know of a text, given the sum of its sentences' confidences."""
     told = f"about {round(total)} of {sentences} sentences are likely right"
     if sentences == 1:
         told = of_ten(total).rstrip(".")

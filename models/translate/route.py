@@ -26,7 +26,7 @@ class Hop:
 
 
 def cautions(pool: ModelPool, entries: Sequence[ModelEntry], *, with_better: bool = True) -> tuple[str, ...]:
-    """Return what readers should be told of these models, each once: the catalog's words, and what is unknown."""
+    """Return what readers should be told of these models, each once: the catalog's words, what is unknown."""
     told = [_caution(pool, entry, with_better) for entry in entries if entry.caution]
     names = [entry.name for entry in entries if "translate" in entry.tasks]
     if len(names) > 1 or any(coefficients(name) is None for name in names):

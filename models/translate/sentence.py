@@ -26,7 +26,7 @@ from models.steps import Event, Gather, Generate, Steps, Usage
 from models.text.sentences import split_long
 from models.text.span import Span
 from models.text.terms import Held, Masked, is_free, look_up, mask, masks_in, unmask, without_masks
-from models.translate.confidence import Scores, coefficients, signs_of
+from models.translate.confidence import Scores, coefficients, scored_words, signs_of
 from models.translate.route import Hop
 
 UNSPACED = {"zh", "zh-Hant", "ja", "yue", "th", "lo", "km", "my"}
@@ -37,8 +37,9 @@ MORE_TOKENS = 3
 
 SPARE_TOKENS = 32
 
-LEAST_NEW_TOKENS = 128
-"""Every segment may have this many, so that most share one limit, and with it a batch."""
+LEAST_NEW_TOKENS, LEAST_WITH_BEAMS = 128, 256
+"""Every segment may have this many, so that most share one limit, and with it a batch. Second searches, with
+beams, are few and dear, so that nearly all of them are to share one."""
 
 OTHER_BEAMS = 4
 SERVER_HYPOTHESES = 2
@@ -132,9 +133,11 @@ class Candidate:
     """False if a model stopped at its length limit rather than at an end of its own."""
     scores: Scores | None = None
     """What the last model's engine tells of it; None for a model that was not fitted."""
+    written: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    """The last model's source and what it wrote, as token ids; empty for a text that went in parts."""
     confidence: float | None = None
-    """The chance that a reader finds no serious error in it, 0 to 1, once it is checked; None as for `scores`,
-    and for two models."""
+    """The chance that a reader finds no serious error in it, 0 to 1, once it is checked; None as for
+    `scores`, and for two models."""
     places: tuple[Span | None, ...] = ()
     """The place in `text` of each of the held words; None for one that is lost."""
     flags: tuple[Flag, ...] = ()
@@ -267,15 +270,18 @@ class SentenceTranslator:
             best, facts = made[0], self._wrong_facts(reading, sentence, made[0])
             if len(made) > 1 and (facts or best.is_wrong):
                 best, facts = ranked[0], self._wrong_facts(reading, sentence, ranked[0])
-            done[i] = finished = self._finished(sentence, best, [*near, *ranked], alone)
             is_wrong = bool(facts) or best.is_wrong
             again = is_wrong or self._is_unsure(best)
+            if not again:
+                best = yield from self._with_words(reading, best)
+            done[i] = finished = self._finished(sentence, best, [*near, *ranked], alone)
             yield event_of(i, replace(finished, again=again))
             if again:
                 more = yield from self._more(reading, sentence, best, facts)
-                made += more if is_wrong else more[:1]  # of the others the confidence prefers those that leave out
+                made += more if is_wrong else more[:1]  # the confidence would prefer those that leave something out
                 ranked = sorted(made, key=_cost)
-                done[i] = finished = self._finished(sentence, ranked[0], [*near, *ranked], alone)
+                best = yield from self._with_words(reading, ranked[0])
+                done[i] = finished = self._finished(sentence, best, [*near, *ranked], alone)
                 yield event_of(i, finished)
 
         try:
@@ -320,6 +326,31 @@ class SentenceTranslator:
             )
         return checked
 
+    def _with_words(self, reading: Reading, candidate: Candidate) -> Steps[Candidate]:
+        """Return a doubtful candidate whose search told no token's probability with those of its words."""
+        scores, confidence, (source_ids, token_ids) = (
+            candidate.scores,
+            candidate.confidence,
+            candidate.written,
+        )
+        if self._fitted is None or scores is None or confidence is None or scores.words or not token_ids:
+            return candidate
+        if confidence >= self._fitted.doubtful_below:
+            return candidate
+        with self._pool.use(self.hops[-1].entry) as model:
+            assert isinstance(model, TextModel)  # noqa: S101 - the task of an entry decides its kind
+            if len(source_ids) + len(token_ids) > model.entry.max_source_tokens:
+                return candidate
+            asked = Generation((*source_ids, *token_ids), Decoding(max_new_tokens=1, only_scores=True))
+            (output,) = yield Generate(model.engine, [asked])
+            told = output.token_log_probabilities[-len(token_ids) :]
+            if len(told) < len(token_ids):
+                return candidate
+            scores = replace(scores, words=scored_words(model.codec.pieces(token_ids), told))
+        pair = Pair(reading, Reading(candidate.text, self.hops[-1].target))
+        confidence = self._fitted.confidence(signs_of(pair, candidate.flags, scores))
+        return replace(candidate, scores=scores, confidence=confidence)
+
     def _wrong_facts(self, reading: Reading, sentence: Sentence, candidate: Candidate) -> Facts:
         """Return the facts that the candidate got wrong, outside held words, with their right forms."""
         if not any(flag.source is not None for flag in candidate.flags):
@@ -337,7 +368,8 @@ class SentenceTranslator:
 
         Where the confidence is high there is little to gain, and where it is low the model knows no better.
         """
-        is_greedy = self._quality == "auto" and not self._alternatives
+        own_beams = self.hops[0].entry.decoding.get("num_beams", 1)
+        is_greedy = self._quality == "auto" and not self._alternatives and own_beams == 1
         return is_greedy and UNSURE_FROM <= (candidate.confidence or 0.0) < UNSURE_BELOW
 
     def _more(
@@ -464,7 +496,9 @@ def _parts(
     for span in split_long(source.text, Span(0, len(source.text)), fits, purpose.source):
         ids = encoded[source.text[span.start : span.end]]
         room = 1 << (MORE_TOKENS * (len(ids) - around) + SPARE_TOKENS - 1).bit_length()
-        decoding = model.codec.decoding(purpose, max_new_tokens=max(LEAST_NEW_TOKENS, room))
+        is_greedy = source.search == "own" and not source.alternatives
+        least = LEAST_NEW_TOKENS if is_greedy else LEAST_WITH_BEAMS
+        decoding = model.codec.decoding(purpose, max_new_tokens=max(least, room))
         if quality == "fast":
             decoding = replace(decoding, num_beams=1)
         elif quality == "best" and model.entry.kind != "server":
@@ -518,6 +552,7 @@ def _candidate(
         join([model.codec.decode(output.token_ids) for output in outputs], target),
         all(output.finish == "stop" for output in outputs),
         scores,
+        (tuple(generations[0].source_ids), outputs[0].token_ids) if len(outputs) == 1 else ((), ()),
     )
 
 

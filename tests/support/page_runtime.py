@@ -1,7 +1,7 @@
 """A runtime for tests of the page: it writes capitals, a sentence at a time, and fails where it is told to.
 
 Run as a program it serves itself. `!late` and `!breaks` fail the first time, `!slow` takes its time.
-`[sic]` is flagged as a wrong number, `[?]` makes its sentence doubtful.
+`[sic]` is flagged as a wrong number, `[?]` makes its sentence doubtful, and is its weakest word.
 """
 
 import json
@@ -92,7 +92,8 @@ def _segment(match: re.Match[str], *, missing: bool | None, others: int) -> Segm
     text = match[0] if missing else match[0].upper()
     alternatives = (match[0].title(), match[0].lower())[:others] if others else None
     span = Span(*match.span())
-    return Segment(span, text, True, 0.5, flags=_flags(match[0]), missing=missing, alternatives=alternatives)
+    confidence = 0.2 if "[?]" in text else 0.9
+    return Segment(span, text, True, confidence, _flags(match[0]), missing=missing, alternatives=alternatives)
 
 
 def _blank(code: re.Match[str]) -> str:
@@ -108,7 +109,9 @@ def _flags(sentence: str) -> tuple[Flag, ...]:
     at = sentence.find("[sic]")
     flags = [Flag("number", Span(at, at + 5), "the source has no such number")] if at >= 0 else []
     if "[?]" in sentence:
-        flags.append(Flag("doubtful", Span(0, len(sentence)), "the model was unsure", "warning"))
+        weakest = Span(sentence.index("[?]"), sentence.index("[?]") + 3)
+        whole = Span(0, len(sentence))
+        flags.append(Flag("doubtful", whole, "the model was unsure", "warning", weakest=(weakest,)))
     return tuple(flags)
 
 

@@ -278,7 +278,9 @@ class SentenceTranslator:
             yield event_of(i, replace(finished, again=again))
             if again:
                 more = yield from self._more(reading, sentence, best, facts)
-                made += more if is_wrong else more[:1]  # the confidence would prefer those that leave something out
+                made += (
+                    more if is_wrong else more[:1]
+                )  # the confidence would prefer those that leave something out
                 ranked = sorted(made, key=_cost)
                 best = yield from self._with_words(reading, ranked[0])
                 done[i] = finished = self._finished(sentence, best, [*near, *ranked], alone)

@@ -64,6 +64,9 @@ class FakeCodec:
 
     decode_begun = decode
 
+    def pieces(self, ids: tuple[int, ...]) -> list[str]:
+        return list(self.decode(ids))
+
     def has_region(self, purpose: Purpose) -> bool:
         return False
 

@@ -17,7 +17,7 @@ from models.translate.sentence import OTHER_BEAMS, UNSURE_BELOW, UNSURE_FROM
 from models.translate.translator import SegmentReady, TranslationRequest, Translator
 
 GEMMA = "dragoman/gemma3-270m-translate"
-SURE, UNSURE, LOST = -0.01, -0.13, -2.0
+SURE, UNSURE, LOST = -0.001, -0.05, -2.0
 """The scores of outputs."""
 EASY, HARD, HOPELESS = "They paid for it.", "They talked for long?", "They walked the dogs!"
 
@@ -44,7 +44,8 @@ class Backend:
         has_beams = generation.decoding.num_beams > 1
         found = generation.decoding.num_beams == OTHER_BEAMS
         score = SURE if found else {"?": UNSURE, "!": LOST}.get(text[-1], SURE)
-        return Output(tuple(map(ord, cipher(cipher(text) if has_beams else text))), score)
+        token_ids = tuple(map(ord, cipher(cipher(text) if has_beams else text)))
+        return Output(token_ids, score, token_log_probabilities=(score,) * len(token_ids))
 
     def close(self) -> None:
         pass
@@ -80,7 +81,9 @@ def asked(text: str, **more: Any) -> TranslationRequest:
 def test_the_searches_of_each_quality(quality: Any, text: str, own_beams: int, beams: list[int]) -> None:
     backend = Backend()
     done = run(
-        translator(BatchingEngine(backend), decoding={"num_beams": own_beams}).steps(asked(text, quality=quality))
+        translator(BatchingEngine(backend), decoding={"num_beams": own_beams}).steps(
+            asked(text, quality=quality)
+        )
     ).unwrap()
     assert backend.beams() == [[each] for each in beams]
     assert done.translation == cipher(cipher(text) if beams[-1] > 1 else text)
@@ -104,7 +107,11 @@ def test_second_searches_of_an_array_share_a_batch_and_change_nothing() -> None:
 
 def test_a_stream_tells_each_segment_at_once_and_the_better_one_in_its_place() -> None:
     backend = Backend()
-    driver = Driver([translator(BatchingEngine(backend)).steps(asked("\n".join(texts())))], in_rounds=False, is_watched=True)
+    driver = Driver(
+        [translator(BatchingEngine(backend)).steps(asked("\n".join(texts())))],
+        in_rounds=False,
+        is_watched=True,
+    )
     told: list[SegmentReady] = []
     (outcome,) = driver.run(lambda event: told.append(event) if isinstance(event, SegmentReady) else None)
     kept = {each.index: each.segment for each in told}

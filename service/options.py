@@ -134,8 +134,8 @@ class TranslationOptions(BaseModel):
     )
     quality: Quality = Field(
         "auto",
-        description="How the bundled model searches: `best` with four beams, `fast` greedily; `auto` is `best` for"
-        " a few sentences, and of more it searches those in doubt once more.",
+        description="How the bundled model searches: `best` with four beams, `fast` greedily; `auto` is"
+        " `best` for a few sentences; of more, those in doubt are searched twice.",
     )
     memory: bool = Field(
         True, description="Sentences that the caller's /v1/memory has are taken as they stand there."

@@ -194,7 +194,7 @@ def test_every_option_is_read_by_every_way_in(task: str, way: Any) -> None:
         ("/v1/translate", {"text": TEXT, "target": "fr", "stream": True}, "best"),
         ("/v1/translate", {"text": TEXT, "target": "fr", "quality": "fast"}, "fast"),
         ("/v1/translate", {"texts": [TEXT] * 3, "target": "fr"}, "best"),
-        ("/v1/translate", {"texts": [TEXT] * 40, "target": "fr"}, "auto"),
+        ("/v1/translate", {"texts": [TEXT * 10] * 4, "target": "fr"}, "auto"),
         ("/v1/translate", {"text": f"{TEXT} " * 40, "target": "fr", "stream": True}, "auto"),
         ("/v1/translate", {"text": f"{TEXT} " * 40, "target": "fr", "quality": "best"}, "best"),
         ("/v2/translate", {"text": [TEXT], "target_lang": "FR"}, "best"),

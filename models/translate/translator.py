@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from models.better import BetterModels
-from models.checks.flag import Flag
+from models.checks.flag import Flag, any_error
 from models.choices import Quality, TextFormat
-from models.errors import InvalidInput
+from models.errors import InvalidInput, ModelUnavailable
 from models.languages import Languages
 from models.pool import ModelPool
 from models.steps import Event, Steps, Usage, until_loaded
@@ -193,7 +193,7 @@ class Translator:
                 check_recognized(detected.language)
                 source = detected.language
             source = self._languages.normalize(source, "source")
-            note = f"the text is in {target} already" + _guessed(detected)
+            note = _guess(detected, target, " already") or f"the text is in {target} already"
         if not runs or source == target:
             return Translation(
                 translation=request.text,
@@ -210,7 +210,8 @@ class Translator:
         hops = yield from self._hops(source, target, request.target, request.model)
         yield None
         terms = Terms(request.protect, request.glossary, text)
-        sentences = yield from _split(runs, source, whole=entry.segment == "paragraph", terms=terms)
+        whole = all(hop.entry.segment == "paragraph" for hop in hops)
+        sentences = yield from _split(runs, source, whole=whole, terms=terms)
         matches: list[MemoryMatch] = []
         if look_up is not None and request.memory:
             for start in range(0, len(sentences), LOOKED_UP_AT_ONCE):
@@ -290,10 +291,15 @@ class Translator:
 
     def _hops(self, source: str, target: str, asked: str, model: str | None = None) -> Steps[list[Hop]]:
         """Return the models, loaded; the last is asked for its language's form in the region of the code."""
-        *first, last = self.check(source, target, model)
-        hops = [*first, replace(last, region=self._languages.region(asked))]
-        yield from until_loaded(self._pool, [hop.entry for hop in hops])
-        return hops
+        while True:
+            *first, last = self.check(source, target, model)
+            hops = [*first, replace(last, region=self._languages.region(asked))]
+            try:
+                yield from until_loaded(self._pool, [hop.entry for hop in hops])
+                return hops
+            except ModelUnavailable as error:
+                if model is not None or not self._router.give_up(hops, error):
+                    raise
 
     def _translation(
         self,
@@ -349,15 +355,17 @@ class Translator:
 # ---------------------------------------------------------------------- what the reader should know
 
 
-def _guessed(detected: Detection | None) -> str:
+def _guess(detected: Detection | None, language: str, already: str = "") -> str:
+    """Return what to tell of a language that is a guess, else an empty text."""
     if detected is None or detected.confidence >= DOUBTFUL:
         return ""
-    return f", {as_far_as_can_be_told(detected)}; if not, say its language"
+    told = f"the text is probably in {language}{already} (confidence {detected.confidence:.2f})"
+    return f"{told}; if not, give its language"
 
 
-def as_far_as_can_be_told(detected: Detection) -> str:
-    """Return the words for a guess at a language."""
-    return f"as far as can be told (confidence {detected.confidence:.2f})"
+def confidences(done: Sequence[Candidate] | Sequence[Segment]) -> list[float]:
+    """Return the confidences of what was translated; what was left in its language has no say."""
+    return [each.confidence for each in done if each.confidence is not None and not each.abstained]
 
 
 def notes_on(
@@ -368,10 +376,10 @@ def notes_on(
     terms: Sequence[Term],
 ) -> list[str]:
     """What the reader should know, first how much of the text is likely right."""
-    known = [each.confidence for each in done if each.confidence is not None and not each.abstained]
+    known = confidences(done)
     notes = [likely_right(sum(known), len(known))] if known else []
-    if guessed := _guessed(detected):
-        notes.append(f"the text is in {source}{guessed}")
+    if guess := _guess(detected, source):
+        notes.append(guess)
     if missing := sum(bool(each.missing) for each in done):
         notes.append(f"time ran out: {missing} of {len(done)} segments are not translated")
     if cut := sum(not each.complete and not each.missing for each in done):
@@ -383,7 +391,7 @@ def notes_on(
         notes.append("min_confidence changed nothing: no sentence has a confidence")
     if recalled := sum(bool(each.from_memory) for each in done):
         notes.append(f"{recalled} of {len(done)} segments are as your translation memory has them")
-    if flagged := sum(any(flag.severity == "error" for flag in each.flags) for each in done):
+    if flagged := sum(any_error(each.flags) for each in done):
         notes.append(f"checks found something wrong in {flagged} of {len(done)} segments; see their flags")
     if lost := [term.source for term in terms if not term.honoured]:
         notes.append(f"not everywhere as asked for: {', '.join(lost)}")

@@ -25,6 +25,7 @@ from models.summarize.summarizer import SummaryRequest
 from models.translate.translator import TranslationRequest
 from service.batch import report
 from service.batch.executor import LocalExecutor, Unit
+from service.batch.options import BatchOptions
 from service.batch.progress import (
     MOST_SAMPLES,
     SLOWEST,
@@ -34,7 +35,7 @@ from service.batch.progress import (
     duration,
 )
 from service.batch.record import Content
-from service.batch.run import BatchRun, Paths, RunOptions
+from service.batch.run import BatchRun
 from service.batch.task import BatchWork
 from service.cli.main import cli
 from service.cli.session import Session
@@ -164,6 +165,22 @@ def test_a_unit_whose_engine_s_process_ends_is_done_again(monkeypatch):
     ends += [1, 1, 1]
     with pytest.raises(EngineGone):  # and the run stops: no record is an error for that
         unit_work(runtime).do(unit(*texts))
+
+
+def test_a_stop_ends_the_wait_for_the_next_engine(monkeypatch):
+    monkeypatch.setattr("service.batch.executor.RETRY_WAITS_S", (3600.0,))
+    runtime, waits = BatchRuntime(Settings()), threading.Event()
+
+    def gone(generations, *, wait=False):
+        raise EngineGone("it ended")
+
+    monkeypatch.setattr(runtime.engine, "submit", gone)
+    monkeypatch.setattr("service.batch.executor.log.warning", lambda *_: waits.set())
+    executor = unit_work(runtime)
+    done = executor.submit(unit("The minister left the city."))
+    assert waits.wait(60)
+    executor.stop()
+    assert isinstance(done.exception(), ClientDisconnected)
 
 
 def bodies(done):
@@ -523,7 +540,8 @@ def test_units_done_elsewhere_give_the_same_output(tmp_path):
     task = BatchWork(runtime, FRENCH, GIVEN)
     told = {"dragoman": "0", "task": "translate", "models": {"m": "r1"}}
     for name, make in (("here", None), ("there", elsewhere)):
-        BatchRun(Paths(str(source), str(tmp_path / name)), RunOptions(), task, told, make).run()
+        options = BatchOptions(infile=str(source), out=str(tmp_path / name))
+        BatchRun(options, task, told, make).run()
     assert makers[0].units == 3
     assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
 
@@ -555,11 +573,15 @@ def test_summary_log_and_report(tmp_path):
     told = {name: tmp_path / name for name in ("summary", "log", "report")}
     options = [part for name, path in told.items() for part in (f"--{name}", path)]
     arguments = ["translate", "--to", "fr", "--from", "en", source, tmp_path / "out"]
-    assert batch(*arguments, *options, runtime=BatchRuntime).exit_code == 0
+    done = batch(*arguments, *options, runtime=BatchRuntime)
+    assert done.exit_code == 0
     summary = json.loads(told["summary"].read_text())
     assert (summary["end"], summary["records"], summary["made"], summary["found"]) == ("done", 40, 40, 0)
     assert summary["models"] == {"dragoman/gemma3-270m-translate": "r1"}
     assert summary["flags"]["echo"] == 40
+    assert summary["sentences"] == 40 and summary["likely_right"] < 4
+    right = f"bout {summary['likely_right']:.0f} of 40 sentences are likely right: compare with the source"
+    assert f"a{right}" in done.stderr and f"A{right}." in told["report"].read_text()
     assert len(summary["slowest"]) == SLOWEST
     begins, ends = told["log"].read_text().splitlines()
     assert "begins: " in begins
@@ -570,7 +592,8 @@ def test_summary_log_and_report(tmp_path):
     assert not {"b", "script", "link", "img"} & {tag for tag, _ in page.seen}
     assert not any("src" in attributes or "href" in attributes for _, attributes in page.seen)
     assert batch(*arguments, *options, "--overwrite", runtime=BatchRuntime).exit_code == 0
-    assert json.loads(told["summary"].read_text())["found"] == 40
+    again = json.loads(told["summary"].read_text())
+    assert (again["found"], again["likely_right"]) == (40, summary["likely_right"])
 
 
 def test_dry_run_counts_and_estimates(articles, tmp_path):

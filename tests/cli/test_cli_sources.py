@@ -294,12 +294,16 @@ def test_marks_are_shown_only_if_asked(tmp_path: Path) -> None:
             def flagged(request: Any, recall: Any = None) -> Any:
                 done = yield from steps(request)
                 part = replace(done.segments[0], flags=(Flag("number", Span(0, 1), "why"),))
-                return replace(done, segments=(part,))
+                return replace(done, segments=(part,), notes=("about 0 of 1",))
 
             self.translator.steps = flagged
 
     plain = dragoman("translate", "--to", "fr", tmp_path / "a.txt", runtime=Flagging)
+    assert plain.output.startswith("note: about 0 of 1\nGood morning."), "before anything else"
     assert "⟦" not in plain.stdout and "1 of 1 sentences is flagged: 1 with an error; --mark" in plain.stderr
     done = dragoman("translate", "--to", "fr", tmp_path / "a.txt", "--mark", runtime=Flagging)
     assert "⟦Good morning.⟧[1]" in done.stdout
-    assert done.stderr == "[1] error: number: why\n1 of 1 sentences is flagged: 1 with an error\n"
+    assert (
+        done.stderr
+        == "note: about 0 of 1\n[1] error: number: why\n1 of 1 sentences is flagged: 1 with an error\n"
+    )

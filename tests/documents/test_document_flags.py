@@ -22,7 +22,7 @@ from service.cli.session import Session
 from service.documents import read_document
 from service.documents.formats import Comment
 from service.http.app import create_app
-from service.tasks import comments_on, counts
+from service.tasks import comments_on, flag_counts
 
 FLAG = Flag("number", Span(0, 2), "12 is not in the source.")
 
@@ -99,7 +99,7 @@ def test_segments_become_comments_and_counts() -> None:
         Segment(Span(6, 9), "Deux.", True, flags=(FLAG, doubt)),
         Segment(Span(9, 12), "Trois.", True, flags=(doubt,)),
     ]
-    assert counts(segments) == "segments=3, flagged=2, errors=1, doubtful=2"
+    assert flag_counts(segments) == (2, 1, 2)
     assert comments_on(segments)[0] == Comment(
         6, "Deux.", "error: number: 12 is not in the source.\nwarning: doubtful: It was hard."
     )
@@ -108,13 +108,14 @@ def test_segments_become_comments_and_counts() -> None:
 # ---------------------------------------------------------------------- over HTTP
 
 
-def _post(name: str, data: bytes, **fields: Any) -> TestResponse:
+def _post(name: str, data: bytes, confidence: float | None = None, **fields: Any) -> TestResponse:
     runtime = FakeRuntime(settings())
     honest = runtime.tasks.translation
 
     def flagged(request: Any, *recall: Any) -> Any:
         done = yield from honest(request, *recall)
         object.__setattr__(done.segments[0], "flags", (FLAG,))
+        object.__setattr__(done.segments[0], "confidence", confidence)
         return done
 
     runtime.translator.steps = flagged
@@ -127,6 +128,7 @@ def _post(name: str, data: bytes, **fields: Any) -> TestResponse:
 def test_counts_of_flags_are_in_a_header() -> None:
     response = _post("a.txt", b"One.")
     assert response.headers["Dragoman-Flags"] == "segments=1, flagged=1, errors=1, doubtful=0"
+    assert _post("a.txt", b"One.", 0.6).headers["Dragoman-Flags"].endswith(", doubtful=0, likely_right=1")
 
 
 def test_comments_are_an_option_of_word_documents() -> None:

@@ -96,7 +96,8 @@ class CompanyEngine:
 
     def _answer(self, generation, future, mark):
         text = _text(generation)
-        first = generation.decoding.num_beams == 1  # the echo is tried once more, with beams
+        searched = generation.decoding  # the echo is tried once more, with beams, and then scored
+        first = searched.num_beams == 1 and not searched.only_scores
         if self._log is not None and first and text != "Yes.":
             with self._log.open("a") as file:
                 file.write(text + "\n")

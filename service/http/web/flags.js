@@ -6,14 +6,15 @@ import { $, count, element, sentence, short } from "./words.js";
 // A text's nodes, with a mark for each flagged stretch; one flagged as a whole is shaded rather than underlined.
 // The words that the model was least sure of are marked within a doubtful one.
 export function marked(text, flags) {
-  const spans = flags.flatMap((flag) => [flag, ...(flag.weakest ?? []).map((span) => ({ ...flag, ...span }))]);
+  const spans = flags.flatMap((flag) => [flag, ...(flag.weakest ?? []).map((span) => ({ ...flag, ...span, isWeak: true }))]);
   return pieces(text.length, spans).map(({ start, end, spans }) => {
     const words = text.slice(start, end);
     if (!spans.length) return words;
     const severity = spans.some((flag) => flag.severity === "error") ? "error" : "warning";
     const isWhole = spans.every((flag) => flag.start === 0 && flag.end >= text.length);
     const reason = [...new Set(spans.map((flag) => sentence(flag.reason)))].join(" ");
-    const mark = element("mark", { className: `${severity}${isWhole ? " whole" : ""}`, tabIndex: 0 }, words);
+    const kinds = [severity, isWhole && "whole", spans.some((flag) => flag.isWeak) && "weak"];
+    const mark = element("mark", { className: kinds.filter(Boolean).join(" "), tabIndex: 0 }, words);
     mark.dataset.reason = reason;
     mark.setAttribute("aria-description", reason);
     return mark;
@@ -29,7 +30,7 @@ export function list(box, found) {
 }
 
 // "3 possible problems in 14 sentences: 2 × number, 1 × doubtful", with a button to go from one to the next.
-export function tally(box, found, sentences) {
+export function tally(box, found, sentences, unchecked = 0) {
   const kinds = new Map();
   for (const { flag } of found) kinds.set(flag.kind, (kinds.get(flag.kind) ?? 0) + 1);
   const each = [...kinds].map(([kind, times]) => `${times} × ${kind}`).join(", ");
@@ -39,6 +40,7 @@ export function tally(box, found, sentences) {
   $("span", box).textContent = found.length
     ? `${count(found.length, "possible problem")} in ${count(sentences, "sentence")}: ${each}.`
     : `No wrong number, date or name found in ${count(sentences, "sentence")}; wording is not checked.`;
+  if (unchecked) $("span", box).textContent += ` Not checked: ${count(unchecked, "sentence")} that you rewrote.`;
 }
 
 // "About 7 of 24 sentences are likely right", as the service's notes say it; nothing where no confidence is known.

@@ -2,8 +2,8 @@
 
 Held text (terms, inline code, addresses) goes through the model as a mask. A sentence that lost a held word
 is retried with the word itself; one with a wrong fact (a day, a country, a number) is retried with the fact's
-target-language name in its source; one in doubt is searched with beams. The best candidate wins. Knows nothing
-of documents and markup.
+target-language name in its source; one in doubt is searched with beams. The best candidate wins. Knows
+nothing of documents and markup.
 """
 
 from collections.abc import Callable, Sequence

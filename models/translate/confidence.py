@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import accumulate
 
 from models.checks.flag import Flag, penalty
 from models.checks.language.reading import common_words
@@ -23,6 +24,8 @@ KIND = "doubtful"
 WEAKEST_WORDS = 2
 """Words that are named of a doubtful sentence: two touch the worst error in two of three wrong sentences."""
 _WORD = re.compile(r"[^\W\d_]+(?:[-’'ʼ][^\W\d_]+)*")
+_NEAR = 2000
+"""Characters after a word in which the next one is sought, so that the work grows no faster than the text."""
 _LEAST_LOG_PROBABILITY = -12.0
 _MOST_PENALTY = 4.0
 _SURE = 0.01
@@ -68,10 +71,7 @@ def scored_words(pieces: Sequence[str], log_probabilities: Sequence[float]) -> t
     In a script without spaces each piece is one, since most of them are words.
     """
     found: list[ScoredWord] = []
-    text, ends = "", []
-    for piece in pieces:
-        text += piece
-        ends.append(len(text))
+    text, ends = "".join(pieces), list(accumulate(map(len, pieces)))
     token = start = 0
     for match in _WORD.finditer(text):
         while ends[token] <= match.start():
@@ -99,7 +99,7 @@ def weakest(text: str, language: str, words: Iterable[ScoredWord]) -> list[tuple
     others: list[tuple[float, Span]] = []
     end = 0
     for word, log_probability in words:
-        start = text.find(word, end)
+        start = text.find(word, end, end + _NEAR)
         if start >= 0:
             end = start + len(word)
             own = others if word.lower() in common else content

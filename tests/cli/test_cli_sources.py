@@ -24,7 +24,7 @@ from service.answers import SegmentPart
 from service.cli import inputs
 from service.cli.main import cli
 from service.cli.session import Session
-from service.cli.text import counted, marked, reasons
+from service.cli.text import counted, marked
 
 PAGE = (
     "<html><body><nav>Home</nav><article><p>"
@@ -268,7 +268,6 @@ def test_flagged_sentences_are_marked_and_counted() -> None:
         segment("Bad.", ("doubtful", "warning")),
     ]
     assert marked("Good. Bad.\n\nBad. End", segments) == "Good. ⟦Bad.⟧[1]\n\n⟦Bad.⟧[2] End"
-    assert reasons(segments) == ["[1] error: number: why", "[2] warning: doubtful: why"]
     assert counted(segments) == "2 of 3 sentences are flagged: 1 with an error, 1 doubtful"
     assert (counted(segments[:1]), marked("Good.", segments[:1])) == (None, "Good.")
 

@@ -5,14 +5,14 @@ Run as a program it serves itself. `!late` and `!breaks` fail the first time, `!
 """
 
 import json
-import logging
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fake_runtime import serve
 from http_fakes import ERRORS, Catalog, Entry, FakeRuntime, Tasks, settings
 
 from models.checks.flag import Flag
@@ -22,8 +22,6 @@ from models.summarize.summarizer import SummaryRequest
 from models.text.detect import Detection
 from models.text.span import Span
 from models.translate.translator import Segment, SegmentReady, Translation, TranslationRequest
-from service.http.server import Server
-from service.log import configure_log
 from service.settings import Settings
 from service.store.suggestions import Suggestions
 
@@ -116,8 +114,8 @@ def _flags(sentence: str) -> tuple[Flag, ...]:
 
 
 class PageRuntime(FakeRuntime):
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def __init__(self, given: Settings, closed: Path) -> None:
+        super().__init__(given, closed=closed)
         self.tasks = SentenceTasks()
         self.translator.steps = self.tasks.translation
         self.summarizer.steps = self.tasks.summary
@@ -127,17 +125,7 @@ class PageRuntime(FakeRuntime):
         self.suggestions = Suggestions(self.settings.data_dir / SUGGESTIONS)
 
 
-def main() -> None:
+if __name__ == "__main__":
     given = json.loads(sys.argv[1])
     closed = Path(given.pop("closed"))
-
-    def build(settings: Settings, on_batch: Callable[..., None]) -> FakeRuntime:
-        return PageRuntime(settings, closed=closed)
-
-    logging.getLogger().addHandler(logging.NullHandler())
-    configure_log()
-    Server(settings(**given), build).run()
-
-
-if __name__ == "__main__":
-    main()
+    serve(settings(**given), lambda own, on_batch: PageRuntime(own, closed))

@@ -131,7 +131,7 @@ class Ct2Backend:
             if batch[0].decoding.only_scores:
                 return [self._scored(generation) for generation in batch]
             if self._causal or any(g.on_token for g in batch):
-                callback = _StepCallback(batch, stopped, finished)
+                callback = _StepCallback(batch, stopped, finished, tells=self._causal)
                 return [callback.told(i, each) for i, each in enumerate(self._run(batch, callback=callback))]
             return self._run(batch)
         outputs: list[Output] = []
@@ -238,8 +238,13 @@ class _StepCallback:
         batch: Sequence[Generation],
         stopped: Callable[[int], bool],
         finished: Callable[[int, Output], object] | None,
+        *,
+        tells: bool,
     ):
         self._batch = batch
+        self._tells = tells
+        """Whether outputs have their tokens' probabilities: only where each search has a callback, so that a
+        listener changes nothing."""
         self._stopped = stopped
         self._finished = finished
         self._steps: list[list[tuple[int, float]]] = [[] for _ in batch]
@@ -267,7 +272,9 @@ class _StepCallback:
         return self.told(i, _output(ids, score, decoding))
 
     def told(self, i: int, output: Output) -> Output:
-        """Return item i's output with the log probability of each token."""
+        """Return item i's output with the log probability of each token, if it `tells` them."""
+        if not self._tells:
+            return output
         first = 0 if self._batch[i].decoding.forced_bos_token_id is None else 1
         steps = self._steps[i][first : first + len(output.token_ids)]
         return replace(

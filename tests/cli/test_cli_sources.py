@@ -287,7 +287,7 @@ def test_marks_are_shown_only_if_asked(tmp_path):
             self.translator.steps = flagged
 
     plain = dragoman("translate", "--to", "fr", tmp_path / "a.txt", runtime=Flagging)
-    assert plain.output.startswith("note: about 0 of 1\nGood morning."), "before anything else"
+    assert plain.output.startswith("note: about 0 of 1\nfr: Good morning."), "before anything else"
     assert "⟦" not in plain.stdout and "1 of 1 sentences is flagged: 1 with an error; --mark" in plain.stderr
     done = dragoman("translate", "--to", "fr", tmp_path / "a.txt", "--mark", runtime=Flagging)
     assert "⟦Good morning.⟧[1]" in done.stdout

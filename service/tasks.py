@@ -4,7 +4,7 @@ JSON bodies, forms, batch records and job items all become requests here, and no
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from io import BytesIO
 from pathlib import PurePath
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 Request = SummaryRequest | TranslationRequest
 
 DOUBTFUL = "doubtful"
+
+FEW_CHARACTERS = 500
+"""A request of no more, over all its texts, is a few sentences: beams make it little slower there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,18 @@ def steps(
     if isinstance(request, SummaryRequest):
         return runtime.summarizer.steps(request)
     return runtime.translator.steps(request, recall)
+
+
+def best_of_few(requests: Sequence[Request]) -> Sequence[Request]:
+    """Return the requests of one caller, `auto` as `best` if they are a few sentences in all."""
+    if sum(len(each.text or "") for each in requests) > FEW_CHARACTERS:
+        return requests
+    return [
+        replace(each, quality="best")
+        if isinstance(each, TranslationRequest) and each.quality == "auto"
+        else each
+        for each in requests
+    ]
 
 
 def answer(outcome: Outcome[Any], total_s: float) -> Any:

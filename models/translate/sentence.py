@@ -2,7 +2,8 @@
 
 Held text (terms, inline code, addresses) goes through the model as a mask. A sentence that lost a held word
 is retried with the word itself; one with a wrong fact (a day, a country, a number) is retried with the fact's
-target-language name in its source. The best candidate wins. Knows nothing of documents and markup.
+target-language name in its source; one in doubt is searched with beams. The best candidate wins. Knows
+nothing of documents and markup.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from models.checks.pair import Pair
 from models.checks.registry import TRANSLATION_CHECKS, run
 from models.checks.translation.facts import right_forms
 from models.checks.translation.form import REPETITION
+from models.choices import Quality
 from models.codec import Purpose
 from models.engine.protocol import Decoding, Generation, Output
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput
@@ -36,14 +38,19 @@ MORE_TOKENS = 3
 
 SPARE_TOKENS = 32
 
-LEAST_NEW_TOKENS = 128
-"""Every segment may have this many, so that most share one limit, and with it a batch."""
+LEAST_NEW_TOKENS, LEAST_WITH_BEAMS = 128, 256
+"""Every segment may have this many, so that most share one limit, and with it a batch. Second searches, with
+beams, are few and dear, so that nearly all of them are to share one."""
 
 OTHER_BEAMS = 4
 SERVER_HYPOTHESES = 2
 """A server has no beams, and each hypothesis is a request: its likeliest answer and a sampled one."""
 NO_REPEAT = 3
 """So many tokens in a row may not come twice, where a loop is to be avoided."""
+
+UNSURE_FROM, UNSURE_BELOW = 0.1, 0.6
+"""Where the confidence in a greedy translation is in this range, beams find enough better ones to be worth
+their time."""
 
 _LOST, _UNFINISHED, _MASK_LEFT = 3.0, 4.0, 6.0
 """The penalty of each for a candidate, beside what the checks find, in the unit of `flag.penalty`."""
@@ -138,7 +145,8 @@ class Candidate:
     penalty: float = 0.0
     """How bad all that is known to be wrong with it is; 0 if nothing is."""
     doubt: float = 0.0
-    """The chance that it is bad all the same, for a model that was fitted."""
+    """The chance that it is bad all the same, for a model that was fitted; by what every search tells, since
+    chances by other signs do not compare."""
     abstained: bool = False
     missing: bool = False
     """True if time ran out before there was one: the text is the source's."""
@@ -193,7 +201,7 @@ class SentenceTranslator:
     """Translates sentences or paragraphs by the models of all hops, in order.
 
     Each comes with at most so many `alternatives`. Where the models are less sure than `min_confidence`, the
-    source stays.
+    source stays. `quality` decides how they search; see `choices.Quality`.
     """
 
     def __init__(
@@ -203,11 +211,13 @@ class SentenceTranslator:
         *,
         min_confidence: float | None = None,
         alternatives: int = 0,
+        quality: Quality = "auto",
     ):
         self.hops = hops
         self._pool = pool
         self._min_confidence = min_confidence
         self._alternatives = alternatives
+        self._quality = quality
         self._fitted = coefficients(hops[0].entry.name) if len(hops) == 1 else None
         self._around: dict[str, int] = {}
         """Tokens of a model's input beside the text's, by the language that it reads."""
@@ -261,13 +271,17 @@ class SentenceTranslator:
             best, facts = made[0], self._wrong_facts(reading, sentence, made[0])
             if len(made) > 1 and (facts or best.is_wrong):
                 best, facts = ranked[0], self._wrong_facts(reading, sentence, ranked[0])
-            again = bool(facts) or best.is_wrong
+            is_wrong = bool(facts) or best.is_wrong
+            again = is_wrong or self._is_unsure(best)
             if not again:
                 best = yield from self._with_words(reading, best)
             done[i] = finished = self._finished(sentence, best, [*near, *ranked], alone)
             yield event_of(i, replace(finished, again=again))
             if again:
-                made += yield from self._more(reading, sentence, best, facts)
+                more = yield from self._more(reading, sentence, best, facts)
+                made += (
+                    more if is_wrong else more[:1]
+                )  # the confidence would prefer those that leave something out
                 ranked = sorted(made, key=_cost)
                 best = yield from self._with_words(reading, ranked[0])
                 done[i] = finished = self._finished(sentence, best, [*near, *ranked], alone)
@@ -299,8 +313,9 @@ class SentenceTranslator:
             bad += _MASK_LEFT * max(0, masks_in(result.text) - masks_in(sentence.text))
             confidence, doubt = None, 0.0
             if self._fitted is not None and candidate.scores is not None:
-                confidence = self._fitted.confidence(signs_of(pair, flags, candidate.scores))
-                doubt = 1 - confidence
+                signs = signs_of(pair, flags, candidate.scores)
+                confidence = self._fitted.confidence(signs)
+                doubt = 1 - self._fitted.without_words.chance(signs)
             checked.append(
                 replace(
                     candidate,
@@ -350,6 +365,15 @@ class SentenceTranslator:
             for span, form in sorted(right_forms(pair, candidate.flags))
             if form != sentence.text[span.start : span.end] and is_free(span, taken)
         ]
+
+    def _is_unsure(self, candidate: Candidate) -> bool:
+        """Return True if a search with beams is likely to find a better one than the greedy search has.
+
+        Where the confidence is high there is little to gain, and where it is low the model knows no better.
+        """
+        own_beams = self.hops[0].entry.decoding.get("num_beams", 1)
+        is_greedy = self._quality == "auto" and not self._alternatives and own_beams == 1
+        return is_greedy and UNSURE_FROM <= (candidate.confidence or 0.0) < UNSURE_BELOW
 
     def _more(
         self, reading: Reading, sentence: Sentence, best: Candidate, facts: Facts
@@ -445,7 +469,7 @@ class SentenceTranslator:
                 self._around[hop.source] = len(model.codec.encode("", replace(purpose, facts=())))
                 self.has_region = hop.region is None or model.codec.has_region(purpose)
             around = self._around[hop.source]
-            parts = _parts(model, source, purpose, around)
+            parts = _parts(model, source, purpose, around, self._quality)
             yield None
             outputs: list[Output] = yield Generate(model.engine, parts)
             self._generated.update(zip(parts, outputs, strict=True))
@@ -455,7 +479,9 @@ class SentenceTranslator:
             return [_candidate(model, hop.target, parts, own, around) for own in ranked]
 
 
-def _parts(model: TextModel, source: Source, purpose: Purpose, around: int) -> list[Generation]:
+def _parts(
+    model: TextModel, source: Source, purpose: Purpose, around: int, quality: Quality
+) -> list[Generation]:
     """The text whole, or cut so that each part fits the window and its translation the output.
 
     There is room for a translation longer than its source, and an end to loops. Limits are rounded up to
@@ -473,7 +499,13 @@ def _parts(model: TextModel, source: Source, purpose: Purpose, around: int) -> l
     for span in split_long(source.text, Span(0, len(source.text)), fits, purpose.source):
         ids = encoded[source.text[span.start : span.end]]
         room = 1 << (MORE_TOKENS * (len(ids) - around) + SPARE_TOKENS - 1).bit_length()
-        decoding = model.codec.decoding(purpose, max_new_tokens=max(LEAST_NEW_TOKENS, room))
+        is_greedy = source.search == "own" and not source.alternatives
+        least = LEAST_NEW_TOKENS if is_greedy else LEAST_WITH_BEAMS
+        decoding = model.codec.decoding(purpose, max_new_tokens=max(least, room))
+        if quality == "fast":
+            decoding = replace(decoding, num_beams=1)
+        elif quality == "best" and model.entry.kind != "server":
+            decoding = replace(decoding, num_beams=max(OTHER_BEAMS, decoding.num_beams))
         if source.search != "own" and model.entry.kind == "server":
             decoding = replace(decoding, num_return_sequences=SERVER_HYPOTHESES)
         elif source.search != "own":

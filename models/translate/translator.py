@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from models.better import BetterModels
 from models.checks.flag import Flag, any_error
-from models.choices import TextFormat
+from models.choices import Quality, TextFormat
 from models.errors import DragomanError, InvalidInput, ModelUnavailable
 from models.languages import Languages
 from models.pool import ModelPool
@@ -72,6 +72,7 @@ class TranslationRequest:
     """Segments that the model is less sure of than this, from 0 to 1, come back untranslated."""
     alternatives: int = 0
     """So many other translations of each segment are wanted, beside its own."""
+    quality: Quality = "auto"
     memory: bool = True
     """Sentences that the caller's memory has are taken from it."""
     partial: bool = False
@@ -232,7 +233,11 @@ class Translator:
             return SegmentReady(i, len(sentences), segment(i, candidate), candidate.again)
 
         translator = SentenceTranslator(
-            self._pool, hops, min_confidence=request.min_confidence, alternatives=request.alternatives
+            self._pool,
+            hops,
+            min_confidence=request.min_confidence,
+            alternatives=request.alternatives,
+            quality=request.quality,
         )
         done = yield from translator.translate(sentences, ready, partial=request.partial, matches=matches)
         written = yield from _put_together(request.text, runs, sentences, done, separator(hops[-1].target))

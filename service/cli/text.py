@@ -179,7 +179,8 @@ def _translated(
                 told[segment.index] = segment
                 tell(progress(len(told), segment.total, time.monotonic() - start))
 
-        driver = Driver([runtime.translator.steps(request, recall)], wait=True, in_rounds=False)
+        (asked,) = tasks.best_of_few([request])
+        driver = Driver([tasks.steps(runtime, asked, recall)], wait=True, in_rounds=False)
         try:
             (outcome,) = driver.run(hear)
         except KeyboardInterrupt:

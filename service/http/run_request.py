@@ -19,7 +19,7 @@ from service.http.shares import Gate
 from service.http.status import Readiness
 from service.store.glossaries import Glossaries
 from service.store.translation_memory import TranslationMemory
-from service.tasks import Request, steps
+from service.tasks import Request, best_of_few, steps
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -71,11 +71,11 @@ class RequestRunner:
 
     def do(self, requests: Sequence[Request], cancel: CancelToken | None = None) -> Outcomes[Any]:
         """Summarize or translate. Whoever gives `cancel` cancels it when the client has gone."""
-        return self.run([self.steps(each) for each in requests], cancel)
+        return self.run(self.steps(requests), cancel)
 
-    def steps(self, request: Request) -> Steps[Any]:
-        """Return the request's task, with the caller's translation memory."""
-        return steps(self._runtime, request, self.recall())
+    def steps(self, requests: Sequence[Request]) -> list[Steps[Any]]:
+        """Return the tasks of one caller's requests, with the caller's translation memory."""
+        return [steps(self._runtime, each, self.recall()) for each in best_of_few(requests)]
 
     def memory(self) -> TranslationMemory:
         """Return the caller's translation memory. Raises KeyRequired: a stranger has none."""

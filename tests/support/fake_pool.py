@@ -60,12 +60,18 @@ class FakeCodec:
 
     def decoding(self, purpose: Purpose, *, max_new_tokens: int, min_new_tokens: int = 0) -> Decoding:
         most = min(max_new_tokens * CHARACTERS_A_TOKEN, self.entry.max_new_tokens)
-        return Decoding(max_new_tokens=most, min_new_tokens=min_new_tokens * CHARACTERS_A_TOKEN)
+        beams = self.entry.decoding.get("num_beams", 1)
+        return Decoding(
+            max_new_tokens=most, min_new_tokens=min_new_tokens * CHARACTERS_A_TOKEN, num_beams=beams
+        )
 
     def decode(self, ids: tuple[int, ...]) -> str:
         return "".join(map(chr, ids))
 
     decode_begun = decode
+
+    def pieces(self, ids: tuple[int, ...]) -> list[str]:
+        return list(self.decode(ids))
 
     def has_region(self, purpose: Purpose) -> bool:
         return False

@@ -49,7 +49,7 @@ class Fixed(SentenceTranslator):
         min_confidence: float | None = None,
     ):
         hops = [Hop(Catalog.load(Languages.load()).get(model), "en", "fr")]
-        super().__init__(cast(ModelPool, None), hops, min_confidence=min_confidence)
+        super().__init__(cast(ModelPool, None), hops, min_confidence=min_confidence, quality="fast")
         self.asked: list[str] = []
         self._candidate = candidate
         self._others = others or {}

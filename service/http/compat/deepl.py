@@ -235,6 +235,7 @@ class DeepL:
                 format=body.tag_handling or "text",
                 ignore_tags=tuple(body.ignore_tags),
                 glossary=terms(text),
+                quality="fast" if body.model_type == "latency_optimized" else "auto",
             )
             for text in texts
         ]

@@ -169,7 +169,9 @@ def _family_fault(
     if kind not in (None, runs) and {runs, kind} != {"causal", "extractive"}:
         names = ", ".join(config.get("architectures") or ()) or kind
         right = right if kind == "encoder-decoder" else [_usual_family(kind, folder)]
-        return f'family: "{entry.family}" is for {_models(runs)}, but {says} ({names}); {_set(right)}'
+        models = {"extractive": "sentence encoders", "entailment": "classifiers of pairs"}
+        made_for = models.get(runs, f"{runs} models")
+        return f'family: "{entry.family}" is for {made_for}, but {says} ({names}); {_set(right)}'
     if own.model_types and fitting and entry.family not in fitting:
         return f'family: "{entry.family}", but {says}; {_set(right)}'
     if own.input_format in ("chat", "chat_by_code") and not _has_chat_template(folder):
@@ -188,11 +190,6 @@ def _usual_family(kind: str | None, folder: Path) -> str:
 def _set(families: Sequence[str]) -> str:
     told = " or ".join(f'family = "{name}"' for name in families)
     return f"set {told}" if told else "no family has such models"
-
-
-def _models(kind: str) -> str:
-    reading = {"extractive": "sentence encoders", "entailment": "classifiers of pairs"}
-    return reading.get(kind, f"{kind} models")
 
 
 def _kind(config: Mapping[str, Any]) -> str | None:
@@ -556,45 +553,20 @@ class _Feeding:
         )
 
     def _tell_prompt(self, purpose: Purpose) -> None:
-        """Compare the prefix that config.json has for the task with what is fed."""
+        """Tell of config.json's prefix for the task, which is fed where the entry has no prompt."""
         if self.family.input_format != "text" or purpose.task in self.entry.prompt:
             return
-        prefix, where = self._published_prefix(purpose)
+        prefix = self._task_params(purpose).get("prefix")
+        where = "prefix" if prefix is None else f"task_specific_params.{self._task_name(purpose)}"
+        prefix = self.config.get("prefix") if prefix is None else prefix
         if prefix is not None:
-            text = "Talks."
-            if self.codec.encode(text, purpose) == tuple(self.tokenizer(prefix + text).input_ids):
-                self.found.prompt[purpose.task] = prefix + "{text}"
-                self.found.notes.append(f"the prompt to {purpose.task} is config.json's ({where})")
-            elif prefix.strip():
-                self.found.problems.append(
-                    f"prompt: none to {purpose.task}, but config.json has {prefix!r} ({where}); "
-                    f"set {self._as_prompt(prefix, purpose)}"
-                )
-            else:
-                self.found.notes.append(f"config.json's prefix {prefix!r} ({where}) is not fed")
+            self.found.prompt[purpose.task] = prefix + "{text}"
+            self.found.notes.append(f"the prompt to {purpose.task} is config.json's ({where})")
         elif self.found.model_type == "t5":  # others, such as mT5, were trained without prompts
             self.found.notes.append(
                 f"no prompt to {purpose.task}, and config.json has no prefix for it: the bare text is fed; "
                 'a model of several tasks wants one, such as prompt = { summarize = "summarize: {text}" }'
             )
-
-    def _published_prefix(self, purpose: Purpose) -> tuple[str | None, str]:
-        name = self._task_name(purpose)
-        own = self._task_params(purpose).get("prefix")
-        if own is not None:
-            return str(own), f"task_specific_params.{name}"
-        prefix = self.config.get("prefix")
-        return (None, "") if prefix is None else (str(prefix), "prefix")
-
-    def _as_prompt(self, prefix: str, purpose: Purpose) -> str:
-        """A prefix as the entry's `prompt`, for all languages if it names two."""
-        sides = {"{source}": purpose.source, "{target}": purpose.target or ""}
-        template, codes = prefix, ""
-        for placeholder, code in sides.items():
-            if (name := self.languages.name(code)) and name in template:
-                template = template.replace(name, placeholder)
-                codes = "" if self.entry.codes == "name" else ' and codes = "name"'
-        return f"prompt = {{ {purpose.task} = {json.dumps(template + '{text}', ensure_ascii=False)} }}{codes}"
 
     def _task_name(self, purpose: Purpose) -> str:
         """The name of a purpose in task_specific_params."""

@@ -8,15 +8,16 @@ from dataclasses import dataclass, fields
 from functools import partial
 from io import BytesIO
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from models.checker import CheckRequest
+from models.checks.flag import any_error
 from models.errors import InvalidInput, UnsupportedLanguage
 from models.steps import Outcome, Steps, Timings
 from models.summarize.summarizer import Summary, SummaryRequest
 from models.translate.translator import MemoryLookup, Segment, Translation, TranslationRequest
-from service.answers import SegmentPart, render
+from service.answers import SegmentPart, SentencePart, render
 from service.documents import sandbox
 from service.documents.formats import Comment, File
 from service.options import (
@@ -26,10 +27,10 @@ from service.options import (
     SummarizeForm,
     SummaryOptions,
     TranslateForm,
-    TranslationOptions,
 )
 from service.problems import problem
 from service.settings import Settings
+from service.store.glossaries import Glossaries
 from service.store.results import PROBLEM, StoredResult
 
 if TYPE_CHECKING:
@@ -51,27 +52,13 @@ class PlannedTask:
     """From the outcome and the seconds of the whole request. Raises the outcome's error."""
 
 
-@overload
-def request_maker(options: SummaryOptions) -> Callable[..., SummaryRequest]: ...
-
-
-@overload
-def request_maker(options: TranslationOptions) -> Callable[..., TranslationRequest]: ...
-
-
-@overload
 def request_maker(
-    options: Options, runtime: "Runtime | None" = None, owner: str | None = None
-) -> Callable[..., Request]: ...
-
-
-def request_maker(
-    options: Options, runtime: "Runtime | None" = None, owner: str | None = None
-) -> Callable[..., Request]:
+    options: Options, runtime: "Runtime | None" = None, glossaries: Glossaries | None = None
+) -> Callable[..., Any]:
     """Return the function that makes a request of these options and a `text` or `html`.
 
-    What else it is given takes the place of an option. A glossary that is named is the owner's, in the
-    runtime. Raises UnknownGlossary where it could help no text, and UnsupportedLanguage.
+    What else it is given takes the place of an option. A glossary that is named is one of `glossaries`, or of
+    the runtime's. Raises UnknownGlossary where it could help no text, and UnsupportedLanguage.
     """
     is_summary = isinstance(options, SummaryOptions)
     request = SummaryRequest if is_summary else TranslationRequest
@@ -82,19 +69,19 @@ def request_maker(
         return partial(request, **given)
     if runtime is None:
         raise InvalidInput("this server stores no glossaries", field="glossary", allowed="an object")
-    terms = named_terms(runtime, options.glossary, options.source, options.target, owner=owner)
+    own = glossaries or runtime.glossaries
+    terms = named_terms(runtime, own, options.glossary, options.source, options.target)
     return lambda text, **more: TranslationRequest(**{**given, **more, "text": text, "glossary": terms(text)})
 
 
 def named_terms(
-    runtime: "Runtime", named: str, source: str, target: str, *, owner: str | None
+    runtime: "Runtime", glossaries: Glossaries, named: str, source: str, target: str
 ) -> Callable[[str], Mapping[str, str]]:
-    """Return a function from a text to its terms, by the owner's glossary with this id or name.
+    """Return a function from a text to its terms, by the glossary with this id or name.
 
     With source `auto` each text takes the terms of the language that it is in, and none where the glossary
     has none for it. Raises UnknownGlossary where it could help no text, and UnsupportedLanguage.
     """
-    glossaries = runtime.glossaries.of(owner)
     if source != "auto":
         terms = glossaries.entries(named, source, target)
         return lambda _: terms
@@ -147,7 +134,7 @@ def of_document(
     runtime: "Runtime",
     form: DocumentForm,
     data: bytes,
-    owner: str | None,
+    glossaries: Glossaries,
     *,
     limits: Settings,
     in_child: Callable[..., Any],
@@ -160,12 +147,12 @@ def of_document(
     file = form.file, data
     if isinstance(form, TranslateForm):
         part = in_child(sandbox.to_translate, *file, limits, field="file")
-        request = request_maker(form, runtime, owner)(text=part.text, format=part.format)
+        request = request_maker(form, runtime, glossaries)(text=part.text, format=part.format)
         return PlannedTask(part.text, steps(runtime, request, recall), partial(_file, form, data, in_child))
     assert isinstance(form, SummarizeForm)  # noqa: S101 - there are no others
     article = in_child(sandbox.article, *file, limits, field="file")
     clean = form.clean and article.clean
-    request = request_maker(form, runtime, owner)(**{article.field: article.text}, clean=clean)
+    request = request_maker(form, runtime, glossaries)(**{article.field: article.text}, clean=clean)
     return PlannedTask(article.text, steps(runtime, request), partial(_with_text, request))
 
 
@@ -189,7 +176,10 @@ def _file(
         sandbox.translated, form.file, data, done.translation, done.target, comments, field="file"
     )
     name = made.name(form.file, done.target)
-    notes = f"{counts(done.segments)}\n{'; '.join((*done.notes, *done.cautions))}"
+    flagged, errors, doubtful = flag_counts(done.segments)
+    # a dictionary of HTTP's structured fields (RFC 9651)
+    counts = f"segments={len(done.segments)}, flagged={flagged}, errors={errors}, doubtful={doubtful}"
+    notes = f"{counts}\n{'; '.join((*done.notes, *done.cautions))}"
     if form.report:
         made = _with_report(made, name, answer(outcome, total_s).model_dump_json(indent=2).encode())
         name = made.name(form.file, done.target)
@@ -209,12 +199,11 @@ def comments_on(segments: Sequence[Segment] | Sequence[SegmentPart]) -> tuple[Co
     )
 
 
-def counts(segments: Sequence[Segment]) -> str:
-    """Return how many segments are flagged, as a dictionary of HTTP's structured fields (RFC 9651)."""
-    flagged = [each for each in segments if each.flags]
-    errors = sum(any(flag.severity == "error" for flag in each.flags) for each in flagged)
-    doubtful = sum(any(flag.kind == DOUBTFUL for flag in each.flags) for each in flagged)
-    return f"segments={len(segments)}, flagged={len(flagged)}, errors={errors}, doubtful={doubtful}"
+def flag_counts(sentences: Sequence[Segment | SegmentPart | SentencePart]) -> tuple[int, int, int]:
+    """Return how many sentences are flagged, how many of these with an error, and how many as doubtful."""
+    flags = [each.flags for each in sentences if each.flags]
+    doubtful = sum(any(flag.kind == DOUBTFUL for flag in own) for own in flags)
+    return len(flags), sum(map(any_error, flags)), doubtful
 
 
 def _with_report(file: File, name: str, report: bytes) -> File:

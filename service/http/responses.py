@@ -23,6 +23,7 @@ def file_response(data: bytes, media_type: str, filename: str | None = None, not
     Of its notes, counts of flags go into the header `Dragoman-Flags` and the others into `Dragoman-Notes`.
     """
     response = Response(data, content_type=media_type)
+    response.headers["X-Content-Type-Options"] = "nosniff"  # it is whatever its sender wrote
     if filename is not None:
         response.headers.set("Content-Disposition", "attachment", **_names(filename))
     if counted := _COUNTS.match(notes):

@@ -230,6 +230,7 @@ class _Worker:
             return CANNOT_START
         from service.http.metrics import PROBES
 
+        self._shared.hold()
         self._http = _Http(app, listener, self._settings.max_queued_requests + SPARE_THREADS, PROBES)
         while not self._stopping():
             self._http.turn()
@@ -238,6 +239,8 @@ class _Worker:
         if not readiness.warming_up:  # with models half loaded nothing runs that could be finished
             runtime.close()
             log.info("closed")
+        if os.getppid() != self._first_process:
+            self._shared.leave()
         return 0
 
     def _application(self) -> "tuple[Flask, Runtime, Readiness, JobService]":

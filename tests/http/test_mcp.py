@@ -1,5 +1,6 @@
 """The Model Context Protocol, with the package's own client: over HTTP, over standard input, in process."""
 
+import json
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -35,6 +36,8 @@ async def all_tools(client: Client) -> dict[str, Any]:
     assert set(tools) == {"translate", "summarize", "check", "clean"}
     assert "translation" in (tools["translate"].output_schema or {})["properties"]
     assert "target" in tools["translate"].input_schema["required"]
+    fields = json.dumps([each.input_schema for each in tools.values()])
+    assert not any(words in fields for words in ("/v1", "one object", "`results`")), "these are HTTP's"
     asked = {
         "translate": {"text": TEXT, "target": "fr", "source": "en"},
         "summarize": {"text": TEXT, "length": "headline"},
@@ -100,6 +103,19 @@ def test_keys_are_as_elsewhere() -> None:
     assert client.post("/mcp", json=message, headers=headers).status_code == 401
     allowed = client.post("/mcp", json=message, headers={**headers, "Authorization": f"Bearer {key}"})
     assert len(allowed.json["result"]["tools"]) == 4
+
+
+def test_messages_are_within_the_limits_of_all_json() -> None:
+    client = create_app(FakeRuntime(settings())).test_client()
+    roomy = create_app(FakeRuntime(settings(max_request_characters=200_000))).test_client()
+    sent = {"headers": {"Accept": "application/json, text/event-stream"}, "content_type": "application/json"}
+    call = '{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"x": [%s]}}'
+    assert client.post("/mcp", data=call % "1, 2", **sent).status_code == 200
+    many = client.post("/mcp", data=call % ("1," * 30_000 + "1"), **sent)
+    assert (many.status_code, "values" in many.json["detail"]) == (413, True)
+    long = roomy.post("/mcp", data=call % f'"{"a" * (1 << 20)}"', **sent)
+    assert (long.status_code, long.json["detail"]) == (413, "the body is over 1048576 bytes")
+    assert client.post("/mcp", data="{", **sent).json["error"]["code"] == -32700
 
 
 def test_without_the_extra_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

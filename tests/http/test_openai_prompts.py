@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from models.errors import InvalidInput
 from models.languages import Languages
-from service.http.compat.openai_prompts import SYSTEM_CHARACTERS, PromptReader, PromptTask
+from service.http.compat.openai_prompts import (
+    SYSTEM_CHARACTERS,
+    Form,
+    LanguageNames,
+    PromptReader,
+    PromptTask,
+)
 
 READER = PromptReader(Languages.load())
 NOTHING = PromptTask()
@@ -88,7 +94,7 @@ def translation(target: str | None, source: str | None = None) -> PromptTask:
         pytest.param([], f"You are a professional,authentic machine translation engine.\n\n{PDF2ZH}", "", translation("de"), id="pdf2zh in one"),
         pytest.param([], BABELDOC, "\n\nTranslated Text:", translation("fr"), id="pdf2zh-next"),
         pytest.param([], SUBTITLE_EDIT.format("French"), "", translation("fr", "en"), id="Subtitle Edit 4"),
-        pytest.param([], SUBTITLE_EDIT_5.format("Brazilian Portuguese"), "", translation("pt", "en"), id="Subtitle Edit 5"),
+        pytest.param([], SUBTITLE_EDIT_5.format("Brazilian Portuguese"), "", translation("pt-BR", "en"), id="Subtitle Edit 5"),
         pytest.param(
             [], "Translate from English to German, keep sentences in German as they are, do not censor the translation, "
             "give only the output without comments:\n\n", "", translation("de", "en"), id="Subtitle Edit, another",
@@ -136,9 +142,9 @@ def test_every_form_of_a_users_message_is_matched_whole() -> None:
     [
         ("Translate everything from English to Italian.", translation("it", "en")),
         ("Translate the user's messages into French.", translation("fr")),
-        ("You are a translator. Please translate to zh-TW, and keep names.", translation("zh-Hant")),
-        ("# Task\n- Translate German into **Brazilian Portuguese**\n- Be short.", translation("pt", "de")),
-        ("You do not abridge, censor or summarize any part of it. Translate all of it into pt-BR.", translation("pt")),
+        ("You are a translator. Please translate to zh-TW, and keep names.", translation("zh-Hant-TW")),
+        ("# Task\n- Translate German into **Brazilian Portuguese**\n- Be short.", translation("pt-BR", "de")),
+        ("You do not abridge, censor or summarize any part of it. Translate all of it into pt-BR.", translation("pt-BR")),
         ("Summarize.", PromptTask("summarize")),
         ("You are helpful. Summarize the article in German.", PromptTask("summarize", target="de")),
         ("Summarize the article in bullet points.", PromptTask("summarize", format="bullets")),
@@ -194,6 +200,29 @@ def test_system_messages_are_limited_together() -> None:
     assert READER.read([half, half], TEXT, NOTHING) == (NOTHING, TEXT)
     with pytest.raises(InvalidInput, match="8001 characters together"):
         READER.read([half, half, "["], TEXT, NOTHING)
+
+
+@pytest.mark.parametrize(
+    "unit", ["the ministers met in Vienna and ", "[", "to zz: ", '"', "a.\n", "translate to "]
+)
+def test_what_is_read_of_system_messages_grows_no_faster_than_they(
+    unit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = 0
+
+    def match(form: Form, said: str, names: LanguageNames) -> object:
+        nonlocal read
+        read += len(said) + 1
+        return _match(form, said, names)
+
+    _match = Form.match
+    monkeypatch.setattr(Form, "match", match)
+    spent = []
+    for size in (SYSTEM_CHARACTERS // 2, SYSTEM_CHARACTERS):
+        read = 0
+        READER.read(["translate " + unit * ((size - 10) // len(unit))], "hello", NOTHING)
+        spent.append(read)
+    assert spent[1] < 2.2 * spent[0]
 
 
 @settings(deadline=None, max_examples=100)

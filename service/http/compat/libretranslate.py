@@ -11,10 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from flask import Blueprint, Request, Response, g, request, url_for
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from werkzeug.exceptions import NotFound
 
 from models.choices import MOST_ALTERNATIVES, TextFormat
@@ -32,6 +32,7 @@ from service.http.compat.family import (
     has_json,
     message,
     open_to_browsers,
+    require_no_key,
     translations,
 )
 from service.http.forms import BoundedRequest
@@ -114,8 +115,13 @@ PATHS = frozenset(
 )
 DOWNLOADS = "/download_file/"
 
+API_KEY = "api_key"
 CANDIDATES = 5
 """Languages that a detection names at most."""
+
+
+Code = Annotated[LanguageCode, AfterValidator(lambda code: {"pb": "pt-BR", "zt": "zh-Hant"}.get(code, code))]
+"""A language, also by LibreTranslate's own codes."""
 
 
 class TranslateTexts(ClientFields):
@@ -123,8 +129,8 @@ class TranslateTexts(ClientFields):
 
     q: Any
     """A text, or a list of texts."""
-    source: LanguageCode
-    target: LanguageCode
+    source: Code
+    target: Code
     format: Literal["text", "html"] = "text"
     alternatives: int = Field(0, ge=0)
 
@@ -138,8 +144,8 @@ class Detect(ClientFields):
 class TranslateFile(ClientFields):
     """The fields of /translate_file beside the file."""
 
-    source: LanguageCode
-    target: LanguageCode
+    source: Code
+    target: Code
 
 
 class Suggest(ClientFields):
@@ -147,8 +153,8 @@ class Suggest(ClientFields):
 
     q: str = Field(min_length=1)
     s: str = Field(min_length=1)
-    source: LanguageCode
-    target: LanguageCode
+    source: Code
+    target: Code
 
 
 class LibreTranslate:
@@ -178,14 +184,11 @@ class LibreTranslate:
 
     def key(self, request: BoundedRequest) -> str | None:
         """`api_key`, in the JSON body, the form or the query."""
-        given: object
-        try:
-            if has_json(request):
-                given = _fields(request, "api_key").get("api_key")
-            else:
-                given = request.field("api_key") or request.args.get("api_key")
-        except InvalidInput:  # the view says what is wrong with the body
-            return None
+        given: object = request.field(API_KEY)
+        with suppress(InvalidInput):  # the view says what is wrong with the body
+            if request.is_short and has_json(request):
+                given = _fields(request, API_KEY).get(API_KEY)
+        given = given or request.args.get(API_KEY)
         return given if isinstance(given, str) and given else None
 
     def error(self, problem: Problem) -> Response:
@@ -230,8 +233,9 @@ class LibreTranslate:
             self._runtime.suggestions.add(
                 text=body.q, translation=body.s, source=source, target=target, caller=g.caller.name
             )
-            with suppress(InvalidInput):  # what is no pair of sentences is for the operator alone
-                self._remember(body.q, body.s, source, target)
+            if cast(Caller, g.caller).is_known:
+                with suppress(InvalidInput):  # what is no pair of sentences is for the operator alone
+                    self._remember(body.q, body.s, source, target)
         return answer({"success": True})
 
     def _remember(self, text: str, translation: str, source: str, target: str) -> None:
@@ -272,9 +276,7 @@ class LibreTranslate:
         file = self._files.get(key)
         if file is None:
             raise NotFound("file not found or expired")
-        response = file_response(file.data, file.media_type, file.name)
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
+        return file_response(file.data, file.media_type, file.name)
 
     # ------------------------------------------------------------------ the service
 
@@ -315,7 +317,9 @@ def _fields(request: Request, *names: str) -> Mapping[str, Any]:
         data = read_json(request)
         if not isinstance(data, dict):
             raise InvalidInput("the body must be a JSON object", allowed=list(names))
+        require_no_key(data.get(API_KEY))
         return {name: data[name] for name in names if data.get(name) is not None}
+    require_no_key(request.form.get(API_KEY))
     # Not request.values, which leaves out the form of a GET.
     given = {name: request.form.getlist(name) or request.args.getlist(name) for name in names}
     return {

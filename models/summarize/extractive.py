@@ -175,7 +175,8 @@ def choose(
     All of them if they are within both limits; without `embeddings` the first ones; else greedily the best by
     score less likeness to those taken (maximal marginal relevance, Carbonell and Goldstein 1998), until one
     more would lead further from the aim. At least one is taken, even of more than `max_words` if all have
-    more. Questions, labels and fragments are left out unless there is nothing else, and a sentence that stands twice is taken once.
+    more. Questions, labels and fragments are left out unless there is nothing else, and a sentence that
+    stands twice is taken once.
     """
     words = np.array([count_words(sentence) for sentence in sentences])
     most = len(sentences) if max_sentences is None else max_sentences

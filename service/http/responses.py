@@ -10,7 +10,7 @@ from pydantic import BaseModel
 NAMELESS = "document"
 NOTES_CHARACTERS = 4000
 """Of notes in a header: clients and proxies refuse longer ones."""
-_COUNTS = re.compile(r"(segments=\d+(?:, [a-z]+=\d+)*+)\n")
+_COUNTS = re.compile(r"(segments=\d+(?:, [a-z_]+=\d+)*+)\n")
 
 
 def json_response(answer: BaseModel, status: int = 200) -> Response:

@@ -212,9 +212,6 @@ class Languages:
     def __getattr__(self, name: str) -> Any:
         return getattr(LANGUAGES, name)
 
-    def with_region(self, code: str, field: str = "language") -> str:
-        return RealLanguages.load().with_region(code, field)
-
 
 class Detector:
     def detect(self, text: str) -> Detection:

@@ -113,15 +113,38 @@ def test_sentences_of_the_same_words_lie_close_in_any_language():
     assert not none.any()
 
 
+STORY = [
+    "La vieille passerelle fermera lundi pour deux semaines de travaux urgents.",
+    "Les travaux urgents sur la passerelle dureront deux semaines selon la mairie.",
+    "La mairie paiera les travaux de la passerelle en deux semaines.",
+    "Les travaux urgents de la vieille passerelle attendent la mairie.",
+]
+ASIDES = [
+    "Mon voisin peignait ses volets de bleu pendant tout le printemps.",
+    "Un boulanger vend beaucoup de gâteaux chaque dimanche après la messe.",
+]
+
+
+class CountingEncoder:
+    asked = 0
+
+    def embed(self, sentences):
+        self.asked += len(sentences)
+        return np.eye(len(sentences), DIMENSION, dtype=np.float32)
+
+
+def test_the_first_sentences_are_taken_of_a_text_that_is_written_top_down():
+    encoder = CountingEncoder()
+    assert _run(pick_sentences([*STORY, *ASIDES], encoder, max_words=24, max_sentences=2)) == [0, 1]
+    assert encoder.asked == 0
+    _run(pick_sentences([*ASIDES, *STORY], encoder, max_words=24, max_sentences=2))
+    assert encoder.asked == 6
+
+
 def test_the_words_decide_where_no_encoder_knows_the_language():
-    story = [
-        "La vieille passerelle fermera lundi pour deux semaines de travaux urgents.",
-        "Un boulanger vend beaucoup de gâteaux chaque dimanche après la messe.",
-        "Les travaux urgents sur la passerelle dureront deux semaines selon la mairie.",
-    ]
-    assert _run(pick_sentences(story, None, max_words=12)) == [0]
-    assert _run(pick_sentences(story, None, max_words=24, max_sentences=2)) == [0, 2]
-    assert _run(pick_headline(story, None, "fr", max_words=50)) == (0, story[0][:-1])
+    picked = _run(pick_sentences([*ASIDES, *STORY], None, max_words=24, max_sentences=2))
+    assert min(picked) >= len(ASIDES)
+    assert _run(pick_headline(STORY, None, "fr", max_words=50)) == (0, STORY[0][:-1])
 
 
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=20))

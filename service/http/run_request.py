@@ -59,6 +59,11 @@ class RequestRunner:
             g.deadline = time.monotonic() + self._runtime.settings.request_timeout_s
             yield
 
+    def left_s(self) -> float:
+        """Return what is left of the request's time, in seconds."""
+        deadline: float = g.deadline
+        return max(0.0, deadline - time.monotonic())
+
     def charge(self, texts: Iterable[str | None]) -> None:
         """Count the characters of these texts, before they are read. Raises CharactersSpent."""
         self._quotas.charge(texts)
@@ -89,7 +94,7 @@ class RequestRunner:
         cancel = CancelToken()
         with watching(request.environ, cancel.cancel):
             return self._runtime.children.run(
-                function, *arguments, field=field, timeout_s=_left_s(), require=cancel.raise_if_cancelled
+                function, *arguments, field=field, timeout_s=self.left_s(), require=cancel.raise_if_cancelled
             )
 
     def check(self, requests: Sequence[CheckRequest]) -> Outcomes[Checked]:
@@ -107,17 +112,11 @@ class RequestRunner:
         start = time.perf_counter()
         cancel = given or CancelToken()
         with nullcontext() if given else watching(request.environ, cancel.cancel):
-            outcomes = self._runtime.run_all(tasks, timeout_s=_left_s(), cancel=cancel)
+            outcomes = self._runtime.run_all(tasks, timeout_s=self.left_s(), cancel=cancel)
         total_s = time.perf_counter() - start
         cancel.raise_if_cancelled()
         _raise_if_all([outcome.error for outcome in outcomes])
         return Outcomes(outcomes, total_s)
-
-
-def _left_s() -> float:
-    """Return what is left of the request's time, in seconds."""
-    deadline: float = g.deadline
-    return max(0.0, deadline - time.monotonic())
 
 
 def _raise_if_all(errors: Sequence[Exception | None]) -> None:

@@ -333,6 +333,7 @@ class RunningJob:
             cache=self,
             cancel=self.cancel,
             on_progress=self._note if self._is_one else None,
+            flow=self.job.caller,
         )
         outcomes = driver.run(self._hear if self._is_one else None)
         self.cancel.raise_if_cancelled()

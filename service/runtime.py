@@ -195,10 +195,14 @@ class Runtime:
         timeout_s: float | None = None,
         wait: bool = False,
         cancel: CancelToken | None = None,
+        caller: str = "",
     ) -> list[Outcome[T]]:
-        """Run tasks together, each part going on when its outputs are there; see `models.driver`."""
+        """Run tasks together, each part going on when its outputs are there; see `models.driver`.
+
+        Engines take turns between callers.
+        """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return run_all(tasks, deadline=deadline, wait=wait, in_rounds=False, cancel=cancel)
+        return run_all(tasks, deadline=deadline, wait=wait, in_rounds=False, cancel=cancel, flow=caller)
 
     def close(self) -> None:
         """Finish what runs and free the models."""

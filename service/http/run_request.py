@@ -106,13 +106,15 @@ class RequestRunner:
     ) -> Generator[Event | None, None, Outcome[T]]:
         """Run one item for a reader who watches; see `models.driver.stream`."""
         self._readiness.require()
-        return stream(task, deadline=g.deadline, tick_s=tick_s, cancel=cancel)
+        return stream(task, deadline=g.deadline, tick_s=tick_s, cancel=cancel, flow=g.caller.name)
 
     def _run(self, tasks: Sequence[Steps[T]], given: CancelToken | None) -> Outcomes[T]:
         start = time.perf_counter()
         cancel = given or CancelToken()
         with nullcontext() if given else watching(request.environ, cancel.cancel):
-            outcomes = self._runtime.run_all(tasks, timeout_s=self.left_s(), cancel=cancel)
+            outcomes = self._runtime.run_all(
+                tasks, timeout_s=self.left_s(), cancel=cancel, caller=g.caller.name
+            )
         total_s = time.perf_counter() - start
         cancel.raise_if_cancelled()
         _raise_if_all([outcome.error for outcome in outcomes])

@@ -421,7 +421,7 @@ def test_a_listener_that_fails_hurts_no_other(caplog: pytest.LogCaptureFixture) 
 @given(st.lists(st.tuples(st.lists(st.integers(0, 2**31 - 1), max_size=9), st.booleans()), max_size=6))
 def test_generations_come_over_as_they_were(made: list[tuple[list[int], bool]]) -> None:
     sent = [
-        Generation(tuple(ids), Decoding(max_new_tokens=4, num_beams=2), 7.5, print if streams else None)
+        Generation(tuple(ids), Decoding(max_new_tokens=4, num_beams=2), 7.5, print if streams else None, "f")
         for ids, streams in made
     ]
     over = pickle.loads(pickle.dumps(from_generations("a", range(len(sent)), sent)))
@@ -429,7 +429,7 @@ def test_generations_come_over_as_they_were(made: list[tuple[list[int], bool]]) 
     came = to_generations(over, lambda number: lambda token: heard.append((number, token)))
     for number, (one, other) in enumerate(zip(sent, came, strict=True)):
         assert tuple(other.source_ids) == one.source_ids
-        assert (other.decoding, other.deadline) == (one.decoding, one.deadline)
+        assert (other.decoding, other.deadline, other.flow) == (one.decoding, one.deadline, one.flow)
         assert (other.on_token is None) == (one.on_token is None)
         if other.on_token is not None:
             other.on_token(number)

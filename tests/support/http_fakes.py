@@ -287,10 +287,11 @@ class FakeRuntime:
         timeout_s: float | None = None,
         wait: bool = False,
         cancel: CancelToken | None = None,
+        caller: str = "",
     ) -> list[Outcome[Any]]:
         self.timeouts_s.append(timeout_s)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return run_all(tasks, deadline=deadline, wait=wait, cancel=cancel)
+        return run_all(tasks, deadline=deadline, wait=wait, cancel=cancel, flow=caller)
 
     def close(self) -> None:
         if self.closed:

@@ -78,7 +78,7 @@ class NativeEngine:
         requests = [self._request(generation) for generation in generations]
         sound = [request for request in requests if isinstance(request, Request)]
         with self._changed:
-            self._make_room(wait)
+            self._make_room(wait, generations[0].flow if generations else "")
             self._inbox.extend(sound)
             self._changed.notify_all()
         return [*requests]
@@ -123,12 +123,13 @@ class NativeEngine:
             refused.answer(error)
             return refused
 
-    def _make_room(self, wait: bool) -> None:
-        """Return once fewer than the most are queued, or raise; a submission is then taken whole."""
+    def _make_room(self, wait: bool, flow: str) -> None:
+        """Return once fewer than the most of the flow are queued, or raise; a submission is taken whole."""
         while True:
             if self._closing or not self._ready:
                 raise EngineFailed("the engine is closed" if self._closing else "the engine is not ready")
-            queued = self._num_queued()
+            arriving = sum(request.flow == flow for request in self._inbox)
+            queued = arriving + self._loop.scheduler.waiting.waiting(flow)
             if queued < self._max_queued:
                 return
             if not wait:

@@ -30,6 +30,7 @@ from service.limits import job_limits
 from service.long_texts import in_parts
 from service.options import DocumentForm
 from service.outbound import Resolve, resolve
+from service.shares import CALLER
 from service.store.database import private
 from service.store.jobs import Job, JobCancelled, JobStore, NewJob
 from service.store.results import OutputKeys, StoredResult
@@ -235,6 +236,7 @@ class JobService:
                 self._closing.wait(IDLE_S)
 
     def _do(self, job: Job) -> None:
+        CALLER.set(job.caller)
         running = RunningJob(self._runtime, self.store, self._keys, job)
         with self._guard:
             self._running[job.id] = running
@@ -333,7 +335,7 @@ class RunningJob:
             cache=self,
             cancel=self.cancel,
             on_progress=self._note if self._is_one else None,
-            flow=self.job.caller,
+            flow=CALLER.get(),
         )
         outcomes = driver.run(self._hear if self._is_one else None)
         self.cancel.raise_if_cancelled()

@@ -14,8 +14,8 @@ from service.errors import KeyRequired
 from service.http.body import BodyLimits
 from service.http.forms import BoundedRequest
 from service.http.quotas import Caller
-from service.http.shares import Gate
 from service.settings import Settings
+from service.shares import ADDRESS, CALLER, KEY, Shares
 from service.store.keys import Key, Keys
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ class Auth:
     """
 
     def __init__(
-        self, keys: Keys, settings: Settings, gate: Gate, bodies: BodyLimits, families: Sequence["Family"]
+        self, keys: Keys, settings: Settings, places: Shares, bodies: BodyLimits, families: Sequence["Family"]
     ):
         self._keys = keys
         self._settings = settings
-        self._gate = gate
+        self._places = places
         self._bodies = bodies
         self._families = families
 
@@ -58,20 +58,23 @@ class Auth:
 
     def _ask(self) -> None:
         g.key_id, g.is_admin = None, False
+        CALLER.set("")
         if request.url_rule is None or request.method == "OPTIONS" or is_open(request.endpoint or ""):
             return  # browsers ask for OPTIONS without the key
         key = self._key()
         g.key_id = key.id if key else None
         g.is_admin = key is not None and key.admin
         g.caller = self._caller(key)
+        CALLER.set(g.caller.name)
 
     def _key(self) -> Key | None:
         """Return the request's key; None if it needs none. Raises KeyRequired, and what `find` raises."""
         family = next((each for each in self._families if each.owns(request.path)), None)
         given = _header_key(request)
         if given is None and family is not None:
-            self._bodies.receive(self._caller(None).name)  # for it may stand in the body
-            with self._gate.enter():
+            caller = self._caller(None).name
+            self._bodies.receive(caller)  # for it may stand in the body
+            with self._places.hold(caller):
                 given = family.key(cast(BoundedRequest, request))
         anonymous = self._settings.anonymous
         if anonymous and (given is None or (family is not None and not self._keys.any())):
@@ -83,10 +86,10 @@ class Auth:
     def _caller(self, key: Key | None) -> Caller:
         settings = self._settings
         if key is None:
-            name = f"address-{_network(request.remote_addr or '')}"
+            name = named(request.remote_addr or "")
             return Caller(name, settings.anonymous_rate_limit, settings.anonymous_daily_characters)
         daily_characters = key.daily_characters or settings.daily_characters
-        return Caller(f"key-{key.id}", key.rate or settings.rate_limit, daily_characters)
+        return Caller(f"{KEY}{key.id}", key.rate or settings.rate_limit, daily_characters)
 
 
 def is_open(endpoint: str) -> bool:
@@ -102,14 +105,14 @@ def _header_key(request: Request) -> str | None:
     return request.headers.get("X-API-Key", "").strip() or None
 
 
-def _network(address: str) -> str:
-    """A name for an address, or for the network that an IPv6 address is in, which does not tell it."""
+def named(address: str) -> str:
+    """The caller at an address, or in the network that an IPv6 address is in; the name does not tell it."""
     try:
         parsed = ip_address(address)
     except ValueError:  # a local socket
-        named = address
+        whole = address
     else:
         if isinstance(parsed, IPv6Address):
             parsed = parsed.ipv4_mapped or ip_network((parsed, IPV6_PREFIX), strict=False).network_address
-        named = str(parsed)
-    return blake2b(named.encode(), digest_size=12).hexdigest()
+        whole = str(parsed)
+    return ADDRESS + blake2b(whole.encode(), digest_size=12).hexdigest()

@@ -10,12 +10,11 @@ from service.answers import SummaryAnswer, SummaryResults, TranslationAnswer, Tr
 from service.documents import sandbox
 from service.documents.formats import DocumentArticle, DocumentText
 from service.errors import JobNotDone, StoreUnavailable, TooLong, TooManyTexts, UnknownGlossary, UnknownJob
-from service.http.body import max_body_bytes, read_json
+from service.http.body import read_json
 from service.http.forms import FORM, sent_file
 from service.http.openapi import Example, Operation, add
-from service.http.quotas import Quotas
 from service.http.responses import file_response, json_response
-from service.http.shares import Gate, Shares
+from service.http.run_request import RequestRunner
 from service.job_schemas import (
     JOB_BODIES,
     JOB_FORMS,
@@ -34,6 +33,7 @@ from service.limits import job_limits
 from service.options import inputs
 from service.problems import Problem
 from service.shared import SharedState
+from service.shares import CALLER, LOOKUP, LOOKUPS, Shares
 from service.store.jobs import Form, Job, JobStore, NewJob
 from service.store.results import JSON, PROBLEM, StoredResult, TaskName
 from service.tasks import failure, request_maker
@@ -125,11 +125,6 @@ def _so_far(store: JobStore, job: Job, after: int, retention_s: float) -> Iterat
         yield b"}"
 
 
-BODIES_AT_ONCE = 2
-"""Bodies of the greatest length that are taken in at the same time, or more that are shorter: each may be
-hundreds of megabytes. A caller has a share of this."""
-LOOKED_UP_AT_ONCE = 8
-"""Callbacks whose hosts are looked up: a slow name server keeps so many threads, and no place of the gate."""
 _READ: Mapping[TaskName, Callable[..., DocumentArticle | DocumentText]] = {
     "summarize": sandbox.article,
     "translate": sandbox.to_translate,
@@ -201,15 +196,13 @@ DELETE = Operation(
 class Jobs:
     """The views of /v1/jobs."""
 
-    def __init__(self, runtime: "Runtime", service: JobService, quotas: Quotas, shared: SharedState):
+    def __init__(self, runtime: "Runtime", service: JobService, work: RequestRunner, shared: SharedState):
         self._runtime = runtime
         self.service = service
-        self._quotas = quotas
+        self._work = work
         self._limits = job_limits(runtime.settings)
         self._retention_s = runtime.settings.job_retention_s
-        self._longest = max_body_bytes(self._limits)
-        self._gate = Shares(BODIES_AT_ONCE * self._longest, name="jobs", shared=shared)
-        self._looking_up = Gate(LOOKED_UP_AT_ONCE, name="callbacks", shared=shared)
+        self._looking_up = Shares(LOOKUP, LOOKUPS, counts=shared)
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("jobs", __name__, url_prefix="/v1")
@@ -231,8 +224,7 @@ class Jobs:
 
     def take(self, read: Callable[[], NewJob]) -> Job:
         """Keep the job that is read from the body. Raises Overloaded, and what is wrong with it."""
-        length = request.content_length
-        with self._gate.enter(g.caller.name, self._longest if length is None else length):
+        with self._work.place():
             new = read()
             self._check_names(new)
             return self.service.take(new)
@@ -240,7 +232,7 @@ class Jobs:
     def _look_up_callback(self, job: Job) -> None:
         """Raise InvalidInput where it may not go. Beyond so many at once that is seen when it is sent."""
         try:
-            with self._looking_up.enter():
+            with self._looking_up.hold(CALLER.get()):
                 self.service.look_up_callback(job)
         except Overloaded:
             return
@@ -274,7 +266,7 @@ class Jobs:
         body = validated(JOB_BODIES[task], data)
         sent = inputs(body, self._limits)
         request_maker(body, self._runtime, _owner())  # a glossary that is not there is told now
-        self._quotas.charge(sent.good)
+        self._work.charge(sent.good)
         contents = [
             failure(item, g.request_id, i) if isinstance(item, InvalidInput) else item
             for i, item in enumerate(sent.items)
@@ -283,13 +275,8 @@ class Jobs:
 
     def read_document(self, task: TaskName, name: str, data: bytes) -> str:
         """Return the text of a document, and charge for it. Raises InvalidInput, TooLong, CharactersSpent."""
-        found = self._runtime.children.run(
-            _READ[task],
-            *(name, data, self._limits),
-            field="file",
-            timeout_s=self._runtime.settings.request_timeout_s,
-        )
-        self._quotas.charge([found.text])
+        found = self._work.in_child(_READ[task], name, data, self._limits, field="file")
+        self._work.charge([found.text])
         return found.text
 
     def new_document(

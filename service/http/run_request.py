@@ -14,8 +14,8 @@ from models.errors import DeadlineExceeded, Overloaded
 from models.steps import Event, Outcome, Steps
 from service.http.disconnect import watching
 from service.http.quotas import Quotas
-from service.http.shares import Gate
 from service.http.status import Readiness
+from service.shares import CALLER, Shares
 from service.store.translation_memory import TranslationMemory
 from service.tasks import Request, steps
 
@@ -43,9 +43,9 @@ class RequestRunner:
     with ClientDisconnected.
     """
 
-    def __init__(self, runtime: "Runtime", gate: Gate, readiness: Readiness, quotas: Quotas):
+    def __init__(self, runtime: "Runtime", places: Shares, readiness: Readiness, quotas: Quotas):
         self._runtime = runtime
-        self._gate = gate
+        self._places = places
         self._readiness = readiness
         self._quotas = quotas
 
@@ -55,7 +55,7 @@ class RequestRunner:
 
         The request's time runs from here, over all that is done for it.
         """
-        with self._gate.enter():
+        with self._places.hold(CALLER.get()):
             g.deadline = time.monotonic() + self._runtime.settings.request_timeout_s
             yield
 
@@ -94,7 +94,11 @@ class RequestRunner:
         cancel = CancelToken()
         with watching(request.environ, cancel.cancel):
             return self._runtime.children.run(
-                function, *arguments, field=field, timeout_s=self.left_s(), require=cancel.raise_if_cancelled
+                function,
+                *arguments,
+                field=field,
+                timeout_s=self.left_s(),
+                require=cancel.raise_if_cancelled,
             )
 
     def check(self, requests: Sequence[CheckRequest]) -> Outcomes[Checked]:
@@ -106,15 +110,13 @@ class RequestRunner:
     ) -> Generator[Event | None, None, Outcome[T]]:
         """Run one item for a reader who watches; see `models.driver.stream`."""
         self._readiness.require()
-        return stream(task, deadline=g.deadline, tick_s=tick_s, cancel=cancel, flow=g.caller.name)
+        return stream(task, deadline=g.deadline, tick_s=tick_s, cancel=cancel, flow=CALLER.get())
 
     def _run(self, tasks: Sequence[Steps[T]], given: CancelToken | None) -> Outcomes[T]:
         start = time.perf_counter()
         cancel = given or CancelToken()
         with nullcontext() if given else watching(request.environ, cancel.cancel):
-            outcomes = self._runtime.run_all(
-                tasks, timeout_s=self.left_s(), cancel=cancel, caller=g.caller.name
-            )
+            outcomes = self._runtime.run_all(tasks, timeout_s=self.left_s(), cancel=cancel)
         total_s = time.perf_counter() - start
         cancel.raise_if_cancelled()
         _raise_if_all([outcome.error for outcome in outcomes])

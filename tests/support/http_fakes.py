@@ -45,6 +45,7 @@ from service.http import server
 from service.http.server import Server
 from service.log import configure_log
 from service.settings import Settings
+from service.shares import CALLER
 from service.store.glossaries import Glossaries
 from service.store.keys import Keys
 from service.store.translation_memory import TranslationMemory
@@ -287,11 +288,10 @@ class FakeRuntime:
         timeout_s: float | None = None,
         wait: bool = False,
         cancel: CancelToken | None = None,
-        caller: str = "",
     ) -> list[Outcome[Any]]:
         self.timeouts_s.append(timeout_s)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return run_all(tasks, deadline=deadline, wait=wait, cancel=cancel, flow=caller)
+        return run_all(tasks, deadline=deadline, wait=wait, cancel=cancel, flow=CALLER.get())
 
     def close(self) -> None:
         if self.closed:

@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Protocol
 
 from models.errors import DeadlineExceeded, Overloaded
@@ -21,6 +24,8 @@ ADDRESS, KEY = "address-", "key-"
 CALLER: ContextVar[str] = ContextVar("caller", default="")
 """For whom this thread works, where that is not handed down; nobody's on the command line."""
 LOOK_EVERY_S = 0.25
+IPV6_PREFIX = 64
+"""The prefix that one household or machine has to itself: addresses in it are one caller."""
 
 PLACES_TIMES = 2
 """One caller alone has as many places as the setting says, so that all have twice as many."""
@@ -168,6 +173,20 @@ def table() -> str:
     return "\n".join(["| | in all | of one caller | beyond it |", "|---|---|---|---|", *rows])
 
 
+@lru_cache(maxsize=4096)
+def named(address: str) -> str:
+    """The caller at an address, or in the network that an IPv6 address is in; the name does not tell it."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:  # a local socket
+        whole = address
+    else:
+        if isinstance(parsed, IPv6Address):
+            parsed = parsed.ipv4_mapped or ip_network((parsed, IPV6_PREFIX), strict=False).network_address
+        whole = str(parsed)
+    return ADDRESS + blake2b(whole.encode(), digest_size=12).hexdigest()
+
+
 class Counts(Protocol):
     """How much of what each caller holds."""
 
@@ -225,7 +244,8 @@ class Shares:
     def __init__(self, scarce: Scarce, capacity: int, *, counts: Counts | None = None, least: int = 0):
         self.capacity = capacity
         self._scarce = scarce
-        self._counts = counts or LocalCounts()
+        self._local = LocalCounts()
+        self._counts = counts or self._local
         self._least = least
         self._waiting: OrderedDict[str, deque[Any]] = OrderedDict()
         """By caller, the one whose turn is longest ago first."""
@@ -253,6 +273,13 @@ class Shares:
             yield
         finally:
             self.give(caller, amount)
+
+    def crowd(self, caller: str) -> str | None:
+        """Hold one more. Beyond the capacity, return who is to give one up: the caller who holds most."""
+        with self._lock:
+            held = self._local.of
+            held[caller] += 1
+            return max(held, key=held.__getitem__) if held.total() > self.capacity else None
 
     # ------------------------------------------------------------------ turns
 
@@ -292,7 +319,7 @@ class Shares:
         The turn is that of the caller who holds least, and of those of the one whose last is longest ago.
         """
         with self._lock:
-            for caller in sorted(self._waiting, key=self._own):
+            for caller in sorted(self._waiting, key=self._local.of.__getitem__):
                 if self._took(caller, 1):
                     item = self._waiting[caller].popleft()
                     self._waiting.move_to_end(caller)
@@ -319,9 +346,6 @@ class Shares:
     def _took(self, caller: str, amount: int) -> bool:
         least = 0 if caller.startswith(ADDRESS) else self._least
         return self._counts.take(self._scarce.name, caller, amount, capacity=self.capacity, least=least)
-
-    def _own(self, caller: str) -> int:
-        return self._counts.of[caller] if isinstance(self._counts, LocalCounts) else 0
 
     def _tell(self) -> None:
         while (come := self.next()) is not None:

@@ -4,8 +4,6 @@ If anonymous use is off, every address but those listed here requires a key.
 """
 
 from collections.abc import Sequence
-from hashlib import blake2b
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, cast
 
 from flask import Flask, Request, g, request
@@ -15,7 +13,7 @@ from service.http.body import BodyLimits
 from service.http.forms import BoundedRequest
 from service.http.quotas import Caller
 from service.settings import Settings
-from service.shares import ADDRESS, CALLER, KEY, Shares
+from service.shares import CALLER, KEY, Shares, named
 from service.store.keys import Key, Keys
 
 if TYPE_CHECKING:
@@ -32,8 +30,6 @@ OPEN_VIEWS = frozenset(
     }
 )
 SCHEMES = frozenset({"bearer", "deepl-auth-key"})
-IPV6_PREFIX = 64
-"""The prefix that one household or machine has to itself: addresses in it are one caller."""
 
 
 class Auth:
@@ -103,16 +99,3 @@ def _header_key(request: Request) -> str | None:
     if scheme.lower() in SCHEMES and token.strip():
         return token.strip()
     return request.headers.get("X-API-Key", "").strip() or None
-
-
-def named(address: str) -> str:
-    """The caller at an address, or in the network that an IPv6 address is in; the name does not tell it."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:  # a local socket
-        whole = address
-    else:
-        if isinstance(parsed, IPv6Address):
-            parsed = parsed.ipv4_mapped or ip_network((parsed, IPV6_PREFIX), strict=False).network_address
-        whole = str(parsed)
-    return ADDRESS + blake2b(whole.encode(), digest_size=12).hexdigest()

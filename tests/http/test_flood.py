@@ -13,7 +13,8 @@ from server_process import ServerProcess
 from waitress.adjustments import Adjustments
 
 from service.http.responses import NOTES_CHARACTERS, file_response
-from service.http.server import CHUNK_HEAD_BYTES, PIPELINED, SPARE_THREADS, _Parser
+from service.http.server import CHUNK_HEAD_BYTES, PIPELINED, _Parser
+from service.shares import SPARE_THREADS
 from service.store.keys import Keys
 
 STALLED = b"POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -80,6 +81,8 @@ def post(path: str, body: bytes, *headers: str) -> bytes:
 
 
 DETECT = post("/v1/detect", b'{"text": "Good morning."}')
+HUGE = post("/v1/summarize", b'{"text": "%s"}' % (b"a" * 5_000_000), "Connection: close")
+"""Its answer has twice as much: more than the system holds for a client that does not read."""
 
 
 def probes_answer(server: ServerProcess) -> bool:
@@ -136,19 +139,71 @@ def test_who_sends_too_many_requests_ahead_is_cut_off(server: ServerProcess, hel
     assert probes_answer(server)
 
 
-def test_what_stands_still_is_closed_and_makes_room(tmp_path: Path, held: ExitStack) -> None:
-    server = ServerProcess(tmp_path, IDLE_S=2.0, CONNECTIONS=20)
-    try:
-        assert probes_answer(server)
-        silent = opened(server, held, b"GET /", 8) + opened(server, held, LARGE * 2, 22)
-        with pytest.raises(TimeoutError), socket.create_connection(("127.0.0.1", server.port), 0.5) as client:
-            client.sendall(DETECT)
-            client.recv(1)  # no more connections are taken
-        assert silent[0].recv(1) == b""
-        assert probes_answer(server)
-        assert server.process.poll() is None
-    finally:
-        server.kill()
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    server = ServerProcess(
+        tmp_path_factory.mktemp("strict"),
+        IDLE_S=2.0,
+        CONNECTIONS=20,
+        LEAST_BYTES_PER_S=2_000_000,
+        ANSWER_BYTES=40 << 20,
+        max_request_characters=5_000_000,
+        max_queued_requests=20,
+    )
+    assert probes_answer(server)
+    yield server
+    server.kill()
+
+
+def test_what_stands_still_is_closed(strict: ServerProcess, held: ExitStack) -> None:
+    reading, *silent = opened(strict, held, HUGE, 1) + opened(strict, held, b"GET /", 4)
+    for client in silent:
+        assert to_the_end(client) == b""
+    time.sleep(2.0)  # the other may have begun to move later
+    assert len(to_the_end(reading)) < 10_000_000
+
+
+def test_one_address_does_not_hold_all_connections(strict: ServerProcess, held: ExitStack) -> None:
+    """Of twenty it may have all, until somebody else wants one: then it loses the one longest at rest."""
+    silent = opened(strict, held, b"GET /", 19)
+    lone = held.enter_context(socket.create_connection(("127.0.0.1", strict.port), 20, ("127.0.0.2", 0)))
+    lone.sendall(b"GET /v1/mod")
+    silent += opened(strict, held, b"GET /", 30)
+    assert asked(strict, DETECT).startswith(b"HTTP/1.1 200")
+    lone.sendall(b"els HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert lone.recv(4096).startswith(b"HTTP/1.1 200"), "who has but one loses it to nobody"
+    assert to_the_end(silent[0]) == b""
+
+
+@pytest.mark.parametrize("raw", [b"GET /", STALLED + b"Content-Length: 1000\r\n\r\n"])
+def test_who_sends_byte_by_byte_is_cut_off(strict: ServerProcess, held: ExitStack, raw: bytes) -> None:
+    (client,) = opened(strict, held, raw, 1)
+    with pytest.raises(OSError):
+        for _ in range(100):
+            client.sendall(b" ")
+            time.sleep(0.1)
+
+
+def test_who_reads_piece_by_piece_is_cut_off(strict: ServerProcess, held: ExitStack) -> None:
+    (client,) = opened(strict, held, HUGE, 1)
+    got = 0
+    with suppress(ConnectionResetError):
+        while piece := client.recv(5000):
+            got += len(piece)
+            time.sleep(0.1)
+    assert got < 10_000_000
+
+
+def test_one_address_does_not_fill_the_disk_with_answers(strict: ServerProcess, held: ExitStack) -> None:
+    opened(strict, held, HUGE, 6)
+    end = time.monotonic() + 20
+    while "an answer is broken off" not in strict.log:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert asked(strict, DETECT).startswith(b"HTTP/1.1 200")
+    with socket.create_connection(("127.0.0.1", strict.port), 20, ("127.0.0.2", 0)) as other:
+        other.sendall(HUGE)
+        assert len(to_the_end(other)) > 10_000_000
 
 
 def test_who_waits_for_leave_to_send_gets_it(server: ServerProcess) -> None:

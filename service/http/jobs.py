@@ -93,10 +93,8 @@ def answer(store: JobStore, job: Job, query: ResultQuery, retention_s: float) ->
         return Response(job.problem, status=status, mimetype=PROBLEM)
     if job.status != "done":
         raise JobNotDone(f"the job is {job.status}")
-    if job.form == "texts":
-        return Response(_results(store, job), mimetype=JSON)
-    (result,) = store.results(job)
-    return file_response(result.data, result.media_type, result.filename, result.notes)
+    result = store.open(job)
+    return file_response(result, result.media_type, result.filename, result.notes)
 
 
 def _results(store: JobStore, job: Job) -> Iterator[bytes]:

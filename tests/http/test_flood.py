@@ -69,9 +69,22 @@ def to_the_end(client: socket.socket) -> bytes:
     return answer
 
 
+def worker_of(server: ServerProcess) -> str:
+    (worker,) = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    return worker
+
+
+def temporary_bytes(server: ServerProcess) -> Iterator[int]:
+    """The sizes of the files without a name that the worker has open."""
+    for each in Path(f"/proc/{worker_of(server)}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if "(deleted)" in str(each.readlink()):
+                yield each.stat().st_size
+
+
 def memory_mb(server: ServerProcess) -> float:
     """What the worker takes."""
-    (worker,) = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    worker = worker_of(server)
     return int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{worker}/status").read_text())[0]) / 1024
 
 
@@ -131,6 +144,29 @@ def test_who_stalls_in_reading_holds_no_thread_and_one_answer(server: ServerProc
     first, second = (answer.split(b"HTTP/1.1 200 OK")[n].partition(b"\r\n\r\n")[2] for n in (1, 2))
     assert first == second
     assert len(first) > 1_000_000
+
+
+def test_a_job_s_result_is_kept_for_no_reader(server: ServerProcess, held: ExitStack) -> None:
+    """Each reads it from the database as it goes: neither memory nor a file has a copy for each of them."""
+    job = json.dumps({"task": "summarize", "text": "a" * 4_000_000}).encode()
+    _, made = server.request("POST", "/v1/jobs", job)
+    path = f"/v1/jobs/{json.loads(made)['id']}"
+    end = time.monotonic() + 30
+    while b'"status":"done"' not in server.request("GET", path)[1]:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    before = memory_mb(server)
+    raw = f"GET {path}/result HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+    reading = opened(server, held, raw, 12)
+    assert all(client.recv(10).startswith(b"HTTP") for client in reading)
+    assert probes_answer(server)
+    assert memory_mb(server) < before + 60, "their answers have 100 MB"
+    assert sum(temporary_bytes(server)) < 1 << 20
+    answer = to_the_end(reading[0]).partition(b"\r\n\r\n")[2]
+    assert json.loads(answer)["summary"] == "a" * 4_000_000
+    server.request("DELETE", path)
+    assert len(to_the_end(reading[1])) < 8_000_000
+    assert "Traceback" not in server.log
 
 
 def test_who_sends_too_many_requests_ahead_is_cut_off(server: ServerProcess, held: ExitStack) -> None:

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 from models.catalog import ModelEntry, Task
 from models.codec import Codec, Purpose, with_facts
-from models.engine.flows import FlowQueue, add_to
+from models.engine.flows import MOST_WAITING, FlowQueue, add_to
 from models.engine.protocol import LATE, Decoding, EngineStats, Generation, Output, settle
 from models.errors import (
     DeadlineExceeded,
@@ -47,9 +47,6 @@ log = logging.getLogger(__name__)
 
 CHARACTERS_PER_TOKEN = 2
 """On the safe side: English has about four, Russian three, Chinese one to two."""
-
-MAX_QUEUE = 4096
-"""Generations of a flow that may wait; a submission is taken whole as long as fewer than that do."""
 
 CONNECT_S = 10.0
 SILENCE_S = 300.0
@@ -273,12 +270,12 @@ class ServerEngine:
         """See `Engine.submit`."""
         flow = generations[0].flow if generations else ""
         with self._changed:
-            while wait and self._open[flow] >= MAX_QUEUE and not self._closing:
+            while wait and self._open[flow] >= MOST_WAITING and not self._closing:
                 self._changed.wait()
             if self._closing:
                 raise EngineFailed("the engine is closed")
-            if self._open[flow] >= MAX_QUEUE:
-                raise Overloaded(f"the queue is full ({MAX_QUEUE} generations wait)")
+            if self._open[flow] >= MOST_WAITING:
+                raise Overloaded(f"the queue is full ({MOST_WAITING} generations wait)")
             add_to(self._open, flow, len(generations))
             self._requests += len(generations)
         futures: list[Future[Output]] = [Future() for _ in generations]

@@ -30,7 +30,7 @@ from service.limits import job_limits
 from service.long_texts import in_parts
 from service.options import DocumentForm
 from service.outbound import Resolve, resolve
-from service.shares import CALLER
+from service.shares import CALLER, JOB_WORKERS
 from service.store.database import private
 from service.store.jobs import Job, JobCancelled, JobStore, NewJob
 from service.store.results import OutputKeys, StoredResult
@@ -49,8 +49,6 @@ SHARED_IDLE_S = 0.5
 """... or another worker of this one, which takes as many."""
 EXPIRE_EVERY_S = 60.0
 CLOSING_S = 8.0
-JOB_WORKERS = 2
-"""Jobs that are worked on at the same time."""
 BATCH_SIZE = 8
 """Sentences or windows that a job asks for at a time: more is faster, and others wait longer."""
 TURN_S = 30.0

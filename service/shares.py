@@ -17,6 +17,7 @@ from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Protocol
 
+from models.engine.flows import MOST_WAITING
 from models.errors import DeadlineExceeded, Overloaded
 
 ADDRESS, KEY = "address-", "key-"
@@ -35,15 +36,18 @@ CONNECTIONS = 1000
 """Of a worker; fewer where it may open few files, of which a connection takes up to three."""
 ANSWER_BYTES = 1 << 30
 """Of answers that wait in temporary files until their clients take them."""
-ENGINE_QUEUE = 4096
 READERS_FOR_EACH_CORE = 2
 READER_CPU_S = 60
 """For each document or page, over all of its threads."""
 LOOKUPS = 8
 """Callbacks whose hosts are looked up: a slow name server keeps so many threads."""
-JOBS, JOBS_OF_A_CALLER = 1000, 100
-JOBS_AT_A_TIME = 2
-JOB_BYTES = 1 << 30
+MAX_QUEUED_JOBS = 1000
+"""Jobs in work or waiting; more are refused, except from a key that has none among them."""
+MAX_QUEUED_JOBS_PER_CALLER = 100
+JOB_WORKERS = 2
+"""Jobs that are worked on at the same time."""
+MAX_JOB_BYTES = 1 << 30
+"""What the jobs of a key, or of an address without one, may keep."""
 GLOSSARY_BYTES = 64 << 20
 MEMORY_BYTES = 64 << 20
 SUGGESTION_BYTES, SUGGESTION_BYTES_OF_A_CALLER = 32 << 20, 1 << 20
@@ -105,7 +109,7 @@ ENGINE = Scarce(
     "engine",
     "sentences and windows that wait for an engine",
     "no limit",
-    f"{ENGINE_QUEUE:,}, and those of the last request",
+    f"{MOST_WAITING:,}, and those of the last request",
     "429; a batch takes from the callers in turn",
 )
 READER = Scarce(
@@ -125,11 +129,17 @@ SCARCE = (
     ENGINE,
     READER,
     LOOKUP,
-    Scarce("jobs", "jobs waiting", f"{JOBS:,}", f"{JOBS_OF_A_CALLER}; a key always one", "429"),
+    Scarce(
+        "jobs",
+        "jobs waiting",
+        f"{MAX_QUEUED_JOBS:,}",
+        f"{MAX_QUEUED_JOBS_PER_CALLER}; a key always one",
+        "429",
+    ),
     Scarce(
         "running",
         "jobs in work",
-        f"{JOBS_AT_A_TIME}",
+        f"{JOB_WORKERS}",
         "all while nobody else has one waiting",
         "they wait, callers in turn",
     ),
@@ -137,7 +147,7 @@ SCARCE = (
         "kept",
         "bytes that jobs keep",
         f"of all without a key {ANONYMOUS_SHARES} shares",
-        f"{JOB_BYTES >> 30} GiB",
+        f"{MAX_JOB_BYTES >> 30} GiB",
         "429",
     ),
     Scarce(
@@ -185,6 +195,18 @@ def named(address: str) -> str:
             parsed = parsed.ipv4_mapped or ip_network((parsed, IPV6_PREFIX), strict=False).network_address
         whole = str(parsed)
     return ADDRESS + blake2b(whole.encode(), digest_size=12).hexdigest()
+
+
+def stored_shares(caller: str, owner: str | None) -> list[tuple[str, str, str | None, int]]:
+    """Return whose rows in a table of `caller` and `owner` count together with the caller's, and how far.
+
+    A share has its name in words, an SQL condition and its value, and the number of callers' limits that it
+    holds: the caller has one limit, and all callers without a key have a few between them.
+    """
+    own: list[tuple[str, str, str | None, int]] = [("this caller", "caller = ?", caller, 1)]
+    if owner is None:
+        own.append(("all callers without a key", "owner IS ?", None, ANONYMOUS_SHARES))
+    return own
 
 
 class Counts(Protocol):

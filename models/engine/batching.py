@@ -20,7 +20,7 @@ from itertools import islice
 from math import ceil, sqrt
 from typing import Protocol
 
-from models.engine.flows import FlowQueue
+from models.engine.flows import MOST_WAITING, FlowQueue
 from models.engine.futures import OutputFuture
 from models.engine.protocol import LATE, BatchRecord, Decoding, EngineStats, Generation, Output
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed, InvalidInput, Overloaded
@@ -116,7 +116,7 @@ class BatchingEngine:
         backend: Backend,
         *,
         max_batch_size: int = 64,
-        max_queue: int = 4096,
+        max_queue: int = MOST_WAITING,
         on_batch: Callable[[BatchRecord], None] | None = None,
     ):
         self._backend = backend

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
+MOST_WAITING = 4096
+"""Of one flow, at one engine; a submission is taken whole as long as fewer than that wait."""
+
 
 class OfFlow(Protocol):
     """Whatever waits."""

@@ -33,15 +33,13 @@ from operator import attrgetter
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from models.engine.flows import add_to
+from models.engine.flows import MOST_WAITING, add_to
 from models.engine.futures import OutputFuture
 from models.engine.protocol import BatchRecord, Decoding, Engine, EngineStats, Generation, Output
 from models.errors import DragomanError, EngineFailed, EngineGone, Overloaded
 
 log = logging.getLogger(__name__)
 
-MAX_UNANSWERED = 4096
-"""An engine takes no submission of a flow while so many of its generations are unanswered."""
 STATS_WITHIN_S = 0.5
 LOAD_AGAIN_AFTER_S, CONNECT_AGAIN_AFTER_S = 5.0, 0.1
 GONE = "the model process ended and is restarting; try again in a few seconds"
@@ -390,13 +388,13 @@ class RemoteEngine:
         submission = from_generations(self._name, [each.number for each in sent], generations)
         flow = submission.flow
         with client._changed:
-            while wait and self._unanswered[flow] >= MAX_UNANSWERED and not self._closing:
+            while wait and self._unanswered[flow] >= MOST_WAITING and not self._closing:
                 client._changed.wait()
             if self._closing:
                 raise EngineFailed("the engine is closed")
             if not self._ready:
                 raise self._error or EngineGone(GONE)
-            if self._unanswered[flow] >= MAX_UNANSWERED:
+            if self._unanswered[flow] >= MOST_WAITING:
                 raise Overloaded(f"the queue is full ({self._unanswered[flow]} generations wait)")
             client._sent.update((each.number, each) for each in sent)
             add_to(self._unanswered, flow, len(sent))

@@ -20,20 +20,14 @@ from typing import Any, Literal
 from models.engine.protocol import Output
 from models.errors import DragomanError, Overloaded
 from service.errors import StoreUnavailable, UnknownJob
-from service.limits import shares
 from service.settings import Settings
+from service.shares import MAX_JOB_BYTES, MAX_QUEUED_JOBS, MAX_QUEUED_JOBS_PER_CALLER, stored_shares
 from service.store.database import Database, rows_in
 from service.store.results import JSON, StoredResult, TaskName, packed, unpacked
 
 Form = Literal["text", "html", "texts", "document"]
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 CallbackStatus = Literal["pending", "delivered", "failed"]
-
-MAX_QUEUED_JOBS = 1000
-"""Jobs in work or waiting; more are refused, except from a key that has none among them."""
-MAX_QUEUED_JOBS_PER_CALLER = 100
-MAX_JOB_BYTES = 1 << 30
-"""What the jobs of a key, or of an address without one, may keep."""
 
 PIECE_BYTES = 1 << 18
 """Of a result, read in one transaction."""
@@ -321,7 +315,7 @@ class JobStore:
             )
         if everybody_s >= MAX_QUEUED_JOBS and (own or new.owner is None):
             raise Overloaded(f"the queue is full: {everybody_s} jobs are waiting", retry_after_s=30.0)
-        for whose, which, value, share in shares(new.caller, new.owner):
+        for whose, which, value, share in stored_shares(new.caller, new.owner):
             query = f"SELECT coalesce(sum(bytes), 0) FROM job WHERE {which}"  # noqa: S608 - of constants
             (kept,) = db.execute(query, (value,)).fetchone()
             if kept + size > share * MAX_JOB_BYTES:

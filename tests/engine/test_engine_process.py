@@ -23,10 +23,11 @@ from hypothesis import strategies as st
 
 from models.engine import process as engine_process
 from models.engine.batching import BatchingEngine
+from models.engine.flows import MOST_WAITING
 from models.engine.futures import OutputFuture
 from models.engine.native import NativeEngine
 from models.engine.native.limits import Limits
-from models.engine.process import MAX_UNANSWERED, EngineClient, EngineServer, from_generations, to_generations
+from models.engine.process import EngineClient, EngineServer, from_generations, to_generations
 from models.engine.protocol import BatchRecord, Decoding, Engine, Generation, Output, settle
 from models.errors import DeadlineExceeded, EngineFailed, ModelUnavailable, Overloaded
 from service import engine_supervisor
@@ -167,7 +168,7 @@ def test_cancelled_work_leaves_the_other_process_too(tmp_path: Path) -> None:
 
 def test_a_full_engine_says_so_or_has_the_caller_wait(shared: EngineClient) -> None:
     engine = shared.load("reversing", Entry())
-    first = engine.submit([_generation(*range(8)) for _ in range(MAX_UNANSWERED)])
+    first = engine.submit([_generation(*range(8)) for _ in range(MOST_WAITING)])
     with pytest.raises(Overloaded):
         engine.submit([_generation(1)])
     assert engine.submit([_generation(1, 2)], wait=True)[0].result(60) == Output((2, 1))

@@ -217,12 +217,12 @@ def test_receivers_that_say_nothing_delay_nobody_else(
     client, _ = open_with(resolve=lambda host, port: ["127.0.0.1"])
     for i in range(20):
         put(client, task="summarize", text="One.", callback=f"http://host-{i}.example:{silent.port}/")
-    until(lambda: len(silent.connections) == callbacks.OF_A_CALLER)
+    until(lambda: len(silent.connections) == callbacks.CALLBACKS_OF_A_CALLER)
     url = f"http://hooks.example:{receiver.port}/"
     body = {"task": "summarize", "text": "One.", "callback": url}
     sent = client.post("/v1/jobs", json=body, environ_base={"REMOTE_ADDR": "192.0.2.9"})
     assert delivered(client, sent.headers["Location"])["tries"] == 1
-    assert len(silent.connections) == callbacks.OF_A_CALLER, "one caller's take no more than that"
+    assert len(silent.connections) == callbacks.CALLBACKS_OF_A_CALLER, "one caller's take no more than that"
     silent.close()
 
 

@@ -100,7 +100,7 @@ def _suggest(kept: Suggestions, caller: str, text: str = "x" * 100) -> None:
 
 
 def test_one_caller_does_not_fill_the_suggestions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suggestions, "CALLER_BYTES", 1000)
+    monkeypatch.setattr(suggestions, "SUGGESTION_BYTES_OF_A_CALLER", 1000)
     file = tmp_path / "suggestions.jsonl"
     kept = Suggestions(file)
     with pytest.raises(InvalidInput, match="this caller already has"):
@@ -119,7 +119,7 @@ def test_one_caller_does_not_fill_the_suggestions(tmp_path: Path, monkeypatch: p
 def test_full_suggestions_are_refused_and_the_log_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(suggestions, "MAX_BYTES", 1000)
+    monkeypatch.setattr(suggestions, "SUGGESTION_BYTES", 1000)
     kept = Suggestions(tmp_path / "suggestions.jsonl")
     caplog.set_level(logging.ERROR)
     with pytest.raises(InvalidInput, match="suggestions are full"):

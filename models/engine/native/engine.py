@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.engine.flows import MOST_WAITING
 from models.engine.futures import OutputFuture
 from models.engine.native.limits import MAX_STOP_TOKENS, Limits, RequestChecks
 from models.engine.native.model import end_token_ids
@@ -50,7 +51,7 @@ class NativeEngine:
         *,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
-        max_queued: int = 4096,
+        max_queued: int = MOST_WAITING,
     ):
         self._device = torch.device(device)
         self._dtype = dtype

@@ -80,16 +80,16 @@ class SharedState:
             return db.execute(statement, values).fetchall()
 
     def take(self, what: str, caller: str, amount: int, *, capacity: int, least: int) -> bool:
-        """See `service.shares.Counts.take`."""
+        """See `service.shares.ShareCounts.take`."""
         own = {"what": what, "caller": caller, "pid": os.getpid(), "amount": amount}
         return bool(self.change(_TAKE, **own, capacity=capacity, least=least))
 
     def give(self, what: str, caller: str, amount: int) -> None:
-        """See `service.shares.Counts.give`."""
+        """See `service.shares.ShareCounts.give`."""
         self.change(_GIVE, what=what, caller=caller, pid=os.getpid(), amount=amount)
 
     def held(self, what: str) -> int:
-        """See `service.shares.Counts.held`."""
+        """See `service.shares.ShareCounts.held`."""
         return int(self.rows(_HELD, what=what)[0][0])
 
     def ended(self, pid: int) -> None:

@@ -209,7 +209,7 @@ def stored_shares(caller: str, owner: str | None) -> list[tuple[str, str, str | 
     return own
 
 
-class Counts(Protocol):
+class ShareCounts(Protocol):
     """How much of what each caller holds."""
 
     def take(self, what: str, caller: str, amount: int, *, capacity: int, least: int) -> bool:
@@ -226,7 +226,7 @@ class Counts(Protocol):
 
 
 class LocalCounts:
-    """Counts of this process alone, of one thing. Threads may share it."""
+    """ShareCounts of this process alone, of one thing. Threads may share it."""
 
     def __init__(self) -> None:
         self.of: Counter[str] = Counter()
@@ -234,7 +234,7 @@ class LocalCounts:
         self._lock = threading.Lock()
 
     def take(self, what: str, caller: str, amount: int, *, capacity: int, least: int) -> bool:
-        """See `Counts.take`."""
+        """See `ShareCounts.take`."""
         with self._lock:
             own = self.of[caller]
             fits = amount + self.of.total() + own <= capacity or (not own and amount <= least)
@@ -242,12 +242,12 @@ class LocalCounts:
             return fits
 
     def give(self, what: str, caller: str, amount: int) -> None:
-        """See `Counts.give`."""
+        """See `ShareCounts.give`."""
         with self._lock:
             self._add(caller, -amount)
 
     def held(self, what: str) -> int:
-        """See `Counts.held`."""
+        """See `ShareCounts.held`."""
         return self.of.total()
 
     def _add(self, caller: str, amount: int) -> None:
@@ -263,7 +263,7 @@ class Shares:
     all workers, or of this process; those who wait are of this process in either case.
     """
 
-    def __init__(self, scarce: Scarce, capacity: int, *, counts: Counts | None = None, least: int = 0):
+    def __init__(self, scarce: Scarce, capacity: int, *, counts: ShareCounts | None = None, least: int = 0):
         self.capacity = capacity
         self._scarce = scarce
         self._local = LocalCounts()

@@ -226,7 +226,7 @@ class ShareCounts(Protocol):
 
 
 class LocalCounts:
-    """ShareCounts of this process alone, of one thing. Threads may share it."""
+    """Counts of this process alone, of one thing. Threads may share it."""
 
     def __init__(self) -> None:
         self.of: Counter[str] = Counter()

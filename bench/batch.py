@@ -24,8 +24,9 @@ from models.driver import Driver, PendingGeneration
 from models.engine.protocol import Output
 from models.translate.translator import TranslationRequest
 from service.batch import preflight
+from service.batch.options import BatchOptions
 from service.batch.record import Content
-from service.batch.run import BatchRun, Paths, RunOptions
+from service.batch.run import BatchRun
 from service.batch.task import BatchWork
 from service.runtime import Runtime
 from service.settings import Settings
@@ -89,16 +90,12 @@ def whole(runtime: Runtime, texts: list[str], options: TranslationRequest, given
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "in.jsonl"
         source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-        paths = Paths(
-            str(source),
-            f"{folder}/out.jsonl",
-            cache=Path(folder) / "cache",
-            summary=Path(folder) / "summary.json",
-        )
+        summary = Path(folder) / "summary.json"
+        files = BatchOptions(infile=str(source), out=f"{folder}/out.jsonl", summary=str(summary))
         task = BatchWork(runtime, options, given)
         told = {"dragoman": "bench", "task": "translate", "parameters": {}, "models": {model: ""}}
-        BatchRun(paths, RunOptions(), task, told).run()
-        return json.loads(paths.summary.read_text())
+        BatchRun(files, task, told).run()
+        return json.loads(summary.read_text())
 
 
 def main() -> None:

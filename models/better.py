@@ -11,20 +11,17 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from models import cpu, hub
 from models.catalog import CONVERSION_BYTES, INT8_BYTES, Catalog, ModelEntry
-from models.errors import DragomanError, ModelUnavailable
+from models.errors import DragomanError, ModelLoading, ModelUnavailable
 from models.hub import RepositoryNotFound
 from models.pool import ModelPool
 from models.store import Store
 
 log = logging.getLogger(__name__)
 
-ASK_S = 3.0
-"""Seconds in which a hub has to answer; it is asked once, in the background."""
 MOST_PAIRS = 12
 """Models of one pair each that are fetched; further pairs are the many-to-many model's. So whoever asks for
 all pairs does not fill the disk."""
@@ -41,12 +38,14 @@ MOST_PENDING, MOST_BETTER = 16, 1000
 
 @dataclass(frozen=True, slots=True)
 class Betters:
-    """The models that may be taken, the best first. A pattern stands for one model a language pair."""
+    """The models that may be taken, the best first. A pattern stands for one model a language pair.
+
+    `may` tells whether the operator lets one be fetched and used.
+    """
 
     summarizers: tuple[ModelEntry, ...] = ()
     translators: tuple[ModelEntry, ...] = ()
     may: Callable[[ModelEntry], bool] = lambda _: True
-    """Tells whether the operator lets one be fetched and used."""
 
     @classmethod
     def of(
@@ -65,10 +64,6 @@ class Betters:
     def __bool__(self) -> bool:
         return bool(self.summarizers or self.translators)
 
-    def summarizing(self, language: str) -> tuple[ModelEntry, ...]:
-        """Return those that summarize texts in a language."""
-        return tuple(each for each in self.summarizers if language in each.languages)
-
     def translating(self, source: str | None, target: str) -> tuple[ModelEntry, ...]:
         """Return those for a language pair; with `source` None those that do not depend on it."""
         found = []
@@ -79,10 +74,6 @@ class Betters:
             elif target in each.languages and (source is None or _reads(each, source)):
                 found.append(each)
         return tuple(filter(self.may, found))
-
-    def reading(self, language: str) -> tuple[ModelEntry, ...]:
-        """Return the translators between many languages that read this one."""
-        return tuple(each for each in self.many() if _reads(each, language))
 
     def many(self) -> tuple[ModelEntry, ...]:
         """Return the translators between many languages."""
@@ -119,22 +110,16 @@ def found(
     return None
 
 
-def require_room(
-    entry: ModelEntry,
-    store: Store,
-    *,
-    memory_left: Callable[[], int | None],
-    disk_left: Callable[[], int],
-) -> None:
+def require_room(entry: ModelEntry, store: Store) -> None:
     """Raise ModelUnavailable unless there is room on the disk to fetch and convert a model, and in memory."""
     numbers = entry.parameters_m * 1_000_000
     made = 0 if store.is_converted(entry) else INT8_BYTES * numbers
     fetched = 0 if store.state(entry) == "ready" else entry.download_mb * 1_000_000
     disk = int(made + fetched)
-    if disk and disk + SPARE_DISK > (left := disk_left()):
+    if disk and disk + SPARE_DISK > (left := free_disk(store.cache)):
         raise ModelUnavailable(_no_room(entry, disk, "the cache's disk", left, SPARE_DISK))
     memory = int((INT8_BYTES + (CONVERSION_BYTES if made else 0)) * numbers)
-    free = memory_left()
+    free = free_memory()
     if free is not None and memory + SPARE_MEMORY > free:
         raise ModelUnavailable(_no_room(entry, memory, "memory", free, SPARE_MEMORY))
 
@@ -165,21 +150,27 @@ def pause_s(tries: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a request is told. Without an `entry` the set's own model does it."""
+    """The model for a request that names none. Without an `entry` it is the set's own.
+
+    `note` says how far a better model is; it is empty if none is on its way. Where the set's own model cannot
+    do the request, the client is to come again after `retry_after_s` seconds.
+    """
 
     entry: ModelEntry | None = None
     note: str = ""
-    """How far a better model is, in words; empty if none is on its way."""
     retry_after_s: float = RETRY_AFTER_S
 
 
 @dataclass(slots=True)
 class _BetterModel:
-    """A better model that requests would take."""
+    """A better model that requests would take: one of `candidates`, the best first.
+
+    `entry` is the one that is being fetched and loaded (`is_pending`), or that requests take (`is_taken`).
+    After a `failure` it is tried again at `due`, in seconds of the monotonic clock.
+    """
 
     candidates: tuple[ModelEntry, ...]
     entry: ModelEntry | None = None
-    """The one of them that is being had, or was loaded."""
     is_taken: bool = False
     is_pending: bool = False
     due: float = 0.0
@@ -191,10 +182,11 @@ class _BetterModel:
 
 
 class BetterModels:
-    """Chooses a better model for each request that names none. Any thread may ask.
+    """Chooses a better model for each request that names none; any thread may ask, and none waits.
 
-    `store` may fetch them, and `pool` loads them. If not `in_background`, nothing is fetched, and a request
-    waits for what it takes to be loaded. `changed` is notified whenever anything is known anew.
+    `store` may fetch them, and `pool` loads them, in a thread of its own: what fails there is logged, told
+    with the next requests, and tried again after a pause. If not `in_background`, nothing is fetched, and a
+    request waits for what it takes to be loaded. `changed` is notified whenever anything is known anew.
     """
 
     def __init__(
@@ -204,23 +196,15 @@ class BetterModels:
         store: Store,
         *,
         in_background: bool,
-        memory_left: Callable[[], int | None] = free_memory,
-        disk_left: Callable[[], int] | None = None,
-        pause_s: Callable[[int], float] = pause_s,
-        ask_s: float = ASK_S,
     ):
         self.betters = betters
-        self.hub: str | None = None
-        """The address of the hub, once it has answered."""
+        self.has_hub = False
+        """True once the hub has answered."""
         self.is_asked = store.offline
         self.changed = threading.Condition()
         self._pool = pool
         self._store = store
         self._in_background = in_background
-        self._memory_left = memory_left
-        self._disk_left = disk_left or partial(free_disk, store.cache)
-        self._pause_s = pause_s
-        self._ask_s = ask_s
         self._is_closed = False
         self._better: dict[tuple[str, ...], _BetterModel] = {}
         self._thread: threading.Thread | None = None
@@ -235,7 +219,7 @@ class BetterModels:
 
     def summarizer(self, language: str) -> Choice:
         """Return what summarizes this language better."""
-        return self._choice(self.betters.summarizing(language))
+        return self._choice(tuple(each for each in self.betters.summarizers if language in each.languages))
 
     def here(self, candidates: Sequence[ModelEntry]) -> ModelEntry | None:
         """Return the first of these that the cache has; it is the same whenever it is asked."""
@@ -246,10 +230,11 @@ class BetterModels:
 
         One that is yet to be fetched does not count: a guess at a short text's language would have it wait.
         """
+        able = [each for each in self.betters.many() if _reads(each, language)]
         if not self._in_background:
-            return self.here(self.betters.reading(language)) is not None
+            return self.here(able) is not None
         loaded = self._pool.loaded()
-        return any(each.name in loaded for each in self.betters.reading(language))
+        return any(each.name in loaded for each in able)
 
     def reach(self) -> list[ModelEntry]:
         """Return the translators between many languages that could be had."""
@@ -262,6 +247,21 @@ class BetterModels:
                 # A daemon, so that a service stopped while a model is fetched does not wait for it.
                 self._thread = threading.Thread(target=self._run, name="better models", daemon=True)
                 self._thread.start()
+
+    def give_up(self, entry: ModelEntry, error: ModelUnavailable) -> bool:
+        """Return whether this is a better model; one that could not be loaded again is not taken for a while.
+
+        Then it is tried again in the background. Not so one that is on its way as the deadline comes.
+        """
+        if isinstance(error, ModelLoading):
+            return False
+        with self.changed:
+            known = [each for each in self._better.values() if each.entry and each.entry.name == entry.name]
+            for each in known:
+                if each.is_taken:
+                    each.is_taken = False
+                    self._put_off(each, error)
+        return bool(known)
 
     def close(self) -> None:
         """Begin nothing any more."""
@@ -280,7 +280,7 @@ class BetterModels:
     def _can_be_had(self, entry: ModelEntry) -> bool:
         if not self._in_background:
             return self._is_here(entry)
-        return self.hub is not None or not self.is_asked or self._store.state(entry) == "ready"
+        return self.has_hub or not self.is_asked or self._store.state(entry) == "ready"
 
     def _choice(self, candidates: tuple[ModelEntry, ...]) -> Choice:
         if not candidates:
@@ -297,9 +297,8 @@ class BetterModels:
                 tuple(each.name for each in candidates), _BetterModel(candidates)
             )
         loaded = self._pool.loaded()
-        if (
-            better.is_taken and better.entry is not None
-        ):  # unloaded for others, it is loaded again as any model
+        if better.is_taken and better.entry is not None:
+            # unloaded for others, it is loaded again as any model
             if better.entry.name in loaded or self._store.state(better.entry) == "ready":
                 return Choice(better.entry)
             better.is_taken = False
@@ -326,9 +325,9 @@ class BetterModels:
         if coming is not None:
             note = f"downloading a better model: {coming.name} ({stages[coming.name]})"
         elif failure:
-            told = f"a better model could not be fetched and will be retried: {failure}"
+            told = f"a better model could not be loaded and will be retried: {failure}"
             return Choice(usable, told, max(1.0, due - now))
-        elif not is_pending or (entry is None and self.is_asked and self.hub is None):
+        elif not is_pending or (entry is None and self.is_asked and not self.has_hub):
             return Choice(usable)
         elif entry is not None:
             note = f"downloading a better model: {entry.name}"
@@ -342,11 +341,10 @@ class BetterModels:
 
     def _run(self) -> None:
         if not self._store.offline:
-            self.hub = hub.answers(self._ask_s)
-            told = (
-                f"{self.hub} answers" if self.hub else "no model hub answers; using the models in the cache"
-            )
-            log.info("better models: %s", told)
+            silence = hub.silence()
+            self.has_hub = silence is None
+            if silence is not None:
+                log.info("no model hub answers (%s); using the models in the cache", silence)
         with self.changed:
             self.is_asked = True
             self.changed.notify_all()
@@ -371,7 +369,7 @@ class BetterModels:
     def _have(self, better: _BetterModel) -> None:
         """Fetch and load the best candidate of a better model; what fails is due again later."""
         try:
-            entry = found(self.betters, better.candidates, self._store, ask=self.hub is not None)
+            entry = found(self.betters, better.candidates, self._store, ask=self.has_hub)
             with self.changed:
                 better.entry = entry
             if entry is not None:
@@ -390,7 +388,7 @@ class BetterModels:
     def _load(self, entry: ModelEntry) -> None:
         if entry.name in self._pool.loaded():
             return
-        require_room(entry, self._store, memory_left=self._memory_left, disk_left=self._disk_left)
+        require_room(entry, self._store)
         is_here = self._store.state(entry) == "ready"
         if not is_here:
             log.info("%s: fetched in the background, about %d MB", entry.name, entry.download_mb)
@@ -403,7 +401,7 @@ class BetterModels:
     def _put_off(self, better: _BetterModel, error: Exception) -> None:
         with self.changed:
             better.tries += 1
-            pause = self._pause_s(better.tries)
+            pause = pause_s(better.tries)
             better.due = time.monotonic() + pause
             if isinstance(error, DragomanError):
                 better.failure = error.message

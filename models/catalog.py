@@ -9,7 +9,6 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeInt,
@@ -36,14 +36,37 @@ from models.errors import InvalidInput, UnknownModel
 from models.families import FAMILIES, Kind, Weights
 from models.languages import Languages
 
+DEFAULT = "auto"
+"""The set that is taken where none is named."""
+SPARE_BYTES = 1_000_000_000
+"""Memory of the process itself, with its libraries."""
+INT8_BYTES = 1.2
+"""A parameter's bytes in CTranslate2's int8, with scales and buffers."""
+CONVERSION_BYTES = 2.0
+"""A parameter's bytes while a model is converted to int8, beside its file's pages, which can be read again. A
+model with the sizes of BART large (406 million parameters) took 1.75 from a file in float32."""
+GPU_BYTES = 3.0
+"""A parameter's bytes on a GPU: bfloat16, and half as much again for caches."""
+
 SERVER = "server:"
 """Begins the short form of a model behind a server: `server:http://127.0.0.1:11434/v1#qwen3:8b`."""
 
 Task = Literal["summarize", "translate", "entail"]
-Direction = tuple[str, str]  # a source and a target language
 _SIDES = re.compile(r"[A-Za-z0-9_+-]{1,60}")  # a pair in a name becomes part of paths and addresses
 _CODE = r"([a-z]{2,3}(?:-[A-Z][a-z]{3})?)"
 _PAIR = re.compile(f"{_CODE}-{_CODE}")
+
+
+def _direction(pair: object) -> object:
+    if isinstance(pair, str):
+        if found := _PAIR.fullmatch(pair):
+            return found.groups()
+        raise ValueError(f"{pair!r} is not a pair of language codes such as 'en-fr'")
+    return pair
+
+
+Direction = Annotated[tuple[str, str], BeforeValidator(_direction)]
+"""A source and a target language."""
 
 _FILE = re.compile(r"(?:(?!\.)[\w.-]+/)*(?!\.)[\w.-]+\.gguf")
 
@@ -91,12 +114,6 @@ class Package(_Frozen):
     parts: tuple[str, ...] = ()
     adapter: str | None = None
     sha256: Mapping[str, str]
-
-    @model_validator(mode="after")
-    def _one_form(self) -> "Package":
-        if (self.folder is None) == (self.gguf is None):
-            raise ValueError("a package has either `folder` or `gguf`")
-        return self
 
 
 class ModelEntry(_Frozen):
@@ -170,20 +187,6 @@ class ModelEntry(_Frozen):
         if wrong := [task for task in value if task not in able]:
             raise ValueError(f"a model of this family does not {wrong[0]}, only {', '.join(able)}")
         return value
-
-    @field_validator("pairs", mode="before")
-    @classmethod
-    def _directions(cls, value: Any) -> Any:
-        return tuple(map(_direction, value)) if isinstance(value, list) else value
-
-    @field_validator("other_names", mode="before")
-    @classmethod
-    def _named_directions(cls, value: Any) -> Any:
-        return (
-            {name: cls._directions(pairs) for name, pairs in value.items()}
-            if isinstance(value, dict)
-            else value
-        )
 
     @model_validator(mode="after")
     def _of_a_server(self) -> "ModelEntry":
@@ -288,12 +291,6 @@ def server_entry(name: str) -> dict[str, Any]:
     return {"name": name, "family": "server", "tasks": tasks, "url": url, "model": model, **key}
 
 
-def _direction(pair: Any) -> Direction:
-    if found := _PAIR.fullmatch(str(pair)):
-        return found[1], found[2]
-    raise ValueError(f"{pair!r} is not a pair of language codes such as 'en-fr'")
-
-
 class Catalog:
     """All entries: the shipped ones and the user's; or of them those that are `allowed`.
 
@@ -321,7 +318,11 @@ class Catalog:
         Raises InvalidInput, naming the file, the entry and the field, for a file that is wrong.
         """
         shipped = files("models").joinpath("catalog.toml").read_text("utf-8")
-        entries = [_with_beams(entry) for entry in _parse(shipped, "catalog.toml", Path(), languages)]
+        entries = _parse(shipped, "catalog.toml", Path(), languages)
+        for i, entry in enumerate(entries):
+            if (beams := FAMILIES[entry.family].num_beams) is not None:
+                search = {"num_beams": beams, **entry.decoding}
+                entries[i] = entry.model_copy(update={"decoding": search})
         if own is not None:
             try:
                 text = own.read_text("utf-8")
@@ -445,27 +446,7 @@ def _resolved(entry: ModelEntry, base: Path, languages: Languages) -> dict[str, 
     return update
 
 
-def _with_beams(entry: ModelEntry) -> ModelEntry:
-    beams = FAMILIES[entry.family].num_beams
-    search = entry.decoding if beams is None else {"num_beams": beams, **entry.decoding}
-    return entry.model_copy(update={"decoding": search})
-
-
-DEFAULT = "auto"
-
-SPARE_BYTES = 1_000_000_000
-"""Memory of the process itself, with its libraries."""
-INT8_BYTES = 1.2
-"""A parameter's bytes in CTranslate2's int8, with scales and buffers."""
-CONVERSION_BYTES = 2.0
-"""A parameter's bytes while a model is converted to int8, beside its file's pages, which can be read again. A
-model with the sizes of BART large (406 million parameters) took 1.75 from a file in float32."""
-GPU_BYTES = 3.0
-"""A parameter's bytes on a GPU: bfloat16, and half as much again for caches."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSet:
+class ModelSet(_Frozen):
     """A set. `pairs` are those that are fetched of a model that stands for one a pair."""
 
     name: str
@@ -490,7 +471,8 @@ class ModelSet:
             each for each in self.on_cpu if memory_bytes is None or each["memory_gb"] * 1e9 <= memory_bytes
         )
         chosen = next(fits, self.on_cpu[-1])
-        return replace(self, summarize=chosen["summarize"], translate=chosen["translate"], on_cpu=(chosen,))
+        models = {"summarize": chosen["summarize"], "translate": chosen["translate"], "on_cpu": (chosen,)}
+        return self.model_copy(update=models)
 
     def here(self, device: str) -> "ModelSet":
         """Return the set with its models for this machine; `device` is the setting: auto, cpu or cuda."""
@@ -539,11 +521,7 @@ class ModelSet:
 def load_sets() -> Mapping[str, ModelSet]:
     """Read the sets that are shipped, by name, from the least to the most that a machine needs."""
     data = tomllib.loads(files("models").joinpath("sets.toml").read_text("utf-8"))
-    return {name: ModelSet(name, **_frozen(raw)) for name, raw in data.items()}
-
-
-def _frozen(raw: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+    return {name: ModelSet(name=name, **raw) for name, raw in data.items()}
 
 
 def fitting(catalog: Catalog, memory_bytes: int | None, gpu_bytes: int | None, cores: float = 1) -> ModelSet:

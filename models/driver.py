@@ -41,12 +41,17 @@ class CancelToken:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
-        self.cancelled = False
+        self._event = threading.Event()
+
+    @property
+    def cancelled(self) -> bool:
+        """True after `cancel`."""
+        return self._event.is_set()
 
     def cancel(self) -> None:
         """End the work; what has ended already stays as it is."""
         with self._lock:
-            self.cancelled = True
+            self._event.set()
             callbacks = list(self._callbacks)
         for callback in callbacks:
             callback()
@@ -55,6 +60,11 @@ class CancelToken:
         """Raise ClientDisconnected after `cancel`."""
         if self.cancelled:
             raise ClientDisconnected()
+
+    def wait(self, timeout_s: float) -> None:
+        """Pause for so long. Raises ClientDisconnected as soon as the work is cancelled."""
+        self._event.wait(timeout_s)
+        self.raise_if_cancelled()
 
     @contextmanager
     def calling(self, callback: Callable[[], None]) -> Iterator[None]:

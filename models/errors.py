@@ -1,8 +1,4 @@
-"""The typed errors.
-
-Each says what was wrong; `field` names the input at fault and `allowed` the values it may have. The service
-maps errors to HTTP statuses and exit codes.
-"""
+"""The typed errors. The service maps them to HTTP statuses and exit codes."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +6,11 @@ from pathlib import Path
 
 
 class DragomanError(Exception):
-    """Base of all errors that a user should read."""
+    """Base of all errors that a user should read.
+
+    `message` says what was wrong in a line of plain words, and names no path of this machine. `field` is the
+    input at fault, and `allowed` what it may be: values, or words.
+    """
 
     def __init__(self, message: str, *, field: str | None = None, allowed: Sequence[str] | str | None = None):
         super().__init__(message)
@@ -24,19 +24,22 @@ class DragomanError(Exception):
 
 
 class InvalidInput(DragomanError):
-    """The request itself is wrong."""
+    """The request itself is wrong, and would be the next time."""
 
 
 class UnknownModel(InvalidInput):
-    """No catalog entry has this name."""
+    """No model of this name does the task here; `allowed` are those that do."""
 
 
 class UnsupportedLanguage(InvalidInput):
-    """The language, or the pair, is not one that the model (or any model here) has."""
+    """The model, or every model here, lacks the language or the pair; `allowed` are codes."""
 
 
 class ModelUnavailable(DragomanError):
-    """The model is known, but its weights cannot be had or read here."""
+    """The model is known, but its weights cannot be fetched, read or loaded here.
+
+    `folder` is where they lie, for whoever keeps the machine.
+    """
 
     def __init__(
         self, message: str, *, folder: Path | None = None, allowed: Sequence[str] | str | None = None
@@ -51,7 +54,7 @@ class ModelUnavailable(DragomanError):
 
 
 class NotConvertible(ModelUnavailable):
-    """CTranslate2 has no models of this architecture."""
+    """CTranslate2 has no models of this architecture; another engine may run it."""
 
 
 class ModelLoading(ModelUnavailable):
@@ -75,7 +78,7 @@ class DeadlineExceeded(DragomanError):
 
 
 class EngineFailed(DragomanError):
-    """The engine could not do this one request, or died while it waited."""
+    """The engine could not do this one request, or died while it waited; others may be done all the same."""
 
 
 class ServerFailed(EngineFailed):

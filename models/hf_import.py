@@ -21,7 +21,12 @@ from models.errors import ModelUnavailable
 from models.families import AUTO_CLASSES
 from models.tokenizer import write_down
 
+log = logging.getLogger(__name__)
+
 R = TypeVar("R")
+
+one_at_a_time = threading.Lock()
+"""Held while transformers reads weights: it makes them on a device that it sets for all threads meanwhile."""
 
 
 def in_subprocess(function: Callable[..., R], *arguments: Any) -> R:
@@ -82,12 +87,6 @@ def _told(error: Exception) -> bytes:
         return message
     except Exception:  # noqa: BLE001 - of libraries; their words do
         return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
-
-
-log = logging.getLogger(__name__)
-
-one_at_a_time = threading.Lock()
-"""Held while transformers reads weights: it makes them on a device that it sets for all threads meanwhile."""
 
 
 def load_model(entry: ModelEntry, folder: Path, *, dtype: str = "auto", device: str = "cpu") -> Any:

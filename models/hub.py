@@ -40,8 +40,8 @@ FETCHED = ".dragoman-fetched"
 
 KEPT = "; files that are complete are kept"
 
-CONNECTS_WITHIN_S = 3.0
-"""Seconds in which a hub that is there takes a connection."""
+HERE_S = 3.0
+"""Seconds in which a hub that is there takes a connection, or answers."""
 ANSWERS_S = 30.0
 """Seconds in which the hub has to say what a repository holds."""
 
@@ -139,22 +139,6 @@ class HubCache:
             return folder
 
 
-def answers(timeout_s: float) -> str | None:
-    """Ask the hub whether it is there; return its address, or None. Not asked where HF_HUB_OFFLINE is set."""
-    from huggingface_hub import constants
-    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
-
-    if constants.is_offline_mode():
-        return None
-    url = constants.ENDPOINT
-    try:
-        status = get_session().head(url, timeout=timeout_s).status_code
-    except Exception as error:  # noqa: BLE001 - of whichever library it uses, for a network that is not there
-        log.info("the model hub %s does not answer: %r", url, error)
-        return None
-    return url if status < 500 else None
-
-
 def _progress_bar(here: int, total: int, tell: Tell) -> Any:
     """Return a class of progress bars that tells, with every whole percent, how many bytes are here.
 
@@ -217,24 +201,28 @@ def page(repository: str) -> str:
     return f"{constants.ENDPOINT}/{repository}"
 
 
-def absent() -> str | None:
-    """Return why nobody can be connected to at the hub's address, or None. A slow or failing hub is there."""
-    found = ["its name was not resolved in time"]  # which takes as long as the system likes
-    asking = threading.Thread(target=lambda: found.append(_unconnected()), daemon=True)
+def silence(*, is_slow_silent: bool = True) -> str | None:
+    """Return why the hub does not answer within HERE_S, or None if it does.
+
+    Without `is_slow_silent` one that takes the connection is there, even if it is slow or fails.
+    """
+    found: list[str | None] = ["its name was not resolved in time"]  # which takes as long as the system likes
+
+    def ask() -> None:
+        from huggingface_hub import constants, get_session
+
+        try:
+            status = get_session().head(constants.ENDPOINT, timeout=HERE_S).status_code
+            found.append(f"it answers {status}" if status >= 500 and is_slow_silent else None)
+        except Exception as error:  # noqa: BLE001 - of httpx or httpx2, as huggingface_hub has it
+            kinds = {"ConnectError", "ConnectTimeout", "ProxyError", "UnsupportedProtocol", "InvalidURL"}
+            is_silent = is_slow_silent or type(error).__name__ in kinds
+            found.append((str(error) or "no answer") if is_silent else None)
+
+    asking = threading.Thread(target=ask, daemon=True)
     asking.start()
-    asking.join(CONNECTS_WITHIN_S + 1)
-    return found[-1] or None
-
-
-def _unconnected() -> str:
-    from huggingface_hub import constants, get_session
-
-    try:
-        get_session().head(constants.ENDPOINT, timeout=CONNECTS_WITHIN_S)
-    except Exception as error:  # noqa: BLE001 - of httpx or httpx2, as huggingface_hub has it
-        kinds = {"ConnectError", "ConnectTimeout", "ProxyError", "UnsupportedProtocol", "InvalidURL"}
-        return (str(error) or "no answer") if type(error).__name__ in kinds else ""
-    return ""
+    asking.join(2 * HERE_S + 1)
+    return found[-1]
 
 
 def file_size(path: Path) -> int:

@@ -169,7 +169,9 @@ def _family_fault(
     if kind not in (None, runs) and {runs, kind} != {"causal", "extractive"}:
         names = ", ".join(config.get("architectures") or ()) or kind
         right = right if kind == "encoder-decoder" else [_usual_family(kind, folder)]
-        return f'family: "{entry.family}" is for {_models(runs)}, but {says} ({names}); {_set(right)}'
+        models = {"extractive": "sentence encoders", "entailment": "classifiers of pairs"}
+        made_for = models.get(runs, f"{runs} models")
+        return f'family: "{entry.family}" is for {made_for}, but {says} ({names}); {_set(right)}'
     if own.model_types and fitting and entry.family not in fitting:
         return f'family: "{entry.family}", but {says}; {_set(right)}'
     if own.input_format in ("chat", "chat_by_code") and not _has_chat_template(folder):
@@ -188,11 +190,6 @@ def _usual_family(kind: str | None, folder: Path) -> str:
 def _set(families: Sequence[str]) -> str:
     told = " or ".join(f'family = "{name}"' for name in families)
     return f"set {told}" if told else "no family has such models"
-
-
-def _models(kind: str) -> str:
-    reading = {"extractive": "sentence encoders", "entailment": "classifiers of pairs"}
-    return reading.get(kind, f"{kind} models")
 
 
 def _kind(config: Mapping[str, Any]) -> str | None:

@@ -97,6 +97,11 @@ class Languages:
         _, *subtags = wanted.replace("_", "-").split("-")
         return next((tag.upper() for tag in subtags if _REGION.fullmatch(tag)), None)
 
+    def with_region(self, code: str, field: str = "language") -> str:
+        """`normalize`'s code with the region of the user's code, if it has one: `pt-BR` for `pt_br`."""
+        found, region = self.normalize(code, field), self.region(code)
+        return f"{found}-{region}" if region else found
+
     def labels(self, code: str, region: str | None = None) -> tuple[list[str], list[str]]:
         """The labels that models for several targets may have for a language, the best first.
 

@@ -21,7 +21,6 @@ from typing import IO, Any
 
 from models import cpu
 from models.errors import ModelUnavailable
-from models.gguf import metadata
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +155,8 @@ def _all_threads() -> int:
 
 def _needed_bytes(name: str, file: Path, places: int, tokens: int, chat_template: str | None) -> int:
     """Return about how much memory a file takes. Raises ModelUnavailable for one that cannot be used."""
+    from models.gguf import metadata  # numpy and gguf, which a server without such a model does without
+
     try:
         facts = metadata(file)
     except ModelUnavailable as error:

@@ -106,18 +106,12 @@ class ModelPool:
 
     def is_ready(self, entry: ModelEntry, *, wait_s: float) -> bool:
         """Have a model loaded; return whether it is, within this time. Raises ModelUnavailable."""
-        place = self._enter(entry)
-        try:
-            loading = self._begin(place, entry)
-            if loading is None:
-                return True
-            if not loading.done.wait(wait_s):
-                return False
-            if loading.error is not None:
-                raise loading.error
+        if (loading := self.begin(entry)) is None:
             return True
-        finally:
-            self._leave(place)
+        is_done = loading.done.wait(wait_s)
+        if loading.error is not None:
+            raise loading.error
+        return is_done
 
     def loaded(self) -> list[str]:
         """Names of the models in memory, the last used last."""

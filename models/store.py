@@ -30,8 +30,14 @@ from models.tokenizer import VERSION as TOKENIZERS
 from models.tokenizer import read_back
 from models.vocabulary import cut_model, cut_tokenizer, needed, rule
 
+log = logging.getLogger(__name__)
+
 RECIPE = 2
 """Raised when weights are put together differently, so that what was made before is made anew."""
+CONVERSION = 2
+"""Raised when models are converted differently, so that what was made before is made anew."""
+DONE = "complete.json"
+"""The record, which is written last, so that a half-made folder is never used."""
 
 
 def how_to_get(module: str) -> str:
@@ -61,12 +67,6 @@ def problems(package: Package) -> list[str]:
     return found
 
 
-def verify(package: Package) -> None:
-    """Raises ModelUnavailable if a file is missing or is not the one that the catalog names."""
-    if found := problems(package):
-        raise ModelUnavailable("; ".join(found))
-
-
 def sources(package: Package) -> dict[str, list[Path]]:
     """The files behind each name that has a digest, each as the parts it is put together from."""
     root = module_folder(package.module)
@@ -77,14 +77,6 @@ def sources(package: Package) -> dict[str, list[Path]]:
         name: [root.parent / part for part in package.parts] if name == package.gguf else [adapter / name]
         for name in package.sha256
     }
-
-
-def combined(package: Package, languages: Sequence[str]) -> str:
-    """Return one short digest of the files and of how they are put together, to tell apart what was made."""
-    joined = ",".join(f"{name}={value}" for name, value in sorted(package.sha256.items()))
-    if package.gguf is not None:
-        joined += f",{RECIPE}={rule(languages)}"
-    return hashlib.sha256(joined.encode()).hexdigest()[:16]
 
 
 def build(package: Package, folder: Path, languages: Sequence[str]) -> None:
@@ -179,10 +171,6 @@ def _write_model(
     model.save_pretrained(folder)
 
 
-DONE = "complete.json"
-"""The record, which is written last, so that a half-made folder is never used."""
-
-
 @dataclass(frozen=True, slots=True)
 class PreparedFolder:
     """A folder with a record of its files, made from the weights that `revision` names.
@@ -219,6 +207,11 @@ class PreparedFolder:
             shutil.rmtree(self.folder, ignore_errors=True)
             scratch.rename(self.folder)
 
+    @property
+    def is_made(self) -> bool:
+        """True if it was made of these weights; its files may have been changed since."""
+        return self._record() is not None
+
     def problems(self) -> list[str]:
         """Which files are not those that were made, by their digests; empty if none, or nothing, was made."""
         record = self._record()
@@ -240,7 +233,10 @@ class PreparedFolder:
         named = {str(path.relative_to(folder)): path for path in own}
         if self.files is not None:
             named = {str(path): path for path in self.files}
-        facts = {name: _facts(path) for name, path in named.items()}
+        facts = {
+            name: [(stat := path.stat()).st_size, stat.st_mtime_ns, digest([path])]
+            for name, path in named.items()
+        }
         part = folder / f"{DONE}.part"
         part.write_text(json.dumps({"revision": self.revision, "files": facts}), "utf-8")
         part.replace(folder / DONE)
@@ -273,21 +269,6 @@ def blob_problems(files: Iterable[Path]) -> list[str]:
         elif len(blob.name) == 64 and digest([blob]) != blob.name:
             wrong.append(f"{file.name} is not the file that the hub has (its SHA-256 differs)")
     return wrong
-
-
-def _facts(file: Path) -> list[Any]:
-    stat = file.stat()
-    return [stat.st_size, stat.st_mtime_ns, digest([file])]
-
-
-log = logging.getLogger(__name__)
-
-CONVERSION = 2
-"""Raised when models are converted differently, so that what was made before is made anew."""
-
-
-def _silent(_done: int, _total: int) -> None:
-    """Tell nobody."""
 
 
 class Store:
@@ -326,10 +307,6 @@ class Store:
         why = "is not here" if self._may_use(entry) else "is not allowed on this server"
         return f"{entry.name} {why}: {self.how_to_get(entry)}"
 
-    def lacking(self, entries: Iterable[ModelEntry]) -> list[ModelEntry]:
-        """Return those that would have to be fetched; a pattern while there is a model of no pair."""
-        return [each for each in entries if self.state(each) == "not pulled" or not self._has_pair(each)]
-
     def how_to_get(self, entry: ModelEntry) -> str:
         """Return what gets a model that is not here: one command, after what must be done for it to work.
 
@@ -351,7 +328,7 @@ class Store:
 
     # ------------------------------------------------------------------ folders
 
-    def folder(self, entry: ModelEntry, tell: Tell = _silent) -> Path:
+    def folder(self, entry: ModelEntry, tell: Tell = lambda *_: None) -> Path:
         """The entry's files in transformers' layout; fetched or built the first time.
 
         Raises ModelUnavailable, and its RepositoryNotFound, with the reason.
@@ -367,7 +344,7 @@ class Store:
                 raise ModelUnavailable(f"{entry.name}: its folder has no config.json", folder=entry.path)
             return entry.path
         if entry.package is not None:
-            return self._packaged(entry)
+            return self._packaged(entry, entry.package)
         return self._from_hub(entry, tell=tell)
 
     def local(self, entry: ModelEntry) -> Path:
@@ -403,19 +380,18 @@ class Store:
                     in_subprocess(hf_import.convert, entry, source, scratch, numbers, beside)
         return made.folder
 
-    def _packaged(self, entry: ModelEntry) -> Path:
-        package = entry.package
-        assert package is not None  # noqa: S101 - the caller looked
+    def _packaged(self, entry: ModelEntry, package: Package) -> Path:
         made = self._prepared(entry, package)
         with made.once(entry.name) as scratch:
             if scratch is not None:
-                verify(package)
+                if found := problems(package):
+                    raise ModelUnavailable("; ".join(found))
                 if package.folder is None:
                     log.info("%s: assembling the bundled weights, once", entry.name)
                     in_subprocess(build, package, scratch, entry.languages)
         return self._source(package, made)
 
-    def _from_hub(self, entry: ModelEntry, *, refresh: bool = False, tell: Tell = _silent) -> Path:
+    def _from_hub(self, entry: ModelEntry, *, refresh: bool = False, tell: Tell) -> Path:
         """The repository's snapshot: the cached one if it is whole, or with `refresh` the hub's newest."""
         if (not refresh or self.offline_by) and (found := self._whole(entry)) is not None:
             return found
@@ -470,7 +446,7 @@ class Store:
 
     # ------------------------------------------------------------------ models pull | check
 
-    def pull(self, entry: ModelEntry, tell: Tell = _silent) -> str:
+    def pull(self, entry: ModelEntry, tell: Tell = lambda *_: None) -> str:
         """Fetch or build the entry and record the revision it resolved to, which is used from then on."""
         if entry.weights == "elsewhere":
             return self.revision(entry)
@@ -491,7 +467,10 @@ class Store:
         if entry.weights == "elsewhere":
             return f"{entry.url}#{entry.model}"
         if entry.package is not None:
-            return "sha256:" + combined(entry.package, entry.languages)
+            joined = ",".join(f"{name}={value}" for name, value in sorted(entry.package.sha256.items()))
+            if entry.package.gguf is not None:
+                joined += f",{RECIPE}={rule(entry.languages)}"
+            return "sha256:" + hashlib.sha256(joined.encode()).hexdigest()[:16]
         if entry.path is not None:
             return "local:" + hashlib.sha256(_fingerprint(entry.path).encode()).hexdigest()[:12]
         record = self._home(entry) / "pulled.json"
@@ -526,7 +505,30 @@ class Store:
 
     def here(self, entry: ModelEntry) -> bool:
         """Return whether the entry can be used without the network, a pattern for one pair at least."""
-        return self._has_pair(entry) if entry.is_pattern else self.state(entry) == "ready"
+        if entry.is_pattern:
+            return entry.path is not None or bool(self.pulled(entry))
+        return self.state(entry) == "ready"
+
+    def is_prepared(self, entry: ModelEntry) -> bool:
+        """Return whether nothing has to be fetched or put together before it can be loaded."""
+        if (package := entry.package) is not None and package.folder is None:
+            return self.state(entry) == "ready" and self._prepared(entry, package).is_made
+        return self.state(entry) == "ready"
+
+    def bytes_on_disk(self, entry: ModelEntry) -> int | None:
+        """Return the bytes of its files, those made of them included; None if they are not here."""
+        if self.state(entry) != "ready" or entry.weights == "elsewhere":
+            return None
+        if entry.weights == "gguf":
+            return file_size(self.gguf_file(entry))
+        if (package := entry.package) is not None:
+            source = self._source(package, self._prepared(entry, package))
+            own = [part for parts in sources(package).values() for part in parts]
+        else:
+            source = self.local(entry)
+            own = list(source.rglob("*"))
+        homes = {self._home(entry), self._written(entry, source).folder.parent}
+        return sum(map(file_size, [*own, *(file for home in homes for file in home.rglob("*"))]))
 
     def pulled(self, pattern: ModelEntry) -> list[ModelEntry]:
         """Return the models that are here of those that a pattern stands for."""
@@ -542,9 +544,6 @@ class Store:
         return own + [
             entry for pair in pairs if (entry := pattern.for_pair(*pair)).name in names and entry not in own
         ]
-
-    def _has_pair(self, entry: ModelEntry) -> bool:
-        return not entry.is_pattern or entry.path is not None or bool(self.pulled(entry))
 
     def found(self, entry: ModelEntry) -> Path | None:
         """The folder of an entry that is here; None if a package has yet to be put together.
@@ -564,8 +563,8 @@ class Store:
             if entry.weights == "gguf":
                 from models.gguf import metadata
 
-                file = entry.path or self.local(entry) / str(entry.file)
-                metadata(file)
+                self.local(entry)
+                metadata(file := self.gguf_file(entry))
                 return blob_problems([file])
             if (package := entry.package) is not None:
                 prepared = self._prepared(entry, package)
@@ -573,9 +572,8 @@ class Store:
                 source, is_there = self._source(package, prepared), prepared.folder.is_dir()
             else:
                 source, is_there = self.local(entry), True
-                found = [f"{source} holds no weights"]
-                if _has_weights(source):
-                    found = blob_problems(source.iterdir())
+                has_weights = any(source.glob("*.safetensors")) or any(source.glob("pytorch_model*.bin"))
+                found = blob_problems(source.iterdir()) if has_weights else [f"{source} holds no weights"]
             for made in (self._converted(entry, source), self._written(entry, source)):
                 found = found + made.problems()
             if not found and is_there:
@@ -642,43 +640,8 @@ def _numbers(entry: ModelEntry) -> str:
     return "float32" if entry.kind == "extractive" else "int8"
 
 
-def _has_weights(folder: Path) -> bool:
-    return any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin"))
-
-
 def _fingerprint(path: Path) -> str:
     """Changes when a local folder's weights, or a file, are replaced."""
     suffixes = {".safetensors", ".bin", ".json"}
     files = sorted(p for p in path.iterdir() if p.suffix in suffixes) if path.is_dir() else [path]
     return ";".join(f"{p.name}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in files)
-
-
-def is_prepared(store: Store, entry: ModelEntry) -> bool:
-    """Whether nothing has to be fetched or put together before it can be loaded."""
-    if store.state(entry) != "ready":
-        return False
-    built = entry.package is not None and entry.package.folder is None
-    return not built or any(path for home in _homes(store, entry) for path in home.glob(f"merged*/{DONE}"))
-
-
-def bytes_on_disk(store: Store, entry: ModelEntry) -> int | None:
-    """Return the bytes of its files, those made of them included; None if they are not here."""
-    if store.state(entry) != "ready" or entry.weights == "elsewhere":
-        return None
-    if entry.weights == "gguf":
-        return file_size(Store(store.cache, offline=True).gguf_file(entry))
-    made = sum(file_size(path) for home in _homes(store, entry) for path in home.rglob("*"))
-    if entry.package is not None:
-        parts = sources(entry.package).values()
-        return made + sum(file_size(part) for files in parts for part in files)
-    try:
-        folder = store.local(entry)
-    except ModelUnavailable:
-        return None
-    return made + sum(map(file_size, folder.rglob("*")))
-
-
-def _homes(store: Store, entry: ModelEntry) -> set[Path]:
-    """The folders of what was made for it, and of what entries of its repository share."""
-    names = (entry.name, entry.repository or entry.name)
-    return {store.cache / "models" / name.replace("/", "--") for name in names}

@@ -25,7 +25,10 @@ class Encoded(NamedTuple):
 
 
 class Tokenizer:
-    """What codecs ask of any tokenizer; in names and answers as transformers has it."""
+    """What codecs ask of any tokenizer; in names and answers as transformers has it.
+
+    `decode` never cleans up spaces: a tokenizer that does so is not written down.
+    """
 
     def __init__(self, facts: Mapping[str, Any]):
         self.all_special_tokens: list[str] = facts["special_tokens"]
@@ -33,27 +36,6 @@ class Tokenizer:
         self.unk_token_id: int | None = facts["unk_token_id"]
         self._chat_template: str | None = facts["chat_template"]
         self._named_tokens: Mapping[str, Any] = facts["named_tokens"]
-
-    def __call__(self, text: str, *, add_special_tokens: bool = True, verbose: bool = False) -> Encoded:
-        raise NotImplementedError
-
-    def decode(
-        self,
-        ids: Sequence[int],
-        *,
-        skip_special_tokens: bool = False,
-        clean_up_tokenization_spaces: bool = False,
-    ) -> str:
-        """Return the ids' text. Spaces are never cleaned up: a tokenizer that does so is not written down."""
-        raise NotImplementedError
-
-    def get_vocab(self) -> dict[str, int]:
-        """Return the ids by their tokens."""
-        raise NotImplementedError
-
-    def convert_tokens_to_ids(self, token: str) -> int | None:
-        """Return the token's id, or that of unknown ones."""
-        raise NotImplementedError
 
     def apply_chat_template(
         self, messages: list[dict[str, Any]], *, tokenize: bool = False, add_generation_prompt: bool = False
@@ -187,7 +169,7 @@ def write_down(tokenizer: Any, folder: Path) -> None:
     (folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
 
 
-def read_back(folder: Path) -> Tokenizer | None:
+def read_back(folder: Path) -> RustTokenizer | PieceTokenizer | None:
     """Return the tokenizer that was written down; None if it was not, and transformers has to read it."""
     if not (folder / FACTS).is_file():
         return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from models.checker import CheckRequest
 from models.errors import DragomanError
@@ -49,7 +49,19 @@ ANSWERS: dict[type[BaseModel], type[BaseModel]] = {
 }
 NOT_HERE = frozenset({"texts", "stream"})
 """Fields of bodies that a tool does not have: it does one text, and answers once."""
-
+_MODEL = "The name of a model; the default if absent."
+ABOUT = {
+    ("translate", "text"): "The text to translate.",
+    (
+        "translate",
+        "target",
+    ): "The language to translate into: a code, such as fr or pt-BR, or its name.",
+    ("translate", "model"): _MODEL,
+    ("translate", "memory"): "Sentences that the caller's translation memory has are taken from it.",
+    ("summarize", "text"): "The article to summarize, as it was pasted.",
+    ("summarize", "model"): _MODEL,
+}
+"""Descriptions of tools' fields, where those of the bodies speak of HTTP."""
 
 Run = Callable[[tasks.Request | CheckRequest], tuple[Outcome[Any], float]]
 """Runs a request, and returns its outcome and the seconds that it took."""
@@ -137,7 +149,11 @@ def _tool(do: Callable[..., CallToolResult], body: type[BaseModel]) -> Callable[
             name,
             Parameter.KEYWORD_ONLY,
             default=Parameter.empty if field.is_required() or is_needed(name) else field.default,
-            annotation=str if is_needed(name) else Annotated[field.annotation, field],
+            annotation=Annotated[
+                str if is_needed(name) else field.annotation,
+                field,
+                Field(description=ABOUT.get((tool.__name__, name), field.description)),
+            ],
         )
         for name, field in body.model_fields.items()
         if name not in NOT_HERE

@@ -8,15 +8,16 @@ from dataclasses import dataclass, fields
 from functools import partial
 from io import BytesIO
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from models.checker import CheckRequest
+from models.checks.flag import any_error
 from models.errors import InvalidInput, UnsupportedLanguage
 from models.steps import Outcome, Steps, Timings
 from models.summarize.summarizer import Summary, SummaryRequest
 from models.translate.translator import MemoryLookup, Segment, Translation, TranslationRequest
-from service.answers import SegmentPart, render
+from service.answers import SegmentPart, SentencePart, render
 from service.documents import sandbox
 from service.documents.formats import Comment, File
 from service.options import (
@@ -26,7 +27,6 @@ from service.options import (
     SummarizeForm,
     SummaryOptions,
     TranslateForm,
-    TranslationOptions,
 )
 from service.problems import problem
 from service.settings import Settings
@@ -51,23 +51,9 @@ class PlannedTask:
     """From the outcome and the seconds of the whole request. Raises the outcome's error."""
 
 
-@overload
-def request_maker(options: SummaryOptions) -> Callable[..., SummaryRequest]: ...
-
-
-@overload
-def request_maker(options: TranslationOptions) -> Callable[..., TranslationRequest]: ...
-
-
-@overload
 def request_maker(
     options: Options, runtime: "Runtime | None" = None, owner: str | None = None
-) -> Callable[..., Request]: ...
-
-
-def request_maker(
-    options: Options, runtime: "Runtime | None" = None, owner: str | None = None
-) -> Callable[..., Request]:
+) -> Callable[..., Any]:
     """Return the function that makes a request of these options and a `text` or `html`.
 
     What else it is given takes the place of an option. A glossary that is named is the owner's, in the
@@ -189,7 +175,10 @@ def _file(
         sandbox.translated, form.file, data, done.translation, done.target, comments, field="file"
     )
     name = made.name(form.file, done.target)
-    notes = f"{counts(done.segments)}\n{'; '.join((*done.notes, *done.cautions))}"
+    flagged, errors, doubtful = flag_counts(done.segments)
+    # a dictionary of HTTP's structured fields (RFC 9651)
+    counts = f"segments={len(done.segments)}, flagged={flagged}, errors={errors}, doubtful={doubtful}"
+    notes = f"{counts}\n{'; '.join((*done.notes, *done.cautions))}"
     if form.report:
         made = _with_report(made, name, answer(outcome, total_s).model_dump_json(indent=2).encode())
         name = made.name(form.file, done.target)
@@ -209,12 +198,11 @@ def comments_on(segments: Sequence[Segment] | Sequence[SegmentPart]) -> tuple[Co
     )
 
 
-def counts(segments: Sequence[Segment]) -> str:
-    """Return how many segments are flagged, as a dictionary of HTTP's structured fields (RFC 9651)."""
-    flagged = [each for each in segments if each.flags]
-    errors = sum(any(flag.severity == "error" for flag in each.flags) for each in flagged)
-    doubtful = sum(any(flag.kind == DOUBTFUL for flag in each.flags) for each in flagged)
-    return f"segments={len(segments)}, flagged={len(flagged)}, errors={errors}, doubtful={doubtful}"
+def flag_counts(sentences: Sequence[Segment | SegmentPart | SentencePart]) -> tuple[int, int, int]:
+    """Return how many sentences are flagged, how many of these with an error, and how many as doubtful."""
+    flags = [each.flags for each in sentences if each.flags]
+    doubtful = sum(any(flag.kind == DOUBTFUL for flag in own) for own in flags)
+    return len(flags), sum(map(any_error, flags)), doubtful
 
 
 def _with_report(file: File, name: str, report: bytes) -> File:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from models.text.span import Span
 
@@ -36,6 +36,13 @@ def penalty(flags: Iterable[Flag]) -> float:
     )
 
 
-def any_error(flags: Iterable[Flag]) -> bool:
+class HasSeverity(Protocol):
+    """A flag, or what an answer says of one."""
+
+    @property
+    def severity(self) -> Severity: ...
+
+
+def any_error(flags: Iterable[HasSeverity]) -> bool:
     """Return whether any flag is an error: warnings alone are not worth another attempt."""
     return any(flag.severity == "error" for flag in flags)

@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from models.better import BetterModels, Choice
+from models.better import BetterModels
 from models.catalog import ModelEntry
 from models.checker import Checker
 from models.checks.evidence import Evidence
-from models.checks.flag import Flag
+from models.checks.flag import Flag, any_error
 from models.choices import AIM, DEFAULT_LENGTH, LENGTHS, Length, OnUnsupported, SummaryFormat
 from models.codec import Purpose
 from models.engine.protocol import Generation, Output
-from models.errors import EngineFailed, InvalidInput, UnsupportedLanguage
+from models.errors import EngineFailed, InvalidInput, ModelUnavailable, UnsupportedLanguage
 from models.languages import Languages
 from models.loaded import ExtractiveModel, TextModel
 from models.pool import ModelPool
@@ -31,7 +31,7 @@ from models.text.detect import Detection, LanguageDetector, likeliest
 from models.text.sentences import pack, sentences, split_long
 from models.text.span import Span
 from models.translate.sentence import join
-from models.translate.translator import CANDIDATES, DOUBTFUL, Segment, Translator, as_far_as_can_be_told
+from models.translate.translator import CANDIDATES, DOUBTFUL, Segment, Translator
 
 TOKENS_A_WORD = 1.5
 LEAST_SHARE = 0.4
@@ -95,7 +95,7 @@ class SummarySentence:
     @property
     def is_unsupported(self) -> bool:
         """True if a check found an error, not a mere warning, in it."""
-        return any(flag.severity == "error" for flag in self.flags)
+        return any_error(self.flags)
 
     def translated(self, segment: Segment) -> "SummarySentence":
         """Return the sentence in translation. A flagged word's place there is unknown: its flag covers all.
@@ -208,10 +208,6 @@ class Summarizer:
                 field="model",
                 allowed=list(entry.languages),
             )
-        choice = Choice()
-        if request.model is None and self._better is not None:
-            choice = self._better.summarizer(language)
-            entry = choice.entry or entry
         # only a pasted paragraph has line ends in it, and only where it was wrapped
         wrapped = request.html is None
         spans = [s for p in article.paragraphs for s in sentences(article.text, language, p, wrapped=wrapped)]
@@ -225,13 +221,22 @@ class Summarizer:
             except InvalidInput as error:
                 error.field = "target" if error.field == "target" else "text"
                 raise
-        # words in the wrong language are not to be seen
-        draft = yield from self._draft(entry, request, article, spans, language, is_shown=into is None)
-        if choice.note:
-            draft.notes.append(choice.note)
+        texts = [" ".join(article.text[s.start : s.end].splitlines()) for s in spans]
+        few = len(texts) <= (request.most_sentences or len(texts))
+        if few and sum(map(count_words, texts)) <= request.most_words:
+            entry, note = self._choice(request, entry, language)
+            draft = _whole(request, texts, spans, language)
+        else:
+            entry, note = yield from self._loaded(request, entry, language)
+            # words in the wrong language are not to be seen
+            draft = yield from self._draft(
+                entry, request, article, texts, spans, language, is_shown=into is None
+            )
+        if note:
+            draft.notes.append(note)
         if detected.confidence < DOUBTFUL and language != "und":
-            draft.notes.append(f"the text is in {language}, {as_far_as_can_be_told(detected)}")
-        draft.sentences = yield from self._examined(article, draft.sentences, language)
+            confidence = f"confidence {detected.confidence:.2f}"
+            draft.notes.append(f"the text is probably in {language} ({confidence})")
         if request.on_unsupported == "drop":
             kept = [s for s in draft.sentences if not s.is_unsupported]
             if gone := len(draft.sentences) - len(kept):
@@ -305,37 +310,53 @@ class Summarizer:
 
     # ------------------------------------------------------------------ drafting
 
+    def _choice(self, request: SummaryRequest, default: ModelEntry, language: str) -> tuple[ModelEntry, str]:
+        """Return the model for a request, and what its reader should know of the choice."""
+        if request.model is not None or self._better is None:
+            return default, ""
+        choice = self._better.summarizer(language)
+        return choice.entry or default, choice.note
+
+    def _loaded(
+        self, request: SummaryRequest, default: ModelEntry, language: str
+    ) -> Steps[tuple[ModelEntry, str]]:
+        """Return the same, with the model loaded: in place of a better one that cannot be, it is another."""
+        while True:
+            entry, note = self._choice(request, default, language)
+            try:
+                yield from until_loaded(self._pool, [entry])
+                return entry, note
+            except ModelUnavailable as error:
+                if request.model or self._better is None or not self._better.give_up(entry, error):
+                    raise
+
     def _draft(
         self,
         entry: ModelEntry,
         request: SummaryRequest,
         article: Article,
+        texts: Sequence[str],
         spans: Sequence[Span],
         language: str,
         *,
         is_shown: bool,
     ) -> Steps[Draft]:
-        """Take the article whole if it is short; else have a model pick its sentences, or write others.
+        """Have a model pick the article's sentences, or write others, which are checked.
 
-        If asked, a model writes again where the first is not supported, and the better of the two is kept.
+        If asked, it writes again where the first is not supported, and the better of the two is kept.
         """
-        texts = [" ".join(article.text[s.start : s.end].splitlines()) for s in spans]
-        few = len(texts) <= (request.most_sentences or len(texts))
-        if few and sum(map(count_words, texts)) <= request.most_words:
-            return _whole(request, texts, spans, language)
-        yield from until_loaded(self._pool, [entry])
         with self._pool.use(entry) as model:
             if isinstance(model, ExtractiveModel):
                 own = [" ".join(text.split()) for text in texts]
                 encoder, most = model.encoder if model.knows(language) else None, request.most_words
                 if request.length == "headline":
                     number, cut = yield from pick_headline(own, encoder, language, max_words=most)
-                    draft = Draft([SummarySentence(cut, spans[number])])
+                    draft = Draft([_own(cut, spans[number])])
                 else:
                     picked = yield from pick_sentences(
                         own, encoder, max_words=most, max_sentences=request.most_sentences
                     )
-                    draft = Draft([SummarySentence(own[i], spans[i]) for i in picked])
+                    draft = Draft([_own(own[i], spans[i]) for i in picked])
                 if not model.knows(language):
                     names = ", ".join(map(self._languages.name, entry.trained_languages))
                     told = self._languages.name(language)
@@ -343,10 +364,9 @@ class Summarizer:
                 return draft
             assert isinstance(model, TextModel)  # noqa: S101 - the task of an entry decides its kind
             draft = yield from _write(model, request, texts, language, is_shown=is_shown)
-            if request.on_unsupported != "retry":
-                return draft
-            wrong = _errors((yield from self._examined(article, draft.sentences, language)))
-            if not wrong:
+            draft.sentences = yield from self._examined(article, draft.sentences, language)
+            wrong = _errors(draft.sentences)
+            if request.on_unsupported != "retry" or not wrong:
                 return draft
             try:
                 other = yield from _write(model, request, draft.basis, language, again=True)
@@ -354,8 +374,8 @@ class Summarizer:
                 draft.notes.append("a second attempt failed: the first is kept")
                 return draft
             examined = yield from self._examined(article, other.sentences, language)
-            if other.sentences and _errors(examined) < wrong:
-                draft.sentences = other.sentences
+            if examined and _errors(examined) < wrong:
+                draft.sentences = examined
                 draft.notes = [*other.notes, "written twice: the second attempt is better supported"]
             else:
                 draft.notes.append("written twice: the second attempt is no better supported")
@@ -365,29 +385,27 @@ class Summarizer:
     def _examined(
         self, article: Article, drafted: Sequence[SummarySentence], language: str
     ) -> Steps[list[SummarySentence]]:
-        """The sentences with their evidence and flags: evidence in the article's text, flags in their own.
-
-        One that is the article's own is its own evidence and needs no checks.
-        """
-        lines = [" ".join(s.text.split()) for s in drafted if s.source is None]
+        """What a model wrote, with evidence and flags: evidence in the article's text, flags in their own."""
+        lines = [" ".join(s.text.split()) for s in drafted]
         found = []
         if lines:
             text = _blanked(article)
             found = yield from self._checker.check_summary(text, "\n".join(lines), language, language)
         checked, start = [], 0
-        for sentence in drafted:
-            if sentence.source is not None:
-                checked.append(replace(sentence, evidence=(Evidence(sentence.source, 1.0),)))
-                continue
-            text = " ".join(sentence.text.split())
+        for text in lines:
             # one sentence may have been checked as several
             own = [each for each in found if start <= each.span.start < start + len(text)]
             evidence = {each.span: each for part in own for each in part.evidence}
             best = sorted(evidence.values(), key=lambda each: -each.score)
             flags = [replace(flag, span=flag.span.moved(-start)) for part in own for flag in part.flags]
-            checked.append(replace(sentence, text=text, evidence=tuple(best), flags=tuple(flags)))
+            checked.append(SummarySentence(text, evidence=tuple(best), flags=tuple(flags)))
             start += len(text) + 1
         return checked
+
+
+def _own(text: str, span: Span) -> SummarySentence:
+    """Return one of the article's sentences: its own evidence, which needs no checks."""
+    return SummarySentence(text, span, evidence=(Evidence(span, 1.0),))
 
 
 def _errors(examined: Sequence[SummarySentence]) -> int:
@@ -415,7 +433,7 @@ def _whole(request: SummaryRequest, texts: Sequence[str], spans: Sequence[Span],
     notes = ["the text is no longer than its summary would be: here it is whole"]
     if is_cut and sum(map(count_words, own)) < sum(map(count_words, texts)):
         notes = []
-    return Draft([SummarySentence(text, span) for text, span in zip(own, spans, strict=True)], notes=notes)
+    return Draft([_own(text, span) for text, span in zip(own, spans, strict=True)], notes=notes)
 
 
 def _write(

@@ -8,12 +8,13 @@ import re
 import textwrap
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, pairwise
 from typing import TypeVar
 
 from sentencex import get_sentence_boundaries
 
+from models.cooperative import Cooperative, finish
 from models.text.span import Span
 
 UNSPACED = (
@@ -64,18 +65,12 @@ def sentences(text: str, language: str, within: Span | None = None, *, wrapped: 
     white space. `language` is an ISO 639-1 or BCP 47 code; an unknown one is split by common rules.
     With `wrapped` a line end is no more than a space, as in a paragraph of `paste.paragraphs`.
     """
-    steps = pausing_sentences(text, language, within, wrapped=wrapped)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            found: list[Span] = end.value
-            return found
+    return finish(pausing_sentences(text, language, within, wrapped=wrapped))
 
 
 def pausing_sentences(
     text: str, language: str, within: Span | None = None, *, wrapped: bool = False
-) -> Generator[None, None, list[Span]]:
+) -> Cooperative[list[Span]]:
     """Return what `sentences` does, with a pause after each piece of a line."""
     within = within or Span(0, len(text))
     if wrapped:
@@ -86,7 +81,7 @@ def pausing_sentences(
     return found
 
 
-def _line_sentences(text: str, line: Span, language: str) -> Generator[None, None, list[Span]]:
+def _line_sentences(text: str, line: Span, language: str) -> Cooperative[list[Span]]:
     # sentencex takes UTF-8, which lone surrogates have no form in
     content = _LINE_END.sub(" ", _SURROGATE.sub("\ufffd", text[line.start : line.end]))
     base = language.split("-")[0].lower()
@@ -109,7 +104,7 @@ def _line_sentences(text: str, line: Span, language: str) -> Generator[None, Non
     return joined
 
 
-def _boundaries(content: str, base: str) -> Generator[None, None, list[tuple[int, int]]]:
+def _boundaries(content: str, base: str) -> Cooperative[list[tuple[int, int]]]:
     """A piece at a time; a sentence that has no end in one goes on in the next."""
     found: list[tuple[int, int]] = []
     begun = start = 0

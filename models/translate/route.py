@@ -1,14 +1,18 @@
 """Finds the route from one language to another: through one model, or two."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from models.better import BetterModels
 from models.catalog import ModelEntry
-from models.errors import InvalidInput, ModelLoading, UnsupportedLanguage
+from models.errors import InvalidInput, ModelLoading, ModelUnavailable, UnsupportedLanguage
 from models.hub import RepositoryNotFound
 from models.languages import Languages
 from models.pool import ModelPool
+
+ASK_AGAIN_S = 60.0
+"""The hub is asked again so much later for a model that it did not have, or was not there to give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ class Router:
         self._languages = languages
         self._default_model = default_model
         self._better = better
+        self._refusals: dict[str, tuple[float, ModelUnavailable]] = {}
+        """By a model's name: until when the hub is not asked for it again, and what it said."""
 
     def entry(self, model: str | None) -> ModelEntry:
         """The catalog's entry. Raises UnknownModel."""
@@ -141,6 +147,10 @@ class Router:
                 return hops
             raise
 
+    def give_up(self, hops: Sequence[Hop], error: ModelUnavailable) -> bool:
+        """Return whether one of these was a better model, which is not chosen again before it is due."""
+        return self._better is not None and any(self._better.give_up(hop.entry, error) for hop in hops)
+
     def reach(self) -> dict[str, dict[str, str | None]]:
         """For each language those that it is translated into if no model is named, and over which language.
 
@@ -185,12 +195,27 @@ class Router:
             return [Hop(entry, *pair) for pair in (through_english if meets else [(source, target)])]
         direct = entry.for_pair(source, target)
         try:
-            self._pool.store.require(direct)
-        except RepositoryNotFound:
-            if "en" in (source, target):
+            self._require(direct)
+        except ModelUnavailable as error:
+            halves = [Hop(entry.for_pair(*pair), *pair) for pair in through_english]
+            is_lost = not isinstance(error, RepositoryNotFound)  # the hub does not say whether it has one
+            if "en" in (source, target) or (
+                is_lost and not all(self._pool.store.here(half.entry) for half in halves)
+            ):
                 raise
-            return [Hop(entry.for_pair(*pair), *pair) for pair in through_english]
+            return halves
         return [Hop(direct, source, target)]
+
+    def _require(self, entry: ModelEntry) -> None:
+        """Raise ModelUnavailable unless the entry is here or at the hub, which is asked now and then."""
+        due, error = self._refusals.get(entry.name, (0.0, None))
+        if error is not None and time.monotonic() < due and not self._pool.store.here(entry):
+            raise error.with_traceback(None)
+        try:
+            self._pool.store.require(entry)
+        except ModelUnavailable as error:
+            self._refusals[entry.name] = time.monotonic() + ASK_AGAIN_S, error
+            raise
 
     def _check_pair(self, entry: ModelEntry, source: str, target: str) -> None:
         """Raise UnsupportedLanguage if the model has pairs and this is none of them.

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from models.better import BetterModels
-from models.checks.flag import Flag
+from models.checks.flag import Flag, any_error
 from models.choices import TextFormat
-from models.errors import InvalidInput
+from models.errors import InvalidInput, ModelUnavailable
 from models.languages import Languages
 from models.pool import ModelPool
 from models.steps import Event, Steps, Usage, until_loaded
@@ -192,7 +192,7 @@ class Translator:
                 check_recognized(detected.language)
                 source = detected.language
             source = self._languages.normalize(source, "source")
-            note = f"the text is in {target} already" + _guessed(detected)
+            note = _guess(detected, target, " already") or f"the text is in {target} already"
         if not runs or source == target:
             return Translation(
                 translation=request.text,
@@ -209,7 +209,8 @@ class Translator:
         hops = yield from self._hops(source, target, request.target, request.model)
         yield None
         terms = Terms(request.protect, request.glossary, text)
-        sentences = yield from _split(runs, source, whole=entry.segment == "paragraph", terms=terms)
+        whole = all(hop.entry.segment == "paragraph" for hop in hops)
+        sentences = yield from _split(runs, source, whole=whole, terms=terms)
         matches: list[MemoryMatch] = []
         if look_up is not None and request.memory:
             for start in range(0, len(sentences), LOOKED_UP_AT_ONCE):
@@ -289,10 +290,15 @@ class Translator:
 
     def _hops(self, source: str, target: str, asked: str, model: str | None = None) -> Steps[list[Hop]]:
         """Return the models, loaded; the last is asked for its language's form in the region of the code."""
-        *first, last = self.check(source, target, model)
-        hops = [*first, replace(last, region=self._languages.region(asked))]
-        yield from until_loaded(self._pool, [hop.entry for hop in hops])
-        return hops
+        while True:
+            *first, last = self.check(source, target, model)
+            hops = [*first, replace(last, region=self._languages.region(asked))]
+            try:
+                yield from until_loaded(self._pool, [hop.entry for hop in hops])
+                return hops
+            except ModelUnavailable as error:
+                if model is not None or not self._router.give_up(hops, error):
+                    raise
 
     def _translation(
         self,
@@ -348,15 +354,12 @@ class Translator:
 # ---------------------------------------------------------------------- what the reader should know
 
 
-def _guessed(detected: Detection | None) -> str:
+def _guess(detected: Detection | None, language: str, already: str = "") -> str:
+    """Return what to tell of a language that is a guess, else an empty text."""
     if detected is None or detected.confidence >= DOUBTFUL:
         return ""
-    return f", {as_far_as_can_be_told(detected)}; if not, say its language"
-
-
-def as_far_as_can_be_told(detected: Detection) -> str:
-    """Return the words for a guess at a language."""
-    return f"as far as can be told (confidence {detected.confidence:.2f})"
+    told = f"the text is probably in {language}{already} (confidence {detected.confidence:.2f})"
+    return f"{told}; if not, give its language"
 
 
 def notes_on(
@@ -368,8 +371,8 @@ def notes_on(
 ) -> list[str]:
     """What the reader should know."""
     notes = []
-    if guessed := _guessed(detected):
-        notes.append(f"the text is in {source}{guessed}")
+    if guess := _guess(detected, source):
+        notes.append(guess)
     if missing := sum(bool(each.missing) for each in done):
         notes.append(f"time ran out: {missing} of {len(done)} segments are not translated")
     if cut := sum(not each.complete and not each.missing for each in done):
@@ -381,7 +384,7 @@ def notes_on(
         notes.append("this model's engine does not tell how sure it is: min_confidence changed nothing")
     if recalled := sum(bool(each.from_memory) for each in done):
         notes.append(f"{recalled} of {len(done)} segments are as your translation memory has them")
-    if flagged := sum(any(flag.severity == "error" for flag in each.flags) for each in done):
+    if flagged := sum(any_error(each.flags) for each in done):
         notes.append(f"checks found something wrong in {flagged} of {len(done)} segments; see their flags")
     if lost := [term.source for term in terms if not term.honoured]:
         notes.append(f"not everywhere as asked for: {', '.join(lost)}")

@@ -163,7 +163,7 @@ class LocalExecutor:
                 if isinstance(error, ServerUnavailable):
                     wait_s = max(wait_s, min(error.retry_after_s, LONGEST_WAIT_S))
                 log.warning("retrying unit %d in %g s: %s", unit.number, wait_s, error.message)
-                time.sleep(wait_s)
+                self._cancel.wait(wait_s)
         return self._do(unit)
 
     def _do(self, unit: Unit) -> UnitResult:

@@ -96,6 +96,3 @@ def _ready(runtime: "Runtime", entry: ModelEntry, load: bool) -> str:
     if load:
         runtime.pool.load(entry.name)
     return found
-
-
-# ---------------------------------------------------------------------- the survey of a dry run

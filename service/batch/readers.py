@@ -20,19 +20,18 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import Any, BinaryIO, Literal, NoReturn, Protocol, cast
+from typing import Any, BinaryIO, NoReturn, cast
 
 import zstandard
 
 from models.choices import TEXT_SUFFIXES
 from models.errors import DragomanError, InvalidInput
+from service.batch.options import Format
 from service.batch.record import FieldNames, Record
 from service.children import Children
 from service.documents import read_document
 from service.documents.formats import SUFFIXES, DocumentArticle
 from service.errors import import_extra
-
-Format = Literal["jsonl", "csv", "tsv", "parquet", "folder"]
 
 COMPRESSED = (".gz", ".zst")
 
@@ -54,22 +53,8 @@ READ_DOCUMENT_S = 120.0
 PARQUET_ROWS_AT_ONCE = 256
 
 
-class Reader(Protocol):
-    """Reads records, and tells how far it is."""
-
-    @property
-    def size(self) -> int | None:
-        """The `position` at the end, in bytes, rows or files; None if it isn't known."""
-
-    def position(self) -> int:
-        """Return how far it is read."""
-
-    def records(self) -> Iterator[Record]:
-        """Yield the records; once only."""
-
-
 @contextmanager
-def open_reader(path: str, names: FieldNames, format_: Format | None = None) -> Iterator[Reader]:
+def open_reader(path: str, names: FieldNames, format_: Format | None = None) -> Iterator["Reader"]:
     """Open a path; `-` is standard input. Raises InvalidInput if it is not in that format."""
     format_ = format_ or _format_of(path)
     if format_ == "folder":
@@ -397,3 +382,7 @@ def _files(folder: Path) -> Iterator[Path]:
             yield from _files(Path(entry.path))
         elif entry.is_file() and not entry.name.startswith("."):
             yield Path(entry.path)
+
+
+Reader = LineReader | ParquetReader | FolderReader
+"""Reads records, once. Its `position` tells how far it is, up to its `size`: in bytes, rows or files."""

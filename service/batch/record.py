@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from models.errors import DragomanError, InvalidInput
 from service.problems import kind_of
@@ -117,13 +117,6 @@ class Row:
             return None
         result = json.loads(self.result)
         return next((result[name] for name in TEXT_OF_RESULT if name in result), None)
-
-
-class RowOutput(Protocol):
-    """Writes rows."""
-
-    def write(self, rows: Sequence[Row]) -> None:
-        """Add rows."""
 
 
 def row_error(error: Exception) -> dict[str, Any]:

@@ -20,11 +20,12 @@ from models.errors import DragomanError
 from models.text.detect import LanguageDetector
 from service.batch import writers
 from service.batch.executor import Executor, LocalExecutor, Unit, UnitResult
+from service.batch.options import BatchOptions
 from service.batch.progress import PlainProgress, Tally, described, progress, summary
-from service.batch.readers import FolderReader, Format, Reader, open_reader
-from service.batch.record import FieldNames, Row, RowOutput
+from service.batch.readers import FolderReader, Reader, open_reader
+from service.batch.record import FieldNames, Row
 from service.batch.remote import shown
-from service.batch.survey import Survey, measured_rate, survey
+from service.batch.survey import Survey, survey
 from service.batch.task import BatchWork
 from service.batch.windows import UNIT_SIZES, WINDOW_SIZES, Size, Window, windows
 from service.store.batch_cache import BatchCache
@@ -39,53 +40,6 @@ class TooManyErrors(DragomanError):
     """More than --max-errors records failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
-    """The files that a batch reads and writes."""
-
-    infile: str
-    out: str
-    format: Format | None = None
-    cache: Path | None = None
-    log: Path | None = None
-    summary: Path | None = None
-    report: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """How a batch is run."""
-
-    names: FieldNames = field(default_factory=FieldNames)
-    restart: bool = False
-    forget: bool = False
-    retry_failed: bool = False
-    max_errors: int | None = None
-    record_timeout_s: float | None = None
-    reuse: bool = True
-    """True if a sentence that stands in several records is done once."""
-    device: str = "cpu"
-    """Where the models run; `cpu` also if other machines do the units, which share them out however few
-    records there are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """The time that a run would take."""
-
-    survey: Survey
-    characters_per_s: float | None
-    measured: bool
-    """True if the rate is that of a sample; False if it is that of the last run."""
-
-    @property
-    def seconds(self) -> float | None:
-        """Seconds for what is left; None if no rate is known."""
-        if not self.characters_per_s:
-            return None
-        return self.survey.left_characters / self.characters_per_s
-
-
 MakeExecutor = Callable[[BatchCache | None], AbstractContextManager[Executor]]
 """Makes what does a batch's units, with the cache of their outputs, if anything is to be recalled."""
 
@@ -94,20 +48,24 @@ class BatchRun:
     """One task over one input. `told` describes it as JSON: its task, its models, its options.
 
     Units are done in this process unless `make_executor` has them done elsewhere; the output is the same.
-    `marks` are names of numbers that the cache keeps as 1, for the runs that go on from this one.
+    `marks` are names of numbers that the cache keeps as 1, for the runs that go on from this one. `device` is
+    where the models run; `cpu` also if other machines do the units, which share them out however few there
+    are.
     """
 
     def __init__(
         self,
-        paths: Paths,
-        options: RunOptions,
+        options: BatchOptions,
         work: BatchWork,
         told: Mapping[str, Any],
         make_executor: MakeExecutor | None = None,
         marks: Sequence[str] = (),
+        *,
+        device: str = "cpu",
     ):
-        self._paths = paths
         self._options = options
+        self._names = options.field_names()
+        self._device = device
         self._work = work
         self._told = told
         self._marks = marks
@@ -119,20 +77,20 @@ class BatchRun:
 
     def run(self) -> Tally:
         """Run the batch to its end. Raises TooManyErrors and InvalidInput."""
-        paths, options = self._paths, self._options
+        options = self._options
         with ExitStack() as stack:
-            found = stack.enter_context(open_reader(paths.infile, options.names, paths.format))
+            found = stack.enter_context(open_reader(options.infile, self._names, options.input_format))
             own_windows = self._windows(found)
-            cache = stack.enter_context(BatchCache(paths.cache))
+            cache = stack.enter_context(BatchCache(options.cache_path))
             cache.begin(restart=options.restart, retry_failed=options.retry_failed)
             for name in self._marks:
                 cache.keep_number(name, 1)
             standard_output = nullcontext(writers.JsonlWriter(sys.stdout.buffer))
             out = stack.enter_context(
-                standard_output if paths.out == "-" else writers.open_writer(Path(paths.out))
+                standard_output if options.out == "-" else writers.open_writer(Path(options.out))
             )
             executor = stack.enter_context(self._make_executor(cache if options.reuse else None))
-            log = stack.enter_context(_log(paths.log))
+            log = stack.enter_context(_log(options.log))
             view = progress()
             stack.enter_context(view)
             tally = Tally(found.size)
@@ -143,39 +101,40 @@ class BatchRun:
                 if log is not None:
                     log.update(tally)
 
-            run = _Run(cache, executor, out, options, tally, update)
+            run = _Run(
+                cache, executor, out, self._names, UNIT_SIZES[self._device], options.max_errors, tally, update
+            )
             with self._told_at_the_end(tally, log):
                 run.go(own_windows)
                 tally.left_out = found.left_out if isinstance(found, FolderReader) else {}
                 if tally.made:
                     cache.keep_number(self._rate_name, tally.characters / tally.seconds)
-        if options.forget and paths.cache is not None:
-            paths.cache.unlink()
+        if options.forget and options.cache_path is not None:
+            options.cache_path.unlink()
         return tally
 
-    def estimate(self, detector: LanguageDetector) -> Estimate:
+    def survey(self, detector: LanguageDetector) -> Survey:
         """Look through the input, and run a sample if no earlier run tells the rate."""
-        paths, options = self._paths, self._options
-        path = paths.cache if paths.cache is not None and paths.cache.exists() else None
-        with open_reader(paths.infile, options.names, paths.format) as found, BatchCache(path) as cache:
+        options = self._options
+        path = options.cache_path if options.cache_path and options.cache_path.exists() else None
+        reader = open_reader(options.infile, self._names, options.input_format)
+        with reader as found, BatchCache(path) as cache:
             seen = survey(self._windows(found), cache, detector)
-            rate = cache.number(self._rate_name) or None
-        if rate is not None:
-            return Estimate(seen, rate, measured=False)
-        return Estimate(seen, measured_rate(seen.sample, self._local(None)), measured=True)
+            seen.characters_per_s = cache.number(self._rate_name) or None
+        if seen.characters_per_s is None:
+            seen.measure(self._local(None))
+        return seen
 
     def _local(self, cache: BatchCache | None) -> LocalExecutor:
-        options = self._options
-        return LocalExecutor(self._work, cache, options.record_timeout_s, options.device)
+        return LocalExecutor(self._work, cache, self._options.record_timeout_s, self._device)
 
     def _windows(self, found: Reader) -> Iterator[Window]:
         """Return the input's windows, once the first one is read, so that a wrong field is told at once."""
-        options = self._options
-        every = windows(found, options.names, self._key, WINDOW_SIZES[options.device])
+        every = windows(found, self._names, self._key, WINDOW_SIZES[self._device])
         first = next(every, None)
         if first is None:
             return iter(())
-        options.names.require_any(first.records)
+        self._names.require_any(first.records)
         return chain((first,), every)
 
     @contextmanager
@@ -195,21 +154,21 @@ class BatchRun:
                 log.say(f"{end}: {described(tally)}")
             told = summary(self._told, tally, end)
             told["ended_at"] = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-            if self._paths.summary is not None:
+            if self._options.summary is not None:
                 text = json.dumps(told, ensure_ascii=False, indent=2)
-                self._paths.summary.write_text(f"{text}\n", "utf-8")
-            if self._paths.report is not None:
+                Path(self._options.summary).write_text(f"{text}\n", "utf-8")
+            if self._options.report is not None:
                 from service.batch.report import page
 
-                self._paths.report.write_text(page(told, tally), "utf-8")
+                Path(self._options.report).write_text(page(told, tally), "utf-8")
 
 
 @contextmanager
-def _log(path: Path | None) -> Iterator[PlainProgress | None]:
+def _log(path: str | None) -> Iterator[PlainProgress | None]:
     if path is None:
         yield None
         return
-    with path.open("a", encoding="utf-8") as file:
+    with Path(path).open("a", encoding="utf-8") as file:
         log = PlainProgress(file, stamped=True)
         log.say("begins: " + " ".join(map(shown, sys.argv[1:])))
         yield log
@@ -232,17 +191,19 @@ class _Run:
         self,
         cache: BatchCache,
         executor: Executor,
-        out: RowOutput,
-        options: RunOptions,
+        out: writers.JsonlWriter | writers.ParquetWriter,
+        names: FieldNames,
+        unit_size: Size,
+        max_errors: int | None,
         tally: Tally,
         update: Callable[[], None],
     ):
         self._cache = cache
         self._executor = executor
         self._out = out
-        self._names = options.names
-        self._unit_size: Size = UNIT_SIZES[options.device]
-        self._max_errors = options.max_errors
+        self._names = names
+        self._unit_size = unit_size
+        self._max_errors = max_errors
         self._tally = tally
         self._update = update
         self._in_work: list[_ActiveWindow] = []

@@ -22,7 +22,7 @@ SAMPLE_CHARACTERS = 20_000
 
 @dataclass(slots=True)
 class Survey:
-    """An input in numbers."""
+    """An input in numbers, and the rate at which it may be done."""
 
     records: int = 0
     problems: int = 0
@@ -37,9 +37,18 @@ class Survey:
     languages: Counter[str] = field(default_factory=Counter)
     sample: list[Content] = field(default_factory=list)
     """Some of what is to be made, from all over the first window."""
+    characters_per_s: float | None = None
+    rate_of: str = "the last run"
+    """Whose rate it is."""
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds for what is left; None if no rate is known."""
+        return self.left_characters / self.characters_per_s if self.characters_per_s else None
 
     def as_json(self) -> dict[str, Any]:
         """All but the sample."""
+        seconds, rate = self.seconds, self.characters_per_s
         return {
             "records": self.records,
             "problems": self.problems,
@@ -49,7 +58,19 @@ class Survey:
             "characters_to_do": self.left_characters,
             "languages_of": self.looked_at,
             "languages": dict(self.languages.most_common()),
+            "characters_per_s": None if rate is None else round(rate, 1),
+            "rate_of": self.rate_of if rate else None,
+            "seconds": None if seconds is None else round(seconds, 1),
         }
+
+    def measure(self, runner: LocalExecutor) -> None:
+        """Measure the rate with the sample, if there is one; its results are thrown away."""
+        if self.sample:
+            start = time.monotonic()
+            runner.do(Unit(0, -1, tuple(self.sample)))
+            took_s = max(1e-6, time.monotonic() - start)
+            self.characters_per_s = sum(len(content.value) for content in self.sample) / took_s
+            self.rate_of = "a sample"
 
 
 def survey(windows: Iterable[Window], store: BatchCache, detector: LanguageDetector) -> Survey:
@@ -94,12 +115,3 @@ def _detect(seen: Survey, window: Window, detector: LanguageDetector) -> None:
         if content is not None and (number < DETECT_FIRST or number % DETECT_ONE_IN == 0):
             seen.looked_at += 1
             seen.languages[detector.detect(content.value).language] += 1
-
-
-def measured_rate(sample: list[Content], runner: LocalExecutor) -> float | None:
-    """Characters a second over the sample, whose results are thrown away; None if it is empty."""
-    if not sample:
-        return None
-    start = time.monotonic()
-    runner.do(Unit(0, -1, tuple(sample)))
-    return sum(len(content.value) for content in sample) / max(1e-6, time.monotonic() - start)

@@ -13,7 +13,7 @@ import zstandard
 
 from models.errors import InvalidInput
 from service.batch.readers import inner_suffix
-from service.batch.record import Fields, Row, RowOutput
+from service.batch.record import Fields, Row
 from service.errors import import_extra
 
 PARQUET_GROUP_ROWS = 1024
@@ -24,7 +24,7 @@ translation itself. They are the same whatever the input is."""
 
 
 @contextmanager
-def open_writer(out: Path) -> Iterator[RowOutput]:
+def open_writer(out: Path) -> Iterator["JsonlWriter | ParquetWriter"]:
     """Open the file `out` for rows, in the format that its name tells.
 
     It has another name until all is written. Raises InvalidInput if another run writes it.

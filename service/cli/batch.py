@@ -3,18 +3,18 @@
 import gc
 import hashlib
 import importlib.metadata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from models.errors import ModelUnavailable
+from service.batch.options import BatchOptions
 from service.batch.remote import scheme_of, shown
-from service.cli.batch_options import BatchOptions, batch_options, check, split
+from service.cli.batch_options import batch_options, check, split
 from service.cli.inputs import tells_formats
 from service.cli.options import TaskCommand, task_options
 from service.cli.session import Session, count, note, write_json
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from models.better import Betters
     from models.catalog import ModelEntry
     from models.store import Store
-    from service.batch.run import BatchRun, Estimate, MakeExecutor, Paths, RunOptions
+    from service.batch.run import BatchRun, MakeExecutor
+    from service.batch.survey import Survey
     from service.batch.task import Task
-    from service.runtime import Runtime
 
 SOME_FAILED = 3
 """Exit code: the run was completed, and some records failed."""
@@ -110,10 +110,7 @@ def translate(session: Session, /, **given: Any) -> int:
     asked, pairs = task_options(TranslationOptions, own), own["remembered"]
     request = request_maker(asked)(text="", format=own["format"] or "text")
     told = asked.model_dump(mode="json", exclude={"memory", "partial"})
-    for name in (
-        "alternatives",
-        "ignore_tags",
-    ):  # without them the results of earlier versions have these keys
+    for name in ("alternatives", "ignore_tags"):  # without them results of earlier versions have these keys
         if not told[name]:
             del told[name]
     told |= {"format": own["format"], "article": own["article"]}
@@ -132,8 +129,9 @@ def _run_batch(session: Session, options: BatchOptions, task: "Task") -> int:
         prepare_ray(local=options.ray_address is None)
     from models.translate.route import cautions
     from service.batch import preflight
-    from service.batch.processes import text_processes
+    from service.batch.processes import TextProcesses, text_processes
     from service.batch.run import BatchRun
+    from service.batch.task import WorkerSpec
 
     given, marks = _better(session, options, task)
     with session.runtime(**given) as runtime:
@@ -156,19 +154,24 @@ def _run_batch(session: Session, options: BatchOptions, task: "Task") -> int:
             told["cautions"] = list(found)
         for each in found:
             note(f"note: {each}")
-        paths, run_options = _settings(options, "cpu" if by_ray else runtime.device)
         make_executor: MakeExecutor | None = None
         if by_ray:
-            make_executor = _by_ray(session.opener(**given), options, task, models, session.settings().device)
-        elif count > 1:
-            make_executor = _by_processes(
-                session.opener(**given), options, task, runtime.part_engines(), count
+            from service.batch.ray_executor import ray_executor
+
+            spec = WorkerSpec(session.opener(**given), task, models, options.record_timeout_s)
+            device = session.settings().device
+            make_executor = partial(
+                ray_executor, spec, address=options.ray_address, count=options.actors, device=device
             )
-        run = BatchRun(paths, run_options, task.work(runtime), told, make_executor, marks)
+        elif count > 1:
+            spec = WorkerSpec(session.opener(**given), task, {}, options.record_timeout_s)
+            make_executor = partial(TextProcesses, spec, runtime.part_engines(), count=count)
+        run_device = "cpu" if by_ray else runtime.device
+        run = BatchRun(options, task.work(runtime), told, make_executor, marks, device=run_device)
         if options.dry_run:
             with session.waiting("reading the input"):
-                estimate = run.estimate(runtime.detector)
-            return _show(estimate)
+                surveyed = run.survey(runtime.detector)
+            return _show(surveyed)
         return _run(run, options)
 
 
@@ -237,14 +240,13 @@ def _found(
     """Return the best model of each group, fetched; none where no hub answers, or where there is no room."""
     from models import better, hub
 
-    is_asked = ask and not store.offline and hub.answers(better.ASK_S) is not None
+    is_asked = ask and not store.offline and hub.silence() is None
     entries = []
     for group in groups:
         if (entry := better.found(known, group, store, ask=is_asked)) is None:
             continue
         try:
-            disk_left = partial(better.free_disk, store.cache)
-            better.require_room(entry, store, memory_left=better.free_memory, disk_left=disk_left)
+            better.require_room(entry, store)
         except ModelUnavailable as error:
             note(f"note: {error.message}")
             continue
@@ -260,36 +262,6 @@ def _fetch(session: Session, entry: "ModelEntry", store: "Store") -> None:
     note(f"fetching {entry.name} ({size}, {licence}); --models bundled does without")
     with session.fetching(entry.name) as tell:
         store.pull(entry, tell)
-
-
-def _by_ray(
-    opener: "Callable[..., Runtime]",
-    options: BatchOptions,
-    task: "Task",
-    models: Mapping[str, str],
-    device: str,
-) -> "MakeExecutor":
-    from service.batch.ray_executor import ray_executor
-    from service.batch.task import WorkerSpec
-
-    spec = WorkerSpec(opener, task, models, options.record_timeout)
-    return partial(
-        ray_executor,
-        spec,
-        address=options.ray_address,
-        count=options.actors,
-        device=device,
-    )
-
-
-def _by_processes(
-    opener: "Callable[..., Runtime]", options: BatchOptions, task: "Task", engines: Path, count: int
-) -> "MakeExecutor":
-    from service.batch.processes import TextProcesses
-    from service.batch.task import WorkerSpec
-
-    spec = WorkerSpec(opener, task, {}, options.record_timeout)
-    return partial(TextProcesses, spec, engines, count=count)
 
 
 def _run(run: "BatchRun", options: BatchOptions) -> int:
@@ -318,51 +290,15 @@ def _run(run: "BatchRun", options: BatchOptions) -> int:
     return SOME_FAILED if tally.errors else 0
 
 
-def _show(estimate: "Estimate") -> int:
+def _show(found: "Survey") -> int:
     """Print what a dry run found: numbers on standard output, the time in words beside them."""
     from service.batch.progress import duration
 
-    seconds, rate = estimate.seconds, estimate.characters_per_s
-    by = "a sample" if estimate.measured else "the last run"
-    figures = {
-        **estimate.survey.as_json(),
-        "characters_per_s": None if rate is None else round(rate, 1),
-        "rate_of": by if rate else None,
-        "seconds": None if seconds is None else round(seconds, 1),
-    }
-    write_json(figures)
-    if seconds is not None:
-        note(f"about {duration(seconds)} at the rate of {by} ({rate:,.0f} characters a second)")
+    write_json(found.as_json())
+    if found.seconds is not None:
+        rate = f"the rate of {found.rate_of} ({found.characters_per_s:,.0f} characters a second)"
+        note(f"about {duration(found.seconds)} at {rate}")
     return 0
-
-
-def _settings(options: BatchOptions, device: str) -> "tuple[Paths, RunOptions]":
-    from service.batch.run import Paths, RunOptions
-
-    paths = Paths(
-        options.infile,
-        options.out,
-        options.input_format,
-        options.cache_path,
-        _path(options.log),
-        _path(options.summary),
-        _path(options.report),
-    )
-    run_options = RunOptions(
-        options.field_names(),
-        restart=options.restart,
-        forget=options.forget,
-        retry_failed=options.retry_failed,
-        max_errors=options.max_errors,
-        record_timeout_s=options.record_timeout,
-        reuse=options.memory,
-        device=device,
-    )
-    return paths, run_options
-
-
-def _path(given: str | None) -> Path | None:
-    return None if given is None else Path(given)
 
 
 # ---------------------------------------------------------------------- addresses

@@ -1,17 +1,14 @@
 """The options that batch commands share: input, output and execution."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from service.batch.options import BatchOptions
 from service.batch.remote import CREDENTIALS, LIBRARIES, WRITTEN, scheme_of, shown
 from service.cli.options import added
-
-if TYPE_CHECKING:
-    from service.batch.record import FieldNames
 
 
 class _Place(click.Path):
@@ -91,6 +88,7 @@ _RUN = (
     ),
     click.option(
         "--record-timeout",
+        "record_timeout_s",
         metavar="SECONDS",
         type=click.FloatRange(0, min_open=True),
         default=600.0,
@@ -99,7 +97,6 @@ _RUN = (
     ),
     click.option(
         "--reuse/--no-reuse",
-        "memory",
         default=True,
         help="Process a sentence that occurs in several records once (the default), or each time.",
     ),
@@ -131,59 +128,6 @@ _RUN = (
     ),
     click.option("--dry-run", is_flag=True, help="Survey IN and estimate the time; write nothing."),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class BatchOptions:
-    """Their values."""
-
-    infile: str
-    out: str
-    cache: str | None
-    forget: bool
-    restart: bool
-    overwrite: bool
-    retry_failed: bool
-    max_errors: int | None
-    record_timeout: float
-    memory: bool
-    engine: str
-    ray_address: str | None
-    actors: int | None
-    models: str | None
-    log: str | None
-    summary: str | None
-    report: str | None
-    input_format: Any
-    text_field: str | None
-    html_field: str | None
-    id_field: str
-    result_field: str
-    omit_text: bool
-    dry_run: bool
-    shown_out: str | None = None
-    """OUT as it is told, if it is at an address, and `out` what is written here."""
-
-    @property
-    def cache_path(self) -> Path | None:
-        """Where results are kept; None for a run from which none can go on."""
-        if self.cache is not None:
-            return Path(self.cache)
-        return None if self.out == "-" else Path(self.out + ".cache")
-
-    def field_names(self) -> "FieldNames":
-        """Return the names of the records' and the rows' fields."""
-        from service.batch.record import FieldNames
-
-        named = self.text_field is not None or self.html_field is not None
-        return FieldNames(
-            self.text_field if named else "text",
-            self.html_field if named else "html",
-            self.id_field,
-            self.result_field,
-            self.omit_text,
-            must_exist=named,
-        )
 
 
 batch_options = added(_IN, _OUT, *_RECORDS, *_RUN)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from models.checks.flag import any_error
 from service.cli.inputs import ALLOW_PRIVATE, ARGUMENT, FILE, read, tells_formats
 from service.cli.session import Session, count, note, write
 from service.cli.text import HTML, JSON
@@ -65,8 +66,7 @@ def check(
         write(answer.model_dump_json(indent=2))
     else:
         _show(answer, written)
-    flagged = any(flag.severity == "error" for s in answer.sentences for flag in s.flags)
-    return FLAGGED if flagged else None
+    return FLAGGED if any(any_error(sentence.flags) for sentence in answer.sentences) else None
 
 
 @click.command(epilog="Example: dragoman clean page.html")

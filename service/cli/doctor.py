@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from models import hub
 from models.errors import DragomanError
 from service.cli import machine
 from service.cli.machine import gigabytes
@@ -25,7 +26,6 @@ LEAST_MEMORY = 800_000_000
 LIKED_DISK = 2_000_000_000
 """The bundled translation model takes 0.6 GB of the cache, and more while it is put together."""
 LEAST_DISK = 100_000_000
-HUB = "https://huggingface.co"
 NEEDED = ("torch", "transformers", "ctranslate2", "safetensors", "sentencepiece")
 
 State = Literal["ok", "warning", "problem"]
@@ -180,7 +180,7 @@ def _models(settings: "Settings", device: str) -> Iterator[Finding]:
                 entries[title] = catalog.get(name, task)
         except DragomanError as error:
             yield Finding(title, "problem", error.message)
-    lacking = store.lacking(entries.values())
+    lacking = [each for each in entries.values() if not store.here(each)]
     hub = _hub(store, needed=bool(lacking))
     yield hub
     may_fetch = hub.state == "ok" and not store.offline_by
@@ -198,14 +198,13 @@ def _model(
     from models.inspection import inspect
     from models.languages import Languages
     from models.llama_server import MISSING
-    from models.store import is_prepared
 
     if entry.weights == "elsewhere":
         if problems := inspect(store, entry, Languages.load(), os.environ.get).problems:
             return "problem", f"{entry.name}: {'; '.join(problems)}"
         return "ok", f"{entry.name}: {entry.model} at {entry.url}, which answers"
     state: State = "ok"
-    prepared = is_prepared(store, entry)
+    prepared = store.is_prepared(entry)
     engine = _engine(settings, entry, device)
     if device == "cuda" and prepared and entry.kind not in ("extractive", "entailment"):
         _, why = EngineMaker(store, device=settings.device).device_for(entry)
@@ -277,8 +276,9 @@ _ENGINES = {
 def _hub(store: "Store", *, needed: bool) -> Finding:
     if (setting := store.offline_by) is not None:
         return Finding("hub", "ok", f"not asked, as {setting} says")
-    url = os.environ.get("HF_ENDPOINT") or HUB
-    if (why := machine.unreachable(url)) is None:
+    from huggingface_hub.constants import ENDPOINT as url
+
+    if (why := hub.silence()) is None:
         return Finding("hub", "ok", f"{url} answers")
     told = f"{url} does not answer ({why})"
     if needed:

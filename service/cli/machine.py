@@ -6,12 +6,9 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
 
 from models import cpu
 from models.cpu import memory as memory
@@ -21,7 +18,6 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 CGROUP = Path("/sys/fs/cgroup")
-HUB_S = 3.0
 PROBE_S = 10.0
 
 
@@ -87,18 +83,6 @@ def free_bytes(folder: Path) -> int:
 def _nearest(folder: Path) -> Path:
     """Return the folder, or where it would be made."""
     return next(each for each in (folder, *folder.parents) if each.exists())
-
-
-def unreachable(url: str) -> str | None:
-    """Return why the model hub does not answer, or None if it does."""
-    try:
-        with urlopen(Request(url, method="HEAD"), timeout=HUB_S):  # noqa: S310 - the operator's own hub
-            return None
-    except HTTPError as error:
-        return f"it answers {error.code}" if error.code >= 500 else None
-    except (URLError, HTTPException, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        return str(getattr(reason, "strerror", None) or reason)
 
 
 # ---------------------------------------------------------------------- sets of models

@@ -45,8 +45,6 @@ def models() -> None:
 @click.pass_obj
 def list_models(session: Session, as_json: bool) -> None:
     """List every model of the catalog, with its size on disk and whether it is here."""
-    from models.store import bytes_on_disk, is_prepared
-
     with session.runtime() as runtime:
         settings = runtime.settings
         defaults = {"summarize": settings.summarize_model, "translate": settings.translate_model}
@@ -55,8 +53,8 @@ def list_models(session: Session, as_json: bool) -> None:
                 **{field: getattr(entry, field) for field in FIELDS},
                 "state": runtime.store.state(entry),
                 "default_for": [task for task, name in defaults.items() if name == entry.name],
-                "size_bytes": bytes_on_disk(runtime.store, entry),
-                "prepared": is_prepared(runtime.store, entry),
+                "size_bytes": runtime.store.bytes_on_disk(entry),
+                "prepared": runtime.store.is_prepared(entry),
                 "needs_download": runtime.store.state(entry) == "not pulled",
             }
             for entry in runtime.catalog.entries

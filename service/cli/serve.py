@@ -58,11 +58,11 @@ def _require_models(catalog: "Catalog", settings: "Settings") -> None:
     if not far:
         return
     store = Store(settings.cache_dir, offline=settings.offline)
-    if not (lacking := store.lacking(far)):
+    if not (lacking := [each for each in far if not store.here(each)]):
         return
     if (setting := store.offline_by) is not None:
         why, first = f"{setting} forbids asking the model hub", f"unset {setting}"
-    elif (reason := hub.absent()) is not None:
+    elif (reason := hub.silence(is_slow_silent=False)) is not None:
         why, first = f"the model hub cannot be reached ({reason})", "set HF_ENDPOINT to a mirror of it"
     else:
         return

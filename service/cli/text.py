@@ -274,10 +274,11 @@ def _tell(
     for each in notes:
         note(f"note: {each}")
     if mark:
-        for line in reasons(sentences):
-            note(line)
-    if number := counted(sentences):
-        note(number if mark else f"{number}; --mark shows them")
+        for number, sentence in _flagged(sentences):
+            for flag in sentence.flags:
+                note(f"[{number}] {flag.severity}: {flag.kind}: {flag.reason}")
+    if told := counted(sentences):
+        note(told if mark else f"{told}; --mark shows them")
     elif mark:
         note("no sentence is flagged")
 
@@ -285,7 +286,6 @@ def _tell(
 # ---------------------------------------------------------------------- marks
 
 OPEN, CLOSE = "⟦", "⟧"
-DOUBTFUL = "doubtful"
 
 
 def marked(text: str, sentences: "Sequence[SegmentPart] | Sequence[SentencePart]") -> str:
@@ -300,26 +300,17 @@ def marked(text: str, sentences: "Sequence[SegmentPart] | Sequence[SentencePart]
     return "".join([*parts, text[end:]])
 
 
-def reasons(sentences: "Sequence[SegmentPart] | Sequence[SentencePart]") -> list[str]:
-    """Return a line for each flag, with the number of its sentence's mark."""
-    return [
-        f"[{number}] {flag.severity}: {flag.kind}: {flag.reason}"
-        for number, sentence in _flagged(sentences)
-        for flag in sentence.flags
-    ]
-
-
 def counted(sentences: "Sequence[SegmentPart] | Sequence[SentencePart]") -> str | None:
     """Return how many sentences are flagged, in words; None if none is."""
-    flagged = [sentence for _, sentence in _flagged(sentences)]
+    from service.tasks import flag_counts
+
+    flagged, errors, doubtful = flag_counts(sentences)
     if not flagged:
         return None
-    errors = sum(any(flag.severity == "error" for flag in each.flags) for each in flagged)
-    doubtful = sum(any(flag.kind == DOUBTFUL for flag in each.flags) for each in flagged)
     told = [f"{errors} with an error" if errors else "", f"{doubtful} doubtful" if doubtful else ""]
     more = ", ".join(filter(None, told))
-    verb = "is" if len(flagged) == 1 else "are"
-    return f"{len(flagged)} of {len(sentences)} sentences {verb} flagged" + (f": {more}" if more else "")
+    verb = "is" if flagged == 1 else "are"
+    return f"{flagged} of {len(sentences)} sentences {verb} flagged" + (f": {more}" if more else "")
 
 
 def _alternatives(segments: "Sequence[SegmentPart]") -> Iterator[str]:

@@ -25,8 +25,8 @@ class Suggestions:
 
     def __init__(self, file: Path):
         self._file = file
-        self._counted: tuple[int, int] | None = None
-        """The file's inode and size when `_bytes` was true of it."""
+        self._counted: tuple[int, int] = 0, 0
+        """The file's inode and the size up to which `_bytes` is true of it."""
         self._bytes: Counter[str] = Counter()
 
     def add(self, *, text: str, translation: str, source: str, target: str, caller: str = "") -> None:
@@ -63,12 +63,14 @@ class Suggestions:
             self._counted = stat.st_ino, stat.st_size
 
     def _count(self, descriptor: int) -> None:
-        """Count what is there by callers, unless the file is as it was left."""
+        """Count by callers what others have added since; all of a file that took the place of the last."""
         stat = os.fstat(descriptor)
-        if self._counted == (stat.st_ino, stat.st_size):
-            return
-        self._bytes.clear()
+        inode, start = self._counted
+        if inode != stat.st_ino or start > stat.st_size:
+            start = 0
+            self._bytes.clear()
         with self._file.open("rb") as lines:
+            lines.seek(start)
             for line in lines:
                 try:
                     self._bytes[str(json.loads(line).get("caller", ""))] += len(line)

@@ -13,6 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
+import regex
 from lxml import etree
 from rapidfuzz import fuzz, process
 
@@ -38,7 +39,7 @@ longest, and holds the interpreter. So it takes some 10 ms for a sentence."""
 ROW_BYTES = 200
 """Bytes that a sentence takes beside its texts."""
 
-_FACTS = re.compile(r"\d+|(?<=\s)[^\W\d_a-z][\w'’-]*+")
+_FACTS = regex.compile(r"\d+|(?<=\s)\p{Lu}[\w'’-]*+")
 """Numbers, and the words after the first that begin with a capital letter."""
 _CONTROL = re.compile("[^\\t\\n\\r -\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 """What XML cannot hold, and so no TMX file."""

@@ -25,6 +25,7 @@ from models.summarize.summarizer import SummaryRequest
 from models.translate.translator import TranslationRequest
 from service.batch import report
 from service.batch.executor import LocalExecutor, Unit
+from service.batch.options import BatchOptions
 from service.batch.progress import (
     MOST_SAMPLES,
     SLOWEST,
@@ -34,7 +35,7 @@ from service.batch.progress import (
     duration,
 )
 from service.batch.record import Content
-from service.batch.run import BatchRun, Paths, RunOptions
+from service.batch.run import BatchRun
 from service.batch.task import BatchWork
 from service.cli.main import cli
 from service.cli.session import Session
@@ -164,6 +165,22 @@ def test_a_unit_whose_engine_s_process_ends_is_done_again(monkeypatch):
     ends += [1, 1, 1]
     with pytest.raises(EngineGone):  # and the run stops: no record is an error for that
         unit_work(runtime).do(unit(*texts))
+
+
+def test_a_stop_ends_the_wait_for_the_next_engine(monkeypatch):
+    monkeypatch.setattr("service.batch.executor.RETRY_WAITS_S", (3600.0,))
+    runtime, waits = BatchRuntime(Settings()), threading.Event()
+
+    def gone(generations, *, wait=False):
+        raise EngineGone("it ended")
+
+    monkeypatch.setattr(runtime.engine, "submit", gone)
+    monkeypatch.setattr("service.batch.executor.log.warning", lambda *_: waits.set())
+    executor = unit_work(runtime)
+    done = executor.submit(unit("The minister left the city."))
+    assert waits.wait(60)
+    executor.stop()
+    assert isinstance(done.exception(), ClientDisconnected)
 
 
 def bodies(done):
@@ -523,7 +540,8 @@ def test_units_done_elsewhere_give_the_same_output(tmp_path):
     task = BatchWork(runtime, FRENCH, GIVEN)
     told = {"dragoman": "0", "task": "translate", "models": {"m": "r1"}}
     for name, make in (("here", None), ("there", elsewhere)):
-        BatchRun(Paths(str(source), str(tmp_path / name)), RunOptions(), task, told, make).run()
+        options = BatchOptions(infile=str(source), out=str(tmp_path / name))
+        BatchRun(options, task, told, make).run()
     assert makers[0].units == 3
     assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
 

@@ -8,14 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 from click.testing import CliRunner
 from fake_runtime import HUB_ONLY, FakeRuntime
 
+from models import hub
 from models.catalog import Catalog
 from models.hub import FETCHED
 from models.languages import Languages
-from models.store import Store, bytes_on_disk, is_prepared
+from models.store import DONE, Store
 from service.cli import machine
 from service.cli.main import cli
 from service.cli.session import Session
@@ -30,10 +32,13 @@ def doctor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tup
     with socket.create_server(("127.0.0.1", 0)) as once:
         port = once.getsockname()[1]
 
-    def run(environment: dict[str, str] | None = None, **facts: Any) -> tuple[int, dict[str, Any]]:
+    def run(
+        environment: dict[str, str] | None = None, silence: str | None = None, **facts: Any
+    ) -> tuple[int, dict[str, Any]]:
         sound = {"processors": (2, "2"), "memory": (8 * GB, 6 * GB), "gpus": [], "torch_finds_a_gpu": False}
-        for name, value in {**sound, "compiler": "cc", "unreachable": None, **facts}.items():
+        for name, value in {**sound, "compiler": "cc", **facts}.items():
             monkeypatch.setattr(machine, name, lambda *_, value=value: value)
+        monkeypatch.setattr(hub, "silence", lambda: silence)
         given = {"DRAGOMAN_CACHE_DIR": str(tmp_path), "DRAGOMAN_DATA_DIR": str(tmp_path)}
         given |= {"DRAGOMAN_PORT": str(port), **(environment or {})}
         done = CliRunner().invoke(cli, ["doctor", "--json"], obj=Session(FakeRuntime), env=given)
@@ -64,8 +69,8 @@ def test_a_sound_machine(doctor: Any) -> None:
         ({"unwritable": "read-only"}, {}, "cache", "problem", "cannot be written: read-only"),
         ({"free_bytes": 10**7}, {}, "data", "problem", "0.0 GB free"),
         ({"free_bytes": GB}, {}, "cache", "warning", "1.0 GB free"),
-        ({"unreachable": "no route"}, {}, "hub", "warning", "bundled models do without"),
-        ({"unreachable": "no route"}, {"DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY}, "hub", "problem", "no route"),
+        ({"silence": "no route"}, {}, "hub", "warning", "bundled models do without"),
+        ({"silence": "no route"}, {"DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY}, "hub", "problem", "no route"),
         (
             {},
             {"DRAGOMAN_OFFLINE": "1", "DRAGOMAN_SUMMARIZE_MODEL": HUB_ONLY},
@@ -100,7 +105,7 @@ def test_a_gpu_and_what_it_runs(doctor: Any) -> None:
 
 def test_a_model_that_the_gpu_is_not_fit_for(doctor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     why = "it needs 9.0 GB of H100's memory, and 2.0 GB are free"
-    monkeypatch.setattr("models.store.is_prepared", lambda *_: True)
+    monkeypatch.setattr("models.store.Store.is_prepared", lambda *_: True)
     monkeypatch.setattr("models.engine_choice.EngineMaker.device_for", lambda *_: ("cpu", why))
     _, found = doctor(gpus=["H100"], torch_finds_a_gpu=True, has=True)
     state, told = found["translations"]
@@ -123,11 +128,12 @@ def test_it_is_lines_for_people(tmp_path: Path) -> None:
 def test_it_imports_no_torch_without_a_gpu() -> None:
     code = """
 import sys
+from models import hub
 from service.cli import machine
-machine.gpus, machine.unreachable = lambda: [], lambda url: None
+machine.gpus, hub.silence = lambda: [], lambda: None
 from service.cli.main import cli
 cli(["doctor"], standalone_mode=False)
-print(*{"torch", "transformers", "flask"} & set(sys.modules), file=sys.stderr)
+print(*{"torch", "transformers", "flask", "gguf"} & set(sys.modules), file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stderr.splitlines()[-1] == "", done.stderr
@@ -151,11 +157,12 @@ def test_a_containers_limits_are_seen(tmp_path: Path) -> None:
     assert machine.memory(tmp_path, tmp_path / "nowhere") is None
 
 
-def test_a_hub_that_does_not_answer_is_told() -> None:
+def test_a_hub_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as once:
         url = f"http://127.0.0.1:{once.getsockname()[1]}"
-    assert machine.unreachable(url) == "Connection refused"
-    assert machine.unreachable("no address") is not None
+    for endpoint, why in ((url, "Connection refused"), ("no address", "protocol")):
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", endpoint)
+        assert why in (hub.silence() or "") and why in (hub.silence(is_slow_silent=False) or "")
 
 
 def test_a_folder_yet_to_be_made_is_looked_at_where_it_would_be(tmp_path: Path) -> None:
@@ -171,7 +178,7 @@ def test_a_folder_yet_to_be_made_is_looked_at_where_it_would_be(tmp_path: Path) 
 def test_sizes_are_of_what_is_here(tmp_path: Path) -> None:
     catalog, store = Catalog.load(Languages.load()), Store(tmp_path, offline=True)
     fetched = catalog.get(HUB_ONLY)
-    assert (bytes_on_disk(store, fetched), is_prepared(store, fetched)) == (None, False)
+    assert (store.bytes_on_disk(fetched), store.is_prepared(fetched)) == (None, False)
     hub = tmp_path / "hub" / f"models--{HUB_ONLY.replace('/', '--')}"
     snapshot = hub / "snapshots" / ("a" * 40)
     snapshot.mkdir(parents=True)
@@ -179,9 +186,14 @@ def test_sizes_are_of_what_is_here(tmp_path: Path) -> None:
     (hub / "refs" / "main").write_text("a" * 40)
     (snapshot / "model.safetensors").write_bytes(b"x" * 1000)
     (snapshot / FETCHED).touch()
-    assert (bytes_on_disk(store, fetched), is_prepared(store, fetched)) == (1000, True)
+    assert (store.bytes_on_disk(fetched), store.is_prepared(fetched)) == (1000, True)
     bundled = catalog.get("dragoman/gemma3-270m-translate")
-    assert (bytes_on_disk(store, bundled) or 0) > 10**8 and not is_prepared(store, bundled)
+    assert (store.bytes_on_disk(bundled) or 0) > 10**8 and not store.is_prepared(bundled)
+    merged = tmp_path / "models" / bundled.name.replace("/", "--") / "merged"
+    merged.mkdir(parents=True)
+    for revision, is_prepared in (("of an older version", False), (store.revision(bundled), True)):
+        (merged / DONE).write_text(json.dumps({"revision": revision, "files": {}}))
+        assert store.is_prepared(bundled) is is_prepared
 
 
 def test_the_list_says_what_has_to_be_fetched() -> None:

@@ -113,6 +113,9 @@ def test_deep_translator_tells_of_errors(server: CompatServer) -> None:
 def test_json_with_one_text(server: CompatServer) -> None:
     status, answer = post(server, "/translate", q="Good morning.", source="en", target="fr")
     assert (status, answer) == (200, {"translatedText": "GOOD MORNING."})
+    for names in (("pb", "pt-BR"), ("zt", "zh-Hant")):
+        own, regional = (post(server, "/translate", q="A.", source="en", target=name) for name in names)
+        assert own == regional and "not a language code" not in str(own)
 
 
 def test_json_with_a_list_and_found_sources(server: CompatServer) -> None:

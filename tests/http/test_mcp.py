@@ -1,5 +1,6 @@
 """The Model Context Protocol, with the package's own client: over HTTP, over standard input, in process."""
 
+import json
 import sys
 import threading
 from collections.abc import Awaitable, Callable
@@ -37,6 +38,8 @@ async def all_tools(client: Client) -> dict[str, Any]:
     assert set(tools) == {"translate", "summarize", "check", "clean"}
     assert "translation" in (tools["translate"].output_schema or {})["properties"]
     assert "target" in tools["translate"].input_schema["required"]
+    fields = json.dumps([each.input_schema for each in tools.values()])
+    assert not any(words in fields for words in ("/v1", "one object", "`results`")), "these are HTTP's"
     asked = {
         "translate": {"text": TEXT, "target": "fr", "source": "en"},
         "summarize": {"text": TEXT, "length": "headline"},

@@ -88,7 +88,7 @@ def translation(target: str | None, source: str | None = None) -> PromptTask:
         pytest.param([], f"You are a professional,authentic machine translation engine.\n\n{PDF2ZH}", "", translation("de"), id="pdf2zh in one"),
         pytest.param([], BABELDOC, "\n\nTranslated Text:", translation("fr"), id="pdf2zh-next"),
         pytest.param([], SUBTITLE_EDIT.format("French"), "", translation("fr", "en"), id="Subtitle Edit 4"),
-        pytest.param([], SUBTITLE_EDIT_5.format("Brazilian Portuguese"), "", translation("pt", "en"), id="Subtitle Edit 5"),
+        pytest.param([], SUBTITLE_EDIT_5.format("Brazilian Portuguese"), "", translation("pt-BR", "en"), id="Subtitle Edit 5"),
         pytest.param(
             [], "Translate from English to German, keep sentences in German as they are, do not censor the translation, "
             "give only the output without comments:\n\n", "", translation("de", "en"), id="Subtitle Edit, another",
@@ -136,9 +136,9 @@ def test_every_form_of_a_users_message_is_matched_whole() -> None:
     [
         ("Translate everything from English to Italian.", translation("it", "en")),
         ("Translate the user's messages into French.", translation("fr")),
-        ("You are a translator. Please translate to zh-TW, and keep names.", translation("zh-Hant")),
-        ("# Task\n- Translate German into **Brazilian Portuguese**\n- Be short.", translation("pt", "de")),
-        ("You do not abridge, censor or summarize any part of it. Translate all of it into pt-BR.", translation("pt")),
+        ("You are a translator. Please translate to zh-TW, and keep names.", translation("zh-Hant-TW")),
+        ("# Task\n- Translate German into **Brazilian Portuguese**\n- Be short.", translation("pt-BR", "de")),
+        ("You do not abridge, censor or summarize any part of it. Translate all of it into pt-BR.", translation("pt-BR")),
         ("Summarize.", PromptTask("summarize")),
         ("You are helpful. Summarize the article in German.", PromptTask("summarize", target="de")),
         ("Summarize the article in bullet points.", PromptTask("summarize", format="bullets")),

@@ -145,6 +145,25 @@ def test_the_theme_is_kept(page: Page) -> None:
     expect(page.get_by_role("button", name="Dark")).to_have_attribute("aria-pressed", "true")
 
 
+@pytest.mark.parametrize("width", [900, 1400, 1920])
+def test_header_and_content_share_their_left_edge(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    lefts = [page.locator(each).bounding_box()["x"] for each in ("header img", "#form", "#source")]  # type: ignore[index]
+    assert max(lefts) - min(lefts) <= 1
+
+
+def test_print_has_the_result_and_no_controls(page: Page) -> None:
+    page.emulate_media(media="print")
+    expect(page.locator("#source")).to_be_visible()
+    page.emulate_media(media="screen")
+    go(page, ARTICLE)
+    expect(page.get_by_role("status")).to_have_text("Done.")
+    page.emulate_media(media="print")
+    expect(page.locator("#translation .body")).to_be_visible()
+    for hidden in ("#form", "header", "#source", "#status", "[data-copy=summary]"):
+        expect(page.locator(hidden)).to_be_hidden()
+
+
 @pytest.mark.parametrize("width", [320, 390])
 def test_it_fits_a_phone(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 740})

@@ -45,6 +45,32 @@ def test_the_language_is_told_before_the_run_and_can_be_swapped(page: Page) -> N
     expect(page.locator("#target")).to_have_value("en")
 
 
+def test_a_summary_is_in_the_article_s_language_until_another_is_chosen_for_it(page: Page) -> None:
+    target = page.locator("#target")
+    expect(target).to_have_value("fr")
+    page.locator("input[name=make][value=summary]").check()
+    expect(target).to_have_value("")
+    target.select_option("de")
+    page.locator("input[name=make][value=both]").check()
+    expect(target).to_have_value("fr")
+    page.locator("input[name=make][value=summary]").check()
+    expect(target).to_have_value("de")
+
+
+def test_a_summary_can_be_bullet_points(page: Page) -> None:
+    page.get_by_text("More options").click()
+    page.get_by_label("Summary as").select_option("bullets")
+    with page.expect_request("**/v1/summarize") as asked:
+        go(page, "The ministers met.", make="summary")
+    assert json.loads(asked.value.post_data or "")["format"] == "bullets"
+    done(page)
+
+
+def test_a_text_that_is_in_the_target_language_already_is_told(page: Page) -> None:
+    go(page, "The ministers met.", make="translation", target="en")
+    expect(page.locator("#status")).to_have_text("The text is already in English: nothing was translated.")
+
+
 def test_another_choice_makes_the_result_old_and_focus_stays(page: Page) -> None:
     go(page, "The ministers met.")
     done(page)
@@ -70,7 +96,7 @@ def test_markdown_is_translated_as_what_it_is(page: Page) -> None:
     assert copied(page) == MARKDOWN.upper()
     with page.expect_download() as download:
         page.locator("[data-download=translation]").click()
-    assert download.value.suggested_filename == "translation.md"
+    assert download.value.suggested_filename == "On-peace.fr.md"
 
 
 def test_pasted_html_is_never_run(page: Page) -> None:
@@ -99,15 +125,31 @@ def test_a_sentence_is_rewritten_and_suggested(page: Page, folder: Path) -> None
     row = page.locator(".segment").first
     row.hover()
     row.get_by_role("button", name="Rewrite this sentence").click()
-    row.get_by_role("textbox").fill("Better words.")
-    row.get_by_role("button", name="Save and suggest").click()
+    row.get_by_role("textbox").fill("Les 15 ministres.")
+    with page.expect_request("**/v1/check") as asked:
+        row.get_by_role("button", name="Save and suggest").click()
+    checked = json.loads(asked.value.post_data or "")
+    assert (checked["source"], checked["output"], checked["target"]) == (
+        "The ministers met.",
+        "Les 15 ministres.",
+        "fr",
+    )
+    expect(row.locator("mark")).to_have_text("15")
+    expect(page.locator("#translation .tally")).to_contain_text("1 possible problem")
     expect(page.locator("#status")).to_have_text("Thank you. The suggestion was sent.")
     expect(row).to_be_focused()
-    assert copied(page) == "Better words. THEY LEFT."
+    assert copied(page) == "Les 15 ministres. THEY LEFT."
     (line,) = (folder / "data" / SUGGESTIONS).read_text().splitlines()
-    assert "Better words." in line
+    assert "Les 15 ministres." in line
     page.reload()
-    expect(page.locator(".segment").first).to_contain_text("Better words.")
+    expect(page.locator(".segment").first).to_contain_text("Les 15 ministres.")
+    expect(row.locator("mark")).to_have_text("15")
+    page.route("**/v1/check", lambda route: route.abort())
+    row.hover()
+    row.get_by_role("button", name="Rewrite this sentence").click()
+    row.get_by_role("textbox").fill("Other words.")
+    row.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#translation .tally")).to_contain_text("Not checked: 1 sentence that you rewrote.")
 
 
 def test_other_translations_of_a_sentence_are_asked_for_when_it_is_rewritten(

@@ -171,11 +171,110 @@ def test_work_that_is_cleared_away_is_in_the_history_and_goes_on_from_there(page
     go(page, "All of it is !slow. " * 6, make="translation")
     expect(page.locator(".segment").first).to_be_visible()
     page.get_by_role("button", name="Clear", exact=True).click()
-    expect(page.locator("#status")).to_be_empty()
+    expect(page.locator("#status")).to_have_text("Cleared.")
     expect(page.get_by_role("button", name="Go", exact=True)).to_be_visible()
     page.get_by_text("History", exact=True).click()
     page.locator("#history .entry").first.click()
-    expect(page.locator("#unfinished")).to_contain_text("Cleared.")
+    expect(page.locator("#unfinished")).to_contain_text("Stopped.")
     page.get_by_role("button", name="Continue").click()
     done(page)
     expect(page.locator(".segment")).to_have_count(6)
+
+
+def test_clear_is_undone_once_by_its_button_or_by_the_keyboard(page: Page) -> None:
+    go(page, "The ministers met.", make="translation")
+    done(page)
+    clear, undo = page.get_by_role("button", name="Clear"), page.get_by_role("button", name="Undo")
+    for bring_back in (undo.click, lambda: page.keyboard.press("Control+z")):
+        clear.click()
+        expect(page.locator("#article")).to_have_value("")
+        expect(page.locator("#translation")).to_be_hidden()
+        bring_back()
+        expect(page.locator("#article")).to_have_value("The ministers met.")
+        expect(page.locator(".segment")).to_have_count(1)
+        expect(undo).to_be_hidden()
+    clear.click()
+    page.locator("#article").fill("Another text.")
+    expect(undo).to_be_hidden()
+
+
+def test_go_while_the_server_is_away_keeps_what_is_shown(page: Page) -> None:
+    go(page, "The ministers met.", make="translation")
+    done(page)
+    row = page.locator(".segment")
+    row.hover()
+    row.get_by_role("button", name="Rewrite this sentence").click()
+    row.locator("textarea").fill("In my words.")
+    row.get_by_role("button", name="Save", exact=True).click()
+    page.route("**/v1/*", lambda route: route.abort())
+    page.get_by_role("button", name="Edit").click()
+    go(page, "The ministers met again.", make="translation")
+    expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+    expect(row.locator("> :last-child")).to_have_text("In my words.")
+    expect(page.locator(".results")).to_have_class("results old")
+    expect(page.locator("#article")).to_have_value("The ministers met again.")
+    page.unroute("**/v1/*")
+    page.locator("#article").press("Control+Enter")
+    done(page)
+    expect(page.get_by_role("alert")).to_be_hidden()
+    assert copied(page) == "THE MINISTERS MET AGAIN."
+
+
+def test_another_file_takes_the_first_one_s_result_away_and_undo_brings_it_back(
+    page: Page, tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        document = docx.Document()
+        document.add_paragraph(f"The {name} report.")
+        document.save(str(tmp_path / f"{name}.docx"))
+    card = page.locator("#file-card")
+    page.locator("#file").set_input_files(tmp_path / "first.docx")
+    expect(card).to_contain_text(re.compile(r"first\.docxDOCX, \d+ kB"))
+    page.locator("input[name=make][value=translation]").check()
+    page.get_by_role("button", name="Go", exact=True).click()
+    download = page.get_by_role("button", name="Download first.fr.docx")
+    expect(download).to_be_enabled()
+    page.locator("#file").set_input_files(tmp_path / "second.docx")
+    expect(card).to_contain_text("second.docx")
+    expect(download).to_be_hidden()
+    page.get_by_role("button", name="Undo").click()
+    expect(card).to_contain_text("first.docx")
+    expect(download).to_be_enabled()
+    page.get_by_role("button", name="Remove").click()
+    expect(card).to_be_hidden()
+    expect(page.locator("#article")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.txt", "un café".encode()),
+        ("a.txt", b"\xff\xfe" + "un café".encode("utf-16-le")),
+        ("a.html", '<meta charset="iso-8859-1">un café'.encode("latin-1")),
+    ],
+)
+def test_a_text_file_is_read_in_the_encoding_that_it_says(page: Page, name: str, data: bytes) -> None:
+    page.locator("#file").set_input_files({"name": name, "mimeType": "text/plain", "buffer": data})
+    expect(page.locator("#article")).to_have_value(re.compile("un café$"))
+
+
+def test_a_text_file_in_another_encoding_is_refused_and_nothing_is_lost(page: Page) -> None:
+    page.locator("#article").fill("A draft.")
+    latin = {"name": "a.txt", "mimeType": "text/plain", "buffer": "un café".encode("latin-1")}
+    page.locator("#file").set_input_files(latin)
+    expect(page.get_by_role("alert")).to_contain_text("a.txt is not UTF-8 text; save it as UTF-8")
+    expect(page.locator("#article")).to_have_value("A draft.")
+
+
+def test_a_file_may_be_dropped_anywhere_on_the_page(page: Page) -> None:
+    taken = page.evaluate(
+        """() => {
+            const data = new DataTransfer();
+            data.items.add(new File(["Dropped words."], "a.txt", { type: "text/plain" }));
+            const drop = new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+            document.querySelector("header").dispatchEvent(drop);
+            return drop.defaultPrevented;
+        }"""
+    )
+    assert taken
+    expect(page.locator("#article")).to_have_value("Dropped words.")

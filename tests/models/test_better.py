@@ -3,7 +3,7 @@
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,17 +35,16 @@ PAIR = PATTERN.replace("*", "en-fr")
 BUNDLED = "dragoman/gemma3-270m-translate"
 ARTICLE = "A joint statement was made on Sunday. They met in Vienna again. " * 20
 
-NOTHING: Mapping[str, Any] = {}
-
 OpenRuntime = Callable[..., Runtime]
 
 
 class Failed:
     """A pause that counts how often something failed."""
 
-    def __init__(self, pause_s: float):
+    def __init__(self, pause_s: float, monkeypatch: pytest.MonkeyPatch):
         self.times = threading.Semaphore(0)
         self._pause_s = pause_s
+        monkeypatch.setattr(better, "pause_s", self)
 
     def __call__(self, tries: int) -> float:
         self.times.release()
@@ -77,12 +76,10 @@ def open_runtime(hub: Hub, catalog: Path, tmp_path: Path) -> Iterator[OpenRuntim
     """Opens a server's parts."""
     opened: list[Runtime] = []
 
-    def open_it(*, is_server: bool = True, better: Mapping[str, Any] = NOTHING, **given: Any) -> Runtime:
+    def open_it(*, is_server: bool = True, **given: Any) -> Runtime:
         folders = {"cache_dir": tmp_path / "cache", "data_dir": tmp_path / "data"}
         own = {"models": "auto", "catalog": catalog, "device": "cpu", "threads": 1, **folders, **given}
-        opened.append(
-            Runtime(Settings(**own), make_better=partial(BetterModels, in_background=is_server, **better))
-        )
+        opened.append(Runtime(Settings(**own), make_better=partial(BetterModels, in_background=is_server)))
         return opened[-1]
 
     yield open_it
@@ -128,7 +125,7 @@ def test_a_request_is_answered_at_once_and_later_by_the_pairs_own_model(
     first = _translated(runtime)
     assert (first.status_code, first.json["model"]) == (200, BUNDLED), first.text
     assert any("better model" in note and "once it is ready" in note for note in first.json["notes"])
-    _wait(runtime, lambda: bool(runtime.better.hub))
+    _wait(runtime, lambda: runtime.better.has_hub)
     while not runtime.pool.stages().get(PAIR, "").startswith("downloading"):
         threading.Event().wait(0.02)
     meanwhile = _translated(runtime)
@@ -176,7 +173,7 @@ def test_a_language_of_the_better_model_alone_waits_for_it(hub: Hub, open_runtim
 def test_a_guess_at_a_language_waits_for_no_model(open_runtime: OpenRuntime) -> None:
     runtime = open_runtime()
     runtime.better.start()
-    _wait(runtime, lambda: bool(runtime.better.hub))
+    _wait(runtime, lambda: runtime.better.has_hub)
     assert not runtime.translator.reads("af")
     assert _translated(runtime, text="Ok, van.", source="auto").status_code == 200
     _translated(runtime, source="af")
@@ -251,16 +248,17 @@ def test_a_pin_of_the_environment_counts_in_other_processes_too(monkeypatch: pyt
     assert Settings().is_pinned("translate_model") and not Settings().is_pinned("summarize_model")
 
 
-@pytest.mark.parametrize("short", [{"disk_left": lambda: 2 * GB}, {"memory_left": lambda: GB // 4}])
+@pytest.mark.parametrize("short", [("free_disk", 2 * GB), ("free_memory", GB // 4)])
 def test_without_room_nothing_is_fetched_and_it_is_said(
-    hub: Hub, open_runtime: OpenRuntime, short: dict[str, Any]
+    hub: Hub, open_runtime: OpenRuntime, monkeypatch: pytest.MonkeyPatch, short: tuple[str, int]
 ) -> None:
-    failed = Failed(1000.0)
-    runtime = open_runtime(better={"pause_s": failed, **short})
+    failed = Failed(1000.0, monkeypatch)
+    monkeypatch.setattr(better, short[0], lambda *_: short[1])
+    runtime = open_runtime()
     _translated(runtime)
     assert failed.times.acquire(timeout=60)
     (note,) = [note for note in _translated(runtime).json["notes"] if "better" in note]
-    assert "could not be fetched and will be retried: " in note and f"{PAIR} takes " in note
+    assert "could not be loaded and will be retried: " in note and f"{PAIR} takes " in note
     assert _downloads(hub) == []
 
 
@@ -277,23 +275,52 @@ def test_no_more_pairs_than_that_are_fetched(
 # ---------------------------------------------------------------------------------- broken hubs, and none
 
 
-def test_what_breaks_is_tried_again_and_disturbs_nobody(hub: Hub, open_runtime: OpenRuntime) -> None:
-    failed = Failed(0.0)
-    runtime = open_runtime(better={"pause_s": failed})
+def test_what_breaks_is_tried_again_and_disturbs_nobody(
+    hub: Hub, open_runtime: OpenRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = Failed(0.0, monkeypatch)
+    runtime = open_runtime()
     runtime.better.start()
-    _wait(runtime, lambda: bool(runtime.better.hub))
+    _wait(runtime, lambda: runtime.better.has_hub)
     hub.status = 500
     assert _translated(runtime).status_code == 200
     for _ in range(2):
         assert failed.times.acquire(timeout=60)
     answer = _translated(runtime)
     assert (answer.status_code, answer.json["model"]) == (200, BUNDLED)
-    assert any("could not be fetched and will be retried: " in note for note in answer.json["notes"])
+    assert any("could not be loaded and will be retried: " in note for note in answer.json["notes"])
     assert create_app(runtime).test_client().get("/readyz").status_code == 200
     hub.status, hub.breaks = None, [BLOCK]
     _wait(runtime, _is_loaded(runtime, PAIR))
     assert _translated(runtime).json["model"] == PAIR
     assert any("bytes=" in asked for asked in _downloads(hub)), "gone on with where it broke off"
+
+
+@pytest.mark.parametrize(("name", "bundled"), [(PAIR, BUNDLED), (SUMMARIZER, "dragoman/extractive")])
+def test_one_that_cannot_be_loaded_again_is_not_taken(
+    open_runtime: OpenRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, bundled: str
+) -> None:
+    Failed(1000.0, monkeypatch)
+    runtime = open_runtime(max_loaded_models=1)
+    client = create_app(runtime).test_client()
+
+    def done(**given: Any) -> Any:
+        if name == SUMMARIZER:
+            return client.post("/v1/summarize", json={"text": ARTICLE, "length": "short", **given})
+        return _translated(runtime, **given)
+
+    done()
+    _wait(runtime, _is_loaded(runtime, name))
+    assert done().json["model"] == name
+    done(model=bundled)
+    assert name not in runtime.pool.loaded()
+    for file in (tmp_path / "cache" / "hub").rglob("config.json"):
+        file.unlink()
+    for _ in range(2):
+        answer = done()
+        assert (answer.status_code, answer.json["model"]) == (200, bundled), answer.text
+        assert any("could not be loaded and will be retried" in note for note in answer.json["notes"])
+    assert done(model=name).status_code == 503
 
 
 def test_pauses_grow_up_to_an_hour() -> None:
@@ -302,12 +329,12 @@ def test_pauses_grow_up_to_an_hour() -> None:
 
 
 def test_until_it_is_tried_again_a_language_of_its_own_is_refused_for_so_long(
-    hub: Hub, open_runtime: OpenRuntime
+    hub: Hub, open_runtime: OpenRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failed = Failed(1000.0)
-    runtime = open_runtime(better={"pause_s": failed})
+    failed = Failed(1000.0, monkeypatch)
+    runtime = open_runtime()
     runtime.better.start()
-    _wait(runtime, lambda: bool(runtime.better.hub))
+    _wait(runtime, lambda: runtime.better.has_hub)
     hub.status = 429
     asked = {"text": "Спільна заява.", "source": "uk", "target": "fr"}
     _translated(runtime, **asked)
@@ -323,6 +350,7 @@ def test_without_a_hub_all_is_as_bundled(
 ) -> None:
     constants = huggingface_hub.constants
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # it takes connections, and never answers
+        monkeypatch.setattr("models.hub.HERE_S", 0.2)
         if kind == "silent":
             monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{deaf.getsockname()[1]}")
         elif kind == "closed":
@@ -331,7 +359,7 @@ def test_without_a_hub_all_is_as_bundled(
             hub.status = 502
         elif kind == "hf offline":
             monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-        runtime = open_runtime(better={"ask_s": 0.2}, offline=kind == "offline")
+        runtime = open_runtime(offline=kind == "offline")
         assert _translated(runtime).json["model"] == BUNDLED
         _wait(runtime, lambda: runtime.better.is_asked)
     later = _translated(runtime)
@@ -366,7 +394,7 @@ def test_a_start_asks_nobody_until_its_models_are_loaded(hub: Hub, open_runtime:
     assert hub.asked == []
     runtime.warm_up()
     assert runtime.pool.loaded() == ["dragoman/extractive", BUNDLED]
-    _wait(runtime, lambda: bool(runtime.better.hub))
+    _wait(runtime, lambda: runtime.better.has_hub)
     assert hub.asked == ["HEAD /"]
 
 

@@ -37,7 +37,7 @@ from models.languages import Languages
 from models.llama_server import LlamaServer, cache_bytes
 from models.pool import ModelPool
 from models.server_model import ServerCodec, in_characters
-from models.store import Store, bytes_on_disk, is_prepared
+from models.store import Store
 from service.cli.main import cli
 
 pytest.importorskip("xllamacpp")
@@ -326,13 +326,13 @@ def test_one_file_of_a_repository_is_fetched_and_no_other(
     hub.add(REPOSITORY, folder)
     entry = _entry(repository=REPOSITORY, file=FILE)
     store.require(entry)
-    assert store.state(entry) == "not pulled" and bytes_on_disk(store, entry) is None
+    assert store.state(entry) == "not pulled" and store.bytes_on_disk(entry) is None
     told: list[tuple[int, int]] = []
     revision = store.pull(entry, lambda done, total: told.append((done, total)))
     assert told[-1] == (file.stat().st_size, file.stat().st_size)
     assert len([asked for asked in hub.asked if asked.startswith("CDN")]) == 1
-    assert store.revision(entry) == revision and is_prepared(store, entry)
-    assert bytes_on_disk(store, entry) == file.stat().st_size
+    assert store.revision(entry) == revision and store.is_prepared(entry)
+    assert store.bytes_on_disk(entry) == file.stat().st_size
     here = Store(store.cache, offline=True)
     assert here.gguf_file(entry).read_bytes() == file.read_bytes()
     assert here.check(entry) == []

@@ -89,7 +89,10 @@ def test_entries_of_one_folder_share_its_conversion(tiny_hub: TinyHub, tmp_path:
     other = entry.model_copy(update={"name": "tiny/other", "path": tmp_path / "link"})
     store = Store(tmp_path / "cache")
     made = (store.ct2_folder(entry) / "model.bin").stat().st_ino
-    assert (store.ct2_folder(other) / "model.bin").stat().st_ino == made
+    converted = store.ct2_folder(other) / "model.bin"
+    assert converted.stat().st_ino == made
+    sizes = [file.stat().st_size for file in (*entry.path.iterdir(), converted)]  # type: ignore[union-attr]
+    assert (store.bytes_on_disk(entry) or 0) > sum(sizes)  # with the tokenizer that was written down
 
 
 def test_a_folder_without_its_tokenizer_is_not_sound(tiny_hub: TinyHub, tmp_path: Path) -> None:

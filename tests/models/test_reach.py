@@ -1,5 +1,6 @@
 """Ways from language to language: by one model, or by two loaded ones that meet in a language."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,8 @@ import pytest
 from fake_pool import FakePool
 
 from models.catalog import Catalog, ModelEntry
-from models.errors import UnsupportedLanguage
-from models.hub import FETCHED
+from models.errors import ModelUnavailable, UnsupportedLanguage
+from models.hub import FETCHED, RepositoryNotFound
 from models.languages import Languages
 from models.store import Store
 from models.translate.route import Router
@@ -91,3 +92,36 @@ def test_of_models_by_pair_those_that_are_here_count(languages: Languages, tmp_p
     assert (reach["fr"], reach["en"]) == ({"de": "en", "en": None}, {"de": None}), "not by another pattern's"
     assert reach["pt"] == {"de": "en", "en": None}, "by a group's model"
     assert "it" not in reach, "which has a model of its own, that is not here"
+
+
+class Answering:
+    """A store: `here` are the pairs in the cache, and the hub gives `answer` of every other."""
+
+    def __init__(self, here: Sequence[str], answer: ModelUnavailable):
+        self._here, self._answer = here, answer
+        self.asked: list[str] = []
+
+    def here(self, entry: ModelEntry) -> bool:
+        return entry.name.removeprefix("opus-mt-") in self._here
+
+    def require(self, entry: ModelEntry) -> None:
+        if not self.here(entry):
+            self.asked.append(entry.name)
+            raise self._answer
+
+
+@pytest.mark.parametrize("answer", [RepositoryNotFound("no such model"), ModelUnavailable("no answer")])
+def test_the_hub_is_asked_once_for_a_pair_and_both_halves_do_without_it(
+    languages: Languages, answer: ModelUnavailable
+) -> None:
+    pool = FakePool(languages)
+    pool.catalog = Catalog([_entry("opus-mt-*")])
+    store = Answering(["fr-en", "en-de"], answer)
+    pool.store = store  # type: ignore[assignment]
+    router = Router(pool.as_pool, languages, "opus-mt-*")
+    for _ in range(2):
+        hops = router.choose(None, "fr", "de")
+        assert [hop.entry.name for hop in hops] == ["opus-mt-fr-en", "opus-mt-en-de"]
+        with pytest.raises(ModelUnavailable):
+            router.choose(None, "en", "it")
+    assert store.asked == ["opus-mt-fr-de", "opus-mt-en-it"]

@@ -116,6 +116,18 @@ def test_one_caller_does_not_fill_the_suggestions(tmp_path: Path, monkeypatch: p
     _suggest(again, "address-1")
 
 
+def test_each_worker_counts_only_what_the_others_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = [Suggestions(tmp_path / "suggestions.jsonl") for _ in range(2)]
+    read: list[str] = []
+    loads = json.loads
+    monkeypatch.setattr(suggestions.json, "loads", lambda line: (read.append(line), loads(line))[1])
+    for i in range(10):
+        _suggest(workers[i % 2], "address-1")
+    assert len(read) == 9
+
+
 def test_full_suggestions_are_refused_and_the_log_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

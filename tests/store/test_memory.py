@@ -100,6 +100,8 @@ def test_a_near_sentence_with_the_same_facts_is_an_alternative(memory: Translati
         "The minister met 4 people on Sunday.": "quatre",
     }
     assert nearest("The ministers met 4 people on Sunday.", known, 3) == ("quatre",)
+    assert nearest("Le ministre a été élu hier.", {"Le ministre était élu hier.": "elected"}, 1)
+    assert not nearest("Il vient d'Italie, Émile aussi.", {"Il vient d'Italie, Élise aussi.": "Elise"}, 1)
     done = _translated(memory.recall, text="The minister met on Sunday.", alternatives=2)
     assert done.segments[0].alternatives is not None
     assert "Un autre jour." not in done.segments[0].alternatives

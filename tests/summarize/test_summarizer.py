@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from fake_pool import CHARACTERS_A_TOKEN, FakePool, cipher
@@ -236,12 +237,20 @@ def test_an_unsupported_sentence_is_left_out_if_asked(
 
 @pytest.mark.parametrize("second", [SENTENCES[1], WRONG])
 def test_an_unsupported_summary_is_written_again_if_asked(
-    languages: Languages, detector: LanguageDetector, second: str
+    languages: Languages, detector: LanguageDetector, monkeypatch: pytest.MonkeyPatch, second: str
 ) -> None:
     answers = iter([WRONG, second])
     pool = FakePool(languages, lambda text: next(answers), max_source_tokens=4000)
+    examined: list[str] = []
+    check = Checker.check_summary
+
+    def counted(checker: Checker, source: str, output: str, *languages: str) -> Any:
+        examined.append(output)
+        return check(checker, source, output, *languages)
+
+    monkeypatch.setattr(Checker, "check_summary", counted)
     result = _summarize(pool, detector, SummaryRequest(text=ARTICLE, on_unsupported="retry")).unwrap()
-    assert result.summary == second
+    assert result.summary == second and examined == [WRONG, second]
     assert bool(result.sentences[0].flags) is (second == WRONG)
     first, again = (submission[0].decoding for submission in pool.engine.submissions)
     assert again.num_beams > first.num_beams
@@ -272,7 +281,7 @@ def test_a_guess_at_a_language_that_the_model_lacks_is_not_refused(
     request = SummaryRequest(text="The ministers met in Vienna.", target=target)
     result = _summarize(FakePool(languages, cipher), guess, request).unwrap()
     assert (result.language, result.detected) == (language, Detection("en", 0.3))
-    assert any("the text is in en, as far as can be told (confidence 0.30)" in note for note in result.notes)
+    assert any("the text is probably in en (confidence 0.30)" in note for note in result.notes)
     sure = Guessing(Detection("nl", 0.95), Detection("en", 0.03))
     assert isinstance(_summarize(FakePool(languages), sure, request).error, UnsupportedLanguage)
 

@@ -42,6 +42,12 @@ class FakeStore:
     def here(self, entry):
         return entry.bundled
 
+    def bytes_on_disk(self, entry):
+        return 10**8 if entry.bundled else None
+
+    def is_prepared(self, entry):
+        return entry.bundled
+
     def how_to_get(self, entry):
         return f"`dragoman models pull {entry.name}` gets it"
 

@@ -41,6 +41,7 @@ class Repository:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     is_closed = False
+    request_queue_size = 128
 
     def __init__(self, answer: Callable[[BaseHTTPRequestHandler], None]):
         server = self

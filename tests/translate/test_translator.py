@@ -102,6 +102,20 @@ def test_a_pattern_takes_the_pair_or_two_that_meet(languages: Languages, detecto
     assert pivot.used == ["Helsinki-NLP/opus-mt-fr-en", "Helsinki-NLP/opus-mt-en-de"]
 
 
+def test_the_models_really_used_say_whether_paragraphs_go_whole(
+    languages: Languages, detector: LanguageDetector
+) -> None:
+    """The default model reads paragraphs, the one that is loaded and takes this pair reads sentences."""
+    pool = _pool(languages)
+    default = pool.catalog.get(GEMMA).model_copy(update={"segment": "paragraph", "languages": ("en", "fr")})
+    other = pool.catalog.get("facebook/m2m100_418M").model_copy(update={"segment": "sentence"})
+    pool.catalog = Catalog([default, other])
+    pool.loaded = lambda: [other.name]  # type: ignore[method-assign]
+    done = _translate(pool, detector, text="Die Minister trafen sich. Sie sprachen.", source="de").unwrap()
+    assert (done.model, len(done.segments)) == (other.name, 2)
+    assert len(_translate(pool, detector, text="They met. They spoke.", source="en").unwrap().segments) == 1
+
+
 def test_a_sentence_over_the_window_goes_in_parts(languages: Languages, detector: LanguageDetector) -> None:
     pool = _pool(languages, max_source_tokens=60, max_new_tokens=200)
     text = "The ministers spoke about trade, about the border, about water, " * 6 + "and about much else."
@@ -455,12 +469,12 @@ def test_a_guess_at_the_targets_own_language_is_translated_all_the_same(language
     guess = Guessing(Detection("fr", 0.3), Detection("ja", 0.2), Detection("en", 0.1))
     result = _translate(_pool(languages), guess, text="Radio").unwrap()
     assert (result.source, result.translation) == ("en", "Sbejp")
-    assert "as far as can be told" in result.notes[0]
+    assert result.notes[0].startswith(f"the text is probably in {result.source}")
     sure = Guessing(Detection("fr", 0.9), Detection("en", 0.1))
     assert "already" in _translate(_pool(languages), sure, text="Radio").unwrap().notes[0]
     alone = Guessing(Detection("fr", 0.3))
     note = _translate(_pool(languages), alone, text="Radio").unwrap().notes[0]
-    assert "already, as far as can be told (confidence 0.30)" in note
+    assert "probably in fr already (confidence 0.30); if not, give its language" in note
 
 
 @pytest.mark.parametrize(
@@ -521,7 +535,7 @@ def test_a_language_that_the_model_lacks_has_to_be_certain(
     if taken == "en":
         result = outcome.unwrap()
         assert result.detected == Detection("en", 0.3)
-        assert "as far as can be told" in result.notes[0]
+        assert result.notes[0].startswith(f"the text is probably in {result.source}")
     else:
         with pytest.raises(UnsupportedLanguage, match="Dutch"):
             outcome.unwrap()
@@ -542,7 +556,7 @@ def test_a_guess_is_never_refused_and_is_told(
     guess = Guessing(*(Detection(*each) for each in candidates))
     result = _translate(_pool(languages), guess, text="Ministers in Vienna", target=target).unwrap()
     assert result.source == source
-    assert "as far as can be told" in result.notes[0]
+    assert result.notes[0].startswith(f"the text is probably in {result.source}")
 
 
 def test_a_task_pauses_for_its_deadline_at_every_run(

@@ -11,11 +11,12 @@ It follows the HTML standard's tokenizer; its time is linear in the length for a
 import html
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Literal
 
+from models.cooperative import Cooperative, finish
 from models.text.markup.build import MOST_TAGS, PAUSE_TAGS, Run, RunBuilder, restore
 from models.text.span import Span
 
@@ -127,8 +128,7 @@ def read(
 ) -> list[Run]:
     """The runs of a document or fragment, in order. `ignore` names elements that stay as they are."""
     runs: list[Run] = []
-    for _ in read_into(runs, document, xml=xml, ignore=ignore, within=within):
-        pass
+    finish(read_into(runs, document, xml=xml, ignore=ignore, within=within))
     return runs
 
 
@@ -139,7 +139,7 @@ def read_into(
     xml: bool = False,
     ignore: Collection[str] = (),
     within: Span | None = None,
-) -> Generator[None, None, None]:
+) -> Cooperative[None]:
     """Add to `runs` what `read` returns, with a pause after every thousand tags and texts."""
     reader = _HtmlReader(document, xml, frozenset(name if xml else name.lower() for name in ignore), runs)
     tags: list[Tag] = []
@@ -150,9 +150,7 @@ def read_into(
     yield from reader.read(tags)
 
 
-def attributes_into(
-    runs: list[Run], document: str, *, ignore: Collection[str] = ()
-) -> Generator[None, None, None]:
+def attributes_into(runs: list[Run], document: str, *, ignore: Collection[str] = ()) -> Cooperative[None]:
     """Add to `runs` what `alt` and `title` of HTML say, each text once, with pauses as in `read_into`."""
     if _SAID.search(document) is None:
         return
@@ -164,8 +162,7 @@ def attributes_into(
 def put_attributes(document: str, translated: Mapping[str, str]) -> str:
     """The document with what its `alt` and `title` say, as it is written there, replaced."""
     reader = _HtmlReader(document, False, frozenset(), [])
-    for _ in reader.read(list(scan(document, 0, len(document), xml=False))):
-        pass
+    finish(reader.read(list(scan(document, 0, len(document), xml=False))))
     raw = [document[run.span.start : run.span.end] for run in reader.said]
     return restore(document, reader.said, [translated.get(each, each) for each in raw])
 
@@ -184,7 +181,7 @@ class _HtmlReader:
         self._builder = RunBuilder(document, escape)
         self.said: list[Run] = []
 
-    def read(self, tags: list[Tag]) -> Generator[None, None, None]:
+    def read(self, tags: list[Tag]) -> Cooperative[None]:
         pairs = partners(tags)
         structure = _structure(self._document, tags, pairs) if self._xml else set()
         i = 0

@@ -5,12 +5,13 @@ translated paragraph is one line.
 """
 
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import Any
 
 import pyromark
 
+from models.cooperative import Cooperative, finish
 from models.text.markup import html
 from models.text.markup.build import MOST_TAGS, PAUSE_TAGS, Run, RunBuilder
 from models.text.markup.html import scan
@@ -48,12 +49,11 @@ Event = tuple[str, Any, int, int]
 def read(document: str) -> list[Run]:
     """The runs of a document, in order."""
     runs: list[Run] = []
-    for _ in read_into(runs, document):
-        pass
+    finish(read_into(runs, document))
     return runs
 
 
-def read_into(runs: list[Run], document: str) -> Generator[None, None, None]:
+def read_into(runs: list[Run], document: str) -> Cooperative[None]:
     """Add to `runs` what `read` returns, with a pause after every thousand events."""
     yield from _MarkdownReader(document, runs).read()
 
@@ -71,7 +71,7 @@ class _MarkdownReader:
         self._links: list[Any] = []
         self._end = 0  # of the last inline thing
 
-    def read(self) -> Generator[None, None, None]:
+    def read(self) -> Cooperative[None]:
         events: list[Event] = []
         for event in _events(self._document):
             events.append(event)

@@ -6,12 +6,13 @@ position in the sentence. Knows no model: translations of the words inside pairs
 
 import re
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from rapidfuzz import fuzz, process
 
+from models.cooperative import Cooperative
 from models.text.markup.build import Node, Run, flat
 from models.text.sentences import inside_word, is_unspaced, strip
 from models.text.span import Span
@@ -201,7 +202,7 @@ class _Placed:
     children: tuple["_Placed", ...] = ()
 
 
-def place(run: Run, pieces: Sequence[Piece], separator: str) -> Generator[None, None, str]:
+def place(run: Run, pieces: Sequence[Piece], separator: str) -> Cooperative[str]:
     """Return the run as its document's format writes it, translated; pause after each piece of markup.
 
     `separator` goes between sentences.
@@ -312,7 +313,7 @@ class _Placer:
 
     # ------------------------------------------------------------------ where each does go
 
-    def assign(self, nodes: Sequence[Node], within: Span) -> Generator[None, None, tuple[_Placed, ...]]:
+    def assign(self, nodes: Sequence[Node], within: Span) -> Cooperative[tuple[_Placed, ...]]:
         """Places for nodes that stand side by side, inside of `within`; the surest choose first."""
         wanted: list[tuple[Node, Span, float]] = []
         for node in nodes:

@@ -11,10 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from flask import Blueprint, Request, Response, g, request, url_for
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from werkzeug.exceptions import NotFound
 
 from models.choices import MOST_ALTERNATIVES, TextFormat
@@ -119,13 +119,17 @@ CANDIDATES = 5
 """Languages that a detection names at most."""
 
 
+Code = Annotated[LanguageCode, AfterValidator(lambda code: {"pb": "pt-BR", "zt": "zh-Hant"}.get(code, code))]
+"""A language, also by LibreTranslate's own codes."""
+
+
 class TranslateTexts(ClientFields):
     """The body of /translate."""
 
     q: Any
     """A text, or a list of texts."""
-    source: LanguageCode
-    target: LanguageCode
+    source: Code
+    target: Code
     format: Literal["text", "html"] = "text"
     alternatives: int = Field(0, ge=0)
 
@@ -139,8 +143,8 @@ class Detect(ClientFields):
 class TranslateFile(ClientFields):
     """The fields of /translate_file beside the file."""
 
-    source: LanguageCode
-    target: LanguageCode
+    source: Code
+    target: Code
 
 
 class Suggest(ClientFields):
@@ -148,8 +152,8 @@ class Suggest(ClientFields):
 
     q: str = Field(min_length=1)
     s: str = Field(min_length=1)
-    source: LanguageCode
-    target: LanguageCode
+    source: Code
+    target: Code
 
 
 class LibreTranslate:

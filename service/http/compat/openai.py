@@ -197,7 +197,8 @@ class ChatReader:
             before, mark, after = name.partition(f":{task}")
             if mark and (not after or after.startswith(":")):
                 model, first, rest = before, task, after
-        if not first and not re.search("[:/]", name) and not self._is_known(name):
+        is_known = any(entry.name == name for entry in self._runtime.catalog.entries)
+        if not first and not re.search("[:/]", name) and not is_known:
             return None, PromptTask()  # `gpt-4o-mini`, as software has it that cannot name another
         try:
             entry = self._runtime.catalog.get(model, cast(Any, first or None))
@@ -211,9 +212,6 @@ class ChatReader:
             raise UnknownModel(f"{name} writes nothing; models to name: {NAMES}", field="model")
         pair = entry.pairs[0] if len(entry.pairs) == 1 else (None, None)
         return entry, PromptTask(entry.tasks[0], *pair)
-
-    def _is_known(self, name: str) -> bool:
-        return any(entry.name == name for entry in self._runtime.catalog.entries)
 
     def _named_task(self, task: str, parts: list[str], name: str) -> PromptTask:
         """The task with what stands after it in a model's name."""
@@ -232,7 +230,7 @@ class ChatReader:
 
     def _language(self, code: str, name: str) -> str:
         try:
-            return self._runtime.languages.normalize(code[:40], "target")
+            return self._runtime.languages.with_region(code[:40], "target")
         except UnsupportedLanguage as error:
             raise UnknownModel(f"in {name!r}: {error.message}", field="model", allowed=NAMES) from None
 
@@ -441,7 +439,7 @@ class Sentences:
 
     def __init__(self, request: SummaryRequest):
         self._is_list = request.format == "bullets"
-        self._between = "\n" if self._is_list else separator(request.target or "")
+        self._between = "\n" if self._is_list else _between(request.target or "")
         self._certain: dict[int, str] = {}
         self._next = 0
         self._any = False
@@ -464,7 +462,7 @@ class Segments:
     def __init__(self, request: TranslationRequest):
         self._document = request.text
         self._runs = read_plain(request.text)
-        self._between = separator(request.target)
+        self._between = _between(request.target)
         self._certain: dict[int, Segment] = {}
         self._next = self._run = self._end = 0
         self._is_inside = False
@@ -506,6 +504,10 @@ class Segments:
         line = "".join([*self._line, self._document[self._end : run.span.end]])
         self._is_inside, self._line, self._end = False, [], run.span.end
         return run.finish(line)
+
+
+def _between(target: str) -> str:
+    return separator(target.partition("-")[0])
 
 
 def _delta(request: Request) -> Delta:

@@ -49,21 +49,22 @@ class PromptTask:
 
 
 class LanguageNames:
-    """Finds languages as prompts write them: `French`, `français`, `Simplified Chinese`, `zh-CN`.
+    """Finds languages as prompts write them: `French`, `français`, `Brazilian Portuguese`, `zh-CN`.
 
     Making it reads CLDR's names, which takes a moment.
     """
 
     def __init__(self, languages: Languages, more: Mapping[str, str]):
+        self._languages = languages
         self._names = {**_names(languages), **more}
 
     def code(self, said: str) -> str | None:
-        """Return the language's code; None for what is no language."""
+        """Return the language's code, with the region if one was said; None for what is no language."""
         name = said.strip("\"'“”‘’`*<>[]{} ").lower().replace("_", "-")
         plain = name.partition(" (")[0]  # `Deutsch (Förmlich: Sie)`
-        regional = _REGIONAL.fullmatch(name)
-        tried = (name, plain, regional[1] if regional else "")
-        return next((self._names[each] for each in tried if each in self._names), None)
+        if name not in self._names and (found := _REGIONAL.fullmatch(name)) and found[1] in self._names:
+            return self._languages.with_region(name, "target")
+        return self._names.get(name) or self._names.get(plain)
 
 
 def _names(languages: Languages) -> dict[str, str]:
@@ -71,7 +72,7 @@ def _names(languages: Languages) -> dict[str, str]:
     found = {name.lower(): code for code, name in languages.names().items()}
     for code, name in Locale("en").languages.items():
         try:
-            own = languages.normalize(code.replace("_", "-"), "target")
+            own = languages.with_region(code, "target")
         except UnsupportedLanguage:
             continue
         found.setdefault(name.lower(), own)
@@ -128,7 +129,8 @@ class PromptReader:
 
     def __init__(self, languages: Languages):
         table = tomllib.loads((files(__package__) / "openai_prompts.toml").read_text("utf-8"))
-        self._languages = LanguageNames(languages, table["names"])
+        self._languages = languages
+        self._names = LanguageNames(languages, table["names"])
         self._prompts = list(_forms(table["user"]))
         self._sentences = list(_forms(table["system"]))
 
@@ -148,7 +150,8 @@ class PromptReader:
         own, text = self._first(self._prompts, user) or (PromptTask(), user)
         if not own.task or (general.task and own.task != general.task):
             return general, user
-        if named.target and own.target and named.target != own.target:
+        wanted = [self._languages.normalize(each, "target") for each in (named.target, own.target) if each]
+        if len(set(wanted)) > 1:
             raise InvalidInput(
                 f"the model's name says {named.target}, and the message {own.target}",
                 field="model",
@@ -166,7 +169,7 @@ class PromptReader:
         return PromptTask()
 
     def _first(self, forms: Iterable[Form], said: str) -> tuple[PromptTask, str] | None:
-        return next((found for form in forms if (found := form.match(said, self._languages))), None)
+        return next((found for form in forms if (found := form.match(said, self._names))), None)
 
 
 def _forms(rows: Iterable[Mapping[str, Any]]) -> Iterable[Form]:

@@ -8,8 +8,6 @@ import * as session from "./session.js";
 import { startTheme } from "./theme.js";
 import { $, listed, save } from "./words.js";
 
-const SUFFIXES = { markdown: "md", html: "html", xml: "xml" };
-
 async function begin() {
   try {
     await choices.fillChoices({ key: session.key() });
@@ -44,7 +42,10 @@ async function go() {
 
 // Another choice: the lists that hang on it, the link that carries it, and what it makes old.
 function chose({ target }) {
-  if (target.name === "make") choices.fillModels();
+  if (target.name === "make") {
+    choices.fillModels();
+    choices.recallTarget();
+  }
   if (target.name === "make" || target.id === "model") choices.fillLanguages();
   choices.remember();
   session.examine();
@@ -66,7 +67,10 @@ $("#swap").addEventListener("click", () => { choices.swap(); chose({ target: $("
 $("#link").addEventListener("click", () => { choices.remember(); copy($("#link"), location.href); });
 $("#stop").addEventListener("click", session.stop);
 $("#go-on").addEventListener("click", session.run);
-$("#key").addEventListener("change", begin);
+$("#key-open").addEventListener("click", () => session.askForKey());
+$("#key-close").addEventListener("click", () => $("#key-card").close());
+$("#key-card").addEventListener("submit", () => { keep.keepKey($("#key").value.trim()); begin(); });
+$("#undo").addEventListener("click", session.undo);
 
 // ---------------------------------------------------------------------- the article
 
@@ -74,20 +78,30 @@ const box = $("#article");
 const source = $("#source");
 box.addEventListener("input", session.typed);
 box.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("#form").requestSubmit();
+  const isCommand = event.ctrlKey || event.metaKey;
+  if (event.key === "Enter" && isCommand) $("#form").requestSubmit();
+  if (event.key === "z" && isCommand && session.undo()) event.preventDefault();
 });
 $("#edit").addEventListener("click", session.edit);
 $("#clear").addEventListener("click", session.clear);
+$("#file-card button").addEventListener("click", session.clear);
 $("#file").addEventListener("change", ({ target }) => {
   if (target.files[0]) session.open(target.files[0]);
   target.value = "";
 });
-source.addEventListener("dragover", (event) => { event.preventDefault(); source.classList.add("dropping"); });
-source.addEventListener("dragleave", () => source.classList.remove("dropping"));
-source.addEventListener("drop", (event) => {
+// A file may be dropped anywhere: beside the card, the browser would open it in the page's place.
+const bringsFile = (event) => event.dataTransfer.types.includes("Files");
+addEventListener("dragover", (event) => {
+  if (!bringsFile(event)) return;
+  event.preventDefault();
+  source.classList.add("dropping");
+});
+addEventListener("dragleave", ({ relatedTarget }) => { if (!relatedTarget) source.classList.remove("dropping"); });
+addEventListener("drop", (event) => {
   source.classList.remove("dropping");
-  const [file] = event.dataTransfer.files;
-  if (file) { event.preventDefault(); session.open(file); }
+  if (!bringsFile(event)) return;
+  event.preventDefault();
+  if (event.dataTransfer.files[0]) session.open(event.dataTransfer.files[0]);
 });
 
 // ---------------------------------------------------------------------- the results
@@ -97,8 +111,7 @@ for (const [name, view] of Object.entries(session.views)) {
   const copier = $("[data-copy]", view.section);
   copier.addEventListener("click", () => copy(copier, view.text));
   $("[data-download]", view.section)?.addEventListener("click", () => {
-    const suffix = (name === "translation" && SUFFIXES[session.format()]) || "txt";
-    save(`${name}.${suffix}`, new Blob([view.text], { type: "text/plain" }));
+    save(session.fileName(name), new Blob([view.text], { type: "text/plain" }));
   });
 }
 

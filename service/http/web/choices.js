@@ -3,7 +3,7 @@
 import { get } from "./service.js";
 import { $, element, named, number, sentence } from "./words.js";
 
-const PICKERS = ["source", "target", "model", "length", "format", "glossary"];
+const PICKERS = ["source", "target", "model", "length", "layout", "format", "glossary"];
 const KIND_NAMES = { text: "Plain text", markdown: "Markdown", html: "HTML", xml: "XML" };
 
 export const limits = { request: Infinity, page: Infinity, job: Infinity, suffixes: [] };
@@ -44,6 +44,7 @@ export async function fillChoices(how) {
   refill(picker("format"), choices.formats.map((name) => new Option(KIND_NAMES[name] ?? name, name)));
   fillModels();
   fillLanguages();
+  apply(linked());
   apply({ ...remembered(), ...linked() });
   await fillGlossaries(how);
   apply(linked());
@@ -119,8 +120,7 @@ export function swap() {
 }
 
 export function remember() {
-  const { target } = chosen();
-  localStorage.setItem("target", target);
+  localStorage.setItem(targetName(), chosen().target);
   history.replaceState(null, "", `#${new URLSearchParams(Object.entries(chosen()).filter(([, value]) => value))}`);
 }
 
@@ -142,11 +142,18 @@ export const limitWords = (length, most) => `${number(length)} of at most ${numb
 
 const linked = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 
+// A summary is in the article's own language until another is chosen for it.
+const targetName = () => (make() === "summary" ? "summary target" : "target");
+
 function remembered() {
+  if (make() === "summary") return { target: localStorage.getItem(targetName()) ?? "" };
   const able = [...picker("target").options].map((option) => option.value);
-  const wanted = [localStorage.getItem("target"), navigator.language.split("-")[0], "fr"];
+  const wanted = [localStorage.getItem(targetName()), navigator.language.split("-")[0], "fr"];
   return { target: wanted.find((code) => code && code !== "en" && able.includes(code)) ?? "" };
 }
+
+// The language that was last chosen for what is asked now.
+export const recallTarget = () => apply(remembered());
 
 function select(name, value) {
   const select = picker(name);

@@ -16,10 +16,29 @@ export function refusal({ name, type }) {
   return `${short(name, 60)} is ${kind} that cannot be read here. Drop or open a text in one of these: ${listed(limits.suffixes)}.`;
 }
 
+// What a text file says; one that declares no other encoding must be UTF-8.
+export async function textOf(file) {
+  const bytes = await file.arrayBuffer();
+  const begins = new TextDecoder("windows-1252").decode(bytes.slice(0, 2048));
+  const marked = { "\u00ff\u00fe": "utf-16le", "\u00fe\u00ff": "utf-16be" }[begins.slice(0, 2)];
+  const declared = /\.html?$/i.test(file.name) && /<meta[^>]*charset=["']?([\w-]+)/i.exec(begins)?.[1];
+  try {
+    return new TextDecoder(marked || declared || "utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new Problem({ detail: `${short(file.name, 60)} is not UTF-8 text; save it as UTF-8 in your editor, and open it again` });
+  }
+}
+
+// "PDF, 1.2 MB"
+export function described({ name, size }) {
+  const [value, unit] = size < 1e6 ? [Math.ceil(size / 1000), "kB"] : [size / 1e6, "MB"];
+  return `${name.split(".").pop().toUpperCase()}, ${value.toLocaleString("en", { maximumFractionDigits: 1 })} ${unit}`;
+}
+
 export const isReadHere = ({ name }) => READ_HERE.test(name);
 
 export async function workOnFile(draft, file, how) {
-  const { make, length, source, target } = draft.asked;
+  const { make, length, layout, source, target } = draft.asked;
   const own = { summaryJob: null, job: null, told: 0, name: null, segments: [], notes: "", ...draft.document };
   draft.document = own;
   const handIn = async (fields) => {
@@ -31,7 +50,7 @@ export async function workOnFile(draft, file, how) {
   const steps = [];
   if (!draft.article) {
     const isOnlyRead = make === "translation";
-    const fields = isOnlyRead ? { length: "headline", model: cheapest() } : { length, target, model: model("summarize") };
+    const fields = isOnlyRead ? { length: "headline", model: cheapest() } : { length, format: layout, target, model: model("summarize") };
     own.summaryJob ??= await handIn({ task: "summarize", ...fields });
     steps.push(readFile(draft, how, isOnlyRead));
   }

@@ -25,6 +25,7 @@ export function newDraft(raw, { html = null, file = null } = {}) {
     language: asked.source === "auto" ? languageOf(raw, kind) : asked.source, // of the text, as far as it is known
     about: null, // of the translation: {model, via, source, target, notes, ms}
     edits: {}, // sentences that the reader wrote anew, by where they begin
+    editFlags: {}, // what the checks found in those, likewise; null for one that is not checked
     document: null, // {summaryJob, job, told, name, segments, notes}: the file that comes back, by its sentences
     failure: null, // why it is unfinished, in words
     wasLate: false, // a request's time did not suffice; a job has more

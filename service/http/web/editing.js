@@ -48,7 +48,7 @@ export function edit(row, words, done, suggest, others) {
   others(closed.signal).then(
     (texts) => list.replaceChildren(
       element("p", {}, texts.length ? "Alternatives:" : "No alternatives."),
-      ...texts.map(choice),
+      element("ul", {}, ...texts.map((text) => element("li", {}, choice(text)))),
     ),
     (error) => { if (error.name !== "AbortError") list.replaceChildren(element("p", {}, explain(error))); },
   );

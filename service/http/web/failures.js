@@ -6,7 +6,7 @@ import { count, listed, named, sentence } from "./words.js";
 const WORDS = {
   "unreachable": () => "The server cannot be reached. Is it running, and is this computer online?",
   "broken-off": () => "The connection broke off midway.",
-  "key-required": () => "This server requires an API key. Enter yours under Key, at the top.",
+  "key-required": () => "This server requires an API key. Enter yours.",
   "unknown-key": () => "The server does not know this API key. Check it for typos, or ask for a new key.",
   "revoked-key": () => "This API key was revoked. Ask for a new one.",
   "overloaded": () => "The server is busy.",

@@ -27,7 +27,7 @@ export function list(box, found) {
 }
 
 // "3 possible problems in 14 sentences: 2 × number, 1 × doubtful", with a button to go from one to the next.
-export function tally(box, found, sentences) {
+export function tally(box, found, sentences, unchecked = 0) {
   const kinds = new Map();
   for (const { flag } of found) kinds.set(flag.kind, (kinds.get(flag.kind) ?? 0) + 1);
   const each = [...kinds].map(([kind, times]) => `${times} × ${kind}`).join(", ");
@@ -37,6 +37,7 @@ export function tally(box, found, sentences) {
   $("span", box).textContent = found.length
     ? `${count(found.length, "possible problem")} in ${count(sentences, "sentence")}: ${each}.`
     : `The checks found nothing in ${count(sentences, "sentence")}.`;
+  if (unchecked) $("span", box).textContent += ` Not checked: ${count(unchecked, "sentence")} that you rewrote.`;
 }
 
 export function toNext(section) {

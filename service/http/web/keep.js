@@ -2,6 +2,7 @@
 
 const DRAFT = "dragoman.draft";
 const HISTORY = "dragoman.history";
+const KEY = "dragoman.key";
 const OFF = "dragoman.history.off";
 const MOST = 20;
 const MOST_CHARACTERS = 2_000_000;
@@ -27,6 +28,11 @@ export function forget() {
 }
 
 export const kept = () => load(sessionStorage, DRAFT, null);
+
+// The API key, for as long as this tab is open.
+export const key = () => sessionStorage.getItem(KEY) ?? "";
+
+export const keepKey = (key) => sessionStorage.setItem(KEY, key);
 
 export const isOn = () => localStorage.getItem(OFF) === null;
 

@@ -4,12 +4,12 @@ import { ArticleView } from "./article.js";
 import * as choices from "./choices.js";
 import { DocumentView } from "./document_view.js";
 import * as documents from "./documents.js";
-import { isUnfinished, newDraft, translated } from "./draft.js";
+import { isUnfinished, newDraft, titleOf, translated } from "./draft.js";
 import * as editing from "./editing.js";
 import { explain, isHopeless, waitingWords, wantsKey } from "./failures.js";
 import * as keep from "./keep.js";
 import { look, tooLong } from "./looking.js";
-import { Problem } from "./service.js";
+import { Problem, post } from "./service.js";
 import { SummaryView } from "./summary_view.js";
 import { Text } from "./text.js";
 import { TranslationView } from "./translation_view.js";
@@ -22,12 +22,13 @@ const translation = new TranslationView("#translation", article, editSentence);
 const document_ = new DocumentView(article, () => documents.download(draft, how()).catch(complain));
 export const views = { summary, translation, document: document_ };
 const all = Object.values(views);
+const SUFFIXES = { markdown: "md", html: "html", xml: "xml" };
 
 let draft = null; // what is shown, or in work
 let given = {}; // a file or a web page that stands for the box's text
 let running = null; // the controller of the work
-
-export const key = () => $("#key").value.trim();
+let before = null; // the draft that was shown until Go: it stays if nothing comes of the new one
+let wiped = null; // what Clear or another file took away: {draft, given, raw}
 
 const how = (signal, own = draft) => ({
   key: key(), signal, say, article, summary, translation, document: document_,
@@ -44,13 +45,16 @@ function say(words, share = 0) {
 }
 
 export function complain(error) {
+  if (wantsKey(error)) return askForKey(error);
   $("#problem").textContent = explain(error);
   $("#problem").hidden = false;
-  if (wantsKey(error)) $("#key-box").open = true;
+  return null;
 }
 
 function quiet() {
   say("");
+  wiped = null;
+  $("#undo").hidden = true;
   $("#problem").hidden = true;
   $("#unfinished").hidden = true;
 }
@@ -67,6 +71,7 @@ export async function go() {
   if (make !== "summary" && !target) return complain(new Problem({ detail: "choose the language to translate into" }));
   const length = new Text(raw).length;
   if (length > choices.limits.job) return complain(new Problem({ detail: tooLong(length, choices.limits.job) }));
+  before = all.some((view) => view.text) ? draft : null;
   draft = newDraft(raw, { html: given.html, file: isFile ? given.file.name : null });
   for (const view of all) view.clear();
   return run();
@@ -85,16 +90,26 @@ export async function run() {
     await (own.file ? documents.workOnFile(own, given.file, told) : work(own, told));
     if (draft !== own) return;
     own.state = "done";
-    say("Done.");
+    say(doneWords(own));
   } catch (error) {
     if (draft !== own) return;
     if (error.name === "AbortError") await callOff();
     if (draft !== own) return;
     fail(error);
+    if (before && !all.some((view) => view.text)) draft = before;
   }
+  before = null;
   working(null);
+  if (draft !== own) {
+    show();
+    if ($("#article").value !== draft.raw) article.hide();
+  }
   settle();
+  if (draft !== own) compare();
 }
+
+const doneWords = ({ about }) =>
+  about && about.source === about.target ? `The text is already in ${choices.languageName(about.target)}: nothing was translated.` : "Done.";
 
 function fail(error) {
   const isStopped = error.name === "AbortError";
@@ -111,6 +126,7 @@ const callOff = () => Promise.all([cancel(draft, how()), documents.cancelFile(dr
 
 // Turn away from a draft in work: its jobs go on, and so does it when it is shown again.
 function leaveRunning() {
+  before = null;
   if (!running) return;
   keep.keepNow(draft);
   const was = running;
@@ -158,21 +174,32 @@ export function restore(kept) {
   given = {};
   $("#article").value = draft.raw;
   choices.apply(draft.asked);
+  show();
+  showFile();
+  examine();
+  if (draft.state === "running") return run();
+  settle();
+  if (draft.state === "done") say(doneWords(draft));
+  return null;
+}
+
+function show() {
   for (const view of all) view.clear();
   if (draft.article) article.show(draft);
   if (draft.summary) summary.show(draft);
   if (draft.parts) translation.show(draft);
   if (draft.document?.segments?.length) document_.show(draft);
-  examine();
-  if (draft.state === "running") return run();
-  settle();
-  if (draft.state === "done") say("Done.");
-  return null;
 }
 
 export const stop = () => running?.abort();
 
-export const format = () => draft?.format ?? "text";
+// The name that a result is saved under: the article's and the language's.
+export function fileName(part) {
+  const language = part === "summary" ? draft.summary.language : draft.about?.target ?? draft.asked.target;
+  const suffix = (part === "translation" && SUFFIXES[draft.format]) || "txt";
+  const title = titleOf(draft).replace(/\.[a-z]{1,5}$/i, "").replace(/[^\p{L}\p{M}\p{N}]+/gu, "-").slice(0, 60).replace(/^-+|-+$/g, "");
+  return `${title || part}.${part === "summary" ? "summary." : ""}${language}.${suffix}`;
+}
 
 // What the page shows is kept as it goes.
 export function leave() {
@@ -192,11 +219,16 @@ function old(isOld) {
 }
 
 export function changed() {
+  $("#problem").hidden = true;
+  compare();
+}
+
+function compare() {
   if (!draft || running || !all.some((view) => view.text)) return;
   const now = JSON.stringify([choices.chosen(), $("#article").value]);
   const isOld = now !== JSON.stringify([draft.asked, draft.raw]);
   old(isOld);
-  say(isOld ? "The text or the options have changed since this result was made. Press Go to update it." : draft.state === "done" ? "Done." : "");
+  say(isOld ? "The text or the options have changed since this result was made. Press Go to update it." : draft.state === "done" ? doneWords(draft) : "");
 }
 
 export function examine() {
@@ -205,20 +237,30 @@ export function examine() {
 
 function editSentence(row, segment) {
   const { start } = segment.source;
+  const own = draft;
   const target = draft.about?.target ?? draft.asked.target;
+  const source = row.firstElementChild.textContent;
   const done = (now) => {
-    if (now !== null) draft.edits[start] = now;
-    const shown = translation.row(segment, draft);
-    row.replaceWith(shown);
-    translation.rows.set(start, shown);
-    translation.close(draft);
+    if (now !== null) {
+      draft.edits[start] = now;
+      draft.editFlags[start] = null;
+      check(now);
+    }
+    translation.redraw(segment, draft);
     keep.keepNow(draft);
-    shown.focus();
+    translation.rows.get(start).focus();
+  };
+  const check = async (output) => {
+    const fields = { source, output, kind: "translation", source_language: own.language ?? "auto", target };
+    const answer = await post("v1/check", fields, how()).catch(() => null); // the tally tells what is not checked
+    if (!answer || draft !== own || own.edits[start] !== output) return;
+    own.editFlags[start] = answer.sentences.flatMap((sentence) => sentence.flags);
+    if (!translation.rows.get(start).classList.contains("editing")) translation.redraw(segment, own);
+    keep.keepNow(own);
   };
   const suggest = async (words) => {
-    const text = row.firstElementChild.textContent;
     try {
-      await editing.send({ text, translation: words, source: draft.language ?? "auto", target }, how());
+      await editing.send({ text: source, translation: words, source: draft.language ?? "auto", target }, how());
       say("Thank you. The suggestion was sent.");
       return true;
     } catch (error) {
@@ -227,7 +269,7 @@ function editSentence(row, segment) {
     }
   };
   const others = (signal) => {
-    const asked = { ...taskFields(draft), text: row.firstElementChild.textContent, shown: segment.text };
+    const asked = { ...taskFields(draft), text: source, shown: segment.text };
     return editing.others({ ...asked, source: draft.language ?? draft.asked.source }, { key: key(), signal });
   };
   editing.edit(row, draft.edits[start] ?? segment.text, done, suggest, others);
@@ -237,6 +279,8 @@ function editSentence(row, segment) {
 
 export function typed() {
   given = {};
+  wiped = null;
+  $("#undo").hidden = true;
   examine();
   changed();
 }
@@ -244,33 +288,84 @@ export function typed() {
 export async function open(file) {
   const refused = documents.refusal(file);
   if (refused) return complain(new Problem({ detail: refused }));
-  $("#problem").hidden = true;
-  article.hide();
   const isRead = documents.isReadHere(file);
-  const text = isRead ? await file.text() : "";
+  let text = "";
+  try {
+    if (isRead) text = await documents.textOf(file);
+  } catch (error) {
+    return complain(error);
+  }
+  wipe(`${file.name} is ready.`);
   given = { file, html: /\.html?$/i.test(file.name) ? text : null };
   $("#article").value = text;
+  showFile();
   examine();
-  changed();
-  if (!isRead) say(`${file.name} is ready.`);
   return null;
 }
 
 export function clear() {
+  wipe("Cleared.");
+  keep.forget();
+  (given.file ? $("#go") : $("#article")).focus();
+}
+
+// Take everything away; one step of undo brings it back.
+function wipe(words) {
+  const taken = { draft, given, raw: $("#article").value };
   if (running) {
     callOff();
     draft.state = "unfinished";
-    draft.failure = "Cleared.";
+    draft.failure = "Stopped.";
   }
   leaveRunning();
   draft = null;
   given = {};
   $("#article").value = "";
+  showFile();
   article.hide();
   for (const view of all) view.clear();
   quiet();
   old(false);
   examine();
-  keep.forget();
-  $("#article").focus();
+  say(words);
+  if (!taken.draft && !taken.raw && !taken.given.file) return;
+  wiped = taken;
+  $("#undo").hidden = false;
+}
+
+// Bring back what was taken away; false where there is nothing to bring back.
+export function undo() {
+  if (!wiped) return false;
+  const { draft: was, given: file, raw } = wiped;
+  quiet();
+  if (was) restore(was);
+  else article.hide();
+  given = file;
+  $("#article").value = raw;
+  showFile();
+  examine();
+  changed();
+  return true;
+}
+
+// A file that only the server can read stands in the place of the box.
+function showFile() {
+  const name = given.file && !documents.isReadHere(given.file) ? given.file.name : draft?.file;
+  $("#file-card").hidden = !name;
+  $("#source").classList.toggle("has-file", Boolean(name));
+  $("#file-card b").textContent = name ?? "";
+  $("#file-card span").textContent = given.file ? documents.described(given.file) : "";
+}
+
+// ---------------------------------------------------------------------- the key
+
+const card = $("#key-card");
+
+export const key = () => keep.key();
+
+// Ask for a key; where one was tried, say what is wrong with it.
+export function askForKey(error = null) {
+  $("#key-problem").textContent = error && error.kind !== "key-required" ? explain(error) : "";
+  $("#key").value = key();
+  if (!card.open) card.showModal();
 }

@@ -82,10 +82,13 @@ export class TranslationView extends Result {
     this.set(translated(draft));
     this.missing(draft);
     const segments = draft.parts.flatMap((part) => part.segments);
-    const found = segments.flatMap(({ text, flags, source }) =>
-      draft.edits[source.start] ? [] : flags.map((flag) => ({ words: new Text(text).slice(flag.start, flag.end), flag })));
+    const found = segments.flatMap((segment) => {
+      const { words, flags } = shownOf(segment, draft);
+      return (flags ?? []).map((flag) => ({ words: words.slice(flag.start, flag.end), flag }));
+    });
+    const unchecked = segments.filter((segment) => shownOf(segment, draft).flags === null).length;
     list($(".findings", this.section), found);
-    tally($(".tally", this.section), found, isUnfinished(draft) ? 0 : segments.length);
+    tally($(".tally", this.section), found, isUnfinished(draft) ? 0 : segments.length, unchecked);
     if (!draft.about) return;
     const { source, target, via, model, ms, notes } = draft.about;
     const heads = $(".languages", this.section);
@@ -99,16 +102,25 @@ export class TranslationView extends Result {
     ]);
   }
 
+  redraw(segment, draft) {
+    const { start } = segment.source;
+    const [old, row] = [this.rows.get(start), this.row(segment, draft)];
+    const isFocused = old.contains(document.activeElement);
+    old.replaceWith(row);
+    this.rows.set(start, row);
+    this.close(draft);
+    if (isFocused) row.focus({ preventScroll: true });
+  }
+
   row(segment, draft) {
-    const { source, text, flags, original, abstained } = segment;
-    const edited = draft.edits[source.start];
-    const shown = edited === undefined ? marked(new Text(text), flags ?? []) : [edited];
+    const { source, original, abstained } = segment;
+    const { words, flags, edited } = shownOf(segment, draft);
     const from = element("div", { dir: "auto", lang: draft.language ?? "" }, original ?? this.source.slice(source.start, source.end));
-    const to = element("div", { dir: "auto", lang: draft.asked.target }, ...shown);
+    const to = element("div", { dir: "auto", lang: draft.asked.target }, ...marked(words, flags ?? []));
     const row = element("div", { className: "segment" }, from, ...(this.onEdit ? [this.pencil(() => this.onEdit(row, segment))] : []), to);
     row.dataset.start = source.start;
     row.classList.toggle("abstained", Boolean(abstained));
-    row.classList.toggle("edited", edited !== undefined);
+    row.classList.toggle("edited", edited);
     reachable(row, () => this.article.light(this.places(segment)), () => this.article.light([]));
     return row;
   }
@@ -127,4 +139,10 @@ export class TranslationView extends Result {
     const start = this.article.text.find(original ?? this.source.slice(source.start, source.end), 0);
     return start < 0 ? [] : [{ start, end: start + new Text(original ?? "").length }];
   }
+}
+
+// A sentence's words and flags as they are shown: the model's, or the reader's own, which have null before they are checked.
+function shownOf({ source: { start }, text, flags }, { edits, editFlags }) {
+  const edited = edits[start] !== undefined;
+  return edited ? { words: new Text(edits[start]), flags: editFlags?.[start] ?? null, edited } : { words: new Text(text), flags, edited };
 }

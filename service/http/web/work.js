@@ -77,7 +77,7 @@ async function summarize(draft, how) {
 }
 
 async function summaryIn(target, draft, how) {
-  const options = { length: draft.asked.length, ...modelFor(draft, "summarize") };
+  const options = { length: draft.asked.length, format: draft.asked.layout ?? "paragraph", ...modelFor(draft, "summarize") };
   if (target) options.target = target;
   const body = { text: new Text(draft.article.text).slice(draft.article.bodyStart), clean: false, ...options };
   const answer = isLong(body.text) ? await summaryByJob(body, draft, how) : await summaryAsItComes(body, how);

@@ -24,7 +24,6 @@ from models.errors import InvalidInput
 from service import callbacks
 from service.callbacks import destination, post
 from service.http.app import create_app
-from service.http.jobs import BODIES_AT_ONCE
 from service.jobs import JobService
 from service.outbound import Destination
 from service.store.jobs import JobStore
@@ -249,6 +248,7 @@ def test_what_was_being_sent_at_a_kill_is_still_to_be_sent(open_with: Open, sile
 
 def test_a_slow_name_server_keeps_no_place(open_with: Open) -> None:
     asked, answer = threading.Event(), threading.Event()
+    places = settings().max_queued_requests
 
     def slow(host: str, port: int) -> Sequence[str]:
         asked.set()
@@ -262,16 +262,16 @@ def test_a_slow_name_server_keeps_no_place(open_with: Open) -> None:
     def send() -> None:
         answers.append(client.application.test_client().post("/v1/jobs", json=body).status_code)
 
-    threads = [threading.Thread(target=send) for _ in range(BODIES_AT_ONCE)]
+    threads = [threading.Thread(target=send) for _ in range(places)]
     for thread in threads:
         thread.start()
     asked.wait(20)
-    until(lambda: len(client.get("/v1/jobs").json["jobs"]) == BODIES_AT_ONCE)
+    until(lambda: len(client.get("/v1/jobs").json["jobs"]) == places)
     put(client, task="summarize", text="One.")
     answer.set()
     for thread in threads:
         thread.join()
-    assert answers == [422] * BODIES_AT_ONCE, "and they are refused and forgotten once it has answered"
+    assert answers == [422] * places, "and they are refused and forgotten once it has answered"
     assert len(client.get("/v1/jobs").json["jobs"]) == 1
 
 

@@ -553,45 +553,20 @@ class _Feeding:
         )
 
     def _tell_prompt(self, purpose: Purpose) -> None:
-        """Compare the prefix that config.json has for the task with what is fed."""
+        """Tell of config.json's prefix for the task, which is fed where the entry has no prompt."""
         if self.family.input_format != "text" or purpose.task in self.entry.prompt:
             return
-        prefix, where = self._published_prefix(purpose)
+        prefix = self._task_params(purpose).get("prefix")
+        where = "prefix" if prefix is None else f"task_specific_params.{self._task_name(purpose)}"
+        prefix = self.config.get("prefix") if prefix is None else prefix
         if prefix is not None:
-            text = "Talks."
-            if self.codec.encode(text, purpose) == tuple(self.tokenizer(prefix + text).input_ids):
-                self.found.prompt[purpose.task] = prefix + "{text}"
-                self.found.notes.append(f"the prompt to {purpose.task} is config.json's ({where})")
-            elif prefix.strip():
-                self.found.problems.append(
-                    f"prompt: none to {purpose.task}, but config.json has {prefix!r} ({where}); "
-                    f"set {self._as_prompt(prefix, purpose)}"
-                )
-            else:
-                self.found.notes.append(f"config.json's prefix {prefix!r} ({where}) is not fed")
+            self.found.prompt[purpose.task] = prefix + "{text}"
+            self.found.notes.append(f"the prompt to {purpose.task} is config.json's ({where})")
         elif self.found.model_type == "t5":  # others, such as mT5, were trained without prompts
             self.found.notes.append(
                 f"no prompt to {purpose.task}, and config.json has no prefix for it: the bare text is fed; "
                 'a model of several tasks wants one, such as prompt = { summarize = "summarize: {text}" }'
             )
-
-    def _published_prefix(self, purpose: Purpose) -> tuple[str | None, str]:
-        name = self._task_name(purpose)
-        own = self._task_params(purpose).get("prefix")
-        if own is not None:
-            return str(own), f"task_specific_params.{name}"
-        prefix = self.config.get("prefix")
-        return (None, "") if prefix is None else (str(prefix), "prefix")
-
-    def _as_prompt(self, prefix: str, purpose: Purpose) -> str:
-        """A prefix as the entry's `prompt`, for all languages if it names two."""
-        sides = {"{source}": purpose.source, "{target}": purpose.target or ""}
-        template, codes = prefix, ""
-        for placeholder, code in sides.items():
-            if (name := self.languages.name(code)) and name in template:
-                template = template.replace(name, placeholder)
-                codes = "" if self.entry.codes == "name" else ' and codes = "name"'
-        return f"prompt = {{ {purpose.task} = {json.dumps(template + '{text}', ensure_ascii=False)} }}{codes}"
 
     def _task_name(self, purpose: Purpose) -> str:
         """The name of a purpose in task_specific_params."""

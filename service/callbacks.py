@@ -55,7 +55,8 @@ class Callbacks:
         self._store = store
         self._secret = settings.callback_secret.get_secret_value() if settings.callback_secret else ""
         self._retention_s = settings.job_retention_s
-        self._destination = partial(destination, private=settings.callback_private, resolve=resolve)
+        self._private = settings.callback_private
+        self._resolve = resolve
         self._waits_s = waits_s
         self._tls = tls
         self._news = threading.Condition()
@@ -71,11 +72,14 @@ class Callbacks:
                 field="callback",
                 allowed="DRAGOMAN_CALLBACK_SECRET set, or no callback",
             )
-        outbound.checked_url(url, "callback")
+        port = outbound.checked_url(url, "callback").port
+        if not self._private and port not in (None, *outbound.PORTS.values()):
+            raise InvalidInput(f"callback leads to port {port}", field="callback", allowed="port 80 or 443")
 
-    def look_up(self, url: str) -> None:
-        """Raise InvalidInput for a URL that leads where none may, as soon as a name server says so."""
-        self._destination(url)
+    def look_up(self, url: str) -> Destination:
+        """Return where it leads. Raises InvalidInput where none may go, once a name server says so."""
+        self.check(url)
+        return destination(url, private=self._private, resolve=self._resolve)
 
     def start(self) -> None:
         """Begin sending."""
@@ -170,7 +174,7 @@ class Callbacks:
             "User-Agent": f"dragoman/{version('dragoman')}",
             SIGNATURE: sign(self._secret, int(time.time()), body),
         }
-        status = post(self._destination(job.callback or ""), body, headers, self._tls)
+        status = post(self.look_up(job.callback or ""), body, headers, self._tls)
         return None if 200 <= status < 300 else f"it was answered with {status}"
 
 

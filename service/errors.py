@@ -79,11 +79,19 @@ class NotReady(DragomanError):
         self.retry_after_s = retry_after_s
 
 
+class KeyReused(DragomanError):
+    """Another request had the same Idempotency-Key."""
+
+
+class KeyInUse(DragomanError):
+    """A request with the same Idempotency-Key is in work."""
+
+
 # ---------------------------------------------------------------------- callers
 
 
 class KeyRequired(DragomanError):
-    """There was no key, and anonymous use is off."""
+    """There was no key, and anonymous use is off, or strangers may not do this."""
 
 
 class UnknownKey(DragomanError):

@@ -32,6 +32,7 @@ from service.options import DocumentForm
 from service.outbound import Resolve, resolve
 from service.shares import CALLER, JOB_WORKERS
 from service.store.database import private
+from service.store.idempotency import IdempotencyStore
 from service.store.jobs import Job, JobCancelled, JobStore, NewJob
 from service.store.results import OutputKeys, StoredResult
 from service.tasks import PlannedTask
@@ -75,6 +76,7 @@ class JobService:
     ):
         settings = self._settings = runtime.settings
         self.store = JobStore(settings)
+        self.idempotency = IdempotencyStore(settings.data_dir / "idempotency.sqlite")
         self._runtime = runtime
         self._keys = OutputKeys(runtime.pool, runtime.store)
         self._callbacks = Callbacks(self.store, settings, waits_s=waits_s, resolve=resolve, tls=tls)
@@ -174,6 +176,7 @@ class JobService:
                         expire_at = time.monotonic() + EXPIRE_EVERY_S
                         if expired := self.store.expire(time.time() - self._settings.job_retention_s):
                             log.info("deleted %d old jobs", expired)
+                        self.idempotency.expire()
                     if self._shared:
                         self._hear_of_others()
                     self._take_turns()
@@ -353,6 +356,7 @@ class RunningJob:
     def _plans(self, contents: Sequence[str | bytes]) -> list[PlannedTask]:
         job, runtime = self.job, self._runtime
         recall = runtime.translation_memory.of(job.owner, job.caller).recall
+        glossaries = runtime.glossaries.of(job.owner)
         options = stored_options(job)
         if isinstance(options, DocumentForm):
             (data,) = contents
@@ -365,10 +369,10 @@ class RunningJob:
             limits = job_limits(runtime.settings)
             return [
                 tasks.of_document(
-                    runtime, options, data, job.owner, limits=limits, in_child=in_child, recall=recall
+                    runtime, options, data, glossaries, limits=limits, in_child=in_child, recall=recall
                 )
             ]
-        make = tasks.request_maker(options, runtime, job.owner)
+        make = tasks.request_maker(options, runtime, glossaries)
         field = "html" if job.form == "html" else "text"
         requests = [make(**{field: content}) for content in contents]
         return [PlannedTask("", in_parts(runtime, each, recall), tasks.result) for each in requests]

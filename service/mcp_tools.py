@@ -29,6 +29,7 @@ from service.answers import (
 )
 from service.errors import with_allowed
 from service.options import CheckBody, CleanBody, SummarizeBody, TranslateBody, inputs
+from service.store.glossaries import Glossaries
 from service.validation import validated
 
 if TYPE_CHECKING:
@@ -73,12 +74,12 @@ def tool_server(
     *,
     charge: Callable[[Sequence[str]], None] = lambda texts: None,
     in_child: Callable[..., Any] = lambda function, *arguments, field: function(*arguments),
-    owner: str | None = None,
+    glossaries: Glossaries | None = None,
 ) -> MCPServer[Any]:
     """Return a server of the four tools, for any transport.
 
-    `charge` counts the characters of texts, `in_child` runs a function in a child process, and `owner` is the
-    key whose glossaries may be named.
+    `charge` counts the characters of texts, `in_child` runs a function in a child process, and `glossaries`
+    are those that may be named, the runtime's if not given.
     """
 
     def translate(**fields: Any) -> CallToolResult:
@@ -96,7 +97,7 @@ def tool_server(
     def text_task(body: SummarizeBody | TranslateBody) -> Any:
         sent = inputs(body, runtime.settings)
         charge(sent.good)
-        request = tasks.request_maker(body, runtime, owner)(**{sent.kind: sent.good[0]})
+        request = tasks.request_maker(body, runtime, glossaries)(**{sent.kind: sent.good[0]})
         return tasks.answer(*run(request))
 
     def check(**fields: Any) -> CallToolResult:

@@ -228,7 +228,9 @@ class Settings(BaseSettings):
         min_length=16,
         description="Signs job callbacks, at least 16 characters; if unset, callbacks are disabled.",
     )
-    callback_private: bool = Field(False, description="Allow callbacks to private addresses.")
+    callback_private: bool = Field(
+        False, description="Allow callbacks to private addresses, and to ports other than 80 and 443."
+    )
 
     @property
     def named_models(self) -> tuple[str, ...]:

@@ -5,11 +5,12 @@ statement: in a longer transaction, all workers would wait for one that waits fo
 worker holds is released when it ends.
 """
 
+import fcntl
 import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ class SharedState:
         self._file = Path(":memory:") if folder is None else folder / "shared.sqlite"
         self._memory = threading.Lock() if folder is None else None
         self._idle: list[sqlite3.Connection] = []
+        self._hold = -1
         if folder is not None:
             private(self._file)
             with self._connection() as db:
@@ -97,6 +99,23 @@ class SharedState:
         for table in _OF_PROCESSES:
             self.change(f"DELETE FROM {table} WHERE pid = :pid", pid=pid)  # noqa: S608 - constants
         self.close()
+
+    def hold(self) -> None:
+        """Say that this process uses the folder, until it ends."""
+        if self.folder is not None:
+            self._hold = os.open(self.folder, os.O_RDONLY)
+            fcntl.flock(self._hold, fcntl.LOCK_SH)
+
+    def leave(self) -> None:
+        """Remove the tables, which have files of callers, unless another process uses them.
+
+        For when the process that removes the folder was killed.
+        """
+        if self.folder is not None:
+            with suppress(BlockingIOError):
+                fcntl.flock(self._hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for each in self.folder.glob(f"{self._file.name}*"):
+                    each.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close what is open now."""

@@ -50,6 +50,7 @@ MAX_JOB_BYTES = 1 << 30
 """What the jobs of a key, or of an address without one, may keep."""
 GLOSSARY_BYTES = 64 << 20
 MEMORY_BYTES = 64 << 20
+KEPT_ANSWER_BYTES = 64 << 20
 SUGGESTION_BYTES, SUGGESTION_BYTES_OF_A_CALLER = 32 << 20, 1 << 20
 FILE_BYTES = 64 << 20
 CALLBACKS, CALLBACKS_OF_A_CALLER = 8, 4
@@ -156,6 +157,13 @@ SCARCE = (
         f"of all without a key {ANONYMOUS_SHARES} shares",
         f"{GLOSSARY_BYTES >> 20} MiB; {MEMORY_BYTES >> 20} MiB",
         "422",
+    ),
+    Scarce(
+        "kept answers",
+        "bytes of answers kept under an `Idempotency-Key`, for a day",
+        f"of all without a key {ANONYMOUS_SHARES} shares",
+        f"{KEPT_ANSWER_BYTES >> 20} MiB",
+        "the caller's oldest go",
     ),
     Scarce(
         "suggestions",

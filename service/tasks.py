@@ -30,6 +30,7 @@ from service.options import (
 )
 from service.problems import problem
 from service.settings import Settings
+from service.store.glossaries import Glossaries
 from service.store.results import PROBLEM, StoredResult
 
 if TYPE_CHECKING:
@@ -52,12 +53,12 @@ class PlannedTask:
 
 
 def request_maker(
-    options: Options, runtime: "Runtime | None" = None, owner: str | None = None
+    options: Options, runtime: "Runtime | None" = None, glossaries: Glossaries | None = None
 ) -> Callable[..., Any]:
     """Return the function that makes a request of these options and a `text` or `html`.
 
-    What else it is given takes the place of an option. A glossary that is named is the owner's, in the
-    runtime. Raises UnknownGlossary where it could help no text, and UnsupportedLanguage.
+    What else it is given takes the place of an option. A glossary that is named is one of `glossaries`, or of
+    the runtime's. Raises UnknownGlossary where it could help no text, and UnsupportedLanguage.
     """
     is_summary = isinstance(options, SummaryOptions)
     request = SummaryRequest if is_summary else TranslationRequest
@@ -68,19 +69,19 @@ def request_maker(
         return partial(request, **given)
     if runtime is None:
         raise InvalidInput("this server stores no glossaries", field="glossary", allowed="an object")
-    terms = named_terms(runtime, options.glossary, options.source, options.target, owner=owner)
+    own = glossaries or runtime.glossaries
+    terms = named_terms(runtime, own, options.glossary, options.source, options.target)
     return lambda text, **more: TranslationRequest(**{**given, **more, "text": text, "glossary": terms(text)})
 
 
 def named_terms(
-    runtime: "Runtime", named: str, source: str, target: str, *, owner: str | None
+    runtime: "Runtime", glossaries: Glossaries, named: str, source: str, target: str
 ) -> Callable[[str], Mapping[str, str]]:
-    """Return a function from a text to its terms, by the owner's glossary with this id or name.
+    """Return a function from a text to its terms, by the glossary with this id or name.
 
     With source `auto` each text takes the terms of the language that it is in, and none where the glossary
     has none for it. Raises UnknownGlossary where it could help no text, and UnsupportedLanguage.
     """
-    glossaries = runtime.glossaries.of(owner)
     if source != "auto":
         terms = glossaries.entries(named, source, target)
         return lambda _: terms
@@ -133,7 +134,7 @@ def of_document(
     runtime: "Runtime",
     form: DocumentForm,
     data: bytes,
-    owner: str | None,
+    glossaries: Glossaries,
     *,
     limits: Settings,
     in_child: Callable[..., Any],
@@ -146,12 +147,12 @@ def of_document(
     file = form.file, data
     if isinstance(form, TranslateForm):
         part = in_child(sandbox.to_translate, *file, limits, field="file")
-        request = request_maker(form, runtime, owner)(text=part.text, format=part.format)
+        request = request_maker(form, runtime, glossaries)(text=part.text, format=part.format)
         return PlannedTask(part.text, steps(runtime, request, recall), partial(_file, form, data, in_child))
     assert isinstance(form, SummarizeForm)  # noqa: S101 - there are no others
     article = in_child(sandbox.article, *file, limits, field="file")
     clean = form.clean and article.clean
-    request = request_maker(form, runtime, owner)(**{article.field: article.text}, clean=clean)
+    request = request_maker(form, runtime, glossaries)(**{article.field: article.text}, clean=clean)
     return PlannedTask(article.text, steps(runtime, request), partial(_with_text, request))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from models.better import BetterModels
 from models.checks.flag import Flag, any_error
 from models.choices import TextFormat
-from models.errors import InvalidInput, ModelUnavailable
+from models.errors import DragomanError, InvalidInput, ModelUnavailable
 from models.languages import Languages
 from models.pool import ModelPool
 from models.steps import Event, Steps, Usage, until_loaded
@@ -47,7 +47,7 @@ _CHECKPOINT_SENTENCES = 100
 
 MemoryLookup = Callable[[Sequence[str], str, str, int], Sequence[MemoryMatch]]
 """Looks up sentences in a translation memory, given their language, the target's, and how many near ones are
-wanted of each. There is a match for each, in order."""
+wanted of each. There is a match for each, in order. A DragomanError becomes a note on the translation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,10 +212,15 @@ class Translator:
         whole = all(hop.entry.segment == "paragraph" for hop in hops)
         sentences = yield from _split(runs, source, whole=whole, terms=terms)
         matches: list[MemoryMatch] = []
+        unread: str | None = None
         if look_up is not None and request.memory:
             for start in range(0, len(sentences), LOOKED_UP_AT_ONCE):
                 texts = [each.text for each in sentences[start : start + LOOKED_UP_AT_ONCE]]
-                matches += look_up(texts, source, hops[-1].target, request.alternatives)
+                try:
+                    matches += look_up(texts, source, hops[-1].target, request.alternatives)
+                except DragomanError as error:  # a translation without it is worth more than none
+                    matches, unread = [], error.message
+                    break
                 yield None
 
         def segment(i: int, candidate: Candidate) -> Segment:
@@ -234,6 +239,8 @@ class Translator:
         others = yield from _alternatives(request, runs, sentences, done, separator(hops[-1].target))
         found = _found_terms(sentences, done, terms)
         told = notes_on(request, detected, source, done, found)
+        if unread is not None:
+            told.append(unread)
         if done and hops[-1].entry.kind == "server" and all(each.confidence is None for each in done):
             told.append(
                 "the server gives no probabilities: there is no confidence, and the checks stand alone"

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 from models.errors import DragomanError, InvalidInput
 from service.documents.formats import SUFFIXES
 from service.errors import import_extra
+from service.outbound import is_public, resolve
 
 LIBRARIES = {"s3": "s3fs", "gs": "gcsfs", "hf": "huggingface_hub", "https": "aiohttp", "http": "aiohttp"}
 """What fsspec needs for each kind of address that is read."""
@@ -46,6 +47,8 @@ NO_CREDENTIALS = ("Credentials", "TokenRetrieval", "SSOToken", "UnauthorizedSSO"
 
 SILENCE_S = 60.0
 CONNECT_S = 20.0
+LEAST_FREE_BYTES = 1 << 30
+"""Of the disk, beside a download whose size nobody tells."""
 
 SHOWN = 200
 """Characters of a library's own words."""
@@ -169,11 +172,31 @@ class Remote:
         if not self.is_web:
             return {"use_listings_cache": False}
         timeout = library.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
-        return {"client_kwargs": {"timeout": timeout, "trust_env": True, "auto_decompress": False}}
+        traced = library.TraceConfig()
+        traced.on_request_redirect.append(self._check_redirect)
+        client = {"timeout": timeout, "trust_env": True, "auto_decompress": False, "trace_configs": [traced]}
+        return {"client_kwargs": client}
+
+    async def _check_redirect(self, _: object, __: object, redirect: Any) -> None:
+        """Raise RemoteFailed where a public host leads on to an address that is not public."""
+        to = redirect.url.join(type(redirect.url)(redirect.response.headers.get("Location", "")))
+        is_private = [_is_private(each.host or "") for each in (redirect.url, to)]
+        if is_private == [False, True]:
+            raise RemoteFailed(f"{self.shown} cannot be read: it leads to {to.host}, which is not public")
+
+
+def _is_private(host: str) -> bool:
+    """Tell whether a host has an address that is not public; one that only a proxy knows has none."""
+    try:
+        return not all(map(is_public, resolve(host, 0)))
+    except (OSError, UnicodeError):
+        return False
 
 
 def _failure(error: Exception, remote: Remote, done: str) -> DragomanError:
     chain = list(_chain(error))
+    if (ours := next((each for each in chain if isinstance(each, DragomanError)), None)) is not None:
+        return ours  # that a library took for one of its own
     names = [type(each).__name__ for each in chain]
     status = next(filter(None, map(_status, chain)), None)
     begin = f"{remote.shown} cannot be {done}:"
@@ -189,6 +212,8 @@ def _failure(error: Exception, remote: Remote, done: str) -> DragomanError:
         return RemoteFailed(f"{begin} {told}", passing=status >= 500 or status == 429)
     if "FileExpired" in names:
         return RemoteFailed(f"{begin} it changed meanwhile")
+    if any("Redirect" in name for name in names):
+        return RemoteFailed(f"{begin} it redirects without end, or to no address of the web")
     if any("Timeout" in name for name in names):
         return RemoteFailed(f"{begin} the server does not answer", passing=True)
     if any("Certificate" in name for name in names):
@@ -328,6 +353,7 @@ class _Download:
         self._remote = remote
         self._todo = todo
         self._progress = progress
+        self._folder = folder
         self._lock = threading.Lock()
         self._is_stopped = False
         self._here = sum(_length(_part(target)) for _, target in todo)
@@ -384,8 +410,20 @@ class _Download:
             with _opened(self._remote, file, start) as stream:
                 here.truncate(start := stream.tell())
                 while not self._is_stopped and (piece := stream.read(PIECE_BYTES)):
+                    start += len(piece)
+                    self._require_end(file, here, start)
                     here.write(piece)
                     self._heard(len(piece))
+
+    def _require_end(self, file: _RemoteFile, here: BinaryIO, length: int) -> None:
+        """Raise RemoteFailed, and forget what is here, where a body does not end when it should."""
+        told = f"{self._remote.shown} cannot be read:"
+        if file.size is not None and length > file.size:
+            here.truncate(0)
+            raise RemoteFailed(f"{told} it sends more than the {file.size:,} bytes that it has")
+        if file.size is None and (free := shutil.disk_usage(self._folder).free) <= LEAST_FREE_BYTES:
+            here.truncate(0)
+            raise RemoteFailed(f"{told} it does not end, and {free:,} bytes are free in the cache")
 
     def _heard(self, byte_count: int) -> None:
         with self._lock:

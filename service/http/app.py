@@ -7,9 +7,7 @@ rebinding), which CORS does not stop.
 
 import math
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -18,7 +16,7 @@ from werkzeug.sansio.utils import host_is_trusted
 
 from models.errors import EngineGone, ModelLoading, Overloaded
 from service.errors import CharactersSpent, CrossSite, NotReady, UntrustedHost
-from service.http.auth import Auth
+from service.http.auth import Auth, is_cross_site, is_local, is_nobodys
 from service.http.body import BodyLimits, max_body_bytes
 from service.http.compat.deepl import DeepL
 from service.http.compat.family import Family
@@ -29,6 +27,7 @@ from service.http.compat.openai import OpenAI
 from service.http.documents import Documents
 from service.http.forms import FORM, URLENCODED, BoundedRequest
 from service.http.glossaries import GlossaryViews
+from service.http.idempotency import Idempotency
 from service.http.jobs import Jobs
 from service.http.memory import MemoryViews
 from service.http.metrics import PROBES, Access, Metrics
@@ -87,42 +86,23 @@ def install_browser_rules(app: Flask, settings: Settings, is_open: Callable[[str
     no key, a name that somebody else could own is refused: nothing but its address guards such a server.
     """
     hosts = settings.trusted_hosts
-    guarded = bool(hosts) or (
-        _is_local(settings.host) and settings.anonymous and not settings.trusted_proxies
-    )
+    guarded = bool(hosts) or (is_local(settings.host) and settings.anonymous and not settings.trusted_proxies)
 
     def check() -> None:
         if request.path in PROBES:
             return
         given, host = request.headers.get("Host", ""), request.host
         # werkzeug gives no host for a name with characters that it does not expect, such as `a_b.example`.
-        known = _nobodys(host) or (hosts and host_is_trusted(host, hosts))
+        known = is_nobodys(host) or (hosts and host_is_trusted(host, hosts))
         if guarded and ((given and not host) or not known):
             raise UntrustedHost(
                 f"the host name is not allowed: {given[:80]!r}",
                 allowed="localhost, IP addresses, and the names in DRAGOMAN_TRUSTED_HOSTS",
             )
-        if _comes_unasked() and _is_cross_site(hosts) and not is_open(request.path):
+        if _comes_unasked() and is_cross_site(hosts) and not is_open(request.path):
             raise CrossSite("the request comes from another site's page")
 
     app.before_request(check)
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _nobodys(host: str) -> bool:
-    """True for an address, and for a name without a dot: no page elsewhere can have one of these."""
-    name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
-    try:
-        ip_address(name)
-    except ValueError:
-        return "." not in name or name.endswith(".localhost")
-    return True
 
 
 def _comes_unasked() -> bool:
@@ -131,20 +111,11 @@ def _comes_unasked() -> bool:
     return request.method == "POST" and request.mimetype in UNASKED
 
 
-def _is_cross_site(hosts: tuple[str, ...]) -> bool:
-    if site := request.headers.get("Sec-Fetch-Site"):
-        return site == "cross-site"
-    if not (origin := request.headers.get("Origin")):
-        return False  # no browser, or one that followed a link
-    try:
-        theirs = urlsplit(origin).netloc
-    except ValueError:
-        return True
-    return theirs != request.host and not (hosts and host_is_trusted(theirs, hosts))
-
-
 JOB_BODIES = ("jobs.create", "deepl.upload_document")
 """Endpoints that take what a job may be."""
+MCP_BODY = "mcp.messages"
+MCP_BYTES = 1 << 20
+"""Of a message: its tools take one text each, which an assistant has in its window."""
 OTHER_FIELDS = 1100
 """Fields of a form beside its texts: a thousand terms to protect, and options."""
 
@@ -175,18 +146,20 @@ def create_app(
     _bound(app, runtime.settings)
     Access(metrics).install(app)
     long = job_limits(runtime.settings)
-    bodies = BodyLimits(runtime.settings, dict.fromkeys(JOB_BODIES, long), shared)
+    bodies = BodyLimits(runtime.settings, dict.fromkeys(JOB_BODIES, long), {MCP_BODY: MCP_BYTES}, shared)
     quotas = Quotas(runtime.settings.limits_storage, shared)
     work = RequestRunner(runtime, places, readiness, quotas)
-    job_views = Jobs(runtime, jobs or JobService(runtime), work, shared)
+    jobs = jobs or JobService(runtime)
+    idempotency = Idempotency(jobs.idempotency, runtime.settings.request_timeout_s)
+    job_views = Jobs(runtime, jobs, work, idempotency, shared)
     families = _families(runtime, work, readiness, job_views, shared)
     install_errors(app, families)
     install_browser_rules(app, runtime.settings, _open_to_pages(families))
-    Auth(runtime.keys, runtime.settings, places, bodies, families).install(app)
+    Auth(runtime.keys, runtime.settings, families).install(app)
     quotas.install(app)
     bodies.install(app)
-    own = (V1, Documents, GlossaryViews, MemoryViews)
-    views = [each(runtime, work).blueprint() for each in own]
+    views = [each(runtime, work).blueprint() for each in (V1, GlossaryViews, MemoryViews)]
+    views.append(Documents(runtime, work, idempotency).blueprint())
     views += [Page(runtime.settings).blueprint(), Docs(runtime.settings).blueprint(), job_views.blueprint()]
     views += [Status(readiness, metrics).blueprint(), *(each.blueprint() for each in families)]
     for routes in views + _tools(runtime, work):

@@ -35,12 +35,20 @@ _PLAIN = re.compile(rb"[^\\]")
 class BodyLimits:
     """Bounds each body by its endpoint, and the bytes of those in work by caller.
 
-    `limits` are those of endpoints that have limits of their own.
+    `limits` are those of endpoints that have limits of their own, `most_bytes` the longest bodies of those
+    that take shorter ones than their limits of texts would need.
     """
 
-    def __init__(self, settings: "Settings", limits: Mapping[str, "Settings"], shared: SharedState):
+    def __init__(
+        self,
+        settings: "Settings",
+        limits: Mapping[str, "Settings"],
+        most_bytes: Mapping[str, int],
+        shared: SharedState,
+    ):
         self._settings = settings
         self._limits = limits
+        self._most_bytes = most_bytes
         self.longest = max(max_body_bytes(each) for each in (settings, *limits.values()))
         # A caller's share is what is left free, so that one of the longest needs as much again.
         capacity, least = max(2 * self.longest, LEAST_BYTES), max_body_bytes(settings)
@@ -59,7 +67,11 @@ class BodyLimits:
             endpoint, _ = self._urls.match(path, method)
         except HTTPException:
             return 0
-        return max_body_bytes(self._limits.get(endpoint, self._settings))
+        return self._longest_of(endpoint)
+
+    def _longest_of(self, endpoint: str) -> int:
+        own = max_body_bytes(self._limits.get(endpoint, self._settings))
+        return min(own, self._most_bytes.get(endpoint, own))
 
     def receive(self, caller: str) -> None:
         """Read the request's body into memory, unless that was done.
@@ -69,9 +81,9 @@ class BodyLimits:
         if g.get("body_of") is not None:
             return
         g.body_of, g.body_bytes = caller, 0
-        limits = self._limits.get(request.endpoint or "", self._settings)
-        most = request.max_content_length = max_body_bytes(limits)
-        g.max_json_values = max_json_values(limits)
+        endpoint = request.endpoint or ""
+        most = request.max_content_length = self._longest_of(endpoint)
+        g.max_json_values = max_json_values(self._limits.get(endpoint, self._settings))
         length = request.content_length or 0
         if length > most:
             raise RequestEntityTooLarge(f"the body is over {most} bytes")

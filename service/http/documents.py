@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, g
+from flask import Blueprint, Response
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from models.errors import InvalidInput
 from service.answers import SummaryAnswer
 from service.documents.formats import SUFFIXES
 from service.http.forms import sent_file
+from service.http.idempotency import DESCRIPTION, ERRORS, HEADER, Idempotency
 from service.http.openapi import WORK_ERRORS, Operation, add
 from service.http.responses import file_response
 from service.http.run_request import RequestRunner
@@ -29,7 +30,8 @@ SUMMARIZE = Operation(
     description=f"One of {', '.join(SUFFIXES)}.",
     bodies=(SummarizeForm,),
     answers=(SummaryAnswer,),
-    errors=(*FORM_ERRORS, *WORK_ERRORS),
+    request_headers={HEADER: DESCRIPTION},
+    errors=(*FORM_ERRORS, *WORK_ERRORS, *ERRORS),
 )
 TRANSLATE = Operation(
     method="POST",
@@ -43,16 +45,18 @@ TRANSLATE = Operation(
     ),
     bodies=(TranslateForm,),
     answer_type="*/*",
-    errors=(*FORM_ERRORS, *WORK_ERRORS),
+    request_headers={HEADER: DESCRIPTION},
+    errors=(*FORM_ERRORS, *WORK_ERRORS, *ERRORS),
 )
 
 
 class Documents:
     """The views of documents over a runtime."""
 
-    def __init__(self, runtime: "Runtime", work: RequestRunner):
+    def __init__(self, runtime: "Runtime", work: RequestRunner, idempotency: Idempotency):
         self._runtime = runtime
         self._work = work
+        self._idempotency = idempotency
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("documents", __name__, url_prefix="/v1")
@@ -61,10 +65,10 @@ class Documents:
         return routes
 
     def summarize(self) -> Response:
-        return self._done(SummarizeForm)
+        return self._idempotency.once(lambda _: self._done(SummarizeForm))
 
     def translate(self) -> Response:
-        return self._done(TranslateForm)
+        return self._idempotency.once(lambda _: self._done(TranslateForm))
 
     def _done(self, form: type[SummarizeForm | TranslateForm]) -> Response:
         with self._work.place():
@@ -73,10 +77,10 @@ class Documents:
                 self._runtime,
                 validated(form, fields),
                 data,
-                g.key_id,
+                self._work.glossaries(),
                 limits=self._runtime.settings,
                 in_child=self._work.in_child,
-                recall=self._work.memory().recall,
+                recall=self._work.recall(),
             )
             self._work.charge([task.text])
             done = self._work.run([task.steps])

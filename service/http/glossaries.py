@@ -4,7 +4,7 @@ from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, request
 from pydantic import BaseModel, Field, StringConstraints
 from werkzeug.exceptions import NotFound
 
@@ -13,6 +13,7 @@ from service.answers import answer_part
 from service.errors import StoreUnavailable, UnknownGlossary
 from service.http.body import read_json
 from service.http.openapi import Example, Operation, add
+from service.http.quotas import require_known
 from service.http.responses import json_response
 from service.http.run_request import RequestRunner
 from service.options import LanguageCode
@@ -34,7 +35,7 @@ TSV = "text/tab-separated-values"
 FORMS = {TSV: "tsv", "text/csv": "csv"}
 """Bodies that are the entries themselves; the glossary's name and languages are then in the query."""
 
-NAMED = "The glossary's id, or its name where no other has it."
+NAMED = "The glossary's id, or its name where no other has it. Without an API key, its id alone."
 
 
 class GlossaryBody(BaseModel):
@@ -112,6 +113,7 @@ LIST = Operation(
     path="/glossaries",
     tag="glossaries",
     summary="All glossaries, without their entries",
+    description="Not without an API key, except for callers on the server's own machine.",
     answers=(GlossaryList,),
     errors=(StoreUnavailable,),
     examples={"one of them": Example(answer={"glossaries": [_MADE]})},
@@ -172,6 +174,7 @@ class GlossaryViews:
         return json_response(render_glossary(made), 201)
 
     def all(self) -> Response:
+        require_known("glossaries are not listed: ask for one by its id")
         return json_response(GlossaryList(glossaries=[render_glossary(g) for g in self._own().all()]))
 
     def get(self, named: str) -> Response:
@@ -190,7 +193,7 @@ class GlossaryViews:
         return Response(status=204)
 
     def _own(self) -> Glossaries:
-        return self._runtime.glossaries.of(g.key_id, g.caller.name)
+        return self._work.glossaries()
 
     def _find(self, named: str) -> Glossary:
         try:

@@ -1,6 +1,7 @@
 """/v1/jobs: submit long work, check its progress, and fetch its result, or the part that is done."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from flask import Blueprint, Response, g, request
@@ -12,7 +13,9 @@ from service.documents.formats import DocumentArticle, DocumentText
 from service.errors import JobNotDone, StoreUnavailable, TooLong, TooManyTexts, UnknownGlossary, UnknownJob
 from service.http.body import read_json
 from service.http.forms import FORM, sent_file
+from service.http.idempotency import DESCRIPTION, ERRORS, HEADER, Idempotency
 from service.http.openapi import Example, Operation, add
+from service.http.quotas import require_known
 from service.http.responses import file_response, json_response
 from service.http.run_request import RequestRunner
 from service.job_schemas import (
@@ -150,6 +153,7 @@ CREATE = Operation(
     limits=job_limits,
     status=202,
     answers=(JobAnswer,),
+    request_headers={HEADER: DESCRIPTION},
     headers={"Location": "The job's address."},
     errors=(
         TooLong,
@@ -159,6 +163,7 @@ CREATE = Operation(
         UnknownGlossary,
         Overloaded,
         StoreUnavailable,
+        *ERRORS,
     ),
     examples={"two texts": Example(_TRANSLATE, QUEUED)},
 )
@@ -167,6 +172,7 @@ LIST = Operation(
     path="/jobs",
     tag="jobs",
     summary="The jobs, the newest first",
+    description="Not without an API key, except for callers on the server's own machine.",
     parameters=ListQuery,
     answers=(JobList,),
     errors=(InvalidInput, StoreUnavailable),
@@ -194,12 +200,20 @@ DELETE = Operation(
 class Jobs:
     """The views of /v1/jobs."""
 
-    def __init__(self, runtime: "Runtime", service: JobService, work: RequestRunner, shared: SharedState):
+    def __init__(
+        self,
+        runtime: "Runtime",
+        service: JobService,
+        work: RequestRunner,
+        idempotency: Idempotency,
+        shared: SharedState,
+    ):
         self._runtime = runtime
         self.service = service
         self._work = work
         self._limits = job_limits(runtime.settings)
         self._retention_s = runtime.settings.job_retention_s
+        self._idempotency = idempotency
         self._looking_up = Shares(LOOKUP, LOOKUPS, counts=shared)
 
     def blueprint(self) -> Blueprint:
@@ -212,7 +226,10 @@ class Jobs:
         return routes
 
     def create(self) -> Response:
-        job = self.take(self._document if request.mimetype == FORM else self._texts)
+        return self._idempotency.once(self._create)
+
+    def _create(self, job_id: str | None) -> Response:
+        job = self.take(self._document if request.mimetype == FORM else self._texts, job_id)
         if job.callback is not None:
             self._look_up_callback(job)
         response = self._shown(job)
@@ -220,10 +237,10 @@ class Jobs:
         response.headers["Location"] = f"{request.script_root}/v1/jobs/{job.id}"
         return response
 
-    def take(self, read: Callable[[], NewJob]) -> Job:
+    def take(self, read: Callable[[], NewJob], job_id: str | None = None) -> Job:
         """Keep the job that is read from the body. Raises Overloaded, and what is wrong with it."""
         with self._work.place():
-            new = read()
+            new = replace(read(), id=job_id)
             self._check_names(new)
             return self.service.take(new)
 
@@ -236,6 +253,7 @@ class Jobs:
             return
 
     def list(self) -> Response:
+        require_known("jobs are not listed: ask for one by its id")
         query = validated(ListQuery, request.args.to_dict())
         jobs = self.service.store.page(_owner(), limit=query.limit + 1, before=query.before)
         page = render_jobs(jobs, query.limit, self._retention_s)
@@ -263,7 +281,8 @@ class Jobs:
         task = task_of(data)
         body = validated(JOB_BODIES[task], data)
         sent = inputs(body, self._limits)
-        request_maker(body, self._runtime, _owner())  # a glossary that is not there is told now
+        # A glossary that is not there is told now.
+        request_maker(body, self._runtime, self._work.glossaries())
         self._work.charge(sent.good)
         contents = [
             failure(item, g.request_id, i) if isinstance(item, InvalidInput) else item
@@ -287,7 +306,7 @@ class Jobs:
         data, fields = sent_file()
         task = task_of(fields)
         form = validated(JOB_FORMS[task], fields)
-        request_maker(form, self._runtime, _owner())
+        request_maker(form, self._runtime, self._work.glossaries())
         self.read_document(task, form.file, data)
         return self.new_document(task, options(form), data, form.callback)
 
@@ -299,6 +318,8 @@ class Jobs:
         contents: Sequence[str | bytes | StoredResult],
         callback: str | None,
     ) -> NewJob:
+        if task == "translate" and not g.caller.is_known:
+            own = {**own, "memory": False}
         return NewJob(
             task=task,
             form=form,

@@ -77,8 +77,8 @@ KEEP = Operation(
     tag="memory",
     summary="Keep translated sentences",
     description=f"Or send a TMX file as {TMX_TYPE}. Translations take a sentence that is kept as it "
-    "stands there, and offer those of nearly the same sentences as alternatives. A key has a memory of its "
-    "own, and so has each address without one.",
+    "stands there, and offer those of nearly the same sentences as alternatives. Each key has a memory of "
+    "its own; without a key, callers on the server's own machine alone have one.",
     bodies=(MemoryBody,),
     status=201,
     answers=(MemoryKept,),

@@ -119,6 +119,8 @@ class Operation:
     description: str = ""
     parameters: type[BaseModel] | None = None
     """The fields of the query."""
+    request_headers: Mapping[str, str] = field(default_factory=dict)
+    """Of the request, with what they are for; none has to be there."""
     bodies: tuple[type[BaseModel], ...] = ()
     """Its body is one of these: forms of documents, or JSON."""
     limits: Callable[[Settings], Settings] = lambda settings: settings
@@ -234,6 +236,8 @@ def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
             "description": own.get("description", ""),
             "schema": {key: value for key, value in own.items() if key not in ("title", "description")},
         }
+    for name, description in operation.request_headers.items():
+        yield {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
 
 
 def _request(operation: Operation, refs: _Refs) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from limits.errors import ConfigurationError
 from limits.storage import Storage
 
 from models.errors import InvalidInput
-from service.errors import CharactersSpent, StoreUnavailable
+from service.errors import CharactersSpent, KeyRequired, StoreUnavailable
 from service.shared import SharedState
 
 UNLIMITED = 1_000_000_000_000
@@ -54,6 +54,18 @@ class Caller:
     """The name that their use is counted under; neither a key nor an address."""
     rate: str | None
     daily_characters: int | None
+    is_known: bool
+    """True with a key, and for the operator; false for strangers, and where another site's page asks.
+
+    Only who is known may list what is kept, name it by a name, and has a translation memory: all without a
+    key share one owner, and a visitor's browser would write and read that visitor's memory for any page.
+    """
+
+
+def require_known(what: str) -> None:
+    """Raise KeyRequired, saying what there is not, unless the caller is known."""
+    if not _caller().is_known:
+        raise KeyRequired(f"without an API key {what}")
 
 
 class Quotas:
@@ -165,7 +177,11 @@ def _until_tomorrow_s() -> float:
 
 
 class SharedCounts(Storage):
-    """Counts with an end. Each call is one statement, and so whole beside those of other workers."""
+    """Counts with an end. Each call is one statement, and so whole beside those of other workers.
+
+    Ends are of the monotonic clock, which all processes of a machine share: a window that began while the
+    date was wrong ends like any other.
+    """
 
     STORAGE_SCHEME: list[str] | None = [SHARED_SCHEME]  # noqa: RUF012 - as `limits` declares it
 
@@ -179,19 +195,20 @@ class SharedCounts(Storage):
         return StoreUnavailable
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        now = time.time()
+        now = time.monotonic()
         if not next(self._calls) % _SWEEP_EVERY:
             self._shared.change("DELETE FROM used WHERE expires <= :now", now=now)
         return int(self._shared.rows(_ADD, key=key, amount=amount, now=now, expiry=expiry)[0][0])
 
     def get(self, key: str) -> int:
         query = "SELECT amount FROM used WHERE key = :key AND expires > :now"
-        rows = self._shared.rows(query, key=key, now=time.time())
+        rows = self._shared.rows(query, key=key, now=time.monotonic())
         return int(rows[0][0]) if rows else 0
 
     def get_expiry(self, key: str) -> float:
         rows = self._shared.rows("SELECT expires FROM used WHERE key = :key", key=key)
-        return float(rows[0][0]) if rows else time.time()
+        left_s = float(rows[0][0]) - time.monotonic() if rows else 0.0
+        return time.time() + left_s
 
     def check(self) -> bool:
         return True

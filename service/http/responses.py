@@ -40,6 +40,7 @@ def file_response(
         sent = wrap_file(request.environ, cast(IO[bytes], data))
         response = Response(sent, content_type=media_type, direct_passthrough=True)
         response.content_length = data.size
+    response.headers["X-Content-Type-Options"] = "nosniff"  # it is whatever its sender wrote
     if filename is not None:
         response.headers.set("Content-Disposition", "attachment", **_names(filename))
     if counted := _COUNTS.match(notes):

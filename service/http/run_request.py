@@ -12,10 +12,12 @@ from models.checker import Checked, CheckRequest
 from models.driver import CancelToken, stream
 from models.errors import DeadlineExceeded, Overloaded
 from models.steps import Event, Outcome, Steps
+from models.translate.translator import MemoryLookup
 from service.http.disconnect import watching
-from service.http.quotas import Quotas
+from service.http.quotas import Caller, Quotas, require_known
 from service.http.status import Readiness
 from service.shares import CALLER, Shares
+from service.store.glossaries import Glossaries
 from service.store.translation_memory import TranslationMemory
 from service.tasks import Request, steps
 
@@ -78,11 +80,21 @@ class RequestRunner:
 
     def steps(self, request: Request) -> Steps[Any]:
         """Return the request's task, with the caller's translation memory."""
-        return steps(self._runtime, request, self.memory().recall)
+        return steps(self._runtime, request, self.recall())
 
     def memory(self) -> TranslationMemory:
-        """Return the caller's translation memory."""
+        """Return the caller's translation memory. Raises KeyRequired: a stranger has none."""
+        require_known("there is no translation memory")
         return self._runtime.translation_memory.of(g.key_id, g.caller.name)
+
+    def recall(self) -> MemoryLookup | None:
+        """Return what looks sentences up in the caller's translation memory, if there is one."""
+        return self.memory().recall if g.caller.is_known else None
+
+    def glossaries(self) -> Glossaries:
+        """Return the caller's glossaries."""
+        caller: Caller = g.caller
+        return self._runtime.glossaries.of(g.key_id, caller.name, by_name=caller.is_known)
 
     def run(self, tasks: Sequence[Steps[Any]], cancel: CancelToken | None = None) -> Outcomes[Any]:
         """Run tasks with the models that are loaded first."""

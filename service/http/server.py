@@ -240,6 +240,7 @@ class _Worker:
             return CANNOT_START
         from service.http.metrics import PROBES
 
+        self._shared.hold()
         threads = PLACES_TIMES * self._settings.max_queued_requests + SPARE_THREADS
         self._http = _Http(app, listener, threads, PROBES, self._settings.trusted_proxies)
         while not self._stopping():
@@ -249,6 +250,8 @@ class _Worker:
         if not readiness.warming_up:  # with models half loaded nothing runs that could be finished
             runtime.close()
             log.info("closed")
+        if os.getppid() != self._first_process:
+            self._shared.leave()
         return 0
 
     def _application(self) -> "tuple[Flask, Runtime, Readiness, JobService]":

@@ -239,7 +239,7 @@ class V1:
             held.enter_context(self._work.place())
             body = validated(BODIES[task], read_json(request))
             sent = inputs(body, self._settings)
-            make = tasks.request_maker(body, self._runtime, g.key_id)
+            make = tasks.request_maker(body, self._runtime, self._work.glossaries())
             self._work.charge(sent.good)
             requests = [make(**{sent.kind: each}) for each in sent.good]
             if body.stream:

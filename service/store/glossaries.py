@@ -1,12 +1,13 @@
 """Stored glossaries in SQLite: terms and translations by language pair; read from and written to TSV or CSV.
 
-A glossary belongs to the API key that created it, or to nobody; each owner sees only his own. Its bytes count
-against the creating key, or without one the address. Languages are the table's own codes. Translates nothing:
-a task gets the terms with its request.
+A glossary belongs to the API key that created it, or to nobody. Each owner sees only his own; nobody's are
+found by their ids, unless the caller is known. Its bytes count against the creating key, or else the address.
+Languages are the table's own codes. Translates nothing: a task gets the terms with its request.
 """
 
 import csv
 import io
+import secrets
 import sqlite3
 import unicodedata
 import uuid
@@ -38,6 +39,7 @@ CREATE TABLE IF NOT EXISTS glossary (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, created TEXT NOT NULL, owner TEXT,
     caller TEXT NOT NULL DEFAULT '', bytes INTEGER NOT NULL DEFAULT 0
 );
+CREATE INDEX IF NOT EXISTS glossary_by_name ON glossary (owner, name);
 CREATE TABLE IF NOT EXISTS entry (
     glossary TEXT NOT NULL REFERENCES glossary ON DELETE CASCADE,
     source TEXT NOT NULL,
@@ -55,6 +57,16 @@ UPDATE glossary SET bytes = (
 ) WHERE id = ?
 """  # noqa: S608 - of a constant
 _SIZES = "SELECT source, target, count(*) FROM entry WHERE glossary = ? GROUP BY 1, 2 ORDER BY 1, 2"
+_SOURCES = """
+WITH RECURSIVE each (source) AS (
+    SELECT min(source) FROM entry WHERE glossary = :glossary
+    UNION ALL
+    SELECT (SELECT min(source) FROM entry WHERE glossary = :glossary AND source > each.source) FROM each
+    WHERE source IS NOT NULL
+)
+SELECT source FROM each WHERE source IS NOT NULL
+"""
+"""From one language to the next by the index: DISTINCT would read all entries."""
 _DELETE_PAIR = "DELETE FROM entry WHERE glossary = ? AND source = ? AND target = ?"
 _ENTRIES = (
     "SELECT term, translation FROM entry WHERE glossary = ? AND source = ? AND target = ? ORDER BY term"
@@ -91,16 +103,18 @@ class Glossaries:
         self._languages = languages
         self._owner: str | None = None
         self._caller = ""
+        self._by_name = True
         self._max_bytes = max_bytes
         self._database = Database(file, "the glossaries", _TABLES)
 
-    def of(self, owner: str | None, caller: str = "") -> "Glossaries":
+    def of(self, owner: str | None, caller: str = "", *, by_name: bool = True) -> "Glossaries":
         """Return the glossaries of the key with the id `owner`, or of no key.
 
-        Whatever is made through them is counted against `caller`.
+        Whatever is made through them is counted against `caller`. Without `by_name` they are found by their
+        ids alone: a name can be guessed, and 128 random bits cannot.
         """
         other = copy(self)
-        other._owner, other._caller = owner, caller
+        other._owner, other._caller, other._by_name = owner, caller, by_name
         return other
 
     def create(self, name: str, dictionaries: Sequence[Dictionary]) -> Glossary:
@@ -111,7 +125,7 @@ class Glossaries:
             for each in known
             for term, translation in each.entries.items()
         )
-        glossary_id = str(uuid.uuid4())
+        glossary_id = str(uuid.UUID(bytes=secrets.token_bytes(16)))
         with self._database.transaction() as db:
             self._require_room(db, size, glossaries=1)  # before all is written for nothing
             db.execute(
@@ -135,7 +149,7 @@ class Glossaries:
     def find(self, named: str) -> Glossary:
         """Return the glossary with this id or name. Raises UnknownGlossary, also if several have the name."""
         with self._database.transaction(write=False) as db:
-            return self._find(db, named)
+            return self._get(db, self._find(db, named))
 
     def entries(self, named: str, source: str, target: str) -> dict[str, str]:
         """Return the entries for one pair, in the order of their terms; `named` is an id or a name.
@@ -144,24 +158,24 @@ class Glossaries:
         """
         pair = self._pair(source, target)
         with self._database.transaction(write=False) as db:
-            glossary = self._find(db, named)
-            found = dict(db.execute(_ENTRIES, (glossary.id, *pair)).fetchall())
-        if not found:
-            raise _no_pair(glossary, *pair)
+            glossary_id = self._find(db, named)
+            found = dict(db.execute(_ENTRIES, (glossary_id, *pair)).fetchall())
+            if not found:
+                raise _no_pair(self._get(db, glossary_id), *pair)
         return found
 
     def targets(self, named: str, target: str) -> dict[str, dict[str, str]]:
         """Return the entries of all pairs to `target`, by source language; raises as `entries` does."""
         target = self._languages.normalize(target, "target")
         with self._database.transaction(write=False) as db:
-            glossary = self._find(db, named)
-            sources = [pair.source for pair in glossary.pairs if pair.target == target]
+            glossary_id = self._find(db, named)
             found = {
-                source: dict(db.execute(_ENTRIES, (glossary.id, source, target)).fetchall())
-                for source in sources
+                source: entries
+                for (source,) in db.execute(_SOURCES, {"glossary": glossary_id}).fetchall()
+                if (entries := dict(db.execute(_ENTRIES, (glossary_id, source, target)).fetchall()))
             }
-        if not found:
-            raise _no_pair(glossary, "auto", target)
+            if not found:
+                raise _no_pair(self._get(db, glossary_id), "auto", target)
         return found
 
     def update(
@@ -212,20 +226,21 @@ class Glossaries:
         pairs = tuple(PairSize(*pair) for pair in db.execute(_SIZES, (glossary_id,)))
         return Glossary(row[0], row[1], datetime.fromisoformat(row[2]), pairs)
 
-    def _find(self, db: sqlite3.Connection, named: str) -> Glossary:
-        """Return the glossary with this id or, failing that, this name. Raises UnknownGlossary."""
+    def _find(self, db: sqlite3.Connection, named: str) -> str:
+        """Return the id of the glossary with this id or, failing that, this name. Raises UnknownGlossary."""
         own = "SELECT id FROM glossary WHERE owner IS ? AND "
-        ids = db.execute(own + "id = ?", (self._owner, named)).fetchall()
-        ids = ids or db.execute(own + "name = ?", (self._owner, named)).fetchall()
+        ids: list[tuple[str]] = db.execute(own + "id = ?", (self._owner, named)).fetchall()
+        if not ids and self._by_name:
+            ids = db.execute(own + "name = ?", (self._owner, named)).fetchall()
         if not ids:
-            raise _unknown(named)
+            raise _unknown(named, None if self._by_name else "without an API key, a glossary's id")
         if len(ids) > 1:
             raise UnknownGlossary(
                 f"{len(ids)} glossaries are named {named!r}; say which by its id",
                 field="glossary",
                 allowed=[glossary_id for (glossary_id,) in ids],
             )
-        return self._get(db, ids[0][0])
+        return ids[0][0]
 
     def _require_room(self, db: sqlite3.Connection, more: int = 0, *, glossaries: int = 0) -> None:
         """Raise InvalidInput if the caller, or all without a key together, would keep too much with these."""
@@ -287,8 +302,8 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _unknown(named: str) -> UnknownGlossary:
-    return UnknownGlossary(f"unknown glossary: {named[:100]!r}", field="glossary")
+def _unknown(named: str, allowed: str | None = None) -> UnknownGlossary:
+    return UnknownGlossary(f"unknown glossary: {named[:100]!r}", field="glossary", allowed=allowed)
 
 
 def _no_pair(glossary: Glossary, source: str, target: str) -> UnknownGlossary:

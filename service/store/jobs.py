@@ -8,11 +8,12 @@ reading a job needs no worker.
 import errno
 import json
 import os
+import secrets
 import sqlite3
 import time
-import uuid
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal
@@ -155,6 +156,8 @@ class NewJob:
     contents: Sequence[str | bytes | StoredResult]
     """The items in order; a StoredResult for one that was wrong from the start."""
     request_id: str
+    id: str | None = None
+    """One that was chosen before, under which it is kept once; None for a new one."""
     owner: str | None = None
     caller: str = ""
     """Whose share it takes: the key's, or the address's without one."""
@@ -214,12 +217,19 @@ class JobStore:
     # ------------------------------------------------------------------ for callers
 
     def create(self, new: NewJob) -> Job:
-        """Keep a new job. Raises Overloaded where there are too many, or they keep too much."""
+        """Keep a new job. Raises Overloaded where there are too many, or they keep too much.
+
+        One that is there under the id that was chosen is returned as it stands.
+        """
         total = len(new.contents)
         done = sum(isinstance(content, StoredResult) for content in new.contents)
         size = sum(map(_size, new.contents))
-        row = (uuid.uuid4().hex, new.owner, new.task, new.form, json.dumps(new.options), new.request_id)
+        job_id, own = new.id or secrets.token_hex(16), json.dumps(new.options)
+        row = (job_id, new.owner, new.task, new.form, own, new.request_id)
         with self._database.transaction() as db:
+            if new.id is not None:
+                with suppress(UnknownJob):
+                    return _owned(db, new.id, new.owner)
             self._require_room(db, new, size)
             number = db.execute(
                 "INSERT INTO job (id, owner, task, form, options, request_id, status, done, total, created, "

@@ -4,10 +4,7 @@ A key is 32 random bytes, so a plain SHA-256 of it cannot be searched.
 """
 
 import hashlib
-import hmac
 import secrets
-import threading
-import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,9 +20,6 @@ SHOWN = len(START) + 6
 """Characters of a key that are kept and shown, so that its holder can tell it from others."""
 LONGEST_NAME = 200
 
-FRESH_S = 2.0
-"""The time for which what was read is taken for true: a key revoked by another process works no longer."""
-
 _TABLE = """
 CREATE TABLE IF NOT EXISTS key (
     id TEXT PRIMARY KEY,
@@ -37,6 +31,7 @@ CREATE TABLE IF NOT EXISTS key (
     rate TEXT,
     daily_characters INTEGER
 );
+CREATE INDEX IF NOT EXISTS key_by_hash ON key (hash);
 CREATE TABLE IF NOT EXISTS admin (
     id TEXT PRIMARY KEY REFERENCES key (id)
 );
@@ -67,9 +62,6 @@ class Keys:
     def __init__(self, folder: Path):
         self._file = folder / FILE
         self._database = Database(self._file, "the keys", _TABLE)
-        self._lock = threading.Lock()
-        self._read_at = -FRESH_S
-        self._known: list[tuple[bytes, Key]] = []
 
     def create(
         self,
@@ -96,12 +88,11 @@ class Keys:
             )
             if admin:
                 db.execute("INSERT INTO admin (id) VALUES (?)", (key.id,))
-        self._read_at = -FRESH_S
         return key, secret
 
     def all(self) -> list[Key]:
         """All keys, those revoked among them, the oldest first."""
-        return [key for _, key in self._read()]
+        return self._read("ORDER BY created, id")
 
     def revoke(self, key_id: str) -> Key:
         """Take a key back; one that is revoked already stays as it is. Raises InvalidInput."""
@@ -114,13 +105,11 @@ class Keys:
         with self._database.transaction() as db:
             revoked = "UPDATE key SET revoked = ? WHERE id = ? AND revoked IS NULL"
             db.execute(revoked, (now.isoformat(), key_id))
-        self._read_at = -FRESH_S
         return replace(known[key_id], revoked=known[key_id].revoked or now)
 
     def find(self, secret: str) -> Key:
         """The key itself, as someone sent it -> what is known of it. Raises UnknownKey or RevokedKey."""
-        given = _hash(secret)
-        found = [key for kept, key in self._recent() if hmac.compare_digest(kept, given)]
+        found = self._read("WHERE hash = ?", _hash(secret))
         if not found:
             raise UnknownKey("unknown API key")
         if found[0].revoked is not None:
@@ -129,25 +118,15 @@ class Keys:
 
     def any(self) -> bool:
         """Return True if a key was ever made here."""
-        return bool(self._recent())
+        return bool(self._read("LIMIT 1"))
 
     # ------------------------------------------------------------------ inside
 
-    def _recent(self) -> list[tuple[bytes, Key]]:
-        with self._lock:
-            if time.monotonic() - self._read_at >= FRESH_S:
-                self._known = self._read()
-                self._read_at = time.monotonic()
-            return self._known
-
-    def _read(self) -> list[tuple[bytes, Key]]:
+    def _read(self, which: str, *values: object) -> list[Key]:
         if not self._file.exists():
             return []
-        with self._database.transaction(write=False) as db:
-            return [
-                (row[0], _key(row[1:]))
-                for row in db.execute(f"SELECT hash, {_COLUMNS}, {_IS_ADMIN} FROM key ORDER BY created, id")  # noqa: S608
-            ]
+        query = f"SELECT {_COLUMNS}, {_IS_ADMIN} FROM key {which}"  # noqa: S608 - of constants
+        return [_key(row) for row in self._database.read(query, *values)]
 
 
 def _key(row: tuple[str, str, str, str, str | None, str | None, int | None, int]) -> Key:

@@ -1,6 +1,6 @@
 """Translation memory: sentences and their human translations by language pair, in SQLite or as TMX.
 
-Each key has its own memory, and so has each address without one: no caller's translations reach another.
+Each caller has its own memory: no caller's translations reach another.
 """
 
 import re

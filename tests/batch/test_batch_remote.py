@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import signal
 import sys
 from itertools import count
@@ -17,7 +18,8 @@ from batch_program import Program, articles, until, written
 from places import DataSet, ObjectStore, WebServer
 
 from models.errors import InvalidInput
-from service.batch.remote import Remote, RemoteFailed, shown, staged, without_secrets
+from service.batch import remote
+from service.batch.remote import Remote, RemoteFailed, fetch, shown, staged, without_secrets
 from service.errors import MissingExtra
 
 ARTICLES = articles(60)
@@ -274,6 +276,34 @@ def test_a_web_server_that_can_do_little(program, web, tmp_path):
     assert program.run(f"http://{web.host}/in.jsonl", tmp_path / "out.jsonl") == FAILED
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 20
     assert [each[0] for each in web.asked] == [*("HEAD", "GET", "GET", "GET"), *("HEAD", "GET", "GET")]
+
+
+@pytest.mark.parametrize(
+    ("lies", "said"),
+    [
+        (
+            {"redirects": {"/in.jsonl": "http://127.0.0.2:9/in.jsonl"}},
+            "127.0.0.2, which is not public",
+        ),
+        ({"redirects": {"/in.jsonl": "/in.jsonl"}}, "it redirects without end"),
+        ({"redirects": {"/in.jsonl": "file:///etc/hostname"}}, "to no address of the web"),
+        ({"told_bytes": 100}, "it sends more than the 100 bytes that it has"),
+        ({"told_bytes": 100_000}, "changed during the download"),
+        ({"told_bytes": 1 << 60}, "bytes are free in the cache"),
+        ({"answers_head": False, "told_bytes": 1}, "it does not end, and 1,073,741,824 bytes are free"),
+    ],
+)
+def test_a_web_server_that_lies(web, monkeypatch, tmp_path, lies, said):
+    monkeypatch.setattr(remote, "is_public", lambda address: address == "127.0.0.1")
+    usage = shutil.disk_usage(tmp_path)._replace(free=remote.LEAST_FREE_BYTES)
+    monkeypatch.setattr(remote.shutil, "disk_usage", lambda _: usage)
+    web.files["/in.jsonl"] = b"{}\n" * 1000
+    for name, value in lies.items():
+        setattr(web, name, value)
+    with pytest.raises(RemoteFailed, match=said):
+        fetch(Remote(f"http://{web.host}/in.jsonl"), tmp_path, lambda *_: None)
+    assert not any(each.stat().st_size for each in tmp_path.rglob("*.part"))
+    assert not any("127.0.0.2" in str(each) for each in web.asked)
 
 
 def test_a_data_set_of_the_hub(program, data_set, tmp_path):

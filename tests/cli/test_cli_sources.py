@@ -24,7 +24,7 @@ from service.answers import SegmentPart
 from service.cli import inputs
 from service.cli.main import cli
 from service.cli.session import Session
-from service.cli.text import counted, marked, reasons
+from service.cli.text import _tell, counted, marked
 
 PAGE = (
     "<html><body><nav>Home</nav><article><p>"
@@ -261,14 +261,16 @@ def segment(text: str, *flags: tuple[str, str]) -> SegmentPart:
     return SegmentPart.model_validate({**part, "abstained": False, "flags": found})
 
 
-def test_flagged_sentences_are_marked_and_counted() -> None:
+def test_flagged_sentences_are_marked_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
     segments = [
         segment("Good."),
         segment("Bad.", ("number", "error")),
         segment("Bad.", ("doubtful", "warning")),
     ]
     assert marked("Good. Bad.\n\nBad. End", segments) == "Good. ⟦Bad.⟧[1]\n\n⟦Bad.⟧[2] End"
-    assert reasons(segments) == ["[1] error: number: why", "[2] warning: doubtful: why"]
+    _tell((), segments, mark=True, as_json=False)
+    told = capsys.readouterr().err.splitlines()
+    assert told[:2] == ["[1] error: number: why", "[2] warning: doubtful: why"]
     assert counted(segments) == "2 of 3 sentences are flagged: 1 with an error, 1 doubtful"
     assert (counted(segments[:1]), marked("Good.", segments[:1])) == (None, "Good.")
 

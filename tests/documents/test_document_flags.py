@@ -22,7 +22,7 @@ from service.cli.session import Session
 from service.documents import read_document
 from service.documents.formats import Comment
 from service.http.app import create_app
-from service.tasks import comments_on, counts
+from service.tasks import comments_on, flag_counts
 
 FLAG = Flag("number", Span(0, 2), "12 is not in the source.")
 
@@ -99,7 +99,7 @@ def test_segments_become_comments_and_counts() -> None:
         Segment(Span(6, 9), "Deux.", True, flags=(FLAG, doubt)),
         Segment(Span(9, 12), "Trois.", True, flags=(doubt,)),
     ]
-    assert counts(segments) == "segments=3, flagged=2, errors=1, doubtful=2"
+    assert flag_counts(segments) == (2, 1, 2)
     assert comments_on(segments)[0] == Comment(
         6, "Deux.", "error: number: 12 is not in the source.\nwarning: doubtful: It was hard."
     )

@@ -1,10 +1,9 @@
 """Who is let in, and how much they may use: over every family's interface, on a test client."""
 
 import logging
-import time
-from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fakeredis
@@ -16,7 +15,6 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.test import TestResponse
 
 import service.http.quotas
-import service.store.keys
 from models.errors import InvalidInput
 from service.http.app import create_app
 from service.http.auth import is_open
@@ -165,20 +163,32 @@ def test_a_body_that_is_not_json_holds_no_key(closed: Service) -> None:
     assert closed.client.post("/translate", headers=key, **wrong).status_code == 400
 
 
-def test_a_body_is_not_read_for_its_key_when_the_service_is_full(closed: Service) -> None:
-    keys = [closed.key() for _ in range(4)]
-    waiting = {"json": {"texts": ["!wait"], "target": "fr"}}
-    with ThreadPoolExecutor() as pool:
-        places = [pool.submit(closed.work, key=key, **waiting) for key in keys]
-        try:
-            end = time.monotonic() + 20
-            while b"requests_in_work 4.0" not in closed.client.get("/metrics").data:
-                assert time.monotonic() < end
-            assert closed.client.post("/detect", json={"q": TEXT}).status_code == 429
-            assert closed.client.post("/detect", headers={"X-API-Key": "x"}).status_code == 403
-        finally:
-            closed.runtime.tasks.gate.set()
-    assert [place.result().status_code for place in places] == [200] * 4
+@pytest.mark.parametrize("path", ["/v2/translate", "/v2/document", "/translate", "/translate_file"])
+@pytest.mark.parametrize("mimetype", ["multipart/form-data; boundary=x", "application/json"])
+def test_nothing_of_a_long_body_is_read_for_its_key(closed: Service, path: str, mimetype: str) -> None:
+    class Unread(BytesIO):
+        def read(self, *_: Any) -> bytes:
+            raise AssertionError("it was read")
+
+        readline = readinto = read
+
+    def sent() -> dict[str, Any]:
+        return {"input_stream": Unread(bytes(1 << 17)), "content_type": mimetype}
+
+    closed.key()
+    refused = closed.client.post(path, **sent())
+    assert refused.status_code == 403 and "over 65536 bytes is not read" in error(refused)[1]
+    refused = closed.client.post(f"{path}?api_key=drg_wrong&auth_key=drg_wrong", **sent())
+    assert error(refused) == (403, "unknown API key")
+
+
+def test_a_key_that_is_not_read_is_not_passed_over() -> None:
+    service = Service()
+    body = {"q": TEXT, "source": "en", "target": "fr", "api_key": service.key(), "more": "a" * (1 << 16)}
+    for sent in ({"json": body}, {"data": body}):
+        assert "send it in a header" in error(service.client.post("/translate", **sent))[1]
+    form = {"auth_key": service.key(), "target_lang": "FR", "file": (BytesIO(b"a" * (1 << 16)), "a.txt")}
+    assert "send it in a header" in error(service.client.post("/v2/document", data=form))[1]
 
 
 def test_anonymous_use_and_keys_beside_it() -> None:
@@ -210,7 +220,6 @@ def test_libretranslates_settings_say_whether_a_key_is_needed(tmp_path: Path) ->
 def test_keys_that_cannot_be_read_let_nobody_in(closed: Service) -> None:
     closed.key()
     closed.runtime.keys._file.write_bytes(b"no database" * 100)
-    closed.runtime.keys._read_at = -service.store.keys.FRESH_S
     assert error(closed.work(key="drg_x")) == (503, "/problems/store-unavailable")
 
 
@@ -241,6 +250,18 @@ def test_work_of_every_kind_has_a_rate(name: str) -> None:
     assert error(refused)[0] == 429 and int(refused.headers["Retry-After"]) >= 1
 
 
+def test_a_window_that_began_while_the_clock_was_ahead_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(time=lambda: 4e9, monotonic=lambda: 100.0)
+    monkeypatch.setattr(service.http.quotas, "time", clock)
+    service_ = Service(anonymous_rate_limit="1/minute")
+    assert service_.work().status_code == 200
+    clock.time = lambda: 2e9
+    refused = service_.work()
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "61")
+    clock.monotonic = lambda: 161.0
+    assert service_.work().status_code == 200
+
+
 def test_looking_is_not_counted_but_work_by_get_is() -> None:
     service = Service(anonymous_rate_limit="1/minute")
     for path in ("/v1/languages", "/v1/models", "/v1/glossaries", "/v1/jobs", "/healthz", "/"):
@@ -262,7 +283,7 @@ def test_addresses_are_told_apart_and_networks_are_one() -> None:
 
 
 @pytest.mark.parametrize(("proxies", "second"), [(0, 429), (1, 200)])
-def test_callers_behind_a_proxy(proxies: int, second: int) -> None:
+def test_callers_behind_a_proxy(proxies: int, second: int, caplog: pytest.LogCaptureFixture) -> None:
     service = Service(anonymous_rate_limit="1/minute", trusted_proxies=proxies)
 
     def ask(said: str) -> int:
@@ -271,6 +292,8 @@ def test_callers_behind_a_proxy(proxies: int, second: int) -> None:
 
     assert [ask("198.51.100.1"), ask("198.51.100.2")] == [200, second]
     assert ask("203.0.113.7, 198.51.100.1") == 429  # what a client made up changes nothing
+    warnings = [each for each in caplog.messages if "DRAGOMAN_TRUSTED_PROXIES is 0" in each]
+    assert len(warnings) == (proxies == 0)
 
 
 def test_addresses_behind_a_proxy_that_gives_a_path_of_its_own() -> None:
@@ -437,6 +460,50 @@ def test_glossaries_are_their_keys_own() -> None:
     for path in (f"/v1/glossaries/{made}", f"/v2/glossaries/{made}"):
         assert service.client.delete(path, headers=second).status_code == 404
     assert service.client.delete(f"/v1/glossaries/{made}", headers=first).status_code == 204
+
+
+BEYOND = [
+    {"environ_base": {"REMOTE_ADDR": "192.0.2.1"}},
+    {"environ_base": {"REMOTE_ADDR": "2001:db8::1"}},
+    {"headers": {"X-Forwarded-For": "192.0.2.1"}},
+    {"headers": {"Via": "1.1 proxy"}},
+    {"headers": {"Sec-Fetch-Site": "cross-site"}},
+    {"headers": {"Origin": "https://page.example"}},
+]
+"""Strangers: by their address, by a proxy between, or as another site's page in the operator's browser."""
+
+
+def test_a_page_whose_name_leads_here_is_no_operator() -> None:
+    client = Service(host="0.0.0.0").client
+    for host, status in {"localhost:8080": 200, "[::1]:8080": 200, "page.example": 401}.items():
+        assert client.get("/v1/jobs", headers={"Host": host}).status_code == status
+
+
+@pytest.mark.parametrize("stranger", BEYOND)
+def test_strangers_are_told_of_what_they_have_the_id_of_and_of_nothing_else(stranger: dict[str, Any]) -> None:
+    client = Service().client
+    entries = {"source": "en", "target": "fr", "entries": {"Vienna": "Vienne"}}
+    made = client.post("/v1/glossaries", json={"name": "capitals", **entries}, **stranger).json["id"]
+    work = WORK["/v1/jobs"]["json"]
+    jobs = [
+        client.post("/v1/jobs", json={**work, "glossary": named, "source": "en"}, **stranger)
+        for named in (made, "capitals")
+    ]
+    assert [each.status_code for each in jobs] == [202, 422]
+    assert "a glossary's id" in jobs[1].json["allowed"]
+    address = f"/v1/jobs/{jobs[0].json['id']}"
+    assert client.get(address, **stranger).status_code == 200
+    for path in (f"/v1/glossaries/{made}", f"/v2/glossaries/{made}", f"/v3/glossaries/{made}"):
+        assert client.get(path, **stranger).status_code == 200
+    assert client.get("/v1/glossaries/capitals", **stranger).status_code == 404
+    for path in ("/v1/jobs", "/v1/glossaries", "/v1/memory", "/v1/memory.tmx"):
+        assert error(client.get(path, **stranger)) == (401, "/problems/key-required")
+        assert client.get(path).status_code == 200
+    assert [client.get(f"/{each}/glossaries", **stranger).status_code for each in ("v2", "v3")] == [403, 403]
+    assert error(client.post("/v1/memory", json=entries, **stranger)) == (401, "/problems/key-required")
+    for path in ("/v1/jobs", "/v1/glossaries", "/v2/glossaries"):
+        assert len(next(iter(client.get(path).json.values()))) == 1, "the operator sees it"
+    assert len(made.replace("-", "")) == len(jobs[0].json["id"]) == 32
 
 
 # ---------------------------------------------------------------------- what is written down and told

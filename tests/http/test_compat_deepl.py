@@ -262,7 +262,7 @@ def test_several_pairs_in_one_glossary(client: deepl.DeepLClient) -> None:
         client.get_multilingual_glossary(made.glossary_id)
 
 
-def test_several_glossaries_in_their_order(client: deepl.DeepLClient) -> None:
+def test_several_glossaries_in_their_order(server: CompatServer, client: deepl.DeepLClient) -> None:
     first = client.create_multilingual_glossary("a", [Entries("EN", "FR", {"Vienna": "Vienne"})])
     second = client.create_multilingual_glossary(
         "b", [Entries("EN", "FR", {"Vienna": "Wien", "Sunday": "dimanche"})]
@@ -271,6 +271,9 @@ def test_several_glossaries_in_their_order(client: deepl.DeepLClient) -> None:
         ENGLISH, source_lang="EN", target_lang="FR", glossary_ids=[first, second.glossary_id]
     )
     assert ("Vienne" in done.text, "dimanche" in done.text, "Wien" in done.text) == (True, True, False)
+    for named in ([second.glossary_id] * 2, [f"{i}" for i in range(11)]):  # each would be loaded
+        status, told = translate(server, source_lang="EN", glossary_ids=named)
+        assert (status, "at most 10 ids, each once" in told["message"]) == (400, True)
 
 
 def test_pairs_for_glossaries(client: deepl.DeepLClient) -> None:

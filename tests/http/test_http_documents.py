@@ -23,6 +23,22 @@ def test_a_text_file_comes_back_translated() -> None:
     assert response.headers["Content-Disposition"] == 'attachment; filename="Bericht aus Wien.fr.txt"'
 
 
+@pytest.mark.parametrize(
+    ("name", "as_told"),
+    [
+        ("<script>alert(1)<!--.html", '"<script>alert(1)<!--.fr.html"'),
+        ("../../etc/a\x85Set-Cookie: b=c.html", '"a Set-Cookie: b=c.fr.html"'),
+    ],
+)
+def test_a_script_in_a_documents_name_or_page_is_only_ever_a_file(name: str, as_told: str) -> None:
+    page = b"<p>Good <script>alert(1)</script>morning.</p>"
+    response = _post("translate", name, page, target="fr", source="en")
+    assert (response.status_code, response.mimetype) == (200, "text/html")
+    assert response.headers["Content-Disposition"] == f"attachment; filename={as_told}"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Set-Cookie" not in response.headers
+
+
 def test_a_word_document_comes_back_as_one() -> None:
     document, sent, back = docx.Document(), BytesIO(), BytesIO()
     document.add_paragraph("hello")

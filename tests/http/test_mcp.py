@@ -153,6 +153,19 @@ def test_no_message_holds_a_place_for_ever(
     assert b"dragoman_requests_in_work 0.0" in client.get("/metrics").data
 
 
+def test_messages_are_within_the_limits_of_all_json() -> None:
+    client = create_app(FakeRuntime(settings())).test_client()
+    roomy = create_app(FakeRuntime(settings(max_request_characters=200_000))).test_client()
+    sent = {"headers": {"Accept": "application/json, text/event-stream"}, "content_type": "application/json"}
+    call = '{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"x": [%s]}}'
+    assert client.post("/mcp", data=call % "1, 2", **sent).status_code == 200
+    many = client.post("/mcp", data=call % ("1," * 30_000 + "1"), **sent)
+    assert (many.status_code, "values" in many.json["detail"]) == (413, True)
+    long = roomy.post("/mcp", data=call % f'"{"a" * (1 << 20)}"', **sent)
+    assert (long.status_code, long.json["detail"]) == (413, "the body is over 1048576 bytes")
+    assert client.post("/mcp", data="{", **sent).json["error"]["code"] == -32700
+
+
 def test_without_the_extra_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mcp", None)
     monkeypatch.setattr("service.http.compat.mcp.find_spec", lambda _: None)

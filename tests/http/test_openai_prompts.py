@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from models.errors import InvalidInput
 from models.languages import Languages
-from service.http.compat.openai_prompts import SYSTEM_CHARACTERS, PromptReader, PromptTask
+from service.http.compat.openai_prompts import (
+    SYSTEM_CHARACTERS,
+    Form,
+    LanguageNames,
+    PromptReader,
+    PromptTask,
+)
 
 READER = PromptReader(Languages.load())
 NOTHING = PromptTask()
@@ -194,6 +200,29 @@ def test_system_messages_are_limited_together() -> None:
     assert READER.read([half, half], TEXT, NOTHING) == (NOTHING, TEXT)
     with pytest.raises(InvalidInput, match="8001 characters together"):
         READER.read([half, half, "["], TEXT, NOTHING)
+
+
+@pytest.mark.parametrize(
+    "unit", ["the ministers met in Vienna and ", "[", "to zz: ", '"', "a.\n", "translate to "]
+)
+def test_what_is_read_of_system_messages_grows_no_faster_than_they(
+    unit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = 0
+
+    def match(form: Form, said: str, names: LanguageNames) -> object:
+        nonlocal read
+        read += len(said) + 1
+        return _match(form, said, names)
+
+    _match = Form.match
+    monkeypatch.setattr(Form, "match", match)
+    spent = []
+    for size in (SYSTEM_CHARACTERS // 2, SYSTEM_CHARACTERS):
+        read = 0
+        READER.read(["translate " + unit * ((size - 10) // len(unit))], "hello", NOTHING)
+        spent.append(read)
+    assert spent[1] < 2.2 * spent[0]
 
 
 @settings(deadline=None, max_examples=100)

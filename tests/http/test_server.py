@@ -91,6 +91,13 @@ def test_a_malformed_chunk_is_refused(server: ServerProcess) -> None:
         assert connection.recv(4096).startswith(b"HTTP/1.1 400")
 
 
+def test_no_header_changes_where_the_server_thinks_it_is(server: ServerProcess) -> None:
+    headers = {"SCRIPT_NAME": "/elsewhere", "Script-Name": "/elsewhere", "X-Forwarded-Prefix": "/elsewhere"}
+    body = json.dumps({"task": "summarize", "text": "One."})
+    response, answer = server.request("POST", "/v1/jobs", body, headers)
+    assert response.headers["Location"] == f"/v1/jobs/{json.loads(answer)['id']}"
+
+
 def test_a_full_house_is_refused_at_once_and_stays_healthy(server: ServerProcess) -> None:
     with ThreadPoolExecutor(2) as clients:
         working = [clients.submit(server.summarize, "!sleep") for _ in range(2)]

@@ -15,6 +15,7 @@ from models.text.detect import LanguageDetector
 from service import children
 from service.http import run_request
 from service.http.app import create_app
+from service.http.auth import Auth
 from service.http.body import BodyLimits
 from service.shared import SharedState
 from service.shares import CALLER, PLACE, Shares, table
@@ -79,16 +80,18 @@ class Walk:
         return watched
 
     def _watch_reader(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        receive = BodyLimits.receive
+        def reader(read: Any) -> Any:
+            def received(*given: Any) -> Any:
+                self._receiving = True
+                try:
+                    return read(*given)
+                finally:
+                    self._receiving = False
 
-        def received(own: BodyLimits, caller: str) -> None:
-            self._receiving = True
-            try:
-                receive(own, caller)
-            finally:
-                self._receiving = False
+            return received
 
-        monkeypatch.setattr(BodyLimits, "receive", received)
+        for owner, name in ((BodyLimits, "receive"), (Auth, "_key")):  # of a short body, for a key in it
+            monkeypatch.setattr(owner, name, reader(getattr(owner, name)))
 
     def _with_input(self, app: Any) -> Any:
         walk = self

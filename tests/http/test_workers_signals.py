@@ -74,6 +74,8 @@ def test_signals_of_other_meanings_change_nothing(server: Workers, tmp_path: Pat
 
 
 def test_nothing_outlives_a_first_process_that_is_killed(server: Workers) -> None:
+    opened = {each.readlink() for each in Path(f"/proc/{server.workers()[0]}/fd").iterdir()}
+    (shared,) = {each for each in opened if each.name == "shared.sqlite"}
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(answer_to, server.line(0), *NAP)
         server.wait_for_work(1)
@@ -81,3 +83,4 @@ def test_nothing_outlives_a_first_process_that_is_killed(server: Workers) -> Non
         assert asked.result(20)[0] == 200, "what was in work is answered"
     server.process.wait()
     until(lambda: not server.processes())
+    assert not shared.exists(), "it has files of callers"

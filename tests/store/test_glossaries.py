@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -48,6 +49,34 @@ def test_a_glossary_comes_back_as_it_was_put_in(glossaries: Glossaries) -> None:
     assert again.get(made.id) == made
     assert (made.name, [(p.source, p.target, p.size) for p in made.pairs]) == ("Names", [("en", "fr", 1)])
     assert again.entries(made.id, "en", "FR") == {"the Hague": "La Haye"}
+
+
+def test_looking_one_up_reads_its_own_pair_alone(
+    glossaries: Glossaries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    def connect(*given: Any, **options: Any) -> sqlite3.Connection:
+        db = _connect(*given, **options)
+        db.set_progress_handler(count, 10)
+        return db
+
+    _connect = sqlite3.connect
+    french = names(Vienna="Vienne")
+    spent = []
+    monkeypatch.setattr("service.store.database.sqlite3.connect", connect)
+    for number in (1, 3000):
+        others = {f"word {i}": "Wort" for i in range(number)}
+        made = glossaries.create(f"{number}", [french, Dictionary("en", "de", others)])
+        steps = 0
+        assert glossaries.entries(made.name, "en", "fr") == french.entries
+        assert glossaries.targets(made.name, "fr") == {"en": french.entries}
+        spent.append(steps)
+    assert spent[1] < 2 * spent[0]
 
 
 def test_entries_are_added_or_replaced(glossaries: Glossaries) -> None:

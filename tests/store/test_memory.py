@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from compat_runtime import CompatRuntime
@@ -19,6 +20,9 @@ from models.text.detect import LanguageDetector
 from models.translate.sentence import MemoryMatch
 from models.translate.translator import Translation, TranslationRequest, Translator
 from service.http.app import create_app
+from service.job_schemas import stored_options
+from service.jobs import JobService
+from service.runtime import Runtime
 from service.store import translation_memory
 from service.store.translation_memory import (
     TMX_TYPE,
@@ -75,6 +79,14 @@ def test_a_sentence_that_is_there_is_taken_as_it_stands(memory: TranslationMemor
     assert (second.confidence, second.flags) == (None, ())
     assert done.translation == f"{first.text} {FRENCH} {third.text}"
     assert "1 of 3 segments are as your translation memory has them" in done.notes
+
+
+def test_a_memory_that_cannot_be_read_is_a_note(memory: TranslationMemory) -> None:
+    memory.add([PAIR])
+    memory._database.file.write_bytes(b"no database" * 1000)
+    done = _translated(memory.recall)
+    assert done.translation == _translated(None).translation
+    assert any("the translation memory (memory.sqlite) cannot be used" in note for note in done.notes)
 
 
 def test_it_is_not_looked_at_where_the_request_says_so_or_the_pair_is_another(
@@ -255,6 +267,34 @@ def test_a_suggestion_counts_from_then_on(client: FlaskClient) -> None:
     assert done.json["translatedText"] == FRENCH
     same = {**suggestion, "target": "en"}
     assert client.post("/suggest", json=same).json == {"success": True}
+
+
+CROSS = {"Sec-Fetch-Site": "cross-site", "Origin": "https://page.example"}
+FORWARDED = {"X-Forwarded-For": "192.0.2.1"}
+
+
+@pytest.mark.parametrize(("headers", "has_key"), [(CROSS, False), (CROSS, True), (FORWARDED, False)])
+def test_a_stranger_neither_writes_nor_reads_one(
+    runtime: CompatRuntime, headers: dict[str, str], has_key: bool
+) -> None:
+    jobs = JobService(cast(Runtime, runtime))
+    client = create_app(cast(Runtime, runtime), jobs=jobs).test_client()
+    own = {"X-API-Key": runtime.keys.create("reader")[1]} if has_key else {}
+    headers = {**headers, **own}
+    suggestion = {"q": ENGLISH, "s": FRENCH, "source": "en", "target": "fr"}
+    assert client.post("/suggest", data=suggestion, headers=headers).json == {"success": True}
+    assert client.get("/v1/memory", headers=own).json == {"pairs": []}
+    entries = {"source": "en", "target": "fr", "entries": {ENGLISH: FRENCH}}
+    assert client.post("/v1/memory", json=entries, headers=own).status_code == 201
+    for path, field in (("/translate", "q"), ("/v1/translate", "text")):
+        body = {field: ENGLISH, "source": "en", "target": "fr"}
+        assert FRENCH in client.post(path, json=body, headers=own).text
+        assert FRENCH not in client.post(path, json=body, headers=headers).text
+    body = {"task": "translate", "text": ENGLISH, "source": "en", "target": "fr"}
+    for sent, memory in ((own, True), (headers, False)):
+        job = client.post("/v1/jobs", json=body, headers=sent).json["id"]
+        owner = runtime.keys.all()[0].id if has_key else None
+        assert stored_options(jobs.store.get(job, owner)).memory is memory
 
 
 def test_tmx_goes_in_and_out(client: FlaskClient) -> None:

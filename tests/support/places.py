@@ -91,19 +91,29 @@ class WebServer:
         """False as with addresses that are signed for GET."""
         self.breaks = []
         """After how many bytes the next answers break off."""
+        self.redirects = {}
+        """Where paths lead to."""
+        self.told_bytes = 0
+        """What HEAD says that there are, if it lies; GET then says nothing."""
         self._server = _Server(self._answer)
         self.host = self._server.host
 
     def _answer(self, http):
         asked_range = http.headers.get("Range", "")
         self.asked.append((http.command, http.path, asked_range, http.headers.get("Authorization", "")))
+        if (to := self.redirects.get(http.path)) is not None:
+            http.send_response(302)
+            http.send_header("Location", to)
+            http.end_headers()
+            return
         data = self.files.get(http.path.partition("?")[0])
         if data is None or (http.command == "HEAD" and not self.answers_head):
             http.send_error(404 if data is None else 403)
             return
         start = int(asked_range[6:].rstrip("-")) if asked_range and self.knows_ranges else 0
         http.send_response(206 if start else 200)
-        http.send_header("Content-Length", str(len(data) - start))
+        if http.command == "HEAD" or not self.told_bytes:
+            http.send_header("Content-Length", str(self.told_bytes or len(data) - start))
         if self.tells_versions:
             http.send_header("ETag", f'"{hash(data)}"')
         http.end_headers()

@@ -36,11 +36,12 @@ from service.http.compat.family import (
     directions,
     has_json,
     message,
+    require_no_key,
     translations,
     without_nulls,
 )
 from service.http.forms import BoundedRequest, sent_file
-from service.http.quotas import UNLIMITED
+from service.http.quotas import UNLIMITED, require_known
 from service.http.responses import file_response
 from service.http.run_request import RequestRunner
 from service.options import LONGEST_CODE, LanguageCode
@@ -68,6 +69,9 @@ QUOTA = 456
 """Of `CharactersSpent`: clients ask again where it is 429."""
 BILLED = "billed_characters"
 """Of a job's options: the number of characters that were charged for."""
+MOST_GLOSSARIES = 10
+"""That a request may name, as at DeepL; each is loaded."""
+AUTH_KEY = "auth_key"
 NOT_READY = 503
 """What DeepL's clients take as `not yet`."""
 JOB_STATUSES = {"queued": "queued", "running": "translating", "done": "done", "failed": "error"}
@@ -201,7 +205,7 @@ class DeepL:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "deepl-auth-key" and token.strip():
             return token.strip()
-        return request.field("auth_key") or request.args.get("auth_key") or None
+        return request.field(AUTH_KEY) or request.args.get(AUTH_KEY) or None
 
     def error(self, problem: Problem) -> Response:
         spent = problem.type == f"/problems/{KINDS[CharactersSpent].slug}"
@@ -242,9 +246,13 @@ class DeepL:
     def _terms(self, body: _TranslateFields, source: str) -> Callable[[str], Mapping[str, str]]:
         """The glossaries' terms for a text; those of the glossary that is named first count."""
         named = [body.glossary_id] if body.glossary_id else body.glossary_ids
-        lookups = [
-            named_terms(self._runtime, each, source, body.target_lang, owner=g.key_id) for each in named
-        ]
+        if len(named) > MOST_GLOSSARIES or len(set(named)) < len(named):
+            raise InvalidInput(
+                f"glossary_ids has {len(named)} ids, {len(set(named))} of them different",
+                field="glossary_ids",
+                allowed=f"at most {MOST_GLOSSARIES} ids, each once",
+            )
+        lookups = [named_terms(self._runtime, self._own(), each, source, body.target_lang) for each in named]
         return lambda text: {term: to for lookup in reversed(lookups) for term, to in lookup(text).items()}
 
     def _answer(self, body: DeepLTranslate, done: list[tuple[str, Translation | None]]) -> str:
@@ -320,7 +328,7 @@ class DeepL:
 
     def list_v2(self) -> Response:
         # Those of several pairs are known to /v3 alone, as at DeepL.
-        found = [_v2(each) for each in self._own().all() if len(each.pairs) == 1]
+        found = [_v2(each) for each in self._all() if len(each.pairs) == 1]
         return answer({"glossaries": found})
 
     def get_v2(self, glossary_id: str) -> Response:
@@ -338,7 +346,7 @@ class DeepL:
             return answer(_v3(made), 201)
 
     def list_v3(self) -> Response:
-        return answer({"glossaries": [_v3(each) for each in self._own().all()]})
+        return answer({"glossaries": [_v3(each) for each in self._all()]})
 
     def get_v3(self, glossary_id: str) -> Response:
         return answer(_v3(self._glossary(glossary_id)))
@@ -376,7 +384,11 @@ class DeepL:
         return Response(status=204)
 
     def _own(self) -> Glossaries:
-        return self._runtime.glossaries.of(g.key_id, g.caller.name)
+        return self._work.glossaries()
+
+    def _all(self) -> list[Glossary]:
+        require_known("glossaries are not listed: ask for one by its id")
+        return self._own().all()
 
     def _dictionaries(self, sent: Sequence[Entries]) -> list[Dictionary]:
         """The entries that were sent, whose characters are counted like a text's."""
@@ -461,6 +473,7 @@ class DeepL:
 
     def _new_document_job(self) -> NewJob:
         data, fields = sent_file()
+        require_no_key(fields.get(AUTH_KEY))
         name = str(fields.pop("file"))
         given = validated(DeepLDocument, fields)
         _refuse_what_no_model_has(given)
@@ -496,6 +509,7 @@ def _fields(request: Request) -> Any:
     """The request's fields: JSON, else the form's or the query's, where `text` may come several times."""
     if has_json(request):
         return without_nulls(read_json(request))
+    require_no_key(request.form.get(AUTH_KEY))
     given = request.form if request.method == "POST" and request.form else request.args
     return {name: values if name == "text" else values[-1] for name, values in given.lists()}
 

@@ -4,14 +4,14 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from flask import Blueprint, Request, Response
+from flask import Blueprint, Request, Response, g
 from pydantic import BaseModel, ConfigDict
 
 from models.driver import CancelToken
 from models.errors import InvalidInput
 from models.translate.translator import Translation, TranslationRequest
-from service.errors import TooLong, TooManyTexts, with_allowed
-from service.http.forms import BoundedRequest
+from service.errors import KeyRequired, TooLong, TooManyTexts, with_allowed
+from service.http.forms import KEY_BYTES, BoundedRequest
 from service.http.run_request import RequestRunner
 from service.problems import Problem
 from service.settings import Settings
@@ -47,6 +47,12 @@ class Family(Protocol):
 
     def error(self, problem: Problem) -> Response:
         """An error as the family's clients read it."""
+
+
+def require_no_key(given: object) -> None:
+    """Raise KeyRequired for a key in a body that was too long to be searched for one, and so is nobody's."""
+    if given and g.is_key_unread:
+        raise KeyRequired(f"a key in a body of over {KEY_BYTES} bytes is not read: send it in a header")
 
 
 def answer(body: Any, status: int = 200) -> Response:

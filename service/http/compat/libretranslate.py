@@ -32,6 +32,7 @@ from service.http.compat.family import (
     has_json,
     message,
     open_to_browsers,
+    require_no_key,
     translations,
 )
 from service.http.forms import BoundedRequest
@@ -115,6 +116,7 @@ PATHS = frozenset(
 )
 DOWNLOADS = "/download_file/"
 
+API_KEY = "api_key"
 CANDIDATES = 5
 """Languages that a detection names at most."""
 
@@ -183,14 +185,11 @@ class LibreTranslate:
 
     def key(self, request: BoundedRequest) -> str | None:
         """`api_key`, in the JSON body, the form or the query."""
-        given: object
-        try:
-            if has_json(request):
-                given = _fields(request, "api_key").get("api_key")
-            else:
-                given = request.field("api_key") or request.args.get("api_key")
-        except InvalidInput:  # the view says what is wrong with the body
-            return None
+        given: object = request.field(API_KEY)
+        with suppress(InvalidInput):  # the view says what is wrong with the body
+            if request.is_short and has_json(request):
+                given = _fields(request, API_KEY).get(API_KEY)
+        given = given or request.args.get(API_KEY)
         return given if isinstance(given, str) and given else None
 
     def error(self, problem: Problem) -> Response:
@@ -235,8 +234,9 @@ class LibreTranslate:
             self._runtime.suggestions.add(
                 text=body.q, translation=body.s, source=source, target=target, caller=g.caller.name
             )
-            with suppress(InvalidInput):  # what is no pair of sentences is for the operator alone
-                self._remember(body.q, body.s, source, target)
+            if cast(Caller, g.caller).is_known:
+                with suppress(InvalidInput):  # what is no pair of sentences is for the operator alone
+                    self._remember(body.q, body.s, source, target)
         return answer({"success": True})
 
     def _remember(self, text: str, translation: str, source: str, target: str) -> None:
@@ -277,9 +277,7 @@ class LibreTranslate:
         file = self._files.get(key)
         if file is None:
             raise NotFound("file not found or expired")
-        response = file_response(file.data, file.media_type, file.name)
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
+        return file_response(file.data, file.media_type, file.name)
 
     # ------------------------------------------------------------------ the service
 
@@ -320,7 +318,9 @@ def _fields(request: Request, *names: str) -> Mapping[str, Any]:
         data = read_json(request)
         if not isinstance(data, dict):
             raise InvalidInput("the body must be a JSON object", allowed=list(names))
+        require_no_key(data.get(API_KEY))
         return {name: data[name] for name in names if data.get(name) is not None}
+    require_no_key(request.form.get(API_KEY))
     # Not request.values, which leaves out the form of a GET.
     given = {name: request.form.getlist(name) or request.args.getlist(name) for name in names}
     return {

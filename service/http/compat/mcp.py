@@ -6,16 +6,19 @@ the client goes away.
 """
 
 from collections.abc import MutableMapping
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, g, jsonify, request
+from flask import Blueprint, Response, jsonify, request
 
 from models.checker import CheckRequest
 from models.driver import CancelToken
 from models.errors import DeadlineExceeded
 from models.steps import Outcome
+from service.errors import InvalidJson
+from service.http.body import read_json
 from service.http.disconnect import LOOK_EVERY_S, watching
 from service.http.run_request import RequestRunner
 from service.tasks import Request
@@ -51,6 +54,8 @@ class ToolViews:
         import anyio
 
         with self._work.place():
+            with suppress(InvalidJson):  # the package says so in the protocol's form
+                read_json(request)  # within the limits of all JSON
             body = request.get_data()
             cancel = CancelToken()
             with watching(request.environ, cancel.cancel):
@@ -80,15 +85,19 @@ class ToolViews:
         from service.mcp_tools import tool_server
 
         server = tool_server(
-            self._runtime, self._run, charge=self._work.charge, in_child=self._work.in_child, owner=g.key_id
+            self._runtime,
+            self._run,
+            charge=self._work.charge,
+            in_child=self._work.in_child,
+            glossaries=self._work.glossaries(),
         )
         server.streamable_http_app(
             json_response=True,
             stateless_http=True,
-            max_request_body_size=len(body) + 1,  # Flask has bounded it
+            max_request_body_size=len(body) + 1,  # body.py has bounded it
             transport_security=TransportSecuritySettings(
                 enable_dns_rebinding_protection=False
-            ),  # browsers.py
+            ),  # app.py does that
         )
         said: list[Message] = []
         given = iter([{"type": "http.request", "body": body, "more_body": False}])

@@ -33,8 +33,8 @@ check: $(VENV)/installed
 
 # The second time with Triton's interpreter: without a GPU the kernels run no other way.
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
-	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/engine/test_native_kernels.py
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest -n 2 --maxschedchunk 1 tests/engine/test_native_kernels.py
 
 # Hours of what `make test` has in short: growth of the work with the text, mutated requests, a mixed load.
 test-slow: $(VENV)/installed

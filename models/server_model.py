@@ -361,7 +361,8 @@ class ServerEngine:
             self._source_tokens += total[0] if total else len(generation.source_ids)
             self._output_tokens += total[1] if total else len(first.token_ids)
         different = {each.token_ids: each for each in others if each.token_ids != first.token_ids}
-        return Output(first.token_ids, first.score, first.finish, tuple(different.values()), total)
+        ranked = tuple(different.values())
+        return Output(first.token_ids, first.score, first.finish, ranked, usage=total)
 
     @asynccontextmanager
     async def _place(self, flow: str) -> AsyncIterator[None]:

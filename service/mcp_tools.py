@@ -14,6 +14,7 @@ from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field
 
 from models.checker import CheckRequest
+from models.checks.registry import NOTHING_FOUND
 from models.errors import DragomanError
 from models.steps import Outcome
 from models.text.article.html_article import read_html
@@ -109,7 +110,7 @@ def tool_server(
         answer = render_check(outcome.unwrap(), body.output)
         flags = [flag for sentence in answer.sentences for flag in sentence.flags]
         found = [f"{f.severity}: {body.output[f.start : f.end]!r}: {f.reason}" for f in flags]
-        return _result(answer, "\n".join(found) or "nothing found", [])
+        return _result(answer, "\n".join(found) or NOTHING_FOUND, [])
 
     def clean(**fields: Any) -> CallToolResult:
         """Give the article alone, without what the web page put around it."""

@@ -16,7 +16,7 @@ from models.checks.flag import any_error
 from models.errors import InvalidInput, UnsupportedLanguage
 from models.steps import Outcome, Steps, Timings
 from models.summarize.summarizer import Summary, SummaryRequest
-from models.translate.translator import MemoryLookup, Segment, Translation, TranslationRequest
+from models.translate.translator import MemoryLookup, Segment, Translation, TranslationRequest, confidences
 from service.answers import SegmentPart, SentencePart, render
 from service.documents import sandbox
 from service.documents.formats import Comment, File
@@ -179,6 +179,8 @@ def _file(
     flagged, errors, doubtful = flag_counts(done.segments)
     # a dictionary of HTTP's structured fields (RFC 9651)
     counts = f"segments={len(done.segments)}, flagged={flagged}, errors={errors}, doubtful={doubtful}"
+    if known := confidences(done.segments):
+        counts += f", likely_right={round(sum(known))}"
     notes = f"{counts}\n{'; '.join((*done.notes, *done.cautions))}"
     if form.report:
         made = _with_report(made, name, answer(outcome, total_s).model_dump_json(indent=2).encode())

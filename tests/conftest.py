@@ -18,10 +18,25 @@ import pytest
 import tiny_models
 from compat_server import CompatServer
 from hub import Hub, point_here
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from models.catalog import Catalog, ModelEntry
 from models.languages import Languages
 from models.store import Store
+
+# A machine may be busy, and the fixtures that go with examples are the same for each of them.
+hypothesis_settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("tests")
+
+LONGEST = ("slow", "batch", "http", "engine", "models")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Folders with long files go first, so that processes that share the files end together."""
+    items.sort(key=lambda item: (*LONGEST, item.path.parent.name).index(item.path.parent.name))
 
 
 @pytest.fixture(scope="session")

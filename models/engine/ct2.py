@@ -128,8 +128,11 @@ class Ct2Backend:
     ) -> list[Output]:
         beams = batch[0].decoding.num_beams
         if beams == 1:
+            if batch[0].decoding.only_scores:
+                return [self._scored(generation) for generation in batch]
             if self._causal or any(g.on_token for g in batch):
-                return self._run(batch, callback=_StepCallback(batch, stopped, finished))
+                callback = _StepCallback(batch, stopped, finished, tells=self._causal)
+                return [callback.told(i, each) for i, each in enumerate(self._run(batch, callback=callback))]
             return self._run(batch)
         outputs: list[Output] = []
         size = max(1, BEAM_ROWS // beams)
@@ -177,6 +180,13 @@ class Ct2Backend:
             )
             for r in results
         ]
+
+    def _scored(self, generation: Generation) -> Output:
+        """Return what a causal model tells of a source. CTranslate2 4.8 fails on several of other lengths."""
+        if not self._causal:
+            return Output(())
+        (result,) = self._model.score_batch([[self._source[i] for i in generation.source_ids]])
+        return Output((), token_log_probabilities=tuple(round(each, 3) for each in result.log_probs))
 
     def _probe(self, callback: Callable[[Any], bool] | None) -> None:
         """Search one token, in whichever worker is free; it calls the callback."""
@@ -228,8 +238,13 @@ class _StepCallback:
         batch: Sequence[Generation],
         stopped: Callable[[int], bool],
         finished: Callable[[int, Output], object] | None,
+        *,
+        tells: bool,
     ):
         self._batch = batch
+        self._tells = tells
+        """Whether outputs have their tokens' probabilities: only where each search has a callback, so that a
+        listener changes nothing."""
         self._stopped = stopped
         self._finished = finished
         self._steps: list[list[tuple[int, float]]] = [[] for _ in batch]
@@ -254,7 +269,17 @@ class _StepCallback:
         ids = [token for token, _ in seen[first:]]
         if ids and ids[-1] in decoding.stop_token_ids:
             ids.pop()
-        return _output(ids, score, decoding)
+        return self.told(i, _output(ids, score, decoding))
+
+    def told(self, i: int, output: Output) -> Output:
+        """Return item i's output with the log probability of each token, if it `tells` them."""
+        if not self._tells:
+            return output
+        first = 0 if self._batch[i].decoding.forced_bos_token_id is None else 1
+        steps = self._steps[i][first : first + len(output.token_ids)]
+        return replace(
+            output, token_log_probabilities=tuple(round(log_probability, 3) for _, log_probability in steps)
+        )
 
 
 # ------------------------------------------------------------------------------------- threads

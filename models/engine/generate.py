@@ -97,6 +97,8 @@ class GenerateBackend:
     ) -> list[Output]:
         """See `Backend.run`; all of a batch finish together."""
         decoding = batch[0].decoding
+        if decoding.only_scores:
+            return [self._scored(generation) for generation in batch]
         stops = _stops_of(decoding, self._model)
         likely = _Likely()
         ids, mask = self._padded([generation.source_ids for generation in batch])
@@ -134,6 +136,13 @@ class GenerateBackend:
 
     def close(self) -> None:
         del self._model
+
+    def _scored(self, generation: Generation) -> Output:
+        if not self._causal:
+            return Output(())
+        ids = torch.tensor([list(generation.source_ids)], device=self._model.device)
+        told = self._model(ids).logits[0, :-1].float().log_softmax(-1).gather(-1, ids[0, 1:, None])[:, 0]
+        return Output((), token_log_probabilities=tuple(round(each, 3) for each in told.tolist()))
 
     def _padded(self, rows: list[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Ids and mask [rows, longest], padded on the left for a causal model, else on the right."""

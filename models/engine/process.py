@@ -174,13 +174,20 @@ def to_decoding(values: tuple[Any, ...]) -> Decoding:
 def from_output(output: Output) -> tuple[Any, ...]:
     """Return the output's fields."""
     others = tuple(map(from_output, output.others))
-    return output.token_ids, output.score, output.finish, others, output.usage
+    return (
+        output.token_ids,
+        output.score,
+        output.finish,
+        others,
+        output.token_log_probabilities,
+        output.usage,
+    )
 
 
 def to_output(values: tuple[Any, ...]) -> Output:
     """Return the output."""
-    token_ids, score, finish, others, usage = values
-    return Output(token_ids, score, finish, tuple(map(to_output, others)), usage)
+    token_ids, score, finish, others, token_log_probabilities, usage = values
+    return Output(token_ids, score, finish, tuple(map(to_output, others)), token_log_probabilities, usage)
 
 
 def send(connection: Connection, messages: list[Any]) -> None:

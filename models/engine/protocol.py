@@ -34,6 +34,8 @@ class Decoding:
     """Beam search shares out what suppressed tokens would have had; Marian's models want it."""
     stop_token_ids: tuple[int, ...] = ()
     """The first of these ends the output; empty means the model's own end token."""
+    only_scores: bool = False
+    """Nothing is searched: the output is what the model tells of its source, `token_log_probabilities`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,9 @@ class Output:
     """`length`: the limit of new tokens ended it, so something may be missing."""
     others: tuple["Output", ...] = ()
     """The hypotheses that beam search ranks below it, best first, where more than one was asked for."""
+    token_log_probabilities: tuple[float, ...] = ()
+    """Of each of `token_ids`; of the source's tokens after the first, where only these were asked for. Empty
+    where an engine does not tell them, as none does for beam search."""
     usage: tuple[int, int] | None = None
     """The tokens read and written, where the ids are not tokens and somebody else counted them."""
 

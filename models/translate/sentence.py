@@ -5,7 +5,6 @@ is retried with the word itself; one with a wrong fact (a day, a country, a numb
 target-language name in its source. The best candidate wins. Knows nothing of documents and markup.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
@@ -26,7 +25,7 @@ from models.steps import Event, Gather, Generate, Steps, Usage
 from models.text.sentences import split_long
 from models.text.span import Span
 from models.text.terms import Held, Masked, is_free, look_up, mask, masks_in, unmask, without_masks
-from models.translate.confidence import coefficients, signs_of
+from models.translate.confidence import Scores, coefficients, scored_words, signs_of
 from models.translate.route import Hop
 
 UNSPACED = {"zh", "zh-Hant", "ja", "yue", "th", "lo", "km", "my"}
@@ -126,13 +125,13 @@ class Candidate:
     text: str
     complete: bool = True
     """False if a model stopped at its length limit rather than at an end of its own."""
+    scores: Scores | None = None
+    """What the last model's engine tells of it; None for a model that was not fitted."""
+    written: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    """The last model's source and what it wrote, as token ids; empty for a text that went in parts."""
     confidence: float | None = None
-    """The geometric mean of its tokens' probabilities, the least of all models'; once it is checked by a
-    model that was fitted the chance that it is good, 0 to 1. None where an engine gives none."""
-    tokens: int = 0
-    """How many the last model wrote."""
-    source_tokens: int = 0
-    """How many it read, beside those that any text gets."""
+    """The chance that a reader finds no serious error in it, 0 to 1, once it is checked; None as for
+    `scores`, and for two models."""
     places: tuple[Span | None, ...] = ()
     """The place in `text` of each of the held words; None for one that is lost."""
     flags: tuple[Flag, ...] = ()
@@ -262,13 +261,16 @@ class SentenceTranslator:
             best, facts = made[0], self._wrong_facts(reading, sentence, made[0])
             if len(made) > 1 and (facts or best.is_wrong):
                 best, facts = ranked[0], self._wrong_facts(reading, sentence, ranked[0])
-            done[i] = finished = self._finished(sentence, best, [*near, *ranked], alone)
             again = bool(facts) or best.is_wrong
+            if not again:
+                best = yield from self._with_words(reading, best)
+            done[i] = finished = self._finished(sentence, best, [*near, *ranked], alone)
             yield event_of(i, replace(finished, again=again))
             if again:
                 made += yield from self._more(reading, sentence, best, facts)
                 ranked = sorted(made, key=_cost)
-                done[i] = finished = self._finished(sentence, ranked[0], [*near, *ranked], alone)
+                best = yield from self._with_words(reading, ranked[0])
+                done[i] = finished = self._finished(sentence, best, [*near, *ranked], alone)
                 yield event_of(i, finished)
 
         try:
@@ -295,16 +297,9 @@ class SentenceTranslator:
             bad = penalty(flags) + _LOST * result.places.count(None)
             bad += 0.0 if candidate.complete else _UNFINISHED
             bad += _MASK_LEFT * max(0, masks_in(result.text) - masks_in(sentence.text))
-            confidence, doubt = candidate.confidence, 0.0
-            if self._fitted is not None and confidence is not None:
-                signs = signs_of(
-                    pair,
-                    flags,
-                    probability=confidence,
-                    tokens=candidate.tokens,
-                    source_tokens=candidate.source_tokens,
-                )
-                confidence = self._fitted.confidence(signs)
+            confidence, doubt = None, 0.0
+            if self._fitted is not None and candidate.scores is not None:
+                confidence = self._fitted.confidence(signs_of(pair, flags, candidate.scores))
                 doubt = 1 - confidence
             checked.append(
                 replace(
@@ -318,6 +313,31 @@ class SentenceTranslator:
                 )
             )
         return checked
+
+    def _with_words(self, reading: Reading, candidate: Candidate) -> Steps[Candidate]:
+        """Return a doubtful candidate whose search told no token's probability with those of its words."""
+        scores, confidence, (source_ids, token_ids) = (
+            candidate.scores,
+            candidate.confidence,
+            candidate.written,
+        )
+        if self._fitted is None or scores is None or confidence is None or scores.words or not token_ids:
+            return candidate
+        if confidence >= self._fitted.doubtful_below:
+            return candidate
+        with self._pool.use(self.hops[-1].entry) as model:
+            assert isinstance(model, TextModel)  # noqa: S101 - the task of an entry decides its kind
+            if len(source_ids) + len(token_ids) > model.entry.max_source_tokens:
+                return candidate
+            asked = Generation((*source_ids, *token_ids), Decoding(max_new_tokens=1, only_scores=True))
+            (output,) = yield Generate(model.engine, [asked])
+            told = output.token_log_probabilities[-len(token_ids) :]
+            if len(told) < len(token_ids):
+                return candidate
+            scores = replace(scores, words=scored_words(model.codec.pieces(token_ids), told))
+        pair = Pair(reading, Reading(candidate.text, self.hops[-1].target))
+        confidence = self._fitted.confidence(signs_of(pair, candidate.flags, scores))
+        return replace(candidate, scores=scores, confidence=confidence)
 
     def _wrong_facts(self, reading: Reading, sentence: Sentence, candidate: Candidate) -> Facts:
         """Return the facts that the candidate got wrong, outside held words, with their right forms."""
@@ -386,8 +406,9 @@ class SentenceTranslator:
                     by_text.setdefault(other.text, replace(other, alone=alone))
             kept = tuple(by_text.values())[1 : self._alternatives + 1]
         doubts: tuple[Flag, ...] = ()
-        if self._fitted is not None and confidence is not None:
-            doubts = self._fitted.doubtful(best.text, confidence)
+        if self._fitted is not None and best.scores is not None and confidence is not None:
+            target = self.hops[-1].target
+            doubts = self._fitted.doubtful(best.text, target, confidence, best.scores.words)
         whole = Span(0, len(best.text))
         lost = [
             Flag("term", whole, f"“{held.term}” was to be “{held.text}” here.", source=held.span)
@@ -405,23 +426,14 @@ class SentenceTranslator:
         """
         if not any(character.isalpha() for character in without_masks(source.text)):
             return [Candidate(source.text)]
-        found = [Candidate(source.text, confidence=1.0)]
+        found = [Candidate(source.text)]
         for hop in self.hops:
             first = found[0]
             alternatives = source.alternatives if hop is self.hops[-1] else 0
             further = yield from self._generate(
                 hop, replace(source, text=first.text, alternatives=alternatives)
             )
-            found = [
-                replace(
-                    each,
-                    complete=first.complete and each.complete,
-                    confidence=None
-                    if first.confidence is None or each.confidence is None
-                    else min(first.confidence, each.confidence),
-                )
-                for each in further
-            ]
+            found = [replace(each, complete=first.complete and each.complete) for each in further]
         return found
 
     def _generate(self, hop: Hop, source: Source) -> Steps[list[Candidate]]:
@@ -493,17 +505,25 @@ def _candidate(
     model: TextModel, target: str, generations: Sequence[Generation], outputs: Sequence[Output], around: int
 ) -> Candidate:
     """Return the outputs of a text's parts as its translation."""
-    tokens = sum(len(output.token_ids) for output in outputs)
-    total: float | None = 0.0
-    for output, generation in zip(outputs, generations, strict=True):
-        score = log_probability(output, generation.decoding)
-        total = None if total is None or score is None else total + score
+    scores = None
+    found = [log_probability(out, each.decoding) for out, each in zip(outputs, generations, strict=True)]
+    known = [each for each in found if each is not None]
+    if len(known) == len(found) and coefficients(model.entry.name) is not None:
+        token_ids = [token for output in outputs for token in output.token_ids]
+        each_token = [value for output in outputs for value in output.token_log_probabilities]
+        is_told = len(each_token) == len(token_ids)
+        scores = Scores.of(
+            token_ids,
+            model.codec.pieces(token_ids) if is_told else (),
+            sum(known),
+            each_token if is_told else (),
+            sum(len(generation.source_ids) - around for generation in generations),
+        )
     return Candidate(
         join([model.codec.decode(output.token_ids) for output in outputs], target),
         all(output.finish == "stop" for output in outputs),
-        None if total is None else math.exp(min(0.0, total / max(1, tokens + len(outputs)))),
-        tokens,
-        sum(len(generation.source_ids) - around for generation in generations),
+        scores,
+        (tuple(generations[0].source_ids), outputs[0].token_ids) if len(outputs) == 1 else ((), ()),
     )
 
 

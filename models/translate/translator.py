@@ -21,6 +21,7 @@ from models.text.markup.place import Piece, place, stretches
 from models.text.sentences import pausing_sentences, strip
 from models.text.span import Span
 from models.text.terms import Held, Terms, outside
+from models.translate.confidence import likely_right
 from models.translate.route import Hop, Router, cautions, check_recognized
 from models.translate.sentence import (
     Candidate,
@@ -87,8 +88,7 @@ class Segment:
     complete: bool
     """False if the model stopped at its length limit rather than at an end of its own."""
     confidence: float | None = None
-    """The chance that it is good, 0 to 1; for a model that was not fitted, the geometric mean of the
-    probabilities of its tokens; None where an engine gives none."""
+    """The chance that a reader finds no serious error in it, 0 to 1; None for models that were not fitted."""
     flags: tuple[Flag, ...] = ()
     """The checks' findings; their spans are in `text`, and in the source's plain text."""
     abstained: bool = False
@@ -241,10 +241,6 @@ class Translator:
         told = notes_on(request, detected, source, done, found)
         if unread is not None:
             told.append(unread)
-        if done and hops[-1].entry.kind == "server" and all(each.confidence is None for each in done):
-            told.append(
-                "the server gives no probabilities: there is no confidence, and the checks stand alone"
-            )
         return self._translation(
             translator,
             written,
@@ -369,6 +365,11 @@ def _guess(detected: Detection | None, language: str, already: str = "") -> str:
     return f"{told}; if not, give its language"
 
 
+def confidences(done: Sequence[Candidate] | Sequence[Segment]) -> list[float]:
+    """Return the confidences of what was translated; what was left in its language has no say."""
+    return [each.confidence for each in done if each.confidence is not None and not each.abstained]
+
+
 def notes_on(
     request: TranslationRequest,
     detected: Detection | None,
@@ -376,8 +377,9 @@ def notes_on(
     done: Sequence[Candidate] | Sequence[Segment],
     terms: Sequence[Term],
 ) -> list[str]:
-    """What the reader should know."""
-    notes = []
+    """What the reader should know, first how much of the text is likely right."""
+    known = confidences(done)
+    notes = [likely_right(sum(known), len(known))] if known else []
     if guess := _guess(detected, source):
         notes.append(guess)
     if missing := sum(bool(each.missing) for each in done):
@@ -388,7 +390,7 @@ def notes_on(
         least = request.min_confidence
         notes.append(f"{left} of {len(done)} segments are left in {source}: confidence was below {least}")
     if request.min_confidence is not None and all(each.confidence is None for each in done):
-        notes.append("this model's engine does not tell how sure it is: min_confidence changed nothing")
+        notes.append("min_confidence changed nothing: no sentence has a confidence")
     if recalled := sum(bool(each.from_memory) for each in done):
         notes.append(f"{recalled} of {len(done)} segments are as your translation memory has them")
     if flagged := sum(any_error(each.flags) for each in done):

@@ -12,7 +12,7 @@ from werkzeug.wsgi import wrap_file
 NAMELESS = "document"
 NOTES_CHARACTERS = 4000
 """Of notes in a header: clients and proxies refuse longer ones."""
-_COUNTS = re.compile(r"(segments=\d+(?:, [a-z]+=\d+)*+)\n")
+_COUNTS = re.compile(r"(segments=\d+(?:, [a-z_]+=\d+)*+)\n")
 
 
 def json_response(answer: BaseModel, status: int = 200) -> Response:

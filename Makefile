@@ -42,6 +42,7 @@ test-slow: $(VENV)/installed
 	LINEAR_S=2 $(BIN)/python -m pytest -n 2 tests/slow/test_linear.py
 	PYTHONPATH=.:tests:tests/support $(BIN)/python tests/slow/fuzz.py --requests 20000
 	PYTHONPATH=.:tests:tests/support $(BIN)/python tests/slow/soak.py --seconds 1800
+	PYTHONPATH=.:tests:tests/support $(BIN)/python tests/slow/attack.py --seconds 1800 --workers 2
 
 # What a GPU has to show: tests, exactness for every family, speed, in one JSON file. Needs torch and transformers.
 gpu:

@@ -121,7 +121,11 @@ def tool_server(
         return _result(answer, "\n\n".join(part for part in (answer.title, answer.text) if part), [])
 
     made: MCPServer[Any] = MCPServer(
-        "dragoman", version=version("dragoman"), instructions=INSTRUCTIONS, log_level="ERROR"
+        "dragoman",
+        version=version("dragoman"),
+        instructions=INSTRUCTIONS,
+        log_level="ERROR",
+        subscriptions=False,  # the tools never change, and who listens would for ever
     )
     for tool, body in zip((translate, summarize, check, clean), ANSWERS, strict=True):
         made.add_tool(_tool(tool, body), annotations=READS_ONLY)

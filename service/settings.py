@@ -173,7 +173,10 @@ class Settings(BaseSettings):
         200_000, ge=1, description="Maximum characters of all texts in a request; more get 413."
     )
     max_queued_requests: int = Field(
-        64, ge=1, description="Maximum requests running or waiting for an engine; more get 429."
+        64,
+        ge=1,
+        description="Maximum requests of one caller running or waiting for an engine; more get 429. All "
+        "callers together may have twice as many.",
     )
     request_timeout_s: float = Field(
         120.0, gt=0, description="Time limit for a request in seconds; then it is cancelled with 504."

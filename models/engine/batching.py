@@ -18,9 +18,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from math import ceil, sqrt
 from typing import Any, Protocol
 
+from models.engine.flows import MOST_WAITING, FlowQueue
 from models.engine.futures import OutputFuture
 from models.engine.protocol import LATE, BatchRecord, Decoding, EngineStats, Generation, Output
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed, InvalidInput, Overloaded
@@ -115,6 +117,7 @@ class QueueEntry(OutputFuture):
         """Hypotheses that are searched for it."""
         self.tokens = len(generation.source_ids)
         """Tokens of its source."""
+        self.flow = generation.flow
 
     def expired(self) -> bool:
         return self.generation.deadline is not None and time.monotonic() > self.generation.deadline
@@ -126,9 +129,9 @@ class QueueEntry(OutputFuture):
 class BatchingEngine:
     """An Engine over a Backend: a queue, and a thread for each of its workers that makes batches of it.
 
-    `max_queue` counts generations that wait; a submission is taken whole as long as fewer than that do.
-    `on_batch` is called from a worker's thread after every batch. A batch that has run for `batch_limit_s`
-    waits for a device that has hung: then the engine is lost.
+    `max_queue` counts the generations of a flow that wait; a submission is taken whole as long as fewer than
+    that do. `on_batch` is called from a worker's thread after every batch. A batch that has run for
+    `batch_limit_s` waits for a device that has hung: then the engine is lost.
     """
 
     def __init__(
@@ -136,7 +139,7 @@ class BatchingEngine:
         backend: Backend,
         *,
         max_batch_size: int = 64,
-        max_queue: int = 4096,
+        max_queue: int = MOST_WAITING,
         on_batch: Callable[[BatchRecord], None] | None = None,
         batch_limit_s: float | None = None,
     ):
@@ -149,7 +152,7 @@ class BatchingEngine:
         self._lost = ""
         self._max_queue = max_queue
         self._on_batch = on_batch
-        self._queue: list[QueueEntry] = []
+        self._queue = FlowQueue[QueueEntry]()
         self._parts: dict[Decoding, list[list[QueueEntry]]] = {}
         """What waits, as it was shared out; forgotten when more comes."""
         self._num_running = self._batches_running = 0
@@ -175,30 +178,32 @@ class BatchingEngine:
             QueueEntry(generation, now, single=single, when_cancelled=self._cancelled)
             for generation in generations
         ]
+        flow = generations[0].flow if generations else ""
         with self._changed:
-            while wait and self._full() and not self._closing:
+            while wait and self._full(flow) and not self._closing:
                 self._changed.wait()
             if self._closing:
                 raise EngineFailed("the engine is closed")
             if self._lost:
                 raise EngineFailed(self._lost)
-            if self._full():
+            if self._full(flow):
                 raise Overloaded(f"the queue is full ({self._max_queue} generations wait)")
             self._requests += len(requests)
-            self._queue.extend(requests)
+            for request in requests:
+                self._queue.add(request)
             self._parts.clear()
             self._changed.notify_all()
         return [*requests]
 
-    def _full(self) -> bool:
-        """Return whether as many wait as may; a cancelled request waits no longer."""
-        if len(self._queue) >= self._max_queue:
+    def _full(self, flow: str) -> bool:
+        """Return whether as many of the flow wait as may; a cancelled request waits no longer."""
+        if self._queue.waiting(flow) >= self._max_queue:
             self._drop_stopped()
-        return len(self._queue) >= self._max_queue
+        return self._queue.waiting(flow) >= self._max_queue
 
-    def _cancelled(self, _: QueueEntry) -> None:
+    def _cancelled(self, request: QueueEntry) -> None:
         with self._changed:
-            if len(self._queue) >= self._max_queue:
+            if self._queue.waiting(request.flow) >= self._max_queue:
                 self._changed.notify_all()  # there is room for those who wait for it
 
     def _stalled(self) -> str:
@@ -267,8 +272,8 @@ class BatchingEngine:
                 return []
             self._rested = False
             batch, others = self._choose()
-            chosen = set(batch)
-            self._queue = [request for request in self._queue if request not in chosen]
+            for request in batch:
+                self._queue.take(request)
             self._num_running += len(batch)
             self._batches_running += 1
             self._backend.batches_at_a_time = min(self._backend.workers, self._batches_running + others)
@@ -283,11 +288,12 @@ class BatchingEngine:
         if not self._batches_running or self._closing:
             return 0.0
         least = self._sizes.least_rows
-        if sum(request.rows for request in self._queue[:least]) >= least:
+        if sum(request.rows for request in islice(self._queue, least)) >= least:
             return 0.0
+        since = [request.since for request in self._queue]
         end = min(
-            max(self._queue[-1].since, self._ended) + MOMENT * self._usual_s,
-            max(self._queue[0].since, self._ended) + LONGEST_MOMENT * self._usual_s,
+            max(*since, self._ended) + MOMENT * self._usual_s,
+            max(min(since), self._ended) + LONGEST_MOMENT * self._usual_s,
         )
         return max(0.0, end - time.monotonic())
 
@@ -298,31 +304,33 @@ class BatchingEngine:
         return max(0.0, self._ended + REST_S - time.monotonic())
 
     def _drop_stopped(self) -> None:
-        for request in self._queue:
+        for request in list(self._queue):
             if request.stopped():
                 request.answer(DeadlineExceeded(LATE))
-        self._queue = [request for request in self._queue if not request.done()]
+            if request.done():
+                self._queue.drop(request)
 
     def _choose(self) -> tuple[list[QueueEntry], int]:
-        """The oldest request and those of its decoding that are nearest to it in length.
+        """The request whose turn it is, and those of its decoding that are nearest to it in length.
 
         Also the number of batches that are left, as far as it can be seen.
         """
-        oldest = self._queue[0]
-        decoding = oldest.generation.decoding
-        alike = [r for r in self._queue if r.generation.decoding == decoding]
-        unlike = len(alike) < len(self._queue)
+        in_turn = list(self._queue)
+        first = in_turn[0]
+        decoding = first.generation.decoding
+        alike = [r for r in in_turn if r.generation.decoding == decoding]
+        unlike = len(alike) < len(in_turn)
         parts = self._parts.get(decoding, [])
-        if not any(oldest in part for part in parts):
+        if not any(first in part for part in parts):
             some = alike[: LOOK_AHEAD * self._max_batch_size]
             parts = shared_out(some, self._max_batch_size, self._sizes)
-        [whole] = (part for part in parts if oldest in part)
+        [whole] = (part for part in parts if first in part)
         part = in_order([request for request in whole if not request.done()], alike)
         # Half of what waits and runs while another batch can run beside one that does; else all of it.
-        most = len(self._queue) + self._num_running
+        most = len(in_turn) + self._num_running
         if self._batches_running and self._backend.workers > 1:
             most = (most + 1) // 2
-        batch = without_late_singles(part, most)
+        batch = without_late_singles(part, most, alike)
         left = [each for each in parts if each is not whole]
         self._parts[decoding] = left if set(batch) <= set(whole) else []
         return batch, len(left) + (unlike or len(batch) < len(part))
@@ -456,7 +464,7 @@ def _filled(alike: list[QueueEntry], most: int, most_tokens: int, work: float) -
 
 
 def in_order(part: list[QueueEntry], alike: list[QueueEntry]) -> list[QueueEntry]:
-    """Return the part with the earliest of `alike` in the places of its longest ones.
+    """Return the part with the first of `alike` in the places of its longest ones.
 
     A part of longer requests, whose turn has not come, may hold earlier ones of that same length.
     """
@@ -466,14 +474,17 @@ def in_order(part: list[QueueEntry], alike: list[QueueEntry]) -> list[QueueEntry
     return equals[: len(part) - len(shorter)] + shorter
 
 
-def without_late_singles(part: list[QueueEntry], most: int) -> list[QueueEntry]:
-    """Return the part with its latest single requests left out, as far as it has more than `most` requests.
+def without_late_singles(part: list[QueueEntry], most: int, alike: Sequence[QueueEntry]) -> list[QueueEntry]:
+    """Return the part with the last of its single requests left out, as far as it has more than `most`.
+
+    The last are those that are last in `alike`.
 
     Clients who each wait for their answer fall into groups that share a batch, and stay in them. Where each
     batch took all that waited, sixteen simulated clients on two cores were soon fifteen beside one: 42.4
     sentences a second, greedy, and 50.2 in two batches of eight (26.2 and 28.0 with four beams).
     """
-    singles = sorted((request for request in part if request.single), key=lambda request: request.since)
+    chosen = {request for request in part if request.single}
+    singles = [request for request in alike if request in chosen]
     together = len(part) - len(singles)
     late = set(singles[max(1, most - together) :])
     return [request for request in part if request not in late]

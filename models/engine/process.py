@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -32,14 +33,13 @@ from operator import attrgetter
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
+from models.engine.flows import MOST_WAITING, add_to
 from models.engine.futures import OutputFuture
 from models.engine.protocol import BatchRecord, Decoding, Engine, EngineStats, Generation, Output
 from models.errors import DragomanError, EngineFailed, EngineGone, Overloaded
 
 log = logging.getLogger(__name__)
 
-MAX_UNANSWERED = 4096
-"""An engine takes no submission while so many of a process's generations are unanswered."""
 STATS_WITHIN_S = 0.5
 LOAD_AGAIN_AFTER_S, CONNECT_AGAIN_AFTER_S = 5.0, 0.1
 GONE = "the model process ended and is restarting; try again in a few seconds"
@@ -72,7 +72,7 @@ class Unload(NamedTuple):
 
 
 class Submission(NamedTuple):
-    """Generations for one engine, each `(number, source_length, decoding, deadline, streams)`.
+    """Generations of a flow for one engine, each `(number, source_length, decoding, deadline, streams)`.
 
     `number` is the sender's own; `decoding` is as `from_decoding` gives it; `deadline` is on
     `time.monotonic()`'s clock, which processes of one machine share; `streams` asks for each token. Each has
@@ -83,6 +83,7 @@ class Submission(NamedTuple):
     generations: Sequence[tuple[Any, ...]]
     source_ids: "array[int]"
     """Of all, one after the other: a token takes 4 bytes, and as an object of Python's own 40."""
+    flow: str = ""
 
 
 class Cancel(NamedTuple):
@@ -151,7 +152,7 @@ def from_generations(name: str, numbers: Iterable[int], generations: Sequence[Ge
         source_ids.extend(each.source_ids)
         streams = each.on_token is not None
         sent.append((number, len(each.source_ids), from_decoding(each.decoding), each.deadline, streams))
-    return Submission(name, sent, source_ids)
+    return Submission(name, sent, source_ids, generations[0].flow if generations else "")
 
 
 def to_generations(message: Submission, on_token: Callable[[int], Callable[[int], None]]) -> list[Generation]:
@@ -161,7 +162,7 @@ def to_generations(message: Submission, on_token: Callable[[int], Callable[[int]
         source_ids = message.source_ids[start : start + length]
         start += length
         listener = on_token(number) if streams else None
-        generations.append(Generation(source_ids, to_decoding(decoding), deadline, listener))
+        generations.append(Generation(source_ids, to_decoding(decoding), deadline, listener, message.flow))
     return generations
 
 
@@ -281,7 +282,7 @@ class EngineClient:
         with self._changed:
             taken = [self._sent.pop(number) for number in numbers if number in self._sent]
             for sent in taken:
-                sent.engine._unanswered -= 1
+                add_to(sent.engine._unanswered, sent.flow, -1)
             self._changed.notify_all()
             return taken
 
@@ -328,7 +329,7 @@ class EngineClient:
             self._connection = None
             lost, self._sent = list(self._sent.values()), {}
             for engine in list(self._engines.values()):
-                engine._ready, engine._unanswered = False, 0
+                engine._ready, engine._unanswered = False, Counter()
                 if engine._asked:
                     engine._error = EngineGone(why)
                 if engine._asked or engine._closing:
@@ -392,7 +393,8 @@ class RemoteEngine:
         """Somebody waits in `load` for its first coming."""
         self._ready = self._closing = self._closed = False
         self._error: Exception | None = None
-        self._unanswered = 0
+        self._unanswered: Counter[str] = Counter()
+        """By flow."""
         self._stats = EngineStats()
         self._num_stats = 0
         """How often its statistics came."""
@@ -402,17 +404,18 @@ class RemoteEngine:
         client = self._client
         sent = [_Sent(next(client._numbers), self, each, client._cancelled) for each in generations]
         submission = from_generations(self._name, [each.number for each in sent], generations)
+        flow = submission.flow
         with client._changed:
-            while wait and self._unanswered >= MAX_UNANSWERED and not self._closing:
+            while wait and self._unanswered[flow] >= MOST_WAITING and not self._closing:
                 client._changed.wait()
             if self._closing:
                 raise EngineFailed("the engine is closed")
             if not self._ready:
                 raise self._error or EngineGone(GONE)
-            if self._unanswered >= MAX_UNANSWERED:
-                raise Overloaded(f"the queue is full ({self._unanswered} generations wait)")
+            if self._unanswered[flow] >= MOST_WAITING:
+                raise Overloaded(f"the queue is full ({self._unanswered[flow]} generations wait)")
             client._sent.update((each.number, each) for each in sent)
-            self._unanswered += len(sent)
+            add_to(self._unanswered, flow, len(sent))
         client._send(submission)
         return [*sent]
 
@@ -451,6 +454,7 @@ class _Sent(OutputFuture):
     def __init__(self, number: int, engine: RemoteEngine, sent: Generation, dropped: Callable[[Any], None]):
         super().__init__(dropped)
         self.number, self.engine, self.on_token = number, engine, sent.on_token
+        self.flow = sent.flow
 
 
 # ------------------------------------------------------------------------------------- the server
@@ -731,13 +735,16 @@ class _User:
         else:
             self._give(message, shared, engine)
 
-    def _give(self, message: Submission, shared: _SharedEngine, engine: Engine) -> None:
+    def _give(self, message: Submission, shared: _SharedEngine, engine: Engine, waits: bool = False) -> None:
         generations = to_generations(
             message, lambda number: lambda token: self.send(NextToken(number, token))
         )
         numbers = [number for number, *_ in message.generations]
         try:
-            futures = engine.submit(generations, wait=True)
+            futures = engine.submit(generations, wait=waits)
+        except Overloaded:  # its flow's queue is full, and the other flows' work goes on
+            _begin(self._give, message, shared, engine, True)
+            return
         except Exception as error:  # noqa: BLE001 - whatever it was, it is these requests' end
             self._server.ended(shared, len(generations))
             self._failed(message, error)

@@ -49,6 +49,8 @@ class Generation:
     """On `time.monotonic()`'s clock; past it the request is dropped with DeadlineExceeded."""
     on_token: Callable[[int], None] | None = field(default=None, compare=False)
     """Called from the engine's thread with each new token id; greedy search only."""
+    flow: str = field(default="", compare=False)
+    """Whose it is: while several flows wait, the queue goes round them; see `models.engine.flows`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +121,9 @@ class Engine(Protocol):
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
         """Queue the generations, all or none, and return their futures in the same order.
 
-        A full queue raises Overloaded, or blocks until there is room if `wait`. A future ends with an
-        Output, DeadlineExceeded, InvalidInput (this request cannot fit this model) or EngineFailed;
-        `future.cancel()` before it is done frees its place.
+        All are of one flow, and each flow has a queue: a full one raises Overloaded, or blocks until there is
+        room if `wait`. A future ends with an Output, DeadlineExceeded, InvalidInput (this request cannot fit
+        this model) or EngineFailed; `future.cancel()` before it is done frees its place.
         """
 
     def stats(self) -> EngineStats: ...

@@ -16,6 +16,7 @@ import pytest
 from models.errors import DeadlineExceeded, InvalidInput
 from service.children import LEAST_BYTES, STOPS, Children
 from service.documents.formats import FORMATS
+from service.shares import CALLER
 
 CHILDREN = Children()
 LONG_S = 60.0
@@ -131,6 +132,41 @@ def test_those_beyond_the_places_wait_and_their_time_runs(tmp_path):
         children.run(shout, "x", field="file", timeout_s=0.3)
     assert children.run(shout, "x", field="file", timeout_s=LONG_S) == "X"
     first.join()
+
+
+def test_one_callers_slow_documents_do_not_hold_up_another(tmp_path: Path) -> None:
+    children, over = Children(most=2), threading.Event()
+
+    def require() -> None:
+        if over.is_set():
+            raise GoneError
+
+    def slow(number: int) -> None:
+        CALLER.set("a")
+        file = str(tmp_path / f"{number}")
+        with pytest.raises(GoneError):
+            children.run(hold_the_interpreter, file, field="file", timeout_s=LONG_S, require=require)
+
+    threads = [threading.Thread(target=slow, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    while not list(tmp_path.iterdir()):
+        time.sleep(0.01)
+    CALLER.set("b")
+    assert children.run(shout, "x", field="file", timeout_s=LONG_S) == "X"
+    CALLER.set("")
+    begun = len(list(tmp_path.iterdir()))
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert begun == 1
+
+
+def test_a_document_has_so_much_time_of_a_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.children.READER_CPU_S", 1)
+    with pytest.raises(InvalidInput, match="takes too long") as raised:
+        CHILDREN.run(hold_the_interpreter, str(tmp_path / "pid"), field="file", timeout_s=LONG_S)
+    assert raised.value.field == "file"
 
 
 def _until_late(children, file):

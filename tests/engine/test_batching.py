@@ -83,8 +83,8 @@ def engine(backend: FakeBackend) -> Iterator[BatchingEngine]:
     engine.close()
 
 
-def _generation(*ids: int, beams: int = 1, deadline: float | None = None) -> Generation:
-    return Generation(ids, Decoding(max_new_tokens=4, num_beams=beams), deadline)
+def _generation(*ids: int, beams: int = 1, deadline: float | None = None, flow: str = "") -> Generation:
+    return Generation(ids, Decoding(max_new_tokens=4, num_beams=beams), deadline, flow=flow)
 
 
 def test_whatever_waits_shares_the_next_batch(backend: FakeBackend, engine: BatchingEngine) -> None:
@@ -95,6 +95,40 @@ def test_whatever_waits_shares_the_next_batch(backend: FakeBackend, engine: Batc
     backend.gate.set()
     assert [f.result(10).token_ids for f in [*first, *others]] == [(1,), *((i, i) for i in range(2, 6))]
     assert [len(batch) for batch in backend.batches] == [1, 4]
+
+
+@pytest.mark.parametrize("length", [1, 2])
+@pytest.mark.parametrize("beams", [1, 2])
+def test_flows_take_turns(backend: FakeBackend, engine: BatchingEngine, length: int, beams: int) -> None:
+    """One's single request waits for a batch or two, however much another has sent before it."""
+    backend.gate.clear()
+    futures = engine.submit([_generation(1, flow="a")])
+    backend.running.wait(10)
+    for _ in range(2):
+        futures += engine.submit([_generation(2, 2, flow="a") for _ in range(7)])
+    with pytest.raises(Overloaded):
+        engine.submit([_generation(2, 2, flow="a")])
+    lone = engine.submit([_generation(*[3] * length, beams=beams, flow="b")])
+    backend.gate.set()
+    for future in (*futures, *lone):
+        future.result(10)
+    found = [i for i, batch in enumerate(backend.batches) if any(each.flow == "b" for each in batch)]
+    assert found[0] <= 2 < len(backend.batches) - 1
+
+
+def test_each_of_three_flows_gets_as_much(backend: FakeBackend, engine: BatchingEngine) -> None:
+    backend.gate.clear()
+    futures = engine.submit([_generation(1)])
+    backend.running.wait(10)
+    for flow, number in (("a", 8), ("b", 4), ("c", 4)):
+        for _ in range(number):
+            futures += engine.submit([_generation(1, flow=flow)])
+    backend.gate.set()
+    for future in futures:
+        future.result(10)
+    order = [each.flow for batch in backend.batches[1:] for each in batch]
+    assert [order[:12].count(flow) for flow in "abc"] == [4, 4, 4]
+    assert order[12:] == ["a"] * 4
 
 
 def test_only_equal_decodings_share_a_batch(backend: FakeBackend, engine: BatchingEngine) -> None:
@@ -517,7 +551,7 @@ def test_the_latest_single_requests_are_left_for_the_next_batch(
     requests: list[tuple[bool, int]], most: int
 ) -> None:
     part = [QueueEntry(_generation(1), since, single=single) for single, since in requests]
-    kept = without_late_singles(part, most)
+    kept = without_late_singles(part, most, sorted(part, key=lambda each: each.since))
     left = [each for each in part if each not in kept]
     assert kept and [each for each in part if each in kept] == kept, "the order stays"
     assert all(each.single for each in left), "a list is never torn apart"

@@ -24,10 +24,11 @@ from hypothesis import strategies as st
 
 from models.engine import process as engine_process
 from models.engine.batching import BatchingEngine
+from models.engine.flows import MOST_WAITING
 from models.engine.futures import OutputFuture
 from models.engine.native import NativeEngine
 from models.engine.native.limits import Limits
-from models.engine.process import MAX_UNANSWERED, EngineClient, EngineServer, from_generations, to_generations
+from models.engine.process import EngineClient, EngineServer, from_generations, to_generations
 from models.engine.protocol import BatchRecord, Decoding, Engine, Generation, Output, settle
 from models.errors import DeadlineExceeded, EngineFailed, ModelUnavailable, Overloaded
 from service import engine_supervisor
@@ -168,7 +169,7 @@ def test_cancelled_work_leaves_the_other_process_too(tmp_path: Path) -> None:
 
 def test_a_full_engine_says_so_or_has_the_caller_wait(shared: EngineClient) -> None:
     engine = shared.load("reversing", Entry())
-    first = engine.submit([_generation(*range(8)) for _ in range(MAX_UNANSWERED)])
+    first = engine.submit([_generation(*range(8)) for _ in range(MOST_WAITING)])
     with pytest.raises(Overloaded):
         engine.submit([_generation(1)])
     assert engine.submit([_generation(1, 2)], wait=True)[0].result(60) == Output((2, 1))
@@ -465,7 +466,7 @@ def test_a_listener_that_fails_hurts_no_other(caplog: pytest.LogCaptureFixture) 
 @given(st.lists(st.tuples(st.lists(st.integers(0, 2**31 - 1), max_size=9), st.booleans()), max_size=6))
 def test_generations_come_over_as_they_were(made: list[tuple[list[int], bool]]) -> None:
     sent = [
-        Generation(tuple(ids), Decoding(max_new_tokens=4, num_beams=2), 7.5, print if streams else None)
+        Generation(tuple(ids), Decoding(max_new_tokens=4, num_beams=2), 7.5, print if streams else None, "f")
         for ids, streams in made
     ]
     over = pickle.loads(pickle.dumps(from_generations("a", range(len(sent)), sent)))
@@ -473,7 +474,7 @@ def test_generations_come_over_as_they_were(made: list[tuple[list[int], bool]]) 
     came = to_generations(over, lambda number: lambda token: heard.append((number, token)))
     for number, (one, other) in enumerate(zip(sent, came, strict=True)):
         assert tuple(other.source_ids) == one.source_ids
-        assert (other.decoding, other.deadline) == (one.decoding, one.deadline)
+        assert (other.decoding, other.deadline, other.flow) == (one.decoding, one.deadline, one.flow)
         assert (other.on_token is None) == (one.on_token is None)
         if other.on_token is not None:
             other.on_token(number)

@@ -20,7 +20,6 @@ from models.errors import InvalidInput
 from service import callbacks
 from service.callbacks import destination, post
 from service.http.app import create_app
-from service.http.jobs import BODIES_AT_ONCE
 from service.jobs import JobService
 from service.outbound import Destination
 from service.store.jobs import JobStore
@@ -206,12 +205,12 @@ def test_receivers_that_say_nothing_delay_nobody_else(open_with, receiver, silen
     client, _ = open_with(resolve=lambda host, port: ["127.0.0.1"])
     for i in range(20):
         put(client, task="summarize", text="One.", callback=f"http://host-{i}.example:{silent.port}/")
-    until(lambda: len(silent.connections) == callbacks.OF_A_CALLER)
+    until(lambda: len(silent.connections) == callbacks.CALLBACKS_OF_A_CALLER)
     url = f"http://hooks.example:{receiver.port}/"
     body = {"task": "summarize", "text": "One.", "callback": url}
     sent = client.post("/v1/jobs", json=body, environ_base={"REMOTE_ADDR": "192.0.2.9"})
     assert delivered(client, sent.headers["Location"])["tries"] == 1
-    assert len(silent.connections) == callbacks.OF_A_CALLER, "one caller's take no more than that"
+    assert len(silent.connections) == callbacks.CALLBACKS_OF_A_CALLER, "one caller's take no more than that"
     silent.close()
 
 
@@ -238,6 +237,7 @@ def test_what_was_being_sent_at_a_kill_is_still_to_be_sent(open_with, silent):
 
 def test_a_slow_name_server_keeps_no_place(open_with):
     asked, answer = threading.Event(), threading.Event()
+    places = settings().max_queued_requests
 
     def slow(host, port):
         asked.set()
@@ -251,16 +251,16 @@ def test_a_slow_name_server_keeps_no_place(open_with):
     def send():
         answers.append(client.application.test_client().post("/v1/jobs", json=body).status_code)
 
-    threads = [threading.Thread(target=send) for _ in range(BODIES_AT_ONCE)]
+    threads = [threading.Thread(target=send) for _ in range(places)]
     for thread in threads:
         thread.start()
     asked.wait(20)
-    until(lambda: len(client.get("/v1/jobs").json["jobs"]) == BODIES_AT_ONCE)
+    until(lambda: len(client.get("/v1/jobs").json["jobs"]) == places)
     put(client, task="summarize", text="One.")
     answer.set()
     for thread in threads:
         thread.join()
-    assert answers == [422] * BODIES_AT_ONCE, "and they are refused and forgotten once it has answered"
+    assert answers == [422] * places, "and they are refused and forgotten once it has answered"
     assert len(client.get("/v1/jobs").json["jobs"]) == 1
 
 

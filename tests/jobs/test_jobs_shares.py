@@ -14,6 +14,7 @@ from service.errors import UnknownJob
 from service.http.app import create_app
 from service.jobs import JobService
 from service.store import jobs as store
+from service.store.results import StoredResult
 
 ONE = {"task": "summarize", "text": "One."}
 
@@ -76,6 +77,41 @@ def test_each_caller_has_a_share_of_the_disk(tmp_path, monkeypatch):
         client.delete(f"/v1/jobs/{job['id']}", headers=keys["ann"])
     assert _send(client, keys["ann"], large) == 202
     service.close()
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 7, 50])
+def test_a_result_is_read_in_pieces(tmp_path, monkeypatch, piece_bytes):
+    monkeypatch.setattr("service.store.jobs.PIECE_BYTES", piece_bytes)
+    kept = store.JobStore(settings(data_dir=tmp_path))
+
+    def done(form: store.Form, *results: bytes) -> store.Job:
+        new = {"task": "summarize", "options": {}, "request_id": "", "form": form}
+        kept.create(store.NewJob(contents=["a"] * len(results), **new))  # type: ignore[arg-type]
+        job = kept.claim()
+        assert job is not None
+        kept.record(job, {i: StoredResult(data, filename="a") for i, data in enumerate(results)})
+        kept.end(job)
+        return job
+
+    texts, one = [b'{"a":%d}' % 10**i for i in range(9)], bytes(range(200))
+    many, document = kept.open(done("texts", *texts)), kept.open(job := done("document", one))
+    heard: list[str] = []
+    for file, whole in ((many, b'{"results":[' + b",".join(texts) + b"]}"), (document, one)):
+        assert file.size == len(whole)
+        assert b"".join(iter(lambda: file.read(3), b"")) == whole  # noqa: B023
+        for start in (0, 13, 40, len(whole)):
+            file.seek(start)
+            assert whole[start:].startswith(file.read(5))
+    assert (document.filename, many.filename) == ("a", None)
+    cut = kept.open(job, lambda: heard.append("read"))
+    cut.read(10)
+    cut.close()
+    assert heard == []
+    kept.forget(job.number)
+    done("document", one[::-1])  # which has the same place in the file
+    with pytest.raises(OSError, match="deleted"):
+        while cut.read(10):
+            pass
 
 
 # ---------------------------------------------------------------------- turns

@@ -172,6 +172,18 @@ def test_at_most_so_many_requests_at_a_time(chat, open_engine):
     assert engine.stats().requests == 8 and engine.stats().output_tokens == 24
 
 
+def test_flows_take_turns_at_the_places(chat, open_engine):
+    engine = open_engine(concurrency=1)
+    flows = ["a"] * 6 + ["b"]
+    futures = []
+    for i, flow in enumerate(flows):
+        futures += engine.submit([_generation(f"{flow}{i}", flow=flow)])
+    for future in futures:
+        future.result(WAIT_S)
+    asked = [body["messages"][-1]["content"] for body in chat.bodies]
+    assert "b6" in asked[1] + asked[2]
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "error", "tries"),
     [

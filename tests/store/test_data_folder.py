@@ -98,7 +98,7 @@ def _suggest(kept, caller, text="x" * 100):
 
 
 def test_one_caller_does_not_fill_the_suggestions(tmp_path, monkeypatch):
-    monkeypatch.setattr(suggestions, "CALLER_BYTES", 1000)
+    monkeypatch.setattr(suggestions, "SUGGESTION_BYTES_OF_A_CALLER", 1000)
     file = tmp_path / "suggestions.jsonl"
     kept = Suggestions(file)
     with pytest.raises(InvalidInput, match="this caller already has"):
@@ -125,7 +125,7 @@ def test_each_worker_counts_only_what_the_others_added(tmp_path, monkeypatch):
 
 
 def test_full_suggestions_are_refused_and_the_log_says_so(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(suggestions, "MAX_BYTES", 1000)
+    monkeypatch.setattr(suggestions, "SUGGESTION_BYTES", 1000)
     kept = Suggestions(tmp_path / "suggestions.jsonl")
     caplog.set_level(logging.ERROR)
     with pytest.raises(InvalidInput, match="suggestions are full"):

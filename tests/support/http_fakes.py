@@ -267,7 +267,7 @@ class FakeRuntime(PooledRuntime):
 def main() -> None:
     """Serve; the argument is JSON: settings, the server's constants, `closed`, `loads`, `builds`."""
     given = json.loads(sys.argv[1])
-    for name in ("IDLE_S", "CONNECTIONS"):
+    for name in ("IDLE_S", "CONNECTIONS", "LEAST_BYTES_PER_S", "ANSWER_BYTES"):
         setattr(server, name, given.pop(name, getattr(server, name)))
     closed, loads, builds = Path(given.pop("closed")), given.pop("loads", True), given.pop("builds", True)
 

@@ -8,7 +8,7 @@ import pytest
 from fake_pool import FakePool, cipher
 
 from models.driver import CancelToken, Driver, run, run_all
-from models.engine.batching import BatchingEngine
+from models.engine.batching import CPU_SIZES, BatchingEngine
 from models.engine.protocol import Generation, Output
 from models.errors import ClientDisconnected
 from models.languages import Languages
@@ -25,7 +25,7 @@ EASY, HARD, HOPELESS = "They paid for it.", "They talked for long?", "They walke
 class Backend:
     """Is unsure of questions, and sure of the better translation that it finds with four beams."""
 
-    max_source_tokens, workers, batches_at_a_time = 512, 2, 1
+    max_source_tokens, workers, batches_at_a_time, sizes = 512, 2, 1, CPU_SIZES
 
     def __init__(self) -> None:
         self.batches: list[list[Generation]] = []

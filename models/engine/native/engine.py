@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.engine.flows import MOST_WAITING
 from models.engine.futures import OutputFuture
 from models.engine.native.limits import MAX_STOP_TOKENS, Limits, RequestChecks
 from models.engine.native.model import end_token_ids
@@ -53,7 +54,7 @@ class NativeEngine:
         *,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
-        max_queued: int = 4096,
+        max_queued: int = MOST_WAITING,
     ):
         self._device = torch.device(device)
         self._dtype = dtype
@@ -82,7 +83,7 @@ class NativeEngine:
         requests = [self._request(generation) for generation in generations]
         sound = [request for request in requests if isinstance(request, Request)]
         with self._changed:
-            self._make_room(wait)
+            self._make_room(wait, generations[0].flow if generations else "")
             self._inbox.extend(sound)
             self._changed.notify_all()
         return [*requests]
@@ -135,12 +136,13 @@ class NativeEngine:
             refused.answer(error)
             return refused
 
-    def _make_room(self, wait: bool) -> None:
-        """Return once fewer than the most are queued, or raise; a submission is then taken whole."""
+    def _make_room(self, wait: bool, flow: str) -> None:
+        """Return once fewer than the most of the flow are queued, or raise; a submission is taken whole."""
         while True:
             if self._closing or not self._ready:
                 raise EngineFailed("the engine is closed" if self._closing else "the engine is not ready")
-            queued = self._num_queued()
+            arriving = sum(request.flow == flow for request in self._inbox)
+            queued = arriving + self._loop.scheduler.waiting.waiting(flow)
             if queued < self._max_queued:
                 return
             if not wait:

@@ -91,12 +91,10 @@ def install_browser_rules(app: Flask, settings: Settings, is_open: Callable[[str
     def check() -> None:
         if request.path in PROBES:
             return
-        given, host = request.headers.get("Host", ""), request.host
-        # werkzeug gives no host for a name with characters that it does not expect, such as `a_b.example`.
-        known = is_nobodys(host) or (hosts and host_is_trusted(host, hosts))
-        if guarded and ((given and not host) or not known):
+        known = is_nobodys(request.host) or (hosts and host_is_trusted(request.host, hosts))
+        if guarded and not known:
             raise UntrustedHost(
-                f"the host name is not allowed: {given[:80]!r}",
+                f"the host name is not allowed: {request.headers.get('Host', '')[:80]!r}",
                 allowed="localhost, IP addresses, and the names in DRAGOMAN_TRUSTED_HOSTS",
             )
         if _comes_unasked() and is_cross_site(hosts) and not is_open(request.path):

@@ -189,6 +189,8 @@ def test_a_key_that_is_not_read_is_not_passed_over() -> None:
         assert "send it in a header" in error(service.client.post("/translate", **sent))[1]
     form = {"auth_key": service.key(), "target_lang": "FR", "file": (BytesIO(b"a" * (1 << 16)), "a.txt")}
     assert "send it in a header" in error(service.client.post("/v2/document", data=form))[1]
+    form = {"auth_key": service.key(), "name": "a", "entries": "a" * (1 << 16)}
+    assert "send it in a header" in error(service.client.post("/v2/glossaries", data=form))[1]
 
 
 def test_anonymous_use_and_keys_beside_it() -> None:
@@ -475,7 +477,8 @@ BEYOND = [
 
 def test_a_page_whose_name_leads_here_is_no_operator() -> None:
     client = Service(host="0.0.0.0").client
-    for host, status in {"localhost:8080": 200, "[::1]:8080": 200, "page.example": 401}.items():
+    names = {"localhost:8080": 200, "[::1]:8080": 200, "page.example": 401, "a_page.example:8080": 401}
+    for host, status in names.items():
         assert client.get("/v1/jobs", headers={"Host": host}).status_code == status
 
 

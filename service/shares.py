@@ -327,7 +327,7 @@ class Shares:
             while not come.wait(LOOK_EVERY_S):
                 require()
                 if time.monotonic() >= deadline:
-                    raise DeadlineExceeded("the request passed its deadline while it waited for its turn")
+                    raise DeadlineExceeded("the request passed its deadline before its turn came")
             yield
         finally:
             with self._lock:

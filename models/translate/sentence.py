@@ -504,7 +504,7 @@ def _parts(
         decoding = model.codec.decoding(purpose, max_new_tokens=max(least, room))
         if quality == "fast":
             decoding = replace(decoding, num_beams=1)
-        elif quality == "best" and model.entry.kind != "server":
+        elif quality == "best" and coefficients(model.entry.name) is not None:
             decoding = replace(decoding, num_beams=max(OTHER_BEAMS, decoding.num_beams))
         if source.search != "own" and model.entry.kind == "server":
             decoding = replace(decoding, num_return_sequences=SERVER_HYPOTHESES)

@@ -91,6 +91,14 @@ def test_the_searches_of_each_quality(quality: Any, text: str, own_beams: int, b
         assert (UNSURE_FROM <= done.segments[0].confidence < UNSURE_BELOW) == (text == HARD)
 
 
+@pytest.mark.parametrize(("quality", "beams"), [("auto", 2), ("best", 2), ("fast", 1)])
+def test_a_model_that_nobody_calibrated_gets_no_more_beams_than_its_own(quality: Any, beams: int) -> None:
+    backend = Backend()
+    one = translator(BatchingEngine(backend), decoding={"num_beams": 2})
+    run(one.steps(asked(HARD, quality=quality, model="facebook/m2m100_418M"))).unwrap()
+    assert backend.beams() == [[beams]]
+
+
 def texts() -> list[str]:
     return [f"{(EASY, HARD)[i % 2][:-1]} {'and so on ' * (i % 3)}{i}{'.?'[i % 2]}" for i in range(16)]
 

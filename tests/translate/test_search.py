@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -9,8 +10,8 @@ from fake_pool import FakePool, cipher
 
 from models.driver import CancelToken, Driver, run, run_all
 from models.engine.batching import CPU_SIZES, BatchingEngine
-from models.engine.protocol import Generation, Output
-from models.errors import ClientDisconnected
+from models.engine.protocol import LATE, Generation, Output
+from models.errors import ClientDisconnected, DeadlineExceeded
 from models.languages import Languages
 from models.text.detect import LanguageDetector
 from models.translate.sentence import OTHER_BEAMS, UNSURE_BELOW, UNSURE_FROM
@@ -127,6 +128,22 @@ def test_a_stream_tells_each_segment_at_once_and_the_better_one_in_its_place() -
     assert {each.index for each in told[:16]} == set(range(16))
     assert sorted(each.index for each in told[:16] if each.again) == list(range(1, 16, 2))
     assert sorted(each.index for each in told[16:]) == list(range(1, 16, 2))
+
+
+def test_time_that_runs_out_in_second_searches_costs_no_translation() -> None:
+    class Late(BatchingEngine):
+        def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
+            if generations[0].decoding.num_beams == 1:
+                return super().submit(generations, wait=wait)
+            futures: list[Future[Output]] = [Future() for _ in generations]
+            for future in futures:
+                future.set_exception(DeadlineExceeded(LATE))
+            return futures
+
+    done = run(translator(Late(Backend())).steps(asked(f"{EASY} {HARD}"))).unwrap()
+    assert done.translation == f"{cipher(EASY)} {cipher(HARD)}"
+    assert done.notes[-1] == "time ran out: 1 of 2 segments were to be translated once more"
+    assert not done.partial
 
 
 def test_a_cancelled_request_ends_its_second_searches() -> None:

@@ -346,7 +346,10 @@ class SentenceTranslator:
             if len(source_ids) + len(token_ids) > model.entry.max_source_tokens:
                 return candidate
             asked = Generation((*source_ids, *token_ids), Decoding(max_new_tokens=1, only_scores=True))
-            (output,) = yield Generate(model.engine, [asked])
+            try:
+                (output,) = yield Generate(model.engine, [asked])
+            except (EngineFailed, InvalidInput):  # the translation is there all the same
+                return candidate
             told = output.token_log_probabilities[-len(token_ids) :]
             if len(told) < len(token_ids):
                 return candidate

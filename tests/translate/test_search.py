@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -144,6 +145,18 @@ def test_time_that_runs_out_in_second_searches_costs_no_translation() -> None:
     assert done.translation == f"{cipher(EASY)} {cipher(HARD)}"
     assert done.notes[-1] == "time ran out: 1 of 2 segments were to be translated once more"
     assert not done.partial
+
+
+def test_a_translation_whose_words_cannot_be_scored_stays() -> None:
+    class Unscored(Backend):
+        def run(self, batch: Any, *more: Any) -> list[Output]:
+            if batch[0].decoding.only_scores:
+                raise RuntimeError("out of memory")
+            found = super().run(batch, *more)
+            return [replace(each, score=LOST, token_log_probabilities=()) for each in found]
+
+    done = run(translator(BatchingEngine(Unscored())).steps(asked(EASY, quality="best"))).unwrap()
+    assert [(flag.kind, flag.weakest) for flag in done.segments[0].flags] == [("doubtful", None)]
 
 
 def test_a_cancelled_request_ends_its_second_searches() -> None:

@@ -352,6 +352,15 @@ class Driver(Generic[T]):
         """The work done so far."""
         return replace(self._effort, text_s=sum(task.text_s for task in self._tasks))
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        """The parts that are done, of those known so far; an output of the round in work counts as a part.
+
+        May be read from another thread. A part whose output is not good enough counts less afterwards.
+        """
+        done, total = self._progress
+        return min(total, done + len(self._made)), total
+
     def run(self, on_event: Callable[[Event], None] | None = None) -> list[Outcome[T]]:
         """Run all tasks and return their outcomes, in order; `on_event` hears what they tell."""
         for event in self.events(math.inf):

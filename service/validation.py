@@ -74,7 +74,8 @@ def _field_error(model: type[BaseModel], details: Any) -> InvalidInput:
         return InvalidInput(f"{field} must be one of {', '.join(allowed)}", field=field, allowed=allowed)
     if kind in _WANTED:
         wanted, was = _WANTED[kind], json_type(details["input"])
-        return InvalidInput(f"{field} must be {wanted}, not {was}", field=field, allowed=wanted)
+        values = ["true", "false"] if kind == "bool_type" else wanted
+        return InvalidInput(f"{field} must be {wanted}, not {was}", field=field, allowed=values)
     message = str(details["msg"]).removeprefix("Input").removeprefix("String").strip()
     return InvalidInput(f"{field} {message}", field=field, allowed=message.removeprefix("should "))
 

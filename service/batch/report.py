@@ -45,7 +45,7 @@ def page(summary: dict[str, Any], tally: Tally) -> str:
         _bars([(f"under {_short(1 << bits)}", n) for bits, n in sorted(tally.lengths.items())]),
         "<h2>Records a second over time</h2>",
         _bars(_thinned(tally.rates())),
-        *_errors(summary),
+        *_errors(tally),
         "<h2>Flags</h2>",
         f"<p>{summary['flagged_records']:,} of {summary['records']:,} records are flagged.</p>",
         _bars(tally.flags.most_common()),
@@ -85,16 +85,10 @@ def _numbers(summary: dict[str, Any]) -> str:
     return "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in shown) + "</dl>"
 
 
-def _errors(summary: dict[str, Any]) -> Iterable[str]:
-    if summary["errors_by_kind"]:
-        yield "<h2>Errors</h2><p>Each kind with its first record.</p>"
-        yield _table(
-            ("records", "line", "kind", "message"),
-            [
-                (f"{each['records']:,}", f"{each['line']:,}", kind, each["message"])
-                for kind, each in summary["errors_by_kind"].items()
-            ],
-        )
+def _errors(tally: Tally) -> Iterable[str]:
+    if rows := tally.causes_table():
+        yield "<h2>Errors</h2><p>Each cause with its first record.</p>"
+        yield _table(("records", "first", "type", "message"), rows)
 
 
 def _short(number: int) -> str:

@@ -73,4 +73,4 @@ class Gate(Shares):
     fair = False
 
     def _refusal(self) -> str:
-        return "the server is busy; try again shortly"
+        return "the server is busy"

@@ -81,6 +81,22 @@ def _calls(engine: _IdleEngine, log: list[str]) -> Steps[str]:
         log.append("closed")
 
 
+def test_progress_moves_within_a_round() -> None:
+    engine = _IdleEngine()
+    driver = Driver([_calls(engine, []) for _ in range(3)])
+    events = driver.events(0.001)
+    seen = []
+    for text in (None, "a", "b"):
+        if text is not None:
+            engine.futures[len(seen) - 1].set_result(Output((1,)))
+        while next(events) is None and driver.progress[0] < len(seen):
+            pass
+        seen.append(driver.progress)
+    assert seen == [(0, 3), (1, 3), (2, 3)]
+    engine.futures[2].set_result(Output((1,)))
+    assert list(events) == [] and driver.progress == (3, 3)
+
+
 def _interrupted() -> Steps[str]:
     yield None
     raise KeyboardInterrupt

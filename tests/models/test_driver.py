@@ -83,7 +83,15 @@ def _calls(engine: _IdleEngine, log: list[str]) -> Steps[str]:
 
 def test_progress_moves_within_a_round() -> None:
     engine = _IdleEngine()
-    driver = Driver([_calls(engine, []) for _ in range(3)])
+
+    def sentence(number: int) -> Steps[str]:
+        yield Generate(engine, [Generation((number,), Decoding(max_new_tokens=1))])
+        return "done"
+
+    def sentences() -> Steps[object]:
+        return (yield Gather([sentence(number) for number in range(3)]))
+
+    driver = Driver([sentences()])
     events = driver.events(0.001)
     seen = []
     for text in (None, "a", "b"):

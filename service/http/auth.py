@@ -89,13 +89,13 @@ class Auth:
     def _caller(self, key: Key | None) -> Caller:
         settings = self._settings
         cross_site = is_cross_site(settings.trusted_hosts)
+        name = caller_name(None if key is None else key.id, request.remote_addr or "")
         if key is None:
-            name = f"address-{_network(request.remote_addr or '')}"
             is_known = not cross_site and self._is_operator()
             daily_characters = settings.anonymous_daily_characters
             return Caller(name, settings.anonymous_rate_limit, daily_characters, is_known)
         daily_characters = key.daily_characters or settings.daily_characters
-        return Caller(f"key-{key.id}", key.rate or settings.rate_limit, daily_characters, not cross_site)
+        return Caller(name, key.rate or settings.rate_limit, daily_characters, not cross_site)
 
     def _is_operator(self) -> bool:
         """True for who calls from this machine, with no proxy between: the data is theirs to read anyway."""
@@ -111,6 +111,11 @@ class Auth:
             "X-Forwarded-For arrives, and DRAGOMAN_TRUSTED_PROXIES is 0: all callers of a proxy share the "
             "proxy's limits; set it to the number of proxies in front"
         )
+
+
+def caller_name(key_id: str | None, address: str) -> str:
+    """Return the name under which a key's use and data are counted, or an address's without one."""
+    return f"address-{_network(address)}" if key_id is None else f"key-{key_id}"
 
 
 def is_local(host: str) -> bool:

@@ -97,12 +97,12 @@ def answer(store: JobStore, job: Job, query: ResultQuery, retention_s: float) ->
     if job.status != "done":
         raise JobNotDone(f"the job is {job.status}")
     if job.form == "texts":
-        return Response(_results(store, job), mimetype=JSON)
+        return Response(all_results(store, job), mimetype=JSON)
     (result,) = store.results(job)
     return file_response(result.data, result.media_type, result.filename, result.notes)
 
 
-def _results(store: JobStore, job: Job) -> Iterator[bytes]:
+def all_results(store: JobStore, job: Job) -> Iterator[bytes]:
     """Yield the results as JSON, one after another as they are read."""
     yield b'{"results":['
     for i, result in enumerate(store.results(job)):
@@ -114,7 +114,7 @@ def _so_far(store: JobStore, job: Job, after: int, retention_s: float) -> Iterat
     """Yield a `PartialAnswer` as JSON, as it is read."""
     yield render_job(job, retention_s).model_dump_json().encode().removesuffix(b"}") + b',"partial":true'
     if job.form == "texts":
-        results = _results(store, job)
+        results = all_results(store, job)
         yield next(results).replace(b"{", b",")
         yield from results
     elif job.task == "translate":

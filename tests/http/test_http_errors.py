@@ -151,10 +151,11 @@ def test_every_kind_of_problem_is_explained_where_its_type_says(client: FlaskCli
         ("/v1/jobs", {"task": "translate", "text": "a", "target": "xx"}, sorted(LANGUAGES._table)),
         ("/v1/translate", {"text": "a", "target": "fr", "partial": 1}, ["true", "false"]),
         ("/v1/summarize", {"texts": ["a"], "stream": True}, ["false"]),
+        ("/v1/translate", {"text": "a", "target": "fr", "alternatives": 9}, "0 to 4"),
     ],
 )
 def test_what_is_allowed_is_told_as_values(
-    client: FlaskClient, path: str, body: object, allowed: list[str]
+    client: FlaskClient, path: str, body: object, allowed: list[str] | str
 ) -> None:
     assert client.post(path, json=body).json["allowed"][: len(allowed)] == allowed
 
